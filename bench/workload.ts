@@ -1,0 +1,72 @@
+/** A GPT to train or decode: everything a child process needs to know, passed to it as JSON in its first argument. */
+export type Workload = {
+  /** Model width C. */
+  readonly width: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly batch: number;
+  /** Tokens per row T; also the number of learned positions and, for decoding, of tokens generated. */
+  readonly length: number;
+  readonly vocabulary: number;
+  /** Timed steps (training) or timed whole generations (decoding). */
+  readonly steps: number;
+  /** Steps before the timed ones. */
+  readonly warmup: number;
+  readonly threads: number;
+};
+
+/** Width 256, 4 layers, batch 16 × 256: the small training step. */
+export const smallGpt: Workload = {
+  width: 256,
+  layers: 4,
+  heads: 4,
+  batch: 16,
+  length: 256,
+  vocabulary: 65,
+  steps: 12,
+  warmup: 3,
+  threads: 2,
+};
+
+/** Width 512, 6 layers, batch 8 × 512: the large training step. */
+export const largeGpt: Workload = {
+  width: 512,
+  layers: 6,
+  heads: 8,
+  batch: 8,
+  length: 512,
+  vocabulary: 65,
+  steps: 5,
+  warmup: 2,
+  threads: 2,
+};
+
+/** Parameters of the GPT of a workload: tied head, biases everywhere, as every side must build it. */
+export function parameterCount({ width, layers, length, vocabulary }: Workload): number {
+  const block = 12 * width * width + 13 * width;
+  return (vocabulary + length) * width + layers * block + 2 * width;
+}
+
+/**
+ * The batch every side trains on: token (b, t) is `(7b + 3t + t² mod 11) mod V`, targets are the tokens one place on.
+ *
+ * @shape → tokens [B·T], targets [B·T], rows one after another
+ */
+export function syntheticBatch({ batch, length, vocabulary }: Workload): { tokens: Int32Array; targets: Int32Array } {
+  const tokens = new Int32Array(batch * length);
+  const targets = new Int32Array(batch * length);
+  const tokenAt = (b: number, t: number): number => (7 * b + 3 * t + ((t * t) % 11)) % vocabulary;
+  for (let b = 0; b < batch; b++) {
+    for (let t = 0; t < length; t++) {
+      tokens[b * length + t] = tokenAt(b, t);
+      targets[b * length + t] = tokenAt(b, t + 1);
+    }
+  }
+  return { tokens, targets };
+}
+
+/** The workload a child process was started with. */
+export function readWorkload(argument: string | undefined = process.argv[2]): Workload {
+  if (argument === undefined) throw new Error("expected a workload as JSON in the first argument, got none");
+  return JSON.parse(argument) as Workload;
+}

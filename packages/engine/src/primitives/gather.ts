@@ -1,0 +1,182 @@
+import { resolveAxis, type Shape, shapesEqual, shapeText, sizeOfShape, stridesOf } from "../array/shape.ts";
+import { asTensor, bindOne, constant, type Tensor, type TensorLike } from "../trace/tensor.ts";
+import { fromNumbers } from "../array/nd-array.ts";
+import type { ArrayType, Primitive, ReferenceArray } from "./primitive.ts";
+import { broadcastTo, reshape, transpose } from "./shape.ts";
+
+type AxisParams = { readonly axis: number };
+
+function checkIndices(name: string, indices: ArrayType): void {
+  if (indices.dtype !== "int32" && indices.dtype !== "int64") {
+    throw new TypeError(`${name}: indices must be int32 or int64, got ${indices.dtype}${shapeText(indices.shape)}`);
+  }
+}
+
+export const gatherPrimitive: Primitive<AxisParams> = {
+  name: "gather",
+  type: ([x, indices], { axis }) => {
+    checkIndices("gather", indices!);
+    return [{ shape: [...x!.shape.slice(0, axis), ...indices!.shape, ...x!.shape.slice(axis + 1)], dtype: x!.dtype }];
+  },
+  gradient: ({ inputs: [x, indices], cotangents: [dy], params: { axis } }) => {
+    const count = indices!.shape.length;
+    const front = dy!.shape.map((_, i) => i);
+    const order = [...front.slice(axis, axis + count), ...front.slice(0, axis), ...front.slice(axis + count)];
+    const rest = [...x!.shape.slice(0, axis), ...x!.shape.slice(axis + 1)];
+    const rows = scatterAdd(zeros([x!.shape[axis]!, ...rest], x!.dtype), indices!, transpose(dy!, order));
+    const back = [...rest.slice(0, axis).map((_, i) => i + 1), 0, ...rest.slice(axis).map((_, i) => i + axis + 1)];
+    return [transpose(rows, back), undefined];
+  },
+  lower: ({ graph, names, params }) => [graph.node("Gather", names, { attributes: { axis: { int: params.axis } } })],
+  evaluate: ([x, indices], { axis }, [output]) => {
+    const inner = sizeOfShape(x!.shape.slice(axis + 1));
+    const count = sizeOfShape(indices!.shape);
+    return [
+      Float64Array.from({ length: sizeOfShape(output!.shape) }, (_, flat) => {
+        const outer = Math.floor(flat / (inner * count));
+        const index = rowOf("gather", indices!.data[Math.floor(flat / inner) % count]!, x!.shape[axis]!);
+        return x!.data[(outer * x!.shape[axis]! + index) * inner + (flat % inner)]!;
+      }),
+    ];
+  },
+};
+
+/**
+ * Rows of `x` along `axis` at `indices`, for example an embedding look-up.
+ *
+ * @shape x [..., N, ...], indices [I...] int → [..., I..., ...]; negative indices count from the end
+ */
+export function gather(value: TensorLike, indices: TensorLike, axis = 0): Tensor {
+  const x = asTensor(value);
+  return bindOne(gatherPrimitive, [x, asTensor(indices, "int32")], { axis: resolveAxis("gather", axis, x.shape) });
+}
+
+export const scatterAddPrimitive: Primitive<Readonly<Record<string, never>>> = {
+  name: "scatterAdd",
+  type: ([x, indices, updates]) => {
+    checkIndices("scatterAdd", indices!);
+    const expected = [...indices!.shape, ...x!.shape.slice(1)];
+    if (!shapesEqual(updates!.shape, expected) || updates!.dtype !== x!.dtype) {
+      throw new RangeError(
+        `scatterAdd: ${x!.dtype}${shapeText(x!.shape)} at indices ${shapeText(indices!.shape)} takes updates ${x!.dtype}${shapeText(expected)}, got ${updates!.dtype}${shapeText(updates!.shape)}`,
+      );
+    }
+    return [x!];
+  },
+  gradient: ({ inputs: [, indices], cotangents: [dy], wanted }) => [
+    wanted[0] ? dy : undefined,
+    undefined,
+    wanted[2] ? gather(dy!, indices!) : undefined,
+  ],
+  lower: ({ graph, names, inputs: [x, indices] }) => {
+    const column = graph.node("Reshape", [names[1]!, graph.ints([...indices!.shape, 1])]);
+    const rows = indices!.dtype === "int64" ? column : graph.cast(column, "int64");
+    // ScatterND refuses negative indices under some providers: bring them into range first.
+    const negative = graph.node("Less", [rows, graph.scalar(0, "int64")]);
+    const wrapped = graph.node("Where", [negative, graph.node("Add", [rows, graph.scalar(x!.shape[0]!, "int64")]), rows]);
+    return [graph.node("ScatterND", [names[0]!, wrapped, names[2]!], { attributes: { reduction: { string: "add" } } })];
+  },
+  evaluate: ([x, indices, updates]) => {
+    const result = Float64Array.from(x!.data);
+    const inner = sizeOfShape(x!.shape.slice(1));
+    updates!.data.forEach((value, i) => {
+      const row = rowOf("scatterAdd", indices!.data[Math.floor(i / inner)]!, x!.shape[0]!);
+      result[row * inner + (i % inner)] = result[row * inner + (i % inner)]! + value;
+    });
+    return [result];
+  },
+};
+
+/**
+ * `x` with `updates` added to its rows at `indices`; rows named several times receive every update.
+ *
+ * @shape x [N, ...], indices [I...] int, updates [I..., ...] → [N, ...]
+ */
+export function scatterAdd(x: TensorLike, indices: TensorLike, updates: TensorLike): Tensor {
+  return bindOne(scatterAddPrimitive, [asTensor(x), asTensor(indices, "int32"), asTensor(updates)], {});
+}
+
+function checkAlong(name: string, x: ArrayType, indices: ArrayType, axis: number): void {
+  checkIndices(name, indices);
+  const fits = x.shape.length === indices.shape.length && x.shape.every((n, i) => i === axis || n === indices.shape[i]);
+  if (!fits) throw new RangeError(`${name}: ${shapeText(x.shape)} and indices ${shapeText(indices.shape)} may differ at axis ${axis} only`);
+}
+
+export const takeAlongAxisPrimitive: Primitive<AxisParams> = {
+  name: "takeAlongAxis",
+  type: ([x, indices], { axis }) => {
+    checkAlong("takeAlongAxis", x!, indices!, axis);
+    return [{ shape: indices!.shape, dtype: x!.dtype }];
+  },
+  gradient: ({ inputs: [x, indices], cotangents: [dy], params: { axis } }) => [
+    scatterAlongAxis(zeros(x!.shape, x!.dtype), indices!, dy!, axis),
+    undefined,
+  ],
+  lower: ({ graph, names, params }) => [graph.node("GatherElements", names, { attributes: { axis: { int: params.axis } } })],
+  evaluate: ([x, indices], { axis }) => [
+    Float64Array.from(indices!.data, (_, flat) => x!.data[offsetAlong("takeAlongAxis", x!, indices!, axis, flat)]!),
+  ],
+};
+
+/**
+ * One element of `x` for each index, the other axes matched: `y[i, j] = x[i, indices[i, j]]` for axis 1.
+ *
+ * @shape x [..., N, ...], indices [..., K, ...] int → [..., K, ...]
+ */
+export function takeAlongAxis(value: TensorLike, indices: TensorLike, axis = -1): Tensor {
+  const x = asTensor(value);
+  return bindOne(takeAlongAxisPrimitive, [x, asTensor(indices, "int32")], { axis: resolveAxis("takeAlongAxis", axis, x.shape) });
+}
+
+export const scatterAlongAxisPrimitive: Primitive<AxisParams> = {
+  name: "scatterAlongAxis",
+  type: ([x, indices, updates], { axis }) => {
+    checkAlong("scatterAlongAxis", x!, indices!, axis);
+    if (!shapesEqual(indices!.shape, updates!.shape) || updates!.dtype !== x!.dtype) {
+      throw new RangeError(`scatterAlongAxis: updates ${updates!.dtype}${shapeText(updates!.shape)} must be ${x!.dtype}${shapeText(indices!.shape)} as the indices are`);
+    }
+    return [x!];
+  },
+  gradient: ({ inputs: [, indices], cotangents: [dy], params: { axis }, wanted }) => [
+    wanted[0] ? dy : undefined,
+    undefined,
+    wanted[2] ? takeAlongAxis(dy!, indices!, axis) : undefined,
+  ],
+  lower: ({ graph, names, params }) => [
+    graph.node("ScatterElements", names, { attributes: { axis: { int: params.axis }, reduction: { string: "add" } } }),
+  ],
+  evaluate: ([x, indices, updates], { axis }) => {
+    const result = Float64Array.from(x!.data);
+    updates!.data.forEach((value, flat) => {
+      const offset = offsetAlong("scatterAlongAxis", x!, indices!, axis, flat);
+      result[offset] = result[offset]! + value;
+    });
+    return [result];
+  },
+};
+
+/** `x` with `updates` added at `indices` along `axis`, the other axes matched; the opposite of {@link takeAlongAxis}. */
+export function scatterAlongAxis(value: TensorLike, indices: TensorLike, updates: TensorLike, axis = -1): Tensor {
+  const x = asTensor(value);
+  const inputs = [x, asTensor(indices, "int32"), asTensor(updates, x.dtype)];
+  return bindOne(scatterAlongAxisPrimitive, inputs, { axis: resolveAxis("scatterAlongAxis", axis, x.shape) });
+}
+
+function offsetAlong(name: string, x: ReferenceArray, indices: ReferenceArray, axis: number, flat: number): number {
+  const outer = stridesOf(indices.shape);
+  const strides = stridesOf(x.shape);
+  return indices.shape.reduce((offset, extent, i) => {
+    const at = i === axis ? rowOf(name, indices.data[flat]!, x.shape[axis]!) : Math.floor(flat / outer[i]!) % extent;
+    return offset + at * strides[i]!;
+  }, 0);
+}
+
+function rowOf(name: string, index: number, extent: number): number {
+  const row = index < 0 ? index + extent : index;
+  if (row < 0 || row >= extent) throw new RangeError(`${name}: index ${index} is outside an axis of ${extent}`);
+  return row;
+}
+
+function zeros(shape: Shape, dtype: ArrayType["dtype"]): Tensor {
+  return broadcastTo(reshape(constant(fromNumbers([0], [], dtype)), shape.map(() => 1)), shape);
+}

@@ -1,0 +1,121 @@
+import { isFloat } from "../array/dtype.ts";
+import { shapesEqual, shapeText } from "../array/shape.ts";
+import { asTensor, bind, bindOne, type Tensor, type TensorLike } from "../trace/tensor.ts";
+import { add, div, mul, sub } from "./arithmetic.ts";
+import { sqrt } from "./exponential.ts";
+import type { ArrayType, Primitive } from "./primitive.ts";
+import { mean, sumTo } from "./reduce.ts";
+
+type NormParams = { readonly epsilon: number };
+
+function checkNorm(name: string, inputs: readonly ArrayType[]): void {
+  const [x, ...weights] = inputs as [ArrayType, ...ArrayType[]];
+  const width = x.shape.at(-1);
+  if (!isFloat(x.dtype) || width === undefined) throw new TypeError(`${name}: expected a float array with one axis or more, got ${x.dtype}${shapeText(x.shape)}`);
+  for (const weight of weights) {
+    if (!shapesEqual(weight.shape, [width]) || weight.dtype !== x.dtype) {
+      throw new RangeError(`${name}: ${x.dtype}${shapeText(x.shape)} needs weights ${x.dtype}[${width}], got ${weight.dtype}${shapeText(weight.shape)}`);
+    }
+  }
+}
+
+/** x, scale, bias → y, mean, 1/deviation; the statistics are what the gradient needs again. */
+export const layerNormPrimitive: Primitive<NormParams> = {
+  name: "layerNorm",
+  type: (inputs) => {
+    checkNorm("layerNorm", inputs);
+    const statistics = { shape: [...inputs[0]!.shape.slice(0, -1), 1], dtype: inputs[0]!.dtype };
+    return [inputs[0]!, statistics, statistics];
+  },
+  gradient: ({ inputs: [x, scale, bias], outputs: [, average, inverse], cotangents: [dy], wanted }) => {
+    if (dy === undefined) return [undefined, undefined, undefined];
+    const normalised = mul(sub(x!, average!), inverse!);
+    const product = mul(dy, normalised);
+    const dScaled = mul(dy, scale!);
+    const dx = () => {
+      const along = mean(mul(product, scale!), { axes: -1, keepDims: true });
+      const centred = sub(dScaled, mean(dScaled, { axes: -1, keepDims: true }));
+      return mul(sub(centred, mul(normalised, along)), inverse!);
+    };
+    return [wanted[0] ? dx() : undefined, sumTo(product, scale!.shape), sumTo(dy, bias!.shape)];
+  },
+  lower: ({ graph, names, params }) =>
+    graph.nodeWithOutputs("LayerNormalization", names, 3, {
+      attributes: { axis: { int: -1 }, epsilon: { float: params.epsilon }, stash_type: { int: 1 } },
+    }),
+  evaluate: ([x, scale, bias], { epsilon }) => {
+    const width = x!.shape.at(-1)!;
+    const rows = x!.data.length / Math.max(width, 1);
+    const [y, average, inverse] = [new Float64Array(x!.data.length), new Float64Array(rows), new Float64Array(rows)];
+    for (let row = 0; row < rows; row++) {
+      const values = x!.data.subarray(row * width, (row + 1) * width);
+      const centre = values.reduce((a, b) => a + b, 0) / width;
+      const spread = values.reduce((a, b) => a + (b - centre) ** 2, 0) / width;
+      average[row] = centre;
+      inverse[row] = 1 / Math.sqrt(spread + epsilon);
+      values.forEach((value, i) => {
+        y[row * width + i] = (value - centre) * inverse[row]! * scale!.data[i]! + bias!.data[i]!;
+      });
+    }
+    return [y, average, inverse];
+  },
+};
+
+/**
+ * Layer normalisation over the last axis: `(x − mean) / √(variance + ε) · scale + bias`.
+ *
+ * @shape  x [..., C], scale [C], bias [C] → [..., C]
+ * @source Ba, Kiros & Hinton 2016, "Layer Normalization", arXiv:1607.06450
+ */
+export function layerNorm(x: TensorLike, scale: TensorLike, bias: TensorLike, epsilon = 1e-5): Tensor {
+  return bind(layerNormPrimitive, [asTensor(x), asTensor(scale), asTensor(bias)], { epsilon })[0]!;
+}
+
+/** x, scale → y */
+export const rmsNormPrimitive: Primitive<NormParams> = {
+  name: "rmsNorm",
+  type: (inputs) => {
+    checkNorm("rmsNorm", inputs);
+    return [inputs[0]!];
+  },
+  gradient: ({ inputs: [x, scale], cotangents: [dy], params: { epsilon }, wanted }) => {
+    const inverse = inverseRoot(x!, epsilon);
+    const normalised = mul(x!, inverse);
+    const product = mul(dy!, normalised);
+    const dx = () => {
+      const along = mean(mul(product, scale!), { axes: -1, keepDims: true });
+      return mul(sub(mul(dy!, scale!), mul(normalised, along)), inverse);
+    };
+    return [wanted[0] ? dx() : undefined, sumTo(product, scale!.shape)];
+  },
+  lower: ({ graph, names, inputs: [x], params }) => {
+    const square = graph.node("Mul", [names[0]!, names[0]!]);
+    const average = graph.node("ReduceMean", [square, graph.ints([-1])], { attributes: { keepdims: { int: 1 } } });
+    const root = graph.node("Sqrt", [graph.node("Add", [average, graph.scalar(params.epsilon, x!.dtype)])]);
+    return [graph.node("Mul", [graph.node("Div", [names[0]!, root]), names[1]!])];
+  },
+  evaluate: ([x, scale], { epsilon }) => {
+    const width = x!.shape.at(-1)!;
+    return [
+      x!.data.map((value, i) => {
+        const row = Math.floor(i / width) * width;
+        const meanSquare = x!.data.subarray(row, row + width).reduce((a, b) => a + b * b, 0) / width;
+        return (value / Math.sqrt(meanSquare + epsilon)) * scale!.data[i % width]!;
+      }),
+    ];
+  },
+};
+
+/**
+ * Root-mean-square normalisation over the last axis: `x / √(mean x² + ε) · scale`.
+ *
+ * @shape  x [..., C], scale [C] → [..., C]
+ * @source Zhang & Sennrich 2019, "Root Mean Square Layer Normalization", arXiv:1910.07467
+ */
+export function rmsNorm(x: TensorLike, scale: TensorLike, epsilon = 1e-6): Tensor {
+  return bindOne(rmsNormPrimitive, [asTensor(x), asTensor(scale)], { epsilon });
+}
+
+function inverseRoot(x: Tensor, epsilon: number): Tensor {
+  return div(1, sqrt(add(mean(mul(x, x), { axes: -1, keepDims: true }), epsilon)));
+}

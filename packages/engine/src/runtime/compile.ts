@@ -1,0 +1,147 @@
+import { NDArray } from "../array/nd-array.ts";
+import { shapesEqual, shapeText } from "../array/shape.ts";
+import { toOnnx } from "../onnx/lower.ts";
+import type { ArrayType } from "../primitives/primitive.ts";
+import { trace } from "../trace/program.ts";
+import type { Tensor } from "../trace/tensor.ts";
+import { flatten, type Structure, structureText, unflatten } from "../tree/tree.ts";
+import { type Device, type DeviceArray, type Executable, isDeviceArray } from "./device.ts";
+
+/** `Tree` with every `Tensor` replaced. */
+export type Replace<Tree, Leaf> = Tree extends Tensor
+  ? Leaf
+  : Tree extends readonly unknown[] | Readonly<Record<string, unknown>>
+    ? { [K in keyof Tree]: Replace<Tree[K], Leaf> }
+    : Tree;
+
+/** The concrete counterpart of a tree of tensors. */
+export type Concrete<Tree> = Replace<Tree, NDArray>;
+
+/** The counterpart of a tree of tensors whose arrays live on a device. */
+export type OnDevice<Tree> = Replace<Tree, DeviceArray>;
+
+/** What a compiled function takes: arrays from outside or already on the device. */
+export type Given<Tree> = Replace<Tree, NDArray | DeviceArray>;
+
+export type CompileOptions = {
+  readonly device: Device;
+  /**
+   * Arguments, by position, that the caller gives away: their memory is written to by later calls. Results of the same
+   * shape and dtype alternate with them between two sets of buffers, so a training loop allocates nothing.
+   */
+  readonly donate?: readonly number[];
+};
+
+export type Compiled<Args extends readonly unknown[], Result> = {
+  (...args: Given<Args>): Promise<OnDevice<Result>>;
+  /** Traces, lowers and prepares for the types of these arguments, without running. */
+  prepare(...args: Given<Args>): Promise<void>;
+  /** Frees the prepared programs. */
+  release(): Promise<void>;
+};
+
+type Prepared = { readonly executable: Executable; readonly structure: Structure; readonly outputs: readonly ArrayType[]; readonly spare: (DeviceArray | undefined)[] };
+
+/**
+ * Compiles a function of trees of tensors: traced once for each signature (structure, shapes, dtypes) of its arguments,
+ * lowered to one ONNX graph, run on `device`. Results stay on the device; {@link readTree} brings them out.
+ *
+ * Values in the arguments that are no arrays (numbers, strings) are part of the signature.
+ */
+export function compile<Args extends readonly unknown[], Result>(
+  fn: (...args: Args) => Result,
+  { device, donate = [] }: CompileOptions,
+): Compiled<Args, Result> {
+  const prepared = new Map<string, Promise<Prepared>>();
+  const prepare = (args: readonly unknown[]) => {
+    const { leaves, structure } = flatten(args, isArray);
+    const signature = `${structureText(structure)} ${leaves.map((leaf) => `${leaf.dtype}${shapeText(leaf.shape)}`).join(" ")}`;
+    let entry = prepared.get(signature);
+    if (entry === undefined) {
+      entry = build(fn as (...args: never[]) => unknown, structure, leaves, device);
+      prepared.set(signature, entry);
+      entry.catch(() => prepared.delete(signature));
+    }
+    return { leaves, entry };
+  };
+  const call = async (...args: readonly unknown[]): Promise<unknown> => {
+    const { leaves, entry } = prepare(args);
+    const { executable, structure, outputs, spare } = await entry;
+    const inputs = leaves.map((leaf) => (leaf instanceof NDArray ? device.put(leaf) : leaf));
+    const into = spare.splice(0, spare.length, ...outputs.map(() => undefined));
+    const results = await executable.run(inputs, into);
+    keepDonated(args, inputs, donate, outputs, spare);
+    return unflatten(structure, results);
+  };
+  const release = async (): Promise<void> => {
+    const all = await Promise.allSettled(prepared.values());
+    prepared.clear();
+    for (const result of all) if (result.status === "fulfilled") await result.value.executable.release();
+  };
+  const preparing = async (...args: readonly unknown[]): Promise<void> => void (await prepare(args).entry);
+  return Object.assign(call, { prepare: preparing, release }) as unknown as Compiled<Args, Result>;
+}
+
+async function build(
+  fn: (...args: never[]) => unknown,
+  args: Structure,
+  types: readonly ArrayType[],
+  device: Device,
+): Promise<Prepared> {
+  const { program, structure } = trace(fn, args, types);
+  const executable = await device.load(toOnnx(program));
+  const outputs = program.outputs.map(({ shape, dtype }) => ({ shape, dtype }));
+  return { executable, structure, outputs, spare: outputs.map(() => undefined) };
+}
+
+/** Donated buffers become the results of the next call, each for the first output of its type that has none. */
+function keepDonated(
+  args: readonly unknown[],
+  inputs: readonly DeviceArray[],
+  donate: readonly number[],
+  outputs: readonly ArrayType[],
+  spare: (DeviceArray | undefined)[],
+): void {
+  let next = 0;
+  args.forEach((arg, position) => {
+    for (const _ of flatten(arg, isArray).leaves) {
+      const buffer = inputs[next++]!;
+      if (!donate.includes(position)) continue;
+      const slot = outputs.findIndex(
+        (type, i) => spare[i] === undefined && type.dtype === buffer.dtype && shapesEqual(type.shape, buffer.shape),
+      );
+      if (slot >= 0) spare[slot] = buffer;
+    }
+  });
+}
+
+/** Compiles, runs once and reads the result: for scripts and tests. */
+export async function evaluate<Args extends readonly unknown[], Result>(
+  fn: (...args: Args) => Result,
+  device: Device,
+  ...args: Given<Args>
+): Promise<Concrete<Result>> {
+  const compiled = compile(fn, { device });
+  try {
+    return (await readTree(await compiled(...args))) as Concrete<Result>;
+  } finally {
+    await compiled.release();
+  }
+}
+
+/** Reads every device array of a tree. */
+export async function readTree<Tree>(tree: Tree): Promise<ReadTree<Tree>> {
+  const { leaves, structure } = flatten(tree, isDeviceArray);
+  return unflatten(structure, await Promise.all(leaves.map((leaf) => leaf.read()))) as ReadTree<Tree>;
+}
+
+/** A tree of device arrays after reading. */
+export type ReadTree<Tree> = Tree extends DeviceArray
+  ? NDArray
+  : Tree extends readonly unknown[] | Readonly<Record<string, unknown>>
+    ? { [K in keyof Tree]: ReadTree<Tree[K]> }
+    : Tree;
+
+function isArray(value: unknown): value is NDArray | DeviceArray {
+  return value instanceof NDArray || isDeviceArray(value);
+}

@@ -1,0 +1,125 @@
+import type { DType } from "../array/dtype.ts";
+import { fromNumbers, NDArray } from "../array/nd-array.ts";
+import { type Shape, shapeText } from "../array/shape.ts";
+import type { ArrayType, Primitive } from "../primitives/primitive.ts";
+
+/**
+ * A symbolic array inside a traced function: static shape and dtype, no data. Immutable; operations on it append
+ * equations to the scope that is being traced.
+ */
+export class Tensor implements ArrayType {
+  readonly shape: Shape;
+  readonly dtype: DType;
+  readonly scope: Scope;
+
+  constructor(type: ArrayType, scope: Scope) {
+    this.shape = type.shape;
+    this.dtype = type.dtype;
+    this.scope = scope;
+  }
+
+  toString(): string {
+    return `${this.dtype}${shapeText(this.shape)}`;
+  }
+}
+
+/** One line of a program: `outputs = primitive(inputs; params)`. */
+export type Equation = {
+  readonly primitive: Primitive;
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+  readonly params: unknown;
+};
+
+/** Where equations are being written. Scopes nest: a body of `scan` is traced inside the scope of its caller. */
+export class Scope {
+  readonly parent: Scope | undefined;
+  readonly equations: Equation[] = [];
+  /** Tensors of the parent that this scope reads, with the input that stands for each here. */
+  readonly captures: Map<Tensor, Tensor> = new Map();
+
+  constructor(parent: Scope | undefined) {
+    this.parent = parent;
+  }
+
+  /** The tensor by which this scope knows `tensor`, which may belong to a scope further out. */
+  resolve(tensor: Tensor): Tensor {
+    if (tensor.scope === this) return tensor;
+    if (this.parent === undefined) {
+      throw new Error(`a tensor ${tensor} of another traced function was used here; return it from there instead`);
+    }
+    const outer = this.parent.resolve(tensor);
+    let inner = this.captures.get(outer);
+    if (inner === undefined) {
+      inner = new Tensor(outer, this);
+      this.captures.set(outer, inner);
+    }
+    return inner;
+  }
+}
+
+let current: Scope | undefined;
+
+/** The scope being traced. @throws Error outside traced functions */
+export function currentScope(): Scope {
+  if (current === undefined) {
+    throw new Error("array functions work inside traced functions only: wrap the code in compile(fn) or evaluate(fn, …)");
+  }
+  return current;
+}
+
+/** Runs `body` with a new innermost scope. */
+export function withScope<T>(body: (scope: Scope) => T): T {
+  const outer = current;
+  const scope = new Scope(outer);
+  current = scope;
+  try {
+    return body(scope);
+  } finally {
+    current = outer;
+  }
+}
+
+/** Appends one equation to the current scope and returns its outputs. */
+export function bind<Params>(primitive: Primitive<Params>, inputs: readonly Tensor[], params: Params): Tensor[] {
+  const scope = currentScope();
+  const resolved = inputs.map((input) => scope.resolve(input));
+  const outputs = primitive.type(resolved, params).map((type) => new Tensor(type, scope));
+  scope.equations.push({ primitive: primitive as Primitive, inputs: resolved, outputs, params });
+  return outputs;
+}
+
+/** {@link bind} for primitives with one output. */
+export function bindOne<Params>(primitive: Primitive<Params>, inputs: readonly Tensor[], params: Params): Tensor {
+  return bind(primitive, inputs, params)[0]!;
+}
+
+/** What array functions accept: numbers and concrete arrays become constants of the program. */
+export type TensorLike = Tensor | NDArray | number;
+
+/** The primitive of constants. It lives here because every function that accepts a number needs it. */
+export const constantPrimitive: Primitive<{ readonly value: NDArray }> = {
+  name: "constant",
+  type: (_, { value }) => [{ shape: value.shape, dtype: value.dtype }],
+  gradient: () => [],
+  lower: ({ graph, params }) => [graph.constant(params.value)],
+  evaluate: (_, { value }) => [Float64Array.from(value.toNumbers())],
+};
+
+/** A constant of the program. A number becomes a scalar of `dtype` (float32 unless told). */
+export function constant(value: NDArray | number, dtype?: DType): Tensor {
+  const array = typeof value === "number" ? fromNumbers([value], [], dtype ?? "float32") : value;
+  return bindOne(constantPrimitive, [], { value: array });
+}
+
+/** A tensor from whatever a function was given; numbers take `dtype`. */
+export function asTensor(value: TensorLike, dtype?: DType): Tensor {
+  return value instanceof Tensor ? value : constant(value, dtype);
+}
+
+/** Operands of a binary function, numbers taking the dtype of the other side. */
+export function asTensors(a: TensorLike, b: TensorLike): [Tensor, Tensor] {
+  if (a instanceof Tensor) return [a, asTensor(b, a.dtype)];
+  const right = asTensor(b, a instanceof NDArray ? a.dtype : undefined);
+  return [asTensor(a, right.dtype), right];
+}

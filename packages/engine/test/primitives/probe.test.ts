@@ -1,0 +1,54 @@
+import * as ort from "onnxruntime-node";
+import { it } from "vitest";
+import { encodeModel } from "../../src/onnx/encode.ts";
+import { fromNumbers, type NDArray } from "../../src/array/nd-array.ts";
+import type { OnnxAttribute, OnnxDType } from "../../src/onnx/model.ts";
+type V = [OnnxDType, number[]];
+async function tryOp(op: string, ins: (V | NDArray | null)[], outs: OnnxDType[], attributes: Record<string, OnnxAttribute> = {}): Promise<string> {
+  const inputs: {name:string;dtype:OnnxDType;shape:number[]}[] = []; const initializers: {name:string;value:NDArray}[] = []; const names: string[] = [];
+  ins.forEach((x, i) => { const name = `x${i}`; if (x === null) names.push(""); else { names.push(name); if (Array.isArray(x)) inputs.push({ name, dtype: x[0], shape: x[1] }); else initializers.push({ name, value: x }); } });
+  const outputs = outs.map((_, i) => `y${i}`);
+  const bytes = encodeModel({ irVersion: 10, opsets: { "": 20 }, producer: "p", graph: { name: "g", nodes: [{ op, domain: "", inputs: names, outputs, attributes }], initializers, inputs, outputs: outs.map((dtype, i) => ({ name: outputs[i]!, dtype, shape: Array.from({ length: op.startsWith("Conv") || op === "OneHot" ? 3 : 2 }, (_, k) => `d${i}${k}`) })) } as never });
+  try { await ort.InferenceSession.create(bytes, { logSeverityLevel: 4, extra: {session: {disable_cpu_ep_fallback: "0"}} }); return "ok"; } catch (e) { return String((e as Error).message).slice(0, 160); }
+}
+const i64 = (...v: number[]) => fromNumbers(v, [v.length], "int64");
+it("probe", async () => {
+  const D: OnnxDType[] = ["float32", "float64", "float16", "int32", "int64", "uint8", "bool", "uint32"];
+  const log: string[] = [];
+  const row = async (label: string, f: (d: OnnxDType) => Promise<string>) => { const r: string[] = []; let m = ""; for (const d of D) { const s = await f(d); r.push(`${d}:${s === "ok" ? "ok" : "--"}`); if (s !== "ok") m = s; } log.push(label.padEnd(14) + r.join(" ") + "   " + m); };
+  const s = [4, 6];
+  await row("Concat", (d) => tryOp("Concat", [[d, s], [d, s]], [d], { axis: { int: 0 } }));
+  await row("Split", (d) => tryOp("Split", [[d, s], i64(1, 3)], [d, d], { axis: { int: 0 } }));
+  await row("Slice", (d) => tryOp("Slice", [[d, s], i64(1), i64(3), i64(0), i64(1)], [d]));
+  await row("Pad", (d) => tryOp("Pad", [[d, s], i64(1, 1, 1, 1), [d, []]], [d]));
+  await row("TopK", (d) => tryOp("TopK", [[d, s], i64(2)], [d, "int64"]));
+  await row("ArgMax", (d) => tryOp("ArgMax", [[d, s]], ["int64"]));
+  await row("ArgMin", (d) => tryOp("ArgMin", [[d, s]], ["int64"]));
+  await row("CumSum", (d) => tryOp("CumSum", [[d, s], fromNumbers([0], [], "int64")], [d]));
+  await row("Conv", (d) => tryOp("Conv", [[d, [2, 3, 8]], [d, [4, 3, 3]]], [d]));
+  await row("ConvTranspose", (d) => tryOp("ConvTranspose", [[d, [2, 3, 8]], [d, [3, 4, 3]]], [d]));
+  await row("OneHot", (d) => tryOp("OneHot", [["int32", s], i64(2), [d, [2]]], [d]));
+  await row("If-Where", (d) => tryOp("Where", [["bool", s], [d, s], [d, s]], [d]));
+  await row("Equal", (d) => tryOp("Equal", [[d, s], [d, s]], ["bool"]));
+  await row("Less", (d) => tryOp("Less", [[d, s], [d, s]], ["bool"]));
+  await row("LessOrEqual", (d) => tryOp("LessOrEqual", [[d, s], [d, s]], ["bool"]));
+  for (const op of ["Add", "Sub", "Mul", "Div", "Max", "Min", "Pow"]) await row(op, (d) => tryOp(op, [[d, s], [d, s]], [d]));
+  await row("Mod", (d) => tryOp("Mod", [[d, s], [d, s]], [d], d.startsWith("float") ? {fmod: {int: 1}} : {}));
+  for (const op of ["BitShift"]) await row(op, (d) => tryOp(op, [[d, s], [d, s]], [d], { direction: { string: "LEFT" } }));
+  for (const op of ["BitwiseXor", "BitwiseOr", "BitwiseAnd"]) await row(op, (d) => tryOp(op, [[d, s], [d, s]], [d]));
+  for (const op of ["Neg", "Abs", "Sign", "Floor", "Exp", "Log", "Sqrt", "Tanh", "Sigmoid", "Sin", "Cos", "Erf", "Softmax", "LogSoftmax", "Gelu", "Relu"]) await row(op, (d) => tryOp(op, [[d, s]], [d]));
+  for (const op of ["ReduceSum", "ReduceMax", "ReduceMin", "ReduceMean"]) await row(op, (d) => tryOp(op, [[d, s], i64(0)], [d]));
+  await row("MatMul", (d) => tryOp("MatMul", [[d, [4, 6]], [d, [6, 4]]], [d]));
+  await row("Einsum", (d) => tryOp("Einsum", [[d, [4, 6]], [d, [6, 4]]], [d], { equation: { string: "ij,jk->ik" } }));
+  await row("Expand", (d) => tryOp("Expand", [[d, [4, 1]], i64(4, 6)], [d]));
+  await row("Gather", (d) => tryOp("Gather", [[d, s], ["int32", [3]]], [d]));
+  await row("GatherElements", (d) => tryOp("GatherElements", [[d, s], ["int32", s]], [d]));
+  await row("GatherND", (d) => tryOp("GatherND", [[d, s], ["int64", [3, 1]]], [d]));
+  await row("ScatterElem", (d) => tryOp("ScatterElements", [[d, s], ["int32", s], [d, s]], [d], { reduction: { string: "add" } }));
+  await row("ScatterNone", (d) => tryOp("ScatterElements", [[d, s], ["int32", s], [d, s]], [d]));
+  await row("ScatterND", (d) => tryOp("ScatterND", [[d, s], ["int64", [3, 1]], [d, [3, 6]]], [d], { reduction: { string: "add" } }));
+  await row("LayerNorm", (d) => tryOp("LayerNormalization", [[d, s], [d, [6]], [d, [6]]], [d]));
+  await row("Transpose", (d) => tryOp("Transpose", [[d, s]], [d]));
+  await row("Tile", (d) => tryOp("Tile", [[d, s], i64(2, 2)], [d]));
+  console.log(log.join("\n"));
+}, 100000);

@@ -1,0 +1,49 @@
+import { randomBytes } from "node:crypto";
+import { open, rename, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+
+/**
+ * Replaces a file in one step: after a crash at any moment, even of the machine, `path` holds the old bytes or the new ones.
+ *
+ * The bytes go to a temporary name in the same directory and are synced, then renamed over `path`, then the directory is synced.
+ *
+ * @throws the file system's error, after removing the temporary file; `path` is then untouched
+ */
+export async function writeFileAtomic(path: string, data: Uint8Array | string): Promise<void> {
+  const temporary = temporaryPath(path);
+  try {
+    await writeFileSynced(temporary, data);
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  await syncDirectory(dirname(path));
+}
+
+/** A fresh name beside `path` that begins with a dot and ends in `.tmp`. */
+export function temporaryPath(path: string): string {
+  return join(dirname(path), `.${basename(path)}.${process.pid}-${randomBytes(4).toString("hex")}.tmp`);
+}
+
+/** Creates a file that must not exist yet and returns once its bytes are on the disk. */
+export async function writeFileSynced(path: string, data: Uint8Array | string): Promise<void> {
+  const file = await open(path, "wx");
+  try {
+    await file.writeFile(data);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Makes creations, renames and removals in a directory durable. Windows cannot open directories and needs no such step. */
+export async function syncDirectory(path: string): Promise<void> {
+  if (process.platform === "win32") return;
+  const directory = await open(path, "r");
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}

@@ -1,0 +1,118 @@
+import { foldIn, NDArray, type RandomKey, randomKey } from "@tsformers/engine";
+
+import { type Batch, checkExtents, type PairBatch, type TaskView } from "./task.ts";
+
+/** One example of a causal task, not yet padded: `targets[t]` is scored where `weights[t]` is 1. */
+export type Row = {
+  readonly inputs: readonly number[];
+  readonly targets: readonly number[];
+  readonly weights: readonly number[];
+};
+
+/** One example of an encoder-decoder task. */
+export type PairRow = Row & { readonly source: readonly number[] };
+
+/** Makes an example from nothing but its arguments. */
+export type MakeRow<R> = (key: RandomKey, length: number, purpose: "train" | "eval") => R;
+
+/** Tokens scored in an evaluation of a generated task unless the caller sets a limit. */
+const defaultLimit = 4096;
+
+const purposes = { train: 0, valid: 1, test: 2 } as const;
+
+/**
+ * A view whose examples are generated: example `row` of training step `s` and example `i` of a split each have a key of their
+ * own, so they do not depend on the batch size. The last example of an evaluation is scored only as far as the limit goes
+ * (default 4,096 tokens).
+ */
+export function generatedView<R extends Row, B>(options: {
+  name: string;
+  seed: number;
+  length: number;
+  row: MakeRow<R>;
+  pack: (rows: readonly R[], batchSize: number, length: number) => B;
+}): TaskView<B> {
+  const { name, length: defaultLength, row, pack } = options;
+  const seedKey = randomKey(options.seed);
+  return {
+    trainBatch: (step, batchSize, length = defaultLength) => {
+      checkExtents(name, { batchSize, length });
+      const key = foldIn(foldIn(seedKey, purposes.train), step);
+      const rows = Array.from({ length: batchSize }, (_, index) => row(foldIn(key, index), length, "train"));
+      return pack(rows, batchSize, length);
+    },
+    evalBatches: (split, { batchSize, length, limit = defaultLimit }) => {
+      checkExtents(name, { batchSize, length, limit });
+      const key = foldIn(seedKey, purposes[split]);
+      row(key, length, "eval"); // so that a length that does not fit is reported here, not at the first batch
+      return {
+        *[Symbol.iterator]() {
+          for (let index = 0, left = limit; left > 0; ) {
+            const rows: R[] = [];
+            for (; rows.length < batchSize && left > 0; index++) {
+              const made = row(foldIn(key, index), length, "eval");
+              rows.push({ ...made, weights: scoreAtMost(made.weights, left) });
+              left -= sum(made.weights);
+            }
+            yield pack(rows, batchSize, length);
+          }
+        },
+      };
+    },
+  };
+}
+
+/** Tokens in a row: everything is input but the last, everything is target but the first; scored where `scored` says. */
+export function causalRow(tokens: readonly number[], scored: (index: number) => boolean): Row {
+  return {
+    inputs: tokens.slice(0, -1),
+    targets: tokens.slice(1),
+    weights: tokens.slice(1).map((_, t) => (scored(t + 1) ? 1 : 0)),
+  };
+}
+
+/** Rows padded at their ends to [batchSize, length]. */
+export function packRows(rows: readonly Row[], batchSize: number, length: number): Batch {
+  const column = (name: keyof Row): readonly (readonly number[])[] => rows.map((row) => row[name]);
+  return {
+    inputs: pack(column("inputs"), "int32", batchSize, length),
+    targets: pack(column("targets"), "int32", batchSize, length),
+    weights: pack(column("weights"), "float32", batchSize, length),
+  };
+}
+
+export function packPairs(rows: readonly PairRow[], batchSize: number, length: number): PairBatch {
+  return {
+    ...packRows(rows, batchSize, length),
+    source: pack(
+      rows.map(({ source }) => source),
+      "int32",
+      batchSize,
+      length,
+    ),
+    sourceWeights: pack(
+      rows.map(({ source }) => source.map(() => 1)),
+      "float32",
+      batchSize,
+      length,
+    ),
+  };
+}
+
+function pack(rows: readonly (readonly number[])[], dtype: "int32" | "float32", batchSize: number, length: number): NDArray {
+  const size = batchSize * length;
+  const data = dtype === "int32" ? new Int32Array(size) : new Float32Array(size);
+  rows.forEach((row, index) => {
+    data.set(row, index * length);
+  });
+  return new NDArray([batchSize, length], dtype, data);
+}
+
+function scoreAtMost(weights: readonly number[], count: number): readonly number[] {
+  let left = count;
+  return weights.map((weight) => (weight > 0 && left-- > 0 ? weight : 0));
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

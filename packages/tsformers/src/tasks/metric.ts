@@ -1,0 +1,55 @@
+/** Sums over all scored tokens of an evaluation. A row counts when at least one of its tokens is scored. */
+export type EvalTotals = {
+  /** −Σ ln p(target), in nats. */
+  readonly lossSum: number;
+  readonly tokens: number;
+  /** Tokens whose target is the most likely one. */
+  readonly correct: number;
+  readonly rows: number;
+  /** Rows of which every scored token is correct: those that greedy decoding gets right. */
+  readonly exactRows: number;
+};
+
+/** A figure to report, from the totals of an evaluation. */
+export type Metric = {
+  readonly name: string;
+  readonly label: string;
+  readonly better: "lower" | "higher";
+  value(totals: EvalTotals): number;
+};
+
+/** Mean negative log likelihood of a scored token, in nats. */
+export const loss: Metric = {
+  name: "loss",
+  label: "loss (nats per token)",
+  better: "lower",
+  value: ({ lossSum, tokens }) => lossSum / tokens,
+};
+
+/** The share of scored tokens that are predicted right. */
+export const tokenAccuracy: Metric = {
+  name: "tokenAccuracy",
+  label: "token accuracy",
+  better: "higher",
+  value: ({ correct, tokens }) => correct / tokens,
+};
+
+/** The share of rows that are right from the first scored token to the last. */
+export const exactAccuracy: Metric = {
+  name: "exactAccuracy",
+  label: "exact accuracy",
+  better: "higher",
+  value: ({ exactRows, rows }) => exactRows / rows,
+};
+
+/**
+ * Bits that the model needs for a character of text: `loss / ln 2 · tokensPerCharacter`, comparable across tokenisers.
+ */
+export function bitsPerCharacter(tokensPerCharacter: number): Metric {
+  return {
+    name: "bitsPerCharacter",
+    label: "bits per character",
+    better: "lower",
+    value: (totals) => (loss.value(totals) / Math.LN2) * tokensPerCharacter,
+  };
+}

@@ -1,0 +1,69 @@
+import { integers, permutation, type RandomKey, splitKey } from "@tsformers/engine";
+
+import { causalRow, generatedView, packRows, type Row } from "./generated.ts";
+import { exactAccuracy, loss, tokenAccuracy } from "./metric.ts";
+import type { Task } from "./task.ts";
+
+export type RecallOptions = {
+  /** How many different keys there are, default 16. */
+  readonly keys?: number;
+  /** How many different values there are, default 16. */
+  readonly values?: number;
+  /** T of a training row, default 64: 16 pairs and 16 questions. */
+  readonly length?: number;
+  /** Default 0. */
+  readonly seed?: number;
+};
+
+/** Between the pairs and the questions. */
+const separator = 0;
+/** Fills the distance where a row is longer than its pairs and questions. */
+const blank = 1;
+
+/**
+ * Associative recall with many queries: pairs of a key and a value, then each key again in another order, to be followed by
+ * its value: `a 7 c 2 b 7 | c 2 a 7 b 7`. Only the values of the second part are scored.
+ *
+ * Keys of a row are distinct; a row has n = min(⌊T / 4⌋, keys) pairs, and T − 4n blanks before the separator. Beyond
+ * `T = 4 · keys` a longer row thus asks the same over a longer distance.
+ * Tokens: 0 separator, 1 blank, then the keys, then the values.
+ *
+ * @source Arora et al. 2023, "Zoology", §3, arXiv:2312.04927 (multi-query associative recall)
+ * @differs the distance lies between pairs and queries; there, gaps between queries follow a power law
+ */
+export function recallTask(options: RecallOptions = {}): Task {
+  const { keys = 16, values = 16, length = 64, seed = 0 } = options;
+  for (const [name, count] of Object.entries({ keys, values })) {
+    if (!(Number.isInteger(count) && count >= 2)) {
+      throw new RangeError(`recall: ${name} must be an integer ≥ 2, got ${count}`);
+    }
+  }
+  return {
+    name: "recall",
+    vocabularySize: 2 + keys + values,
+    length,
+    metrics: [loss, tokenAccuracy, exactAccuracy],
+    fingerprint: `recall keys=${keys} values=${values} seed=${seed}`,
+    ...generatedView({
+      name: "recall",
+      seed,
+      length,
+      row: (key, rowLength) => recallRow(key, rowLength, keys, values),
+      pack: packRows,
+    }),
+  };
+}
+
+function recallRow(key: RandomKey, length: number, keys: number, values: number): Row {
+  const count = Math.min(Math.floor(length / 4), keys);
+  if (count < 1) throw new RangeError(`recall: a pair and a question need a length of at least 4, got ${length}`);
+  const [keyOfKeys, keyOfValues, keyOfOrder] = splitKey(key, 3);
+  const chosen = permutation(keyOfKeys!, keys).toNumbers().slice(0, count);
+  const answers = integers(keyOfValues!, [count], { high: values }).toNumbers();
+  const pairs = chosen.map((symbol, index) => [2 + symbol, 2 + keys + answers[index]!]);
+  const questions = permutation(keyOfOrder!, count).toNumbers().map((index) => pairs[index]!);
+  const distance = new Array<number>(length - 4 * count).fill(blank);
+  const tokens = [...pairs.flat(), ...distance, separator, ...questions.flat()];
+  const firstQuestion = tokens.length - 2 * count;
+  return causalRow(tokens, (index) => index > firstQuestion && (index - firstQuestion) % 2 === 1);
+}

@@ -1,0 +1,81 @@
+import { integers, type RandomKey } from "@tsformers/engine";
+
+import { causalRow, generatedView, packPairs, packRows } from "./generated.ts";
+import { exactAccuracy, loss, tokenAccuracy } from "./metric.ts";
+import type { Task } from "./task.ts";
+
+/** Options of tasks that answer a random sequence of symbols with another. */
+export type SymbolOptions = {
+  /** How many different symbols there are, default 10. */
+  readonly symbols?: number;
+  /** T of a training row, default 64: a prompt of 32 symbols, the separator, and the answer but for its last symbol. */
+  readonly length?: number;
+  /**
+   * Training prompts then have any number of symbols from this up to what fits, each equally likely; without it they are
+   * as long as fits. Evaluation prompts always are.
+   */
+  readonly shortest?: number;
+  /** Default 0. */
+  readonly seed?: number;
+};
+
+/** Between prompt and answer, before the decoder's first token, and as padding. Symbols are 1 … `symbols`. */
+const separator = 0;
+
+/**
+ * A task that answers a prompt of n random symbols with n symbols; only the answer is scored.
+ *
+ * As rows: `prompt separator answer`, n = ⌊T / 2⌋ (an odd T leaves its last position empty).
+ * As pairs: source = prompt, target = answer, n = T.
+ */
+export function symbolTask(
+  name: string,
+  answerTo: (prompt: readonly number[]) => readonly number[],
+  options: SymbolOptions = {},
+): Task {
+  const { symbols = 10, length = 64, shortest, seed = 0 } = options;
+  if (!(Number.isInteger(symbols) && symbols >= 2)) {
+    throw new RangeError(`${name}: symbols must be an integer ≥ 2, got ${symbols}`);
+  }
+  if (shortest !== undefined && !(Number.isInteger(shortest) && shortest >= 1)) {
+    throw new RangeError(`${name}: shortest must be an integer ≥ 1, got ${shortest}`);
+  }
+
+  const promptOf = (key: RandomKey, fits: number, purpose: "train" | "eval"): number[] => {
+    const least = (purpose === "train" ? shortest : undefined) ?? fits;
+    if (fits < Math.max(least, 1)) {
+      throw new RangeError(`${name}: the length leaves room for ${fits} symbols, at least ${Math.max(least, 1)} are needed`);
+    }
+    const drawn = integers(key, [fits + 1], { high: 2 ** 31 - 1 }).toNumbers();
+    const count = least + (drawn[fits]! % (fits - least + 1));
+    return drawn.slice(0, count).map((word) => 1 + (word % symbols));
+  };
+
+  return {
+    name,
+    vocabularySize: symbols + 1,
+    length,
+    metrics: [loss, tokenAccuracy, exactAccuracy],
+    fingerprint: `${name} symbols=${symbols} shortest=${shortest ?? "all"} seed=${seed}`,
+    ...generatedView({
+      name,
+      seed,
+      length,
+      row: (key, rowLength, purpose) => {
+        const prompt = promptOf(key, Math.floor(rowLength / 2), purpose);
+        return causalRow([...prompt, separator, ...answerTo(prompt)], (index) => index > prompt.length);
+      },
+      pack: packRows,
+    }),
+    pairs: generatedView({
+      name,
+      seed,
+      length: Math.max(Math.floor(length / 2), 1),
+      row: (key, rowLength, purpose) => {
+        const source = promptOf(key, rowLength, purpose);
+        return { source, ...causalRow([separator, ...answerTo(source)], () => true) };
+      },
+      pack: packPairs,
+    }),
+  };
+}

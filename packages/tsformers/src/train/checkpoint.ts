@@ -1,0 +1,250 @@
+import { createHash } from "node:crypto";
+import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { decodeSafetensors, encodeSafetensors, type NDArray } from "@tsformers/engine";
+import * as z from "zod";
+
+import { syncDirectory, temporaryPath, writeFileSynced } from "../io/atomic-file.ts";
+
+/** Anything that `JSON.stringify` writes and `JSON.parse` reads back equal. */
+export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+
+/** A moment of a run: named arrays (parameters, optimiser state) and everything else that resuming needs. */
+export type Checkpoint = {
+  readonly step: number;
+  readonly tensors: ReadonlyMap<string, NDArray>;
+  readonly state: JsonValue;
+};
+
+/** A checkpoint that could not be used, and why, in a sentence that names the file. */
+export type CheckpointProblem = { readonly path: string; readonly message: string };
+
+export type LatestCheckpoint = {
+  readonly checkpoint: Checkpoint | undefined;
+  /** The newer ones that were skipped on the way, newest first. */
+  readonly problems: readonly CheckpointProblem[];
+};
+
+/**
+ * Checkpoints of one run, each a directory `step-00000100/` with `tensors.safetensors`, `state.json` and
+ * `manifest.json`, which holds the size and SHA-256 of the other two.
+ *
+ * Guarantees: a checkpoint appears under its name only when all of its bytes are on the disk (written to a temporary
+ * name, synced, renamed); what {@link latest} returns has the checksums it was written with, whole. Many processes may
+ * read while one writes; only one may write.
+ */
+export type CheckpointStore = {
+  readonly directory: string;
+  /** Writes a checkpoint and returns its path. Then removes older ones beyond the newest `keep` and what crashed saves left. */
+  save(checkpoint: Checkpoint): Promise<string>;
+  /** The newest checkpoint that is whole. Changes nothing on the disk. */
+  latest(): Promise<LatestCheckpoint>;
+};
+
+const format = "tsformers-checkpoint";
+const version = 1;
+const manifestName = "manifest.json";
+const tensorsName = "tensors.safetensors";
+const stateName = "state.json";
+
+const fileSchema = z.object({ sizeBytes: z.int().nonnegative(), sha256: z.string().regex(/^[0-9a-f]{64}$/) });
+const manifestSchema = z.object({
+  format: z.literal(format),
+  version: z.literal(version),
+  step: z.int().nonnegative(),
+  files: z.object({ [tensorsName]: fileSchema, [stateName]: fileSchema }),
+});
+type Manifest = z.infer<typeof manifestSchema>;
+
+/**
+ * Opens the checkpoints of a directory, which need not exist yet.
+ *
+ * @param options.keep how many of the newest whole checkpoints stay after a save, ≥ 1, default 3
+ */
+export function checkpointStore(directory: string, options: { keep?: number } = {}): CheckpointStore {
+  const { keep = 3 } = options;
+  if (!(Number.isInteger(keep) && keep >= 1)) {
+    throw new RangeError(`checkpointStore: keep must be an integer ≥ 1, got ${keep}`);
+  }
+  return {
+    directory,
+    save: async (checkpoint) => {
+      const path = join(directory, nameOf(checkpoint.step));
+      await mkdir(directory, { recursive: true });
+      await removeLeftovers(directory);
+      await write(path, checkpoint);
+      await prune(directory, checkpoint.step, keep);
+      return path;
+    },
+    latest: async () => {
+      const problems: CheckpointProblem[] = [];
+      const steps = await stepsIn(directory);
+      for (const step of steps) {
+        const path = join(directory, nameOf(step));
+        try {
+          return { checkpoint: await readCheckpoint(path), problems };
+        } catch (error) {
+          problems.push({ path, message: error instanceof Error ? error.message : String(error) });
+        }
+      }
+      return { checkpoint: undefined, problems };
+    },
+  };
+}
+
+/**
+ * Reads one checkpoint directory, after checking every byte of it.
+ * @throws Error naming the file when one is missing, cut short, changed, or not of this format
+ */
+export async function readCheckpoint(path: string): Promise<Checkpoint> {
+  const manifest = await readManifest(path);
+  const read = async (name: keyof Manifest["files"]): Promise<Uint8Array> => {
+    const { sizeBytes, sha256 } = manifest.files[name];
+    const bytes = await readPart(path, name);
+    if (bytes.length !== sizeBytes) {
+      throw new Error(`${join(path, name)}: expected ${sizeBytes} bytes, got ${bytes.length}; the checkpoint is torn`);
+    }
+    if (sha256Of(bytes) !== sha256) {
+      throw new Error(`${join(path, name)}: checksum differs from the manifest's; the checkpoint is damaged`);
+    }
+    return bytes;
+  };
+  const state: JsonValue = JSON.parse(new TextDecoder().decode(await read(stateName)));
+  const { tensors } = decodeSafetensors(await read(tensorsName), join(path, tensorsName));
+  return { step: manifest.step, tensors, state };
+}
+
+async function write(path: string, { step, tensors, state }: Checkpoint): Promise<void> {
+  const contents = {
+    [tensorsName]: encodeSafetensors(tensors),
+    [stateName]: new TextEncoder().encode(`${JSON.stringify(state, null, 1)}\n`),
+  };
+  const manifest: Manifest = {
+    format,
+    version,
+    step,
+    files: {
+      [tensorsName]: { sizeBytes: contents[tensorsName].length, sha256: sha256Of(contents[tensorsName]) },
+      [stateName]: { sizeBytes: contents[stateName].length, sha256: sha256Of(contents[stateName]) },
+    },
+  };
+  if (await holds(path, manifest)) return;
+  const temporary = temporaryPath(path);
+  await mkdir(temporary);
+  await writeFileSynced(join(temporary, tensorsName), contents[tensorsName]);
+  await writeFileSynced(join(temporary, stateName), contents[stateName]);
+  await writeFileSynced(join(temporary, manifestName), `${JSON.stringify(manifest, null, 1)}\n`);
+  await syncDirectory(temporary);
+  await moveAside(path);
+  await rename(temporary, path);
+  await syncDirectory(dirname(path));
+}
+
+/** Whether a whole checkpoint with the same bytes is there already: then nothing is replaced, and no crash can lose it. */
+async function holds(path: string, manifest: Manifest): Promise<boolean> {
+  try {
+    if (JSON.stringify(await readManifest(path)) !== JSON.stringify(manifest)) return false;
+    await readCheckpoint(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function readManifest(path: string): Promise<Manifest> {
+  const where = join(path, manifestName);
+  const text = new TextDecoder().decode(await readPart(path, manifestName));
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new Error(`${where}: expected JSON, got ${text.length} characters that are not; the checkpoint is torn`);
+  }
+  const parsed = manifestSchema.safeParse(value);
+  if (!parsed.success) {
+    throw new Error(
+      `${where}: not a checkpoint of this program (format "${format}", version ${version}): ${z.prettifyError(parsed.error)}`,
+    );
+  }
+  const named = stepOf(basename(path));
+  if (named !== undefined && named !== parsed.data.step) {
+    throw new Error(`${where}: the directory's name says step ${named}, the manifest says ${parsed.data.step}`);
+  }
+  return parsed.data;
+}
+
+async function readPart(path: string, name: string): Promise<Uint8Array> {
+  try {
+    return await readFile(join(path, name));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") {
+      throw new Error(`${join(path, name)}: missing; the checkpoint is torn or not one of this program`);
+    }
+    throw error;
+  }
+}
+
+/**
+ * Removes whole checkpoints older than the newest `keep` up to `step`. Damaged ones are neither counted, lest they displace whole ones,
+ * nor removed: their owner may want to look.
+ */
+async function prune(directory: string, step: number, keep: number): Promise<void> {
+  const paths = (await stepsIn(directory)).filter((s) => s <= step).map((s) => join(directory, nameOf(s)));
+  const looksWhole = await Promise.all(paths.map(sizesAgree));
+  for (const path of paths.filter((_, index) => looksWhole[index]).slice(keep)) await moveAside(path);
+  await removeLeftovers(directory);
+}
+
+/** Manifest and sizes are right; checksums would cost reading everything at every save. */
+async function sizesAgree(path: string): Promise<boolean> {
+  try {
+    const { files } = await readManifest(path);
+    const sizes = await Promise.all(Object.keys(files).map(async (name) => (await stat(join(path, name))).size));
+    return Object.values(files).every(({ sizeBytes }, index) => sizeBytes === sizes[index]);
+  } catch {
+    return false;
+  }
+}
+
+/** Gives up a name in one step; removing in place could be interrupted half-way and leave a torn checkpoint behind. */
+async function moveAside(path: string): Promise<void> {
+  try {
+    await rename(path, temporaryPath(path));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+}
+
+async function removeLeftovers(directory: string): Promise<void> {
+  const names = (await readdir(directory)).filter((name) => /^\.step-\d{8,}\.[0-9a-f-]+\.tmp$/.test(name));
+  await Promise.all(names.map((name) => rm(join(directory, name), { recursive: true, force: true })));
+}
+
+/** Steps that have an entry, newest first. */
+async function stepsIn(directory: string): Promise<number[]> {
+  const names = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return [];
+    throw error;
+  });
+  return names
+    .map(stepOf)
+    .filter((step) => step !== undefined)
+    .sort((a, b) => b - a);
+}
+
+function nameOf(step: number): string {
+  if (!(Number.isSafeInteger(step) && step >= 0)) {
+    throw new RangeError(`checkpoint: step must be an integer ≥ 0, got ${step}`);
+  }
+  return `step-${String(step).padStart(8, "0")}`;
+}
+
+function stepOf(name: string): number | undefined {
+  const step = Number(/^step-(\d{8,})$/.exec(name)?.[1] ?? Number.NaN);
+  return Number.isSafeInteger(step) && nameOf(step) === name ? step : undefined;
+}
+
+function sha256Of(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}

@@ -1,0 +1,62 @@
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+
+import { writeFileAtomic } from "../io/atomic-file.ts";
+
+/** One line of a metrics file: the step and whatever was measured at it. */
+export type MetricRecord = { readonly step: number; readonly [name: string]: number | string | boolean | null };
+
+/** Appends records to a JSON Lines file. Every record is handed to the operating system before `write` returns. */
+export type MetricsLog = {
+  write(record: MetricRecord): void;
+  close(): void;
+};
+
+/**
+ * Opens a JSON Lines metrics file: one JSON object a line, in order of steps.
+ *
+ * Without `resumeAt` the file starts empty. With it, records up to that step stay and later ones go: they belong to
+ * steps that will be made again. So the file of an interrupted run reads like that of an uninterrupted one.
+ * A last line that was torn by a crash goes too. Numbers that JSON cannot hold (NaN, infinities) are written as `null`.
+ *
+ * @param options.resumeAt the step of the checkpoint that the run continues from
+ * @throws Error naming file and line when an earlier file is not a metrics file (a complete line is not an object with a step)
+ */
+export async function openMetricsLog(path: string, options: { resumeAt?: number } = {}): Promise<MetricsLog> {
+  const kept = options.resumeAt === undefined ? [] : readMetrics(path).filter(({ step }) => step <= options.resumeAt!);
+  mkdirSync(dirname(path), { recursive: true });
+  await writeFileAtomic(path, kept.map(toLine).join(""));
+  const file = openSync(path, "a");
+  return {
+    write: (record) => {
+      writeSync(file, toLine(record));
+    },
+    close: () => closeSync(file),
+  };
+}
+
+/**
+ * The records of a metrics file; none when it does not exist. A torn last line (without a line feed) is left out.
+ * @throws Error naming file and line when a complete line is not an object with a step
+ */
+export function readMetrics(path: string): MetricRecord[] {
+  if (!existsSync(path)) return [];
+  const lines = readFileSync(path, "utf8").split("\n").slice(0, -1);
+  return lines.map((line, index) => parseRecord(line, `${path}:${index + 1}`));
+}
+
+function toLine(record: MetricRecord): string {
+  return `${JSON.stringify(record)}\n`;
+}
+
+function parseRecord(line: string, where: string): MetricRecord {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    throw new Error(`${where}: expected one JSON object a line, got ${JSON.stringify(line.slice(0, 60))}`);
+  }
+  const isRecord = typeof value === "object" && value !== null && "step" in value && typeof value.step === "number";
+  if (!isRecord) throw new Error(`${where}: expected an object with a number "step", got ${line.slice(0, 60)}`);
+  return value as MetricRecord;
+}

@@ -1,0 +1,12 @@
+import { defineConfig } from "tsdown";
+
+export default defineConfig([
+  {
+    cwd: "packages/engine",
+    entry: { index: "src/index.ts", node: "src/runtime/node.ts" },
+    dts: true,
+    platform: "neutral",
+    external: [/^onnxruntime-/],
+    clean: true,
+  },
+]);

@@ -10,6 +10,7 @@ import type { AddressInfo } from "node:net";
 import { extname, join, normalize } from "node:path";
 import { chromium } from "playwright-core";
 import { peersFolder } from "./locations.ts";
+import { chromiumPath } from "./sides.ts";
 import { readWorkload, syntheticBatch } from "./workload.ts";
 
 const contentTypes: Record<string, string> = {
@@ -45,7 +46,7 @@ async function main(): Promise<void> {
 
   const server = await servePeers();
   const browser = await chromium.launch({
-    executablePath: process.env.TSFORMERS_CHROMIUM ?? "/usr/bin/chromium",
+    executablePath: chromiumPath(),
     args: [
       "--headless=new",
       "--no-sandbox",

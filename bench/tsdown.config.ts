@@ -8,5 +8,6 @@ export default defineConfig({
   deps: { neverBundle: [/^[^./]/] },
   platform: "node",
   dts: false,
+  outExtensions: () => ({ js: ".js" }),
   logLevel: "warn",
 });

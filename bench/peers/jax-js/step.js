@@ -73,16 +73,18 @@ function lossOf({ width, heads, batch, length }, params, { tokens, targets }) {
   let x = np.matmul(tokens, params.token.ref).add(position);
   for (const block of params.blocks) {
     const qkv = applyLinear(block.qkv, applyNorm(block.attentionNorm, x.ref));
-    const [q, k, v] = np
-      .split(qkv, 3, -1)
-      .map((part) => part.reshape([batch, length, heads, width / heads]));
+    const [q, k, v] = np.split(qkv, 3, -1).map((part) => part.reshape([batch, length, heads, width / heads]));
     const mixed = nn.dotProductAttention(q, k, v, { isCausal: true }).reshape([batch * length, width]);
     x = x.add(applyLinear(block.output, mixed));
     const hidden = nn.gelu(applyLinear(block.up, applyNorm(block.ffnNorm, x.ref)), { approximate: true });
     x = x.add(applyLinear(block.down, hidden));
   }
   const logits = np.matmul(applyNorm(params.finalNorm, x), params.token.transpose());
-  return nn.logSoftmax(logits, -1).mul(targets).sum().mul(-1 / (batch * length));
+  return nn
+    .logSoftmax(logits, -1)
+    .mul(targets)
+    .sum()
+    .mul(-1 / (batch * length));
 }
 
 function trainingStep(workload, params, first, second, batch, scale1, scale2) {

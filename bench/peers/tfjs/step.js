@@ -75,7 +75,22 @@ function causalMask(length) {
   });
 }
 
-const applyLinear = (p, x) => tf.matMul(x, p.weight).add(p.bias);
+/** Product of matrices, or of stacks of them, that keeps to the one fast path of the wasm backend (see the file's head). */
+function multiply(a, b) {
+  if (a.rank === 2) return tf.matMul(a, b);
+  const rights = tf.unstack(b);
+  return tf.stack(tf.unstack(a).map((left, i) => tf.matMul(left, rights[i])));
+}
+
+const turn = (x) => (x.rank === 2 ? tf.transpose(x) : tf.transpose(x, [0, 2, 1]));
+
+const product = tf.customGrad((a, b, save) => {
+  save([a, b]);
+  const gradFunc = (dy, [a, b]) => [multiply(dy, turn(b)), multiply(turn(a), dy)];
+  return { value: multiply(a, b), gradFunc };
+});
+
+const applyLinear = (p, x) => product(x, p.weight).add(p.bias);
 
 function applyNorm(p, x) {
   const centred = x.sub(x.mean(-1, true));
@@ -91,19 +106,29 @@ function gelu(x) {
 /** Activations stay flat, [B·T, C], so that every linear layer is one large product. */
 function lossOf({ width, heads, batch, length }, params, { tokens, targets, mask }) {
   const rows = batch * length;
-  const split = (part) => part.reshape([batch, length, heads, width / heads]).transpose([0, 2, 1, 3]);
-  const embedded = tf.matMul(tokens, params.token).reshape([batch, length, width]);
+  const depth = width / heads;
+  const split = (part) =>
+    part
+      .reshape([batch, length, heads, depth])
+      .transpose([0, 2, 1, 3])
+      .reshape([batch * heads, length, depth]);
+  const merge = (mixed) => mixed.reshape([batch, heads, length, depth]).transpose([0, 2, 1, 3]).reshape([rows, width]);
+  const embedded = product(tokens, params.token).reshape([batch, length, width]);
   let x = embedded.add(params.position).reshape([rows, width]);
   for (const block of params.blocks) {
     const qkv = applyLinear(block.qkv, applyNorm(block.attentionNorm, x));
     const [q, k, v] = tf.split(qkv, 3, -1).map(split);
-    const logits = tf.matMul(q, k, false, true).mul(1 / Math.sqrt(width / heads));
-    const mixed = tf.matMul(tf.softmax(logits.add(mask)), v);
-    x = x.add(applyLinear(block.output, mixed.transpose([0, 2, 1, 3]).reshape([rows, width])));
+    const logits = product(q, turn(k)).mul(1 / Math.sqrt(depth));
+    const mixed = product(tf.softmax(logits.add(mask)), v);
+    x = x.add(applyLinear(block.output, merge(mixed)));
     x = x.add(applyLinear(block.down, gelu(applyLinear(block.up, applyNorm(block.ffnNorm, x)))));
   }
-  const logits = tf.matMul(applyNorm(params.finalNorm, x), params.token, false, true);
-  return tf.logSoftmax(logits).mul(targets).sum().mul(-1 / rows);
+  const logits = product(applyNorm(params.finalNorm, x), turn(params.token));
+  return tf
+    .logSoftmax(logits)
+    .mul(targets)
+    .sum()
+    .mul(-1 / rows);
 }
 
 /** Clips by the global norm and applies AdamW in place. */

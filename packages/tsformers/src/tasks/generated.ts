@@ -18,11 +18,12 @@ export type MakeRow<R> = (key: RandomKey, length: number, purpose: "train" | "ev
 /** Tokens scored in an evaluation of a generated task unless the caller sets a limit. */
 const defaultLimit = 4096;
 
-const purposes = { train: 0, valid: 1, test: 2 } as const;
+/** Evaluation has its own seed, so that runs with different seeds compare. */
+const evalSeed = -1;
 
 /**
  * A view whose examples are generated: example `row` of training step `s` and example `i` of a split each have a key of their
- * own, so they do not depend on the batch size. The last example of an evaluation is scored only as far as the limit goes
+ * own, so they do not depend on the batch size. The seed only draws training examples; evaluation is the same under each. The last example of an evaluation is scored only as far as the limit goes
  * (default 4,096 tokens).
  */
 export function generatedView<R extends Row, B>(options: {
@@ -33,17 +34,17 @@ export function generatedView<R extends Row, B>(options: {
   pack: (rows: readonly R[], batchSize: number, length: number) => B;
 }): TaskView<B> {
   const { name, length: defaultLength, row, pack } = options;
-  const seedKey = randomKey(options.seed);
+  const trainKey = randomKey(options.seed);
   return {
     trainBatch: (step, batchSize, length = defaultLength) => {
       checkExtents(name, { batchSize, length });
-      const key = foldIn(foldIn(seedKey, purposes.train), step);
+      const key = foldIn(trainKey, step);
       const rows = Array.from({ length: batchSize }, (_, index) => row(foldIn(key, index), length, "train"));
       return pack(rows, batchSize, length);
     },
     evalBatches: (split, { batchSize, length, limit = defaultLimit }) => {
       checkExtents(name, { batchSize, length, limit });
-      const key = foldIn(seedKey, purposes[split]);
+      const key = foldIn(randomKey(evalSeed), split === "valid" ? 0 : 1);
       row(key, length, "eval"); // so that a length that does not fit is reported here, not at the first batch
       return {
         *[Symbol.iterator]() {
@@ -99,7 +100,12 @@ export function packPairs(rows: readonly PairRow[], batchSize: number, length: n
   };
 }
 
-function pack(rows: readonly (readonly number[])[], dtype: "int32" | "float32", batchSize: number, length: number): NDArray {
+function pack(
+  rows: readonly (readonly number[])[],
+  dtype: "int32" | "float32",
+  batchSize: number,
+  length: number,
+): NDArray {
   const size = batchSize * length;
   const data = dtype === "int32" ? new Int32Array(size) : new Float32Array(size);
   rows.forEach((row, index) => {

@@ -61,7 +61,9 @@ function recallRow(key: RandomKey, length: number, keys: number, values: number)
   const chosen = permutation(keyOfKeys!, keys).toNumbers().slice(0, count);
   const answers = integers(keyOfValues!, [count], { high: values }).toNumbers();
   const pairs = chosen.map((symbol, index) => [2 + symbol, 2 + keys + answers[index]!]);
-  const questions = permutation(keyOfOrder!, count).toNumbers().map((index) => pairs[index]!);
+  const questions = permutation(keyOfOrder!, count)
+    .toNumbers()
+    .map((index) => pairs[index]!);
   const distance = new Array<number>(length - 4 * count).fill(blank);
   const tokens = [...pairs.flat(), ...distance, separator, ...questions.flat()];
   const firstQuestion = tokens.length - 2 * count;

@@ -1,4 +1,4 @@
-import { integers, type RandomKey } from "@tsformers/engine";
+import { integers, type RandomKey, splitKey } from "@tsformers/engine";
 
 import { causalRow, generatedView, packPairs, packRows } from "./generated.ts";
 import { exactAccuracy, loss, tokenAccuracy } from "./metric.ts";
@@ -44,11 +44,13 @@ export function symbolTask(
   const promptOf = (key: RandomKey, fits: number, purpose: "train" | "eval"): number[] => {
     const least = (purpose === "train" ? shortest : undefined) ?? fits;
     if (fits < Math.max(least, 1)) {
-      throw new RangeError(`${name}: the length leaves room for ${fits} symbols, at least ${Math.max(least, 1)} are needed`);
+      throw new RangeError(
+        `${name}: the length leaves room for ${fits} symbols, at least ${Math.max(least, 1)} are needed`,
+      );
     }
-    const drawn = integers(key, [fits + 1], { high: 2 ** 31 - 1 }).toNumbers();
-    const count = least + (drawn[fits]! % (fits - least + 1));
-    return drawn.slice(0, count).map((word) => 1 + (word % symbols));
+    const [keyOfCount, keyOfSymbols] = splitKey(key, 2);
+    const count = integers(keyOfCount!, [], { low: least, high: fits + 1 }).item();
+    return integers(keyOfSymbols!, [count], { low: 1, high: symbols + 1 }).toNumbers();
   };
 
   return {

@@ -33,13 +33,13 @@ export type TaskView<B> = {
   /** The batch of an update: a pure function of the task's seed and `step`, so that a resumed run needs no other state. */
   trainBatch(step: number, batchSize: number, length?: number): B;
   /**
-   * Batches that never change, at any length, also beyond the training length. The same tokens (of a text) or as many
+   * Batches that never change, whatever the seed, at any length, also beyond the training length. The same tokens (of a text) or as many
    * (of a generated task) are scored at each length, so that losses at different lengths compare.
    */
   evalBatches(split: EvalSplit, options: EvalOptions): Iterable<B>;
 };
 
-/** Something to learn: named, deterministic under its seed, read as rows for a causal model and perhaps as pairs. */
+/** Something to learn: named, its training rows drawn by a seed, read as rows for a causal model and perhaps as pairs. */
 export type Task = TaskView<Batch> & {
   readonly name: string;
   readonly vocabularySize: number;

@@ -54,7 +54,9 @@ export function textTask(options: {
       requireWindow(split, tokens, length);
       const scored = Math.min(limit ?? Number.POSITIVE_INFINITY, tokens.length - 1);
       if (scored < length) {
-        throw new RangeError(`text: limit must be at least the length to fill a window, got ${limit} at length ${length}`);
+        throw new RangeError(
+          `text: limit must be at least the length to fill a window, got ${limit} at length ${length}`,
+        );
       }
       const batches = Math.ceil(Math.ceil(scored / length) / batchSize);
       return {

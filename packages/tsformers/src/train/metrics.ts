@@ -17,7 +17,7 @@ export type MetricsLog = {
  *
  * Without `resumeAt` the file starts empty. With it, records up to that step stay and later ones go: they belong to
  * steps that will be made again. So the file of an interrupted run reads like that of an uninterrupted one.
- * A last line that was torn by a crash goes too. Numbers that JSON cannot hold (NaN, infinities) are written as `null`.
+ * For that, a step's records must be written before its checkpoint. A last line that was torn by a crash goes too. Numbers that JSON cannot hold (NaN, infinities) are written as `null`.
  *
  * @param options.resumeAt the step of the checkpoint that the run continues from
  * @throws Error naming file and line when an earlier file is not a metrics file (a complete line is not an object with a step)

@@ -86,12 +86,17 @@ export function renderLine(state: ProgressState): string {
 /**
  * One line for a terminal, never wider than `columns − 1` so that it cannot wrap.
  *
- * Where room is short the bar shrinks first, then goes, then the measurements go from the right; the percentage stays longest.
+ * Measurements that do not fit go from the right, the percentage stays; the bar takes up to 30 columns of the room left,
+ * and goes when that is less than 8.
  */
 export function renderBar(state: ProgressState, columns: number, options: { color?: boolean } = {}): string {
   const width = Math.max(columns - 1, 0);
   const fraction = state.totalSteps > 0 ? Math.min(Math.max(state.step / state.totalSteps, 0), 1) : 1;
-  const parts = [`${Math.floor(fraction * 100)}%`.padStart(4), `${state.step}/${state.totalSteps}`, ...measurements(state)];
+  const parts = [
+    `${Math.floor(fraction * 100)}%`.padStart(4),
+    `${state.step}/${state.totalSteps}`,
+    ...measurements(state),
+  ];
   while (parts.length > 1 && parts.join("  ").length > width) parts.pop();
   const words = parts.join("  ").slice(0, width);
 

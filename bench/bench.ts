@@ -1,0 +1,49 @@
+/** One number of ours beside a peer's; `ratio > 1` means ours is better. Absent numbers are null. */
+export type Row = {
+  readonly name: string;
+  readonly metric: string;
+  readonly unit: string;
+  readonly ours: number | null;
+  readonly peer: number | null;
+  readonly peerName: string | null;
+  readonly ratio: number | null;
+};
+
+/** How a bench was asked to run. */
+export type BenchOptions = {
+  /** Times each side is measured, in turn. */
+  readonly rounds: number;
+};
+
+/** A bench: a name for the command line, one line for its help, and what it measures. */
+export type Bench = {
+  readonly name: string;
+  readonly about: string;
+  readonly run: (options: BenchOptions) => Promise<Row[]>;
+};
+
+/** Which direction of a metric is good. */
+export type Better = "lower" | "higher";
+
+/** A row from two numbers, its ratio turned so that more than 1 means ours is better. */
+export function compareRow(
+  name: string,
+  metric: string,
+  unit: string,
+  better: Better,
+  ours: number | null,
+  peer: number | null,
+  peerName: string | null,
+): Row {
+  const known = ours !== null && peer !== null && ours > 0 && peer > 0;
+  const ratio = known ? (better === "lower" ? peer / ours : ours / peer) : null;
+  return { name, metric, unit, ours, peer, peerName, ratio };
+}
+
+/** The middle value, or the mean of the two middle ones; an empty list is an error. */
+export function median(values: readonly number[]): number {
+  if (values.length === 0) throw new Error("median: expected at least one value, got none");
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}

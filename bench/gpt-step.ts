@@ -1,0 +1,106 @@
+import { type Bench, compareRow, median, type Row } from "./bench.ts";
+import { measureInTurn, type Side } from "./child.ts";
+import { browserSide, ourSide, pytorchSide } from "./sides.ts";
+import { largeGpt, parameterCount, smallGpt, type Workload } from "./workload.ts";
+
+/** What a child of this bench prints. Browser peers leave the memory out: a page cannot tell its own. */
+export type StepResult = {
+  /** Milliseconds of each timed step: forward, backward, clipping, AdamW, loss read back. */
+  readonly stepMs: readonly number[];
+  /** Most memory ever resident in the process (VmHWM). */
+  readonly peakBytes?: number;
+  /** Memory resident (VmRSS) with the runtime loaded and before the model is built. */
+  readonly baselineBytes?: number;
+  /** Loss at every step, those of the warm-up included. */
+  readonly loss: readonly number[];
+  readonly parameters: number;
+};
+
+type Case = { readonly name: string; readonly workload: Workload; readonly peers: readonly Side[] };
+
+/** TensorFlow.js does not finish a step of 16 rows in reasonable time, so it and ours are compared at 4. */
+const fourRows: Workload = { ...smallGpt, batch: 4, steps: 4, warmup: 1 };
+const sixteenRows: Workload = { ...smallGpt, steps: 4, warmup: 1 };
+
+function cases(): Case[] {
+  return [
+    { name: "gpt-step small 16×256", workload: smallGpt, peers: [pytorchSide("gpt_step.py", smallGpt)] },
+    { name: "gpt-step large 8×512", workload: largeGpt, peers: [pytorchSide("gpt_step.py", largeGpt)] },
+    {
+      name: "gpt-step small 16×256",
+      workload: sixteenRows,
+      peers: [browserSide("jax-js wasm", "jax-js", "@jax-js/jax", sixteenRows)],
+    },
+    {
+      name: "gpt-step small 4×256",
+      workload: fourRows,
+      peers: [
+        browserSide("jax-js wasm", "jax-js", "@jax-js/jax", fourRows),
+        browserSide("TensorFlow.js wasm", "tfjs", "@tensorflow/tfjs", fourRows),
+      ],
+    },
+  ];
+}
+
+/** A training step of two sizes of GPT, against PyTorch, jax-js and TensorFlow.js. */
+export const gptStep: Bench = {
+  name: "gpt-step",
+  about: "GPT training step: time, and memory beside PyTorch",
+  run: async ({ rounds }) => {
+    const rows: Row[] = [];
+    for (const { name, workload, peers } of cases()) {
+      const sides = [ourSide("gpt-step", workload), ...peers];
+      const [ours, ...theirs] = await measureInTurn(sides, rounds, (result, side) =>
+        checkStep(result as StepResult, workload, side),
+      );
+      for (const [index, peer] of peers.entries()) rows.push(...stepRows(name, ours!, theirs[index]!, peer.name));
+    }
+    return rows;
+  },
+};
+
+/**
+ * No figure is reported for a step that does not train: the model must have the size asked for, the loss must start
+ * near ln V, as small random logits make it, stay finite and fall.
+ */
+export function checkStep(result: StepResult, workload: Workload, side: { readonly name: string }): StepResult {
+  const expected = parameterCount(workload);
+  if (result.parameters !== expected) {
+    throw new Error(`${side.name}: expected a model of ${expected} parameters, got ${result.parameters}`);
+  }
+  const first = result.loss[0] ?? Number.NaN;
+  const last = result.loss.at(-1) ?? Number.NaN;
+  const chance = Math.log(workload.vocabulary);
+  if (!(Math.abs(first - chance) < 0.25)) {
+    throw new Error(`${side.name}: expected a first loss near ln V = ${chance.toFixed(3)}, got ${first}`);
+  }
+  if (!(last < first)) throw new Error(`${side.name}: expected the loss to fall from ${first}, got ${last}`);
+  if (result.stepMs.length !== workload.steps) {
+    throw new Error(`${side.name}: expected ${workload.steps} timed steps, got ${result.stepMs.length}`);
+  }
+  return result;
+}
+
+function stepRows(name: string, ours: readonly StepResult[], peer: readonly StepResult[], peerName: string): Row[] {
+  const row = (metric: string, unit: string, read: (result: StepResult) => number | null, pick = median): Row => {
+    const over = (results: readonly StepResult[]): number | null => {
+      const values = results.map(read).filter((value) => value !== null);
+      return values.length === 0 ? null : pick(values);
+    };
+    return compareRow(name, metric, unit, "lower", over(ours), over(peer), peerName);
+  };
+  const least = (values: readonly number[]): number => Math.min(...values);
+  const rows = [
+    row("step, median", "ms", (result) => median(result.stepMs)),
+    row("step, fastest", "ms", (result) => least(result.stepMs), least),
+  ];
+  if (!peer.some((result) => result.peakBytes !== undefined)) return rows;
+  const megabytes = (value: number | undefined): number | null => (value === undefined ? null : value / 1e6);
+  return [
+    ...rows,
+    row("peak memory above runtime", "MB", ({ peakBytes, baselineBytes }) =>
+      megabytes(peakBytes === undefined || baselineBytes === undefined ? undefined : peakBytes - baselineBytes),
+    ),
+    row("peak memory, whole process", "MB", ({ peakBytes }) => megabytes(peakBytes)),
+  ];
+}

@@ -1,0 +1,155 @@
+import { type RandomKey, threefry2x32 } from "../array/random-key.ts";
+import { type Shape, shapeText, sizeOfShape } from "../array/shape.ts";
+import type { GraphBuilder } from "../onnx/graph-builder.ts";
+import { asTensor, bindOne, type Tensor, type TensorLike } from "../trace/tensor.ts";
+import { concat, split } from "./concat.ts";
+import { iota } from "./iota.ts";
+import { noGradient, type Primitive } from "./primitive.ts";
+import { reshape, transpose } from "./shape.ts";
+import { slice } from "./slice.ts";
+
+/** Second counter words, as the host's `bitsOf`, `splitKey` and `foldIn` have them. */
+const domains = { stream: 0, split: 0x5eed5eed, fold: 0xf01df01d } as const;
+
+type ThreefryParams = { readonly domain: number };
+
+export const threefryPrimitive: Primitive<ThreefryParams> = {
+  name: "threefry",
+  type: ([key, counters]) => {
+    if (key!.dtype !== "int32" || shapeText(key!.shape) !== "[2]") {
+      throw new TypeError(`threefry: expected a key int32[2], got ${key!.dtype}${shapeText(key!.shape)}`);
+    }
+    if (counters!.dtype !== "int32" || counters!.shape.length !== 1) {
+      throw new TypeError(`threefry: expected counters int32[n], got ${counters!.dtype}${shapeText(counters!.shape)}`);
+    }
+    return [{ shape: [2, counters!.shape[0]!], dtype: "int32" }];
+  },
+  gradient: noGradient,
+  lower: ({ graph, names, params }) => [lowerThreefry(graph, names[0]!, names[1]!, params.domain)],
+  evaluate: ([key, counters], { domain }) => {
+    const words: RandomKey["words"] = [key!.data[0]! >>> 0, key!.data[1]! >>> 0];
+    const n = counters!.data.length;
+    const result = new Float64Array(2 * n);
+    counters!.data.forEach((counter, i) => {
+      const [first, second] = threefry2x32(words, [counter >>> 0, domain]);
+      result[i] = first | 0;
+      result[n + i] = second | 0;
+    });
+    return [result];
+  },
+};
+
+const rotations: readonly (readonly number[])[] = [
+  [13, 15, 26, 6],
+  [17, 29, 16, 24],
+];
+
+/** The 20 rounds on uint32 values, whose sums wrap. Both words come out as rows of one int32 array. */
+function lowerThreefry(graph: GraphBuilder, key: string, counters: string, domain: number): string {
+  const word = wordsOf(graph);
+  const add = (a: string, b: string) => graph.node("Add", [a, b]);
+  const xor = (a: string, b: string) => graph.node("BitwiseXor", [a, b]);
+  const shift = (a: string, by: number, direction: "LEFT" | "RIGHT") =>
+    graph.node("BitShift", [a, word(by)], { attributes: { direction: { string: direction } } });
+  const rotate = (a: string, by: number) => graph.node("BitwiseOr", [shift(a, by, "LEFT"), shift(a, 32 - by, "RIGHT")]);
+  const keyWords = graph.cast(key, "uint32");
+  const [k0, k1] = [0, 1].map((i) => graph.node("Gather", [keyWords, graph.scalar(i, "int64")]));
+  const schedule = [k0!, k1!, xor(xor(k0!, k1!), word(0x1bd11bda))];
+  let x0 = add(graph.cast(counters, "uint32"), k0!);
+  let x1: string = add(word(domain), k1!);
+  for (let group = 0; group < 5; group++) {
+    for (const by of rotations[group % 2]!) {
+      x0 = add(x0, x1);
+      x1 = xor(rotate(x1, by), x0);
+    }
+    x0 = add(x0, schedule[(group + 1) % 3]!);
+    x1 = add(x1, add(schedule[(group + 2) % 3]!, word(group + 1)));
+  }
+  const rows = [x0, x1].map((x) => graph.node("Unsqueeze", [x, graph.ints([0])]));
+  return graph.cast(graph.node("Concat", rows, { attributes: { axis: { int: 0 } } }), "int32");
+}
+
+/** Makes uint32 scalars, each once: the engine has no such dtype, so they are cast when the model is loaded. */
+function wordsOf(graph: GraphBuilder): (value: number) => string {
+  const known = new Map<number, string>();
+  return (value) => {
+    const name = known.get(value) ?? graph.cast(graph.scalar(value | 0, "int32"), "uint32");
+    known.set(value, name);
+    return name;
+  };
+}
+
+type BitFieldParams = { readonly offset: number; readonly width: number };
+
+export const bitFieldPrimitive: Primitive<BitFieldParams> = {
+  name: "bitField",
+  type: ([x], { offset, width }) => {
+    if (x!.dtype !== "int32") throw new TypeError(`bitField: expected int32, got ${x!.dtype}${shapeText(x!.shape)}`);
+    if (![offset, width].every(Number.isInteger) || offset < 0 || width < 1 || offset + width > 32) {
+      throw new RangeError(`bitField: expected a field within 32 bits, got ${width} bits from bit ${offset} on`);
+    }
+    return [{ shape: x!.shape, dtype: "int32" }];
+  },
+  gradient: noGradient,
+  lower: ({ graph, names, params: { offset, width } }) => {
+    const word = wordsOf(graph);
+    let x = graph.cast(names[0]!, "uint32");
+    if (offset > 0) x = graph.node("BitShift", [x, word(offset)], { attributes: { direction: { string: "RIGHT" } } });
+    if (offset + width < 32) x = graph.node("BitwiseAnd", [x, word(2 ** width - 1)]);
+    return [graph.cast(x, "int32")];
+  },
+  evaluate: ([x], { offset, width }) => [x!.data.map((word) => ((word >>> offset) & (2 ** width - 1)) | 0)],
+};
+
+/**
+ * `width` bits of each word, from bit `offset` (0 is the lowest) on, as a number from 0 to `2^width − 1`.
+ * @shape x int32 [...] → int32 [...]
+ */
+export function bitField(x: TensorLike, offset: number, width: number): Tensor {
+  return bindOne(bitFieldPrimitive, [asTensor(x, "int32")], { offset, width });
+}
+
+/**
+ * Random words: the first words of the key's stream, the same ones that the host's `bitsOf` gives.
+ *
+ * @shape key int32 [2] → int32 shape
+ * @source Salmon, Moraes, Dror & Shaw 2011, "Parallel Random Numbers: As Easy as 1, 2, 3", §3.2 (Threefry-2x32-20)
+ */
+export function randomBits(key: TensorLike, shape: Shape): Tensor {
+  const length = sizeOfShape(shape);
+  const blocks = threefry(key, iota(Math.ceil(length / 2)), domains.stream);
+  return reshape(slice(reshape(blocks, [-1]), 0, 0, length), shape);
+}
+
+function threefry(key: TensorLike, counters: Tensor, domain: number): Tensor {
+  return bindOne(threefryPrimitive, [asTensor(key, "int32"), counters], { domain });
+}
+
+/**
+ * Independent child keys, the same ones that the host's `splitKey` gives.
+ * @shape key int32 [2] → `count` keys int32 [2]
+ */
+export function splitKeys(key: TensorLike, count = 2): Tensor[] {
+  const children = transpose(threefry(key, iota(count), domains.split));
+  return split(children, count, 0).map((child) => reshape(child, [2]));
+}
+
+/**
+ * The key for item `data` (a step, a layer) under `key`, the same one that the host's `foldIn` gives.
+ * @shape key int32 [2], data int32 [] → int32 [2]
+ */
+export function foldKey(key: TensorLike, data: TensorLike): Tensor {
+  return reshape(threefry(key, reshape(asTensor(data, "int32"), [1]), domains.fold), [2]);
+}
+
+/**
+ * Random numbers of 16 bits, two from each word: with `h = ceil(n / 2)` words, element `i` is the lower half of word
+ * `i`, element `h + i` the upper half, cut to `n`. Half the work of {@link randomBits}.
+ *
+ * @shape key int32 [2] → int32 shape, from 0 to 65535
+ */
+export function randomHalfWords(key: TensorLike, shape: Shape): Tensor {
+  const length = sizeOfShape(shape);
+  const words = randomBits(key, [Math.ceil(length / 2)]);
+  return reshape(slice(concat([bitField(words, 0, 16), bitField(words, 16, 16)], 0), 0, 0, length), shape);
+}

@@ -1,0 +1,123 @@
+import type { InferenceSession, Tensor } from "onnxruntime-web";
+import { allocate, type DType } from "../array/dtype.ts";
+import { NDArray } from "../array/nd-array.ts";
+import { shapeText, sizeOfShape } from "../array/shape.ts";
+import type { OnnxModel } from "../onnx/model.ts";
+import type { ArrayType } from "../primitives/primitive.ts";
+import type { Device, DeviceArray, DeviceName, Executable } from "./device.ts";
+import { type Buffer, gpuSessions, type Owner } from "./gpu-sessions.ts";
+import { fromOrt, type Ort, signatureOf, toOrt } from "./ort.ts";
+import type { InOrder } from "./serial.ts";
+
+export type GpuDeviceOptions = {
+  readonly ort: Ort;
+  readonly sessionOptions: InferenceSession.SessionOptions;
+  readonly inOrder: InOrder;
+};
+
+/** Where an array is: in JavaScript's memory, or in a buffer of the GPU, or nowhere after it was disposed of. */
+type Place = { host: NDArray | undefined; buffer: Buffer | undefined; fed: boolean };
+type GpuArray = DeviceArray & { readonly place: Place };
+
+/**
+ * A device whose results stay in GPU buffers until they are read. What is put on it moves there with its first use when
+ * it is used once (a batch), and stays there from its second use on (parameters).
+ *
+ * Arrays are moved by models of one `Identity` node: for a GPU buffer, `Tensor.getData` of onnxruntime-node 1.30 ends
+ * the process, and in the browser it turns the tensor into one on the CPU. Donated buffers are freed before the run, so
+ * that the new results take their memory; onnxruntime-node ignores pre-allocated results on the GPU.
+ */
+export function gpuDevice(name: DeviceName, { ort, sessionOptions, inOrder }: GpuDeviceOptions): Device {
+  const sessions = gpuSessions(ort, sessionOptions);
+  const movers = new Map<string, Promise<Owner>>();
+
+  const move = async (tensor: Tensor, { shape, dtype }: ArrayType, to: "gpu" | "cpu") => {
+    const key = `${dtype} ${shape.length} ${to}`;
+    const mover = movers.get(key) ?? sessions.open(identity(dtype, shape.length), to === "gpu");
+    movers.set(key, mover);
+    const owner = await mover;
+    return { tensor: (await owner.session.run({ in: tensor })).out!, owner };
+  };
+  const feed = async ({ place, shape, dtype }: GpuArray): Promise<Tensor> => {
+    if (place.buffer !== undefined) return place.buffer.tensor;
+    if (place.host === undefined) {
+      throw new Error(`${name}: expected a living array, got a ${dtype}${shapeText(shape)} that was disposed of or donated`);
+    }
+    const tensor = toOrt(ort, place.host);
+    if (place.fed && sizeOfShape(shape) > 0 && dtype !== "float64") {
+      const moved = await move(tensor, { shape, dtype }, "gpu");
+      place.buffer = sessions.keep(moved.tensor, moved.owner);
+      place.host = undefined;
+      return moved.tensor;
+    }
+    place.fed = true;
+    return tensor;
+  };
+  const read = async (array: GpuArray): Promise<NDArray> => {
+    if (array.place.host !== undefined) return array.place.host;
+    return fromOrt((await move(await feed(array), array, "cpu")).tensor, array);
+  };
+  const discard = async (place: Place): Promise<void> => {
+    const { buffer } = place;
+    place.host = place.buffer = undefined;
+    if (buffer !== undefined) await sessions.free(buffer);
+  };
+  const unreachable = new FinalizationRegistry<Place>((place) => void inOrder(() => discard(place)));
+  const hold = ({ shape, dtype }: ArrayType, place: Place): GpuArray => {
+    const array: GpuArray = {
+      shape,
+      dtype,
+      device,
+      place,
+      read: () => inOrder(() => read(array)),
+      dispose: () => void inOrder(() => discard(place)),
+    };
+    unreachable.register(array, place);
+    return array;
+  };
+  const put = (array: NDArray): GpuArray => hold(array, { host: array, buffer: undefined, fed: false });
+  const load = async (model: OnnxModel): Promise<Executable> => {
+    const owner = await inOrder(() => sessions.open(model, true));
+    const { inputs, outputs } = signatureOf(model);
+    const run = async (arrays: readonly DeviceArray[], into: readonly (DeviceArray | undefined)[]) => {
+      const feeds: Record<string, Tensor> = {};
+      for (const [i, array] of arrays.entries()) feeds[inputs[i]!] = await feed(array as GpuArray);
+      for (const array of into) if (array !== undefined && !arrays.includes(array)) await discard((array as GpuArray).place);
+      const results = await owner.session.run(feeds);
+      return outputs.map((type) => {
+        const tensor = results[type.name]!;
+        if (tensor.location === "cpu") return put(fromOrt(tensor, type));
+        return hold(type, { host: undefined, buffer: sessions.keep(tensor, owner), fed: true });
+      });
+    };
+    return {
+      run: (arrays, into) => inOrder(() => run(arrays, into)),
+      release: () => inOrder(() => sessions.close(owner)),
+    };
+  };
+  const device: Device = {
+    name,
+    load,
+    put,
+    allocate: ({ shape, dtype }) => put(new NDArray(shape, dtype, allocate(dtype, sizeOfShape(shape)))),
+    close: () => inOrder(() => sessions.closeAll()),
+  };
+  return device;
+}
+
+/** A model that copies one array of any extents. */
+function identity(dtype: DType, rank: number): OnnxModel {
+  const shape = Array.from({ length: rank }, (_, axis) => `n${axis}`);
+  return {
+    irVersion: 10,
+    opsets: { "": 20 },
+    producer: "tsformers",
+    graph: {
+      name: "move",
+      nodes: [{ op: "Identity", domain: "", inputs: ["in"], outputs: ["out"], attributes: {} }],
+      initializers: [],
+      inputs: [{ name: "in", dtype, shape }],
+      outputs: [{ name: "out", dtype, shape }],
+    },
+  };
+}

@@ -1,0 +1,63 @@
+import type { InferenceSession, Tensor } from "onnxruntime-web";
+import { encodeModel } from "../onnx/encode.ts";
+import type { OnnxModel } from "../onnx/model.ts";
+import type { Ort } from "./ort.ts";
+
+/** A session, and those of its results that are in use: they lie in its memory, so it must outlive them. */
+export type Owner = { readonly session: InferenceSession; readonly living: Set<Buffer>; released: boolean };
+
+/** A result that lies on the GPU. */
+export type Buffer = { readonly tensor: Tensor; readonly owner: Owner };
+
+export type GpuSessions = {
+  /** A session whose results stay on the GPU, or come out. */
+  open(model: OnnxModel, resultsOnGpu: boolean): Promise<Owner>;
+  /** Counts a result as in use until it is given to `free`. */
+  keep(tensor: Tensor, owner: Owner): Buffer;
+  free(buffer: Buffer): Promise<void>;
+  /** Frees the session as soon as none of its results is in use: freeing a result after its session ends the process. */
+  close(owner: Owner): Promise<void>;
+  /** Frees all results and all sessions. */
+  closeAll(): Promise<void>;
+};
+
+export function gpuSessions(ort: Ort, options: InferenceSession.SessionOptions): GpuSessions {
+  const owners = new Set<Owner>();
+  const sessions: GpuSessions = {
+    open: async (model, resultsOnGpu) => {
+      const locations = model.graph.outputs.map(({ name, dtype, shape }) => {
+        const fits = dtype !== "float64" && !shape.includes(0);
+        return [name, resultsOnGpu && fits ? "gpu-buffer" : "cpu"] as const;
+      });
+      const session = await ort.InferenceSession.create(encodeModel(model), {
+        ...options,
+        preferredOutputLocation: Object.fromEntries(locations),
+      });
+      const owner: Owner = { session, living: new Set(), released: false };
+      owners.add(owner);
+      return owner;
+    },
+    keep: (tensor, owner) => {
+      const buffer = { tensor, owner };
+      owner.living.add(buffer);
+      return buffer;
+    },
+    free: async (buffer) => {
+      const { tensor, owner } = buffer;
+      if (!owner.living.delete(buffer)) return;
+      tensor.dispose();
+      if (owner.released) await sessions.close(owner);
+    },
+    close: async (owner) => {
+      owner.released = true;
+      if (owner.living.size === 0 && owners.delete(owner)) await owner.session.release();
+    },
+    closeAll: async () => {
+      for (const owner of [...owners]) {
+        for (const buffer of [...owner.living]) await sessions.free(buffer);
+        await sessions.close(owner);
+      }
+    },
+  };
+  return sessions;
+}

@@ -1,0 +1,37 @@
+import type { InferenceSession, Tensor } from "onnxruntime-web";
+import type { TypedArray } from "../array/dtype.ts";
+import { NDArray } from "../array/nd-array.ts";
+import { sizeOfShape } from "../array/shape.ts";
+import type { OnnxModel } from "../onnx/model.ts";
+import type { ArrayType } from "../primitives/primitive.ts";
+
+/** The part of ONNX Runtime that is the same in Node and in the browser: what both packages re-export from one source. */
+export type Ort = {
+  readonly InferenceSession: InferenceSession.InferenceSessionFactory & {
+    create(model: Uint8Array, options?: InferenceSession.SessionOptions): Promise<InferenceSession>;
+  };
+  readonly Tensor: typeof Tensor;
+};
+
+/** ONNX Runtime's view of an array; both share one memory. */
+export function toOrt({ Tensor }: Ort, { shape, dtype, data }: NDArray): Tensor {
+  return new Tensor(dtype as "float32", data as Float32Array, shape as number[]);
+}
+
+/** The array in a tensor that lies in JavaScript's memory; both share one memory. */
+export function fromOrt({ data }: Tensor, { shape, dtype }: ArrayType): NDArray {
+  // Where JavaScript has a Float16Array, ONNX Runtime hands that out; arrays of the engine hold the bits.
+  const elements = data as unknown as TypedArray;
+  if (dtype !== "float16") return new NDArray(shape, dtype, elements);
+  return new NDArray(shape, dtype, new Uint16Array(elements.buffer, elements.byteOffset, sizeOfShape(shape)));
+}
+
+/** Names and types of the inputs and outputs of a model made by `toOnnx`, whose shapes are all static. */
+export function signatureOf({ graph }: OnnxModel): { readonly inputs: readonly string[]; readonly outputs: readonly NamedType[] } {
+  return {
+    inputs: graph.inputs.map(({ name }) => name),
+    outputs: graph.outputs.map(({ name, shape, dtype }) => ({ name, shape, dtype }) as NamedType),
+  };
+}
+
+export type NamedType = ArrayType & { readonly name: string };

@@ -1,0 +1,35 @@
+import { gather, slice, type Tensor } from "@tsformers/engine";
+import type { LanguageModel } from "../../models/language-model.ts";
+import { meanCrossEntropy } from "../../nn/cross-entropy.ts";
+import { present } from "../../nn/present.ts";
+import type { NamedTensors, Probe } from "./format.ts";
+
+/** A pass of a decoder under the names of transformers: the loss is that of the next token, labels shifted inside. */
+export function languageModelProbe<Params>(model: LanguageModel<Params>): Probe {
+  return {
+    inputs: ["input_ids", "attention_mask", "position_ids", "labels"],
+    run: (params, inputs, context) => {
+      const { input_ids: tokens, attention_mask: mask, position_ids: positions, labels } = inputs;
+      if (tokens === undefined) throw new Error("expected input_ids [B, T]");
+      const rows = positions === undefined || positions.shape[0] === tokens.shape[0] ? positions : gather(positions, tokens, 0);
+      const out = model.apply(params as Params, { tokens, ...present({ mask, positions: rows }) }, context);
+      return {
+        logits: out.logits,
+        ...numbered("hidden_", out.hidden),
+        hidden_last: out.hidden.at(-1)!,
+        ...numbered("attn", out.probabilities),
+        ...(labels === undefined ? {} : { loss: nextTokenLoss(out.logits, labels) }),
+      };
+    },
+  };
+}
+
+/** Mean cross-entropy of each position's logits against the label of the next. */
+export function nextTokenLoss(logits: Tensor, labels: Tensor): Tensor {
+  return meanCrossEntropy(slice(logits, 1, 0, -1), slice(labels, 1, 1));
+}
+
+/** `prefix0`, `prefix1`, … */
+export function numbered(prefix: string, tensors: readonly Tensor[]): NamedTensors {
+  return Object.fromEntries(tensors.map((tensor, i) => [`${prefix}${i}`, tensor]));
+}

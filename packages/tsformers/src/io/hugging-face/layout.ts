@@ -1,0 +1,99 @@
+import { allocate, NDArray, shapeText, sizeOfShape } from "@tsformers/engine";
+
+/** How an array of a foreign checkpoint holds one or several of ours; the same elements in another order. */
+export type Layout = {
+  /** Their array as ours, one for each of our names. */
+  read(theirs: NDArray): NDArray[];
+  /** The opposite: also turns gradients of ours into theirs. */
+  write(ours: readonly NDArray[]): NDArray;
+};
+
+export const same: Layout = { read: (theirs) => [theirs], write: ([ours]) => ours! };
+
+/** torch.nn.Linear stores [out, in] where ours is [in, out]. */
+export const transposed: Layout = {
+  read: (theirs) => [transpose(theirs)],
+  write: ([ours]) => transpose(ours!),
+};
+
+/** Removes leading axes of length 1: a table kept as [1, length, width]. */
+export const unbatched: Layout = {
+  read: ({ shape, dtype, data }) => [new NDArray(shape.slice(1), dtype, data)],
+  write: ([ours]) => new NDArray([1, ...ours!.shape], ours!.dtype, ours!.data),
+};
+
+/** `count` matrices [in, out] side by side as [in, count · out], or vectors end to end: GPT-2's Conv1D. */
+export function columns(count: number): Layout {
+  return {
+    read: (theirs) => {
+      const width = theirs.shape.at(-1)! / count;
+      const shape = [...theirs.shape.slice(0, -1), width];
+      return range(count).map((part) => rearrange(theirs, shape, (i) => Math.floor(i / width) * width * count + part * width + (i % width)));
+    },
+    write: (ours) => {
+      const width = ours[0]!.shape.at(-1)!;
+      return assemble(ours, [...ours[0]!.shape.slice(0, -1), width * count], (i) => {
+        const column = i % (width * count);
+        return [Math.floor(column / width), Math.floor(i / (width * count)) * width + (column % width)];
+      });
+    },
+  };
+}
+
+/**
+ * `count` linear layers fused into one of rows: for each of `groups` heads its rows of the first layer, then of the
+ * second, and so on. One group means the layers follow each other whole (MPT, torch.nn.MultiheadAttention); as many groups as heads is
+ * the interleaving of BLOOM and GPT-NeoX. Matrices are [out, in] there and [in, out] here; vectors are [out] in both.
+ */
+export function rows(count: number, groups = 1): Layout {
+  const theirRow = (part: number, row: number, perGroup: number) =>
+    (Math.floor(row / perGroup) * count + part) * perGroup + (row % perGroup);
+  return {
+    read: (theirs) => {
+      const out = theirs.shape[0]! / count;
+      const width = theirs.shape[1] ?? 1;
+      return range(count).map((part) => {
+        const own = rearrange(theirs, [out, ...theirs.shape.slice(1)], (i) => theirRow(part, Math.floor(i / width), out / groups) * width + (i % width));
+        return theirs.shape.length === 1 ? own : transpose(own);
+      });
+    },
+    write: (ours) => {
+      const sources = ours[0]!.shape.length === 1 ? ours : ours.map(transpose);
+      const [out, width = 1] = sources[0]!.shape as [number, number?];
+      const perGroup = out / groups;
+      return assemble(sources, [out * count, ...sources[0]!.shape.slice(1)], (i) => {
+        const row = Math.floor(i / width);
+        const block = Math.floor(row / perGroup);
+        const group = Math.floor(block / count);
+        return [block % count, (group * perGroup + (row % perGroup)) * width + (i % width)];
+      });
+    },
+  };
+}
+
+/** [rows, columns] → [columns, rows] */
+export function transpose(array: NDArray): NDArray {
+  const [height, width] = array.shape as [number, number];
+  if (array.shape.length !== 2) throw new RangeError(`transpose: expected a matrix, got ${shapeText(array.shape)}`);
+  return rearrange(array, [width, height], (i) => (i % height) * width + Math.floor(i / height));
+}
+
+function rearrange(array: NDArray, shape: readonly number[], from: (i: number) => number): NDArray {
+  const data = allocate(array.dtype, sizeOfShape(shape)) as Float32Array;
+  const source = array.data as Float32Array;
+  for (let i = 0; i < data.length; i++) data[i] = source[from(i)]!;
+  return new NDArray(shape, array.dtype, data);
+}
+
+function assemble(parts: readonly NDArray[], shape: readonly number[], from: (i: number) => [part: number, i: number]): NDArray {
+  const data = allocate(parts[0]!.dtype, sizeOfShape(shape)) as Float32Array;
+  for (let i = 0; i < data.length; i++) {
+    const [part, at] = from(i);
+    data[i] = (parts[part]!.data as Float32Array)[at]!;
+  }
+  return new NDArray(shape, parts[0]!.dtype, data);
+}
+
+function range(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => i);
+}

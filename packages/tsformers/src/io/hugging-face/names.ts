@@ -1,0 +1,125 @@
+import { convert, isFloat, type NDArray, shapesEqual, shapeText, type Shape, type Tree } from "@tsformers/engine";
+import { columns, type Layout, rows, same, transposed } from "./layout.ts";
+
+/** One array of a foreign checkpoint, and where its elements are in our tree of parameters. */
+export type NameRule = {
+  readonly theirs: string;
+  /** Of their array, as the configuration demands it. */
+  readonly shape: Shape;
+  /** Dotted paths in our tree. */
+  readonly ours: readonly string[];
+  readonly layout: Layout;
+};
+
+/** An array that is stored there as it is here. */
+export function arrayName(theirs: string, ours: string, shape: Shape): NameRule {
+  return { theirs, shape, ours: [ours], layout: same };
+}
+
+/** The weight and, where there is one, the bias of a norm. */
+export function normNames(theirs: string, ours: string, width: number, bias = true): NameRule[] {
+  const both = [arrayName(`${theirs}.weight`, `${ours}.weight`, [width]), arrayName(`${theirs}.bias`, `${ours}.bias`, [width])];
+  return bias ? both : both.slice(0, 1);
+}
+
+/** A torch.nn.Linear: weight [out, in] and, unless told, a bias. */
+export function linearNames(theirs: string, ours: string, inWidth: number, outWidth: number, bias = true): NameRule[] {
+  const weight = { theirs: `${theirs}.weight`, shape: [outWidth, inWidth], ours: [`${ours}.weight`], layout: transposed };
+  return bias ? [weight, arrayName(`${theirs}.bias`, `${ours}.bias`, [outWidth])] : [weight];
+}
+
+/** Several linear layers of one width fused into one torch.nn.Linear; see {@link rows} for `groups`. */
+export function fusedLinearNames(
+  theirs: readonly [weight: string, bias?: string],
+  ours: readonly string[],
+  inWidth: number,
+  outWidth: number,
+  groups = 1,
+): NameRule[] {
+  const layout = rows(ours.length, groups);
+  const total = outWidth * ours.length;
+  const weight = { theirs: theirs[0], shape: [total, inWidth], ours: ours.map((name) => `${name}.weight`), layout };
+  if (theirs[1] === undefined) return [weight];
+  return [weight, { theirs: theirs[1], shape: [total], ours: ours.map((name) => `${name}.bias`), layout }];
+}
+
+/** A Conv1D of GPT-2: weight [in, out] and a bias; several names of ours lie side by side in it. */
+export function conv1dNames(theirs: string, ours: readonly string[], inWidth: number, outWidth: number): NameRule[] {
+  const layout = columns(ours.length);
+  const total = outWidth * ours.length;
+  return [
+    { theirs: `${theirs}.weight`, shape: [inWidth, total], ours: ours.map((name) => `${name}.weight`), layout },
+    { theirs: `${theirs}.bias`, shape: [total], ours: ours.map((name) => `${name}.bias`), layout },
+  ];
+}
+
+/** Rules for each layer of a stack. */
+export function layerNames(count: number, layer: (i: number) => NameRule[]): NameRule[] {
+  return Array.from({ length: count }, (_, i) => layer(i)).flat();
+}
+
+/**
+ * Our tree of parameters from foreign arrays. Floats of any width become float32.
+ *
+ * @throws Error listing every missing, unknown or misshapen array
+ */
+export function readNames(rules: readonly NameRule[], arrays: ReadonlyMap<string, NDArray>, source: string): Tree<NDArray> {
+  const known = new Set(rules.map(({ theirs }) => theirs));
+  const problems = [
+    ...rules.filter(({ theirs }) => !arrays.has(theirs)).map(({ theirs, shape }) => `missing: ${theirs} ${shapeText(shape)}`),
+    ...[...arrays.keys()].filter((name) => !known.has(name)).map((name) => `unknown: ${name} ${shapeText(arrays.get(name)!.shape)}`),
+    ...rules.flatMap((rule) => wrongArray(rule, arrays.get(rule.theirs))),
+  ];
+  if (problems.length > 0) {
+    const shown = problems.slice(0, 20).join("\n  ");
+    const rest = problems.length > 20 ? `\n  and ${problems.length - 20} more` : "";
+    throw new Error(`${source}: its arrays are not those of this configuration\n  ${shown}${rest}`);
+  }
+  const leaves = new Map<string, NDArray>();
+  for (const { theirs, ours, layout } of rules) {
+    const parts = layout.read(convert(arrays.get(theirs)!, "float32"));
+    ours.forEach((path, i) => void leaves.set(path, parts[i]!));
+  }
+  return grow(leaves);
+}
+
+/** Foreign arrays from our leaves by path, for example a gradient under the names of its checkpoint. */
+export function writeNames(rules: readonly NameRule[], leaves: ReadonlyMap<string, NDArray>): Map<string, NDArray> {
+  const written = new Map<string, NDArray>();
+  for (const { theirs, ours, layout } of rules) {
+    const parts = ours.map((path) => leaves.get(path));
+    const missing = ours.find((_, i) => parts[i] === undefined);
+    if (missing !== undefined) throw new Error(`writeNames: ${theirs} is made of ${ours.join(", ")}, and ${missing} is not there`);
+    written.set(theirs, layout.write(parts as NDArray[]));
+  }
+  return written;
+}
+
+function wrongArray({ theirs, shape }: NameRule, array: NDArray | undefined): string[] {
+  if (array === undefined) return [];
+  if (!isFloat(array.dtype)) return [`${theirs}: expected floats, found ${array.dtype}`];
+  if (shapesEqual(array.shape, shape)) return [];
+  return [`${theirs}: the configuration asks for ${shapeText(shape)}, found ${shapeText(array.shape)}`];
+}
+
+/** A tree from dotted paths; numbers are places in lists. */
+export function grow(leaves: ReadonlyMap<string, NDArray>): Tree<NDArray> {
+  type Node = { [name: string]: Node | NDArray };
+  const root: Node = Object.create(null) as Node;
+  for (const [path, leaf] of leaves) {
+    const names = path.split(".");
+    let node = root;
+    for (const name of names.slice(0, -1)) node = (node[name] ??= Object.create(null) as Node) as Node;
+    node[names.at(-1)!] = leaf;
+  }
+  const finish = (node: Node | NDArray): Tree<NDArray> => {
+    if ("dtype" in node && "data" in node) return node as NDArray;
+    const entries = Object.entries(node as Node).map(([name, child]) => [name, finish(child)] as const);
+    if (entries.length > 0 && entries.every(([name]) => /^\d+$/.test(name))) {
+      const items = entries.sort(([a], [b]) => Number(a) - Number(b));
+      return items.map(([, child]) => child);
+    }
+    return Object.fromEntries(entries);
+  };
+  return finish(root);
+}

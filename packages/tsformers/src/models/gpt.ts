@@ -1,0 +1,71 @@
+import { attention } from "../attention/attention.ts";
+import type { PositionEmbedding, QkTransform, ScoreMod } from "../attention/kinds.ts";
+import { preNormBlock } from "../nn/block.ts";
+import { embedding } from "../nn/embedding.ts";
+import { type Activation, geluTanh, mlp } from "../nn/feed-forward.ts";
+import { normalInitial } from "../nn/initial.ts";
+import { layerNorm } from "../nn/norm.ts";
+import { learned } from "../position/learned.ts";
+import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
+import type { LanguageModel } from "./language-model.ts";
+
+/** A way to tell a decoder about positions: vectors added to the inputs, a change of the logits, or of queries and keys. */
+export type PositionScheme = {
+  readonly positions?: PositionEmbedding;
+  readonly scores?: ScoreMod;
+  readonly rotation?: QkTransform;
+};
+
+export type GptOptions = {
+  readonly vocabularySize: number;
+  readonly layers: number;
+  readonly modelWidth: number;
+  readonly heads: number;
+  /** Positions that the learned embedding knows. */
+  readonly length: number;
+  /** 4 × modelWidth unless told. */
+  readonly ffnWidth?: number;
+  /** tanh GELU unless told. */
+  readonly activation?: Activation;
+  /** Factor of the attention logits of a layer; 1/√headWidth unless told. */
+  readonly scale?: (layer: number) => number;
+  readonly dropoutRate?: number;
+  readonly epsilon?: number;
+  /** Learned positions unless told. */
+  readonly scheme?: PositionScheme;
+};
+
+/**
+ * GPT-2: a pre-norm decoder with learned positions, tanh GELU and tied embeddings.
+ *
+ * Residual projections start smaller by √(2N), so that the residual stream keeps its scale with depth.
+ *
+ * @source Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"
+ */
+export function gpt(options: GptOptions): LanguageModel<DecoderParams> {
+  return decoder(gptParts(options));
+}
+
+/** The parts of which {@link gpt} is put together. */
+export function gptParts(options: GptOptions): DecoderParts {
+  const { vocabularySize, layers, modelWidth, heads, length, dropoutRate = 0, epsilon = 1e-5 } = options;
+  const { ffnWidth = 4 * modelWidth, activation = geluTanh, scale = () => (modelWidth / heads) ** -0.5 } = options;
+  const norm = layerNorm({ epsilon });
+  const outInitial = normalInitial(0.02 / Math.sqrt(2 * layers));
+  const ffn = mlp({ modelWidth, ffnWidth, activation, dropoutRate, outInitial });
+  return {
+    vocabularySize,
+    tokens: embedding(vocabularySize, modelWidth),
+    ...(options.scheme ?? { positions: learned(length, modelWidth) }),
+    dropoutRate,
+    blocks: Array.from({ length: layers }, (_, layer) =>
+      preNormBlock({
+        modelWidth,
+        norm,
+        mixer: attention({ modelWidth, heads, scale: scale(layer), dropoutRate, outInitial }),
+        ffn,
+      }),
+    ),
+    finalNorm: norm(modelWidth),
+  };
+}

@@ -1,0 +1,75 @@
+import { add, type Concrete, splitKey } from "@tsformers/engine";
+import type { Mixer, MixerInput, MixerOutput } from "../attention/kinds.ts";
+import { within } from "./dropout.ts";
+import type { FeedForward } from "./feed-forward.ts";
+import type { Context, Layer } from "./layer.ts";
+import type { Norm, NormParams } from "./norm.ts";
+
+/** One layer of a stack: positions exchange information, then each is transformed on its own. */
+export type Block<Params = unknown> = Layer<Params, [input: MixerInput, context: Context], MixerOutput> & {
+  readonly cacheShape: Mixer<unknown>["cacheShape"];
+};
+
+export type BlockParts<Mix, Ffn> = {
+  readonly modelWidth: number;
+  readonly norm: Norm;
+  readonly mixer: Mixer<Mix>;
+  readonly ffn: FeedForward<Ffn>;
+};
+
+export type BlockParams<Mix, Ffn> = { mixerNorm: NormParams; mixer: Mix; ffnNorm: NormParams; ffn: Ffn };
+
+/**
+ * `x ← x + mixer(norm(x))`, `x ← x + ffn(norm(x))`: the residual stream itself is never normalised.
+ *
+ * @source Xiong et al. 2020, "On Layer Normalization in the Transformer Architecture", arXiv:2002.04745; GPT-2
+ */
+export function preNormBlock<Mix, Ffn>(parts: BlockParts<Mix, Ffn>): Block<BlockParams<Mix, Ffn>> {
+  const norm = parts.norm(parts.modelWidth);
+  return block(parts, (params, input, context) => {
+    const mixed = mix(parts, params.mixer, { ...input, x: norm.apply(params.mixerNorm, input.x) }, context);
+    const x = add(input.x, mixed.y);
+    const transformed = parts.ffn.apply(params.ffn, norm.apply(params.ffnNorm, x), within(context, "ffn"));
+    return { ...mixed, y: add(x, transformed) };
+  });
+}
+
+/**
+ * `x ← norm(x + mixer(x))`, `x ← norm(x + ffn(x))`: the original arrangement.
+ *
+ * @source Vaswani et al. 2017, §3.1
+ */
+export function postNormBlock<Mix, Ffn>(parts: BlockParts<Mix, Ffn>): Block<BlockParams<Mix, Ffn>> {
+  const norm = parts.norm(parts.modelWidth);
+  return block(parts, (params, input, context) => {
+    const mixed = mix(parts, params.mixer, input, context);
+    const x = norm.apply(params.mixerNorm, add(input.x, mixed.y));
+    const transformed = parts.ffn.apply(params.ffn, x, within(context, "ffn"));
+    return { ...mixed, y: norm.apply(params.ffnNorm, add(x, transformed)) };
+  });
+}
+
+function mix<Mix, Ffn>(parts: BlockParts<Mix, Ffn>, params: Mix, input: MixerInput, context: Context): MixerOutput {
+  return parts.mixer.apply(params, input, within(context, "mixer"));
+}
+
+function block<Mix, Ffn>(
+  { modelWidth, norm, mixer, ffn }: BlockParts<Mix, Ffn>,
+  apply: Block<BlockParams<Mix, Ffn>>["apply"],
+): Block<BlockParams<Mix, Ffn>> {
+  return {
+    cacheShape: mixer.cacheShape,
+    init: (key) => {
+      const [a, b, c, d] = splitKey(key, 4);
+      const params = {
+        mixerNorm: norm(modelWidth).init(a!),
+        mixer: mixer.init(b!),
+        ffnNorm: norm(modelWidth).init(c!),
+        ffn: ffn.init(d!),
+      };
+      return params as Concrete<BlockParams<Mix, Ffn>>;
+    },
+    apply,
+  };
+}
+

@@ -1,0 +1,27 @@
+import { gather, matmul, type Tensor } from "@tsformers/engine";
+import { type Initial, normalInitial } from "./initial.ts";
+import type { Layer } from "./layer.ts";
+
+export type EmbeddingParams = { weight: Tensor };
+
+/**
+ * One vector for each of `count` symbols.
+ *
+ * @shape tokens [...] int32 → [..., width]; weight [count, width]
+ */
+export function embedding(count: number, width: number, initial: Initial = normalInitial()): Layer<EmbeddingParams> {
+  return {
+    init: (key) => ({ weight: initial(key, [count, width]) }),
+    apply: ({ weight }, tokens) => gather(weight, tokens),
+  };
+}
+
+/**
+ * Logits over the symbols of an embedding, `x·Wᵀ`: the output matrix tied to the input one.
+ *
+ * @shape  x [..., width] → [..., count]
+ * @source Press & Wolf 2017, "Using the Output Embedding to Improve Language Models", arXiv:1608.05859
+ */
+export function unembed({ weight }: EmbeddingParams, x: Tensor): Tensor {
+  return matmul(x, weight, { transposeB: true });
+}

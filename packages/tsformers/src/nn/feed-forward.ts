@@ -1,0 +1,82 @@
+import { gelu as geluFunction, mul, relu as reluFunction, sigmoid, splitKey, square, tanh, type Tensor } from "@tsformers/engine";
+import { dropout } from "./dropout.ts";
+import { type Initial, normalInitial } from "./initial.ts";
+import type { Context, Layer } from "./layer.ts";
+import { type LinearParams, linear } from "./linear.ts";
+
+/** A function of one number, applied to every element. */
+export type Activation = (x: Tensor) => Tensor;
+
+export const relu: Activation = (x) => reluFunction(x);
+/** The exact form, `x·Φ(x)`. */
+export const gelu: Activation = (x) => geluFunction(x);
+/** The tanh form of GPT-2 ("gelu_new"). */
+export const geluTanh: Activation = (x) => geluFunction(x, { approximate: "tanh" });
+/** `x·σ(x)`, also called swish. */
+export const silu: Activation = (x) => mul(x, sigmoid(x));
+/** `x·σ(1.702·x)`, a rough form of GELU. */
+export const quickGelu: Activation = (x) => mul(x, sigmoid(mul(x, 1.702)));
+/** `max(x, 0)²` @source So et al. 2021, "Primer", arXiv:2109.08668 */
+export const squaredRelu: Activation = (x) => square(reluFunction(x));
+export const tanhActivation: Activation = (x) => tanh(x);
+export const sigmoidActivation: Activation = (x) => sigmoid(x);
+
+/** A position-wise network between attention layers. */
+export type FeedForward<Params> = Layer<Params, [x: Tensor, context: Context]>;
+
+export type FeedForwardOptions = {
+  readonly modelWidth: number;
+  readonly ffnWidth: number;
+  readonly activation: Activation;
+  readonly bias?: boolean;
+  readonly dropoutRate?: number;
+  readonly initial?: Initial;
+  /** Of the projection back to the residual stream; GPT-2 makes it smaller with depth. */
+  readonly outInitial?: Initial;
+};
+
+export type MlpParams = { in: LinearParams; out: LinearParams };
+
+/**
+ * `activation(x·W₁ + b₁)·W₂ + b₂`
+ *
+ * @shape  x [..., C] → [..., C], hidden [..., F]
+ * @source Vaswani et al. 2017, §3.3
+ */
+export function mlp(options: FeedForwardOptions): FeedForward<MlpParams> {
+  const { modelWidth, ffnWidth, activation, bias = true, dropoutRate = 0, initial = normalInitial() } = options;
+  const first = linear(modelWidth, ffnWidth, { bias, initial });
+  const second = linear(ffnWidth, modelWidth, { bias, initial: options.outInitial ?? initial });
+  return {
+    init: (key) => {
+      const [a, b] = splitKey(key, 2);
+      return { in: first.init(a!), out: second.init(b!) };
+    },
+    apply: (params, x, context) =>
+      dropout(second.apply(params.out, activation(first.apply(params.in, x))), dropoutRate, context, "ffn"),
+  };
+}
+
+export type GatedParams = { gate: LinearParams; in: LinearParams; out: LinearParams };
+
+/**
+ * `(activation(x·W_gate) ∘ x·W_in)·W_out`: with `gelu` T5 v1.1's, with `silu` Llama's feed-forward network.
+ *
+ * @shape  x [..., C] → [..., C], hidden [..., F]
+ * @source Shazeer 2020, "GLU Variants Improve Transformer", arXiv:2002.05202
+ */
+export function gatedMlp(options: FeedForwardOptions): FeedForward<GatedParams> {
+  const { modelWidth, ffnWidth, activation, bias = false, dropoutRate = 0, initial = normalInitial() } = options;
+  const up = linear(modelWidth, ffnWidth, { bias, initial });
+  const down = linear(ffnWidth, modelWidth, { bias, initial: options.outInitial ?? initial });
+  return {
+    init: (key) => {
+      const [a, b, c] = splitKey(key, 3);
+      return { gate: up.init(a!), in: up.init(b!), out: down.init(c!) };
+    },
+    apply: (params, x, context) => {
+      const hidden = mul(activation(up.apply(params.gate, x)), up.apply(params.in, x));
+      return dropout(down.apply(params.out, hidden), dropoutRate, context, "ffn");
+    },
+  };
+}

@@ -1,0 +1,43 @@
+import { add, type Concrete, mul, type RandomKey, type Tensor } from "@tsformers/engine";
+import { type EmbeddingParams, unembed } from "./embedding.ts";
+import { type Initial, normalInitial, zeros } from "./initial.ts";
+import { type LinearParams, linear } from "./linear.ts";
+
+/** Logits over the vocabulary from hidden states; may reuse the token embedding. */
+export type Head<Params = unknown> = {
+  init(key: RandomKey): Concrete<Params>;
+  /** x [..., C] → [..., V] */
+  apply(params: Params, x: Tensor, tokens: EmbeddingParams): Tensor;
+};
+
+/**
+ * `x·Eᵀ` with the token embedding E. `scale` multiplies x before: T5 takes `modelWidth^−½`.
+ *
+ * @source Press & Wolf 2017, arXiv:1608.05859
+ */
+export function tiedHead(options: { readonly scale?: number } = {}): Head<Record<string, never>> {
+  const { scale = 1 } = options;
+  return {
+    init: () => ({}),
+    apply: (_, x, tokens) => unembed(tokens, scale === 1 ? x : mul(x, scale)),
+  };
+}
+
+/** `x·Eᵀ + b`: a bias for each symbol on top of the tied embedding, as in BERT and CTRL. */
+export function tiedHeadWithBias(vocabularySize: number): Head<{ bias: Tensor }> {
+  return {
+    init: (key) => ({ bias: zeros(key, [vocabularySize]) }),
+    apply: ({ bias }, x, tokens) => add(unembed(tokens, x), bias),
+  };
+}
+
+/** A matrix of its own: `x·W + b`. */
+export function linearHead(
+  modelWidth: number,
+  vocabularySize: number,
+  options: { readonly bias?: boolean; readonly initial?: Initial } = {},
+): Head<LinearParams> {
+  const { bias = false, initial = normalInitial() } = options;
+  const layer = linear(modelWidth, vocabularySize, { bias, initial });
+  return { init: (key) => layer.init(key), apply: (params, x) => layer.apply(params, x) };
+}

@@ -1,0 +1,30 @@
+import { add, type Concrete, matmul, splitKey, type Tensor } from "@tsformers/engine";
+import { type Initial, normalInitial, zeros } from "./initial.ts";
+import type { Layer } from "./layer.ts";
+
+export type LinearParams = { weight: Tensor; bias?: Tensor };
+
+/**
+ * `y = x·W + b`.
+ *
+ * @shape  x [..., inWidth] → [..., outWidth]; weight [inWidth, outWidth], bias [outWidth]
+ * @differs from torch.nn.Linear, which stores the transpose
+ */
+export function linear(
+  inWidth: number,
+  outWidth: number,
+  options: { readonly bias?: boolean; readonly initial?: Initial } = {},
+): Layer<LinearParams> {
+  const { bias = true, initial = normalInitial() } = options;
+  return {
+    init: (key): Concrete<LinearParams> => {
+      const [weightKey, biasKey] = splitKey(key, 2);
+      const weight = initial(weightKey!, [inWidth, outWidth]);
+      return bias ? { weight, bias: zeros(biasKey!, [outWidth]) } : { weight };
+    },
+    apply: ({ weight, bias }, x) => {
+      const product = matmul(x, weight);
+      return bias === undefined ? product : add(product, bias);
+    },
+  };
+}

@@ -1,0 +1,30 @@
+import { constant, full, layerNorm as layerNormFunction, rmsNorm as rmsNormFunction, type Tensor } from "@tsformers/engine";
+import { ones, zeros } from "./initial.ts";
+import type { Layer } from "./layer.ts";
+
+export type NormParams = { weight: Tensor; bias?: Tensor };
+
+/** A layer that brings vectors to a common scale: its constructor knows the kind, its argument the width. */
+export type Norm = (width: number) => Layer<NormParams>;
+
+/** Layer normalisation with a gain and a bias. MPT leaves out the bias. */
+export function layerNorm(options: { readonly epsilon?: number; readonly bias?: boolean } = {}): Norm {
+  const { epsilon = 1e-5, bias = true } = options;
+  return (width) => ({
+    init: (key) => ({ weight: ones(key, [width]), ...(bias ? { bias: zeros(key, [width]) } : {}) }),
+    apply: ({ weight, bias }, x) => layerNormFunction(x, weight, bias ?? zeroBias(width), epsilon),
+  });
+}
+
+/** Root-mean-square normalisation with a gain. */
+export function rmsNorm(options: { readonly epsilon?: number } = {}): Norm {
+  const { epsilon = 1e-6 } = options;
+  return (width) => ({
+    init: (key) => ({ weight: ones(key, [width]) }),
+    apply: ({ weight }, x) => rmsNormFunction(x, weight, epsilon),
+  });
+}
+
+function zeroBias(width: number): Tensor {
+  return constant(full([width], 0));
+}

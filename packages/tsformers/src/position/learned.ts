@@ -1,0 +1,17 @@
+import { gather, minimum, type Tensor } from "@tsformers/engine";
+import type { PositionEmbedding } from "../attention/kinds.ts";
+import { type Initial, normalInitial } from "../nn/initial.ts";
+
+/**
+ * One trained vector for each position.
+ *
+ * @shape  positions [T] or [B, T] int32 → [T, C] or [B, T, C]; weight [length, C]
+ * @source Gehring et al. 2017, arXiv:1705.03122; used by GPT and BERT
+ * @differs positions at or beyond `length` have no vector: they take that of the last position
+ */
+export function learned(length: number, width: number, initial: Initial = normalInitial()): PositionEmbedding<{ weight: Tensor }> {
+  return {
+    init: (key) => ({ weight: initial(key, [length, width]) }),
+    apply: ({ weight }, positions) => gather(weight, minimum(positions, length - 1)),
+  };
+}

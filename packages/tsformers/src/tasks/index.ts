@@ -1,0 +1,108 @@
+import * as z from "zod";
+
+import type { Task } from "./task.ts";
+
+/** A task as the catalogue knows it, before its code is loaded. */
+export type TaskEntry = {
+  readonly summary: string;
+  /** What may be set; every option has a description, and unknown ones are errors. */
+  readonly options: z.ZodObject;
+  /** Checks the options and makes the task. @throws z.ZodError when they do not fit `options` */
+  load(options?: unknown): Promise<Task>;
+};
+
+export type TaskName = "text" | "copy" | "reverse" | "recall";
+
+const seed = z
+  .int()
+  .nonnegative()
+  .default(0)
+  .describe("draws the training examples; evaluation is the same under every seed");
+const length = (tokens: number): z.ZodDefault<z.ZodInt> =>
+  z.int().positive().default(tokens).describe("tokens in a training row");
+
+const textOptions = z.strictObject({
+  data: z.string().optional().describe("a text file, or a folder of them; without it, text of a built-in grammar"),
+  tokens: z.enum(["character", "byte"]).default("character").describe("what one token is"),
+  extensions: z
+    .array(z.string().regex(/^(\.\S+|\*)$/, 'an extension like ".txt", or "*" for every text file'))
+    .min(1)
+    .default([".txt", ".md"])
+    .describe('which files of a folder are read; "*" is every text file'),
+  length: length(128),
+  seed,
+});
+
+const symbolOptions = z.strictObject({
+  symbols: z.int().min(2).default(10).describe("how many different symbols there are"),
+  length: length(64),
+  shortest: z
+    .int()
+    .positive()
+    .optional()
+    .describe("training prompts have from this many symbols to as many as fit; without it, always as many as fit"),
+  seed,
+});
+
+const recallOptions = z.strictObject({
+  keys: z.int().min(2).default(16).describe("how many different keys there are"),
+  values: z.int().min(2).default(16).describe("how many different values there are"),
+  length: length(64),
+  seed,
+});
+
+/** Every task by name. Their code is loaded when a task is made. */
+export const tasks: Readonly<Record<TaskName, TaskEntry>> = {
+  text: entry("predict the next character or byte of any text", textOptions, async (options) => {
+    const [{ textTask }, { byteTokenizer, characterTokenizer }] = await Promise.all([
+      import("./text.ts"),
+      import("./tokenizer.ts"),
+    ]);
+    const tokenizer = options.tokens === "byte" ? byteTokenizer : characterTokenizer;
+    return textTask({ text: await sourceText(options), tokenizer, length: options.length, seed: options.seed });
+  }),
+  copy: entry("repeat a random sequence of symbols", symbolOptions, async (options) => {
+    const { copyTask } = await import("./copy.ts");
+    return copyTask(present(options));
+  }),
+  reverse: entry("give a random sequence of symbols back to front", symbolOptions, async (options) => {
+    const { reverseTask } = await import("./reverse.ts");
+    return reverseTask(present(options));
+  }),
+  recall: entry("look up values by their keys (associative recall)", recallOptions, async (options) => {
+    const { recallTask } = await import("./recall.ts");
+    return recallTask(options);
+  }),
+};
+
+/**
+ * Makes a task by name.
+ * @throws RangeError when there is no such task; z.ZodError when an option does not fit
+ */
+export async function createTask(name: string, options?: unknown): Promise<Task> {
+  if (!Object.hasOwn(tasks, name)) {
+    throw new RangeError(`task: expected one of ${Object.keys(tasks).join(", ")}, got ${JSON.stringify(name)}`);
+  }
+  return tasks[name as TaskName].load(options);
+}
+
+function entry<O extends z.ZodObject>(
+  summary: string,
+  options: O,
+  make: (options: z.output<O>) => Promise<Task>,
+): TaskEntry {
+  return { summary, options, load: async (raw = {}) => make(options.parse(raw)) };
+}
+
+async function sourceText({ data, extensions }: z.output<typeof textOptions>): Promise<string> {
+  if (data === undefined) return (await import("./grammar.ts")).grammarText();
+  return (await import("../io/read-text.ts")).readText(data, { extensions });
+}
+
+/** The options that were given: an absent one is absent, not undefined. */
+function present({
+  shortest,
+  ...rest
+}: z.output<typeof symbolOptions>): import("./sequence-to-sequence.ts").SymbolOptions {
+  return shortest === undefined ? rest : { ...rest, shortest };
+}

@@ -3,7 +3,12 @@ import { defineConfig } from "tsdown";
 export default defineConfig([
   {
     cwd: "packages/engine",
-    entry: { index: "src/index.ts", node: "src/runtime/node.ts" },
+    entry: {
+      index: "src/index.ts",
+      node: "src/runtime/node.ts",
+      "node-worker": "src/runtime/node-worker.ts",
+      web: "src/runtime/web.ts",
+    },
     dts: true,
     platform: "neutral",
     external: [/^onnxruntime-/],

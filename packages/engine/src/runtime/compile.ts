@@ -40,7 +40,12 @@ export type Compiled<Args extends readonly unknown[], Result> = {
   release(): Promise<void>;
 };
 
-type Prepared = { readonly executable: Executable; readonly structure: Structure; readonly outputs: readonly ArrayType[]; readonly spare: (DeviceArray | undefined)[] };
+type Prepared = {
+  readonly executable: Executable;
+  readonly structure: Structure;
+  readonly outputs: readonly ArrayType[];
+  readonly spare: (DeviceArray | undefined)[];
+};
 
 /**
  * Compiles a function of trees of tensors: traced once for each signature (structure, shapes, dtypes) of its arguments,

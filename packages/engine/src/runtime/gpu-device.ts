@@ -1,11 +1,12 @@
 import type { InferenceSession, Tensor } from "onnxruntime-web";
-import { allocate, type DType } from "../array/dtype.ts";
+import { allocate } from "../array/dtype.ts";
 import { NDArray } from "../array/nd-array.ts";
 import { shapeText, sizeOfShape } from "../array/shape.ts";
 import type { OnnxModel } from "../onnx/model.ts";
 import type { ArrayType } from "../primitives/primitive.ts";
 import type { Device, DeviceArray, DeviceName, Executable } from "./device.ts";
 import { type Buffer, gpuSessions, type Owner } from "./gpu-sessions.ts";
+import { identityModel } from "./identity-model.ts";
 import { fromOrt, type Ort, signatureOf, toOrt } from "./ort.ts";
 import type { InOrder } from "./serial.ts";
 
@@ -33,7 +34,7 @@ export function gpuDevice(name: DeviceName, { ort, sessionOptions, inOrder }: Gp
 
   const move = async (tensor: Tensor, { shape, dtype }: ArrayType, to: "gpu" | "cpu") => {
     const key = `${dtype} ${shape.length} ${to}`;
-    const mover = movers.get(key) ?? sessions.open(identity(dtype, shape.length), to === "gpu");
+    const mover = movers.get(key) ?? sessions.open(identityModel(dtype, shape.length), to === "gpu");
     movers.set(key, mover);
     const owner = await mover;
     return { tensor: (await owner.session.run({ in: tensor })).out!, owner };
@@ -41,7 +42,9 @@ export function gpuDevice(name: DeviceName, { ort, sessionOptions, inOrder }: Gp
   const feed = async ({ place, shape, dtype }: GpuArray): Promise<Tensor> => {
     if (place.buffer !== undefined) return place.buffer.tensor;
     if (place.host === undefined) {
-      throw new Error(`${name}: expected a living array, got a ${dtype}${shapeText(shape)} that was disposed of or donated`);
+      throw new Error(
+        `${name}: expected a living array, got a ${dtype}${shapeText(shape)} that was disposed of or donated`,
+      );
     }
     const tensor = toOrt(ort, place.host);
     if (place.fed && sizeOfShape(shape) > 0 && dtype !== "float64") {
@@ -82,7 +85,8 @@ export function gpuDevice(name: DeviceName, { ort, sessionOptions, inOrder }: Gp
     const run = async (arrays: readonly DeviceArray[], into: readonly (DeviceArray | undefined)[]) => {
       const feeds: Record<string, Tensor> = {};
       for (const [i, array] of arrays.entries()) feeds[inputs[i]!] = await feed(array as GpuArray);
-      for (const array of into) if (array !== undefined && !arrays.includes(array)) await discard((array as GpuArray).place);
+      for (const array of into)
+        if (array !== undefined && !arrays.includes(array)) await discard((array as GpuArray).place);
       const results = await owner.session.run(feeds);
       return outputs.map((type) => {
         const tensor = results[type.name]!;
@@ -103,21 +107,4 @@ export function gpuDevice(name: DeviceName, { ort, sessionOptions, inOrder }: Gp
     close: () => inOrder(() => sessions.closeAll()),
   };
   return device;
-}
-
-/** A model that copies one array of any extents. */
-function identity(dtype: DType, rank: number): OnnxModel {
-  const shape = Array.from({ length: rank }, (_, axis) => `n${axis}`);
-  return {
-    irVersion: 10,
-    opsets: { "": 20 },
-    producer: "tsformers",
-    graph: {
-      name: "move",
-      nodes: [{ op: "Identity", domain: "", inputs: ["in"], outputs: ["out"], attributes: {} }],
-      initializers: [],
-      inputs: [{ name: "in", dtype, shape }],
-      outputs: [{ name: "out", dtype, shape }],
-    },
-  };
 }

@@ -35,7 +35,10 @@ export function hostDevice(name: DeviceName, options: HostDeviceOptions): Device
       Object.fromEntries(arrays.map((array, i) => [inputs[i]!, (array as HostArray).tensor]));
     const runInto = async (arrays: readonly DeviceArray[], into: readonly (DeviceArray | undefined)[]) => {
       const results = outputs.map((type, i) => into[i] ?? zeros(type));
-      await session.run(feed(arrays), Object.fromEntries(results.map((result, i) => [outputs[i]!.name, (result as HostArray).tensor])));
+      await session.run(
+        feed(arrays),
+        Object.fromEntries(results.map((result, i) => [outputs[i]!.name, (result as HostArray).tensor])),
+      );
       return results;
     };
     const runFresh = async (arrays: readonly DeviceArray[]) => {

@@ -1,62 +1,95 @@
-import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
-import { allocate } from "../array/dtype.ts";
-import { NDArray } from "../array/nd-array.ts";
-import { sizeOfShape } from "../array/shape.ts";
-import { encodeModel } from "../onnx/encode.ts";
-import type { OnnxModel } from "../onnx/model.ts";
-import type { ArrayType } from "../primitives/primitive.ts";
-import type { Device, DeviceArray, Executable } from "./device.ts";
+import * as ort from "onnxruntime-node";
+import type { Device } from "./device.ts";
+import { gpuDevice } from "./gpu-device.ts";
+import { hostDevice } from "./host-device.ts";
+import { requireAvailable } from "./node-availability.ts";
+import { openInWorker } from "./node-worker-device.ts";
+import { serial } from "./serial.ts";
 
 export type NodeDeviceOptions = {
   /** Threads for the work inside one operator; all cores unless told. */
   readonly threads?: number;
   /** Where ONNX Runtime writes a profile, one file a session; see `onnxruntime` documentation for its format. */
   readonly profilePrefix?: string;
+  /**
+   * Runs programs in a worker thread, so that timers and requests of this one go on during a run. Arrays live in the
+   * worker: putting and reading copies them, results that go back in are not copied.
+   */
+  readonly worker?: boolean;
 };
+
+/** The devices of Node. */
+export type NodeDeviceName = "cpu" | "webgpu" | "cuda";
+
+const openers: Readonly<Record<NodeDeviceName, (options?: NodeDeviceOptions) => Promise<Device>>> = {
+  cpu: openCpu,
+  webgpu: openWebGpu,
+  cuda: openCuda,
+};
+
+/**
+ * Opens a device by its name.
+ *
+ * @throws Error when the name is none of cpu, webgpu, cuda, or the device is not available: what was tried, how to get it
+ */
+export async function openDevice(name: NodeDeviceName, options: NodeDeviceOptions = {}): Promise<Device> {
+  const open = openers[name];
+  if (open === undefined)
+    throw new Error(`openDevice: expected one of ${Object.keys(openers).join(", ")}, got "${name}"`);
+  return open(options);
+}
 
 /**
  * Opens the CPU of this machine.
  *
- * Arrays are shared with ONNX Runtime, never copied; a run blocks the JavaScript thread until it is done.
+ * Arrays are shared with ONNX Runtime, never copied; a run blocks the JavaScript thread until it is done, unless
+ * `worker` is set.
  */
 export async function openCpu(options: NodeDeviceOptions = {}): Promise<Device> {
-  const device: Device = {
-    name: "cpu",
-    load: (model) => load(model, device, options),
-    put: (array) => onCpu(array, device),
-    allocate: (type) => onCpu(new NDArray(type.shape, type.dtype, allocate(type.dtype, sizeOfShape(type.shape))), device),
-    close: async () => {},
-  };
-  return device;
+  if (options.worker) return openInWorker("cpu", options);
+  return hostDevice("cpu", {
+    ort,
+    inOrder: serial(),
+    writesInto: true,
+    sessionOptions: sessionOptions("cpu", options),
+  });
 }
 
-type CpuArray = DeviceArray & { readonly array: NDArray; readonly ort: OrtTensor };
-
-function onCpu(array: NDArray, device: Device): CpuArray {
-  const { shape, dtype, data } = array;
-  const ort = new OrtTensor(dtype as "float32", data as Float32Array, shape as number[]);
-  return { shape, dtype, device, array, ort, read: async () => array, dispose: () => {} };
+/**
+ * Opens the GPU through WebGPU, which is part of onnxruntime-node (Vulkan on Linux, Metal on macOS, Direct3D on Windows).
+ * Results stay on the GPU until they are read. Operators without a WebGPU kernel run on the CPU.
+ *
+ * @throws Error when there is no adapter
+ */
+export async function openWebGpu(options: NodeDeviceOptions = {}): Promise<Device> {
+  if (options.worker) return openInWorker("webgpu", options);
+  await requireAvailable("webgpu");
+  return gpuDevice("webgpu", { ort, inOrder: serial(), sessionOptions: sessionOptions("webgpu", options) });
 }
 
-async function load(model: OnnxModel, device: Device, options: NodeDeviceOptions): Promise<Executable> {
-  const session = await InferenceSession.create(encodeModel(model), sessionOptions(options));
-  const inputs = model.graph.inputs.map(({ name }) => name);
-  const outputs = model.graph.outputs.map(({ name, shape, dtype }) => ({ name, shape: shape as number[], dtype }) as ArrayType & { name: string });
+/**
+ * Opens an NVIDIA GPU. onnxruntime-node offers no arrays in CUDA memory: inputs and results of every run pass through
+ * JavaScript's memory.
+ *
+ * @throws Error when ONNX Runtime's CUDA libraries are not installed or find no GPU
+ */
+export async function openCuda(options: NodeDeviceOptions = {}): Promise<Device> {
+  if (options.worker) return openInWorker("cuda", options);
+  await requireAvailable("cuda");
+  return hostDevice("cuda", {
+    ort,
+    inOrder: serial(),
+    writesInto: true,
+    sessionOptions: sessionOptions("cuda", options),
+  });
+}
+
+function sessionOptions(
+  name: NodeDeviceName,
+  { threads, profilePrefix }: NodeDeviceOptions,
+): ort.InferenceSession.SessionOptions {
   return {
-    run: async (arrays, into) => {
-      const feeds = Object.fromEntries(arrays.map((array, i) => [inputs[i]!, (array as CpuArray).ort]));
-      const results = outputs.map((type, i) => into[i] ?? device.allocate(type));
-      const fetches = Object.fromEntries(results.map((result, i) => [outputs[i]!.name, (result as CpuArray).ort]));
-      await session.run(feeds, fetches);
-      return results;
-    },
-    release: () => session.release(),
-  };
-}
-
-function sessionOptions({ threads, profilePrefix }: NodeDeviceOptions): InferenceSession.SessionOptions {
-  return {
-    executionProviders: ["cpu"],
+    executionProviders: [name],
     enableMemPattern: false,
     ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
     ...(profilePrefix === undefined ? {} : { enableProfiling: true, profileFilePrefix: profilePrefix }),

@@ -1,4 +1,4 @@
-import type { InferenceSession, Tensor } from "onnxruntime-web";
+import type { Tensor } from "onnxruntime-web";
 import type { TypedArray } from "../array/dtype.ts";
 import { NDArray } from "../array/nd-array.ts";
 import { sizeOfShape } from "../array/shape.ts";
@@ -6,12 +6,7 @@ import type { OnnxModel } from "../onnx/model.ts";
 import type { ArrayType } from "../primitives/primitive.ts";
 
 /** The part of ONNX Runtime that is the same in Node and in the browser: what both packages re-export from one source. */
-export type Ort = {
-  readonly InferenceSession: InferenceSession.InferenceSessionFactory & {
-    create(model: Uint8Array, options?: InferenceSession.SessionOptions): Promise<InferenceSession>;
-  };
-  readonly Tensor: typeof Tensor;
-};
+export type Ort = Pick<typeof import("onnxruntime-web"), "InferenceSession" | "Tensor">;
 
 /** ONNX Runtime's view of an array; both share one memory. */
 export function toOrt({ Tensor }: Ort, { shape, dtype, data }: NDArray): Tensor {
@@ -27,7 +22,10 @@ export function fromOrt({ data }: Tensor, { shape, dtype }: ArrayType): NDArray 
 }
 
 /** Names and types of the inputs and outputs of a model made by `toOnnx`, whose shapes are all static. */
-export function signatureOf({ graph }: OnnxModel): { readonly inputs: readonly string[]; readonly outputs: readonly NamedType[] } {
+export function signatureOf({ graph }: OnnxModel): {
+  readonly inputs: readonly string[];
+  readonly outputs: readonly NamedType[];
+} {
   return {
     inputs: graph.inputs.map(({ name }) => name),
     outputs: graph.outputs.map(({ name, shape, dtype }) => ({ name, shape, dtype }) as NamedType),

@@ -137,23 +137,6 @@ describe("encodeModel and decodeModel", () => {
     }
     await session.release();
   });
-
-  it("encodes 20,000 nodes and 100 MB of initializers in well under a second", () => {
-    const value = new NDArray([2 ** 18], "float32", new Float32Array(2 ** 18));
-    const model = modelOf({
-      nodes: Array.from({ length: 20_000 }, (_, i) =>
-        node("Concat", [`v${i}`, `v${i + 1}`], [`v${i + 2}`], { axis: { int: 1 }, pads: { ints: [0, 1, 2, 3] } }),
-      ),
-      initializers: Array.from({ length: 100 }, (_, i) => ({ name: `w${i}`, value })),
-    });
-    encodeModel(affine());
-    const times = [0, 1, 2].map(() => {
-      const start = performance.now();
-      encodeModel(model);
-      return performance.now() - start;
-    });
-    expect(Math.min(...times)).toBeLessThan(1000); // 0.2 s when the machine is free; twice the promised 0.5 s when it is shared
-  });
 });
 
 describe("encodeModel refuses", () => {

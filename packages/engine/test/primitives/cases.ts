@@ -152,6 +152,18 @@ export const cases: Readonly<Record<PrimitiveName, readonly Case[]>> = {
       (x, scale, bias) => t.layerNorm(x, scale, bias, 0.1),
       { tolerance: 1e-4 },
     ),
+    example(
+      "float64",
+      [as("float64", normals(1, 2, 4)), as("float64", normals(2, 4)), as("float64", normals(3, 4))],
+      (x, scale, bias) => t.layerNorm(x, scale, bias),
+      { tolerance: 1e-4 },
+    ),
+    example(
+      "float16",
+      [as("float16", normals(1, 2, 4)), as("float16", normals(2, 4)), as("float16", normals(3, 4))],
+      (x, scale, bias) => t.layerNorm(x, scale, bias),
+      { tolerance: 1e-2 },
+    ),
   ],
   rmsNorm: [
     example("rows", [normals(1, 3, 5), normals(2, 5)], (x, scale) => t.rmsNorm(x, scale), { tolerance: 1e-4 }),
@@ -208,6 +220,12 @@ export const cases: Readonly<Record<PrimitiveName, readonly Case[]>> = {
     example("a table of indices", [normals(1, 4), ints(2, 0, 4, 3, 2), normals(3, 3, 2)], (x, at, u) =>
       t.scatterAdd(x, at, u),
     ),
+    example(
+      "float16",
+      [as("float16", normals(1, 5)), ints(2, 0, 5, 7), as("float16", normals(3, 7))],
+      (x, at, u) => t.scatterAdd(x, at, u),
+      { tolerance: 1e-2 },
+    ),
     example("int32", [ints(1, 0, 9, 4), ints(2, 0, 4, 9), ints(3, 0, 9, 9)], (x, at, u) => t.scatterAdd(x, at, u), {
       noGradient: integersOnly,
     }),
@@ -222,6 +240,12 @@ export const cases: Readonly<Record<PrimitiveName, readonly Case[]>> = {
     ),
     example("an inner axis", [normals(1, 2, 4, 3), ints(2, 0, 4, 2, 3, 3), normals(3, 2, 3, 3)], (x, at, u) =>
       t.scatterAlongAxis(x, at, u, 1),
+    ),
+    example(
+      "float16",
+      [as("float16", normals(1, 5)), ints(2, 0, 5, 7), as("float16", normals(3, 7))],
+      (x, at, u) => t.scatterAlongAxis(x, at, u),
+      { tolerance: 1e-2 },
     ),
   ],
   concat: [
@@ -428,7 +452,7 @@ export const cases: Readonly<Record<PrimitiveName, readonly Case[]>> = {
     example("one type", [normals(1, 2, 3), normals(2, 4)], t.after),
     example("two types", [normals(1, 2, 3), ints(2, 0, 9, 4)], t.after),
   ],
-  constant: [example("an array", [normals(1, 3)], (x) => t.add(x, t.constant(fromNumbers([1, 2, 3], [3]))))],
+  constant: [example("an array", [normals(1, 3)], (x) => t.add(x, t.constant(fromNumbers([1, 2, 3], [3], x.dtype))))],
 };
 
 function named(prefix: string): (one: Case) => Case {

@@ -58,6 +58,30 @@ const gradientLaws: readonly Law[] = [
   },
 ];
 
+/** float16 carries three digits; gradients add up a few of its errors. */
+const halfTolerance = 1e-2;
+
+/** A law of its own, since not every device has kernels for float16. */
+export const halfLaw: Law = {
+  name: "the device agrees with the reference in float16",
+  check: async (example, device) => {
+    const half = { ...example, inputs: () => example.inputs().map((array) => narrowed(array)) };
+    await compareOnDevice(forwardProgram(half), half.inputs(), device, halfTolerance);
+    if (example.noGradient !== undefined) return;
+    await compareOnDevice(lossProgram(half, 1), half.inputs(), device, 10 * halfTolerance);
+  },
+};
+
+/** Whether a case makes sense in float16: its floats are float32. */
+export function hasHalf(example: Case): boolean {
+  const dtypes = example.inputs().map(({ dtype }) => dtype);
+  return dtypes.includes("float32") && !dtypes.includes("float64");
+}
+
+function narrowed(array: NDArray): NDArray {
+  return array.dtype === "float32" ? convert(array, "float16") : array;
+}
+
 /** The laws that a case must keep. Each throws an error that says where the two sides differ. */
 export function lawsOf(example: Case): readonly Law[] {
   return example.noGradient === undefined ? [forwardLaw, portableLaw, ...gradientLaws] : [forwardLaw, portableLaw];

@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { primitives } from "../../src/primitives/table.ts";
 import { openCpu } from "../../src/runtime/node.ts";
 import { cases } from "./cases.ts";
-import { forwardProgram, lawsOf } from "./conformance.ts";
+import { forwardProgram, halfLaw, hasHalf, lawsOf } from "./conformance.ts";
 
 const device = await openCpu();
 afterAll(() => device.close());
@@ -17,7 +17,7 @@ describe.each(Object.entries(cases))("%s", (name, examples) => {
   });
 
   describe.each(examples)("$name", (example) => {
-    test.each(lawsOf(example))("$name", async ({ check }) => {
+    test.each([...lawsOf(example), ...(hasHalf(example) ? [halfLaw] : [])])("$name", async ({ check }) => {
       await check(example, device);
     });
   });

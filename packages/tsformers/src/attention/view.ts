@@ -3,7 +3,7 @@ import type { QkTransform, View } from "./kinds.ts";
 import { denseMask, full, type Pattern } from "./pattern.ts";
 
 /** Added to logits of hidden pairs: beyond any real logit, and finite, so that fully masked rows give no NaN. */
-export const hidden = -1e9;
+export const hidden = -1e30;
 
 export type ViewOptions = {
   readonly pattern: Pattern;

@@ -1,18 +1,22 @@
-import { gather, slice, type Tensor } from "@tsformers/engine";
+import { slice, type Tensor } from "@tsformers/engine";
 import type { LanguageModel } from "../../models/language-model.ts";
 import { meanCrossEntropy } from "../../nn/cross-entropy.ts";
 import { present } from "../../nn/present.ts";
-import type { NamedTensors, Probe } from "./format.ts";
+import { labelInput, maskInput, type NamedTensors, type Probe, positionInput, tokenInput } from "./format.ts";
 
 /** A pass of a decoder under the names of transformers: the loss is that of the next token, labels shifted inside. */
 export function languageModelProbe<Params>(model: LanguageModel<Params>): Probe {
   return {
-    inputs: ["input_ids", "attention_mask", "position_ids", "labels"],
+    inputs: {
+      input_ids: tokenInput(model.vocabularySize),
+      attention_mask: maskInput,
+      position_ids: positionInput,
+      labels: labelInput(model.vocabularySize),
+    },
     run: (params, inputs, context) => {
       const { input_ids: tokens, attention_mask: mask, position_ids: positions, labels } = inputs;
       if (tokens === undefined) throw new Error("expected input_ids [B, T]");
-      const rows = positions === undefined || positions.shape[0] === tokens.shape[0] ? positions : gather(positions, tokens, 0);
-      const out = model.apply(params as Params, { tokens, ...present({ mask, positions: rows }) }, context);
+      const out = model.apply(params as Params, { tokens, ...present({ mask, positions }) }, context);
       return {
         logits: out.logits,
         ...numbered("hidden_", out.hidden),

@@ -19,10 +19,21 @@ export type Architecture<Model = unknown> = {
   readonly probe: Probe;
 };
 
+/** What an input may hold: floats, or integers of a range; labels may also be −100, which is not counted. */
+export type InputRule = { readonly dtype: "float32" | "int32"; readonly below?: number; readonly orIgnored?: boolean };
+
+export const tokenInput = (vocabularySize: number): InputRule => ({ dtype: "int32", below: vocabularySize });
+export const labelInput = (classes: number): InputRule => ({ dtype: "int32", below: classes, orIgnored: true });
+export const maskInput: InputRule = { dtype: "int32", below: 2 };
+export const positionInput: InputRule = { dtype: "int32", below: 2 ** 24 };
+export const floatInput: InputRule = { dtype: "float32" };
+
 /** A whole pass under the reference's names. */
 export type Probe = {
   /** Inputs that it understands. */
-  readonly inputs: readonly string[];
+  readonly inputs: Readonly<Record<string, InputRule>>;
+  /** Further tensors of a case that are inputs only, and settings that a case states in words in meta.json. */
+  hints?(caseMeta: unknown): Readonly<Record<string, InputRule>>;
   /** Everything the pass computes, by name; `loss` among it when the inputs allow it. What is not used costs nothing. */
   run(params: unknown, inputs: NamedTensors, context: Context): NamedTensors;
 };

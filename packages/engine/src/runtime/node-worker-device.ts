@@ -1,0 +1,138 @@
+import { Worker } from "node:worker_threads";
+import { NDArray } from "../array/nd-array.ts";
+import type { OnnxModel } from "../onnx/model.ts";
+import type { ArrayType } from "../primitives/primitive.ts";
+import type { Device, DeviceArray, Executable } from "./device.ts";
+import type { NodeDeviceName, NodeDeviceOptions } from "./node.ts";
+import type { Order, Plain, Reply, Request, WorkerStart } from "./node-worker-protocol.ts";
+
+type Waiting = { readonly resolve: (value: Plain | undefined) => void; readonly reject: (error: Error) => void };
+type WorkerArray = DeviceArray & { readonly number: number };
+
+/**
+ * A device of Node that lives in a worker thread. Its arrays are numbers here and stay over there, because
+ * onnxruntime-node 1.30 accepts no memory that two threads share.
+ */
+export async function openInWorker(name: NodeDeviceName, options: NodeDeviceOptions): Promise<Device> {
+  const { ask, tell, gone } = await start({ name, options: { ...options, worker: false } });
+  let next = 0;
+  const unreachable = new FinalizationRegistry<number>((array) => tell({ kind: "dispose", array }));
+  const hold = ({ shape, dtype }: ArrayType, number: number): WorkerArray => {
+    const array: WorkerArray = {
+      shape,
+      dtype,
+      device,
+      number,
+      read: async () => new NDArray(shape, dtype, (await ask({ kind: "read", array: number }))!.data),
+      dispose: () => tell({ kind: "dispose", array: number }),
+    };
+    unreachable.register(array, number);
+    return array;
+  };
+  const load = async (model: OnnxModel): Promise<Executable> => {
+    const executable = next++;
+    await ask({ kind: "load", executable, model });
+    const types = model.graph.outputs as unknown as readonly ArrayType[];
+    return {
+      run: async (inputs, into) => {
+        const results = types.map((type) => hold(type, next++));
+        const numbers = results.map(({ number }) => number);
+        await ask({
+          kind: "run",
+          executable,
+          inputs: inputs.map(numberOf),
+          into: into.map((array) => array && numberOf(array)),
+          results: numbers,
+        });
+        return results;
+      },
+      release: async () => void (await ask({ kind: "release", executable })),
+    };
+  };
+  const device: Device = {
+    name,
+    load,
+    put: ({ shape, dtype, data }) => {
+      const array = hold({ shape, dtype }, next++);
+      tell({ kind: "put", array: array.number, value: { shape, dtype, data } });
+      return array;
+    },
+    allocate: (type) => {
+      const array = hold(type, next++);
+      tell({ kind: "allocate", array: array.number, type: { shape: type.shape, dtype: type.dtype } });
+      return array;
+    },
+    close: async () => {
+      await ask({ kind: "close" });
+      await gone;
+    },
+  };
+  return device;
+}
+
+function numberOf(array: DeviceArray): number {
+  return (array as WorkerArray).number;
+}
+
+type Post = {
+  readonly ask: (order: Order) => Promise<Plain | undefined>;
+  /** For orders that cannot fail. */
+  readonly tell: (order: Order) => void;
+  readonly gone: Promise<void>;
+};
+
+/** Starts the worker; it keeps the process alive only while it owes an answer. */
+async function start(workerData: WorkerStart): Promise<Post> {
+  const worker = startWorker(workerData);
+  const waiting = new Map<number, Waiting>();
+  let next = 0;
+  let failure: Error | undefined;
+  const settle = (id: number): Waiting | undefined => {
+    const one = waiting.get(id);
+    waiting.delete(id);
+    if (waiting.size === 0) worker.unref();
+    return one;
+  };
+  const wait = (id: number) =>
+    new Promise<Plain | undefined>((resolve, reject) => {
+      waiting.set(id, { resolve, reject });
+      worker.ref();
+    });
+  const fail = (error: Error) => {
+    failure ??= error;
+    for (const id of [...waiting.keys()]) settle(id)?.reject(failure);
+  };
+  worker.on("message", ({ id, value, error }: Reply) => {
+    const one = settle(id);
+    if (error === undefined) one?.resolve(value);
+    else one?.reject(error);
+  });
+  worker.on("error", fail);
+  const gone = new Promise<void>((resolve) => {
+    worker.on("exit", (code) => {
+      fail(new Error(`the worker of the device has ended (exit code ${code}); open the device again`));
+      resolve();
+    });
+  });
+  const send = (order: Order): number => {
+    const request: Request = { id: ++next, order };
+    worker.postMessage(request);
+    return request.id;
+  };
+  await wait(0);
+  return {
+    ask: async (order) => {
+      if (failure !== undefined) throw failure;
+      return wait(send(order));
+    },
+    tell: (order) => void (failure === undefined && send(order)),
+    gone,
+  };
+}
+
+function startWorker(workerData: WorkerStart): Worker {
+  // Run from its sources, by a test runner: Node 20 cannot start a thread from TypeScript, the built file must be there.
+  if (import.meta.url.endsWith(".ts"))
+    return new Worker(new URL("../../dist/node-worker.js", import.meta.url), { workerData });
+  return new Worker(new URL("./node-worker.js", import.meta.url), { workerData });
+}

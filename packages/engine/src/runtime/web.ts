@@ -1,0 +1,92 @@
+import type { Device } from "./device.ts";
+import { gpuDevice } from "./gpu-device.ts";
+import { hostDevice } from "./host-device.ts";
+import type { Ort } from "./ort.ts";
+import { serial } from "./serial.ts";
+
+export type WebDeviceOptions = {
+  /**
+   * Where onnxruntime-web finds its `.wasm` file: a folder's address, ending in `/`, or the files one by one. Beside its
+   * own script unless told, which bundlers that know `new URL(…, import.meta.url)` arrange by themselves.
+   */
+  readonly wasmPaths?: string | { readonly wasm?: string | URL; readonly mjs?: string | URL };
+  /**
+   * Threads of the CPU part; all cores up to eight unless told. The page must be cross-origin isolated (headers
+   * `Cross-Origin-Opener-Policy: same-origin` and `Cross-Origin-Embedder-Policy: require-corp`), otherwise it is one.
+   * The first device that a page opens decides.
+   */
+  readonly threads?: number;
+};
+
+type OrtWeb = Ort & Pick<typeof import("onnxruntime-web"), "env">;
+
+/** All sessions of a page share one WebAssembly module for each bundle, which refuses a second `run` during one. */
+const inOrder = serial();
+
+/** The devices of the browser. */
+export type WebDeviceName = "wasm" | "webgpu";
+
+/**
+ * Opens a device by its name.
+ * @throws Error when the name is neither wasm nor webgpu, or the device is not available: what was tried, how to get it
+ */
+export async function openDevice(name: WebDeviceName, options: WebDeviceOptions = {}): Promise<Device> {
+  if (name === "wasm") return openWasm(options);
+  if (name === "webgpu") return openWebGpu(options);
+  throw new Error(`openDevice: expected one of wasm, webgpu, got "${name}"`);
+}
+
+/**
+ * Opens the CPU of the browser. A run blocks the thread until it is done: use a web worker where a page must stay responsive.
+ * Arrays lie in JavaScript's memory and are copied into WebAssembly's and back by each run.
+ */
+export async function openWasm(options: WebDeviceOptions = {}): Promise<Device> {
+  const ort: OrtWeb = await import("onnxruntime-web/wasm");
+  configure(ort, options);
+  return hostDevice("wasm", { ort, inOrder, writesInto: false, sessionOptions: sessionOptions("wasm") });
+}
+
+/**
+ * Opens the GPU of the browser. Results stay in GPU buffers until they are read; operators without a WebGPU kernel run
+ * in WebAssembly.
+ *
+ * @throws Error when the browser has no WebGPU or it finds no adapter
+ */
+export async function openWebGpu(options: WebDeviceOptions = {}): Promise<Device> {
+  await requireAdapter();
+  const ort: OrtWeb = await import("onnxruntime-web/webgpu");
+  configure(ort, options);
+  return gpuDevice("webgpu", { ort, inOrder, sessionOptions: sessionOptions("webgpu") });
+}
+
+function sessionOptions(provider: WebDeviceName): Parameters<Ort["InferenceSession"]["create"]>[1] & object {
+  return {
+    executionProviders: [provider],
+    enableMemPattern: false,
+    extra: { optimization: { disable_specified_optimizers: "CommonSubexpressionElimination" } },
+  };
+}
+
+function configure({ env }: OrtWeb, { wasmPaths, threads }: WebDeviceOptions): void {
+  if (wasmPaths !== undefined) env.wasm.wasmPaths = wasmPaths as NonNullable<typeof env.wasm.wasmPaths>;
+  env.wasm.numThreads = globalThis.crossOriginIsolated ? (threads ?? Math.min(navigator.hardwareConcurrency, 8)) : 1;
+}
+
+type Gpu = { requestAdapter(): Promise<object | null> };
+
+async function requireAdapter(): Promise<void> {
+  const gpu = (navigator as { readonly gpu?: Gpu }).gpu;
+  if (gpu === undefined) {
+    const reason = globalThis.isSecureContext
+      ? "this browser has none"
+      : "the page is not a secure context (https or localhost)";
+    throw new Error(
+      `webgpu: navigator.gpu is missing: ${reason}. Current Chrome, Edge, Firefox and Safari have it; openWasm works everywhere`,
+    );
+  }
+  if ((await gpu.requestAdapter()) === null) {
+    throw new Error(
+      "webgpu: navigator.gpu.requestAdapter() found no adapter: the GPU or its driver is not supported (see chrome://gpu); openWasm works everywhere",
+    );
+  }
+}

@@ -11,7 +11,7 @@ export default defineConfig([
     },
     dts: true,
     platform: "neutral",
-    external: [/^onnxruntime-/],
+    external: [/^onnxruntime-/, /^node:/],
     clean: true,
   },
 ]);

@@ -18,7 +18,7 @@ export type StepResult = {
 
 type Case = { readonly name: string; readonly workload: Workload; readonly peers: readonly Side[] };
 
-/** TensorFlow.js does not finish a step of 16 rows in reasonable time, so it and ours are compared at 4. */
+/** TensorFlow.js did not finish one step of 16 rows within three minutes, so it and ours are compared at 4. */
 const fourRows: Workload = { ...smallGpt, batch: 4, steps: 4, warmup: 1 };
 const sixteenRows: Workload = { ...smallGpt, steps: 4, warmup: 1 };
 

@@ -1,7 +1,7 @@
 import type { Program } from "../trace/program.ts";
 import type { Tensor } from "../trace/tensor.ts";
 import { GraphBuilder, type LoweringOptions } from "./graph-builder.ts";
-import type { OnnxModel, OnnxValueInfo } from "./model.ts";
+import type { OnnxModel, OnnxNode, OnnxValueInfo } from "./model.ts";
 import { simplify } from "./simplify.ts";
 
 const opset = 20;
@@ -21,10 +21,7 @@ export function toOnnx(program: Program, options: Partial<LoweringOptions> & Mod
   const inputNames = simple.inputs.map((_, i) => options.inputs?.[i] ?? `in${i}`);
   const results = lowerInto(simple, inputNames, graph);
   const outputNames = simple.outputs.map((_, i) => options.outputs?.[i] ?? `out${i}`);
-  // An output is a value of its own: not an input, not a constant, not another output.
-  results.forEach((name, i) => {
-    graph.nodes.push({ op: "Identity", domain: "", inputs: [name], outputs: [outputNames[i]!], attributes: {} });
-  });
+  nameOutputs(graph, results, outputNames);
   return {
     irVersion,
     opsets: options.portable ? { "": opset } : { "": opset, "com.microsoft": 1 },
@@ -49,12 +46,52 @@ function lowerInto(program: Program, inputNames: readonly string[], graph: Graph
   for (const { inputs } of program.equations) for (const input of inputs) read.add(input);
   for (const { primitive, inputs, outputs, params } of program.equations) {
     const used = outputs.map((output) => read.has(output));
-    const results = primitive.lower({ graph, names: inputs.map((input) => names.get(input)!), inputs, outputs, used, params });
+    const results = primitive.lower({
+      graph,
+      names: inputs.map((input) => names.get(input)!),
+      inputs,
+      outputs,
+      used,
+      params,
+    });
     outputs.forEach((output, i) => {
       names.set(output, results[i]!);
     });
   }
   return program.outputs.map((output) => names.get(output)!);
+}
+
+/**
+ * Gives results the names of outputs. An output must be a value of its own (not an input, not a constant, not another
+ * output), made by a node of this graph: such values are renamed, the rest get an Identity, which is a copy.
+ */
+function nameOutputs(graph: GraphBuilder, results: readonly string[], names: readonly string[]): void {
+  const made = new Set(graph.nodes.flatMap(({ outputs }) => outputs));
+  const renamed = new Map<string, string>();
+  results.forEach((result, i) => {
+    if (made.has(result) && !renamed.has(result)) renamed.set(result, names[i]!);
+  });
+  graph.nodes.splice(0, graph.nodes.length, ...graph.nodes.map((node) => renameValues(node, renamed)));
+  results.forEach((result, i) => {
+    const value = renamed.get(result) ?? result;
+    if (value === names[i]) return;
+    graph.nodes.push({ op: "Identity", domain: "", inputs: [value], outputs: [names[i]!], attributes: {} });
+  });
+}
+
+function renameValues(node: OnnxNode, renamed: ReadonlyMap<string, string>): OnnxNode {
+  const rename = (name: string) => renamed.get(name) ?? name;
+  const attributes = Object.entries(node.attributes).map(([name, attribute]) => {
+    if (!("graph" in attribute)) return [name, attribute] as const;
+    const nodes = attribute.graph.nodes.map((inner) => renameValues(inner, renamed));
+    return [name, { graph: { ...attribute.graph, nodes } }] as const;
+  });
+  return {
+    ...node,
+    inputs: node.inputs.map(rename),
+    outputs: node.outputs.map(rename),
+    attributes: Object.fromEntries(attributes),
+  };
 }
 
 function valueInfos(tensors: readonly Tensor[], names: readonly string[]): OnnxValueInfo[] {

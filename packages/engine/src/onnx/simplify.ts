@@ -1,8 +1,17 @@
+import { NDArray } from "../array/nd-array.ts";
 import { Program } from "../trace/program.ts";
 import type { Equation, Tensor } from "../trace/tensor.ts";
 
-/** The same program without equations that no output depends on. */
+/**
+ * The same program without equations that no output depends on, and with equal equations merged.
+ *
+ * Merging does not undo recomputation: what is computed again reads an `after` of its own, and so differs.
+ */
 export function simplify(program: Program): Program {
+  return mergeEqual(dropUnread(program));
+}
+
+function dropUnread(program: Program): Program {
   const needed = new Set<Tensor>(program.outputs);
   const kept: Equation[] = [];
   for (const equation of [...program.equations].reverse()) {
@@ -11,4 +20,47 @@ export function simplify(program: Program): Program {
     kept.push(equation);
   }
   return new Program(program.inputs, kept.reverse(), program.outputs);
+}
+
+function mergeEqual(program: Program): Program {
+  const numbers = new Map<Tensor, number>();
+  const numberOf = (tensor: Tensor): number => {
+    const known = numbers.get(tensor) ?? numbers.size;
+    numbers.set(tensor, known);
+    return known;
+  };
+  const replaced = new Map<Tensor, Tensor>();
+  const resolve = (tensor: Tensor): Tensor => replaced.get(tensor) ?? tensor;
+  const seen = new Map<string, Equation>();
+  const kept: Equation[] = [];
+  for (const equation of program.equations) {
+    const inputs = equation.inputs.map(resolve);
+    const params = paramsText(equation.params);
+    const key = params === undefined ? undefined : [equation.primitive.name, ...inputs.map(numberOf), params].join(" ");
+    const twin = key === undefined ? undefined : seen.get(key);
+    if (twin !== undefined) {
+      equation.outputs.forEach((output, i) => {
+        replaced.set(output, twin.outputs[i]!);
+      });
+      continue;
+    }
+    const merged = { ...equation, inputs };
+    if (key !== undefined) seen.set(key, merged);
+    kept.push(merged);
+  }
+  return new Program(program.inputs, kept, program.outputs.map(resolve));
+}
+
+/** Text that is equal when parameters are; `undefined` for those that are not compared (programs, large arrays). */
+function paramsText(params: unknown): string | undefined {
+  const entries = Object.entries(params as Record<string, unknown>).map(([name, value]) => [name, valueText(value)]);
+  return entries.some(([, text]) => text === undefined) ? undefined : entries.join(";");
+}
+
+function valueText(value: unknown): string | undefined {
+  if (value instanceof NDArray) {
+    return value.size <= 16 ? `${value.dtype}[${value.shape.join()}]${value.data.join()}` : undefined;
+  }
+  if (value instanceof Program || typeof value === "function") return undefined;
+  return JSON.stringify(value, (_, item) => (typeof item === "number" ? String(item) : item)) ?? "undefined";
 }

@@ -1,9 +1,9 @@
 import { shapesEqual } from "../array/shape.ts";
 import { pullback } from "../grad/reverse.ts";
-import { flatten, unflatten } from "../tree/tree.ts";
 import { interpretReference } from "../trace/interpret.ts";
 import { isTensor, type Program, traceBody } from "../trace/program.ts";
 import { bind, type Tensor } from "../trace/tensor.ts";
+import { flatten, unflatten } from "../tree/tree.ts";
 import { after } from "./identity.ts";
 import type { GradientContext, Primitive } from "./primitive.ts";
 
@@ -22,11 +22,7 @@ export const callPrimitive: Primitive<CallParams> = {
   evaluate: (inputs, { program }) => interpretReference(program, inputs).map(({ data }) => data),
 };
 
-function call(
-  types: readonly Tensor[],
-  body: (inputs: Tensor[]) => unknown,
-  rule: CallParams["rule"],
-): unknown {
+function call(types: readonly Tensor[], body: (inputs: Tensor[]) => unknown, rule: CallParams["rule"]): unknown {
   const { program, captured, structure } = traceBody(types, body);
   return unflatten(structure, bind(callPrimitive, [...types, ...captured], { program, rule }));
 }
@@ -37,7 +33,9 @@ function call(
  *
  * @source Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost", arXiv:1604.06174
  */
-export function recompute<Args extends readonly unknown[], Result>(fn: (...args: Args) => Result): (...args: Args) => Result {
+export function recompute<Args extends readonly unknown[], Result>(
+  fn: (...args: Args) => Result,
+): (...args: Args) => Result {
   return (...args) => {
     const { leaves, structure } = flatten(args, isTensor);
     const body = (inputs: Tensor[]) => fn(...(unflatten(structure, inputs) as unknown as Args));
@@ -83,7 +81,9 @@ export function customGradient(rules: {
         const gradients = rules.backward({ ...context, inputs: context.inputs.slice(0, inputs.length) });
         gradients.forEach((gradient, i) => {
           if (gradient !== undefined && !shapesEqual(gradient.shape, context.inputs[i]!.shape)) {
-            throw new RangeError(`customGradient: the gradient of input ${i} is ${gradient}, the input is ${context.inputs[i]}`);
+            throw new RangeError(
+              `customGradient: the gradient of input ${i} is ${gradient}, the input is ${context.inputs[i]}`,
+            );
           }
         });
         return context.inputs.map((_, i) => gradients[i]);

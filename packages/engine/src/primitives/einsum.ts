@@ -15,7 +15,8 @@ export function einsum(formula: string, ...operands: readonly TensorLike[]): Ten
   const match = /^([a-zA-Z]*)(?:,([a-zA-Z]*))?->([a-zA-Z]*)$/.exec(formula.replaceAll(" ", ""));
   if (match === null) throw new SyntaxError(`einsum: expected "ab,bc->ac" or "ab->ba", got "${formula}"`);
   const terms = [match[1]!, match[2]].filter((term) => term !== undefined);
-  if (terms.length !== operands.length) throw new RangeError(`einsum: "${formula}" names ${terms.length} operands, got ${operands.length}`);
+  if (terms.length !== operands.length)
+    throw new RangeError(`einsum: "${formula}" names ${terms.length} operands, got ${operands.length}`);
   const output = match[3]!;
   const tensors = operands.map((operand) => asTensor(operand));
   const extents = new Map<string, number>();
@@ -23,10 +24,14 @@ export function einsum(formula: string, ...operands: readonly TensorLike[]): Ten
   for (const label of output) {
     if (!extents.has(label)) throw new RangeError(`einsum: "${formula}" gives ${label}, which no operand has`);
   }
-  const needed = (label: string, i: number) => output.includes(label) || terms.some((term, j) => j !== i && term.includes(label));
+  const needed = (label: string, i: number) =>
+    output.includes(label) || terms.some((term, j) => j !== i && term.includes(label));
   const reduced = terms.map((labels, i) => sumUnneeded(labels, tensors[i]!, (label) => needed(label, i)));
   const result = reduced.length === 1 ? reduced[0]! : product(reduced[0]!, reduced[1]!, output, extents);
-  return transpose(result.tensor, [...output].map((label) => result.labels.indexOf(label)));
+  return transpose(
+    result.tensor,
+    [...output].map((label) => result.labels.indexOf(label)),
+  );
 }
 
 type Labelled = { readonly labels: string; readonly tensor: Tensor };
@@ -38,7 +43,10 @@ function checkLabels(formula: string, labels: string, tensor: Tensor, extents: M
   [...labels].forEach((label, axis) => {
     const extent = tensor.shape[axis]!;
     const known = extents.get(label) ?? extent;
-    if (known !== extent) throw new RangeError(`einsum: axis ${label} of "${formula}" is ${known} in one operand and ${extent} in the other`);
+    if (known !== extent)
+      throw new RangeError(
+        `einsum: axis ${label} of "${formula}" is ${known} in one operand and ${extent} in the other`,
+      );
     extents.set(label, extent);
   });
 }
@@ -59,7 +67,10 @@ function product(a: Labelled, b: Labelled, output: string, extents: ReadonlyMap<
   const arrange = (operand: Labelled, own: string): { tensor: Tensor; ownFirst: boolean } => {
     const ownFirst = operand.labels !== batch + contracted + own;
     const order = ownFirst ? batch + own + contracted : batch + contracted + own;
-    const moved = transpose(operand.tensor, [...order].map((label) => operand.labels.indexOf(label)));
+    const moved = transpose(
+      operand.tensor,
+      [...order].map((label) => operand.labels.indexOf(label)),
+    );
     const groups = ownFirst ? [size(own), size(contracted)] : [size(contracted), size(own)];
     return { tensor: reshape(moved, [...[...batch].map((label) => extents.get(label)!), ...groups]), ownFirst };
   };
@@ -67,5 +78,11 @@ function product(a: Labelled, b: Labelled, output: string, extents: ReadonlyMap<
   const right = arrange(b, columns);
   const result = matmul(left.tensor, right.tensor, { transposeA: !left.ownFirst, transposeB: right.ownFirst });
   const labels = batch + rows + columns;
-  return { labels, tensor: reshape(result, [...labels].map((label) => extents.get(label)!)) };
+  return {
+    labels,
+    tensor: reshape(
+      result,
+      [...labels].map((label) => extents.get(label)!),
+    ),
+  };
 }

@@ -25,7 +25,8 @@ export function unaryPrimitive(rules: UnaryRules): Primitive<NoParams> {
   return {
     name,
     type: ([x]) => {
-      if (!accepts(x!.dtype)) throw new TypeError(`${name}: dtype ${x!.dtype} of ${shapeText(x!.shape)} is not supported`);
+      if (!accepts(x!.dtype))
+        throw new TypeError(`${name}: dtype ${x!.dtype} of ${shapeText(x!.shape)} is not supported`);
       return [{ shape: x!.shape, dtype: gives ?? x!.dtype }];
     },
     gradient: ({ inputs, outputs, cotangents }) => [gradient?.(cotangents[0]!, inputs[0]!, outputs[0]!)],

@@ -82,7 +82,9 @@ export const cos: Unary = unary(cosPrimitive);
 export const erfPrimitive: Primitive<NoParams> = unaryPrimitive({
   name: "erf",
   evaluate: erfNumber,
-  onnx: operator("Erf"),
+  // ONNX Runtime's Erf is float32 only.
+  onnx: (graph, x, { dtype }) =>
+    dtype === "float64" ? graph.cast(graph.node("Erf", [graph.cast(x, "float32")]), dtype) : graph.node("Erf", [x]),
   gradient: (dy, x) => mul(mul(dy, 2 / Math.sqrt(Math.PI)), exp(neg(square(x)))),
 });
 

@@ -1,6 +1,7 @@
-import { resolveAxis, type Shape, shapesEqual, shapeText, sizeOfShape, stridesOf } from "../array/shape.ts";
-import { asTensor, bindOne, constant, type Tensor, type TensorLike } from "../trace/tensor.ts";
 import { fromNumbers } from "../array/nd-array.ts";
+import { resolveAxis, type Shape, shapesEqual, shapeText, sizeOfShape, stridesOf } from "../array/shape.ts";
+import type { GraphBuilder } from "../onnx/graph-builder.ts";
+import { asTensor, bindOne, constant, type Tensor, type TensorLike } from "../trace/tensor.ts";
 import type { ArrayType, Primitive, ReferenceArray } from "./primitive.ts";
 import { broadcastTo, reshape, transpose } from "./shape.ts";
 
@@ -51,41 +52,54 @@ export function gather(value: TensorLike, indices: TensorLike, axis = 0): Tensor
   return bindOne(gatherPrimitive, [x, asTensor(indices, "int32")], { axis: resolveAxis("gather", axis, x.shape) });
 }
 
-export const scatterAddPrimitive: Primitive<Readonly<Record<string, never>>> = {
-  name: "scatterAdd",
-  type: ([x, indices, updates]) => {
-    checkIndices("scatterAdd", indices!);
-    const expected = [...indices!.shape, ...x!.shape.slice(1)];
-    if (!shapesEqual(updates!.shape, expected) || updates!.dtype !== x!.dtype) {
-      throw new RangeError(
-        `scatterAdd: ${x!.dtype}${shapeText(x!.shape)} at indices ${shapeText(indices!.shape)} takes updates ${x!.dtype}${shapeText(expected)}, got ${updates!.dtype}${shapeText(updates!.shape)}`,
-      );
-    }
-    return [x!];
-  },
-  gradient: ({ inputs: [, indices], cotangents: [dy], wanted }) => [
-    wanted[0] ? dy : undefined,
-    undefined,
-    wanted[2] ? gather(dy!, indices!) : undefined,
-  ],
-  lower: ({ graph, names, inputs: [x, indices] }) => {
-    const column = graph.node("Reshape", [names[1]!, graph.ints([...indices!.shape, 1])]);
-    const rows = indices!.dtype === "int64" ? column : graph.cast(column, "int64");
-    // ScatterND refuses negative indices under some providers: bring them into range first.
-    const negative = graph.node("Less", [rows, graph.scalar(0, "int64")]);
-    const wrapped = graph.node("Where", [negative, graph.node("Add", [rows, graph.scalar(x!.shape[0]!, "int64")]), rows]);
-    return [graph.node("ScatterND", [names[0]!, wrapped, names[2]!], { attributes: { reduction: { string: "add" } } })];
-  },
-  evaluate: ([x, indices, updates]) => {
-    const result = Float64Array.from(x!.data);
-    const inner = sizeOfShape(x!.shape.slice(1));
-    updates!.data.forEach((value, i) => {
-      const row = rowOf("scatterAdd", indices!.data[Math.floor(i / inner)]!, x!.shape[0]!);
-      result[row * inner + (i % inner)] = result[row * inner + (i % inner)]! + value;
-    });
-    return [result];
-  },
-};
+type ScatterParams = Readonly<Record<string, never>>;
+
+/** Rows of x, indices, updates → x with the updates added to its rows, or in their place. */
+function scatterPrimitive(
+  name: string,
+  reduction: "add" | "none",
+  gradientOfRows: (dy: Tensor, indices: Tensor) => Tensor,
+): Primitive<ScatterParams> {
+  return {
+    name,
+    type: ([x, indices, updates]) => {
+      checkIndices(name, indices!);
+      const expected = [...indices!.shape, ...x!.shape.slice(1)];
+      if (!shapesEqual(updates!.shape, expected) || updates!.dtype !== x!.dtype) {
+        throw new RangeError(
+          `${name}: ${x!.dtype}${shapeText(x!.shape)} at indices ${shapeText(indices!.shape)} takes updates ${x!.dtype}${shapeText(expected)}, got ${updates!.dtype}${shapeText(updates!.shape)}`,
+        );
+      }
+      return [x!];
+    },
+    gradient: ({ inputs: [, indices], cotangents: [dy], wanted }) => [
+      wanted[0] ? gradientOfRows(dy!, indices!) : undefined,
+      undefined,
+      wanted[2] ? gather(dy!, indices!) : undefined,
+    ],
+    lower: ({ graph, names, inputs: [x, indices] }) => {
+      const column = graph.node("Reshape", [names[1]!, graph.ints([...indices!.shape, 1])]);
+      const rows = indices!.dtype === "int64" ? column : graph.cast(column, "int64");
+      return [
+        addingIn32Bits(graph, x!, names, (data, updates) =>
+          graph.node("ScatterND", [data, rows, updates], { attributes: { reduction: { string: reduction } } }),
+        ),
+      ];
+    },
+    evaluate: ([x, indices, updates]) => {
+      const result = Float64Array.from(x!.data);
+      const inner = sizeOfShape(x!.shape.slice(1));
+      updates!.data.forEach((value, i) => {
+        const row = rowOf(name, indices!.data[Math.floor(i / inner)]!, x!.shape[0]!);
+        const at = row * inner + (i % inner);
+        result[at] = reduction === "add" ? result[at]! + value : value;
+      });
+      return [result];
+    },
+  };
+}
+
+export const scatterAddPrimitive: Primitive<ScatterParams> = scatterPrimitive("scatterAdd", "add", (dy) => dy);
 
 /**
  * `x` with `updates` added to its rows at `indices`; rows named several times receive every update.
@@ -96,10 +110,26 @@ export function scatterAdd(x: TensorLike, indices: TensorLike, updates: TensorLi
   return bindOne(scatterAddPrimitive, [asTensor(x), asTensor(indices, "int32"), asTensor(updates)], {});
 }
 
+export const scatterSetPrimitive: Primitive<ScatterParams> = scatterPrimitive("scatterSet", "none", (dy, indices) =>
+  scatterSet(dy, indices, zeros([...indices.shape, ...dy.shape.slice(1)], dy.dtype)),
+);
+
+/**
+ * `x` with its rows at `indices` replaced by `updates`. A row must not be named twice: which update stays is undefined.
+ *
+ * @shape x [N, ...], indices [I...] int, updates [I..., ...] → [N, ...]
+ */
+export function scatterSet(x: TensorLike, indices: TensorLike, updates: TensorLike): Tensor {
+  return bindOne(scatterSetPrimitive, [asTensor(x), asTensor(indices, "int32"), asTensor(updates)], {});
+}
+
 function checkAlong(name: string, x: ArrayType, indices: ArrayType, axis: number): void {
   checkIndices(name, indices);
   const fits = x.shape.length === indices.shape.length && x.shape.every((n, i) => i === axis || n === indices.shape[i]);
-  if (!fits) throw new RangeError(`${name}: ${shapeText(x.shape)} and indices ${shapeText(indices.shape)} may differ at axis ${axis} only`);
+  if (!fits)
+    throw new RangeError(
+      `${name}: ${shapeText(x.shape)} and indices ${shapeText(indices.shape)} may differ at axis ${axis} only`,
+    );
 }
 
 export const takeAlongAxisPrimitive: Primitive<AxisParams> = {
@@ -112,7 +142,9 @@ export const takeAlongAxisPrimitive: Primitive<AxisParams> = {
     scatterAlongAxis(zeros(x!.shape, x!.dtype), indices!, dy!, axis),
     undefined,
   ],
-  lower: ({ graph, names, params }) => [graph.node("GatherElements", names, { attributes: { axis: { int: params.axis } } })],
+  lower: ({ graph, names, params }) => [
+    graph.node("GatherElements", names, { attributes: { axis: { int: params.axis } } }),
+  ],
   evaluate: ([x, indices], { axis }) => [
     Float64Array.from(indices!.data, (_, flat) => x!.data[offsetAlong("takeAlongAxis", x!, indices!, axis, flat)]!),
   ],
@@ -125,7 +157,9 @@ export const takeAlongAxisPrimitive: Primitive<AxisParams> = {
  */
 export function takeAlongAxis(value: TensorLike, indices: TensorLike, axis = -1): Tensor {
   const x = asTensor(value);
-  return bindOne(takeAlongAxisPrimitive, [x, asTensor(indices, "int32")], { axis: resolveAxis("takeAlongAxis", axis, x.shape) });
+  return bindOne(takeAlongAxisPrimitive, [x, asTensor(indices, "int32")], {
+    axis: resolveAxis("takeAlongAxis", axis, x.shape),
+  });
 }
 
 export const scatterAlongAxisPrimitive: Primitive<AxisParams> = {
@@ -133,7 +167,9 @@ export const scatterAlongAxisPrimitive: Primitive<AxisParams> = {
   type: ([x, indices, updates], { axis }) => {
     checkAlong("scatterAlongAxis", x!, indices!, axis);
     if (!shapesEqual(indices!.shape, updates!.shape) || updates!.dtype !== x!.dtype) {
-      throw new RangeError(`scatterAlongAxis: updates ${updates!.dtype}${shapeText(updates!.shape)} must be ${x!.dtype}${shapeText(indices!.shape)} as the indices are`);
+      throw new RangeError(
+        `scatterAlongAxis: updates ${updates!.dtype}${shapeText(updates!.shape)} must be ${x!.dtype}${shapeText(indices!.shape)} as the indices are`,
+      );
     }
     return [x!];
   },
@@ -142,8 +178,12 @@ export const scatterAlongAxisPrimitive: Primitive<AxisParams> = {
     undefined,
     wanted[2] ? takeAlongAxis(dy!, indices!, axis) : undefined,
   ],
-  lower: ({ graph, names, params }) => [
-    graph.node("ScatterElements", names, { attributes: { axis: { int: params.axis }, reduction: { string: "add" } } }),
+  lower: ({ graph, names, inputs: [x], params }) => [
+    addingIn32Bits(graph, x!, names, (data, updates) =>
+      graph.node("ScatterElements", [data, names[1]!, updates], {
+        attributes: { axis: { int: params.axis }, reduction: { string: "add" } },
+      }),
+    ),
   ],
   evaluate: ([x, indices, updates], { axis }) => {
     const result = Float64Array.from(x!.data);
@@ -162,6 +202,17 @@ export function scatterAlongAxis(value: TensorLike, indices: TensorLike, updates
   return bindOne(scatterAlongAxisPrimitive, inputs, { axis: resolveAxis("scatterAlongAxis", axis, x.shape) });
 }
 
+/** ONNX Runtime's CPU adds no float16 while scattering: such arrays are widened for it. */
+function addingIn32Bits(
+  graph: GraphBuilder,
+  { dtype }: ArrayType,
+  [data, , updates]: readonly string[],
+  scatter: (data: string, updates: string) => string,
+): string {
+  if (dtype !== "float16") return scatter(data!, updates!);
+  return graph.cast(scatter(graph.cast(data!, "float32"), graph.cast(updates!, "float32")), dtype);
+}
+
 function offsetAlong(name: string, x: ReferenceArray, indices: ReferenceArray, axis: number, flat: number): number {
   const outer = stridesOf(indices.shape);
   const strides = stridesOf(x.shape);
@@ -178,5 +229,11 @@ function rowOf(name: string, index: number, extent: number): number {
 }
 
 function zeros(shape: Shape, dtype: ArrayType["dtype"]): Tensor {
-  return broadcastTo(reshape(constant(fromNumbers([0], [], dtype)), shape.map(() => 1)), shape);
+  return broadcastTo(
+    reshape(
+      constant(fromNumbers([0], [], dtype)),
+      shape.map(() => 1),
+    ),
+    shape,
+  );
 }

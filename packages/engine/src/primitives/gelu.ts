@@ -14,9 +14,12 @@ export const geluPrimitive: Primitive<GeluParams> = {
   gradient: ({ inputs: [x], outputs: [y], cotangents: [dy], params }) => [
     params.approximate === "tanh" ? tanhGradient(dy!, x!, y!) : erfGradient(dy!, x!),
   ],
-  lower: ({ graph, names, params }) => [
-    graph.node("Gelu", names, { attributes: { approximate: { string: params.approximate } } }),
-  ],
+  lower: ({ graph, names, inputs: [x], params }) => {
+    const attributes = { approximate: { string: params.approximate } };
+    // ONNX Runtime's Gelu is float32 and float16 only.
+    if (x!.dtype !== "float64") return [graph.node("Gelu", names, { attributes })];
+    return [graph.cast(graph.node("Gelu", [graph.cast(names[0]!, "float32")], { attributes }), "float64")];
+  },
   evaluate: ([x], { approximate }) => [
     x!.data.map((value) =>
       approximate === "tanh"

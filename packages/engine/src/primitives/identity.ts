@@ -36,11 +36,7 @@ export const afterPrimitive: Primitive<NoParams> = {
   // One element of the other value, times zero, added to x: a scalar's worth of work (x is not rewritten where Add is in place).
   lower: ({ graph, names, inputs: [x, first] }) => {
     const element = graph.node("Reshape", [
-      graph.node("Slice", [
-        graph.node("Reshape", [names[1]!, graph.ints([-1])]),
-        graph.ints([0]),
-        graph.ints([1]),
-      ]),
+      graph.node("Slice", [graph.node("Reshape", [names[1]!, graph.ints([-1])]), graph.ints([0]), graph.ints([1])]),
       graph.ints([]),
     ]);
     const same = first!.dtype === x!.dtype ? element : graph.cast(element, x!.dtype);

@@ -19,12 +19,16 @@ export const matmulPrimitive: Primitive<MatmulParams> = {
   name: "matmul",
   type: ([a, b], { transposeA, transposeB }) => {
     const text = `${describe(a!, transposeA)} × ${describe(b!, transposeB)}`;
-    if (a!.shape.length < 2 || b!.shape.length < 2) throw new RangeError(`matmul: both sides need two axes or more, ${text}`);
-    if (a!.dtype !== b!.dtype || !isFloat(a!.dtype)) throw new TypeError(`matmul: dtypes must be one float type, ${a!.dtype} × ${b!.dtype}`);
+    if (a!.shape.length < 2 || b!.shape.length < 2)
+      throw new RangeError(`matmul: both sides need two axes or more, ${text}`);
+    if (a!.dtype !== b!.dtype || !isFloat(a!.dtype))
+      throw new TypeError(`matmul: dtypes must be one float type, ${a!.dtype} × ${b!.dtype}`);
     const left = sides(a!, transposeA);
     const right = sides(b!, transposeB);
     if (left.columns !== right.rows) throw new RangeError(`matmul: contracting axes differ, ${text}`);
-    return [{ shape: [...broadcastShapes("matmul", left.batch, right.batch), left.rows, right.columns], dtype: a!.dtype }];
+    return [
+      { shape: [...broadcastShapes("matmul", left.batch, right.batch), left.rows, right.columns], dtype: a!.dtype },
+    ];
   },
   gradient: ({ inputs: [a, b], cotangents: [dy], params: { transposeA, transposeB, scale }, wanted }) => {
     // C = s·op(A)·op(B). d op(A) = s·dC·op(B)ᵀ and d op(B) = s·op(A)ᵀ·dC; a transposed operand takes the transposed product.
@@ -50,13 +54,19 @@ export const matmulPrimitive: Primitive<MatmulParams> = {
   lower: ({ graph, names, inputs, params: { transposeA, transposeB, scale } }) => {
     if (!transposeA && !transposeB && scale === 1) return [graph.node("MatMul", names)];
     if (!graph.options.portable) {
-      const flags = { transA: { int: transposeA ? 1 : 0 }, transB: { int: transposeB ? 1 : 0 }, alpha: { float: scale } };
+      const flags = {
+        transA: { int: transposeA ? 1 : 0 },
+        transB: { int: transposeB ? 1 : 0 },
+        alpha: { float: scale },
+      };
       return [graph.node("FusedMatMul", names, { domain: contrib, attributes: flags })];
     }
     const [a, b] = names.map((name, i) => {
       if (!(i === 0 ? transposeA : transposeB)) return name;
       const axes = inputs[i]!.shape.map((_, axis) => axis);
-      return graph.node("Transpose", [name], { attributes: { perm: { ints: [...axes.slice(0, -2), axes.at(-1)!, axes.at(-2)!] } } });
+      return graph.node("Transpose", [name], {
+        attributes: { perm: { ints: [...axes.slice(0, -2), axes.at(-1)!, axes.at(-2)!] } },
+      });
     });
     const product = graph.node("MatMul", [a!, b!]);
     return [scale === 1 ? product : graph.node("Mul", [product, graph.scalar(scale, inputs[0]!.dtype)])];
@@ -78,7 +88,9 @@ function multiply(a: ReferenceArray, b: ReferenceArray, params: MatmulParams, sh
       for (let j = 0; j < n; j++) {
         let sum = 0;
         for (let l = 0; l < k; l++) {
-          sum += a.data[fromA + (params.transposeA ? l * m + i : i * k + l)]! * b.data[fromB + (params.transposeB ? j * k + l : l * n + j)]!;
+          sum +=
+            a.data[fromA + (params.transposeA ? l * m + i : i * k + l)]! *
+            b.data[fromB + (params.transposeB ? j * k + l : l * n + j)]!;
         }
         result[(which * m + i) * n + j] = params.scale * sum;
       }

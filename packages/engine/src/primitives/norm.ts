@@ -1,20 +1,24 @@
 import { isFloat } from "../array/dtype.ts";
 import { shapesEqual, shapeText } from "../array/shape.ts";
 import { asTensor, bind, bindOne, type Tensor, type TensorLike } from "../trace/tensor.ts";
-import { add, div, mul, sub } from "./arithmetic.ts";
+import { add, div, mul, square, sub } from "./arithmetic.ts";
 import { sqrt } from "./exponential.ts";
 import type { ArrayType, Primitive } from "./primitive.ts";
 import { mean, sumTo } from "./reduce.ts";
+import { broadcastTo } from "./shape.ts";
 
 type NormParams = { readonly epsilon: number };
 
 function checkNorm(name: string, inputs: readonly ArrayType[]): void {
   const [x, ...weights] = inputs as [ArrayType, ...ArrayType[]];
   const width = x.shape.at(-1);
-  if (!isFloat(x.dtype) || width === undefined) throw new TypeError(`${name}: expected a float array with one axis or more, got ${x.dtype}${shapeText(x.shape)}`);
+  if (!isFloat(x.dtype) || width === undefined)
+    throw new TypeError(`${name}: expected a float array with one axis or more, got ${x.dtype}${shapeText(x.shape)}`);
   for (const weight of weights) {
     if (!shapesEqual(weight.shape, [width]) || weight.dtype !== x.dtype) {
-      throw new RangeError(`${name}: ${x.dtype}${shapeText(x.shape)} needs weights ${x.dtype}[${width}], got ${weight.dtype}${shapeText(weight.shape)}`);
+      throw new RangeError(
+        `${name}: ${x.dtype}${shapeText(x.shape)} needs weights ${x.dtype}[${width}], got ${weight.dtype}${shapeText(weight.shape)}`,
+      );
     }
   }
 }
@@ -27,22 +31,41 @@ export const layerNormPrimitive: Primitive<NormParams> = {
     const statistics = { shape: [...inputs[0]!.shape.slice(0, -1), 1], dtype: inputs[0]!.dtype };
     return [inputs[0]!, statistics, statistics];
   },
-  gradient: ({ inputs: [x, scale, bias], outputs: [, average, inverse], cotangents: [dy], wanted }) => {
-    if (dy === undefined) return [undefined, undefined, undefined];
+  gradient: ({ inputs: [x, scale, bias], outputs: [, average, inverse], cotangents, wanted }) => {
+    const [dy, dAverage, dInverse] = cotangents;
+    const width = x!.shape.at(-1)!;
     const normalised = mul(sub(x!, average!), inverse!);
-    const product = mul(dy, normalised);
-    const dScaled = mul(dy, scale!);
-    const dx = () => {
+    const product = dy === undefined ? undefined : mul(dy, normalised);
+    const throughY = () => {
+      if (dy === undefined || product === undefined) return undefined;
       const along = mean(mul(product, scale!), { axes: -1, keepDims: true });
-      const centred = sub(dScaled, mean(dScaled, { axes: -1, keepDims: true }));
+      const scaled = mul(dy, scale!);
+      const centred = sub(scaled, mean(scaled, { axes: -1, keepDims: true }));
       return mul(sub(centred, mul(normalised, along)), inverse!);
     };
-    return [wanted[0] ? dx() : undefined, sumTo(product, scale!.shape), sumTo(dy, bias!.shape)];
+    // The statistics are outputs too; only a second derivative reaches them.
+    const parts = () => [
+      throughY(),
+      dAverage === undefined ? undefined : broadcastTo(mul(dAverage, 1 / width), x!.shape),
+      dInverse === undefined ? undefined : mul(normalised, mul(mul(dInverse, square(inverse!)), -1 / width)),
+    ];
+    return [
+      wanted[0] ? parts().reduce((sum, part) => (sum && part ? add(sum, part) : (sum ?? part))) : undefined,
+      product === undefined ? undefined : sumTo(product, scale!.shape),
+      dy === undefined ? undefined : sumTo(dy, bias!.shape),
+    ];
   },
-  lower: ({ graph, names, params }) =>
-    graph.nodeWithOutputs("LayerNormalization", names, 3, {
-      attributes: { axis: { int: -1 }, epsilon: { float: params.epsilon }, stash_type: { int: 1 } },
-    }),
+  lower: ({ graph, names, inputs: [x], params }) => {
+    // The statistics are float32 whatever the input is.
+    const [y, ...statistics] = graph.nodeWithOutputs("LayerNormalization", names, 3, {
+      attributes: {
+        axis: { int: -1 },
+        epsilon: { float: params.epsilon },
+        stash_type: { int: 1 },
+      },
+    });
+    return [y!, ...statistics.map((name) => (x!.dtype === "float32" ? name : graph.cast(name, x!.dtype)))];
+  },
   evaluate: ([x, scale, bias], { epsilon }) => {
     const width = x!.shape.at(-1)!;
     const rows = x!.data.length / Math.max(width, 1);

@@ -2,7 +2,7 @@ import { type RandomKey, threefry2x32 } from "../array/random-key.ts";
 import { type Shape, shapeText, sizeOfShape } from "../array/shape.ts";
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import { asTensor, bindOne, type Tensor, type TensorLike } from "../trace/tensor.ts";
-import { concat, split } from "./concat.ts";
+import { split } from "./concat.ts";
 import { iota } from "./iota.ts";
 import { noGradient, type Primitive } from "./primitive.ts";
 import { reshape, transpose } from "./shape.ts";
@@ -44,14 +44,16 @@ const rotations: readonly (readonly number[])[] = [
   [17, 29, 16, 24],
 ];
 
-/** The 20 rounds on uint32 values, whose sums wrap. Both words come out as rows of one int32 array. */
+/**
+ * The 20 rounds on uint32 values, whose sums and products wrap. Both words come out as rows of one int32 array.
+ * A rotation is `x·2ʳ + (x >> 32 − r)`: ONNX Runtime multiplies and adds faster than it shifts left and takes the union.
+ */
 function lowerThreefry(graph: GraphBuilder, key: string, counters: string, domain: number): string {
   const word = wordsOf(graph);
   const add = (a: string, b: string) => graph.node("Add", [a, b]);
   const xor = (a: string, b: string) => graph.node("BitwiseXor", [a, b]);
-  const shift = (a: string, by: number, direction: "LEFT" | "RIGHT") =>
-    graph.node("BitShift", [a, word(by)], { attributes: { direction: { string: direction } } });
-  const rotate = (a: string, by: number) => graph.node("BitwiseOr", [shift(a, by, "LEFT"), shift(a, 32 - by, "RIGHT")]);
+  const rotate = (a: string, by: number) =>
+    add(graph.node("Mul", [a, word(2 ** by)]), shiftRight(graph, a, word(32 - by)));
   const keyWords = graph.cast(key, "uint32");
   const [k0, k1] = [0, 1].map((i) => graph.node("Gather", [keyWords, graph.scalar(i, "int64")]));
   const schedule = [k0!, k1!, xor(xor(k0!, k1!), word(0x1bd11bda))];
@@ -67,6 +69,10 @@ function lowerThreefry(graph: GraphBuilder, key: string, counters: string, domai
   }
   const rows = [x0, x1].map((x) => graph.node("Unsqueeze", [x, graph.ints([0])]));
   return graph.cast(graph.node("Concat", rows, { attributes: { axis: { int: 0 } } }), "int32");
+}
+
+function shiftRight(graph: GraphBuilder, word: string, by: string): string {
+  return graph.node("BitShift", [word, by], { attributes: { direction: { string: "RIGHT" } } });
 }
 
 /** Makes uint32 scalars, each once: the engine has no such dtype, so they are cast when the model is loaded. */
@@ -93,10 +99,11 @@ export const bitFieldPrimitive: Primitive<BitFieldParams> = {
   gradient: noGradient,
   lower: ({ graph, names, params: { offset, width } }) => {
     const word = wordsOf(graph);
-    let x = graph.cast(names[0]!, "uint32");
-    if (offset > 0) x = graph.node("BitShift", [x, word(offset)], { attributes: { direction: { string: "RIGHT" } } });
-    if (offset + width < 32) x = graph.node("BitwiseAnd", [x, word(2 ** width - 1)]);
-    return [graph.cast(x, "int32")];
+    const shifted =
+      offset === 0 ? names[0]! : graph.cast(shiftRight(graph, graph.cast(names[0]!, "uint32"), word(offset)), "int32");
+    return [
+      offset + width === 32 ? shifted : graph.node("BitwiseAnd", [shifted, graph.scalar(2 ** width - 1, "int32")]),
+    ];
   },
   evaluate: ([x], { offset, width }) => [x!.data.map((word) => ((word >>> offset) & (2 ** width - 1)) | 0)],
 };
@@ -140,16 +147,4 @@ export function splitKeys(key: TensorLike, count = 2): Tensor[] {
  */
 export function foldKey(key: TensorLike, data: TensorLike): Tensor {
   return reshape(threefry(key, reshape(asTensor(data, "int32"), [1]), domains.fold), [2]);
-}
-
-/**
- * Random numbers of 16 bits, two from each word: with `h = ceil(n / 2)` words, element `i` is the lower half of word
- * `i`, element `h + i` the upper half, cut to `n`. Half the work of {@link randomBits}.
- *
- * @shape key int32 [2] → int32 shape, from 0 to 65535
- */
-export function randomHalfWords(key: TensorLike, shape: Shape): Tensor {
-  const length = sizeOfShape(shape);
-  const words = randomBits(key, [Math.ceil(length / 2)]);
-  return reshape(slice(concat([bitField(words, 0, 16), bitField(words, 16, 16)], 0), 0, 0, length), shape);
 }

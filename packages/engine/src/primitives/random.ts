@@ -1,14 +1,13 @@
 import { type DType, isFloat } from "../array/dtype.ts";
 import { type Shape, shapeText, sizeOfShape } from "../array/shape.ts";
 import type { Tensor, TensorLike } from "../trace/tensor.ts";
-import { asTensor } from "../trace/tensor.ts";
 import { mul, sub } from "./arithmetic.ts";
 import { cast } from "./cast.ts";
 import { less } from "./comparison.ts";
 import { concat, split } from "./concat.ts";
 import { cos, log, sin, sqrt } from "./exponential.ts";
 import { fill } from "./iota.ts";
-import { bitField, randomBits, randomHalfWords } from "./random-bits.ts";
+import { bitField, randomBits } from "./random-bits.ts";
 import { reshape } from "./shape.ts";
 import { slice } from "./slice.ts";
 
@@ -55,7 +54,8 @@ export function randomNormal(key: TensorLike, shape: Shape, dtype: DType = "floa
 /**
  * True with the given probability, rounded to a multiple of 2⁻¹⁶: made for dropout, it spends 16 bits on an element.
  *
- * Element `i` is `r[i] < round(65536 · probability)`, where `r` are the 16-bit numbers of {@link randomHalfWords}.
+ * With `h = ceil(n / 2)` words of {@link randomBits}: element `i` is `(word[i] mod 2¹⁶) < p`, element `h + i` is
+ * `⌊word[i] / 2¹⁶⌋ < p`, cut to `n`, where `p = round(2¹⁶ · probability)`.
  *
  * @shape key int32 [2] → bool shape
  * @throws RangeError when the probability is outside 0 … 1
@@ -64,5 +64,9 @@ export function bernoulli(key: TensorLike, probability: number, shape: Shape): T
   if (!(probability >= 0 && probability <= 1)) {
     throw new RangeError(`bernoulli: expected a probability from 0 to 1 for ${shapeText(shape)}, got ${probability}`);
   }
-  return less(randomHalfWords(asTensor(key, "int32"), shape), Math.round(65536 * probability));
+  const length = sizeOfShape(shape);
+  const words = randomBits(key, [Math.ceil(length / 2)]);
+  const halves = [bitField(words, 0, 16), bitField(words, 16, 16)];
+  const hits = halves.map((half) => less(half, Math.round(2 ** 16 * probability)));
+  return reshape(slice(concat(hits, 0), 0, 0, length), shape);
 }

@@ -29,7 +29,8 @@ function reductionPrimitive(
   return {
     name,
     type: ([x], params) => {
-      if (x!.dtype === "bool" || x!.dtype === "uint8") throw new TypeError(`${name}: dtype ${x!.dtype} is not supported; cast first`);
+      if (x!.dtype === "bool" || x!.dtype === "uint8")
+        throw new TypeError(`${name}: dtype ${x!.dtype} is not supported; cast first`);
       return [{ shape: reducedShape(x!.shape, params), dtype: x!.dtype }];
     },
     gradient: ({ inputs: [x], outputs: [y], cotangents: [dy], params }) => {
@@ -37,7 +38,9 @@ function reductionPrimitive(
       return [gradient(reshape(dy!, kept), x!, reshape(y!, kept), params.axes)];
     },
     lower: ({ graph, names, params }) => [
-      graph.node(op, [names[0]!, graph.ints(params.axes)], { attributes: { keepdims: { int: params.keepDims ? 1 : 0 } } }),
+      graph.node(op, [names[0]!, graph.ints(params.axes)], {
+        attributes: { keepdims: { int: params.keepDims ? 1 : 0 } },
+      }),
     ],
     evaluate: ([x], params) => [reduceElements(x!, params.axes, start, step)],
   };
@@ -131,14 +134,17 @@ export function logSumExp(value: TensorLike, options: ReduceOptions = {}): Tenso
   const x = asTensor(value);
   const peak = stopGradient(max(x, { ...options, keepDims: true }));
   const total = add(log(sum(exp(sub(x, peak)), { ...options, keepDims: true })), peak);
-  return options.keepDims ? total : reshape(total, reducedShape(x.shape, { axes: resolveAxes("logSumExp", options.axes, x.shape), keepDims: false }));
+  return options.keepDims
+    ? total
+    : reshape(total, reducedShape(x.shape, { axes: resolveAxes("logSumExp", options.axes, x.shape), keepDims: false }));
 }
 
 /** Sums the axes along which `shape` was broadcast to `x`; the gradient of broadcasting. */
 export function sumTo(x: Tensor, shape: Shape): Tensor {
   if (shapesEqual(x.shape, shape)) return x;
   const lead = x.shape.length - shape.length;
-  const axes = x.shape.map((_, axis) => axis).filter((axis) => axis < lead || (shape[axis - lead] === 1 && x.shape[axis] !== 1));
+  const axes = x.shape
+    .map((_, axis) => axis)
+    .filter((axis) => axis < lead || (shape[axis - lead] === 1 && x.shape[axis] !== 1));
   return reshape(sum(x, { axes, keepDims: true }), shape);
 }
-

@@ -4,7 +4,7 @@ import { shapesEqual, shapeText, sizeOfShape } from "../array/shape.ts";
 import { pullback } from "../grad/reverse.ts";
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import { interpretReference } from "../trace/interpret.ts";
-import { isTensor, Program, traceBody } from "../trace/program.ts";
+import { isTensor, type Program, traceBody } from "../trace/program.ts";
 import { bind, constant, type Tensor } from "../trace/tensor.ts";
 import { flatten, unflatten } from "../tree/tree.ts";
 import { add } from "./arithmetic.ts";
@@ -52,7 +52,14 @@ export const scanPrimitive: Primitive<ScanParams> = {
       ...carriedGradients.map((i) => cotangents[i] ?? zerosLike(body.outputs[i]!)),
       ...wantedCaptured.map((i) => zerosLike(captured[i]!)),
     ];
-    const slices = [...before, ...inputs.slice(carries, carries + xs), ...seenYs.map((i) => cotangents[carries + i]!)];
+    // Only a second derivative reaches the carries before each step.
+    const seenBefore = carriedGradients.filter((i) => cotangents[carries + ys + i] !== undefined);
+    const slices = [
+      ...before,
+      ...inputs.slice(carries, carries + xs),
+      ...seenYs.map((i) => cotangents[carries + i]!),
+      ...seenBefore.map((i) => cotangents[carries + ys + i]!),
+    ];
     const step = (carried: Tensor[], at: Tensor[]): [Tensor[], Tensor[]] => {
       const dCarries = carried.slice(0, carriedGradients.length);
       const sums = carried.slice(carriedGradients.length);
@@ -61,13 +68,21 @@ export const scanPrimitive: Primitive<ScanParams> = {
         const which = seenYs.indexOf(i - carries);
         return which < 0 ? undefined : at[carries + xs + which];
       });
-      const want = body.inputs.map((input, i) => isFloat(input.dtype) && (i < carries + xs || wantedCaptured.includes(i - carries - xs)));
+      const want = body.inputs.map(
+        (input, i) => isFloat(input.dtype) && (i < carries + xs || wantedCaptured.includes(i - carries - xs)),
+      );
       const gradients = pullback(body, [...at.slice(0, carries + xs), ...captured], dOut, want);
       const of = (i: number, like: Tensor) => gradients[i] ?? zerosLike(like);
       return [
         [
-          ...carriedGradients.map((i) => of(i, body.inputs[i]!)),
-          ...wantedCaptured.map((i, j) => (gradients[carries + xs + i] === undefined ? sums[j]! : add(sums[j]!, gradients[carries + xs + i]!))),
+          ...carriedGradients.map((i) => {
+            const which = seenBefore.indexOf(i);
+            const gradient = of(i, body.inputs[i]!);
+            return which < 0 ? gradient : add(gradient, at[carries + xs + seenYs.length + which]!);
+          }),
+          ...wantedCaptured.map((i, j) =>
+            gradients[carries + xs + i] === undefined ? sums[j]! : add(sums[j]!, gradients[carries + xs + i]!),
+          ),
         ],
         wantedXs.map((i) => of(carries + i, types[carries + i]!)),
       ];
@@ -113,7 +128,12 @@ function lowerUnrolled({ graph, names, inputs, params, used }: LoweringContext<S
   const captured = names.slice(carries + xs);
   const slices = names.slice(carries, carries + xs).map((name, i) => {
     const whole = inputs[carries + i]!;
-    const parts = length === 1 ? [name] : graph.nodeWithOutputs("Split", [name], length, { attributes: { axis: { int: 0 }, num_outputs: { int: length } } });
+    const parts =
+      length === 1
+        ? [name]
+        : graph.nodeWithOutputs("Split", [name], length, {
+            attributes: { axis: { int: 0 }, num_outputs: { int: length } },
+          });
     return parts.map((part) => graph.node("Reshape", [part, graph.ints(whole.shape.slice(1))]));
   });
   let state = names.slice(0, carries);
@@ -182,7 +202,13 @@ function range(count: number): number[] {
 }
 
 function zerosLike({ shape, dtype }: ArrayType): Tensor {
-  return broadcastTo(reshape(constant(0, dtype), shape.map(() => 1)), shape);
+  return broadcastTo(
+    reshape(
+      constant(0, dtype),
+      shape.map(() => 1),
+    ),
+    shape,
+  );
 }
 
 type ScanOptions = { readonly length: number; readonly reverse: boolean; readonly unroll: boolean };
@@ -228,7 +254,8 @@ export function scan<Carry, X, Y>(
   const length = options.length ?? slices.leaves[0]?.shape[0];
   if (length === undefined) throw new RangeError("scan: without tensors in xs the option `length` is needed");
   for (const tensor of slices.leaves) {
-    if (tensor.shape[0] !== length) throw new RangeError(`scan: expected leading axes of ${length}, got ${shapeText(tensor.shape)}`);
+    if (tensor.shape[0] !== length)
+      throw new RangeError(`scan: expected leading axes of ${length}, got ${shapeText(tensor.shape)}`);
   }
   let structureOfY = slices.structure;
   const [last, ys] = scanTensors(

@@ -10,7 +10,9 @@ export const reshapePrimitive: Primitive<ShapeParams> = {
   name: "reshape",
   type: ([x], { shape }) => {
     if (sizeOfShape(shape) !== sizeOfShape(x!.shape)) {
-      throw new RangeError(`reshape: ${shapeText(x!.shape)} has ${sizeOfShape(x!.shape)} elements, ${shapeText(shape)} asks for ${sizeOfShape(shape)}`);
+      throw new RangeError(
+        `reshape: ${shapeText(x!.shape)} has ${sizeOfShape(x!.shape)} elements, ${shapeText(shape)} asks for ${sizeOfShape(shape)}`,
+      );
     }
     return [{ shape, dtype: x!.dtype }];
   },
@@ -39,12 +41,17 @@ export const transposePrimitive: Primitive<TransposeParams> = {
   type: ([x], { permutation }) => {
     const sorted = [...permutation].sort((a, b) => a - b);
     if (sorted.length !== x!.shape.length || sorted.some((axis, i) => axis !== i)) {
-      throw new RangeError(`transpose: [${permutation.join(", ")}] is no permutation of the axes of ${shapeText(x!.shape)}`);
+      throw new RangeError(
+        `transpose: [${permutation.join(", ")}] is no permutation of the axes of ${shapeText(x!.shape)}`,
+      );
     }
     return [{ shape: permutation.map((axis) => x!.shape[axis]!), dtype: x!.dtype }];
   },
   gradient: ({ cotangents: [dy], params: { permutation } }) => [
-    transpose(dy!, permutation.map((_, axis) => permutation.indexOf(axis))),
+    transpose(
+      dy!,
+      permutation.map((_, axis) => permutation.indexOf(axis)),
+    ),
   ],
   lower: ({ graph, names, params }) => [
     graph.node("Transpose", names, { attributes: { perm: { ints: params.permutation } } }),
@@ -67,7 +74,9 @@ export const transposePrimitive: Primitive<TransposeParams> = {
 /** Axis `i` of the result is axis `permutation[i]` of `x`; without a permutation the axes are reversed. */
 export function transpose(value: TensorLike, permutation?: readonly number[]): Tensor {
   const x = asTensor(value);
-  const order = permutation?.map((axis) => resolveAxis("transpose", axis, x.shape)) ?? x.shape.map((_, axis) => x.shape.length - 1 - axis);
+  const order =
+    permutation?.map((axis) => resolveAxis("transpose", axis, x.shape)) ??
+    x.shape.map((_, axis) => x.shape.length - 1 - axis);
   return order.every((axis, i) => axis === i) ? x : bindOne(transposePrimitive, [x], { permutation: order });
 }
 

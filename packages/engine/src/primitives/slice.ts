@@ -38,7 +38,11 @@ export const slicePrimitive: Primitive<SliceParams> = {
     const pick = (values: readonly number[]) => graph.ints(axes.map((axis) => values[axis]!));
     // A stop before the first element cannot be −1, which counts from the end: it lies one further out.
     const ends = stops.map((stop, axis) => (stop < 0 ? -x!.shape[axis]! - 1 : stop));
-    return [graph.node("Slice", [names[0]!, pick(starts), pick(ends), graph.ints(axes), pick(steps)])];
+    // ONNX Runtime 1.30 on WebGPU begins every backward slice at the last element: what lies behind the first is cut off.
+    const cut = axes.filter((axis) => steps[axis]! < 0 && starts[axis]! < x!.shape[axis]! - 1);
+    const bounds = () => [cut.map(() => 0), cut.map((axis) => starts[axis]! + 1), cut].map((list) => graph.ints(list));
+    const whole = cut.length === 0 ? names[0]! : graph.node("Slice", [names[0]!, ...bounds()]);
+    return [graph.node("Slice", [whole, pick(starts), pick(ends), graph.ints(axes), pick(steps)])];
   },
   evaluate: ([x], { starts, sizes, steps }) => {
     const strides = stridesOf(x!.shape);

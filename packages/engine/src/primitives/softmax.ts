@@ -2,8 +2,8 @@ import { isFloat } from "../array/dtype.ts";
 import { resolveAxis, shapeText } from "../array/shape.ts";
 import { asTensor, bindOne, type Tensor, type TensorLike } from "../trace/tensor.ts";
 import { mul, sub } from "./arithmetic.ts";
-import { exp } from "./exponential.ts";
 import { mapElements } from "./elementwise.ts";
+import { exp } from "./exponential.ts";
 import type { Primitive, ReferenceArray } from "./primitive.ts";
 import { reduceElements, sum } from "./reduce.ts";
 
@@ -27,7 +27,8 @@ function lanePrimitive(
   return {
     name,
     type: ([x]) => {
-      if (!isFloat(x!.dtype)) throw new TypeError(`${name}: expected a float array, got ${x!.dtype}${shapeText(x!.shape)}`);
+      if (!isFloat(x!.dtype))
+        throw new TypeError(`${name}: expected a float array, got ${x!.dtype}${shapeText(x!.shape)}`);
       return [x!];
     },
     gradient: ({ outputs: [y], cotangents: [dy], params: { axis } }) => [gradient(dy!, y!, axis)],

@@ -37,7 +37,13 @@ import {
   sqrtPrimitive,
   tanhPrimitive,
 } from "./exponential.ts";
-import { gatherPrimitive, scatterAddPrimitive, scatterAlongAxisPrimitive, takeAlongAxisPrimitive } from "./gather.ts";
+import {
+  gatherPrimitive,
+  scatterAddPrimitive,
+  scatterAlongAxisPrimitive,
+  scatterSetPrimitive,
+  takeAlongAxisPrimitive,
+} from "./gather.ts";
 import { geluPrimitive } from "./gelu.ts";
 import { afterPrimitive, aliasPrimitive, stopGradientPrimitive } from "./identity.ts";
 import { iotaPrimitive } from "./iota.ts";
@@ -102,6 +108,7 @@ export type PrimitiveName =
   | "scan"
   | "scatterAdd"
   | "scatterAlongAxis"
+  | "scatterSet"
   | "sigmoid"
   | "sign"
   | "sin"
@@ -171,6 +178,7 @@ export const primitives: Readonly<Record<PrimitiveName, Primitive>> = {
   scan: scanPrimitive,
   scatterAdd: scatterAddPrimitive,
   scatterAlongAxis: scatterAlongAxisPrimitive,
+  scatterSet: scatterSetPrimitive,
   sigmoid: sigmoidPrimitive,
   sign: signPrimitive,
   sin: sinPrimitive,

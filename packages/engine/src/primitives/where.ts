@@ -10,7 +10,8 @@ export const wherePrimitive: Primitive<NoParams> = {
     if (condition!.dtype !== "bool") {
       throw new TypeError(`where: the condition must be bool, got ${condition!.dtype}${shapeText(condition!.shape)}`);
     }
-    if (a!.dtype !== b!.dtype) throw new TypeError(`where: dtypes differ, ${a!.dtype} and ${b!.dtype}; cast one of them`);
+    if (a!.dtype !== b!.dtype)
+      throw new TypeError(`where: dtypes differ, ${a!.dtype} and ${b!.dtype}; cast one of them`);
     const shape = broadcastShapes("where", condition!.shape, broadcastShapes("where", a!.shape, b!.shape));
     return [{ shape, dtype: a!.dtype }];
   },
@@ -19,7 +20,13 @@ export const wherePrimitive: Primitive<NoParams> = {
     wanted[1] ? sumTo(where(condition!, dy!, 0), a!.shape) : undefined,
     wanted[2] ? sumTo(where(condition!, 0, dy!), b!.shape) : undefined,
   ],
-  lower: ({ graph, names }) => [graph.node("Where", names)],
+  lower: ({ graph, names, inputs: [, a] }) => {
+    if (a!.dtype !== "bool") return [graph.node("Where", names)];
+    // ONNX Runtime has no Where for bool: (c ∧ a) ∨ (¬c ∧ b).
+    const [condition, whenTrue, whenFalse] = names as [string, string, string];
+    const other = graph.node("And", [graph.node("Not", [condition]), whenFalse]);
+    return [graph.node("Or", [graph.node("And", [condition, whenTrue]), other])];
+  },
   evaluate: (inputs, _, [output]) => [mapElements(inputs, output!.shape, (c, a, b) => (c !== 0 ? a! : b!))],
 };
 

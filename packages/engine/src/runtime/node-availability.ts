@@ -24,7 +24,9 @@ export async function requireAvailable(name: "webgpu" | "cuda"): Promise<void> {
     });
     await session.release();
   } catch (cause) {
-    const said = (cause instanceof Error ? cause.message : String(cause)).trim();
+    const message = cause instanceof Error ? cause.message : String(cause);
+    // A failed check of ONNX Runtime begins with its source line and ends with the reason.
+    const said = message.split(" was false. ").at(-1)!.trim();
     throw new Error(`${name}: ONNX Runtime could not open the device, it said: ${said}\n${advice[name]}`, { cause });
   }
 }

@@ -64,7 +64,7 @@ export async function openInWorker(name: NodeDeviceName, options: NodeDeviceOpti
     },
     close: async () => {
       await ask({ kind: "close" });
-      await gone;
+      await gone();
     },
   };
   return device;
@@ -78,7 +78,8 @@ type Post = {
   readonly ask: (order: Order) => Promise<Plain | undefined>;
   /** For orders that cannot fail. */
   readonly tell: (order: Order) => void;
-  readonly gone: Promise<void>;
+  /** Waits for the end of the worker. */
+  readonly gone: () => Promise<void>;
 };
 
 /** Starts the worker; it keeps the process alive only while it owes an answer. */
@@ -108,7 +109,7 @@ async function start(workerData: WorkerStart): Promise<Post> {
     else one?.reject(error);
   });
   worker.on("error", fail);
-  const gone = new Promise<void>((resolve) => {
+  const ended = new Promise<void>((resolve) => {
     worker.on("exit", (code) => {
       fail(new Error(`the worker of the device has ended (exit code ${code}); open the device again`));
       resolve();
@@ -126,7 +127,10 @@ async function start(workerData: WorkerStart): Promise<Post> {
       return wait(send(order));
     },
     tell: (order) => void (failure === undefined && send(order)),
-    gone,
+    gone: () => {
+      worker.ref();
+      return ended;
+    },
   };
 }
 

@@ -91,6 +91,8 @@ function sessionOptions(
   return {
     executionProviders: [name],
     enableMemPattern: false,
+    // Otherwise every session warns that shapes are computed on the CPU, which is as it should be.
+    ...(name === "cpu" ? {} : { logSeverityLevel: 3 }),
     ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
     ...(profilePrefix === undefined ? {} : { enableProfiling: true, profileFilePrefix: profilePrefix }),
     // Merging equal nodes would undo recomputation.

@@ -230,6 +230,19 @@ export const cases: Readonly<Record<PrimitiveName, readonly Case[]>> = {
       noGradient: integersOnly,
     }),
   ],
+  scatterSet: [
+    example("rows", [normals(1, 5, 2), list("int32", 4, 0, -3), normals(2, 3, 2)], (x, at, u) =>
+      t.scatterSet(x, at, u),
+    ),
+    example(
+      "a table of indices",
+      [normals(1, 7), () => fromNumbers([6, 0, 2, 5], [2, 2], "int32"), normals(3, 2, 2)],
+      (x, at, u) => t.scatterSet(x, at, u),
+    ),
+    example("bool", [bools(1, 6), list("int32", 5, 1), bools(2, 2)], (x, at, u) => t.scatterSet(x, at, u), {
+      noGradient: integersOnly,
+    }),
+  ],
   takeAlongAxis: [
     example("the last axis", [normals(1, 3, 5), ints(2, -5, 5, 3, 2)], (x, at) => t.takeAlongAxis(x, at)),
     example("an inner axis", [normals(1, 2, 4, 3), ints(2, 0, 4, 2, 6, 3)], (x, at) => t.takeAlongAxis(x, at, 1)),

@@ -2,7 +2,7 @@ import { afterAll, expect, test } from "vitest";
 import { bitsOf, foldIn, keyToArray, randomKey, splitKey } from "../../src/array/random-key.ts";
 import { fromNumbers, normal, uniform } from "../../src/index.ts";
 import { bernoulli, randomNormal, randomUniform } from "../../src/primitives/random.ts";
-import { foldKey, randomBits, randomHalfWords, splitKeys } from "../../src/primitives/random-bits.ts";
+import { foldKey, randomBits, splitKeys } from "../../src/primitives/random-bits.ts";
 import { evaluate } from "../../src/runtime/compile.ts";
 import { openCpu } from "../../src/runtime/node.ts";
 import type { Tensor } from "../../src/trace/tensor.ts";
@@ -44,12 +44,12 @@ test("uniform numbers are the host's, normal ones up to rounding", async () => {
   });
 });
 
-test("half words are the lower and then the upper halves of the words", async () => {
+test("bernoulli compares the lower and then the upper halves of the words", async () => {
   const key = randomKey(11);
-  const halves = await evaluate((k: Tensor) => randomHalfWords(k, [7]), device, keyToArray(key));
-  const words = bitsOf(key, 4);
-  const expected = [...words.map((word) => word & 0xffff), ...words.map((word) => word >>> 16)].slice(0, 7);
-  expect(halves.toNumbers()).toEqual(expected);
+  const drawn = await evaluate((k: Tensor) => bernoulli(k, 0.25, [3, 3]), device, keyToArray(key));
+  const words = Array.from(bitsOf(key, 5));
+  const halves = [...words.map((word) => word & 0xffff), ...words.map((word) => word >>> 16)].slice(0, 9);
+  expect(drawn.toNumbers()).toEqual(halves.map((half) => (half < 16384 ? 1 : 0)));
 });
 
 test("bernoulli is true as often as it should be", async () => {

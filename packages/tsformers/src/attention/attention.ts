@@ -1,4 +1,17 @@
-import { add, and, type Concrete, expandDims, gather, iota, less, lessEqual, matmul, maximum, minimum, mul, reshape, softmax, splitKey, sub, type Tensor, transpose, where } from "@tsformers/engine";
+import {
+  add,
+  type Concrete,
+  expandDims,
+  iota,
+  matmul,
+  mul,
+  reshape,
+  scatterSet,
+  softmax,
+  splitKey,
+  type Tensor,
+  transpose,
+} from "@tsformers/engine";
 import { dropout } from "../nn/dropout.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
 import { type LinearParams, linear } from "../nn/linear.ts";
@@ -51,7 +64,7 @@ export function attention(options: AttentionOptions): Mixer<AttentionParams> {
   const keysAndValues = (params: AttentionParams, source: Tensor, view: View): KeyValueCache => {
     const key = splitHeads(project(toKeyOrValue.apply(params.key, source)), keyValueHeads);
     const value = splitHeads(project(toKeyOrValue.apply(params.value, source)), keyValueHeads);
-    return { key: view.rotate?.key(key) ?? key, value };
+    return { key: view.rotate?.key(key) ?? key, value: view.rotate?.value?.(value) ?? value };
   };
   return {
     keysAndValues,
@@ -99,13 +112,18 @@ function groupedProduct(a: Tensor, b: Tensor, options: { transposeB?: boolean; s
   return reshape(grouped, [batch, heads, ...grouped.shape.slice(-2)]);
 }
 
-/** Writes T new entries behind the first `length`. */
+/** Writes T new entries behind the first `length`: rows of the cache seen as [B·K·L, D]. */
 function writeCache(old: KeyValueCache, own: KeyValueCache, length: Tensor): KeyValueCache {
-  const capacity = old.key.shape[2]!;
+  const [batch, heads, capacity, width] = old.key.shape as [number, number, number, number];
   const count = own.key.shape[2]!;
-  const offset = sub(iota(capacity), length);
-  const isNew = reshape(and(lessEqual(0, offset), less(offset, count)), [1, 1, capacity, 1]);
-  const from = minimum(maximum(offset, 0), count - 1);
-  const write = (into: Tensor, rows: Tensor) => where(isNew, gather(rows, from, 2), into);
+  const first = mul(iota(batch * heads), capacity);
+  const rows = reshape(add(expandDims(first, 1), add(iota(count), length)), [-1]);
+  const write = (into: Tensor, entries: Tensor) =>
+    reshape(scatterSet(reshape(into, [-1, width]), rows, reshape(entries, [-1, width])), [
+      batch,
+      heads,
+      capacity,
+      width,
+    ]);
   return { key: write(old.key, own.key), value: write(old.value, own.value) };
 }

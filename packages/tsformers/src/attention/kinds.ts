@@ -14,10 +14,16 @@ export type ScoreMod<Params = unknown> = {
   prepare(params: Params, positions: Positions): (logits: Tensor) => Tensor;
 };
 
+/** Functions x [B, H, T, D] → [B, H, T, D] for queries and keys, and, rarely, values. */
+export type Rotation = {
+  readonly query: (q: Tensor) => Tensor;
+  readonly key: (k: Tensor) => Tensor;
+  readonly value?: (v: Tensor) => Tensor;
+};
+
 /** Changes queries and keys by position before their product; shared by the layers of a stack. Has no parameters. */
 export type QkTransform = {
-  /** @returns two functions x [B, H, T, D] → [B, H, T, D] */
-  prepare(positions: Positions): { readonly query: (q: Tensor) => Tensor; readonly key: (k: Tensor) => Tensor };
+  prepare(positions: Positions): Rotation;
 };
 
 /** Vectors that are added to the embedded inputs. */
@@ -34,7 +40,7 @@ export type View = {
   /** 1 for queries that see any key, 0 for the others, broadcast to [B, H, T, 1]. Absent when all do. */
   readonly seesAny?: Tensor;
   readonly score?: (logits: Tensor) => Tensor;
-  readonly rotate?: { readonly query: (q: Tensor) => Tensor; readonly key: (k: Tensor) => Tensor };
+  readonly rotate?: Rotation;
 };
 
 /** Keys and values of the positions so far, with room for `L` of them: each [B, K, L, D]. */

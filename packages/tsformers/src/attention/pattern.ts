@@ -15,6 +15,8 @@ export const causal: Pattern = { name: "causal", sees: (query, key) => key <= qu
 /** The pattern written out: bool [queries, keys], the oracle of every other executor. */
 export function denseMask({ sees }: Pattern, queries: number, keys: number = queries): NDArray {
   const length = Math.max(queries, keys);
-  const cells = Array.from({ length: queries * keys }, (_, i) => (sees(Math.floor(i / keys), i % keys, length) ? 1 : 0));
+  const cells = Array.from({ length: queries * keys }, (_, i) =>
+    sees(Math.floor(i / keys), i % keys, length) ? 1 : 0,
+  );
   return fromNumbers(cells, [queries, keys], "bool");
 }

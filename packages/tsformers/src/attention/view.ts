@@ -1,4 +1,16 @@
-import { add, and, cast, constant, expandDims, gather, iota, max, reshape, type Tensor, where } from "@tsformers/engine";
+import {
+  add,
+  and,
+  cast,
+  constant,
+  expandDims,
+  gather,
+  iota,
+  max,
+  reshape,
+  type Tensor,
+  where,
+} from "@tsformers/engine";
 import type { QkTransform, View } from "./kinds.ts";
 import { denseMask, full, type Pattern } from "./pattern.ts";
 
@@ -25,7 +37,8 @@ export function look(options: ViewOptions): View {
   const { pattern, queries, keys, offset, keyMask, rotation } = options;
   const order = offset === undefined ? iota(queries) : add(iota(queries), offset);
   const positions = options.positions ?? { query: order, key: iota(keys) };
-  const patternMask = pattern === full ? undefined : reshape(maskRows(pattern, queries, keys, offset), [1, 1, queries, keys]);
+  const patternMask =
+    pattern === full ? undefined : reshape(maskRows(pattern, queries, keys, offset), [1, 1, queries, keys]);
   const padding = keyMask === undefined ? undefined : expandDims(expandDims(cast(keyMask, "bool"), 1), 1);
   const visible = patternMask === undefined ? padding : padding === undefined ? patternMask : and(patternMask, padding);
   return {
@@ -53,4 +66,3 @@ function maskRows(pattern: Pattern, queries: number, keys: number, offset: Tenso
   if (offset === undefined) return constant(denseMask(pattern, queries, keys));
   return gather(constant(denseMask(pattern, keys, keys)), add(iota(queries), offset));
 }
-

@@ -61,7 +61,7 @@ export function decoder(parts: DecoderParts): LanguageModel<DecoderParams> {
       };
       return present(params) as Concrete<DecoderParams>;
     },
-    apply: (params, { tokens, mask, positions, cache }, context) => {
+    apply: (params, { tokens, types, mask, positions, cache }, context) => {
       const queries = tokens.shape[1]!;
       const keys = cache?.layers[0]?.key.shape[2] ?? queries;
       const counted = positions ?? (mask === undefined ? undefined : parts.positionsOf?.(mask));
@@ -74,7 +74,8 @@ export function decoder(parts: DecoderParts): LanguageModel<DecoderParams> {
         ...(counted === undefined ? {} : { positions: { query: counted, key: counted } }),
         ...(scores === undefined ? {} : { scores: (where) => scores.prepare(params.scores, where) }),
       });
-      const vectors = parts.tokens.apply(params.tokens, tokens);
+      const symbols = parts.tokens.apply(params.tokens, tokens);
+      const vectors = types === undefined ? symbols : add(symbols, parts.tokens.apply(params.tokens, types));
       const placed = parts.positions === undefined ? vectors : add(vectors, parts.positions.apply(params.positions, at));
       const normed = parts.embeddingNorm === undefined ? placed : parts.embeddingNorm.apply(params.embeddingNorm!, placed);
       const x = dropout(normed, dropoutRate, context, "embedding");

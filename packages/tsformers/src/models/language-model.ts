@@ -7,6 +7,8 @@ export type LanguageModelInput = {
   readonly tokens: Tensor;
   /** 1 for tokens, 0 for padding, [B, T]. */
   readonly mask?: Tensor;
+  /** Further symbols whose vectors are added, int32 [B, T]; GPT-2 and CTRL can mark segments that way. */
+  readonly types?: Tensor;
   /** int32 [B, T], when they are not 0, 1, 2, … */
   readonly positions?: Tensor;
   /** Keys and values of every layer, and how many positions they hold (int32 scalar). */

@@ -49,6 +49,55 @@ export function postNormBlock<Mix, Ffn>(parts: BlockParts<Mix, Ffn>): Block<Bloc
   });
 }
 
+/**
+ * `y = norm(x)`, `x ← y + mixer(y)`; `z = norm(x)`, `x ← z + ffn(z)`: pre-norm whose residual stream passes through the norms,
+ * BLOOM's `apply_residual_connection_post_layernorm`.
+ */
+export function normedResidualBlock<Mix, Ffn>(parts: BlockParts<Mix, Ffn>): Block<BlockParams<Mix, Ffn>> {
+  const norm = parts.norm(parts.modelWidth);
+  return block(parts, (params, input, context) => {
+    const first = norm.apply(params.mixerNorm, input.x);
+    const mixed = mix(parts, params.mixer, { ...input, x: first }, context);
+    const second = norm.apply(params.ffnNorm, add(first, mixed.y));
+    return { ...mixed, y: add(second, parts.ffn.apply(params.ffn, second, within(context, "ffn"))) };
+  });
+}
+
+/** `x ← x + mixer(norm₁(x)) + ffn(norm₂(x))`: both branches read the same x. GPT-NeoX's. */
+export function parallelBlock<Mix, Ffn>(parts: BlockParts<Mix, Ffn>): Block<BlockParams<Mix, Ffn>> {
+  const norm = parts.norm(parts.modelWidth);
+  return block(parts, (params, input, context) => {
+    const mixed = mix(parts, params.mixer, { ...input, x: norm.apply(params.mixerNorm, input.x) }, context);
+    const transformed = parts.ffn.apply(params.ffn, norm.apply(params.ffnNorm, input.x), within(context, "ffn"));
+    return { ...mixed, y: add(input.x, add(mixed.y, transformed)) };
+  });
+}
+
+/**
+ * `y = norm(x)`, `x ← x + mixer(y) + ffn(y)`: both branches read one norm. GPT-J's.
+ *
+ * @source Wang & Komatsuzaki 2021, "GPT-J-6B"
+ */
+export function sharedNormBlock<Mix, Ffn>(
+  parts: BlockParts<Mix, Ffn>,
+): Block<Omit<BlockParams<Mix, Ffn>, "ffnNorm">> {
+  const norm = parts.norm(parts.modelWidth);
+  return {
+    cacheShape: parts.mixer.cacheShape,
+    init: (key) => {
+      const [a, b, c] = splitKey(key, 3);
+      const params = { mixerNorm: norm.init(a!), mixer: parts.mixer.init(b!), ffn: parts.ffn.init(c!) };
+      return params as Concrete<Omit<BlockParams<Mix, Ffn>, "ffnNorm">>;
+    },
+    apply: (params, input, context) => {
+      const normed = norm.apply(params.mixerNorm, input.x);
+      const mixed = mix(parts, params.mixer, { ...input, x: normed }, context);
+      const transformed = parts.ffn.apply(params.ffn, normed, within(context, "ffn"));
+      return { ...mixed, y: add(input.x, add(mixed.y, transformed)) };
+    },
+  };
+}
+
 function mix<Mix, Ffn>(parts: BlockParts<Mix, Ffn>, params: Mix, input: MixerInput, context: Context): MixerOutput {
   return parts.mixer.apply(params, input, within(context, "mixer"));
 }
@@ -72,4 +121,3 @@ function block<Mix, Ffn>(
     apply,
   };
 }
-

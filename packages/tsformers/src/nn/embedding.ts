@@ -1,4 +1,4 @@
-import { gather, matmul, type Tensor } from "@tsformers/engine";
+import { equal, expandDims, gather, matmul, mul, stopGradient, type Tensor, where } from "@tsformers/engine";
 import { type Initial, normalInitial } from "./initial.ts";
 import type { Layer } from "./layer.ts";
 
@@ -24,4 +24,20 @@ export function embedding(count: number, width: number, initial: Initial = norma
  */
 export function unembed({ weight }: EmbeddingParams, x: Tensor): Tensor {
   return matmul(x, weight, { transposeB: true });
+}
+
+/** An embedding whose vectors are multiplied by `factor` when looked up, √width in the original Transformer; not when tied to the output. */
+export function scaledEmbedding(layer: Layer<EmbeddingParams>, factor: number): Layer<EmbeddingParams> {
+  return { init: (key) => layer.init(key), apply: (params, tokens) => mul(layer.apply(params, tokens), factor) };
+}
+
+/** An embedding in which looking up `padding` teaches nothing: torch's `padding_idx`. */
+export function paddedEmbedding(layer: Layer<EmbeddingParams>, padding: number): Layer<EmbeddingParams> {
+  return {
+    init: (key) => layer.init(key),
+    apply: (params, tokens) => {
+      const vectors = layer.apply(params, tokens);
+      return where(expandDims(equal(tokens, padding), -1), stopGradient(vectors), vectors);
+    },
+  };
 }

@@ -10,8 +10,8 @@ import type { ScoreMod } from "../attention/kinds.ts";
  * @cost   O(B·H·T·S) time, no parameters
  * @source Press, Smith & Lewis 2022, "Train Short, Test Long", §3, arXiv:2108.12409
  */
-export function alibi(heads: number): ScoreMod<Record<string, never>> {
-  const slopes = ndarray(alibiSlopes(heads));
+export function alibi(heads: number, options: { readonly exponent?: number } = {}): ScoreMod<Record<string, never>> {
+  const slopes = ndarray(alibiSlopes(heads, options.exponent));
   return {
     init: () => ({}),
     prepare: (_, { query, key }) => {
@@ -24,12 +24,12 @@ export function alibi(heads: number): ScoreMod<Record<string, never>> {
 }
 
 /**
- * `slope[h] = 2^(−8(h+1)/H)` for H a power of two; otherwise those of the next smaller power of two, followed by every
+ * `slope[h] = 2^(−exponent·(h+1)/H)` for H a power of two, the exponent 8 unless told; otherwise those of the next smaller power of two, followed by every
  * second one of twice that, as the authors' code does.
  */
-export function alibiSlopes(heads: number): number[] {
+export function alibiSlopes(heads: number, exponent = 8): number[] {
   const power = 2 ** Math.floor(Math.log2(heads));
-  const series = (count: number) => Array.from({ length: count }, (_, h) => 2 ** ((-8 * (h + 1)) / count));
+  const series = (count: number) => Array.from({ length: count }, (_, h) => 2 ** ((-exponent * (h + 1)) / count));
   const between = series(2 * power).filter((_, h) => h % 2 === 0);
   return [...series(power), ...between.slice(0, heads - power)];
 }

@@ -11,12 +11,13 @@ export function languageModelProbe<Params>(model: LanguageModel<Params>): Probe 
       input_ids: tokenInput(model.vocabularySize),
       attention_mask: maskInput,
       position_ids: positionInput,
+      token_type_ids: tokenInput(model.vocabularySize),
       labels: labelInput(model.vocabularySize),
     },
     run: (params, inputs, context) => {
-      const { input_ids: tokens, attention_mask: mask, position_ids: positions, labels } = inputs;
+      const { input_ids: tokens, attention_mask: mask, position_ids: positions, token_type_ids: types, labels } = inputs;
       if (tokens === undefined) throw new Error("expected input_ids [B, T]");
-      const out = model.apply(params as Params, { tokens, ...present({ mask, positions }) }, context);
+      const out = model.apply(params as Params, { tokens, ...present({ mask, positions, types }) }, context);
       return {
         logits: out.logits,
         ...numbered("hidden_", out.hidden),

@@ -1,0 +1,31 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Device } from "../../src/index.ts";
+import { openWebGpu } from "../../src/runtime/node.ts";
+import { type OpenPage, openPage } from "./chromium.ts";
+import { abilities, deviceTests } from "./laws-on-device.ts";
+
+describe("WebGPU in Node", () => {
+  let device: Device | undefined;
+  beforeAll(async () => {
+    device = await openWebGpu();
+  });
+  afterAll(() => device?.close());
+
+  test.each(deviceTests(abilities.webgpu))("$primitive, $name", ({ check }) => check(device!));
+});
+
+describe("Chromium", () => {
+  let open: OpenPage | undefined;
+  beforeAll(async () => {
+    open = await openPage(new URL("primitives-page.ts", import.meta.url));
+  });
+  afterAll(() => open?.close());
+
+  describe.each(["wasm", "webgpu"] as const)("%s", (name) => {
+    const tests = deviceTests(abilities[name]).map(({ primitive, name }, index) => ({ primitive, name, index }));
+    test.each(tests)("$primitive, $name", async ({ index }) => {
+      const failure = await open!.page.evaluate(`check(${JSON.stringify(name)}, ${index})`);
+      expect(failure).toBeUndefined();
+    });
+  });
+});

@@ -1,0 +1,31 @@
+import type { Spread } from "./results.ts";
+
+/** Numbers as people read them, the same in the terminal and in the report. */
+
+/** `1.472` or, over several seeds, `1.472 ± 0.010`. */
+export function lossText({ mean, deviation }: Spread): string {
+  return `${fixed(mean)}${deviation === undefined ? "" : ` ± ${fixed(deviation)}`}`;
+}
+
+/** `45.2k`, `1.3M`. */
+export function countText(count: number): string {
+  if (count < 999.5) return count.toFixed(0);
+  if (count < 99_950) return `${(count / 1000).toFixed(1)}k`;
+  if (count < 999_500) return `${(count / 1000).toFixed(0)}k`;
+  return count < 999.5e6 ? `${(count / 1e6).toFixed(1)}M` : `${(count / 1e9).toFixed(1)}G`;
+}
+
+/** `412 MB`, `1.3 GB` (powers of ten). */
+export function bytesText(bytes: number): string {
+  return bytes < 999.5e6 ? `${(bytes / 1e6).toFixed(0)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+}
+
+/** A multiple of the training length: `2×`; fractions as `0.5×`. */
+export function multipleText(length: number, trainLength: number): string {
+  return `${Number((length / trainLength).toFixed(2))}×`;
+}
+
+function fixed(value: number): string {
+  if (!Number.isFinite(value)) return String(value);
+  return Math.abs(value) >= 100 ? value.toFixed(1) : value.toFixed(3);
+}

@@ -1,0 +1,116 @@
+import type { RunConfig } from "../run/config.ts";
+
+/** The machine and the versions that results were measured on. */
+export type Environment = {
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryBytes: number;
+  readonly platform: string;
+  readonly node: string;
+  readonly tsformers: string;
+  readonly onnxruntime: string;
+};
+
+/** A loss at one length, or why there is none. */
+export type LengthLoss = { readonly length: number } & ({ readonly loss: number } | { readonly missing: string });
+
+/** One point of a curve. */
+export type CurvePoint = { readonly step: number; readonly loss: number };
+
+/** What one run gave. */
+export type RunResult = {
+  readonly parameters: number;
+  /** Figures of the task at the training length on the test split, by the metric's name; the first is the loss. */
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly byLength: readonly LengthLoss[];
+  readonly trainCurve: readonly CurvePoint[];
+  readonly validCurve: readonly CurvePoint[];
+  readonly trainTokensPerSecond: number;
+  readonly evalTokensPerSecond: number;
+  /** Largest resident memory of the process up to the end of training. */
+  readonly peakBytes: number;
+  readonly seconds: number;
+};
+
+/** One cell of a comparison: a variant under one seed. */
+export type CompareRun = {
+  readonly id: string;
+  /** What is compared, the same for all seeds: "gpt · alibi". */
+  readonly variant: string;
+  readonly seed: number;
+  readonly directory: string;
+  readonly config: RunConfig;
+  readonly outcome: { readonly result: RunResult; readonly reused: boolean } | { readonly failure: string };
+};
+
+/** Everything a comparison found: the content of results.json and of the report. */
+export type Comparison = {
+  readonly format: "tsformers-comparison";
+  readonly version: 1;
+  readonly title: string;
+  readonly command: string;
+  readonly finishedAt: string;
+  readonly environment: Environment;
+  readonly metrics: readonly { readonly name: string; readonly label: string; readonly better: "lower" | "higher" }[];
+  readonly trainLength: number;
+  readonly lengths: readonly number[];
+  readonly runs: readonly CompareRun[];
+};
+
+/** A mean over seeds, and the sample deviation where there are several. */
+export type Spread = { readonly mean: number; readonly deviation?: number };
+
+/** One variant over all its seeds. */
+export type VariantSummary = {
+  readonly variant: string;
+  readonly seeds: number;
+  readonly failures: readonly string[];
+  readonly metrics: Readonly<Record<string, Spread>>;
+  readonly byLength: readonly ({ readonly length: number } & ({ readonly loss: Spread } | { readonly missing: string }))[];
+  readonly trainTokensPerSecond?: Spread;
+  readonly evalTokensPerSecond?: Spread;
+  readonly peakBytes?: Spread;
+  readonly parameters?: number;
+};
+
+/** The runs of each variant together, in the order in which the variants were named. */
+export function summarise({ runs, metrics, lengths }: Comparison): VariantSummary[] {
+  const variants = [...new Set(runs.map(({ variant }) => variant))];
+  return variants.map((variant) => {
+    const own = runs.filter((run) => run.variant === variant);
+    const results = own.flatMap(({ outcome }) => ("result" in outcome ? [outcome.result] : []));
+    const failures = own.flatMap(({ outcome, seed }) => ("failure" in outcome ? [`seed ${seed}: ${outcome.failure}`] : []));
+    const over = (value: (result: RunResult) => number) => spread(results.map(value));
+    if (results.length === 0) {
+      const byLength = lengths.map((length) => ({ length, missing: "failed" }));
+      return { variant, seeds: 0, failures, metrics: {}, byLength };
+    }
+    return {
+      variant,
+      seeds: results.length,
+      failures,
+      metrics: Object.fromEntries(metrics.map(({ name }) => [name, over((result) => result.metrics[name]!)])),
+      byLength: lengths.map((length) => lossesAt(results, length)),
+      trainTokensPerSecond: over((result) => result.trainTokensPerSecond),
+      evalTokensPerSecond: over((result) => result.evalTokensPerSecond),
+      peakBytes: over((result) => result.peakBytes),
+      parameters: results[0]!.parameters,
+    };
+  });
+}
+
+function lossesAt(results: readonly RunResult[], length: number): VariantSummary["byLength"][number] {
+  const cells = results.map(({ byLength }) => byLength.find((cell) => cell.length === length));
+  const losses = cells.flatMap((cell) => (cell !== undefined && "loss" in cell ? [cell.loss] : []));
+  if (losses.length > 0) return { length, loss: spread(losses) };
+  const reason = cells.find((cell) => cell !== undefined && "missing" in cell);
+  return { length, missing: reason !== undefined && "missing" in reason ? reason.missing : "not measured" };
+}
+
+/** Mean and sample deviation `√(Σ(x − mean)² / (n − 1))`. */
+export function spread(values: readonly number[]): Spread {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  if (values.length < 2) return { mean };
+  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return { mean, deviation: Math.sqrt(squares / (values.length - 1)) };
+}

@@ -1,0 +1,55 @@
+import { cast, cumsum, maximum, sub, type Tensor } from "@tsformers/engine";
+import { attention } from "../attention/attention.ts";
+import { type Block, type BlockParts, preNormBlock } from "../nn/block.ts";
+import { embedding } from "../nn/embedding.ts";
+import { geluTanh, mlp } from "../nn/feed-forward.ts";
+import { layerNorm } from "../nn/norm.ts";
+import { alibi } from "../position/alibi.ts";
+import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
+import type { LanguageModel } from "./language-model.ts";
+
+export type BloomOptions = {
+  readonly vocabularySize: number;
+  readonly layers: number;
+  readonly modelWidth: number;
+  readonly heads: number;
+  /** How a layer is put together; {@link preNormBlock} unless told. */
+  readonly block?: <Mix, Ffn>(parts: BlockParts<Mix, Ffn>) => Block;
+  readonly dropoutRate?: number;
+  readonly epsilon?: number;
+};
+
+/**
+ * BLOOM: a pre-norm decoder that knows positions by ALiBi alone, with a norm after the embedding.
+ *
+ * @source Le Scao et al. 2022, "BLOOM: A 176B-Parameter Open-Access Multilingual Language Model", arXiv:2211.05100
+ */
+export function bloom(options: BloomOptions): LanguageModel<DecoderParams> {
+  return decoder(bloomParts(options));
+}
+
+/** The parts of which {@link bloom} is put together. */
+export function bloomParts(options: BloomOptions): DecoderParts {
+  const { vocabularySize, layers, modelWidth, heads, dropoutRate = 0, epsilon = 1e-5, block = preNormBlock } = options;
+  const norm = layerNorm({ epsilon });
+  const layer = block({
+    modelWidth,
+    norm,
+    mixer: attention({ modelWidth, heads, dropoutRate }),
+    ffn: mlp({ modelWidth, ffnWidth: 4 * modelWidth, activation: geluTanh, dropoutRate }),
+  });
+  return {
+    vocabularySize,
+    tokens: embedding(vocabularySize, modelWidth),
+    embeddingNorm: norm(modelWidth),
+    scores: alibi(heads),
+    positionsOf: countTokens,
+    blocks: Array.from({ length: layers }, () => layer),
+    finalNorm: norm(modelWidth),
+  };
+}
+
+/** How many tokens stand before each, padding not counted: mask [B, T] → int32 [B, T]. */
+function countTokens(mask: Tensor): Tensor {
+  return cast(maximum(sub(cumsum(cast(mask, "float32"), 1), 1), 0), "int32");
+}

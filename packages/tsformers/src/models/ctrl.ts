@@ -1,0 +1,50 @@
+import { attention } from "../attention/attention.ts";
+import { preNormBlock } from "../nn/block.ts";
+import { embedding, scaledEmbedding } from "../nn/embedding.ts";
+import { mlp, relu } from "../nn/feed-forward.ts";
+import { tiedHeadWithBias } from "../nn/head.ts";
+import { layerNorm } from "../nn/norm.ts";
+import { concatenated, type SinusoidalOptions, sinusoidal } from "../position/sinusoidal.ts";
+import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
+import type { LanguageModel } from "./language-model.ts";
+
+export type CtrlOptions = {
+  readonly vocabularySize: number;
+  readonly layers: number;
+  readonly modelWidth: number;
+  readonly heads: number;
+  readonly ffnWidth: number;
+  readonly dropoutRate?: number;
+  /** Of the final norm; those in the blocks have 1e-6. */
+  readonly epsilon?: number;
+  readonly angles?: NonNullable<SinusoidalOptions["angles"]>;
+};
+
+/**
+ * CTRL: a pre-norm ReLU decoder; embeddings × √C plus sinusoids, sines before cosines; tied output with a bias.
+ *
+ * @source Keskar et al. 2019, "CTRL: A Conditional Transformer Language Model for Controllable Generation", arXiv:1909.05858
+ */
+export function ctrl(options: CtrlOptions): LanguageModel<DecoderParams> {
+  return decoder(ctrlParts(options));
+}
+
+/** The parts of which {@link ctrl} is put together. */
+export function ctrlParts(options: CtrlOptions): DecoderParts {
+  const { vocabularySize, layers, modelWidth, heads, ffnWidth, dropoutRate = 0, epsilon = 1e-6, angles } = options;
+  const block = preNormBlock({
+    modelWidth,
+    norm: layerNorm({ epsilon: 1e-6 }),
+    mixer: attention({ modelWidth, heads, dropoutRate }),
+    ffn: mlp({ modelWidth, ffnWidth, activation: relu, dropoutRate }),
+  });
+  return {
+    vocabularySize,
+    tokens: scaledEmbedding(embedding(vocabularySize, modelWidth), Math.sqrt(modelWidth)),
+    positions: sinusoidal(modelWidth, { layout: concatenated, ...(angles === undefined ? {} : { angles }) }),
+    dropoutRate,
+    blocks: Array.from({ length: layers }, () => block),
+    finalNorm: layerNorm({ epsilon })(modelWidth),
+    head: tiedHeadWithBias(vocabularySize),
+  };
+}

@@ -1,0 +1,59 @@
+import { attention } from "../attention/attention.ts";
+import { type Block, type BlockParts, parallelBlock } from "../nn/block.ts";
+import { embedding } from "../nn/embedding.ts";
+import { type Activation, gelu, mlp } from "../nn/feed-forward.ts";
+import { linearHead } from "../nn/head.ts";
+import { layerNorm } from "../nn/norm.ts";
+import { halves, type RotaryOptions, rotary } from "../position/rotary.ts";
+import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
+import type { LanguageModel } from "./language-model.ts";
+
+export type GptNeoXOptions = {
+  readonly vocabularySize: number;
+  readonly layers: number;
+  readonly modelWidth: number;
+  readonly heads: number;
+  /** 4 × modelWidth unless told. */
+  readonly ffnWidth?: number;
+  /** A quarter of the head unless told. */
+  readonly rotary?: Omit<RotaryOptions, "pairing">;
+  readonly activation?: Activation;
+  /** How a layer is put together; {@link parallelBlock} unless told. */
+  readonly block?: <Mix, Ffn>(parts: BlockParts<Mix, Ffn>) => Block;
+  readonly attentionBias?: boolean;
+  readonly dropoutRate?: number;
+  readonly epsilon?: number;
+};
+
+/**
+ * GPT-NeoX: attention and feed-forward network side by side on norms of their own, rotary positions on the first quarter
+ * of each head, an output matrix of its own.
+ *
+ * @source Black et al. 2022, "GPT-NeoX-20B: An Open-Source Autoregressive Language Model", arXiv:2204.06745
+ */
+export function gptNeoX(options: GptNeoXOptions): LanguageModel<DecoderParams> {
+  return decoder(gptNeoXParts(options));
+}
+
+/** The parts of which {@link gptNeoX} is put together. */
+export function gptNeoXParts(options: GptNeoXOptions): DecoderParts {
+  const { vocabularySize, layers, modelWidth, heads, dropoutRate = 0, epsilon = 1e-5, block = parallelBlock } = options;
+  const { ffnWidth = 4 * modelWidth, activation = gelu, attentionBias: bias = true } = options;
+  const headWidth = modelWidth / heads;
+  const norm = layerNorm({ epsilon });
+  const layer = block({
+    modelWidth,
+    norm,
+    mixer: attention({ modelWidth, heads, bias, dropoutRate }),
+    ffn: mlp({ modelWidth, ffnWidth, activation, dropoutRate }),
+  });
+  return {
+    vocabularySize,
+    tokens: embedding(vocabularySize, modelWidth),
+    rotation: rotary(headWidth, { rotated: 2 * Math.ceil(headWidth / 8), ...options.rotary, pairing: halves }),
+    dropoutRate,
+    blocks: Array.from({ length: layers }, () => layer),
+    finalNorm: norm(modelWidth),
+    head: linearHead(modelWidth, vocabularySize),
+  };
+}

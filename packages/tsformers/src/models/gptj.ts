@@ -1,0 +1,57 @@
+import { attention } from "../attention/attention.ts";
+import { sharedNormBlock } from "../nn/block.ts";
+import { embedding } from "../nn/embedding.ts";
+import { type Activation, geluTanh, mlp } from "../nn/feed-forward.ts";
+import { linearHead } from "../nn/head.ts";
+import { layerNorm } from "../nn/norm.ts";
+import { type RotaryOptions, neighbours, rotary } from "../position/rotary.ts";
+import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
+import type { LanguageModel } from "./language-model.ts";
+
+export type GptJOptions = {
+  readonly vocabularySize: number;
+  readonly layers: number;
+  readonly modelWidth: number;
+  readonly heads: number;
+  /** How many features of each head are rotated; GPT-J-6B has 64 of 256. All unless told. */
+  readonly rotated?: number;
+  /** 4 × modelWidth unless told. */
+  readonly ffnWidth?: number;
+  /** tanh GELU unless told. */
+  readonly activation?: Activation;
+  readonly angles?: NonNullable<RotaryOptions["angles"]>;
+  readonly dropoutRate?: number;
+  readonly epsilon?: number;
+};
+
+/**
+ * GPT-J: a decoder whose attention and feed-forward network read one norm and are added together, with partial rotary
+ * positions over neighbouring features, no biases in attention, and an output matrix of its own with a bias.
+ *
+ * @source Wang & Komatsuzaki 2021, "GPT-J-6B: A 6 Billion Parameter Autoregressive Language Model"
+ */
+export function gptJ(options: GptJOptions): LanguageModel<DecoderParams> {
+  return decoder(gptJParts(options));
+}
+
+/** The parts of which {@link gptJ} is put together. */
+export function gptJParts(options: GptJOptions): DecoderParts {
+  const { vocabularySize, layers, modelWidth, heads, dropoutRate = 0, epsilon = 1e-5 } = options;
+  const { rotated = modelWidth / heads, ffnWidth = 4 * modelWidth, activation = geluTanh, angles } = options;
+  const norm = layerNorm({ epsilon });
+  const block = sharedNormBlock({
+    modelWidth,
+    norm,
+    mixer: attention({ modelWidth, heads, bias: false, dropoutRate }),
+    ffn: mlp({ modelWidth, ffnWidth, activation, dropoutRate }),
+  });
+  return {
+    vocabularySize,
+    tokens: embedding(vocabularySize, modelWidth),
+    rotation: rotary(modelWidth / heads, { pairing: neighbours, rotated, ...(angles === undefined ? {} : { angles }) }),
+    dropoutRate,
+    blocks: Array.from({ length: layers }, () => block),
+    finalNorm: norm(modelWidth),
+    head: linearHead(modelWidth, vocabularySize, { bias: true }),
+  };
+}

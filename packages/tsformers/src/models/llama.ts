@@ -1,0 +1,57 @@
+import { attention } from "../attention/attention.ts";
+import { preNormBlock } from "../nn/block.ts";
+import { embedding } from "../nn/embedding.ts";
+import { type Activation, gatedMlp, silu } from "../nn/feed-forward.ts";
+import { rmsNorm } from "../nn/norm.ts";
+import { halves, type RotaryOptions, rotary } from "../position/rotary.ts";
+import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
+import type { LanguageModel } from "./language-model.ts";
+
+export type LlamaOptions = {
+  readonly vocabularySize: number;
+  readonly layers: number;
+  readonly modelWidth: number;
+  readonly heads: number;
+  /** Heads of keys and values; `heads` unless told. */
+  readonly keyValueHeads?: number;
+  /** modelWidth / heads unless told. */
+  readonly headWidth?: number;
+  readonly ffnWidth: number;
+  /** Pairs of halves unless told; the published weights before conversion by Hugging Face pair neighbours. */
+  readonly rotary?: RotaryOptions;
+  readonly activation?: Activation;
+  readonly attentionBias?: boolean;
+  readonly ffnBias?: boolean;
+  readonly dropoutRate?: number;
+  readonly epsilon?: number;
+};
+
+/**
+ * Llama: a pre-norm decoder of RMS norms, rotary positions, grouped-query attention and SwiGLU, without biases. Output
+ * tied to the embedding, as in the small models; larger ones have a {@link linearHead}.
+ *
+ * @source Touvron et al. 2023, "LLaMA: Open and Efficient Foundation Language Models", arXiv:2302.13971
+ */
+export function llama(options: LlamaOptions): LanguageModel<DecoderParams> {
+  return decoder(llamaParts(options));
+}
+
+/** The parts of which {@link llama} is put together. */
+export function llamaParts(options: LlamaOptions): DecoderParts {
+  const { vocabularySize, layers, modelWidth, heads, ffnWidth, dropoutRate = 0, epsilon = 1e-6 } = options;
+  const { keyValueHeads = heads, headWidth = modelWidth / heads, activation = silu } = options;
+  const norm = rmsNorm({ epsilon });
+  const block = preNormBlock({
+    modelWidth,
+    norm,
+    mixer: attention({ modelWidth, heads, keyValueHeads, headWidth, bias: options.attentionBias ?? false, dropoutRate }),
+    ffn: gatedMlp({ modelWidth, ffnWidth, activation, bias: options.ffnBias ?? false, dropoutRate }),
+  });
+  return {
+    vocabularySize,
+    tokens: embedding(vocabularySize, modelWidth),
+    rotation: rotary(headWidth, { pairing: halves, ...options.rotary }),
+    blocks: Array.from({ length: layers }, () => block),
+    finalNorm: norm(modelWidth),
+  };
+}

@@ -1,0 +1,59 @@
+import { attention } from "../attention/attention.ts";
+import { preNormBlock } from "../nn/block.ts";
+import { embedding } from "../nn/embedding.ts";
+import { gelu, mlp } from "../nn/feed-forward.ts";
+import { layerNorm } from "../nn/norm.ts";
+import { alibi } from "../position/alibi.ts";
+import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
+import type { LanguageModel } from "./language-model.ts";
+import { maximum, minimum } from "@tsformers/engine";
+
+export type MptOptions = {
+  readonly vocabularySize: number;
+  readonly layers: number;
+  readonly modelWidth: number;
+  readonly heads: number;
+  /** The slopes run down to 2^−exponent; 8 unless told. */
+  readonly exponent?: number;
+  /** Factor of the attention logits; 1/√headWidth unless told. */
+  readonly scale?: number;
+  /** Queries, keys and values are clipped to ± this. Not unless told. */
+  readonly clip?: number;
+  readonly dropoutRate?: number;
+  readonly epsilon?: number;
+};
+
+/**
+ * MPT: a pre-norm decoder with ALiBi and no biases anywhere, not in its norms either.
+ *
+ * @source MosaicML 2023, "Introducing MPT-7B"
+ */
+export function mpt(options: MptOptions): LanguageModel<DecoderParams> {
+  return decoder(mptParts(options));
+}
+
+/** The parts of which {@link mpt} is put together. */
+export function mptParts(options: MptOptions): DecoderParts {
+  const { vocabularySize, layers, modelWidth, heads, exponent = 8, clip, dropoutRate = 0, epsilon = 1e-5 } = options;
+  const norm = layerNorm({ epsilon, bias: false });
+  const block = preNormBlock({
+    modelWidth,
+    norm,
+    mixer: attention({
+      modelWidth,
+      heads,
+      bias: false,
+      dropoutRate,
+      ...(options.scale === undefined ? {} : { scale: options.scale }),
+      ...(clip === undefined ? {} : { project: (x) => minimum(maximum(x, -clip), clip) }),
+    }),
+    ffn: mlp({ modelWidth, ffnWidth: 4 * modelWidth, activation: gelu, bias: false, dropoutRate }),
+  });
+  return {
+    vocabularySize,
+    tokens: embedding(vocabularySize, modelWidth),
+    scores: alibi(heads, { exponent }),
+    blocks: Array.from({ length: layers }, () => block),
+    finalNorm: norm(modelWidth),
+  };
+}

@@ -1,0 +1,48 @@
+import { attention } from "../attention/attention.ts";
+import { postNormBlock } from "../nn/block.ts";
+import { embedding } from "../nn/embedding.ts";
+import { type Activation, geluTanh, mlp } from "../nn/feed-forward.ts";
+import { layerNorm } from "../nn/norm.ts";
+import { learned } from "../position/learned.ts";
+import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
+import type { LanguageModel } from "./language-model.ts";
+
+export type OpenAiGptOptions = {
+  readonly vocabularySize: number;
+  readonly layers: number;
+  readonly modelWidth: number;
+  readonly heads: number;
+  /** Positions that the learned embedding knows. */
+  readonly length: number;
+  /** tanh GELU unless told. */
+  readonly activation?: Activation;
+  readonly dropoutRate?: number;
+  readonly epsilon?: number;
+};
+
+/**
+ * GPT, the first: a post-norm decoder with learned positions and tied embeddings; no norm after the last block.
+ *
+ * @source Radford et al. 2018, "Improving Language Understanding by Generative Pre-Training"
+ */
+export function openAiGpt(options: OpenAiGptOptions): LanguageModel<DecoderParams> {
+  return decoder(openAiGptParts(options));
+}
+
+/** The parts of which {@link openAiGpt} is put together. */
+export function openAiGptParts(options: OpenAiGptOptions): DecoderParts {
+  const { vocabularySize, layers, modelWidth, heads, length, dropoutRate = 0, epsilon = 1e-5 } = options;
+  const block = postNormBlock({
+    modelWidth,
+    norm: layerNorm({ epsilon }),
+    mixer: attention({ modelWidth, heads, dropoutRate }),
+    ffn: mlp({ modelWidth, ffnWidth: 4 * modelWidth, activation: options.activation ?? geluTanh, dropoutRate }),
+  });
+  return {
+    vocabularySize,
+    tokens: embedding(vocabularySize, modelWidth),
+    positions: learned(length, modelWidth),
+    dropoutRate,
+    blocks: Array.from({ length: layers }, () => block),
+  };
+}

@@ -1,0 +1,69 @@
+import { attention } from "../attention/attention.ts";
+import type { QkTransform } from "../attention/kinds.ts";
+import type { look } from "../attention/view.ts";
+import { postNormBlock } from "../nn/block.ts";
+import { embedding, paddedEmbedding } from "../nn/embedding.ts";
+import { type Activation, gelu, mlp } from "../nn/feed-forward.ts";
+import { linear } from "../nn/linear.ts";
+import { maskedHead } from "../nn/masked-head.ts";
+import { layerNorm } from "../nn/norm.ts";
+import { present } from "../nn/present.ts";
+import { neighbours, rotary } from "../position/rotary.ts";
+import { type BertParams, maskedLanguageModel } from "./bert.ts";
+import { type EncoderParts, encoder } from "./encoder.ts";
+import type { MaskedLanguageModel } from "./masked-language-model.ts";
+
+export type RoFormerOptions = {
+  readonly vocabularySize: number;
+  readonly layers: number;
+  readonly modelWidth: number;
+  readonly heads: number;
+  /** Of the token embedding, projected to modelWidth where they differ; modelWidth unless told. */
+  readonly embeddingWidth?: number;
+  /** Segments; 2 unless told. */
+  readonly types?: number;
+  /** 4 × modelWidth unless told. */
+  readonly ffnWidth?: number;
+  /** Exact GELU unless told. */
+  readonly activation?: Activation;
+  /** Neighbouring features of whole heads unless told. */
+  readonly rotation?: QkTransform;
+  /** A token whose look-up teaches nothing. */
+  readonly padding?: number;
+  readonly dropoutRate?: number;
+  readonly epsilon?: number;
+  readonly look?: typeof look;
+};
+
+/**
+ * RoFormer: BERT without position vectors; queries and keys are rotated instead, in pairs of neighbouring features.
+ *
+ * @source Su et al. 2021, arXiv:2104.09864
+ */
+export function roformer(options: RoFormerOptions): MaskedLanguageModel<BertParams> {
+  return maskedLanguageModel(options.vocabularySize, encoder(roformerParts(options)), maskedHead(options));
+}
+
+/** The parts of RoFormer's encoder. */
+export function roformerParts(options: RoFormerOptions): EncoderParts {
+  const { vocabularySize, layers, modelWidth, heads, dropoutRate = 0, epsilon = 1e-12, types = 2 } = options;
+  const { embeddingWidth = modelWidth, ffnWidth = 4 * modelWidth, activation = gelu, padding } = options;
+  const norm = layerNorm({ epsilon });
+  const tokens = embedding(vocabularySize, embeddingWidth);
+  const block = postNormBlock({
+    modelWidth,
+    norm,
+    mixer: attention({ modelWidth, heads, dropoutRate }),
+    ffn: mlp({ modelWidth, ffnWidth, activation, dropoutRate }),
+  });
+  return {
+    tokens: padding === undefined ? tokens : paddedEmbedding(tokens, padding),
+    types: embedding(types, embeddingWidth),
+    embeddingNorm: norm(embeddingWidth),
+    ...(embeddingWidth === modelWidth ? {} : { project: linear(embeddingWidth, modelWidth) }),
+    rotation: options.rotation ?? rotary(modelWidth / heads, { pairing: neighbours }),
+    dropoutRate,
+    blocks: Array.from({ length: layers }, () => block),
+    ...present({ look: options.look }),
+  };
+}

@@ -1,0 +1,73 @@
+import { add, concat, expandDims, mul, reshape, slice, stack, sub, type Tensor } from "@tsformers/engine";
+import type { QkTransform } from "../attention/kinds.ts";
+import { type Angles, exactAngles, frequencies } from "./angles.ts";
+
+/** Which features of a head are rotated together: x [..., 2K] ↔ two of [..., K]. */
+export type Pairing = {
+  readonly split: (x: Tensor) => readonly [Tensor, Tensor];
+  readonly join: (first: Tensor, second: Tensor) => Tensor;
+};
+
+/** (x₀, x₁), (x₂, x₃), …: RoFormer's and GPT-J's. */
+export const neighbours: Pairing = {
+  split: (x) => [slice(x, -1, 0, undefined, 2), slice(x, -1, 1, undefined, 2)],
+  join: (first, second) => reshape(stack([first, second], -1), [...first.shape.slice(0, -1), 2 * first.shape.at(-1)!]),
+};
+
+/** (x₀, x_K), (x₁, x_{K+1}), …: GPT-NeoX's and Llama's. */
+export const halves: Pairing = {
+  split: (x) => [slice(x, -1, 0, x.shape.at(-1)! / 2), slice(x, -1, x.shape.at(-1)! / 2)],
+  join: (first, second) => concat([first, second], -1),
+};
+
+export type RotaryOptions = {
+  readonly pairing?: Pairing;
+  /** How many features of each head are rotated, from the first; the others stay. All unless told. */
+  readonly rotated?: number;
+  /** 10,000 unless told. */
+  readonly base?: number;
+  /** `base^(−2k/rotated)` unless told. */
+  readonly frequencies?: readonly number[];
+  readonly angles?: (frequencies: readonly number[]) => Angles;
+};
+
+/**
+ * Rotates pairs of features of queries and keys by an angle in proportion to position, so that their product depends on
+ * the distance alone: `(x, y) → (x·cos pω − y·sin pω, x·sin pω + y·cos pω)`, `ω_k = base^(−2k/rotated)`.
+ *
+ * @shape  x [B, H, T, D] → [B, H, T, D]
+ * @cost   O(B·H·T·D) time, no parameters
+ * @source Su et al. 2021, "RoFormer", §3.2, arXiv:2104.09864
+ * @differs the two pairings are not interchangeable: weights trained with one need a permutation for the other
+ */
+export function rotary(headWidth: number, options: RotaryOptions = {}): QkTransform {
+  const { pairing = halves, rotated = headWidth, base = 10_000 } = options;
+  if (!(rotated >= 2 && rotated % 2 === 0 && rotated <= headWidth)) {
+    throw new RangeError(`rotary: expected an even number of features of at most ${headWidth}, got ${rotated}`);
+  }
+  const angles = (options.angles ?? exactAngles)(options.frequencies ?? frequencies(rotated, base));
+  const rotation = (positions: Tensor) => {
+    const waves = angles(positions);
+    // [T, K] broadcasts over batch and heads; [B, T, K] needs an axis for the heads.
+    const [sin, cos] = [waves.sin, waves.cos].map((x) => (x.shape.length === 2 ? x : expandDims(x, 1))) as [Tensor, Tensor];
+    return (x: Tensor): Tensor => {
+      const [first, second] = pairing.split(rotated === headWidth ? x : slice(x, -1, 0, rotated));
+      const turned = pairing.join(
+        sub(mul(first, cos), mul(second, sin)),
+        add(mul(first, sin), mul(second, cos)),
+      );
+      return rotated === headWidth ? turned : concat([turned, slice(x, -1, rotated)], -1);
+    };
+  };
+  return { prepare: ({ query, key }) => ({ query: rotation(query), key: rotation(key) }) };
+}
+
+/** A rotation that turns values as it does keys: an option of RoFormer, not in its paper. */
+export function rotatingValues(rotation: QkTransform): QkTransform {
+  return {
+    prepare: (positions) => {
+      const { query, key } = rotation.prepare(positions);
+      return { query, key, value: key };
+    },
+  };
+}

@@ -1,0 +1,47 @@
+import { concat, pad, reshape, stack, type Tensor } from "@tsformers/engine";
+import type { PositionEmbedding } from "../attention/kinds.ts";
+import { type Angles, exactAngles, frequencies } from "./angles.ts";
+
+/** How sines and cosines of K frequencies become a vector: two of [..., K] → [..., 2K]. */
+export type SinusoidLayout = (waves: { readonly sin: Tensor; readonly cos: Tensor }) => Tensor;
+
+/** sin, cos, sin, cos, …: the paper's. */
+export const interleaved: SinusoidLayout = ({ sin, cos }) => {
+  const pairs = stack([sin, cos], -1);
+  return reshape(pairs, [...sin.shape.slice(0, -1), 2 * sin.shape.at(-1)!]);
+};
+
+/** All sines, then all cosines: Tensor2Tensor's, Transformer-XL's, CTRL's. */
+export const concatenated: SinusoidLayout = ({ sin, cos }) => concat([sin, cos], -1);
+
+export type SinusoidalOptions = {
+  readonly layout?: SinusoidLayout;
+  /** {@link frequencies} of the width unless told; {@link inclusiveFrequencies} are Tensor2Tensor's. */
+  readonly frequencies?: readonly number[];
+  readonly angles?: (frequencies: readonly number[]) => Angles;
+};
+
+/**
+ * Fixed waves: `PE[p, 2k] = sin(p · ω_k)`, `PE[p, 2k+1] = cos(p · ω_k)`, with `ω_k = 10000^(−2k/C)`.
+ *
+ * @shape  positions [T] or [B, T] int32 → [..., C]; no parameters
+ * @source Vaswani et al. 2017, §3.5
+ * @differs Tensor2Tensor, the paper's code, sets sines before cosines and spaces frequencies over C/2 − 1 steps; an odd
+ *   width ends in a zero there
+ */
+export function sinusoidal(width: number, options: SinusoidalOptions = {}): PositionEmbedding<Record<string, never>> {
+  const { layout = interleaved } = options;
+  const waves = options.frequencies ?? frequencies(width);
+  const angles = (options.angles ?? exactAngles)(waves);
+  const missing = width - 2 * waves.length;
+  if (missing < 0 || missing > 1) {
+    throw new RangeError(`sinusoidal: ${waves.length} frequencies do not fill a width of ${width}`);
+  }
+  return {
+    init: () => ({}),
+    apply: (_, positions) => {
+      const vectors = layout(angles(positions));
+      return missing === 0 ? vectors : pad(vectors, vectors.shape.map((_, axis) => [0, axis === vectors.shape.length - 1 ? 1 : 0] as const));
+    },
+  };
+}

@@ -1,0 +1,28 @@
+import * as z from "zod";
+
+/** Something that can be chosen by name, before its code is loaded. */
+export type Entry = {
+  readonly summary: string;
+  /** What may be set; every option has a description, and unknown ones are errors. */
+  readonly options: z.ZodObject;
+};
+
+export type Catalogue = Readonly<Record<string, Entry>>;
+
+/** A choice from a catalogue as plain data: `{ kind: "alibi" }`, with the options of that kind beside it. */
+export type Choice = { readonly kind: string; readonly [option: string]: unknown };
+
+/**
+ * The schema of a choice: `kind` is a name of the catalogue, the rest are that entry's options.
+ *
+ * @param standard the kind when none is named
+ * @param elsewhere options that are set in another place of the configuration
+ */
+export function choiceSchema(catalogue: Catalogue, standard: string, elsewhere: readonly string[] = []): z.ZodType<Choice> {
+  const members = Object.entries(catalogue).map(([kind, { options }]) => {
+    const own = Object.entries(options.shape).filter(([name]) => !elsewhere.includes(name));
+    return z.strictObject({ kind: z.literal(kind), ...Object.fromEntries(own) });
+  });
+  const union = z.discriminatedUnion("kind", members as never) as unknown as z.ZodType<Choice>;
+  return union.prefault({ kind: standard });
+}

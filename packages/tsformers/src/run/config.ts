@@ -1,0 +1,60 @@
+import * as z from "zod";
+import { models } from "../models/index.ts";
+import { positions } from "../position/index.ts";
+import { tasks } from "../tasks/index.ts";
+import { choiceSchema } from "./catalogue.ts";
+import { explain } from "./explain.ts";
+import { optimisers } from "./optimisers.ts";
+import { schedules } from "./schedules.ts";
+
+const count = z.int().positive();
+const rate = z.number().nonnegative();
+
+/**
+ * A whole training run as data: what `config.json` holds and what the flags of the command line set. Flags, their help
+ * and their defaults are made from this schema.
+ */
+export const runSchema = z.strictObject({
+  task: choiceSchema(tasks, "text", ["length", "seed"]).describe("what is learned"),
+  model: choiceSchema(models, "gpt", ["vocabularySize", "length"]).describe("the network"),
+  position: choiceSchema(positions, "sinusoidal").describe("how the model knows about positions"),
+  length: count.optional().describe("tokens in a training row; the task's own unless given"),
+  steps: count.default(1000).describe("updates to make"),
+  batchSize: count.default(16).describe("rows in an update"),
+  microBatches: count.default(1).describe("parts into which an update's rows are cut to save memory"),
+  optimiser: choiceSchema(optimisers, "adamw").describe("the update rule"),
+  learningRate: z.number().positive().default(1e-3).describe("peak of the schedule"),
+  schedule: choiceSchema(schedules, "cosine").describe("how the learning rate changes over the steps"),
+  clip: rate.default(1).describe("largest norm of all gradients together; 0 leaves them as they are"),
+  labelSmoothing: z.number().min(0).max(0.999).default(0).describe("share of the target moved to all other tokens"),
+  ema: z.number().min(0).max(0.99999).default(0).describe("decay of averaged parameters, used in evaluation; 0 is none"),
+  evalEvery: count.default(100).describe("steps between evaluations"),
+  evalTokens: count.default(8192).describe("tokens of an evaluation during training"),
+  patience: z.int().nonnegative().default(0).describe("evaluations without improvement before stopping early; 0 never stops"),
+  checkpointEvery: count.default(200).describe("steps between checkpoints"),
+  keep: count.default(2).describe("checkpoints that are kept"),
+  seed: z.int().nonnegative().default(0).describe("of parameters, dropout and training examples"),
+  device: z.enum(["cpu", "webgpu", "cuda"]).default("cpu").describe("where it runs"),
+});
+
+/** A configuration with every default filled in. */
+export type RunConfig = z.output<typeof runSchema>;
+
+/** What a user may write: everything that has a default may be left out. */
+export type RunConfigInput = z.input<typeof runSchema>;
+
+/**
+ * Checks a configuration and fills in the defaults.
+ *
+ * @throws Error naming every setting that is wrong, with the nearest known name where one is mistyped
+ */
+export function parseRunConfig(input: unknown, source: string): RunConfig {
+  const result = runSchema.safeParse(input);
+  if (result.success) return result.data;
+  throw new ConfigError(`${source}: ${explain(result.error, runSchema).join("\n  ")}`);
+}
+
+/** A configuration that cannot be used, and why. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}

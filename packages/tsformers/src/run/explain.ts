@@ -1,0 +1,85 @@
+import * as z from "zod";
+import { suggestion } from "./nearest.ts";
+
+/** A schema as JSON Schema: what a program can read of it. */
+export type SchemaNode = {
+  readonly properties?: Readonly<Record<string, SchemaNode>>;
+  readonly oneOf?: readonly SchemaNode[];
+  readonly anyOf?: readonly SchemaNode[];
+  readonly required?: readonly string[];
+  readonly const?: unknown;
+  readonly enum?: readonly (string | number)[];
+  readonly type?: string;
+  readonly items?: SchemaNode;
+  readonly default?: unknown;
+  readonly description?: string;
+};
+
+/** What a schema accepts, written out. */
+export function schemaTree(schema: z.ZodType): SchemaNode {
+  return z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as SchemaNode;
+}
+
+/**
+ * The problems of a configuration, one sentence each, in words of the one who wrote it: where, what was expected, what
+ * came, and the nearest known name for one that is not known.
+ */
+export function explain(error: z.ZodError, schema: z.ZodType): string[] {
+  const tree = schemaTree(schema);
+  return error.issues.flatMap((issue) => sentences(issue, tree));
+}
+
+function sentences(issue: z.core.$ZodIssue, tree: SchemaNode): string[] {
+  const path = issue.path.map(String);
+  if (issue.code === "unrecognized_keys") {
+    const place = nodeAt(tree, path);
+    const known = knownKeys(place);
+    return issue.keys.map((key) => `unknown setting ${inside([...path, key])}${suggestion(key, known) || listed(known)}`);
+  }
+  if (issue.code === "invalid_union" && path.at(-1) === "kind") {
+    const known = kindsOf(nodeAt(tree, path.slice(0, -1)));
+    const given = issue.input === undefined ? "" : ` ${JSON.stringify(kindIn(issue.input))}`;
+    const near = suggestion(String(kindIn(issue.input)), known);
+    return [`unknown ${path.slice(0, -1).join(".")}${given}${near}; expected one of ${known.join(", ")}`];
+  }
+  if (issue.code === "invalid_value") {
+    const known = issue.values.map(String);
+    const given = issue.input === undefined ? "" : `, got ${JSON.stringify(issue.input)}${suggestion(String(issue.input), known)}`;
+    return [`${inside(path)}: expected one of ${known.join(", ")}${given}`];
+  }
+  const given = issue.input === undefined ? "" : `, got ${JSON.stringify(issue.input)}`;
+  return [`${inside(path)}: ${issue.message.replace(/^(Invalid input|Too small|Too big): /, "")}${given}`];
+}
+
+/** Names of the settings of a place; of a choice, those of all its kinds together. */
+export function knownKeys(node: SchemaNode | undefined): string[] {
+  const own = Object.keys(node?.properties ?? {});
+  return [...new Set([...own, ...alternatives(node).flatMap((member) => Object.keys(member.properties ?? {}))])];
+}
+
+/** The kinds of a choice, in the catalogue's order. */
+export function kindsOf(node: SchemaNode | undefined): string[] {
+  return alternatives(node).map((member) => String(member.properties?.kind?.const));
+}
+
+/** The members of a choice. A choice of one is written without a union. */
+export function alternatives(node: SchemaNode | undefined): readonly SchemaNode[] {
+  if (node?.properties?.kind !== undefined) return [node];
+  return node?.oneOf ?? node?.anyOf ?? [];
+}
+
+function nodeAt(tree: SchemaNode, path: readonly string[]): SchemaNode | undefined {
+  return path.reduce<SchemaNode | undefined>((node, name) => node?.properties?.[name], tree);
+}
+
+function kindIn(input: unknown): unknown {
+  return typeof input === "object" && input !== null && "kind" in input ? input.kind : input;
+}
+
+function inside(path: readonly string[]): string {
+  return path.length === 0 ? "the configuration" : JSON.stringify(path.join("."));
+}
+
+function listed(known: readonly string[]): string {
+  return known.length === 0 ? "" : `; known are ${known.join(", ")}`;
+}

@@ -14,4 +14,17 @@ export default defineConfig([
     external: [/^onnxruntime-/, /^node:/],
     clean: true,
   },
+  {
+    cwd: "packages/tsformers",
+    entry: {
+      index: "src/index.ts",
+      cli: "src/cli.ts",
+      "compare-child": "src/compare/child.ts",
+    },
+    dts: true,
+    platform: "node",
+    fixedExtension: false,
+    external: [/^@tsformers\/engine/, /^onnxruntime-/],
+    clean: true,
+  },
 ]);

@@ -13,12 +13,12 @@ const largestMessageBytes = 2 ** 31 - 1;
  * The bytes of an ONNX file for a model, in the protobuf format that every ONNX runtime reads.
  *
  * Tensors are written as little-endian `raw_data`. A node is named after its first output, so that a runtime's messages
- * can be traced back to the program.
+ * can be traced back to the program, unless `nameOf` says otherwise.
  *
  * @throws RangeError when an integer is not exact in a JavaScript number or the file would pass protobuf's limit of 2 GiB
  * @throws Error when graphs are nested more than about 30 deep, which no reader of protobuf accepts
  */
-export function encodeModel(model: OnnxModel): Uint8Array<ArrayBuffer> {
+export function encodeModel(model: OnnxModel, nameOf: NameOf = firstOutput): Uint8Array<ArrayBuffer> {
   checkSize(tensorBytes(model.graph), "initializers");
   const writer = onnx.ModelProto.encode({
     irVersion: exact(model.irVersion, "irVersion"),
@@ -28,44 +28,50 @@ export function encodeModel(model: OnnxModel): Uint8Array<ArrayBuffer> {
       version: exact(version, `opset version of domain "${domain}"`),
     })),
     metadataProps: Object.entries(model.metadata ?? {}).map(([key, value]) => ({ key, value })),
-    graph: graphMessage(model.graph),
+    graph: graphMessage(model.graph, nameOf),
   });
   checkSize(writer.pos, "model");
   return writer.finishInto(new Uint8Array(writer.pos)) as Uint8Array<ArrayBuffer>;
 }
 
-function graphMessage(graph: OnnxGraph): onnx.GraphProto.$Properties {
+type NameOf = (node: OnnxNode) => string;
+
+function firstOutput({ outputs }: OnnxNode): string {
+  return outputs.find((output) => output !== "") ?? "";
+}
+
+function graphMessage(graph: OnnxGraph, nameOf: NameOf): onnx.GraphProto.$Properties {
   return {
     name: graph.name,
-    node: graph.nodes.map(nodeMessage),
+    node: graph.nodes.map((node) => nodeMessage(node, nameOf)),
     initializer: graph.initializers.map(({ name, value }) => tensorMessage(value, name)),
     input: graph.inputs.map(valueInfoMessage),
     output: graph.outputs.map(valueInfoMessage),
   };
 }
 
-function nodeMessage(node: OnnxNode): onnx.NodeProto.$Properties {
+function nodeMessage(node: OnnxNode, nameOf: NameOf): onnx.NodeProto.$Properties {
   return {
-    name: node.outputs.find((output) => output !== "") ?? "",
+    name: nameOf(node),
     opType: node.op,
     domain: node.domain,
     input: node.inputs as string[],
     output: node.outputs as string[],
     attribute: Object.entries(node.attributes).map(([name, value]) => ({
       name,
-      ...attributeFields(value, `attribute "${name}" of ${node.op}`),
+      ...attributeFields(value, `attribute "${name}" of ${node.op}`, nameOf),
     })),
   };
 }
 
-function attributeFields(attribute: OnnxAttribute, where: string): onnx.AttributeProto.$Properties {
+function attributeFields(attribute: OnnxAttribute, where: string, nameOf: NameOf): onnx.AttributeProto.$Properties {
   if ("int" in attribute) return { type: AttributeType.INT, i: exact(attribute.int, where) };
   if ("ints" in attribute) return { type: AttributeType.INTS, ints: attribute.ints.map((n) => exact(n, where)) };
   if ("float" in attribute) return { type: AttributeType.FLOAT, f: attribute.float };
   if ("floats" in attribute) return { type: AttributeType.FLOATS, floats: attribute.floats as number[] };
   if ("string" in attribute) return { type: AttributeType.STRING, s: utf8.encode(attribute.string) };
   if ("tensor" in attribute) return { type: AttributeType.TENSOR, t: tensorMessage(attribute.tensor, "") };
-  return { type: AttributeType.GRAPH, g: graphMessage(attribute.graph) };
+  return { type: AttributeType.GRAPH, g: graphMessage(attribute.graph, nameOf) };
 }
 
 function tensorMessage({ shape, dtype, data }: NDArray, name: string): onnx.TensorProto.$Properties {

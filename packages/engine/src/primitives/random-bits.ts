@@ -1,6 +1,8 @@
+import { fromNumbers, type NDArray } from "../array/nd-array.ts";
 import { type RandomKey, threefry2x32 } from "../array/random-key.ts";
 import { type Shape, shapeText, sizeOfShape } from "../array/shape.ts";
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
+import type { OnnxGraph } from "../onnx/model.ts";
 import { asTensor, bindOne, type Tensor, type TensorLike } from "../trace/tensor.ts";
 import { split } from "./concat.ts";
 import { iota } from "./iota.ts";
@@ -25,7 +27,9 @@ export const threefryPrimitive: Primitive<ThreefryParams> = {
     return [{ shape: [2, counters!.shape[0]!], dtype: "int32" }];
   },
   gradient: noGradient,
-  lower: ({ graph, names, params }) => [lowerThreefry(graph, names[0]!, names[1]!, params.domain)],
+  lower: ({ graph, names, inputs, params }) => [
+    lowerThreefry(graph, names[0]!, names[1]!, inputs[1]!.shape[0]!, params.domain),
+  ],
   evaluate: ([key, counters], { domain }) => {
     const words: RandomKey["words"] = [key!.data[0]! >>> 0, key!.data[1]! >>> 0];
     const n = counters!.data.length;
@@ -46,43 +50,92 @@ const rotations: readonly (readonly number[])[] = [
 
 /**
  * The 20 rounds on uint32 values, whose sums and products wrap. Both words come out as rows of one int32 array.
- * A rotation is `x·2ʳ + (x >> 32 − r)`: ONNX Runtime multiplies and adds faster than it shifts left and takes the union.
+ *
+ * Four rounds and the key words added after them are the body of a Scan: written out, the rounds would be most of the
+ * nodes of a model with dropout, and its session would take ten times as long to create.
  */
-function lowerThreefry(graph: GraphBuilder, key: string, counters: string, domain: number): string {
-  const word = wordsOf(graph);
+function lowerThreefry(graph: GraphBuilder, key: string, counters: string, n: number, domain: number): string {
   const add = (a: string, b: string) => graph.node("Add", [a, b]);
   const xor = (a: string, b: string) => graph.node("BitwiseXor", [a, b]);
-  const rotate = (a: string, by: number) =>
-    add(graph.node("Mul", [a, word(2 ** by)]), shiftRight(graph, a, word(32 - by)));
+  const pick = (from: string, indices: NDArray) => graph.node("Gather", [from, graph.constant(indices)]);
+  const concat = (parts: readonly string[]) => graph.node("Concat", parts, { attributes: { axis: { int: 0 } } });
   const keyWords = graph.cast(key, "uint32");
-  const [k0, k1] = [0, 1].map((i) => graph.node("Gather", [keyWords, graph.scalar(i, "int64")]));
-  const schedule = [k0!, k1!, xor(xor(k0!, k1!), word(0x1bd11bda))];
-  let x0 = add(graph.cast(counters, "uint32"), k0!);
-  let x1: string = add(word(domain), k1!);
-  for (let group = 0; group < 5; group++) {
-    for (const by of rotations[group % 2]!) {
-      x0 = add(x0, x1);
-      x1 = xor(rotate(x1, by), x0);
-    }
-    x0 = add(x0, schedule[(group + 1) % 3]!);
-    x1 = add(x1, add(schedule[(group + 2) % 3]!, word(group + 1)));
+  const [k0, k1] = [0, 1].map((i) => pick(keyWords, fromNumbers([i], [1], "int64")));
+  const schedule = concat([k0!, k1!, xor(xor(k0!, k1!), words(graph, [0x1bd11bda], [1]))]);
+  const order = groups.flatMap((group) => [group % 3, (group + 1) % 3]);
+  const chosen = pick(schedule, fromNumbers(order, [groups.length, 2], "int64"));
+  const count = words(
+    graph,
+    groups.flatMap((group) => [0, group]),
+    [groups.length, 2],
+  );
+  const by = groups.flatMap((group) => rotations[(group - 1) % 2]!);
+  const left = words(
+    graph,
+    by.map((bits) => 2 ** bits),
+    [groups.length, 4],
+  );
+  const right = words(
+    graph,
+    by.map((bits) => 32 - bits),
+    [groups.length, 4],
+  );
+  const x0 = add(graph.cast(counters, "uint32"), k0!);
+  const x1 = graph.node("Expand", [add(words(graph, [domain], [1]), k1!), graph.ints([n])]);
+  const types = [[n], [n], [2], [4], [4]].map((shape) => ({ name: graph.fresh("s"), dtype: "uint32" as const, shape }));
+  const body = graph.nested("rounds", types, (inner) =>
+    fourRounds(
+      inner,
+      types.map(({ name }) => name),
+      n,
+    ),
+  );
+  const results = graph.nodeWithOutputs("Scan", [x0, x1, add(chosen, count), left, right], 2, {
+    attributes: { body: { graph: body }, num_scan_inputs: { int: 3 } },
+  });
+  return graph.cast(concat(results.map((x) => graph.node("Unsqueeze", [x, graph.ints([0])]))), "int32");
+}
+
+/** Threefry adds words of the key after every four rounds. */
+const groups = [1, 2, 3, 4, 5] as const;
+
+/**
+ * Four rounds and the addition of two key words.
+ * A rotation is `x·2ʳ + (x >> 32 − r)`: ONNX Runtime multiplies and adds faster than it shifts left and takes the union.
+ */
+function fourRounds(graph: GraphBuilder, names: readonly string[], n: number): OnnxGraph["outputs"] {
+  const [first, second, added, left, right] = names;
+  const at = (list: string, i: number) => graph.node("Gather", [list, graph.scalar(i, "int64")]);
+  let x0 = first!;
+  let x1 = second!;
+  for (let round = 0; round < 4; round++) {
+    x0 = graph.node("Add", [x0, x1]);
+    const rotated = graph.node("Add", [
+      graph.node("Mul", [x1, at(left!, round)]),
+      shiftRight(graph, x1, at(right!, round)),
+    ]);
+    x1 = graph.node("BitwiseXor", [rotated, x0]);
   }
-  const rows = [x0, x1].map((x) => graph.node("Unsqueeze", [x, graph.ints([0])]));
-  return graph.cast(graph.node("Concat", rows, { attributes: { axis: { int: 0 } } }), "int32");
+  const results = [graph.node("Add", [x0, at(added!, 0)]), graph.node("Add", [x1, at(added!, 1)])];
+  return results.map((name) => ({ name, dtype: "uint32", shape: [n] }));
 }
 
 function shiftRight(graph: GraphBuilder, word: string, by: string): string {
   return graph.node("BitShift", [word, by], { attributes: { direction: { string: "RIGHT" } } });
 }
 
-/** Makes uint32 scalars, each once: the engine has no such dtype, so they are cast when the model is loaded. */
-function wordsOf(graph: GraphBuilder): (value: number) => string {
-  const known = new Map<number, string>();
-  return (value) => {
-    const name = known.get(value) ?? graph.cast(graph.scalar(value | 0, "int32"), "uint32");
-    known.set(value, name);
-    return name;
-  };
+/** uint32 constants: the engine has no such dtype, so they are cast when the model is loaded. */
+function words(graph: GraphBuilder, values: readonly number[], shape: Shape): string {
+  return graph.cast(
+    graph.constant(
+      fromNumbers(
+        values.map((value) => value | 0),
+        shape,
+        "int32",
+      ),
+    ),
+    "uint32",
+  );
 }
 
 type BitFieldParams = { readonly offset: number; readonly width: number };
@@ -98,9 +151,9 @@ export const bitFieldPrimitive: Primitive<BitFieldParams> = {
   },
   gradient: noGradient,
   lower: ({ graph, names, params: { offset, width } }) => {
-    const word = wordsOf(graph);
+    const by = words(graph, [offset], []);
     const shifted =
-      offset === 0 ? names[0]! : graph.cast(shiftRight(graph, graph.cast(names[0]!, "uint32"), word(offset)), "int32");
+      offset === 0 ? names[0]! : graph.cast(shiftRight(graph, graph.cast(names[0]!, "uint32"), by), "int32");
     return [
       offset + width === 32 ? shifted : graph.node("BitwiseAnd", [shifted, graph.scalar(2 ** width - 1, "int32")]),
     ];

@@ -1,7 +1,8 @@
 import type { InferenceSession, Tensor } from "onnxruntime-web";
 import { encodeModel } from "../onnx/encode.ts";
-import type { OnnxModel } from "../onnx/model.ts";
+import type { OnnxModel, OnnxNode } from "../onnx/model.ts";
 import type { Ort } from "./ort.ts";
+import { withinLimit, wordNodes } from "./word-nodes.ts";
 
 /** A session, and those of its results that are in use: they lie in its memory, so it must outlive them. */
 export type Owner = { readonly session: InferenceSession; readonly living: Set<Buffer>; released: boolean };
@@ -29,8 +30,13 @@ export function gpuSessions(ort: Ort, options: InferenceSession.SessionOptions):
         const fits = dtype !== "float64" && !shape.includes(0);
         return [name, resultsOnGpu && fits ? "gpu-buffer" : "cpu"] as const;
       });
-      const session = await ort.InferenceSession.create(encodeModel(model), {
+      const words = wordNodes(model.graph);
+      const nameOf = (node: OnnxNode) => words.get(node) ?? node.outputs.find((output) => output !== "")!;
+      const session = await ort.InferenceSession.create(encodeModel(model, nameOf), {
         ...options,
+        executionProviders: [
+          { name: "webgpu", ...(words.size > 0 && { forceCpuNodeNames: withinLimit(words.values()) }) },
+        ],
         preferredOutputLocation: Object.fromEntries(locations),
       });
       const owner: Owner = { session, living: new Set(), released: false };

@@ -63,6 +63,8 @@ function sessionOptions(provider: WebDeviceName): Parameters<Ort["InferenceSessi
   return {
     executionProviders: [provider],
     enableMemPattern: false,
+    // Otherwise every session warns that shapes are computed on the CPU, which is as it should be.
+    logSeverityLevel: 3,
     extra: { optimization: { disable_specified_optimizers: "CommonSubexpressionElimination" } },
   };
 }
@@ -75,7 +77,7 @@ function configure({ env }: OrtWeb, { wasmPaths, threads }: WebDeviceOptions): v
 type Gpu = { requestAdapter(): Promise<object | null> };
 
 async function requireAdapter(): Promise<void> {
-  const gpu = (navigator as { readonly gpu?: Gpu }).gpu;
+  const gpu = (globalThis.navigator as { readonly gpu?: Gpu } | undefined)?.gpu;
   if (gpu === undefined) {
     const reason = globalThis.isSecureContext
       ? "this browser has none"

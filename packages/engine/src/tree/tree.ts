@@ -59,6 +59,19 @@ export function unflatten(structure: Structure, leaves: readonly unknown[]): unk
   return tree;
 }
 
+/** The same tree with every leaf replaced by what `fn` makes of it and its dotted path. */
+export function mapTree<Leaf>(
+  tree: unknown,
+  isLeaf: (value: unknown) => value is Leaf,
+  fn: (leaf: Leaf, path: string) => unknown,
+): unknown {
+  const { leaves, paths, structure } = flatten(tree, isLeaf);
+  return unflatten(
+    structure,
+    leaves.map((leaf, i) => fn(leaf, paths[i]!)),
+  );
+}
+
 /**
  * Text that is equal exactly when two structures are; used in compile signatures. Static values are equal by
  * `Object.is`: a function or an instance of a class equals only itself.

@@ -77,6 +77,7 @@ async function bundle(entry: string, outDir: string): Promise<void> {
 }
 
 const html = `<!doctype html>
+<link rel="icon" href="data:," />
 <script type="importmap">{ "imports": {
   "onnxruntime-web/wasm": "/ort/ort.wasm.bundle.min.mjs",
   "onnxruntime-web/webgpu": "/ort/ort.webgpu.bundle.min.mjs"

@@ -1,19 +1,24 @@
 import {
   add,
   type Concrete,
+  concat,
   expandDims,
   iota,
   matmul,
   mul,
+  pad,
   reshape,
   scatterSet,
+  slice,
   softmax,
+  split,
   splitKey,
   type Tensor,
   transpose,
 } from "@tsformers/engine";
-import { dropout } from "../nn/dropout.ts";
+import { dropout, within } from "../nn/dropout.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
+import type { Context } from "../nn/layer.ts";
 import { type LinearParams, linear } from "../nn/linear.ts";
 import type { KeyValueCache, Mixer, View } from "./kinds.ts";
 
@@ -66,6 +71,14 @@ export function attention(options: AttentionOptions): Mixer<AttentionParams> {
     const value = splitHeads(project(toKeyOrValue.apply(params.value, source)), keyValueHeads);
     return { key: view.rotate?.key(key) ?? key, value: view.rotate?.value?.(value) ?? value };
   };
+  const attend = (q: Tensor, { key, value }: KeyValueCache, view: View, context: Context): Attended => {
+    if (view.blocks !== undefined) return attendInBlocks(q, { key, value }, view.blocks, context, attend);
+    const raw = groupedProduct(q, key, { transposeB: true, scale });
+    const scored = view.score === undefined ? raw : view.score(raw);
+    const probabilities = softmax(view.mask === undefined ? scored : add(scored, view.mask));
+    const mixed = groupedProduct(dropout(probabilities, dropoutRate, context, "attention"), value, {});
+    return { mixed: view.seesAny === undefined ? mixed : mul(mixed, view.seesAny), probabilities };
+  };
   return {
     keysAndValues,
     cacheShape: [keyValueHeads, headWidth],
@@ -78,12 +91,8 @@ export function attention(options: AttentionOptions): Mixer<AttentionParams> {
       const q = view.rotate?.query(query) ?? query;
       const own = known ?? keysAndValues(params, x, view);
       const entries = cache === undefined ? own : writeCache(cache.entries, own, cache.length);
-      const raw = groupedProduct(q, entries.key, { transposeB: true, scale });
-      const scored = view.score === undefined ? raw : view.score(raw);
-      const probabilities = softmax(view.mask === undefined ? scored : add(scored, view.mask));
-      const mixed = groupedProduct(dropout(probabilities, dropoutRate, context, "attention"), entries.value, {});
-      const seen = view.seesAny === undefined ? mixed : mul(mixed, view.seesAny);
-      const y = dropout(toOut.apply(params.out, joinHeads(seen)), dropoutRate, context, "out");
+      const { mixed, probabilities } = attend(q, entries, view, context);
+      const y = dropout(toOut.apply(params.out, joinHeads(mixed)), dropoutRate, context, "out");
       return { y, probabilities, ...(cache === undefined ? {} : { cache: entries }) };
     },
   };
@@ -101,6 +110,45 @@ export function splitHeads(x: Tensor, heads: number): Tensor {
 export function joinHeads(x: Tensor): Tensor {
   const [batch, heads, length, width] = x.shape as [number, number, number, number];
   return reshape(transpose(x, [0, 2, 1, 3]), [batch, length, heads * width]);
+}
+
+/** [B, H, T, D], and the weights [B, H, T, S] that made it. */
+type Attended = { readonly mixed: Tensor; readonly probabilities: Tensor };
+
+/** Block by block of queries, each with its span of keys; the weights are padded with zeros where they do not look. */
+function attendInBlocks(
+  q: Tensor,
+  { key, value }: KeyValueCache,
+  blocks: NonNullable<View["blocks"]>,
+  context: Context,
+  attend: (q: Tensor, entries: KeyValueCache, view: View, context: Context) => Attended,
+): Attended {
+  const count = key.shape[2]!;
+  const queries = split(
+    q,
+    blocks.map(({ queries: [from, to] }) => to - from),
+    2,
+  );
+  const parts = blocks.map(({ keys: [low, high], view }, i) => {
+    const entries = { key: slice(key, 2, low, high), value: slice(value, 2, low, high) };
+    return attend(queries[i]!, entries, view, within(context, i));
+  });
+  const padded = parts.map(({ probabilities }, i) => {
+    const [low, high] = blocks[i]!.keys;
+    return pad(probabilities, [
+      [0, 0],
+      [0, 0],
+      [0, 0],
+      [low, count - high],
+    ]);
+  });
+  return {
+    mixed: concat(
+      parts.map(({ mixed }) => mixed),
+      2,
+    ),
+    probabilities: concat(padded, 2),
+  };
 }
 
 /** A product of [B, H, ·, ·] with [B, K, ·, ·], each of the K shared by H/K consecutive heads. */

@@ -35,6 +35,15 @@ export type PositionEmbedding<Params = unknown> = {
 
 /** What the queries of one pass may look at, and how position changes what they see. Made once for a stack of layers. */
 export type View = {
+  /**
+   * The same view cut into blocks of queries, each with the span of keys that it sees. Present when that leaves out keys;
+   * then masks and scores are those of the blocks.
+   */
+  readonly blocks?: readonly {
+    readonly queries: readonly [from: number, to: number];
+    readonly keys: readonly [low: number, high: number];
+    readonly view: View;
+  }[];
   /** Added to the logits, broadcast to [B, H, T, S]: 0 where visible, very negative where not. */
   readonly mask?: Tensor;
   /** 1 for queries that see any key, 0 for the others, broadcast to [B, H, T, 1]. Absent when all do. */

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import {
-  compile, convert, decodeSafetensors, type Device, flatten, NDArray, readTree, shapesEqual, shapeText, Tensor, valueAndGradWithExtra,
+  compile, convert, decodeSafetensors, type Device, flatten, fromNumbers, type NDArray, readTree, shapesEqual, shapeText, Tensor, valueAndGradWithExtra,
 } from "@tsformers/engine";
 import { lookEvenly } from "../attention/view.ts";
 import { bytesOf, readJson } from "../io/hugging-face/checkpoint-files.ts";
@@ -90,7 +90,7 @@ async function verifyCase(
   device: Device,
 ): Promise<VerifyRow[]> {
   const { probe, names } = architecture;
-  const rules = { ...probe.inputs, ...probe.hints?.(meta.cases[name]) };
+  const what = describe(meta.cases[name]);
   const inputs = Object.fromEntries(
     Object.entries(probe.inputs).flatMap(([input, rule]) => {
       const array = tensors.get(input);
@@ -98,7 +98,7 @@ async function verifyCase(
     }),
   );
   const mask = tensors.get("compare_mask");
-  const expected = [...tensors].filter(([tensor]) => !Object.hasOwn(rules, tensor) && tensor !== "compare_mask");
+  const expected = [...tensors].filter(([tensor]) => !Object.hasOwn(probe.inputs, tensor) && tensor !== "compare_mask");
   const outputs = expected.map(([tensor]) => tensor).filter((tensor) => !tensor.startsWith("grad."));
   const gradients = expected.flatMap(([tensor]) => (tensor.startsWith("grad.") ? [tensor.slice("grad.".length)] : []));
   const ruleOf = new Map(names.map((rule) => [rule.theirs, rule]));
@@ -107,10 +107,10 @@ async function verifyCase(
   const paths = gradients.flatMap((of) => ruleOf.get(of)?.ours ?? []);
 
   const pass = (params: unknown, inputs: NamedTensors) => {
-    const run = (params: unknown, inputs: NamedTensors) => pick(probe.run(params, inputs, evaluation), outputs);
+    const run = (params: unknown, inputs: NamedTensors) => pick(probe.run(params, inputs, evaluation, what), outputs);
     if (gradients.length === 0) return { outputs: run(params, inputs), parameters: {}, inputs: {} };
     const { gradient, extra } = valueAndGradWithExtra((given: { params: unknown; floats: NamedTensors }) => {
-      const all = probe.run(given.params, { ...inputs, ...given.floats }, evaluation);
+      const all = probe.run(given.params, { ...inputs, ...given.floats }, evaluation, what);
       if (all["loss"] === undefined) throw new Error("gradients are stored, but the inputs give no loss");
       return [all["loss"], pick(all, outputs)];
     })({ params, floats: pick(inputs, gradients.filter((of) => Object.hasOwn(inputs, of))) });
@@ -127,7 +127,8 @@ async function verifyCase(
       const of = tensor.startsWith("grad.") ? tensor.slice("grad.".length) : undefined;
       const ours = of === undefined ? found.outputs[tensor]! : (written.get(of) ?? found.inputs[of]!);
       const tolerance = meta.tolerances[of !== undefined ? "grads" : tensor === "loss" ? "loss" : "outputs"];
-      return { case: name, tensor, ...compareArrays(tensor, ours, array, tolerance, of === undefined ? mask : undefined) };
+      const counts = of === undefined ? countsOf(tensor, array, mask ?? unpadded(inputs[probe.padded?.[tensor] ?? ""])) : all;
+      return { case: name, tensor, ...compareArrays(tensor, ours, array, tolerance, counts) };
     });
   } finally {
     await compiled.release();
@@ -155,23 +156,33 @@ function compareArrays(
   found: NDArray,
   expected: NDArray,
   tolerance: Tolerance,
-  mask: NDArray | undefined,
+  counts: (flat: number) => boolean,
 ): Pick<VerifyRow, "largestError" | "tolerance" | "ok"> {
   const text = toleranceText(tolerance);
-  // A batch of one may be stored without its copies: T5's bias is [1, H, T, S].
   if (!shapesEqual(found.shape, expected.shape)) {
     throw new Error(`${tensor}: expected shape ${shapeText(expected.shape)} as stored, got ${shapeText(found.shape)}`);
   }
-  const result = largestError(convert(found, "float32"), convert(expected, "float32"), tolerance, countsOf(tensor, expected, mask));
+  const result = largestError(convert(found, "float32"), convert(expected, "float32"), tolerance, counts);
   return { ...result, tolerance: text };
+}
+
+function describe(entry: unknown): string {
+  const what = typeof entry === "object" && entry !== null ? (entry as { what?: unknown }).what : undefined;
+  return typeof what === "string" ? what : "";
+}
+
+const all = (): boolean => true;
+
+function unpadded(padding: NDArray | undefined): NDArray | undefined {
+  return padding && fromNumbers(padding.toNumbers().map((value) => 1 - value), padding.shape, "int32");
 }
 
 /** Which elements a compare_mask [B, T] leaves: rows of [B, T, …], query rows of maps [B, H, T, S]; encoder tensors are compared whole. */
 function countsOf(tensor: string, { shape }: NDArray, mask: NDArray | undefined): (flat: number) => boolean {
-  if (mask === undefined || tensor.startsWith("enc_")) return () => true;
+  if (mask === undefined || tensor.startsWith("enc_")) return all;
   const [batch, length] = mask.shape as [number, number];
   const axis = /attn\d+$/.test(tensor) ? 2 : 1;
-  if (mask.shape.length !== 2 || shape[0] !== batch || shape[axis] !== length) return () => true;
+  if (mask.shape.length !== 2 || shape[0] !== batch || shape[axis] !== length) return all;
   const keep = mask.toNumbers();
   const inner = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
   const middle = shape.slice(1, axis).reduce((a, b) => a * b, 1);

@@ -26,6 +26,8 @@ export type BertOptions = {
   readonly ffnWidth?: number;
   /** Exact GELU unless told. */
   readonly activation?: Activation;
+  /** From transformed states to logits; the tied embedding with a bias unless told. */
+  readonly output?: Head;
   /** A token whose look-up teaches nothing. */
   readonly padding?: number;
   readonly dropoutRate?: number;

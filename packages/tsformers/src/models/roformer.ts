@@ -4,6 +4,7 @@ import type { look } from "../attention/view.ts";
 import { postNormBlock } from "../nn/block.ts";
 import { embedding, paddedEmbedding } from "../nn/embedding.ts";
 import { type Activation, gelu, mlp } from "../nn/feed-forward.ts";
+import type { Head } from "../nn/head.ts";
 import { linear } from "../nn/linear.ts";
 import { maskedHead } from "../nn/masked-head.ts";
 import { layerNorm } from "../nn/norm.ts";
@@ -28,6 +29,8 @@ export type RoFormerOptions = {
   readonly activation?: Activation;
   /** Neighbouring features of whole heads unless told. */
   readonly rotation?: QkTransform;
+  /** From transformed states to logits; the tied embedding with a bias unless told. */
+  readonly output?: Head;
   /** A token whose look-up teaches nothing. */
   readonly padding?: number;
   readonly dropoutRate?: number;

@@ -11,16 +11,17 @@ export type Head<Params = unknown> = {
 };
 
 /**
- * `x·Eᵀ` with the token embedding E. `scale` multiplies x before: T5 takes `modelWidth^−½`.
+ * `x·Eᵀ` with the token embedding E.
  *
  * @source Press & Wolf 2017, arXiv:1608.05859
  */
-export function tiedHead(options: { readonly scale?: number } = {}): Head<Record<string, never>> {
-  const { scale = 1 } = options;
-  return {
-    init: () => ({}),
-    apply: (_, x, tokens) => unembed(tokens, scale === 1 ? x : mul(x, scale)),
-  };
+export function tiedHead(): Head<Record<string, never>> {
+  return { init: () => ({}), apply: (_, x, tokens) => unembed(tokens, x) };
+}
+
+/** A head on `factor · x`; T5 takes `modelWidth^−½`. */
+export function scaledHead<Params>(head: Head<Params>, factor: number): Head<Params> {
+  return { init: (key) => head.init(key), apply: (params, x, tokens) => head.apply(params, mul(x, factor), tokens) };
 }
 
 /** `x·Eᵀ + b`: a bias for each symbol on top of the tied embedding, as in BERT and CTRL. */

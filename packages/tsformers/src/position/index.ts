@@ -1,3 +1,4 @@
+import { mul } from "@tsformers/engine";
 import * as z from "zod";
 import type { PositionScheme } from "../models/gpt.ts";
 
@@ -27,17 +28,25 @@ export type PositionName = "none" | "sinusoidal" | "learned" | "rotary" | "t5" |
 
 const base = z.number().positive().default(10_000).describe("longest wavelength is 2π times this");
 
+/** The paper multiplies embeddings by √C instead, for which it starts them at 1/√C: the ratio of the two is the same. */
+const scale = z
+  .number()
+  .positive()
+  .default(0.02)
+  .describe("height of the waves; 0.02 is the size of embedded tokens at the start, as in the paper");
+
 /** Every position scheme of decoders by name. Their code is loaded when a scheme is made. */
 export const positions: Readonly<Record<PositionName, PositionEntry>> = {
-  sinusoidal: entry(z.strictObject({ base }), {
+  sinusoidal: entry(z.strictObject({ base, scale }), {
     summary: "fixed waves added to the inputs",
-    formula: "PE[p, 2k] = sin(p·ω_k), PE[p, 2k+1] = cos(p·ω_k), ω_k = base^(−2k/C)",
+    formula: "PE[p, 2k] = scale·sin(p·ω_k), PE[p, 2k+1] = scale·cos(p·ω_k), ω_k = base^(−2k/C)",
     paper: "Vaswani et al. 2017, Attention Is All You Need, arXiv:1706.03762",
     cost: "no parameters",
     beyond: "defined, but loss rises soon after the training length",
     make: async (options, { modelWidth }) => {
       const [{ sinusoidal }, { frequencies }] = await Promise.all([import("./sinusoidal.ts"), import("./angles.ts")]);
-      return { positions: sinusoidal(modelWidth, { frequencies: frequencies(modelWidth, options.base) }) };
+      const waves = sinusoidal(modelWidth, { frequencies: frequencies(modelWidth, options.base) });
+      return { positions: { ...waves, apply: (params, at) => mul(waves.apply(params as Record<string, never>, at), options.scale) } };
     },
   }),
   learned: entry(z.strictObject({}), {

@@ -15,14 +15,13 @@ export type Choice = { readonly kind: string; readonly [option: string]: unknown
 /**
  * The schema of a choice: `kind` is a name of the catalogue, the rest are that entry's options.
  *
- * @param standard the kind when none is named
- * @param elsewhere options that are set in another place of the configuration
+ * @param options.elsewhere options that are set in another place of the configuration
  */
-export function choiceSchema(catalogue: Catalogue, standard: string, elsewhere: readonly string[] = []): z.ZodType<Choice> {
-  const members = Object.entries(catalogue).map(([kind, { options }]) => {
-    const own = Object.entries(options.shape).filter(([name]) => !elsewhere.includes(name));
+export function choiceSchema(catalogue: Catalogue, options: { readonly elsewhere?: readonly string[] } = {}): z.ZodType<Choice, Choice> {
+  const { elsewhere = [] } = options;
+  const members = Object.entries(catalogue).map(([kind, entry]) => {
+    const own = Object.entries(entry.options.shape).filter(([name]) => !elsewhere.includes(name));
     return z.strictObject({ kind: z.literal(kind), ...Object.fromEntries(own) });
   });
-  const union = z.discriminatedUnion("kind", members as never) as unknown as z.ZodType<Choice>;
-  return union.prefault({ kind: standard });
+  return z.discriminatedUnion("kind", members as never) as unknown as z.ZodType<Choice, Choice>;
 }

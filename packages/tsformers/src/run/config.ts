@@ -15,16 +15,16 @@ const rate = z.number().nonnegative();
  * and their defaults are made from this schema.
  */
 export const runSchema = z.strictObject({
-  task: choiceSchema(tasks, "text", ["length", "seed"]).describe("what is learned"),
-  model: choiceSchema(models, "gpt", ["vocabularySize", "length"]).describe("the network"),
-  position: choiceSchema(positions, "sinusoidal").describe("how the model knows about positions"),
+  task: choiceSchema(tasks, { elsewhere: ["length", "seed"] }).prefault({ kind: "text" }).describe("what is learned"),
+  model: choiceSchema(models, { elsewhere: ["vocabularySize", "length"] }).prefault({ kind: "gpt" }).describe("the network"),
+  position: choiceSchema(positions).optional().describe("how the model knows about positions; its own way unless given"),
   length: count.optional().describe("tokens in a training row; the task's own unless given"),
   steps: count.default(1000).describe("updates to make"),
   batchSize: count.default(16).describe("rows in an update"),
   microBatches: count.default(1).describe("parts into which an update's rows are cut to save memory"),
-  optimiser: choiceSchema(optimisers, "adamw").describe("the update rule"),
+  optimiser: choiceSchema(optimisers).prefault({ kind: "adamw" }).describe("the update rule"),
   learningRate: z.number().positive().default(1e-3).describe("peak of the schedule"),
-  schedule: choiceSchema(schedules, "cosine").describe("how the learning rate changes over the steps"),
+  schedule: choiceSchema(schedules).prefault({ kind: "cosine" }).describe("how the learning rate changes over the steps"),
   clip: rate.default(1).describe("largest norm of all gradients together; 0 leaves them as they are"),
   labelSmoothing: z.number().min(0).max(0.999).default(0).describe("share of the target moved to all other tokens"),
   ema: z.number().min(0).max(0.99999).default(0).describe("decay of averaged parameters, used in evaluation; 0 is none"),
@@ -49,7 +49,7 @@ export type RunConfigInput = z.input<typeof runSchema>;
  * @throws Error naming every setting that is wrong, with the nearest known name where one is mistyped
  */
 export function parseRunConfig(input: unknown, source: string): RunConfig {
-  const result = runSchema.safeParse(input);
+  const result = runSchema.safeParse(input, { reportInput: true });
   if (result.success) return result.data;
   throw new ConfigError(`${source}: ${explain(result.error, runSchema).join("\n  ")}`);
 }

@@ -35,10 +35,13 @@ export const activationName: z.ZodType<Activation> = z
   .transform((name) => activations[name]!) as unknown as z.ZodType<Activation>;
 
 /** A setting that this library only knows with one value, which is also what its absence means. */
-export function only<T extends string | number | boolean | null>(value: T): z.ZodType<T | undefined> {
-  return z.unknown().refine((given) => given === undefined || given === null || given === value, {
-    error: ({ input }) => `only ${JSON.stringify(value)} is supported, found ${JSON.stringify(input)}`,
-  }) as unknown as z.ZodType<T | undefined>;
+export function only(value: string | number | boolean): z.ZodOptional<z.ZodUnknown> {
+  return z
+    .unknown()
+    .refine((given) => given === undefined || given === null || given === value, {
+      error: ({ input }) => `only ${JSON.stringify(value)} is supported, found ${JSON.stringify(input)}`,
+    })
+    .optional();
 }
 
 /** Reads a configuration; errors name the file's settings. */

@@ -16,6 +16,8 @@ export type Architecture<Model = unknown> = {
   readonly prefix?: string;
   /** Second names of tied arrays: allowed when they hold the same elements. */
   readonly tied?: Readonly<Record<string, string>>;
+  /** Other names that files give to arrays: theirs → that of the rules. */
+  readonly renamed?: Readonly<Record<string, string>>;
   readonly probe: Probe;
 };
 
@@ -32,10 +34,13 @@ export const floatInput: InputRule = { dtype: "float32" };
 export type Probe = {
   /** Inputs that it understands. */
   readonly inputs: Readonly<Record<string, InputRule>>;
-  /** Further tensors of a case that are inputs only, and settings that a case states in words in meta.json. */
-  hints?(caseMeta: unknown): Readonly<Record<string, InputRule>>;
-  /** Everything the pass computes, by name; `loss` among it when the inputs allow it. What is not used costs nothing. */
-  run(params: unknown, inputs: NamedTensors, context: Context): NamedTensors;
+  /** Results of which the rows marked in an input (1 = padding) are not compared: result → input. */
+  readonly padded?: Readonly<Record<string, string>>;
+  /**
+   * Everything the pass computes, by name; `loss` among it when the inputs allow it. What is not used
+   * costs nothing. `what` is the case's description in meta.json.
+   */
+  run(params: unknown, inputs: NamedTensors, context: Context, what: string): NamedTensors;
 };
 
 /** What building an architecture may depend on besides its configuration. */

@@ -45,20 +45,30 @@ function formatOf(config: unknown): Format {
 }
 
 /** The file's arrays without computed buffers and second copies of tied arrays, under the names of the full model. */
-function settle({ names, ignored, prefix, tied = {} }: Architecture, arrays: ReadonlyMap<string, NDArray>): Map<string, NDArray> {
+function settle(architecture: Architecture, arrays: ReadonlyMap<string, NDArray>): Map<string, NDArray> {
+  const { names, ignored, tied = {} } = architecture;
   const known = new Set(names.map(({ theirs }) => theirs));
   const settled = new Map<string, NDArray>();
   for (const [name, array] of arrays) {
-    const full = !known.has(name) && prefix !== undefined && known.has(prefix + name) ? prefix + name : name;
-    const original = Object.hasOwn(tied, name) ? tied[name]! : undefined;
-    if (original !== undefined && !known.has(name)) checkEqual(name, array, original, arrays.get(original));
-    else if (known.has(full) || ignored?.test(name) !== true) settled.set(full, array);
+    const full = known.has(name) ? name : fullName(name, architecture, known);
+    if (known.has(full)) {
+      if (settled.has(full)) throw new Error(`model.safetensors: holds ${full} twice, under another name too`);
+      settled.set(full, array);
+    } else if (Object.hasOwn(tied, full)) checkEqual(name, array, tied[full]!, arrays.get(tied[full]!) ?? array);
+    else if (ignored?.test(name) !== true) settled.set(name, array);
   }
   return settled;
 }
 
-function checkEqual(name: string, array: NDArray, original: string, other: NDArray | undefined): void {
-  if (other === undefined) return;
+function fullName(name: string, { prefix, renamed = {} }: Architecture, known: ReadonlySet<string>): string {
+  if (prefix !== undefined && known.has(prefix + name)) return prefix + name;
+  for (const [theirs, of] of Object.entries(renamed)) {
+    if (name === theirs || name.endsWith(`.${theirs}`)) return name.slice(0, name.length - theirs.length) + of;
+  }
+  return name;
+}
+
+function checkEqual(name: string, array: NDArray, original: string, other: NDArray): void {
   const [a, b] = [convert(array, "float32").data, convert(other, "float32").data];
   if (a.length !== b.length || a.some((value, i) => value !== b[i])) {
     throw new Error(`model.safetensors: the configuration ties ${name} to ${original}, but the two differ`);

@@ -1,0 +1,9 @@
+import { models } from "../models/index.ts";
+import { positions } from "../position/index.ts";
+import type { Catalogue } from "../run/catalogue.ts";
+import { optimisers } from "../run/optimisers.ts";
+import { schedules } from "../run/schedules.ts";
+import { tasks } from "../tasks/index.ts";
+
+/** Everything that can be named on the command line, by what it is. */
+export const catalogues: Readonly<Record<string, Catalogue>> = { models, positions, tasks, optimisers, schedules };

@@ -1,0 +1,1 @@
+import { Command } from "commander"; export const generateCommand = (_: unknown): Command => new Command("generate");

@@ -1,0 +1,86 @@
+import { join } from "node:path";
+import { openDevice } from "@tsformers/engine/node";
+import { Command } from "commander";
+import type { RunConfig } from "../run/config.ts";
+import { readRunConfig, runPaths } from "../run/folder.ts";
+import { trainRun } from "../run/train-run.ts";
+import { openProgress } from "../train/progress.ts";
+import { showEvents } from "../train/show-events.ts";
+import { addFlags, configFrom, givenFlags, runFlags } from "./config-flags.ts";
+import { Ended, exitCodes, interruption, UsageError } from "./exit.ts";
+import type { Terminal } from "./terminal.ts";
+import { existsSync } from "node:fs";
+
+type TrainFlags = { readonly config?: string; readonly json?: true; readonly force?: true; readonly [flag: string]: unknown };
+
+/** `tsformers train [DIR]`: one run, resumed when it is there already. */
+export function trainCommand(terminal: Terminal): Command {
+  const command = new Command("train")
+    .description("train a model; called again, it goes on where it was")
+    .argument("[dir]", "directory of the run; without flags, the run that is there goes on")
+    .option("--config <file>", "read settings from a JSON file; flags win over it")
+    .option("--force", "start even when memory seems too small")
+    .option("--json", "print the outcome as JSON")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  tsformers train\n  tsformers train runs/book --task text --data book.txt --position alibi --steps 2000\n  tsformers train runs/book                      goes on after an interruption\n  tsformers train --config run.json --seed 1",
+    );
+  return addFlags(command, runFlags).action(async (directory: string | undefined, options: TrainFlags) => {
+    const { home, config } = chosen(directory, options);
+    const { signal, release } = interruption();
+    const device = await openDevice(config.device);
+    const progress = openProgress();
+    try {
+      const { result } = await trainRun(config, {
+        directory: home,
+        device,
+        signal,
+        onEvent: showEvents(progress),
+        ...(options.force && { force: true }),
+      });
+      progress.done();
+      const { ended, step, evaluation, tokensPerSecond } = result;
+      const validLoss = evaluation === undefined ? undefined : evaluation.totals.lossSum / evaluation.totals.tokens;
+      const outcome = {
+        directory: home,
+        ended,
+        step,
+        ...(validLoss !== undefined && { validLoss }),
+        ...(Number.isFinite(tokensPerSecond) && { tokensPerSecond }),
+      };
+      if (options.json) terminal.out(JSON.stringify(outcome, null, 2));
+      if (ended === "interrupted") {
+        terminal.log(`interrupted after step ${step}; \`tsformers train ${home}\` goes on from there`);
+        throw new Ended(exitCodes.interrupted);
+      }
+      if (options.json) return;
+      const loss = validLoss === undefined ? "" : `, valid loss ${validLoss.toFixed(4)}`;
+      const idle = Number.isNaN(tokensPerSecond) ? "was already" : "is";
+      terminal.out(`${home} ${idle} ${ended === "finished" ? "finished" : "stopped early"}: ${step} steps${loss}`);
+      terminal.log(terminal.dim(`tsformers eval ${home}\ntsformers generate ${home}`));
+    } finally {
+      progress.done();
+      release();
+      await device.close();
+    }
+  });
+}
+
+/** The run that is meant: one that is there, when nothing else is said; otherwise what flags and file say. */
+function chosen(directory: string | undefined, options: TrainFlags): { home: string; config: RunConfig } {
+  const isThere = directory !== undefined && existsSync(runPaths(directory).config);
+  const given = givenFlags(options);
+  if (isThere && options.config === undefined) {
+    return { home: directory, config: configFrom(options, readRunConfig(directory)) };
+  }
+  if (directory !== undefined && given.size === 0 && options.config === undefined && !isThere && existsSync(directory)) {
+    throw new UsageError(`${directory}: not a run, it has no config.json; name a new directory, or say what to train`);
+  }
+  const config = configFrom(options);
+  return { home: directory ?? join("runs", nameOf(config)), config };
+}
+
+/** A directory's name from what is trained: `text-gpt-alibi`. */
+function nameOf({ task, model, position, seed }: RunConfig): string {
+  return [task.kind, model.kind, ...(position === undefined ? [] : [position.kind]), ...(seed === 0 ? [] : [`seed${seed}`])].join("-");
+}

@@ -1,0 +1,28 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type ChildMessage, jobFile } from "./messages.ts";
+import { measureRun } from "./measure-run.ts";
+import type { RunJob } from "./plan.ts";
+
+// The program of a run's process: `compare-child DIR`, with the job in DIR/job.json. Ends with 0 when the result is written, with
+// 130 when it was interrupted (and may be started again), with 1 and an error on stderr otherwise.
+const directory = process.argv[2]!;
+const controller = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => controller.abort());
+// The parent is gone, however it ended.
+process.on("disconnect", () => controller.abort());
+
+const tell = (message: ChildMessage): void => {
+  // A message to a parent that has just gone is lost, which is all right; without a callback it would be an exception.
+  if (process.connected) process.send!(message, () => {});
+};
+
+try {
+  const job = JSON.parse(readFileSync(join(directory, jobFile), "utf8")) as RunJob;
+  process.exitCode = (await measureRun(directory, job, { signal: controller.signal, tell })) ? 0 : 130;
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+} finally {
+  if (process.connected) process.disconnect();
+}

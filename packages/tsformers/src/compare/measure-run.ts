@@ -1,0 +1,111 @@
+import { join } from "node:path";
+import { openDevice } from "@tsformers/engine/node";
+import { writeFileAtomic } from "../io/atomic-file.ts";
+import { countParameters } from "../run/count-parameters.ts";
+import { evaluateAtLengths, type LengthResult } from "../run/evaluate-run.ts";
+import { runPaths } from "../run/folder.ts";
+import type { PreparedRun } from "../run/prepare.ts";
+import { trainRun } from "../run/train-run.ts";
+import { packageVersion } from "../run/version.ts";
+import { readMetrics } from "../train/metrics.ts";
+import { type ChildMessage, resultFile } from "./messages.ts";
+import type { RunJob } from "./plan.ts";
+import type { CurvePoint, RunResult } from "./results.ts";
+
+/** A finished run on the disk: with what it was made, and what it gave. */
+export type StoredResult = { readonly version: string; readonly job: RunJob; readonly result: RunResult };
+
+const curvePoints = 120;
+
+/**
+ * One run of a comparison, in a process of its own: trains (or goes on), evaluates at every length, writes `result.json`.
+ *
+ * @returns whether it was finished; `false` when `signal` came first
+ */
+export async function measureRun(
+  directory: string,
+  job: RunJob,
+  options: { readonly signal: AbortSignal; tell(message: ChildMessage): void },
+): Promise<boolean> {
+  const start = performance.now();
+  const { signal, tell } = options;
+  const device = await openDevice(job.config.device);
+  try {
+    const { run, result } = await trainRun(job.config, {
+      directory,
+      device,
+      signal,
+      waitMs: 60_000,
+      onEvent: (event) => {
+        if (event.kind === "step") {
+          const { step, totalSteps, loss, tokensPerSecond, secondsLeft } = event;
+          tell({ kind: "step", step, totalSteps, loss, tokensPerSecond, secondsLeft });
+        } else if (event.kind === "resumed") tell({ kind: "log", message: `going on after step ${event.step}` });
+        else if (event.kind === "damaged") tell({ kind: "log", message: `a damaged checkpoint was skipped: ${event.problem.message}` });
+        else if (event.kind === "evaluation") tell({ kind: "log", message: `step ${event.step} · valid loss ${event.loss.toFixed(4)}` });
+      },
+    });
+    if (result.ended === "interrupted") return false;
+    const peakBytes = peakMemory();
+    const params = result.average ?? result.params;
+    const lengths = [...new Set([run.config.length, ...job.lengths])];
+    const evaluated = await evaluateAtLengths(run, params as never, device, {
+      split: "test",
+      lengths,
+      signal,
+      onLength: (length) => tell({ kind: "log", message: `evaluating at length ${length}` }),
+      ...(job.testTokens !== undefined && { limit: job.testTokens }),
+    });
+    const seconds = (performance.now() - start) / 1000;
+    const outcome = outcomeOf(run, evaluated, { directory, parameters: countParameters(params), peakBytes, seconds });
+    const stored: StoredResult = { version: packageVersion, job, result: outcome };
+    await writeFileAtomic(join(directory, resultFile), `${JSON.stringify(stored, null, 1)}\n`);
+    return true;
+  } catch (error) {
+    if (signal.aborted) return false;
+    throw error;
+  } finally {
+    await device.close();
+  }
+}
+
+function outcomeOf(
+  { config, task }: PreparedRun,
+  evaluated: readonly LengthResult[],
+  facts: { directory: string; parameters: number; peakBytes: number; seconds: number },
+): RunResult {
+  const { directory, ...rest } = facts;
+  const trained = evaluated.find(({ length }) => length === config.length)!;
+  if ("missing" in trained) throw new Error(trained.missing);
+  const records = readMetrics(runPaths(directory).metrics);
+  const points = (name: string): CurvePoint[] =>
+    records.flatMap((record) => (typeof record[name] === "number" ? [{ step: record.step, loss: record[name] }] : []));
+  return {
+    ...rest,
+    metrics: Object.fromEntries(task.metrics.map((metric) => [metric.name, metric.value(trained.totals)])),
+    byLength: evaluated.map((cell) => ("missing" in cell ? cell : { length: cell.length, loss: cell.loss })),
+    trainCurve: smoothed(points("loss"), curvePoints),
+    validCurve: points("valid/loss"),
+    trainTokensPerSecond: median(records.flatMap(({ tokensPerSecond }) => (typeof tokensPerSecond === "number" ? [tokensPerSecond] : []))),
+    evalTokensPerSecond: trained.tokensPerSecond,
+  };
+}
+
+/** Means of equal stretches, at most `count` of them. */
+function smoothed(points: readonly CurvePoint[], count: number): CurvePoint[] {
+  const width = Math.ceil(points.length / count);
+  return Array.from({ length: Math.ceil(points.length / Math.max(width, 1)) }, (_, i) => {
+    const part = points.slice(i * width, (i + 1) * width);
+    return { step: part.at(-1)!.step, loss: part.reduce((sum, { loss }) => sum + loss, 0) / part.length };
+  });
+}
+
+/** Largest resident set of this process so far; `maxRSS` is in kilobytes. */
+function peakMemory(): number {
+  return process.resourceUsage().maxRSS * 1024;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+}

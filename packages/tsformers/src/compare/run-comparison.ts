@@ -1,0 +1,80 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { writeFileAtomic } from "../io/atomic-file.ts";
+import { prepareRun } from "../run/prepare.ts";
+import { describeEnvironment } from "./environment.ts";
+import type { ChildMessage } from "./messages.ts";
+import { type CompareOptions, type PlannedRun, planRuns } from "./plan.ts";
+import { renderReport } from "./report.ts";
+import type { Comparison, CompareRun } from "./results.ts";
+import { type RunOutcome, startRun } from "./start-run.ts";
+
+export type CompareEvent =
+  | { readonly kind: "planned"; readonly runs: readonly PlannedRun[] }
+  | { readonly kind: "started"; readonly run: PlannedRun; readonly index: number; readonly count: number }
+  | { readonly kind: "message"; readonly run: PlannedRun; readonly message: ChildMessage }
+  | { readonly kind: "ended"; readonly run: PlannedRun; readonly index: number; readonly count: number; readonly outcome: RunOutcome };
+
+export type RunComparisonOptions = {
+  /** Where the runs, results.json and report.html go. */
+  readonly directory: string;
+  /** The command that repeats it, for the report. */
+  readonly command: string;
+  readonly signal: AbortSignal;
+  onEvent?(event: CompareEvent): void;
+};
+
+/** Results so far, and whether all runs were tried. */
+export type ComparisonOutcome = {
+  readonly comparison: Comparison;
+  readonly complete: boolean;
+  readonly resultsPath: string;
+  readonly reportPath: string;
+};
+
+/**
+ * Makes every run of a comparison, one after the other so that none disturbs another's measurements. Finished runs of an earlier
+ * call are taken as they are and interrupted ones go on; a run that fails is reported and the others go on. Results and report
+ * are written after each run.
+ *
+ * @throws Error before anything is started when model and task do not fit
+ */
+export async function runComparison(options: CompareOptions, { directory, command, signal, onEvent }: RunComparisonOptions): Promise<ComparisonOutcome> {
+  const planned = planRuns(options, directory);
+  const { task } = await prepareRun(planned[0]!.job.config);
+  for (const { job } of planned) if (job.config.seed === options.config.seed) await prepareRun(job.config);
+  onEvent?.({ kind: "planned", runs: planned });
+  mkdirSync(directory, { recursive: true });
+  const about = {
+    format: "tsformers-comparison" as const,
+    version: 1 as const,
+    title: titleOf(options, task.name),
+    command,
+    environment: describeEnvironment(),
+    metrics: task.metrics.map(({ name, label, better }) => ({ name, label, better })),
+    trainLength: options.config.length,
+    lengths: [...options.lengths],
+  };
+  const [resultsPath, reportPath] = [join(directory, "results.json"), join(directory, "report.html")];
+  const runs: CompareRun[] = [];
+  const comparisonNow = (): Comparison => ({ ...about, finishedAt: new Date().toISOString(), runs: [...runs] });
+  for (const [index, run] of planned.entries()) {
+    const place = { run, index, count: planned.length };
+    onEvent?.({ kind: "started", ...place });
+    const outcome = await startRun(run, { signal, onMessage: (message) => onEvent?.({ kind: "message", run, message }) });
+    onEvent?.({ kind: "ended", ...place, outcome });
+    if (outcome === "interrupted") return { comparison: comparisonNow(), complete: false, resultsPath, reportPath };
+    const { id, variant, seed, directory: home, job } = run;
+    runs.push({ id, variant, seed, directory: home, config: job.config, outcome });
+    const comparison = comparisonNow();
+    await writeFileAtomic(resultsPath, `${JSON.stringify(comparison, null, 1)}\n`);
+    await writeFileAtomic(reportPath, renderReport(comparison));
+  }
+  return { comparison: comparisonNow(), complete: true, resultsPath, reportPath };
+}
+
+function titleOf({ models, positions, config }: CompareOptions, task: string): string {
+  const what = models.length > 1 ? models.join(", ") : `${models[0]}${positions.length > 0 ? ` with ${positions.join(", ")}` : ""}`;
+  const data = typeof config.task.data === "string" ? ` (${config.task.data.split(/[\\/]/).at(-1)})` : "";
+  return `${what} on ${task}${data}`;
+}

@@ -1,0 +1,34 @@
+import { flatten, full, NDArray, type OnnxModel, toOnnx, trace } from "@tsformers/engine";
+
+/**
+ * A forward pass as an ONNX model that any runtime loads: parameters are initializers named by their paths, inputs are
+ * those of the function.
+ *
+ * @param forward from parameters and int32 inputs to one tensor
+ * @param inputs extents of each input, by name
+ * @param metadata travels in the file
+ */
+export function exportOnnx(
+  forward: (params: never, inputs: never) => unknown,
+  params: unknown,
+  inputs: Readonly<Record<string, readonly number[]>>,
+  options: { readonly output?: string; readonly metadata?: Readonly<Record<string, string>> } = {},
+): OnnxModel {
+  const examples = Object.fromEntries(Object.entries(inputs).map(([name, shape]) => [name, full(shape, 0, "int32")]));
+  const { leaves, structure } = flatten([params, examples], (leaf) => leaf instanceof NDArray);
+  const weights = flatten(params, (leaf) => leaf instanceof NDArray);
+  const names = [...weights.paths, ...Object.keys(examples)];
+  const { program } = trace(forward as never, structure, leaves);
+  const model = toOnnx(program, { portable: true, inputs: names, outputs: [options.output ?? "logits"] });
+  const values = new Map(weights.paths.map((path, i) => [path, weights.leaves[i]!]));
+  const { graph } = model;
+  return {
+    ...model,
+    ...(options.metadata === undefined ? {} : { metadata: options.metadata }),
+    graph: {
+      ...graph,
+      inputs: graph.inputs.filter(({ name }) => !values.has(name)),
+      initializers: [...graph.initializers, ...[...values].map(([name, value]) => ({ name, value }))],
+    },
+  };
+}

@@ -1,0 +1,91 @@
+import { cast, cumsum, mul, ndarray, constant, reshape, sub, type Tensor } from "@tsformers/engine";
+import { z } from "zod";
+import { bloomParts } from "../../models/bloom.ts";
+import { decoder } from "../../models/decoder.ts";
+import { normedResidualBlock, preNormBlock } from "../../nn/block.ts";
+import { linearHead } from "../../nn/head.ts";
+import { present } from "../../nn/present.ts";
+import { alibiSlopes } from "../../position/alibi.ts";
+import { count, epsilon, layerCount, parseConfig } from "./config.ts";
+import { languageModelProbe } from "./decoder-probe.ts";
+import type { Format, Probe } from "./format.ts";
+import { arrayName, fusedLinearNames, layerNames, linearNames, normNames } from "./names.ts";
+
+const config = z.looseObject({
+  vocab_size: count,
+  hidden_size: count.optional(),
+  n_embed: count.optional(),
+  n_layer: layerCount.optional(),
+  num_hidden_layers: layerCount.optional(),
+  n_head: count.optional(),
+  num_attention_heads: count.optional(),
+  layer_norm_epsilon: epsilon.default(1e-5),
+  apply_residual_connection_post_layernorm: z.boolean().default(false),
+  tie_word_embeddings: z.boolean().default(true),
+});
+
+/** BLOOM checkpoints. Queries, keys and values of each head follow each other in one matrix. */
+export const bloom: Format = {
+  modelType: "bloom",
+  architectures: ["BloomForCausalLM"],
+  build: (json, { look }) => {
+    const c = parseConfig(config, json);
+    const [width, vocabulary] = [c.hidden_size ?? c.n_embed ?? 64, c.vocab_size];
+    const [layers, heads] = [c.n_layer ?? c.num_hidden_layers ?? 2, c.n_head ?? c.num_attention_heads ?? 8];
+    const parts = bloomParts({
+      vocabularySize: vocabulary,
+      layers,
+      modelWidth: width,
+      heads,
+      block: c.apply_residual_connection_post_layernorm ? normedResidualBlock : preNormBlock,
+      epsilon: c.layer_norm_epsilon,
+    });
+    const tie = c.tie_word_embeddings;
+    const model = decoder({ ...parts, ...(tie ? {} : { head: linearHead(width, vocabulary) }), ...present({ look }) });
+    return {
+      model,
+      names: [
+        arrayName("transformer.word_embeddings.weight", "tokens.weight", [vocabulary, width]),
+        ...normNames("transformer.word_embeddings_layernorm", "embeddingNorm", width),
+        ...layerNames(layers, (i) => {
+          const [theirs, ours] = [`transformer.h.${i}`, `blocks.${i}`];
+          const fused = `${theirs}.self_attention.query_key_value`;
+          const qkv = ["query", "key", "value"].map((part) => `${ours}.mixer.${part}`);
+          return [
+            ...normNames(`${theirs}.input_layernorm`, `${ours}.mixerNorm`, width),
+            ...fusedLinearNames([`${fused}.weight`, `${fused}.bias`], qkv, width, width, heads),
+            ...linearNames(`${theirs}.self_attention.dense`, `${ours}.mixer.out`, width, width),
+            ...normNames(`${theirs}.post_attention_layernorm`, `${ours}.ffnNorm`, width),
+            ...linearNames(`${theirs}.mlp.dense_h_to_4h`, `${ours}.ffn.in`, width, 4 * width),
+            ...linearNames(`${theirs}.mlp.dense_4h_to_h`, `${ours}.ffn.out`, 4 * width, width),
+          ];
+        }),
+        ...normNames("transformer.ln_f", "finalNorm", width),
+        ...(tie ? [] : linearNames("lm_head", "head", width, vocabulary, false)),
+      ],
+      prefix: "transformer.",
+      tied: tie ? { "lm_head.weight": "transformer.word_embeddings.weight" } : {},
+      probe: withBias(languageModelProbe(model), heads),
+    };
+  },
+};
+
+/** Adds the reference's own form of the bias, `slope · key position`, which differs from ours by a constant for each query. */
+function withBias(probe: Probe, heads: number): Probe {
+  return {
+    ...probe,
+    run: (params, inputs, context, what) => {
+      const mask = inputs["attention_mask"];
+      const outputs = probe.run(params, inputs, context, what);
+      return mask === undefined ? outputs : { ...outputs, alibi: keyBias(mask, heads) };
+    },
+  };
+}
+
+/** [B, S] → [B, H, 1, S] */
+function keyBias(mask: Tensor, heads: number): Tensor {
+  const real = cast(mask, "float32");
+  const positions = mul(sub(cumsum(real, 1), 1), real);
+  const slopes = reshape(constant(ndarray(alibiSlopes(heads))), [1, heads, 1, 1]);
+  return mul(slopes, reshape(positions, [mask.shape[0]!, 1, 1, mask.shape[1]!]));
+}

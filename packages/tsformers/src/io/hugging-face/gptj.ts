@@ -1,0 +1,71 @@
+import { z } from "zod";
+import { decoder } from "../../models/decoder.ts";
+import { gptJParts } from "../../models/gptj.ts";
+import { tiedHeadWithBias } from "../../nn/head.ts";
+import { present } from "../../nn/present.ts";
+import { roundedAngles } from "../../position/angles.ts";
+import { activationName, count, epsilon, layerCount, parseConfig } from "./config.ts";
+import { languageModelProbe } from "./decoder-probe.ts";
+import type { Format } from "./format.ts";
+import { arrayName, layerNames, linearNames, normNames } from "./names.ts";
+
+const config = z.looseObject({
+  vocab_size: count,
+  n_embd: count,
+  n_layer: layerCount,
+  n_head: count,
+  rotary_dim: count.default(64),
+  n_inner: count.nullish(),
+  activation_function: activationName.default("gelu_new" as never),
+  layer_norm_epsilon: epsilon.default(1e-5),
+  tie_word_embeddings: z.boolean().default(false),
+});
+
+/** GPT-J checkpoints. */
+export const gptJ: Format = {
+  modelType: "gptj",
+  architectures: ["GPTJForCausalLM"],
+  build: (json, { look }) => {
+    const c = parseConfig(config, json);
+    const [width, ffnWidth, vocabulary] = [c.n_embd, c.n_inner ?? 4 * c.n_embd, c.vocab_size];
+    const parts = gptJParts({
+      vocabularySize: vocabulary,
+      layers: c.n_layer,
+      modelWidth: width,
+      heads: c.n_head,
+      rotated: c.rotary_dim,
+      ffnWidth,
+      activation: c.activation_function,
+      epsilon: c.layer_norm_epsilon,
+      angles: roundedAngles,
+    });
+    const tie = c.tie_word_embeddings;
+    const model = decoder({ ...parts, ...(tie ? { head: tiedHeadWithBias(vocabulary) } : {}), ...present({ look }) });
+    return {
+      model,
+      names: [
+        arrayName("transformer.wte.weight", "tokens.weight", [vocabulary, width]),
+        ...layerNames(c.n_layer, (i) => {
+          const [theirs, ours] = [`transformer.h.${i}`, `blocks.${i}`];
+          return [
+            ...normNames(`${theirs}.ln_1`, `${ours}.mixerNorm`, width),
+            ...linearNames(`${theirs}.attn.q_proj`, `${ours}.mixer.query`, width, width, false),
+            ...linearNames(`${theirs}.attn.k_proj`, `${ours}.mixer.key`, width, width, false),
+            ...linearNames(`${theirs}.attn.v_proj`, `${ours}.mixer.value`, width, width, false),
+            ...linearNames(`${theirs}.attn.out_proj`, `${ours}.mixer.out`, width, width, false),
+            ...linearNames(`${theirs}.mlp.fc_in`, `${ours}.ffn.in`, width, ffnWidth),
+            ...linearNames(`${theirs}.mlp.fc_out`, `${ours}.ffn.out`, ffnWidth, width),
+          ];
+        }),
+        ...normNames("transformer.ln_f", "finalNorm", width),
+        ...(tie
+          ? [arrayName("lm_head.bias", "head.bias", [vocabulary])]
+          : linearNames("lm_head", "head", width, vocabulary)),
+      ],
+      prefix: "transformer.",
+      ignored: /\.attn\.(bias|masked_bias|embed_positions)$/,
+      tied: tie ? { "lm_head.weight": "transformer.wte.weight" } : {},
+      probe: languageModelProbe(model),
+    };
+  },
+};

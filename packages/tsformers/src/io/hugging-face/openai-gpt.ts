@@ -1,0 +1,82 @@
+import { constant, reshape, where } from "@tsformers/engine";
+import { z } from "zod";
+import type { View } from "../../attention/kinds.ts";
+import { denseMask, full } from "../../attention/pattern.ts";
+import { lookEvenly, type ViewOptions } from "../../attention/view.ts";
+import { decoder } from "../../models/decoder.ts";
+import { openAiGptParts } from "../../models/openai-gpt.ts";
+import { geluTanh, relu, silu } from "../../nn/feed-forward.ts";
+import { count, epsilon, layerCount, only, parseConfig } from "./config.ts";
+import { languageModelProbe } from "./decoder-probe.ts";
+import type { Format } from "./format.ts";
+import { arrayName, conv1dNames, layerNames, normNames } from "./names.ts";
+
+/** "gelu" is the tanh form here, unlike everywhere else. */
+const activations = { gelu: geluTanh, relu, silu, swish: silu };
+
+const config = z.looseObject({
+  vocab_size: count,
+  n_positions: count,
+  n_embd: count,
+  n_layer: layerCount,
+  n_head: count,
+  afn: z.enum(["gelu", "relu", "silu", "swish"]).default("gelu"),
+  layer_norm_epsilon: epsilon.default(1e-5),
+  tie_word_embeddings: only(true),
+});
+
+/** GPT-1 checkpoints. */
+export const openAiGpt: Format = {
+  modelType: "openai-gpt",
+  architectures: ["OpenAIGPTLMHeadModel"],
+  build: (json, { look }) => {
+    const c = parseConfig(config, json);
+    const [width, vocabulary] = [c.n_embd, c.vocab_size];
+    const parts = openAiGptParts({
+      vocabularySize: vocabulary,
+      layers: c.n_layer,
+      modelWidth: width,
+      heads: c.n_head,
+      length: c.n_positions,
+      activation: activations[c.afn],
+      epsilon: c.layer_norm_epsilon,
+    });
+    const model = decoder({ ...parts, ...(look === undefined ? {} : { look: lookWithPenalty }) });
+    return {
+      model,
+      names: [
+        arrayName("transformer.tokens_embed.weight", "tokens.weight", [vocabulary, width]),
+        arrayName("transformer.positions_embed.weight", "positions.weight", [c.n_positions, width]),
+        ...layerNames(c.n_layer, (i) => {
+          const [theirs, ours] = [`transformer.h.${i}`, `blocks.${i}`];
+          const qkv = ["query", "key", "value"].map((part) => `${ours}.mixer.${part}`);
+          return [
+            ...conv1dNames(`${theirs}.attn.c_attn`, qkv, width, width),
+            ...conv1dNames(`${theirs}.attn.c_proj`, [`${ours}.mixer.out`], width, width),
+            ...normNames(`${theirs}.ln_1`, `${ours}.mixerNorm`, width),
+            ...conv1dNames(`${theirs}.mlp.c_fc`, [`${ours}.ffn.in`], width, 4 * width),
+            ...conv1dNames(`${theirs}.mlp.c_proj`, [`${ours}.ffn.out`], 4 * width, width),
+            ...normNames(`${theirs}.ln_2`, `${ours}.ffnNorm`, width),
+          ];
+        }),
+      ],
+      prefix: "transformer.",
+      ignored: /(\.attn\.bias|position_ids)$/,
+      tied: { "lm_head.weight": "transformer.tokens_embed.weight" },
+      probe: languageModelProbe(model),
+    };
+  },
+};
+
+/** The reference's way: what lies ahead gets a logit of −10⁴, padding far less, so that a query behind nothing but padding looks ahead. */
+function lookWithPenalty(options: ViewOptions): View {
+  const { score, mask: _, ...view } = lookEvenly(options);
+  const { pattern, queries, keys, keyMask } = options;
+  const visible = reshape(constant(denseMask(pattern, queries, keys)), [1, 1, queries, keys]);
+  const padding = keyMask && lookEvenly({ pattern: full, queries, keys, keyMask }).mask;
+  return {
+    ...view,
+    ...(padding === undefined ? {} : { mask: padding }),
+    score: (logits) => where(visible, score?.(logits) ?? logits, -1e4),
+  };
+}

@@ -1,0 +1,189 @@
+import { concat, convert, equal, fill, iota, type NDArray, shapesEqual, slice, type Tensor, where, zeros } from "@tsformers/engine";
+import { z } from "zod";
+import type { ScoreMod } from "../../attention/kinds.ts";
+import { encoderDecoder } from "../../models/encoder-decoder.ts";
+import type { SequenceToSequence } from "../../models/sequence-to-sequence.ts";
+import { t5Parts } from "../../models/t5.ts";
+import { meanCrossEntropy } from "../../nn/cross-entropy.ts";
+import { type Activation, type FeedForward, type FeedForwardOptions, gatedMlp, mlp } from "../../nn/feed-forward.ts";
+import { type Head, linearHead, scaledHead, tiedHead } from "../../nn/head.ts";
+import { present } from "../../nn/present.ts";
+import { activationName, count, epsilon, layerCount, only, parseConfig } from "./config.ts";
+import { numbered } from "./decoder-probe.ts";
+import { type Format, labelInput, maskInput, type Probe, tokenInput } from "./format.ts";
+import { arrayName, layerNames, linearNames, type NameRule, normNames } from "./names.ts";
+
+const config = z.looseObject({
+  vocab_size: count,
+  d_model: count,
+  d_kv: count,
+  d_ff: count,
+  num_layers: layerCount,
+  num_decoder_layers: layerCount.nullish(),
+  num_heads: count,
+  relative_attention_num_buckets: z.int().min(4).max(65_536).default(32),
+  relative_attention_max_distance: z.int().min(2).max(65_536).default(128),
+  layer_norm_epsilon: epsilon.default(1e-6),
+  feed_forward_proj: z.string().default("relu"),
+  tie_word_embeddings: z.boolean().default(true),
+  scale_decoder_outputs: z.boolean().optional(),
+  decoder_start_token_id: z.int().min(0).nullish(),
+  pad_token_id: z.int().min(0).nullish(),
+  is_decoder: only(false),
+});
+
+/** T5 and T5 v1.1 checkpoints. The output is tied unless the file has a matrix of its own for it. */
+export const t5: Format = {
+  modelType: "t5",
+  architectures: ["T5ForConditionalGeneration"],
+  build: (json, { arrays, look }) => {
+    const c = parseConfig(config, json);
+    const [width, vocabulary, inner] = [c.d_model, c.vocab_size, c.num_heads * c.d_kv];
+    const { ffn, activation, gated } = feedForwardOf(c.feed_forward_proj);
+    const tied = isTied(arrays.get("lm_head.weight"), arrays.get("shared.weight"));
+    const head: Head = (tied ? tiedHead() : linearHead(width, vocabulary)) as Head;
+    const distances = { buckets: c.relative_attention_num_buckets, maxDistance: c.relative_attention_max_distance };
+    const parts = t5Parts({
+      vocabularySize: vocabulary,
+      layers: c.num_layers,
+      decoderLayers: c.num_decoder_layers ?? c.num_layers,
+      modelWidth: width,
+      heads: c.num_heads,
+      headWidth: c.d_kv,
+      ffnWidth: c.d_ff,
+      ffn,
+      activation,
+      distances,
+      head: (c.scale_decoder_outputs ?? c.tie_word_embeddings) ? scaledHead(head, width ** -0.5) : head,
+      epsilon: c.layer_norm_epsilon,
+    });
+    const model = encoderDecoder({ ...parts, ...present({ look }) });
+    const attentionNames = (theirs: string, ours: string): NameRule[] => [
+      ...linearNames(`${theirs}.q`, `${ours}.query`, width, inner, false),
+      ...linearNames(`${theirs}.k`, `${ours}.key`, width, inner, false),
+      ...linearNames(`${theirs}.v`, `${ours}.value`, width, inner, false),
+      ...linearNames(`${theirs}.o`, `${ours}.out`, inner, width, false),
+    ];
+    const ffnNames = (theirs: string, ours: string): NameRule[] => [
+      ...(gated ? linearNames(`${theirs}.wi_0`, `${ours}.gate`, width, c.d_ff, false) : []),
+      ...linearNames(gated ? `${theirs}.wi_1` : `${theirs}.wi`, `${ours}.in`, width, c.d_ff, false),
+      ...linearNames(`${theirs}.wo`, `${ours}.out`, c.d_ff, width, false),
+    ];
+    const bias = "block.0.layer.0.SelfAttention.relative_attention_bias.weight";
+    const start = c.decoder_start_token_id ?? c.pad_token_id ?? 0;
+    return {
+      model,
+      names: [
+        arrayName("shared.weight", "tokens.weight", [vocabulary, width]),
+        arrayName(`encoder.${bias}`, "sourceScores.weight", [distances.buckets, c.num_heads]),
+        ...layerNames(c.num_layers, (i) => {
+          const [theirs, ours] = [`encoder.block.${i}.layer`, `encoder.blocks.${i}`];
+          return [
+            ...normNames(`${theirs}.0.layer_norm`, `${ours}.mixerNorm`, width, false),
+            ...attentionNames(`${theirs}.0.SelfAttention`, `${ours}.mixer`),
+            ...normNames(`${theirs}.1.layer_norm`, `${ours}.ffnNorm`, width, false),
+            ...ffnNames(`${theirs}.1.DenseReluDense`, `${ours}.ffn`),
+          ];
+        }),
+        ...normNames("encoder.final_layer_norm", "encoder.finalNorm", width, false),
+        arrayName(`decoder.${bias}`, "targetScores.weight", [distances.buckets, c.num_heads]),
+        ...layerNames(c.num_decoder_layers ?? c.num_layers, (i) => {
+          const [theirs, ours] = [`decoder.block.${i}.layer`, `decoder.blocks.${i}`];
+          return [
+            ...normNames(`${theirs}.0.layer_norm`, `${ours}.mixerNorm`, width, false),
+            ...attentionNames(`${theirs}.0.SelfAttention`, `${ours}.mixer`),
+            ...normNames(`${theirs}.1.layer_norm`, `${ours}.crossNorm`, width, false),
+            ...attentionNames(`${theirs}.1.EncDecAttention`, `${ours}.cross`),
+            ...normNames(`${theirs}.2.layer_norm`, `${ours}.ffnNorm`, width, false),
+            ...ffnNames(`${theirs}.2.DenseReluDense`, `${ours}.ffn`),
+          ];
+        }),
+        ...normNames("decoder.final_layer_norm", "decoder.finalNorm", width, false),
+        ...(tied ? [] : linearNames("lm_head", "head", width, vocabulary, false)),
+      ],
+      ignored: /EncDecAttention\.relative_attention_bias\.weight$/,
+      tied: {
+        "encoder.embed_tokens.weight": "shared.weight",
+        "decoder.embed_tokens.weight": "shared.weight",
+        "lm_head.weight": "shared.weight",
+      },
+      probe: probe(model, { start, padding: c.pad_token_id ?? 0, heads: c.num_heads, ...parts }),
+    };
+  },
+};
+
+/** "relu", "gated-gelu", …; the gated form takes the tanh GELU when it says "gelu". */
+function feedForwardOf(text: string): {
+  ffn: (options: FeedForwardOptions) => FeedForward<unknown>;
+  activation: Activation;
+  gated: boolean;
+} {
+  const gated = text.startsWith("gated-");
+  const name = text === "gated-gelu" ? "gelu_new" : text.replace(/^gated-/, "");
+  const activation = activationName.safeParse(name);
+  if (!activation.success) throw new Error(`config.json: feed_forward_proj: ${activation.error.issues[0]!.message}`);
+  return { gated, activation: activation.data, ffn: (gated ? gatedMlp : mlp) as (options: FeedForwardOptions) => FeedForward<unknown> };
+}
+
+function isTied(head: NDArray | undefined, shared: NDArray | undefined): boolean {
+  if (head === undefined || shared === undefined) return true;
+  if (!shapesEqual(head.shape, shared.shape)) return false;
+  const [a, b] = [convert(head, "float32").data, convert(shared, "float32").data];
+  return a.every((value, i) => value === b[i]);
+}
+
+type ProbeOptions = {
+  readonly start: number;
+  readonly padding: number;
+  readonly heads: number;
+  readonly sourceScores?: ScoreMod;
+  readonly targetScores?: ScoreMod;
+};
+
+function probe<Params>(model: SequenceToSequence<Params>, options: ProbeOptions): Probe {
+  const { vocabularySize } = model;
+  return {
+    inputs: {
+      input_ids: tokenInput(vocabularySize),
+      attention_mask: maskInput,
+      decoder_input_ids: tokenInput(vocabularySize),
+      decoder_attention_mask: maskInput,
+      labels: labelInput(vocabularySize),
+    },
+    run: (params, inputs, context) => {
+      const { input_ids: source, attention_mask: mask, decoder_attention_mask: targetMask, labels } = inputs;
+      if (source === undefined) throw new Error("expected input_ids [B, S]");
+      const tokens = inputs["decoder_input_ids"] ?? (labels && shiftRight(labels, options));
+      if (tokens === undefined) throw new Error("expected decoder_input_ids or labels [B, T]");
+      const encoded = model.encode(params as Params, { tokens: source, ...present({ mask }) }, context);
+      const out = model.decode(params as Params, { tokens, encoded, ...present({ mask: targetMask }) }, context);
+      const own = params as { sourceScores: unknown; targetScores: unknown };
+      return {
+        logits: out.logits,
+        ...numbered("enc_hidden_", encoded.hidden),
+        enc_hidden_last: encoded.memory,
+        ...numbered("enc_attn", encoded.probabilities),
+        ...numbered("dec_hidden_", out.hidden),
+        dec_hidden_last: out.hidden.at(-1)!,
+        ...numbered("dec_attn", out.probabilities),
+        ...numbered("cross_attn", out.crossProbabilities),
+        enc_bias: biasOf(options.sourceScores!, own.sourceScores, options.heads, source.shape[1]!),
+        dec_bias: biasOf(options.targetScores!, own.targetScores, options.heads, tokens.shape[1]!),
+        ...(labels === undefined ? {} : { loss: meanCrossEntropy(out.logits, labels) }),
+      };
+    },
+  };
+}
+
+/** Labels behind a start token, without the last; ignored ones become padding. */
+function shiftRight(labels: Tensor, { start, padding }: ProbeOptions): Tensor {
+  const [batch] = labels.shape as [number, number];
+  const shifted = concat([fill([batch, 1], start, "int32"), slice(labels, 1, 0, -1)], 1);
+  return where(equal(shifted, -100), padding, shifted);
+}
+
+/** What a score modification adds to the logits of one row, [1, H, T, T]. */
+function biasOf(scores: ScoreMod, params: unknown, heads: number, length: number): Tensor {
+  const at = iota(length);
+  return scores.prepare(params, { query: at, key: at })(zeros([1, heads, length, length]));
+}

@@ -1,0 +1,84 @@
+import { attention } from "../attention/attention.ts";
+import { preNormBlock } from "../nn/block.ts";
+import { preNormCrossBlock } from "../nn/cross-block.ts";
+import { embedding } from "../nn/embedding.ts";
+import { type Activation, type FeedForward, type FeedForwardOptions, mlp, relu } from "../nn/feed-forward.ts";
+import { type Head, scaledHead, tiedHead } from "../nn/head.ts";
+import { normalInitial } from "../nn/initial.ts";
+import { rmsNorm } from "../nn/norm.ts";
+import { bidirectionalBuckets, type BucketOptions, causalBuckets, t5Bias } from "../position/t5-bias.ts";
+import { type EncoderDecoderParams, type EncoderDecoderParts, encoderDecoder } from "./encoder-decoder.ts";
+import type { SequenceToSequence } from "./sequence-to-sequence.ts";
+
+export type T5Options = {
+  readonly vocabularySize: number;
+  readonly layers: number;
+  /** `layers` unless told. */
+  readonly decoderLayers?: number;
+  readonly modelWidth: number;
+  readonly heads: number;
+  /** modelWidth / heads unless told; T5 need not keep to it. */
+  readonly headWidth?: number;
+  /** 4 × modelWidth unless told. */
+  readonly ffnWidth?: number;
+  /** {@link mlp} unless told; T5 v1.1 has a {@link gatedMlp}. */
+  readonly ffn?: (options: FeedForwardOptions) => FeedForward<unknown>;
+  /** ReLU unless told; tanh GELU in v1.1. */
+  readonly activation?: Activation;
+  readonly distances?: BucketOptions;
+  /** The tied embedding on states × modelWidth^−½ unless told; v1.1 has a matrix of its own. */
+  readonly head?: Head;
+  readonly dropoutRate?: number;
+  readonly epsilon?: number;
+};
+
+/**
+ * T5: a pre-norm encoder and decoder with RMS norms and no biases; each stack learns one bias for each head and bucket of
+ * distances, shared by its layers. Attention logits are not scaled: their initial weights are, by (C·D)^−½.
+ *
+ * @source Raffel et al. 2020, arXiv:1910.10683, §2.1; v1.1: Shazeer 2020, arXiv:2002.05202
+ */
+export function t5(options: T5Options): SequenceToSequence<EncoderDecoderParams> {
+  return encoderDecoder(t5Parts(options));
+}
+
+/** The parts of which {@link t5} is put together. */
+export function t5Parts(options: T5Options): EncoderDecoderParts {
+  const { vocabularySize, layers, decoderLayers = layers, modelWidth, heads, dropoutRate = 0, epsilon = 1e-6 } = options;
+  const { headWidth = modelWidth / heads, ffnWidth = 4 * modelWidth, activation = relu, distances = {} } = options;
+  const makeFfn: NonNullable<T5Options["ffn"]> = options.ffn ?? ((of) => mlp(of) as FeedForward<unknown>);
+  const norm = rmsNorm({ epsilon });
+  const mixer = attention({
+    modelWidth,
+    heads,
+    headWidth,
+    scale: 1,
+    bias: false,
+    dropoutRate,
+    initial: normalInitial((modelWidth * Math.sqrt(headWidth)) ** -0.5),
+    outInitial: normalInitial((heads * headWidth) ** -0.5),
+  });
+  const ffn = makeFfn({
+    modelWidth,
+    ffnWidth,
+    activation,
+    bias: false,
+    dropoutRate,
+    initial: normalInitial(modelWidth ** -0.5),
+    outInitial: normalInitial(ffnWidth ** -0.5),
+  });
+  const block = preNormBlock({ modelWidth, norm, mixer, ffn });
+  const crossBlock = preNormCrossBlock({ modelWidth, norm, mixer, cross: mixer, ffn });
+  return {
+    vocabularySize,
+    tokens: embedding(vocabularySize, modelWidth, normalInitial(1)),
+    sourceScores: t5Bias(heads, bidirectionalBuckets(distances), distances),
+    targetScores: t5Bias(heads, causalBuckets(distances), distances),
+    dropoutRate,
+    encoder: Array.from({ length: layers }, () => block),
+    encoderNorm: norm(modelWidth),
+    decoder: Array.from({ length: decoderLayers }, () => crossBlock),
+    decoderNorm: norm(modelWidth),
+    head: options.head ?? scaledHead(tiedHead(), modelWidth ** -0.5),
+  };
+}

@@ -1,0 +1,83 @@
+import { attention } from "../attention/attention.ts";
+import { type Block, type BlockParts, postNormBlock, preNormBlock } from "../nn/block.ts";
+import { type CrossBlock, type CrossBlockParts, postNormCrossBlock, preNormCrossBlock } from "../nn/cross-block.ts";
+import { embedding, scaledEmbedding } from "../nn/embedding.ts";
+import { type Activation, mlp, relu } from "../nn/feed-forward.ts";
+import { glorotUniform, normalInitial } from "../nn/initial.ts";
+import { layerNorm } from "../nn/norm.ts";
+import { sinusoidal } from "../position/sinusoidal.ts";
+import { type EncoderDecoderParams, type EncoderDecoderParts, encoderDecoder, type StacksParts } from "./encoder-decoder.ts";
+import type { SequenceToSequence } from "./sequence-to-sequence.ts";
+
+/** Where the norms of both stacks stand. */
+export type Arrangement = {
+  readonly block: <Mix, Ffn>(parts: BlockParts<Mix, Ffn>) => Block;
+  readonly crossBlock: <Mix, Cross, Ffn>(parts: CrossBlockParts<Mix, Cross, Ffn>) => CrossBlock;
+  /** Whether a norm follows the last layer of each stack. */
+  readonly finalNorms: boolean;
+};
+
+/** The paper's: a norm after each residual sum. */
+export const postNorm: Arrangement = { block: postNormBlock, crossBlock: postNormCrossBlock, finalNorms: false };
+
+/** That of the paper's code by now: a norm before each sublayer, one more at the end. */
+export const preNorm: Arrangement = { block: preNormBlock, crossBlock: preNormCrossBlock, finalNorms: true };
+
+export type StackOptions = {
+  readonly layers: number;
+  /** `layers` unless told. */
+  readonly decoderLayers?: number;
+  readonly modelWidth: number;
+  readonly heads: number;
+  /** 4 × modelWidth unless told. */
+  readonly ffnWidth?: number;
+  /** {@link postNorm} unless told. */
+  readonly arrangement?: Arrangement;
+  /** ReLU unless told. */
+  readonly activation?: Activation;
+  readonly dropoutRate?: number;
+  readonly epsilon?: number;
+};
+
+export type TransformerOptions = StackOptions & { readonly vocabularySize: number };
+
+/**
+ * The Transformer: an encoder and a decoder; embeddings × √C plus sinusoids; one matrix for source, target and output.
+ *
+ * @source Vaswani et al. 2017, "Attention Is All You Need", §3, arXiv:1706.03762
+ * @differs linear layers start Glorot-uniform as in Tensor2Tensor; the paper does not say
+ */
+export function transformer(options: TransformerOptions): SequenceToSequence<EncoderDecoderParams> {
+  return encoderDecoder(transformerParts(options));
+}
+
+/** The parts of which {@link transformer} is put together. */
+export function transformerParts(options: TransformerOptions): EncoderDecoderParts {
+  const { vocabularySize, modelWidth, dropoutRate = 0 } = options;
+  const positions = sinusoidal(modelWidth);
+  return {
+    vocabularySize,
+    tokens: scaledEmbedding(embedding(vocabularySize, modelWidth, normalInitial(modelWidth ** -0.5)), Math.sqrt(modelWidth)),
+    sourcePositions: positions,
+    targetPositions: positions,
+    dropoutRate,
+    ...transformerStacks(options),
+  };
+}
+
+/** The two stacks alone, over vectors. */
+export function transformerStacks(options: StackOptions): StacksParts {
+  const { layers, decoderLayers = layers, modelWidth, heads, dropoutRate = 0, epsilon = 1e-5 } = options;
+  const { ffnWidth = 4 * modelWidth, activation = relu, arrangement = postNorm } = options;
+  const norm = layerNorm({ epsilon });
+  const initial = glorotUniform();
+  const mixer = attention({ modelWidth, heads, dropoutRate, initial });
+  const ffn = mlp({ modelWidth, ffnWidth, activation, dropoutRate, initial });
+  const block = arrangement.block({ modelWidth, norm, mixer, ffn });
+  const crossBlock = arrangement.crossBlock({ modelWidth, norm, mixer, cross: mixer, ffn });
+  return {
+    encoder: Array.from({ length: layers }, () => block),
+    decoder: Array.from({ length: decoderLayers }, () => crossBlock),
+    ...(arrangement.finalNorms ? { encoderNorm: norm(modelWidth), decoderNorm: norm(modelWidth) } : {}),
+  };
+}

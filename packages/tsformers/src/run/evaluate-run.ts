@@ -1,0 +1,80 @@
+import type { Device, Given } from "@tsformers/engine";
+import { loss, type EvalTotals } from "../tasks/metric.ts";
+import type { EvalSplit } from "../tasks/task.ts";
+import { type Evaluator, evaluator } from "../train/evaluate.ts";
+import type { AnyBatch, PreparedRun } from "./prepare.ts";
+
+export type LengthsOptions = {
+  readonly split: EvalSplit;
+  readonly lengths: readonly number[];
+  /** Rows at the training length; longer rows come in smaller batches, so that memory stays the same. The run's unless given. */
+  readonly batchSize?: number;
+  /** Tokens that are scored at each length; the task's own number unless given. */
+  readonly limit?: number;
+  /** Stops between batches. */
+  readonly signal?: AbortSignal;
+  onLength?(length: number): void;
+};
+
+/** What an evaluation at one length gave, or why there was none. */
+export type LengthResult =
+  | { readonly length: number; readonly loss: number; readonly totals: EvalTotals; readonly tokensPerSecond: number }
+  | { readonly length: number; readonly missing: string };
+
+/** Scores parameters at several lengths. A length that the task has no rows for is reported, not thrown. */
+export async function evaluateAtLengths(
+  run: PreparedRun,
+  params: Given<unknown>,
+  device: Device,
+  options: LengthsOptions,
+): Promise<LengthResult[]> {
+  const scorer = evaluator(run.trainee, device);
+  const results: LengthResult[] = [];
+  try {
+    for (const length of options.lengths) {
+      options.onLength?.(length);
+      results.push(await evaluateAt(run, params, scorer, length, options));
+    }
+  } finally {
+    await scorer.release();
+  }
+  return results;
+}
+
+async function evaluateAt(
+  { view, config }: PreparedRun,
+  params: Given<unknown>,
+  scorer: Evaluator<unknown, AnyBatch>,
+  length: number,
+  { split, limit, signal, batchSize = config.batchSize }: LengthsOptions,
+): Promise<LengthResult> {
+  const rows = Math.max(1, Math.floor((batchSize * config.length) / length));
+  let batches: Iterable<AnyBatch>;
+  try {
+    batches = view.evalBatches(split, { batchSize: rows, length, ...(limit === undefined ? {} : { limit: Math.max(limit, length) }) });
+  } catch (error) {
+    // The task says so when its data do not reach; anything else is a defect.
+    if (error instanceof RangeError) return { length, missing: error.message };
+    throw error;
+  }
+  const clock = stopwatch(batches, rows * length, signal);
+  const totals = await scorer.evaluate(params, clock.batches);
+  return { length, loss: loss.value(totals), totals, tokensPerSecond: clock.tokensPerSecond() };
+}
+
+/** Measures from the second batch on, for the first one is also compiled; a single batch counts with that. */
+function stopwatch(batches: Iterable<AnyBatch>, tokens: number, signal: AbortSignal | undefined) {
+  let count = 0;
+  let first = performance.now();
+  let end = first;
+  function* timed(): Iterable<AnyBatch> {
+    for (const batch of batches) {
+      signal?.throwIfAborted();
+      if (count === 1) first = performance.now();
+      yield batch;
+      end = performance.now();
+      count++;
+    }
+  }
+  return { batches: timed(), tokensPerSecond: () => (Math.max(count - 1, 1) * tokens * 1000) / Math.max(end - first, 1e-3) };
+}

@@ -1,0 +1,105 @@
+import {
+  add,
+  div,
+  equal,
+  foldKey,
+  iota,
+  isTensor,
+  mapTree,
+  mul,
+  reshape,
+  scan,
+  stopGradient,
+  type Tensor,
+  valueAndGradWithExtra,
+  where,
+  zeros,
+} from "@tsformers/engine";
+import type { Context } from "../nn/layer.ts";
+import type { LossFunction, Symbolic } from "./trainee.ts";
+
+/** A loss and its gradients, which still lack a factor that all of them share. */
+export type Slopes<Params> = {
+  /** The weighted mean over the whole batch, []. */
+  readonly loss: Tensor;
+  readonly gradients: Params;
+  /** Multiplies the gradients; absent when it is 1. */
+  readonly factor?: Tensor;
+};
+
+/**
+ * The loss of a batch and its gradients, computed in `microBatches` parts one after the other, so that the activations
+ * of one part only are in memory. Both are exactly those of the whole batch, `Σ total / Σ weight`, but for dropout and rounding.
+ *
+ * @param scale multiplies the loss before it is differentiated; the factor returned takes it back
+ * @throws RangeError when the leading axis of the batch does not divide
+ */
+export function lossAndSlopes<Params, B>(
+  loss: LossFunction<Params, B>,
+  microBatches: number,
+  params: Params,
+  batch: Symbolic<B>,
+  context: Context,
+  scale?: Tensor,
+): Slopes<Params> {
+  const scaled = (x: Tensor) => (scale === undefined ? x : mul(x, scale));
+  if (microBatches === 1) {
+    const { gradient, extra } = valueAndGradWithExtra((inner: Params) => {
+      const { total, weight } = loss(inner, batch, context);
+      const mean = div(total, stopGradient(atLeastSomething(weight)));
+      return [scaled(mean), mean] as const;
+    })(params);
+    return { loss: extra, gradients: gradient, ...(scale === undefined ? {} : { factor: div(1, scale) }) };
+  }
+  const part = (slice: Symbolic<B>, key: Tensor | undefined) =>
+    valueAndGradWithExtra((inner: Params) => {
+      const { total, weight } = loss(inner, slice, key === undefined ? {} : { key });
+      return [scaled(total), { total, weight }] as const;
+    })(params);
+  const initial = {
+    total: zeros([]),
+    weight: zeros([]),
+    gradients: mapTree(params, isTensor, ({ shape, dtype }) => zeros(shape, dtype)) as Params,
+  };
+  const parts = { batch: splitRows(batch, microBatches), index: iota(microBatches) };
+  const [sums] = scan(
+    (carry: typeof initial, { batch, index }: typeof parts) => {
+      const key = context.key === undefined ? undefined : foldKey(context.key, index);
+      const { gradient, extra } = part(batch, key);
+      const next = {
+        total: add(carry.total, extra.total),
+        weight: add(carry.weight, extra.weight),
+        gradients: addTrees(carry.gradients, gradient),
+      };
+      return [next, []] as const;
+    },
+    initial,
+    parts,
+    { length: microBatches, unroll: false },
+  );
+  const weight = atLeastSomething(sums.weight);
+  return { loss: div(sums.total, weight), gradients: sums.gradients, factor: div(1, scaled(weight)) };
+}
+
+/** A batch in which nothing is scored has loss 0, not 0 / 0. */
+function atLeastSomething(weight: Tensor): Tensor {
+  return where(equal(weight, 0), 1, weight);
+}
+
+/** [B, ...] → [parts, B / parts, ...] */
+function splitRows<B>(batch: Symbolic<B>, parts: number): Symbolic<B> {
+  return mapTree(batch, isTensor, (x, path) => {
+    const [rows, ...rest] = x.shape;
+    if (rows === undefined || rows % parts !== 0) {
+      throw new RangeError(`microBatches: the leading axis of ${path} ${x} does not divide into ${parts} parts`);
+    }
+    return reshape(x, [parts, rows / parts, ...rest]);
+  }) as Symbolic<B>;
+}
+
+function addTrees<Tree>(a: Tree, b: Tree): Tree {
+  const others: Tensor[] = [];
+  mapTree(b, isTensor, (leaf) => others.push(leaf));
+  let next = 0;
+  return mapTree(a, isTensor, (leaf) => add(leaf, others[next++]!)) as Tree;
+}

@@ -1,0 +1,114 @@
+import {
+  add,
+  cast,
+  div,
+  full,
+  maximum,
+  mean,
+  mul,
+  pow,
+  reshape,
+  sqrt,
+  square,
+  sub,
+  type Tensor,
+} from "@tsformers/engine";
+import {
+  type Decays,
+  matricesDecay,
+  type Optimiser,
+  perParameter,
+  requireNonNegative,
+  type Slots,
+  zerosLike,
+} from "./optimiser.ts";
+
+export type AdafactorOptions = {
+  /** ε₁, added to squared gradients; default 1e-30. */
+  readonly epsilon?: number;
+  /** d, the largest root mean square of a step before the rate; default 1. */
+  readonly clipThreshold?: number;
+  /** c of `β₂(t) = 1 − t^(−c)`; default 0.8. */
+  readonly decayExponent?: number;
+  /** ε₂: makes rates relative to the size of the parameter, `η · max(ε₂, rms(w))`. Absent: rates are absolute. */
+  readonly relativeFloor?: number;
+  /** λ, default 0. */
+  readonly weightDecay?: number;
+  /** Where weights decay; at matrices unless told. */
+  readonly decays?: Decays;
+};
+
+/**
+ * Adafactor: Adam without momentum whose second moment of a matrix is kept as one row and one column:
+ * `V[i,j] ≈ row[i] · column[j] / mean(row)`, `u = g / √V`, `w ← (1 − ηλ)w − η · u / max(1, rms(u) / d)`.
+ *
+ * Arrays of three or more axes are stacks of matrices over their last two; vectors keep their whole second moment.
+ *
+ * @source Shazeer & Stern 2018, "Adafactor: Adaptive Learning Rates with Sublinear Memory Cost", Algorithms 4 and 5,
+ *   arXiv:1804.04235
+ * @differs the rate comes from the schedule, not from `1/√t`
+ */
+export function adafactor(options: AdafactorOptions = {}): Optimiser {
+  const { epsilon = 1e-30, clipThreshold = 1, decayExponent = 0.8, weightDecay = 0, decays = matricesDecay } = options;
+  const { relativeFloor } = options;
+  requireNonNegative("adafactor", "epsilon", epsilon);
+  requireNonNegative("adafactor", "decayExponent", decayExponent);
+  requireNonNegative("adafactor", "weightDecay", weightDecay);
+  if (!(clipThreshold > 0)) throw new RangeError(`adafactor: clipThreshold must be > 0, got ${clipThreshold}`);
+  return perParameter({
+    name: "adafactor",
+    settings: {
+      epsilon,
+      clipThreshold,
+      decayExponent,
+      weightDecay,
+      ...(relativeFloor !== undefined && { relativeFloor }),
+    },
+    slots: (type) => {
+      if (type.shape.length < 2) return { square: zerosLike(type) };
+      const { shape, dtype } = type;
+      const row = full(shape.slice(0, -1), 0, dtype);
+      return { row, column: full([...shape.slice(0, -2), shape.at(-1)!], 0, dtype) };
+    },
+    begin: ({ learningRate, step }) => {
+      const fresh = pow(cast(step, "float32"), -decayExponent);
+      const follow = (old: Tensor, now: Tensor) => add(old, mul(sub(now, old), fresh));
+      return ({ path, parameter, gradient, slots }) => {
+        const { direction, next } = precondition(gradient, slots, epsilon, follow);
+        const size = rootMeanSquare(direction);
+        const rate =
+          relativeFloor === undefined
+            ? learningRate
+            : mul(learningRate, maximum(rootMeanSquare(parameter), relativeFloor));
+        const change = mul(direction, div(rate, maximum(mul(size, 1 / clipThreshold), 1)));
+        const decayed = weightDecay > 0 && decays(path, parameter.shape);
+        const kept = decayed ? mul(parameter, sub(1, mul(rate, weightDecay))) : parameter;
+        return { parameter: sub(kept, change), slots: next };
+      };
+    },
+  });
+}
+
+/** `g / √V` and the moments after this update. */
+function precondition(
+  gradient: Tensor,
+  slots: Slots,
+  epsilon: number,
+  follow: (old: Tensor, now: Tensor) => Tensor,
+): { direction: Tensor; next: Slots } {
+  const squares = add(square(gradient), epsilon);
+  if (slots.row === undefined) {
+    const moment = follow(slots.square!, squares);
+    return { direction: div(gradient, sqrt(moment)), next: { square: moment } };
+  }
+  const row = follow(slots.row, mean(squares, { axes: -1 }));
+  const column = follow(slots.column!, mean(squares, { axes: -2 }));
+  const rowFactor = sqrt(div(row, mean(row, { axes: -1, keepDims: true })));
+  const across = div(gradient, reshape(rowFactor, [...row.shape, 1]));
+  const direction = div(across, reshape(sqrt(column), [...column.shape.slice(0, -1), 1, column.shape.at(-1)!]));
+  return { direction, next: { row, column } };
+}
+
+function rootMeanSquare(x: Tensor): Tensor {
+  return sqrt(mean(square(x)));
+}

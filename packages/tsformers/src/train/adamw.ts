@@ -1,0 +1,70 @@
+import { add, cast, div, mul, sqrt, square, sub, type Tensor, tanh } from "@tsformers/engine";
+import {
+  type Decays,
+  matricesDecay,
+  type Optimiser,
+  perParameter,
+  requireFraction,
+  requireNonNegative,
+  zerosLike,
+} from "./optimiser.ts";
+
+export type AdamWOptions = {
+  /** β₁, default 0.9. */
+  readonly beta1?: number;
+  /** β₂, default 0.999. */
+  readonly beta2?: number;
+  /** ε, added outside the square root; default 1e-8. */
+  readonly epsilon?: number;
+  /** λ, default 0.01. */
+  readonly weightDecay?: number;
+  /** Where weights decay; at matrices unless told. */
+  readonly decays?: Decays;
+};
+
+/**
+ * Adam with decoupled weight decay, as in PyTorch:
+ * `m ← β₁m + (1 − β₁)g`, `v ← β₂v + (1 − β₂)g²`, `w ← (1 − ηλ)w − η · m̂ / (√v̂ + ε)` with `m̂ = m / (1 − β₁ᵗ)`,
+ * `v̂ = v / (1 − β₂ᵗ)`.
+ *
+ * An update passes over memory as seldom as it can. So the slots leave the factors out, `momentum = m / (1 − β₁)` and
+ * `square = v / (1 − β₂)`, and everything that does not vary inside a parameter is one number: with
+ * `a = √((1 − β₂) / (1 − β₂ᵗ))` and `b = (1 − β₁) / (1 − β₁ᵗ)`, `η m̂ / (√v̂ + ε) = (ηb/a) · momentum / (√square + ε/a)`.
+ *
+ * @source Loshchilov & Hutter 2019, "Decoupled Weight Decay Regularization", Algorithm 2, arXiv:1711.05101
+ */
+export function adamw(options: AdamWOptions = {}): Optimiser {
+  const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0.01, decays = matricesDecay } = options;
+  requireFraction("adamw", "beta1", beta1);
+  requireFraction("adamw", "beta2", beta2);
+  requireNonNegative("adamw", "epsilon", epsilon);
+  requireNonNegative("adamw", "weightDecay", weightDecay);
+  return perParameter({
+    name: "adamw",
+    settings: { beta1, beta2, epsilon, weightDecay },
+    slots: (type) => ({ momentum: zerosLike(type), square: zerosLike(type) }),
+    begin: ({ learningRate, step }) => {
+      const t = cast(step, "float32");
+      const a = sqrt(div(1 - beta2, oneMinusPower(beta2, t)));
+      const rate = div(mul(learningRate, div(1 - beta1, oneMinusPower(beta1, t))), a);
+      const floor = div(epsilon, a);
+      const keep = sub(1, mul(learningRate, weightDecay));
+      return ({ path, parameter, gradient, slots }) => {
+        const momentum = add(mul(slots.momentum!, beta1), gradient);
+        const squares = add(mul(slots.square!, beta2), square(gradient));
+        const change = mul(div(momentum, add(sqrt(squares), floor)), rate);
+        const kept = weightDecay > 0 && decays(path, parameter.shape) ? mul(parameter, keep) : parameter;
+        return { parameter: sub(kept, change), slots: { momentum, square: squares } };
+      };
+    },
+  });
+}
+
+/**
+ * `1 − βᵗ` to full precision, also where βᵗ is close to 1: with `h = tanh(−½ t ln β)` it is `2h / (1 + h)`.
+ */
+function oneMinusPower(beta: number, t: Tensor): Tensor {
+  if (beta === 0) return add(mul(t, 0), 1);
+  const h = tanh(mul(t, -0.5 * Math.log(beta)));
+  return div(mul(h, 2), add(h, 1));
+}

@@ -1,0 +1,78 @@
+import {
+  type Compiled,
+  cast,
+  compile,
+  type Device,
+  flatten,
+  type Given,
+  isFloat,
+  isTensor,
+  type NDArray,
+  not,
+  readTree,
+  sum,
+  type Tensor,
+} from "@tsformers/engine";
+import { areFinite, type Control, type TrainState, type TrainStep } from "./step.ts";
+import type { Symbolic } from "./trainee.ts";
+
+/** The steps of a run stopped giving numbers. */
+export class NonFiniteError extends Error {
+  override readonly name = "NonFiniteError";
+  readonly step: number;
+
+  constructor(step: number, message: string) {
+    super(`step ${step}: ${message}`);
+    this.step = step;
+  }
+}
+
+/**
+ * Finds out where a step that gave no finite loss or gradient norm lost its numbers, by computing it again.
+ *
+ * @param state as it was before the step
+ * @returns an error that names the first parameter that is not finite itself, or else the first gradient that is not,
+ *   in the order of the backward pass, which is about the reverse of the parameters' own
+ */
+export async function explainNonFinite<Params, B>(
+  step: number,
+  { slopes }: TrainStep<Params, B>,
+  device: Device,
+  state: Given<TrainState<Params>>,
+  batch: Given<Symbolic<B>>,
+  control: Given<Control>,
+): Promise<NonFiniteError> {
+  let paths: readonly string[] = [];
+  const inspect = (state: TrainState<Params>, batch: Symbolic<B>, control: Control) => {
+    const { loss, gradients } = slopes(state, batch, control);
+    const params = flatten(state.params, isTensor);
+    paths = params.paths;
+    return {
+      loss,
+      params: params.leaves.map(countOthers),
+      gradients: flatten(gradients, isTensor).leaves.map(countOthers),
+    };
+  };
+  const compiled = compile(inspect, { device }) as unknown as Compiled<
+    [unknown, unknown, unknown],
+    ReturnType<typeof inspect>
+  >;
+  try {
+    const found = await readTree(await compiled(state, batch, control));
+    const at = (counts: readonly NDArray[]) => counts.findLastIndex((count) => count.item() > 0);
+    const [parameter, gradient] = [at(found.params), at(found.gradients)];
+    const loss = found.loss.item();
+    const what = Number.isFinite(loss) ? "the gradients are not finite" : `the loss is ${loss}`;
+    if (parameter >= 0)
+      return new NonFiniteError(step, `${what}; already before the step the parameter ${paths[parameter]} was not`);
+    if (gradient >= 0) return new NonFiniteError(step, `${what}; first non-finite gradient: ${paths[gradient]}`);
+    return new NonFiniteError(step, `${what}, though each gradient is: their norm overflows float32`);
+  } finally {
+    await compiled.release();
+  }
+}
+
+/** How many elements are not finite. */
+function countOthers(x: Tensor): Tensor {
+  return sum(cast(not(areFinite(isFloat(x.dtype) ? x : cast(x, "float32"))), "float32"));
+}

@@ -1,0 +1,22 @@
+import type { Progress } from "./progress.ts";
+import type { TrainEvent } from "./train.ts";
+
+/** A listener for `train` that shows its events on a progress display. */
+export function showEvents(progress: Progress): (event: TrainEvent) => void {
+  return (event) => {
+    switch (event.kind) {
+      case "memory":
+        return progress.log(event.text);
+      case "resumed":
+        return progress.log(`going on after step ${event.step}`);
+      case "damaged":
+        return progress.log(`a damaged checkpoint was skipped: ${event.problem.message}`);
+      case "step":
+        return event.step === event.totalSteps ? progress.done(event) : progress.update(event);
+      case "evaluation":
+        return progress.log(`step ${event.step} · valid loss ${event.loss.toFixed(4)}`);
+      case "checkpoint":
+        return undefined;
+    }
+  };
+}

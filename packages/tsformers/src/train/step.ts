@@ -1,0 +1,150 @@
+import {
+  abs,
+  add,
+  type Concrete,
+  cast,
+  fromNumbers,
+  isFloat,
+  isTensor,
+  less,
+  mapTree,
+  mul,
+  NDArray,
+  type Tensor,
+  where,
+} from "@tsformers/engine";
+import type { Context } from "../nn/layer.ts";
+import { lossAndSlopes, type Slopes } from "./accumulate.ts";
+import { clipFactor, globalNorm } from "./clip.ts";
+import type { LossScale, LossScaleState } from "./loss-scale.ts";
+import { followAverage } from "./moving-average.ts";
+import { isNdArray, type Optimiser, type OptimiserState } from "./optimiser.ts";
+import type { LossFunction, Symbolic } from "./trainee.ts";
+
+export type StepOptions<Params, B> = {
+  readonly loss: LossFunction<Params, B>;
+  readonly optimiser: Optimiser;
+  /** The largest global norm of the gradients; they are left alone unless given. */
+  readonly clipNorm?: number;
+  /** Parts in which a batch is worked through, default 1. */
+  readonly microBatches?: number;
+  /** Decay of a moving average of the parameters; none is kept unless given. */
+  readonly averageDecay?: number;
+  /** Computes the loss in float16, scaled; parameters and optimiser stay in float32. */
+  readonly float16?: LossScale;
+};
+
+/** Everything that goes from one update to the next. All of it stays on the device. */
+export type TrainState<Params> = {
+  readonly params: Params;
+  readonly optimiser: OptimiserState;
+  /** Updates made, int32 []. Those skipped because of an overflow do not count. */
+  readonly step: Tensor;
+  readonly average?: Params;
+  readonly lossScale?: LossScaleState;
+};
+
+/** What is handed in with every batch: the rate (float32 []) and the key of the step's dropout (int32 [2]). */
+export type Control = { readonly learningRate: Tensor; readonly key: Tensor };
+
+export type StepMetrics = {
+  /** Before the update, []. */
+  readonly loss: Tensor;
+  /** Before clipping, []. Not finite when an update was skipped. */
+  readonly gradientNorm: Tensor;
+};
+
+export type TrainStep<Params, B> = {
+  /** The state before the first update, which owns its arrays. Runs outside the trace. */
+  init(params: Concrete<Params>): Concrete<TrainState<Params>>;
+  /** One update: forward, backward, clipping, optimiser. Compile it with its first argument donated. */
+  update(
+    state: TrainState<Params>,
+    batch: Symbolic<B>,
+    control: Control,
+  ): { readonly state: TrainState<Params>; readonly metrics: StepMetrics };
+  /** The gradients that `update` would use, for {@link explainNonFinite}. */
+  slopes(state: TrainState<Params>, batch: Symbolic<B>, control: Control): Slopes<Params>;
+};
+
+/** A training step as one function of trees of tensors, and so as one graph. */
+export function trainStep<Params, B>(options: StepOptions<Params, B>): TrainStep<Params, B> {
+  const { optimiser, clipNorm, microBatches = 1, averageDecay, float16 } = options;
+  if (!(Number.isInteger(microBatches) && microBatches >= 1)) {
+    throw new RangeError(`trainStep: microBatches must be an integer ≥ 1, got ${microBatches}`);
+  }
+  const loss = float16 === undefined ? options.loss : inFloat16(options.loss);
+
+  const slopes: TrainStep<Params, B>["slopes"] = (state, batch, { key }) =>
+    lossAndSlopes(loss, microBatches, state.params, batch, { key }, state.lossScale?.factor);
+
+  const update: TrainStep<Params, B>["update"] = (state, batch, control) => {
+    const raw = slopes(state, batch, control);
+    const gradientNorm = product(globalNorm(raw.gradients), raw.factor);
+    const clipped = clipNorm === undefined ? undefined : clipFactor(gradientNorm, clipNorm);
+    const factor = raw.factor === undefined ? clipped : product(raw.factor, clipped);
+    const step = add(state.step, 1);
+    const { learningRate } = control;
+    const gradients = scaleTree(raw.gradients, factor);
+    const updated = optimiser.update(gradients, state.optimiser, state.params, { learningRate, step });
+    const next = {
+      params: updated.params,
+      optimiser: updated.state,
+      step,
+      ...(averageDecay !== undefined && { average: followAverage(state.average!, updated.params, averageDecay, step) }),
+    };
+    const metrics = { loss: raw.loss, gradientNorm };
+    if (float16 === undefined) return { state: next, metrics };
+    const finite = areFinite(gradientNorm);
+    const { lossScale, ...before } = state;
+    return { state: { ...selectTree(finite, next, before), lossScale: float16.update(lossScale!, finite) }, metrics };
+  };
+
+  return {
+    init: (params) =>
+      ({
+        params: copyTree(params),
+        optimiser: optimiser.init(params),
+        step: fromNumbers([0], [], "int32"),
+        ...(averageDecay !== undefined && { average: copyTree(params) }),
+        ...(float16 !== undefined && { lossScale: float16.init() }),
+      }) as unknown as Concrete<TrainState<Params>>,
+    update,
+    slopes,
+  };
+}
+
+const largestFinite = 3.4028234e38;
+
+/** Whether numbers are neither infinite nor NaN. @shape [...] → bool [...] */
+export function areFinite(x: Tensor): Tensor {
+  return less(abs(x), largestFinite);
+}
+
+function inFloat16<Params, B>(loss: LossFunction<Params, B>): LossFunction<Params, B> {
+  return (params: Params, batch: Symbolic<B>, context: Context) => {
+    const half = mapTree(params, isTensor, (leaf) => (isFloat(leaf.dtype) ? cast(leaf, "float16") : leaf));
+    const { total, weight } = loss(half as Params, batch, context);
+    return { total: cast(total, "float32"), weight: cast(weight, "float32") };
+  };
+}
+
+function product(x: Tensor, factor: Tensor | undefined): Tensor {
+  return factor === undefined ? x : mul(x, factor);
+}
+
+function scaleTree<Tree>(tree: Tree, factor: Tensor | undefined): Tree {
+  if (factor === undefined) return tree;
+  return mapTree(tree, isTensor, (leaf) => (isFloat(leaf.dtype) ? mul(leaf, factor) : leaf)) as Tree;
+}
+
+function selectTree<Tree>(condition: Tensor, yes: Tree, no: Tree): Tree {
+  const others = new Map<string, Tensor>();
+  mapTree(no, isTensor, (leaf, path) => others.set(path, leaf));
+  return mapTree(yes, isTensor, (leaf, path) => where(condition, leaf, others.get(path)!)) as Tree;
+}
+
+/** Arrays of its own: donated buffers must not be shared. */
+function copyTree<Tree>(tree: Tree): Tree {
+  return mapTree(tree, isNdArray, ({ shape, dtype, data }) => new NDArray(shape, dtype, data.slice())) as Tree;
+}

@@ -1,0 +1,85 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "tsdown";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { readMetrics } from "../../src/train/metrics.ts";
+
+// Inside the package, so that the built program finds its dependencies.
+const packageRoot = fileURLToPath(new URL("../../", import.meta.url));
+let folder: string;
+
+beforeAll(async () => {
+  mkdirSync(join(packageRoot, "node_modules"), { recursive: true });
+  folder = mkdtempSync(join(packageRoot, "node_modules", ".train-kill-"));
+  await build({
+    config: false,
+    entry: { trainer: fileURLToPath(new URL("train-to-the-end.ts", import.meta.url)) },
+    outDir: folder,
+    format: "esm",
+    dts: false,
+    clean: false,
+    logLevel: "silent",
+    external: [/^onnxruntime-/],
+    noExternal: [/^@tsformers\//],
+    inputOptions: { resolve: { conditionNames: ["source", "node", "import", "default"] } },
+  });
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+type Blow = { readonly afterSteps: number; readonly afterMs: number };
+
+/** @returns the steps that it reported, and its result unless it was killed first */
+async function life(directory: string, blow?: Blow): Promise<{ steps: number[]; result: string | undefined }> {
+  const program = join(folder, readdirSync(folder).find((name) => /^trainer\.m?js$/.test(name))!);
+  const child = spawn(process.execPath, [program, directory], { stdio: ["ignore", "pipe", "inherit"] });
+  let printed = "";
+  let timer: NodeJS.Timeout | undefined;
+  child.stdout.on("data", (text: Buffer) => {
+    printed += text;
+    if (blow === undefined || printed.split("\n").length <= blow.afterSteps) return;
+    timer ??= setTimeout(() => child.kill("SIGKILL"), blow.afterMs);
+  });
+  const [code, signal] = await once(child, "close");
+  clearTimeout(timer);
+  // The blow may fall after the result.
+  expect(signal ?? code).toBeOneOf(printed.includes("hash") ? [0, "SIGKILL"] : ["SIGKILL"]);
+  const lines = printed.split("\n").filter((line) => line !== "");
+  const steps = lines.filter((line) => /^\d+$/.test(line)).map(Number);
+  return { steps, result: lines.find((line) => line.startsWith("{")) };
+}
+
+test("a run that is killed again and again at random moments ends with the same bytes", {
+  timeout: 60_000,
+}, async () => {
+  const [whole, killed] = [join(folder, "whole"), join(folder, "killed")];
+  const { result, steps } = await life(whole);
+  expect(steps).toHaveLength(60);
+
+  const blows: Blow[] = [];
+  const begins: number[] = [];
+  for (let kill = 0; kill < 4; kill++) {
+    blows.push({ afterSteps: 2 + Math.floor(Math.random() * 10), afterMs: Math.random() * 12 });
+    begins.push((await life(killed, blows.at(-1))).steps[0]!);
+  }
+  const last = await life(killed);
+  begins.push(last.steps[0] ?? 61);
+  expect(last.result, `blows ${JSON.stringify(blows)}, lives began at ${begins}`).toBe(result);
+  // Checkpoints come every 4 steps: what was made before them is not made again.
+  begins.slice(1).forEach((begin, i) => {
+    expect(begin).toBeGreaterThanOrEqual(begins[i]! + 4 * Math.floor((blows[i]!.afterSteps - 1) / 4));
+  });
+
+  const finalTensors = (run: string) => readFileSync(join(run, "checkpoints", "step-00000060", "tensors.safetensors"));
+  expect(finalTensors(killed).equals(finalTensors(whole))).toBe(true);
+  const losses = (run: string) =>
+    readMetrics(join(run, "metrics.jsonl")).map(({ step, loss, gradientNorm, ...rest }) => [
+      step,
+      loss,
+      gradientNorm,
+      rest["valid/loss"],
+    ]);
+  expect(losses(killed)).toEqual(losses(whole));
+});

@@ -5,6 +5,8 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["source"] } },
   test: {
     include: ["packages/*/test/**/*.test.ts", "bench/**/*.test.ts", "examples/**/*.test.ts"],
+    // Those need Chromium: vitest.browser.config.ts.
+    exclude: ["**/node_modules/**", "packages/*/test/browser/**"],
     maxWorkers: 2,
     testTimeout: 60_000,
   },

@@ -1,4 +1,39 @@
-/** Our side of the startup bench. Not yet available: it is to print one JSON line, a StartupResult (../startup.ts). */
-import { notAvailableCode } from "../child.ts";
+/** Our side of the startup bench: prints one JSON line, a StartupResult (../startup.ts). */
+import { encodeModel, flatten, fromNumbers, keyToArray, NDArray, randomKey, toOnnx, trace } from "@tsformers/engine";
+import { openCpu } from "@tsformers/engine/node";
+import { adamw, gpt, languageModelTrainee, trainStep } from "tsformers";
+import type { StartupResult } from "../startup.ts";
+import { readWorkload, syntheticBatch } from "../workload.ts";
 
-process.exitCode = notAvailableCode;
+const workload = readWorkload();
+const { vocabulary, layers, width, heads, batch, length, threads } = workload;
+const device = await openCpu({ threads });
+const model = gpt({ vocabularySize: vocabulary, layers, modelWidth: width, heads, length });
+const step = trainStep({ loss: languageModelTrainee(model).loss, optimiser: adamw(), clipNorm: 1 });
+const { tokens, targets } = syntheticBatch(workload);
+const shape = [batch, length];
+const rows = {
+  inputs: new NDArray(shape, "int32", tokens),
+  targets: new NDArray(shape, "int32", targets),
+  weights: new NDArray(shape, "float32", new Float32Array(batch * length).fill(1)),
+};
+const control = { learningRate: fromNumbers([1e-3], []), key: keyToArray(randomKey(0)) };
+const isNdArray = (value: unknown): value is NDArray => value instanceof NDArray;
+const { leaves, structure } = flatten([step.init(model.init(randomKey(0))), rows, control], isNdArray);
+
+const begun = performance.now();
+const { program } = trace(step.update, structure, leaves);
+const traced = performance.now();
+const onnx = toOnnx(program);
+encodeModel(onnx);
+const lowered = performance.now();
+const executable = await device.load(onnx);
+const loaded = performance.now();
+const result: StartupResult = {
+  traceMs: traced - begun,
+  lowerMs: lowered - traced,
+  sessionMs: loaded - lowered,
+  nodes: onnx.graph.nodes.length,
+};
+console.log(JSON.stringify(result));
+await executable.release();

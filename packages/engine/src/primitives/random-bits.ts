@@ -55,6 +55,8 @@ const rotations: readonly (readonly number[])[] = [
  * nodes of a model with dropout, and its session would take ten times as long to create.
  */
 function lowerThreefry(graph: GraphBuilder, key: string, counters: string, n: number, domain: number): string {
+  // ONNX Runtime infers the wrong shape for an Expand to no elements.
+  if (n === 0) return graph.constant(fromNumbers([], [2, 0], "int32"));
   const add = (a: string, b: string) => graph.node("Add", [a, b]);
   const xor = (a: string, b: string) => graph.node("BitwiseXor", [a, b]);
   const pick = (from: string, indices: NDArray) => graph.node("Gather", [from, graph.constant(indices)]);

@@ -8,7 +8,6 @@ import {
   gather,
   iota,
   max,
-  type NDArray,
   reshape,
   slice,
   type Tensor,
@@ -42,9 +41,20 @@ export type ViewOptions = {
 
 /** What one pass of a stack may see: the mask of a pattern and of padding, and the position schemes made ready. */
 export function look(options: ViewOptions): View {
-  const { mask, visible, padding, positions, rotate } = sights(options);
+  const { pattern, queries, keys, offset, keyMask, rotation, queriesPerBlock = 256 } = options;
+  const order = offset === undefined ? iota(queries) : add(iota(queries), offset);
+  const positions = options.positions ?? { query: order, key: iota(keys) };
+  const mask = offset === undefined ? denseMask(pattern, queries, keys) : undefined;
   const spans = mask === undefined ? [] : visibleSpans(mask, queriesPerBlock);
-  const whole = spans.length < 2 || spans.every(({ keys: [low, high] }) => high - low === options.keys);
+  const whole = spans.length < 2 || spans.every(({ keys: [low, high] }) => high - low === keys);
+  const visible =
+    mask === undefined
+      ? gather(constant(denseMask(pattern, keys, keys)), order)
+      : seesAll(mask)
+        ? undefined
+        : constant(mask);
+  const padding = keyMask === undefined ? undefined : expandDims(expandDims(cast(keyMask, "bool"), 1), 1);
+  const rotate = rotation === undefined ? {} : { rotate: rotation.prepare(positions) };
   if (whole) return { ...spanView(options, positions, visible, padding), ...rotate };
   const blocks = spans.map(({ queries: [from, to], keys: [low, high] }) => {
     const at = { query: slice(positions.query, -1, from, to), key: slice(positions.key, -1, low, high) };
@@ -56,33 +66,6 @@ export function look(options: ViewOptions): View {
     } as const;
   });
   return { blocks, ...rotate };
-}
-
-/** {@link look} that never cuts: every query with all keys. */
-function lookWhole(options: ViewOptions): View {
-  const { visible, padding, positions, rotate } = sights(options);
-  return { ...spanView(options, positions, visible, padding), ...rotate };
-}
-
-/** What both ways of looking need: positions, the pattern's mask (concrete where it is known) and that of padding. */
-function sights({ pattern, queries, keys, offset, keyMask, rotation, ...given }: ViewOptions): {
-  mask: NDArray | undefined;
-  visible: Tensor | undefined;
-  padding: Tensor | undefined;
-  positions: { query: Tensor; key: Tensor };
-  rotate: Pick<View, "rotate">;
-} {
-  const order = offset === undefined ? iota(queries) : add(iota(queries), offset);
-  const positions = given.positions ?? { query: order, key: iota(keys) };
-  const mask = offset === undefined ? denseMask(pattern, queries, keys) : undefined;
-  const visible =
-    mask === undefined
-      ? gather(constant(denseMask(pattern, keys, keys)), order)
-      : seesAll(mask)
-        ? undefined
-        : constant(mask);
-  const padding = keyMask === undefined ? undefined : expandDims(expandDims(cast(keyMask, "bool"), 1), 1);
-  return { mask, visible, padding, positions, rotate: rotation === undefined ? {} : { rotate: rotation.prepare(positions) } };
 }
 
 /** Masks and scores of some queries and some keys. */
@@ -109,7 +92,8 @@ function spanView(
  * Only losses at such positions tell the difference.
  */
 export function lookEvenly(options: ViewOptions): View {
-  const { seesAny: _, ...view } = lookWhole(options);
+  // A blind query averages over all keys, not over those of its block.
+  const { seesAny: _, ...view } = look({ ...options, queriesPerBlock: options.queries });
   return view;
 }
 

@@ -61,16 +61,17 @@ Examples:
   return addFlags(command, flags).action(async (options: CompareFlags) => {
     checkNames("models", options.models, Object.keys(models));
     checkNames("positions", options.positions, Object.keys(positions));
-    const config = await sharedConfig(options);
+    const { config, data } = await sharedConfig(options);
     const compared = {
       config,
+      data,
       models: options.models,
       positions: options.positions,
       seeds: options.seeds,
       lengths: [...new Set(options.multiples)].sort((a, b) => a - b).map((multiple) => multiple * config.length),
       ...(options.testTokens !== undefined && { testTokens: options.testTokens }),
     };
-    const directory = options.out ?? join("runs", `compare-${config.task.kind}-${fingerprint({ ...config, model: { ...config.model, kind: "" } })}`);
+    const directory = options.out ?? join("runs", `compare-${config.task.kind}-${fingerprint({ ...config, model: { ...config.model, kind: "" }, data })}`);
     requireHeads(planRuns(compared, directory).map(({ job }) => job.config));
     const { signal, release } = interruption();
     const progress = openProgress();
@@ -97,17 +98,17 @@ function checkNames(flag: string, names: readonly string[], known: readonly stri
   }
 }
 
-/** What all runs have in common, complete but for the task's own length, which is looked up. */
-async function sharedConfig(options: CompareFlags): Promise<RunConfig & { length: number }> {
+/** What all runs have in common, complete but for what a model says itself, and what the data are known by. */
+async function sharedConfig(options: CompareFlags): Promise<{ config: RunConfig & { length: number }; data: string }> {
   const file = options.config === undefined ? {} : (readJson(options.config) as { task?: { kind?: string; data?: unknown } });
   const task = { kind: options.task ?? file.task?.kind ?? "text", data: options.data ?? file.task?.data };
   const config = configFrom(options, standardFor(task));
   const { kind, ...taskOptions } = config.task;
-  const length = config.length ?? (await createTask(kind, taskOptions)).length;
+  const { length, fingerprint: data } = await createTask(kind, { ...taskOptions, ...(config.length !== undefined && { length: config.length }) });
   const full = { ...config, length };
-  if (options.budgetTokens === undefined) return full;
+  if (options.budgetTokens === undefined) return { config: full, data };
   if (options.steps !== undefined) throw new UsageError("--budget-tokens and --steps both say how long to train; give one of them");
-  return { ...full, steps: Math.max(1, Math.ceil(options.budgetTokens / (config.batchSize * length))) };
+  return { config: { ...full, steps: Math.max(1, Math.ceil(options.budgetTokens / (config.batchSize * length))) }, data };
 }
 
 function requireHeads(configs: readonly RunConfig[]): void {

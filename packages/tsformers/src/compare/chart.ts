@@ -37,7 +37,9 @@ export function renderChart(chart: Chart, size: { readonly width: number; readon
   const inner = { width: size.width - margin.left - margin.right, height: size.height - margin.top - margin.bottom };
   const px = (x: number) => round(margin.left + ((project(x) - xLow) / (xHigh - xLow)) * inner.width);
   const py = (y: number) => round(margin.top + (1 - (y - yLow) / (yHigh - yLow)) * inner.height);
-  const xTicks = chart.xTicks ?? roundTicks(Math.min(...xs), Math.max(...xs), size.width < 500 ? 4 : 8).map((x) => ({ x, text: number(x) }));
+  const xTicks = chart.xTicks ?? roundTicks(Math.min(...xs), Math.max(...xs), size.width < 500 ? 4 : 8)
+      .filter((x) => x >= xLow && x <= xHigh)
+      .map((x) => ({ x, text: number(x) }));
   const bottom = margin.top + inner.height;
   const right = margin.left + inner.width;
   const label = `${chart.title}: ${series.map(({ name }) => name).join(", ")}`;

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { type ModelName, models } from "../models/index.ts";
 import { fingerprint } from "../run/canonical-json.ts";
 import type { Choice } from "../run/catalogue.ts";
-import type { RunConfig } from "../run/config.ts";
+import { parseRunConfig, type RunConfig } from "../run/config.ts";
 
 /** What is compared: every model with every position scheme under every seed. */
 export type CompareOptions = {
@@ -16,6 +16,8 @@ export type CompareOptions = {
   readonly lengths: readonly number[];
   /** Tokens of each of these evaluations. */
   readonly testTokens?: number;
+  /** Differs when the data differ: results on other data are not taken for these. */
+  readonly data: string;
 };
 
 /** What a run's process is told: everything that its result depends on. */
@@ -23,6 +25,7 @@ export type RunJob = {
   readonly config: RunConfig & { readonly length: number };
   readonly lengths: readonly number[];
   readonly testTokens?: number;
+  readonly data: string;
 };
 
 /** A run before it is made. */
@@ -37,14 +40,14 @@ export type PlannedRun = {
 
 /** The runs of a comparison, seeds last, so that a first result of every variant comes early. */
 export function planRuns(options: CompareOptions, directory: string): PlannedRun[] {
-  const { config, lengths, testTokens, seeds } = options;
+  const { config, lengths, testTokens, seeds, data } = options;
   const variants = options.models.flatMap((model) => variantsOf(model, options));
   const manyModels = new Set(variants.map(({ model }) => model.kind)).size > 1;
   return Array.from({ length: seeds }, (_, i) => config.seed + i).flatMap((seed) =>
     variants.map(({ model, position }): PlannedRun => {
       const { position: _, ...shared } = config;
-      const own = { ...shared, model, ...(position === undefined ? {} : { position }), seed };
-      const job = { config: own, lengths, ...(testTokens === undefined ? {} : { testTokens }) };
+      const own = parseRunConfig({ ...shared, model, ...(position === undefined ? {} : { position }), seed }, "compare");
+      const job = { config: { ...own, length: config.length }, lengths, data, ...(testTokens === undefined ? {} : { testTokens }) };
       const parts = [model.kind, ...(position === undefined ? [] : [position.kind])];
       const id = `${parts.join("-")}-seed${seed}`;
       const variant = manyModels || position === undefined ? parts.join(" · ") : position.kind;

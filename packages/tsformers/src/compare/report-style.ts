@@ -32,7 +32,10 @@ figure svg { display: block; max-width: 100%; height: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; }
 th, td { padding: 6px 10px; border-bottom: 1px solid var(--rule); text-align: right; white-space: nowrap; }
 th:first-child { text-align: left; padding-left: 0; }
-thead th { color: var(--soft); font-weight: 500; }
+thead th { color: var(--soft); font-weight: 500; white-space: normal; vertical-align: bottom; }
+thead th:first-child { white-space: nowrap; }
+th:first-child { position: sticky; left: 0; background: var(--page); }
+td:last-child, th:last-child { padding-right: 2px; }
 tbody th { font-weight: 500; }
 .best { color: var(--best); font-weight: 650; }
 td.note { color: var(--soft); white-space: normal; min-width: 8em; }
@@ -45,6 +48,8 @@ dd { margin: 0; overflow-wrap: anywhere; }
   .wide { display: none; }
   .narrow { display: block; }
   h1 { font-size: 1.35rem; }
+  table { font-size: 0.9rem; }
+  th, td { padding: 6px 7px; }
 }
 @media print { .scroll { overflow: visible; } }
 `;

@@ -2,108 +2,30 @@ import {
   type Compiled,
   type Concrete,
   compile,
-  type Device,
   flatten,
   foldIn,
   fromNumbers,
   type Given,
   keyToArray,
+  type NDArray,
   type OnDevice,
+  type RandomKey,
   randomKey,
   readTree,
   trace,
 } from "@tsformers/engine";
-import { type EvalTotals, loss as lossMetric } from "../tasks/metric.ts";
-import type { TaskView } from "../tasks/task.ts";
-import type { CheckpointProblem, JsonValue } from "./checkpoint.ts";
-import { type EarlyStoppingState, earlyStopping } from "./early-stopping.ts";
+import { loss as lossMetric } from "../tasks/metric.ts";
+import { earlyStopping } from "./early-stopping.ts";
 import { evaluator } from "./evaluate.ts";
-import type { LossScale } from "./loss-scale.ts";
-import { availableBytes, estimateMemory, type MemoryEstimate, megabytes, memoryText } from "./memory.ts";
+import { availableBytes, estimateMemory, memoryText, requireMemory } from "./memory.ts";
 import { explainNonFinite } from "./non-finite.ts";
-import { isNdArray, type Optimiser } from "./optimiser.ts";
+import { isNdArray } from "./optimiser.ts";
 import type { RunDirectory } from "./run-directory.ts";
-import type { Schedule } from "./schedule.ts";
-import { type Control, type StepMetrics, type TrainState, trainStep } from "./step.ts";
-import type { Symbolic, Trainee } from "./trainee.ts";
+import { type Control, type StepMetrics, type TrainState, type TrainStep, trainStep } from "./step.ts";
+import type { Progress, TrainEvent, TrainOptions, TrainResult } from "./train-options.ts";
+import type { Symbolic } from "./trainee.ts";
 
-export type TrainOptions<Params, B> = {
-  readonly trainee: Trainee<Params, B>;
-  /** Its batches are pure functions of the step, so a resumed run needs no state of it. */
-  readonly task: TaskView<B> & { readonly fingerprint: string };
-  readonly optimiser: Optimiser;
-  readonly schedule: Schedule;
-  readonly steps: number;
-  readonly batchSize: number;
-  /** T of training rows. */
-  readonly length: number;
-  readonly device: Device;
-  /** Draws parameters and dropout, default 0. */
-  readonly seed?: number;
-  /** Parameters to start from; the trainee's own unless given. */
-  readonly params?: Concrete<Params>;
-
-  readonly clipNorm?: number;
-  readonly microBatches?: number;
-  readonly averageDecay?: number;
-  readonly float16?: LossScale;
-
-  /** Steps between evaluations on the valid split; there is one at the end in any case. */
-  readonly evalEvery?: number;
-  readonly evalTokens?: number;
-  /** Evaluations in a row without improvement after which the run ends; it never does so unless given. */
-  readonly patience?: number;
-
-  /** Where checkpoints and metrics go. A run that is there goes on. Nothing is written unless given. */
-  readonly directory?: string;
-  /** Steps between checkpoints; there is one at the end in any case. */
-  readonly checkpointEvery?: number;
-  readonly keep?: number;
-  /** What else makes this run itself, such as the model's configuration; a run of another is not resumed. */
-  readonly identity?: JsonValue;
-
-  readonly onEvent?: (event: TrainEvent) => void;
-  /** When it aborts, the step in progress is finished and a checkpoint written. */
-  readonly signal?: AbortSignal;
-  /** Starts even when the estimate of memory exceeds what is available. */
-  readonly force?: boolean;
-};
-
-export type TrainEvent =
-  | { readonly kind: "memory"; readonly estimate: MemoryEstimate; readonly text: string }
-  | { readonly kind: "resumed"; readonly step: number }
-  | { readonly kind: "damaged"; readonly problem: CheckpointProblem }
-  | {
-      readonly kind: "step";
-      readonly step: number;
-      readonly totalSteps: number;
-      readonly loss: number;
-      readonly gradientNorm: number;
-      readonly learningRate: number;
-      readonly tokensPerSecond: number;
-      readonly secondsLeft: number;
-    }
-  | { readonly kind: "evaluation"; readonly step: number; readonly totals: EvalTotals; readonly loss: number }
-  | { readonly kind: "checkpoint"; readonly step: number; readonly path: string };
-
-export type TrainResult<Params> = {
-  readonly ended: "finished" | "stopped early" | "interrupted";
-  /** Updates made, also before this call. */
-  readonly step: number;
-  readonly params: Concrete<Params>;
-  /** Moving average of the parameters; evaluations use it. */
-  readonly average?: Concrete<Params>;
-  /** Of the last evaluation. */
-  readonly evaluation?: { readonly step: number; readonly totals: EvalTotals };
-  /** Rows times length over the median time of a step; NaN when no step was made. */
-  readonly tokensPerSecond: number;
-};
-
-/** What a checkpoint holds beside arrays. */
-type Progress = {
-  readonly stopping: EarlyStoppingState | null;
-  readonly evaluation: { readonly step: number; readonly totals: EvalTotals } | null;
-};
+export type { TrainEvent, TrainOptions, TrainResult } from "./train-options.ts";
 
 /**
  * Trains, evaluates, and keeps checkpoints. A run that was interrupted, even by `kill -9`, goes on when called again with
@@ -113,115 +35,95 @@ type Progress = {
  * @throws Error when the directory holds another run, or the model is too large for the memory
  */
 export async function train<Params, B>(options: TrainOptions<Params, B>): Promise<TrainResult<Params>> {
-  const { trainee, task, device, steps, batchSize, length, directory, seed = 0, microBatches = 1 } = options;
+  const { trainee, task, device, steps, batchSize, length, signal, onEvent = () => {} } = options;
   for (const [name, value] of Object.entries({ steps, batchSize, length })) requireCount(name, value);
-  const emit = options.onEvent ?? (() => {});
-  const parameterKey = foldIn(randomKey(seed), 0);
-  const dropoutKey = foldIn(randomKey(seed), 1);
-  const { clipNorm, averageDecay, float16, optimiser } = options;
-  const step = trainStep({
-    loss: trainee.loss,
-    optimiser,
-    microBatches,
-    ...(clipNorm !== undefined && { clipNorm }),
-    ...(averageDecay !== undefined && { averageDecay }),
-    ...(float16 !== undefined && { float16 }),
-  });
-  const initial = step.init(options.params ?? trainee.init(parameterKey));
+  const key = randomKey(options.seed ?? 0);
+  const step = stepOf(options);
+  const initial = step.init(options.params ?? trainee.init(foldIn(key, 0)));
+  announceMemory(options, step, initial, onEvent);
 
-  const estimate = estimateRun(initial, trainee, task, { batchSize: batchSize / microBatches, length });
-  emit({ kind: "memory", estimate, text: memoryText(estimate) });
-  const free = device.name === "cpu" ? availableBytes() : undefined;
-  if (free !== undefined && estimate.totalBytes > free && !options.force) {
-    throw new Error(
-      `train: this takes ${memoryText(estimate)}, but ${megabytes(free)} are free; make batches or model smaller, use more micro-batches, or force it`,
-    );
-  }
-
-  const run = directory === undefined ? undefined : await openRun(directory, options, seed);
-  for (const problem of run?.directory.problems ?? []) emit({ kind: "damaged", problem });
-  const stopping = options.patience === undefined ? undefined : earlyStopping({ patience: options.patience });
-  let state: Given<TrainState<Params>> = (run?.restore(initial) ?? initial) as Given<TrainState<Params>>;
-  let done = run?.directory.latest?.step ?? 0;
-  let progress: Progress = run?.progress ?? { stopping: stopping?.init ?? null, evaluation: null };
-  if (done > 0) emit({ kind: "resumed", step: done });
+  const run = await openRun<Params, B>(options, initial);
+  for (const problem of run?.directory.problems ?? []) onEvent({ kind: "damaged", problem });
+  if (run?.resumed) onEvent({ kind: "resumed", step: run.resumed.step });
+  let state = (run?.resumed?.state ?? initial) as Given<TrainState<Params>>;
+  let done = run?.resumed?.step ?? 0;
+  let saved = done;
+  let progress: Progress = run?.resumed?.progress ?? { stopping: null, evaluation: null };
 
   const update = compile(step.update, { device, donate: [0] }) as unknown as Compiled<
     [TrainState<Params>, Symbolic<B>, Control],
     { state: TrainState<Params>; metrics: StepMetrics }
   >;
-  const scores = evaluator(trainee, device);
   const stepMs: number[] = [];
-  let saved = done;
-
-  const controlOf = (number: number): Given<Control> => ({
-    learningRate: fromNumbers([options.schedule(number)], []),
-    key: keyToArray(foldIn(dropoutKey, number)),
-  });
-  const makeStep = async (number: number): Promise<void> => {
+  const tokensPerSecond = (ms: number): number => (batchSize * length * 1000) / ms;
+  const makeStep = async (): Promise<void> => {
+    const number = done + 1;
     const batch = task.trainBatch(number, batchSize, length) as Given<Symbolic<B>>;
-    const control = controlOf(number);
+    const learningRate = fromNumbers([options.schedule(number)], []);
+    const control = { learningRate, key: keyOfStep(key, number) } as Given<Control>;
     if (stepMs.length === 0) await update.prepare(state, batch, control);
     const start = performance.now();
     const result = await update(state, batch, control);
     const metrics = await readTree(result.metrics as OnDevice<StepMetrics>);
-    stepMs.push(performance.now() - start);
+    const ms = performance.now() - start;
     const [loss, gradientNorm] = [metrics.loss.item(), metrics.gradientNorm.item()];
-    const skipped = float16 !== undefined && Number.isFinite(loss);
-    if (!(Number.isFinite(loss) && Number.isFinite(gradientNorm)) && !skipped) {
+    // With a scaled loss, gradients that overflow are expected: the update was skipped.
+    if (!Number.isFinite(loss) || (!Number.isFinite(gradientNorm) && options.float16 === undefined)) {
       throw await explainNonFinite(number, step, device, state, batch, control);
     }
     state = result.state as Given<TrainState<Params>>;
-    const learningRate = (control.learningRate as ReturnType<typeof fromNumbers>).item();
-    const tokensPerSecond = (batchSize * length * 1000) / stepMs.at(-1)!;
-    run?.directory.log({ step: number, loss, gradientNorm, learningRate, tokensPerSecond });
-    const secondsLeft = ((steps - number) * median(stepMs.slice(-20))) / 1000;
-    emit({
-      kind: "step",
+    done = number;
+    stepMs.push(ms);
+    const measured = {
       step: number,
-      totalSteps: steps,
       loss,
       gradientNorm,
-      learningRate,
-      tokensPerSecond,
-      secondsLeft,
-    });
+      learningRate: learningRate.item(),
+      tokensPerSecond: tokensPerSecond(ms),
+    };
+    run?.directory.log(measured);
+    const secondsLeft = ((steps - number) * median(stepMs.slice(-20))) / 1000;
+    onEvent({ kind: "step", ...measured, totalSteps: steps, secondsLeft });
   };
-  const evaluate = async (number: number): Promise<void> => {
+
+  const scores = evaluator(trainee, device);
+  const stopping = options.patience === undefined ? undefined : earlyStopping({ patience: options.patience });
+  const evaluate = async (): Promise<void> => {
     const { average, params } = state as { average?: Given<Params>; params: Given<Params> };
     const limit = options.evalTokens === undefined ? {} : { limit: options.evalTokens };
     const totals = await scores.evaluate(average ?? params, task.evalBatches("valid", { batchSize, length, ...limit }));
     const loss = lossMetric.value(totals);
-    const next = stopping === undefined ? null : stopping.update(progress.stopping ?? stopping.init, number, loss);
-    progress = { stopping: next, evaluation: { step: number, totals } };
-    run?.directory.log({ step: number, "valid/loss": loss, "valid/accuracy": totals.correct / totals.tokens });
-    emit({ kind: "evaluation", step: number, totals, loss });
-  };
-  const checkpoint = async (number: number): Promise<void> => {
-    if (run === undefined || saved === number) return;
-    const path = await run.directory.save(number, await readState(state), progress);
-    saved = number;
-    emit({ kind: "checkpoint", step: number, path });
+    const next = stopping?.update(progress.stopping ?? stopping.init, done, loss) ?? null;
+    progress = { stopping: next, evaluation: { step: done, totals } };
+    run?.directory.log({ step: done, "valid/loss": loss, "valid/accuracy": totals.correct / totals.tokens });
+    onEvent({ kind: "evaluation", step: done, totals, loss });
   };
 
-  const { signal, evalEvery, checkpointEvery } = options;
-  const stoppedEarly = () => progress.stopping?.stop === true;
+  const save = async (): Promise<void> => {
+    if (run === undefined || saved === done) return;
+    const path = await run.directory.save(done, await readTree(state), progress);
+    saved = done;
+    onEvent({ kind: "checkpoint", step: done, path });
+  };
+
+  const isDue = (every: number | undefined): boolean => every !== undefined && done % every === 0;
+  const stoppedEarly = (): boolean => progress.stopping?.stop === true;
   try {
     while (done < steps && !stoppedEarly() && !signal?.aborted) {
-      await makeStep(++done);
-      if (isDue(done, evalEvery) || done === steps) await evaluate(done);
-      if (isDue(done, checkpointEvery)) await checkpoint(done);
+      await makeStep();
+      if (isDue(options.evalEvery) && done < steps) await evaluate();
+      if (isDue(options.checkpointEvery) && done < steps) await save();
     }
-    if (done === steps && progress.evaluation?.step !== steps) await evaluate(done);
-    await checkpoint(done);
-    const { params, average } = await readState(state);
+    if (done === steps && progress.evaluation?.step !== steps) await evaluate();
+    await save();
+    const { params, average } = (await readTree(state)) as { params: Concrete<Params>; average?: Concrete<Params> };
     return {
       ended: done >= steps ? "finished" : stoppedEarly() ? "stopped early" : "interrupted",
       step: done,
       params,
       ...(average !== undefined && { average }),
       ...(progress.evaluation !== null && { evaluation: progress.evaluation }),
-      tokensPerSecond: (batchSize * length * 1000) / median(stepMs),
+      tokensPerSecond: tokensPerSecond(median(stepMs)),
     };
   } finally {
     run?.directory.close();
@@ -230,24 +132,60 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
   }
 }
 
-type Run<State> = {
+function stepOf<Params, B>({ trainee, optimiser, ...options }: TrainOptions<Params, B>): TrainStep<Params, B> {
+  const { clipNorm, microBatches, averageDecay, float16 } = options;
+  return trainStep({
+    loss: trainee.loss,
+    optimiser,
+    ...(clipNorm !== undefined && { clipNorm }),
+    ...(microBatches !== undefined && { microBatches }),
+    ...(averageDecay !== undefined && { averageDecay }),
+    ...(float16 !== undefined && { float16 }),
+  });
+}
+
+/** The key of a step's dropout; that of the parameters is `foldIn(key, 0)`. */
+function keyOfStep(key: RandomKey, step: number): NDArray {
+  return keyToArray(foldIn(foldIn(key, 1), step));
+}
+
+/** Traces the step to estimate its memory. @throws Error when that is more than is free on the CPU, unless forced */
+function announceMemory<Params, B>(
+  { task, device, batchSize, length, force = false }: TrainOptions<Params, B>,
+  step: TrainStep<Params, B>,
+  state: Concrete<TrainState<Params>>,
+  onEvent: (event: TrainEvent) => void,
+): void {
+  const control = { learningRate: fromNumbers([0], []), key: keyOfStep(randomKey(0), 1) };
+  const { leaves, structure } = flatten([state, task.trainBatch(1, batchSize, length), control], isNdArray);
+  const { program } = trace(step.update, structure, leaves);
+  const estimate = estimateMemory((state as { params: unknown }).params, state, program);
+  onEvent({ kind: "memory", estimate, text: memoryText(estimate) });
+  const free = device.name === "cpu" ? availableBytes() : undefined;
+  if (free !== undefined && !force) requireMemory(estimate, free);
+}
+
+type Run<Params> = {
   readonly directory: RunDirectory;
-  readonly progress: Progress | undefined;
-  /** The state of the checkpoint, or `undefined` when there is none. */
-  restore(like: State): State | undefined;
+  readonly resumed?: {
+    readonly step: number;
+    readonly state: Concrete<TrainState<Params>>;
+    readonly progress: Progress;
+  };
 };
 
-/** Loaded when it is needed only: it reads and writes files, which a browser cannot. */
-async function openRun<Params, B, State>(
-  directory: string,
+/** Opens the directory, if there is one. What reads and writes files is loaded only then: a browser cannot. */
+async function openRun<Params, B>(
   options: TrainOptions<Params, B>,
-  seed: number,
-): Promise<Run<State>> {
+  initial: Concrete<TrainState<Params>>,
+): Promise<Run<Params> | undefined> {
+  const { keep } = options;
+  if (options.directory === undefined) return undefined;
   const { openRunDirectory, progressIn, restore } = await import("./run-directory.ts");
   const identity = {
     task: options.task.fingerprint,
     optimiser: options.optimiser.fingerprint,
-    seed,
+    seed: options.seed ?? 0,
     batchSize: options.batchSize,
     length: options.length,
     clipNorm: options.clipNorm ?? null,
@@ -255,36 +193,11 @@ async function openRun<Params, B, State>(
     float16: options.float16 !== undefined,
     configuration: options.identity ?? null,
   };
-  const opened = await openRunDirectory(directory, identity, options.keep === undefined ? {} : { keep: options.keep });
-  const { latest } = opened;
-  return {
-    directory: opened,
-    progress: latest === undefined ? undefined : (progressIn(latest) as unknown as Progress),
-    restore: (like) => (latest === undefined ? undefined : restore(like, latest)),
-  };
-}
-
-function estimateRun<Params, B>(
-  state: Concrete<TrainState<Params>>,
-  trainee: Trainee<Params, B>,
-  task: TaskView<B>,
-  { batchSize, length }: { batchSize: number; length: number },
-): MemoryEstimate {
-  const { params } = state as { params: unknown };
-  const batch = task.trainBatch(1, Math.max(1, Math.floor(batchSize)), length);
-  const { leaves, structure } = flatten([params, batch], isNdArray);
-  const forward = (inner: Params, rows: Symbolic<B>) => trainee.loss(inner, rows, {});
-  return estimateMemory(params, state, trace(forward, structure, leaves).program);
-}
-
-async function readState<Params>(
-  state: Given<TrainState<Params>>,
-): Promise<{ params: Concrete<Params>; average?: Concrete<Params> }> {
-  return (await readTree(state)) as { params: Concrete<Params>; average?: Concrete<Params> };
-}
-
-function isDue(step: number, every: number | undefined): boolean {
-  return every !== undefined && step % every === 0;
+  const directory = await openRunDirectory(options.directory, identity, keep === undefined ? {} : { keep });
+  const { latest } = directory;
+  if (latest === undefined) return { directory };
+  const progress = progressIn(latest) as unknown as Progress;
+  return { directory, resumed: { step: latest.step, state: restore(initial, latest), progress } };
 }
 
 function median(values: readonly number[]): number {

@@ -60,7 +60,7 @@ test("a run that is killed again and again at random moments ends with the same 
 
   const blows: Blow[] = [];
   const begins: number[] = [];
-  for (let kill = 0; kill < 4; kill++) {
+  for (let kill = 0; kill < 3; kill++) {
     blows.push({ afterSteps: 2 + Math.floor(Math.random() * 10), afterMs: Math.random() * 12 });
     begins.push((await life(killed, blows.at(-1))).steps[0]!);
   }

@@ -18,6 +18,7 @@ export default defineConfig([
     cwd: "packages/tsformers",
     entry: {
       index: "src/index.ts",
+      node: "src/node.ts",
       cli: "src/cli.ts",
       "compare-child": "src/compare/child.ts",
     },

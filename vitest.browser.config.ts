@@ -17,7 +17,7 @@ export default defineConfig({
     include: ["packages/*/test/browser/*.test.ts"],
     pool: "forks",
     maxWorkers: 1,
-    testTimeout: 120_000,
+    testTimeout: 240_000,
     hookTimeout: 120_000,
   },
 });

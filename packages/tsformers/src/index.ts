@@ -43,6 +43,7 @@ export { textTask } from "./tasks/text.ts";
 export { byteTokenizer, characterTokenizer, type Tokenizer, type TokenizerConfig, tokenizerFromConfig } from "./tasks/tokenizer.ts";
 
 // Training.
+export { suitableMicroBatches } from "./train/accumulate.ts";
 export { type AdafactorOptions, adafactor } from "./train/adafactor.ts";
 export { type AdamWOptions, adamw } from "./train/adamw.ts";
 export { type EarlyStopping, type EarlyStoppingState, earlyStopping } from "./train/early-stopping.ts";

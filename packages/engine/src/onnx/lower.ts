@@ -17,7 +17,12 @@ export type ModelNames = { readonly inputs?: readonly string[]; readonly outputs
  */
 export function toOnnx(program: Program, options: Partial<LoweringOptions> & ModelNames = {}): OnnxModel {
   const simple = simplify(program);
-  const graph = new GraphBuilder({ portable: options.portable ?? false }, lowerInto);
+  const simplified = new Map<Program, Program>();
+  const graph = new GraphBuilder({ portable: options.portable ?? false }, (nested, names, builder) => {
+    const known = simplified.get(nested) ?? simplify(nested);
+    simplified.set(nested, known);
+    return lowerInto(known, names, builder);
+  });
   const inputNames = simple.inputs.map((_, i) => options.inputs?.[i] ?? `in${i}`);
   const results = lowerInto(simple, inputNames, graph);
   const outputNames = simple.outputs.map((_, i) => options.outputs?.[i] ?? `out${i}`);

@@ -43,16 +43,19 @@ export const threefryPrimitive: Primitive<ThreefryParams> = {
   },
 };
 
-const rotations: readonly (readonly number[])[] = [
+/** Threefry adds words of the key after every four rounds. */
+const groups = [1, 2, 3, 4, 5] as const;
+
+const rotations = [
   [13, 15, 26, 6],
   [17, 29, 16, 24],
-];
+] as const;
 
 /**
  * The 20 rounds on uint32 values, whose sums and products wrap. Both words come out as rows of one int32 array.
  *
  * Four rounds and the key words added after them are the body of a Scan: written out, the rounds would be most of the
- * nodes of a model with dropout, and its session would take ten times as long to create.
+ * nodes of a model with dropout, and its session would take four times as long to create.
  */
 function lowerThreefry(graph: GraphBuilder, key: string, counters: string, n: number, domain: number): string {
   // ONNX Runtime infers the wrong shape for an Expand to no elements.
@@ -65,41 +68,25 @@ function lowerThreefry(graph: GraphBuilder, key: string, counters: string, n: nu
   const [k0, k1] = [0, 1].map((i) => pick(keyWords, fromNumbers([i], [1], "int64")));
   const schedule = concat([k0!, k1!, xor(xor(k0!, k1!), words(graph, [0x1bd11bda], [1]))]);
   const order = groups.flatMap((group) => [group % 3, (group + 1) % 3]);
-  const chosen = pick(schedule, fromNumbers(order, [groups.length, 2], "int64"));
-  const count = words(
-    graph,
-    groups.flatMap((group) => [0, group]),
-    [groups.length, 2],
+  const counts = groups.flatMap((group) => [0, group]);
+  const added = add(
+    pick(schedule, fromNumbers(order, [groups.length, 2], "int64")),
+    words(graph, counts, [groups.length, 2]),
   );
   const by = groups.flatMap((group) => rotations[(group - 1) % 2]!);
-  const left = words(
-    graph,
-    by.map((bits) => 2 ** bits),
-    [groups.length, 4],
-  );
-  const right = words(
-    graph,
-    by.map((bits) => 32 - bits),
-    [groups.length, 4],
-  );
+  const factors = by.map((bits) => 2 ** bits);
+  const shifts = by.map((bits) => 32 - bits);
+  const [left, right] = [factors, shifts].map((values) => words(graph, values, [groups.length, 4]));
   const x0 = add(graph.cast(counters, "uint32"), k0!);
   const x1 = graph.node("Expand", [add(words(graph, [domain], [1]), k1!), graph.ints([n])]);
   const types = [[n], [n], [2], [4], [4]].map((shape) => ({ name: graph.fresh("s"), dtype: "uint32" as const, shape }));
-  const body = graph.nested("rounds", types, (inner) =>
-    fourRounds(
-      inner,
-      types.map(({ name }) => name),
-      n,
-    ),
-  );
-  const results = graph.nodeWithOutputs("Scan", [x0, x1, add(chosen, count), left, right], 2, {
+  const names = types.map(({ name }) => name);
+  const body = graph.nested("rounds", types, (inner) => fourRounds(inner, names, n));
+  const results = graph.nodeWithOutputs("Scan", [x0, x1, added, left!, right!], 2, {
     attributes: { body: { graph: body }, num_scan_inputs: { int: 3 } },
   });
   return graph.cast(concat(results.map((x) => graph.node("Unsqueeze", [x, graph.ints([0])]))), "int32");
 }
-
-/** Threefry adds words of the key after every four rounds. */
-const groups = [1, 2, 3, 4, 5] as const;
 
 /**
  * Four rounds and the addition of two key words.

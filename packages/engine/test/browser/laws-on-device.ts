@@ -4,11 +4,7 @@ import { cases } from "../primitives/cases.ts";
 import { forwardProgram, lawsOf } from "../primitives/conformance.ts";
 
 /** One law for one case of a primitive, as a test for devices other than the CPU of Node. */
-export type DeviceTest = {
-  readonly primitive: string;
-  readonly name: string;
-  readonly check: (device: Device) => Promise<void> | void;
-};
+export type DeviceTest = { readonly name: string; readonly check: (device: Device) => Promise<void> | void };
 
 /** WGSL promises sine and cosine to 2⁻¹¹ only, in absolute terms and near zero. */
 const sineTolerance = 1e-3;
@@ -34,8 +30,7 @@ export function deviceTests({ without, coarseSine }: Abilities): DeviceTest[] {
       return lawsOf(fair)
         .filter(({ name }) => name.startsWith("the device"))
         .map(({ name, check }) => ({
-          primitive,
-          name: `${example.name}: ${name}`,
+          name: `${primitive}, ${example.name}: ${name}`,
           check: (device) => check(fair, device),
         }));
     }),

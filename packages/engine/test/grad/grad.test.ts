@@ -4,7 +4,6 @@ import {
   compile,
   customGradient,
   exp,
-  full,
   grad,
   interpret,
   loop,

@@ -54,7 +54,9 @@ export function look(options: ViewOptions): View {
         ? undefined
         : constant(mask);
   const padding = keyMask === undefined ? undefined : expandDims(expandDims(cast(keyMask, "bool"), 1), 1);
-  const rotate = rotation === undefined ? {} : { rotate: rotation.prepare(positions) };
+  // Cached keys were turned when they were new: those of this pass stand where its queries do.
+  const turned = offset === undefined ? positions : { query: positions.query, key: positions.query };
+  const rotate = rotation === undefined ? {} : { rotate: rotation.prepare(turned) };
   if (whole) return { ...spanView(options, positions, visible, padding), ...rotate };
   const blocks = spans.map(({ queries: [from, to], keys: [low, high] }) => {
     const at = { query: slice(positions.query, -1, from, to), key: slice(positions.key, -1, low, high) };

@@ -5,7 +5,7 @@ import type { Catalogue, Entry } from "../run/catalogue.ts";
 import { countParameters } from "../run/count-parameters.ts";
 import { schemaTree } from "../run/explain.ts";
 import { flagsOf, kebab, misplacedFlags, withFlags } from "../run/flags.ts";
-import { runSchema } from "../run/config.ts";
+import { parseRunConfig, runSchema } from "../run/config.ts";
 import { makeModel } from "../run/model.ts";
 import { nearest } from "../run/nearest.ts";
 import { catalogues } from "./catalogues.ts";
@@ -81,8 +81,8 @@ async function parametersOf(name: ModelName, given: ReadonlyMap<string, unknown>
   const raw = withFlags({ model: { kind: name } }, modelFlags, given) as Record<string, never>;
   const misplaced = misplacedFlags(raw, modelFlags, given.keys());
   if (misplaced.length > 0) throw new UsageError(misplaced.join("\n"));
-  const config = runSchema.pick({ model: true, position: true, length: true }).parse(raw);
-  const model = await makeModel({ ...config, length: config.length ?? 128 }, vocabularySize);
+  const { model: choice, position, length = 128 } = parseRunConfig(raw, "flags");
+  const model = await makeModel({ model: choice, position, length }, vocabularySize);
   return countParameters(model.init(randomKey(0)));
 }
 

@@ -30,12 +30,16 @@ export function trainCommand(terminal: Terminal): Command {
     const { signal, release } = interruption();
     const device = await openDevice(config.device);
     const progress = openProgress();
+    const show = showEvents(progress);
     try {
       const { result } = await trainRun(config, {
         directory: home,
         device,
         signal,
-        onEvent: showEvents(progress),
+        onEvent: (event) => {
+          // A finished run does not go on.
+          if (event.kind !== "resumed" || event.step < config.steps) show(event);
+        },
         ...(options.force && { force: true }),
       });
       progress.done();

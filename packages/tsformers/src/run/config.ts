@@ -2,7 +2,7 @@ import * as z from "zod";
 import { models } from "../models/index.ts";
 import { positions } from "../position/index.ts";
 import { tasks } from "../tasks/index.ts";
-import { choiceSchema } from "./catalogue.ts";
+import { type Choice, choiceSchema } from "./catalogue.ts";
 import { explain } from "./explain.ts";
 import { optimisers } from "./optimisers.ts";
 import { schedules } from "./schedules.ts";
@@ -14,7 +14,7 @@ const rate = z.number().nonnegative();
  * A whole training run as data: what `config.json` holds and what the flags of the command line set. Flags, their help
  * and their defaults are made from this schema.
  */
-export const runSchema = z.strictObject({
+const schema = z.strictObject({
   task: choiceSchema(tasks, { elsewhere: ["length", "seed"] }).prefault({ kind: "text" }).describe("what is learned"),
   model: choiceSchema(models, { elsewhere: ["vocabularySize", "length"] }).prefault({ kind: "gpt" }).describe("the network"),
   position: choiceSchema(positions).optional().describe("how the model knows about positions; its own way unless given"),
@@ -37,11 +37,35 @@ export const runSchema = z.strictObject({
   device: z.enum(["cpu", "webgpu", "cuda"]).default("cpu").describe("where it runs"),
 });
 
-/** A configuration with every default filled in. */
-export type RunConfig = z.output<typeof runSchema>;
+/** {@link RunConfig} as a schema, for flags and editors. */
+export const runSchema: z.ZodObject = schema;
 
-/** What a user may write: everything that has a default may be left out. */
-export type RunConfigInput = z.input<typeof runSchema>;
+/** A configuration with every default filled in. */
+export type RunConfig = {
+  readonly task: Choice;
+  readonly model: Choice;
+  readonly position?: Choice | undefined;
+  readonly length?: number | undefined;
+  readonly steps: number;
+  readonly batchSize: number;
+  readonly microBatches: number;
+  readonly optimiser: Choice;
+  readonly learningRate: number;
+  readonly schedule: Choice;
+  readonly clip: number;
+  readonly labelSmoothing: number;
+  readonly ema: number;
+  readonly evalEvery: number;
+  readonly evalTokens: number;
+  readonly patience: number;
+  readonly checkpointEvery: number;
+  readonly keep: number;
+  readonly seed: number;
+  readonly device: "cpu" | "webgpu" | "cuda";
+};
+
+/** What a user may write: everything may be left out. */
+export type RunConfigInput = { readonly [Setting in keyof RunConfig]?: RunConfig[Setting] | undefined };
 
 /**
  * Checks a configuration and fills in the defaults.
@@ -49,9 +73,11 @@ export type RunConfigInput = z.input<typeof runSchema>;
  * @throws Error naming every setting that is wrong, with the nearest known name where one is mistyped
  */
 export function parseRunConfig(input: unknown, source: string): RunConfig {
-  const result = runSchema.safeParse(input, { reportInput: true });
+  // The type says what the schema makes; the compiler compares the two here.
+  const checked: z.ZodType<RunConfig, RunConfigInput> = schema;
+  const result = checked.safeParse(input, { reportInput: true });
   if (result.success) return result.data;
-  throw new ConfigError(`${source}: ${explain(result.error, runSchema).join("\n  ")}`);
+  throw new ConfigError(`${source}: ${explain(result.error, schema).join("\n  ")}`);
 }
 
 /** A configuration that cannot be used, and why. */

@@ -44,7 +44,7 @@ export const matricesDecay: Decays = (_, shape) => shape.length >= 2;
 export type ArrayType = { readonly shape: Shape; readonly dtype: DType };
 
 /** One parameter in an update. */
-export type Moment = {
+export type UpdateInput = {
   readonly path: string;
   readonly parameter: Tensor;
   readonly gradient: Tensor;
@@ -58,7 +58,7 @@ export type Rule = {
   /** The slots of a parameter before the first update. */
   slots(type: ArrayType): Slots<NDArray>;
   /** Computes, once, the scalars that all parameters share; what it returns is called for each parameter. */
-  begin(pace: Pace): (moment: Moment) => { readonly parameter: Tensor; readonly slots: Slots };
+  begin(pace: Pace): (input: UpdateInput) => { readonly parameter: Tensor; readonly slots: Slots };
 };
 
 /** The optimiser that applies a rule to every float of a tree; other leaves stay as they are. */

@@ -1,4 +1,3 @@
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { flatten, NDArray, shapesEqual, unflatten } from "@tsformers/engine";
 import { type Checkpoint, type CheckpointProblem, checkpointStore, type JsonValue } from "./checkpoint.ts";
@@ -86,13 +85,6 @@ export function restore<Tree>(like: Tree, { tensors, step }: Checkpoint): Tree {
     return new NDArray(shape, dtype, found.data.slice());
   });
   return unflatten(structure, restored) as Tree;
-}
-
-/** Removes a run from its directory, and nothing else that may lie there. */
-export async function removeRun(directory: string): Promise<void> {
-  for (const name of ["checkpoints", "metrics.jsonl", "tensorboard"]) {
-    await rm(join(directory, name), { recursive: true, force: true });
-  }
 }
 
 function identityIn({ state }: Checkpoint): Identity {

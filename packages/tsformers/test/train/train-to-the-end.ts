@@ -10,7 +10,7 @@ import { warmupCosine } from "../../src/train/schedule.ts";
 import { train } from "../../src/train/train.ts";
 import { languageModelTrainee } from "../../src/train/trainee.ts";
 
-const steps = 60;
+const steps = 40;
 const task = copyTask({ symbols: 5, length: 12 });
 const model = gpt({
   vocabularySize: task.vocabularySize,

@@ -1,0 +1,111 @@
+import { compile, type Concrete, type Device, type DeviceArray, fromNumbers, gather, mapTree, NDArray, type OnDevice, pad, sub, type Tensor } from "@tsformers/engine";
+import type { KeyValueCache } from "../attention/kinds.ts";
+import type { LanguageModel } from "../models/language-model.ts";
+import { evaluation } from "../nn/layer.ts";
+
+/** Decodes one sequence, token after token, each seen once: keys and values of earlier positions are kept. */
+export type Decoder = {
+  /** How many tokens were read so far. */
+  readonly length: number;
+  /** Reads tokens behind those read before. @returns logits [V] for the token that follows */
+  read(tokens: readonly number[]): Promise<Float32Array>;
+  /** Forgets every token; compiled programs stay. */
+  restart(): void;
+  release(): Promise<void>;
+};
+
+export type DecoderOptions = {
+  readonly device: Device;
+  /** Reading more tokens than this is an error; what bounds the memory. */
+  readonly maxLength: number;
+};
+
+const smallestCapacity = 64;
+
+/** The capacity that holds `length` positions: 64, 128, 256, … */
+export function capacityFor(length: number): number {
+  return Math.max(smallestCapacity, 2 ** Math.ceil(Math.log2(length)));
+}
+
+type Caches = OnDevice<readonly KeyValueCache[]>;
+
+/**
+ * Prepares a model for decoding one sequence with cached keys and values.
+ *
+ * The cache has room for 64 positions, then 128, 256, …: it grows when it is full and never beyond what `maxLength` needs.
+ * A program is compiled once for each capacity: one that reads a single token, and one for prompts, which are filled up to a power of two;
+ * the filling comes after the prompt, where causal models do not look, and is overwritten.
+ */
+export function openDecoder<Params>(model: LanguageModel<Params>, params: Concrete<Params>, options: DecoderOptions): Decoder {
+  const { device, maxLength } = options;
+  if (!(Number.isInteger(maxLength) && maxLength >= 1)) throw new RangeError(`openDecoder: expected maxLength of 1 or more, got ${maxLength}`);
+  const held = mapTree(params, (value): value is NDArray => value instanceof NDArray, (array) => device.put(array)) as OnDevice<Params>;
+  const advance = (params: Params, layers: readonly KeyValueCache[], tokens: Tensor, length: Tensor, count: Tensor) => {
+    const out = model.apply(params, { tokens, cache: { layers, length } }, evaluation);
+    return { logits: gather(out.logits, sub(count, 1), 1), layers: out.cache! };
+  };
+  const step = compile(advance, { device, donate: [1] });
+  const grow = compile(doubled, { device });
+  let caches: Caches | undefined;
+  let capacity = 0;
+  let length = 0;
+
+  const reserve = async (needed: number): Promise<void> => {
+    if (caches !== undefined && needed <= capacity) return;
+    if (caches === undefined || length === 0) {
+      capacity = capacityFor(needed);
+      caches = model.emptyCache(1, capacity).map(({ key, value }) => ({ key: device.put(key), value: device.put(value) }));
+      return;
+    }
+    while (capacity < needed) {
+      caches = (await (grow as unknown as (layers: Caches) => Promise<{ layers: Caches }>)(caches)).layers;
+      capacity *= 2;
+    }
+  };
+
+  return {
+    get length() {
+      return length;
+    },
+    read: async (tokens) => {
+      if (tokens.length === 0) throw new RangeError("read: expected at least one token");
+      if (length + tokens.length > maxLength) {
+        throw new RangeError(`read: ${length + tokens.length} tokens are more than maxLength ${maxLength}`);
+      }
+      const wrong = tokens.find((token) => !(Number.isInteger(token) && token >= 0 && token < model.vocabularySize));
+      if (wrong !== undefined) throw new RangeError(`read: expected tokens of 0 … ${model.vocabularySize - 1}, got ${wrong}`);
+      const width = tokens.length === 1 ? 1 : 2 ** Math.ceil(Math.log2(tokens.length));
+      await reserve(length + width);
+      const filled = fromNumbers([...tokens, ...new Array<number>(width - tokens.length).fill(0)], [1, width], "int32");
+      const scalar = (value: number) => fromNumbers([value], [], "int32");
+      const run = step as unknown as (...args: unknown[]) => Promise<{ logits: DeviceArray; layers: Caches }>;
+      const out = await run(held, caches, filled, scalar(length), scalar(tokens.length));
+      caches = out.layers;
+      length += tokens.length;
+      // A copy: the next step may write into this memory.
+      return Float32Array.from((await out.logits.read()).data as Float32Array);
+    },
+    restart: () => {
+      length = 0;
+    },
+    release: async () => {
+      caches = undefined;
+      await step.release();
+      await grow.release();
+    },
+  };
+}
+
+/** The same entries with as much room again behind them. */
+function doubled(layers: readonly KeyValueCache[]): { layers: readonly KeyValueCache[] } {
+  const twice = (x: Tensor): Tensor => {
+    const capacity = x.shape[2]!;
+    return pad(x, [
+      [0, 0],
+      [0, 0],
+      [0, capacity],
+      [0, 0],
+    ]);
+  };
+  return { layers: layers.map(({ key, value }) => ({ key: twice(key), value: twice(value) })) };
+}

@@ -1,0 +1,142 @@
+import { compile, type Concrete, type Device, type DeviceArray, fromNumbers, gather, logSoftmax, mapTree, NDArray, type OnDevice, reshape, type Tensor } from "@tsformers/engine";
+import type { KeyValueCache } from "../attention/kinds.ts";
+import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
+import { evaluation } from "../nn/layer.ts";
+import { capacityFor } from "./decoder.ts";
+
+export type BeamOptions = {
+  /** How many target tokens at most, the end not counted. */
+  readonly count: number;
+  /** The token that the target begins with. */
+  readonly start: number;
+  /** The token that ends a target; without it every target has `count` tokens. */
+  readonly end?: number;
+  /** How many candidates are kept at each step; 1, the greedy choice, unless told. */
+  readonly beams?: number;
+  /** Scores are log-probabilities divided by length to this power; 1 unless told, 0 prefers short ones. */
+  readonly lengthPenalty?: number;
+};
+
+/** A target, without its start and end, and its score. */
+export type Hypothesis = { readonly tokens: readonly number[]; readonly score: number };
+
+/** Translates sources with a model that reads one sequence and writes another. */
+export type SequenceDecoder = {
+  /** The best targets for a source, best first, as many as there are beams. */
+  decode(source: readonly number[], options: BeamOptions): Promise<Hypothesis[]>;
+  release(): Promise<void>;
+};
+
+type Caches = OnDevice<readonly KeyValueCache[]>;
+
+/**
+ * Prepares an encoder-decoder for greedy decoding and beam search. The source is encoded once; what the decoder's layers
+ * look at in it, and keys and values of the targets so far, are kept on the device.
+ *
+ * @source beam search with a length penalty: Wu et al. 2016, "Google's Neural Machine Translation System", §7,
+ *   arXiv:1609.08144; here the penalty is lengthᵅ
+ */
+export function openSequenceDecoder<Params>(
+  model: SequenceToSequence<Params>,
+  params: Concrete<Params>,
+  { device }: { readonly device: Device },
+): SequenceDecoder {
+  const held = mapTree(params, (value): value is NDArray => value instanceof NDArray, (array) => device.put(array)) as OnDevice<Params>;
+  const encode = compile(
+    (params: Params, tokens: Tensor, mask: Tensor) => ({ entries: model.encode(params, { tokens, mask }, evaluation).entries }),
+    { device },
+  ) as unknown as (...args: unknown[]) => Promise<{ entries: Caches }>;
+  const advance = (params: Params, layers: readonly KeyValueCache[], memory: Memory, tokens: Tensor, parents: Tensor, length: Tensor) => {
+    const chosen = layers.map(({ key, value }) => ({ key: gather(key, parents), value: gather(value, parents) }));
+    const cache = { layers: chosen, length };
+    const out = model.decode(params, { tokens, encoded: memory, cache }, evaluation);
+    const logProbabilities = logSoftmax(reshape(out.logits, [tokens.shape[0]!, model.vocabularySize]));
+    return { logProbabilities, layers: out.cache! };
+  };
+  const step = compile(advance, { device, donate: [1] });
+  const run = step as unknown as (...args: unknown[]) => Promise<{ logProbabilities: DeviceArray; layers: Caches }>;
+  return {
+    decode: async (source, options) => {
+      checkTokens("source", source, model.vocabularySize);
+      const { beams = 1 } = checkBeams(options, model.vocabularySize);
+      const width = 2 ** Math.ceil(Math.log2(source.length));
+      const filled = fromNumbers([...source, ...new Array<number>(width - source.length).fill(0)], [1, width], "int32");
+      const mask = fromNumbers(Array.from({ length: width }, (_, i) => (i < source.length ? 1 : 0)), [1, width], "int32");
+      const memory = { entries: (await encode(held, filled, mask)).entries, mask };
+      const capacity = capacityFor(options.count);
+      let layers: unknown = model.emptyCache(beams, capacity);
+      return search(options, async (tokens, parents, length) => {
+        const column = fromNumbers(tokens, [beams, 1], "int32");
+        const out = await run(held, layers, memory, column, fromNumbers(parents, [beams], "int32"), fromNumbers([length], [], "int32"));
+        layers = out.layers;
+        return Float32Array.from((await out.logProbabilities.read()).data as Float32Array);
+      });
+    },
+    release: async () => {
+      await step.release();
+      await (encode as unknown as { release(): Promise<void> }).release();
+    },
+  };
+}
+
+type Memory = { readonly entries: readonly KeyValueCache[]; readonly mask: Tensor };
+
+/** Log-probabilities [beams, V] of what follows, when beam i continues beam `parents[i]` of the step before with `tokens[i]`. */
+type Follow = (tokens: readonly number[], parents: readonly number[], length: number) => Promise<Float32Array>;
+
+type Beam = { readonly tokens: readonly number[]; readonly sum: number; readonly parent: number };
+
+async function search(options: BeamOptions, follow: Follow): Promise<Hypothesis[]> {
+  const { count, start, end, beams = 1, lengthPenalty = 1 } = options;
+  const score = (sum: number, length: number) => sum / length ** lengthPenalty;
+  let live: Beam[] = [{ tokens: [], sum: 0, parent: 0 }];
+  let finished: Hypothesis[] = [];
+  for (let length = 0; length < count && live.length > 0; length++) {
+    // The program always continues as many beams as there are; those that are missing repeat the first and are not looked at.
+    const rows = Array.from({ length: beams }, (_, i) => live[i] ?? live[0]!);
+    const logs = await follow(rows.map(({ tokens }) => tokens.at(-1) ?? start), rows.map(({ parent }) => parent), length);
+    const next: Beam[] = [];
+    continuations(live, logs, logs.length / beams, 2 * beams).forEach(({ parent, token, sum }, rank) => {
+      const { tokens } = live[parent]!;
+      if (token === end) {
+        if (rank < beams) finished.push({ tokens, score: score(sum, tokens.length + 1) });
+      } else if (next.length < beams) next.push({ tokens: [...tokens, token], sum, parent });
+    });
+    finished = finished.sort((a, b) => b.score - a.score).slice(0, beams);
+    live = next;
+    // Sums only fall, so this is more than any live beam can come to.
+    const bound = Math.max(...live.map(({ sum }) => Math.max(score(sum, count), score(sum, length + 2))));
+    if (finished.length === beams && finished.at(-1)!.score >= bound) live = [];
+  }
+  const rest = live.map(({ tokens, sum }) => ({ tokens, score: score(sum, tokens.length) }));
+  return [...finished, ...rest].sort((a, b) => b.score - a.score).slice(0, beams);
+}
+
+type Continuation = { readonly parent: number; readonly token: number; readonly sum: number };
+
+/** The `limit` most likely ways to continue any of the beams. */
+function continuations(live: readonly Beam[], logs: Float32Array, vocabulary: number, limit: number): Continuation[] {
+  const all = live.flatMap(({ sum }, parent) =>
+    Array.from({ length: vocabulary }, (_, token) => ({ parent, token, sum: sum + logs[parent * vocabulary + token]! })),
+  );
+  return all.sort((a, b) => b.sum - a.sum || a.parent - b.parent || a.token - b.token).slice(0, limit);
+}
+
+function checkTokens(name: string, tokens: readonly number[], vocabularySize: number): void {
+  if (tokens.length === 0) throw new RangeError(`decode: the ${name} is empty`);
+  const wrong = tokens.find((token) => !(Number.isInteger(token) && token >= 0 && token < vocabularySize));
+  if (wrong !== undefined) throw new RangeError(`decode: expected a ${name} of tokens 0 … ${vocabularySize - 1}, got ${wrong}`);
+}
+
+function checkBeams(options: BeamOptions, vocabularySize: number): BeamOptions {
+  const { count, start, end, beams = 1, lengthPenalty = 1 } = options;
+  const natural = (name: string, value: number) => {
+    if (!(Number.isInteger(value) && value >= 1)) throw new RangeError(`decode: expected ${name} of 1 or more, got ${value}`);
+  };
+  natural("count", count);
+  natural("beams", beams);
+  checkTokens("start", [start], vocabularySize);
+  if (end !== undefined) checkTokens("end", [end], vocabularySize);
+  if (!Number.isFinite(lengthPenalty)) throw new RangeError(`decode: expected a finite lengthPenalty, got ${lengthPenalty}`);
+  return options;
+}

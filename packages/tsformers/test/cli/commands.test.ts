@@ -1,0 +1,99 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runCli } from "./run-cli.ts";
+
+let home: string;
+beforeAll(() => {
+  home = mkdtempSync(join(tmpdir(), "tsformers-cli-"));
+});
+afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+const names = ["list", "describe", "train", "eval", "generate", "compare", "export", "verify"];
+
+describe("help", () => {
+  it("names every command and shows examples", async () => {
+    const { code, out } = await runCli(["--help"]);
+    expect(code).toBe(0);
+    for (const name of names) expect(out).toMatch(new RegExp(`^  ${name}\\b`, "m"));
+    expect(out).toContain("Examples:");
+  });
+
+  it.each(names)("of %s has examples and --json, within 60 columns", async (name) => {
+    const { code, out } = await runCli([name, "--help"], { environment: { COLUMNS: "60" } });
+    expect(code).toBe(0);
+    expect(out).toContain("Examples:");
+    expect(out).toContain("--json");
+    const options = out.slice(0, out.indexOf("Examples:")).split("\n").filter((line) => /^\s+-/.test(line));
+    expect(options.length).toBeGreaterThan(1);
+  });
+
+  it("of train has every setting with its default", async () => {
+    const { out } = await runCli(["train", "--help"], { environment: { COLUMNS: "120" } });
+    expect(out).toMatch(/--steps <n> +updates to make \(default: 1000\)/);
+    expect(out).toMatch(/--position <name>/);
+  });
+});
+
+describe("wrong calls end with 2 and name what was meant", () => {
+  it.each([
+    [["trian"], "Did you mean train?"],
+    [["train", "--stepz", "3"], "Did you mean --steps?"],
+    [["train", "--position", "alibbi"], 'did you mean "alibi"?'],
+    [["train", "--steps", "many"], "Expected a number"],
+    [["train", "--steps", "-4"], "got -4"],
+    [["train", "--symbols", "4"], "--symbols does not go with task text"],
+    [["train", "--config", "absent.json"], "absent.json: cannot be read"],
+    [["compare", "--models", "gtp"], 'did you mean "gpt"?'],
+    [["compare", "--positions", "alibi,rotry"], 'did you mean "rotary"?'],
+    [["compare", "--heads", "3"], "--heads 3 does not divide --model-width 64"],
+    [["describe", "lama"], "did you mean llama?"],
+    [["list", "model"], 'did you mean "models"?'],
+    [["eval", "no-such-run"], "not a run"],
+    [["export"], "missing required argument"],
+  ])("%j", async (args, expected) => {
+    const { code, out, log } = await runCli(args, { cwd: home });
+    expect(log).toContain(expected);
+    expect(code).toBe(2);
+    expect(out).toBe("");
+  });
+
+  it("explains a setting of a file that is not known", async () => {
+    writeFileSync(join(home, "wrong.json"), JSON.stringify({ learningrat: 1 }));
+    const { code, log } = await runCli(["train", "--config", "wrong.json"], { cwd: home });
+    expect(code).toBe(2);
+    expect(log).toContain('wrong.json: unknown setting "learningrat"; did you mean "learningRate"?');
+  });
+});
+
+describe("list and describe", () => {
+  it("list --json holds every catalogue", async () => {
+    const { code, out } = await runCli(["list", "--json"]);
+    expect(code).toBe(0);
+    const listed = JSON.parse(out) as Record<string, { name: string; summary: string }[]>;
+    expect(Object.keys(listed)).toEqual(["models", "positions", "tasks", "optimisers", "schedules"]);
+    expect(listed.positions!.map(({ name }) => name)).toEqual(expect.arrayContaining(["sinusoidal", "rotary", "t5", "alibi"]));
+    for (const { summary } of Object.values(listed).flat()) expect(summary).not.toBe("");
+  });
+
+  it("counts GPT-2's parameters", async () => {
+    // 124,439,808 of the published model, of which 1024 × 768 are positions.
+    const args = ["--layers", "2", "--model-width", "64", "--heads", "4", "--vocabulary-size", "100", "--length", "32"];
+    const { out } = await runCli(["describe", "gpt", "--json", ...args]);
+    const [{ parameters }] = JSON.parse(out) as [{ parameters: { total: number } }];
+    const [layers, width, vocabulary, length] = [2, 64, 100, 32];
+    expect(parameters.total).toBe(layers * (12 * width ** 2 + 13 * width) + (vocabulary + length) * width + 2 * width);
+  });
+
+  it("tells both things that are called t5", async () => {
+    const { out } = await runCli(["describe", "t5"]);
+    expect(out).toContain("t5 (model)");
+    expect(out).toContain("t5 (position)");
+  });
+
+  it("prints no colours where NO_COLOR is set or nobody looks", async () => {
+    const { out, log } = await runCli(["list"], { environment: { NO_COLOR: "1" } });
+    expect(out + log).not.toContain("\u001b[");
+  });
+});

@@ -1,0 +1,76 @@
+import { compile, type DeviceArray, ndarray, randomKey, type Tensor } from "@tsformers/engine";
+import { openCpu } from "@tsformers/engine/node";
+import { expect, test } from "vitest";
+import { openSequenceDecoder } from "../../src/generate/sequence-decoder.ts";
+import { t5 } from "../../src/models/t5.ts";
+import { transformer } from "../../src/models/transformer.ts";
+import { evaluation } from "../../src/nn/layer.ts";
+
+const options = { vocabularySize: 5, layers: 1, modelWidth: 16, heads: 2 };
+const source = [1, 2, 3];
+const [start, end] = [0, 4];
+
+/** Log-probability of each target behind the start token, without a cache. */
+async function scoreAll(model: ReturnType<typeof t5>, params: unknown, targets: readonly number[][]): Promise<number[]> {
+  const sums: number[] = [];
+  const pass = compile(
+    (p: unknown, from: Tensor, tokens: Tensor) => {
+      const encoded = model.encode(p as never, { tokens: from }, evaluation);
+      return model.decode(p as never, { tokens, encoded }, evaluation).logits;
+    },
+    { device: await openCpu() },
+  ) as unknown as (...args: unknown[]) => Promise<DeviceArray>;
+  for (const target of targets) {
+    const inputs = [start, ...target.slice(0, -1)];
+    const row = (tokens: readonly number[]) => ndarray(Int32Array.from(tokens), [1, tokens.length]);
+    const logits = (await (await pass(params, row(source), row(inputs))).read()).toNumbers();
+    sums.push(
+      target.reduce((sum, token, t) => {
+        const at = logits.slice(t * 5, (t + 1) * 5);
+        const total = Math.log(at.reduce((a, b) => a + Math.exp(b), 0));
+        return sum + at[token]! - total;
+      }, 0),
+    );
+  }
+  return sums;
+}
+
+test.each([
+  ["transformer", transformer(options)],
+  ["t5", t5(options)],
+])("%s: a beam wide enough finds the best of all targets", async (_, model) => {
+  const params = model.init(randomKey(11));
+  const decoder = openSequenceDecoder(model, params as never, { device: await openCpu() });
+  const count = 3;
+  for (const lengthPenalty of [0, 1]) {
+    const targets: number[][] = [[end]];
+    for (let a = 0; a < 4; a++) {
+      targets.push([a, end]);
+      for (let b = 0; b < 4; b++) {
+        targets.push([a, b, end]);
+        for (let c = 0; c < 4; c++) targets.push([a, b, c]);
+      }
+    }
+    const sums = await scoreAll(model, params, targets);
+    const scores = sums.map((sum, i) => sum / targets[i]!.length ** lengthPenalty);
+    const best = scores.indexOf(Math.max(...scores));
+    const [found] = await decoder.decode(source, { count, start, end, beams: 64, lengthPenalty });
+    expect(found!.tokens).toEqual(targets[best]!.filter((token) => token !== end));
+    expect(found!.score).toBeCloseTo(scores[best]!, 4);
+  }
+  const [greedy] = await decoder.decode(source, { count, start, end });
+  const [wide] = await decoder.decode(source, { count, start, end, beams: 8 });
+  expect(wide!.score).toBeGreaterThanOrEqual(greedy!.score - 1e-6);
+  await decoder.release();
+});
+
+test("without an end token every target has the asked length", async () => {
+  const model = transformer(options);
+  const decoder = openSequenceDecoder(model, model.init(randomKey(2)), { device: await openCpu() });
+  const found = await decoder.decode(source, { count: 6, start, beams: 3 });
+  expect(found.map(({ tokens }) => tokens.length)).toEqual([6, 6, 6]);
+  expect(new Set(found.map(({ tokens }) => tokens.join())).size).toBe(3);
+  await expect(decoder.decode([], { count: 1, start })).rejects.toThrow("source is empty");
+  await expect(decoder.decode([9], { count: 1, start })).rejects.toThrow("expected a source of tokens 0 … 4, got 9");
+  await decoder.release();
+});

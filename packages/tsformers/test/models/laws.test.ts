@@ -1,0 +1,164 @@
+import { compile, type DeviceArray, flatten, fromNumbers, mapTree, NDArray, ndarray, randomKey, type Tensor } from "@tsformers/engine";
+import { openCpu } from "@tsformers/engine/node";
+import { afterAll, describe, expect, test } from "vitest";
+import { openDecoder } from "../../src/generate/decoder.ts";
+import type { LanguageModel } from "../../src/models/language-model.ts";
+import { models } from "../../src/models/index.ts";
+import type { SequenceToSequence } from "../../src/models/sequence-to-sequence.ts";
+import { positions } from "../../src/position/index.ts";
+import { evaluation } from "../../src/nn/layer.ts";
+
+const V = 19;
+const sizes = { vocabularySize: V, layers: 2, modelWidth: 24, heads: 3 };
+const length = 128;
+
+/** Every causal language model: the decoders with their own positions, and the one that takes any with each. */
+const decoders: [string, () => Promise<LanguageModel>][] = Object.entries(models).flatMap(([name, entry]) => {
+  if (entry.category !== "decoder") return [];
+  const options = { ...sizes, ...("length" in entry.options.shape ? { length } : {}) };
+  const own: [string, () => Promise<LanguageModel>] = [name, () => entry.load(options)];
+  if (!entry.anyPosition) return [own];
+  const context = { modelWidth: sizes.modelWidth, heads: sizes.heads, length };
+  return [
+    own,
+    ...Object.entries(positions).map(([scheme, { load }]): [string, () => Promise<LanguageModel>] => [
+      `${name} with ${scheme} positions`,
+      async () => entry.load(options, await load({}, context)),
+    ]),
+  ];
+});
+
+const device = await openCpu();
+afterAll(() => device.close());
+
+type Run = (tokens: number[][], mask?: number[][]) => Promise<number[][][]>;
+
+async function prepare(load: () => Promise<LanguageModel>): Promise<{ model: LanguageModel; params: never; run: Run }> {
+  const model = await load();
+  // Initial weights of 0.02 would let everything look alike.
+  const params = mapTree(model.init(randomKey(5)), (value): value is NDArray => value instanceof NDArray, louder) as never;
+  const pass = compile(
+    (params: never, tokens: Tensor, mask: Tensor | undefined) =>
+      model.apply(params, { tokens, ...(mask === undefined ? {} : { mask }) }, evaluation).logits,
+    { device },
+  ) as unknown as (...args: unknown[]) => Promise<DeviceArray>;
+  const run: Run = async (tokens, mask) => {
+    const [rows, columns] = [tokens.length, tokens[0]!.length];
+    const int = (values: number[][]) => fromNumbers(values.flat(), [rows, columns], "int32");
+    const logits = (await (await pass(params, int(tokens), mask && int(mask))).read()).toNumbers();
+    return tokens.map((_, b) => Array.from({ length: columns }, (_, t) => logits.slice((b * columns + t) * V, (b * columns + t + 1) * V)));
+  };
+  return { model, params, run };
+}
+
+function louder(array: NDArray): NDArray {
+  if (array.shape.length < 2) return array;
+  return new NDArray(array.shape, "float32", Float32Array.from(array.data as Float32Array, (x) => 6 * x));
+}
+
+const sequence = (count: number, seed = 1) => Array.from({ length: count }, (_, i) => (i * i * 7 + i * seed + seed) % V);
+
+function expectClose(found: readonly number[], expected: readonly number[], what: string): void {
+  const worst = Math.max(...found.map((x, i) => Math.abs(x - expected[i]!)));
+  expect(worst, what).toBeLessThan(2e-4);
+}
+
+describe.each(decoders)("%s", (_, load) => {
+  test("a token never changes what comes before it, but changes what comes after", async () => {
+    const { run } = await prepare(load);
+    const tokens = sequence(20);
+    const changed = tokens.with(11, (tokens[11]! + 1) % V);
+    const [[a], [b]] = [await run([tokens]), await run([changed])];
+    for (let t = 0; t < 11; t++) expect(b![t]).toEqual(a![t]);
+    for (const t of [11, 15, 19]) expect(b![t]).not.toEqual(a![t]);
+  });
+
+  test.each([1, 63, 64, 100])("decoding %i tokens with a cache equals one pass", async (count) => {
+    const { model, params, run } = await prepare(load);
+    const tokens = sequence(count);
+    const [whole] = await run([tokens]);
+    const decoder = openDecoder(model, params, { device, maxLength: length });
+    const prompt = Math.ceil(count / 2);
+    expectClose([...(await decoder.read(tokens.slice(0, prompt)))], whole![prompt - 1]!, "after the prompt");
+    for (let t = prompt; t < count; t++) expectClose([...(await decoder.read([tokens[t]!]))], whole![t]!, `at ${t}`);
+    await decoder.release();
+  });
+
+  test("rows of a batch do not see each other", async () => {
+    const { run } = await prepare(load);
+    const [a, b] = [sequence(9, 1), sequence(9, 4)];
+    const both = await run([a, b]);
+    expectClose((await run([b]))[0]!.flat(), both[1]!.flat(), "second row alone");
+  });
+
+  test("padding behind changes nothing", async () => {
+    const { run } = await prepare(load);
+    const tokens = sequence(8);
+    const padded = [...tokens, 3, 1, 4];
+    const mask = padded.map((_, t) => (t < 8 ? 1 : 0));
+    const [alone] = await run([tokens]);
+    const [found] = await run([padded], [mask]);
+    for (let t = 0; t < 8; t++) expectClose(found![t]!, alone![t]!, `at ${t}`);
+  });
+
+  test("what is hidden by the mask changes nothing, and rows that see nothing are finite", async () => {
+    const { run } = await prepare(load);
+    const tokens = sequence(8);
+    const mask = tokens.map((_, t) => (t < 3 ? 0 : 1));
+    const [a] = await run([tokens], [mask]);
+    const [b] = await run([[7, 8, 9, ...tokens.slice(3)]], [mask]);
+    for (let t = 3; t < 8; t++) expectClose(b![t]!, a![t]!, `at ${t}`);
+    expect(a!.flat().every(Number.isFinite)).toBe(true);
+    const [none] = await run([tokens], [tokens.map(() => 0)]);
+    expect(none!.flat().every(Number.isFinite)).toBe(true);
+  });
+});
+
+const pairs = Object.entries(models).flatMap(([name, entry]) => (entry.category === "encoder-decoder" ? [[name, entry] as const] : []));
+
+describe.each(pairs)("%s", (_, entry) => {
+  const prepared = async () => {
+    const model: SequenceToSequence = await entry.load(sizes);
+    const params = mapTree(model.init(randomKey(5)), (value): value is NDArray => value instanceof NDArray, louder);
+    const pass = compile(
+      (params: unknown, source: Tensor, mask: Tensor, tokens: Tensor) => {
+        const encoded = model.encode(params, { tokens: source, mask }, evaluation);
+        return model.decode(params, { tokens, encoded }, evaluation).logits;
+      },
+      { device },
+    ) as unknown as (...args: unknown[]) => Promise<DeviceArray>;
+    const int = (values: number[]) => ndarray(Int32Array.from(values), [1, values.length]);
+    return async (source: number[], mask: number[], tokens: number[]) =>
+      (await (await pass(params, int(source), int(mask), int(tokens))).read()).toNumbers();
+  };
+
+  test("a target token never changes what comes before it", async () => {
+    const run = await prepared();
+    const [source, tokens] = [sequence(7, 2), sequence(10)];
+    const ones = source.map(() => 1);
+    const a = await run(source, ones, tokens);
+    const b = await run(source, ones, tokens.with(6, (tokens[6]! + 1) % V));
+    expect(b.slice(0, 6 * V)).toEqual(a.slice(0, 6 * V));
+    expect(b.slice(6 * V)).not.toEqual(a.slice(6 * V));
+  });
+
+  test("padding of the source changes nothing, and a source of padding alone gives finite numbers", async () => {
+    const run = await prepared();
+    const [source, tokens] = [sequence(7, 2), sequence(10)];
+    const ones = source.map(() => 1);
+    const a = await run(source, ones, tokens);
+    expectClose(await run([...source, 5, 6], [...ones, 0, 0], tokens), a, "padded source");
+    expect((await run(source, source.map(() => 0), tokens)).every(Number.isFinite)).toBe(true);
+  });
+});
+
+test("every model of the catalogue has parameters, and the options it states make it", async () => {
+  for (const [name, entry] of Object.entries(models)) {
+    const options = { ...sizes, ...("length" in entry.options.shape ? { length } : {}) };
+    const model = await entry.load(options);
+    const { leaves } = flatten(model.init(randomKey(1)), (value): value is NDArray => value instanceof NDArray);
+    expect(leaves.length, name).toBeGreaterThan(10);
+    expect(model.vocabularySize, name).toBe(V);
+    expect(() => entry.options.parse({ ...options, nonsense: 1 }), name).toThrow("nonsense");
+  }
+});

@@ -1,0 +1,112 @@
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import type { Comparison } from "../../src/compare/results.ts";
+import { program, runCli } from "../cli/run-cli.ts";
+
+let home: string;
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), "tsformers-compare-"));
+});
+afterEach(() => rmSync(home, { recursive: true, force: true }));
+
+const tiny = ["--task", "copy", "--length", "8", "--layers", "1", "--model-width", "16", "--heads", "2", "--batch-size", "4", "--test-tokens", "64"];
+const compare = (...more: string[]) => runCli(["compare", ...tiny, "--out", "out", ...more], { cwd: home });
+const results = () => JSON.parse(readFileSync(join(home, "out", "results.json"), "utf8")) as Comparison;
+
+it("compares, writes results and report, and takes finished runs as they are", async () => {
+  const options = ["--positions", "sinusoidal,alibi", "--steps", "12", "--eval-every", "4", "--multiples", "1,2"];
+  const first = await compare(...options, "--seeds", "2");
+  expect(first.log).not.toContain("failed");
+  expect(first.code).toBe(0);
+  expect(first.out).toContain("Loss (nats per token) by length");
+  const made = results();
+  expect(made.runs.map(({ id }) => id)).toEqual(["gpt-sinusoidal-seed0", "gpt-alibi-seed0", "gpt-sinusoidal-seed1", "gpt-alibi-seed1"]);
+  for (const { outcome } of made.runs) {
+    if (!("result" in outcome)) throw new Error("a run failed");
+    const { result } = outcome;
+    expect(result.byLength.map(({ length }) => length)).toEqual([8, 16]);
+    expect(result.validCurve.map(({ step }) => step)).toEqual([4, 8, 12]);
+    expect(result.metrics.loss).toBeGreaterThan(0.5);
+    expect(result.peakBytes).toBeGreaterThan(20e6);
+    expect(result.trainTokensPerSecond).toBeGreaterThan(0);
+    expect(outcome.reused).toBe(false);
+  }
+  const report = readFileSync(join(home, "out", "report.html"), "utf8");
+  for (const { id } of made.runs) expect(report).toContain(id);
+
+  const again = await compare(...options, "--seeds", "2", "--json");
+  expect(again.code).toBe(0);
+  const reused = JSON.parse(again.out) as Comparison;
+  expect(reused.runs.every(({ outcome }) => "result" in outcome && outcome.reused)).toBe(true);
+
+  const other = await compare(...options, "--learning-rate", "0.01", "--json");
+  const anew = JSON.parse(other.out) as Comparison;
+  expect(anew.runs.every(({ outcome }) => "result" in outcome && !outcome.reused)).toBe(true);
+});
+
+it("goes on after a kill, and the result is that of an undisturbed run", async () => {
+  const options = ["--positions", "alibi", "--steps", "400", "--checkpoint-every", "20", "--eval-every", "50", "--multiples", "1,2"];
+  const child = spawn(process.execPath, [program, "compare", ...tiny, "--out", "out", ...options], { cwd: home, stdio: "ignore" });
+  const checkpoints = () => {
+    const out = join(home, "out");
+    const run = existsSync(out) ? readdirSync(out).find((name) => name.startsWith("gpt-alibi")) : undefined;
+    const at = run === undefined ? undefined : join(out, run, "checkpoints");
+    return at !== undefined && existsSync(at) ? readdirSync(at).filter((name) => name.startsWith("step-")) : [];
+  };
+  while (checkpoints().length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+  child.kill("SIGKILL");
+  await new Promise((resolve) => child.on("close", resolve));
+  expect(existsSync(join(home, "out", "results.json"))).toBe(false);
+
+  const resumed = await compare(...options, "--json");
+  expect(resumed.code).toBe(0);
+  const [run] = (JSON.parse(resumed.out) as Comparison).runs;
+  const fresh = await runCli(["compare", ...tiny, "--out", "fresh", ...options, "--json"], { cwd: home });
+  const [undisturbed] = (JSON.parse(fresh.out) as Comparison).runs;
+  if (!("result" in run!.outcome) || !("result" in undisturbed!.outcome)) throw new Error("a run failed");
+  expect(run!.outcome.result.metrics).toEqual(undisturbed!.outcome.result.metrics);
+  expect(run!.outcome.result.trainCurve).toEqual(undisturbed!.outcome.result.trainCurve);
+});
+
+it("ends with 130 at Ctrl-C, after a checkpoint", async () => {
+  const options = ["--positions", "alibi", "--steps", "100000", "--eval-every", "100000", "--checkpoint-every", "100000"];
+  const child = spawn(process.execPath, [program, "compare", ...tiny, "--out", "out", ...options], { cwd: home, stdio: ["ignore", "pipe", "pipe"] });
+  let log = "";
+  const steps = new Promise<void>((resolve) => {
+    child.stderr.on("data", (text) => {
+      log += String(text);
+      if (log.includes("step 1/")) resolve();
+    });
+  });
+  await steps;
+  child.kill("SIGINT");
+  const code = await new Promise((resolve) => child.on("close", resolve));
+  expect(code).toBe(130);
+  expect(log).toContain("the same command goes on from here");
+  const run = readdirSync(join(home, "out")).find((name) => name.startsWith("gpt-alibi"))!;
+  expect(readdirSync(join(home, "out", run, "checkpoints")).length).toBe(1);
+});
+
+it("reports a run that fails and goes on with the others", async () => {
+  // So high a rate that the loss is no number soon.
+  const options = ["--positions", "alibi", "--models", "gpt,llama", "--steps", "30", "--learning-rate", "1e30", "--clip", "0", "--multiples", "1"];
+  const { code, log } = await compare(...options);
+  expect(code).toBe(1);
+  expect(log).toContain("2 of 2 runs failed");
+  expect(results().runs).toHaveLength(2);
+  expect(readFileSync(join(home, "out", "report.html"), "utf8")).toContain("No run finished.");
+});
+
+it("says so in the cell when the data are too short for a length", async () => {
+  writeFileSync(join(home, "short.txt"), "the quick brown fox jumps over the lazy dog. ".repeat(20));
+  const { code, out } = await runCli(
+    ["compare", "--task", "text", "--data", "short.txt", "--positions", "alibi", "--length", "16", "--layers", "1", "--model-width", "16", "--heads", "2", "--steps", "4", "--out", "out"],
+    { cwd: home },
+  );
+  expect(code).toBe(0);
+  expect(out).toContain("too short");
+  expect(out).toMatch(/128: .*needs 129 tokens/);
+});

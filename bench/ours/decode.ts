@@ -1,4 +1,27 @@
-/** Our side of the decode bench. Not yet available: it is to print one JSON line, a DecodeResult (../decode.ts). */
-import { notAvailableCode } from "../child.ts";
+/** Our side of the decode bench: prints one JSON line, a DecodeResult (../decode.ts). */
+import { flatten, NDArray, randomKey } from "@tsformers/engine";
+import { openCpu } from "@tsformers/engine/node";
+import { generate, gpt, openDecoder } from "tsformers";
+import type { DecodeResult } from "../decode.ts";
+import { readWorkload } from "../workload.ts";
 
-process.exitCode = notAvailableCode;
+const { vocabulary, layers, width, heads, length, threads, warmup, steps } = readWorkload();
+const device = await openCpu({ threads });
+const model = gpt({ vocabularySize: vocabulary, layers, modelWidth: width, heads, length });
+const params = model.init(randomKey(0));
+const decoder = openDecoder(model, params, { device, maxLength: length });
+
+const runMs: number[] = [];
+let tokens = 0;
+for (let run = 0; run < warmup + steps; run++) {
+  decoder.restart();
+  tokens = 0;
+  const start = performance.now();
+  for await (const _ of generate(decoder, [0], { count: length, maxLength: length, temperature: 0 })) tokens++;
+  runMs.push(performance.now() - start);
+}
+const isNdArray = (value: unknown): value is NDArray => value instanceof NDArray;
+const elements = flatten(params, isNdArray).leaves.map(({ size }) => size);
+const result: DecodeResult = { runMs: runMs.slice(warmup), tokens, parameters: elements.reduce((a, b) => a + b) };
+console.log(JSON.stringify(result));
+await decoder.release();

@@ -58,6 +58,12 @@ export { type TrainEvent, type TrainOptions, type TrainResult, train } from "./t
 export { languageModelTrainee, type Trainee } from "./train/trainee.ts";
 export { sequenceToSequenceTrainee } from "./run/sequence-to-sequence-trainee.ts";
 
+// Generation.
+export { capacityFor, type Decoder, type DecoderOptions, openDecoder } from "./generate/decoder.ts";
+export { type GenerateOptions, generate, generateText, type TextCoder, type TextOptions } from "./generate/generate.ts";
+export { type SamplingOptions, sample } from "./generate/sampling.ts";
+export { type BeamOptions, type Hypothesis, openSequenceDecoder, type SequenceDecoder } from "./generate/sequence-decoder.ts";
+
 // Whole runs as plain data.
 export { ConfigError, parseRunConfig, type RunConfig, type RunConfigInput, runSchema } from "./run/config.ts";
 export { countParameters } from "./run/count-parameters.ts";

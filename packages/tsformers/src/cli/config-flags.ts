@@ -65,8 +65,9 @@ export function parseList(text: string): string[] {
 }
 
 /** Whole numbers separated by commas. */
-export function parseCounts(text: string): number[] {
-  return parseList(text).map(parseCount());
+export function parseCounts(text: string, least: number | readonly number[] | undefined = 1): number[] {
+  // Commander hands in the value before as the second argument.
+  return parseList(text).map(parseCount(typeof least === "number" ? least : 1));
 }
 
 /** The flags that were given, by flag name. */

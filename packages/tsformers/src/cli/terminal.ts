@@ -1,6 +1,8 @@
 /** What commands write to: results on `out`, everything else on `log`. */
 export type Terminal = {
   out(text: string): void;
+  /** Like `out`, without the end of the line. */
+  write(text: string): void;
   log(text: string): void;
   /** Width of the results' terminal; 100 where there is none. */
   readonly columns: number;
@@ -23,6 +25,7 @@ export function processTerminal(options: { readonly columns?: number } = {}): Te
   const wrapped = (code: number) => (text: string) => (colour ? `\u001b[${code}m${text}\u001b[0m` : text);
   return {
     out: (text) => void stdout.write(`${text}\n`),
+    write: (text) => void stdout.write(text),
     log: (text) => void stderr.write(`${text}\n`),
     columns: Math.max(columns || 100, narrowest),
     bold: wrapped(1),

@@ -37,10 +37,21 @@ function jsonRow(row: VerifyRow): Record<string, unknown> {
 }
 
 function table(rows: readonly VerifyRow[]): string {
-  const cells = rows.map((row) => [row.case, row.tensor, row.largestError.toExponential(1), row.tolerance, row.ok ? "ok" : "BEYOND"]);
+  const cells = rows.map((row) => [
+    row.case,
+    row.tensor,
+    row.largestError.toExponential(1),
+    row.tolerance,
+    row.ok ? "ok" : "BEYOND",
+  ]);
   const all = [["case", "tensor", "largest error", "tolerance", ""], ...cells];
   const widths = all[0]!.map((_, column) => Math.max(...all.map((line) => line[column]!.length)));
-  const lines = all.map((line) => line.map((cell, column) => (column === 2 ? cell.padStart(widths[2]!) : cell.padEnd(widths[column]!))).join("  ").trimEnd());
+  const lines = all.map((line) =>
+    line
+      .map((cell, column) => (column === 2 ? cell.padStart(widths[2]!) : cell.padEnd(widths[column]!)))
+      .join("  ")
+      .trimEnd(),
+  );
   const beyond = rows.filter(({ ok }) => !ok).length;
   const cases = new Set(rows.map((row) => row.case)).size;
   const verdict = beyond === 0 ? "all within tolerance" : `${beyond} beyond tolerance`;

@@ -25,7 +25,10 @@ const margin = { top: 10, right: 16, bottom: 42, left: 48 };
  * `--series-0…7`; every point carries its figures as a tooltip. Points that are no finite numbers are left out.
  */
 export function renderChart(chart: Chart, size: { readonly width: number; readonly height: number }): string {
-  const series = chart.series.map((one) => ({ ...one, points: one.points.filter(({ x, y }) => Number.isFinite(x) && Number.isFinite(y)) }));
+  const series = chart.series.map((one) => ({
+    ...one,
+    points: one.points.filter(({ x, y }) => Number.isFinite(x) && Number.isFinite(y)),
+  }));
   const points = series.flatMap((one) => one.points);
   if (points.length === 0) return `<p class="empty">Nothing was measured.</p>`;
   const project = (x: number) => (chart.logarithmic ? Math.log2(x) : x);
@@ -37,7 +40,9 @@ export function renderChart(chart: Chart, size: { readonly width: number; readon
   const inner = { width: size.width - margin.left - margin.right, height: size.height - margin.top - margin.bottom };
   const px = (x: number) => round(margin.left + ((project(x) - xLow) / (xHigh - xLow)) * inner.width);
   const py = (y: number) => round(margin.top + (1 - (y - yLow) / (yHigh - yLow)) * inner.height);
-  const xTicks = chart.xTicks ?? roundTicks(Math.min(...xs), Math.max(...xs), size.width < 500 ? 4 : 8)
+  const xTicks =
+    chart.xTicks ??
+    roundTicks(Math.min(...xs), Math.max(...xs), size.width < 500 ? 4 : 8)
       .filter((x) => x >= xLow && x <= xHigh)
       .map((x) => ({ x, text: number(x) }));
   const bottom = margin.top + inner.height;
@@ -45,9 +50,15 @@ export function renderChart(chart: Chart, size: { readonly width: number; readon
   const label = `${chart.title}: ${series.map(({ name }) => name).join(", ")}`;
   return [
     `<svg viewBox="0 0 ${size.width} ${size.height}" width="${size.width}" height="${size.height}" role="img" aria-label="${escapeHtml(label)}">`,
-    ...yTicks.map((y) => `<line class="grid" x1="${margin.left}" x2="${right}" y1="${py(y)}" y2="${py(y)}"/><text class="tick" x="${margin.left - 8}" y="${py(y) + 4}" text-anchor="end">${number(y)}</text>`),
+    ...yTicks.map(
+      (y) =>
+        `<line class="grid" x1="${margin.left}" x2="${right}" y1="${py(y)}" y2="${py(y)}"/><text class="tick" x="${margin.left - 8}" y="${py(y) + 4}" text-anchor="end">${number(y)}</text>`,
+    ),
     `<line class="axis" x1="${margin.left}" x2="${right}" y1="${bottom}" y2="${bottom}"/>`,
-    ...xTicks.map(({ x, text }) => `<line class="axis" x1="${px(x)}" x2="${px(x)}" y1="${bottom}" y2="${bottom + 4}"/><text class="tick" x="${px(x)}" y="${bottom + 18}" text-anchor="middle">${escapeHtml(text)}</text>`),
+    ...xTicks.map(
+      ({ x, text }) =>
+        `<line class="axis" x1="${px(x)}" x2="${px(x)}" y1="${bottom}" y2="${bottom + 4}"/><text class="tick" x="${px(x)}" y="${bottom + 18}" text-anchor="middle">${escapeHtml(text)}</text>`,
+    ),
     `<text class="label" x="${margin.left + inner.width / 2}" y="${size.height - 6}" text-anchor="middle">${escapeHtml(chart.xLabel)}</text>`,
     `<text class="label" transform="translate(12 ${margin.top + inner.height / 2}) rotate(-90)" text-anchor="middle">${escapeHtml(chart.yLabel)}</text>`,
     ...series.flatMap((one) => seriesMarks(one, px, py, chart.markers ?? false)),

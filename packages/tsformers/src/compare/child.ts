@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type ChildMessage, jobFile } from "./messages.ts";
 import { measureRun } from "./measure-run.ts";
+import { type ChildMessage, jobFile } from "./messages.ts";
 import type { RunJob } from "./plan.ts";
 
 // The program of a run's process: `compare-child DIR`, with the job in DIR/job.json. Ends with 0 when the result is written, with

@@ -41,8 +41,10 @@ export async function measureRun(
           const { step, totalSteps, loss, tokensPerSecond, secondsLeft } = event;
           tell({ kind: "step", step, totalSteps, loss, tokensPerSecond, secondsLeft });
         } else if (event.kind === "resumed") tell({ kind: "log", message: `going on after step ${event.step}` });
-        else if (event.kind === "damaged") tell({ kind: "log", message: `a damaged checkpoint was skipped: ${event.problem.message}` });
-        else if (event.kind === "evaluation") tell({ kind: "log", message: `step ${event.step} · valid loss ${event.loss.toFixed(4)}` });
+        else if (event.kind === "damaged")
+          tell({ kind: "log", message: `a damaged checkpoint was skipped: ${event.problem.message}` });
+        else if (event.kind === "evaluation")
+          tell({ kind: "log", message: `step ${event.step} · valid loss ${event.loss.toFixed(4)}` });
       },
     });
     if (result.ended === "interrupted") return false;
@@ -86,7 +88,9 @@ function outcomeOf(
     byLength: evaluated.map((cell) => ("missing" in cell ? cell : { length: cell.length, loss: cell.loss })),
     trainCurve: smoothed(points("loss"), curvePoints),
     validCurve: points("valid/loss"),
-    trainTokensPerSecond: median(records.flatMap(({ tokensPerSecond }) => (typeof tokensPerSecond === "number" ? [tokensPerSecond] : []))),
+    trainTokensPerSecond: median(
+      records.flatMap(({ tokensPerSecond }) => (typeof tokensPerSecond === "number" ? [tokensPerSecond] : [])),
+    ),
     evalTokensPerSecond: trained.tokensPerSecond,
   };
 }

@@ -1,6 +1,13 @@
 /** What a run's process tells its parent while it works. */
 export type ChildMessage =
-  | { readonly kind: "step"; readonly step: number; readonly totalSteps: number; readonly loss: number; readonly tokensPerSecond: number; readonly secondsLeft: number }
+  | {
+      readonly kind: "step";
+      readonly step: number;
+      readonly totalSteps: number;
+      readonly loss: number;
+      readonly tokensPerSecond: number;
+      readonly secondsLeft: number;
+    }
   | { readonly kind: "log"; readonly message: string };
 
 /** Names of the files that parent and child share in a run's directory. */

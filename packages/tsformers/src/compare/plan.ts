@@ -46,8 +46,16 @@ export function planRuns(options: CompareOptions, directory: string): PlannedRun
   return Array.from({ length: seeds }, (_, i) => config.seed + i).flatMap((seed) =>
     variants.map(({ model, position }): PlannedRun => {
       const { position: _, ...shared } = config;
-      const own = parseRunConfig({ ...shared, model, ...(position === undefined ? {} : { position }), seed }, "compare");
-      const job = { config: { ...own, length: config.length }, lengths, data, ...(testTokens === undefined ? {} : { testTokens }) };
+      const own = parseRunConfig(
+        { ...shared, model, ...(position === undefined ? {} : { position }), seed },
+        "compare",
+      );
+      const job = {
+        config: { ...own, length: config.length },
+        lengths,
+        data,
+        ...(testTokens === undefined ? {} : { testTokens }),
+      };
       const parts = [model.kind, ...(position === undefined ? [] : [position.kind])];
       const id = `${parts.join("-")}-seed${seed}`;
       const variant = manyModels || position === undefined ? parts.join(" · ") : position.kind;

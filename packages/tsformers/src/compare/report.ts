@@ -2,7 +2,15 @@ import { type Chart, type ChartPoint, type ChartSeries, marker, renderChart } fr
 import { escapeHtml } from "./escape-html.ts";
 import { bytesText, countText, lossText, multipleText } from "./figures.ts";
 import { reportStyle } from "./report-style.ts";
-import { type Comparison, type CurvePoint, type RunResult, type Spread, spread, summarise, type VariantSummary } from "./results.ts";
+import {
+  type Comparison,
+  type CurvePoint,
+  type RunResult,
+  type Spread,
+  spread,
+  summarise,
+  type VariantSummary,
+} from "./results.ts";
 import { notesOf } from "./table.ts";
 
 /**
@@ -57,14 +65,18 @@ function lossAt(byLength: VariantSummary["byLength"], length: number): Spread | 
   return cell !== undefined && "loss" in cell ? cell.loss : undefined;
 }
 
-function lowest(candidates: readonly { variant: string; loss: Spread | undefined }[]): { variant: string; loss: Spread } | undefined {
+function lowest(
+  candidates: readonly { variant: string; loss: Spread | undefined }[],
+): { variant: string; loss: Spread } | undefined {
   const measured = candidates.flatMap(({ variant, loss }) => (loss === undefined ? [] : [{ variant, loss }]));
   return measured.sort((a, b) => a.loss.mean - b.loss.mean)[0];
 }
 
 function seedsText(summaries: readonly VariantSummary[]): string {
   const seeds = Math.max(...summaries.map((summary) => summary.seeds));
-  return seeds > 1 ? `Mean ± standard deviation over ${seeds} seeds.` : "One seed: differences of a few per cent may be chance.";
+  return seeds > 1
+    ? `Mean ± standard deviation over ${seeds} seeds.`
+    : "One seed: differences of a few per cent may be chance.";
 }
 
 function section(title: string, lead: string, content: string): string {
@@ -74,7 +86,10 @@ function section(title: string, lead: string, content: string): string {
 /** Drawn once for wide windows and once for phones: scaled down, the text would be too small. */
 function chartFigure(chart: Chart): string {
   const legend = chart.series
-    .map(({ name, slot }) => `<li><svg width="14" height="14" viewBox="-7 -7 14 14" aria-hidden="true"><g fill="var(--series-${slot % 8})">${marker(slot)}</g></svg>${escapeHtml(name)}</li>`)
+    .map(
+      ({ name, slot }) =>
+        `<li><svg width="14" height="14" viewBox="-7 -7 14 14" aria-hidden="true"><g fill="var(--series-${slot % 8})">${marker(slot)}</g></svg>${escapeHtml(name)}</li>`,
+    )
     .join("");
   const wide = renderChart(chart, { width: 880, height: 340 });
   const narrow = renderChart(chart, { width: 350, height: 280 });
@@ -117,18 +132,29 @@ function point(x: number, { mean, deviation }: Spread): ChartPoint {
 
 function lengthTable({ lengths, trainLength }: Comparison, summaries: readonly VariantSummary[]): string {
   const header = ["variant", ...lengths.map((length) => `${multipleText(length, trainLength)} (${length})`)];
-  const best = lengths.map((length) => Math.min(...summaries.map(({ byLength }) => lossAt(byLength, length)?.mean ?? Number.POSITIVE_INFINITY)));
+  const best = lengths.map((length) =>
+    Math.min(...summaries.map(({ byLength }) => lossAt(byLength, length)?.mean ?? Number.POSITIVE_INFINITY)),
+  );
   const rows = summaries.map(({ variant, byLength }) => [
     { text: variant },
     ...byLength.map((cell, i) =>
-      "loss" in cell ? { text: lossText(cell.loss), best: cell.loss.mean === best[i] } : { text: cell.missing, note: true },
+      "loss" in cell
+        ? { text: lossText(cell.loss), best: cell.loss.mean === best[i] }
+        : { text: cell.missing, note: true },
     ),
   ]);
   return table(header, rows);
 }
 
 function qualityTable({ metrics }: Comparison, summaries: readonly VariantSummary[]): string {
-  const header = ["variant", ...metrics.map(({ label }) => label), "train tokens/s", "eval tokens/s", "peak memory", "parameters"];
+  const header = [
+    "variant",
+    ...metrics.map(({ label }) => label),
+    "train tokens/s",
+    "eval tokens/s",
+    "peak memory",
+    "parameters",
+  ];
   const best = metrics.map(({ name, better }) => {
     const means = summaries.flatMap(({ metrics: own }) => own[name]?.mean ?? []);
     return better === "lower" ? Math.min(...means) : Math.max(...means);
@@ -151,7 +177,9 @@ function runsTable({ runs }: Comparison): string {
   const rows = runs.map(({ id, seed, outcome }) => [
     { text: id },
     { text: String(seed) },
-    "failure" in outcome ? { text: `failed: ${outcome.failure}`, note: true } : { text: `${outcome.result.seconds.toFixed(0)} s` },
+    "failure" in outcome
+      ? { text: `failed: ${outcome.failure}`, note: true }
+      : { text: `${outcome.result.seconds.toFixed(0)} s` },
     "failure" in outcome ? missing : { text: outcome.reused ? "from an earlier comparison" : "now" },
   ]);
   return table(["run", "seed", "time", "made"], rows);

@@ -66,7 +66,10 @@ export type VariantSummary = {
   readonly seeds: number;
   readonly failures: readonly string[];
   readonly metrics: Readonly<Record<string, Spread>>;
-  readonly byLength: readonly ({ readonly length: number } & ({ readonly loss: Spread } | { readonly missing: string }))[];
+  readonly byLength: readonly ({ readonly length: number } & (
+    | { readonly loss: Spread }
+    | { readonly missing: string }
+  ))[];
   readonly trainTokensPerSecond?: Spread;
   readonly evalTokensPerSecond?: Spread;
   readonly peakBytes?: Spread;
@@ -79,7 +82,9 @@ export function summarise({ runs, metrics, lengths }: Comparison): VariantSummar
   return variants.map((variant) => {
     const own = runs.filter((run) => run.variant === variant);
     const results = own.flatMap(({ outcome }) => ("result" in outcome ? [outcome.result] : []));
-    const failures = own.flatMap(({ outcome, seed }) => ("failure" in outcome ? [`seed ${seed}: ${outcome.failure}`] : []));
+    const failures = own.flatMap(({ outcome, seed }) =>
+      "failure" in outcome ? [`seed ${seed}: ${outcome.failure}`] : [],
+    );
     const over = (value: (result: RunResult) => number) => spread(results.map(value));
     if (results.length === 0) {
       const byLength = lengths.map((length) => ({ length, missing: "failed" }));

@@ -6,14 +6,20 @@ import { describeEnvironment } from "./environment.ts";
 import type { ChildMessage } from "./messages.ts";
 import { type CompareOptions, type PlannedRun, planRuns } from "./plan.ts";
 import { renderReport } from "./report.ts";
-import type { Comparison, CompareRun } from "./results.ts";
+import type { CompareRun, Comparison } from "./results.ts";
 import { type RunOutcome, startRun } from "./start-run.ts";
 
 export type CompareEvent =
   | { readonly kind: "planned"; readonly runs: readonly PlannedRun[] }
   | { readonly kind: "started"; readonly run: PlannedRun; readonly index: number; readonly count: number }
   | { readonly kind: "message"; readonly run: PlannedRun; readonly message: ChildMessage }
-  | { readonly kind: "ended"; readonly run: PlannedRun; readonly index: number; readonly count: number; readonly outcome: RunOutcome };
+  | {
+      readonly kind: "ended";
+      readonly run: PlannedRun;
+      readonly index: number;
+      readonly count: number;
+      readonly outcome: RunOutcome;
+    };
 
 export type RunComparisonOptions = {
   /** Where the runs, results.json and report.html go. */
@@ -39,7 +45,10 @@ export type ComparisonOutcome = {
  *
  * @throws Error before anything is started when model and task do not fit
  */
-export async function runComparison(options: CompareOptions, { directory, command, signal, onEvent }: RunComparisonOptions): Promise<ComparisonOutcome> {
+export async function runComparison(
+  options: CompareOptions,
+  { directory, command, signal, onEvent }: RunComparisonOptions,
+): Promise<ComparisonOutcome> {
   const planned = planRuns(options, directory);
   const { task } = await prepareRun(planned[0]!.job.config);
   for (const { job } of planned) if (job.config.seed === options.config.seed) await prepareRun(job.config);
@@ -61,7 +70,10 @@ export async function runComparison(options: CompareOptions, { directory, comman
   for (const [index, run] of planned.entries()) {
     const place = { run, index, count: planned.length };
     onEvent?.({ kind: "started", ...place });
-    const outcome = await startRun(run, { signal, onMessage: (message) => onEvent?.({ kind: "message", run, message }) });
+    const outcome = await startRun(run, {
+      signal,
+      onMessage: (message) => onEvent?.({ kind: "message", run, message }),
+    });
     onEvent?.({ kind: "ended", ...place, outcome });
     if (outcome === "interrupted") return { comparison: comparisonNow(), complete: false, resultsPath, reportPath };
     const { id, variant, seed, directory: home, job } = run;
@@ -74,7 +86,10 @@ export async function runComparison(options: CompareOptions, { directory, comman
 }
 
 function titleOf({ models, positions, config }: CompareOptions, task: string): string {
-  const what = models.length > 1 ? models.join(", ") : `${models[0]}${positions.length > 0 ? ` with ${positions.join(", ")}` : ""}`;
+  const what =
+    models.length > 1
+      ? models.join(", ")
+      : `${models[0]}${positions.length > 0 ? ` with ${positions.join(", ")}` : ""}`;
   const data = typeof config.task.data === "string" ? ` (${config.task.data.split(/[\\/]/).at(-1)})` : "";
   return `${what} on ${task}${data}`;
 }

@@ -11,7 +11,10 @@ import type { PlannedRun } from "./plan.ts";
 import type { RunResult } from "./results.ts";
 
 /** How a run ended. */
-export type RunOutcome = { readonly result: RunResult; readonly reused: boolean } | { readonly failure: string } | "interrupted";
+export type RunOutcome =
+  | { readonly result: RunResult; readonly reused: boolean }
+  | { readonly failure: string }
+  | "interrupted";
 
 /** The lines of a failed process that are shown; the rest is in its log. */
 const shownLines = 6;
@@ -25,7 +28,11 @@ export async function startRun(
   options: { readonly signal: AbortSignal; onMessage(message: ChildMessage): void },
 ): Promise<RunOutcome> {
   const earlier = storedResult(directory);
-  if (earlier !== undefined && earlier.version === packageVersion && canonicalJson(earlier.job) === canonicalJson(job)) {
+  if (
+    earlier !== undefined &&
+    earlier.version === packageVersion &&
+    canonicalJson(earlier.job) === canonicalJson(job)
+  ) {
     return { result: earlier.result, reused: true };
   }
   if (options.signal.aborted) return "interrupted";
@@ -42,10 +49,16 @@ export async function startRun(
 
 type Ended = { readonly code: number | null; readonly signal: NodeJS.Signals | null; readonly errors: string };
 
-function runChild(directory: string, options: { readonly signal: AbortSignal; onMessage(message: ChildMessage): void }): Promise<Ended> {
+function runChild(
+  directory: string,
+  options: { readonly signal: AbortSignal; onMessage(message: ChildMessage): void },
+): Promise<Ended> {
   const program = fileURLToPath(new URL("./compare-child.js", import.meta.url));
   // In a process group of its own: Ctrl-C reaches only this process, which hands it on, once.
-  const child: ChildProcess = fork(program, [directory], { detached: true, stdio: ["ignore", "ignore", "pipe", "ipc"] });
+  const child: ChildProcess = fork(program, [directory], {
+    detached: true,
+    stdio: ["ignore", "ignore", "pipe", "ipc"],
+  });
   let errors = "";
   child.stderr!.setEncoding("utf8").on("data", (text: string) => {
     errors = (errors + text).slice(-100_000);

@@ -2,7 +2,11 @@ import { bytesText, countText, lossText, multipleText } from "./figures.ts";
 import { type Comparison, summarise, type VariantSummary } from "./results.ts";
 
 /** A table as text, before it is fitted to a terminal. The first column names the row. */
-export type TextTable = { readonly title: string; readonly header: readonly string[]; readonly rows: readonly (readonly string[])[] };
+export type TextTable = {
+  readonly title: string;
+  readonly header: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+};
 
 /** The tables that a comparison prints: quality and cost, and loss by length; below them, notes on missing cells. */
 export function comparisonTables(comparison: Comparison): { readonly tables: TextTable[]; readonly notes: string[] } {
@@ -10,7 +14,14 @@ export function comparisonTables(comparison: Comparison): { readonly tables: Tex
   const summaries = summarise(comparison);
   const quality: TextTable = {
     title: `Quality at length ${trainLength} (test split) and cost`,
-    header: ["variant", ...metrics.map(({ label }) => shortLabel(label)), "train tok/s", "eval tok/s", "memory", "params"],
+    header: [
+      "variant",
+      ...metrics.map(({ label }) => shortLabel(label)),
+      "train tok/s",
+      "eval tok/s",
+      "memory",
+      "params",
+    ],
     rows: summaries.map((summary) => [
       summary.variant,
       ...metrics.map(({ name }) => optional(summary.metrics[name], lossText)),
@@ -43,7 +54,11 @@ export function notesOf(summaries: readonly VariantSummary[]): string[] {
 /**
  * A table as lines no wider than `columns`. Where it does not fit, every row becomes a small list instead.
  */
-export function renderTable({ title, header, rows }: TextTable, columns: number, bold: (text: string) => string): string {
+export function renderTable(
+  { title, header, rows }: TextTable,
+  columns: number,
+  bold: (text: string) => string,
+): string {
   const widths = header.map((name, column) => Math.max(name.length, ...rows.map((row) => row[column]!.length)));
   const total = widths.reduce((sum, width) => sum + width + 2, -2);
   if (total > columns) return [bold(title), ...rows.flatMap((row) => stacked(header, row, bold))].join("\n");

@@ -6,15 +6,22 @@ export type Tolerance = { readonly absolute: number; readonly relative: number }
 /** Reads "abs 2e-5 + rel 2e-4"; either part may be absent. @throws Error when it says something else */
 export function parseTolerance(text: unknown, name: string): Tolerance {
   const number = "([0-9]+(?:\\.[0-9]*)?(?:e[+-]?[0-9]+)?)";
-  const match = typeof text === "string" ? new RegExp(`^\\s*(?:abs ${number})?\\s*\\+?\\s*(?:rel ${number})?(?:[\\s(,;].*)?$`, "i").exec(text) : null;
+  const match =
+    typeof text === "string"
+      ? new RegExp(`^\\s*(?:abs ${number})?\\s*\\+?\\s*(?:rel ${number})?(?:[\\s(,;].*)?$`, "i").exec(text)
+      : null;
   if (match === null || (match[1] === undefined && match[2] === undefined)) {
-    throw new Error(`meta.json: tolerance.${name}: expected "abs 2e-5 + rel 2e-4" or one of its parts, found ${JSON.stringify(text)}`);
+    throw new Error(
+      `meta.json: tolerance.${name}: expected "abs 2e-5 + rel 2e-4" or one of its parts, found ${JSON.stringify(text)}`,
+    );
   }
   return { absolute: Number(match[1] ?? 0), relative: Number(match[2] ?? 0) };
 }
 
 export function toleranceText({ absolute, relative }: Tolerance): string {
-  return [absolute > 0 || relative === 0 ? `abs ${absolute}` : "", relative > 0 ? `rel ${relative}` : ""].filter(Boolean).join(" + ");
+  return [absolute > 0 || relative === 0 ? `abs ${absolute}` : "", relative > 0 ? `rel ${relative}` : ""]
+    .filter(Boolean)
+    .join(" + ");
 }
 
 /** The largest distance between two arrays, and whether every element is within its tolerance. Elements whose `counts` is 0 do not count. */

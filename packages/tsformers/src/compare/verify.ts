@@ -1,6 +1,17 @@
 import { join } from "node:path";
 import {
-  compile, convert, decodeSafetensors, type Device, flatten, fromNumbers, type NDArray, readTree, shapesEqual, shapeText, Tensor, valueAndGradWithExtra,
+  compile,
+  convert,
+  type Device,
+  decodeSafetensors,
+  flatten,
+  fromNumbers,
+  type NDArray,
+  readTree,
+  shapesEqual,
+  shapeText,
+  Tensor,
+  valueAndGradWithExtra,
 } from "@tsformers/engine";
 import { lookEvenly } from "../attention/view.ts";
 import { bytesOf, readJson } from "../io/hugging-face/checkpoint-files.ts";
@@ -66,7 +77,10 @@ function groupCases(arrays: ReadonlyMap<string, NDArray>): Map<string, Map<strin
   const cases = new Map<string, Map<string, NDArray>>();
   for (const [name, array] of [...arrays].sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }))) {
     const dot = name.indexOf(".");
-    if (dot <= 0) throw new Error(`cases.safetensors: expected names such as case0.logits, found ${JSON.stringify(name.slice(0, 100))}`);
+    if (dot <= 0)
+      throw new Error(
+        `cases.safetensors: expected names such as case0.logits, found ${JSON.stringify(name.slice(0, 100))}`,
+      );
     const group = cases.get(name.slice(0, dot)) ?? new Map<string, NDArray>();
     cases.set(name.slice(0, dot), group.set(name.slice(dot + 1), array));
   }
@@ -79,7 +93,8 @@ function checkListed(name: string, tensors: ReadonlyMap<string, NDArray>, { case
   const entry = cases[name] as { tensors?: unknown } | undefined;
   const listed = Array.isArray(entry?.tensors) ? entry.tensors : [];
   const missing = listed.filter((tensor) => !tensors.has(tensor as string));
-  if (missing.length > 0) throw new Error(`${name}: meta.json lists ${missing.join(", ")}, which cases.safetensors does not hold`);
+  if (missing.length > 0)
+    throw new Error(`${name}: meta.json lists ${missing.join(", ")}, which cases.safetensors does not hold`);
 }
 
 async function verifyCase(
@@ -103,7 +118,8 @@ async function verifyCase(
   const gradients = expected.flatMap(([tensor]) => (tensor.startsWith("grad.") ? [tensor.slice("grad.".length)] : []));
   const ruleOf = new Map(names.map((rule) => [rule.theirs, rule]));
   const unknown = gradients.filter((of) => !ruleOf.has(of) && inputs[of]?.dtype !== "float32");
-  if (unknown.length > 0) throw new Error(`gradients are stored of ${unknown.join(", ")}, which the model does not have`);
+  if (unknown.length > 0)
+    throw new Error(`gradients are stored of ${unknown.join(", ")}, which the model does not have`);
   const paths = gradients.flatMap((of) => ruleOf.get(of)?.ours ?? []);
 
   const pass = (params: unknown, inputs: NamedTensors) => {
@@ -113,21 +129,34 @@ async function verifyCase(
       const all = probe.run(given.params, { ...inputs, ...given.floats }, evaluation, what);
       if (all["loss"] === undefined) throw new Error("gradients are stored, but the inputs give no loss");
       return [all["loss"], pick(all, outputs)];
-    })({ params, floats: pick(inputs, gradients.filter((of) => Object.hasOwn(inputs, of))) });
+    })({
+      params,
+      floats: pick(
+        inputs,
+        gradients.filter((of) => Object.hasOwn(inputs, of)),
+      ),
+    });
     const leaves = flatten(gradient.params, (leaf): leaf is Tensor => leaf instanceof Tensor);
     const byPath = Object.fromEntries(leaves.paths.map((path, i) => [path, leaves.leaves[i]!]));
     return { outputs: extra, parameters: pick(byPath, paths), inputs: gradient.floats };
   };
   const compiled = compile(pass as (params: unknown, inputs: never) => ReturnType<typeof pass>, { device });
   try {
-    const found = (await readTree(await compiled(params, inputs as never))) as unknown as Record<"outputs" | "parameters" | "inputs", Record<string, NDArray>>;
+    const found = (await readTree(await compiled(params, inputs as never))) as unknown as Record<
+      "outputs" | "parameters" | "inputs",
+      Record<string, NDArray>
+    >;
     const leaves = new Map(Object.entries(found.parameters));
-    const written = writeNames(gradients.flatMap((of) => ruleOf.get(of) ?? []), leaves);
+    const written = writeNames(
+      gradients.flatMap((of) => ruleOf.get(of) ?? []),
+      leaves,
+    );
     return expected.map(([tensor, array]) => {
       const of = tensor.startsWith("grad.") ? tensor.slice("grad.".length) : undefined;
       const ours = of === undefined ? found.outputs[tensor]! : (written.get(of) ?? found.inputs[of]!);
       const tolerance = meta.tolerances[of !== undefined ? "grads" : tensor === "loss" ? "loss" : "outputs"];
-      const counts = of === undefined ? countsOf(tensor, array, mask ?? unpadded(inputs[probe.padded?.[tensor] ?? ""])) : all;
+      const counts =
+        of === undefined ? countsOf(tensor, array, mask ?? unpadded(inputs[probe.padded?.[tensor] ?? ""])) : all;
       return { case: name, tensor, ...compareArrays(tensor, ours, array, tolerance, counts) };
     });
   } finally {
@@ -138,7 +167,9 @@ async function verifyCase(
 function pick<T>(record: Readonly<Record<string, T>>, names: readonly string[]): Record<string, T> {
   const absent = names.filter((name) => !Object.hasOwn(record, name));
   if (absent.length > 0) {
-    throw new Error(`${absent.join(", ")}: neither an input nor a result of this model; results are ${Object.keys(record).join(", ")}`);
+    throw new Error(
+      `${absent.join(", ")}: neither an input nor a result of this model; results are ${Object.keys(record).join(", ")}`,
+    );
   }
   return Object.fromEntries(names.map((name) => [name, record[name]!]));
 }
@@ -146,7 +177,9 @@ function pick<T>(record: Readonly<Record<string, T>>, names: readonly string[]):
 function readInput(name: string, array: NDArray, { dtype, below, orIgnored }: InputRule): NDArray {
   const converted = convert(array, dtype);
   if (below === undefined) return converted;
-  const wrong = array.toNumbers().find((value) => !(Number.isInteger(value) && value >= 0 && value < below) && !(orIgnored && value === -100));
+  const wrong = array
+    .toNumbers()
+    .find((value) => !(Number.isInteger(value) && value >= 0 && value < below) && !(orIgnored && value === -100));
   if (wrong !== undefined) throw new Error(`${name}: expected integers of 0 … ${below - 1}, found ${wrong}`);
   return converted;
 }
@@ -174,7 +207,14 @@ function describe(entry: unknown): string {
 const all = (): boolean => true;
 
 function unpadded(padding: NDArray | undefined): NDArray | undefined {
-  return padding && fromNumbers(padding.toNumbers().map((value) => 1 - value), padding.shape, "int32");
+  return (
+    padding &&
+    fromNumbers(
+      padding.toNumbers().map((value) => 1 - value),
+      padding.shape,
+      "int32",
+    )
+  );
 }
 
 /** Which elements a compare_mask [B, T] leaves: rows of [B, T, …], query rows of maps [B, H, T, S]; encoder tensors are compared whole. */

@@ -1,4 +1,19 @@
-import { compile, type Concrete, type Device, type DeviceArray, fromNumbers, gather, mapTree, NDArray, type OnDevice, pad, sub, type Tensor } from "@tsformers/engine";
+import {
+  type Concrete,
+  compile,
+  constant,
+  type Device,
+  type DeviceArray,
+  flatten,
+  fromNumbers,
+  gather,
+  mapTree,
+  NDArray,
+  type OnDevice,
+  pad,
+  sub,
+  type Tensor,
+} from "@tsformers/engine";
 import type { KeyValueCache } from "../attention/kinds.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import { evaluation } from "../nn/layer.ts";
@@ -36,15 +51,29 @@ type Caches = OnDevice<readonly KeyValueCache[]>;
  * A program is compiled once for each capacity: one that reads a single token, and one for prompts, which are filled up to a power of two;
  * the filling comes after the prompt, where causal models do not look, and is overwritten.
  */
-export function openDecoder<Params>(model: LanguageModel<Params>, params: Concrete<Params>, options: DecoderOptions): Decoder {
+export function openDecoder<Params>(
+  model: LanguageModel<Params>,
+  params: Concrete<Params>,
+  options: DecoderOptions,
+): Decoder {
   const { device, maxLength } = options;
-  if (!(Number.isInteger(maxLength) && maxLength >= 1)) throw new RangeError(`openDecoder: expected maxLength of 1 or more, got ${maxLength}`);
-  const held = mapTree(params, (value): value is NDArray => value instanceof NDArray, (array) => device.put(array)) as OnDevice<Params>;
+  if (!(Number.isInteger(maxLength) && maxLength >= 1))
+    throw new RangeError(`openDecoder: expected maxLength of 1 or more, got ${maxLength}`);
+  const held = mapTree(
+    params,
+    (value): value is NDArray => value instanceof NDArray,
+    (array) => device.put(array),
+  ) as OnDevice<Params>;
   const advance = (params: Params, layers: readonly KeyValueCache[], tokens: Tensor, length: Tensor, count: Tensor) => {
     const out = model.apply(params, { tokens, cache: { layers, length } }, evaluation);
     return { logits: gather(out.logits, sub(count, 1), 1), layers: out.cache! };
   };
-  const step = compile(advance, { device, donate: [1] });
+  const prefill = compile(advance, { device, donate: [1] });
+  // Part of the program, the parameters are laid out for their products once; handing them in costs more than a small model's step.
+  const isConstant = parameterBytes(params) <= largestConstantBytes;
+  const fixed = (layers: readonly KeyValueCache[], tokens: Tensor, length: Tensor, count: Tensor) =>
+    advance(mapTree(params, isNdArray, (array) => constant(array)) as Params, layers, tokens, length, count);
+  const step = compile(fixed, { device, donate: [0] });
   const grow = compile(doubled, { device });
   let caches: Caches | undefined;
   let capacity = 0;
@@ -52,9 +81,13 @@ export function openDecoder<Params>(model: LanguageModel<Params>, params: Concre
 
   const reserve = async (needed: number): Promise<void> => {
     if (caches !== undefined && needed <= capacity) return;
+    // One copy of the parameters at a time.
+    await step.release();
     if (caches === undefined || length === 0) {
       capacity = capacityFor(needed);
-      caches = model.emptyCache(1, capacity).map(({ key, value }) => ({ key: device.put(key), value: device.put(value) }));
+      caches = model
+        .emptyCache(1, capacity)
+        .map(({ key, value }) => ({ key: device.put(key), value: device.put(value) }));
       return;
     }
     while (capacity < needed) {
@@ -73,13 +106,18 @@ export function openDecoder<Params>(model: LanguageModel<Params>, params: Concre
         throw new RangeError(`read: ${length + tokens.length} tokens are more than maxLength ${maxLength}`);
       }
       const wrong = tokens.find((token) => !(Number.isInteger(token) && token >= 0 && token < model.vocabularySize));
-      if (wrong !== undefined) throw new RangeError(`read: expected tokens of 0 … ${model.vocabularySize - 1}, got ${wrong}`);
+      if (wrong !== undefined)
+        throw new RangeError(`read: expected tokens of 0 … ${model.vocabularySize - 1}, got ${wrong}`);
       const width = tokens.length === 1 ? 1 : 2 ** Math.ceil(Math.log2(tokens.length));
       await reserve(length + width);
       const filled = fromNumbers([...tokens, ...new Array<number>(width - tokens.length).fill(0)], [1, width], "int32");
       const scalar = (value: number) => fromNumbers([value], [], "int32");
-      const run = step as unknown as (...args: unknown[]) => Promise<{ logits: DeviceArray; layers: Caches }>;
-      const out = await run(held, caches, filled, scalar(length), scalar(tokens.length));
+      type Run = (...args: unknown[]) => Promise<{ logits: DeviceArray; layers: Caches }>;
+      const rest = [caches, filled, scalar(length), scalar(tokens.length)];
+      const out =
+        width === 1 && isConstant
+          ? await (step as unknown as Run)(...rest)
+          : await (prefill as unknown as Run)(held, ...rest);
       caches = out.layers;
       length += tokens.length;
       // A copy: the next step may write into this memory.
@@ -91,9 +129,21 @@ export function openDecoder<Params>(model: LanguageModel<Params>, params: Concre
     release: async () => {
       caches = undefined;
       await step.release();
+      await prefill.release();
       await grow.release();
     },
   };
+}
+
+/** An ONNX model holds at most 2 GiB. */
+const largestConstantBytes = 2 ** 30;
+
+function parameterBytes(params: unknown): number {
+  return flatten(params, isNdArray).leaves.reduce((sum, { data }) => sum + data.byteLength, 0);
+}
+
+function isNdArray(value: unknown): value is NDArray {
+  return value instanceof NDArray;
 }
 
 /** The same entries with as much room again behind them. */

@@ -18,7 +18,11 @@ export type GenerateOptions = SamplingOptions & {
  *
  * @throws RangeError when the prompt is empty or does not fit
  */
-export async function* generate(decoder: Decoder, prompt: readonly number[], options: GenerateOptions): AsyncGenerator<number, void> {
+export async function* generate(
+  decoder: Decoder,
+  prompt: readonly number[],
+  options: GenerateOptions,
+): AsyncGenerator<number, void> {
   const { count, seed = 0, stopTokens = [], maxLength } = options;
   checkSampling(options);
   const key = randomKey(seed);

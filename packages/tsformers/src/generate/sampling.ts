@@ -11,8 +11,10 @@ export type SamplingOptions = {
 
 /** @throws RangeError when an option makes no sense */
 export function checkSampling({ temperature = 1, topK, topP = 1 }: SamplingOptions): void {
-  if (!(temperature >= 0 && temperature < Number.POSITIVE_INFINITY)) throw new RangeError(`sampling: expected a temperature of 0 or more, got ${temperature}`);
-  if (topK !== undefined && !(Number.isInteger(topK) && topK >= 1)) throw new RangeError(`sampling: expected topK of 1 or more, got ${topK}`);
+  if (!(temperature >= 0 && temperature < Number.POSITIVE_INFINITY))
+    throw new RangeError(`sampling: expected a temperature of 0 or more, got ${temperature}`);
+  if (topK !== undefined && !(Number.isInteger(topK) && topK >= 1))
+    throw new RangeError(`sampling: expected topK of 1 or more, got ${topK}`);
   if (!(topP > 0 && topP <= 1)) throw new RangeError(`sampling: expected topP above 0 and at most 1, got ${topP}`);
 }
 

@@ -1,4 +1,17 @@
-import { compile, type Concrete, type Device, type DeviceArray, fromNumbers, gather, logSoftmax, mapTree, NDArray, type OnDevice, reshape, type Tensor } from "@tsformers/engine";
+import {
+  type Concrete,
+  compile,
+  type Device,
+  type DeviceArray,
+  fromNumbers,
+  gather,
+  logSoftmax,
+  mapTree,
+  NDArray,
+  type OnDevice,
+  reshape,
+  type Tensor,
+} from "@tsformers/engine";
 import type { KeyValueCache } from "../attention/kinds.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import { evaluation } from "../nn/layer.ts";
@@ -41,12 +54,25 @@ export function openSequenceDecoder<Params>(
   params: Concrete<Params>,
   { device }: { readonly device: Device },
 ): SequenceDecoder {
-  const held = mapTree(params, (value): value is NDArray => value instanceof NDArray, (array) => device.put(array)) as OnDevice<Params>;
+  const held = mapTree(
+    params,
+    (value): value is NDArray => value instanceof NDArray,
+    (array) => device.put(array),
+  ) as OnDevice<Params>;
   const encode = compile(
-    (params: Params, tokens: Tensor, mask: Tensor) => ({ entries: model.encode(params, { tokens, mask }, evaluation).entries }),
+    (params: Params, tokens: Tensor, mask: Tensor) => ({
+      entries: model.encode(params, { tokens, mask }, evaluation).entries,
+    }),
     { device },
   ) as unknown as (...args: unknown[]) => Promise<{ entries: Caches }>;
-  const advance = (params: Params, layers: readonly KeyValueCache[], memory: Memory, tokens: Tensor, parents: Tensor, length: Tensor) => {
+  const advance = (
+    params: Params,
+    layers: readonly KeyValueCache[],
+    memory: Memory,
+    tokens: Tensor,
+    parents: Tensor,
+    length: Tensor,
+  ) => {
     const chosen = layers.map(({ key, value }) => ({ key: gather(key, parents), value: gather(value, parents) }));
     const cache = { layers: chosen, length };
     const out = model.decode(params, { tokens, encoded: memory, cache }, evaluation);
@@ -61,13 +87,24 @@ export function openSequenceDecoder<Params>(
       const { beams = 1 } = checkBeams(options, model.vocabularySize);
       const width = 2 ** Math.ceil(Math.log2(source.length));
       const filled = fromNumbers([...source, ...new Array<number>(width - source.length).fill(0)], [1, width], "int32");
-      const mask = fromNumbers(Array.from({ length: width }, (_, i) => (i < source.length ? 1 : 0)), [1, width], "int32");
+      const mask = fromNumbers(
+        Array.from({ length: width }, (_, i) => (i < source.length ? 1 : 0)),
+        [1, width],
+        "int32",
+      );
       const memory = { entries: (await encode(held, filled, mask)).entries, mask };
       const capacity = capacityFor(options.count);
       let layers: unknown = model.emptyCache(beams, capacity);
       return search(options, async (tokens, parents, length) => {
         const column = fromNumbers(tokens, [beams, 1], "int32");
-        const out = await run(held, layers, memory, column, fromNumbers(parents, [beams], "int32"), fromNumbers([length], [], "int32"));
+        const out = await run(
+          held,
+          layers,
+          memory,
+          column,
+          fromNumbers(parents, [beams], "int32"),
+          fromNumbers([length], [], "int32"),
+        );
         layers = out.layers;
         return Float32Array.from((await out.logProbabilities.read()).data as Float32Array);
       });
@@ -94,7 +131,11 @@ async function search(options: BeamOptions, follow: Follow): Promise<Hypothesis[
   for (let length = 0; length < count && live.length > 0; length++) {
     // The program always continues as many beams as there are; those that are missing repeat the first and are not looked at.
     const rows = Array.from({ length: beams }, (_, i) => live[i] ?? live[0]!);
-    const logs = await follow(rows.map(({ tokens }) => tokens.at(-1) ?? start), rows.map(({ parent }) => parent), length);
+    const logs = await follow(
+      rows.map(({ tokens }) => tokens.at(-1) ?? start),
+      rows.map(({ parent }) => parent),
+      length,
+    );
     const next: Beam[] = [];
     continuations(live, logs, logs.length / beams, 2 * beams).forEach(({ parent, token, sum }, rank) => {
       const { tokens } = live[parent]!;
@@ -117,7 +158,11 @@ type Continuation = { readonly parent: number; readonly token: number; readonly 
 /** The `limit` most likely ways to continue any of the beams. */
 function continuations(live: readonly Beam[], logs: Float32Array, vocabulary: number, limit: number): Continuation[] {
   const all = live.flatMap(({ sum }, parent) =>
-    Array.from({ length: vocabulary }, (_, token) => ({ parent, token, sum: sum + logs[parent * vocabulary + token]! })),
+    Array.from({ length: vocabulary }, (_, token) => ({
+      parent,
+      token,
+      sum: sum + logs[parent * vocabulary + token]!,
+    })),
   );
   return all.sort((a, b) => b.sum - a.sum || a.parent - b.parent || a.token - b.token).slice(0, limit);
 }
@@ -125,18 +170,21 @@ function continuations(live: readonly Beam[], logs: Float32Array, vocabulary: nu
 function checkTokens(name: string, tokens: readonly number[], vocabularySize: number): void {
   if (tokens.length === 0) throw new RangeError(`decode: the ${name} is empty`);
   const wrong = tokens.find((token) => !(Number.isInteger(token) && token >= 0 && token < vocabularySize));
-  if (wrong !== undefined) throw new RangeError(`decode: expected a ${name} of tokens 0 … ${vocabularySize - 1}, got ${wrong}`);
+  if (wrong !== undefined)
+    throw new RangeError(`decode: expected a ${name} of tokens 0 … ${vocabularySize - 1}, got ${wrong}`);
 }
 
 function checkBeams(options: BeamOptions, vocabularySize: number): BeamOptions {
   const { count, start, end, beams = 1, lengthPenalty = 1 } = options;
   const natural = (name: string, value: number) => {
-    if (!(Number.isInteger(value) && value >= 1)) throw new RangeError(`decode: expected ${name} of 1 or more, got ${value}`);
+    if (!(Number.isInteger(value) && value >= 1))
+      throw new RangeError(`decode: expected ${name} of 1 or more, got ${value}`);
   };
   natural("count", count);
   natural("beams", beams);
   checkTokens("start", [start], vocabularySize);
   if (end !== undefined) checkTokens("end", [end], vocabularySize);
-  if (!Number.isFinite(lengthPenalty)) throw new RangeError(`decode: expected a finite lengthPenalty, got ${lengthPenalty}`);
+  if (!Number.isFinite(lengthPenalty))
+    throw new RangeError(`decode: expected a finite lengthPenalty, got ${lengthPenalty}`);
   return options;
 }

@@ -28,7 +28,10 @@ const headerBytes = 7 * 4;
  * @throws Error when the header makes no sense or the file is not exactly as long as the header demands
  * @source karpathy/llama2.c, `export.py`, version 0
  */
-export function readLlama2c(bytes: Uint8Array, source: string): { config: Llama2cConfig; model: LanguageModel; params: Tree<NDArray> } {
+export function readLlama2c(
+  bytes: Uint8Array,
+  source: string,
+): { config: Llama2cConfig; model: LanguageModel; params: Tree<NDArray> } {
   const config = readHeader(bytes, source);
   const { modelWidth, ffnWidth, layers, heads, keyValueHeads, vocabularySize, length, tied } = config;
   const headWidth = modelWidth / heads;
@@ -42,7 +45,8 @@ export function readLlama2c(bytes: Uint8Array, source: string): { config: Llama2
     return new NDArray(shape, "float32", data);
   };
   const perLayer = (name: string, ...shape: number[]) => {
-    for (let i = 0; i < layers; i++) leaves.set(`blocks.${i}.${name}`, shape.length === 2 ? transpose(next(...shape)) : next(...shape));
+    for (let i = 0; i < layers; i++)
+      leaves.set(`blocks.${i}.${name}`, shape.length === 2 ? transpose(next(...shape)) : next(...shape));
   };
   leaves.set("tokens.weight", next(vocabularySize, modelWidth));
   perLayer("mixerNorm.weight", modelWidth);
@@ -64,22 +68,32 @@ export function readLlama2c(bytes: Uint8Array, source: string): { config: Llama2
 }
 
 function readHeader(bytes: Uint8Array, source: string): Llama2cConfig {
-  if (bytes.length < headerBytes) throw new Error(`${source}: expected a header of ${headerBytes} bytes, found a file of ${bytes.length}`);
+  if (bytes.length < headerBytes)
+    throw new Error(`${source}: expected a header of ${headerBytes} bytes, found a file of ${bytes.length}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const [modelWidth, ffnWidth, layers, heads, keyValueHeads, vocabulary, length] = Array.from({ length: 7 }, (_, i) =>
     view.getInt32(4 * i, true),
   ) as [number, number, number, number, number, number, number];
   const vocabularySize = Math.abs(vocabulary);
   const sizes = [modelWidth, ffnWidth, layers, heads, keyValueHeads, vocabularySize, length];
-  const fits = sizes.every((n) => n >= 1) && modelWidth % heads === 0 && heads % keyValueHeads === 0 && (modelWidth / heads) % 2 === 0;
-  if (!fits) throw new Error(`${source}: expected sizes that divide into heads, found ${[...sizes.slice(0, 5), vocabulary, length].join(", ")}`);
+  const fits =
+    sizes.every((n) => n >= 1) &&
+    modelWidth % heads === 0 &&
+    heads % keyValueHeads === 0 &&
+    (modelWidth / heads) % 2 === 0;
+  if (!fits)
+    throw new Error(
+      `${source}: expected sizes that divide into heads, found ${[...sizes.slice(0, 5), vocabulary, length].join(", ")}`,
+    );
   const tied = vocabulary > 0;
   const headWidth = modelWidth / heads;
-  const layer = 2 * modelWidth + 2 * modelWidth ** 2 + 2 * keyValueHeads * headWidth * modelWidth + 3 * modelWidth * ffnWidth;
+  const layer =
+    2 * modelWidth + 2 * modelWidth ** 2 + 2 * keyValueHeads * headWidth * modelWidth + 3 * modelWidth * ffnWidth;
   const matrix = vocabularySize * modelWidth;
   const floats = matrix + layers * layer + modelWidth + length * headWidth + (tied ? 0 : matrix);
   const expected = headerBytes + 4 * floats;
-  if (bytes.length !== expected) throw new Error(`${source}: its header demands ${expected} bytes, the file has ${bytes.length}`);
+  if (bytes.length !== expected)
+    throw new Error(`${source}: its header demands ${expected} bytes, the file has ${bytes.length}`);
   return { modelWidth, ffnWidth, layers, heads, keyValueHeads, vocabularySize, length, tied };
 }
 
@@ -109,18 +123,24 @@ export function readLlama2cTokenizer(bytes: Uint8Array, vocabularySize: number, 
   const binary = (part: Uint8Array) => Array.from(part, (byte) => String.fromCharCode(byte)).join("");
   let at = 4;
   for (let token = 0; token < vocabularySize; token++) {
-    if (at + 8 > bytes.length) throw new Error(`${source}: expected ${vocabularySize} tokens, the file ends in number ${token}`);
+    if (at + 8 > bytes.length)
+      throw new Error(`${source}: expected ${vocabularySize} tokens, the file ends in number ${token}`);
     const length = view.getInt32(at + 4, true);
-    if (length < 0 || at + 8 + length > bytes.length) throw new Error(`${source}: token ${token} cannot have ${length} bytes`);
+    if (length < 0 || at + 8 + length > bytes.length)
+      throw new Error(`${source}: token ${token} cannot have ${length} bytes`);
     scores.push(view.getFloat32(at, true));
     pieces.push(binary(bytes.subarray(at + 8, at + 8 + length)));
     at += 8 + length;
   }
-  if (at !== bytes.length) throw new Error(`${source}: expected ${vocabularySize} tokens in ${at} bytes, the file has ${bytes.length}`);
+  if (at !== bytes.length)
+    throw new Error(`${source}: expected ${vocabularySize} tokens in ${at} bytes, the file has ${bytes.length}`);
   const tokenOf = new Map(pieces.map((piece, token) => [piece, token]));
   return {
     vocabularySize,
-    encode: (text) => [beginning, ...merge(text === "" ? [] : split(` ${text}`, tokenOf, binary), pieces, scores, tokenOf)],
+    encode: (text) => [
+      beginning,
+      ...merge(text === "" ? [] : split(` ${text}`, tokenOf, binary), pieces, scores, tokenOf),
+    ],
     decode: (tokens) => {
       const parts = Array.from(tokens, (token, i) => {
         const piece = token === beginning || token === ending ? "" : plain(pieces[token] ?? "");
@@ -141,7 +161,12 @@ function split(text: string, tokenOf: ReadonlyMap<string, number>, binary: (byte
 }
 
 /** Joins the neighbours whose joint token has the highest score, again and again. */
-function merge(tokens: number[], pieces: readonly string[], scores: readonly number[], tokenOf: ReadonlyMap<string, number>): number[] {
+function merge(
+  tokens: number[],
+  pieces: readonly string[],
+  scores: readonly number[],
+  tokenOf: ReadonlyMap<string, number>,
+): number[] {
   for (;;) {
     let best: { at: number; token: number } | undefined;
     for (let at = 0; at + 1 < tokens.length; at++) {

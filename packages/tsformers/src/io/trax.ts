@@ -63,7 +63,11 @@ export function traxTransformer(options: TraxOptions): SequenceToSequence<Encode
 }
 
 /** Parameters of {@link traxLanguageModel}. @throws Error listing arrays that are missing, unknown or misshapen */
-export function readTraxLanguageModel(options: TraxOptions, arrays: ReadonlyMap<string, NDArray>, source: string): Tree<NDArray> {
+export function readTraxLanguageModel(
+  options: TraxOptions,
+  arrays: ReadonlyMap<string, NDArray>,
+  source: string,
+): Tree<NDArray> {
   const rules = [
     ...commonNames(options),
     tableName("pos", "positions.weight", options),
@@ -74,7 +78,11 @@ export function readTraxLanguageModel(options: TraxOptions, arrays: ReadonlyMap<
 }
 
 /** Parameters of {@link traxTransformer}. @throws Error listing arrays that are missing, unknown or misshapen */
-export function readTraxTransformer(options: TraxOptions, arrays: ReadonlyMap<string, NDArray>, source: string): Tree<NDArray> {
+export function readTraxTransformer(
+  options: TraxOptions,
+  arrays: ReadonlyMap<string, NDArray>,
+  source: string,
+): Tree<NDArray> {
   const { layers, modelWidth } = options;
   const rules = [
     ...commonNames(options),
@@ -118,7 +126,9 @@ function encoderLayerNames(theirs: string, ours: string, options: TraxOptions): 
 
 function attentionNames(theirs: string, ours: string, width: number): NameRule[] {
   const parts = { q: "query", k: "key", v: "value", o: "out" };
-  return Object.entries(parts).flatMap(([short, part]) => linearNames(`${theirs}.${short}`, `${ours}.${part}`, width, width));
+  return Object.entries(parts).flatMap(([short, part]) =>
+    linearNames(`${theirs}.${short}`, `${ours}.${part}`, width, width),
+  );
 }
 
 function ffnNames(theirs: string, ours: string, { modelWidth, ffnWidth }: TraxOptions): NameRule[] {
@@ -131,9 +141,15 @@ function ffnNames(theirs: string, ours: string, { modelWidth, ffnWidth }: TraxOp
 
 /** Weights are [in, out] there too. */
 function linearNames(theirs: string, ours: string, inWidth: number, outWidth: number): NameRule[] {
-  return [arrayName(`${theirs}.w`, `${ours}.weight`, [inWidth, outWidth]), arrayName(`${theirs}.b`, `${ours}.bias`, [outWidth])];
+  return [
+    arrayName(`${theirs}.w`, `${ours}.weight`, [inWidth, outWidth]),
+    arrayName(`${theirs}.b`, `${ours}.bias`, [outWidth]),
+  ];
 }
 
 function normNames(theirs: string, ours: string, width: number): NameRule[] {
-  return [arrayName(`${theirs}.scale`, `${ours}.weight`, [width]), arrayName(`${theirs}.bias`, `${ours}.bias`, [width])];
+  return [
+    arrayName(`${theirs}.scale`, `${ours}.weight`, [width]),
+    arrayName(`${theirs}.bias`, `${ours}.bias`, [width]),
+  ];
 }

@@ -76,8 +76,10 @@ export function decoder(parts: DecoderParts): LanguageModel<DecoderParams> {
       });
       const symbols = parts.tokens.apply(params.tokens, tokens);
       const vectors = types === undefined ? symbols : add(symbols, parts.tokens.apply(params.tokens, types));
-      const placed = parts.positions === undefined ? vectors : add(vectors, parts.positions.apply(params.positions, at));
-      const normed = parts.embeddingNorm === undefined ? placed : parts.embeddingNorm.apply(params.embeddingNorm!, placed);
+      const placed =
+        parts.positions === undefined ? vectors : add(vectors, parts.positions.apply(params.positions, at));
+      const normed =
+        parts.embeddingNorm === undefined ? placed : parts.embeddingNorm.apply(params.embeddingNorm!, placed);
       const x = dropout(normed, dropoutRate, context, "embedding");
       const { finalNorm } = parts;
       const out = runStack(blocks, params, { x, view, ...present({ cache, finalNorm }) }, context);

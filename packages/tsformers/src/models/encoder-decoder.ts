@@ -53,21 +53,32 @@ export function stacks(parts: StacksParts): Stacks {
       } as Concrete<StacksParams>;
     },
     encode: (params, x, view, context) =>
-      runStack(parts.encoder, params.encoder, { x, view, ...present({ finalNorm: parts.encoderNorm }) }, within(context, "encoder")),
+      runStack(
+        parts.encoder,
+        params.encoder,
+        { x, view, ...present({ finalNorm: parts.encoderNorm }) },
+        within(context, "encoder"),
+      ),
     remember: (params, memory, view) =>
       parts.decoder.map((block, i) => block.remember(params.decoder.blocks[i], memory, view)),
     decode: (params, { x, view, memory, cache }, context) => {
       const crossProbabilities: Tensor[] = [];
       // Blocks that look at nothing but what came before, once each is bound to its part of the memory.
-      const bound = parts.decoder.map((block, i): Block => ({
-        cacheShape: block.cacheShape,
-        init: block.init,
-        apply: (own, input, inner) => {
-          const out = block.apply(own, { ...input, memory: { entries: memory.entries[i]!, view: memory.view } }, inner);
-          crossProbabilities.push(out.crossProbabilities);
-          return out;
-        },
-      }));
+      const bound = parts.decoder.map(
+        (block, i): Block => ({
+          cacheShape: block.cacheShape,
+          init: block.init,
+          apply: (own, input, inner) => {
+            const out = block.apply(
+              own,
+              { ...input, memory: { entries: memory.entries[i]!, view: memory.view } },
+              inner,
+            );
+            crossProbabilities.push(out.crossProbabilities);
+            return out;
+          },
+        }),
+      );
       const input = { x, view, ...present({ cache, finalNorm: parts.decoderNorm }) };
       const out = runStack(bound, params.decoder, input, within(context, "decoder"));
       return { ...out, crossProbabilities };

@@ -66,7 +66,8 @@ export function encoder(parts: EncoderParts): Layer<EncoderParams, [MaskedLangua
       const segments = types ?? zeros(tokens.shape, "int32");
       const vectors = add(parts.tokens.apply(params.tokens, tokens), parts.types.apply(params.types, segments));
       const at = positions ?? iota(length);
-      const placed = parts.positions === undefined ? vectors : add(vectors, parts.positions.apply(params.positions, at));
+      const placed =
+        parts.positions === undefined ? vectors : add(vectors, parts.positions.apply(params.positions, at));
       const normed: Tensor = parts.embeddingNorm.apply(params.embeddingNorm, placed);
       const dropped = dropout(normed, dropoutRate, context, "embedding");
       const x = parts.project === undefined ? dropped : parts.project.apply(params.project!, dropped);

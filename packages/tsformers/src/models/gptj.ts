@@ -4,7 +4,7 @@ import { embedding } from "../nn/embedding.ts";
 import { type Activation, geluTanh, mlp } from "../nn/feed-forward.ts";
 import { linearHead } from "../nn/head.ts";
 import { layerNorm } from "../nn/norm.ts";
-import { type RotaryOptions, neighbours, rotary } from "../position/rotary.ts";
+import { neighbours, type RotaryOptions, rotary } from "../position/rotary.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
 

@@ -1,7 +1,7 @@
 import * as z from "zod";
+import type { PositionScheme } from "./gpt.ts";
 import type { LanguageModel } from "./language-model.ts";
 import type { MaskedLanguageModel } from "./masked-language-model.ts";
-import type { PositionScheme } from "./gpt.ts";
 import type { SequenceToSequence } from "./sequence-to-sequence.ts";
 
 type About = {
@@ -44,18 +44,32 @@ export type EncoderDecoderEntry = About & {
 export type ModelEntry = DecoderEntry | EncoderEntry | EncoderDecoderEntry;
 
 export type ModelName =
-  | "gpt" | "openai-gpt" | "bloom" | "mpt" | "gptj" | "gpt-neox" | "ctrl" | "llama"
-  | "bert" | "roformer"
-  | "transformer" | "t5";
+  | "gpt"
+  | "openai-gpt"
+  | "bloom"
+  | "mpt"
+  | "gptj"
+  | "gpt-neox"
+  | "ctrl"
+  | "llama"
+  | "bert"
+  | "roformer"
+  | "transformer"
+  | "t5";
 
-const count = (standard: number, description: string): z.ZodDefault<z.ZodInt> => z.int().positive().default(standard).describe(description);
+const count = (standard: number, description: string): z.ZodDefault<z.ZodInt> =>
+  z.int().positive().default(standard).describe(description);
 
 const vocabularySize = z.int().positive().describe("how many different tokens there are");
 const layers = count(4, "how many blocks follow each other");
 const modelWidth = count(256, "features of a position between blocks");
 const heads = count(4, "attention heads of a block");
 const length = count(128, "positions that a learned table covers");
-const ffnWidth = z.int().positive().optional().describe("hidden features of the feed-forward network; 4 × modelWidth unless given");
+const ffnWidth = z
+  .int()
+  .positive()
+  .optional()
+  .describe("hidden features of the feed-forward network; 4 × modelWidth unless given");
 const dropoutRate = z.number().min(0).max(0.9).default(0).describe("share of activations dropped in training");
 const common = { vocabularySize, layers, modelWidth, heads, dropoutRate };
 
@@ -118,16 +132,22 @@ export const models: Readonly<Record<ModelName, ModelEntry>> = {
   ctrl: decoder(z.strictObject({ ...common, ffnWidth }), {
     title: "CTRL",
     year: 2019,
-    paper: "Keskar et al. 2019, CTRL: A Conditional Transformer Language Model for Controllable Generation, arXiv:1909.05858",
+    paper:
+      "Keskar et al. 2019, CTRL: A Conditional Transformer Language Model for Controllable Generation, arXiv:1909.05858",
     summary: "pre-norm ReLU decoder with sinusoidal positions",
     formula: "x = √C·token + PE; x ← x + attention(norm(x)); x ← x + mlp(norm(x))",
-    make: async ({ ffnWidth, ...options }) => (await import("./ctrl.ts")).ctrl({ ...options, ffnWidth: ffnWidth ?? 4 * options.modelWidth }),
+    make: async ({ ffnWidth, ...options }) =>
+      (await import("./ctrl.ts")).ctrl({ ...options, ffnWidth: ffnWidth ?? 4 * options.modelWidth }),
   }),
   llama: decoder(
     z.strictObject({
       ...common,
       ffnWidth: ffnWidth.describe("hidden features of the feed-forward network; 8/3 × modelWidth unless given"),
-      keyValueHeads: z.int().positive().optional().describe("heads of keys and values, each shared by several query heads; as many unless given"),
+      keyValueHeads: z
+        .int()
+        .positive()
+        .optional()
+        .describe("heads of keys and values, each shared by several query heads; as many unless given"),
     }),
     {
       title: "Llama",
@@ -168,7 +188,8 @@ export const models: Readonly<Record<ModelName, ModelEntry>> = {
   t5: encoderDecoder(z.strictObject({ ...common, ffnWidth }), {
     title: "T5",
     year: 2020,
-    paper: "Raffel et al. 2020, Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer, arXiv:1910.10683",
+    paper:
+      "Raffel et al. 2020, Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer, arXiv:1910.10683",
     summary: "pre-norm encoder and decoder with learned biases over distances",
     formula: "logits[h,t,s] += table[bucket(s − t), h]; x ← x + sublayer(rms(x))",
     make: async (options) => (await import("./t5.ts")).t5(present(options)),
@@ -180,7 +201,10 @@ type Parts<O extends z.ZodObject, Model> = Omit<About, "options" | "category" | 
   make(options: z.output<O>, scheme?: PositionScheme): Promise<Model>;
 };
 
-function decoder<O extends z.ZodObject>(options: O, { make, anyPosition = false, ...about }: Parts<O, LanguageModel>): DecoderEntry {
+function decoder<O extends z.ZodObject>(
+  options: O,
+  { make, anyPosition = false, ...about }: Parts<O, LanguageModel>,
+): DecoderEntry {
   const load = async (raw: unknown, scheme?: PositionScheme) => {
     if (scheme !== undefined && !anyPosition) {
       throw new RangeError(`${about.title} has its own positions; "gpt" takes any scheme`);
@@ -195,7 +219,10 @@ function encoder<O extends z.ZodObject>(options: O, { make, ...about }: Parts<O,
   return { ...about, category: "encoder", cost: attentionCost, causal: false, options, load };
 }
 
-function encoderDecoder<O extends z.ZodObject>(options: O, { make, ...about }: Parts<O, SequenceToSequence>): EncoderDecoderEntry {
+function encoderDecoder<O extends z.ZodObject>(
+  options: O,
+  { make, ...about }: Parts<O, SequenceToSequence>,
+): EncoderDecoderEntry {
   const load = async (raw: unknown) => make(options.parse(raw));
   return { ...about, category: "encoder-decoder", cost: attentionCost, causal: true, options, load };
 }

@@ -44,7 +44,14 @@ export function llamaParts(options: LlamaOptions): DecoderParts {
   const block = preNormBlock({
     modelWidth,
     norm,
-    mixer: attention({ modelWidth, heads, keyValueHeads, headWidth, bias: options.attentionBias ?? false, dropoutRate }),
+    mixer: attention({
+      modelWidth,
+      heads,
+      keyValueHeads,
+      headWidth,
+      bias: options.attentionBias ?? false,
+      dropoutRate,
+    }),
     ffn: gatedMlp({ modelWidth, ffnWidth, activation, bias: options.ffnBias ?? false, dropoutRate }),
   });
   return {

@@ -1,3 +1,4 @@
+import { maximum, minimum } from "@tsformers/engine";
 import { attention } from "../attention/attention.ts";
 import { preNormBlock } from "../nn/block.ts";
 import { embedding } from "../nn/embedding.ts";
@@ -6,7 +7,6 @@ import { layerNorm } from "../nn/norm.ts";
 import { alibi } from "../position/alibi.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
-import { maximum, minimum } from "@tsformers/engine";
 
 export type MptOptions = {
   readonly vocabularySize: number;

@@ -6,7 +6,7 @@ import { type Activation, type FeedForward, type FeedForwardOptions, mlp, relu }
 import { type Head, scaledHead, tiedHead } from "../nn/head.ts";
 import { normalInitial } from "../nn/initial.ts";
 import { rmsNorm } from "../nn/norm.ts";
-import { bidirectionalBuckets, type BucketOptions, causalBuckets, t5Bias } from "../position/t5-bias.ts";
+import { type BucketOptions, bidirectionalBuckets, causalBuckets, t5Bias } from "../position/t5-bias.ts";
 import { type EncoderDecoderParams, type EncoderDecoderParts, encoderDecoder } from "./encoder-decoder.ts";
 import type { SequenceToSequence } from "./sequence-to-sequence.ts";
 
@@ -44,7 +44,15 @@ export function t5(options: T5Options): SequenceToSequence<EncoderDecoderParams>
 
 /** The parts of which {@link t5} is put together. */
 export function t5Parts(options: T5Options): EncoderDecoderParts {
-  const { vocabularySize, layers, decoderLayers = layers, modelWidth, heads, dropoutRate = 0, epsilon = 1e-6 } = options;
+  const {
+    vocabularySize,
+    layers,
+    decoderLayers = layers,
+    modelWidth,
+    heads,
+    dropoutRate = 0,
+    epsilon = 1e-6,
+  } = options;
   const { headWidth = modelWidth / heads, ffnWidth = 4 * modelWidth, activation = relu, distances = {} } = options;
   const makeFfn: NonNullable<T5Options["ffn"]> = options.ffn ?? ((of) => mlp(of) as FeedForward<unknown>);
   const norm = rmsNorm({ epsilon });

@@ -6,7 +6,12 @@ import { type Activation, mlp, relu } from "../nn/feed-forward.ts";
 import { glorotUniform, normalInitial } from "../nn/initial.ts";
 import { layerNorm } from "../nn/norm.ts";
 import { sinusoidal } from "../position/sinusoidal.ts";
-import { type EncoderDecoderParams, type EncoderDecoderParts, encoderDecoder, type StacksParts } from "./encoder-decoder.ts";
+import {
+  type EncoderDecoderParams,
+  type EncoderDecoderParts,
+  encoderDecoder,
+  type StacksParts,
+} from "./encoder-decoder.ts";
 import type { SequenceToSequence } from "./sequence-to-sequence.ts";
 
 /** Where the norms of both stacks stand. */
@@ -57,7 +62,10 @@ export function transformerParts(options: TransformerOptions): EncoderDecoderPar
   const positions = sinusoidal(modelWidth);
   return {
     vocabularySize,
-    tokens: scaledEmbedding(embedding(vocabularySize, modelWidth, normalInitial(modelWidth ** -0.5)), Math.sqrt(modelWidth)),
+    tokens: scaledEmbedding(
+      embedding(vocabularySize, modelWidth, normalInitial(modelWidth ** -0.5)),
+      Math.sqrt(modelWidth),
+    ),
     sourcePositions: positions,
     targetPositions: positions,
     dropoutRate,

@@ -78,9 +78,7 @@ export function parallelBlock<Mix, Ffn>(parts: BlockParts<Mix, Ffn>): Block<Bloc
  *
  * @source Wang & Komatsuzaki 2021, "GPT-J-6B"
  */
-export function sharedNormBlock<Mix, Ffn>(
-  parts: BlockParts<Mix, Ffn>,
-): Block<Omit<BlockParams<Mix, Ffn>, "ffnNorm">> {
+export function sharedNormBlock<Mix, Ffn>(parts: BlockParts<Mix, Ffn>): Block<Omit<BlockParams<Mix, Ffn>, "ffnNorm">> {
   const norm = parts.norm(parts.modelWidth);
   return {
     cacheShape: parts.mixer.cacheShape,

@@ -1,4 +1,13 @@
-import { gelu as geluFunction, mul, relu as reluFunction, sigmoid, splitKey, square, tanh, type Tensor } from "@tsformers/engine";
+import {
+  gelu as geluFunction,
+  mul,
+  relu as reluFunction,
+  sigmoid,
+  splitKey,
+  square,
+  type Tensor,
+  tanh,
+} from "@tsformers/engine";
 import { dropout } from "./dropout.ts";
 import { type Initial, normalInitial } from "./initial.ts";
 import type { Context, Layer } from "./layer.ts";

@@ -1,4 +1,10 @@
-import { constant, full, layerNorm as layerNormFunction, rmsNorm as rmsNormFunction, type Tensor } from "@tsformers/engine";
+import {
+  constant,
+  full,
+  layerNorm as layerNormFunction,
+  rmsNorm as rmsNormFunction,
+  type Tensor,
+} from "@tsformers/engine";
 import { ones, zeros } from "./initial.ts";
 import type { Layer } from "./layer.ts";
 

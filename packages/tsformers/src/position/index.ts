@@ -46,7 +46,12 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
     make: async (options, { modelWidth }) => {
       const [{ sinusoidal }, { frequencies }] = await Promise.all([import("./sinusoidal.ts"), import("./angles.ts")]);
       const waves = sinusoidal(modelWidth, { frequencies: frequencies(modelWidth, options.base) });
-      return { positions: { ...waves, apply: (params, at) => mul(waves.apply(params as Record<string, never>, at), options.scale) } };
+      return {
+        positions: {
+          ...waves,
+          apply: (params, at) => mul(waves.apply(params as Record<string, never>, at), options.scale),
+        },
+      };
     },
   }),
   learned: entry(z.strictObject({}), {
@@ -108,7 +113,8 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
   none: entry(z.strictObject({}), {
     summary: "nothing but the causal mask tells positions apart",
     formula: "x[t] = token[t]",
-    paper: "Haviv et al. 2022, Transformer Language Models without Positional Encodings Still Learn Positional Information, arXiv:2203.16634",
+    paper:
+      "Haviv et al. 2022, Transformer Language Models without Positional Encodings Still Learn Positional Information, arXiv:2203.16634",
     cost: "nothing",
     beyond: "loss rises beyond the training length",
     make: async () => ({}),

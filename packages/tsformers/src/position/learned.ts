@@ -9,7 +9,11 @@ import { type Initial, normalInitial } from "../nn/initial.ts";
  * @source Gehring et al. 2017, arXiv:1705.03122; used by GPT and BERT
  * @differs positions at or beyond `length` have no vector: they take that of the last position
  */
-export function learned(length: number, width: number, initial: Initial = normalInitial()): PositionEmbedding<{ weight: Tensor }> {
+export function learned(
+  length: number,
+  width: number,
+  initial: Initial = normalInitial(),
+): PositionEmbedding<{ weight: Tensor }> {
   return {
     init: (key) => ({ weight: initial(key, [length, width]) }),
     apply: ({ weight }, positions) => gather(weight, minimum(positions, length - 1)),

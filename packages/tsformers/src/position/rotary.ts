@@ -49,13 +49,13 @@ export function rotary(headWidth: number, options: RotaryOptions = {}): QkTransf
   const rotation = (positions: Tensor) => {
     const waves = angles(positions);
     // [T, K] broadcasts over batch and heads; [B, T, K] needs an axis for the heads.
-    const [sin, cos] = [waves.sin, waves.cos].map((x) => (x.shape.length === 2 ? x : expandDims(x, 1))) as [Tensor, Tensor];
+    const [sin, cos] = [waves.sin, waves.cos].map((x) => (x.shape.length === 2 ? x : expandDims(x, 1))) as [
+      Tensor,
+      Tensor,
+    ];
     return (x: Tensor): Tensor => {
       const [first, second] = pairing.split(rotated === headWidth ? x : slice(x, -1, 0, rotated));
-      const turned = pairing.join(
-        sub(mul(first, cos), mul(second, sin)),
-        add(mul(first, sin), mul(second, cos)),
-      );
+      const turned = pairing.join(sub(mul(first, cos), mul(second, sin)), add(mul(first, sin), mul(second, cos)));
       return rotated === headWidth ? turned : concat([turned, slice(x, -1, rotated)], -1);
     };
   };

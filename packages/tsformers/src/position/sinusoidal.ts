@@ -41,7 +41,12 @@ export function sinusoidal(width: number, options: SinusoidalOptions = {}): Posi
     init: () => ({}),
     apply: (_, positions) => {
       const vectors = layout(angles(positions));
-      return missing === 0 ? vectors : pad(vectors, vectors.shape.map((_, axis) => [0, axis === vectors.shape.length - 1 ? 1 : 0] as const));
+      return missing === 0
+        ? vectors
+        : pad(
+            vectors,
+            vectors.shape.map((_, axis) => [0, axis === vectors.shape.length - 1 ? 1 : 0] as const),
+          );
     },
   };
 }

@@ -1,4 +1,15 @@
-import { add, constant, expandDims, fromNumbers, gather, maximum, minimum, sub, type Tensor, transpose } from "@tsformers/engine";
+import {
+  add,
+  constant,
+  expandDims,
+  fromNumbers,
+  gather,
+  maximum,
+  minimum,
+  sub,
+  type Tensor,
+  transpose,
+} from "@tsformers/engine";
 import type { ScoreMod } from "../attention/kinds.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
 

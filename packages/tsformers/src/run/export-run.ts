@@ -9,6 +9,7 @@ import { configWriters, type ModelSizes } from "../io/hugging-face/write-config.
 import { type ModelName, models } from "../models/index.ts";
 import { evaluation } from "../nn/layer.ts";
 import type { LoadedRun } from "./load-run.ts";
+import { tokenizerFile } from "./open-generator.ts";
 
 /**
  * Writes a run's forward pass as an ONNX file, tokens int32 [B, T] to logits [B, T, V]; an encoder-decoder also reads
@@ -55,7 +56,7 @@ export async function exportRunSafetensors({ run: { config, task }, params }: Lo
   const written = own ? configWriters[kind]?.({ ...options, length: config.length }) : undefined;
   mkdirSync(directory, { recursive: true });
   const write = (name: string, data: Uint8Array | string) => writeFileAtomic(join(directory, name), data);
-  if (task.tokenizer !== undefined) await write("tsformers-tokenizer.json", `${JSON.stringify(task.tokenizer.config)}\n`);
+  if (task.tokenizer !== undefined) await write(tokenizerFile, `${JSON.stringify(task.tokenizer.config)}\n`);
   if (written === undefined) {
     await write("config.json", `${JSON.stringify({ model_type: "tsformers", ...config }, null, 2)}\n`);
     await write("model.safetensors", encodeSafetensors(ours));

@@ -12,7 +12,22 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(home, { recursive: true, force: true }));
 
-const tiny = ["--task", "copy", "--length", "8", "--layers", "1", "--model-width", "16", "--heads", "2", "--batch-size", "4", "--test-tokens", "64"];
+const tiny = [
+  "--task",
+  "copy",
+  "--length",
+  "8",
+  "--layers",
+  "1",
+  "--model-width",
+  "16",
+  "--heads",
+  "2",
+  "--batch-size",
+  "4",
+  "--test-tokens",
+  "64",
+];
 const compare = (...more: string[]) => runCli(["compare", ...tiny, "--out", "out", ...more], { cwd: home });
 const results = () => JSON.parse(readFileSync(join(home, "out", "results.json"), "utf8")) as Comparison;
 
@@ -23,7 +38,12 @@ it("compares, writes results and report, and takes finished runs as they are", a
   expect(first.code).toBe(0);
   expect(first.out).toContain("Loss (nats per token) by length");
   const made = results();
-  expect(made.runs.map(({ id }) => id)).toEqual(["gpt-sinusoidal-seed0", "gpt-alibi-seed0", "gpt-sinusoidal-seed1", "gpt-alibi-seed1"]);
+  expect(made.runs.map(({ id }) => id)).toEqual([
+    "gpt-sinusoidal-seed0",
+    "gpt-alibi-seed0",
+    "gpt-sinusoidal-seed1",
+    "gpt-alibi-seed1",
+  ]);
   for (const { outcome } of made.runs) {
     if (!("result" in outcome)) throw new Error("a run failed");
     const { result } = outcome;
@@ -48,8 +68,22 @@ it("compares, writes results and report, and takes finished runs as they are", a
 });
 
 it("goes on after a kill, and the result is that of an undisturbed run", async () => {
-  const options = ["--positions", "alibi", "--steps", "400", "--checkpoint-every", "20", "--eval-every", "50", "--multiples", "1,2"];
-  const child = spawn(process.execPath, [program, "compare", ...tiny, "--out", "out", ...options], { cwd: home, stdio: "ignore" });
+  const options = [
+    "--positions",
+    "alibi",
+    "--steps",
+    "400",
+    "--checkpoint-every",
+    "20",
+    "--eval-every",
+    "50",
+    "--multiples",
+    "1,2",
+  ];
+  const child = spawn(process.execPath, [program, "compare", ...tiny, "--out", "out", ...options], {
+    cwd: home,
+    stdio: "ignore",
+  });
   const checkpoints = () => {
     const out = join(home, "out");
     const run = existsSync(out) ? readdirSync(out).find((name) => name.startsWith("gpt-alibi")) : undefined;
@@ -72,8 +106,20 @@ it("goes on after a kill, and the result is that of an undisturbed run", async (
 });
 
 it("ends with 130 at Ctrl-C, after a checkpoint", async () => {
-  const options = ["--positions", "alibi", "--steps", "100000", "--eval-every", "100000", "--checkpoint-every", "100000"];
-  const child = spawn(process.execPath, [program, "compare", ...tiny, "--out", "out", ...options], { cwd: home, stdio: ["ignore", "pipe", "pipe"] });
+  const options = [
+    "--positions",
+    "alibi",
+    "--steps",
+    "100000",
+    "--eval-every",
+    "100000",
+    "--checkpoint-every",
+    "100000",
+  ];
+  const child = spawn(process.execPath, [program, "compare", ...tiny, "--out", "out", ...options], {
+    cwd: home,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let log = "";
   const steps = new Promise<void>((resolve) => {
     child.stderr.on("data", (text) => {
@@ -92,7 +138,20 @@ it("ends with 130 at Ctrl-C, after a checkpoint", async () => {
 
 it("reports a run that fails and goes on with the others", async () => {
   // So high a rate that the loss is no number soon.
-  const options = ["--positions", "alibi", "--models", "gpt,llama", "--steps", "30", "--learning-rate", "1e30", "--clip", "0", "--multiples", "1"];
+  const options = [
+    "--positions",
+    "alibi",
+    "--models",
+    "gpt,llama",
+    "--steps",
+    "30",
+    "--learning-rate",
+    "1e30",
+    "--clip",
+    "0",
+    "--multiples",
+    "1",
+  ];
   const { code, log } = await compare(...options);
   expect(code).toBe(1);
   expect(log).toContain("2 of 2 runs failed");
@@ -103,7 +162,27 @@ it("reports a run that fails and goes on with the others", async () => {
 it("says so in the cell when the data are too short for a length", async () => {
   writeFileSync(join(home, "short.txt"), "the quick brown fox jumps over the lazy dog. ".repeat(20));
   const { code, out } = await runCli(
-    ["compare", "--task", "text", "--data", "short.txt", "--positions", "alibi", "--length", "16", "--layers", "1", "--model-width", "16", "--heads", "2", "--steps", "4", "--out", "out"],
+    [
+      "compare",
+      "--task",
+      "text",
+      "--data",
+      "short.txt",
+      "--positions",
+      "alibi",
+      "--length",
+      "16",
+      "--layers",
+      "1",
+      "--model-width",
+      "16",
+      "--heads",
+      "2",
+      "--steps",
+      "4",
+      "--out",
+      "out",
+    ],
     { cwd: home },
   );
   expect(code).toBe(0);

@@ -1,15 +1,24 @@
 import { describe, expect, it } from "vitest";
 import { renderReport } from "../../src/compare/report.ts";
-import { type Comparison, type CompareRun, type RunResult, spread, summarise } from "../../src/compare/results.ts";
+import { type CompareRun, type Comparison, type RunResult, spread, summarise } from "../../src/compare/results.ts";
 import { comparisonTables, renderTable } from "../../src/compare/table.ts";
 import { parseRunConfig } from "../../src/run/config.ts";
 
 const result = (loss: number): RunResult => ({
   parameters: 12_345,
   metrics: { loss, bitsPerCharacter: loss / Math.LN2 },
-  byLength: [{ length: 64, loss }, { length: 128, missing: "text: a window of length 128 needs 129 tokens" }],
-  trainCurve: [{ step: 1, loss: 4 }, { step: 10, loss }],
-  validCurve: [{ step: 5, loss: loss + 1 }, { step: 10, loss }],
+  byLength: [
+    { length: 64, loss },
+    { length: 128, missing: "text: a window of length 128 needs 129 tokens" },
+  ],
+  trainCurve: [
+    { step: 1, loss: 4 },
+    { step: 10, loss },
+  ],
+  validCurve: [
+    { step: 5, loss: loss + 1 },
+    { step: 10, loss },
+  ],
   trainTokensPerSecond: 12_345,
   evalTokensPerSecond: 98_765,
   peakBytes: 123e6,
@@ -31,7 +40,15 @@ const comparison: Comparison = {
   title: "gpt on <text> & more",
   command: "tsformers compare --data 'a b.txt'",
   finishedAt: "2026-01-01T00:00:00.000Z",
-  environment: { cpu: "A processor", cores: 2, memoryBytes: 8e9, platform: "linux x64", node: "20.19.0", tsformers: "0.1.0", onnxruntime: "1.30.0" },
+  environment: {
+    cpu: "A processor",
+    cores: 2,
+    memoryBytes: 8e9,
+    platform: "linux x64",
+    node: "20.19.0",
+    tsformers: "0.1.0",
+    onnxruntime: "1.30.0",
+  },
   metrics: [
     { name: "loss", label: "loss (nats per token)", better: "lower" },
     { name: "bitsPerCharacter", label: "bits per character", better: "lower" },
@@ -96,7 +113,9 @@ describe("report", () => {
   it("is well-formed: every tag is closed in order and no number is NaN", () => {
     const open: string[] = [];
     const voidTags = new Set(["meta", "!doctype", "br"]);
-    for (const [, slash, name, selfClosing] of html.matchAll(/<(\/?)([!a-zA-Z][\w!]*)(?:"[^"]*"|'[^']*'|[^"'>])*?(\/?)>/g)) {
+    for (const [, slash, name, selfClosing] of html.matchAll(
+      /<(\/?)([!a-zA-Z][\w!]*)(?:"[^"]*"|'[^']*'|[^"'>])*?(\/?)>/g,
+    )) {
       if (voidTags.has(name!.toLowerCase()) || selfClosing === "/") continue;
       if (slash === "/") expect(open.pop()).toBe(name);
       else open.push(name!);

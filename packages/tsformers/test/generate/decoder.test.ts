@@ -16,7 +16,8 @@ test("a cache that grows past 64 and 128 positions gives what one pass gives", a
   const decoder = openDecoder(model, params, { device, maxLength: 200 });
   const prompt = [5, 6, 7, 8, 9];
   const tokens: number[] = [];
-  for await (const token of generate(decoder, prompt, { count: 150, temperature: 1, seed: 4, maxLength: 200 })) tokens.push(token);
+  for await (const token of generate(decoder, prompt, { count: 150, temperature: 1, seed: 4, maxLength: 200 }))
+    tokens.push(token);
   expect(tokens).toHaveLength(150);
   const all = [...prompt, ...tokens];
   decoder.restart();
@@ -28,7 +29,7 @@ test("a cache that grows past 64 and 128 positions gives what one pass gives", a
     ndarray(Int32Array.from(all), [1, all.length]),
   )) as unknown as NDArray;
   const last = whole.toNumbers().slice(-256);
-  cached.forEach((value, i) => expect(value).toBeCloseTo(last[i]!, 4));
+  for (const [i, value] of cached.entries()) expect(value).toBeCloseTo(last[i]!, 4);
   await decoder.release();
 });
 
@@ -37,7 +38,8 @@ test("greedy tokens are the most likely ones of one pass at every step", async (
   const decoder = openDecoder(model, params, { device, maxLength: 100 });
   const prompt = [1, 2, 3];
   const tokens: number[] = [];
-  for await (const token of generate(decoder, prompt, { count: 70, temperature: 0, maxLength: 100 })) tokens.push(token);
+  for await (const token of generate(decoder, prompt, { count: 70, temperature: 0, maxLength: 100 }))
+    tokens.push(token);
   const all = [...prompt, ...tokens];
   const whole = (await evaluate(
     (p: typeof params, tokens: Tensor) => model.apply(p as never, { tokens }, evaluation).logits,
@@ -59,7 +61,8 @@ test("the same seed draws the same text, another seed another", async () => {
   const draw = async (seed: number): Promise<number[]> => {
     decoder.restart();
     const tokens: number[] = [];
-    for await (const token of generate(decoder, [65], { count: 20, seed, topP: 0.9, topK: 50, maxLength: 64 })) tokens.push(token);
+    for await (const token of generate(decoder, [65], { count: 20, seed, topP: 0.9, topK: 50, maxLength: 64 }))
+      tokens.push(token);
     return tokens;
   };
   const [a, b, c] = [await draw(1), await draw(1), await draw(2)];
@@ -77,7 +80,8 @@ test("generation ends at maxLength, at stop tokens and before stop texts", async
   decoder.restart();
   const stopped: number[] = [];
   const stopTokens = [all[4]!];
-  for await (const token of generate(decoder, [1, 2], { count: 50, seed: 1, maxLength: 10, stopTokens })) stopped.push(token);
+  for await (const token of generate(decoder, [1, 2], { count: 50, seed: 1, maxLength: 10, stopTokens }))
+    stopped.push(token);
   expect(stopped).toEqual(all.slice(0, all.indexOf(stopTokens[0]!)));
   await decoder.release();
 });

@@ -11,7 +11,11 @@ const source = [1, 2, 3];
 const [start, end] = [0, 4];
 
 /** Log-probability of each target behind the start token, without a cache. */
-async function scoreAll(model: ReturnType<typeof t5>, params: unknown, targets: readonly number[][]): Promise<number[]> {
+async function scoreAll(
+  model: ReturnType<typeof t5>,
+  params: unknown,
+  targets: readonly number[][],
+): Promise<number[]> {
   const sums: number[] = [];
   const pass = compile(
     (p: unknown, from: Tensor, tokens: Tensor) => {

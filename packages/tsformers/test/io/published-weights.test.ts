@@ -22,7 +22,7 @@ const shifted = (tokens: readonly number[]) => [0, ...tokens.slice(0, -1)];
 
 function expectLogits(found: NDArray, expected: readonly number[][]): void {
   const values = found.toNumbers();
-  expected.flat().forEach((value, i) => expect(values[i]).toBeCloseTo(value, 4));
+  for (const [i, value] of expected.flat().entries()) expect(values[i]).toBeCloseTo(value, 4);
 }
 
 describe.skipIf(absent)("published weights", () => {
@@ -70,7 +70,7 @@ describe.skipIf(absent)("published weights", () => {
     const tokenizer = readLlama2cTokenizer(file("stories260K/tok512.bin"), config.vocabularySize, "tok512.bin");
     const decoder = openDecoder(model, params as never, { device: await openCpu(), maxLength: config.length });
     const first = await decoder.read([1]);
-    expected.logits_pos0_bos.forEach((value: number, i: number) => expect(first[i]).toBeCloseTo(value, 4));
+    for (const [i, value] of expected.logits_pos0_bos.entries()) expect(first[i]).toBeCloseTo(value, 4);
     decoder.restart();
     const tokens = [1];
     const options = { count: expected.greedy_ids.length - 1, temperature: 0, maxLength: config.length };
@@ -83,7 +83,9 @@ describe.skipIf(absent)("published weights", () => {
 
   test("a file that is cut, or has one byte more, is refused", () => {
     const bytes = file("stories260K/stories260K.bin");
-    expect(() => readLlama2c(bytes.subarray(0, -4), "cut.bin")).toThrow(/header demands 1056540 bytes, the file has 1056536/);
+    expect(() => readLlama2c(bytes.subarray(0, -4), "cut.bin")).toThrow(
+      /header demands 1056540 bytes, the file has 1056536/,
+    );
     expect(() => readLlama2c(bytes.subarray(0, 20), "cut.bin")).toThrow("expected a header of 28 bytes");
     const tokens = file("stories260K/tok512.bin");
     expect(() => readLlama2cTokenizer(tokens.subarray(0, 1000), 512, "cut.bin")).toThrow("cut.bin");

@@ -1,12 +1,22 @@
-import { compile, type DeviceArray, flatten, fromNumbers, mapTree, NDArray, ndarray, randomKey, type Tensor } from "@tsformers/engine";
+import {
+  compile,
+  type DeviceArray,
+  flatten,
+  fromNumbers,
+  mapTree,
+  NDArray,
+  ndarray,
+  randomKey,
+  type Tensor,
+} from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { openDecoder } from "../../src/generate/decoder.ts";
-import type { LanguageModel } from "../../src/models/language-model.ts";
 import { models } from "../../src/models/index.ts";
+import type { LanguageModel } from "../../src/models/language-model.ts";
 import type { SequenceToSequence } from "../../src/models/sequence-to-sequence.ts";
-import { positions } from "../../src/position/index.ts";
 import { evaluation } from "../../src/nn/layer.ts";
+import { positions } from "../../src/position/index.ts";
 
 const V = 19;
 const sizes = { vocabularySize: V, layers: 2, modelWidth: 24, heads: 3 };
@@ -36,7 +46,11 @@ type Run = (tokens: number[][], mask?: number[][]) => Promise<number[][][]>;
 async function prepare(load: () => Promise<LanguageModel>): Promise<{ model: LanguageModel; params: never; run: Run }> {
   const model = await load();
   // Initial weights of 0.02 would let everything look alike.
-  const params = mapTree(model.init(randomKey(5)), (value): value is NDArray => value instanceof NDArray, louder) as never;
+  const params = mapTree(
+    model.init(randomKey(5)),
+    (value): value is NDArray => value instanceof NDArray,
+    louder,
+  ) as never;
   const pass = compile(
     (params: never, tokens: Tensor, mask: Tensor | undefined) =>
       model.apply(params, { tokens, ...(mask === undefined ? {} : { mask }) }, evaluation).logits,
@@ -46,17 +60,24 @@ async function prepare(load: () => Promise<LanguageModel>): Promise<{ model: Lan
     const [rows, columns] = [tokens.length, tokens[0]!.length];
     const int = (values: number[][]) => fromNumbers(values.flat(), [rows, columns], "int32");
     const logits = (await (await pass(params, int(tokens), mask && int(mask))).read()).toNumbers();
-    return tokens.map((_, b) => Array.from({ length: columns }, (_, t) => logits.slice((b * columns + t) * V, (b * columns + t + 1) * V)));
+    return tokens.map((_, b) =>
+      Array.from({ length: columns }, (_, t) => logits.slice((b * columns + t) * V, (b * columns + t + 1) * V)),
+    );
   };
   return { model, params, run };
 }
 
 function louder(array: NDArray): NDArray {
   if (array.shape.length < 2) return array;
-  return new NDArray(array.shape, "float32", Float32Array.from(array.data as Float32Array, (x) => 6 * x));
+  return new NDArray(
+    array.shape,
+    "float32",
+    Float32Array.from(array.data as Float32Array, (x) => 6 * x),
+  );
 }
 
-const sequence = (count: number, seed = 1) => Array.from({ length: count }, (_, i) => (i * i * 7 + i * seed + seed) % V);
+const sequence = (count: number, seed = 1) =>
+  Array.from({ length: count }, (_, i) => (i * i * 7 + i * seed + seed) % V);
 
 function expectClose(found: readonly number[], expected: readonly number[], what: string): void {
   const worst = Math.max(...found.map((x, i) => Math.abs(x - expected[i]!)));
@@ -114,7 +135,9 @@ describe.each(decoders)("%s", (_, load) => {
   });
 });
 
-const pairs = Object.entries(models).flatMap(([name, entry]) => (entry.category === "encoder-decoder" ? [[name, entry] as const] : []));
+const pairs = Object.entries(models).flatMap(([name, entry]) =>
+  entry.category === "encoder-decoder" ? [[name, entry] as const] : [],
+);
 
 describe.each(pairs)("%s", (_, entry) => {
   const prepared = async () => {
@@ -148,7 +171,15 @@ describe.each(pairs)("%s", (_, entry) => {
     const ones = source.map(() => 1);
     const a = await run(source, ones, tokens);
     expectClose(await run([...source, 5, 6], [...ones, 0, 0], tokens), a, "padded source");
-    expect((await run(source, source.map(() => 0), tokens)).every(Number.isFinite)).toBe(true);
+    expect(
+      (
+        await run(
+          source,
+          source.map(() => 0),
+          tokens,
+        )
+      ).every(Number.isFinite),
+    ).toBe(true);
   });
 });
 

@@ -39,7 +39,9 @@ export const bert: Format = {
     const c = parseConfig(config, json);
     const [width, vocabulary, types] = [c.hidden_size, c.vocab_size, c.type_vocab_size];
     const padding = c.pad_token_id ?? -1;
-    const output: Head | undefined = c.tie_word_embeddings ? undefined : (linearHead(width, vocabulary, { bias: true }) as Head);
+    const output: Head | undefined = c.tie_word_embeddings
+      ? undefined
+      : (linearHead(width, vocabulary, { bias: true }) as Head);
     const options = {
       vocabularySize: vocabulary,
       layers: c.num_hidden_layers,
@@ -60,7 +62,10 @@ export const bert: Format = {
       model,
       names: [
         arrayName("bert.embeddings.word_embeddings.weight", "encoder.tokens.weight", [vocabulary, width]),
-        arrayName("bert.embeddings.position_embeddings.weight", "encoder.positions.weight", [c.max_position_embeddings, width]),
+        arrayName("bert.embeddings.position_embeddings.weight", "encoder.positions.weight", [
+          c.max_position_embeddings,
+          width,
+        ]),
         arrayName("bert.embeddings.token_type_embeddings.weight", "encoder.types.weight", [types, width]),
         ...normNames("bert.embeddings.LayerNorm", "encoder.embeddingNorm", width),
         ...bertLayerNames("bert.encoder.layer", c.num_hidden_layers, width, c.intermediate_size),
@@ -106,5 +111,7 @@ export function maskedHeadNames(vocabulary: number, width: number, embeddingWidt
 }
 
 export function tiedOutput(tokens: string, tied: boolean): Record<string, string> {
-  return tied ? { "cls.predictions.decoder.weight": tokens, "cls.predictions.decoder.bias": "cls.predictions.bias" } : {};
+  return tied
+    ? { "cls.predictions.decoder.weight": tokens, "cls.predictions.decoder.bias": "cls.predictions.bias" }
+    : {};
 }

@@ -1,4 +1,4 @@
-import { cast, cumsum, mul, ndarray, constant, reshape, sub, type Tensor } from "@tsformers/engine";
+import { cast, constant, cumsum, mul, ndarray, reshape, sub, type Tensor } from "@tsformers/engine";
 import { z } from "zod";
 import { bloomParts } from "../../models/bloom.ts";
 import { decoder } from "../../models/decoder.ts";

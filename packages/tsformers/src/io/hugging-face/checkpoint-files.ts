@@ -14,14 +14,16 @@ export async function readArrays(directory: string): Promise<Map<string, NDArray
   const arrays = new Map<string, NDArray>();
   for (const file of new Set(files.values())) {
     const bytes = await bytesOf(join(directory, file));
-    if (bytes === undefined) throw new Error(`${directory}: model.safetensors.index.json names ${file}, which is not there`);
+    if (bytes === undefined)
+      throw new Error(`${directory}: model.safetensors.index.json names ${file}, which is not there`);
     for (const [name, array] of decodeSafetensors(bytes, file).tensors) {
       if (files.get(name) !== file) throw new Error(`${file}: holds ${name}, which the index does not place there`);
       arrays.set(name, array);
     }
   }
   const absent = [...files.keys()].filter((name) => !arrays.has(name));
-  if (absent.length > 0) throw new Error(`model.safetensors.index.json: ${absent.slice(0, 5).join(", ")} are not in the files it names`);
+  if (absent.length > 0)
+    throw new Error(`model.safetensors.index.json: ${absent.slice(0, 5).join(", ")} are not in the files it names`);
   return arrays;
 }
 
@@ -53,10 +55,13 @@ function parseJson(bytes: Uint8Array, name: string): unknown {
 
 function shardNames(index: unknown): Map<string, string> {
   const map = typeof index === "object" && index !== null ? (index as { weight_map?: unknown }).weight_map : undefined;
-  if (typeof map !== "object" || map === null) throw new Error('model.safetensors.index.json: expected an object "weight_map"');
+  if (typeof map !== "object" || map === null)
+    throw new Error('model.safetensors.index.json: expected an object "weight_map"');
   const entries = Object.entries(map).map(([name, file]) => {
     if (typeof file !== "string" || file !== basename(file) || !file.endsWith(".safetensors")) {
-      throw new Error(`model.safetensors.index.json: expected the name of a .safetensors file for ${name}, found ${JSON.stringify(file)}`);
+      throw new Error(
+        `model.safetensors.index.json: expected the name of a .safetensors file for ${name}, found ${JSON.stringify(file)}`,
+      );
     }
     return [name, file] as const;
   });

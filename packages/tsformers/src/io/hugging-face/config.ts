@@ -1,6 +1,14 @@
 import { z } from "zod";
 import {
-  type Activation, gelu, geluTanh, quickGelu, relu, silu, sigmoidActivation, squaredRelu, tanhActivation,
+  type Activation,
+  gelu,
+  geluTanh,
+  quickGelu,
+  relu,
+  sigmoidActivation,
+  silu,
+  squaredRelu,
+  tanhActivation,
 } from "../../nn/feed-forward.ts";
 
 /** A count of layers, heads or features: large enough for any model, small enough to be no attack. */
@@ -30,7 +38,8 @@ const activations: Readonly<Record<string, Activation>> = {
 export const activationName: z.ZodType<Activation> = z
   .string()
   .refine((name) => Object.hasOwn(activations, name), {
-    error: ({ input }) => `expected an activation of ${Object.keys(activations).join(", ")}, found ${JSON.stringify(input)}`,
+    error: ({ input }) =>
+      `expected an activation of ${Object.keys(activations).join(", ")}, found ${JSON.stringify(input)}`,
   })
   .transform((name) => activations[name]!) as unknown as z.ZodType<Activation>;
 

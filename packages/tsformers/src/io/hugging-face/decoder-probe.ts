@@ -15,7 +15,13 @@ export function languageModelProbe<Params>(model: LanguageModel<Params>): Probe 
       labels: labelInput(model.vocabularySize),
     },
     run: (params, inputs, context) => {
-      const { input_ids: tokens, attention_mask: mask, position_ids: positions, token_type_ids: types, labels } = inputs;
+      const {
+        input_ids: tokens,
+        attention_mask: mask,
+        position_ids: positions,
+        token_type_ids: types,
+        labels,
+      } = inputs;
       if (tokens === undefined) throw new Error("expected input_ids [B, T]");
       const out = model.apply(params as Params, { tokens, ...present({ mask, positions, types }) }, context);
       return {

@@ -2,8 +2,8 @@ import { bert } from "./bert.ts";
 import { bloom } from "./bloom.ts";
 import { ctrl } from "./ctrl.ts";
 import type { Format } from "./format.ts";
-import { gpt2 } from "./gpt2.ts";
 import { gptNeoX } from "./gpt-neox.ts";
+import { gpt2 } from "./gpt2.ts";
 import { gptJ } from "./gptj.ts";
 import { llama } from "./llama.ts";
 import { mpt } from "./mpt.ts";
@@ -13,4 +13,17 @@ import { t5 } from "./t5.ts";
 import { torchTransformer } from "./torch-transformer.ts";
 
 /** Every family of checkpoints that can be read. */
-export const formats: readonly Format[] = [gpt2, openAiGpt, bloom, mpt, gptJ, gptNeoX, ctrl, llama, bert, roformer, t5, torchTransformer];
+export const formats: readonly Format[] = [
+  gpt2,
+  openAiGpt,
+  bloom,
+  mpt,
+  gptJ,
+  gptNeoX,
+  ctrl,
+  llama,
+  bert,
+  roformer,
+  t5,
+  torchTransformer,
+];

@@ -30,7 +30,12 @@ export const gptNeoX: Format = {
   architectures: ["GPTNeoXForCausalLM"],
   build: (json, { look }) => {
     const c = parseConfig(config, json);
-    const [width, ffnWidth, vocabulary, heads] = [c.hidden_size, c.intermediate_size, c.vocab_size, c.num_attention_heads];
+    const [width, ffnWidth, vocabulary, heads] = [
+      c.hidden_size,
+      c.intermediate_size,
+      c.vocab_size,
+      c.num_attention_heads,
+    ];
     const bias = c.attention_bias;
     const parts = gptNeoXParts({
       vocabularySize: vocabulary,
@@ -56,7 +61,13 @@ export const gptNeoX: Format = {
           const qkv = ["query", "key", "value"].map((part) => `${ours}.mixer.${part}`);
           return [
             ...normNames(`${theirs}.input_layernorm`, `${ours}.mixerNorm`, width),
-            ...fusedLinearNames(bias ? [`${fused}.weight`, `${fused}.bias`] : [`${fused}.weight`], qkv, width, width, heads),
+            ...fusedLinearNames(
+              bias ? [`${fused}.weight`, `${fused}.bias`] : [`${fused}.weight`],
+              qkv,
+              width,
+              width,
+              heads,
+            ),
             ...linearNames(`${theirs}.attention.dense`, `${ours}.mixer.out`, width, width, bias),
             ...normNames(`${theirs}.post_attention_layernorm`, `${ours}.ffnNorm`, width),
             ...linearNames(`${theirs}.mlp.dense_h_to_4h`, `${ours}.ffn.in`, width, ffnWidth),

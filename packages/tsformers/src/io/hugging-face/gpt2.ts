@@ -2,11 +2,11 @@ import { z } from "zod";
 import { decoder } from "../../models/decoder.ts";
 import { gptParts } from "../../models/gpt.ts";
 import { linearHead } from "../../nn/head.ts";
+import { present } from "../../nn/present.ts";
 import { activationName, count, epsilon, layerCount, only, parseConfig } from "./config.ts";
 import { languageModelProbe } from "./decoder-probe.ts";
 import type { Format } from "./format.ts";
 import { arrayName, conv1dNames, layerNames, linearNames, normNames } from "./names.ts";
-import { present } from "../../nn/present.ts";
 
 const config = z.looseObject({
   vocab_size: count,
@@ -39,7 +39,8 @@ export const gpt2: Format = {
       ffnWidth,
       activation: c.activation_function,
       epsilon: c.layer_norm_epsilon,
-      scale: (layer) => (c.scale_attn_weights ? (width / c.n_head) ** -0.5 : 1) / (c.scale_attn_by_inverse_layer_idx ? layer + 1 : 1),
+      scale: (layer) =>
+        (c.scale_attn_weights ? (width / c.n_head) ** -0.5 : 1) / (c.scale_attn_by_inverse_layer_idx ? layer + 1 : 1),
     });
     const head = c.tie_word_embeddings ? {} : { head: linearHead(width, vocabulary) };
     const model = decoder({ ...parts, ...head, ...present({ look }) });

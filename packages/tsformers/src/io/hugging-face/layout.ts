@@ -28,7 +28,9 @@ export function columns(count: number): Layout {
     read: (theirs) => {
       const width = theirs.shape.at(-1)! / count;
       const shape = [...theirs.shape.slice(0, -1), width];
-      return range(count).map((part) => rearrange(theirs, shape, (i) => Math.floor(i / width) * width * count + part * width + (i % width)));
+      return range(count).map((part) =>
+        rearrange(theirs, shape, (i) => Math.floor(i / width) * width * count + part * width + (i % width)),
+      );
     },
     write: (ours) => {
       const width = ours[0]!.shape.at(-1)!;
@@ -53,7 +55,11 @@ export function rows(count: number, groups = 1): Layout {
       const out = theirs.shape[0]! / count;
       const width = theirs.shape[1] ?? 1;
       return range(count).map((part) => {
-        const own = rearrange(theirs, [out, ...theirs.shape.slice(1)], (i) => theirRow(part, Math.floor(i / width), out / groups) * width + (i % width));
+        const own = rearrange(
+          theirs,
+          [out, ...theirs.shape.slice(1)],
+          (i) => theirRow(part, Math.floor(i / width), out / groups) * width + (i % width),
+        );
         return theirs.shape.length === 1 ? own : transpose(own);
       });
     },
@@ -85,7 +91,11 @@ function rearrange(array: NDArray, shape: readonly number[], from: (i: number) =
   return new NDArray(shape, array.dtype, data);
 }
 
-function assemble(parts: readonly NDArray[], shape: readonly number[], from: (i: number) => [part: number, i: number]): NDArray {
+function assemble(
+  parts: readonly NDArray[],
+  shape: readonly number[],
+  from: (i: number) => [part: number, i: number],
+): NDArray {
   const data = allocate(parts[0]!.dtype, sizeOfShape(shape)) as Float32Array;
   for (let i = 0; i < data.length; i++) {
     const [part, at] = from(i);

@@ -33,7 +33,12 @@ export const llama: Format = {
   architectures: ["LlamaForCausalLM"],
   build: (json, { look }) => {
     const c = parseConfig(config, json);
-    const [width, ffnWidth, vocabulary, heads] = [c.hidden_size, c.intermediate_size, c.vocab_size, c.num_attention_heads];
+    const [width, ffnWidth, vocabulary, heads] = [
+      c.hidden_size,
+      c.intermediate_size,
+      c.vocab_size,
+      c.num_attention_heads,
+    ];
     const [keyValueHeads, headWidth] = [c.num_key_value_heads ?? heads, c.head_dim ?? width / heads];
     const parts = llamaParts({
       vocabularySize: vocabulary,
@@ -52,7 +57,12 @@ export const llama: Format = {
     const tie = c.tie_word_embeddings;
     const padding = c.pad_token_id ?? -1;
     const tokens = padding < 0 ? {} : { tokens: paddedEmbedding(parts.tokens, padding) };
-    const model = decoder({ ...parts, ...tokens, ...(tie ? {} : { head: linearHead(width, vocabulary) }), ...present({ look }) });
+    const model = decoder({
+      ...parts,
+      ...tokens,
+      ...(tie ? {} : { head: linearHead(width, vocabulary) }),
+      ...present({ look }),
+    });
     return {
       model,
       names: [

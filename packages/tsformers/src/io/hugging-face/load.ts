@@ -18,7 +18,10 @@ export type Checkpoint = {
  * @throws Error when a file is missing or damaged, when the configuration asks for what is not supported, or when the
  *   arrays are not exactly those that the configuration calls for
  */
-export async function loadHuggingFace(directory: string, options: { readonly look?: typeof look } = {}): Promise<Checkpoint> {
+export async function loadHuggingFace(
+  directory: string,
+  options: { readonly look?: typeof look } = {},
+): Promise<Checkpoint> {
   const config = await readJson(directory, "config.json");
   const { modelType, build } = formatOf(config);
   const arrays = await readArrays(directory);
@@ -39,7 +42,9 @@ function formatOf(config: unknown): Format {
   }
   const named = Array.isArray(architectures) ? architectures : [];
   if (named.length > 0 && !named.some((name) => format.architectures.includes(name as string))) {
-    throw new Error(`config.json: architecture ${JSON.stringify(named[0])} of ${format.modelType} is not supported; supported are ${format.architectures.join(", ")}`);
+    throw new Error(
+      `config.json: architecture ${JSON.stringify(named[0])} of ${format.modelType} is not supported; supported are ${format.architectures.join(", ")}`,
+    );
   }
   return format;
 }

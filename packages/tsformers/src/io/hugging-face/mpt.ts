@@ -47,7 +47,11 @@ export const mpt: Format = {
       ...present({ scale: scale ?? undefined, clip: clip ?? undefined }),
     });
     const tie = c.tie_word_embeddings;
-    const model = decoder({ ...parts, ...(tie ? {} : { head: linearHead(width, vocabulary) }), ...(look === undefined ? {} : { look: lookFilling }) });
+    const model = decoder({
+      ...parts,
+      ...(tie ? {} : { head: linearHead(width, vocabulary) }),
+      ...(look === undefined ? {} : { look: lookFilling }),
+    });
     return {
       model,
       names: [

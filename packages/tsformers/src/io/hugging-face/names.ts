@@ -1,4 +1,4 @@
-import { convert, isFloat, type NDArray, shapesEqual, shapeText, type Shape, type Tree } from "@tsformers/engine";
+import { convert, isFloat, type NDArray, type Shape, shapesEqual, shapeText, type Tree } from "@tsformers/engine";
 import { columns, type Layout, rows, same, transposed } from "./layout.ts";
 
 /** One array of a foreign checkpoint, and where its elements are in our tree of parameters. */
@@ -18,13 +18,21 @@ export function arrayName(theirs: string, ours: string, shape: Shape): NameRule 
 
 /** The weight and, where there is one, the bias of a norm. */
 export function normNames(theirs: string, ours: string, width: number, bias = true): NameRule[] {
-  const both = [arrayName(`${theirs}.weight`, `${ours}.weight`, [width]), arrayName(`${theirs}.bias`, `${ours}.bias`, [width])];
+  const both = [
+    arrayName(`${theirs}.weight`, `${ours}.weight`, [width]),
+    arrayName(`${theirs}.bias`, `${ours}.bias`, [width]),
+  ];
   return bias ? both : both.slice(0, 1);
 }
 
 /** A torch.nn.Linear: weight [out, in] and, unless told, a bias. */
 export function linearNames(theirs: string, ours: string, inWidth: number, outWidth: number, bias = true): NameRule[] {
-  const weight = { theirs: `${theirs}.weight`, shape: [outWidth, inWidth], ours: [`${ours}.weight`], layout: transposed };
+  const weight = {
+    theirs: `${theirs}.weight`,
+    shape: [outWidth, inWidth],
+    ours: [`${ours}.weight`],
+    layout: transposed,
+  };
   return bias ? [weight, arrayName(`${theirs}.bias`, `${ours}.bias`, [outWidth])] : [weight];
 }
 
@@ -63,11 +71,19 @@ export function layerNames(count: number, layer: (i: number) => NameRule[]): Nam
  *
  * @throws Error listing every missing, unknown or misshapen array
  */
-export function readNames(rules: readonly NameRule[], arrays: ReadonlyMap<string, NDArray>, source: string): Tree<NDArray> {
+export function readNames(
+  rules: readonly NameRule[],
+  arrays: ReadonlyMap<string, NDArray>,
+  source: string,
+): Tree<NDArray> {
   const known = new Set(rules.map(({ theirs }) => theirs));
   const problems = [
-    ...rules.filter(({ theirs }) => !arrays.has(theirs)).map(({ theirs, shape }) => `missing: ${theirs} ${shapeText(shape)}`),
-    ...[...arrays.keys()].filter((name) => !known.has(name)).map((name) => `unknown: ${name} ${shapeText(arrays.get(name)!.shape)}`),
+    ...rules
+      .filter(({ theirs }) => !arrays.has(theirs))
+      .map(({ theirs, shape }) => `missing: ${theirs} ${shapeText(shape)}`),
+    ...[...arrays.keys()]
+      .filter((name) => !known.has(name))
+      .map((name) => `unknown: ${name} ${shapeText(arrays.get(name)!.shape)}`),
     ...rules.flatMap((rule) => wrongArray(rule, arrays.get(rule.theirs))),
   ];
   if (problems.length > 0) {
@@ -89,7 +105,8 @@ export function writeNames(rules: readonly NameRule[], leaves: ReadonlyMap<strin
   for (const { theirs, ours, layout } of rules) {
     const parts = ours.map((path) => leaves.get(path));
     const missing = ours.find((_, i) => parts[i] === undefined);
-    if (missing !== undefined) throw new Error(`writeNames: ${theirs} is made of ${ours.join(", ")}, and ${missing} is not there`);
+    if (missing !== undefined)
+      throw new Error(`writeNames: ${theirs} is made of ${ours.join(", ")}, and ${missing} is not there`);
     written.set(theirs, layout.write(parts as NDArray[]));
   }
   return written;

@@ -12,7 +12,11 @@ import { maskedLanguageModelProbe } from "./encoder-probe.ts";
 import type { Format } from "./format.ts";
 import { arrayName, linearNames, normNames } from "./names.ts";
 
-const config = z.looseObject({ ...bertSettings, embedding_size: count.nullish(), rotary_value: z.boolean().default(false) });
+const config = z.looseObject({
+  ...bertSettings,
+  embedding_size: count.nullish(),
+  rotary_value: z.boolean().default(false),
+});
 
 /** RoFormer checkpoints. */
 export const roformer: Format = {
@@ -47,7 +51,9 @@ export const roformer: Format = {
         arrayName("roformer.embeddings.word_embeddings.weight", "encoder.tokens.weight", [vocabulary, embeddingWidth]),
         arrayName("roformer.embeddings.token_type_embeddings.weight", "encoder.types.weight", [types, embeddingWidth]),
         ...normNames("roformer.embeddings.LayerNorm", "encoder.embeddingNorm", embeddingWidth),
-        ...(embeddingWidth === width ? [] : linearNames("roformer.embeddings_project", "encoder.project", embeddingWidth, width)),
+        ...(embeddingWidth === width
+          ? []
+          : linearNames("roformer.embeddings_project", "encoder.project", embeddingWidth, width)),
         ...bertLayerNames("roformer.encoder.layer", c.num_hidden_layers, width, c.intermediate_size),
         ...maskedHeadNames(vocabulary, width, embeddingWidth, c.tie_word_embeddings),
       ],

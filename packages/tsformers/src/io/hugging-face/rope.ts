@@ -5,7 +5,10 @@ import type { RotaryOptions } from "../../position/rotary.ts";
 /** The settings of rotary positions that checkpoints of GPT-NeoX and Llama share, in their new and their old places. */
 export const ropeSettings = {
   rope_parameters: z
-    .looseObject({ rope_theta: z.number().positive().nullish(), partial_rotary_factor: z.number().positive().max(1).nullish() })
+    .looseObject({
+      rope_theta: z.number().positive().nullish(),
+      partial_rotary_factor: z.number().positive().max(1).nullish(),
+    })
     .nullish(),
   rope_scaling: z.looseObject({}).nullish(),
   rope_theta: z.number().positive().nullish(),
@@ -34,7 +37,9 @@ export function ropeOf(settings: Settings, headWidth: number, partial: number): 
   const share = parameters.partial_rotary_factor ?? settings.partial_rotary_factor ?? settings.rotary_pct ?? partial;
   const rotated = Math.floor(headWidth * share);
   if (rotated < 2 || rotated % 2 !== 0) {
-    throw new Error(`config.json: heads of ${headWidth} features of which a share of ${share} is rotated give ${rotated}; expected an even number of 2 or more`);
+    throw new Error(
+      `config.json: heads of ${headWidth} features of which a share of ${share} is rotated give ${rotated}; expected an even number of 2 or more`,
+    );
   }
   const frequencies = torchFrequencies(rotated, base);
   return { rotated, angles: roundedAngles, frequencies: scale(frequencies, given, settings.max_position_embeddings) };
@@ -42,10 +47,16 @@ export function ropeOf(settings: Settings, headWidth: number, partial: number): 
 
 /** `1 / base^(2k/width)` with each step rounded to float32. */
 function torchFrequencies(width: number, base: number): number[] {
-  return Array.from({ length: width / 2 }, (_, k) => Math.fround(1 / Math.fround(base ** Math.fround((2 * k) / width))));
+  return Array.from({ length: width / 2 }, (_, k) =>
+    Math.fround(1 / Math.fround(base ** Math.fround((2 * k) / width))),
+  );
 }
 
-function scale(frequencies: readonly number[], given: Record<string, unknown>, length: number | null | undefined): number[] {
+function scale(
+  frequencies: readonly number[],
+  given: Record<string, unknown>,
+  length: number | null | undefined,
+): number[] {
   const type = given["rope_type"] ?? given["type"] ?? "default";
   if (type === "default") return [...frequencies];
   if (type === "linear") {
@@ -56,7 +67,9 @@ function scale(frequencies: readonly number[], given: Record<string, unknown>, l
     const s = llama3Scaling.parse({ original_max_position_embeddings: length ?? undefined, ...given });
     return frequencies.map((frequency) => llama3Frequency(frequency, s));
   }
-  throw new Error(`config.json: rotary scaling ${JSON.stringify(type)} is not supported; supported are default, linear, llama3`);
+  throw new Error(
+    `config.json: rotary scaling ${JSON.stringify(type)} is not supported; supported are default, linear, llama3`,
+  );
 }
 
 /** Long waves are stretched by `factor`, short ones stay, those between are blended. @source Llama 3.1 model card */

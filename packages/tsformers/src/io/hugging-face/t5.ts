@@ -1,4 +1,16 @@
-import { concat, convert, equal, fill, iota, type NDArray, shapesEqual, slice, type Tensor, where, zeros } from "@tsformers/engine";
+import {
+  concat,
+  convert,
+  equal,
+  fill,
+  iota,
+  type NDArray,
+  shapesEqual,
+  slice,
+  type Tensor,
+  where,
+  zeros,
+} from "@tsformers/engine";
 import { z } from "zod";
 import type { ScoreMod } from "../../attention/kinds.ts";
 import { encoderDecoder } from "../../models/encoder-decoder.ts";
@@ -122,7 +134,11 @@ function feedForwardOf(text: string): {
   const name = text === "gated-gelu" ? "gelu_new" : text.replace(/^gated-/, "");
   const activation = activationName.safeParse(name);
   if (!activation.success) throw new Error(`config.json: feed_forward_proj: ${activation.error.issues[0]!.message}`);
-  return { gated, activation: activation.data, ffn: (gated ? gatedMlp : mlp) as (options: FeedForwardOptions) => FeedForward<unknown> };
+  return {
+    gated,
+    activation: activation.data,
+    ffn: (gated ? gatedMlp : mlp) as (options: FeedForwardOptions) => FeedForward<unknown>,
+  };
 }
 
 function isTied(head: NDArray | undefined, shared: NDArray | undefined): boolean {

@@ -8,7 +8,7 @@ import { postNorm, preNorm, transformerStacks } from "../../models/transformer.t
 import { gelu, relu } from "../../nn/feed-forward.ts";
 import { present } from "../../nn/present.ts";
 import { count, epsilon, layerCount, only, parseConfig } from "./config.ts";
-import { floatInput, type Format, type InputRule, maskInput, type Probe } from "./format.ts";
+import { type Format, floatInput, type InputRule, maskInput, type Probe } from "./format.ts";
 import { fusedLinearNames, layerNames, linearNames, type NameRule, normNames } from "./names.ts";
 
 const config = z.looseObject({
@@ -85,7 +85,14 @@ export const torchTransformer: Format = {
   },
 };
 
-const masks = ["src_key_padding_mask", "tgt_key_padding_mask", "memory_key_padding_mask", "src_mask", "tgt_mask", "memory_mask"];
+const masks = [
+  "src_key_padding_mask",
+  "tgt_key_padding_mask",
+  "memory_key_padding_mask",
+  "src_mask",
+  "tgt_mask",
+  "memory_mask",
+];
 
 function probe(model: Stacks, see: typeof look): Probe {
   return {
@@ -111,7 +118,11 @@ function probe(model: Stacks, see: typeof look): Probe {
       const memoryView = view(full, T, S, inputs["memory_key_padding_mask"], inputs["memory_mask"]);
       const entries = model.remember(given, memory, {});
       const out = model.decode(given, { x: tgt, view: targetView, memory: { entries, view: memoryView } }, context).x;
-      return { memory, out, ...(weights === undefined ? {} : { loss: weighted(out, weights, inputs["tgt_key_padding_mask"]) }) };
+      return {
+        memory,
+        out,
+        ...(weights === undefined ? {} : { loss: weighted(out, weights, inputs["tgt_key_padding_mask"]) }),
+      };
     },
   };
 }

@@ -102,7 +102,15 @@ export const configWriters: Readonly<Record<string, Writer>> = {
     dff: ffnWidth,
     layer_norm_epsilon: 1e-6,
   }),
-  llama: ({ vocabularySize, layers, modelWidth, heads, length, keyValueHeads = heads, ffnWidth = Math.ceil((8 * modelWidth) / 3) }) => ({
+  llama: ({
+    vocabularySize,
+    layers,
+    modelWidth,
+    heads,
+    length,
+    keyValueHeads = heads,
+    ffnWidth = Math.ceil((8 * modelWidth) / 3),
+  }) => ({
     model_type: "llama",
     architectures: ["LlamaForCausalLM"],
     vocab_size: vocabularySize,

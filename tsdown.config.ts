@@ -1,6 +1,6 @@
-import { defineConfig } from "tsdown";
+import { defineConfig, type UserConfig } from "tsdown";
 
-export default defineConfig([
+const config: UserConfig[] = defineConfig([
   {
     cwd: "packages/engine",
     entry: {
@@ -29,3 +29,5 @@ export default defineConfig([
     clean: true,
   },
 ]);
+
+export default config;

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { defineConfig } from "vitest/config";
+import { defineConfig, type ViteUserConfig } from "vitest/config";
 
 // WebGPU in Node computes on SwiftShader from Debian's chromium package where there is no other driver; the loader of
 // libraries reads this environment when the processes of the tests start.
@@ -10,7 +10,7 @@ if (existsSync(`${chromium}/vk_swiftshader_icd.json`)) {
 }
 
 /** Tests of the devices that need a browser or its parts: `npm run test:browser`. */
-export default defineConfig({
+const config: ViteUserConfig = defineConfig({
   resolve: { conditions: ["source"] },
   ssr: { resolve: { conditions: ["source"] } },
   test: {
@@ -21,3 +21,5 @@ export default defineConfig({
     hookTimeout: 120_000,
   },
 });
+
+export default config;

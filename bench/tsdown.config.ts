@@ -1,7 +1,7 @@
-import { defineConfig } from "tsdown";
+import { defineConfig, type UserConfig } from "tsdown";
 
 /** Compiles the benches to bench/dist, file by file: Node 20 cannot run TypeScript. `npm run bench` does this first. */
-export default defineConfig({
+const config: UserConfig = defineConfig({
   entry: ["run.ts", "browser-peer.ts", "ours/*.ts"],
   outDir: "dist",
   unbundle: true,
@@ -11,3 +11,5 @@ export default defineConfig({
   outExtensions: () => ({ js: ".js" }),
   logLevel: "warn",
 });
+
+export default config;

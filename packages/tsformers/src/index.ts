@@ -1,24 +1,36 @@
 // The catalogues: everything that has a name, loaded when it is made.
-export { type DecoderEntry, type EncoderDecoderEntry, type EncoderEntry, type ModelEntry, type ModelName, models } from "./models/index.ts";
-export { type PositionContext, type PositionEntry, type PositionName, positions } from "./position/index.ts";
-export { createTask, type TaskEntry, type TaskName, tasks } from "./tasks/index.ts";
-export { type OptimiserEntry, type OptimiserName, optimisers } from "./run/optimisers.ts";
-export { type ScheduleEntry, type ScheduleName, schedules } from "./run/schedules.ts";
-
-// Kinds: what a variant is a value of.
-export type * from "./attention/kinds.ts";
-export type { Pattern } from "./attention/pattern.ts";
-export type { LanguageModel, LanguageModelInput, LanguageModelOutput } from "./models/language-model.ts";
-export type { MaskedLanguageModel } from "./models/masked-language-model.ts";
-export type { DecodeInput, DecodeOutput, EncodeOutput, SequenceToSequence } from "./models/sequence-to-sequence.ts";
-export type { PositionScheme } from "./models/gpt.ts";
 
 // Layers, and the parts that models are put together from.
 export * from "./attention/attention.ts";
+// Kinds: what a variant is a value of.
+export type * from "./attention/kinds.ts";
+export type { Pattern } from "./attention/pattern.ts";
 export { causal, denseMask, full } from "./attention/pattern.ts";
 export { look } from "./attention/view.ts";
+// Generation.
+export { capacityFor, type Decoder, type DecoderOptions, openDecoder } from "./generate/decoder.ts";
+export { type GenerateOptions, generate, generateText, type TextCoder, type TextOptions } from "./generate/generate.ts";
+export { type SamplingOptions, sample } from "./generate/sampling.ts";
+export {
+  type BeamOptions,
+  type Hypothesis,
+  openSequenceDecoder,
+  type SequenceDecoder,
+} from "./generate/sequence-decoder.ts";
 export { type DecoderParams, type DecoderParts, decoder } from "./models/decoder.ts";
+export type { PositionScheme } from "./models/gpt.ts";
 export { type GptOptions, gpt, gptParts } from "./models/gpt.ts";
+export {
+  type DecoderEntry,
+  type EncoderDecoderEntry,
+  type EncoderEntry,
+  type ModelEntry,
+  type ModelName,
+  models,
+} from "./models/index.ts";
+export type { LanguageModel, LanguageModelInput, LanguageModelOutput } from "./models/language-model.ts";
+export type { MaskedLanguageModel } from "./models/masked-language-model.ts";
+export type { DecodeInput, DecodeOutput, EncodeOutput, SequenceToSequence } from "./models/sequence-to-sequence.ts";
 export * from "./nn/block.ts";
 export { crossEntropies, meanCrossEntropy } from "./nn/cross-entropy.ts";
 export { dropout, within } from "./nn/dropout.ts";
@@ -30,18 +42,32 @@ export { type Context, evaluation, type Layer } from "./nn/layer.ts";
 export * from "./nn/linear.ts";
 export * from "./nn/norm.ts";
 export { alibi, alibiSlopes } from "./position/alibi.ts";
+export { type PositionContext, type PositionEntry, type PositionName, positions } from "./position/index.ts";
 export { learned } from "./position/learned.ts";
 export { halves, neighbours, type RotaryOptions, rotary } from "./position/rotary.ts";
 export { concatenated, interleaved, type SinusoidalOptions, sinusoidal } from "./position/sinusoidal.ts";
 export { bidirectionalBuckets, causalBuckets, t5Bias } from "./position/t5-bias.ts";
-
+// Whole runs as plain data.
+export { ConfigError, parseRunConfig, type RunConfig, type RunConfigInput, runSchema } from "./run/config.ts";
+export { countParameters } from "./run/count-parameters.ts";
+export { type AnyModel, type ModelChoice, makeModel } from "./run/model.ts";
+export { type OptimiserEntry, type OptimiserName, optimisers } from "./run/optimisers.ts";
+export { type PreparedRun, prepareRun } from "./run/prepare.ts";
+export { type ScheduleEntry, type ScheduleName, schedules } from "./run/schedules.ts";
+export { sequenceToSequenceTrainee } from "./run/sequence-to-sequence-trainee.ts";
 // Tasks and what they are measured by.
 export { grammarText } from "./tasks/grammar.ts";
+export { createTask, type TaskEntry, type TaskName, tasks } from "./tasks/index.ts";
 export type { EvalTotals, Metric } from "./tasks/metric.ts";
 export type { Batch, EvalOptions, EvalSplit, PairBatch, Task, TaskView } from "./tasks/task.ts";
 export { textTask } from "./tasks/text.ts";
-export { byteTokenizer, characterTokenizer, type Tokenizer, type TokenizerConfig, tokenizerFromConfig } from "./tasks/tokenizer.ts";
-
+export {
+  byteTokenizer,
+  characterTokenizer,
+  type Tokenizer,
+  type TokenizerConfig,
+  tokenizerFromConfig,
+} from "./tasks/tokenizer.ts";
 // Training.
 export { suitableMicroBatches } from "./train/accumulate.ts";
 export { type AdafactorOptions, adafactor } from "./train/adafactor.ts";
@@ -56,16 +82,3 @@ export { type SgdOptions, sgd } from "./train/sgd.ts";
 export { type TrainState, type TrainStep, trainStep } from "./train/step.ts";
 export { type TrainEvent, type TrainOptions, type TrainResult, train } from "./train/train.ts";
 export { languageModelTrainee, type Trainee } from "./train/trainee.ts";
-export { sequenceToSequenceTrainee } from "./run/sequence-to-sequence-trainee.ts";
-
-// Generation.
-export { capacityFor, type Decoder, type DecoderOptions, openDecoder } from "./generate/decoder.ts";
-export { type GenerateOptions, generate, generateText, type TextCoder, type TextOptions } from "./generate/generate.ts";
-export { type SamplingOptions, sample } from "./generate/sampling.ts";
-export { type BeamOptions, type Hypothesis, openSequenceDecoder, type SequenceDecoder } from "./generate/sequence-decoder.ts";
-
-// Whole runs as plain data.
-export { ConfigError, parseRunConfig, type RunConfig, type RunConfigInput, runSchema } from "./run/config.ts";
-export { countParameters } from "./run/count-parameters.ts";
-export { type AnyModel, type ModelChoice, makeModel } from "./run/model.ts";
-export { type PreparedRun, prepareRun } from "./run/prepare.ts";

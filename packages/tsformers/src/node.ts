@@ -1,9 +1,9 @@
 // What reads and writes files or starts processes, and so runs in Node only.
-export { type CompareOptions, planRuns, type PlannedRun } from "./compare/plan.ts";
+export { type CompareOptions, type PlannedRun, planRuns } from "./compare/plan.ts";
 export { renderReport } from "./compare/report.ts";
-export { type Comparison, type CompareRun, type RunResult, summarise, type VariantSummary } from "./compare/results.ts";
+export { type CompareRun, type Comparison, type RunResult, summarise, type VariantSummary } from "./compare/results.ts";
 export { type CompareEvent, type ComparisonOutcome, runComparison } from "./compare/run-comparison.ts";
-export { verifyDirectory, type VerifyRow } from "./compare/verify.ts";
+export { type VerifyRow, verifyDirectory } from "./compare/verify.ts";
 export { exportOnnx } from "./io/export-onnx.ts";
 export { loadHuggingFace } from "./io/hugging-face/load.ts";
 export { readText } from "./io/read-text.ts";

@@ -2,8 +2,8 @@ import { isFloat } from "../array/dtype.ts";
 import { fromNumbers } from "../array/nd-array.ts";
 import { alias } from "../primitives/identity.ts";
 import { broadcastTo, reshape } from "../primitives/shape.ts";
-import { constant, currentScope, type Tensor } from "../trace/tensor.ts";
 import { isTensor } from "../trace/program.ts";
+import { constant, currentScope, type Tensor } from "../trace/tensor.ts";
 import { flatten, unflatten } from "../tree/tree.ts";
 import { backward } from "./reverse.ts";
 
@@ -18,7 +18,10 @@ import { backward } from "./reverse.ts";
 export function valueAndGrad<Parameters, Rest extends readonly unknown[]>(
   loss: (parameters: Parameters, ...rest: Rest) => Tensor,
 ): (parameters: Parameters, ...rest: Rest) => { value: Tensor; gradient: Parameters } {
-  const withExtra = valueAndGradWithExtra<Parameters, Rest, undefined>((parameters, ...rest) => [loss(parameters, ...rest), undefined]);
+  const withExtra = valueAndGradWithExtra<Parameters, Rest, undefined>((parameters, ...rest) => [
+    loss(parameters, ...rest),
+    undefined,
+  ]);
   return (parameters, ...rest) => {
     const { value, gradient } = withExtra(parameters, ...rest);
     return { value, gradient };
@@ -54,5 +57,11 @@ export function grad<Parameters, Rest extends readonly unknown[]>(
 }
 
 function zerosLike(tensor: Tensor): Tensor {
-  return broadcastTo(reshape(constant(fromNumbers([0], [], tensor.dtype)), tensor.shape.map(() => 1)), tensor.shape);
+  return broadcastTo(
+    reshape(
+      constant(fromNumbers([0], [], tensor.dtype)),
+      tensor.shape.map(() => 1),
+    ),
+    tensor.shape,
+  );
 }

@@ -20,7 +20,7 @@ export function einsum(formula: string, ...operands: readonly TensorLike[]): Ten
   const output = match[3]!;
   const tensors = operands.map((operand) => asTensor(operand));
   const extents = new Map<string, number>();
-  terms.forEach((labels, i) => checkLabels(formula, labels, tensors[i]!, extents));
+  for (const [i, labels] of terms.entries()) checkLabels(formula, labels, tensors[i]!, extents);
   for (const label of output) {
     if (!extents.has(label)) throw new RangeError(`einsum: "${formula}" gives ${label}, which no operand has`);
   }

@@ -20,12 +20,18 @@ export function interpretReference(program: Program, inputs: readonly ReferenceA
   program.inputs.forEach((tensor, i) => {
     const input = inputs[i];
     if (input === undefined || !shapesEqual(tensor.shape, input.shape)) {
-      throw new RangeError(`interpret: input ${i} must be ${tensor}, got ${input ? shapeText(input.shape) : "nothing"}`);
+      throw new RangeError(
+        `interpret: input ${i} must be ${tensor}, got ${input ? shapeText(input.shape) : "nothing"}`,
+      );
     }
     values.set(tensor, input);
   });
   for (const { primitive, inputs: read, outputs, params } of program.equations) {
-    const results = primitive.evaluate(read.map((tensor) => values.get(tensor)!), params, outputs);
+    const results = primitive.evaluate(
+      read.map((tensor) => values.get(tensor)!),
+      params,
+      outputs,
+    );
     outputs.forEach((tensor, i) => {
       values.set(tensor, { shape: tensor.shape, dtype: tensor.dtype, data: results[i]! });
     });

@@ -26,7 +26,11 @@ export class Program {
 }
 
 /** A program with the tensors of the surrounding scope that it reads; they are its last inputs, in this order. */
-export type ClosedProgram = { readonly program: Program; readonly captured: readonly Tensor[]; readonly structure: Structure };
+export type ClosedProgram = {
+  readonly program: Program;
+  readonly captured: readonly Tensor[];
+  readonly structure: Structure;
+};
 
 /** Traces `body` over fresh inputs of the given types. Tensors of outer scopes that it uses become further inputs. */
 export function traceBody(types: readonly ArrayType[], body: (inputs: Tensor[]) => unknown): ClosedProgram {
@@ -35,7 +39,11 @@ export function traceBody(types: readonly ArrayType[], body: (inputs: Tensor[]) 
     const { leaves, structure } = flatten(body(inputs), isTensor);
     const outputs = leaves.map((leaf) => scope.resolve(leaf));
     const captured = [...scope.captures.keys()];
-    return { program: new Program([...inputs, ...scope.captures.values()], scope.equations, outputs), captured, structure };
+    return {
+      program: new Program([...inputs, ...scope.captures.values()], scope.equations, outputs),
+      captured,
+      structure,
+    };
   });
 }
 
@@ -59,7 +67,10 @@ export function inline(program: Program, inputs: readonly Tensor[], emit: Equati
     known.set(input, inputs[i]!);
   });
   for (const equation of program.equations) {
-    const outputs = emit(equation, equation.inputs.map((input) => known.get(input)!));
+    const outputs = emit(
+      equation,
+      equation.inputs.map((input) => known.get(input)!),
+    );
     equation.outputs.forEach((output, i) => {
       known.set(output, outputs[i]!);
     });

@@ -63,7 +63,9 @@ let current: Scope | undefined;
 /** The scope being traced. @throws Error outside traced functions */
 export function currentScope(): Scope {
   if (current === undefined) {
-    throw new Error("array functions work inside traced functions only: wrap the code in compile(fn) or evaluate(fn, …)");
+    throw new Error(
+      "array functions work inside traced functions only: wrap the code in compile(fn) or evaluate(fn, …)",
+    );
   }
   return current;
 }

@@ -43,7 +43,7 @@ function differences(fn: (...inputs: Tensor[]) => Tensor, at: NDArray, ...rest: 
 
 function expectClose(actual: readonly number[], expected: readonly number[], digits = 6): void {
   expect(actual.length).toBe(expected.length);
-  actual.forEach((x, i) => expect(x).toBeCloseTo(expected[i]!, digits));
+  for (const [i, x] of actual.entries()) expect(x).toBeCloseTo(expected[i]!, digits);
 }
 
 const w = ndarray(Float64Array.of(0.5, -0.3));

@@ -1,6 +1,7 @@
 import {
   add,
   type Concrete,
+  cast,
   concat,
   expandDims,
   iota,
@@ -73,11 +74,12 @@ export function attention(options: AttentionOptions): Mixer<AttentionParams> {
   };
   const attend = (q: Tensor, { key, value }: KeyValueCache, view: View, context: Context): Attended => {
     if (view.blocks !== undefined) return attendInBlocks(q, { key, value }, view.blocks, context, attend);
-    const raw = groupedProduct(q, key, { transposeB: true, scale });
+    // Softmax stays in float32, also where the model computes in float16.
+    const raw = cast(groupedProduct(q, key, { transposeB: true, scale }), "float32");
     const scored = view.score === undefined ? raw : view.score(raw);
-    const probabilities = softmax(view.mask === undefined ? scored : add(scored, view.mask));
+    const probabilities = cast(softmax(view.mask === undefined ? scored : add(scored, view.mask)), q.dtype);
     const mixed = groupedProduct(dropout(probabilities, dropoutRate, context, "attention"), value, {});
-    return { mixed: view.seesAny === undefined ? mixed : mul(mixed, view.seesAny), probabilities };
+    return { mixed: view.seesAny === undefined ? mixed : mul(mixed, cast(view.seesAny, mixed.dtype)), probabilities };
   };
   return {
     keysAndValues,

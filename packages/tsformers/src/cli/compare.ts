@@ -1,12 +1,12 @@
 import { join, relative } from "node:path";
 import { Command } from "commander";
-import { fingerprint } from "../run/canonical-json.ts";
 import { planRuns } from "../compare/plan.ts";
 import { type CompareEvent, type ComparisonOutcome, runComparison } from "../compare/run-comparison.ts";
 import { standardFor } from "../compare/standard.ts";
 import { comparisonTables, renderTable } from "../compare/table.ts";
 import { models } from "../models/index.ts";
 import { positions } from "../position/index.ts";
+import { fingerprint } from "../run/canonical-json.ts";
 import type { RunConfig } from "../run/config.ts";
 import { suggestion } from "../run/nearest.ts";
 import { createTask } from "../tasks/index.ts";
@@ -38,7 +38,12 @@ export function compareCommand(terminal: Terminal): Command {
   const command = new Command("compare")
     .description("train several models or position schemes alike and compare them, also beyond the training length")
     .option("--models <a,b,…>", "which models", parseList, ["gpt"])
-    .option("--positions <a,b,…>", "which position schemes, for models that take any", parseList, ["sinusoidal", "rotary", "t5", "alibi"])
+    .option("--positions <a,b,…>", "which position schemes, for models that take any", parseList, [
+      "sinusoidal",
+      "rotary",
+      "t5",
+      "alibi",
+    ])
     .option("--seeds <n>", "runs of each variant, with seeds from --seed on", parseCount(), 1)
     .option("--multiples <n,n,…>", "evaluate at these multiples of the training length", parseCounts, [1, 2, 4, 8])
     .option("--budget-tokens <n>", "train on this many tokens, instead of --steps", parseCount())
@@ -71,7 +76,12 @@ Examples:
       lengths: [...new Set(options.multiples)].sort((a, b) => a - b).map((multiple) => multiple * config.length),
       ...(options.testTokens !== undefined && { testTokens: options.testTokens }),
     };
-    const directory = options.out ?? join("runs", `compare-${config.task.kind}-${fingerprint({ ...config, model: { ...config.model, kind: "" }, data })}`);
+    const directory =
+      options.out ??
+      join(
+        "runs",
+        `compare-${config.task.kind}-${fingerprint({ ...config, model: { ...config.model, kind: "" }, data })}`,
+      );
     requireHeads(planRuns(compared, directory).map(({ job }) => job.config));
     const { signal, release } = interruption();
     const progress = openProgress();
@@ -92,29 +102,42 @@ Examples:
 }
 
 function checkNames(flag: string, names: readonly string[], known: readonly string[]): void {
-  if (names.length === 0 && flag === "models") throw new UsageError(`--${flag}: expected at least one of ${known.join(", ")}`);
+  if (names.length === 0 && flag === "models")
+    throw new UsageError(`--${flag}: expected at least one of ${known.join(", ")}`);
   for (const name of names) {
-    if (!known.includes(name)) throw new UsageError(`--${flag}: unknown ${JSON.stringify(name)}${suggestion(name, known)}; expected some of ${known.join(", ")}`);
+    if (!known.includes(name))
+      throw new UsageError(
+        `--${flag}: unknown ${JSON.stringify(name)}${suggestion(name, known)}; expected some of ${known.join(", ")}`,
+      );
   }
 }
 
 /** What all runs have in common, complete but for what a model says itself, and what the data are known by. */
 async function sharedConfig(options: CompareFlags): Promise<{ config: RunConfig & { length: number }; data: string }> {
-  const file = options.config === undefined ? {} : (readJson(options.config) as { task?: { kind?: string; data?: unknown } });
+  const file =
+    options.config === undefined ? {} : (readJson(options.config) as { task?: { kind?: string; data?: unknown } });
   const task = { kind: options.task ?? file.task?.kind ?? "text", data: options.data ?? file.task?.data };
   const config = configFrom(options, standardFor(task));
   const { kind, ...taskOptions } = config.task;
-  const { length, fingerprint: data } = await createTask(kind, { ...taskOptions, ...(config.length !== undefined && { length: config.length }) });
+  const { length, fingerprint: data } = await createTask(kind, {
+    ...taskOptions,
+    ...(config.length !== undefined && { length: config.length }),
+  });
   const full = { ...config, length };
   if (options.budgetTokens === undefined) return { config: full, data };
-  if (options.steps !== undefined) throw new UsageError("--budget-tokens and --steps both say how long to train; give one of them");
-  return { config: { ...full, steps: Math.max(1, Math.ceil(options.budgetTokens / (config.batchSize * length))) }, data };
+  if (options.steps !== undefined)
+    throw new UsageError("--budget-tokens and --steps both say how long to train; give one of them");
+  return {
+    config: { ...full, steps: Math.max(1, Math.ceil(options.budgetTokens / (config.batchSize * length))) },
+    data,
+  };
 }
 
 function requireHeads(configs: readonly RunConfig[]): void {
   for (const { model } of configs) {
     const { modelWidth = 256, heads = 4 } = model as { modelWidth?: number; heads?: number };
-    if (modelWidth % heads !== 0) throw new UsageError(`${model.kind}: --heads ${heads} does not divide --model-width ${modelWidth}`);
+    if (modelWidth % heads !== 0)
+      throw new UsageError(`${model.kind}: --heads ${heads} does not divide --model-width ${modelWidth}`);
   }
 }
 
@@ -123,7 +146,11 @@ function show(progress: Progress, terminal: Terminal): (event: CompareEvent) => 
     if (event.kind === "planned") return progress.log(`${event.runs.length} runs, one after the other`);
     if (event.kind === "message") {
       const { message } = event;
-      return message.kind === "log" ? undefined : message.step === message.totalSteps ? progress.done(message) : progress.update(message);
+      return message.kind === "log"
+        ? undefined
+        : message.step === message.totalSteps
+          ? progress.done(message)
+          : progress.update(message);
     }
     const place = `[${event.index + 1}/${event.count}] ${event.run.variant}, seed ${event.run.seed}`;
     if (event.kind === "started") return progress.log(terminal.bold(place));
@@ -132,7 +159,9 @@ function show(progress: Progress, terminal: Terminal): (event: CompareEvent) => 
     if ("failure" in outcome) return progress.log(`${place}: failed: ${outcome.failure}`);
     const { result, reused } = outcome;
     const loss = Object.values(result.metrics)[0]!.toFixed(4);
-    return progress.log(`${place}: ${reused ? "taken from an earlier call" : `done in ${result.seconds.toFixed(0)} s`}, test loss ${loss}`);
+    return progress.log(
+      `${place}: ${reused ? "taken from an earlier call" : `done in ${result.seconds.toFixed(0)} s`}, test loss ${loss}`,
+    );
   };
 }
 
@@ -144,13 +173,16 @@ function finish(outcome: ComparisonOutcome, { json, seeds }: CompareFlags, termi
     const { tables, notes } = comparisonTables(comparison);
     terminal.out(`\n${tables.map((table) => renderTable(table, terminal.columns, terminal.bold)).join("\n\n")}`);
     for (const note of notes) terminal.out(terminal.dim(note));
-    terminal.out(`\nreport   ${relative(".", reportPath) || reportPath}\nresults  ${relative(".", resultsPath) || resultsPath}`);
+    terminal.out(
+      `\nreport   ${relative(".", reportPath) || reportPath}\nresults  ${relative(".", resultsPath) || resultsPath}`,
+    );
   }
   if (!complete) {
     terminal.log("interrupted; the same command goes on from here");
     throw new Ended(exitCodes.interrupted);
   }
-  if (failed > 0) throw new Error(`${failed} of ${comparison.runs.length} runs failed; the same command tries them again`);
+  if (failed > 0)
+    throw new Error(`${failed} of ${comparison.runs.length} runs failed; the same command tries them again`);
   if (!json) terminal.log(terminal.dim(nextSteps(seeds)));
 }
 
@@ -159,7 +191,9 @@ function nextSteps(seeds: number): string {
     "",
     "Try next:",
     "  your own text      tsformers compare --task text --data FILE_OR_FOLDER",
-    seeds > 1 ? "  more models        tsformers compare --models gpt,llama,bloom" : "  is it chance?      the same with --seeds 3",
+    seeds > 1
+      ? "  more models        tsformers compare --models gpt,llama,bloom"
+      : "  is it chance?      the same with --seeds 3",
     "  what is there      tsformers list",
     "In a checkout, write `node packages/tsformers/dist/cli.js` for `tsformers`.",
   ].join("\n");
@@ -167,5 +201,8 @@ function nextSteps(seeds: number): string {
 
 /** Arguments as a shell takes them. */
 function commandLine(args: readonly string[]): string {
-  return ["tsformers", ...args.map((arg) => (/^[\w.,:/=@+-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`))].join(" ");
+  return [
+    "tsformers",
+    ...args.map((arg) => (/^[\w.,:/=@+-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`)),
+  ].join(" ");
 }

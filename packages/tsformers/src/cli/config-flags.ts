@@ -17,7 +17,9 @@ export function addFlags(command: Command, flags: readonly Flag[]): Command {
 
 function optionOf(flag: Flag): Option {
   const { name, type, choices, description, kinds } = flag;
-  const value = { number: " <n>", boolean: "", text: choices === undefined ? " <text>" : " <name>", list: " <a,b,…>" }[type];
+  const value = { number: " <n>", boolean: "", text: choices === undefined ? " <text>" : " <name>", list: " <a,b,…>" }[
+    type
+  ];
   const about = [
     description,
     ...(choices === undefined ? [] : [choices.join(", ")]),
@@ -54,14 +56,18 @@ export function parseNumber(text: string): number {
 export function parseCount(least = 1): (text: string) => number {
   return (text) => {
     const number = parseNumber(text);
-    if (!Number.isSafeInteger(number) || number < least) throw new InvalidArgumentError(`Expected a whole number of at least ${least}.`);
+    if (!Number.isSafeInteger(number) || number < least)
+      throw new InvalidArgumentError(`Expected a whole number of at least ${least}.`);
     return number;
   };
 }
 
 /** Items separated by commas. */
 export function parseList(text: string): string[] {
-  return text.split(",").map((item) => item.trim()).filter((item) => item !== "");
+  return text
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== "");
 }
 
 /** Whole numbers separated by commas. */
@@ -71,7 +77,10 @@ export function parseCounts(text: string, least: number | readonly number[] | un
 }
 
 /** The flags that were given, by flag name. */
-export function givenFlags(options: Readonly<Record<string, unknown>>, flags: readonly Flag[] = runFlags): Map<string, unknown> {
+export function givenFlags(
+  options: Readonly<Record<string, unknown>>,
+  flags: readonly Flag[] = runFlags,
+): Map<string, unknown> {
   const byKey = new Map(Object.entries(options).map(([key, value]) => [kebab(key), value]));
   return new Map(flags.filter(({ name }) => byKey.has(name)).map(({ name }) => [name, byKey.get(name)]));
 }
@@ -91,7 +100,8 @@ export function configFrom(
   const raw = withFlags(base, runFlags, given);
   const misplaced = misplacedFlags(raw, runFlags, given.keys());
   if (misplaced.length > 0) throw new UsageError(misplaced.join("\n"));
-  const source = options.config === undefined ? "flags" : given.size === 0 ? options.config : `${options.config} and flags`;
+  const source =
+    options.config === undefined ? "flags" : given.size === 0 ? options.config : `${options.config} and flags`;
   return parseRunConfig(raw, source);
 }
 

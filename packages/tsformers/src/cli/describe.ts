@@ -2,10 +2,10 @@ import { randomKey } from "@tsformers/engine";
 import { Command } from "commander";
 import type { ModelName } from "../models/index.ts";
 import type { Catalogue, Entry } from "../run/catalogue.ts";
+import { parseRunConfig, runSchema } from "../run/config.ts";
 import { countParameters } from "../run/count-parameters.ts";
 import { schemaTree } from "../run/explain.ts";
 import { flagsOf, kebab, misplacedFlags, withFlags } from "../run/flags.ts";
-import { parseRunConfig, runSchema } from "../run/config.ts";
 import { makeModel } from "../run/model.ts";
 import { nearest } from "../run/nearest.ts";
 import { catalogues } from "./catalogues.ts";
@@ -13,7 +13,9 @@ import { addFlags, givenFlags, parseCount } from "./config-flags.ts";
 import { UsageError } from "./exit.ts";
 import { definitionList, type Terminal, wrapText } from "./terminal.ts";
 
-const modelFlags = flagsOf(runSchema.pick({ model: true, position: true, length: true })).filter(({ name }) => name !== "model");
+const modelFlags = flagsOf(runSchema.pick({ model: true, position: true, length: true })).filter(
+  ({ name }) => name !== "model",
+);
 
 type Description = {
   readonly name: string;
@@ -30,7 +32,10 @@ export function describeCommand(terminal: Terminal): Command {
     .argument("<name>", "a name from `tsformers list`; models/t5 where two things have one name")
     .option("--vocabulary-size <n>", "tokens, for the count of parameters", parseCount(2), 256)
     .option("--json", "print JSON")
-    .addHelpText("after", "\nExamples:\n  tsformers describe alibi\n  tsformers describe gpt --layers 12 --model-width 768 --heads 12 --vocabulary-size 50257");
+    .addHelpText(
+      "after",
+      "\nExamples:\n  tsformers describe alibi\n  tsformers describe gpt --layers 12 --model-width 768 --heads 12 --vocabulary-size 50257",
+    );
   addFlags(command, modelFlags);
   return command.action(async (name: string, options: { vocabularySize: number; json?: true }) => {
     const found = find(name);
@@ -51,16 +56,22 @@ export function describeCommand(terminal: Terminal): Command {
 function find(name: string): { is: string; name: string; entry: Entry }[] {
   const [is, own] = name.includes("/") ? (name.split("/") as [string, string]) : [undefined, name];
   const found = Object.entries(catalogues).flatMap(([title, entries]: [string, Catalogue]) =>
-    (is === undefined || is === title) && Object.hasOwn(entries, own) ? [{ is: title, name: own, entry: entries[own]! }] : [],
+    (is === undefined || is === title) && Object.hasOwn(entries, own)
+      ? [{ is: title, name: own, entry: entries[own]! }]
+      : [],
   );
   if (found.length > 0) return found;
   const known = [...new Set(Object.values(catalogues).flatMap((entries) => Object.keys(entries)))];
   const near = nearest(own, known);
-  throw new UsageError(`describe: nothing is called ${JSON.stringify(name)}${near === undefined ? "" : `; did you mean ${near}?`}\n\`tsformers list\` shows every name`);
+  throw new UsageError(
+    `describe: nothing is called ${JSON.stringify(name)}${near === undefined ? "" : `; did you mean ${near}?`}\n\`tsformers list\` shows every name`,
+  );
 }
 
 function describe(is: string, name: string, entry: Entry): Description {
-  const texts = Object.entries(entry).flatMap(([key, value]) => (describable(value) ? [[key, shown(value)] as const] : []));
+  const texts = Object.entries(entry).flatMap(([key, value]) =>
+    describable(value) ? [[key, shown(value)] as const] : [],
+  );
   const options = Object.entries(schemaTree(entry.options).properties ?? {}).map(([option, node]) => ({
     name: option,
     description: node.description ?? "",
@@ -77,7 +88,11 @@ function shown(value: string | number | boolean): string {
   return typeof value === "boolean" ? (value ? "yes" : "no") : String(value);
 }
 
-async function parametersOf(name: ModelName, given: ReadonlyMap<string, unknown>, vocabularySize: number): Promise<number> {
+async function parametersOf(
+  name: ModelName,
+  given: ReadonlyMap<string, unknown>,
+  vocabularySize: number,
+): Promise<number> {
   const raw = withFlags({ model: { kind: name } }, modelFlags, given) as Record<string, never>;
   const misplaced = misplacedFlags(raw, modelFlags, given.keys());
   if (misplaced.length > 0) throw new UsageError(misplaced.join("\n"));
@@ -86,15 +101,29 @@ async function parametersOf(name: ModelName, given: ReadonlyMap<string, unknown>
   return countParameters(model.init(randomKey(0)));
 }
 
-const labels: Readonly<Record<string, string>> = { anyPosition: "any position scheme", beyond: "beyond the training length" };
+const labels: Readonly<Record<string, string>> = {
+  anyPosition: "any position scheme",
+  beyond: "beyond the training length",
+};
 
 function render({ name, is, about, options, parameters }: Description, terminal: Terminal): string {
   const { summary = "", ...rest } = about;
   const facts = Object.entries(rest).map(([key, text]) => [labels[key] ?? key, text] as const);
   const settings = options.map(({ name: option, description, default: standard }) => {
-    return [`--${kebab(option)}`, `${description}${standard === undefined ? "" : ` (default: ${[standard].flat().join(",")})`}`] as const;
+    return [
+      `--${kebab(option)}`,
+      `${description}${standard === undefined ? "" : ` (default: ${[standard].flat().join(",")})`}`,
+    ] as const;
   });
-  const count = parameters === undefined ? [] : ([["parameters", `${parameters.total.toLocaleString("en-US")} with ${parameters.vocabularySize} tokens and the options given`]] as const);
+  const count =
+    parameters === undefined
+      ? []
+      : ([
+          [
+            "parameters",
+            `${parameters.total.toLocaleString("en-US")} with ${parameters.vocabularySize} tokens and the options given`,
+          ],
+        ] as const);
   return [
     `${terminal.bold(name)} (${is.replace(/s$/, "")})`,
     wrapText(summary, terminal.columns),

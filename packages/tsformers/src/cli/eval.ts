@@ -1,10 +1,10 @@
 import { openDevice } from "@tsformers/engine/node";
 import { Command, Option } from "commander";
+import { multipleText } from "../compare/figures.ts";
+import { renderTable } from "../compare/table.ts";
 import { evaluateAtLengths, type LengthResult } from "../run/evaluate-run.ts";
 import { loadRun } from "../run/load-run.ts";
 import type { EvalSplit } from "../tasks/task.ts";
-import { multipleText } from "../compare/figures.ts";
-import { renderTable } from "../compare/table.ts";
 import { parseCount, parseCounts } from "./config-flags.ts";
 import { interruption } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
@@ -27,9 +27,14 @@ export function evalCommand(terminal: Terminal): Command {
     .addOption(new Option("--split <name>", "which part of the data").choices(["valid", "test"]).default("test"))
     .option("--limit <n>", "tokens that are scored at each length", parseCount())
     .option("--batch-size <n>", "rows at the training length; the run's unless given", parseCount())
-    .addOption(new Option("--device <name>", "where it runs; as in training unless given").choices(["cpu", "webgpu", "cuda"]))
+    .addOption(
+      new Option("--device <name>", "where it runs; as in training unless given").choices(["cpu", "webgpu", "cuda"]),
+    )
     .option("--json", "print JSON")
-    .addHelpText("after", "\nExamples:\n  tsformers eval runs/book\n  tsformers eval runs/book --lengths 128,256,512,1024 --json")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  tsformers eval runs/book\n  tsformers eval runs/book --lengths 128,256,512,1024 --json",
+    )
     .action(async (directory: string, options: EvalFlags) => {
       const { run, params, step, problems } = await loadRun(directory);
       for (const { message } of problems) terminal.log(`a damaged checkpoint was skipped: ${message}`);
@@ -44,18 +49,36 @@ export function evalCommand(terminal: Terminal): Command {
           ...(options.limit !== undefined && { limit: options.limit }),
           ...(options.batchSize !== undefined && { batchSize: options.batchSize }),
         });
-        const measured = results.map((result) => ("missing" in result ? result : { ...result, metrics: figures(task.metrics, result) }));
+        const measured = results.map((result) =>
+          "missing" in result ? result : { ...result, metrics: figures(task.metrics, result) },
+        );
         if (options.json) {
-          terminal.out(JSON.stringify({ directory, step, split: options.split, trainLength: config.length, results: measured }, null, 2));
+          terminal.out(
+            JSON.stringify(
+              { directory, step, split: options.split, trainLength: config.length, results: measured },
+              null,
+              2,
+            ),
+          );
           return;
         }
         const header = ["length", ...task.metrics.map(({ label }) => label), "tokens/s"];
         const rows = measured.map((result) => {
           const length = `${result.length} (${multipleText(result.length, config.length)})`;
           if ("missing" in result) return [length, result.missing, ...header.slice(2).map(() => "–")];
-          return [length, ...task.metrics.map(({ name }) => result.metrics[name]!.toFixed(4)), result.tokensPerSecond.toFixed(0)];
+          return [
+            length,
+            ...task.metrics.map(({ name }) => result.metrics[name]!.toFixed(4)),
+            result.tokensPerSecond.toFixed(0),
+          ];
         });
-        terminal.out(renderTable({ title: `${directory}, step ${step}, ${options.split} split`, header, rows }, terminal.columns, terminal.bold));
+        terminal.out(
+          renderTable(
+            { title: `${directory}, step ${step}, ${options.split} split`, header, rows },
+            terminal.columns,
+            terminal.bold,
+          ),
+        );
       } finally {
         release();
         await device.close();
@@ -65,6 +88,9 @@ export function evalCommand(terminal: Terminal): Command {
 
 type Measured = Exclude<LengthResult, { missing: string }>;
 
-function figures(metrics: readonly { name: string; value(totals: Measured["totals"]): number }[], { totals }: Measured): Record<string, number> {
+function figures(
+  metrics: readonly { name: string; value(totals: Measured["totals"]): number }[],
+  { totals }: Measured,
+): Record<string, number> {
   return Object.fromEntries(metrics.map((metric) => [metric.name, metric.value(totals)]));
 }

@@ -20,7 +20,10 @@ export function exportCommand(terminal: Terminal): Command {
     .description("write a trained run as an ONNX model, or as safetensors in Hugging Face's layout")
     .argument("<dir>", "directory of the run")
     .addOption(
-      new Option("--format <name>", "onnx: tokens to logits, weights inside; safetensors: a directory with config.json and model.safetensors")
+      new Option(
+        "--format <name>",
+        "onnx: tokens to logits, weights inside; safetensors: a directory with config.json and model.safetensors",
+      )
         .choices(["onnx", "safetensors"])
         .default("onnx"),
     )
@@ -28,7 +31,10 @@ export function exportCommand(terminal: Terminal): Command {
     .option("--length <n>", "tokens in a row of the ONNX model; the training length unless given", parseCount())
     .option("--batch-size <n>", "rows of the ONNX model; 1 unless given", parseCount())
     .option("--json", "print JSON")
-    .addHelpText("after", "\nExamples:\n  tsformers export runs/book --format onnx --length 256\n  tsformers export runs/book --format safetensors --out book-gpt2")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  tsformers export runs/book --format onnx --length 256\n  tsformers export runs/book --format safetensors --out book-gpt2",
+    )
     .action(async (directory: string, options: ExportFlags) => {
       const { format, length, batchSize } = options;
       if (format === "safetensors" && (length ?? batchSize) !== undefined) {
@@ -49,8 +55,15 @@ const layoutText = {
   tsformers: "config.json and model.safetensors under tsformers' own names (Hugging Face has no such model)",
 };
 
-async function write(loaded: Parameters<typeof exportRunOnnx>[0], path: string, { format, length, batchSize }: ExportFlags): Promise<keyof typeof layoutText> {
+async function write(
+  loaded: Parameters<typeof exportRunOnnx>[0],
+  path: string,
+  { format, length, batchSize }: ExportFlags,
+): Promise<keyof typeof layoutText> {
   if (format === "safetensors") return exportRunSafetensors(loaded, path);
-  await exportRunOnnx(loaded, path, { ...(length !== undefined && { length }), ...(batchSize !== undefined && { batchSize }) });
+  await exportRunOnnx(loaded, path, {
+    ...(length !== undefined && { length }),
+    ...(batchSize !== undefined && { batchSize }),
+  });
   return "onnx";
 }

@@ -33,10 +33,18 @@ export function generateCommand(terminal: Terminal): Command {
     .option("--top-k <n>", "draw from this many most likely tokens only", parseCount())
     .option("--top-p <x>", "draw from the fewest tokens that together are this likely", parseNumber)
     .option("--seed <n>", "the same seed gives the same text", parseCount(0), 0)
-    .option("--stop <text>", "end before this text; may be given several times", (text: string, all: string[]) => [...all, text], [])
+    .option(
+      "--stop <text>",
+      "end before this text; may be given several times",
+      (text: string, all: string[]) => [...all, text],
+      [],
+    )
     .addOption(new Option("--device <name>", "where it runs").choices(["cpu", "webgpu", "cuda"]).default("cpu"))
     .option("--json", "print one JSON object at the end instead of streaming")
-    .addHelpText("after", '\nExamples:\n  tsformers generate runs/book --prompt "Once upon a time"\n  tsformers generate runs/book --temperature 0 --max-tokens 50\n  tsformers generate runs/copy --prompt-tokens 3,1,4,0 --json')
+    .addHelpText(
+      "after",
+      '\nExamples:\n  tsformers generate runs/book --prompt "Once upon a time"\n  tsformers generate runs/book --temperature 0 --max-tokens 50\n  tsformers generate runs/copy --prompt-tokens 3,1,4,0 --json',
+    )
     .action(async (directory: string, options: GenerateFlags) => {
       checkSampling(options);
       const { signal, release } = interruption();
@@ -47,7 +55,8 @@ export function generateCommand(terminal: Terminal): Command {
         const prompt = promptOf(options, generator);
         const made: (string | number)[] = [];
         for await (const piece of writing(generator, prompt, options)) {
-          if (!options.json) terminal.write(typeof piece === "number" ? `${made.length === 0 ? "" : " "}${piece}` : piece);
+          if (!options.json)
+            terminal.write(typeof piece === "number" ? `${made.length === 0 ? "" : " "}${piece}` : piece);
           made.push(piece);
           if (signal.aborted) break;
         }
@@ -70,7 +79,8 @@ function promptOf({ prompt, promptFile, promptTokens }: GenerateFlags, { tokeniz
     throw new UsageError("--prompt, --prompt-file and --prompt-tokens all give the prompt; take one of them");
   }
   if (promptTokens !== undefined) return { tokens: promptTokens };
-  if (tokenizer === undefined) throw new UsageError("this model's tokens stand for no text; give the prompt as numbers, with --prompt-tokens");
+  if (tokenizer === undefined)
+    throw new UsageError("this model's tokens stand for no text; give the prompt as numbers, with --prompt-tokens");
   const text = promptFile === undefined ? (prompt ?? "\n") : readPrompt(promptFile);
   if (text === "") throw new UsageError("the prompt is empty; give at least one character");
   return { text };
@@ -86,17 +96,28 @@ function readPrompt(path: string): string {
 
 function writing(generator: Generator, prompt: Prompt, flags: GenerateFlags): AsyncIterable<string | number> {
   const { maxTokens: count, temperature, seed, topK, topP, stop } = flags;
-  const options = { count, temperature, seed, ...(topK !== undefined && { topK }), ...(topP !== undefined && { topP }) };
-  return "tokens" in prompt ? generator.tokens(prompt.tokens, options) : generator.text(prompt.text, { ...options, stop });
+  const options = {
+    count,
+    temperature,
+    seed,
+    ...(topK !== undefined && { topK }),
+    ...(topP !== undefined && { topP }),
+  };
+  return "tokens" in prompt
+    ? generator.tokens(prompt.tokens, options)
+    : generator.text(prompt.text, { ...options, stop });
 }
 
 function outcome(prompt: Prompt, made: readonly (string | number)[], seconds: number): Record<string, unknown> {
-  return "tokens" in prompt ? { prompt: prompt.tokens, tokens: made, seconds } : { prompt: prompt.text, text: made.join(""), seconds };
+  return "tokens" in prompt
+    ? { prompt: prompt.tokens, tokens: made, seconds }
+    : { prompt: prompt.text, text: made.join(""), seconds };
 }
 
 function checkSampling({ temperature, topP }: GenerateFlags): void {
   if (temperature < 0) throw new UsageError(`--temperature: expected 0 or more, got ${temperature}`);
-  if (topP !== undefined && !(topP > 0 && topP <= 1)) throw new UsageError(`--top-p: expected a number above 0 and at most 1, got ${topP}`);
+  if (topP !== undefined && !(topP > 0 && topP <= 1))
+    throw new UsageError(`--top-p: expected a number above 0 and at most 1, got ${topP}`);
 }
 
 function parseCounts0(text: string): number[] {

@@ -16,7 +16,9 @@ export function listCommand(terminal: Terminal): Command {
       const chosen = Object.entries(catalogues).filter(([name]) => what === undefined || name === what);
       if (chosen.length === 0) {
         const known = Object.keys(catalogues);
-        throw new UsageError(`list: unknown ${JSON.stringify(what)}${suggestion(what!, known)}; expected one of ${known.join(", ")}`);
+        throw new UsageError(
+          `list: unknown ${JSON.stringify(what)}${suggestion(what!, known)}; expected one of ${known.join(", ")}`,
+        );
       }
       if (json) {
         const plain = chosen.map(([what, entries]) => [
@@ -27,7 +29,9 @@ export function listCommand(terminal: Terminal): Command {
         return;
       }
       const parts = chosen.map(([title, entries]) => {
-        const lines = Object.entries(entries).map(([name, { summary }]) => [name, `${summary}${yearOf(title, name)}`] as const);
+        const lines = Object.entries(entries).map(
+          ([name, { summary }]) => [name, `${summary}${yearOf(title, name)}`] as const,
+        );
         return `${terminal.bold(title)}\n${definitionList(lines, terminal.columns)}`;
       });
       terminal.out(parts.join("\n\n"));

@@ -2,7 +2,7 @@ import { Command, CommanderError } from "commander";
 import { ConfigError } from "../run/config.ts";
 import { packageVersion } from "../run/version.ts";
 import { Ended, exitCodes, UsageError } from "./exit.ts";
-import { type Terminal, processTerminal } from "./terminal.ts";
+import { processTerminal, type Terminal } from "./terminal.ts";
 
 /** A subcommand: its name, and how its code is loaded when it is wanted. */
 type Loader = (terminal: Terminal) => Promise<Command>;

@@ -53,5 +53,7 @@ export function definitionList(entries: readonly (readonly [name: string, text: 
   if (columns - width < 30) {
     return entries.map(([name, text]) => `  ${name}\n    ${wrapText(text, columns - 4, 4)}`).join("\n");
   }
-  return entries.map(([name, text]) => `  ${name.padEnd(width - 2)}${wrapText(text, columns - width, width)}`).join("\n");
+  return entries
+    .map(([name, text]) => `  ${name.padEnd(width - 2)}${wrapText(text, columns - width, width)}`)
+    .join("\n");
 }

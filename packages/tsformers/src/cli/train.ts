@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { openDevice } from "@tsformers/engine/node";
 import { Command } from "commander";
@@ -9,9 +10,13 @@ import { showEvents } from "../train/show-events.ts";
 import { addFlags, configFrom, givenFlags, runFlags } from "./config-flags.ts";
 import { Ended, exitCodes, interruption, UsageError } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
-import { existsSync } from "node:fs";
 
-type TrainFlags = { readonly config?: string; readonly json?: true; readonly force?: true; readonly [flag: string]: unknown };
+type TrainFlags = {
+  readonly config?: string;
+  readonly json?: true;
+  readonly force?: true;
+  readonly [flag: string]: unknown;
+};
 
 /** `tsformers train [DIR]`: one run, resumed when it is there already. */
 export function trainCommand(terminal: Terminal): Command {
@@ -77,7 +82,13 @@ function chosen(directory: string | undefined, options: TrainFlags): { home: str
   if (isThere && options.config === undefined) {
     return { home: directory, config: configFrom(options, readRunConfig(directory)) };
   }
-  if (directory !== undefined && given.size === 0 && options.config === undefined && !isThere && existsSync(directory)) {
+  if (
+    directory !== undefined &&
+    given.size === 0 &&
+    options.config === undefined &&
+    !isThere &&
+    existsSync(directory)
+  ) {
     throw new UsageError(`${directory}: not a run, it has no config.json; name a new directory, or say what to train`);
   }
   const config = configFrom(options);
@@ -86,5 +97,10 @@ function chosen(directory: string | undefined, options: TrainFlags): { home: str
 
 /** A directory's name from what is trained: `text-gpt-alibi`. */
 function nameOf({ task, model, position, seed }: RunConfig): string {
-  return [task.kind, model.kind, ...(position === undefined ? [] : [position.kind]), ...(seed === 0 ? [] : [`seed${seed}`])].join("-");
+  return [
+    task.kind,
+    model.kind,
+    ...(position === undefined ? [] : [position.kind]),
+    ...(seed === 0 ? [] : [`seed${seed}`]),
+  ].join("-");
 }

@@ -11,14 +11,19 @@ export function verifyCommand(terminal: Terminal): Command {
     .argument("<dir>", "directory with config.json, model.safetensors, cases.safetensors and meta.json")
     .addOption(new Option("--device <name>", "where it runs").choices(["cpu", "webgpu", "cuda"]).default("cpu"))
     .option("--json", "print JSON")
-    .addHelpText("after", "\nEnds with 1 when a tensor is beyond its tolerance.\n\nExamples:\n  tsformers verify golden/gpt2\n  tsformers verify golden/t5 --device webgpu --json")
-    .action(async (directory: string, { device, json = false }: { device: "cpu" | "webgpu" | "cuda"; json?: boolean }) => {
-      const code = await runVerify(directory, {
-        device,
-        json,
-        print: (text) => terminal.out(text),
-        open: (name) => openDevice(name as "cpu" | "webgpu" | "cuda"),
-      });
-      if (code !== 0) throw new Ended(exitCodes.failed);
-    });
+    .addHelpText(
+      "after",
+      "\nEnds with 1 when a tensor is beyond its tolerance.\n\nExamples:\n  tsformers verify golden/gpt2\n  tsformers verify golden/t5 --device webgpu --json",
+    )
+    .action(
+      async (directory: string, { device, json = false }: { device: "cpu" | "webgpu" | "cuda"; json?: boolean }) => {
+        const code = await runVerify(directory, {
+          device,
+          json,
+          print: (text) => terminal.out(text),
+          open: (name) => openDevice(name as "cpu" | "webgpu" | "cuda"),
+        });
+        if (code !== 0) throw new Ended(exitCodes.failed);
+      },
+    );
 }

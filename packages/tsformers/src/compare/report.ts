@@ -180,7 +180,7 @@ function runsTable({ runs }: Comparison): string {
     "failure" in outcome
       ? { text: `failed: ${outcome.failure}`, note: true }
       : { text: `${outcome.result.seconds.toFixed(0)} s` },
-    "failure" in outcome ? missing : { text: outcome.reused ? "from an earlier comparison" : "now" },
+    "failure" in outcome ? missing : { text: outcome.reused ? "earlier" : "now" },
   ]);
   return table(["run", "seed", "time", "made"], rows);
 }

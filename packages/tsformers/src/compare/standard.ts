@@ -9,7 +9,7 @@ export type Standard = Partial<RunConfigInput>;
 const grammar: Standard = {
   model: { kind: "gpt", layers: 2, modelWidth: 64, heads: 4 },
   length: 64,
-  steps: 400,
+  steps: 500,
   batchSize: 16,
   learningRate: 3e-3,
   evalEvery: 100,

@@ -67,7 +67,7 @@ async function readMeta(directory: string): Promise<Meta> {
   const { tolerance, cases } = (typeof meta === "object" && meta !== null ? meta : {}) as Record<string, unknown>;
   if (typeof tolerance !== "object" || tolerance === null) throw new Error('meta.json: expected an object "tolerance"');
   const texts = tolerance as Record<string, unknown>;
-  const outputs = parseTolerance(texts["outputs"], "outputs");
+  const outputs = parseTolerance(texts.outputs, "outputs");
   const given = (name: string) => (texts[name] === undefined ? outputs : parseTolerance(texts[name], name));
   const listed = typeof cases === "object" && cases !== null ? (cases as Record<string, unknown>) : {};
   return { tolerances: { outputs, loss: given("loss"), grads: given("grads") }, cases: listed };
@@ -127,8 +127,8 @@ async function verifyCase(
     if (gradients.length === 0) return { outputs: run(params, inputs), parameters: {}, inputs: {} };
     const { gradient, extra } = valueAndGradWithExtra((given: { params: unknown; floats: NamedTensors }) => {
       const all = probe.run(given.params, { ...inputs, ...given.floats }, evaluation, what);
-      if (all["loss"] === undefined) throw new Error("gradients are stored, but the inputs give no loss");
-      return [all["loss"], pick(all, outputs)];
+      if (all.loss === undefined) throw new Error("gradients are stored, but the inputs give no loss");
+      return [all.loss, pick(all, outputs)];
     })({
       params,
       floats: pick(

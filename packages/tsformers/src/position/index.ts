@@ -88,7 +88,13 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
   t5: entry(
     z.strictObject({
       buckets: z.int().min(4).default(32).describe("how many distances are told apart"),
-      maxDistance: z.int().min(8).default(128).describe("distances from here on share a bucket"),
+      maxDistance: z
+        .int()
+        .min(8)
+        .optional()
+        .describe(
+          "distances from here on share a bucket; a quarter of the training length (at least twice the exact ones) unless given",
+        ),
     }),
     {
       summary: "a learned bias for each head and bucket of distances",
@@ -96,9 +102,11 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
       paper: "Raffel et al. 2020, Exploring the Limits of Transfer Learning (T5), arXiv:1910.10683",
       cost: "buckets·H parameters; O(B·H·T·S) a layer",
       beyond: "far distances share the last bucket; holds up well",
-      make: async (options, { heads }) => {
+      make: async ({ buckets, maxDistance }, { heads, length }) => {
         const { t5Bias, causalBuckets } = await import("./t5-bias.ts");
-        return { scores: t5Bias(heads, causalBuckets(options), options) };
+        // T5 itself: 128 of 512. A last bucket that training seldom meets would decide what happens beyond the training length.
+        const distances = { buckets, maxDistance: maxDistance ?? Math.max(buckets, Math.ceil(length / 4)) };
+        return { scores: t5Bias(heads, causalBuckets(distances), distances) };
       },
     },
   ),

@@ -17,7 +17,10 @@ export type Choice = { readonly kind: string; readonly [option: string]: unknown
  *
  * @param options.elsewhere options that are set in another place of the configuration
  */
-export function choiceSchema(catalogue: Catalogue, options: { readonly elsewhere?: readonly string[] } = {}): z.ZodType<Choice, Choice> {
+export function choiceSchema(
+  catalogue: Catalogue,
+  options: { readonly elsewhere?: readonly string[] } = {},
+): z.ZodType<Choice, Choice> {
   const { elsewhere = [] } = options;
   const members = Object.entries(catalogue).map(([kind, entry]) => {
     const own = Object.entries(entry.options.shape).filter(([name]) => !elsewhere.includes(name));

@@ -15,22 +15,39 @@ const rate = z.number().nonnegative();
  * and their defaults are made from this schema.
  */
 const schema = z.strictObject({
-  task: choiceSchema(tasks, { elsewhere: ["length", "seed"] }).prefault({ kind: "text" }).describe("what is learned"),
-  model: choiceSchema(models, { elsewhere: ["vocabularySize", "length"] }).prefault({ kind: "gpt" }).describe("the network"),
-  position: choiceSchema(positions).optional().describe("how the model knows about positions; its own way unless given"),
+  task: choiceSchema(tasks, { elsewhere: ["length", "seed"] })
+    .prefault({ kind: "text" })
+    .describe("what is learned"),
+  model: choiceSchema(models, { elsewhere: ["vocabularySize", "length"] })
+    .prefault({ kind: "gpt" })
+    .describe("the network"),
+  position: choiceSchema(positions)
+    .optional()
+    .describe("how the model knows about positions; its own way unless given"),
   length: count.optional().describe("tokens in a training row; the task's own unless given"),
   steps: count.default(1000).describe("updates to make"),
   batchSize: count.default(16).describe("rows in an update"),
   microBatches: count.default(1).describe("parts into which an update's rows are cut to save memory"),
   optimiser: choiceSchema(optimisers).prefault({ kind: "adamw" }).describe("the update rule"),
   learningRate: z.number().positive().default(1e-3).describe("peak of the schedule"),
-  schedule: choiceSchema(schedules).prefault({ kind: "cosine" }).describe("how the learning rate changes over the steps"),
+  schedule: choiceSchema(schedules)
+    .prefault({ kind: "cosine" })
+    .describe("how the learning rate changes over the steps"),
   clip: rate.default(1).describe("largest norm of all gradients together; 0 leaves them as they are"),
   labelSmoothing: z.number().min(0).max(0.999).default(0).describe("share of the target moved to all other tokens"),
-  ema: z.number().min(0).max(0.99999).default(0).describe("decay of averaged parameters, used in evaluation; 0 is none"),
+  ema: z
+    .number()
+    .min(0)
+    .max(0.99999)
+    .default(0)
+    .describe("decay of averaged parameters, used in evaluation; 0 is none"),
   evalEvery: count.default(100).describe("steps between evaluations"),
   evalTokens: count.default(8192).describe("tokens of an evaluation during training"),
-  patience: z.int().nonnegative().default(0).describe("evaluations without improvement before stopping early; 0 never stops"),
+  patience: z
+    .int()
+    .nonnegative()
+    .default(0)
+    .describe("evaluations without improvement before stopping early; 0 never stops"),
   checkpointEvery: count.default(200).describe("steps between checkpoints"),
   keep: count.default(2).describe("checkpoints that are kept"),
   seed: z.int().nonnegative().default(0).describe("of parameters, dropout and training examples"),

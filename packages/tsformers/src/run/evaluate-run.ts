@@ -1,5 +1,5 @@
 import type { Device, Given } from "@tsformers/engine";
-import { loss, type EvalTotals } from "../tasks/metric.ts";
+import { type EvalTotals, loss } from "../tasks/metric.ts";
 import type { EvalSplit } from "../tasks/task.ts";
 import { type Evaluator, evaluator } from "../train/evaluate.ts";
 import type { AnyBatch, PreparedRun } from "./prepare.ts";
@@ -51,7 +51,11 @@ async function evaluateAt(
   const rows = Math.max(1, Math.floor((batchSize * config.length) / length));
   let batches: Iterable<AnyBatch>;
   try {
-    batches = view.evalBatches(split, { batchSize: rows, length, ...(limit === undefined ? {} : { limit: Math.max(limit, length) }) });
+    batches = view.evalBatches(split, {
+      batchSize: rows,
+      length,
+      ...(limit === undefined ? {} : { limit: Math.max(limit, length) }),
+    });
   } catch (error) {
     // The task says so when its data do not reach; anything else is a defect.
     if (error instanceof RangeError) return { length, missing: error.message };
@@ -76,5 +80,8 @@ function stopwatch(batches: Iterable<AnyBatch>, tokens: number, signal: AbortSig
       count++;
     }
   }
-  return { batches: timed(), tokensPerSecond: () => (Math.max(count - 1, 1) * tokens * 1000) / Math.max(end - first, 1e-3) };
+  return {
+    batches: timed(),
+    tokensPerSecond: () => (Math.max(count - 1, 1) * tokens * 1000) / Math.max(end - first, 1e-3),
+  };
 }

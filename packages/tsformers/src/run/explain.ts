@@ -34,7 +34,9 @@ function sentences(issue: z.core.$ZodIssue, tree: SchemaNode): string[] {
   if (issue.code === "unrecognized_keys") {
     const place = nodeAt(tree, path);
     const known = knownKeys(place);
-    return issue.keys.map((key) => `unknown setting ${inside([...path, key])}${suggestion(key, known) || listed(known)}`);
+    return issue.keys.map(
+      (key) => `unknown setting ${inside([...path, key])}${suggestion(key, known) || listed(known)}`,
+    );
   }
   if (issue.code === "invalid_union" && path.at(-1) === "kind") {
     const known = kindsOf(nodeAt(tree, path.slice(0, -1)));
@@ -44,7 +46,8 @@ function sentences(issue: z.core.$ZodIssue, tree: SchemaNode): string[] {
   }
   if (issue.code === "invalid_value") {
     const known = issue.values.map(String);
-    const given = issue.input === undefined ? "" : `, got ${JSON.stringify(issue.input)}${suggestion(String(issue.input), known)}`;
+    const given =
+      issue.input === undefined ? "" : `, got ${JSON.stringify(issue.input)}${suggestion(String(issue.input), known)}`;
     return [`${inside(path)}: expected one of ${known.join(", ")}${given}`];
   }
   const given = issue.input === undefined ? "" : `, got ${JSON.stringify(issue.input)}`;

@@ -27,7 +27,10 @@ export async function exportRunOnnx(
   };
   const tokensOnly = (weights: never, { tokens }: { tokens: Tensor }) =>
     model.category === "encoder-decoder" ? undefined : model.apply(weights, { tokens }, evaluation).logits;
-  const withSource = (weights: never, { tokens, source, source_mask: mask }: Record<"tokens" | "source" | "source_mask", Tensor>) => {
+  const withSource = (
+    weights: never,
+    { tokens, source, source_mask: mask }: Record<"tokens" | "source" | "source_mask", Tensor>,
+  ) => {
     if (model.category !== "encoder-decoder") return undefined;
     const encoded = model.encode(weights, { tokens: source, mask }, evaluation);
     return model.decode(weights, { tokens, encoded }, evaluation).logits;
@@ -46,11 +49,17 @@ export async function exportRunOnnx(
  *
  * @returns which of the two
  */
-export async function exportRunSafetensors({ run: { config, task }, params }: LoadedRun, directory: string): Promise<"hugging-face" | "tsformers"> {
+export async function exportRunSafetensors(
+  { run: { config, task }, params }: LoadedRun,
+  directory: string,
+): Promise<"hugging-face" | "tsformers"> {
   const { leaves, paths } = flatten(params, (leaf) => leaf instanceof NDArray);
   const ours = new Map(paths.map((path, i) => [path, leaves[i]!]));
   const { kind, ...chosen } = config.model;
-  const options = models[kind as ModelName].options.parse({ ...chosen, vocabularySize: task.vocabularySize }) as ModelSizes;
+  const options = models[kind as ModelName].options.parse({
+    ...chosen,
+    vocabularySize: task.vocabularySize,
+  }) as ModelSizes;
   // GPT-2 has learned positions; with any other scheme it is not GPT-2.
   const own = config.position === undefined || (kind === "gpt" && config.position.kind === "learned");
   const written = own ? configWriters[kind]?.({ ...options, length: config.length }) : undefined;
@@ -62,7 +71,7 @@ export async function exportRunSafetensors({ run: { config, task }, params }: Lo
     await write("model.safetensors", encodeSafetensors(ours));
     return "tsformers";
   }
-  const format = formats.find(({ modelType }) => modelType === written["model_type"])!;
+  const format = formats.find(({ modelType }) => modelType === written.model_type)!;
   const { names } = format.build(written, { arrays: new Map() });
   await write("config.json", `${JSON.stringify(written, null, 2)}\n`);
   await write("model.safetensors", encodeSafetensors(writeNames(names, ours), { format: "pt" }));

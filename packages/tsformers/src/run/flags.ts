@@ -29,12 +29,14 @@ export function flagsOf(schema: z.ZodType): Flag[] {
   const taken = new Map<string, number>();
   for (const { name } of flags) taken.set(name, (taken.get(name) ?? 0) + 1);
   return flags.map((flag) =>
-    flag.kinds !== undefined && taken.get(flag.name)! > 1 ? { ...flag, name: `${kebab(flag.path[0]!)}-${flag.name}` } : flag,
+    flag.kinds !== undefined && taken.get(flag.name)! > 1
+      ? { ...flag, name: `${kebab(flag.path[0]!)}-${flag.name}` }
+      : flag,
   );
 }
 
 function plainFlag(name: string, node: SchemaNode): Flag {
-  return { ...valueOf(node), name: kebab(name), path: [name], heading: "Training" };
+  return { ...valueKindOf(node), name: kebab(name), path: [name], heading: "Training" };
 }
 
 function choiceFlag(name: string, node: SchemaNode): Flag {
@@ -58,14 +60,19 @@ function optionFlags(choice: string, members: readonly SchemaNode[]): Flag[] {
       if (option === "kind") continue;
       const known = flags.get(option);
       const kinds = [...(known?.kinds ?? []), kind];
-      const flag = known ?? { ...valueOf(node), name: kebab(option), path: [choice, option], heading: headingOf(choice) };
+      const flag = known ?? {
+        ...valueKindOf(node),
+        name: kebab(option),
+        path: [choice, option],
+        heading: headingOf(choice),
+      };
       flags.set(option, { ...flag, kinds });
     }
   }
   return [...flags.values()];
 }
 
-function valueOf(node: SchemaNode): Pick<Flag, "type" | "description" | "choices" | "default"> {
+function valueKindOf(node: SchemaNode): Pick<Flag, "type" | "description" | "choices" | "default"> {
   const type = flagType(node.type);
   const choices = node.enum ?? (node.items?.enum as readonly string[] | undefined);
   return {
@@ -122,7 +129,9 @@ export function misplacedFlags(config: unknown, flags: readonly Flag[], given: I
   return flags.flatMap(({ name, path, kinds }) => {
     if (!names.has(name) || kinds === undefined) return [];
     const choice = path[0]!;
-    const kind = String((config as Record<string, { kind?: string } | undefined>)[choice]?.kind ?? standardKind(flags, choice));
+    const kind = String(
+      (config as Record<string, { kind?: string } | undefined>)[choice]?.kind ?? standardKind(flags, choice),
+    );
     if (kinds.includes(kind)) return [];
     return [`--${name} does not go with ${choice} ${kind}; it is an option of ${kinds.join(", ")}`];
   });

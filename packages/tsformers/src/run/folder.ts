@@ -6,11 +6,21 @@ import { canonicalJson } from "./canonical-json.ts";
 import { ConfigError, parseRunConfig, type RunConfig } from "./config.ts";
 
 /** Where the parts of a run lie. */
-export type RunPaths = { readonly config: string; readonly checkpoints: string; readonly metrics: string; readonly lock: string };
+export type RunPaths = {
+  readonly config: string;
+  readonly checkpoints: string;
+  readonly metrics: string;
+  readonly lock: string;
+};
 
 export function runPaths(directory: string): RunPaths {
   const at = (name: string) => join(directory, name);
-  return { config: at("config.json"), checkpoints: at("checkpoints"), metrics: at("metrics.jsonl"), lock: at("run.lock") };
+  return {
+    config: at("config.json"),
+    checkpoints: at("checkpoints"),
+    metrics: at("metrics.jsonl"),
+    lock: at("run.lock"),
+  };
 }
 
 /**
@@ -20,7 +30,8 @@ export function runPaths(directory: string): RunPaths {
  */
 export function readRunConfig(directory: string): RunConfig {
   const path = runPaths(directory).config;
-  if (!existsSync(path)) throw new ConfigError(`${directory}: not a run, it has no config.json; \`tsformers train\` makes runs`);
+  if (!existsSync(path))
+    throw new ConfigError(`${directory}: not a run, it has no config.json; \`tsformers train\` makes runs`);
   let data: unknown;
   try {
     data = JSON.parse(readFileSync(path, "utf8"));
@@ -75,7 +86,8 @@ export async function lockRun(directory: string, options: { readonly waitMs?: nu
     }
     const owner = readOwner(lock);
     if (owner === undefined || !isAlive(owner)) rmSync(lock, { force: true });
-    else if (Date.now() > until) throw new Error(`${directory}: process ${owner} is at work on this run; wait for it, or end it`);
+    else if (Date.now() > until)
+      throw new Error(`${directory}: process ${owner} is at work on this run; wait for it, or end it`);
     else await sleep(100);
   }
 }

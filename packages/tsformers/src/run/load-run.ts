@@ -25,7 +25,9 @@ export async function loadRun(directory: string): Promise<LoadedRun> {
   const { checkpoint, problems } = await checkpointStore(runPaths(directory).checkpoints).latest();
   if (checkpoint === undefined) {
     const damaged = problems.map(({ message }) => `\n  ${message}`).join("");
-    throw new Error(`${directory}: no checkpoint${damaged === "" ? " yet" : ` that is whole${damaged}`}; train it first`);
+    throw new Error(
+      `${directory}: no checkpoint${damaged === "" ? " yet" : ` that is whole${damaged}`}; train it first`,
+    );
   }
   const name = run.config.ema > 0 ? "average" : "params";
   const tensors = new Map([...checkpoint.tensors].filter(([path]) => path.startsWith(`${name}.`)));

@@ -19,11 +19,15 @@ export type AnyModel =
  *
  * @throws RangeError when a position scheme is named for a model that has its own
  */
-export async function makeModel({ model: { kind, ...chosen }, position, length }: ModelChoice, vocabularySize: number): Promise<AnyModel> {
+export async function makeModel(
+  { model: { kind, ...chosen }, position, length }: ModelChoice,
+  vocabularySize: number,
+): Promise<AnyModel> {
   const entry: ModelEntry = models[kind as ModelName];
   const options = { ...chosen, vocabularySize, ...("length" in entry.options.shape ? { length } : {}) };
   if (entry.category !== "decoder") {
-    if (position !== undefined) throw new RangeError(`${kind} has its own positions; leave the position away, or take gpt`);
+    if (position !== undefined)
+      throw new RangeError(`${kind} has its own positions; leave the position away, or take gpt`);
     return entry.category === "encoder"
       ? { ...(await entry.load(options)), category: "encoder" }
       : { ...(await entry.load(options)), category: "encoder-decoder" };

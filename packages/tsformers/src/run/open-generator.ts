@@ -35,7 +35,7 @@ export type WriteOptions = Omit<GenerateOptions, "maxLength">;
 export async function openGenerator(directory: string, device: Device): Promise<Generator> {
   if (isRun(directory)) {
     const { run, params } = await loadRun(directory);
-    const first = run.view.trainBatch(1, 1)["inputs"]!.toNumbers()[0]!;
+    const first = run.view.trainBatch(1, 1).inputs!.toNumbers()[0]!;
     return generatorOf(run.model, params, device, { tokenizer: run.task.tokenizer, start: first });
   }
   const { architecture, params } = await loadHuggingFace(directory);
@@ -44,7 +44,9 @@ export async function openGenerator(directory: string, device: Device): Promise<
     throw new Error(`${directory}: this model does not write text from left to right`);
   }
   const path = join(directory, tokenizerFile);
-  const tokenizer = existsSync(path) ? tokenizerFromConfig(JSON.parse(readFileSync(path, "utf8")) as TokenizerConfig) : undefined;
+  const tokenizer = existsSync(path)
+    ? tokenizerFromConfig(JSON.parse(readFileSync(path, "utf8")) as TokenizerConfig)
+    : undefined;
   return generatorOf({ ...(model as LanguageModel), category: "decoder" }, params, device, { tokenizer, start: 0 });
 }
 
@@ -58,7 +60,8 @@ function generatorOf(
   device: Device,
   { tokenizer, start }: { readonly tokenizer: Tokenizer | undefined; readonly start: number },
 ): Generator {
-  if (model.category === "encoder") throw new Error("generate: an encoder fills in hidden tokens; it does not write from left to right");
+  if (model.category === "encoder")
+    throw new Error("generate: an encoder fills in hidden tokens; it does not write from left to right");
   if (model.category === "encoder-decoder") {
     const decoder = openSequenceDecoder(model, params as Concrete<unknown>, { device });
     async function* answer(prompt: readonly number[], { count }: WriteOptions): AsyncIterable<number> {
@@ -80,7 +83,10 @@ function generatorOf(
     }
   }
   if (tokenizer === undefined) return { tokens, text: noText, release: async () => {} };
-  async function* text(prompt: string, options: WriteOptions & { readonly stop?: readonly string[] }): AsyncIterable<string> {
+  async function* text(
+    prompt: string,
+    options: WriteOptions & { readonly stop?: readonly string[] },
+  ): AsyncIterable<string> {
     const { decoder, maxLength } = open(tokenizer!.encode(prompt).length, options.count);
     try {
       yield* generateText(decoder, tokenizer!, prompt, { ...options, maxLength });

@@ -1,6 +1,6 @@
 import type { NDArray } from "@tsformers/engine";
-import type { Batch, PairBatch, Task, TaskView } from "../tasks/task.ts";
 import { createTask } from "../tasks/index.ts";
+import type { Batch, PairBatch, Task, TaskView } from "../tasks/task.ts";
 import { languageModelTrainee, type Trainee } from "../train/trainee.ts";
 import type { RunConfig } from "./config.ts";
 import { type AnyModel, makeModel } from "./model.ts";
@@ -34,17 +34,25 @@ export async function prepareRun(config: RunConfig): Promise<PreparedRun> {
   return { config: full, task, model, ...matched(task, model, config) };
 }
 
-function matched(task: Task, model: AnyModel, { model: { kind }, labelSmoothing: smoothing }: RunConfig): Pick<PreparedRun, "view" | "trainee"> {
+function matched(
+  task: Task,
+  model: AnyModel,
+  { model: { kind }, labelSmoothing: smoothing }: RunConfig,
+): Pick<PreparedRun, "view" | "trainee"> {
   switch (model.category) {
     case "decoder":
       return reading<Batch>(task, languageModelTrainee(model, { smoothing }));
     case "encoder-decoder":
       if (task.pairs === undefined) {
-        throw new Error(`${kind} reads one sequence and writes another; task ${task.name} has only one. Take copy or reverse, or a decoder such as gpt`);
+        throw new Error(
+          `${kind} reads one sequence and writes another; task ${task.name} has only one. Take copy or reverse, or a decoder such as gpt`,
+        );
       }
       return reading<PairBatch>(task.pairs, sequenceToSequenceTrainee(model, { smoothing }));
     case "encoder":
-      throw new Error(`${kind} fills in hidden tokens; task ${task.name} asks for the next one. Take a decoder such as gpt`);
+      throw new Error(
+        `${kind} fills in hidden tokens; task ${task.name} asks for the next one. Take a decoder such as gpt`,
+      );
   }
 }
 

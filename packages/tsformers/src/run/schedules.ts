@@ -25,7 +25,10 @@ const warmupSteps = z
 /** Every schedule by name. All reach `learningRate` at the end of the warm-up. */
 export const schedules: Readonly<Record<ScheduleName, ScheduleEntry>> = {
   cosine: entry(
-    z.strictObject({ warmupSteps, floor: z.number().min(0).max(1).default(0.1).describe("last rate as a share of the peak") }),
+    z.strictObject({
+      warmupSteps,
+      floor: z.number().min(0).max(1).default(0.1).describe("last rate as a share of the peak"),
+    }),
     {
       summary: "linear warm-up, then half a cosine down",
       formula: "η(s) = floor + ½(peak − floor)(1 + cos(π·(s − w)/(steps − w)))",

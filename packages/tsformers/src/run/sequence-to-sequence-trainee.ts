@@ -14,7 +14,11 @@ export function sequenceToSequenceTrainee<Params>(
   model: SequenceToSequence<Params>,
   options: { readonly smoothing?: number } = {},
 ): Trainee<Params, PairBatch> {
-  const logitsOf = (params: Params, { source, sourceWeights, inputs }: Symbolic<PairBatch>, context: Context): Tensor => {
+  const logitsOf = (
+    params: Params,
+    { source, sourceWeights, inputs }: Symbolic<PairBatch>,
+    context: Context,
+  ): Tensor => {
     const encoded = model.encode(params, { tokens: source, mask: sourceWeights }, context);
     return model.decode(params, { tokens: inputs, encoded }, context).logits;
   };

@@ -23,7 +23,10 @@ export type TrainRunOptions = {
  *
  * @throws ConfigError when the directory holds a run of another configuration
  */
-export async function trainRun(config: RunConfig, options: TrainRunOptions): Promise<{ run: PreparedRun; result: TrainResult<unknown> }> {
+export async function trainRun(
+  config: RunConfig,
+  options: TrainRunOptions,
+): Promise<{ run: PreparedRun; result: TrainResult<unknown> }> {
   const run = await prepareRun(config);
   await claimRunFolder(options.directory, run.config);
   const unlock = await lockRun(options.directory, { waitMs: options.waitMs ?? 0 });
@@ -34,7 +37,10 @@ export async function trainRun(config: RunConfig, options: TrainRunOptions): Pro
   }
 }
 
-async function trainPrepared({ config, task, view, trainee }: PreparedRun, options: TrainRunOptions): Promise<TrainResult<unknown>> {
+async function trainPrepared(
+  { config, task, view, trainee }: PreparedRun,
+  options: TrainRunOptions,
+): Promise<TrainResult<unknown>> {
   const { directory, device, signal, onEvent, force } = options;
   return train({
     trainee,

@@ -25,7 +25,10 @@ describe("help", () => {
     expect(code).toBe(0);
     expect(out).toContain("Examples:");
     expect(out).toContain("--json");
-    const options = out.slice(0, out.indexOf("Examples:")).split("\n").filter((line) => /^\s+-/.test(line));
+    const options = out
+      .slice(0, out.indexOf("Examples:"))
+      .split("\n")
+      .filter((line) => /^\s+-/.test(line));
     expect(options.length).toBeGreaterThan(1);
   });
 
@@ -73,7 +76,9 @@ describe("list and describe", () => {
     expect(code).toBe(0);
     const listed = JSON.parse(out) as Record<string, { name: string; summary: string }[]>;
     expect(Object.keys(listed)).toEqual(["models", "positions", "tasks", "optimisers", "schedules"]);
-    expect(listed.positions!.map(({ name }) => name)).toEqual(expect.arrayContaining(["sinusoidal", "rotary", "t5", "alibi"]));
+    expect(listed.positions!.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(["sinusoidal", "rotary", "t5", "alibi"]),
+    );
     for (const { summary } of Object.values(listed).flat()) expect(summary).not.toBe("");
   });
 

@@ -45,7 +45,10 @@ describe("parseRunConfig", () => {
     [{ learning_rate: 1 }, 'unknown setting "learning_rate"; did you mean "learningRate"?'],
     [{ position: { kind: "alibbi" } }, 'unknown position "alibbi"; did you mean "alibi"?'],
     [{ model: { kind: "gpt", layer: 2 } }, 'unknown setting "model.layer"; did you mean "layers"?'],
-    [{ task: { kind: "text", tokens: "bytes" } }, '"task.tokens": expected one of character, byte, got "bytes"; did you mean "byte"?'],
+    [
+      { task: { kind: "text", tokens: "bytes" } },
+      '"task.tokens": expected one of character, byte, got "bytes"; did you mean "byte"?',
+    ],
     [{ steps: -1 }, '"steps": expected number to be >0, got -1'],
   ])("explains %j", (input, expected) => {
     expect(message(input)).toContain(`run.json: `);
@@ -77,9 +80,17 @@ describe("flags", () => {
 
   it("puts flags over a configuration; another kind drops the options of the one before", () => {
     const before = { model: { kind: "gpt", ffnWidth: 8 }, steps: 5 };
-    expect(withFlags(before, flags, new Map<string, unknown>([["layers", 2]]))).toEqual({ model: { kind: "gpt", ffnWidth: 8, layers: 2 }, steps: 5 });
-    expect(withFlags(before, flags, new Map<string, unknown>([["model", "llama"]]))).toEqual({ model: { kind: "llama" }, steps: 5 });
-    expect(withFlags({}, flags, new Map<string, unknown>([["layers", 2]]))).toEqual({ model: { kind: "gpt", layers: 2 } });
+    expect(withFlags(before, flags, new Map<string, unknown>([["layers", 2]]))).toEqual({
+      model: { kind: "gpt", ffnWidth: 8, layers: 2 },
+      steps: 5,
+    });
+    expect(withFlags(before, flags, new Map<string, unknown>([["model", "llama"]]))).toEqual({
+      model: { kind: "llama" },
+      steps: 5,
+    });
+    expect(withFlags({}, flags, new Map<string, unknown>([["layers", 2]]))).toEqual({
+      model: { kind: "gpt", layers: 2 },
+    });
   });
 
   it("tells when a flag belongs to another kind", () => {

@@ -8,6 +8,7 @@ import { gpt } from "../../src/models/gpt.ts";
 import { copyTask } from "../../src/tasks/copy.ts";
 import type { Batch } from "../../src/tasks/task.ts";
 import { adamw } from "../../src/train/adamw.ts";
+import { lossScale } from "../../src/train/loss-scale.ts";
 import { readMetrics } from "../../src/train/metrics.ts";
 import { openProgress } from "../../src/train/progress.ts";
 import { constant, warmupCosine } from "../../src/train/schedule.ts";
@@ -109,6 +110,23 @@ test("a run that is stopped by a signal goes on where it was, and ends with the 
     ]);
     expect(records.filter((record) => "valid/loss" in record).map(({ step }) => step)).toEqual([4, 8, 12]);
   }
+});
+
+test("a GPT trains in float16 with a scaled loss", async () => {
+  const losses: number[] = [];
+  const result = await train({
+    ...short({
+      trainee: languageModelTrainee(plainModel) as never,
+      steps: 40,
+      batchSize: 16,
+      schedule: constant(1e-2),
+    }),
+    float16: lossScale({ growEvery: 5 }),
+    clipNorm: 1,
+    onEvent: (event) => event.kind === "step" && losses.push(event.loss),
+  });
+  expect(losses.at(-1)).toBeLessThan(0.9 * losses[0]!);
+  expect(bytesOf(result.params).length).toBe(bytesOf(plainModel.init(randomKey(0))).length);
 });
 
 test("a finished run is not made again; its result is", async () => {

@@ -10,7 +10,20 @@ import type { Format } from "./format.ts";
 import { arrayName, layerNames, linearNames, type NameRule, normNames } from "./names.ts";
 
 /** The settings that BERT and RoFormer share. */
-export const bertSettings = {
+export const bertSettings: {
+  readonly vocab_size: z.ZodNumber;
+  readonly hidden_size: z.ZodNumber;
+  readonly num_hidden_layers: z.ZodNumber;
+  readonly num_attention_heads: z.ZodNumber;
+  readonly intermediate_size: z.ZodNumber;
+  readonly hidden_act: z.ZodDefault<typeof activationName>;
+  readonly layer_norm_eps: z.ZodDefault<z.ZodNumber>;
+  readonly type_vocab_size: z.ZodDefault<z.ZodNumber>;
+  readonly pad_token_id: z.ZodDefault<z.ZodNullable<z.ZodInt>>;
+  readonly tie_word_embeddings: z.ZodDefault<z.ZodBoolean>;
+  readonly is_decoder: ReturnType<typeof only>;
+  readonly add_cross_attention: ReturnType<typeof only>;
+} = {
   vocab_size: count,
   hidden_size: count,
   num_hidden_layers: layerCount,

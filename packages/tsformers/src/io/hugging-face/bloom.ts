@@ -75,7 +75,7 @@ function withBias(probe: Probe, heads: number): Probe {
   return {
     ...probe,
     run: (params, inputs, context, what) => {
-      const mask = inputs["attention_mask"];
+      const mask = inputs.attention_mask;
       const outputs = probe.run(params, inputs, context, what);
       return mask === undefined ? outputs : { ...outputs, alibi: keyBias(mask, heads) };
     },

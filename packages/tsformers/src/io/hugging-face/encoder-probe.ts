@@ -22,7 +22,7 @@ export function maskedLanguageModelProbe<Params>(model: MaskedLanguageModel<Para
       const input = { tokens, ...present({ mask, types: token_type_ids, positions }) };
       const out = model.apply(params as Params, input, context);
       const masked = labels && meanCrossEntropy(out.logits, labels);
-      const order = inputs["next_sentence_label"];
+      const order = inputs.next_sentence_label;
       const next = order && out.nextSentence && meanCrossEntropy(out.nextSentence, order);
       return {
         logits: out.logits,

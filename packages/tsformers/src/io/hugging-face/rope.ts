@@ -3,7 +3,17 @@ import { roundedAngles } from "../../position/angles.ts";
 import type { RotaryOptions } from "../../position/rotary.ts";
 
 /** The settings of rotary positions that checkpoints of GPT-NeoX and Llama share, in their new and their old places. */
-export const ropeSettings = {
+export const ropeSettings: {
+  readonly rope_parameters: Optional<
+    z.ZodObject<{ rope_theta: Optional<z.ZodNumber>; partial_rotary_factor: Optional<z.ZodNumber> }, z.core.$loose>
+  >;
+  readonly rope_scaling: Optional<z.ZodObject<Record<string, never>, z.core.$loose>>;
+  readonly rope_theta: Optional<z.ZodNumber>;
+  readonly rotary_emb_base: Optional<z.ZodNumber>;
+  readonly rotary_pct: Optional<z.ZodNumber>;
+  readonly partial_rotary_factor: Optional<z.ZodNumber>;
+  readonly max_position_embeddings: Optional<z.ZodNumber>;
+} = {
   rope_parameters: z
     .looseObject({
       rope_theta: z.number().positive().nullish(),
@@ -17,6 +27,8 @@ export const ropeSettings = {
   partial_rotary_factor: z.number().positive().max(1).nullish(),
   max_position_embeddings: z.number().positive().nullish(),
 };
+
+type Optional<Type extends z.core.SomeType> = z.ZodOptional<z.ZodNullable<Type>>;
 
 type Settings = z.output<z.ZodObject<typeof ropeSettings>>;
 
@@ -57,7 +69,7 @@ function scale(
   given: Record<string, unknown>,
   length: number | null | undefined,
 ): number[] {
-  const type = given["rope_type"] ?? given["type"] ?? "default";
+  const type = given.rope_type ?? given.type ?? "default";
   if (type === "default") return [...frequencies];
   if (type === "linear") {
     const { factor } = linearScaling.parse(given);

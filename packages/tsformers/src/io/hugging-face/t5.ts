@@ -169,7 +169,7 @@ function probe<Params>(model: SequenceToSequence<Params>, options: ProbeOptions)
     run: (params, inputs, context) => {
       const { input_ids: source, attention_mask: mask, decoder_attention_mask: targetMask, labels } = inputs;
       if (source === undefined) throw new Error("expected input_ids [B, S]");
-      const tokens = inputs["decoder_input_ids"] ?? (labels && shiftRight(labels, options));
+      const tokens = inputs.decoder_input_ids ?? (labels && shiftRight(labels, options));
       if (tokens === undefined) throw new Error("expected decoder_input_ids or labels [B, T]");
       const encoded = model.encode(params as Params, { tokens: source, ...present({ mask }) }, context);
       const out = model.decode(params as Params, { tokens, encoded, ...present({ mask: targetMask }) }, context);

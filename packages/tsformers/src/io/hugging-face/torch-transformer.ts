@@ -112,16 +112,16 @@ function probe(model: Stacks, see: typeof look): Probe {
         const keyMask = padding && sub(1, padding);
         return hide(see({ pattern, queries, keys, ...present({ keyMask }) }), hiding);
       };
-      const sourceView = view(full, S, S, inputs["src_key_padding_mask"], inputs["src_mask"]);
+      const sourceView = view(full, S, S, inputs.src_key_padding_mask, inputs.src_mask);
       const memory = model.encode(given, src, sourceView, context).x;
-      const targetView = view(isCausal(what) ? causal : full, T, T, inputs["tgt_key_padding_mask"], inputs["tgt_mask"]);
-      const memoryView = view(full, T, S, inputs["memory_key_padding_mask"], inputs["memory_mask"]);
+      const targetView = view(isCausal(what) ? causal : full, T, T, inputs.tgt_key_padding_mask, inputs.tgt_mask);
+      const memoryView = view(full, T, S, inputs.memory_key_padding_mask, inputs.memory_mask);
       const entries = model.remember(given, memory, {});
       const out = model.decode(given, { x: tgt, view: targetView, memory: { entries, view: memoryView } }, context).x;
       return {
         memory,
         out,
-        ...(weights === undefined ? {} : { loss: weighted(out, weights, inputs["tgt_key_padding_mask"]) }),
+        ...(weights === undefined ? {} : { loss: weighted(out, weights, inputs.tgt_key_padding_mask) }),
       };
     },
   };

@@ -15,8 +15,8 @@ import { addFlags, configFrom, parseCount, parseCounts, parseList, readJson, run
 import { Ended, exitCodes, interruption, UsageError } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** The comparison names these in the plural. */
-const flags = runFlags.filter(({ name }) => name !== "model" && name !== "position");
+/** The comparison names models and positions in the plural; schemes are compared as they come. */
+const flags = runFlags.filter(({ name, path }) => name !== "model" && path[0] !== "position");
 
 type CompareFlags = {
   readonly models: readonly string[];
@@ -117,7 +117,9 @@ async function sharedConfig(options: CompareFlags): Promise<{ config: RunConfig 
   const file =
     options.config === undefined ? {} : (readJson(options.config) as { task?: { kind?: string; data?: unknown } });
   const task = { kind: options.task ?? file.task?.kind ?? "text", data: options.data ?? file.task?.data };
-  const config = configFrom(options, standardFor(task));
+  const standard = standardFor(task);
+  // Options of models are checked against the first one; the others take those that they have too.
+  const config = configFrom(options, { ...standard, model: { ...standard.model, kind: options.models[0] } });
   const { kind, ...taskOptions } = config.task;
   const { length, fingerprint: data } = await createTask(kind, {
     ...taskOptions,
@@ -146,11 +148,8 @@ function show(progress: Progress, terminal: Terminal): (event: CompareEvent) => 
     if (event.kind === "planned") return progress.log(`${event.runs.length} runs, one after the other`);
     if (event.kind === "message") {
       const { message } = event;
-      return message.kind === "log"
-        ? undefined
-        : message.step === message.totalSteps
-          ? progress.done(message)
-          : progress.update(message);
+      if (message.kind === "note") return progress.log(message.message);
+      return message.step === message.totalSteps ? progress.done(message) : progress.update(message);
     }
     const place = `[${event.index + 1}/${event.count}] ${event.run.variant}, seed ${event.run.seed}`;
     if (event.kind === "started") return progress.log(terminal.bold(place));

@@ -40,11 +40,9 @@ export async function measureRun(
         if (event.kind === "step") {
           const { step, totalSteps, loss, tokensPerSecond, secondsLeft } = event;
           tell({ kind: "step", step, totalSteps, loss, tokensPerSecond, secondsLeft });
-        } else if (event.kind === "resumed") tell({ kind: "log", message: `going on after step ${event.step}` });
+        } else if (event.kind === "resumed") tell({ kind: "note", message: `going on after step ${event.step}` });
         else if (event.kind === "damaged")
-          tell({ kind: "log", message: `a damaged checkpoint was skipped: ${event.problem.message}` });
-        else if (event.kind === "evaluation")
-          tell({ kind: "log", message: `step ${event.step} · valid loss ${event.loss.toFixed(4)}` });
+          tell({ kind: "note", message: `a damaged checkpoint was skipped: ${event.problem.message}` });
       },
     });
     if (result.ended === "interrupted") return false;
@@ -55,7 +53,6 @@ export async function measureRun(
       split: "test",
       lengths,
       signal,
-      onLength: (length) => tell({ kind: "log", message: `evaluating at length ${length}` }),
       ...(job.testTokens !== undefined && { limit: job.testTokens }),
     });
     const seconds = (performance.now() - start) / 1000;

@@ -8,7 +8,8 @@ export type ChildMessage =
       readonly tokensPerSecond: number;
       readonly secondsLeft: number;
     }
-  | { readonly kind: "log"; readonly message: string };
+  /** Something worth a line of its own. */
+  | { readonly kind: "note"; readonly message: string };
 
 /** Names of the files that parent and child share in a run's directory. */
 export const jobFile = "job.json";

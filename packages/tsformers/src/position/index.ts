@@ -101,7 +101,7 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
       formula: "logits[h,t,s] += table[bucket(t − s), h]",
       paper: "Raffel et al. 2020, Exploring the Limits of Transfer Learning (T5), arXiv:1910.10683",
       cost: "buckets·H parameters; O(B·H·T·S) a layer",
-      beyond: "far distances share the last bucket; holds up well",
+      beyond: "far distances share the last bucket; loss rises more slowly than with sinusoids or rotation",
       make: async ({ buckets, maxDistance }, { heads, length }) => {
         const { t5Bias, causalBuckets } = await import("./t5-bias.ts");
         // T5 itself: 128 of 512. A last bucket that training seldom meets would decide what happens beyond the training length.

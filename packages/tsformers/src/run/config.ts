@@ -27,7 +27,9 @@ const schema = z.strictObject({
   length: count.optional().describe("tokens in a training row; the task's own unless given"),
   steps: count.default(1000).describe("updates to make"),
   batchSize: count.default(16).describe("rows in an update"),
-  microBatches: count.default(1).describe("parts into which an update's rows are cut to save memory"),
+  microBatches: count
+    .optional()
+    .describe("parts an update's rows are worked through in, to save memory; as suits the device unless given"),
   optimiser: choiceSchema(optimisers).prefault({ kind: "adamw" }).describe("the update rule"),
   learningRate: z.number().positive().default(1e-3).describe("peak of the schedule"),
   schedule: choiceSchema(schedules)
@@ -65,7 +67,7 @@ export type RunConfig = {
   readonly length?: number | undefined;
   readonly steps: number;
   readonly batchSize: number;
-  readonly microBatches: number;
+  readonly microBatches?: number | undefined;
   readonly optimiser: Choice;
   readonly learningRate: number;
   readonly schedule: Choice;

@@ -13,7 +13,6 @@ export type LengthsOptions = {
   readonly limit?: number;
   /** Stops between batches. */
   readonly signal?: AbortSignal;
-  onLength?(length: number): void;
 };
 
 /** What an evaluation at one length gave, or why there was none. */
@@ -32,7 +31,6 @@ export async function evaluateAtLengths(
   const results: LengthResult[] = [];
   try {
     for (const length of options.lengths) {
-      options.onLength?.(length);
       results.push(await evaluateAt(run, params, scorer, length, options));
     }
   } finally {

@@ -129,9 +129,10 @@ export function misplacedFlags(config: unknown, flags: readonly Flag[], given: I
   return flags.flatMap(({ name, path, kinds }) => {
     if (!names.has(name) || kinds === undefined) return [];
     const choice = path[0]!;
-    const kind = String(
-      (config as Record<string, { kind?: string } | undefined>)[choice]?.kind ?? standardKind(flags, choice),
-    );
+    const chosen =
+      (config as Record<string, { kind?: string } | undefined>)[choice]?.kind ?? standardKind(flags, choice);
+    if (chosen === undefined) return [`--${name} needs --${choice} ${kinds.join(" or ")}`];
+    const kind = String(chosen);
     if (kinds.includes(kind)) return [];
     return [`--${name} does not go with ${choice} ${kind}; it is an option of ${kinds.join(", ")}`];
   });

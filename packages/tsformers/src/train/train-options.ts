@@ -26,6 +26,7 @@ export type TrainOptions<Params, B> = {
   readonly params?: Concrete<Params>;
 
   readonly clipNorm?: number;
+  /** Parts in which a batch is worked through; on a CPU those that suit its caches unless given, elsewhere one. */
   readonly microBatches?: number;
   readonly averageDecay?: number;
   readonly float16?: LossScale;

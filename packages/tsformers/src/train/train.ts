@@ -15,6 +15,7 @@ import {
   trace,
 } from "@tsformers/engine";
 import { loss as lossMetric } from "../tasks/metric.ts";
+import { suitableMicroBatches } from "./accumulate.ts";
 import { earlyStopping } from "./early-stopping.ts";
 import { evaluator } from "./evaluate.ts";
 import { availableBytes, estimateMemory, memoryText, requireMemory } from "./memory.ts";
@@ -133,12 +134,13 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
 }
 
 function stepOf<Params, B>({ trainee, optimiser, ...options }: TrainOptions<Params, B>): TrainStep<Params, B> {
-  const { clipNorm, microBatches, averageDecay, float16 } = options;
+  const { clipNorm, averageDecay, float16, batchSize, length, device } = options;
+  const suitable = device.name === "cpu" ? suitableMicroBatches(batchSize, length) : 1;
   return trainStep({
     loss: trainee.loss,
     optimiser,
     ...(clipNorm !== undefined && { clipNorm }),
-    ...(microBatches !== undefined && { microBatches }),
+    microBatches: options.microBatches ?? suitable,
     ...(averageDecay !== undefined && { averageDecay }),
     ...(float16 !== undefined && { float16 }),
   });

@@ -11,8 +11,9 @@ const config: UserConfig[] = defineConfig([
     },
     dts: true,
     platform: "neutral",
-    external: [/^onnxruntime-/, /^node:/],
+    deps: { neverBundle: [/^onnxruntime-/, /^node:/] },
     clean: true,
+    logLevel: "warn",
   },
   {
     cwd: "packages/tsformers",
@@ -25,8 +26,9 @@ const config: UserConfig[] = defineConfig([
     dts: true,
     platform: "node",
     fixedExtension: false,
-    external: [/^@tsformers\/engine/, /^onnxruntime-/],
+    deps: { neverBundle: [/^@tsformers\/engine/, /^onnxruntime-/] },
     clean: true,
+    logLevel: "warn",
   },
 ]);
 

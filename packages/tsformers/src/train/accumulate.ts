@@ -82,9 +82,9 @@ export function lossAndSlopes<Params, B>(
 }
 
 /** Tokens of one part on a CPU: their widest activations still fit into the caches, and products are long enough to run at full speed. */
-const tokensPerPart = 512;
+const tokensPerPart = 1024;
 
-/** Parts into which to cut a batch on a CPU: the fewest that hold 512 tokens or one row each. Fewer passes go to memory that way. */
+/** Parts into which to cut a batch on a CPU: the fewest that hold 1,024 tokens or one row each. Fewer passes go to memory that way. */
 export function suitableMicroBatches(batchSize: number, length: number): number {
   for (let parts = 1; parts < batchSize; parts++) {
     if (batchSize % parts === 0 && (batchSize / parts) * length <= tokensPerPart) return parts;

@@ -194,7 +194,7 @@ function nextSteps(seeds: number): string {
       ? "  more models        tsformers compare --models gpt,llama,bloom"
       : "  is it chance?      the same with --seeds 3",
     "  what is there      tsformers list",
-    "In a checkout, write `node packages/tsformers/dist/cli.js` for `tsformers`.",
+    "In a checkout, write `npx tsformers` for `tsformers`.",
   ].join("\n");
 }
 

@@ -8,7 +8,8 @@ export type { Pattern } from "./attention/pattern.ts";
 export { causal, denseMask, full } from "./attention/pattern.ts";
 export { look } from "./attention/view.ts";
 // Generation.
-export { capacityFor, type Decoder, type DecoderOptions, openDecoder } from "./generate/decoder.ts";
+export { capacityFor } from "./generate/decode-cache.ts";
+export { type Decoder, type DecoderOptions, openDecoder } from "./generate/decoder.ts";
 export { type GenerateOptions, generate, generateText, type TextCoder, type TextOptions } from "./generate/generate.ts";
 export { type SamplingOptions, sample } from "./generate/sampling.ts";
 export {

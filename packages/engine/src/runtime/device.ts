@@ -22,6 +22,8 @@ export interface DeviceArray extends ArrayType {
  */
 export interface Device {
   readonly name: DeviceName;
+  /** Whether `put` shares memory with the array: what is written into it between runs is seen by the next run. */
+  readonly sharesMemory: boolean;
   /** Prepares a model for running. @throws Error naming the operator that the device cannot run */
   load(model: OnnxModel): Promise<Executable>;
   /** Puts an array on the device. On the CPU nothing is copied. */

@@ -56,6 +56,7 @@ export function hostDevice(name: DeviceName, options: HostDeviceOptions): Device
   };
   const device: Device = {
     name,
+    sharesMemory: true,
     load,
     put: hold,
     allocate: (type) => zeros({ name: "", ...type }),

@@ -51,6 +51,7 @@ export async function openInWorker(name: NodeDeviceName, options: NodeDeviceOpti
   };
   const device: Device = {
     name,
+    sharesMemory: false,
     load,
     put: ({ shape, dtype, data }) => {
       const array = hold({ shape, dtype }, next++);

@@ -10,13 +10,13 @@ import {
   mapTree,
   NDArray,
   type OnDevice,
-  pad,
   sub,
   type Tensor,
 } from "@tsformers/engine";
 import type { KeyValueCache } from "../attention/kinds.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import { evaluation } from "../nn/layer.ts";
+import { decodeCache } from "./decode-cache.ts";
 
 /** Decodes one sequence, token after token, each seen once: keys and values of earlier positions are kept. */
 export type Decoder = {
@@ -34,15 +34,6 @@ export type DecoderOptions = {
   /** Reading more tokens than this is an error; what bounds the memory. */
   readonly maxLength: number;
 };
-
-const smallestCapacity = 64;
-
-/** The capacity that holds `length` positions: 64, 128, 256, … */
-export function capacityFor(length: number): number {
-  return Math.max(smallestCapacity, 2 ** Math.ceil(Math.log2(length)));
-}
-
-type Caches = OnDevice<readonly KeyValueCache[]>;
 
 /**
  * Prepares a model for decoding one sequence with cached keys and values.
@@ -64,37 +55,23 @@ export function openDecoder<Params>(
     (value): value is NDArray => value instanceof NDArray,
     (array) => device.put(array),
   ) as OnDevice<Params>;
+  const cache = decodeCache(model as LanguageModel<never>, device);
   const advance = (params: Params, layers: readonly KeyValueCache[], tokens: Tensor, length: Tensor, count: Tensor) => {
     const out = model.apply(params, { tokens, cache: { layers, length } }, evaluation);
-    return { logits: gather(out.logits, sub(count, 1), 1), layers: out.cache! };
+    return {
+      logits: gather(out.logits, sub(count, 1), 1),
+      layers: cache.results(out.cache!, length, tokens.shape[1]!),
+    };
   };
-  const prefill = compile(advance, { device, donate: [1] });
+  // On a device of its own the cache alternates between two sets of buffers.
+  const donated = (argument: number) => (device.sharesMemory ? {} : { donate: [argument] });
+  const prefill = compile(advance, { device, ...donated(1) });
   // Part of the program, the parameters are laid out for their products once; handing them in costs more than a small model's step.
   const isConstant = parameterBytes(params) <= largestConstantBytes;
   const fixed = (layers: readonly KeyValueCache[], tokens: Tensor, length: Tensor, count: Tensor) =>
     advance(mapTree(params, isNdArray, (array) => constant(array)) as Params, layers, tokens, length, count);
-  const step = compile(fixed, { device, donate: [0] });
-  const grow = compile(doubled, { device });
-  let caches: Caches | undefined;
-  let capacity = 0;
+  const step = compile(fixed, { device, ...donated(0) });
   let length = 0;
-
-  const reserve = async (needed: number): Promise<void> => {
-    if (caches !== undefined && needed <= capacity) return;
-    // One copy of the parameters at a time.
-    await step.release();
-    if (caches === undefined || length === 0) {
-      capacity = capacityFor(needed);
-      caches = model
-        .emptyCache(1, capacity)
-        .map(({ key, value }) => ({ key: device.put(key), value: device.put(value) }));
-      return;
-    }
-    while (capacity < needed) {
-      caches = (await (grow as unknown as (layers: Caches) => Promise<{ layers: Caches }>)(caches)).layers;
-      capacity *= 2;
-    }
-  };
 
   return {
     get length() {
@@ -109,16 +86,20 @@ export function openDecoder<Params>(
       if (wrong !== undefined)
         throw new RangeError(`read: expected tokens of 0 … ${model.vocabularySize - 1}, got ${wrong}`);
       const width = tokens.length === 1 ? 1 : 2 ** Math.ceil(Math.log2(tokens.length));
-      await reserve(length + width);
+      if (length + width > cache.capacity) {
+        // One copy of the parameters at a time.
+        await step.release();
+        await cache.grow(length + width, length);
+      }
       const filled = fromNumbers([...tokens, ...new Array<number>(width - tokens.length).fill(0)], [1, width], "int32");
       const scalar = (value: number) => fromNumbers([value], [], "int32");
-      type Run = (...args: unknown[]) => Promise<{ logits: DeviceArray; layers: Caches }>;
-      const rest = [caches, filled, scalar(length), scalar(tokens.length)];
+      type Run = (...args: unknown[]) => Promise<{ logits: DeviceArray; layers: OnDevice<readonly KeyValueCache[]> }>;
+      const rest = [cache.layers, filled, scalar(length), scalar(tokens.length)];
       const out =
         width === 1 && isConstant
           ? await (step as unknown as Run)(...rest)
           : await (prefill as unknown as Run)(held, ...rest);
-      caches = out.layers;
+      await cache.keep(out.layers, length);
       length += tokens.length;
       // A copy: the next step may write into this memory.
       return Float32Array.from((await out.logits.read()).data as Float32Array);
@@ -127,10 +108,9 @@ export function openDecoder<Params>(
       length = 0;
     },
     release: async () => {
-      caches = undefined;
       await step.release();
       await prefill.release();
-      await grow.release();
+      await cache.release();
     },
   };
 }
@@ -144,18 +124,4 @@ function parameterBytes(params: unknown): number {
 
 function isNdArray(value: unknown): value is NDArray {
   return value instanceof NDArray;
-}
-
-/** The same entries with as much room again behind them. */
-function doubled(layers: readonly KeyValueCache[]): { layers: readonly KeyValueCache[] } {
-  const twice = (x: Tensor): Tensor => {
-    const capacity = x.shape[2]!;
-    return pad(x, [
-      [0, 0],
-      [0, 0],
-      [0, capacity],
-      [0, 0],
-    ]);
-  };
-  return { layers: layers.map(({ key, value }) => ({ key: twice(key), value: twice(value) })) };
 }

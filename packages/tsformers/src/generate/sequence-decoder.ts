@@ -15,7 +15,7 @@ import {
 import type { KeyValueCache } from "../attention/kinds.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import { evaluation } from "../nn/layer.ts";
-import { capacityFor } from "./decoder.ts";
+import { capacityFor } from "./decode-cache.ts";
 
 export type BeamOptions = {
   /** How many target tokens at most, the end not counted. */

@@ -11,27 +11,31 @@ import { byteTokenizer } from "../../src/tasks/tokenizer.ts";
 const model = gpt({ vocabularySize: 256, layers: 2, modelWidth: 32, heads: 4, length: 200 });
 const params = model.init(randomKey(3));
 
-test("a cache that grows past 64 and 128 positions gives what one pass gives", async () => {
-  const device = await openCpu();
-  const decoder = openDecoder(model, params, { device, maxLength: 200 });
-  const prompt = [5, 6, 7, 8, 9];
-  const tokens: number[] = [];
-  for await (const token of generate(decoder, prompt, { count: 150, temperature: 1, seed: 4, maxLength: 200 }))
-    tokens.push(token);
-  expect(tokens).toHaveLength(150);
-  const all = [...prompt, ...tokens];
-  decoder.restart();
-  const cached = await decoder.read(all);
-  const whole = (await evaluate(
-    (p: typeof params, tokens: Tensor) => model.apply(p as never, { tokens }, evaluation).logits,
-    device,
-    params as never,
-    ndarray(Int32Array.from(all), [1, all.length]),
-  )) as unknown as NDArray;
-  const last = whole.toNumbers().slice(-256);
-  for (const [i, value] of cached.entries()) expect(value).toBeCloseTo(last[i]!, 4);
-  await decoder.release();
-});
+// A device that says it does not share memory keeps the cache to itself, as a GPU does.
+test.each([true, false])(
+  "a cache that grows past 64 and 128 positions gives what one pass gives (shared memory: %s)",
+  async (sharesMemory) => {
+    const device = { ...(await openCpu()), sharesMemory };
+    const decoder = openDecoder(model, params, { device, maxLength: 200 });
+    const prompt = [5, 6, 7, 8, 9];
+    const tokens: number[] = [];
+    for await (const token of generate(decoder, prompt, { count: 150, temperature: 1, seed: 4, maxLength: 200 }))
+      tokens.push(token);
+    expect(tokens).toHaveLength(150);
+    const all = [...prompt, ...tokens];
+    decoder.restart();
+    const cached = await decoder.read(all);
+    const whole = (await evaluate(
+      (p: typeof params, tokens: Tensor) => model.apply(p as never, { tokens }, evaluation).logits,
+      device,
+      params as never,
+      ndarray(Int32Array.from(all), [1, all.length]),
+    )) as unknown as NDArray;
+    const last = whole.toNumbers().slice(-256);
+    for (const [i, value] of cached.entries()) expect(value).toBeCloseTo(last[i]!, 4);
+    await decoder.release();
+  },
+);
 
 test("greedy tokens are the most likely ones of one pass at every step", async () => {
   const device = await openCpu();

@@ -1,4 +1,4 @@
-import { add, type Concrete, full, iota, splitKey, type Tensor } from "@tsformers/engine";
+import { add, type Concrete, cast, full, iota, splitKey, type Tensor } from "@tsformers/engine";
 import type { PositionEmbedding, QkTransform, ScoreMod } from "../attention/kinds.ts";
 import { causal, type Pattern } from "../attention/pattern.ts";
 import { look } from "../attention/view.ts";
@@ -77,7 +77,9 @@ export function decoder(parts: DecoderParts): LanguageModel<DecoderParams> {
       const symbols = parts.tokens.apply(params.tokens, tokens);
       const vectors = types === undefined ? symbols : add(symbols, parts.tokens.apply(params.tokens, types));
       const placed =
-        parts.positions === undefined ? vectors : add(vectors, parts.positions.apply(params.positions, at));
+        parts.positions === undefined
+          ? vectors
+          : add(vectors, cast(parts.positions.apply(params.positions, at), vectors.dtype));
       const normed =
         parts.embeddingNorm === undefined ? placed : parts.embeddingNorm.apply(params.embeddingNorm!, placed);
       const x = dropout(normed, dropoutRate, context, "embedding");

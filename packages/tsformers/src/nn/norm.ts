@@ -1,5 +1,6 @@
 import {
   constant,
+  type DType,
   full,
   layerNorm as layerNormFunction,
   rmsNorm as rmsNormFunction,
@@ -18,7 +19,7 @@ export function layerNorm(options: { readonly epsilon?: number; readonly bias?: 
   const { epsilon = 1e-5, bias = true } = options;
   return (width) => ({
     init: (key) => ({ weight: ones(key, [width]), ...(bias ? { bias: zeros(key, [width]) } : {}) }),
-    apply: ({ weight, bias }, x) => layerNormFunction(x, weight, bias ?? zeroBias(width), epsilon),
+    apply: ({ weight, bias }, x) => layerNormFunction(x, weight, bias ?? zeroBias(width, x.dtype), epsilon),
   });
 }
 
@@ -31,6 +32,6 @@ export function rmsNorm(options: { readonly epsilon?: number } = {}): Norm {
   });
 }
 
-function zeroBias(width: number): Tensor {
-  return constant(full([width], 0));
+function zeroBias(width: number, dtype: DType): Tensor {
+  return constant(full([width], 0, dtype));
 }

@@ -1,4 +1,4 @@
-import { add, concat, expandDims, mul, reshape, slice, stack, sub, type Tensor } from "@tsformers/engine";
+import { add, cast, concat, expandDims, mul, reshape, slice, stack, sub, type Tensor } from "@tsformers/engine";
 import type { QkTransform } from "../attention/kinds.ts";
 import { type Angles, exactAngles, frequencies } from "./angles.ts";
 
@@ -49,11 +49,12 @@ export function rotary(headWidth: number, options: RotaryOptions = {}): QkTransf
   const rotation = (positions: Tensor) => {
     const waves = angles(positions);
     // [T, K] broadcasts over batch and heads; [B, T, K] needs an axis for the heads.
-    const [sin, cos] = [waves.sin, waves.cos].map((x) => (x.shape.length === 2 ? x : expandDims(x, 1))) as [
+    const [exactSin, exactCos] = [waves.sin, waves.cos].map((x) => (x.shape.length === 2 ? x : expandDims(x, 1))) as [
       Tensor,
       Tensor,
     ];
     return (x: Tensor): Tensor => {
+      const [sin, cos] = [cast(exactSin, x.dtype), cast(exactCos, x.dtype)];
       const [first, second] = pairing.split(rotated === headWidth ? x : slice(x, -1, 0, rotated));
       const turned = pairing.join(sub(mul(first, cos), mul(second, sin)), add(mul(first, sin), mul(second, cos)));
       return rotated === headWidth ? turned : concat([turned, slice(x, -1, rotated)], -1);

@@ -1,5 +1,6 @@
 import {
   add,
+  cast,
   constant,
   expandDims,
   fromNumbers,
@@ -72,7 +73,7 @@ export function t5Bias(
       const rank = bias.shape.length;
       const order = rank === 3 ? [2, 0, 1] : [0, 3, 1, 2];
       const perHead = transpose(bias, order);
-      return (logits) => add(logits, perHead);
+      return (logits) => add(logits, cast(perHead, logits.dtype));
     },
   };
 }

@@ -1,5 +1,5 @@
 /** Our side of the decode bench: prints one JSON line, a DecodeResult (../decode.ts). */
-import { flatten, NDArray, randomKey } from "@tsformers/engine";
+import { flatten, isNdArray, randomKey } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { generate, gpt, openDecoder } from "tsformers";
 import type { DecodeResult } from "../decode.ts";
@@ -20,7 +20,6 @@ for (let run = 0; run < warmup + steps; run++) {
   for await (const _ of generate(decoder, [0], { count: length, maxLength: length, temperature: 0 })) tokens++;
   runMs.push(performance.now() - start);
 }
-const isNdArray = (value: unknown): value is NDArray => value instanceof NDArray;
 const elements = flatten(params, isNdArray).leaves.map(({ size }) => size);
 const result: DecodeResult = { runMs: runMs.slice(warmup), tokens, parameters: elements.reduce((a, b) => a + b) };
 console.log(JSON.stringify(result));

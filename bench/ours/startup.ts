@@ -1,5 +1,15 @@
 /** Our side of the startup bench: prints one JSON line, a StartupResult (../startup.ts). */
-import { encodeModel, flatten, fromNumbers, keyToArray, NDArray, randomKey, toOnnx, trace } from "@tsformers/engine";
+import {
+  encodeModel,
+  flatten,
+  fromNumbers,
+  isNdArray,
+  keyToArray,
+  NDArray,
+  randomKey,
+  toOnnx,
+  trace,
+} from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { adamw, gpt, languageModelTrainee, trainStep } from "tsformers";
 import type { StartupResult } from "../startup.ts";
@@ -18,7 +28,6 @@ const rows = {
   weights: new NDArray(shape, "float32", new Float32Array(batch * length).fill(1)),
 };
 const control = { learningRate: fromNumbers([1e-3], []), key: keyToArray(randomKey(0)) };
-const isNdArray = (value: unknown): value is NDArray => value instanceof NDArray;
 const { leaves, structure } = flatten([step.init(model.init(randomKey(0))), rows, control], isNdArray);
 
 const begun = performance.now();

@@ -56,6 +56,10 @@ export class NDArray {
   }
 }
 
+export function isNdArray(value: unknown): value is NDArray {
+  return value instanceof NDArray;
+}
+
 type Nested = number | readonly Nested[];
 
 /** An array from nested lists or a flat typed array: `ndarray([[1, 2], [3, 4]])`, `ndarray(new Float32Array(6), [2, 3])`. */

@@ -1,7 +1,6 @@
 import { isFloat } from "../array/dtype.ts";
-import { fromNumbers } from "../array/nd-array.ts";
 import { alias } from "../primitives/identity.ts";
-import { broadcastTo, reshape } from "../primitives/shape.ts";
+import { zerosLike } from "../primitives/iota.ts";
 import { isTensor } from "../trace/program.ts";
 import { constant, currentScope, type Tensor } from "../trace/tensor.ts";
 import { flatten, unflatten } from "../tree/tree.ts";
@@ -54,14 +53,4 @@ export function grad<Parameters, Rest extends readonly unknown[]>(
 ): (parameters: Parameters, ...rest: Rest) => Parameters {
   const both = valueAndGrad(loss);
   return (parameters, ...rest) => both(parameters, ...rest).gradient;
-}
-
-function zerosLike(tensor: Tensor): Tensor {
-  return broadcastTo(
-    reshape(
-      constant(fromNumbers([0], [], tensor.dtype)),
-      tensor.shape.map(() => 1),
-    ),
-    tensor.shape,
-  );
 }

@@ -1,9 +1,9 @@
-import { fromNumbers } from "../array/nd-array.ts";
-import { resolveAxis, type Shape, shapesEqual, shapeText, sizeOfShape, stridesOf } from "../array/shape.ts";
+import { resolveAxis, shapesEqual, shapeText, sizeOfShape, stridesOf } from "../array/shape.ts";
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
-import { asTensor, bindOne, constant, type Tensor, type TensorLike } from "../trace/tensor.ts";
+import { asTensor, bindOne, type Tensor, type TensorLike } from "../trace/tensor.ts";
+import { zeros } from "./iota.ts";
 import type { ArrayType, Primitive, ReferenceArray } from "./primitive.ts";
-import { broadcastTo, reshape, transpose } from "./shape.ts";
+import { transpose } from "./shape.ts";
 
 type AxisParams = { readonly axis: number };
 
@@ -226,14 +226,4 @@ function rowOf(name: string, index: number, extent: number): number {
   const row = index < 0 ? index + extent : index;
   if (row < 0 || row >= extent) throw new RangeError(`${name}: index ${index} is outside an axis of ${extent}`);
   return row;
-}
-
-function zeros(shape: Shape, dtype: ArrayType["dtype"]): Tensor {
-  return broadcastTo(
-    reshape(
-      constant(fromNumbers([0], [], dtype)),
-      shape.map(() => 1),
-    ),
-    shape,
-  );
 }

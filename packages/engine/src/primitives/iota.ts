@@ -3,7 +3,7 @@ import { resolveAxis, type Shape, shapeText, sizeOfShape, stridesOf } from "../a
 import { asTensor, bindOne, constant, type Tensor, type TensorLike } from "../trace/tensor.ts";
 import { cast } from "./cast.ts";
 import { equal } from "./comparison.ts";
-import { noGradient, type Primitive } from "./primitive.ts";
+import { type ArrayType, noGradient, type Primitive } from "./primitive.ts";
 import { broadcastTo, reshape } from "./shape.ts";
 
 type IotaParams = { readonly shape: Shape; readonly axis: number; readonly dtype: DType };
@@ -53,6 +53,11 @@ export function fill(shape: Shape, value: number, dtype: DType = "float32"): Ten
 /** 0 in every element. @shape → shape */
 export function zeros(shape: Shape, dtype: DType = "float32"): Tensor {
   return fill(shape, 0, dtype);
+}
+
+/** 0 in every element, of the shape and dtype of another array. */
+export function zerosLike({ shape, dtype }: ArrayType): Tensor {
+  return zeros(shape, dtype);
 }
 
 /** 1 in every element. @shape → shape */

@@ -5,11 +5,11 @@ import { pullback } from "../grad/reverse.ts";
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import { interpretReference } from "../trace/interpret.ts";
 import { isTensor, type Program, traceBody } from "../trace/program.ts";
-import { bind, constant, type Tensor } from "../trace/tensor.ts";
+import { bind, type Tensor } from "../trace/tensor.ts";
 import { flatten, unflatten } from "../tree/tree.ts";
 import { add } from "./arithmetic.ts";
+import { zerosLike } from "./iota.ts";
 import type { ArrayType, LoweringContext, Primitive } from "./primitive.ts";
-import { broadcastTo, reshape } from "./shape.ts";
 
 /**
  * Inputs: carries, stacked xs, captured. Outputs: last carries, stacked ys, and the carries as they stood before each
@@ -199,16 +199,6 @@ function identity(graph: GraphBuilder, name: string): string {
 
 function range(count: number): number[] {
   return Array.from({ length: count }, (_, i) => i);
-}
-
-function zerosLike({ shape, dtype }: ArrayType): Tensor {
-  return broadcastTo(
-    reshape(
-      constant(0, dtype),
-      shape.map(() => 1),
-    ),
-    shape,
-  );
 }
 
 type ScanOptions = { readonly length: number; readonly reverse: boolean; readonly unroll: boolean };

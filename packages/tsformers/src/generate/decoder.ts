@@ -7,8 +7,8 @@ import {
   flatten,
   fromNumbers,
   gather,
+  isNdArray,
   mapTree,
-  NDArray,
   type OnDevice,
   sub,
   type Tensor,
@@ -50,11 +50,7 @@ export function openDecoder<Params>(
   const { device, maxLength } = options;
   if (!(Number.isInteger(maxLength) && maxLength >= 1))
     throw new RangeError(`openDecoder: expected maxLength of 1 or more, got ${maxLength}`);
-  const held = mapTree(
-    params,
-    (value): value is NDArray => value instanceof NDArray,
-    (array) => device.put(array),
-  ) as OnDevice<Params>;
+  const held = mapTree(params, isNdArray, (array) => device.put(array)) as OnDevice<Params>;
   const cache = decodeCache(model as LanguageModel<never>, device);
   const advance = (params: Params, layers: readonly KeyValueCache[], tokens: Tensor, length: Tensor, count: Tensor) => {
     const out = model.apply(params, { tokens, cache: { layers, length } }, evaluation);
@@ -120,8 +116,4 @@ const largestConstantBytes = 2 ** 30;
 
 function parameterBytes(params: unknown): number {
   return flatten(params, isNdArray).leaves.reduce((sum, { data }) => sum + data.byteLength, 0);
-}
-
-function isNdArray(value: unknown): value is NDArray {
-  return value instanceof NDArray;
 }

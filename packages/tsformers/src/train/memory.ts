@@ -1,5 +1,5 @@
-import { flatten, Program, sizeOf, sizeOfShape, type Tensor } from "@tsformers/engine";
-import { type ArrayType, isNdArray } from "./optimiser.ts";
+import { flatten, isNdArray, Program, sizeOf, sizeOfShape, type Tensor } from "@tsformers/engine";
+import type { ArrayType } from "./optimiser.ts";
 
 /** About how much memory a training run takes. */
 export type MemoryEstimate = {

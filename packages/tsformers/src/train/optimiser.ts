@@ -3,8 +3,9 @@ import {
   flatten,
   full,
   isFloat,
+  isNdArray,
   isTensor,
-  NDArray,
+  type NDArray,
   type Shape,
   type Tensor,
   unflatten,
@@ -92,10 +93,6 @@ export function perParameter({ name, settings, slots, begin }: Rule): Optimiser 
       return { params: unflatten(structure, updated) as typeof params, state: next };
     },
   };
-}
-
-export function isNdArray(value: unknown): value is NDArray {
-  return value instanceof NDArray;
 }
 
 /** A slot of a parameter's own shape. */

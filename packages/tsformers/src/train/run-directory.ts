@@ -1,8 +1,7 @@
 import { join } from "node:path";
-import { flatten, NDArray, shapesEqual, unflatten } from "@tsformers/engine";
+import { flatten, isNdArray, NDArray, shapesEqual, unflatten } from "@tsformers/engine";
 import { type Checkpoint, type CheckpointProblem, checkpointStore, type JsonValue } from "./checkpoint.ts";
 import { type MetricRecord, openMetricsLog } from "./metrics.ts";
-import { isNdArray } from "./optimiser.ts";
 import { openTensorBoardLog } from "./tensorboard.ts";
 
 /** What a run must have in common with the one whose checkpoint it goes on from. */

@@ -5,6 +5,7 @@ import {
   cast,
   fromNumbers,
   isFloat,
+  isNdArray,
   isTensor,
   less,
   mapTree,
@@ -18,7 +19,7 @@ import { lossAndSlopes, type Slopes } from "./accumulate.ts";
 import { clipFactor, globalNorm } from "./clip.ts";
 import type { LossScale, LossScaleState } from "./loss-scale.ts";
 import { followAverage } from "./moving-average.ts";
-import { isNdArray, type Optimiser, type OptimiserState } from "./optimiser.ts";
+import type { Optimiser, OptimiserState } from "./optimiser.ts";
 import type { LossFunction, Symbolic } from "./trainee.ts";
 
 export type StepOptions<Params, B> = {

@@ -6,6 +6,7 @@ import {
   foldIn,
   fromNumbers,
   type Given,
+  isNdArray,
   keyToArray,
   type NDArray,
   type OnDevice,
@@ -20,7 +21,6 @@ import { earlyStopping } from "./early-stopping.ts";
 import { evaluator } from "./evaluate.ts";
 import { availableBytes, estimateMemory, memoryText, requireMemory } from "./memory.ts";
 import { explainNonFinite } from "./non-finite.ts";
-import { isNdArray } from "./optimiser.ts";
 import type { RunDirectory } from "./run-directory.ts";
 import { type Control, type StepMetrics, type TrainState, type TrainStep, trainStep } from "./step.ts";
 import type { Progress, TrainEvent, TrainOptions, TrainResult } from "./train-options.ts";

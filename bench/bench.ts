@@ -7,12 +7,20 @@ export type Row = {
   readonly peer: number | null;
   readonly peerName: string | null;
   readonly ratio: number | null;
+  /** For benches that measure at several lengths of a sequence. */
+  readonly length?: number;
 };
 
 /** How a bench was asked to run. */
 export type BenchOptions = {
   /** Times each side is measured, in turn. */
   readonly rounds: number;
+  /** What to measure, of a bench of many things; all unless told. */
+  readonly only?: readonly string[];
+  /** Lengths to measure at, of a bench that does so at several. */
+  readonly lengths?: readonly number[];
+  /** Whether a bench that takes long with its peers measures them too. */
+  readonly peers?: boolean;
 };
 
 /** A bench: a name for the command line, one line for its help, and what it measures. */
@@ -20,6 +28,10 @@ export type Bench = {
   readonly name: string;
   readonly about: string;
   readonly run: (options: BenchOptions) => Promise<Row[]>;
+  /** Takes so long that it runs only when it is named. */
+  readonly onlyWhenNamed?: true;
+  /** The rows as text; one line for each unless told. */
+  readonly table?: (rows: readonly Row[]) => string;
 };
 
 /** Which direction of a metric is good. */

@@ -4,23 +4,23 @@ import type { Side } from "./child.ts";
 import { distFolder, peersFolder } from "./locations.ts";
 import type { Workload } from "./workload.ts";
 
-/** Our side of a bench: bench/ours/NAME. */
-export function ourSide(name: string, workload: Workload): Side {
+/** Our side of a bench: bench/ours/NAME, given what to measure as JSON. */
+export function ourSide<Job extends object = Workload>(name: string, job: Job): Side {
   return {
     name: "tsformers",
     command: process.execPath,
-    arguments: ["--expose-gc", join(distFolder, "ours", `${name}.js`), JSON.stringify(workload)],
+    arguments: ["--expose-gc", join(distFolder, "ours", `${name}.js`), JSON.stringify(job)],
     missing: () => null,
   };
 }
 
 /** A script of bench/peers/pytorch, run by the Python that TSFORMERS_PYTHON names. */
-export function pytorchSide(script: string, workload: Workload): Side {
+export function pytorchSide<Job extends object = Workload>(script: string, job: Job): Side {
   const python = process.env.TSFORMERS_PYTHON;
   return {
     name: "PyTorch eager",
     command: python ?? "python3",
-    arguments: [join(peersFolder, "pytorch", script), JSON.stringify(workload)],
+    arguments: [join(peersFolder, "pytorch", script), JSON.stringify(job)],
     missing: () =>
       python === undefined ? "set TSFORMERS_PYTHON to a Python that has torch (see bench/peers/README.md)" : null,
   };

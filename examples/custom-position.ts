@@ -42,7 +42,7 @@ function logarithmicBias(heads: number): ScoreMod<{ slope: Tensor }> {
     prepare: ({ slope }, { query, key }) => {
       const distance = abs(sub(expandDims(cast(query, "float32"), -1), expandDims(cast(key, "float32"), -2)));
       const bias = mul(neg(reshape(exp(slope), [heads, 1, 1])), log(add(distance, constant(ndarray([1])))));
-      return (logits) => add(logits, bias);
+      return { logits: (logits) => add(logits, bias) };
     },
   };
 }

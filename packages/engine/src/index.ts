@@ -11,7 +11,13 @@ export * from "./onnx/encode.ts";
 export * from "./onnx/lower.ts";
 export * from "./onnx/model.ts";
 export * from "./primitives/arithmetic.ts";
-export { type CustomGradientContext, customGradient, recompute } from "./primitives/call.ts";
+export {
+  type CustomGradientContext,
+  customGradient,
+  type RecomputedPart,
+  recompute,
+  recomputeEach,
+} from "./primitives/call.ts";
 export * from "./primitives/cast.ts";
 export * from "./primitives/comparison.ts";
 export * from "./primitives/concat.ts";
@@ -30,6 +36,7 @@ export * from "./primitives/order.ts";
 export * from "./primitives/random.ts";
 export * from "./primitives/random-bits.ts";
 export * from "./primitives/reduce.ts";
+export * from "./primitives/reversible.ts";
 export * from "./primitives/scan.ts";
 export * from "./primitives/shape.ts";
 export * from "./primitives/slice.ts";

@@ -2,10 +2,12 @@
 
 // Layers, and the parts that models are put together from.
 export * from "./attention/attention.ts";
+export { type MixerContext, type MixerEntry, type MixerName, mixers } from "./attention/index.ts";
 // Kinds: what a variant is a value of.
 export type * from "./attention/kinds.ts";
 export type { Pattern } from "./attention/pattern.ts";
 export { causal, denseMask, full } from "./attention/pattern.ts";
+export { type PatternContext, type PatternEntry, type PatternName, patterns } from "./attention/patterns/index.ts";
 export { look } from "./attention/view.ts";
 // Generation.
 export { capacityFor } from "./generate/decode-cache.ts";
@@ -33,21 +35,36 @@ export type { LanguageModel, LanguageModelInput, LanguageModelOutput } from "./m
 export type { MaskedLanguageModel } from "./models/masked-language-model.ts";
 export type { DecodeInput, DecodeOutput, EncodeOutput, SequenceToSequence } from "./models/sequence-to-sequence.ts";
 export * from "./nn/block.ts";
+export { type ChunkOptions, chunkedFeedForward } from "./nn/chunked.ts";
+export * from "./nn/chunked-cross-entropy.ts";
 export { crossEntropies, meanCrossEntropy } from "./nn/cross-entropy.ts";
 export { dropout, within } from "./nn/dropout.ts";
 export * from "./nn/embedding.ts";
 export * from "./nn/feed-forward.ts";
+export * from "./nn/gate.ts";
+export * from "./nn/gated-block.ts";
 export * from "./nn/head.ts";
 export * from "./nn/initial.ts";
 export { type Context, evaluation, type Layer } from "./nn/layer.ts";
 export * from "./nn/linear.ts";
 export * from "./nn/norm.ts";
+export * from "./nn/recompute-block.ts";
+export * from "./nn/reversible.ts";
+export { adaptiveSpan, clampSpans, spanPattern, spanPenalty } from "./position/adaptive-span.ts";
 export { alibi, alibiSlopes } from "./position/alibi.ts";
+export { axial, axialGrid } from "./position/axial.ts";
+export { distanceAware } from "./position/distance-aware.ts";
+export { dynamicSpan } from "./position/dynamic-span.ts";
 export { type PositionContext, type PositionEntry, type PositionName, positions } from "./position/index.ts";
 export { learned } from "./position/learned.ts";
+export { learnedPerLayer } from "./position/learned-per-layer.ts";
+export { perLayer } from "./position/per-layer.ts";
 export { halves, neighbours, type RotaryOptions, rotary } from "./position/rotary.ts";
+export { shaw } from "./position/shaw.ts";
 export { concatenated, interleaved, type SinusoidalOptions, sinusoidal } from "./position/sinusoidal.ts";
+export { stepSignals } from "./position/step-signals.ts";
 export { bidirectionalBuckets, causalBuckets, t5Bias } from "./position/t5-bias.ts";
+export { transformerXl } from "./position/transformer-xl.ts";
 // Whole runs as plain data.
 export { ConfigError, parseRunConfig, type RunConfig, type RunConfigInput, runSchema } from "./run/config.ts";
 export { countParameters } from "./run/count-parameters.ts";
@@ -73,6 +90,12 @@ export {
 export { suitableMicroBatches } from "./train/accumulate.ts";
 export { type AdafactorOptions, adafactor } from "./train/adafactor.ts";
 export { type AdamWOptions, adamw } from "./train/adamw.ts";
+export {
+  type AuxiliaryLossInput,
+  type AuxiliaryLossOptions,
+  auxiliaryLosses,
+  layersOn,
+} from "./train/auxiliary-losses.ts";
 export { type EarlyStopping, type EarlyStoppingState, earlyStopping } from "./train/early-stopping.ts";
 export { type Evaluator, evaluator } from "./train/evaluate.ts";
 export { type LionOptions, lion } from "./train/lion.ts";

@@ -1,6 +1,6 @@
 import { isFloat } from "../array/dtype.ts";
 import { add } from "../primitives/arithmetic.ts";
-import { inline, type Program } from "../trace/program.ts";
+import { type EquationWriter, inline, type Program } from "../trace/program.ts";
 import { bind, currentScope, type Equation, type Tensor } from "../trace/tensor.ts";
 
 /**
@@ -48,21 +48,36 @@ export function pullback(
   cotangents: readonly (Tensor | undefined)[],
   wanted: readonly boolean[],
 ): (Tensor | undefined)[] {
-  const scope = currentScope();
-  const inputs = given.map((tensor) => scope.resolve(tensor));
-  const { outputs, equations } = recordInline(program, inputs);
-  const targets = inputs.filter((_, i) => wanted[i]);
-  const gradients = backward(equations, outputs, cotangents, targets);
-  let next = 0;
-  return inputs.map((_, i) => (wanted[i] ? gradients[next++] : undefined));
+  return replay(program, given).pull(cotangents, wanted);
 }
 
-function recordInline(program: Program, inputs: readonly Tensor[]): { outputs: Tensor[]; equations: Equation[] } {
+/** A nested program computed here, and the way back through it. */
+export type Replay = {
+  readonly outputs: readonly Tensor[];
+  /** Writes the gradient: d loss / d input for each wanted input. */
+  pull(cotangents: readonly (Tensor | undefined)[], wanted: readonly boolean[]): (Tensor | undefined)[];
+};
+
+/** Writes the equations of `program` into the current scope, each as `emit` does: as they are unless told. */
+export function replay(program: Program, given: readonly Tensor[], emit: EquationWriter = write): Replay {
   const scope = currentScope();
+  const inputs = given.map((tensor) => scope.resolve(tensor));
   const start = scope.equations.length;
-  const outputs = inline(program, inputs, ({ primitive, params }, read) => bind(primitive, read, params));
-  return { outputs, equations: scope.equations.slice(start) };
+  const outputs = inline(program, inputs, emit);
+  const equations = scope.equations.slice(start);
+  return {
+    outputs,
+    pull: (cotangents, wanted) => {
+      const targets = inputs.filter((_, i) => wanted[i]);
+      const gradients = backward(equations, outputs, cotangents, targets);
+      let next = 0;
+      return inputs.map((_, i) => (wanted[i] ? gradients[next++] : undefined));
+    },
+  };
 }
+
+/** An equation as it is. */
+export const write: EquationWriter = ({ primitive, params }, read) => bind(primitive, read, params);
 
 /** Float tensors that vary with any of `targets`, the targets included. */
 function dependents(equations: readonly Equation[], targets: readonly Tensor[]): ReadonlySet<Tensor> {

@@ -19,7 +19,7 @@ export class GraphBuilder {
   readonly options: LoweringOptions;
   readonly nodes: OnnxNode[] = [];
   readonly initializers: { name: string; value: NDArray }[];
-  readonly #constants: Map<string, string>;
+  readonly #constants: Map<string | NDArray, string>;
   readonly #names: { next: number };
   readonly #lowerNested: (program: Program, names: readonly string[], builder: GraphBuilder) => string[];
 
@@ -52,14 +52,14 @@ export class GraphBuilder {
     return outputs;
   }
 
-  /** A constant; equal small ones are shared. Held by the outermost graph, nested graphs see it by name. */
+  /** A constant; equal small ones, and the same array used again, are shared. Held by the outermost graph, nested graphs see it by name. */
   constant(value: NDArray): string {
-    const key = value.size <= 16 ? `${value.dtype}|${value.shape.join()}|${value.data.join()}` : undefined;
-    const known = key === undefined ? undefined : this.#constants.get(key);
+    const key = value.size <= 16 ? `${value.dtype}|${value.shape.join()}|${value.data.join()}` : value;
+    const known = this.#constants.get(key);
     if (known !== undefined) return known;
     const name = this.fresh("c");
     this.initializers.push({ name, value });
-    if (key !== undefined) this.#constants.set(key, name);
+    this.#constants.set(key, name);
     return name;
   }
 

@@ -76,7 +76,9 @@ function nameOutputs(graph: GraphBuilder, results: readonly string[], names: rea
   results.forEach((result, i) => {
     if (made.has(result) && !renamed.has(result)) renamed.set(result, names[i]!);
   });
-  graph.nodes.splice(0, graph.nodes.length, ...graph.nodes.map((node) => renameValues(node, renamed)));
+  graph.nodes.forEach((node, i) => {
+    graph.nodes[i] = renameValues(node, renamed);
+  });
   results.forEach((result, i) => {
     const value = renamed.get(result) ?? result;
     if (value === names[i]) return;

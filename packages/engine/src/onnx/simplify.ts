@@ -51,7 +51,7 @@ function mergeEqual(program: Program): Program {
   return new Program(program.inputs, kept, program.outputs.map(resolve));
 }
 
-/** Text that is equal when parameters are; `undefined` for those that are not compared (programs, large arrays). */
+/** Text that is equal when parameters are; `undefined` for those that are not compared (programs). Large arrays are equal to themselves. */
 function paramsText(params: unknown): string | undefined {
   const entries = Object.entries(params as Record<string, unknown>).map(([name, value]) => [name, valueText(value)]);
   return entries.some(([, text]) => text === undefined) ? undefined : entries.join(";");
@@ -59,8 +59,17 @@ function paramsText(params: unknown): string | undefined {
 
 function valueText(value: unknown): string | undefined {
   if (value instanceof NDArray) {
-    return value.size <= 16 ? `${value.dtype}[${value.shape.join()}]${value.data.join()}` : undefined;
+    return value.size <= 16 ? `${value.dtype}[${value.shape.join()}]${value.data.join()}` : `array ${identity(value)}`;
   }
   if (value instanceof Program || typeof value === "function") return undefined;
   return JSON.stringify(value, (_, item) => (typeof item === "number" ? String(item) : item)) ?? "undefined";
+}
+
+const identities = new WeakMap<NDArray, number>();
+let identified = 0;
+
+function identity(array: NDArray): number {
+  const known = identities.get(array) ?? identified++;
+  identities.set(array, known);
+  return known;
 }

@@ -1,9 +1,10 @@
 import { shapesEqual } from "../array/shape.ts";
 import { pullback } from "../grad/reverse.ts";
 import { interpretReference } from "../trace/interpret.ts";
-import { isTensor, type Program, traceBody } from "../trace/program.ts";
+import { type EquationWriter, inline, isTensor, Program, traceBody } from "../trace/program.ts";
 import { bind, type Tensor } from "../trace/tensor.ts";
 import { flatten, unflatten } from "../tree/tree.ts";
+import { add } from "./arithmetic.ts";
 import { after } from "./identity.ts";
 import type { GradientContext, Primitive } from "./primitive.ts";
 
@@ -18,11 +19,18 @@ export const callPrimitive: Primitive<CallParams> = {
   name: "call",
   type: (_, { program }) => program.outputs.map(({ shape, dtype }) => ({ shape, dtype })),
   gradient: (context) => context.params.rule(context),
-  lower: ({ graph, names, params }) => graph.inline(params.program, names),
+  lower: ({ graph, names, params: { program }, used }) => {
+    if (!used.includes(false)) return graph.inline(program, names);
+    // Nodes nobody reads are not dropped by the runtime: it leaves them to the end, and keeps what they read until then.
+    const wanted = program.outputs.filter((_, i) => used[i]);
+    const results = graph.inline(new Program(program.inputs, program.equations, wanted), names);
+    let next = 0;
+    return used.map((one) => (one ? results[next++]! : ""));
+  },
   evaluate: (inputs, { program }) => interpretReference(program, inputs).map(({ data }) => data),
 };
 
-function call(types: readonly Tensor[], body: (inputs: Tensor[]) => unknown, rule: CallParams["rule"]): unknown {
+export function call(types: readonly Tensor[], body: (inputs: Tensor[]) => unknown, rule: CallParams["rule"]): unknown {
   const { program, captured, structure } = traceBody(types, body);
   return unflatten(structure, bind(callPrimitive, [...types, ...captured], { program, rule }));
 }
@@ -48,8 +56,69 @@ const recomputeRule: CallParams["rule"] = ({ inputs, params, cotangents, wanted 
   // The largest argument carries the activations: making it wait for the gradient holds back everything computed from it.
   const largest = inputs.reduce((best, input) => (size(input) > size(best) ? input : best));
   const tied = inputs.map((input) => (input === largest ? after(input, incoming) : input));
-  return pullback(params.program, tied, cotangents, wanted);
+  const gradients = pullback(params.program, tied, cotangents, wanted);
+  // What comes before waits for all of them: a parameter's gradient left for later would keep the activations that it is made of.
+  const at = inputs.indexOf(largest);
+  const others = gradients.filter((gradient, i) => i !== at && gradient !== undefined) as Tensor[];
+  return gradients.map((gradient, i) => (i === at && gradient !== undefined ? after(gradient, ...others) : gradient));
 };
+
+/** One of the parts of {@link recomputeEach}: `fn` of `x`, where all that is costly depends on `x`. */
+export type RecomputedPart = { readonly x: Tensor; readonly fn: (x: Tensor) => readonly Tensor[] };
+
+/**
+ * Functions that are each computed again for the gradient, one after the other, from the last to the first: the intermediates
+ * of one part at a time are in memory. Other tensors that the functions read get their gradients too, summed over the parts
+ * as they come.
+ *
+ * `recompute` of each alone would leave the order to the runtime, which may begin them all before it ends one.
+ */
+export function recomputeEach(parts: readonly RecomputedPart[]): Tensor[][] {
+  const closed = parts.map(({ x, fn }) => traceBody([x], ([inner]) => fn(inner!)));
+  const shared = [...new Set(closed.flatMap(({ captured }) => captured))];
+  const place = new Map(shared.map((tensor, i) => [tensor, parts.length + i]));
+  // Inputs of part i among those of the whole: its own, then what it reads of the shared ones.
+  const sources = closed.map(({ captured }, i) => [i, ...captured.map((one) => place.get(one)!)]);
+  const counts = closed.map(({ program }) => program.outputs.length);
+  const firsts = counts.map((_, i) => counts.slice(0, i).reduce((a, b) => a + b, 0));
+  const write = (inputs: readonly Tensor[]) => {
+    const outputs: Tensor[][] = [];
+    // From the last to the first here too: where later parts are the larger ones, the runtime finds room for all after the first of them.
+    for (let i = parts.length - 1; i >= 0; i--) {
+      const own = sources[i]!.map((j) => inputs[j]!);
+      const next = outputs[i + 1];
+      if (next !== undefined) own[0] = after(own[0]!, next[0]!);
+      const emit: EquationWriter = ({ primitive, params }, read) => bind(primitive, read, params);
+      outputs[i] = inline(closed[i]!.program, own, emit);
+    }
+    return outputs.flat();
+  };
+  const rule: CallParams["rule"] = ({ inputs, cotangents, wanted }) => {
+    const sums: (Tensor | undefined)[] = inputs.map(() => undefined);
+    let done: Tensor[] = [];
+    for (let i = parts.length - 1; i >= 0; i--) {
+      const incoming = cotangents.slice(firsts[i], firsts[i]! + counts[i]!);
+      const at = incoming.findIndex((cotangent) => cotangent !== undefined);
+      if (at < 0) continue;
+      const from = sources[i]!;
+      const turn = after(incoming[at]!, ...done);
+      incoming[at] = turn;
+      const own = from.map((j, k) => (k === 0 ? after(inputs[j]!, turn) : inputs[j]!));
+      const want = from.map((j) => wanted[j]!);
+      done = [];
+      pullback(closed[i]!.program, own, incoming, want).forEach((gradient, k) => {
+        if (gradient === undefined) return;
+        const sum = sums[from[k]!];
+        const total = sum === undefined ? gradient : add(sum, gradient);
+        sums[from[k]!] = total;
+        done.push(total);
+      });
+    }
+    return sums;
+  };
+  const outputs = call([...parts.map(({ x }) => x), ...shared], write, rule) as Tensor[];
+  return counts.map((count, i) => outputs.slice(firsts[i], firsts[i]! + count));
+}
 
 function size(tensor: Tensor): number {
   return tensor.dtype === "float32" || tensor.dtype === "float16" ? tensor.shape.reduce((a, b) => a * b, 1) : 0;

@@ -31,24 +31,43 @@ export function alias(x: TensorLike): Tensor {
 export const afterPrimitive: Primitive<NoParams> = {
   name: "after",
   type: ([x]) => [x!],
-  gradient: ({ cotangents: [dy] }) => [dy, undefined],
+  gradient: ({ inputs, cotangents: [dy] }) => inputs.map((_, i) => (i === 0 ? dy : undefined)),
   // ONNX Runtime orders nodes by a depth-first walk from the leaves; a data dependency is the only order it honours.
-  // One element of the other value, times zero, added to x: a scalar's worth of work (x is not rewritten where Add is in place).
-  lower: ({ graph, names, inputs: [x, first] }) => {
-    const element = graph.node("Reshape", [
-      graph.node("Slice", [graph.node("Reshape", [names[1]!, graph.ints([-1])]), graph.ints([0]), graph.ints([1])]),
-      graph.ints([]),
-    ]);
-    const same = first!.dtype === x!.dtype ? element : graph.cast(element, x!.dtype);
-    return [graph.node("Add", [names[0]!, graph.node("Mul", [same, graph.scalar(0, x!.dtype)])])];
+  // One element of each other value, times zero, added to x: a scalar's worth of work (x is not rewritten where Add is in place).
+  lower: ({ graph, names, inputs: [x, ...firsts] }) => {
+    const elements = firsts.map(({ shape, dtype }, i) => {
+      const bounds = [0, 1].map((bound) => graph.ints(shape.map(() => bound)));
+      const cut = shape.length === 0 ? names[i + 1]! : graph.node("Slice", [names[i + 1]!, ...bounds]);
+      const element = graph.node("Reshape", [cut, graph.ints([])]);
+      return dtype === x!.dtype ? element : graph.cast(element, x!.dtype);
+    });
+    const all = elements.reduce((a, b) => graph.node("Add", [a, b]));
+    return [graph.node("Add", [names[0]!, graph.node("Mul", [all, graph.scalar(0, x!.dtype)])])];
   },
   evaluate: ([x]) => [x!.data],
 };
 
 /**
- * `x`, computed on no earlier than `first`: a scheduling edge. Recomputed activations wait for the gradient that needs
+ * `x`, computed on no earlier than each of `firsts`: scheduling edges. Recomputed activations wait for the gradient that needs
  * them this way, instead of being computed early and kept.
  */
-export function after(x: Tensor, first: Tensor): Tensor {
-  return bindOne(afterPrimitive, [x, first], none);
+export function after(x: Tensor, ...firsts: readonly Tensor[]): Tensor {
+  return firsts.length === 0 ? x : bindOne(afterPrimitive, [x, ...firsts], none);
+}
+
+export const keptPrimitive: Primitive<NoParams> = {
+  name: "kept",
+  type: ([x]) => [x!],
+  gradient: noGradient,
+  lower: ({ names }) => [names[0]!],
+  evaluate: ([x]) => [x!.data],
+};
+
+/**
+ * `x` itself, treated as a constant by differentiation, that {@link reversible} keeps from the forward pass instead of computing
+ * it again: choices that rounding could turn over, such as the buckets of hashes. Said inside a nested program (`recompute`,
+ * `scan`) it does nothing.
+ */
+export function kept(x: TensorLike): Tensor {
+  return bindOne(keptPrimitive, [asTensor(x)], none);
 }

@@ -45,7 +45,7 @@ import {
   takeAlongAxisPrimitive,
 } from "./gather.ts";
 import { geluPrimitive } from "./gelu.ts";
-import { afterPrimitive, aliasPrimitive, stopGradientPrimitive } from "./identity.ts";
+import { afterPrimitive, aliasPrimitive, keptPrimitive, stopGradientPrimitive } from "./identity.ts";
 import { iotaPrimitive } from "./iota.ts";
 import { matmulPrimitive } from "./matmul.ts";
 import { layerNormPrimitive, rmsNormPrimitive } from "./norm.ts";
@@ -86,6 +86,7 @@ export type PrimitiveName =
   | "gather"
   | "gelu"
   | "iota"
+  | "kept"
   | "layerNorm"
   | "less"
   | "lessEqual"
@@ -156,6 +157,7 @@ export const primitives: Readonly<Record<PrimitiveName, Primitive>> = {
   gather: gatherPrimitive,
   gelu: geluPrimitive,
   iota: iotaPrimitive,
+  kept: keptPrimitive,
   layerNorm: layerNormPrimitive,
   less: lessPrimitive,
   lessEqual: lessEqualPrimitive,

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import {
   add,
   compile,
+  concat,
   customGradient,
   exp,
   grad,
@@ -13,6 +14,7 @@ import {
   ndarray,
   readTree,
   recompute,
+  recomputeEach,
   scan,
   sin,
   stopGradient,
@@ -166,6 +168,24 @@ test("recompute gives the same gradients and computes the forward part twice", a
   expect(count(forgetting)).toBe(2);
   const out = await readTree(await compile(forgetting, { device: await openCpu() })(m, x));
   expectClose(out.toNumbers(), run(plain as (...inputs: Tensor[]) => unknown, m, x)[0]!);
+});
+
+test("recomputeEach gives the same gradients, of what the parts share too, one part after the other", async () => {
+  const part = (x: Tensor, w: Tensor) => exp(matmul(x, w));
+  const loss = (each: (x: Tensor, w: Tensor) => Tensor) => (w: Tensor, x: Tensor) =>
+    grad(([w, x]: [Tensor, Tensor]) => sum(sin(each(x, w))))([w, x]);
+  const plain = loss((x, w) => concat([0.5, 2, 3].map((k) => part(mul(x, k), w)), 0));
+  const ordered = loss((x, w) =>
+    concat(recomputeEach([0.5, 2, 3].map((k) => ({ x: mul(x, k), fn: (x: Tensor) => [part(x, w)] }))).flat(), 0),
+  );
+  const [m, x] = [ndarray(Float64Array.of(0.1, 0.2, 0.3, 0.4), [2, 2]), xs];
+  const both = (fn: typeof plain) => run(fn as (...inputs: Tensor[]) => unknown, m, x).flat();
+  expectClose(both(ordered), both(plain));
+  const { program } = traceBody([m, x], ([m, x]) => ordered(m!, x!));
+  const { nodes } = toOnnx(program).graph;
+  expect(nodes.filter(({ op }) => op === "Exp").length).toBe(6);
+  const out = await readTree(await compile(ordered, { device: await openCpu() })(m, x));
+  expectClose(out.flatMap((array) => array.toNumbers()), both(plain));
 });
 
 test("customGradient uses the rule, which may be wrong on purpose", () => {

@@ -460,9 +460,11 @@ export const cases: Readonly<Record<PrimitiveName, readonly Case[]>> = {
     ),
   ],
   stopGradient: [example("a matrix", [normals(1, 2, 3)], t.stopGradient, { noGradient: "it stops them" })],
+  kept: [example("a matrix", [normals(1, 2, 3)], t.kept, { noGradient: "it stops them" })],
   alias: [example("a matrix", [normals(1, 2, 3)], t.alias)],
   after: [
     example("one type", [normals(1, 2, 3), normals(2, 4)], t.after),
+    example("several", [normals(1, 2, 3), normals(2, 4), normals(3), normals(5, 1, 2)], t.after),
     example("two types", [normals(1, 2, 3), ints(2, 0, 9, 4)], t.after),
   ],
   constant: [example("an array", [normals(1, 3)], (x) => t.add(x, t.constant(fromNumbers([1, 2, 3], [3], x.dtype))))],

@@ -1,17 +1,42 @@
 import type { Concrete, RandomKey, Tensor } from "@tsformers/engine";
 import type { Context, Layer } from "../nn/layer.ts";
+import type { Pattern } from "./pattern.ts";
 
-/** Where queries and keys stand: int32 [T] and [S], or [B, T] and [B, S] when rows of the batch differ (left padding). */
-export type Positions = { readonly query: Tensor; readonly key: Tensor };
+/** Where queries and keys stand. */
+export type Positions = {
+  /** int32 [T], or [B, T] when rows of the batch differ (left padding). */
+  readonly query: Tensor;
+  /** int32 [S], or [B, S]. */
+  readonly key: Tensor;
+  /**
+   * Known while tracing when queries stand one after the other, from `query` on, and keys in a few such runs: then what
+   * depends on distance is computed once for each distance. Absent: look it up pair by pair.
+   */
+  readonly lines?: {
+    readonly query: number;
+    readonly keys: readonly { readonly from: number; readonly length: number }[];
+  };
+  /** The heads whose logits these are, where patterns differ by head; absent: all, in order. */
+  readonly heads?: readonly number[];
+};
 
-/**
- * Changes attention logits by position. `prepare` is called once for a stack of layers, so that what they share (a bias
- * over distances) is computed once; the function it returns is applied in every layer.
- */
-export type ScoreMod<Params = unknown> = {
+/** What a position scheme does to the logits and, rarely, the values of some queries and keys. */
+export type Score = {
+  /** logits [B, H, T, S] = scale·q·kᵀ → [B, H, T, S] */
+  logits(logits: Tensor, of: { readonly query: Tensor; readonly key: Tensor; readonly scale: number }): Tensor;
+  /** Added to what is mixed: weights [B, H, T, S] → [B, H, T, D]. */
+  readonly values?: (weights: Tensor) => Tensor;
+};
+
+/** Changes attention by position: biases, learned distances, spans. Called for each block of queries that is computed on its own. */
+export type ScoreMod<Params = unknown, Own = Params> = {
   init(key: RandomKey): Concrete<Params>;
-  /** @returns logits [B, H, T, S] → [B, H, T, S] */
-  prepare(params: Params, positions: Positions): (logits: Tensor) => Tensor;
+  /**
+   * What one layer takes of the parameters, made ready for all blocks of a pass over so many queries and keys. Absent: all layers
+   * take the parameters themselves.
+   */
+  forLayer?(params: Params, layer: number, pass: { readonly queries: number; readonly keys: number }): Own;
+  prepare(own: Own, positions: Positions): Score;
 };
 
 /** Functions x [B, H, T, D] → [B, H, T, D] for queries and keys, and, rarely, values. */
@@ -30,26 +55,35 @@ export type QkTransform = {
 export type PositionEmbedding<Params = unknown> = {
   init(key: RandomKey): Concrete<Params>;
   /** positions [T] or [B, T] int32 → [T, C] or [B, T, C] */
-  apply(params: Params, positions: Tensor): Tensor;
+  apply(params: Params, positions: Tensor, context?: Context): Tensor;
 };
 
-/** What the queries of one pass may look at, and how position changes what they see. Made once for a stack of layers. */
+/** Vectors that are added to the input of every layer of a stack. */
+export type LayerPositions<Params = unknown> = {
+  init(key: RandomKey): Concrete<Params>;
+  /** positions [T] or [B, T] int32, the first layer being 0 → [T, C] or [B, T, C] */
+  apply(params: Params, layer: number, positions: Tensor): Tensor;
+};
+
+/** What the queries of one pass may look at, and how position changes what they see. Made once for a stack of layers: {@link look}. */
 export type View = {
-  /**
-   * The same view cut into blocks of queries, each with the span of keys that it sees. Present when that leaves out keys;
-   * then masks and scores are those of the blocks.
-   */
-  readonly blocks?: readonly {
-    readonly queries: readonly [from: number, to: number];
-    readonly keys: readonly [low: number, high: number];
-    readonly view: View;
-  }[];
-  /** Added to the logits, broadcast to [B, H, T, S]: 0 where visible, very negative where not. */
-  readonly mask?: Tensor;
-  /** 1 for queries that see any key, 0 for the others, broadcast to [B, H, T, 1]. Absent when all do. */
-  readonly seesAny?: Tensor;
-  readonly score?: (logits: Tensor) => Tensor;
+  readonly pattern: Pattern;
+  readonly queries: number;
+  readonly keys: number;
+  readonly positions: Positions;
+  /** How many positions came before the queries (int32 scalar), when keys are cached. */
+  readonly offset?: Tensor;
+  /** 1 for real keys, 0 for padding, [B, S]. */
+  readonly keyMask?: Tensor;
   readonly rotate?: Rotation;
+  readonly scores?: (positions: Positions) => Score;
+  /** Scores of blocks (`plan.ts`) that the layers share: those whose weights are kept for the gradient. */
+  readonly prepared?: ReadonlyMap<unknown, Score>;
+  /** Applied to logits and what is visible of them (bool, broadcast); adds −1e30 where hidden unless told. */
+  readonly hide?: (logits: Tensor, visible: Tensor) => Tensor;
+  /** A query that sees nothing averages over all keys instead of getting 0. */
+  readonly blindAverage?: true;
+  readonly queriesPerBlock?: number;
 };
 
 /** Keys and values of the positions so far, with room for `L` of them: each [B, K, L, D]. */
@@ -58,26 +92,74 @@ export type KeyValueCache = { key: Tensor; value: Tensor };
 export type MixerInput = {
   /** [B, T, C] */
   readonly x: Tensor;
-  /** Keys and values of another sequence, from {@link Mixer.keysAndValues}; those of `x` itself unless told. */
+  /** Keys and values of another sequence, from {@link SoftmaxMixer.keysAndValues}; those of `x` itself unless told. */
   readonly known?: KeyValueCache;
   readonly view: View;
   /** Keys and values of earlier positions, and how many there are (int32 scalar). */
   readonly cache?: { readonly entries: KeyValueCache; readonly length: Tensor };
+  /** What the mixer {@link Mixer.carries}, as the pass before left it; its start unless told. */
+  readonly carried?: unknown;
+  /** The mixer's {@link Recurrent} state: x is the one position that follows, and `position` is where it stands. */
+  readonly past?: { readonly state: unknown; readonly position: Tensor };
+};
+
+/** Where attention went. */
+export type AttentionMap = {
+  /** [B, H, T, W] */
+  readonly weights: Tensor;
+  /**
+   * The key position of each weight, int32, broadcast to [B, H, T, W]; what stands beside a weight of zero means nothing.
+   * Absent: weight w is that of key w.
+   */
+  readonly keys?: Tensor;
+  /** Queries that see far more than the others: weights [B, H, G, S] over all keys stand here, and those above mean nothing. */
+  readonly apart?: { readonly queries: readonly number[]; readonly weights: Tensor };
 };
 
 export type MixerOutput = {
   /** [B, T, C] */
   readonly y: Tensor;
-  /** [B, H, T, S]; costs nothing unless it is used. */
-  readonly probabilities: Tensor;
+  /** What each query looked at. Computed when called, never larger than what the mixer itself computes, save where it says so. */
+  readonly map?: () => AttentionMap;
+  /** Scalar to add to the training loss, its weight included. */
+  readonly loss?: Tensor;
+  /** What the mixer {@link Mixer.carries}, after this pass. */
+  readonly carried?: unknown;
   /** The cache with this pass's positions written in. */
   readonly cache?: KeyValueCache;
+  /** The state after this position, when one went in. */
+  readonly past?: unknown;
+};
+
+/** How a causal mixer goes on from what earlier positions left behind. */
+export type Recurrent<Params, State = unknown> = {
+  /**
+   * The state before the first position. Mixers whose state does not grow ignore `capacity`, the most positions there will be.
+   *
+   * @param carried what the mixer {@link Mixer.carries}, as training left it; its start unless told
+   */
+  start(batch: number, capacity: number, carried?: unknown): Concrete<State>;
+  /** x [B, 1, C] at `position` (int32 scalar) → y [B, 1, C]; equal to row `position` of the parallel form. */
+  step(
+    params: Params,
+    x: Tensor,
+    state: State,
+    at: { readonly position: Tensor; readonly view: View },
+  ): { readonly y: Tensor; readonly state: State };
 };
 
 /** How positions exchange information. */
 export type Mixer<Params> = Layer<Params, [input: MixerInput, context: Context], MixerOutput> & {
+  /** Absent where the mixer is not causal. */
+  readonly recurrent?: Recurrent<Params, never>;
+  /** The start of state that goes from one training step to the next without gradients: running centroids, drawn features. */
+  carries?(key: RandomKey): Concrete<unknown>;
+};
+
+/** A mixer whose past is keys and values, one for each position. */
+export type SoftmaxMixer<Params> = Mixer<Params> & {
   /** The keys and values of a sequence [B, S, C] that others will look at. */
-  keysAndValues(params: Params, source: Tensor, view: View): KeyValueCache;
+  keysAndValues(params: Params, source: Tensor, view: Pick<View, "rotate">): KeyValueCache;
   /** Extents of a key/value cache entry but for batch and length: `[K, D]`. */
   readonly cacheShape: readonly [keyValueHeads: number, headWidth: number];
 };

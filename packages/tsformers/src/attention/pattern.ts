@@ -1,49 +1,50 @@
 import { fromNumbers, type NDArray } from "@tsformers/engine";
 
-/** Which key positions a query position may look at, in a sequence of `length`. */
+/** Ascending key positions as runs that neither touch nor overlap, flat: `[from, to, from, to, …]`, each `to` exclusive. */
+export type Runs = readonly number[];
+
+/**
+ * Which key positions each query position may look at: S_i of the surveys, as a value.
+ *
+ * A pattern has four readers: the dense mask (the oracle, here), the block-sparse executor (`executor.ts`), the counter
+ * (`count.ts`) and the drawing (`draw.ts`). A new one is a function of a query's position.
+ */
 export type Pattern = {
   readonly name: string;
-  readonly sees: (query: number, key: number, length: number) => boolean;
+  /** What position `query` sees in a sequence of `length`, which may be nothing; of patterns per head, what any head sees. */
+  keys(query: number, length: number): Runs;
+  /** The patterns of the heads where those differ: head h of a mixer sees what pattern `h mod heads.length` shows. */
+  readonly heads?: readonly Pattern[];
+  /**
+   * Positions rearranged so that what is seen together lies together (a column of an image, every l-th token). Changes nothing
+   * but speed. Absent: as they come.
+   */
+  readonly order?: (length: number) => Int32Array;
+  /** Patterns that exclude each other and together are this one, for those that lie together in different orders. */
+  readonly parts?: readonly Pattern[];
 };
 
 /** Every position sees every position. */
-export const full: Pattern = { name: "full", sees: () => true };
+export const full: Pattern = { name: "full", keys: (_, length) => [0, length] };
 
 /** A position sees itself and what came before. */
-export const causal: Pattern = { name: "causal", sees: (query, key) => key <= query };
+export const causal: Pattern = { name: "causal", keys: (query, length) => [0, Math.min(query + 1, length)] };
 
-/** The pattern written out: bool [queries, keys], the oracle of every other executor. */
-export function denseMask({ sees }: Pattern, queries: number, keys: number = queries): NDArray {
-  const length = Math.max(queries, keys);
-  const cells = Array.from({ length: queries * keys }, (_, i) =>
-    sees(Math.floor(i / keys), i % keys, length) ? 1 : 0,
-  );
-  return fromNumbers(cells, [queries, keys], "bool");
+/** The pattern of each head: one where all heads see alike. */
+export function headsOf(pattern: Pattern): readonly Pattern[] {
+  return pattern.heads ?? [pattern];
 }
 
-/** Whether nothing is hidden. */
-export function seesAll(mask: NDArray): boolean {
-  return (mask.data as Uint8Array).every((cell) => cell !== 0);
-}
-
-/** Queries [from, to) together see keys within [low, high). */
-export type Span = {
-  readonly queries: readonly [from: number, to: number];
-  readonly keys: readonly [low: number, high: number];
-};
-
-/** Cuts a mask into blocks of rows, each with the narrowest span of columns that holds all it sees. */
-export function visibleSpans(mask: NDArray, rowsPerBlock: number): Span[] {
-  const [rows, columns] = mask.shape as [number, number];
-  const cells = mask.data as Uint8Array;
-  return Array.from({ length: Math.ceil(rows / Math.max(rowsPerBlock, 1)) }, (_, block) => {
-    const from = block * rowsPerBlock;
-    const to = Math.min(rows, from + rowsPerBlock);
-    const seen = Array.from({ length: columns }, (_, key) => key).filter((key) => {
-      for (let query = from; query < to; query++) if (cells[query * columns + key] !== 0) return true;
-      return false;
-    });
-    // A block that sees nothing still needs a key to give its weight of zero to.
-    return { queries: [from, to], keys: [seen[0] ?? 0, (seen.at(-1) ?? 0) + 1] };
+/** The pattern written out: bool [heads that differ, queries, keys], the oracle of every other reader. */
+export function denseMask(pattern: Pattern, queries: number, keys: number = queries): NDArray {
+  const heads = headsOf(pattern);
+  const cells = new Uint8Array(heads.length * queries * keys);
+  heads.forEach((own, head) => {
+    for (let query = 0; query < queries; query++) {
+      const runs = own.keys(query, keys);
+      const row = (head * queries + query) * keys;
+      for (let i = 0; i < runs.length; i += 2) cells.fill(1, row + runs[i]!, row + Math.min(runs[i + 1]!, keys));
+    }
   });
+  return fromNumbers(cells, [heads.length, queries, keys], "bool");
 }

@@ -1,3 +1,5 @@
+import { mixers } from "../attention/index.ts";
+import { patterns } from "../attention/patterns/index.ts";
 import { models } from "../models/index.ts";
 import { positions } from "../position/index.ts";
 import type { Catalogue } from "../run/catalogue.ts";
@@ -6,4 +8,12 @@ import { schedules } from "../run/schedules.ts";
 import { tasks } from "../tasks/index.ts";
 
 /** Everything that can be named on the command line, by what it is. */
-export const catalogues: Readonly<Record<string, Catalogue>> = { models, positions, tasks, optimisers, schedules };
+export const catalogues: Readonly<Record<string, Catalogue>> = {
+  models,
+  patterns,
+  mechanisms: mixers,
+  positions,
+  tasks,
+  optimisers,
+  schedules,
+};

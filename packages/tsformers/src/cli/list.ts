@@ -1,4 +1,6 @@
 import { Command } from "commander";
+import { type MixerEntry, mixers } from "../attention/index.ts";
+import { type PatternEntry, patterns } from "../attention/patterns/index.ts";
 import { models } from "../models/index.ts";
 import { suggestion } from "../run/nearest.ts";
 import { catalogues } from "./catalogues.ts";
@@ -8,10 +10,10 @@ import { definitionList, type Terminal } from "./terminal.ts";
 /** `tsformers list`: everything that has a name. */
 export function listCommand(terminal: Terminal): Command {
   return new Command("list")
-    .description("list models, positions, tasks, optimisers and schedules")
+    .description("list models, attention patterns and mechanisms, positions, tasks, optimisers and schedules")
     .argument("[what]", `one of ${Object.keys(catalogues).join(", ")}; all unless given`)
     .option("--json", "print JSON")
-    .addHelpText("after", "\nExamples:\n  tsformers list\n  tsformers list positions\n  tsformers list --json")
+    .addHelpText("after", "\nExamples:\n  tsformers list\n  tsformers list patterns\n  tsformers list --json")
     .action((what: string | undefined, { json }: { json?: true }) => {
       const chosen = Object.entries(catalogues).filter(([name]) => what === undefined || name === what);
       if (chosen.length === 0) {
@@ -44,6 +46,11 @@ function yearOf(what: string, name: string): string {
 }
 
 function moreOf(what: string, name: string): Record<string, unknown> {
+  if (what === "patterns" || what === "mechanisms") {
+    const entries: Readonly<Record<string, PatternEntry | MixerEntry>> = what === "patterns" ? patterns : mixers;
+    const { cost, exponent, directions } = entries[name]!;
+    return { cost, exponent, directions };
+  }
   if (what !== "models") return {};
   const { title, year, category } = models[name as keyof typeof models];
   return { title, year, category };

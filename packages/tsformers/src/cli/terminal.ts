@@ -6,6 +6,8 @@ export type Terminal = {
   log(text: string): void;
   /** Width of the results' terminal; 100 where there is none. */
   readonly columns: number;
+  /** Whether more than ASCII can be shown. */
+  readonly unicode: boolean;
   bold(text: string): string;
   dim(text: string): string;
 };
@@ -28,18 +30,24 @@ export function processTerminal(options: { readonly columns?: number } = {}): Te
     write: (text) => void stdout.write(text),
     log: (text) => void stderr.write(`${text}\n`),
     columns: Math.max(columns || 100, narrowest),
+    unicode: showsUnicode(env),
     bold: wrapped(1),
     dim: wrapped(2),
   };
 }
 
-/** Text broken at spaces into lines of at most `columns`; further lines begin with `indent` spaces. */
+/** No locale at all says nothing; one without UTF-8, and terminals that are known to lack glyphs, say no. */
+function showsUnicode({ LC_ALL, LC_CTYPE, LANG, TERM }: NodeJS.ProcessEnv): boolean {
+  const locale = LC_ALL || LC_CTYPE || LANG;
+  return TERM !== "dumb" && TERM !== "linux" && (!locale || /utf-?8/i.test(locale));
+}
+
+/** Text broken at spaces into pieces of at most `columns`; further lines begin with `indent` spaces before theirs. */
 export function wrapText(text: string, columns: number, indent = 0): string {
   const lines: string[] = [];
   let line = "";
   for (const word of text.split(" ")) {
-    const room = columns - (lines.length > 0 ? indent : 0);
-    if (line !== "" && line.length + 1 + word.length > room) {
+    if (line !== "" && line.length + 1 + word.length > columns) {
       lines.push(line);
       line = word;
     } else line = line === "" ? word : `${line} ${word}`;

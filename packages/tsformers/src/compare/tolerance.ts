@@ -3,8 +3,12 @@ import type { NDArray } from "@tsformers/engine";
 /** Allowed distance from an expected value e: `absolute + relative · |e|`. */
 export type Tolerance = { readonly absolute: number; readonly relative: number };
 
-/** Reads "abs 2e-5 + rel 2e-4"; either part may be absent. @throws Error when it says something else */
+/** For integers. */
+export const exact: Tolerance = { absolute: 0, relative: 0 };
+
+/** Reads "abs 2e-5 + rel 2e-4", of which either part may be absent, and "exact". @throws Error when it says something else */
 export function parseTolerance(text: unknown, name: string): Tolerance {
+  if (typeof text === "string" && /^\s*exact\b/i.test(text)) return exact;
   const number = "([0-9]+(?:\\.[0-9]*)?(?:e[+-]?[0-9]+)?)";
   const match =
     typeof text === "string"

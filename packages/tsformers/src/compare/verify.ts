@@ -1,55 +1,58 @@
-import { join } from "node:path";
 import {
   compile,
   convert,
   type Device,
-  decodeSafetensors,
   flatten,
   fromNumbers,
   type NDArray,
   readTree,
-  shapesEqual,
-  shapeText,
   Tensor,
   valueAndGradWithExtra,
 } from "@tsformers/engine";
 import { lookEvenly } from "../attention/view.ts";
-import { bytesOf, readJson } from "../io/hugging-face/checkpoint-files.ts";
+import { readJson } from "../io/hugging-face/checkpoint-files.ts";
 import type { InputRule, NamedTensors } from "../io/hugging-face/format.ts";
 import { type Checkpoint, loadHuggingFace } from "../io/hugging-face/load.ts";
 import { writeNames } from "../io/hugging-face/names.ts";
 import { evaluation } from "../nn/layer.ts";
-import { largestError, parseTolerance, type Tolerance, toleranceText } from "./tolerance.ts";
+import {
+  all,
+  checkListed,
+  compareArrays,
+  pick,
+  readCases,
+  readTolerances,
+  type StoredTensors,
+  type Tolerances,
+  type VerifyRow,
+} from "./stored-cases.ts";
+import { verifyMechanism } from "./verify-mechanism.ts";
 
-/** One tensor of one case: how far ours is from the stored one. */
-export type VerifyRow = {
-  readonly case: string;
-  readonly tensor: string;
-  readonly largestError: number;
-  /** As meta.json states it. */
-  readonly tolerance: string;
-  readonly ok: boolean;
-};
+export type { VerifyRow } from "./stored-cases.ts";
 
 /**
- * Loads a model and runs every stored case of it: outputs, hidden states, attention maps, loss and gradients.
+ * Runs every stored case of a model or of a mechanism: outputs, hidden states, attention maps, loss and gradients.
  *
- * The directory holds `config.json`, `model.safetensors`, `cases.safetensors` (arrays `caseK.<tensor>`: inputs and expected
- * results under the reference's names) and `meta.json` (`tolerance`: outputs, loss, grads).
+ * The directory holds `cases.safetensors` (arrays `caseK.<tensor>`: inputs and expected results under the reference's names)
+ * and `meta.json` (`tolerance`: outputs, loss, grads). With `"kind": "mechanism"` in it, {@link verifyMechanism} reads it;
+ * otherwise the model is loaded from `config.json` and `model.safetensors`.
  *
- * @throws Error when a file is missing or damaged, the model is not supported, or a case holds what the model does not compute
+ * @throws Error when a file is missing or damaged, the model or mechanism is not supported, or a case holds what it does not
+ *   compute
  */
 export async function verifyDirectory(directory: string, options: { readonly device: Device }): Promise<VerifyRow[]> {
-  const meta = await readMeta(directory);
+  const meta = asRecord(await readJson(directory, "meta.json"));
+  if (meta.kind === "mechanism") return verifyMechanism(directory, meta, options);
+  const tolerances = readTolerances(meta);
+  const entries = asRecord(meta.cases);
   const checkpoint = await loadHuggingFace(directory, { look: lookEvenly });
-  const bytes = await bytesOf(join(directory, "cases.safetensors"));
-  if (bytes === undefined) throw new Error(`${directory}: expected a file cases.safetensors, found none`);
-  const cases = groupCases(decodeSafetensors(bytes, "cases.safetensors").tensors);
   const rows: VerifyRow[] = [];
-  for (const [name, tensors] of cases) {
-    checkListed(name, tensors, meta);
+  for (const [name, tensors] of await readCases(directory)) {
+    const { tensors: listed, what } = asRecord(entries[name]);
+    checkListed(name, tensors, Array.isArray(listed) ? listed : []);
     try {
-      rows.push(...(await verifyCase(name, tensors, checkpoint, meta, options.device)));
+      const about = { tolerances, what: typeof what === "string" ? what : "" };
+      rows.push(...(await verifyCase(name, tensors, checkpoint, about, options.device)));
     } catch (error) {
       throw new Error(`${name}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
@@ -57,55 +60,18 @@ export async function verifyDirectory(directory: string, options: { readonly dev
   return rows;
 }
 
-type Meta = {
-  readonly tolerances: Readonly<Record<"outputs" | "loss" | "grads", Tolerance>>;
-  readonly cases: Readonly<Record<string, unknown>>;
-};
-
-async function readMeta(directory: string): Promise<Meta> {
-  const meta = await readJson(directory, "meta.json");
-  const { tolerance, cases } = (typeof meta === "object" && meta !== null ? meta : {}) as Record<string, unknown>;
-  if (typeof tolerance !== "object" || tolerance === null) throw new Error('meta.json: expected an object "tolerance"');
-  const texts = tolerance as Record<string, unknown>;
-  const outputs = parseTolerance(texts.outputs, "outputs");
-  const given = (name: string) => (texts[name] === undefined ? outputs : parseTolerance(texts[name], name));
-  const listed = typeof cases === "object" && cases !== null ? (cases as Record<string, unknown>) : {};
-  return { tolerances: { outputs, loss: given("loss"), grads: given("grads") }, cases: listed };
-}
-
-function groupCases(arrays: ReadonlyMap<string, NDArray>): Map<string, Map<string, NDArray>> {
-  const cases = new Map<string, Map<string, NDArray>>();
-  for (const [name, array] of [...arrays].sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }))) {
-    const dot = name.indexOf(".");
-    if (dot <= 0)
-      throw new Error(
-        `cases.safetensors: expected names such as case0.logits, found ${JSON.stringify(name.slice(0, 100))}`,
-      );
-    const group = cases.get(name.slice(0, dot)) ?? new Map<string, NDArray>();
-    cases.set(name.slice(0, dot), group.set(name.slice(dot + 1), array));
-  }
-  if (cases.size === 0) throw new Error("cases.safetensors: expected arrays of at least one case, found none");
-  return cases;
-}
-
-/** What meta.json lists must be there, or a check would be skipped without a word. */
-function checkListed(name: string, tensors: ReadonlyMap<string, NDArray>, { cases }: Meta): void {
-  const entry = cases[name] as { tensors?: unknown } | undefined;
-  const listed = Array.isArray(entry?.tensors) ? entry.tensors : [];
-  const missing = listed.filter((tensor) => !tensors.has(tensor as string));
-  if (missing.length > 0)
-    throw new Error(`${name}: meta.json lists ${missing.join(", ")}, which cases.safetensors does not hold`);
+function asRecord(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }
 
 async function verifyCase(
   name: string,
-  tensors: ReadonlyMap<string, NDArray>,
+  tensors: StoredTensors,
   { architecture, params }: Checkpoint,
-  meta: Meta,
+  { tolerances, what }: { readonly tolerances: Tolerances; readonly what: string },
   device: Device,
 ): Promise<VerifyRow[]> {
   const { probe, names } = architecture;
-  const what = describe(meta.cases[name]);
   const inputs = Object.fromEntries(
     Object.entries(probe.inputs).flatMap(([input, rule]) => {
       const array = tensors.get(input);
@@ -154,7 +120,7 @@ async function verifyCase(
     return expected.map(([tensor, array]) => {
       const of = tensor.startsWith("grad.") ? tensor.slice("grad.".length) : undefined;
       const ours = of === undefined ? found.outputs[tensor]! : (written.get(of) ?? found.inputs[of]!);
-      const tolerance = meta.tolerances[of !== undefined ? "grads" : tensor === "loss" ? "loss" : "outputs"];
+      const tolerance = tolerances[of !== undefined ? "grads" : tensor === "loss" ? "loss" : "outputs"];
       const counts =
         of === undefined ? countsOf(tensor, array, mask ?? unpadded(inputs[probe.padded?.[tensor] ?? ""])) : all;
       return { case: name, tensor, ...compareArrays(tensor, ours, array, tolerance, counts) };
@@ -162,16 +128,6 @@ async function verifyCase(
   } finally {
     await compiled.release();
   }
-}
-
-function pick<T>(record: Readonly<Record<string, T>>, names: readonly string[]): Record<string, T> {
-  const absent = names.filter((name) => !Object.hasOwn(record, name));
-  if (absent.length > 0) {
-    throw new Error(
-      `${absent.join(", ")}: neither an input nor a result of this model; results are ${Object.keys(record).join(", ")}`,
-    );
-  }
-  return Object.fromEntries(names.map((name) => [name, record[name]!]));
 }
 
 function readInput(name: string, array: NDArray, { dtype, below, orIgnored }: InputRule): NDArray {
@@ -183,28 +139,6 @@ function readInput(name: string, array: NDArray, { dtype, below, orIgnored }: In
   if (wrong !== undefined) throw new Error(`${name}: expected integers of 0 … ${below - 1}, found ${wrong}`);
   return converted;
 }
-
-function compareArrays(
-  tensor: string,
-  found: NDArray,
-  expected: NDArray,
-  tolerance: Tolerance,
-  counts: (flat: number) => boolean,
-): Pick<VerifyRow, "largestError" | "tolerance" | "ok"> {
-  const text = toleranceText(tolerance);
-  if (!shapesEqual(found.shape, expected.shape)) {
-    throw new Error(`${tensor}: expected shape ${shapeText(expected.shape)} as stored, got ${shapeText(found.shape)}`);
-  }
-  const result = largestError(convert(found, "float32"), convert(expected, "float32"), tolerance, counts);
-  return { ...result, tolerance: text };
-}
-
-function describe(entry: unknown): string {
-  const what = typeof entry === "object" && entry !== null ? (entry as { what?: unknown }).what : undefined;
-  return typeof what === "string" ? what : "";
-}
-
-const all = (): boolean => true;
 
 function unpadded(padding: NDArray | undefined): NDArray | undefined {
   return (

@@ -17,6 +17,7 @@ import type { KeyValueCache } from "../attention/kinds.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import { evaluation } from "../nn/layer.ts";
 import { decodeCache } from "./decode-cache.ts";
+import { openStepDecoder } from "./step-decoder.ts";
 
 /** Decodes one sequence, token after token, each seen once: keys and values of earlier positions are kept. */
 export type Decoder = {
@@ -50,6 +51,7 @@ export function openDecoder<Params>(
   const { device, maxLength } = options;
   if (!(Number.isInteger(maxLength) && maxLength >= 1))
     throw new RangeError(`openDecoder: expected maxLength of 1 or more, got ${maxLength}`);
+  if (model.startPast !== undefined) return openStepDecoder(model, params, options);
   const held = mapTree(params, isNdArray, (array) => device.put(array)) as OnDevice<Params>;
   const cache = decodeCache(model as LanguageModel<never>, device);
   const advance = (params: Params, layers: readonly KeyValueCache[], tokens: Tensor, length: Tensor, count: Tensor) => {
@@ -74,13 +76,7 @@ export function openDecoder<Params>(
       return length;
     },
     read: async (tokens) => {
-      if (tokens.length === 0) throw new RangeError("read: expected at least one token");
-      if (length + tokens.length > maxLength) {
-        throw new RangeError(`read: ${length + tokens.length} tokens are more than maxLength ${maxLength}`);
-      }
-      const wrong = tokens.find((token) => !(Number.isInteger(token) && token >= 0 && token < model.vocabularySize));
-      if (wrong !== undefined)
-        throw new RangeError(`read: expected tokens of 0 … ${model.vocabularySize - 1}, got ${wrong}`);
+      requireTokens(tokens, length, maxLength, model.vocabularySize);
       const width = tokens.length === 1 ? 1 : 2 ** Math.ceil(Math.log2(tokens.length));
       if (length + width > cache.capacity) {
         // One copy of the parameters at a time.
@@ -109,6 +105,16 @@ export function openDecoder<Params>(
       await cache.release();
     },
   };
+}
+
+/** @throws RangeError for no tokens, too many, and those that are not in the vocabulary */
+export function requireTokens(tokens: readonly number[], length: number, maxLength: number, vocabulary: number): void {
+  if (tokens.length === 0) throw new RangeError("read: expected at least one token");
+  if (length + tokens.length > maxLength) {
+    throw new RangeError(`read: ${length + tokens.length} tokens are more than maxLength ${maxLength}`);
+  }
+  const wrong = tokens.find((token) => !(Number.isInteger(token) && token >= 0 && token < vocabulary));
+  if (wrong !== undefined) throw new RangeError(`read: expected tokens of 0 … ${vocabulary - 1}, got ${wrong}`);
 }
 
 /** An ONNX model holds at most 2 GiB. */

@@ -65,8 +65,8 @@ export function maskedLanguageModel(
       return { encoder: body.init(a!), masked: head.init(b!) } as Concrete<BertParams>;
     },
     apply: (params, input, context) => {
-      const { x, hidden, probabilities } = body.apply(params.encoder, input, context);
-      return { logits: head.apply(params.masked, x, params.encoder.tokens), hidden, probabilities };
+      const { x, hidden, maps } = body.apply(params.encoder, input, context);
+      return { logits: head.apply(params.masked, x, params.encoder.tokens), hidden, maps };
     },
   };
 }

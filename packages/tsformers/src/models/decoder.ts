@@ -1,15 +1,16 @@
-import { add, type Concrete, cast, full, iota, splitKey, type Tensor } from "@tsformers/engine";
-import type { PositionEmbedding, QkTransform, ScoreMod } from "../attention/kinds.ts";
+import { add, type Concrete, cast, foldIn, iota, type RandomKey, splitKey, type Tensor } from "@tsformers/engine";
+import type { LayerPositions, PositionEmbedding, Positions, QkTransform, ScoreMod, View } from "../attention/kinds.ts";
 import { causal, type Pattern } from "../attention/pattern.ts";
+import type { LayerPatterns } from "../attention/patterns/index.ts";
 import { look } from "../attention/view.ts";
-import type { Block } from "../nn/block.ts";
-import { dropout } from "../nn/dropout.ts";
+import { type Block, emptyCacheOf } from "../nn/block.ts";
+import { dropout, within } from "../nn/dropout.ts";
 import type { EmbeddingParams } from "../nn/embedding.ts";
 import { type Head, tiedHead } from "../nn/head.ts";
 import type { Layer } from "../nn/layer.ts";
 import type { NormParams } from "../nn/norm.ts";
 import { present } from "../nn/present.ts";
-import { runStack } from "../nn/stack.ts";
+import { type CarriedLayers, runStack } from "../nn/stack.ts";
 import type { LanguageModel } from "./language-model.ts";
 
 /** The parts of a decoder-only language model, each a value of its kind; what is absent is not there. */
@@ -26,11 +27,16 @@ export type DecoderParts = {
   readonly head?: Head;
   /** Positions of tokens behind padding, from the mask [B, T]; 0, 1, 2, … from the first column unless given. */
   readonly positionsOf?: (mask: Tensor) => Tensor;
+  /** How the blocks follow one another; {@link runStack} unless given. */
+  readonly run?: typeof runStack;
   /** What a pass may see; {@link look} unless given. */
   readonly look?: typeof look;
-  readonly pattern?: Pattern;
+  /** What all layers see, or each; all that came before unless told. */
+  readonly pattern?: Pattern | LayerPatterns;
   readonly scores?: ScoreMod;
   readonly rotation?: QkTransform;
+  /** Added to the input of every layer. */
+  readonly layerPositions?: LayerPositions;
 };
 
 export type DecoderParams = {
@@ -41,58 +47,110 @@ export type DecoderParams = {
   finalNorm?: NormParams;
   head?: unknown;
   scores?: unknown;
+  layerPositions?: unknown;
+  /** What mixers carry from one training step to the next. */
+  carried?: CarriedLayers;
 };
+
+/** One view for all layers, one for each pattern among theirs, or, where scores differ by layer, one for each. */
+function viewOfLayers(
+  { pattern = causal, scores }: DecoderParts,
+  see: (pattern: Pattern, layer: number) => View,
+): View | ((layer: number) => View) {
+  if (scores?.forLayer !== undefined) {
+    return (layer) => see(typeof pattern === "function" ? pattern(layer) : pattern, layer);
+  }
+  if (typeof pattern !== "function") return see(pattern, 0);
+  const known = new Map<Pattern, View>();
+  return (layer) => {
+    const own = pattern(layer);
+    const view = known.get(own) ?? see(own, layer);
+    known.set(own, view);
+    return view;
+  };
+}
+
+function pastOf(blocks: readonly Block[]): LanguageModel<DecoderParams>["startPast"] {
+  if (blocks.every(({ cacheShape }) => cacheShape !== undefined)) return undefined;
+  const starts = blocks.flatMap(({ startPast }) => startPast ?? []);
+  if (starts.length < blocks.length) return undefined;
+  return ({ carried }, batch, capacity) => starts.map((start, i) => start(batch, capacity, carried?.[i]));
+}
+
+function startOf(blocks: readonly Block[], key: RandomKey): Concrete<CarriedLayers> | undefined {
+  const starts = blocks.flatMap(({ carries }, i) => (carries === undefined ? [] : [[i, carries(foldIn(key, i))]]));
+  return starts.length === 0 ? undefined : (Object.fromEntries(starts) as Concrete<CarriedLayers>);
+}
 
 /** A decoder-only language model: embed, a stack of blocks that look back, logits. */
 export function decoder(parts: DecoderParts): LanguageModel<DecoderParams> {
-  const { blocks, dropoutRate = 0, pattern = causal, scores, rotation, head = tiedHead() } = parts;
+  const { blocks, dropoutRate = 0, scores, rotation, layerPositions, head = tiedHead() } = parts;
   return {
     vocabularySize: parts.vocabularySize,
     init: (key) => {
       const [tokens, positions, norm, final, headKey, score, ...rest] = splitKey(key, 6 + blocks.length);
+      const [layered] = splitKey(positions!, 1);
       const params = {
         tokens: parts.tokens.init(tokens!),
         positions: parts.positions?.init(positions!),
         embeddingNorm: parts.embeddingNorm?.init(norm!),
         scores: scores?.init(score!),
+        layerPositions: layerPositions?.init(layered!),
         blocks: blocks.map((block, i) => block.init(rest[i]!)),
         finalNorm: parts.finalNorm?.init(final!),
         head: head.init(headKey!),
+        carried: startOf(blocks, splitKey(headKey!, 1)[0]!),
       };
       return present(params) as Concrete<DecoderParams>;
     },
-    apply: (params, { tokens, types, mask, positions, cache }, context) => {
+    apply: (params, { tokens, types, mask, positions, cache, past }, context) => {
       const queries = tokens.shape[1]!;
-      const keys = cache?.layers[0]?.key.shape[2] ?? queries;
+      const keys = cache?.layers[0]?.key.shape[2] ?? past?.capacity ?? queries;
+      const offset = cache?.length ?? past?.position;
       const counted = positions ?? (mask === undefined ? undefined : parts.positionsOf?.(mask));
-      const at = counted ?? (cache === undefined ? iota(queries) : add(iota(queries), cache.length));
-      const view = (parts.look ?? look)({
-        pattern,
-        queries,
-        keys,
-        ...present({ keyMask: mask, rotation, offset: cache?.length }),
-        ...(counted === undefined ? {} : { positions: { query: counted, key: counted } }),
-        ...(scores === undefined ? {} : { scores: (where) => scores.prepare(params.scores, where) }),
-      });
+      const at = counted ?? (offset === undefined ? iota(queries) : add(iota(queries), offset));
+      const scoresOf = (layer: number) => {
+        if (scores === undefined) return {};
+        const own = scores.forLayer?.(params.scores, layer, { queries, keys }) ?? params.scores;
+        return { scores: (where: Positions) => scores.prepare(own, where) };
+      };
+      const view = viewOfLayers(parts, (pattern, layer) =>
+        (parts.look ?? look)({
+          pattern,
+          queries,
+          keys,
+          ...present({ keyMask: mask, rotation, offset }),
+          ...(counted === undefined ? {} : { positions: { query: counted, key: counted } }),
+          ...scoresOf(layer),
+        }),
+      );
       const symbols = parts.tokens.apply(params.tokens, tokens);
       const vectors = types === undefined ? symbols : add(symbols, parts.tokens.apply(params.tokens, types));
       const placed =
         parts.positions === undefined
           ? vectors
-          : add(vectors, cast(parts.positions.apply(params.positions, at), vectors.dtype));
+          : add(
+              vectors,
+              cast(parts.positions.apply(params.positions, at, within(context, "positions")), vectors.dtype),
+            );
       const normed =
         parts.embeddingNorm === undefined ? placed : parts.embeddingNorm.apply(params.embeddingNorm!, placed);
       const x = dropout(normed, dropoutRate, context, "embedding");
       const { finalNorm } = parts;
-      const out = runStack(blocks, params, { x, view, ...present({ cache, finalNorm }) }, context);
-      const { hidden, probabilities } = out;
-      const logits = head.apply(params.head, out.x, params.tokens);
-      return { logits, hidden, probabilities, ...present({ cache: out.cache }) };
+      const { carried } = params;
+      const input = layerPositions && ((layer: number) => layerPositions.apply(params.layerPositions, layer, at));
+      const out = (parts.run ?? runStack)(
+        blocks,
+        params,
+        { x, view, ...present({ cache, finalNorm, input, carried, past }) },
+        context,
+      );
+      const { hidden, maps } = out;
+      const toLogits = (x: Tensor): Tensor => head.apply(params.head, x, params.tokens);
+      const rest = present({ cache: out.cache, loss: out.loss, carried: out.carried, past: out.past });
+      return { logits: toLogits(out.x), toLogits, hidden, maps, ...rest };
     },
-    emptyCache: (batch, capacity) =>
-      blocks.map(({ cacheShape: [heads, width] }) => {
-        const shape = [batch, heads, capacity, width];
-        return { key: full(shape, 0), value: full(shape, 0) };
-      }),
+    emptyCache: (batch, capacity) => blocks.map((block) => emptyCacheOf(block, batch, capacity)),
+    ...present({ startPast: pastOf(blocks) }),
   };
 }

@@ -1,8 +1,8 @@
-import { add, type Concrete, full as filled, iota, splitKey, type Tensor } from "@tsformers/engine";
-import type { KeyValueCache, PositionEmbedding, ScoreMod, View } from "../attention/kinds.ts";
+import { add, type Concrete, iota, splitKey, type Tensor } from "@tsformers/engine";
+import type { AttentionMap, KeyValueCache, PositionEmbedding, ScoreMod, View } from "../attention/kinds.ts";
 import { causal, full } from "../attention/pattern.ts";
 import { look } from "../attention/view.ts";
-import type { Block } from "../nn/block.ts";
+import { type Block, emptyCacheOf } from "../nn/block.ts";
 import type { CrossBlock } from "../nn/cross-block.ts";
 import { dropout, within } from "../nn/dropout.ts";
 import type { EmbeddingParams } from "../nn/embedding.ts";
@@ -31,13 +31,13 @@ export type Stacks = {
   /** x [B, S, C] → the memory, [B, S, C] */
   encode(params: StacksParams, x: Tensor, view: View, context: Context): StackOutput;
   /** What each layer of the decoder looks at in the memory. */
-  remember(params: StacksParams, memory: Tensor, view: View): KeyValueCache[];
+  remember(params: StacksParams, memory: Tensor, view: Pick<View, "rotate">): KeyValueCache[];
   /** x [B, T, C] → [B, T, C] */
   decode(
     params: StacksParams,
     input: { x: Tensor; view: View; memory: { entries: readonly KeyValueCache[]; view: View }; cache?: StackCache },
     context: Context,
-  ): StackOutput & { readonly crossProbabilities: readonly Tensor[] };
+  ): StackOutput & { readonly crossMaps: readonly (() => AttentionMap)[] };
 };
 
 /** An encoder stack, and a decoder stack whose layers look at the encoder's output. */
@@ -62,11 +62,11 @@ export function stacks(parts: StacksParts): Stacks {
     remember: (params, memory, view) =>
       parts.decoder.map((block, i) => block.remember(params.decoder.blocks[i], memory, view)),
     decode: (params, { x, view, memory, cache }, context) => {
-      const crossProbabilities: Tensor[] = [];
+      const crossMaps: (() => AttentionMap)[] = [];
       // Blocks that look at nothing but what came before, once each is bound to its part of the memory.
       const bound = parts.decoder.map(
         (block, i): Block => ({
-          cacheShape: block.cacheShape,
+          ...present({ cacheShape: block.cacheShape }),
           init: block.init,
           apply: (own, input, inner) => {
             const out = block.apply(
@@ -74,14 +74,14 @@ export function stacks(parts: StacksParts): Stacks {
               { ...input, memory: { entries: memory.entries[i]!, view: memory.view } },
               inner,
             );
-            crossProbabilities.push(out.crossProbabilities);
+            if (out.crossMap !== undefined) crossMaps.push(out.crossMap);
             return out;
           },
         }),
       );
       const input = { x, view, ...present({ cache, finalNorm: parts.decoderNorm }) };
       const out = runStack(bound, params.decoder, input, within(context, "decoder"));
-      return { ...out, crossProbabilities };
+      return { ...out, crossMaps };
     },
   };
 }
@@ -153,8 +153,8 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
       });
       const x = embed(params, tokens, iota(length), "source", context);
       const out = body.encode(params, x, view, context);
-      const { hidden, probabilities } = out;
-      return { memory: out.x, hidden, probabilities, entries: body.remember(params, out.x, {}), ...present({ mask }) };
+      const { hidden, maps } = out;
+      return { memory: out.x, hidden, maps, entries: body.remember(params, out.x, {}), ...present({ mask }) };
     },
     decode: (params, { tokens, mask, encoded, cache }, context) => {
       const queries = tokens.shape[1]!;
@@ -172,14 +172,10 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
       const x = embed(params, tokens, at, "target", context);
       const memory = { entries: encoded.entries, view: memoryView };
       const out = body.decode(params, { x, view, memory, ...present({ cache }) }, context);
-      const { hidden, probabilities, crossProbabilities } = out;
+      const { hidden, maps, crossMaps } = out;
       const logits = head.apply(params.head, out.x, params.tokens);
-      return { logits, hidden, probabilities, crossProbabilities, ...present({ cache: out.cache }) };
+      return { logits, hidden, maps, crossMaps, ...present({ cache: out.cache }) };
     },
-    emptyCache: (batch, capacity) =>
-      parts.decoder.map(({ cacheShape: [heads, width] }) => {
-        const shape = [batch, heads, capacity, width];
-        return { key: filled(shape, 0), value: filled(shape, 0) };
-      }),
+    emptyCache: (batch, capacity) => parts.decoder.map((block) => emptyCacheOf(block, batch, capacity)),
   };
 }

@@ -1,5 +1,7 @@
 import { attention } from "../attention/attention.ts";
-import type { PositionEmbedding, QkTransform, ScoreMod } from "../attention/kinds.ts";
+import type { LayerPositions, Mixer, PositionEmbedding, QkTransform, ScoreMod } from "../attention/kinds.ts";
+import type { Pattern } from "../attention/pattern.ts";
+import type { LayerPatterns } from "../attention/patterns/index.ts";
 import { preNormBlock } from "../nn/block.ts";
 import { embedding } from "../nn/embedding.ts";
 import { type Activation, geluTanh, mlp } from "../nn/feed-forward.ts";
@@ -14,6 +16,7 @@ export type PositionScheme = {
   readonly positions?: PositionEmbedding;
   readonly scores?: ScoreMod;
   readonly rotation?: QkTransform;
+  readonly layerPositions?: LayerPositions;
 };
 
 export type GptOptions = {
@@ -33,6 +36,10 @@ export type GptOptions = {
   readonly epsilon?: number;
   /** Learned positions unless told. */
   readonly scheme?: PositionScheme;
+  /** What all layers see, or each; all that came before unless told. */
+  readonly pattern?: Pattern | LayerPatterns;
+  /** How positions exchange information in each layer; softmax attention unless told. Must be causal. */
+  readonly mixer?: (layer: number) => Mixer<never>;
 };
 
 /**
@@ -57,12 +64,13 @@ export function gptParts(options: GptOptions): DecoderParts {
     vocabularySize,
     tokens: embedding(vocabularySize, modelWidth),
     ...(options.scheme ?? { positions: learned(length, modelWidth) }),
+    ...(options.pattern === undefined ? {} : { pattern: options.pattern }),
     dropoutRate,
     blocks: Array.from({ length: layers }, (_, layer) =>
       preNormBlock({
         modelWidth,
         norm,
-        mixer: attention({ modelWidth, heads, scale: scale(layer), dropoutRate, outInitial }),
+        mixer: options.mixer?.(layer) ?? attention({ modelWidth, heads, scale: scale(layer), dropoutRate, outInitial }),
         ffn,
       }),
     ),

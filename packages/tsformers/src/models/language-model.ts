@@ -1,6 +1,7 @@
 import type { Concrete, NDArray, RandomKey, Tensor } from "@tsformers/engine";
-import type { KeyValueCache } from "../attention/kinds.ts";
+import type { AttentionMap, KeyValueCache } from "../attention/kinds.ts";
 import type { Context } from "../nn/layer.ts";
+import type { StackPast } from "../nn/stack.ts";
 
 export type LanguageModelInput = {
   /** int32 [B, T] */
@@ -13,6 +14,8 @@ export type LanguageModelInput = {
   readonly positions?: Tensor;
   /** Keys and values of every layer, and how many positions they hold (int32 scalar). */
   readonly cache?: { readonly layers: readonly KeyValueCache[]; readonly length: Tensor };
+  /** What earlier positions left in each layer, when `tokens` is one position; from {@link LanguageModel.startPast}. */
+  readonly past?: StackPast & { readonly capacity: number };
 };
 
 export type LanguageModelOutput = {
@@ -20,9 +23,17 @@ export type LanguageModelOutput = {
   readonly logits: Tensor;
   /** Input of the first block, then the output of each, [B, T, C]; the last one after the final norm. */
   readonly hidden: readonly Tensor[];
-  /** Attention probabilities of each layer, [B, H, T, S]. Cost nothing unless used. */
-  readonly probabilities: readonly Tensor[];
+  /** What each layer looked at. Cost nothing unless called. */
+  readonly maps: readonly (() => AttentionMap)[];
   readonly cache?: readonly KeyValueCache[];
+  /** What the mixers want added to the training loss. */
+  readonly loss?: Tensor;
+  /** What `params.carried` becomes after this pass of training. */
+  readonly carried?: unknown;
+  /** What this position leaves in each layer, when a past went in. */
+  readonly past?: readonly unknown[];
+  /** How `logits` come from the last of `hidden`, for any positions of it: [..., C] → [..., V]. */
+  readonly toLogits?: (x: Tensor) => Tensor;
 };
 
 /** A model that gives logits over a vocabulary at every position. */
@@ -32,4 +43,9 @@ export type LanguageModel<Params = unknown> = {
   apply(params: Params, input: LanguageModelInput, context: Context): LanguageModelOutput;
   /** An empty key/value cache with room for `capacity` positions. */
   emptyCache(batch: number, capacity: number): { key: NDArray; value: NDArray }[];
+  /**
+   * What stands for earlier positions before the first, in each layer. Present when some layer keeps something else than keys and
+   * values, and all can go on position by position.
+   */
+  startPast?(params: Concrete<Params>, batch: number, capacity: number): readonly unknown[];
 };

@@ -1,4 +1,5 @@
 import type { Concrete, RandomKey, Tensor } from "@tsformers/engine";
+import type { AttentionMap } from "../attention/kinds.ts";
 import type { Context } from "../nn/layer.ts";
 
 export type MaskedLanguageModelInput = {
@@ -17,8 +18,8 @@ export type MaskedLanguageModelOutput = {
   readonly logits: Tensor;
   /** Input of the first block, then the output of each, [B, T, C]. */
   readonly hidden: readonly Tensor[];
-  /** Attention probabilities of each layer, [B, H, T, T]. Cost nothing unless used. */
-  readonly probabilities: readonly Tensor[];
+  /** What each layer looked at. Cost nothing unless called. */
+  readonly maps: readonly (() => AttentionMap)[];
   /** A summary of each row, [B, C], where the model has one. */
   readonly pooled?: Tensor;
   /** Logits of "the second segment follows the first" and "it does not", [B, 2], where the model has them. */

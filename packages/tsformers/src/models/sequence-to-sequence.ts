@@ -1,5 +1,5 @@
 import type { Concrete, NDArray, RandomKey, Tensor } from "@tsformers/engine";
-import type { KeyValueCache } from "../attention/kinds.ts";
+import type { AttentionMap, KeyValueCache } from "../attention/kinds.ts";
 import type { Context } from "../nn/layer.ts";
 import type { StackCache } from "../nn/stack.ts";
 
@@ -15,7 +15,8 @@ export type EncodeOutput = Encoded & {
   /** [B, S, C] */
   readonly memory: Tensor;
   readonly hidden: readonly Tensor[];
-  readonly probabilities: readonly Tensor[];
+  /** What each layer looked at. Cost nothing unless called. */
+  readonly maps: readonly (() => AttentionMap)[];
 };
 
 export type DecodeInput = {
@@ -31,10 +32,10 @@ export type DecodeOutput = {
   /** [B, T, V] */
   readonly logits: Tensor;
   readonly hidden: readonly Tensor[];
-  /** Of looking at earlier outputs, [B, H, T, T]. */
-  readonly probabilities: readonly Tensor[];
-  /** Of looking at the source, [B, H, T, S]. */
-  readonly crossProbabilities: readonly Tensor[];
+  /** Of looking at earlier outputs, layer by layer. Cost nothing unless called. */
+  readonly maps: readonly (() => AttentionMap)[];
+  /** Of looking at the source. */
+  readonly crossMaps: readonly (() => AttentionMap)[];
   readonly cache?: readonly KeyValueCache[];
 };
 

@@ -1,5 +1,5 @@
-import { add, type Concrete, splitKey } from "@tsformers/engine";
-import type { Mixer, MixerInput, MixerOutput } from "../attention/kinds.ts";
+import { add, type Concrete, full, splitKey } from "@tsformers/engine";
+import type { KeyValueCache, Mixer, MixerInput, MixerOutput, SoftmaxMixer } from "../attention/kinds.ts";
 import { within } from "./dropout.ts";
 import type { FeedForward } from "./feed-forward.ts";
 import type { Context, Layer } from "./layer.ts";
@@ -7,7 +7,12 @@ import type { Norm, NormParams } from "./norm.ts";
 
 /** One layer of a stack: positions exchange information, then each is transformed on its own. */
 export type Block<Params = unknown> = Layer<Params, [input: MixerInput, context: Context], MixerOutput> & {
-  readonly cacheShape: Mixer<unknown>["cacheShape"];
+  /** Present when what the mixer keeps of earlier positions is their keys and values. */
+  readonly cacheShape?: SoftmaxMixer<unknown>["cacheShape"];
+  /** Present when the mixer carries state from one training step to the next. */
+  readonly carries?: NonNullable<Mixer<unknown>["carries"]>;
+  /** Present when the mixer can go on position by position. */
+  readonly startPast?: (batch: number, capacity: number, carried?: unknown) => unknown;
 };
 
 export type BlockParts<Mix, Ffn> = {
@@ -81,7 +86,7 @@ export function parallelBlock<Mix, Ffn>(parts: BlockParts<Mix, Ffn>): Block<Bloc
 export function sharedNormBlock<Mix, Ffn>(parts: BlockParts<Mix, Ffn>): Block<Omit<BlockParams<Mix, Ffn>, "ffnNorm">> {
   const norm = parts.norm(parts.modelWidth);
   return {
-    cacheShape: parts.mixer.cacheShape,
+    ...stateOf(parts.mixer),
     init: (key) => {
       const [a, b, c] = splitKey(key, 3);
       const params = { mixerNorm: norm.init(a!), mixer: parts.mixer.init(b!), ffn: parts.ffn.init(c!) };
@@ -97,7 +102,49 @@ export function sharedNormBlock<Mix, Ffn>(parts: BlockParts<Mix, Ffn>): Block<Om
 }
 
 function mix<Mix, Ffn>(parts: BlockParts<Mix, Ffn>, params: Mix, input: MixerInput, context: Context): MixerOutput {
-  return parts.mixer.apply(params, input, within(context, "mixer"));
+  return mixOrStep(parts.mixer, params, input, within(context, "mixer"));
+}
+
+/**
+ * Mixes a sequence, or goes one position on from what earlier ones left behind.
+ *
+ * @throws TypeError when there is a past and the mixer is not causal
+ */
+export function mixOrStep<Mix>(mixer: Mixer<Mix>, params: Mix, input: MixerInput, context: Context): MixerOutput {
+  const { past, view } = input;
+  if (past === undefined) return mixer.apply(params, input, context);
+  if (mixer.recurrent === undefined)
+    throw new TypeError("this mixer is not causal: it cannot go on position by position");
+  const { position } = past;
+  const { y, state } = mixer.recurrent.step(params, input.x, past.state as never, { position, view });
+  return { y, past: state };
+}
+
+/**
+ * Room for the keys and values of `capacity` positions of one block.
+ *
+ * @throws TypeError for a mixer that keeps something else of earlier positions
+ */
+export function emptyCacheOf(
+  { cacheShape }: Pick<Block, "cacheShape">,
+  batch: number,
+  capacity: number,
+): Concrete<KeyValueCache> {
+  if (cacheShape === undefined)
+    throw new TypeError("this mixer keeps no keys and values: decode with its recurrent form");
+  const shape = [batch, cacheShape[0], capacity, cacheShape[1]];
+  return { key: full(shape, 0), value: full(shape, 0) };
+}
+
+/** What a block says of its mixer's state. */
+export function stateOf<Mix>(
+  mixer: Mixer<Mix> | SoftmaxMixer<Mix>,
+): Pick<Block, "cacheShape" | "carries" | "startPast"> {
+  return {
+    ...("cacheShape" in mixer ? { cacheShape: mixer.cacheShape } : {}),
+    ...(mixer.carries === undefined ? {} : { carries: mixer.carries }),
+    ...(mixer.recurrent === undefined ? {} : { startPast: mixer.recurrent.start }),
+  };
 }
 
 function block<Mix, Ffn>(
@@ -105,7 +152,7 @@ function block<Mix, Ffn>(
   apply: Block<BlockParams<Mix, Ffn>>["apply"],
 ): Block<BlockParams<Mix, Ffn>> {
   return {
-    cacheShape: mixer.cacheShape,
+    ...stateOf(mixer),
     init: (key) => {
       const [a, b, c, d] = splitKey(key, 4);
       const params = {

@@ -1,5 +1,14 @@
 import { add, type Concrete, splitKey, type Tensor } from "@tsformers/engine";
-import type { KeyValueCache, Mixer, MixerInput, MixerOutput, View } from "../attention/kinds.ts";
+import type {
+  AttentionMap,
+  KeyValueCache,
+  Mixer,
+  MixerInput,
+  MixerOutput,
+  SoftmaxMixer,
+  View,
+} from "../attention/kinds.ts";
+import { stateOf } from "./block.ts";
 import { within } from "./dropout.ts";
 import type { FeedForward } from "./feed-forward.ts";
 import type { Context, Layer } from "./layer.ts";
@@ -11,22 +20,22 @@ export type CrossInput = MixerInput & {
 };
 
 export type CrossOutput = MixerOutput & {
-  /** Of looking at the other sequence, [B, H, T, S]. */
-  readonly crossProbabilities: Tensor;
+  /** Of looking at the other sequence. */
+  readonly crossMap?: () => AttentionMap;
 };
 
 /** One layer of a decoder that also looks at another sequence. */
 export type CrossBlock<Params = unknown> = Layer<Params, [input: CrossInput, context: Context], CrossOutput> & {
-  readonly cacheShape: Mixer<unknown>["cacheShape"];
+  readonly cacheShape?: SoftmaxMixer<unknown>["cacheShape"];
   /** What this layer looks at in the other sequence [B, S, C]; computed once however many positions are decoded. */
-  remember(params: Params, memory: Tensor, view: View): KeyValueCache;
+  remember(params: Params, memory: Tensor, view: Pick<View, "rotate">): KeyValueCache;
 };
 
 export type CrossBlockParts<Mix, Cross, Ffn> = {
   readonly modelWidth: number;
   readonly norm: Norm;
   readonly mixer: Mixer<Mix>;
-  readonly cross: Mixer<Cross>;
+  readonly cross: SoftmaxMixer<Cross>;
   readonly ffn: FeedForward<Ffn>;
 };
 
@@ -62,7 +71,7 @@ function crossBlock<Mix, Cross, Ffn>(
 ): CrossBlock<CrossBlockParams<Mix, Cross, Ffn>> {
   const scale = norm(modelWidth);
   return {
-    cacheShape: mixer.cacheShape,
+    ...stateOf(mixer),
     remember: (params, memory, view) => cross.keysAndValues(params.cross, memory, view),
     init: (key) => {
       const [a, b, c, d, e, f] = splitKey(key, 6);
@@ -98,7 +107,7 @@ function crossBlock<Mix, Cross, Ffn>(
         second,
         (x) => ffn.apply(params.ffn, x, within(context, "ffn")),
       );
-      return { ...mixed!, y, crossProbabilities: crossed!.probabilities };
+      return { ...mixed!, y, ...(crossed!.map === undefined ? {} : { crossMap: crossed!.map }) };
     },
   };
 }

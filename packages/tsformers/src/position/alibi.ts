@@ -1,5 +1,17 @@
-import { abs, add, cast, constant, expandDims, mul, ndarray, neg, reshape, sub } from "@tsformers/engine";
+import { abs, add, cast, constant, expandDims, greater, mul, ndarray, neg, reshape, where } from "@tsformers/engine";
+import { hidden } from "../attention/block.ts";
 import type { ScoreMod } from "../attention/kinds.ts";
+import { distances, ofHeads } from "./by-distance.ts";
+
+export type AlibiOptions = {
+  /** 8 unless told. */
+  readonly exponent?: number;
+  /**
+   * Even heads look back and odd heads ahead, a query seeing itself in both, so that both directions have all slopes and heads
+   * tell them apart. Absent: every head lowers logits either way alike.
+   */
+  readonly perDirection?: true;
+};
 
 /**
  * Linear position bias: each head lowers a logit in proportion to distance.
@@ -10,15 +22,22 @@ import type { ScoreMod } from "../attention/kinds.ts";
  * @cost   O(B·H·T·S) time, no parameters
  * @source Press, Smith & Lewis 2022, "Train Short, Test Long", §3, arXiv:2108.12409
  */
-export function alibi(heads: number, options: { readonly exponent?: number } = {}): ScoreMod<Record<string, never>> {
-  const slopes = ndarray(alibiSlopes(heads, options.exponent));
+export function alibi(heads: number, { exponent, perDirection }: AlibiOptions = {}): ScoreMod<Record<string, never>> {
+  const each = Array.from({ length: heads }, (_, head) => head);
+  const half = alibiSlopes(Math.ceil(heads / 2), exponent);
+  const slopes = ndarray(perDirection ? each.map((head) => half[Math.floor(head / 2)]!) : alibiSlopes(heads, exponent));
+  const signs = ndarray(each.map((head) => (head % 2 === 0 ? 1 : -1)));
   return {
     init: () => ({}),
-    prepare: (_, { query, key }) => {
-      const distance = abs(sub(expandDims(cast(query, "float32"), -1), expandDims(cast(key, "float32"), -2)));
-      const perHead = distance.shape.length === 2 ? distance : expandDims(distance, 1);
-      const bias = mul(perHead, neg(reshape(constant(slopes), [heads, 1, 1])));
-      return (logits) => add(logits, bias);
+    prepare: (_, positions) => {
+      const ahead = cast(distances(positions), "float32");
+      const distance = ahead.shape.length === 2 ? ahead : expandDims(ahead, 1);
+      const slope = reshape(ofHeads(constant(slopes), positions), [-1, 1, 1]);
+      const bias = mul(abs(distance), neg(slope));
+      if (!perDirection) return { logits: (logits) => add(logits, bias) };
+      const sign = reshape(ofHeads(constant(signs), positions), [-1, 1, 1]);
+      const seen = where(greater(mul(distance, sign), 0), hidden, bias);
+      return { logits: (logits) => add(logits, seen) };
     },
   };
 }

@@ -6,6 +6,7 @@ import type { PositionScheme } from "../models/gpt.ts";
 export type PositionContext = {
   readonly modelWidth: number;
   readonly heads: number;
+  readonly layers: number;
   /** The longest row in training: what a table of learned positions covers. */
   readonly length: number;
 };
@@ -24,7 +25,20 @@ export type PositionEntry = {
   load(options: unknown, context: PositionContext): Promise<PositionScheme>;
 };
 
-export type PositionName = "none" | "sinusoidal" | "learned" | "rotary" | "t5" | "alibi";
+export type PositionName =
+  | "none"
+  | "sinusoidal"
+  | "learned"
+  | "axial"
+  | "per-layer"
+  | "step-signals"
+  | "rotary"
+  | "t5"
+  | "alibi"
+  | "shaw"
+  | "transformer-xl"
+  | "distance-aware"
+  | "adaptive-span";
 
 const base = z.number().positive().default(10_000).describe("longest wavelength is 2π times this");
 
@@ -34,6 +48,13 @@ const scale = z
   .positive()
   .default(0.02)
   .describe("height of the waves; 0.02 is the size of embedded tokens at the start, as in the paper");
+
+const dropoutRate = z
+  .number()
+  .min(0)
+  .lt(1)
+  .default(0)
+  .describe("with which probability a row or column of the grid loses its vector in training");
 
 /** Every position scheme of decoders by name. Their code is loaded when a scheme is made. */
 export const positions: Readonly<Record<PositionName, PositionEntry>> = {
@@ -63,6 +84,43 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
     make: async (_, { length, modelWidth }) => ({
       positions: (await import("./learned.ts")).learned(length, modelWidth),
     }),
+  }),
+  axial: entry(z.strictObject({ dropoutRate }), {
+    summary: "trained vectors for the row and the column of a grid that positions fill, added to the inputs",
+    formula: "x[t] = token[t] + [E₁[⌊t / L₂⌋], E₂[t mod L₂]], L₁·L₂ ≥ length",
+    paper: "Kitaev et al. 2020, Reformer, arXiv:2001.04451",
+    cost: "(L₁ + L₂)·C/2 parameters, about √length·C",
+    beyond: "undefined: positions past the grid take the vector of its last cell",
+    make: async (options, { length, modelWidth }) => {
+      const { axial, axialGrid } = await import("./axial.ts");
+      const half = Math.floor(modelWidth / 2);
+      return { positions: axial({ grid: axialGrid(length), widths: [half, modelWidth - half], ...options }) };
+    },
+  }),
+  "per-layer": entry(z.strictObject({}), {
+    summary: "a trained vector for each position and layer, added to the input of the layer",
+    formula: "x_n[t] ← x_n[t] + P_n[t], P_n [length, C] for every layer n",
+    paper: "Al-Rfou et al. 2018, Character-Level Language Modeling with Deeper Self-Attention, arXiv:1808.04444",
+    cost: "layers·length·C parameters",
+    beyond: "undefined: positions past the tables take their last vectors",
+    make: async (_, { layers, length, modelWidth }) => ({
+      layerPositions: (await import("./learned-per-layer.ts")).learnedPerLayer(layers, length, modelWidth),
+    }),
+  }),
+  "step-signals": entry(z.strictObject({ base, scale }), {
+    summary: "fixed waves of the position and of the layer's number, added to the input of every layer",
+    formula: "x_n[t] ← x_n[t] + scale·(PE[t] + PE[n + 1])",
+    paper: "Dehghani et al. 2019, Universal Transformers, arXiv:1807.03819",
+    cost: "no parameters",
+    beyond: "defined, as sinusoids are",
+    make: async (options, { modelWidth }) => {
+      const [{ stepSignals }, { frequencies }] = await Promise.all([
+        import("./step-signals.ts"),
+        import("./angles.ts"),
+      ]);
+      const waves = frequencies(modelWidth, options.base);
+      return { layerPositions: stepSignals(modelWidth, { frequencies: waves, scale: options.scale }) };
+    },
   }),
   rotary: entry(
     z.strictObject({
@@ -118,6 +176,87 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
     beyond: "holds its loss at many times the training length",
     make: async (_, { heads }) => ({ scores: (await import("./alibi.ts")).alibi(heads) }),
   }),
+  shaw: entry(
+    z.strictObject({
+      maxDistance: z.int().positive().default(16).describe("distances from here on share a vector"),
+      values: z.boolean().default(true).describe("whether values, too, get a vector by distance"),
+    }),
+    {
+      summary: "a trained vector for each distance, added to the key and the value that a query sees there",
+      formula: "logits = q_t·(k_s + a^K_d)/√D, y_t = Σ_s α_ts·(v_s + a^V_d), d = clip(s − t, −k, k)",
+      paper: "Shaw et al. 2018, Self-Attention with Relative Position Representations, arXiv:1803.02155",
+      cost: "2·(2k + 1)·D parameters a layer; O(B·H·T·min(S, T + 2k)·D) a layer",
+      beyond: "defined: far distances share a vector",
+      make: async (options, { layers, modelWidth, heads }) => {
+        const [{ shaw }, { perLayer }] = await Promise.all([import("./shaw.ts"), import("./per-layer.ts")]);
+        return { scores: perLayer(shaw({ headWidth: modelWidth / heads, ...options }), layers) };
+      },
+    },
+  ),
+  "transformer-xl": entry(
+    z.strictObject({
+      maxDistance: z
+        .int()
+        .positive()
+        .optional()
+        .describe("distances from here on count as this one; all are told apart unless given"),
+      untied: z.boolean().default(false).describe("whether every layer has its own biases u and v"),
+    }),
+    {
+      summary: "keys made of sinusoids of the distance, and two biases in place of the query's position",
+      formula: "logits = ((q_t + u)·k_s + (q_t + v)·W_R R_{t−s})/√D",
+      paper: "Dai et al. 2019, Transformer-XL, arXiv:1901.02860",
+      cost: "C² parameters a layer and 2·C; O(n·C² + B·H·T·(T + S)·D) a layer",
+      beyond: "defined: sinusoids of longer distances",
+      make: async ({ untied, maxDistance }, { layers, modelWidth, heads }) => {
+        const { transformerXl } = await import("./transformer-xl.ts");
+        const limit = maxDistance === undefined ? {} : { maxDistance };
+        return { scores: transformerXl({ layers, modelWidth, heads, untied, ...limit }) };
+      },
+    },
+  ),
+  "distance-aware": entry(z.strictObject({}), {
+    summary: "each head learns whether near or far positions matter to it",
+    formula: "logits = relu(q_t·k_s)·f(w_h·(t − s))/√D, f(R) = (1 + e^v)/(1 + e^(v − R))",
+    paper: "Wu et al. 2021, DA-Transformer, arXiv:2010.06925",
+    cost: "2·H parameters a layer; O(B·H·T·(T + S)) a layer",
+    beyond: "defined: the function of distance levels off",
+    make: async (_, { layers, heads }) => {
+      const [{ distanceAware }, { perLayer }] = await Promise.all([
+        import("./distance-aware.ts"),
+        import("./per-layer.ts"),
+      ]);
+      return { scores: perLayer(distanceAware(heads), layers) };
+    },
+  }),
+  "adaptive-span": entry(
+    z.strictObject({
+      maxSpan: z
+        .int()
+        .positive()
+        .optional()
+        .describe("the farthest a head may look back; the training length unless given"),
+      ramp: z.number().positive().default(32).describe("over how many positions weights fade at the end of a span"),
+      startShare: z.number().min(0).max(1).default(0).describe("the share of the farthest that spans start with"),
+      keys: z.boolean().default(true).describe("whether distances have keys of their own"),
+    }),
+    {
+      summary: "each head learns how far back it looks",
+      formula: "a_ts ∝ m(x)·exp(q_t·(k_s + p_{t−s})/√D), m(x) = clip((R + z − x)/R, 0, 1), z = maxSpan·share_h",
+      paper: "Sukhbaatar et al. 2019, Adaptive Attention Span in Transformers, arXiv:1905.07799",
+      cost: "H + maxSpan·D parameters a layer; O(B·H·T·(T + S)·D) a layer",
+      beyond: "defined: nothing beyond the spans is seen",
+      make: async ({ maxSpan, ramp, startShare, keys }, { layers, length, modelWidth, heads }) => {
+        const [{ adaptiveSpan }, { perLayer }] = await Promise.all([
+          import("./adaptive-span.ts"),
+          import("./per-layer.ts"),
+        ]);
+        const width = keys ? { keyWidth: modelWidth / heads } : {};
+        const scheme = adaptiveSpan({ heads, maxSpan: maxSpan ?? length, ramp, startShare, ...width });
+        return { scores: perLayer(scheme, layers) };
+      },
+    },
+  ),
   none: entry(z.strictObject({}), {
     summary: "nothing but the causal mask tells positions apart",
     formula: "x[t] = token[t]",

@@ -1,18 +1,7 @@
-import {
-  add,
-  cast,
-  constant,
-  expandDims,
-  fromNumbers,
-  gather,
-  maximum,
-  minimum,
-  sub,
-  type Tensor,
-  transpose,
-} from "@tsformers/engine";
+import { add, cast, constant, expandDims, fromNumbers, gather, type Tensor, transpose } from "@tsformers/engine";
 import type { ScoreMod } from "../attention/kinds.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
+import { ofHeads, spread } from "./by-distance.ts";
 
 /** The bucket of a distance key − query. */
 export type Buckets = (distance: number) => number;
@@ -53,6 +42,7 @@ export function bidirectionalBuckets({ buckets = 32, maxDistance = 128 }: Bucket
  * `logits[b,h,t,s] += table[bucket(s − t), h]`
  *
  * @shape  logits [B, H, T, S] → [B, H, T, S]; table [buckets, H]
+ * @cost   O(H·T·S) time beside the sum, nothing beyond `maxDistance`; buckets·H parameters
  * @source Raffel et al. 2020, "Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer", §2.1,
  *   arXiv:1910.10683
  */
@@ -62,18 +52,25 @@ export function t5Bias(
   options: BucketOptions & { readonly initial?: Initial } = {},
 ): ScoreMod<{ weight: Tensor }> {
   const { buckets = 32, maxDistance = 128, initial = normalInitial() } = options;
-  const distances = Array.from({ length: 2 * maxDistance + 1 }, (_, i) => i - maxDistance);
-  const table = fromNumbers(distances.map(bucketOf), [distances.length], "int32");
+  const [low, high] = saturation(bucketOf, maxDistance);
   return {
     init: (key) => ({ weight: initial(key, [buckets, heads]) }),
-    prepare: ({ weight }, { query, key }) => {
-      const byDistance = gather(weight, constant(table));
-      const distance = sub(expandDims(key, -2), expandDims(query, -1));
-      const bias = gather(byDistance, add(maximum(minimum(distance, maxDistance), -maxDistance), maxDistance));
-      const rank = bias.shape.length;
-      const order = rank === 3 ? [2, 0, 1] : [0, 3, 1, 2];
-      const perHead = transpose(bias, order);
-      return (logits) => add(logits, cast(perHead, logits.dtype));
+    prepare: ({ weight }, positions) => {
+      const table = ofHeads(transpose(weight), positions);
+      const values = (from: number, to: number) => {
+        const wanted = Array.from({ length: to - from }, (_, i) => bucketOf(from + i));
+        return expandDims(gather(table, constant(fromNumbers(wanted, [to - from], "int32")), 1), 1);
+      };
+      const bias = spread(positions, { low, high, values });
+      return { logits: (logits) => add(logits, cast(bias, logits.dtype)) };
     },
   };
+}
+
+/** The distances beyond which no other bucket begins, before and behind. */
+function saturation(bucketOf: Buckets, maxDistance: number): readonly [low: number, high: number] {
+  let [low, high] = [-maxDistance, maxDistance];
+  while (low < 0 && bucketOf(low + 1) === bucketOf(low)) low++;
+  while (high > 0 && bucketOf(high - 1) === bucketOf(high)) high--;
+  return [low, high];
 }

@@ -33,8 +33,11 @@ export async function makeModel(
       : { ...(await entry.load(options)), category: "encoder-decoder" };
   }
   if (position === undefined) return { ...(await entry.load(options)), category: "decoder" };
-  const { modelWidth, heads } = entry.options.parse(options) as { modelWidth: number; heads: number };
+  const { modelWidth, heads, layers } = entry.options.parse(options) as Record<
+    "modelWidth" | "heads" | "layers",
+    number
+  >;
   const { kind: name, ...rest } = position;
-  const scheme = await positions[name as PositionName].load(rest, { modelWidth, heads, length });
+  const scheme = await positions[name as PositionName].load(rest, { modelWidth, heads, layers, length });
   return { ...(await entry.load(options, scheme)), category: "decoder" };
 }

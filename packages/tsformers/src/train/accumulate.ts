@@ -25,13 +25,16 @@ export type Slopes<Params> = {
   readonly gradients: Params;
   /** Multiplies the gradients; absent when it is 1. */
   readonly factor?: Tensor;
+  /** What the parameters that are carried, not trained, become. */
+  readonly carried?: unknown;
 };
 
 /**
  * The loss of a batch and its gradients, computed in `microBatches` parts one after the other, so that the activations
  * of one part only are in memory. Both are exactly those of the whole batch, `Σ total / Σ weight`, but for dropout and rounding.
  *
- * @param scale multiplies the loss before it is differentiated; the factor returned takes it back
+ * @param options.scale multiplies the loss before it is differentiated; the factor returned takes it back
+ * @param options.carried what stands beside the parameters under `carried`: each part hands it on to the next, undifferentiated
  * @throws RangeError when the leading axis of the batch does not divide
  */
 export function lossAndSlopes<Params, B>(
@@ -40,36 +43,46 @@ export function lossAndSlopes<Params, B>(
   params: Params,
   batch: Symbolic<B>,
   context: Context,
-  scale?: Tensor,
+  { scale, carried }: { readonly scale?: Tensor | undefined; readonly carried?: unknown } = {},
 ): Slopes<Params> {
+  const whole = (trained: Params, carried: unknown) =>
+    (carried === undefined ? trained : { ...trained, carried }) as Params;
   const scaled = (x: Tensor) => (scale === undefined ? x : mul(x, scale));
   if (microBatches === 1) {
     const { gradient, extra } = valueAndGradWithExtra((inner: Params) => {
-      const { total, weight } = loss(inner, batch, context);
+      const { total, weight, carried: next } = loss(whole(inner, carried), batch, context);
       const mean = div(total, stopGradient(atLeastSomething(weight)));
-      return [scaled(mean), mean] as const;
+      return [scaled(mean), { mean, next }] as const;
     })(params);
-    return { loss: extra, gradients: gradient, ...(scale === undefined ? {} : { factor: div(1, scale) }) };
+    const { mean, next } = extra;
+    return {
+      loss: mean,
+      gradients: gradient,
+      ...(scale === undefined ? {} : { factor: div(1, scale) }),
+      ...(carried === undefined ? {} : { carried: next ?? carried }),
+    };
   }
-  const part = (slice: Symbolic<B>, key: Tensor | undefined) =>
+  const part = (slice: Symbolic<B>, key: Tensor | undefined, carried: unknown) =>
     valueAndGradWithExtra((inner: Params) => {
-      const { total, weight } = loss(inner, slice, key === undefined ? {} : { key });
-      return [scaled(total), { total, weight }] as const;
+      const { total, weight, carried: next } = loss(whole(inner, carried), slice, key === undefined ? {} : { key });
+      return [scaled(total), { total, weight, next: next ?? carried }] as const;
     })(params);
   const initial = {
     total: zeros([]),
     weight: zeros([]),
     gradients: mapTree(params, isTensor, ({ shape, dtype }) => zeros(shape, dtype)) as Params,
+    carried: carried ?? [],
   };
   const parts = { batch: splitRows(batch, microBatches), index: iota(microBatches) };
   const [sums] = scan(
     (carry: typeof initial, { batch, index }: typeof parts) => {
       const key = context.key === undefined ? undefined : foldKey(context.key, index);
-      const { gradient, extra } = part(batch, key);
+      const { gradient, extra } = part(batch, key, carried === undefined ? undefined : carry.carried);
       const next = {
         total: add(carry.total, extra.total),
         weight: add(carry.weight, extra.weight),
         gradients: addTrees(carry.gradients, gradient),
+        carried: extra.next ?? [],
       };
       return [next, []] as const;
     },
@@ -78,7 +91,12 @@ export function lossAndSlopes<Params, B>(
     { length: microBatches, unroll: false },
   );
   const weight = atLeastSomething(sums.weight);
-  return { loss: div(sums.total, weight), gradients: sums.gradients, factor: div(1, scaled(weight)) };
+  return {
+    loss: div(sums.total, weight),
+    gradients: sums.gradients,
+    factor: div(1, scaled(weight)),
+    ...(carried === undefined ? {} : { carried: sums.carried }),
+  };
 }
 
 /** Tokens of one part on a CPU: their widest activations still fit into the caches, and products are long enough to run at full speed. */

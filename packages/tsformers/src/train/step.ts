@@ -76,8 +76,10 @@ export function trainStep<Params, B>(options: StepOptions<Params, B>): TrainStep
   }
   const loss = float16 === undefined ? options.loss : inFloat16(options.loss);
 
-  const slopes: TrainStep<Params, B>["slopes"] = (state, batch, { key }) =>
-    lossAndSlopes(loss, microBatches, state.params, batch, { key }, state.lossScale?.factor);
+  const slopes: TrainStep<Params, B>["slopes"] = (state, batch, { key }) => {
+    const { trained, carried } = splitCarried(state.params);
+    return lossAndSlopes(loss, microBatches, trained, batch, { key }, { scale: state.lossScale?.factor, carried });
+  };
 
   const update: TrainStep<Params, B>["update"] = (state, batch, control) => {
     const raw = slopes(state, batch, control);
@@ -87,12 +89,14 @@ export function trainStep<Params, B>(options: StepOptions<Params, B>): TrainStep
     const step = add(state.step, 1);
     const { learningRate } = control;
     const gradients = scaleTree(raw.gradients, factor);
-    const updated = optimiser.update(gradients, state.optimiser, state.params, { learningRate, step });
+    const { trained } = splitCarried(state.params);
+    const updated = optimiser.update(gradients, state.optimiser, trained, { learningRate, step });
+    const average = () => followAverage(splitCarried(state.average!).trained, updated.params, averageDecay!, step);
     const next = {
-      params: updated.params,
+      params: withCarried(updated.params, raw.carried),
       optimiser: updated.state,
       step,
-      ...(averageDecay !== undefined && { average: followAverage(state.average!, updated.params, averageDecay, step) }),
+      ...(averageDecay !== undefined && { average: withCarried(average(), raw.carried) }),
     };
     const metrics = { loss: raw.loss, gradientNorm };
     if (float16 === undefined) return { state: next, metrics };
@@ -105,7 +109,7 @@ export function trainStep<Params, B>(options: StepOptions<Params, B>): TrainStep
     init: (params) =>
       ({
         params: copyTree(params),
-        optimiser: optimiser.init(params),
+        optimiser: optimiser.init(splitCarried(params).trained),
         step: fromNumbers([0], [], "int32"),
         ...(averageDecay !== undefined && { average: copyTree(params) }),
         ...(float16 !== undefined && { lossScale: float16.init() }),
@@ -113,6 +117,17 @@ export function trainStep<Params, B>(options: StepOptions<Params, B>): TrainStep
     update,
     slopes,
   };
+}
+
+/** Parameters that are trained, and what a model carries from step to step beside them. */
+function splitCarried<P>(params: P): { trained: P; carried?: unknown } {
+  if (typeof params !== "object" || params === null || !("carried" in params)) return { trained: params };
+  const { carried, ...trained } = params;
+  return { trained: trained as P, carried };
+}
+
+function withCarried<Params>(trained: Params, carried: unknown): Params {
+  return carried === undefined ? trained : { ...trained, carried };
 }
 
 const largestFinite = 3.4028234e38;
@@ -124,9 +139,10 @@ export function areFinite(x: Tensor): Tensor {
 
 function inFloat16<Params, B>(loss: LossFunction<Params, B>): LossFunction<Params, B> {
   return (params: Params, batch: Symbolic<B>, context: Context) => {
-    const half = mapTree(params, isTensor, (leaf) => (isFloat(leaf.dtype) ? cast(leaf, "float16") : leaf));
-    const { total, weight } = loss(half as Params, batch, context);
-    return { total: cast(total, "float32"), weight: cast(weight, "float32") };
+    const { trained, carried } = splitCarried(params);
+    const half = mapTree(trained, isTensor, (leaf) => (isFloat(leaf.dtype) ? cast(leaf, "float16") : leaf)) as Params;
+    const { total, weight, ...rest } = loss(withCarried(half, carried), batch, context);
+    return { total: cast(total, "float32"), weight: cast(weight, "float32"), ...rest };
   };
 }
 

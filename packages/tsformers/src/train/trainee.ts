@@ -1,4 +1,5 @@
 import {
+  add,
   and,
   argmax,
   type Concrete,
@@ -9,10 +10,12 @@ import {
   type NDArray,
   not,
   type RandomKey,
+  stopGradient,
   sum,
   type Tensor,
 } from "@tsformers/engine";
-import type { LanguageModel } from "../models/language-model.ts";
+import type { LanguageModel, LanguageModelOutput } from "../models/language-model.ts";
+import { chunkedCrossEntropies } from "../nn/chunked-cross-entropy.ts";
 import { crossEntropies } from "../nn/cross-entropy.ts";
 import { type Context, evaluation } from "../nn/layer.ts";
 import type { EvalTotals } from "../tasks/metric.ts";
@@ -21,8 +24,15 @@ import type { Batch } from "../tasks/task.ts";
 /** The counterpart of a batch inside the trace. */
 export type Symbolic<B> = { readonly [K in keyof B]: B[K] extends NDArray ? Tensor : Symbolic<B[K]> };
 
-/** A loss as a sum and the weight that it is divided by, so that parts of a batch add up. @shape both float32 [] */
-export type WeightedLoss = { readonly total: Tensor; readonly weight: Tensor };
+/** A loss as a sum and the weight that it is divided by, so that parts of a batch add up. */
+export type WeightedLoss = {
+  /** float32 [] */
+  readonly total: Tensor;
+  /** float32 [] */
+  readonly weight: Tensor;
+  /** What `params.carried` becomes: state of the model that training updates without gradients. */
+  readonly carried?: unknown;
+};
 
 /** What a loss is computed by. */
 export type LossFunction<Params, B> = (params: Params, batch: Symbolic<B>, context: Context) => WeightedLoss;
@@ -42,16 +52,27 @@ export type Trainee<Params = unknown, B = Batch> = {
  * A language model trained to predict the next token: its loss is the weighted mean of −log p(target).
  *
  * @param options.smoothing label smoothing in training, default 0
+ * @param options.lossChunk positions whose logits are in memory at a time in training, all unless told; see {@link chunkedCrossEntropies}
  */
 export function languageModelTrainee<Params>(
   model: LanguageModel<Params>,
-  options: { readonly smoothing?: number } = {},
+  options: { readonly smoothing?: number; readonly lossChunk?: number } = {},
 ): Trainee<Params> {
+  const { lossChunk, ...rest } = options;
+  const losses = ({ logits, hidden, toLogits }: LanguageModelOutput, targets: Tensor): Tensor => {
+    if (lossChunk === undefined) return crossEntropies(logits, targets, rest);
+    if (toLogits === undefined)
+      throw new TypeError("lossChunk: this model does not say how logits come from its states");
+    return chunkedCrossEntropies(hidden.at(-1)!, toLogits, targets, { ...rest, chunkLength: lossChunk });
+  };
   return {
     init: model.init,
     loss: (params, { inputs, targets, weights }, context) => {
-      const { logits } = model.apply(params, { tokens: inputs }, context);
-      return { total: sum(mul(crossEntropies(logits, targets, options), weights)), weight: sum(weights) };
+      const out = model.apply(params, { tokens: inputs }, context);
+      const [total, weight] = [sum(mul(losses(out, targets), weights)), sum(weights)];
+      // Divided by the weight in the end, what the mixers add counts once however large the batch.
+      const all = out.loss === undefined ? total : add(total, mul(cast(out.loss, total.dtype), stopGradient(weight)));
+      return { total: all, weight, ...(out.carried === undefined ? {} : { carried: out.carried }) };
     },
     totals: (params, { inputs, targets, weights }) => {
       const { logits } = model.apply(params, { tokens: inputs }, evaluation);

@@ -75,7 +75,15 @@ describe("list and describe", () => {
     const { code, out } = await runCli(["list", "--json"]);
     expect(code).toBe(0);
     const listed = JSON.parse(out) as Record<string, { name: string; summary: string }[]>;
-    expect(Object.keys(listed)).toEqual(["models", "positions", "tasks", "optimisers", "schedules"]);
+    expect(Object.keys(listed)).toEqual([
+      "models",
+      "patterns",
+      "mechanisms",
+      "positions",
+      "tasks",
+      "optimisers",
+      "schedules",
+    ]);
     expect(listed.positions!.map(({ name }) => name)).toEqual(
       expect.arrayContaining(["sinusoidal", "rotary", "t5", "alibi"]),
     );

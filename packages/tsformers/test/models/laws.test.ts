@@ -28,7 +28,7 @@ const decoders: [string, () => Promise<LanguageModel>][] = Object.entries(models
   const options = { ...sizes, ...("length" in entry.options.shape ? { length } : {}) };
   const own: [string, () => Promise<LanguageModel>] = [name, () => entry.load(options)];
   if (!entry.anyPosition) return [own];
-  const context = { modelWidth: sizes.modelWidth, heads: sizes.heads, length };
+  const context = { modelWidth: sizes.modelWidth, heads: sizes.heads, layers: sizes.layers, length };
   return [
     own,
     ...Object.entries(positions).map(([scheme, { load }]): [string, () => Promise<LanguageModel>] => [

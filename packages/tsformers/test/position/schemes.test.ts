@@ -18,7 +18,7 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { describe, expect, test } from "vitest";
-import { causal, denseMask } from "../../src/attention/pattern.ts";
+import { denseMask, type Pattern } from "../../src/attention/pattern.ts";
 import { alibi, alibiSlopes } from "../../src/position/alibi.ts";
 import { exactAngles, frequencies, inclusiveFrequencies, roundedAngles } from "../../src/position/angles.ts";
 import { halves, neighbours, rotary } from "../../src/position/rotary.ts";
@@ -71,13 +71,11 @@ describe("alibi", () => {
       const [T, S, D] = [q.shape[2]!, k.shape[2]!, q.shape[3]!];
       const pass = (given: { q: Tensor; k: Tensor; v: Tensor }, R: Tensor) => {
         const at = { query: add(iota(T), S - T), key: iota(S) };
-        const scored = alibi(heads).prepare(
-          {},
-          at,
-        )(matmul(given.q, given.k, { transposeB: true, scale: 1 / Math.sqrt(D) }));
-        const visible = constant(
-          denseMask({ ...causal, sees: (query, key) => !isCausal || key <= query + S - T }, T, S),
-        );
+        const scale = 1 / Math.sqrt(D);
+        const raw = matmul(given.q, given.k, { transposeB: true, scale });
+        const scored = alibi(heads).prepare({}, at).logits(raw, { query: given.q, key: given.k, scale });
+        const shown: Pattern = { name: "shown", keys: (query) => [0, isCausal ? query + S - T + 1 : S] };
+        const visible = constant(denseMask(shown, T, S));
         const probs = softmax(where(visible, scored, -1e30));
         const out = matmul(probs, given.v);
         return [sum(mul(out, R)), { out, probs }] as const;
@@ -121,7 +119,8 @@ describe("t5 bias", () => {
     ];
     const positions = ndarray(Int32Array.from(at.flat()), [2, 3]);
     const found = await evaluate(
-      (weight: Tensor, at: Tensor, zero: Tensor) => scheme.prepare({ weight }, { query: at, key: at })(zero),
+      (weight: Tensor, at: Tensor, zero: Tensor) =>
+        scheme.prepare({ weight }, { query: at, key: at }).logits(zero, { query: zero, key: zero, scale: 1 }),
       device,
       weight,
       positions,

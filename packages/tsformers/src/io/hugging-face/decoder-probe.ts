@@ -1,4 +1,5 @@
 import { slice, type Tensor } from "@tsformers/engine";
+import type { AttentionMap } from "../../attention/kinds.ts";
 import type { LanguageModel } from "../../models/language-model.ts";
 import { meanCrossEntropy } from "../../nn/cross-entropy.ts";
 import { present } from "../../nn/present.ts";
@@ -28,7 +29,7 @@ export function languageModelProbe<Params>(model: LanguageModel<Params>): Probe 
         logits: out.logits,
         ...numbered("hidden_", out.hidden),
         hidden_last: out.hidden.at(-1)!,
-        ...numbered("attn", out.probabilities),
+        ...numbered("attn", weightsOf(out.maps)),
         ...(labels === undefined ? {} : { loss: nextTokenLoss(out.logits, labels) }),
       };
     },
@@ -41,6 +42,11 @@ export function nextTokenLoss(logits: Tensor, labels: Tensor): Tensor {
 }
 
 /** `prefix0`, `prefix1`, … */
+/** The attention weights of each layer. */
+export function weightsOf(maps: readonly (() => AttentionMap)[]): Tensor[] {
+  return maps.map((map) => map().weights);
+}
+
 export function numbered(prefix: string, tensors: readonly Tensor[]): NamedTensors {
   return Object.fromEntries(tensors.map((tensor, i) => [`${prefix}${i}`, tensor]));
 }

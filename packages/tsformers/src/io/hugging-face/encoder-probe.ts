@@ -2,7 +2,7 @@ import { add } from "@tsformers/engine";
 import type { MaskedLanguageModel } from "../../models/masked-language-model.ts";
 import { meanCrossEntropy } from "../../nn/cross-entropy.ts";
 import { present } from "../../nn/present.ts";
-import { numbered } from "./decoder-probe.ts";
+import { numbered, weightsOf } from "./decoder-probe.ts";
 import { labelInput, maskInput, type Probe, positionInput, tokenInput } from "./format.ts";
 
 /** A pass of an encoder under the names of transformers: masked tokens, and the next sentence where the model has that task. */
@@ -29,7 +29,7 @@ export function maskedLanguageModelProbe<Params>(model: MaskedLanguageModel<Para
         prediction_logits: out.logits,
         ...numbered("hidden_", out.hidden),
         hidden_last: out.hidden.at(-1)!,
-        ...numbered("attn", out.probabilities),
+        ...numbered("attn", weightsOf(out.maps)),
         ...present({ pooler_output: out.pooled, seq_relationship_logits: out.nextSentence }),
         ...(masked === undefined ? {} : { loss: next === undefined ? masked : add(masked, next) }),
       };

@@ -1,4 +1,4 @@
-import { constant, reshape, where } from "@tsformers/engine";
+import { constant, where } from "@tsformers/engine";
 import { z } from "zod";
 import type { View } from "../../attention/kinds.ts";
 import { denseMask, full } from "../../attention/pattern.ts";
@@ -69,14 +69,14 @@ export const openAiGpt: Format = {
 };
 
 /** The reference's way: what lies ahead gets a logit of −10⁴, padding far less, so that a query behind nothing but padding looks ahead. */
-function lookWithPenalty(options: ViewOptions): View {
-  const { score, mask: _, ...view } = lookEvenly(options);
-  const { pattern, queries, keys, keyMask } = options;
-  const visible = reshape(constant(denseMask(pattern, queries, keys)), [1, 1, queries, keys]);
-  const padding = keyMask && lookEvenly({ pattern: full, queries, keys, keyMask }).mask;
-  return {
-    ...view,
-    ...(padding === undefined ? {} : { mask: padding }),
-    score: (logits) => where(visible, score?.(logits) ?? logits, -1e4),
-  };
+function lookWithPenalty({ pattern, scores, ...options }: ViewOptions): View {
+  const visible = constant(denseMask(pattern, options.queries, options.keys));
+  return lookEvenly({
+    ...options,
+    pattern: full,
+    scores: (positions) => {
+      const own = scores?.(positions);
+      return { logits: (logits, of) => where(visible, own?.logits(logits, of) ?? logits, -1e4) };
+    },
+  });
 }

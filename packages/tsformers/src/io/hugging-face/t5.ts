@@ -21,7 +21,7 @@ import { type Activation, type FeedForward, type FeedForwardOptions, gatedMlp, m
 import { type Head, linearHead, scaledHead, tiedHead } from "../../nn/head.ts";
 import { present } from "../../nn/present.ts";
 import { activationName, count, epsilon, layerCount, only, parseConfig } from "./config.ts";
-import { numbered } from "./decoder-probe.ts";
+import { numbered, weightsOf } from "./decoder-probe.ts";
 import { type Format, labelInput, maskInput, type Probe, tokenInput } from "./format.ts";
 import { arrayName, layerNames, linearNames, type NameRule, normNames } from "./names.ts";
 
@@ -178,11 +178,11 @@ function probe<Params>(model: SequenceToSequence<Params>, options: ProbeOptions)
         logits: out.logits,
         ...numbered("enc_hidden_", encoded.hidden),
         enc_hidden_last: encoded.memory,
-        ...numbered("enc_attn", encoded.probabilities),
+        ...numbered("enc_attn", weightsOf(encoded.maps)),
         ...numbered("dec_hidden_", out.hidden),
         dec_hidden_last: out.hidden.at(-1)!,
-        ...numbered("dec_attn", out.probabilities),
-        ...numbered("cross_attn", out.crossProbabilities),
+        ...numbered("dec_attn", weightsOf(out.maps)),
+        ...numbered("cross_attn", weightsOf(out.crossMaps)),
         enc_bias: biasOf(options.sourceScores!, own.sourceScores, options.heads, source.shape[1]!),
         dec_bias: biasOf(options.targetScores!, own.targetScores, options.heads, tokens.shape[1]!),
         ...(labels === undefined ? {} : { loss: meanCrossEntropy(out.logits, labels) }),
@@ -201,5 +201,7 @@ function shiftRight(labels: Tensor, { start, padding }: ProbeOptions): Tensor {
 /** What a score modification adds to the logits of one row, [1, H, T, T]. */
 function biasOf(scores: ScoreMod, params: unknown, heads: number, length: number): Tensor {
   const at = iota(length);
-  return scores.prepare(params, { query: at, key: at })(zeros([1, heads, length, length]));
+  const none = zeros([1, heads, length, 1]);
+  const score = scores.prepare(params, { query: at, key: at });
+  return score.logits(zeros([1, heads, length, length]), { query: none, key: none, scale: 1 });
 }

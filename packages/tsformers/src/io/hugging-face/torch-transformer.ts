@@ -1,8 +1,9 @@
 import { add, cast, expandDims, mul, sub, sum, type Tensor, where } from "@tsformers/engine";
 import { z } from "zod";
-import type { View } from "../../attention/kinds.ts";
+import { hidden } from "../../attention/block.ts";
+import type { Score, View } from "../../attention/kinds.ts";
 import { causal, full, type Pattern } from "../../attention/pattern.ts";
-import { hidden, look } from "../../attention/view.ts";
+import { look } from "../../attention/view.ts";
 import { type Stacks, type StacksParams, stacks } from "../../models/encoder-decoder.ts";
 import { postNorm, preNorm, transformerStacks } from "../../models/transformer.ts";
 import { gelu, relu } from "../../nn/feed-forward.ts";
@@ -110,7 +111,7 @@ function probe(model: Stacks, see: typeof look): Probe {
       const [S, T] = [src.shape[1]!, tgt.shape[1]!];
       const view = (pattern: Pattern, queries: number, keys: number, padding?: Tensor, hiding?: Tensor): View => {
         const keyMask = padding && sub(1, padding);
-        return hide(see({ pattern, queries, keys, ...present({ keyMask }) }), hiding);
+        return see({ pattern, queries, keys, ...present({ keyMask, scores: hiding && hide(hiding) }) });
       };
       const sourceView = view(full, S, S, inputs.src_key_padding_mask, inputs.src_mask);
       const memory = model.encode(given, src, sourceView, context).x;
@@ -133,10 +134,9 @@ function isCausal(what: string): boolean {
 }
 
 /** Hides pairs [T, S] where the mask is 1. */
-function hide(view: View, hiding: Tensor | undefined): View {
-  if (hiding === undefined) return view;
+function hide(hiding: Tensor): () => Score {
   const own = where(cast(hiding, "bool"), hidden, 0);
-  return { ...view, mask: view.mask === undefined ? own : add(view.mask, own) };
+  return () => ({ logits: (logits) => add(logits, own) });
 }
 
 /** `Σ out ∘ weights` over the positions that are no padding. */

@@ -1,0 +1,143 @@
+import { type AttentionMember, attentionMembers, chooseMembers, type Settings } from "./attention-members.ts";
+import { type AttentionMeasurement, attentionTable } from "./attention-table.ts";
+import { type Bench, type BenchOptions, compareRow, median, type Row } from "./bench.ts";
+import { measureInTurn, type Side } from "./child.ts";
+import { measureReversible } from "./reversible.ts";
+import { ourSide, pytorchSide } from "./sides.ts";
+import { formatTable } from "./table.ts";
+
+/** What a child of this bench measures: one layer of one mechanism at one length. */
+export type AttentionJob = Pick<AttentionMember, "kind" | "entry" | "causal"> & {
+  /** The peer's function. */
+  readonly peer: string | undefined;
+  readonly settings: Settings;
+  readonly length: number;
+  readonly width: number;
+  readonly heads: number;
+  readonly threads: number;
+  /** Timed passes end when all passes together took this long, but one is always timed. */
+  readonly budgetMs: number;
+  /** The most timed passes. */
+  readonly most: number;
+};
+
+/** What a child of this bench prints. */
+export type AttentionResult = {
+  /**
+   * Milliseconds of each timed pass, forward and backward: the loss `sum(y · w)` for fixed random w, read back, and the gradients of
+   * it with respect to x and to all parameters.
+   */
+  readonly runMs: readonly number[];
+  /** Most memory ever resident, less what was resident with the runtime loaded and before the layer was built. */
+  readonly peakBytes: number;
+  /** The same of the passes alone, without tracing and preparing them; absent where there is nothing to prepare. */
+  readonly runPeakBytes?: number;
+  /** Claimed exponent of the length in time; only ours says it. */
+  readonly exponent?: number;
+  readonly parameters: number;
+  /** The loss. */
+  readonly value: number;
+};
+
+const lengthsUnlessTold = [256, 512, 1024, 2048, 4096, 16_384];
+/** Where mechanisms are compared with full attention and with peers: the longest measured length up to this. */
+const comparedAt = 4096;
+/** Beside the mechanisms: memory of stacks of blocks, which `--only` chooses by this name. */
+const reversible = "reversible";
+const sizes = { width: 256, heads: 4, threads: 2, budgetMs: 3000, most: 25 };
+
+/** One layer of every mechanism, projections included, forward and backward, at many lengths. */
+export const attentionBench: Bench = {
+  name: "attention",
+  about:
+    "every attention mechanism at lengths up to 16,384, beside full attention and PyTorch (15 min; only when named)",
+  onlyWhenNamed: true,
+  run: measureAll,
+  table: (rows) => {
+    const stacks = rows.filter(({ length }) => length === undefined);
+    const layers = attentionTable(measurementsOf(rows.filter(({ length }) => length !== undefined)), comparedAt);
+    return stacks.length === 0 ? layers : `${layers}\n\n${formatTable(stacks)}`;
+  },
+};
+
+async function measureAll({ rounds, only, lengths = lengthsUnlessTold, peers = false }: BenchOptions): Promise<Row[]> {
+  const members = chooseMembers(
+    only?.filter((name) => name !== reversible),
+    [reversible],
+  );
+  const compared = Math.max(...lengths.filter((length) => length <= Math.max(comparedAt, Math.min(...lengths))));
+  const rows: Row[] = [];
+  // Every length passes through all members before the next, so that what is compared was measured close together.
+  for (const length of [...lengths].sort((a, b) => a - b)) {
+    for (const member of members) {
+      const job = jobOf(member, length);
+      const theirs = peers && length === compared && member.peer !== undefined;
+      const sides = [ourSide("attention", job), ...(theirs ? [pytorchSide("attention.py", job)] : [])];
+      const [ours, peer = []] = await measureInTurn(sides, rounds, (result, side) =>
+        check(result as AttentionResult, side),
+      );
+      rows.push(...rowsOf(member.name, length, ours!, peer));
+      const { name } = member;
+      if (ours!.length > 0) console.error(`  ${length} ${name}: ${timeOf(ours!)?.toFixed(1)} ms`);
+      if (peer.length > 0 && peer[0]!.parameters !== ours![0]?.parameters)
+        console.error(`  ${name}: ours has ${ours![0]?.parameters} parameters, the peer ${peer[0]!.parameters}`);
+    }
+  }
+  return only === undefined || only.includes(reversible) ? [...rows, ...(await measureReversible(rounds))] : rows;
+}
+
+export function jobOf({ kind, entry, causal, settings, peer }: AttentionMember, length: number): AttentionJob {
+  return { kind, entry, causal, peer, settings: settings(length), length, ...sizes };
+}
+
+/** No figure is reported of a layer that gives no number. */
+function check(result: AttentionResult, side: Side): AttentionResult {
+  if (!Number.isFinite(result.value)) throw new Error(`${side.name}: expected a finite loss, got ${result.value}`);
+  if (result.runMs.length === 0) throw new Error(`${side.name}: expected at least one timed pass, got none`);
+  return result;
+}
+
+function timeOf(results: readonly AttentionResult[]): number | null {
+  return results.length === 0 ? null : median(results.map(({ runMs }) => median(runMs)));
+}
+
+function rowsOf(
+  name: string,
+  length: number,
+  ours: readonly AttentionResult[],
+  peer: readonly AttentionResult[],
+): Row[] {
+  const row = (metric: string, unit: string, read: (result: AttentionResult) => number | undefined): Row => {
+    const over = (results: readonly AttentionResult[]): number | null => {
+      const values = results.map(read).filter((value) => value !== undefined);
+      return values.length === 0 ? null : median(values);
+    };
+    const peerName = peer.length === 0 ? null : "PyTorch eager";
+    return { ...compareRow(name, metric, unit, "lower", over(ours), over(peer), peerName), length };
+  };
+  return [
+    row("forward and backward, median", "ms", ({ runMs }) => median(runMs)),
+    row("peak memory above runtime", "MB", ({ peakBytes }) => peakBytes / 1e6),
+    row("peak memory of the passes", "MB", ({ runPeakBytes }) =>
+      runPeakBytes === undefined ? undefined : runPeakBytes / 1e6,
+    ),
+    row("claimed exponent", "", ({ exponent }) => exponent),
+  ];
+}
+
+function measurementsOf(rows: readonly Row[]): AttentionMeasurement[] {
+  const found = new Map<string, AttentionMeasurement>();
+  const causal = new Set(attentionMembers.filter(({ causal }) => causal).map(({ name }) => name));
+  for (const { name, length = 0, metric, ours, peer } of rows) {
+    const key = `${name} ${length}`;
+    const baseline = causal.has(name) ? "full causal" : "full";
+    const known = found.get(key) ?? { name, length, baseline };
+    const parts: Record<string, Partial<AttentionMeasurement>> = {
+      "forward and backward, median": { timeMs: ours, peerTimeMs: peer },
+      "peak memory above runtime": { memoryMb: ours, peerMemoryMb: peer },
+      "claimed exponent": { exponent: ours },
+    };
+    found.set(key, { ...known, ...parts[metric] });
+  }
+  return [...found.values()];
+}

@@ -1,0 +1,59 @@
+import { type Concrete, cast, gather, type RandomKey, reshape, type Tensor } from "@tsformers/engine";
+import { dropout } from "../nn/dropout.ts";
+import { type Initial, normalInitial } from "../nn/initial.ts";
+import type { Context } from "../nn/layer.ts";
+import { type LinearParams, linear } from "../nn/linear.ts";
+import { joinHeads, splitHeads } from "./attention.ts";
+import type { MixerInput } from "./kinds.ts";
+
+export type HeadProjectionOptions = {
+  readonly modelWidth: number;
+  readonly heads: number;
+  /** modelWidth / heads unless told. */
+  readonly headWidth?: number;
+  readonly bias?: boolean;
+  readonly dropoutRate?: number;
+  readonly initial?: Initial;
+};
+
+/** The way from the model's width into the heads and back. */
+export type HeadProjections = {
+  readonly headWidth: number;
+  /** Of one way in. */
+  initHeads(key: RandomKey): Concrete<LinearParams>;
+  initOut(key: RandomKey): Concrete<LinearParams>;
+  /** x [B, T, C] → [B, H, T, D] */
+  toHeads(params: LinearParams, x: Tensor): Tensor;
+  /** [B, H, T, D] → [B, T, C], dropout included */
+  fromHeads(params: LinearParams, mixed: Tensor, context: Context): Tensor;
+};
+
+/** @throws RangeError when the width of a head is no integer */
+export function headProjections(mixer: string, options: HeadProjectionOptions): HeadProjections {
+  const { modelWidth, heads, bias = true, dropoutRate = 0, initial = normalInitial() } = options;
+  const headWidth = options.headWidth ?? modelWidth / heads;
+  if (!Number.isInteger(headWidth)) {
+    throw new RangeError(`${mixer}: modelWidth ${modelWidth} does not divide into ${heads} heads`);
+  }
+  const toHeads = linear(modelWidth, heads * headWidth, { bias, initial });
+  const toOut = linear(heads * headWidth, modelWidth, { bias, initial });
+  return {
+    headWidth,
+    initHeads: toHeads.init,
+    initOut: toOut.init,
+    toHeads: (params, x) => splitHeads(toHeads.apply(params, x), heads),
+    fromHeads: (params, mixed, context) => dropout(toOut.apply(params, joinHeads(mixed)), dropoutRate, context, "out"),
+  };
+}
+
+/** @throws TypeError for keys and values that are not those of `x` */
+export function oneSequence(mixer: string, { known, cache }: MixerInput): void {
+  if (known === undefined && cache === undefined) return;
+  throw new TypeError(`${mixer}: mixes one sequence, got the keys and values of ${known ? "another" : "a cache"}`);
+}
+
+/** 1 where the position at hand is real, [B, 1]; a mask of one column is of that position. */
+export function realAt(mask: Tensor | undefined, position: Tensor): Tensor | undefined {
+  if (mask === undefined) return undefined;
+  return cast(mask.shape[1] === 1 ? mask : gather(mask, reshape(position, [1]), 1), "float32");
+}

@@ -1,0 +1,143 @@
+import {
+  abs,
+  add,
+  cast,
+  concat,
+  div,
+  exp,
+  expandDims,
+  log,
+  matmul,
+  minimum,
+  mul,
+  neg,
+  ones,
+  reshape,
+  sigmoid,
+  slice,
+  sub,
+  type Tensor,
+} from "@tsformers/engine";
+import type { Denominator } from "./denominator.ts";
+import { chunkedSums, parallelSums, seen, stepSums, wholeSums } from "./kernel-sums.ts";
+
+/** Queries and keys as a kernel sees them. */
+export type Features = {
+  /** [B, H, T, M] */
+  readonly query: Tensor;
+  /** [B, H, S, M] */
+  readonly key: Tensor;
+  /** Others in place of these for the values' sum, not for the sum of weights: turned by position. */
+  readonly turned?: { readonly query: Tensor; readonly key: Tensor };
+};
+
+export type KernelOptions = {
+  /** Whether a query sees only keys up to its own. */
+  readonly causal: boolean;
+  readonly denominator: Denominator;
+  /** 1 for real keys, 0 for padding, [B, S]. */
+  readonly keyMask?: Tensor;
+  /**
+   * Causal only: of the sums so far step t keeps σ(gateLogits), and takes 1 − σ(gateLogits) of its own key and value,
+   * [B, H, T].
+   */
+  readonly gateLogits?: Tensor;
+  /** Positions in a chunk of the causal form. */
+  readonly chunk?: number;
+  /** All pairs at once, as in the definition. */
+  readonly parallel?: true;
+};
+
+/** [B, H, T, D], and what it was divided by before the denominator had its say, [B, H, T, 1]. */
+export type KernelMixed = { readonly mixed: Tensor; readonly weights: Tensor };
+
+/**
+ * Attention whose weights are products of features: `y_t = Σ_s (φ(q_t)·φ(k_s)) v_s / Σ_s φ(q_t)·φ(k_s)`.
+ *
+ * Computed in float32 whatever the model computes in: sums run over whole sequences.
+ *
+ * @shape  v [B, H, S, D] → mixed [B, H, T, D]
+ * @cost   O(B·H·(T + S)·M·D) time; causal: see {@link chunkedSums}
+ * @source Katharopoulos et al. 2020, "Transformers are RNNs", §3.2, arXiv:2006.16236; gate: Peng et al. 2021, "Random Feature
+ *   Attention", §3.2, arXiv:2103.02143
+ */
+export function kernelAttention(features: Features, v: Tensor, options: KernelOptions): KernelMixed {
+  const width = v.shape.at(-1)!;
+  const values = cast(v, "float32");
+  const { query, key, turned, logDecay } = gated(features, options);
+  const sums = (q: Tensor, k: Tensor, v: Tensor): Tensor => {
+    if (!options.causal) return wholeSums(q, k, v);
+    return options.parallel ? parallelSums(q, k, v, logDecay) : chunkedSums(q, k, v, logDecay, options.chunk);
+  };
+  const one = ones([...v.shape.slice(0, -1), 1]);
+  if (turned !== undefined) {
+    return divided(sums(turned.query, turned.key, values), sums(query, key, one), options.denominator, v);
+  }
+  const both = sums(query, key, concat([values, one], -1));
+  return divided(slice(both, -1, 0, width), slice(both, -1, width), options.denominator, v);
+}
+
+/** Sums of all so far: of `φ(k) ⊗ v` [B, H, M, D] and of `φ(k)` [B, H, M, 1]. */
+export type KernelState = { values: Tensor; weights: Tensor };
+
+/**
+ * {@link kernelAttention}, causal, of one position.
+ *
+ * @shape  v [B, H, 1, D], keyMask [B, 1], gateLogits [B, H, 1] → mixed [B, H, 1, D]
+ * @cost   O(B·H·M·D) time and memory, wherever in the sequence
+ */
+export function kernelStep(
+  state: KernelState,
+  features: Features,
+  v: Tensor,
+  options: Omit<KernelOptions, "causal" | "chunk" | "parallel">,
+): KernelMixed & { readonly state: KernelState } {
+  const { query, key, turned, logDecay } = gated(features, options);
+  const values = stepSums(state.values, turned?.query ?? query, turned?.key ?? key, cast(v, "float32"), logDecay);
+  const weights = stepSums(state.weights, query, key, ones([...v.shape.slice(0, -1), 1]), logDecay);
+  const next = { values: values.state, weights: weights.state };
+  return { ...divided(values.sums, weights.sums, options.denominator, v), state: next };
+}
+
+/** The weights of {@link kernelAttention} that it never computes, all T × S of them. */
+export function kernelWeights(features: Features, options: KernelOptions): Tensor {
+  const { query, key, turned, logDecay } = gated(features, options);
+  const products = (q: Tensor, k: Tensor): Tensor => {
+    const all = matmul(q, k, { transposeB: true });
+    return options.causal ? mul(all, seen(q.shape.at(-2)!, logDecay)) : all;
+  };
+  const plain = products(query, key);
+  const total = options.denominator(matmul(plain, ones([key.shape.at(-2)!, 1])));
+  return div(turned === undefined ? plain : products(turned.query, turned.key), total);
+}
+
+function divided(sums: Tensor, weights: Tensor, denominator: Denominator, { dtype }: Tensor): KernelMixed {
+  // A product with the reciprocal has a gradient of fewer passes than a quotient.
+  return { mixed: cast(mul(sums, div(1, denominator(weights))), dtype), weights };
+}
+
+/** Keys that count for nothing where masked, and for 1 − g where gated; padding leaves what was before as it is. */
+function gated(
+  { query, key, turned }: Features,
+  { keyMask, gateLogits }: Pick<KernelOptions, "keyMask" | "gateLogits">,
+): Features & { readonly logDecay?: Tensor } {
+  const mask = keyMask === undefined ? undefined : reshape(cast(keyMask, "float32"), [keyMask.shape[0]!, 1, -1, 1]);
+  const share = gateLogits === undefined ? undefined : expandDims(sigmoid(neg(gateLogits)), -1);
+  const factor = mask === undefined || share === undefined ? (mask ?? share) : mul(mask, share);
+  const scaled = (k: Tensor): Tensor => (factor === undefined ? k : mul(k, factor));
+  return {
+    query,
+    key: scaled(key),
+    ...(turned === undefined ? {} : { turned: { query: turned.query, key: scaled(turned.key) } }),
+    ...(gateLogits === undefined ? {} : { logDecay: maskedDecay(logSigmoid(gateLogits), mask) }),
+  };
+}
+
+function maskedDecay(logDecay: Tensor, mask?: Tensor): Tensor {
+  return mask === undefined ? logDecay : mul(logDecay, reshape(mask, [mask.shape[0]!, 1, -1]));
+}
+
+/** `log σ(x) = min(x, 0) − log(1 + e^−|x|)`: finite for every x. */
+function logSigmoid(x: Tensor): Tensor {
+  return sub(minimum(x, 0), log(add(exp(neg(abs(x))), 1)));
+}

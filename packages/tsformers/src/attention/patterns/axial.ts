@@ -1,0 +1,67 @@
+import { or, perHead } from "../combine.ts";
+import type { Pattern } from "../pattern.ts";
+import { byResidue } from "./order.ts";
+import { perLayer } from "./per-layer.ts";
+import { addSpan, expectWhole, span } from "./span.ts";
+
+export type GridOptions = {
+  /** Positions in a row of the grid; position i stands in row ⌊i/columns⌋. The last row may be shorter. */
+  readonly columns: number;
+  readonly causal: boolean;
+};
+
+/**
+ * A position sees its own row of the grid; causal: as far as itself.
+ *
+ * `S_i = {j : ⌊j/w⌋ = ⌊i/w⌋}`
+ *
+ * @cost   O(n·w) pairs
+ * @source Ho et al. 2019, "Axial Attention in Multidimensional Transformers", §3, arXiv:1912.12180
+ */
+export function axialRow({ columns, causal }: GridOptions): Pattern {
+  expectWhole("axial", "columns", columns, 1);
+  return {
+    name: `row of ${columns}`,
+    keys: (query, length) => {
+      const first = query - (query % columns);
+      return span(first, causal ? query + 1 : first + columns, length);
+    },
+  };
+}
+
+/**
+ * A position sees its own column of the grid; causal: what is above and itself, or, `strictly`, only what is above.
+ *
+ * `S_i = {j : j ≡ i mod w}`
+ *
+ * @cost   O(n²/w) pairs
+ * @source Ho et al. 2019, §3, arXiv:1912.12180
+ */
+export function axialColumn({ columns, causal, strictly }: GridOptions & { readonly strictly?: true }): Pattern {
+  expectWhole("axial", "columns", columns, 1);
+  return {
+    name: `column of ${columns}${strictly ? ", above" : ""}`,
+    keys: (query, length) => {
+      const runs: number[] = [];
+      const end = causal || strictly ? Math.min(query + (strictly ? 0 : 1), length) : length;
+      for (let key = query % columns; key < end; key += columns) addSpan(runs, key, key + 1);
+      return runs;
+    },
+    order: byResidue(columns),
+  };
+}
+
+/** Row and column under one softmax. */
+export function axialCross(options: GridOptions): Pattern {
+  return or(axialRow(options), axialColumn(options));
+}
+
+/** Even heads see rows, odd heads columns. */
+export function axialHeads(options: GridOptions): Pattern {
+  return perHead([axialRow(options), axialColumn(options)]);
+}
+
+/** Even layers see rows, odd layers columns: after two, everything has reached every position. */
+export function axialLayers(options: GridOptions): (layer: number) => Pattern {
+  return perLayer([axialRow(options), axialColumn(options)]);
+}

@@ -1,0 +1,115 @@
+import { perHead } from "../combine.ts";
+import type { Pattern, Runs } from "../pattern.ts";
+import { addSpan, expectWhole } from "./span.ts";
+
+/**
+ * The random blocks of a sequence of that many blocks: for each head, for each block of queries, its blocks of keys. Heads beyond those
+ * given repeat. Blocks that are visible anyway may be among them and add nothing.
+ */
+export type RandomBlocks = (blocks: number) => readonly (readonly (readonly number[])[])[];
+
+export type BigBirdOptions = {
+  /** Positions in a block; the last one may be shorter. */
+  readonly block: number;
+  /** {@link uniformBlocks}, {@link releasedBlocks}, or a table of one's own. */
+  readonly random: RandomBlocks;
+  /** How many heads draw blocks of their own. */
+  readonly heads: number;
+};
+
+/**
+ * BigBird, internal transformer construction: the first and the last block are global, every block sees itself and its
+ * neighbours, and a few random ones.
+ *
+ * Block i sees blocks `{0, i − 1, i, i + 1, last} ∪ random(i)`; blocks 0 and last see all. Bidirectional only.
+ *
+ * @cost   O(n·b·(5 + r)) pairs
+ * @source Zaheer et al. 2020, "Big Bird: Transformers for Longer Sequences", §2 and appendix D, arXiv:2007.14062
+ * @differs a key is seen or not; the released block-sparse code counts a block twice that is drawn twice, and Hugging Face's draws
+ *   block 0 r times whenever it does not train
+ */
+export function bigbird({ block, random, heads }: BigBirdOptions): Pattern {
+  expectWhole("bigbird", "block", block, 1);
+  return perRandomHead(heads, random, `BigBird (blocks of ${block})`, (head, randomOf) => {
+    const rows = rowsOf((length) => {
+      const blocks = Math.ceil(length / block);
+      const drawn = randomOf(blocks, head);
+      return Array.from({ length: blocks }, (_, row) => {
+        if (row === 0 || row === blocks - 1) return [0, length];
+        return blockRuns([0, row - 1, row, row + 1, blocks - 1, ...(drawn[row] ?? [])], block, 0, length);
+      });
+    });
+    return (query, length) => rows(length)[Math.floor(query / block)] ?? [];
+  });
+}
+
+/**
+ * BigBird, extended transformer construction: g global tokens in front of the sequence; behind them every block sees itself, its
+ * neighbours and a few random ones.
+ *
+ * `S_i = everything for i < g`, otherwise `G ∪ blocks {b − 1, b, b + 1} ∪ random(b)` with b the block of position i − g.
+ *
+ * @cost   O(n·(2·g + b·(3 + r))) pairs
+ * @source Zaheer et al. 2020, §2, arXiv:2007.14062
+ */
+export function bigbirdExtended({
+  globals,
+  block,
+  random,
+  heads,
+}: BigBirdOptions & { readonly globals: number }): Pattern {
+  expectWhole("bigbird", "block", block, 1);
+  expectWhole("bigbird", "globals", globals);
+  const name = `BigBird (${globals} extra global, blocks of ${block})`;
+  return perRandomHead(heads, random, name, (head, randomOf) => {
+    const rows = rowsOf((length) => {
+      const blocks = Math.max(0, Math.ceil((length - globals) / block));
+      const drawn = randomOf(blocks, head);
+      return Array.from({ length: blocks }, (_, row) =>
+        blockRuns([row - 1, row, row + 1, ...(drawn[row] ?? [])], block, globals, length),
+      );
+    });
+    return (query, length) =>
+      query < globals ? [0, length] : (rows(length)[Math.floor((query - globals) / block)] ?? []);
+  });
+}
+
+type Drawn = readonly (readonly number[])[];
+
+function perRandomHead(
+  heads: number,
+  random: RandomBlocks,
+  name: string,
+  keysOf: (head: number, randomOf: (blocks: number, head: number) => Drawn) => Pattern["keys"],
+): Pattern {
+  expectWhole("bigbird", "heads", heads, 1);
+  const known = new Map<number, readonly Drawn[]>();
+  const randomOf = (blocks: number, head: number): Drawn => {
+    const drawn = known.get(blocks) ?? random(blocks);
+    known.set(blocks, drawn);
+    return drawn.length === 0 ? [] : drawn[head % drawn.length]!;
+  };
+  const patterns = Array.from({ length: heads }, (_, head) => ({ name, keys: keysOf(head, randomOf) }));
+  return heads === 1 ? patterns[0]! : { ...perHead(patterns), name };
+}
+
+/** Made once for a length: all queries of a block see alike. */
+function rowsOf(make: (length: number) => readonly Runs[]): (length: number) => readonly Runs[] {
+  const known = new Map<number, readonly Runs[]>();
+  return (length) => {
+    const rows = known.get(length) ?? make(length);
+    known.set(length, rows);
+    return rows;
+  };
+}
+
+/** Positions of blocks that begin behind `start` positions, all of which are visible too. */
+function blockRuns(blocks: readonly number[], size: number, start: number, length: number): Runs {
+  const runs: number[] = [];
+  addSpan(runs, 0, Math.min(start, length));
+  const inside = blocks.filter((block) => block >= 0 && start + block * size < length);
+  for (const block of [...new Set(inside)].sort((a, b) => a - b)) {
+    addSpan(runs, start + block * size, Math.min(length, start + (block + 1) * size));
+  }
+  return runs;
+}

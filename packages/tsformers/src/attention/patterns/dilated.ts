@@ -1,0 +1,47 @@
+import { perHead } from "../combine.ts";
+import type { Pattern } from "../pattern.ts";
+import { byResidue } from "./order.ts";
+import { addSpan, expectWhole } from "./span.ts";
+import { slidingWindow, type WindowOptions } from "./window.ts";
+
+export type DilatedOptions = WindowOptions & {
+  /** Distance between neighbours of the window; 1 leaves no gaps. */
+  readonly dilation: number;
+};
+
+/**
+ * A sliding window with gaps: as many keys as a window, further apart.
+ *
+ * `S_i = {i + k·dilation : −before ≤ k ≤ after}`
+ *
+ * Positions of one residue modulo the dilation see only one another, and are worked through side by side.
+ *
+ * @cost   O(n·(before + after + 1)) pairs
+ * @source Beltagy, Peters & Cohan 2020, "Longformer", §3.1, arXiv:2004.05150
+ */
+export function dilatedWindow({ before, after, dilation }: DilatedOptions): Pattern {
+  expectWhole("dilated", "dilation", dilation, 1);
+  if (dilation === 1) return slidingWindow({ before, after });
+  expectWhole("dilated", "before", before);
+  expectWhole("dilated", "after", after);
+  return {
+    name: `dilated window (${before} before, ${after} after, every ${dilation})`,
+    keys: (query, length) => {
+      const runs: number[] = [];
+      const first = query - Math.min(before, Math.floor(query / dilation)) * dilation;
+      const last = Math.min(length - 1, query + after * dilation);
+      for (let key = first; key <= last; key += dilation) addSpan(runs, key, key + 1);
+      return runs;
+    },
+    order: byResidue(dilation),
+  };
+}
+
+/** A dilation for each head; with more heads they repeat. Heads of one dilation share a pattern. */
+export function dilatedHeads({
+  dilations,
+  ...sides
+}: WindowOptions & { readonly dilations: readonly number[] }): Pattern {
+  const made = new Map([...new Set(dilations)].map((dilation) => [dilation, dilatedWindow({ ...sides, dilation })]));
+  return made.size === 1 ? [...made.values()][0]! : perHead(dilations.map((dilation) => made.get(dilation)!));
+}

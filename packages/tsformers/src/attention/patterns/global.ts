@@ -1,0 +1,57 @@
+import { full, type Pattern, causal as past, type Runs } from "../pattern.ts";
+import { runsOf } from "../runs.ts";
+import { inFront, type Order } from "./order.ts";
+import { addSpan, expectWhole } from "./span.ts";
+
+export type GlobalOptions = {
+  /** Ascending or not; those beyond a sequence's end are left out. */
+  readonly positions: readonly number[];
+  readonly causal: boolean;
+};
+
+/**
+ * Global tokens: they see all, and all see them. On its own no more than that: `or` it with a pattern of neighbours.
+ *
+ * `S_i = everything for i ∈ G, G otherwise`; causal: of each, what is not after i.
+ *
+ * @cost   2·n·g pairs
+ * @source Beltagy, Peters & Cohan 2020, "Longformer", §3.1, arXiv:2004.05150
+ */
+export function globalTokens({ positions, causal }: GlobalOptions): Pattern {
+  for (const position of positions) expectWhole("global", "positions", position);
+  const all = new Set(positions);
+  const runs = runsOf(positions);
+  const everything = causal ? past : full;
+  const order = globalsFirst(positions);
+  return {
+    name: `global ${runsText(runs)}`,
+    keys: (query, length) => {
+      if (all.has(query)) return everything.keys(query, length);
+      const seen: number[] = [];
+      const end = causal ? Math.min(query + 1, length) : length;
+      for (let i = 0; i < runs.length; i += 2) addSpan(seen, runs[i]!, Math.min(end, runs[i + 1]!));
+      return seen;
+    },
+    ...(order === undefined ? {} : { order }),
+  };
+}
+
+/**
+ * Global tokens side by side in front: one block of queries sees all, and their keys are one run. Absent where they stand there
+ * already.
+ */
+export function globalsFirst(positions: readonly number[], rest?: Order, rule = ""): Order | undefined {
+  const runs = runsOf(positions);
+  const inPlace = runs.length === 0 || (runs.length === 2 && runs[0] === 0);
+  if (inPlace && rest === undefined) return undefined;
+  const all = new Set(positions);
+  return inFront(`globals ${runs.join(" ")} ${rule}`, (position) => all.has(position), rest);
+}
+
+function runsText(runs: Runs): string {
+  const parts: string[] = [];
+  for (let i = 0; i < runs.length; i += 2) {
+    parts.push(runs[i + 1]! - runs[i]! === 1 ? `${runs[i]}` : `${runs[i]}…${runs[i + 1]! - 1}`);
+  }
+  return parts.length === 0 ? "none" : parts.join(", ");
+}

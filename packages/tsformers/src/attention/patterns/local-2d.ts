@@ -1,0 +1,112 @@
+import type { Pattern, Runs } from "../pattern.ts";
+import { runsOf } from "../runs.ts";
+import { type Order, sharedOrder } from "./order.ts";
+import { addSpan, expectWhole } from "./span.ts";
+
+type Extent = readonly [rows: number, columns: number];
+
+export type Local2dOptions = {
+  /** Pixels in a row of the image. */
+  readonly columns: number;
+  readonly queryBlock: Extent;
+  /** How far the memory reaches beyond the block of queries: up, and to the left and right. */
+  readonly flange: Extent;
+  /** Whether pixels see only what is generated before them. */
+  readonly causal: boolean;
+};
+
+/**
+ * Two-dimensional local attention over an image in raster order: the query's own block of pixels and a flange around it.
+ *
+ * Pixels are generated block by block (blocks row by row, pixels inside row by row). Causal queries see their block up to
+ * themselves, the strip above it (flange rows, the block's columns and the flange's on both sides), and the strip left of it
+ * over all rows of the block: what is lower there was generated earlier all the same. In the order of the raster this looks
+ * ahead; a decoder takes the image in the order of generation, {@link local2dGenerated}. Not causal: block and flange as a whole.
+ *
+ * @cost   O(n·(h + m_h)·(w + 2·m_w)) pairs
+ * @source Parmar et al. 2018, "Image Transformer", §3.3, arXiv:1802.05751
+ * @differs pixels outside the image do not exist; the authors' code pads them and masks the padding
+ */
+export function local2d(options: Local2dOptions): Pattern {
+  const { columns, queryBlock, flange, causal } = options;
+  const [[height, width], [up, aside]] = [queryBlock, flange];
+  for (const value of [columns, height, width]) expectWhole("local-2d", "columns and queryBlock", value, 1);
+  for (const value of flange) expectWhole("local-2d", "flange", value);
+  return {
+    name: `2-D local (blocks of ${height} × ${width}, ${up} above, ${aside} aside${causal ? "" : ", both ways"})`,
+    keys: (query, length) => {
+      const [row, column] = [Math.floor(query / columns), query % columns];
+      const [top, left] = [row - (row % height), column - (column % width)];
+      const low = Math.max(0, left - aside);
+      const right = Math.min(columns, left + width);
+      const far = Math.min(columns, left + width + aside);
+      const lastRow = Math.min(top + height - 1 + (causal ? 0 : up), Math.ceil(length / columns) - 1);
+      const runs: number[] = [];
+      for (let at = Math.max(0, top - up); at <= lastRow; at++) {
+        const high = !causal || at < top ? far : at < row ? right : at === row ? column + 1 : left;
+        addSpan(runs, at * columns + low, Math.min(length, at * columns + high));
+      }
+      return runs;
+    },
+    order: blockRaster({ columns, queryBlock }),
+  };
+}
+
+/** Pixels block by block, blocks row by row, and row by row inside. */
+export function blockRaster({ columns, queryBlock }: Pick<Local2dOptions, "columns" | "queryBlock">): Order {
+  const [height, width] = queryBlock;
+  return sharedOrder(`blocks ${columns} ${height} ${width}`, (length) => {
+    const order = new Int32Array(length);
+    let at = 0;
+    for (let top = 0; top * columns < length; top += height) {
+      for (let left = 0; left < columns; left += width) {
+        for (let row = top; row < top + height; row++) {
+          const last = Math.min(length, row * columns + Math.min(columns, left + width));
+          for (let pixel = row * columns + left; pixel < last; pixel++) order[at++] = pixel;
+        }
+      }
+    }
+    return order;
+  });
+}
+
+/**
+ * {@link local2d} over pixels in the order in which they are generated: position i is pixel `blockRaster(…)[i]`. Causal in the
+ * order of positions.
+ *
+ * @param options.rows of the image: where the last blocks end
+ */
+export function local2dGenerated({ rows, ...options }: Local2dOptions & { readonly rows: number }): Pattern {
+  expectWhole("local-2d", "rows", rows, 1);
+  const raster = local2d(options);
+  const size = rows * options.columns;
+  const order = blockRaster(options)(size);
+  const place = new Int32Array(size);
+  order.forEach((pixel, at) => {
+    place[pixel] = at;
+  });
+  const known: (Runs | undefined)[] = [];
+  const seenBy = (query: number): Runs => {
+    const places: number[] = [];
+    const pixels = raster.keys(order[query]!, size);
+    for (let i = 0; i < pixels.length; i += 2) {
+      for (let pixel = pixels[i]!; pixel < pixels[i + 1]!; pixel++) places.push(place[pixel]!);
+    }
+    return runsOf(places);
+  };
+  return {
+    name: `${raster.name}, as generated`,
+    keys: (query, length) => {
+      if (query >= size) return [];
+      known[query] ??= seenBy(query);
+      return below(known[query], length);
+    },
+  };
+}
+
+function below(runs: Runs, length: number): Runs {
+  if (runs.length === 0 || runs.at(-1)! <= length) return runs;
+  const kept: number[] = [];
+  for (let i = 0; i < runs.length; i += 2) addSpan(kept, runs[i]!, Math.min(length, runs[i + 1]!));
+  return kept;
+}

@@ -1,0 +1,11 @@
+import type { Pattern } from "../pattern.ts";
+
+/**
+ * Layer n sees what pattern n shows; with more layers than patterns they repeat.
+ *
+ * @throws RangeError for no pattern
+ */
+export function perLayer(patterns: readonly Pattern[]): (layer: number) => Pattern {
+  if (patterns.length === 0) throw new RangeError("perLayer: expected at least one pattern, got none");
+  return (layer) => patterns[layer % patterns.length]!;
+}

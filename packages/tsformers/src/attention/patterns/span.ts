@@ -1,0 +1,23 @@
+import type { Runs } from "../pattern.ts";
+
+/** Positions from `low` to `high`, exclusive, as far as there are any below `length`. */
+export function span(low: number, high: number, length: number): Runs {
+  const [from, to] = [Math.max(0, low), Math.min(length, high)];
+  return from < to ? [from, to] : [];
+}
+
+/** Puts positions from `from` to `to`, exclusive, behind the runs so far, joined where they touch or overlap. */
+export function addSpan(runs: number[], from: number, to: number): void {
+  if (from >= to) return;
+  const end = runs.length - 1;
+  if (end > 0 && from <= runs[end]!) runs[end] = Math.max(runs[end]!, to);
+  else runs.push(from, to);
+}
+
+/** @throws RangeError `window: expected a whole number of at least 0 as "before", got 0.5` */
+export function expectWhole(pattern: string, option: string, value: number, least = 0): void {
+  if (Number.isSafeInteger(value) && value >= least) return;
+  throw new RangeError(
+    `${pattern}: expected a whole number of at least ${least} as ${JSON.stringify(option)}, got ${value}`,
+  );
+}

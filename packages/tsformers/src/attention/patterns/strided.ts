@@ -1,0 +1,65 @@
+import { or, perHead } from "../combine.ts";
+import type { Pattern } from "../pattern.ts";
+import { byResidue } from "./order.ts";
+import { perLayer } from "./per-layer.ts";
+import { addSpan, expectWhole } from "./span.ts";
+import { slidingWindow } from "./window.ts";
+
+export type StridedOptions = {
+  /** l, near √n; the width of an image. */
+  readonly stride: number;
+  readonly causal: boolean;
+  /** `stride` keys back with the query itself, as the released code has it, unless told: the paper's l before the query. */
+  readonly reach?: number;
+};
+
+/**
+ * The first half of the strided pattern: the last l positions.
+ *
+ * `A1_i = {j : i − l < j ≤ i}`, or as far ahead as well.
+ *
+ * @source Child et al. 2019, "Generating Long Sequences with Sparse Transformers", §4.2, arXiv:1904.10509
+ * @differs the paper begins at i − l, its code at i − l + 1 so that the query is one of the l; the default is the code's, which
+ *   the published models were trained with. `reach: stride` gives the paper's.
+ */
+export function stridedLocal({ stride, causal, reach = stride - 1 }: StridedOptions): Pattern {
+  expectWhole("strided", "stride", stride, 1);
+  return slidingWindow({ before: reach, after: causal ? 0 : reach });
+}
+
+/**
+ * The second half of the strided pattern: every l-th position, counted from the query.
+ *
+ * `A2_i = {j : (i − j) mod l = 0, j ≤ i}`
+ *
+ * @cost   O(n²/l) pairs
+ * @source Child et al. 2019, §4.2, arXiv:1904.10509
+ */
+export function stridedColumn({ stride, causal }: StridedOptions): Pattern {
+  expectWhole("strided", "stride", stride, 1);
+  return {
+    name: `steps of ${stride} from the query`,
+    keys: (query, length) => {
+      const runs: number[] = [];
+      const last = causal ? Math.min(query, length - 1) : length - 1;
+      for (let key = query % stride; key <= last; key += stride) addSpan(runs, key, key + 1);
+      return runs;
+    },
+    order: byResidue(stride),
+  };
+}
+
+/** Both halves in every head, the paper's merged head. */
+export function strided(options: StridedOptions): Pattern {
+  return or(stridedLocal(options), stridedColumn(options));
+}
+
+/** Even heads take the one half, odd heads the other. */
+export function stridedHeads(options: StridedOptions): Pattern {
+  return perHead([stridedLocal(options), stridedColumn(options)]);
+}
+
+/** Layers take the two halves in turn: after two layers everything has reached every position. */
+export function stridedLayers(options: StridedOptions): (layer: number) => Pattern {
+  return perLayer([stridedLocal(options), stridedColumn(options)]);
+}

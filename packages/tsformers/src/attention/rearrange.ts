@@ -1,0 +1,19 @@
+import { constant, customGradient, fromNumbers, gather, type Tensor } from "@tsformers/engine";
+
+/** Elements of `x` along `axis` in a new order, `order[i]` being the place that element i comes from. Its gradient is the way back. */
+export function rearrange(x: Tensor, order: Int32Array, axis: number): Tensor {
+  const indices = (from: Int32Array) => constant(fromNumbers(from, [from.length], "int32"));
+  return customGradient({
+    forward: (x) => [gather(x!, indices(order), axis)],
+    backward: ({ cotangents: [dy] }) => [gather(dy!, indices(inverseOf(order)), axis)],
+  })(x)[0]!;
+}
+
+/** Where each element went: `inverse[order[i]] = i`. */
+export function inverseOf(order: Int32Array): Int32Array {
+  const inverse = new Int32Array(order.length);
+  order.forEach((from, i) => {
+    inverse[from] = i;
+  });
+  return inverse;
+}

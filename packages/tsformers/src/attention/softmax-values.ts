@@ -1,0 +1,65 @@
+import {
+  add,
+  customGradient,
+  div,
+  exp,
+  log,
+  matmul,
+  max,
+  mul,
+  softmax,
+  sub,
+  sum,
+  type Tensor,
+} from "@tsformers/engine";
+
+/**
+ * `softmax(logits)·values`, with a gradient that passes over the logits three times: a row's products of weights and their
+ * gradients sum to those of its output and the output's gradient, which are D numbers instead of S.
+ *
+ * @shape  logits [B, H, T, S], values [B, H, S, D] → [B, H, T, D]
+ * @source the identity: Dao et al. 2022, "FlashAttention", §3 and appendix B, arXiv:2205.14135
+ */
+export function softmaxValues(logits: Tensor, values: Tensor): Tensor {
+  return customGradient({
+    forward: (logits, values) => {
+      const weights = softmax(logits!);
+      return [matmul(weights, values!), weights];
+    },
+    backward: ({ inputs: [, values], outputs: [mixed, weights], cotangents: [dMixed] }) => [
+      mul(weights!, sub(matmul(dMixed!, values!, { transposeB: true }), rowSums(mul(dMixed!, mixed!)))),
+      matmul(weights!, dMixed!, { transposeA: true }),
+    ],
+  })(logits, values)[0]!;
+}
+
+/**
+ * {@link softmaxValues} over some of the keys, with the logarithm of the sum of each row's weights, by which parts are joined.
+ *
+ * @shape  logits [B, H, T, S], values [B, H, S, D] → mixed [B, H, T, D], sums [B, H, T, 1]
+ */
+export function softmaxPart(logits: Tensor, values: Tensor): { mixed: Tensor; sums: Tensor } {
+  const [mixed, sums] = customGradient({
+    forward: (logits, values) => {
+      const top = max(logits!, { axes: -1, keepDims: true });
+      const raised = exp(sub(logits!, top));
+      const total = rowSums(raised);
+      return [div(matmul(raised, values!), total), add(log(total), top), raised, total];
+    },
+    backward: ({ inputs: [, values], outputs: [mixed, , raised, total], cotangents: [dMixed, dSums] }) => {
+      if (dMixed === undefined) return [dSums && mul(raised!, div(dSums, total!)), undefined];
+      const share = div(dMixed, total!);
+      const taken = rowSums(mul(share, mixed!));
+      const offset = dSums === undefined ? taken : sub(taken, div(dSums, total!));
+      return [
+        mul(raised!, sub(matmul(share, values!, { transposeB: true }), offset)),
+        matmul(raised!, share, { transposeA: true }),
+      ];
+    },
+  })(logits, values);
+  return { mixed: mixed!, sums: sums! };
+}
+
+function rowSums(x: Tensor): Tensor {
+  return sum(x, { axes: -1, keepDims: true });
+}

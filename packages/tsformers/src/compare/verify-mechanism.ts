@@ -1,0 +1,160 @@
+import {
+  compile,
+  convert,
+  type Device,
+  mul,
+  type NDArray,
+  readTree,
+  shapesEqual,
+  shapeText,
+  sum,
+  type Tensor,
+  valueAndGradWithExtra,
+} from "@tsformers/engine";
+import * as z from "zod";
+import { suggestion } from "../run/nearest.ts";
+import { mechanisms } from "./mechanisms/index.ts";
+import type { Mechanism } from "./mechanisms/mechanism.ts";
+import {
+  checkListed,
+  compareArrays,
+  pick,
+  readCases,
+  readTolerances,
+  type StoredTensors,
+  type Tolerances,
+  type VerifyRow,
+} from "./stored-cases.ts";
+import { exact } from "./tolerance.ts";
+
+/** `inputs` with their shapes; whatever else a case stores is compared. */
+const caseShape = z.object({
+  options: z.record(z.string(), z.unknown()).default({}),
+  inputs: z.record(z.string(), z.array(z.int().nonnegative())),
+  outputs: z.array(z.string()).default([]),
+});
+
+const metaShape = z.object({ fixture: z.string(), cases: z.record(z.string(), caseShape) });
+
+type Case = z.output<typeof caseShape>;
+
+/**
+ * Runs every stored case of one mechanism, with the options that meta.json states for it: its results, and where `grad.<input>`
+ * is stored, the gradient of `sum(out · R)` with respect to that input. Stored integers are compared exactly.
+ *
+ * @throws Error when the mechanism or an option is unknown, something listed is missing, or a case stores what is not computed
+ */
+export async function verifyMechanism(
+  directory: string,
+  meta: Readonly<Record<string, unknown>>,
+  { device }: { readonly device: Device },
+): Promise<VerifyRow[]> {
+  const { fixture, cases } = parse(metaShape, meta, "meta.json");
+  const load = Object.hasOwn(mechanisms, fixture) ? mechanisms[fixture] : undefined;
+  if (load === undefined) {
+    const known = Object.keys(mechanisms);
+    const near = suggestion(fixture, known) || `; known are ${known.join(", ")}`;
+    throw new Error(`meta.json: unknown mechanism ${JSON.stringify(fixture)}${near}`);
+  }
+  const tolerances = readTolerances(meta);
+  const stored = await readCases(directory);
+  checkCases(stored, cases);
+  const mechanism = await load();
+  const rows: VerifyRow[] = [];
+  for (const [name, tensors] of stored) {
+    try {
+      rows.push(...(await verifyCase(name, tensors, mechanism, { ...cases[name]!, tolerances, device })));
+    } catch (error) {
+      throw new Error(`${name}: ${messageOf(error)}`, { cause: error });
+    }
+  }
+  return rows;
+}
+
+type Floats = Readonly<Record<string, Tensor>>;
+
+async function verifyCase(
+  name: string,
+  tensors: StoredTensors,
+  mechanism: Mechanism,
+  { options, inputs, tolerances, device }: Case & { readonly tolerances: Tolerances; readonly device: Device },
+): Promise<VerifyRow[]> {
+  const arrays = Object.fromEntries(
+    Object.entries(inputs).map(([input, shape]) => [input, shaped(tensors, input, shape)]),
+  );
+  const expected = [...tensors].filter(([tensor]) => !Object.hasOwn(inputs, tensor) && tensor !== "R");
+  const gradients = expected.flatMap(([tensor]) => (tensor.startsWith("grad.") ? [tensor.slice("grad.".length)] : []));
+  const results = expected.flatMap(([tensor]) => (tensor.startsWith("grad.") ? [] : [tensor]));
+  const unknown = gradients.filter((of) => arrays[of] === undefined || !isFloat(arrays[of]));
+  if (unknown.length > 0)
+    throw new Error(`gradients are stored of ${unknown.join(", ")}, expected of float inputs alone`);
+  if (gradients.length > 0) checkListed(name, tensors, ["out", "R"]);
+  const fed = Object.fromEntries(Object.entries(arrays).map(([input, array]) => [input, tensorOf(array)]));
+  const weights = tensors.get("R");
+
+  const pass = (given: Floats, weights: Tensor | undefined) => {
+    if (weights === undefined) return { results: pick(mechanism.run(given, options, arrays), results), gradient: {} };
+    const { gradient, extra } = valueAndGradWithExtra((of: Floats) => {
+      const found = mechanism.run({ ...given, ...of }, options, arrays);
+      return [sum(mul(pick(found, ["out"]).out!, weights)), pick(found, results)];
+    })(pick(given, gradients));
+    return { results: extra, gradient };
+  };
+  const compiled = compile(pass as (given: never, weights: never) => ReturnType<typeof pass>, { device });
+  try {
+    const R = gradients.length === 0 ? undefined : tensorOf(weights!);
+    const found = (await readTree(await compiled(fed as never, R as never))) as unknown as Record<
+      "results" | "gradient",
+      Record<string, NDArray>
+    >;
+    return expected.map(([tensor, array]) => {
+      const gradient = tensor.startsWith("grad.");
+      const ours = gradient ? found.gradient[tensor.slice("grad.".length)]! : found.results[tensor]!;
+      const tolerance = isFloat(array) ? tolerances[gradient ? "grads" : "outputs"] : exact;
+      return { case: name, tensor, ...compareArrays(tensor, ours, array, tolerance) };
+    });
+  } finally {
+    await compiled.release();
+  }
+}
+
+function checkCases(stored: ReadonlyMap<string, StoredTensors>, cases: Readonly<Record<string, Case>>): void {
+  const missing = Object.keys(cases).filter((name) => !stored.has(name));
+  if (missing.length > 0)
+    throw new Error(`meta.json lists ${missing.join(", ")}, of which cases.safetensors holds nothing`);
+  for (const [name, tensors] of stored) {
+    const entry = cases[name];
+    if (entry === undefined)
+      throw new Error(`cases.safetensors holds ${name}, whose options and inputs meta.json does not list`);
+    checkListed(name, tensors, [...Object.keys(entry.inputs), ...entry.outputs]);
+  }
+}
+
+function shaped(tensors: StoredTensors, input: string, shape: readonly number[]): NDArray {
+  const array = tensors.get(input)!;
+  if (shapesEqual(array.shape, shape)) return array;
+  throw new Error(
+    `${input}: expected shape ${shapeText(shape)} as meta.json lists it, found ${shapeText(array.shape)}`,
+  );
+}
+
+function isFloat({ dtype }: NDArray): boolean {
+  return dtype.startsWith("float");
+}
+
+function tensorOf(array: NDArray): NDArray {
+  return convert(array, isFloat(array) ? "float32" : "int32");
+}
+
+function parse<T extends z.ZodType>(shape: T, given: unknown, name: string): z.output<T> {
+  const { data, error } = shape.safeParse(given);
+  if (error !== undefined) throw new Error(`${name}: ${messageOf(error)}`, { cause: error });
+  return data as z.output<T>;
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof z.ZodError) {
+    return error.issues.map(({ path, message }) => [path.join("."), message].filter(Boolean).join(": ")).join("; ");
+  }
+  return error instanceof Error ? error.message : String(error);
+}

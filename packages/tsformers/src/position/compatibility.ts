@@ -1,0 +1,101 @@
+import type { MixerName } from "../attention/index.ts";
+import type { PositionName } from "./index.ts";
+
+/** The three ways in which a model hears of positions. */
+export type PositionKind = "inputs" | "rotation" | "scores";
+
+/** How each scheme of the catalogue tells a model about positions; `none` does not. */
+export const kindOf: Readonly<Record<PositionName, PositionKind | undefined>> = {
+  none: undefined,
+  sinusoidal: "inputs",
+  learned: "inputs",
+  axial: "inputs",
+  "per-layer": "inputs",
+  "step-signals": "inputs",
+  rotary: "rotation",
+  t5: "scores",
+  alibi: "scores",
+  shaw: "scores",
+  "transformer-xl": "scores",
+  "distance-aware": "scores",
+  "adaptive-span": "scores",
+};
+
+/** What a mechanism can do with the kinds of schemes that it must know of: `yes`, or the reason that its error gives. */
+export type Compatibility = {
+  readonly rotation: "yes" | { readonly no: string };
+  readonly scores: "yes" | { readonly no: string };
+  /** Whether what decoding keeps of earlier positions grows with them. Absent: it does not decode. */
+  readonly memory?: "grows" | "stays the same";
+};
+
+const noLogits = { no: "it computes no logits" };
+
+/**
+ * Which schemes work with which mechanisms, as the catalogue makes them. Vectors added to inputs work with all: no mechanism knows of them.
+ * Every yes and no is proved in `test/position/compatibility.test.ts`.
+ */
+export const compatibility: Readonly<Record<"softmax" | "softmax in a window" | MixerName, Compatibility>> = {
+  softmax: { rotation: "yes", scores: "yes", memory: "grows" },
+  "softmax in a window": { rotation: "yes", scores: "yes", memory: "stays the same" },
+  longformer: { rotation: "yes", scores: "yes", memory: "stays the same" },
+  "reformer-local": { rotation: "yes", scores: "yes", memory: "stays the same" },
+  etc: { rotation: "yes", scores: { no: "it has labels of its own" } },
+  axial: {
+    rotation: "yes",
+    scores: { no: "a row and a column of the grid are each a sequence of its own" },
+    memory: "grows",
+  },
+  lsh: {
+    rotation: "yes",
+    scores: { no: "its queries and keys stand in an order of their own" },
+    memory: "grows",
+  },
+  routing: {
+    rotation: "yes",
+    scores: { no: "the members of a cluster stand anywhere, and differ by head" },
+    memory: "stays the same",
+  },
+  sinkhorn: {
+    rotation: "yes",
+    scores: { no: "a sorted key is a mixture of keys that stand in many places" },
+    memory: "grows",
+  },
+  linear: { rotation: "yes", scores: noLogits, memory: "stays the same" },
+  performer: { rotation: "yes", scores: noLogits, memory: "stays the same" },
+  rfa: { rotation: "yes", scores: noLogits, memory: "stays the same" },
+  linformer: { rotation: "yes", scores: { no: "a logit belongs to a slot, which has no position" } },
+  synthesizer: {
+    rotation: { no: "no source has queries and keys to turn" },
+    scores: { no: "its logits are not products of queries and keys" },
+    memory: "grows",
+  },
+  "memory-compressed": {
+    rotation: { no: "a key stands for a block of positions" },
+    scores: { no: "a logit belongs to a block of positions" },
+    memory: "grows",
+  },
+  "induced-set": {
+    rotation: { no: "the learned points stand nowhere" },
+    scores: { no: "the learned points stand nowhere" },
+  },
+};
+
+/** {@link compatibility} as a table of Markdown. */
+export function compatibilityTable(): string {
+  const answer = (of: "yes" | { readonly no: string }): string => (of === "yes" ? "yes" : `no: ${of.no}`);
+  const rows = Object.entries(compatibility).map(
+    ([name, { rotation, scores, memory = "does not decode" }]) =>
+      `| ${name} | yes | ${answer(rotation)} | ${answer(scores)} | ${memory} |`,
+  );
+  const schemes = (kind: PositionKind): string =>
+    Object.entries(kindOf)
+      .filter(([, own]) => own === kind)
+      .map(([name]) => name)
+      .join(", ");
+  return [
+    `| mechanism | added to inputs: ${schemes("inputs")} | turning queries and keys: ${schemes("rotation")} | changing logits: ${schemes("scores")} | what decoding keeps |`,
+    "|---|---|---|---|---|",
+    ...rows,
+  ].join("\n");
+}

@@ -1,0 +1,50 @@
+import {
+  abs,
+  add,
+  type Concrete,
+  cast,
+  exp,
+  full,
+  mul,
+  normal,
+  relu,
+  reshape,
+  sigmoid,
+  sub,
+  type Tensor,
+} from "@tsformers/engine";
+import type { ScoreMod } from "../attention/kinds.ts";
+import { ofHeads, spreadFormula } from "./by-distance.ts";
+
+/** [H] each. */
+export type DistanceAwareParams = { weight: Tensor; shift: Tensor };
+
+/**
+ * Each head learns whether near or far positions matter to it: logits, made positive, are scaled by a bounded function of
+ * distance.
+ *
+ * `logits[b,h,t,s] ← relu(logits) · f(w_h·|t − s|)`, with `f(R) = (1 + e^v_h) / (1 + e^(v_h − R))`: 1 at R = 0, towards 1 + e^v for
+ * w > 0, towards 0 for w < 0.
+ *
+ * @shape  logits [B, H, T, S] → [B, H, T, S]
+ * @cost   O(H·T·(T + S)) time beside the product; 2·H parameters a layer (`perLayer`)
+ * @source Wu, Wu & Huang 2021, "DA-Transformer: Distance-aware Transformer", §3, arXiv:2010.06925
+ * @differs what is hidden is hidden after the rectifier, as it must be: a logit of 0 has weight
+ */
+export function distanceAware(heads: number): ScoreMod<DistanceAwareParams> {
+  return {
+    init: (key): Concrete<DistanceAwareParams> => ({ weight: normal(key, [heads]), shift: full([heads], 0) }),
+    prepare: ({ weight, shift }, positions) => {
+      const ofEach = (x: Tensor) => cast(reshape(ofHeads(x, positions), [-1, 1, 1]), "float32");
+      const [w, v] = [ofEach(weight), ofEach(shift)];
+      const factor = spreadFormula(positions, (distance) => distanceFactor(distance, w, v));
+      return { logits: (logits) => mul(relu(logits), factor) };
+    },
+  };
+}
+
+/** `f(w·|distance|)` of {@link distanceAware}, for heads [H, 1, 1]. */
+export function distanceFactor(distance: Tensor, w: Tensor, v: Tensor): Tensor {
+  // As 1/(1 + e^x), a large x would give a gradient of 0·∞.
+  return mul(add(exp(v), 1), sigmoid(sub(mul(w, abs(distance)), v)));
+}

@@ -1,0 +1,109 @@
+import {
+  add,
+  type Concrete,
+  cast,
+  constant,
+  expandDims,
+  fromNumbers,
+  full,
+  gather,
+  matmul,
+  mean,
+  mul,
+  sigmoid,
+  slice,
+  splitKey,
+  type Tensor,
+  transpose,
+} from "@tsformers/engine";
+import { prepareScores } from "../attention/executor.ts";
+import type { Positions, Score, SoftmaxMixer, View } from "../attention/kinds.ts";
+import { within } from "../nn/dropout.ts";
+import { type Initial, normalInitial } from "../nn/initial.ts";
+import { logMask, type SpanOptions, softMask } from "./adaptive-span.ts";
+import { distances } from "./by-distance.ts";
+
+/** weight [H, C], bias [H] */
+export type DynamicSpanParams<Inner> = { span: { weight: Tensor; bias: Tensor }; inner: Inner };
+
+export type DynamicSpanOptions = SpanOptions & {
+  readonly modelWidth: number;
+  readonly heads: number;
+  /** Of the mean span in the training loss; 2e-6 unless told. */
+  readonly penalty?: number;
+  /** What the sigmoid starts from, so that spans start short; −4 unless told. */
+  readonly startBias?: number;
+  readonly initial?: Initial;
+};
+
+/**
+ * Attention whose heads look as far back as each position itself wants: an adaptive span that depends on the input.
+ *
+ * `z_t = S·σ(v_h·x_t + b_h)`; weights fade beyond it as in `adaptiveSpan`. Its loss is `penalty·S·mean(z/S)`.
+ *
+ * @shape  x [B, T, C] → [B, T, C]
+ * @cost   that of the attention, and a few passes over its logits
+ * @source Sukhbaatar et al. 2019, §3, "Dynamic attention span", arXiv:1905.07799
+ */
+export function dynamicSpan<Inner>(
+  inner: SoftmaxMixer<Inner>,
+  options: DynamicSpanOptions,
+): SoftmaxMixer<DynamicSpanParams<Inner>> {
+  const { modelWidth, heads, penalty = 2e-6, startBias = -4, initial = normalInitial() } = options;
+  return {
+    cacheShape: inner.cacheShape,
+    keysAndValues: (params, source, view) => inner.keysAndValues(params.inner, source, view),
+    init: (key): Concrete<DynamicSpanParams<Inner>> => {
+      const [own, rest] = splitKey(key, 2);
+      const span = { weight: initial(own!, [heads, modelWidth]), bias: full([heads], startBias) };
+      return { span, inner: inner.init(rest!) } as Concrete<DynamicSpanParams<Inner>>;
+    },
+    apply: (params, input, context) => {
+      const shares = spanShares(input.x, params.span);
+      const view = fading(input.view, mul(shares, options.maxSpan), options);
+      const out = inner.apply(params.inner, { ...input, view }, within(context, "span"));
+      const own = mul(mean(shares), penalty * options.maxSpan);
+      return { ...out, loss: out.loss === undefined ? own : add(out.loss, own) };
+    },
+  };
+}
+
+/** `σ(v_h·x_t + b_h)`: x [B, T, C] → float32 [B, H, T, 1] */
+export function spanShares(x: Tensor, { weight, bias }: { weight: Tensor; bias: Tensor }): Tensor {
+  const wanted = add(matmul(x, weight, { transposeB: true }), bias);
+  return cast(sigmoid(expandDims(transpose(wanted, [0, 2, 1]), -1)), "float32");
+}
+
+/** A view in which weights fade beyond the span z [B, H, T, 1] of each query, on top of what it does to logits. */
+export function fading(view: View, z: Tensor, options: SpanOptions): View {
+  const scores = (positions: Positions): Score => {
+    const own = view.scores?.(positions);
+    const each = distances(positions);
+    const mask = softMask(
+      cast(each.shape.length === 2 ? each : expandDims(each, 1), "float32"),
+      ofQueries(z, positions, view),
+      options,
+    );
+    return {
+      ...own,
+      logits: (logits, of) => add(own?.logits(logits, of) ?? logits, logMask(mask)),
+    };
+  };
+  const changed = { ...view, scores };
+  return { ...changed, prepared: prepareScores(changed) };
+}
+
+/**
+ * The rows of z [B, H, T, 1] that are those of a block of queries.
+ *
+ * @throws TypeError for blocks of queries whose positions do not say which they are
+ */
+function ofQueries(z: Tensor, { query, lines, heads }: Positions, view: View): Tensor {
+  const index = heads && constant(fromNumbers(heads, [heads.length], "int32"));
+  const own = index === undefined ? z : gather(z, index, 1);
+  const count = query.shape.at(-1)!;
+  if (lines !== undefined) return slice(own, 2, lines.query, lines.query + count);
+  if (view.offset === undefined && view.positions.lines !== undefined) return gather(own, query, 2);
+  if (count === z.shape[2]) return own;
+  throw new TypeError("dynamicSpan: cannot tell blocks of queries apart whose positions do not count from 0");
+}

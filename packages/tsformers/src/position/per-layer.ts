@@ -1,0 +1,18 @@
+import { type Concrete, splitKey } from "@tsformers/engine";
+import type { ScoreMod } from "../attention/kinds.ts";
+
+/** The same scheme in every layer, each with parameters of its own. */
+export function perLayer<Params, Own>(
+  scores: ScoreMod<Params, Own>,
+  layers: number,
+): ScoreMod<readonly Params[], Params | Own> {
+  return {
+    init: (key) => splitKey(key, layers).map((own) => scores.init(own)) as Concrete<readonly Params[]>,
+    forLayer: (params, layer, pass) => {
+      const own = params[layer];
+      if (own === undefined) throw new RangeError(`perLayer: made for ${layers} layers, got layer ${layer}`);
+      return scores.forLayer?.(own, layer, pass) ?? own;
+    },
+    prepare: (own, positions) => scores.prepare(own as Own, positions),
+  };
+}

@@ -1,0 +1,78 @@
+import { add, type Concrete, cast, matmul, slice, splitKey, type Tensor } from "@tsformers/engine";
+import type { Positions, ScoreMod } from "../attention/kinds.ts";
+import { type Initial, normalInitial } from "../nn/initial.ts";
+import { collect, ofHeads, spread } from "./by-distance.ts";
+
+export type ShawParams = { key: Tensor; value?: Tensor };
+
+export type ShawOptions = {
+  readonly headWidth: number;
+  /** Distances beyond it, on either side, count as this one. */
+  readonly maxDistance: number;
+  /** Whether values, too, get a vector by distance. */
+  readonly values?: boolean;
+  readonly initial?: Initial;
+};
+
+/**
+ * A learned vector for each distance, added to the key and to the value that a query sees at that distance.
+ *
+ * `logits[b,h,t,s] = scale·q_t·(k_s + a^K_d)`, `y_t = Σ_s α_ts (v_s + a^V_d)`, with `d = clip(s − t, −k, k)`.
+ *
+ * No vector is made for a pair: queries are multiplied by each distance's vector and the products laid out, weights are added up by
+ * distance and multiplied by the vectors.
+ *
+ * @shape  logits [B, H, T, S] → [B, H, T, S], weights [B, H, T, S] → [B, H, T, D]; key and value [2k + 1, D], the same for all
+ *   heads, each layer has its own (`perLayer`)
+ * @cost   O(B·H·T·min(S, 2k + T)·D) time, O(B·H·T·S) memory; 2·(2k + 1)·D parameters a layer
+ * @source Shaw, Uszkoreit & Vaswani 2018, "Self-Attention with Relative Position Representations", §3, arXiv:1803.02155; k = 16
+ */
+export function shaw({
+  headWidth,
+  maxDistance,
+  values = true,
+  initial = normalInitial(),
+}: ShawOptions): ScoreMod<ShawParams> {
+  return {
+    init: (random): Concrete<ShawParams> => {
+      const [first, second] = splitKey(random, 2);
+      const shape = [2 * maxDistance + 1, headWidth];
+      const key = initial(first!, shape);
+      return values ? { key, value: initial(second!, shape) } : { key };
+    },
+    prepare: ({ key, value }, positions) => ({
+      logits: (logits, { query, scale }) =>
+        add(logits, cast(productsByDistance(query, key, -maxDistance, { positions, scale }), logits.dtype)),
+      ...(value === undefined
+        ? {}
+        : {
+            values: (weights: Tensor) =>
+              collect(weights, positions, {
+                low: -maxDistance,
+                high: maxDistance,
+                vectors: (from, to) => slice(value, -2, from + maxDistance, to + maxDistance),
+              }),
+          }),
+    }),
+  };
+}
+
+/**
+ * Products of queries with a vector for each distance from `low` on, laid out by pairs.
+ *
+ * @shape  query [B, H, T, D], table [N, D] or [H, N, D] → [B, H, T, S]
+ */
+export function productsByDistance(
+  query: Tensor,
+  table: Tensor,
+  low: number,
+  { positions, scale }: { positions: Positions; scale: number },
+): Tensor {
+  const known = table.shape.length === 2 ? table : ofHeads(table, positions);
+  return spread(positions, {
+    low,
+    high: low + table.shape.at(-2)! - 1,
+    values: (from, to) =>
+      matmul(query, cast(slice(known, -2, from - low, to - low), query.dtype), { transposeB: true, scale }),
+  });
+}

@@ -1,0 +1,27 @@
+import { add, constant, fromNumbers, mul, type Tensor } from "@tsformers/engine";
+import type { LayerPositions } from "../attention/kinds.ts";
+import { type SinusoidalOptions, sinusoidal } from "./sinusoidal.ts";
+
+/**
+ * Waves of the position and of the step, added before every layer: how a layer that is applied again and again knows where it is,
+ * and when.
+ *
+ * `x_n ← x_n + scale·(PE[t] + PE[n + 1])`, with the waves PE of {@link sinusoidal}.
+ *
+ * @shape  positions [T] or [B, T] int32 → [T, C] or [B, T, C]; no parameters
+ * @source Dehghani et al. 2019, "Universal Transformers", §2.1 eq. 6, arXiv:1807.03819; steps count from 1
+ */
+export function stepSignals(
+  width: number,
+  { scale = 1, ...waves }: SinusoidalOptions & { readonly scale?: number } = {},
+): LayerPositions<Record<string, never>> {
+  const { apply } = sinusoidal(width, waves);
+  const wave = (positions: Tensor) => mul(apply({}, positions), scale);
+  return {
+    init: () => ({}),
+    apply: (_, layer, positions) => {
+      const step = constant(fromNumbers([layer + 1], [1], "int32"));
+      return add(wave(positions), wave(step));
+    },
+  };
+}

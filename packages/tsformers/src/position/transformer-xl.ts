@@ -1,0 +1,99 @@
+import {
+  add,
+  broadcastTo,
+  type Concrete,
+  cast,
+  constant,
+  expandDims,
+  fromNumbers,
+  matmul,
+  splitKey,
+  type Tensor,
+} from "@tsformers/engine";
+import { groupedProduct } from "../attention/block.ts";
+import type { ScoreMod } from "../attention/kinds.ts";
+import { type Initial, normalInitial } from "../nn/initial.ts";
+import { ofHeads } from "./by-distance.ts";
+import { productsByDistance } from "./shaw.ts";
+import { concatenated, sinusoidal } from "./sinusoidal.ts";
+
+/** u and v of the paper, [H, D] each. */
+export type XlBiases = { content: Tensor; distance: Tensor };
+
+export type TransformerXlParams = {
+  /** One for all layers, or one for each. */
+  biases: readonly XlBiases[];
+  /** W_R of each layer, [H, C, D]. */
+  distances: readonly Tensor[];
+};
+
+/** What one layer needs in a pass: keys of distances, from the farthest behind on, [H, N, D]. */
+export type XlLayer = XlBiases & { readonly keys: Tensor; readonly low: number };
+
+export type TransformerXlOptions = {
+  readonly layers: number;
+  readonly modelWidth: number;
+  readonly heads: number;
+  readonly headWidth?: number;
+  /** Distances beyond it, on either side, count as this one; all are told apart unless given. */
+  readonly maxDistance?: number;
+  /** Every layer has its own u and v. */
+  readonly untied?: boolean;
+  /** Whether keys may lie ahead; what lies ahead counts as distance 0 unless told. */
+  readonly bidirectional?: boolean;
+  readonly initial?: Initial;
+};
+
+/**
+ * Attention to distances beside attention to content: each distance has a key of its own, made from a sinusoid, and both kinds
+ * of keys have a bias in place of the query's own position.
+ *
+ * `logits[b,h,t,s] = scale·((q_t + u_h)·k_s + (q_t + v_h)·W_R R_{t−s})`, with `R_d = [sin(d·ω), cos(d·ω)]`.
+ *
+ * Sinusoids are defined ahead as well as behind, and rows are shifted for the distances that occur: bidirectional use needs nothing
+ * but their projections. Those are computed once for a layer and pass, not for each block of queries.
+ *
+ * @shape  logits [B, H, T, S] → [B, H, T, S]
+ * @cost   O(n·C² + B·H·T·(T + S)·D) time a layer; C² parameters a layer, and 2·C
+ * @source Dai et al. 2019, "Transformer-XL", §3.3, arXiv:1901.02860; ahead: Yang et al. 2019, "XLNet", arXiv:1906.08237
+ * @differs no dropout of the sinusoids; `maxDistance` is `clamp_len` of the authors' code
+ */
+export function transformerXl(options: TransformerXlOptions): ScoreMod<TransformerXlParams, XlLayer> {
+  const { layers, modelWidth, heads, untied = false, bidirectional = false, initial = normalInitial() } = options;
+  const { headWidth = modelWidth / heads, maxDistance = Number.POSITIVE_INFINITY } = options;
+  const waves = sinusoidal(modelWidth, { layout: concatenated });
+  return {
+    init: (key) => {
+      const [forBiases, forDistances] = splitKey(key, 2);
+      const biases = splitKey(forBiases!, untied ? layers : 1).map((own) => {
+        const [content, distance] = splitKey(own, 2);
+        return { content: initial(content!, [heads, headWidth]), distance: initial(distance!, [heads, headWidth]) };
+      });
+      const distances = splitKey(forDistances!, layers).map((own) => initial(own, [heads, modelWidth, headWidth]));
+      return { biases, distances } as Concrete<TransformerXlParams>;
+    },
+    forLayer: ({ biases, distances }, layer, pass) => {
+      const [own, weight] = [biases[untied ? layer : 0], distances[layer]];
+      if (own === undefined || weight === undefined) {
+        throw new RangeError(`transformerXl: made for ${layers} layers, got layer ${layer}`);
+      }
+      const far = Math.min(Math.max(pass.queries, pass.keys) - 1, maxDistance);
+      // Waves are those of query − key.
+      const behind = Array.from({ length: far + 1 + (bidirectional ? far : 0) }, (_, i) => far - i);
+      const vectors = waves.apply({}, constant(fromNumbers(behind, [behind.length], "int32")));
+      // By heads from the start: ONNX Runtime 1.30 crashes on float16 products of what was transposed across heads.
+      return { ...own, keys: matmul(cast(vectors, weight.dtype), weight), low: -far };
+    },
+    prepare: ({ content, distance, keys, low }, positions) => {
+      const [u, v] = [content, distance].map((x) => expandDims(ofHeads(x, positions), 1)) as [Tensor, Tensor];
+      return {
+        logits: (logits, { query, key, scale }) => {
+          const placed = productsByDistance(add(query, v), keys, low, { positions, scale });
+          const each = broadcastTo(u, [key.shape[0]!, ...u.shape]);
+          const known = groupedProduct(each, key, { transposeB: true, scale });
+          return add(add(logits, cast(placed, logits.dtype)), cast(known, logits.dtype));
+        },
+      };
+    },
+  };
+}

@@ -1,0 +1,205 @@
+import {
+  compile,
+  evaluate,
+  keyToArray,
+  matmul,
+  mul,
+  ndarray,
+  normal,
+  randomKey,
+  readTree,
+  reshape,
+  softmax,
+  square,
+  sub,
+  sum,
+  type Tensor,
+  valueAndGrad,
+} from "@tsformers/engine";
+import { openCpu } from "@tsformers/engine/node";
+import { describe, expect, test } from "vitest";
+import { exactly, nudged } from "../../src/attention/denominator.ts";
+import { draws } from "../../src/attention/drawn-features.ts";
+import {
+  hyperbolic,
+  largestOfAll,
+  positive,
+  publishedStabilisers,
+  type RandomFeatures,
+  trigonometric,
+  unstabilised,
+} from "../../src/attention/favor-features.ts";
+import { kernelAttention } from "../../src/attention/kernel-attention.ts";
+import { performer } from "../../src/attention/performer.ts";
+import {
+  type Draw,
+  equalLengths,
+  gaussianLengths,
+  gaussianRows,
+  orthogonalRows,
+} from "../../src/attention/random-rows.ts";
+
+const device = await openCpu();
+const [T, D] = [24, 8];
+/** Short enough for the variance of the estimate not to hang on a few draws. */
+const vectors = (seed: number) => normal(randomKey(seed), [1, 1, T, D], { deviation: 0.6 });
+const [q, k, v] = [vectors(1), vectors(2), vectors(3)];
+
+const estimate = (kernel: RandomFeatures, projection: Tensor, causal: boolean) => (q: Tensor, k: Tensor, v: Tensor) => {
+  const map = kernel.map(projection);
+  return kernelAttention({ query: map.query(q), key: map.key(k) }, v, { causal, denominator: exactly }).mixed;
+};
+const attended = (q: Tensor, k: Tensor, v: Tensor) =>
+  matmul(softmax(matmul(q, k, { transposeB: true, scale: D ** -0.5 })), v);
+
+/** Mean square of what an estimate with `rows` drawn under each of some keys is off softmax attention. */
+async function error(kernel: RandomFeatures, draw: Draw, rows: number): Promise<number> {
+  const off = compile(
+    (key: Tensor, q: Tensor, k: Tensor, v: Tensor) =>
+      sum(square(sub(estimate(kernel, draw(key, [rows, D]), false)(q, k, v), attended(q, k, v)))),
+    { device },
+  );
+  let total = 0;
+  for (let seed = 0; seed < 40; seed++)
+    total += (await (await off(keyToArray(randomKey(seed)), q, k, v)).read()).item();
+  await off.release();
+  return total / (40 * T * D);
+}
+
+describe("the estimate of softmax attention", () => {
+  test("comes closer with more rows, and with orthogonal ones", async () => {
+    const few = await error(positive(), gaussianRows, 16);
+    expect(await error(positive(), gaussianRows, 256)).toBeLessThan(few / 4);
+    expect(await error(positive(), orthogonalRows(), 16)).toBeLessThan(few);
+    expect(await error(hyperbolic(), orthogonalRows(), 16)).toBeLessThan(few);
+    expect(await error(trigonometric(), orthogonalRows(), 256)).toBeLessThan(few);
+  });
+
+  test("does not depend on stabilisers, as long as epsilon is 0; nor do its gradients", async () => {
+    const rows = normal(randomKey(4), [12, D]);
+    const found = async (kernel: RandomFeatures) => {
+      const loss = (x: { q: Tensor; k: Tensor }, v: Tensor, rows: Tensor) =>
+        sum(mul(estimate(kernel, rows, false)(x.q, x.k, v), v));
+      const { value, gradient } = await readTree(await compile(valueAndGrad(loss), { device })({ q, k }, v, rows));
+      return [value.item(), ...gradient.q.toNumbers(), ...gradient.k.toNumbers()];
+    };
+    const expected = await found(positive({ query: unstabilised }));
+    for (const how of [{}, { key: largestOfAll }, publishedStabilisers(true), publishedStabilisers(false)]) {
+      (await found(positive(how))).forEach((x, i) => void expect(x).toBeCloseTo(expected[i]!, 4));
+    }
+    const withEpsilon = await found(positive({ epsilon: 1e-2, ...publishedStabilisers(true) }));
+    expect(Math.abs(withEpsilon[0]! - expected[0]!)).toBeGreaterThan(1e-3);
+  });
+
+  test("survives vectors whose exponents are beyond float32", async () => {
+    const large = ndarray(
+      Float32Array.from(q.toNumbers(), (x) => 70 * x),
+      q.shape,
+    );
+    const rows = normal(randomKey(4), [12, D]);
+    const out = await evaluate(
+      (rows: Tensor, ...x: [Tensor, Tensor, Tensor]) => estimate(positive({ key: largestOfAll }), rows, false)(...x),
+      device,
+      rows,
+      large,
+      large,
+      v,
+    );
+    expect(out.toNumbers().every(Number.isFinite)).toBe(true);
+    expect(out.toNumbers().some((x) => x !== 0)).toBe(true);
+  });
+
+  test("stabilises keys by those that count", async () => {
+    const large = Float32Array.from(k.toNumbers(), (x, at) => (at < D ? 0 : 70 * x));
+    const mask = ndarray(
+      Float32Array.from({ length: T }, (_, t) => (t === 0 ? 0 : 1)),
+      [1, T],
+    );
+    const run = (q: Tensor, k: Tensor, v: Tensor, mask: Tensor, rows: Tensor) => {
+      const map = positive({ key: largestOfAll }).map(rows);
+      const features = { query: map.query(q), key: map.key(k, reshape(mask, [1, 1, T, 1])) };
+      return kernelAttention(features, v, { causal: false, denominator: exactly, keyMask: mask }).mixed;
+    };
+    const out = await evaluate(run, device, q, ndarray(large, k.shape), v, mask, normal(randomKey(4), [12, D]));
+    expect(out.toNumbers().every((x) => x !== 0 && Number.isFinite(x))).toBe(true);
+  });
+});
+
+describe("drawn rows", () => {
+  test.each([
+    [gaussianLengths, 20],
+    [equalLengths, 20],
+    [equalLengths, 5],
+  ] as const)("are orthogonal in blocks, %#", async (lengths, count) => {
+    const rows = await evaluate(
+      (key: Tensor) => orthogonalRows(lengths)(key, [2, count, D]),
+      device,
+      keyToArray(randomKey(5)),
+    );
+    expect(rows.shape).toEqual([2, count, D]);
+    const at = (which: number, i: number) =>
+      rows.toNumbers().slice((which * count + i) * D, (which * count + i + 1) * D);
+    const dot = (a: number[], b: number[]) => a.reduce((sum, x, i) => sum + x * b[i]!, 0);
+    for (const which of [0, 1]) {
+      for (let i = 0; i < count; i++) {
+        if (lengths === equalLengths) expect(dot(at(which, i), at(which, i))).toBeCloseTo(D, 3);
+        for (let j = 0; j < i; j++) {
+          if (Math.floor(i / D) === Math.floor(j / D))
+            expect(Math.abs(dot(at(which, i), at(which, j)))).toBeLessThan(1e-4);
+        }
+      }
+    }
+    expect(Math.abs(dot(at(0, 0), at(1, 0)))).toBeGreaterThan(1e-2);
+  });
+
+  test("are drawn anew on schedule, the same ones under the same key, and only in training", async () => {
+    const schedule = draws(orthogonalRows(), [5, 4], { every: 3 });
+    const step = compile((drawn: Parameters<typeof schedule.next>[0], key: Tensor) => schedule.next(drawn, { key }), {
+      device,
+    });
+    const passes = async (count: number) => {
+      let drawn = schedule.start(randomKey(6));
+      const seen = [drawn.matrix.toNumbers()];
+      for (let pass = 0; pass < count; pass++) {
+        drawn = await readTree(await step(drawn, keyToArray(randomKey(pass))));
+        seen.push(drawn.matrix.toNumbers());
+      }
+      return seen;
+    };
+    const seen = await passes(7);
+    expect(seen[2]).toEqual(seen[0]);
+    expect(seen[3]).not.toEqual(seen[2]);
+    expect(seen[5]).toEqual(seen[3]);
+    expect(seen[6]).not.toEqual(seen[5]);
+    expect(await passes(7)).toEqual(seen);
+    const idle = await evaluate(
+      (drawn: Parameters<typeof schedule.next>[0]) => schedule.next(drawn, {}),
+      device,
+      schedule.start(randomKey(6)),
+    );
+    expect(idle.step.item()).toBe(0);
+  });
+
+  test("start as the key has it", () => {
+    const start = (seed: number) => draws(orthogonalRows(), [20, D], {}).start(randomKey(seed)).matrix.toNumbers();
+    expect(start(7)).toEqual(start(7));
+    expect(start(8)).not.toEqual(start(7));
+  });
+});
+
+test("a kernel that looks at all keys does not decode step by step", () => {
+  const options = { modelWidth: 8, heads: 2, causal: true, features: 4 };
+  expect(performer(options).recurrent).toBeDefined();
+  expect(performer({ ...options, kernel: positive({ key: largestOfAll }) }).recurrent).toBeUndefined();
+  expect(() => performer({ ...options, features: 0 })).toThrow(
+    "performer: expected a positive number of features, got 0",
+  );
+  expect(() => performer({ ...options, redrawEvery: 0 })).toThrow(
+    "draws: expected a positive number of passes between draws, got 0",
+  );
+});
+
+test("a nudged denominator leaves what is far from 0 as it is", async () => {
+  const found = await evaluate((x: Tensor) => nudged(0.5)(x), device, ndarray([-2, -0.25, 0, 0.25, 2]));
+  expect(found.toNumbers()).toEqual([-2, 0.75, 1, 1.25, 2]);
+});

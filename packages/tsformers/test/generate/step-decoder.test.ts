@@ -1,0 +1,81 @@
+import {
+  type Concrete,
+  compile,
+  fromNumbers,
+  isNdArray,
+  mapTree,
+  NDArray,
+  randomKey,
+  readTree,
+  type Tensor,
+} from "@tsformers/engine";
+import { openCpu } from "@tsformers/engine/node";
+import { afterAll, expect, test } from "vitest";
+import { type MixerName, mixers } from "../../src/attention/index.ts";
+import { openDecoder } from "../../src/generate/decoder.ts";
+import { gpt } from "../../src/models/gpt.ts";
+import { evaluation } from "../../src/nn/layer.ts";
+import { alibi } from "../../src/position/alibi.ts";
+import { rotary } from "../../src/position/rotary.ts";
+
+const device = await openCpu();
+afterAll(() => device.close());
+
+const sizes = { modelWidth: 12, heads: 3, length: 64 };
+const V = 13;
+
+const schemes = { alibi: { scores: alibi(sizes.heads) }, rotary: { rotation: rotary(4) } };
+
+test.each([
+  ["linear", "performer", "rotary"],
+  ["longformer", "reformer-local", "alibi"],
+  ["longformer", "linear", "rotary"],
+] as [MixerName, MixerName, keyof typeof schemes][])(
+  "%s and %s with %s positions decode as one pass computes",
+  async (...names) => {
+    const [first, second, scheme] = names;
+    const context = { ...sizes, causal: true };
+    const options = {
+      longformer: { window: 6, globals: [0, 4] },
+      linear: {},
+      performer: { features: 8 },
+      "reformer-local": {},
+    };
+    const [a, b] = await Promise.all(
+      [first, second].map((name) => mixers[name].load(options[name as keyof typeof options], context)),
+    );
+    const model = gpt({
+      vocabularySize: V,
+      layers: 2,
+      ...sizes,
+      scheme: schemes[scheme],
+      mixer: (layer) => (layer === 0 ? a! : b!),
+    });
+    const params = mapTree(model.init(randomKey(2)), isNdArray, (array) =>
+      array.dtype !== "float32" || array.shape.length < 2
+        ? array
+        : new NDArray(
+            array.shape,
+            "float32",
+            Float32Array.from(array.data as Float32Array, (x) => 6 * x),
+          ),
+    ) as Concrete<never>;
+    const tokens = Array.from({ length: 40 }, (_, i) => (i * i + 2 * i + 1) % V);
+    const pass = compile((params: never, tokens: Tensor) => model.apply(params, { tokens }, evaluation).logits, {
+      device,
+    });
+    const whole = (await readTree(await pass(params, fromNumbers(tokens, [1, 40], "int32")))).toNumbers();
+    const decoder = openDecoder(model, params, { device, maxLength: 50 });
+    for (const round of [1, 2]) {
+      await decoder.read(tokens.slice(0, 10));
+      for (let t = 10; t < 40; t++) {
+        const found = await decoder.read([tokens[t]!]);
+        const worst = Math.max(...found.map((x, v) => Math.abs(x - whole[t * V + v]!)));
+        expect(worst, `round ${round}, position ${t}`).toBeLessThan(2e-4);
+      }
+      decoder.restart();
+    }
+    await expect(decoder.read([V])).rejects.toThrow("expected tokens of 0 … 12, got 13");
+    await decoder.release();
+  },
+);

@@ -1,0 +1,91 @@
+import {
+  type Concrete,
+  compile,
+  type Device,
+  fromNumbers,
+  keyToArray,
+  type NDArray,
+  randomKey,
+  readTree,
+} from "@tsformers/engine";
+import { openCpu } from "@tsformers/engine/node";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { mixers } from "../../src/attention/index.ts";
+import { gpt } from "../../src/models/gpt.ts";
+import { adamw } from "../../src/train/adamw.ts";
+import { lossScale } from "../../src/train/loss-scale.ts";
+import { type TrainState, trainStep } from "../../src/train/step.ts";
+import { languageModelTrainee } from "../../src/train/trainee.ts";
+
+let device: Device;
+beforeAll(async () => {
+  device = await openCpu();
+});
+afterAll(() => device.close());
+
+const sizes = { modelWidth: 8, heads: 2, length: 16 };
+const [V, batch] = [11, 2];
+
+type Carried = { carried: Record<string, Record<string, NDArray>> };
+
+/** Trains a model whose second layer carries state, and returns what it carried after each update. */
+async function carriedBy(
+  name: "routing" | "performer",
+  options: object,
+  settings: object = {},
+): Promise<Carried["carried"][]> {
+  const mixer = await mixers[name].load(options, { ...sizes, causal: true });
+  const plain = await mixers.linear.load({}, { ...sizes, causal: true });
+  const model = gpt({ vocabularySize: V, layers: 2, ...sizes, mixer: (layer) => (layer === 1 ? mixer : plain) });
+  const trainee = languageModelTrainee(model);
+  const step = trainStep({
+    loss: trainee.loss,
+    optimiser: adamw({ weightDecay: 0.5 }),
+    averageDecay: 0.9,
+    ...settings,
+  });
+  let state = step.init(trainee.init(randomKey(1)));
+  const params = () => (state as unknown as { params: Carried }).params;
+  const seen = [params().carried];
+  const update = compile(step.update as never, { device }) as unknown as (
+    ...args: unknown[]
+  ) => Promise<{ state: never }>;
+  const tokens = Array.from({ length: batch * sizes.length }, (_, i) => (i * i + 3) % V);
+  const rows = fromNumbers(tokens, [batch, sizes.length], "int32");
+  const weights = fromNumbers(
+    tokens.map(() => 1),
+    [batch, sizes.length],
+  );
+  for (let i = 1; i <= 3; i++) {
+    const control = { learningRate: fromNumbers([1e-3], []), key: keyToArray(randomKey(i)) };
+    const out = await update(state, { inputs: rows, targets: rows, weights }, control);
+    state = (await readTree(out.state)) as unknown as Concrete<TrainState<never>>;
+    seen.push(params().carried);
+    expect((state as unknown as { average: Carried }).average.carried).toEqual(params().carried);
+  }
+  return seen;
+}
+
+const numbers = (array: NDArray | undefined) => array!.toNumbers();
+
+test.each([{}, { microBatches: 2 }, { float16: lossScale() }])(
+  "centroids follow their members, %o",
+  async (settings) => {
+    const seen = await carriedBy("routing", { centroids: 4 }, settings);
+    expect(Object.keys(seen[0]!)).toEqual(["1"]);
+    for (let i = 1; i < seen.length; i++) {
+      for (const [name, array] of Object.entries(seen[i]!["1"]!)) {
+        expect(numbers(array), name).not.toEqual(numbers(seen[i - 1]!["1"]![name]));
+        expect(numbers(array).every(Number.isFinite)).toBe(true);
+      }
+    }
+  },
+);
+
+test("directions are drawn again when their time has come, and never trained", async () => {
+  const seen = await carriedBy("performer", { features: 4, redrawEvery: 2 });
+  const matrices = seen.map((carried) => numbers(carried["1"]!.matrix));
+  expect(seen.map((carried) => numbers(carried["1"]!.step))).toEqual([[0], [1], [2], [3]]);
+  const changes = matrices.slice(1).map((matrix, i) => JSON.stringify(matrix) !== JSON.stringify(matrices[i]));
+  expect(changes.filter((changed) => changed).length).toBe(1);
+});

@@ -19,6 +19,12 @@ function columnsOf(length: number): number {
   return 2 ** Math.ceil(Math.log2(length) / 2);
 }
 
+/** √n centroids, √n members each. */
+function clusters(length: number): Settings {
+  const centroids = Math.round(Math.sqrt(length));
+  return { centroids, window: Math.ceil(length / centroids) };
+}
+
 function of(
   kind: AttentionMember["kind"],
   entry: string,
@@ -50,15 +56,29 @@ export const attentionMembers: readonly AttentionMember[] = [
     { name: "local 2-D" },
   ),
   of("pattern", "axial", "bidirectional", (n) => ({ columns: columnsOf(n), use: "heads" })),
-  of("pattern", "longformer", "bidirectional", () => ({ window: 256, globals: [0] })),
+  of("mixer", "longformer", "bidirectional", () => ({ window: 256, globals: [0] })),
   of("pattern", "bigbird", "bidirectional", () => ({ block: 64, random: 3 })),
-  of("pattern", "etc", "bidirectional", () => ({ globals: 128, radius: 84 })),
+  of("mixer", "etc", "bidirectional", () => ({ globals: 128, radius: 84, furthestLabel: 12 })),
+  of("mixer", "reformer-local", "causal", () => ({ chunk: 128 })),
+  of("mixer", "lsh", "bidirectional", () => ({ rounds: 2, chunk: 64 })),
+  of("mixer", "lsh", "causal", () => ({ rounds: 2, chunk: 64 }), { name: "lsh causal" }),
+  of("mixer", "routing", "bidirectional", clusters),
+  of("mixer", "routing", "causal", clusters, { name: "routing causal" }),
+  of("mixer", "sinkhorn", "bidirectional", (n) => ({ block: columnsOf(n), iterations: 8 })),
+  of("mixer", "sinkhorn", "causal", (n) => ({ block: columnsOf(n), iterations: 8 }), { name: "sinkhorn causal" }),
+  of("mixer", "linformer", "bidirectional", () => ({ slots: 256 })),
   of("mixer", "linear", "bidirectional"),
   of("mixer", "linear", "causal", undefined, { name: "linear causal" }),
   of("mixer", "performer", "bidirectional", () => ({ features: 64 })),
   of("mixer", "performer", "causal", () => ({ features: 64 }), { name: "performer causal" }),
   of("mixer", "rfa", "bidirectional", () => ({ features: 64 })),
   of("mixer", "rfa", "causal", () => ({ features: 64, gated: true }), { name: "rfa causal" }),
+  of("mixer", "synthesizer", "bidirectional", () => ({ logits: ["dense"] }), { name: "synthesizer dense" }),
+  of("mixer", "synthesizer", "bidirectional", () => ({ logits: ["factorised table"], rank: 8 }), {
+    name: "synthesizer factorised",
+  }),
+  of("mixer", "memory-compressed", "causal", () => ({ factor: 3 })),
+  of("mixer", "induced-set", "bidirectional", () => ({ points: 32 })),
 ];
 
 /**

@@ -1,7 +1,8 @@
 """One child process of the attention bench: `python attention.py '{"peer": "window_256", …}'` prints one JSON line.
 
-One layer of a mechanism in eager PyTorch, forward and backward: the loss `sum(y · w)` for fixed random w, and its gradients with
-respect to x and all parameters. `python attention.py check` compares what is computed in blocks with the same pattern masked.
+One layer of a mechanism in eager PyTorch, forward and backward: the loss `sum(y · w)` for fixed random w, and its
+gradients with respect to x and all parameters. `python attention.py check` compares what is computed in blocks with the
+same pattern masked.
 """
 
 import json
@@ -113,7 +114,8 @@ def axial(job: Job) -> nn.Module:
 def etc(job: Job) -> nn.Module:
     settings = job["settings"]
     width, heads = job["width"] // job["heads"], job["heads"]
-    return Projected(job, patterns.Etc(width, heads, settings["globals"], settings["radius"], settings["furthestLabel"]))
+    core = patterns.Etc(width, heads, settings["globals"], settings["radius"], settings["furthestLabel"])
+    return Projected(job, core)
 
 
 def longformer(job: Job) -> nn.Module:
@@ -195,7 +197,8 @@ LAYERS: dict[str, Callable[[Job], nn.Module]] = {
     layer.__name__: layer
     for layer in (
         full, window, dilated, strided, fixed, blockwise, local_1d, local_2d, axial, etc, longformer, bigbird, lsh,
-        reformer_local, linear, performer, rfa, linformer, synthesizer, memory_compressed, induced_set, routing, sinkhorn,
+        reformer_local, linear, performer, rfa, linformer, synthesizer, memory_compressed, induced_set, routing,
+        sinkhorn,
     )
 }  # fmt: skip
 HUGGING_FACE = ("longformer", "bigbird", "lsh")

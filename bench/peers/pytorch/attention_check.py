@@ -1,4 +1,4 @@
-"""What the peers compute in blocks is what the pattern's definition, masked, gives; and chunks of kernels are sums over all.
+"""What the peers compute in blocks is what the definition, masked, gives; and chunks of kernels are sums over all.
 
 Run by `python attention.py check`.
 """

@@ -1,6 +1,6 @@
 """Attention as a kernel of features, for the attention bench: q, k, v [B, H, T, D] → [B, H, T, D].
 
-Both forms are products of matrices: sums over all positions, or, causal, chunks of 128 with the sums of the chunks before.
+Both forms are products of matrices: sums over all positions, or, causal, chunks of 128 with the sums of those before.
 """
 
 import torch

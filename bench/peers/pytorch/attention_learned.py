@@ -1,6 +1,6 @@
 """Learned selections, projections along the length and synthetic weights, for the attention bench.
 
-Modules with parameters of their own take x [B, T, C] beside q, k, v [B, H, T, D]; formulas in eager PyTorch, written for speed.
+Those that look at the inputs themselves take x [B, T, C] beside q, k, v [B, H, T, D]. Eager PyTorch, written for speed.
 """
 
 from functools import cache
@@ -63,7 +63,7 @@ def upper(length: int) -> Tensor:
 
 
 class MemoryCompressed(nn.Module):
-    """A strided convolution makes a slot of every `factor` positions; causal: position 0, then blocks before the query's own."""
+    """A strided convolution makes a slot of `factor` positions; causal: position 0, then blocks before the query's."""
 
     def __init__(self, width: int, heads: int, factor: int, causal: bool) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ class InducedSet(nn.Module):
 
 
 class Routing(nn.Module):
-    """Each centroid takes the `window` queries and keys nearest to it; what a position gets from several clusters is averaged."""
+    """Each centroid takes the `window` positions nearest to it; what one gets from several clusters is averaged."""
 
     def __init__(self, width: int, heads: int, centroids: int, window: int, causal: bool) -> None:
         super().__init__()
@@ -162,7 +162,7 @@ def take(x: Tensor, members: Tensor) -> Tensor:
 
 
 class Sinkhorn(nn.Module):
-    """Keys sorted to blocks of queries by a balanced matrix that a network makes of sums over blocks; and the own block's keys."""
+    """Keys in blocks sorted by a balanced matrix that a network makes of sums over blocks, and the own block's keys."""
 
     def __init__(self, width: int, heads: int, length: int, block: int, iterations: int, causal: bool) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
-"""Softmax attention over patterns, for the attention bench: each function takes q, k, v [B, H, T, D] and gives [B, H, T, D].
+"""Softmax attention over patterns, for the attention bench: q, k, v [B, H, T, D] → [B, H, T, D].
 
-Written as one would for speed in eager PyTorch: blocks of positions as further heads of `scaled_dot_product_attention`, whose CPU
-kernel keeps no weights, wherever a pattern is blocks that see the same number of keys; one softmax over two sets of logits where it
-is a union. Masks are built once for a length and kept.
+Written for speed in eager PyTorch: blocks of positions as further heads of `scaled_dot_product_attention`, whose CPU
+kernel keeps no weights, wherever a pattern is blocks that see the same number of keys; one softmax over two sets of
+logits where it is a union. Masks are built once for a length and kept.
 """
 
 from functools import cache
@@ -116,7 +116,7 @@ def blockwise(q: Tensor, k: Tensor, v: Tensor, blocks: int, shifted: int) -> Ten
 
 
 def local_2d(q: Tensor, k: Tensor, v: Tensor, columns: int, block: int, flange: int) -> Tensor:
-    """Blocks of pixels in the order of generation see themselves up to each pixel, `flange` rows above and columns aside."""
+    """Blocks of pixels in the order of generation see themselves up to each pixel, and `flange` above and aside."""
     batch, heads, length, width = q.shape
     down, across = length // columns // block, columns // block
     high, wide = block + flange, block + 2 * flange
@@ -136,7 +136,8 @@ def local_2d(q: Tensor, k: Tensor, v: Tensor, columns: int, block: int, flange: 
 def local_2d_mask(down: int, across: int, block: int, flange: int) -> Tensor:
     """bool [blocks, block², (block + flange)·(block + 2·flange)]"""
     row, column = torch.arange(block + flange) - flange, torch.arange(block + 2 * flange) - flange
-    query_row, query_column = (torch.arange(block * block) // block)[:, None, None], (torch.arange(block * block) % block)[:, None, None]
+    query = torch.arange(block * block)[:, None, None]
+    query_row, query_column = query // block, query % block
     above, left = (row < 0)[:, None], (column < 0)[None]
     own = (row[:, None] >= 0) & (column[None] >= 0) & (column[None] < block)
     before = (row[:, None] < query_row) | ((row[:, None] == query_row) & (column[None] <= query_column))
@@ -163,8 +164,8 @@ def axial(q: Tensor, k: Tensor, v: Tensor, columns: int) -> Tensor:
 class Etc(nn.Module):
     """Global positions in front see all; blocks of the others see the global ones and three blocks, cut to the radius.
 
-    Logits get `(q·P[id] + b[id]) / √D`: labels by distance within a side, one across. Labels of a query are products with the few
-    vectors that there are, spread over the keys.
+    Logits get `(q·P[id] + b[id]) / √D`: labels by distance within a side, one across. Labels of a query are products
+    with the few vectors that there are, spread over the keys.
     """
 
     def __init__(self, width: int, heads: int, global_count: int, radius: int, furthest: int) -> None:

@@ -2,12 +2,45 @@
 
 // Layers, and the parts that models are put together from.
 export * from "./attention/attention.ts";
+export * from "./attention/axial-attention.ts";
+export * from "./attention/combine.ts";
+export * from "./attention/count.ts";
+export * from "./attention/draw.ts";
+export * from "./attention/etc-attention.ts";
+export { type Attended, type AttendOptions, attend } from "./attention/executor.ts";
 export { type MixerContext, type MixerEntry, type MixerName, mixers } from "./attention/index.ts";
 // Kinds: what a variant is a value of.
 export type * from "./attention/kinds.ts";
-export type { Pattern } from "./attention/pattern.ts";
+export * from "./attention/linear-attention.ts";
+export * from "./attention/linformer.ts";
+export * from "./attention/longformer-attention.ts";
+export * from "./attention/lsh-attention.ts";
+export type { Pattern, Runs } from "./attention/pattern.ts";
 export { causal, denseMask, full } from "./attention/pattern.ts";
-export { type PatternContext, type PatternEntry, type PatternName, patterns } from "./attention/patterns/index.ts";
+export { axialColumn, axialRow } from "./attention/patterns/axial.ts";
+export { bigbird, bigbirdExtended } from "./attention/patterns/bigbird.ts";
+export { blockwise } from "./attention/patterns/blockwise.ts";
+export { dilatedHeads, dilatedWindow } from "./attention/patterns/dilated.ts";
+export { etc } from "./attention/patterns/etc.ts";
+export { fixed } from "./attention/patterns/fixed.ts";
+export { globalTokens } from "./attention/patterns/global.ts";
+export {
+  type LayerPatterns,
+  type PatternContext,
+  type PatternEntry,
+  type PatternName,
+  patterns,
+} from "./attention/patterns/index.ts";
+export { local1d } from "./attention/patterns/local-1d.ts";
+export { local2d } from "./attention/patterns/local-2d.ts";
+export { longformer, longformerLayers } from "./attention/patterns/longformer.ts";
+export { perLayer as patternPerLayer } from "./attention/patterns/per-layer.ts";
+export { strided } from "./attention/patterns/strided.ts";
+export { slidingWindow } from "./attention/patterns/window.ts";
+export * from "./attention/performer.ts";
+export * from "./attention/rfa.ts";
+export { type RingOptions, ringDecoding } from "./attention/ring.ts";
+export * from "./attention/set-blocks.ts";
 export { look } from "./attention/view.ts";
 // Generation.
 export { capacityFor } from "./generate/decode-cache.ts";

@@ -35,13 +35,18 @@ export const afterPrimitive: Primitive<NoParams> = {
   // ONNX Runtime orders nodes by a depth-first walk from the leaves; a data dependency is the only order it honours.
   // One element of each other value, times zero, added to x: a scalar's worth of work (x is not rewritten where Add is in place).
   lower: ({ graph, names, inputs: [x, ...firsts] }) => {
-    const elements = firsts.map(({ shape, dtype }, i) => {
+    const alike = new Map<string, string[]>();
+    firsts.forEach(({ shape, dtype }, i) => {
       const bounds = [0, 1].map((bound) => graph.ints(shape.map(() => bound)));
       const cut = shape.length === 0 ? names[i + 1]! : graph.node("Slice", [names[i + 1]!, ...bounds]);
-      const element = graph.node("Reshape", [cut, graph.ints([])]);
-      return dtype === x!.dtype ? element : graph.cast(element, x!.dtype);
+      const key = `${dtype} ${shape.length}`;
+      alike.set(key, [...(alike.get(key) ?? []), dtype === x!.dtype ? cut : graph.cast(cut, x!.dtype)]);
     });
-    const all = elements.reduce((a, b) => graph.node("Add", [a, b]));
+    const elements = [...alike.values()].map((own) => {
+      const one = own.length === 1 || x!.dtype === "int32" ? own : [graph.node("Sum", own)];
+      return one.map((name) => graph.node("Reshape", [name, graph.ints([])]));
+    });
+    const all = elements.flat().reduce((a, b) => graph.node("Add", [a, b]));
     return [graph.node("Add", [names[0]!, graph.node("Mul", [all, graph.scalar(0, x!.dtype)])])];
   },
   evaluate: ([x]) => [x!.data],

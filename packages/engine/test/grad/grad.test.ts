@@ -174,7 +174,12 @@ test("recomputeEach gives the same gradients, of what the parts share too, one p
   const part = (x: Tensor, w: Tensor) => exp(matmul(x, w));
   const loss = (each: (x: Tensor, w: Tensor) => Tensor) => (w: Tensor, x: Tensor) =>
     grad(([w, x]: [Tensor, Tensor]) => sum(sin(each(x, w))))([w, x]);
-  const plain = loss((x, w) => concat([0.5, 2, 3].map((k) => part(mul(x, k), w)), 0));
+  const plain = loss((x, w) =>
+    concat(
+      [0.5, 2, 3].map((k) => part(mul(x, k), w)),
+      0,
+    ),
+  );
   const ordered = loss((x, w) =>
     concat(recomputeEach([0.5, 2, 3].map((k) => ({ x: mul(x, k), fn: (x: Tensor) => [part(x, w)] }))).flat(), 0),
   );
@@ -185,7 +190,10 @@ test("recomputeEach gives the same gradients, of what the parts share too, one p
   const { nodes } = toOnnx(program).graph;
   expect(nodes.filter(({ op }) => op === "Exp").length).toBe(6);
   const out = await readTree(await compile(ordered, { device: await openCpu() })(m, x));
-  expectClose(out.flatMap((array) => array.toNumbers()), both(plain));
+  expectClose(
+    out.flatMap((array) => array.toNumbers()),
+    both(plain),
+  );
 });
 
 test("customGradient uses the rule, which may be wrong on purpose", () => {

@@ -14,8 +14,9 @@ export type SyntheticOptions = Omit<AttendOptions, "view" | "scale"> & {
 /**
  * `softmax(Σ_i factor_i·logits_i)·v` over what the view shows.
  *
- * Sources that are products of rows and columns become one product, their rows and columns side by side; the others are computed
- * for one block of queries at a time. Logits that no input has a part in are computed once for the whole batch.
+ * Sources that are products of rows and columns become one product, their rows and columns side by side; the others are
+ * computed for one block of queries at a time. Logits that no input has a part in are computed once for the whole
+ * batch.
  *
  * @shape  values [B, H, S, D] → [B, H, T, D]
  * @cost   O(B·H·T·S·(D + E)) time; memory: {@link attend}, and whatever the rows are
@@ -40,7 +41,8 @@ export function attendSynthetic(sources: readonly SourceLogits[], values: Tensor
     const runs = positions.lines?.keys ?? [{ from: 0, length: keys }];
     const parts = others.map(({ source, factor }, i) => {
       const rows = pieces[i]!(positions.lines?.query ?? 0);
-      // What takes room must wait for its block's turn; a table stands there anyway, and is added to a product that waits.
+      // What takes room must wait for its block's turn; a table stands there anyway, and is added to a product that
+      // waits.
       const table = rows.shape.at(-1)! >= keys && products.length > 0;
       const waiting = table ? rows : after(rows, query);
       const byRun = runs.map(({ from, length }) => source.logits(waiting, from, from + length));
@@ -73,7 +75,7 @@ export function attendSynthetic(sources: readonly SourceLogits[], values: Tensor
   );
   if (!folded) return { mixed, map };
   return {
-    mixed: transpose(reshape(mixed, [heads, given.queries, width, batch]), [2, 0, 1, 3].slice()),
+    mixed: transpose(reshape(mixed, [heads, given.queries, batch, width]), [2, 0, 1, 3]),
     map: () => ({ ...map(), weights: spread(map().weights, batch) }),
   };
 }

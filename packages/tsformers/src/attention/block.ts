@@ -1,6 +1,7 @@
 import {
   add,
   after,
+  broadcastTo,
   cast,
   concat,
   constant,
@@ -23,10 +24,11 @@ import {
   sum,
   type Tensor,
   where,
+  zeros,
 } from "@tsformers/engine";
 import { dropout } from "../nn/dropout.ts";
 import type { Context } from "../nn/layer.ts";
-import type { Positions, Score, View } from "./kinds.ts";
+import type { KeyValueCache, Positions, Score, View } from "./kinds.ts";
 import type { Runs } from "./pattern.ts";
 import type { Block, Plan } from "./plan.ts";
 import { countRuns } from "./runs.ts";
@@ -39,10 +41,10 @@ export const hidden = -1e30;
 export type BlockInput = {
   readonly view: View;
   readonly plan: Plan;
-  readonly block: Block;
+  /** One for all heads, or one for each, of the same queries and as many keys. */
+  readonly blocks: readonly Block[];
   /** [B, K, W, D]: the keys and values of the block's runs side by side. */
-  readonly keys: () => Tensor;
-  readonly values: () => Tensor;
+  readonly entries: () => KeyValueCache;
   readonly scale: number;
   readonly dropoutRate?: number;
   readonly context: Context;
@@ -73,7 +75,7 @@ export function attendBlock(q: Tensor, input: BlockInput): Mixed {
 
 function mixValues(logits: Tensor, q: Tensor, score: Score | undefined, input: BlockInput): Mixed {
   const { withSums, dropoutRate = 0, context } = input;
-  const values = input.values();
+  const { value: values } = input.entries();
   const plain = score?.values === undefined && (dropoutRate === 0 || context.key === undefined);
   if (plain && q.dtype === "float32" && values.shape[1] === q.shape[1]) {
     return withSums ? softmaxPart(logits, values) : { mixed: softmaxValues(logits, values) };
@@ -94,17 +96,17 @@ export function blockMap(q: Tensor, input: BlockInput): PlanMap["blocks"][number
 
 /** Softmax stays in float32, also where the model computes in float16. */
 function blockLogits(q: Tensor, input: BlockInput): { logits: Tensor; sighted?: Tensor; score?: Score } {
-  const { view, block, scale } = input;
-  const key = input.keys();
+  const { view, blocks, scale } = input;
+  const { key } = input.entries();
   const raw = cast(groupedProduct(q, key, { transposeB: true, scale }), "float32");
-  const score = view.prepared?.get(block) ?? view.scores?.(blockPositions(q, input));
+  const score = view.prepared?.get(blocks[0]) ?? view.scores?.(blockPositions(q, input));
   const scored = score === undefined ? raw : score.logits(raw, { query: q, key, scale });
   const hiding = hidingOf(q, input);
   if (hiding === undefined) return { logits: scored, ...(score === undefined ? {} : { score }) };
   const sighted = cast(greater(max(hiding, { axes: -1, keepDims: true }), hidden / 2), "float32");
   return {
     logits: add(scored, hiding),
-    ...(block.blind || view.keyMask !== undefined ? { sighted } : {}),
+    ...(blocks.some(({ blind }) => blind) || view.keyMask !== undefined ? { sighted } : {}),
     ...(score === undefined ? {} : { score }),
   };
 }
@@ -117,7 +119,19 @@ function normalised(logits: Tensor): { weights: Tensor; sums: Tensor } {
 }
 
 /** Added to logits, broadcast to [B, H, T, W]: 0 where visible, very negative where not. Absent where all is visible. */
-function hidingOf(q: Tensor, { view, plan, block: { partial, keys }, recomputed }: BlockInput): Tensor | undefined {
+function hidingOf(q: Tensor, input: BlockInput): Tensor | undefined {
+  const parts = input.blocks.map((block) => hidingOfHead(q, input, block));
+  if (parts.length === 1) return parts[0];
+  const shown = parts.filter((part) => part !== undefined);
+  if (shown.length === 0) return undefined;
+  const shape = [0, 1, 2, 3].map((axis) => Math.max(...shown.map((part) => part.shape[axis]!)));
+  return concat(
+    parts.map((part) => (part === undefined ? zeros(shape) : broadcastTo(part, shape))),
+    1,
+  );
+}
+
+function hidingOfHead(q: Tensor, { view, plan, recomputed }: BlockInput, { partial, keys }: Block): Tensor | undefined {
   const width = countRuns(keys);
   let hiding: Tensor | undefined;
   if (partial !== undefined) {
@@ -151,8 +165,8 @@ export function positionsOf({ positions }: View, plan: Plan, { queries: [from, t
   return { query, key, lines: { query: from, keys: runs } };
 }
 
-function blockPositions(q: Tensor, { view, plan, block, heads, recomputed }: BlockInput): Positions {
-  const positions = positionsOf(view, plan, block);
+function blockPositions(q: Tensor, { view, plan, blocks, heads, recomputed }: BlockInput): Positions {
+  const positions = positionsOf(view, plan, blocks[0]!);
   const query = recomputed ? after(positions.query, q) : positions.query;
   return { ...positions, query, ...(heads === undefined ? {} : { heads }) };
 }

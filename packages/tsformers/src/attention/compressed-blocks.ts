@@ -3,7 +3,10 @@ import type { Pattern } from "./pattern.ts";
 
 /** What a position sees of blocks that were made one slot each. */
 export type BlockRule = {
-  /** What stands in slot 0, which every position sees: position 0 uncompressed (causal only), or a learned key and value. */
+  /**
+   * What stands in slot 0, which every position sees: position 0 uncompressed (causal only), or a learned key and
+   * value.
+   */
   readonly first: "position" | "learned";
   /** How many positions after its last a block is seen. */
   readonly delay: 0 | 1;

@@ -7,6 +7,7 @@ import { joinMaps } from "./map.ts";
 import type { Pattern } from "./pattern.ts";
 import { type Block, computedPairs, type Plan, plansOf } from "./plan.ts";
 import { inverseOf, rearrange } from "./rearrange.ts";
+import { countRuns } from "./runs.ts";
 import { attendWhole } from "./whole.ts";
 
 /** Weights of more products than this (for each head) are not kept but computed again for the gradient. */
@@ -41,13 +42,27 @@ export function attend(q: Tensor, entries: KeyValueCache, options: AttendOptions
   if (view.offset !== undefined || view.blindAverage || view.hide !== undefined)
     return attendWhole(q, entries, options);
   const groups = headGroups(q.shape[1]!, entries.key.shape[1]!, view.pattern);
+  const given = { ...options, recomputed: recomputes(view) };
+  const aligned = alignedPlans(groups, view);
+  if (aligned !== undefined) {
+    const keyHeads = groups.flatMap(({ keyHeads }) => keyHeads);
+    const [key, value] = [pickHeads(entries.key, keyHeads), pickHeads(entries.value, keyHeads)];
+    const { out, maps } = attendPlans(aligned, { ...given, q, key, value }, false);
+    return {
+      mixed: out.mixed,
+      map: () =>
+        joinMaps(
+          maps().map((map) => [map]),
+          view.keys,
+        ),
+    };
+  }
   const parts = groups.map(({ pattern, heads, keyHeads }) =>
     attendPattern(pattern, {
-      ...options,
+      ...given,
       q: pickHeads(q, heads),
       key: pickHeads(entries.key, keyHeads),
       value: pickHeads(entries.value, keyHeads),
-      recomputed: recomputes(view),
       ...(groups.length === 1 ? {} : { heads }),
     }),
   );
@@ -131,12 +146,32 @@ type PatternInput = AttendOptions & {
 function attendPattern(pattern: Pattern, input: PatternInput): { mixed: Tensor; maps: () => PlanMap[] } {
   const plans = plansOf(pattern, input.view);
   const parts = plans.map((plan, i) =>
-    attendPlan(plan, { ...input, context: within(input.context, i) }, plans.length > 1),
+    attendPlans([plan], { ...input, context: within(input.context, i) }, plans.length > 1),
   );
-  return { mixed: join(parts.map(({ out }) => out)).mixed, maps: () => parts.map(({ map }) => map()) };
+  return { mixed: join(parts.map(({ out }) => out)).mixed, maps: () => parts.flatMap(({ maps }) => maps()) };
 }
 
-function attendPlan(plan: Plan, input: PatternInput, withSums: boolean): { out: Mixed; map: () => PlanMap } {
+/**
+ * The plans of heads that can be computed side by side: each head its own keys, as many as the others, block by block.
+ * Absent where blocks differ in size, or where scores would have to be told apart.
+ */
+function alignedPlans(groups: readonly HeadGroup[], view: View): readonly Plan[] | undefined {
+  const separate = groups.length > 1 && groups.every(({ heads }, i) => heads.length === 1 && heads[0] === i);
+  if (!separate || view.scores !== undefined) return undefined;
+  const plans = groups.map(({ pattern }) => plansOf(pattern, view));
+  if (plans.some((own) => own.length > 1 || own[0]!.order !== undefined)) return undefined;
+  const [first, ...rest] = plans.map(([plan]) => plan!);
+  const shape = (plan: Plan) => plan.blocks.map(({ queries, keys }) => [...queries, countRuns(keys)].join()).join(" ");
+  return rest.every((plan) => shape(plan) === shape(first!)) ? [first!, ...rest] : undefined;
+}
+
+/** Works through one plan for all heads, or one for each where those are aligned. */
+function attendPlans(
+  plans: readonly Plan[],
+  input: PatternInput,
+  withSums: boolean,
+): { out: Mixed; maps: () => PlanMap[] } {
+  const [plan] = plans as [Plan, ...Plan[]];
   const { order, blocks } = plan;
   // Blocks of the same queries, each with some of their keys, follow one another.
   const rows = [...new Set(blocks.map(({ queries: [from] }) => from))];
@@ -147,15 +182,13 @@ function attendPlan(plan: Plan, input: PatternInput, withSums: boolean): { out: 
     rows.map((from, i) => (rows[i + 1] ?? input.view.queries) - from),
     2,
   );
-  const keys = inSegments(arrange(input.key), blocks);
-  const values = inSegments(arrange(input.value), blocks);
+  const entriesOf = inSegments({ key: arrange(input.key), value: arrange(input.value) }, plans);
   const inputs = blocks.map((block, i): BlockInput & { x: Tensor } => ({
     ...input,
     plan,
-    block,
+    blocks: plans.map((own) => own.blocks[i]!),
     x: queries[rows.indexOf(block.queries[0])]!,
-    keys: () => keys(block),
-    values: () => values(block),
+    entries: () => entriesOf(i),
     withSums: withSums || blocks.length > rows.length,
     context: within(input.context, i),
   }));
@@ -163,10 +196,15 @@ function attendPlan(plan: Plan, input: PatternInput, withSums: boolean): { out: 
   const joined = rows.map((from) => join(outs.filter((_, i) => blocks[i]!.queries[0] === from)));
   const mixed = putBack(sideBySide(joined.map(({ mixed }) => mixed)));
   const sums = joined.flatMap(({ sums }) => sums ?? []);
-  return {
-    out: sums.length === 0 ? { mixed } : { mixed, sums: putBack(sideBySide(sums)) },
-    map: () => ({ plan, blocks: inputs.map((own) => blockMap(own.x, own)) }),
+  const maps = () => {
+    const all = inputs.map((own) => blockMap(own.x, own));
+    if (plans.length === 1) return [{ plan, blocks: all }];
+    return plans.map((plan, head) => {
+      const own = (x: Tensor) => slice(x, 1, head, head + 1);
+      return { plan, blocks: all.map(({ weights, sums }) => ({ weights: own(weights), sums: own(sums) })) };
+    });
   };
+  return { out: sums.length === 0 ? { mixed } : { mixed, sums: putBack(sideBySide(sums)) }, maps };
 }
 
 function computedAgain(inputs: readonly (BlockInput & { x: Tensor })[]): Mixed[] {
@@ -203,11 +241,30 @@ function sideBySide(parts: readonly Tensor[]): Tensor {
   return parts.length === 1 ? parts[0]! : concat(parts, 2);
 }
 
+/** The keys and values of each block: of one plan for all heads, or of one for each. */
+function inSegments({ key, value }: KeyValueCache, plans: readonly Plan[]): (block: number) => KeyValueCache {
+  if (plans.length === 1) {
+    const [keys, values] = [piecesOf(key, plans[0]!), piecesOf(value, plans[0]!)];
+    return (block) => ({ key: keys(block), value: values(block) });
+  }
+  // Cut together: each head has pieces of its own, and half as many are fewer nodes.
+  const both = concat([key, value], -1);
+  const heads = plans.map((plan, head) => piecesOf(slice(both, 1, head, head + 1), plan));
+  const width = key.shape.at(-1)!;
+  return (block) => {
+    const joined = concat(
+      heads.map((pieces) => pieces(block)),
+      1,
+    );
+    return { key: slice(joined, -1, 0, width), value: slice(joined, -1, width) };
+  };
+}
+
 /**
  * Cuts [B, K, S, D] once at every place where the keys of a block begin or end; a block's keys are some of the pieces side by
  * side. The gradient of each piece is then a sum over the blocks that see it, however many pieces there are.
  */
-function inSegments(x: Tensor, blocks: readonly Block[]): (block: Block) => Tensor {
+function piecesOf(x: Tensor, { blocks }: Plan): (block: number) => Tensor {
   const length = x.shape[2]!;
   const cuts = [...new Set([0, length, ...blocks.flatMap(({ keys }) => keys)])].sort((a, b) => a - b);
   if (cuts.length === 2) return () => x;
@@ -217,9 +274,10 @@ function inSegments(x: Tensor, blocks: readonly Block[]): (block: Block) => Tens
     2,
   );
   const at = new Map(cuts.map((cut, i) => [cut, i]));
-  return ({ keys }) => {
+  return (block) => {
+    const { keys } = blocks[block]!;
     const own: Tensor[] = [];
     for (let i = 0; i < keys.length; i += 2) own.push(...pieces.slice(at.get(keys[i]!), at.get(keys[i + 1]!)));
-    return own.length === 1 ? own[0]! : concat(own, 2);
+    return sideBySide(own);
   };
 }

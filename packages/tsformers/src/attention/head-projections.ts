@@ -1,10 +1,11 @@
-import { type Concrete, cast, gather, type RandomKey, reshape, type Tensor } from "@tsformers/engine";
+import { type Concrete, cast, type RandomKey, type Tensor } from "@tsformers/engine";
 import { dropout } from "../nn/dropout.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
 import type { Context } from "../nn/layer.ts";
 import { type LinearParams, linear } from "../nn/linear.ts";
 import { joinHeads, splitHeads } from "./attention.ts";
 import type { MixerInput } from "./kinds.ts";
+import { maskAt } from "./mask-at.ts";
 
 export type HeadProjectionOptions = {
   readonly modelWidth: number;
@@ -52,8 +53,8 @@ export function oneSequence(mixer: string, { known, cache }: MixerInput): void {
   throw new TypeError(`${mixer}: mixes one sequence, got the keys and values of ${known ? "another" : "a cache"}`);
 }
 
-/** 1 where the position at hand is real, [B, 1]; a mask of one column is of that position. */
+/** {@link maskAt} as float32. */
 export function realAt(mask: Tensor | undefined, position: Tensor): Tensor | undefined {
-  if (mask === undefined) return undefined;
-  return cast(mask.shape[1] === 1 ? mask : gather(mask, reshape(position, [1]), 1), "float32");
+  const own = maskAt(mask, position);
+  return own && cast(own, "float32");
 }

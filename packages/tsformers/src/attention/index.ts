@@ -33,8 +33,24 @@ export type MixerEntry = {
   load(options: unknown, context: MixerContext): Promise<Mixer<never>>;
 };
 
+export type MixerName =
+  | "etc"
+  | "longformer"
+  | "linear"
+  | "performer"
+  | "rfa"
+  | "lsh"
+  | "reformer-local"
+  | "routing"
+  | "sinkhorn"
+  | "linformer"
+  | "synthesizer"
+  | "memory-compressed"
+  | "induced-set"
+  | "axial";
+
 /** Every mechanism by name, beside softmax attention over a pattern (`patterns/index.ts`). Their code is loaded when they are made. */
-export const mixers = {
+export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
   etc: entry(
     "etc",
     z.strictObject({
@@ -569,9 +585,7 @@ export const mixers = {
       },
     },
   ),
-} satisfies Record<string, MixerEntry>;
-
-export type MixerName = keyof typeof mixers;
+};
 
 type EntryParts<O extends z.ZodObject, P> = Omit<MixerEntry, "options" | "load"> & {
   make(options: z.output<O>, context: MixerContext): Promise<Mixer<P>>;

@@ -3,7 +3,6 @@ import {
   cast,
   constant,
   full,
-  gather,
   type RandomKey,
   randomKey,
   reshape,
@@ -28,6 +27,7 @@ import {
   kernelWeights,
 } from "./kernel-attention.ts";
 import type { Mixer, Recurrent, Rotation, View } from "./kinds.ts";
+import { maskAt } from "./mask-at.ts";
 import { refuse } from "./refuse.ts";
 
 export type KernelMixerOptions = {
@@ -134,7 +134,7 @@ export function kernelMixer<Own>(kernel: Kernel<Own>, options: KernelMixerOption
       };
     },
     step: (params, x, { directions, ...sums }, { position, view }) => {
-      const { features, values, mixing } = look(params, x, view, directions, columnAt(view.keyMask, position));
+      const { features, values, mixing } = look(params, x, view, directions, maskAt(view.keyMask, position));
       const { mixed, state } = kernelStep(sums, features, values, mixing);
       return { y: toOut.apply(params.out, joinHeads(mixed)), state: { ...state, ...present({ directions }) } };
     },
@@ -187,11 +187,6 @@ export function headWidthOf(
 ): number {
   if (Number.isInteger(headWidth)) return headWidth;
   throw new RangeError(`${name}: modelWidth ${modelWidth} does not divide into ${heads} heads`);
-}
-
-/** Of a mask [B, S] what concerns the position at hand, [B, 1]; a mask of one column is of that position. */
-function columnAt(mask: Tensor | undefined, position: Tensor): Tensor | undefined {
-  return mask === undefined || mask.shape[1] === 1 ? mask : gather(mask, reshape(position, [1]), 1);
 }
 
 function constants(drawn: Concrete<Drawn> | undefined): Drawn | undefined {

@@ -20,8 +20,8 @@ import {
 import { glorotUniform, type Initial, normalInitial } from "../nn/initial.ts";
 
 /**
- * Makes fewer positions of a sequence by a matrix E [S, M] from S positions to M slots, the same for all channels (of a head). Its
- * transpose is the k × n matrix of the paper.
+ * Makes fewer positions of a sequence by a matrix E [S, M] from S positions to M slots, the same for all channels (of a
+ * head). Its transpose is the k × n matrix of the paper.
  */
 export type LengthProjection<Params> = {
   /** M: the most slots there are. */
@@ -76,7 +76,8 @@ export function learnedProjection(
 }
 
 /**
- * Slot j holds the mean of the real positions among `⌈length / slots⌉` that follow one another. A shorter sequence fills fewer slots.
+ * Slot j holds the mean of the real positions among `⌈length / slots⌉` that follow one another. A shorter sequence
+ * fills fewer slots.
  *
  * @cost   O(B·S·C) time, no parameters
  * @source Wang et al. 2020, §4, "General projections"
@@ -100,9 +101,9 @@ export function meanProjection(size: ProjectionSize): LengthProjection<Record<st
 export type ConvolutionProjectionParams = { weight: Tensor };
 
 /**
- * Slot j holds a learned sum of the `⌈length / slots⌉` positions of its window, `x̄_j = Σ_i a[i]·x_{jw + i}`: a convolution whose
- * kernel is as long as its stride, the same for all slots. A shorter sequence fills fewer slots; what is missing of the last
- * window is 0.
+ * Slot j holds a learned sum of the `⌈length / slots⌉` positions of its window, `x̄_j = Σ_i a[i]·x_{jw + i}`: a
+ * convolution whose kernel is as long as its stride, the same for all slots. A shorter sequence fills fewer slots; what
+ * is missing of the last window is 0.
  *
  * @shape  weight [W], by head [H, W], for windows of W positions
  * @cost   O(B·S·C) time, W parameters

@@ -46,16 +46,17 @@ export type LinformerParams<P> = AttentionParams & { projection?: ProjectionPair
 /**
  * Attention over a fixed number of slots, each a sum over positions: `softmax(q·(Eᵀ·K)ᵀ / √D)·(Fᵀ·V)`.
  *
- * Not causal: every slot holds later positions too. Padding is left out of the sums. Where the heads share E, it is applied
- * before the linear maps of keys and values, which then see M rows instead of S: the two commute.
+ * Not causal: every slot holds later positions too. Padding is left out of the sums. Where the heads share E, it is
+ * applied before the linear maps of keys and values, which then see M rows instead of S: the two commute.
  *
  * `map()` gives the weights of the values themselves, `softmax(…)·Fᵀ`: T × S when called, and below 0 where F is.
  *
  * @shape  x [B, T, C] → y [B, T, C]; E, F [S, M]
  * @cost   O(B·T·M·C) time, O(B·H·T·M) memory
  * @source Wang et al. 2020, "Linformer: Self-Attention with Linear Complexity", §4, arXiv:2006.04768
- * @differs sharing is `key-value` unless told: in the paper it loses nothing, and it halves the parameters and the largest
- *   products. Its authors' code adds the biases of keys and values after E; here E sums them too, as in `E·K`.
+ * @differs sharing is `key-value` unless told: the paper finds that it loses little, and it halves the parameters and
+ *   the largest products. Its authors' code adds the biases of keys and values after E; here E sums them too, as in
+ *   `E·K`.
  * @throws RangeError when the sequence is longer than the projection was made for
  */
 export function linformer<P>(options: LinformerOptions<P>): Mixer<LinformerParams<P>> {
@@ -146,8 +147,8 @@ export function linformer<P>(options: LinformerOptions<P>): Mixer<LinformerParam
 }
 
 /**
- * Gives the projection of the first block to all: the parameters of a stack as `layerwise` sharing needs them, its gradient the
- * sum over the layers.
+ * Gives the projection of the first block to all: the parameters of a stack as `layerwise` sharing needs them, its
+ * gradient the sum over the layers.
  */
 export function lendProjection<P, Block extends { mixer: LinformerParams<P> }>(blocks: readonly Block[]): Block[] {
   const projection = blocks[0]?.mixer.projection;

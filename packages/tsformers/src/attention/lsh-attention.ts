@@ -18,10 +18,11 @@ import { present } from "../nn/present.ts";
 import { bucketAttention, unitVectors } from "./bucket-attention.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence } from "./head-projections.ts";
 import type { Mixer, Recurrent, View } from "./kinds.ts";
-import { columnAt, type LshState, startLsh, stepLsh } from "./lsh-decode.ts";
+import { type LshState, startLsh, stepLsh } from "./lsh-decode.ts";
 import { type BucketCount, factorsOf, lshBuckets } from "./lsh-hash.ts";
 import { ownBucket, type Reach, wholeChunks } from "./lsh-reach.ts";
 import type { Rows } from "./lsh-windows.ts";
+import { maskAt } from "./mask-at.ts";
 import { refuse } from "./refuse.ts";
 
 export type LshAttentionParams = { queryKey: LinearParams; value: LinearParams; out: LinearParams };
@@ -98,7 +99,7 @@ export function lshAttention(options: LshAttentionOptions): Mixer<LshAttentionPa
       }),
     step: (params, x, state, { position, view }) => {
       check(view);
-      const mask = columnAt(view.keyMask, position);
+      const mask = maskAt(view.keyMask, position);
       const { raw, rows } = look(params, x, view);
       const own = lshBuckets(raw, fixed(), buckets, mask);
       const { mixed, state: next } = stepLsh(state, rows, own, { position, scale, ...present({ countsOnce }) });

@@ -102,8 +102,3 @@ export function stepLsh(
 function repetitions(x: Tensor): Tensor {
   return sum(cast(equal(expandDims(x, 1), expandDims(x, 2)), "float32"), { axes: -1 });
 }
-
-/** Of a mask [B, S] what concerns the position at hand, [B, 1]; a mask of one column is of that position. */
-export function columnAt(mask: Tensor | undefined, position: Tensor): Tensor | undefined {
-  return mask === undefined || mask.shape[1] === 1 ? mask : gather(mask, reshape(position, [1]), 1);
-}

@@ -44,7 +44,10 @@ export type MemoryCompressedOptions = HeadProjectionOptions & {
   readonly causal: boolean;
   /** Positions that one slot stands for; 3 unless told. */
   readonly factor?: number;
-  /** What the convolution compresses: the inputs of the projections to keys and values, or keys and values; `inputs` unless told. */
+  /**
+   * What the convolution compresses: the inputs of the projections to keys and values, or keys and values; `inputs`
+   * unless told.
+   */
   readonly compress?: "inputs" | "keys and values";
   /** {@link strictlyPast} unless told. */
   readonly rule?: BlockRule;
@@ -64,7 +67,9 @@ export type MemoryCompressedParams = AttentionParams & {
 /** Slots so far and which are real [B, L], and the inputs of the block at hand, [B, factor, C] and [B, factor]. */
 export type MemoryCompressedState = KeyValueCache & { filled: Tensor; block: Tensor; real: Tensor };
 
-/** The kinds of the five layers of the paper's T-DMCA: attention within blocks of 256, and compressed attention between. */
+/**
+ * The kinds of the five layers of the paper's T-DMCA: attention within blocks of 256, and compressed attention between.
+ */
 export const tDmcaLayers: readonly ("local" | "memory-compressed")[] = [
   "local",
   "memory-compressed",
@@ -74,20 +79,21 @@ export const tDmcaLayers: readonly ("local" | "memory-compressed")[] = [
 ];
 
 /**
- * Softmax attention over blocks of positions: a convolution whose kernel is as long as its stride makes one slot of each block.
+ * Softmax attention over blocks of positions: a convolution whose kernel is as long as its stride makes one slot of
+ * each block.
  *
- * `x̄_j = Σ_i x_{cj + i}·A_i + a` for i < c, keys and values projected from x̄ (or made so from keys and values themselves); causal:
- * slot 0 is position 0 itself, and position t sees slots 0 … ⌊t / c⌋, whole blocks before its own.
+ * `x̄_j = Σ_i x_{cj + i}·A_i + a` for i < c, keys and values projected from x̄ (or made so from keys and values
+ * themselves); causal: slot 0 is position 0 itself, and position t sees slots 0 … ⌊t / c⌋, whole blocks before its own.
  *
- * Padding counts as 0 in a filled block; a dropped block is one that is not real as a whole. `map()` gives a slot's weight to the
- * last position of its block, and leaves out that of a learned slot.
+ * Padding counts as 0 in a filled block; a dropped block is one that is not real as a whole. `map()` gives a slot's
+ * weight to the last position of its block, and none to a learned slot.
  *
  * @shape  x [B, T, C] → y [B, T, C]
  * @cost   O(B·T²·C / c) time; memory: {@link attend}, with S = T / c keys
  * @source Liu et al. 2018, "Generating Wikipedia by Summarizing Long Sequences", §4.2.3, arXiv:1801.10198
- * @differs the paper says nothing of causality: what a position sees is the rule of its authors' library. Where positions look
- *   ahead that library drops a last block that is not whole; here it is filled with 0 unless told, or the last positions,
- *   and sequences shorter than a block, would go unseen.
+ * @differs the paper says nothing of causality: what a position sees is the rule of its authors' library. Where
+ *   positions look ahead that library drops a last block that is not whole; here it is filled with 0 unless told, or
+ *   the last positions, and sequences shorter than a block, would go unseen.
  * @throws RangeError when `last` is `dropped` and no block is whole
  */
 export function memoryCompressed(options: MemoryCompressedOptions): Mixer<MemoryCompressedParams> {
@@ -151,7 +157,8 @@ export function memoryCompressed(options: MemoryCompressedOptions): Mixer<Memory
       const [batch] = x.shape as [number];
       const isReal = realAt(view.keyMask, position) ?? ones([batch, 1]);
       const block = where(expandDims(place, -1), x, state.block);
-      // What is left of the block before makes a wrong slot, which is seen only when this block has overwritten all of it.
+      // What is left of the block before makes a wrong slot, which is seen only when this block has overwritten all of
+      // it.
       const real = where(place, isReal, state.real);
       const slots = state.filled.shape[1]!;
       const own = blocksOf(params, block, real);

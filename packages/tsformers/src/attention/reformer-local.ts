@@ -26,7 +26,7 @@ import { hidden } from "./block.ts";
 import { attend } from "./executor.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence } from "./head-projections.ts";
 import type { Mixer, Recurrent, View } from "./kinds.ts";
-import { columnAt } from "./lsh-decode.ts";
+import { maskAt } from "./mask-at.ts";
 import type { Pattern } from "./pattern.ts";
 
 export type ReformerLocalOptions = HeadProjectionOptions & {
@@ -75,7 +75,7 @@ export function reformerLocal(options: ReformerLocalOptions): Mixer<AttentionPar
       const here = equal(place, mod(position, 2 * chunk));
       const put = (into: Tensor, one: Tensor): Tensor =>
         where(reshape(here, [1, 1, -1, 1]), cast(one, into.dtype), into);
-      const mask = columnAt(view.keyMask, position);
+      const mask = maskAt(view.keyMask, position);
       const next = {
         key: put(state.key, key),
         value: put(state.value, value),

@@ -12,6 +12,7 @@ import {
   gather,
   interpret,
   iota,
+  kept,
   layerNorm,
   matmul,
   mul,
@@ -108,7 +109,7 @@ export function nearness(points: Tensor, centroids: Tensor): Tensor {
 
 /** The centroid nearest to each position: scores [B, H, k, T] → int32 [B, H, T]. */
 export function nearestCentroids(scores: Tensor): Tensor {
-  return argmax(scores, -2);
+  return kept(argmax(scores, -2));
 }
 
 /** Points, the centroid nearest to each, and which of them are real ([B, T], 1 or 0). */

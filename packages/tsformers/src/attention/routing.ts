@@ -51,6 +51,8 @@ type ClusterInput = {
   readonly v: Tensor;
   /** `x·μ` [B, H, k, T] of queries and of keys. */
   readonly scores: { readonly query: Tensor; readonly key: Tensor };
+  /** The centroid nearest to each query, int32 [B, H, T]. */
+  readonly nearest: Tensor;
   readonly causal: boolean;
   readonly window: number;
   readonly scale: number;
@@ -87,9 +89,9 @@ export const balancedMembers: ClusterAttention = {
  * Nothing depends on later positions, and decoding step by step, with a ring of W members for each centroid, gives the same.
  */
 export const nearestMembers: ClusterAttention = {
-  mix: ({ q, k, v, scores, causal, ...rest }) => {
+  mix: ({ q, k, v, nearest, causal, ...rest }) => {
     if (!causal) throw new RangeError("nearestMembers: is causal only; take balancedMembers");
-    return nearestAttention(q, k, v, nearestCentroids(scores.query), rest);
+    return nearestAttention(q, k, v, nearest, rest);
   },
   step: nearestStep,
 };
@@ -148,6 +150,7 @@ export function routing(options: RoutingOptions): Mixer<RoutingParams> {
       means,
       sets: key === query ? [queries] : [queries, keys],
       scores: { query: queries.scores, key: keys.scores },
+      nearest: queries.nearest,
     };
   };
 
@@ -157,10 +160,10 @@ export function routing(options: RoutingOptions): Mixer<RoutingParams> {
       centroids: (carried as Concrete<Centroids> | undefined) ?? start(randomKey(0)),
     }),
     step: (params, x, { centroids, ...rings }, { position, view }) => {
-      const { q, k, v, sets } = look(params, x, view, centroids);
+      const { q, k, v, nearest } = look(params, x, view, centroids);
       const keyMask = maskAt(view.keyMask, position);
       const options = { scale, ...present({ keyMask, selfLogit }) };
-      const { mixed, state } = step(rings, q, k, v, sets[0]!.nearest, options);
+      const { mixed, state } = step(rings, q, k, v, nearest, options);
       return { y: fromHeads(params.out, mixed, evaluation), state: { ...state, centroids } };
     },
   });

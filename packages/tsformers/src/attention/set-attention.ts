@@ -4,7 +4,8 @@ import { refuse } from "./refuse.ts";
 import { type IsabParams, isab, type SetBlockOptions } from "./set-blocks.ts";
 
 /**
- * A whole {@link isab} as a mixer, its residuals and network included: positions exchange information through M learned points.
+ * A whole {@link isab} as a mixer, its residuals and network included: positions exchange information through M learned
+ * points.
  *
  * Not causal, and blind to order: positions come in with the embeddings or not at all.
  *

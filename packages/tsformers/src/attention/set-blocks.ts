@@ -41,8 +41,8 @@ export type SetForm = {
 export type SetFormOptions = { readonly initial?: Initial; readonly dropoutRate?: number };
 
 /**
- * The block of the paper: logits scaled by `1/√D`, heads projected back, the queries themselves as residual, two layers in the
- * network, layer norms.
+ * The block of the paper: logits scaled by `1/√D`, heads projected back, the queries themselves as residual, two layers
+ * in the network, layer norms.
  *
  * @param options `ffnWidth`: twice the model's width unless told; the paper does not say
  */
@@ -64,8 +64,8 @@ export function paperForm(options: SetFormOptions & { readonly ffnWidth?: number
 }
 
 /**
- * The block of the authors' code: logits scaled by `1/√C` (the width of all heads together), nothing projected back, the projected
- * queries as residual, one layer in the network, `relu(x·W + b)`, and no norms unless given.
+ * The block of the authors' code: logits scaled by `1/√C` (the width of all heads together), nothing projected back,
+ * the projected queries as residual, one layer in the network, `relu(x·W + b)`, and no norms unless given.
  */
 export function publishedForm(options: SetFormOptions & { readonly norm?: Norm } = {}): SetForm {
   const { initial = normalInitial() } = options;
@@ -113,7 +113,8 @@ export type SetLayer<Params, Sets extends readonly unknown[], Output = SetOutput
 >;
 
 /**
- * Multihead attention block: `H = LN(X + Multihead(X, Y, Y))`, then `LN(H + rFF(H))`. The order of the rows of Y changes nothing.
+ * Multihead attention block: `H = LN(X + Multihead(X, Y, Y))`, then `LN(H + rFF(H))`. The order of the rows of Y
+ * changes nothing.
  *
  * @shape  X [B, T, C], Y [B, S, C] → [B, T, C]
  * @cost   O(B·T·S·C) time
@@ -199,7 +200,8 @@ export function isab(
 export type PmaParams = { seeds: Tensor; rows?: unknown; block: MabParams };
 
 /**
- * Pooling by multihead attention: M learned seeds look at the set: `MAB(S, rFF(Z))`. The order of the elements changes nothing.
+ * Pooling by multihead attention: M learned seeds look at the set: `MAB(S, rFF(Z))`. The order of the elements changes
+ * nothing.
  *
  * @shape  z [B, S, C] → [B, M, C]; seeds [M, C]
  * @cost   O(B·S·M·C) time

@@ -87,8 +87,15 @@ function sumOf(terms: readonly Tensor[]): Tensor {
   return terms.reduce((a, b) => add(a, b));
 }
 
-/** Maps of heads one behind the other, as wide as the widest. */
+/**
+ * Maps of heads one behind the other, as wide as the widest.
+ *
+ * @throws TypeError where some heads have queries apart
+ */
 function joined(maps: readonly AttentionMap[]): AttentionMap {
+  if (maps.some(({ apart }) => apart !== undefined)) {
+    throw new TypeError("side by side: cannot join maps of which one has queries apart");
+  }
   const width = Math.max(...maps.map(({ weights }) => weights.shape[3]!));
   const wide = (x: Tensor): Tensor =>
     pad(x, [

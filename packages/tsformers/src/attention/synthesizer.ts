@@ -28,17 +28,22 @@ export type SynthesizerOptions = HeadProjectionOptions & {
 
 export type SynthesizerParams = { value: LinearParams; out: LinearParams; sources: unknown[]; mixture: unknown };
 
-/** Values of the positions so far, which of them are real [B, L], and keys where a source is a product of queries and keys. */
+/**
+ * Values of the positions so far, which of them are real [B, L], and keys where a source is a product of queries and
+ * keys.
+ */
 export type SynthesizerState = { value: Tensor; real: Tensor; key?: Tensor };
 
 /**
- * Attention whose logits are written by each position, or by none: `softmax(B)·V` with B from {@link SynthesizerOptions.sources}.
+ * Attention whose logits are written by each position, or by none: `softmax(B)·V` with B from
+ * {@link SynthesizerOptions.sources}.
  *
- * Columns of B belong to positions: a source is made for a longest sequence, and shorter ones use its first rows and columns.
- * Rotary positions turn the queries and keys of {@link dotProductLogits}.
+ * Columns of B belong to positions: a source is made for a longest sequence, and shorter ones use its first rows and
+ * columns. Rotary positions turn the queries and keys of {@link dotProductLogits}.
  *
  * @shape  x [B, T, C] → y [B, T, C]
- * @cost   O(B·H·T²·D) time; memory: that of one block of queries, {@link attendSynthetic}, and tables of N² for each head
+ * @cost   O(B·H·T²·D) time; memory: that of one block of queries, {@link attendSynthetic}, and tables of N² for each
+ *   head
  * @source Tay et al. 2021, "Synthesizer: Rethinking Self-Attention in Transformer Models", arXiv:2005.00743
  * @throws RangeError when the sequence is longer than a source was made for
  */

@@ -23,7 +23,9 @@ import { type LinearParams, linear } from "../nn/linear.ts";
 import { splitHeads } from "./attention.ts";
 import type { Rotation } from "./kinds.ts";
 
-/** Logits [B, H, T, S], not computed yet: products of rows and columns, or made of the rows of some queries. B may be 1. */
+/**
+ * Logits [B, H, T, S], not computed yet: products of rows and columns, or made of the rows of some queries. B may be 1.
+ */
 export type SourceLogits = {
   /** What there is of each query, [B, H, T, E]. */
   readonly rows: Tensor;
@@ -154,7 +156,8 @@ export function factorisedTableLogits(
 export type FactorisedDenseParams = { minor: LinearParams; major: LinearParams };
 
 /**
- * {@link denseLogits} as products of two short rows: `logits[t, s] = A[t, s mod a] · B[t, ⌊s / a⌋]` with `A = x·W_a`, `B = x·W_b`.
+ * {@link denseLogits} as products of two short rows: `logits[t, s] = A[t, s mod a] · B[t, ⌊s / a⌋]` with `A = x·W_a`,
+ * `B = x·W_b`.
  *
  * @param options `minorWidth`: a, ⌈√N⌉ unless told; b is ⌈N / a⌉
  * @shape  W_a [C, H·a], W_b [C, H·b]
@@ -187,7 +190,8 @@ export function productsOf(minor: Tensor, major: Tensor): SourceLogits {
       const [first, last] = [Math.floor(from / width), Math.ceil(to / width)];
       const a = slice(rows, -1, 0, width);
       const b = slice(rows, -1, width + first, width + last);
-      // A matrix product of one term each: its gradient is two products, where that of `mul` is two passes and two sums.
+      // A matrix product of one term each: its gradient is two products, where that of `mul` is two passes and two
+      // sums.
       const products = reshape(matmul(expandDims(b, -1), expandDims(a, -2)), [...rows.shape.slice(0, -1), -1]);
       return slice(products, -1, from - first * width, to - first * width);
     },

@@ -21,7 +21,6 @@ import {
   sum,
   type Tensor,
   takeAlongAxis,
-  transpose,
   zeros,
 } from "@tsformers/engine";
 import type { Positions } from "../attention/kinds.ts";
@@ -176,16 +175,13 @@ function unskew(x: Tensor): Tensor {
   return reshape(pad(flat, [...none, [rows - 1, 1]]), [...front, rows, rows + columns]);
 }
 
-/** all [..., T or 1, N], index [T, S] or [B, T, S] → what stands at the index in each row. */
+/** all [H, 1, N] or [B, H, T or 1, N], index [T, S] or [B, T, S] → what stands at the index in each row. */
 function lookUp(all: Tensor, index: Tensor): Tensor {
-  if (all.shape.length === 3 && all.shape[1] === 1) {
-    const found = gather(reshape(all, [all.shape[0]!, -1]), index, 1);
-    return index.shape.length === 2 ? found : transpose(found, [1, 0, 2, 3]);
-  }
-  const [queries, keys] = index.shape.slice(-2) as [number, number];
-  const front = all.shape.slice(0, -2);
-  const rows = broadcastTo(all, [...front, queries, all.shape.at(-1)!]);
   const each = index.shape.length === 2 ? index : expandDims(index, 1);
+  const batch = index.shape.length === 2 ? [] : [index.shape[0]!];
+  const front = all.shape.length > 3 ? all.shape.slice(0, -2) : [...batch, ...all.shape.slice(0, -2)];
+  const [queries, keys] = index.shape.slice(-2) as [number, number];
+  const rows = broadcastTo(all, [...front, queries, all.shape.at(-1)!]);
   return takeAlongAxis(rows, broadcastTo(each, [...front, queries, keys]));
 }
 

@@ -1,4 +1,14 @@
-import { add, cast, constant, expandDims, fromNumbers, gather, type Tensor, transpose } from "@tsformers/engine";
+import {
+  add,
+  cast,
+  constant,
+  expandDims,
+  fromNumbers,
+  matmul,
+  oneHot,
+  type Tensor,
+  transpose,
+} from "@tsformers/engine";
 import type { ScoreMod } from "../attention/kinds.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
 import { ofHeads, spread } from "./by-distance.ts";
@@ -57,9 +67,11 @@ export function t5Bias(
     init: (key) => ({ weight: initial(key, [buckets, heads]) }),
     prepare: ({ weight }, positions) => {
       const table = ofHeads(transpose(weight), positions);
+      // As a product with zeros and ones, looking up has a gradient that is a product, too.
       const values = (from: number, to: number) => {
         const wanted = Array.from({ length: to - from }, (_, i) => bucketOf(from + i));
-        return expandDims(gather(table, constant(fromNumbers(wanted, [to - from], "int32")), 1), 1);
+        const picked = oneHot(constant(fromNumbers(wanted, [to - from], "int32")), buckets, table.dtype);
+        return expandDims(matmul(table, picked, { transposeB: true }), 1);
       };
       const bias = spread(positions, { low, high, values });
       return { logits: (logits) => add(logits, cast(bias, logits.dtype)) };

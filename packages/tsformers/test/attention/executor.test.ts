@@ -24,7 +24,7 @@ import { attend } from "../../src/attention/executor.ts";
 import type { View } from "../../src/attention/kinds.ts";
 import { causal, denseMask, full, type Pattern } from "../../src/attention/pattern.ts";
 import { computedPairs, plansOf } from "../../src/attention/plan.ts";
-import { runsOf } from "../../src/attention/runs.ts";
+import { clipRuns, runsOf } from "../../src/attention/runs.ts";
 import { look } from "../../src/attention/view.ts";
 import { alibi } from "../../src/position/alibi.ts";
 
@@ -44,6 +44,19 @@ const residues = (stride: number): Pattern => ({
 });
 /** Odd queries see nothing. */
 const blind: Pattern = { name: "blind", keys: (query, length) => (query % 2 === 1 ? [] : [0, length]) };
+/** Some blocks of 32, others for each head, as many for all. */
+const scattered = (head: number): Pattern => ({
+  name: `scattered ${head}`,
+  keys: (query, length) => {
+    const blocks = Math.ceil(length / 32);
+    const own = Math.floor(query / 32);
+    return clipRuns(
+      runsOf([own, (own + head + 1) % blocks].flatMap((block) => Array.from({ length: 32 }, (_, i) => block * 32 + i))),
+      0,
+      length,
+    );
+  },
+});
 const strided = or(near(5), residues(7));
 
 const patterns: [string, Pattern][] = [
@@ -53,6 +66,7 @@ const patterns: [string, Pattern][] = [
   ["every 7th token, in an order of its own", residues(7)],
   ["a union of two orders", strided],
   ["different heads", perHead([near(3), residues(5), near(30)])],
+  ["heads side by side", perHead([0, 1, 2].map(scattered))],
   ["blind queries", blind],
   ["a window without itself", except(near(3), near(0))],
 ];

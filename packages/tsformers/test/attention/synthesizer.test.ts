@@ -234,11 +234,15 @@ describe.each(chosen)("%s", (_, options) => {
 test.each([
   [["table"], false, 1030, 2],
   [["dot product", "table", "factorised dense"], true, 1450, 1],
-])("%s over many blocks of queries, computed again for the gradient", async (names, causal, length, batch) => {
-  const { fast, slow, params } = both({ names, longest: length, causal });
-  // Gradients of parameters are sums of a thousand rows in float32.
-  await expectSame(fast, slow, params, input(length, batch), device, 1e-4);
-});
+])(
+  "%s over many blocks of queries, computed again for the gradient",
+  async (names, causal, length, batch) => {
+    const { fast, slow, params } = both({ names, longest: length, causal });
+    // Gradients of parameters are sums of a thousand rows in float32.
+    await expectSame(fast, slow, params, input(length, batch), device, 1e-4);
+  },
+  30_000,
+);
 
 test("the map of logits that no input has a part in is that of every sequence", async () => {
   const { run, params } = both({ names: ["table"], longest: 9, causal: true });

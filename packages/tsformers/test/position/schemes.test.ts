@@ -93,6 +93,23 @@ describe("alibi", () => {
   );
 });
 
+test("alibi per direction: even heads look back and odd ones ahead, with the slopes of half as many heads", async () => {
+  const run = (zero: Tensor) =>
+    alibi(4, { perDirection: true })
+      .prepare({}, { query: iota(3), key: iota(3) })
+      .logits(zero, { query: zero, key: zero, scale: 1 });
+  const found = ((await evaluate(run, device, filled([1, 4, 3, 3], 0))) as NDArray).toNumbers();
+  const expected = [0, 1, 2, 3].flatMap((head) =>
+    [0, 1, 2].flatMap((t) =>
+      [0, 1, 2].map((s) => {
+        const behind = head % 2 === 0 ? t - s : s - t;
+        return behind < 0 ? -1e30 : -behind * (head < 2 ? 1 / 16 : 1 / 256);
+      }),
+    ),
+  );
+  expectWithin(found, expected, 1e-7, 1e-6);
+});
+
 describe("t5 bias", () => {
   test.each(mechanismCases("t5_buckets"))("$name: buckets are those of the fixture", ({ options, arrays }) => {
     const {

@@ -43,8 +43,23 @@ const use = (standard: "merged" | "heads" | "layers") =>
     .default(standard)
     .describe("where its two halves go: both into every head, into heads in turn, or into layers in turn");
 
+export type PatternName =
+  | "full"
+  | "window"
+  | "dilated"
+  | "strided"
+  | "fixed"
+  | "blockwise"
+  | "local-1d"
+  | "local-2d"
+  | "axial"
+  | "global"
+  | "longformer"
+  | "etc"
+  | "bigbird";
+
 /** Every pattern by name. Their code is loaded when they are made. */
-export const patterns = {
+export const patterns: Readonly<Record<PatternName, PatternEntry>> = {
   full: entry("full", z.strictObject({}), {
     summary: "every position sees every position, or all before it",
     formula: "S_i = {0, …, n − 1}, causal {0, …, i}",
@@ -383,9 +398,7 @@ export const patterns = {
       },
     },
   ),
-} satisfies Record<string, PatternEntry>;
-
-export type PatternName = keyof typeof patterns;
+};
 
 type EntryParts<O extends z.ZodObject> = Omit<PatternEntry, "options" | "load"> & {
   make(options: z.output<O>, context: PatternContext): Promise<LayerPatterns>;

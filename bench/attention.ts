@@ -67,23 +67,29 @@ async function measureAll({ rounds, only, lengths = lengthsUnlessTold, peers = f
   );
   const compared = Math.max(...lengths.filter((length) => length <= Math.max(comparedAt, Math.min(...lengths))));
   const rows: Row[] = [];
-  // Every length passes through all members before the next, so that what is compared was measured close together.
   for (const length of [...lengths].sort((a, b) => a - b)) {
-    for (const member of members) {
-      const job = jobOf(member, length);
-      const theirs = peers && length === compared && member.peer !== undefined;
-      const sides = [ourSide("attention", job), ...(theirs ? [pytorchSide("attention.py", job)] : [])];
-      const [ours, peer = []] = await measureInTurn(sides, rounds, (result, side) =>
-        check(result as AttentionResult, side),
-      );
-      rows.push(...rowsOf(member.name, length, ours!, peer));
-      const { name } = member;
-      if (ours!.length > 0) console.error(`  ${length} ${name}: ${timeOf(ours!)?.toFixed(1)} ms`);
-      if (peer.length > 0 && peer[0]!.parameters !== ours![0]?.parameters)
-        console.error(`  ${name}: ours has ${ours![0]?.parameters} parameters, the peer ${peer[0]!.parameters}`);
+    const jobs = members.map((member) => ({ member, job: jobOf(member, length) }));
+    const rivals = peers && length === compared ? jobs.filter(({ member }) => member.peer !== undefined) : [];
+    const ours = jobs.map(({ member, job }) => named(member, ourSide("attention", job)));
+    const theirs = rivals.map(({ member, job }) => named(member, pytorchSide("attention.py", job)));
+    // Every round passes through all of them, so that a slow spell of the machine falls on few rounds of many mechanisms.
+    const sides = ours.flatMap((side, i) => [side, ...theirs.filter((_, at) => rivals[at] === jobs[i])]);
+    const results = await measureInTurn(sides, rounds, (result, side) =>
+      check(result as AttentionResult, side, length),
+    );
+    const of = (side: Side | undefined) => (side === undefined ? [] : results[sides.indexOf(side)]!);
+    for (const [i, one] of jobs.entries()) {
+      const peer = of(theirs[rivals.indexOf(one)]);
+      rows.push(...rowsOf(one.member.name, length, of(ours[i]), peer));
+      const [mine, its] = [of(ours[i])[0]?.parameters, peer[0]?.parameters];
+      if (its !== undefined && its !== mine) console.error(`  ${one.member.name}: ${mine} parameters, PyTorch ${its}`);
     }
   }
   return only === undefined || only.includes(reversible) ? [...rows, ...(await measureReversible(rounds))] : rows;
+}
+
+function named({ name }: AttentionMember, side: Side): Side {
+  return { ...side, name: `${name} (${side.name})` };
 }
 
 export function jobOf({ kind, entry, causal, settings, peer }: AttentionMember, length: number): AttentionJob {
@@ -91,14 +97,13 @@ export function jobOf({ kind, entry, causal, settings, peer }: AttentionMember, 
 }
 
 /** No figure is reported of a layer that gives no number. */
-function check(result: AttentionResult, side: Side): AttentionResult {
+function check(result: AttentionResult, side: Side, length: number): AttentionResult {
   if (!Number.isFinite(result.value)) throw new Error(`${side.name}: expected a finite loss, got ${result.value}`);
   if (result.runMs.length === 0) throw new Error(`${side.name}: expected at least one timed pass, got none`);
+  console.error(
+    `  ${length} ${side.name}: ${median(result.runMs).toFixed(1)} ms, ${(result.peakBytes / 1e6).toFixed(0)} MB`,
+  );
   return result;
-}
-
-function timeOf(results: readonly AttentionResult[]): number | null {
-  return results.length === 0 ? null : median(results.map(({ runMs }) => median(runMs)));
 }
 
 function rowsOf(

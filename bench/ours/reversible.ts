@@ -60,12 +60,14 @@ const baselineBytes = memoryBytes("VmRSS");
 await pass.prepare(given, weights);
 globalThis.gc?.();
 writeFileSync("/proc/self/clear_refs", "5");
+const programBytes = memoryBytes("VmRSS") - baselineBytes;
 const start = performance.now();
 const { value } = (await pass(given, weights)) as unknown as { value: { read(): Promise<{ item(): number }> } };
 const result: ReversibleResult = {
   value: (await value.read()).item(),
   runMs: performance.now() - start,
-  activationBytes: memoryBytes("VmHWM") - baselineBytes - parameterBytes,
+  peakBytes: memoryBytes("VmHWM") - baselineBytes - parameterBytes,
+  programBytes,
 };
 console.log(JSON.stringify(result));
 await pass.release();

@@ -59,6 +59,7 @@ function scatterPrimitive(
   name: string,
   reduction: "add" | "none",
   gradientOfRows: (dy: Tensor, indices: Tensor) => Tensor,
+  lower: Primitive<ScatterParams>["lower"],
 ): Primitive<ScatterParams> {
   return {
     name,
@@ -77,15 +78,7 @@ function scatterPrimitive(
       undefined,
       wanted[2] ? gather(dy!, indices!) : undefined,
     ],
-    lower: ({ graph, names, inputs: [x, indices] }) => {
-      const column = graph.node("Reshape", [names[1]!, graph.ints([...indices!.shape, 1])]);
-      const rows = indices!.dtype === "int64" ? column : graph.cast(column, "int64");
-      return [
-        addingIn32Bits(graph, x!, names, (data, updates) =>
-          graph.node("ScatterND", [data, rows, updates], { attributes: { reduction: { string: reduction } } }),
-        ),
-      ];
-    },
+    lower,
     evaluate: ([x, indices, updates]) => {
       const result = Float64Array.from(x!.data);
       const inner = sizeOfShape(x!.shape.slice(1));
@@ -99,7 +92,25 @@ function scatterPrimitive(
   };
 }
 
-export const scatterAddPrimitive: Primitive<ScatterParams> = scatterPrimitive("scatterAdd", "add", (dy) => dy);
+export const scatterAddPrimitive: Primitive<ScatterParams> = scatterPrimitive(
+  "scatterAdd",
+  "add",
+  (dy) => dy,
+  // ONNX Runtime's ScatterND adds rows from several threads at once and loses some that are named twice; ScatterElements does not.
+  ({ graph, names: [data, at, updates], inputs: [x, indices] }) => {
+    const [count, inner] = [sizeOfShape(indices!.shape), sizeOfShape(x!.shape.slice(1))];
+    const column = graph.node("Reshape", [at!, graph.ints([count, 1])]);
+    const places = graph.node("Expand", [column, graph.ints([count, inner])]);
+    const flat = (name: string, rows: number) => graph.node("Reshape", [name, graph.ints([rows, inner])]);
+    const given = [flat(data!, x!.shape[0]!), "", flat(updates!, count)];
+    const sums = addingIn32Bits(graph, x!, given, (data, updates) =>
+      graph.node("ScatterElements", [data, places, updates], {
+        attributes: { axis: { int: 0 }, reduction: { string: "add" } },
+      }),
+    );
+    return [graph.node("Reshape", [sums, graph.ints(x!.shape)])];
+  },
+);
 
 /**
  * `x` with `updates` added to its rows at `indices`; rows named several times receive every update.
@@ -110,8 +121,15 @@ export function scatterAdd(x: TensorLike, indices: TensorLike, updates: TensorLi
   return bindOne(scatterAddPrimitive, [asTensor(x), asTensor(indices, "int32"), asTensor(updates)], {});
 }
 
-export const scatterSetPrimitive: Primitive<ScatterParams> = scatterPrimitive("scatterSet", "none", (dy, indices) =>
-  scatterSet(dy, indices, zeros([...indices.shape, ...dy.shape.slice(1)], dy.dtype)),
+export const scatterSetPrimitive: Primitive<ScatterParams> = scatterPrimitive(
+  "scatterSet",
+  "none",
+  (dy, indices) => scatterSet(dy, indices, zeros([...indices.shape, ...dy.shape.slice(1)], dy.dtype)),
+  ({ graph, names: [data, at, updates], inputs: [, indices] }) => {
+    const column = graph.node("Reshape", [at!, graph.ints([...indices!.shape, 1])]);
+    const rows = indices!.dtype === "int64" ? column : graph.cast(column, "int64");
+    return [graph.node("ScatterND", [data!, rows, updates!])];
+  },
 );
 
 /**

@@ -56,7 +56,10 @@ export function attentionTable(measurements: readonly AttentionMeasurement[], co
   const text = all.map((line) =>
     line.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!))).join("  "),
   );
-  const note = `At length ${compared}; slope from there to ${lengths.at(-1)}; crossovers among ${lengths.join(", ")}; PyTorch's time over ours.`;
+  const longest = measurements.find(({ name, length }) => name === "full" && length === lengths.at(-1));
+  const most =
+    longest?.memoryMb == null ? "" : ` Full attention at ${longest.length} takes ${number(longest.memoryMb)} MB.`;
+  const note = `At length ${compared}; slope from there to ${lengths.at(-1)}; crossovers among ${lengths.join(", ")}; PyTorch's time over ours.${most}`;
   return [...text, "", note].join("\n");
 }
 

@@ -56,7 +56,8 @@ export const attentionBench: Bench = {
   table: (rows) => {
     const stacks = rows.filter(({ length }) => length === undefined);
     const layers = attentionTable(measurementsOf(rows.filter(({ length }) => length !== undefined)), comparedAt);
-    return stacks.length === 0 ? layers : `${layers}\n\n${formatTable(stacks)}`;
+    if (stacks.length === 0) return layers;
+    return stacks.length === rows.length ? formatTable(stacks) : `${layers}\n\n${formatTable(stacks)}`;
   },
 };
 

@@ -10,9 +10,6 @@ import { inverseOf, rearrange } from "./rearrange.ts";
 import { countRuns } from "./runs.ts";
 import { attendWhole } from "./whole.ts";
 
-/** Weights of more products than this (for each head) are not kept but computed again for the gradient. */
-const mostKept = 2 ** 20;
-
 export type Attended = {
   /** [B, H, T, D] */
   readonly mixed: Tensor;
@@ -99,7 +96,7 @@ export function prepareScores(view: View): ReadonlyMap<unknown, Score> {
 }
 
 function recomputes(view: View): boolean {
-  return computedPairs(view.pattern, view) > mostKept;
+  return computedPairs(view.pattern, view) > (view.keptPairs ?? 2 ** 20);
 }
 
 /** Heads that see alike. */

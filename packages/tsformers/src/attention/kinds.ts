@@ -37,6 +37,10 @@ export type ScoreMod<Params = unknown, Own = Params> = {
    */
   forLayer?(params: Params, layer: number, pass: { readonly queries: number; readonly keys: number }): Own;
   prepare(own: Own, positions: Positions): Score;
+  /** What the parameters cost, a scalar to add to the training loss. */
+  penalty?(params: Params): Tensor;
+  /** Parameters put back where they may be, after each update. */
+  settle?(params: Params): Params;
 };
 
 /** Functions x [B, H, T, D] → [B, H, T, D] for queries and keys, and, rarely, values. */
@@ -83,7 +87,13 @@ export type View = {
   readonly hide?: (logits: Tensor, visible: Tensor) => Tensor;
   /** A query that sees nothing averages over all keys instead of getting 0. */
   readonly blindAverage?: true;
+  /** How many queries are computed together; what costs least unless told. */
   readonly queriesPerBlock?: number;
+  /**
+   * Weights of up to so many pairs of a head are kept for the gradient, 2²⁰ unless told; beyond that they are computed again, which takes
+   * a fifth more time and memory for one block instead of all.
+   */
+  readonly keptPairs?: number;
 };
 
 /** Keys and values of the positions so far, with room for `L` of them: each [B, K, L, D]. */

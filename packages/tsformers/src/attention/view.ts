@@ -5,7 +5,7 @@ import type { QkTransform, View } from "./kinds.ts";
 
 export type ViewOptions = Pick<
   View,
-  "pattern" | "queries" | "keys" | "offset" | "keyMask" | "scores" | "queriesPerBlock" | "blindAverage"
+  "pattern" | "queries" | "keys" | "offset" | "keyMask" | "scores" | "queriesPerBlock" | "keptPairs" | "blindAverage"
 > & {
   /** Positions, when rows of the batch differ; 0, 1, 2, … unless told. */
   readonly positions?: { readonly query: Tensor; readonly key: Tensor };

@@ -33,7 +33,8 @@ export function attendWhole(q: Tensor, { key, value }: KeyValueCache, options: A
   const product = groupedProduct(kept, value, {});
   const mixed = score?.values === undefined ? product : add(product, score.values(kept));
   const map = () => ({ weights });
-  if (visible === undefined || view.blindAverage || view.keyMask === undefined) return { mixed, map };
+  const sees = view.keyMask === undefined && view.pattern === causal;
+  if (visible === undefined || view.blindAverage || sees) return { mixed, map };
   const sighted = max(cast(visible, "float32"), { axes: -1, keepDims: true });
   return { mixed: mul(mixed, cast(sighted, mixed.dtype)), map };
 }

@@ -147,10 +147,15 @@ export function decoder(parts: DecoderParts): LanguageModel<DecoderParams> {
       );
       const { hidden, maps } = out;
       const toLogits = (x: Tensor): Tensor => head.apply(params.head, x, params.tokens);
-      const rest = present({ cache: out.cache, loss: out.loss, carried: out.carried, past: out.past });
+      const penalty = scores?.penalty?.(params.scores);
+      const loss = penalty === undefined || out.loss === undefined ? (penalty ?? out.loss) : add(penalty, out.loss);
+      const rest = present({ cache: out.cache, loss, carried: out.carried, past: out.past });
       return { logits: toLogits(out.x), toLogits, hidden, maps, ...rest };
     },
     emptyCache: (batch, capacity) => blocks.map((block) => emptyCacheOf(block, batch, capacity)),
     ...present({ startPast: pastOf(blocks) }),
+    ...(scores?.settle === undefined
+      ? {}
+      : { settle: (params: DecoderParams) => ({ ...params, scores: scores.settle!(params.scores) }) }),
   };
 }

@@ -41,6 +41,8 @@ export type LanguageModel<Params = unknown> = {
   readonly vocabularySize: number;
   init(key: RandomKey): Concrete<Params>;
   apply(params: Params, input: LanguageModelInput, context: Context): LanguageModelOutput;
+  /** Parameters put back where they may be, after each update. Absent: they may be anything. */
+  settle?(params: Params): Params;
   /** An empty key/value cache with room for `capacity` positions. */
   emptyCache(batch: number, capacity: number): { key: NDArray; value: NDArray }[];
   /**

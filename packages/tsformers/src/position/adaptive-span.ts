@@ -50,6 +50,8 @@ export type AdaptiveSpanOptions = SpanOptions & {
   /** The width of a head: gives distances keys of their own, as the paper does. None unless given. */
   readonly keyWidth?: number;
   readonly initial?: Initial;
+  /** Weight of {@link spanPenalty}; 2e-6 unless told. */
+  readonly penalty?: number;
 };
 
 /**
@@ -59,7 +61,7 @@ export type AdaptiveSpanOptions = SpanOptions & {
  * `a_ts = m(x_ts)·exp(logit_ts) / Σ_r m(x_tr)·exp(logit_tr)`, with `m(x) = clip((R + z − x)/R, 0, 1)`, x counted back from the position before
  * the query, `z = S·share_h`. As a change of logits: `logit + ln m`.
  *
- * Training needs {@link spanPenalty} in its loss, and {@link clampSpans} after each update.
+ * Training adds {@link spanPenalty} to its loss and does {@link clampSpans} after each update.
  *
  * @shape  logits [B, H, T, S] → [B, H, T, S]
  * @cost   O(H·T·(T + S)) time beside the product; H parameters a layer, and S·D with keys for distances
@@ -89,6 +91,8 @@ export function adaptiveSpan(options: AdaptiveSpanOptions): ScoreMod<AdaptiveSpa
         },
       };
     },
+    penalty: (params) => spanPenalty([params], maxSpan, options.penalty),
+    settle: (params) => clampSpans([params])[0]!,
   };
 }
 

@@ -239,6 +239,11 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
       ramp: z.number().positive().default(32).describe("over how many positions weights fade at the end of a span"),
       startShare: z.number().min(0).max(1).default(0).describe("the share of the farthest that spans start with"),
       keys: z.boolean().default(true).describe("whether distances have keys of their own"),
+      penalty: z
+        .number()
+        .nonnegative()
+        .default(2e-6)
+        .describe("what a position of mean span costs in the loss of a layer"),
     }),
     {
       summary: "each head learns how far back it looks",
@@ -246,13 +251,13 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
       paper: "Sukhbaatar et al. 2019, Adaptive Attention Span in Transformers, arXiv:1905.07799",
       cost: "H + maxSpan·D parameters a layer; O(B·H·T·(T + S)·D) a layer",
       beyond: "defined: nothing beyond the spans is seen",
-      make: async ({ maxSpan, ramp, startShare, keys }, { layers, length, modelWidth, heads }) => {
+      make: async ({ maxSpan, ramp, startShare, keys, penalty }, { layers, length, modelWidth, heads }) => {
         const [{ adaptiveSpan }, { perLayer }] = await Promise.all([
           import("./adaptive-span.ts"),
           import("./per-layer.ts"),
         ]);
         const width = keys ? { keyWidth: modelWidth / heads } : {};
-        const scheme = adaptiveSpan({ heads, maxSpan: maxSpan ?? length, ramp, startShare, ...width });
+        const scheme = adaptiveSpan({ heads, maxSpan: maxSpan ?? length, ramp, startShare, penalty, ...width });
         return { scores: perLayer(scheme, layers) };
       },
     },

@@ -1,4 +1,4 @@
-import { type Concrete, splitKey } from "@tsformers/engine";
+import { add, type Concrete, splitKey } from "@tsformers/engine";
 import type { ScoreMod } from "../attention/kinds.ts";
 
 /** The same scheme in every layer, each with parameters of its own. */
@@ -14,5 +14,9 @@ export function perLayer<Params, Own>(
       return scores.forLayer?.(own, layer, pass) ?? own;
     },
     prepare: (own, positions) => scores.prepare(own as Own, positions),
+    ...(scores.penalty === undefined
+      ? {}
+      : { penalty: (params) => params.map((own) => scores.penalty!(own)).reduce((a, b) => add(a, b)) }),
+    ...(scores.settle === undefined ? {} : { settle: (params) => params.map((own) => scores.settle!(own)) }),
   };
 }

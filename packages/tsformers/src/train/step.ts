@@ -25,6 +25,8 @@ import type { LossFunction, Symbolic } from "./trainee.ts";
 export type StepOptions<Params, B> = {
   readonly loss: LossFunction<Params, B>;
   readonly optimiser: Optimiser;
+  /** Puts parameters back where they may be, after each update. */
+  readonly settle?: (params: Params) => Params;
   /** The largest global norm of the gradients; they are left alone unless given. */
   readonly clipNorm?: number;
   /** Parts in which a batch is worked through, default 1. */
@@ -90,7 +92,8 @@ export function trainStep<Params, B>(options: StepOptions<Params, B>): TrainStep
     const { learningRate } = control;
     const gradients = scaleTree(raw.gradients, factor);
     const { trained } = splitCarried(state.params);
-    const updated = optimiser.update(gradients, state.optimiser, trained, { learningRate, step });
+    const moved = optimiser.update(gradients, state.optimiser, trained, { learningRate, step });
+    const updated = { ...moved, params: options.settle?.(moved.params) ?? moved.params };
     const average = () => followAverage(splitCarried(state.average!).trained, updated.params, averageDecay!, step);
     const next = {
       params: withCarried(updated.params, raw.carried),

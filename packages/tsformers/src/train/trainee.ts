@@ -44,6 +44,8 @@ export type BatchTotals = { readonly [K in keyof EvalTotals]: Tensor };
 export type Trainee<Params = unknown, B = Batch> = {
   init(key: RandomKey): Concrete<Params>;
   readonly loss: LossFunction<Params, B>;
+  /** Parameters put back where they may be, after each update. Absent: they may be anything. */
+  settle?(params: Params): Params;
   /** Without dropout and smoothing. */
   totals(params: Params, batch: Symbolic<B>): BatchTotals;
 };
@@ -67,6 +69,7 @@ export function languageModelTrainee<Params>(
   };
   return {
     init: model.init,
+    ...(model.settle === undefined ? {} : { settle: (params: Params) => model.settle!(params) }),
     loss: (params, { inputs, targets, weights }, context) => {
       const out = model.apply(params, { tokens: inputs }, context);
       const [total, weight] = [sum(mul(losses(out, targets), weights)), sum(weights)];

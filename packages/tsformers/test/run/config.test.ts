@@ -98,6 +98,8 @@ describe("flags", () => {
       "--symbols does not go with task text; it is an option of copy, reverse",
     ]);
     expect(misplacedFlags({ task: { kind: "copy" } }, flags, ["symbols"])).toEqual([]);
-    expect(misplacedFlags({}, flags, ["base"])).toEqual(["--base needs --position sinusoidal or rotary"]);
+    expect(misplacedFlags({}, flags, ["base"])).toEqual([
+      "--base needs --position sinusoidal or step-signals or rotary",
+    ]);
   });
 });

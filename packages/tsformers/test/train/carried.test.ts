@@ -12,8 +12,10 @@ import { openCpu } from "@tsformers/engine/node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { mixers } from "../../src/attention/index.ts";
 import { gpt } from "../../src/models/gpt.ts";
+import { positions } from "../../src/position/index.ts";
 import { adamw } from "../../src/train/adamw.ts";
 import { lossScale } from "../../src/train/loss-scale.ts";
+import { sgd } from "../../src/train/sgd.ts";
 import { type TrainState, trainStep } from "../../src/train/step.ts";
 import { languageModelTrainee } from "../../src/train/trainee.ts";
 
@@ -88,4 +90,22 @@ test("directions are drawn again when their time has come, and never trained", a
   expect(seen.map((carried) => numbers(carried["1"]!.step))).toEqual([[0], [1], [2], [3]]);
   const changes = matrices.slice(1).map((matrix, i) => JSON.stringify(matrix) !== JSON.stringify(matrices[i]));
   expect(changes.filter((changed) => changed).length).toBe(1);
+});
+
+test("spans cost something in the loss, and are put back between 0 and 1 after each update", async () => {
+  const { scores } = await positions["adaptive-span"].load({ startShare: 0.9, penalty: 0.5 }, { ...sizes, layers: 2 });
+  const model = gpt({ vocabularySize: V, layers: 2, ...sizes, scheme: { scores: scores! } });
+  const trainee = languageModelTrainee(model);
+  const { settle, loss } = trainee;
+  const step = trainStep({ loss, settle: settle!.bind(trainee), optimiser: sgd() });
+  const update = compile(step.update as never, { device }) as unknown as (
+    ...args: unknown[]
+  ) => Promise<{ state: never }>;
+  const rows = fromNumbers(new Array(batch * sizes.length).fill(3), [batch, sizes.length], "int32");
+  const weights = fromNumbers(new Array(batch * sizes.length).fill(1), [batch, sizes.length]);
+  // So long a step along the gradient of the penalty takes spans far below 0.
+  const control = { learningRate: fromNumbers([1e3], []), key: keyToArray(randomKey(1)) };
+  const out = await update(step.init(trainee.init(randomKey(1))), { inputs: rows, targets: rows, weights }, control);
+  const { params } = (await readTree(out.state)) as unknown as { params: { scores: { span: NDArray }[] } };
+  for (const { span } of params.scores) expect(numbers(span)).toEqual([0, 0]);
 });

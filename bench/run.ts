@@ -6,11 +6,12 @@ import { attentionBench } from "./attention.ts";
 import type { Bench, Row } from "./bench.ts";
 import { decode } from "./decode.ts";
 import { gptStep } from "./gpt-step.ts";
+import { longDecode } from "./long-decode.ts";
 import { size } from "./size.ts";
 import { startup } from "./startup.ts";
 import { formatTable } from "./table.ts";
 
-const benches: readonly Bench[] = [gptStep, decode, startup, size, attentionBench];
+const benches: readonly Bench[] = [gptStep, decode, startup, size, longDecode, attentionBench];
 
 const help = `Usage: npm run bench [-- NAME… [--rounds N] [--json FILE] [--help]]
 

@@ -68,14 +68,14 @@ export type Mixed = {
 
 /** One block of queries [B, H, T, D] over its keys. */
 export function attendBlock(q: Tensor, input: BlockInput): Mixed {
-  const { logits, sighted, score } = blockLogits(q, input);
-  const out = mixValues(logits, q, score, input);
+  const { key, value } = input.entries();
+  const { logits, sighted, score } = blockLogits(q, key, input);
+  const out = mixValues(logits, q, value, score, input);
   return sighted === undefined ? out : { ...out, mixed: mul(out.mixed, cast(sighted, q.dtype)) };
 }
 
-function mixValues(logits: Tensor, q: Tensor, score: Score | undefined, input: BlockInput): Mixed {
+function mixValues(logits: Tensor, q: Tensor, values: Tensor, score: Score | undefined, input: BlockInput): Mixed {
   const { withSums, dropoutRate = 0, context } = input;
-  const { value: values } = input.entries();
   const plain = score?.values === undefined && (dropoutRate === 0 || context.key === undefined);
   if (plain && q.dtype === "float32" && values.shape[1] === q.shape[1]) {
     return withSums ? softmaxPart(logits, values) : { mixed: softmaxValues(logits, values) };
@@ -89,15 +89,14 @@ function mixValues(logits: Tensor, q: Tensor, score: Score | undefined, input: B
 
 /** What {@link attendBlock} weighs its values with. */
 export function blockMap(q: Tensor, input: BlockInput): PlanMap["blocks"][number] {
-  const { logits, sighted } = blockLogits(q, { ...input, recomputed: false });
+  const { logits, sighted } = blockLogits(q, input.entries().key, { ...input, recomputed: false });
   const { weights, sums } = normalised(logits);
   return { weights: sighted === undefined ? weights : mul(weights, sighted), sums };
 }
 
 /** Softmax stays in float32, also where the model computes in float16. */
-function blockLogits(q: Tensor, input: BlockInput): { logits: Tensor; sighted?: Tensor; score?: Score } {
+function blockLogits(q: Tensor, key: Tensor, input: BlockInput): { logits: Tensor; sighted?: Tensor; score?: Score } {
   const { view, blocks, scale } = input;
-  const { key } = input.entries();
   const raw = cast(groupedProduct(q, key, { transposeB: true, scale }), "float32");
   const score = view.prepared?.get(blocks[0]) ?? view.scores?.(blockPositions(q, input));
   const scored = score === undefined ? raw : score.logits(raw, { query: q, key, scale });

@@ -165,14 +165,12 @@ function labelsOf(
         { isWithin: side === "long", from: middle, to: from + length },
       ].filter(({ from, to }) => to > from);
     });
-    return concat(
-      parts.map(({ isWithin, from, to }) =>
-        isWithin
-          ? near(added, { ...positions, lines: { query: start, keys: [{ from, length: to - from }] } })
-          : across(added, [first, first + added.shape[2]!], [from, to]),
-      ),
-      -1,
-    );
+    return parts.map(({ isWithin, from, to }) => ({
+      keys: to - from,
+      added: isWithin
+        ? near(added, { ...positions, lines: { query: start, keys: [{ from, length: to - from }] } })
+        : across(added, [first, first + added.shape[2]!], [from, to]),
+    }));
   };
 }
 

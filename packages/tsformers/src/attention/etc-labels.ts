@@ -1,6 +1,7 @@
 import {
   add,
   broadcastTo,
+  concat,
   constant,
   expandDims,
   fromNumbers,
@@ -9,6 +10,7 @@ import {
   mul,
   type NDArray,
   slice,
+  split,
   type Tensor,
   takeAlongAxis,
   transpose,
@@ -25,8 +27,10 @@ export type EtcLabels = {
   readonly biases: Tensor;
 };
 
-/** What each label adds, [B, H, T, labels], to what pairs get: [B, H, T, S]. */
-export type Labelling = (added: Tensor, positions: Positions) => Tensor;
+/** What each label adds, [B, H, T, labels], to what pairs get: for some keys side by side after others, broadcast to [B, H, T, keys]. */
+export type Labelling = (added: Tensor, positions: Positions) => readonly LabelledKeys[];
+
+export type LabelledKeys = { readonly keys: number; readonly added: Tensor };
 
 /** Adds to each logit what the label of its pair is worth to the query. */
 export function labelScore({ vectors, biases }: EtcLabels, labelling: Labelling): (positions: Positions) => Score {
@@ -34,7 +38,17 @@ export function labelScore({ vectors, biases }: EtcLabels, labelling: Labelling)
     logits: (logits, { query, scale }) => {
       const products = matmul(query, transpose(vectors, [1, 0, 2]), { transposeB: true });
       const added = mul(add(products, expandDims(transpose(biases, [1, 0]), 1)), scale);
-      return add(logits, labelling(added, positions));
+      const parts = labelling(added, positions);
+      if (parts.length === 1) return add(logits, parts[0]!.added);
+      const own = split(
+        logits,
+        parts.map(({ keys }) => keys),
+        -1,
+      );
+      return concat(
+        parts.map(({ added }, i) => add(own[i]!, added)),
+        -1,
+      );
     },
   });
 }
@@ -43,7 +57,8 @@ export function labelScore({ vectors, biases }: EtcLabels, labelling: Labelling)
 export function byTable(ids: NDArray): Labelling {
   return (added, { query, key }) => {
     const own = gather(gather(constant(ids), query, 0), key, 1);
-    return takeAlongAxis(added, broadcastTo(own, [...added.shape.slice(0, -1), own.shape[1]!]));
+    const keys = own.shape[1]!;
+    return [{ keys, added: takeAlongAxis(added, broadcastTo(own, [...added.shape.slice(0, -1), keys])) }];
   };
 }
 
@@ -52,7 +67,7 @@ export function byTable(ids: NDArray): Labelling {
  *
  * @source Ainslie et al. 2020, "ETC", §2.3, arXiv:2004.08483; the order is that of the authors' code
  */
-export function byDistance(furthest: number): Labelling {
+export function byDistance(furthest: number): (added: Tensor, positions: Positions) => Tensor {
   return (added, positions) => {
     // From furthest left to furthest right: 2k, …, k + 1, 0, 1, …, k.
     const leftToRight = Array.from({ length: 2 * furthest + 1 }, (_, i) =>
@@ -67,7 +82,7 @@ export function byDistance(furthest: number): Labelling {
   };
 }
 
-/** One label where `isMember` holds for the pair, another where not. */
+/** One label where `isMember` holds for the pair, another where not: [B, H, T, keys], or 1 for the keys where all are members. */
 export function byMembership(
   isMember: (query: number, key: number) => boolean,
   [member, other]: readonly [member: number, other: number],
@@ -77,9 +92,8 @@ export function byMembership(
     const cells = Array.from({ length: rows * columns }, (_, i) =>
       isMember(fromQuery + Math.floor(i / columns), fromKey + (i % columns)) ? 1 : 0,
     );
-    const shape = [...added.shape.slice(0, -1), columns];
     const of = (label: number) => slice(added, -1, label, label + 1);
-    if (cells.every((cell) => cell === 1)) return broadcastTo(of(member), shape);
+    if (cells.every((cell) => cell === 1)) return of(member);
     const chosen = constant(fromNumbers(cells, [1, 1, rows, columns], "bool"));
     return where(chosen, of(member), of(other));
   };

@@ -253,7 +253,8 @@ function inSegments({ key, value }: KeyValueCache, plans: readonly Plan[]): (blo
       heads.map((pieces) => pieces(block)),
       1,
     );
-    return { key: slice(joined, -1, 0, width), value: slice(joined, -1, width) };
+    const [ownKeys, ownValues] = split(joined, [width, value.shape.at(-1)!], -1);
+    return { key: ownKeys!, value: ownValues! };
   };
 }
 

@@ -81,7 +81,7 @@ type Spans = Pick<Block, "queries" | "keys">;
 const finestBlock = 64;
 const candidates = [64, 128, 256, 512];
 /** Blocks of more products than this are cut at multiples of so many keys: blocks alike in size find room where others were. */
-const mostPairs = 2 ** 20;
+const mostPairs = 2 ** 21;
 const keysPerBlock = 2048;
 /** Runs of keys begin and end at multiples of this, and smaller gaps are computed and masked: cutting costs more. */
 const grain = 32;

@@ -28,7 +28,7 @@ const members: readonly Pick<LongDecodeJob, "name" | "settings">[] = [
   { name: "window", settings: { window: 255 } },
   { name: "longformer", settings: { window: 256, globals: [0] } },
   { name: "reformer-local", settings: { chunk: 128 } },
-  { name: "routing", settings: { centroids: 64, window: 64 } },
+  { name: "routing", settings: { centroids: 16, window: 64 } },
   { name: "linear", settings: {} },
   { name: "performer", settings: { features: 64 } },
   { name: "rfa", settings: { features: 64 } },

@@ -17,7 +17,6 @@ const lastOfBlock = "a slot is named by the last position of its block, which ma
 
 /** Sizes that fit short sequences, and the forms of a member that differ in kind. A member that is not here is taken as it comes. */
 const cases = mixerCases<Law>({
-  softmax: [{ options: {}, exempt: { recurrent: "decodes with keys and values: models/laws.test.ts" } }],
   linear: [{ options: {} }, { options: { gated: true }, only: "causal" }],
   // With few features the estimated sum of weights comes close to 0, and what is divided by it far from anything.
   rfa: [{ options: { features: 128 } }, { options: { features: 128, gated: true }, only: "causal" }],

@@ -19,6 +19,7 @@ import { linear } from "../nn/linear.ts";
 import { present } from "../nn/present.ts";
 import { type AttentionParams, joinHeads, splitHeads } from "./attention.ts";
 import { axialAttention } from "./axial-attention.ts";
+import { headWidthOf } from "./head-projections.ts";
 import type { AttentionMap, View } from "./kinds.ts";
 
 export type AxialLayerOptions = {
@@ -61,10 +62,7 @@ export type AxialLayer = {
 /** Multi-head attention along the axes of a grid that a sequence fills row by row: what the axial mixers are put together from. */
 export function axialLayer(options: AxialLayerOptions): AxialLayer {
   const { modelWidth, heads, columns, dropoutRate = 0, bias = true, initial = normalInitial() } = options;
-  const { headWidth = modelWidth / heads } = options;
-  if (!Number.isInteger(headWidth)) {
-    throw new RangeError(`axial: modelWidth ${modelWidth} does not divide into ${heads} heads`);
-  }
+  const headWidth = headWidthOf("axial", options);
   if (!Number.isSafeInteger(columns) || columns < 1) {
     throw new RangeError(`axial: expected a whole number of at least 1 as "columns", got ${columns}`);
   }

@@ -32,10 +32,7 @@ export type HeadProjections = {
 /** @throws RangeError when the width of a head is no integer */
 export function headProjections(mixer: string, options: HeadProjectionOptions): HeadProjections {
   const { modelWidth, heads, bias = true, dropoutRate = 0, initial = normalInitial() } = options;
-  const headWidth = options.headWidth ?? modelWidth / heads;
-  if (!Number.isInteger(headWidth)) {
-    throw new RangeError(`${mixer}: modelWidth ${modelWidth} does not divide into ${heads} heads`);
-  }
+  const headWidth = headWidthOf(mixer, options);
   const toHeads = linear(modelWidth, heads * headWidth, { bias, initial });
   const toOut = linear(heads * headWidth, modelWidth, { bias, initial });
   return {
@@ -45,6 +42,17 @@ export function headProjections(mixer: string, options: HeadProjectionOptions): 
     toHeads: (params, x) => splitHeads(toHeads.apply(params, x), heads),
     fromHeads: (params, mixed, context) => dropout(toOut.apply(params, joinHeads(mixed)), dropoutRate, context, "out"),
   };
+}
+
+/**
+ * modelWidth / heads unless told.
+ *
+ * @throws RangeError when that is no integer
+ */
+export function headWidthOf(mixer: string, options: HeadProjectionOptions): number {
+  const { modelWidth, heads, headWidth = modelWidth / heads } = options;
+  if (Number.isInteger(headWidth)) return headWidth;
+  throw new RangeError(`${mixer}: modelWidth ${modelWidth} does not divide into ${heads} heads`);
 }
 
 /** @throws TypeError for keys and values that are not those of `x` */

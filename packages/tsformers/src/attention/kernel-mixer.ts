@@ -10,14 +10,15 @@ import {
   type Tensor,
   transpose,
 } from "@tsformers/engine";
-import { dropout } from "../nn/dropout.ts";
-import { type Initial, normalInitial } from "../nn/initial.ts";
+import { normalInitial } from "../nn/initial.ts";
+import { evaluation } from "../nn/layer.ts";
 import { type LinearParams, linear } from "../nn/linear.ts";
 import { present } from "../nn/present.ts";
-import { type AttentionParams, joinHeads, splitHeads } from "./attention.ts";
+import type { AttentionParams } from "./attention.ts";
 import type { Denominator } from "./denominator.ts";
 import type { Drawn, Draws } from "./drawn-features.ts";
 import type { FeatureMap } from "./feature-map.ts";
+import { type HeadProjectionOptions, headProjections, oneSequence } from "./head-projections.ts";
 import {
   type Features,
   type KernelOptions,
@@ -30,12 +31,8 @@ import type { Mixer, Recurrent, Rotation, View } from "./kinds.ts";
 import { maskAt } from "./mask-at.ts";
 import { refuse } from "./refuse.ts";
 
-export type KernelMixerOptions = {
-  readonly modelWidth: number;
-  readonly heads: number;
+export type KernelMixerOptions = HeadProjectionOptions & {
   readonly causal: boolean;
-  /** modelWidth / heads unless told. */
-  readonly headWidth?: number;
   readonly denominator?: Denominator;
   /**
    * Lets each head forget: with `g_t = σ(w·x_t + b)` the sums so far are kept by g and the new key and value count for
@@ -44,9 +41,6 @@ export type KernelMixerOptions = {
   readonly gated?: true;
   /** Positions in a chunk of the causal form; see {@link chunkedSums}. */
   readonly chunk?: number;
-  readonly bias?: boolean;
-  readonly dropoutRate?: number;
-  readonly initial?: Initial;
 };
 
 /** Projections, the gate's where there is one, and what the kernel itself learns. */
@@ -82,12 +76,10 @@ export type KernelMixerState = KernelState & { directions?: Tensor };
  * @cost   O(B·T·C²) time for the projections, and that of {@link kernelAttention}; `map()` computes T × T weights when called
  */
 export function kernelMixer<Own>(kernel: Kernel<Own>, options: KernelMixerOptions): Mixer<KernelMixerParams<Own>> {
-  const { modelWidth, heads, causal, dropoutRate = 0, bias = true, initial = normalInitial() } = options;
+  const { modelWidth, heads, causal, initial = normalInitial() } = options;
   const { name, draws, features, turns } = kernel;
   if (options.gated && !causal) throw new RangeError(`${name}: a gate goes from step to step: it needs causal: true`);
-  const headWidth = headWidthOf(name, options);
-  const toHeads = linear(modelWidth, heads * headWidth, { bias, initial });
-  const toOut = linear(heads * headWidth, modelWidth, { bias, initial });
+  const { headWidth, initHeads, initOut, toHeads, fromHeads } = headProjections(name, options);
   const toGate = linear(modelWidth, heads, { initial });
   let first: Concrete<Drawn> | undefined;
   const firstDrawn = () => {
@@ -102,9 +94,11 @@ export function kernelMixer<Own>(kernel: Kernel<Own>, options: KernelMixerOption
       scores: "it computes no logits",
       ...(typeof turns === "object" ? { rotation: turns.never } : {}),
     });
-    const [q, k, v] = [params.query, params.key, params.value].map((own) =>
-      splitHeads(toHeads.apply(own, x), heads),
-    ) as [Tensor, Tensor, Tensor];
+    const [q, k, v] = [params.query, params.key, params.value].map((own) => toHeads(own, x)) as [
+      Tensor,
+      Tensor,
+      Tensor,
+    ];
     const map = kernel.map(params.own, directions);
     const { query: turnQuery, key: turnKey, value: turnValue } = view.rotate ?? unturned;
     const before = turns === "vectors";
@@ -136,7 +130,7 @@ export function kernelMixer<Own>(kernel: Kernel<Own>, options: KernelMixerOption
     step: (params, x, { directions, ...sums }, { position, view }) => {
       const { features, values, mixing } = look(params, x, view, directions, maskAt(view.keyMask, position));
       const { mixed, state } = kernelStep(sums, features, values, mixing);
-      return { y: toOut.apply(params.out, joinHeads(mixed)), state: { ...state, ...present({ directions }) } };
+      return { y: fromHeads(params.out, mixed, evaluation), state: { ...state, ...present({ directions }) } };
     },
   };
 
@@ -144,24 +138,23 @@ export function kernelMixer<Own>(kernel: Kernel<Own>, options: KernelMixerOption
     init: (key): Concrete<Params> => {
       const [q, k, v, o, g, own] = splitKey(key, 6);
       return {
-        query: toHeads.init(q!),
-        key: toHeads.init(k!),
-        value: toHeads.init(v!),
-        out: toOut.init(o!),
+        query: initHeads(q!),
+        key: initHeads(k!),
+        value: initHeads(v!),
+        out: initOut(o!),
         ...(options.gated ? { gate: toGate.init(g!) } : {}),
         ...(kernel.init === undefined ? {} : { own: kernel.init(own!) }),
       } as Concrete<Params>;
     },
-    apply: (params, { x, known, cache, view, carried }, context) => {
-      if (known !== undefined || cache !== undefined) {
-        throw new TypeError(`${name}: mixes one sequence, got the keys and values of ${known ? "another" : "a cache"}`);
-      }
+    apply: (params, input, context) => {
+      oneSequence(name, input);
+      const { x, view, carried } = input;
       const drawn = (carried as Drawn | undefined) ?? constants(firstDrawn());
       const directions = drawn && draws?.current(drawn, context);
       const { features, values, mixing } = look(params, x, view, directions, view.keyMask);
       const { mixed } = kernelAttention(features, values, mixing);
       return {
-        y: dropout(toOut.apply(params.out, joinHeads(mixed)), dropoutRate, context, "out"),
+        y: fromHeads(params.out, mixed, context),
         map: () => ({ weights: kernelWeights(features, mixing) }),
         ...(carried === undefined || draws === undefined ? {} : { carried: draws.next(carried as Drawn, context) }),
       };
@@ -178,15 +171,6 @@ const unturned: Rotation = { query: (q) => q, key: (k) => k };
 /** Sums run over whole sequences: in float32, whatever the model computes in. */
 function float(x: Tensor): Tensor {
   return cast(x, "float32");
-}
-
-/** modelWidth / heads unless told. */
-export function headWidthOf(
-  name: string,
-  { modelWidth, heads, headWidth = modelWidth / heads }: KernelMixerOptions,
-): number {
-  if (Number.isInteger(headWidth)) return headWidth;
-  throw new RangeError(`${name}: modelWidth ${modelWidth} does not divide into ${heads} heads`);
 }
 
 function constants(drawn: Concrete<Drawn> | undefined): Drawn | undefined {

@@ -1,6 +1,7 @@
 import { plus } from "./denominator.ts";
 import { eluPlusOne, type FeatureMap } from "./feature-map.ts";
-import { headWidthOf, type KernelMixerOptions, type KernelMixerParams, kernelMixer } from "./kernel-mixer.ts";
+import { headWidthOf } from "./head-projections.ts";
+import { type KernelMixerOptions, type KernelMixerParams, kernelMixer } from "./kernel-mixer.ts";
 import type { Mixer } from "./kinds.ts";
 
 export type LinearAttentionOptions = KernelMixerOptions & {

@@ -4,7 +4,6 @@ import {
   concat,
   constant,
   equal,
-  expandDims,
   full as filled,
   fromNumbers,
   gather,
@@ -24,7 +23,7 @@ import { type HeadProjectionOptions, headProjections, oneSequence } from "./head
 import type { KeyValueCache, Mixer, Recurrent, View } from "./kinds.ts";
 import { full, type Pattern, type Runs } from "./pattern.ts";
 import { slidingWindow } from "./patterns/window.ts";
-import { ringDecoding } from "./ring.ts";
+import { ringDecoding, viewOfSlots, writeSlots } from "./ring.ts";
 import { clipRuns, runsOf, uniteRuns } from "./runs.ts";
 import { look } from "./view.ts";
 
@@ -90,8 +89,10 @@ export function longformerAttention(options: LongformerAttentionOptions): Mixer<
       const mixed = attend(view.rotate?.query(query) ?? query, own, { ...rest, view: local });
       if (here.length === 0) return { y: heads.fromHeads(params.out, mixed.mixed, context), map: mixed.map };
       const indices = constant(fromNumbers(here, [here.length], "int32"));
-      const asked = heads.toHeads(params.globalQuery, x);
-      const turned = pickRows(view.rotate?.query(asked) ?? asked, here);
+      const asked = (x: Tensor): Tensor => heads.toHeads(params.globalQuery, x);
+      // Turning is made ready for all positions; without it, only the few rows are projected.
+      const turned =
+        view.rotate === undefined ? asked(pickRows(x, here, 1)) : pickRows(view.rotate.query(asked(x)), here, 2);
       const whole = attend(turned, keysAndValues(params, x, view), {
         ...rest,
         context: within(context, "global"),
@@ -118,17 +119,8 @@ export function longformerAttention(options: LongformerAttentionOptions): Mixer<
         if (globals.length === 0) return { y: local.y, state: { near: local.state, global: state.global } };
         const own = keysAndValues(params, x, view);
         const slots = iota(room);
-        const isOwn = expandDims(equal(slots, position), 1);
-        const entries = {
-          key: where(isOwn, own.key, state.global.key),
-          value: where(isOwn, own.value, state.global.value),
-        };
-        const seen = expandDims(cast(lessEqual(slots, position), "int32"), 0);
-        const real = view.keyMask === undefined ? seen : cast(slice(view.keyMask, 1, 0, room), "int32");
-        const positions = { query: expandDims(position, 0), key: slots };
-        const keyMask = view.keyMask === undefined ? seen : where(equal(seen, 1), real, 0);
-        const scores = view.scores === undefined ? {} : { scores: view.scores };
-        const whole = look({ pattern: full, queries: 1, keys: room, positions, keyMask, ...scores });
+        const entries = writeSlots(state.global, own, slots, position);
+        const whole = viewOfSlots(view, position, slots, lessEqual(slots, position));
         const asked = heads.toHeads(params.globalQuery, x);
         const turned = view.rotate?.query(asked) ?? asked;
         const { mixed } = attend(turned, entries, { scale, context: {}, view: whole });
@@ -172,11 +164,11 @@ function lookAgain(view: View, pattern: Pattern, at?: Tensor): View {
   });
 }
 
-/** Rows of [B, H, T, D]. */
-function pickRows(x: Tensor, positions: readonly number[]): Tensor {
+/** Rows at positions along an axis. */
+function pickRows(x: Tensor, positions: readonly number[], axis: number): Tensor {
   return concat(
-    runPairs(runsOf(positions)).map(([from, to]) => slice(x, 2, from, to)),
-    2,
+    runPairs(runsOf(positions)).map(([from, to]) => slice(x, axis, from, to)),
+    axis,
   );
 }
 

@@ -14,6 +14,8 @@ import {
   max,
   maximum,
   mod,
+  not,
+  or,
   sub,
   type Tensor,
   where,
@@ -53,11 +55,7 @@ export function ringDecoding<Params>(
     step: (params, x, state, { position, view }) => {
       const own = mixer.keysAndValues(params, x, view);
       const slots = slotPositions(position, room, pinned);
-      const isOwn = expandDims(equal(slots, position), 1);
-      const entries = {
-        key: where(isOwn, own.key, state.key),
-        value: where(isOwn, own.value, state.value),
-      };
+      const entries = writeSlots(state, own, slots, position);
       const ring = ringView(view, position, slots, { dilation, pinned });
       return { y: mixer.apply(params, { x, known: entries, view: ring }, {}).y, state: entries };
     },
@@ -77,12 +75,20 @@ function ringView(view: View, position: Tensor, slots: Tensor, options: Required
   // A pinned position is seen where it is pinned, at any distance, and not once more in the ring.
   const once = pinned.length === 0 ? known : and(known, notTwice(slots, inRing, pinned));
   const atStep = equal(mod(sub(position, slots), dilation), 0);
-  const seen = dilation === 1 ? once : and(once, where(inRing, atStep, equal(slots, slots)));
-  const mask = expandDims(cast(seen, "int32"), 0);
-  const keyMask =
-    view.keyMask === undefined
-      ? mask
-      : cast(and(cast(mask, "bool"), cast(gather(view.keyMask, maximum(slots, 0), 1), "bool")), "int32");
+  return viewOfSlots(view, position, slots, dilation === 1 ? once : and(once, or(not(inRing), atStep)));
+}
+
+/** Keys and values of a position put into the slots that hold it. */
+export function writeSlots(state: KeyValueCache, own: KeyValueCache, slots: Tensor, position: Tensor): KeyValueCache {
+  const isOwn = expandDims(equal(slots, position), 1);
+  return { key: where(isOwn, own.key, state.key), value: where(isOwn, own.value, state.value) };
+}
+
+/** How the query at `position` looks at slots that hold these positions (int32 [L]), of which it may see some (bool [L]). */
+export function viewOfSlots(view: View, position: Tensor, slots: Tensor, seen: Tensor): View {
+  const mask = expandDims(seen, 0);
+  const real = view.keyMask && cast(gather(view.keyMask, maximum(slots, 0), 1), "bool");
+  const keyMask = cast(real === undefined ? mask : and(mask, real), "int32");
   const ring = look({
     pattern: full,
     queries: 1,
@@ -97,5 +103,5 @@ function ringView(view: View, position: Tensor, slots: Tensor, options: Required
 function notTwice(slots: Tensor, inRing: Tensor, pinned: readonly number[]): Tensor {
   const same = equal(expandDims(slots, 1), constant(fromNumbers(pinned, [1, pinned.length], "int32")));
   const isPinned = max(cast(same, "float32"), { axes: 1 });
-  return equal(where(inRing, isPinned, 0), 0);
+  return not(and(inRing, cast(isPinned, "bool")));
 }

@@ -24,7 +24,7 @@ import { causal, denseMask, full } from "./pattern.ts";
 export function attendWhole(q: Tensor, { key, value }: KeyValueCache, options: AttendOptions): Attended {
   const { view, scale, dropoutRate = 0, context } = options;
   const raw = cast(groupedProduct(q, key, { transposeB: true, scale }), "float32");
-  const score = view.prepared?.get(view.pattern);
+  const score = view.prepared?.get(view.pattern) ?? view.scores?.(view.positions);
   const scored = score === undefined ? raw : score.logits(raw, { query: q, key, scale });
   const visible = visibleOf(view, q.shape[1]!);
   const logits = visible === undefined ? scored : (view.hide ?? addHidden)(scored, visible);

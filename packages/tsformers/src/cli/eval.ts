@@ -4,6 +4,7 @@ import { multipleText } from "../compare/figures.ts";
 import { renderTable } from "../compare/table.ts";
 import { evaluateAtLengths, type LengthResult } from "../run/evaluate-run.ts";
 import { loadRun } from "../run/load-run.ts";
+import { prepareRun } from "../run/prepare.ts";
 import type { EvalSplit } from "../tasks/task.ts";
 import { parseCount, parseCounts } from "./config-flags.ts";
 import { interruption } from "./exit.ts";
@@ -36,8 +37,9 @@ export function evalCommand(terminal: Terminal): Command {
       "\nExamples:\n  tsformers eval runs/book\n  tsformers eval runs/book --lengths 128,256,512,1024 --json",
     )
     .action(async (directory: string, options: EvalFlags) => {
-      const { run, params, step, problems } = await loadRun(directory);
+      const { params, step, problems, config: saved } = await loadRun(directory);
       for (const { message } of problems) terminal.log(`a damaged checkpoint was skipped: ${message}`);
+      const run = await prepareRun(saved);
       const { config, task } = run;
       const { signal, release } = interruption();
       const device = await openDevice(options.device ?? config.device);

@@ -9,21 +9,21 @@ import { configWriters, type ModelSizes } from "../io/hugging-face/write-config.
 import { type ModelName, models } from "../models/index.ts";
 import { evaluation } from "../nn/layer.ts";
 import type { LoadedRun } from "./load-run.ts";
-import { tokenizerFile } from "./open-generator.ts";
+import { tokenizerFile } from "./open-model.ts";
 
 /**
  * Writes a run's forward pass as an ONNX file, tokens int32 [B, T] to logits [B, T, V]; an encoder-decoder also reads
  * `source` and `source_mask` [B, S]. Extents are fixed; the tokenizer travels in the file's metadata.
  */
 export async function exportRunOnnx(
-  { run: { model, task, config }, params }: LoadedRun,
+  { model, task, config, params }: LoadedRun,
   path: string,
   { batchSize = 1, length = config.length }: { readonly batchSize?: number; readonly length?: number } = {},
 ): Promise<void> {
   const shape = [batchSize, length];
   const metadata = {
     config: JSON.stringify(config),
-    ...(task.tokenizer !== undefined && { tokenizer: JSON.stringify(task.tokenizer.config) }),
+    ...(task.tokenizer !== undefined && { tokenizer: JSON.stringify(task.tokenizer) }),
   };
   const tokensOnly = (weights: never, { tokens }: { tokens: Tensor }) =>
     model.category === "encoder-decoder" ? undefined : model.apply(weights, { tokens }, evaluation).logits;
@@ -50,7 +50,7 @@ export async function exportRunOnnx(
  * @returns which of the two
  */
 export async function exportRunSafetensors(
-  { run: { config, task }, params }: LoadedRun,
+  { config, task, params }: LoadedRun,
   directory: string,
 ): Promise<"hugging-face" | "tsformers"> {
   const { leaves, paths } = flatten(params, (leaf) => leaf instanceof NDArray);
@@ -65,7 +65,7 @@ export async function exportRunSafetensors(
   const written = own ? configWriters[kind]?.({ ...options, length: config.length }) : undefined;
   mkdirSync(directory, { recursive: true });
   const write = (name: string, data: Uint8Array | string) => writeFileAtomic(join(directory, name), data);
-  if (task.tokenizer !== undefined) await write(tokenizerFile, `${JSON.stringify(task.tokenizer.config)}\n`);
+  if (task.tokenizer !== undefined) await write(tokenizerFile, `${JSON.stringify(task.tokenizer)}\n`);
   if (written === undefined) {
     await write("config.json", `${JSON.stringify({ model_type: "tsformers", ...config }, null, 2)}\n`);
     await write("model.safetensors", encodeSafetensors(ours));

@@ -4,10 +4,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { writeFileAtomic } from "../io/atomic-file.ts";
 import { canonicalJson } from "./canonical-json.ts";
 import { ConfigError, parseRunConfig, type RunConfig } from "./config.ts";
+import type { TaskRecord } from "./task-record.ts";
 
 /** Where the parts of a run lie. */
 export type RunPaths = {
+  /** The settings, complete. */
   readonly config: string;
+  /** What the run keeps of its task: {@link TaskRecord}. */
+  readonly task: string;
   readonly checkpoints: string;
   readonly metrics: string;
   readonly lock: string;
@@ -17,10 +21,17 @@ export function runPaths(directory: string): RunPaths {
   const at = (name: string) => join(directory, name);
   return {
     config: at("config.json"),
+    task: at("task.json"),
     checkpoints: at("checkpoints"),
     metrics: at("metrics.jsonl"),
     lock: at("run.lock"),
   };
+}
+
+/** Whether a directory holds a run, rather than a checkpoint for other programs. */
+export function isRunFolder(directory: string): boolean {
+  const { task, checkpoints } = runPaths(directory);
+  return existsSync(task) || existsSync(checkpoints);
 }
 
 /**
@@ -46,7 +57,7 @@ export function readRunConfig(directory: string): RunConfig {
  *
  * @throws ConfigError naming the settings that differ
  */
-export async function claimRunFolder(directory: string, config: RunConfig): Promise<void> {
+export async function claimRunFolder(directory: string, config: RunConfig, task: TaskRecord): Promise<void> {
   const path = runPaths(directory).config;
   if (existsSync(path)) {
     const differences = differingSettings(readRunConfig(directory), config);
@@ -56,6 +67,7 @@ export async function claimRunFolder(directory: string, config: RunConfig): Prom
     );
   }
   mkdirSync(directory, { recursive: true });
+  await writeFileAtomic(runPaths(directory).task, `${JSON.stringify(task, null, 2)}\n`);
   await writeFileAtomic(path, `${JSON.stringify(config, null, 2)}\n`);
 }
 

@@ -1,18 +1,10 @@
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import type { Concrete, Device } from "@tsformers/engine";
 import { openDecoder } from "../generate/decoder.ts";
 import { type GenerateOptions, generate, generateText } from "../generate/generate.ts";
 import { openSequenceDecoder } from "../generate/sequence-decoder.ts";
-import { loadHuggingFace } from "../io/hugging-face/load.ts";
-import type { LanguageModel } from "../models/language-model.ts";
-import { type Tokenizer, type TokenizerConfig, tokenizerFromConfig } from "../tasks/tokenizer.ts";
-import { runPaths } from "./folder.ts";
-import { loadRun } from "./load-run.ts";
+import type { Tokenizer } from "../tasks/tokenizer.ts";
 import type { AnyModel } from "./model.ts";
-
-/** The file beside a Hugging Face checkpoint in which `tsformers export` leaves its tokenizer. */
-export const tokenizerFile = "tsformers-tokenizer.json";
+import { openModel } from "./open-model.ts";
 
 /** A model ready to write. */
 export type Generator = {
@@ -33,25 +25,8 @@ export type WriteOptions = Omit<GenerateOptions, "maxLength">;
  * @throws Error when it is neither, or its model does not write
  */
 export async function openGenerator(directory: string, device: Device): Promise<Generator> {
-  if (isRun(directory)) {
-    const { run, params } = await loadRun(directory);
-    const first = run.view.trainBatch(1, 1).inputs!.toNumbers()[0]!;
-    return generatorOf(run.model, params, device, { tokenizer: run.task.tokenizer, start: first });
-  }
-  const { architecture, params } = await loadHuggingFace(directory);
-  const model = architecture.model as Partial<LanguageModel>;
-  if (typeof model.emptyCache !== "function" || typeof model.apply !== "function") {
-    throw new Error(`${directory}: this model does not write text from left to right`);
-  }
-  const path = join(directory, tokenizerFile);
-  const tokenizer = existsSync(path)
-    ? tokenizerFromConfig(JSON.parse(readFileSync(path, "utf8")) as TokenizerConfig)
-    : undefined;
-  return generatorOf({ ...(model as LanguageModel), category: "decoder" }, params, device, { tokenizer, start: 0 });
-}
-
-function isRun(directory: string): boolean {
-  return existsSync(runPaths(directory).checkpoints) || !existsSync(join(directory, "model.safetensors"));
+  const { model, params, tokenizer, startToken: start } = await openModel(directory);
+  return generatorOf(model, params, device, { tokenizer, start });
 }
 
 function generatorOf(

@@ -5,6 +5,7 @@ import { claimRunFolder, lockRun } from "./folder.ts";
 import { makeOptimiser } from "./optimisers.ts";
 import { type PreparedRun, prepareRun } from "./prepare.ts";
 import { makeSchedule } from "./schedules.ts";
+import { recordOf } from "./task-record.ts";
 
 export type TrainRunOptions = {
   readonly directory: string;
@@ -28,7 +29,7 @@ export async function trainRun(
   options: TrainRunOptions,
 ): Promise<{ run: PreparedRun; result: TrainResult<unknown> }> {
   const run = await prepareRun(config);
-  await claimRunFolder(options.directory, run.config);
+  await claimRunFolder(options.directory, run.config, recordOf(run.task));
   const unlock = await lockRun(options.directory, { waitMs: options.waitMs ?? 0 });
   try {
     return { run, result: await trainPrepared(run, options) };

@@ -59,7 +59,7 @@ describe("safetensors", () => {
     expect(await exportRunSafetensors(loaded, directory)).toBe("hugging-face");
     const { architecture, params } = await loadHuggingFace(directory);
     const theirs = await logitsOf(architecture.model as LanguageModel, params);
-    const ours = await logitsOf(loaded.run.model as unknown as LanguageModel, loaded.params);
+    const ours = await logitsOf(loaded.model as unknown as LanguageModel, loaded.params);
     expect(Math.max(...ours.map(Math.abs))).toBeGreaterThan(1e-3);
     expect(largestDifference(ours, theirs)).toBeLessThan(tolerance);
   });
@@ -88,7 +88,7 @@ describe("ONNX", () => {
       expect(model.graph.inputs.map(({ name }) => name)).toEqual(["tokens"]);
       const session = await ort.InferenceSession.create(path);
       const { logits } = await session.run({ tokens: new ort.Tensor("int32", tokens.data as Int32Array, [1, length]) });
-      const ours = await logitsOf(loaded.run.model as unknown as LanguageModel, loaded.params);
+      const ours = await logitsOf(loaded.model as unknown as LanguageModel, loaded.params);
       expect(largestDifference(ours, logits!.data as Float32Array)).toBeLessThan(tolerance);
       await session.release();
     },
@@ -104,6 +104,6 @@ describe("ONNX", () => {
       ["source", 2, length],
       ["source_mask", 2, length],
     ]);
-    expect(outputs[0]!.shape).toEqual([2, length, loaded.run.task.vocabularySize]);
+    expect(outputs[0]!.shape).toEqual([2, length, loaded.task.vocabularySize]);
   });
 });

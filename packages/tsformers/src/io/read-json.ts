@@ -1,0 +1,66 @@
+import { readFileSync } from "node:fs";
+import * as z from "zod";
+
+/** A file that is missing, unreadable, or not of the form that was expected. The message begins with its path. */
+export class FileError extends Error {
+  override readonly name = "FileError";
+  readonly path: string;
+
+  constructor(path: string, problem: string) {
+    super(`${path}: ${problem}`);
+    this.path = path;
+  }
+}
+
+/** The largest JSON file that is read; tokenizers take a few megabytes. */
+const largestBytes = 2 ** 28;
+
+/**
+ * The contents of a JSON file in the form of a schema.
+ *
+ * @throws FileError saying what is wrong with it, and where in it
+ */
+export function readJsonFile<T>(path: string, schema: z.ZodType<T>): T {
+  const result = schema.safeParse(parse(path, readBytes(path)));
+  if (result.success) return result.data;
+  const issues = result.error.issues.slice(0, 5).map((issue) => {
+    const place = issue.path.length === 0 ? "" : `${issue.path.join(".")}: `;
+    return `${place}${issue.message.replace(/^Invalid input: /, "")}`;
+  });
+  throw new FileError(path, issues.join("; "));
+}
+
+/** Any JSON object. */
+export const jsonObject: z.ZodType<Readonly<Record<string, unknown>>> = z.record(z.string(), z.unknown());
+
+function readBytes(path: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const problem = code === undefined ? undefined : problems[code];
+    throw new FileError(path, problem ?? (error instanceof Error ? error.message : String(error)));
+  }
+}
+
+const problems: Readonly<Record<string, string>> = {
+  ENOENT: "no such file",
+  ENOTDIR: "no such file",
+  EISDIR: "is a folder, expected a file",
+  EACCES: "may not be read",
+};
+
+function parse(path: string, bytes: Uint8Array): unknown {
+  if (bytes.length > largestBytes) throw new FileError(path, `has ${bytes.length} bytes, more than any JSON file here`);
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new FileError(path, "expected JSON, found bytes that are not UTF-8");
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new FileError(path, `expected JSON; ${(error as Error).message}`);
+  }
+}

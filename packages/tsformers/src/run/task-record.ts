@@ -1,0 +1,47 @@
+import * as z from "zod";
+import { readJsonFile } from "../io/read-json.ts";
+import type { Task } from "../tasks/task.ts";
+import type { TokenizerConfig } from "../tasks/tokenizer.ts";
+
+/**
+ * What a run keeps of its task from the moment it is made, in `task.json`: enough to write, to export and to be looked at
+ * without the data, and to tell other data from those it was made with.
+ */
+export type TaskRecord = {
+  readonly name: string;
+  /** Equal for equal data and options. */
+  readonly fingerprint: string;
+  readonly vocabularySize: number;
+  /** T of training rows. */
+  readonly length: number;
+  /** Present where tokens stand for text. */
+  readonly tokenizer?: TokenizerConfig | undefined;
+  /** The token that targets begin with, where the task has a source and a target. */
+  readonly startToken?: number | undefined;
+};
+
+const count = z.int().positive();
+const schema = z.strictObject({
+  name: z.string(),
+  fingerprint: z.string(),
+  vocabularySize: count,
+  length: count,
+  tokenizer: z.looseObject({ kind: z.string() }).optional(),
+  startToken: z.int().nonnegative().optional(),
+});
+
+export function recordOf({ name, fingerprint, vocabularySize, length, tokenizer, pairs }: Task): TaskRecord {
+  return {
+    name,
+    fingerprint,
+    vocabularySize,
+    length,
+    ...(tokenizer !== undefined && { tokenizer: tokenizer.config }),
+    ...(pairs !== undefined && { startToken: pairs.trainBatch(1, 1).inputs.toNumbers()[0]! }),
+  };
+}
+
+/** @throws FileError when it is missing or not of this form */
+export function readTaskRecord(path: string): TaskRecord {
+  return readJsonFile(path, schema) as TaskRecord;
+}

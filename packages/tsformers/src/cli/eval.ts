@@ -2,12 +2,15 @@ import { openDevice } from "@tsformers/engine/node";
 import { Command, Option } from "commander";
 import { multipleText } from "../compare/figures.ts";
 import { renderTable } from "../compare/table.ts";
+import { parseRunConfig } from "../run/config.ts";
 import { evaluateAtLengths, type LengthResult } from "../run/evaluate-run.ts";
-import { loadRun } from "../run/load-run.ts";
-import { prepareRun } from "../run/prepare.ts";
+import { misplacedFlags, withFlags } from "../run/flags.ts";
+import { type OpenedModel, openModel } from "../run/open-model.ts";
+import { type EvaluationChoice, prepareEvaluation } from "../run/prepare-evaluation.ts";
+import { withAbsoluteData } from "../run/train-run.ts";
 import type { EvalSplit } from "../tasks/task.ts";
-import { parseCount, parseCounts } from "./config-flags.ts";
-import { interruption } from "./exit.ts";
+import { addFlags, givenFlags, parseCount, parseCounts, runFlags } from "./config-flags.ts";
+import { interruption, UsageError } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
 
 type EvalFlags = {
@@ -15,77 +18,109 @@ type EvalFlags = {
   readonly split: EvalSplit;
   readonly limit?: number;
   readonly batchSize?: number;
+  readonly otherData?: true;
   readonly device?: "cpu" | "webgpu" | "cuda";
   readonly json?: true;
+  readonly [flag: string]: unknown;
 };
+
+const taskFlags = runFlags.filter(({ path }) => path[0] === "task");
 
 /** `tsformers eval DIR`: loss and the task's own figures, at any length. */
 export function evalCommand(terminal: Terminal): Command {
-  return new Command("eval")
-    .description("measure a trained run, at any lengths")
-    .argument("<dir>", "directory of the run")
-    .option("--lengths <n,n,…>", "tokens in a row; the training length unless given", parseCounts)
+  const command = new Command("eval")
+    .description("measure a trained run, or a checkpoint, at any lengths")
+    .argument("<dir>", "directory of the run or checkpoint")
+    .option("--lengths <n,n,…>", "tokens in a row; default: the training length", parseCounts)
     .addOption(new Option("--split <name>", "which part of the data").choices(["valid", "test"]).default("test"))
     .option("--limit <n>", "tokens that are scored at each length", parseCount())
-    .option("--batch-size <n>", "rows at the training length; the run's unless given", parseCount())
+    .option("--batch-size <n>", "rows at the training length; default: the run's, or 8", parseCount())
+    .option("--other-data", "score data that the run was not made with, such as --data another.txt")
     .addOption(
-      new Option("--device <name>", "where it runs; as in training unless given").choices(["cpu", "webgpu", "cuda"]),
+      new Option("--device <name>", "where it runs; default: as in training, or cpu").choices([
+        "cpu",
+        "webgpu",
+        "cuda",
+      ]),
     )
     .option("--json", "print JSON")
     .addHelpText(
       "after",
-      "\nExamples:\n  tsformers eval runs/book\n  tsformers eval runs/book --lengths 128,256,512,1024 --json",
-    )
-    .action(async (directory: string, options: EvalFlags) => {
-      const { params, step, problems, config: saved } = await loadRun(directory);
-      for (const { message } of problems) terminal.log(`a damaged checkpoint was skipped: ${message}`);
-      const run = await prepareRun(saved);
-      const { config, task } = run;
-      const { signal, release } = interruption();
-      const device = await openDevice(options.device ?? config.device);
-      try {
-        const results = await evaluateAtLengths(run, params as never, device, {
-          split: options.split,
-          lengths: options.lengths ?? [config.length],
-          signal,
-          ...(options.limit !== undefined && { limit: options.limit }),
-          ...(options.batchSize !== undefined && { batchSize: options.batchSize }),
-        });
-        const measured = results.map((result) =>
-          "missing" in result ? result : { ...result, metrics: figures(task.metrics, result) },
-        );
-        if (options.json) {
-          terminal.out(
-            JSON.stringify(
-              { directory, step, split: options.split, trainLength: config.length, results: measured },
-              null,
-              2,
-            ),
-          );
-          return;
-        }
-        const header = ["length", ...task.metrics.map(({ label }) => label), "tokens/s"];
-        const rows = measured.map((result) => {
-          const length = `${result.length} (${multipleText(result.length, config.length)})`;
-          if ("missing" in result) return [length, result.missing, ...header.slice(2).map(() => "–")];
-          return [
-            length,
-            ...task.metrics.map(({ name }) => result.metrics[name]!.toFixed(4)),
-            result.tokensPerSecond.toFixed(0),
-          ];
-        });
+      `
+A run is measured on its own task; if its data lie elsewhere now, --data says where.
+
+Examples:
+  tsformers eval runs/book
+  tsformers eval runs/book --lengths 128,256,512,1024 --json
+  tsformers eval runs/book --data moved/book.txt
+  tsformers eval runs/book --data another.txt --other-data
+  tsformers eval gpt2 --task text --data book.txt --lengths 256`,
+    );
+  return addFlags(command, taskFlags).action(async (directory: string, options: EvalFlags) => {
+    const opened = await openModel(directory);
+    for (const note of opened.notes) terminal.log(note);
+    const wanted = chosenTask(opened, options);
+    const { task, ...reading } = await prepareEvaluation(opened, wanted);
+    const { config, step } = opened.run ?? {};
+    const { signal, release } = interruption();
+    const device = await openDevice(options.device ?? config?.device ?? "cpu");
+    try {
+      const results = await evaluateAtLengths(reading, opened.params as never, device, {
+        split: options.split,
+        lengths: options.lengths ?? [task.length],
+        batchTokens: (options.batchSize ?? config?.batchSize ?? 8) * task.length,
+        signal,
+        ...(options.limit !== undefined && { limit: options.limit }),
+      });
+      const measured = results.map((result) =>
+        "missing" in result ? result : { ...result, metrics: figures(task.metrics, result) },
+      );
+      if (options.json) {
         terminal.out(
-          renderTable(
-            { title: `${directory}, step ${step}, ${options.split} split`, header, rows },
-            terminal.columns,
-            terminal.bold,
+          JSON.stringify(
+            { directory, step, split: options.split, trainLength: task.length, results: measured },
+            null,
+            2,
           ),
         );
-      } finally {
-        release();
-        await device.close();
+        return;
       }
-    });
+      const header = ["length", ...task.metrics.map(({ label }) => label), "tokens/s"];
+      const rows = measured.map((result) => {
+        const length = `${result.length} (${multipleText(result.length, task.length)})`;
+        if ("missing" in result) return [length, result.missing, ...header.slice(2).map(() => "–")];
+        return [
+          length,
+          ...task.metrics.map(({ name }) => result.metrics[name]!.toFixed(4)),
+          result.tokensPerSecond.toFixed(0),
+        ];
+      });
+      terminal.out(
+        renderTable(
+          { title: `${directory}${step === undefined ? "" : `, step ${step}`}, ${options.split} split`, header, rows },
+          terminal.columns,
+          terminal.bold,
+        ),
+      );
+    } finally {
+      release();
+      await device.close();
+    }
+  });
+}
+
+/** The task that flags name, on top of the run's own. */
+function chosenTask({ run }: OpenedModel, options: EvalFlags): EvaluationChoice {
+  const given = givenFlags(options, taskFlags);
+  const base = run?.config ?? {};
+  const misplaced = misplacedFlags(withFlags(base, taskFlags, given), taskFlags, given.keys());
+  if (misplaced.length > 0) throw new UsageError(misplaced.join("\n"));
+  const config = withAbsoluteData(parseRunConfig(withFlags(base, taskFlags, given), "flags"));
+  if (run === undefined && given.size === 0)
+    throw new UsageError(
+      "a checkpoint has no task of its own; say what to measure it on, such as --task text --data FILE",
+    );
+  return { config, otherData: options.otherData === true };
 }
 
 type Measured = Exclude<LengthResult, { missing: string }>;

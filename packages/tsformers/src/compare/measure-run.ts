@@ -52,6 +52,7 @@ export async function measureRun(
     const evaluated = await evaluateAtLengths(run, params as never, device, {
       split: "test",
       lengths,
+      batchTokens: run.config.batchSize * run.config.length,
       signal,
       ...(job.testTokens !== undefined && { limit: job.testTokens }),
     });

@@ -2,13 +2,13 @@ import type { Device, Given } from "@tsformers/engine";
 import { type EvalTotals, loss } from "../tasks/metric.ts";
 import type { EvalSplit } from "../tasks/task.ts";
 import { type Evaluator, evaluator } from "../train/evaluate.ts";
-import type { AnyBatch, PreparedRun } from "./prepare.ts";
+import type { AnyBatch, Reading } from "./prepare.ts";
 
 export type LengthsOptions = {
   readonly split: EvalSplit;
   readonly lengths: readonly number[];
-  /** Rows at the training length; longer rows come in smaller batches, so that memory stays the same. The run's unless given. */
-  readonly batchSize?: number;
+  /** Tokens of a batch; longer rows come in smaller batches, so that memory stays the same. */
+  readonly batchTokens: number;
   /** Tokens that are scored at each length; the task's own number unless given. */
   readonly limit?: number;
   /** Stops between batches. */
@@ -22,16 +22,16 @@ export type LengthResult =
 
 /** Scores parameters at several lengths. A length that the task has no rows for is reported, not thrown. */
 export async function evaluateAtLengths(
-  run: PreparedRun,
+  { view, trainee }: Reading,
   params: Given<unknown>,
   device: Device,
   options: LengthsOptions,
 ): Promise<LengthResult[]> {
-  const scorer = evaluator(run.trainee, device);
+  const scorer = evaluator(trainee, device);
   const results: LengthResult[] = [];
   try {
     for (const length of options.lengths) {
-      results.push(await evaluateAt(run, params, scorer, length, options));
+      results.push(await evaluateAt(view, params, scorer, length, options));
     }
   } finally {
     await scorer.release();
@@ -40,13 +40,13 @@ export async function evaluateAtLengths(
 }
 
 async function evaluateAt(
-  { view, config }: PreparedRun,
+  view: Reading["view"],
   params: Given<unknown>,
   scorer: Evaluator<unknown, AnyBatch>,
   length: number,
-  { split, limit, signal, batchSize = config.batchSize }: LengthsOptions,
+  { split, limit, signal, batchTokens }: LengthsOptions,
 ): Promise<LengthResult> {
-  const rows = Math.max(1, Math.floor((batchSize * config.length) / length));
+  const rows = Math.max(1, Math.floor(batchTokens / length));
   let batches: Iterable<AnyBatch>;
   try {
     batches = view.evalBatches(split, {

@@ -1,10 +1,12 @@
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { writeFileAtomic } from "../io/atomic-file.ts";
+import { jsonObject, readJsonFile } from "../io/read-json.ts";
+import { type Tokenizer, tokenizerFromConfig } from "../tasks/tokenizer.ts";
+import type { JsonValue } from "../train/checkpoint.ts";
 import { canonicalJson } from "./canonical-json.ts";
 import { ConfigError, parseRunConfig, type RunConfig } from "./config.ts";
-import type { TaskRecord } from "./task-record.ts";
+import { readTaskRecord, type TaskRecord } from "./task-record.ts";
 
 /** Where the parts of a run lie. */
 export type RunPaths = {
@@ -41,85 +43,97 @@ export function isRunFolder(directory: string): boolean {
  */
 export function readRunConfig(directory: string): RunConfig {
   const path = runPaths(directory).config;
-  if (!existsSync(path))
-    throw new ConfigError(`${directory}: not a run, it has no config.json; \`tsformers train\` makes runs`);
-  let data: unknown;
-  try {
-    data = JSON.parse(readFileSync(path, "utf8"));
-  } catch (error) {
-    throw new ConfigError(`${path}: expected JSON; ${(error as Error).message}`);
-  }
-  return parseRunConfig(data, path);
+  if (!existsSync(directory)) throw new ConfigError(`${directory}: no such folder`);
+  if (!existsSync(path)) throw new ConfigError(`${directory}: not a run; ${whatItIs(directory)}`);
+  return parseRunConfig(readJsonFile(path, jsonObject), path);
+}
+
+function whatItIs(directory: string): string {
+  return existsSync(runPaths(directory).checkpoints)
+    ? "its checkpoints were written by `train` of the library, with a model of the program's own: `readParams` reads them there. Runs that commands open are made by `trainRun` and `tsformers train`"
+    : "it has no config.json. `tsformers train` makes runs";
+}
+
+/** A run's folder without its checkpoints. */
+export type RunFolder = {
+  readonly config: RunConfig & { readonly length: number };
+  readonly task: TaskRecord;
+  /** Present where tokens stand for text. */
+  readonly tokenizer?: Tokenizer;
+};
+
+/** @throws ConfigError when it is no run; FileError when a file of it is damaged */
+export function readRunFolder(directory: string): RunFolder {
+  const config = readRunConfig(directory);
+  const task = readTaskRecord(runPaths(directory).task);
+  return {
+    config: { ...config, length: config.length ?? task.length },
+    task,
+    ...(task.tokenizer !== undefined && { tokenizer: tokenizerFromConfig(task.tokenizer) }),
+  };
+}
+
+/** What a checkpoint says of the model it belongs to. */
+export function modelIdentity({ model, position }: RunConfig): JsonValue {
+  return { model: JSON.parse(JSON.stringify({ ...model, position: position ?? null })) as JsonValue };
+}
+
+/** Whether there is a checkpoint: until then a run may still be given another configuration. */
+export function hasCheckpoint(directory: string): boolean {
+  const { checkpoints } = runPaths(directory);
+  return existsSync(checkpoints) && readdirSync(checkpoints).some((name) => /^step-\d+$/.test(name));
 }
 
 /**
- * Makes a directory the home of a run. One that already is must have been started with the same configuration.
+ * Writes what a run owns: its settings and what it keeps of its task.
  *
- * @throws ConfigError naming the settings that differ
+ * @throws ConfigError when the directory holds something else under these names
  */
-export async function claimRunFolder(directory: string, config: RunConfig, task: TaskRecord): Promise<void> {
-  const path = runPaths(directory).config;
-  if (existsSync(path)) {
-    const differences = differingSettings(readRunConfig(directory), config);
-    if (differences.length === 0) return;
+export async function writeRunFolder(directory: string, config: RunConfig, task: TaskRecord): Promise<void> {
+  const paths = runPaths(directory);
+  if (existsSync(paths.config) && !isRunFolder(directory)) {
     throw new ConfigError(
-      `${directory}: this run was started with another configuration; take another directory, or leave these settings as they were\n  ${differences.join("\n  ")}`,
+      `${directory}: has a config.json that is no run's; name a new folder, or start from what is there with --from ${directory}`,
     );
   }
   mkdirSync(directory, { recursive: true });
-  await writeFileAtomic(runPaths(directory).task, `${JSON.stringify(task, null, 2)}\n`);
-  await writeFileAtomic(path, `${JSON.stringify(config, null, 2)}\n`);
+  await writeFileAtomic(paths.task, `${JSON.stringify(task, null, 2)}\n`);
+  await writeFileAtomic(paths.config, `${JSON.stringify(config, null, 2)}\n`);
+}
+
+/** Settings by which one run may go on as another would: they change how it is made, not what is made at a step. */
+const changeable: ReadonlySet<string> = new Set([
+  "steps",
+  "microBatches",
+  "evalEvery",
+  "evalTokens",
+  "patience",
+  "checkpointEvery",
+  "keep",
+  "device",
+]);
+
+/**
+ * Makes sure that a run may go on with a configuration.
+ *
+ * @throws ConfigError naming the settings that differ and may not
+ */
+export function requireSameSettings(directory: string, before: RunConfig, now: RunConfig): void {
+  const differences = differingSettings(before, now);
+  if (differences.length === 0) return;
+  throw new ConfigError(
+    `${directory}: this run was started with another configuration; take another directory, or leave these settings as they were\n  ${differences.join("\n  ")}`,
+  );
 }
 
 function differingSettings(before: RunConfig, now: RunConfig): string[] {
-  const [old, fresh] = [before, now] as unknown as Record<string, unknown>[];
-  const names = [...new Set([...Object.keys(old!), ...Object.keys(fresh!)])];
-  const changed = names.filter((name) => canonicalJson(old![name] ?? null) !== canonicalJson(fresh![name] ?? null));
-  return changed.map((name) => `${name}: ${JSON.stringify(old![name])} then, ${JSON.stringify(fresh![name])} now`);
+  const [old, fresh] = [withoutPlaces(before), withoutPlaces(now)];
+  const names = [...new Set([...Object.keys(old), ...Object.keys(fresh)])].filter((name) => !changeable.has(name));
+  const changed = names.filter((name) => canonicalJson(old[name] ?? null) !== canonicalJson(fresh[name] ?? null));
+  return changed.map((name) => `${name}: ${JSON.stringify(old[name])} then, ${JSON.stringify(fresh[name])} now`);
 }
 
-/**
- * Holds a run's directory for this process: only one may write. Waits a little for another that is about to end.
- *
- * @returns gives it up
- * @throws Error naming the process that has it
- */
-export async function lockRun(directory: string, options: { readonly waitMs?: number } = {}): Promise<() => void> {
-  const { lock } = runPaths(directory);
-  const until = Date.now() + (options.waitMs ?? 0);
-  for (;;) {
-    try {
-      const file = openSync(lock, "wx");
-      writeSync(file, String(process.pid));
-      closeSync(file);
-      return () => rmSync(lock, { force: true });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    }
-    const owner = readOwner(lock);
-    if (owner === undefined || !isAlive(owner)) rmSync(lock, { force: true });
-    else if (Date.now() > until)
-      throw new Error(`${directory}: process ${owner} is at work on this run; wait for it, or end it`);
-    else await sleep(100);
-  }
-}
-
-function readOwner(lock: string): number | undefined {
-  try {
-    // Between creation and writing the file is empty: somebody has just taken it.
-    const text = readFileSync(lock, "utf8");
-    return text === "" ? process.ppid : Number(text);
-  } catch {
-    return undefined;
-  }
-}
-
-function isAlive(id: number): boolean {
-  if (id === process.pid) return false;
-  try {
-    process.kill(id, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
+/** Where data lie may change; what they are is told by the task's fingerprint. */
+function withoutPlaces({ task: { data: _, ...task }, ...rest }: RunConfig): Readonly<Record<string, unknown>> {
+  return { ...rest, task };
 }

@@ -5,7 +5,7 @@ import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import { type Tokenizer, type TokenizerConfig, tokenizerFromConfig } from "../tasks/tokenizer.ts";
 import { isRunFolder } from "./folder.ts";
-import { loadRun } from "./load-run.ts";
+import { type LoadedRun, loadRun } from "./load-run.ts";
 import type { AnyModel } from "./model.ts";
 
 /** The file beside a Hugging Face checkpoint in which `tsformers export` leaves its tokenizer. */
@@ -14,7 +14,8 @@ export const tokenizerFile = "tsformers-tokenizer.json";
 /** A model with its parameters, whoever saved them. */
 export type OpenedModel = {
   readonly directory: string;
-  readonly origin: "run" | "hugging-face";
+  /** Present when it is a run: its settings, what it keeps of its task, and how many steps were made. */
+  readonly run?: Pick<LoadedRun, "config" | "task" | "step">;
   readonly model: AnyModel;
   readonly params: unknown;
   /** Present where tokens stand for text. */
@@ -37,10 +38,10 @@ export async function openModel(directory: string): Promise<OpenedModel> {
 }
 
 async function openRun(directory: string): Promise<OpenedModel> {
-  const { model, params, tokenizer, task, problems } = await loadRun(directory);
+  const { model, params, tokenizer, config, task, step, problems } = await loadRun(directory);
   return {
     directory,
-    origin: "run",
+    run: { config, task, step },
     model,
     params,
     ...(tokenizer !== undefined && { tokenizer }),
@@ -58,7 +59,6 @@ async function openCheckpoint(directory: string): Promise<OpenedModel> {
     : undefined;
   return {
     directory,
-    origin: "hugging-face",
     model: withCategory(architecture.model),
     params,
     ...(tokenizer !== undefined && { tokenizer }),

@@ -2,6 +2,7 @@ import * as z from "zod";
 import { readJsonFile } from "../io/read-json.ts";
 import type { Task } from "../tasks/task.ts";
 import type { TokenizerConfig } from "../tasks/tokenizer.ts";
+import { ConfigError } from "./config.ts";
 
 /**
  * What a run keeps of its task from the moment it is made, in `task.json`: enough to write, to export and to be looked at
@@ -44,4 +45,16 @@ export function recordOf({ name, fingerprint, vocabularySize, length, tokenizer,
 /** @throws FileError when it is missing or not of this form */
 export function readTaskRecord(path: string): TaskRecord {
   return readJsonFile(path, schema) as TaskRecord;
+}
+
+/**
+ * Makes sure that data are those that a run was made with.
+ *
+ * @throws ConfigError saying what both are
+ */
+export function requireSameData(directory: string, record: TaskRecord, task: Task): void {
+  if (record.fingerprint === task.fingerprint) return;
+  throw new ConfigError(
+    `${directory}: the data are not those that the run was made with; they were\n  ${record.fingerprint}\nand are now\n  ${task.fingerprint}`,
+  );
 }

@@ -1,11 +1,21 @@
+import { mkdirSync } from "node:fs";
+import { resolve } from "node:path";
 import type { Device } from "@tsformers/engine";
 import { type TrainEvent, type TrainResult, train } from "../train/train.ts";
-import type { RunConfig } from "./config.ts";
-import { claimRunFolder, lockRun } from "./folder.ts";
+import { parseRunConfig, type RunConfig, type RunConfigInput } from "./config.ts";
+import {
+  hasCheckpoint,
+  modelIdentity,
+  readRunFolder,
+  requireSameSettings,
+  runPaths,
+  writeRunFolder,
+} from "./folder.ts";
+import { lockFile } from "./lock.ts";
 import { makeOptimiser } from "./optimisers.ts";
 import { type PreparedRun, prepareRun } from "./prepare.ts";
 import { makeSchedule } from "./schedules.ts";
-import { recordOf } from "./task-record.ts";
+import { recordOf, requireSameData } from "./task-record.ts";
 
 export type TrainRunOptions = {
   readonly directory: string;
@@ -19,23 +29,46 @@ export type TrainRunOptions = {
 };
 
 /**
- * Trains what a configuration says, in a directory of its own: config.json, checkpoints, metrics. A run that was
- * interrupted goes on; one that is finished is only read.
+ * Trains what a configuration says, in a folder of its own that holds all that is needed to go on, to write and to export:
+ * config.json, task.json, checkpoints, metrics. A run that was interrupted goes on; one that is finished is only read, or
+ * goes on with more steps. Until there is a checkpoint, the configuration may be replaced.
  *
- * @throws ConfigError when the directory holds a run of another configuration
+ * @throws ConfigError when the folder holds a run of another configuration or of other data; Error when another process is at
+ *   work on it
  */
 export async function trainRun(
-  config: RunConfig,
+  input: RunConfigInput,
   options: TrainRunOptions,
 ): Promise<{ run: PreparedRun; result: TrainResult<unknown> }> {
-  const run = await prepareRun(config);
-  await claimRunFolder(options.directory, run.config, recordOf(run.task));
-  const unlock = await lockRun(options.directory, { waitMs: options.waitMs ?? 0 });
+  const { directory, waitMs = 0, onEvent } = options;
+  const config = withAbsoluteData(parseRunConfig(input, "configuration"));
+  mkdirSync(directory, { recursive: true });
+  const unlock = await lockFile(runPaths(directory).lock, { waitMs });
   try {
+    const saved = hasCheckpoint(directory) ? readRunFolder(directory) : undefined;
+    if (saved !== undefined) requireSameSettings(directory, saved.config, { length: saved.task.length, ...config });
+    const run = await prepareRun(config, saved?.tokenizer === undefined ? {} : { tokenizer: saved.tokenizer });
+    if (saved !== undefined) requireSameData(directory, saved.task, run.task);
+    if (saved !== undefined && saved.config.steps !== config.steps)
+      onEvent?.({ kind: "note", text: changeOfSteps(saved.config, config) });
+    await writeRunFolder(directory, run.config, recordOf(run.task));
     return { run, result: await trainPrepared(run, options) };
   } finally {
     unlock();
   }
+}
+
+/** What another number of steps does to the learning rate. */
+function changeOfSteps(before: RunConfig, now: RunConfig): string {
+  const at = Math.min(before.steps, now.steps);
+  const rate = (config: RunConfig) => makeSchedule(config.schedule, config)(at).toPrecision(3);
+  return `${now.steps} steps instead of ${before.steps}: the ${now.schedule.kind} schedule now spans all of them; its learning rate at step ${at} was ${rate(before)} and is ${rate(now)}`;
+}
+
+/** Data are found again from any working directory. */
+export function withAbsoluteData(config: RunConfig): RunConfig {
+  const { data } = config.task;
+  return typeof data === "string" ? { ...config, task: { ...config.task, data: resolve(data) } } : config;
 }
 
 async function trainPrepared(
@@ -58,7 +91,7 @@ async function trainPrepared(
     directory,
     checkpointEvery: config.checkpointEvery,
     keep: config.keep,
-    identity: { model: JSON.parse(JSON.stringify({ ...config.model, position: config.position ?? null })) },
+    identity: modelIdentity(config),
     ...(config.microBatches !== undefined && { microBatches: config.microBatches }),
     ...(config.clip > 0 && { clipNorm: config.clip }),
     ...(config.ema > 0 && { averageDecay: config.ema }),

@@ -79,7 +79,11 @@ export const tasks: Readonly<Record<TaskName, TaskEntry>> = {
  * Makes a task by name.
  * @throws RangeError when there is no such task; z.ZodError when an option does not fit
  */
-export async function createTask(name: string, options?: unknown): Promise<Task> {
+export async function createTask(
+  name: string,
+  options?: unknown,
+  _given: { readonly tokenizer?: import("./tokenizer.ts").Tokenizer } = {},
+): Promise<Task> {
   if (!Object.hasOwn(tasks, name)) {
     throw new RangeError(`task: expected one of ${Object.keys(tasks).join(", ")}, got ${JSON.stringify(name)}`);
   }

@@ -109,7 +109,7 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
     }
     return bytes;
   };
-  const state: JsonValue = JSON.parse(new TextDecoder().decode(await read(stateName)));
+  const state = parseJson(await read(stateName), join(path, stateName));
   const { tensors } = decodeSafetensors(await read(tensorsName), join(path, tensorsName));
   return { step: manifest.step, tensors, state };
 }
@@ -153,14 +153,7 @@ async function holds(path: string, manifest: Manifest): Promise<boolean> {
 
 async function readManifest(path: string): Promise<Manifest> {
   const where = join(path, manifestName);
-  const text = new TextDecoder().decode(await readPart(path, manifestName));
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw new Error(`${where}: expected JSON, got ${text.length} characters that are not; the checkpoint is torn`);
-  }
-  const parsed = manifestSchema.safeParse(value);
+  const parsed = manifestSchema.safeParse(parseJson(await readPart(path, manifestName), where));
   if (!parsed.success) {
     throw new Error(
       `${where}: not a checkpoint of this program (format "${format}", version ${version}): ${z.prettifyError(parsed.error)}`,
@@ -171,6 +164,14 @@ async function readManifest(path: string): Promise<Manifest> {
     throw new Error(`${where}: the directory's name says step ${named}, the manifest says ${parsed.data.step}`);
   }
   return parsed.data;
+}
+
+function parseJson(bytes: Uint8Array, where: string): JsonValue {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes)) as JsonValue;
+  } catch {
+    throw new Error(`${where}: expected JSON, got ${bytes.length} bytes that are not; the checkpoint is torn`);
+  }
 }
 
 async function readPart(path: string, name: string): Promise<Uint8Array> {

@@ -20,10 +20,16 @@ export type MetricsLog = {
  * For that, a step's records must be written before its checkpoint. A last line that was torn by a crash goes too. Numbers that JSON cannot hold (NaN, infinities) are written as `null`.
  *
  * @param options.resumeAt the step of the checkpoint that the run continues from
+ * @param options.drop which of the records up to then go too, because they will be made again
  * @throws Error naming file and line when an earlier file is not a metrics file (a complete line is not an object with a step)
  */
-export async function openMetricsLog(path: string, options: { resumeAt?: number } = {}): Promise<MetricsLog> {
-  const kept = options.resumeAt === undefined ? [] : readMetrics(path).filter(({ step }) => step <= options.resumeAt!);
+export async function openMetricsLog(
+  path: string,
+  options: { resumeAt?: number; drop?: (record: MetricRecord) => boolean } = {},
+): Promise<MetricsLog> {
+  const { resumeAt, drop = () => false } = options;
+  const kept =
+    resumeAt === undefined ? [] : readMetrics(path).filter((record) => record.step <= resumeAt && !drop(record));
   mkdirSync(dirname(path), { recursive: true });
   await writeFileAtomic(path, kept.map(toLine).join(""));
   const file = openSync(path, "a");

@@ -1,8 +1,10 @@
 import { join } from "node:path";
 import { flatten, isNdArray, NDArray, shapesEqual, unflatten } from "@tsformers/engine";
+import * as z from "zod";
 import { type Checkpoint, type CheckpointProblem, checkpointStore, type JsonValue } from "./checkpoint.ts";
 import { type MetricRecord, openMetricsLog } from "./metrics.ts";
 import { openTensorBoardLog } from "./tensorboard.ts";
+import type { Progress } from "./train-options.ts";
 
 /** What a run must have in common with the one whose checkpoint it goes on from. */
 export type Identity = { readonly [name: string]: JsonValue };
@@ -11,13 +13,13 @@ export type Identity = { readonly [name: string]: JsonValue };
  * The directory of one run: `checkpoints/`, `metrics.jsonl` and TensorBoard's event files.
  */
 export type RunDirectory = {
-  /** The checkpoint to go on from, if any. */
-  readonly latest: Checkpoint | undefined;
+  /** The checkpoint to go on from, if any, and how far its run was. */
+  readonly latest: { readonly checkpoint: Checkpoint; readonly progress: Progress } | undefined;
   /** Newer checkpoints that were damaged. */
   readonly problems: readonly CheckpointProblem[];
   log(record: MetricRecord): void;
   /** Saves a tree of arrays under their dotted paths. @returns the checkpoint's path */
-  save(step: number, arrays: unknown, progress: JsonValue): Promise<string>;
+  save(step: number, arrays: unknown, progress: Progress): Promise<string>;
   close(): void;
 };
 
@@ -33,12 +35,18 @@ export async function openRunDirectory(
 ): Promise<RunDirectory> {
   const store = checkpointStore(join(directory, "checkpoints"), options);
   const { checkpoint, problems } = await store.latest();
-  if (checkpoint !== undefined) requireSame(directory, identity, identityIn(checkpoint));
+  const latest = checkpoint && { checkpoint, progress: readState(directory, checkpoint).progress };
+  if (checkpoint !== undefined) requireSameRun(directory, identity, checkpoint);
   const resumeAt = checkpoint === undefined ? {} : { resumeAt: checkpoint.step };
-  const metrics = await openMetricsLog(join(directory, "metrics.jsonl"), resumeAt);
+  const metrics = await openMetricsLog(join(directory, "metrics.jsonl"), {
+    ...resumeAt,
+    // An evaluation that was cut off after its checkpoint is made again, and so is its record.
+    drop: ({ step, ...rest }) =>
+      "valid/loss" in rest && step === checkpoint?.step && latest?.progress.evaluation?.step !== step,
+  });
   const board = openTensorBoardLog(join(directory, "tensorboard"), resumeAt);
   return {
-    latest: checkpoint,
+    latest,
     problems,
     log: (record) => {
       metrics.write(record);
@@ -58,9 +66,29 @@ export async function openRunDirectory(
   };
 }
 
-/** What `save` was given beside the arrays. */
-export function progressIn({ state }: Checkpoint): JsonValue {
-  return (state as { readonly progress: JsonValue }).progress;
+const number = z.number();
+/** JSON has no NaN. */
+const loss = number.nullable().transform((value) => value ?? Number.NaN);
+const progressSchema = z.object({
+  stopping: z
+    .object({ best: z.object({ step: number, loss }).nullable(), waited: number, stop: z.boolean() })
+    .nullable(),
+  evaluation: z
+    .object({
+      step: number,
+      totals: z.object({ lossSum: loss, tokens: number, correct: number, rows: number, exactRows: number }),
+    })
+    .nullable(),
+});
+const stateSchema = z.object({ identity: z.record(z.string(), z.json()), progress: progressSchema });
+
+/** What stands beside a checkpoint's arrays. @throws Error naming the file when it is of another form */
+function readState(directory: string, { step, state }: Checkpoint): { identity: Identity; progress: Progress } {
+  const result = stateSchema.safeParse(state);
+  if (result.success) return result.data as { identity: Identity; progress: Progress };
+  throw new Error(
+    `${directory}: state.json of the checkpoint of step ${step} is not that of a run: ${z.prettifyError(result.error)}`,
+  );
 }
 
 /**
@@ -86,13 +114,15 @@ export function restore<Tree>(like: Tree, { tensors, step }: Checkpoint): Tree {
   return unflatten(structure, restored) as Tree;
 }
 
-function identityIn({ state }: Checkpoint): Identity {
-  return (state as { readonly identity?: Identity } | null)?.identity ?? {};
-}
-
-function requireSame(directory: string, wanted: Identity, found: Identity): void {
-  for (const name of new Set([...Object.keys(wanted), ...Object.keys(found)])) {
-    const [now, then] = [canonical(wanted[name]), canonical(found[name])];
+/**
+ * Makes sure that a checkpoint belongs to a run: what both say of themselves must be equal.
+ *
+ * @throws Error naming the first difference
+ */
+export function requireSameRun(directory: string, wanted: Identity, checkpoint: Checkpoint): void {
+  const { identity } = readState(directory, checkpoint);
+  for (const name of Object.keys(wanted)) {
+    const [now, then] = [canonical(wanted[name]), canonical(identity[name])];
     if (now !== then) {
       throw new Error(
         `${directory} holds a run with ${name} ${then}, this one has ${now}; choose another directory, or remove that run to start anew`,

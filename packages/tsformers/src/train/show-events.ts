@@ -6,6 +6,7 @@ export function showEvents(progress: Progress): (event: TrainEvent) => void {
   return (event) => {
     switch (event.kind) {
       case "memory":
+      case "note":
         return progress.log(event.text);
       case "resumed":
         return progress.log(`going on after step ${event.step}`);

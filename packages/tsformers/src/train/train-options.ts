@@ -55,6 +55,8 @@ export type TrainOptions<Params, B> = {
 export type TrainEvent =
   | { readonly kind: "memory"; readonly estimate: MemoryEstimate; readonly text: string }
   | { readonly kind: "resumed"; readonly step: number }
+  /** Something that the user should hear. */
+  | { readonly kind: "note"; readonly text: string }
   | { readonly kind: "damaged"; readonly problem: CheckpointProblem }
   | {
       readonly kind: "step";

@@ -38,6 +38,7 @@ export type { TrainEvent, TrainOptions, TrainResult } from "./train-options.ts";
 export async function train<Params, B>(options: TrainOptions<Params, B>): Promise<TrainResult<Params>> {
   const { trainee, task, device, steps, batchSize, length, signal, onEvent = () => {} } = options;
   for (const [name, value] of Object.entries({ steps, batchSize, length })) requireCount(name, value);
+  requireBatches(options);
   const key = randomKey(options.seed ?? 0);
   const step = stepOf(options);
   const initial = step.init(options.params ?? trainee.init(foldIn(key, 0)));
@@ -45,11 +46,15 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
 
   const run = await openRun<Params, B>(options, initial);
   for (const problem of run?.directory.problems ?? []) onEvent({ kind: "damaged", problem });
+  if (run?.resumed && run.resumed.step > steps)
+    throw new RangeError(
+      `train: ${run.resumed.step} steps are made already, more than the ${steps} that steps asks for`,
+    );
   if (run?.resumed) onEvent({ kind: "resumed", step: run.resumed.step });
   let state = (run?.resumed?.state ?? initial) as Given<TrainState<Params>>;
   let done = run?.resumed?.step ?? 0;
-  let saved = done;
   let progress: Progress = run?.resumed?.progress ?? { stopping: null, evaluation: null };
+  let saved = { step: done, progress };
 
   const update = compile(step.update, { device, donate: [0] }) as unknown as Compiled<
     [TrainState<Params>, Symbolic<B>, Control],
@@ -91,8 +96,7 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
   const stopping = options.patience === undefined ? undefined : earlyStopping({ patience: options.patience });
   const evaluate = async (): Promise<void> => {
     const { average, params } = state as { average?: Given<Params>; params: Given<Params> };
-    const limit = options.evalTokens === undefined ? {} : { limit: options.evalTokens };
-    const totals = await scores.evaluate(average ?? params, task.evalBatches("valid", { batchSize, length, ...limit }));
+    const totals = await scores.evaluate(average ?? params, validBatches(options));
     const loss = lossMetric.value(totals);
     const next = stopping?.update(progress.stopping ?? stopping.init, done, loss) ?? null;
     progress = { stopping: next, evaluation: { step: done, totals } };
@@ -101,21 +105,28 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
   };
 
   const save = async (): Promise<void> => {
-    if (run === undefined || saved === done) return;
+    if (run === undefined || (saved.step === done && saved.progress === progress)) return;
     const path = await run.directory.save(done, await readTree(state), progress);
-    saved = done;
+    saved = { step: done, progress };
     onEvent({ kind: "checkpoint", step: done, path });
   };
 
   const isDue = (every: number | undefined): boolean => every !== undefined && done % every === 0;
   const stoppedEarly = (): boolean => progress.stopping?.stop === true;
+  // The checkpoint comes first: whatever happens in an evaluation, no step is lost. On resumption one that was cut off is made again.
+  const evaluateIfDue = async (): Promise<void> => {
+    const due = done === steps || (done > 0 && isDue(options.evalEvery));
+    if (!due || progress.evaluation?.step === done) return;
+    await save();
+    await evaluate();
+  };
   try {
+    await evaluateIfDue();
     while (done < steps && !stoppedEarly() && !signal?.aborted) {
       await makeStep();
-      if (isDue(options.evalEvery) && done < steps) await evaluate();
-      if (isDue(options.checkpointEvery) && done < steps) await save();
+      await evaluateIfDue();
+      if (isDue(options.checkpointEvery) && saved.step !== done) await save();
     }
-    if (done === steps && progress.evaluation?.step !== steps) await evaluate();
     await save();
     const { params, average } = (await readTree(state)) as { params: Concrete<Params>; average?: Concrete<Params> };
     return {
@@ -145,6 +156,25 @@ function stepOf<Params, B>({ trainee, optimiser, ...options }: TrainOptions<Para
     ...(averageDecay !== undefined && { averageDecay }),
     ...(float16 !== undefined && { float16 }),
   });
+}
+
+/** The rows that evaluations during training score: at least one, however few tokens are asked for. */
+function validBatches<Params, B>({ task, batchSize, length, evalTokens }: TrainOptions<Params, B>): Iterable<B> {
+  const limit = evalTokens === undefined ? {} : { limit: Math.max(evalTokens, length) };
+  return task.evalBatches("valid", { batchSize, length, ...limit });
+}
+
+/**
+ * Asks the task for what the run will need, so that it fails before the first step and not after hours.
+ *
+ * @throws RangeError when the task has no such rows, or the batch cannot be worked through in so many parts
+ */
+function requireBatches<Params, B>(options: TrainOptions<Params, B>): void {
+  const { task, batchSize, length, microBatches = 1 } = options;
+  if (batchSize % microBatches !== 0)
+    throw new RangeError(`train: microBatches must divide batchSize ${batchSize}, got ${microBatches}`);
+  task.trainBatch(1, batchSize, length);
+  validBatches(options);
 }
 
 /** The key of a step's dropout; that of the parameters is `foldIn(key, 0)`. */
@@ -184,7 +214,7 @@ async function openRun<Params, B>(
 ): Promise<Run<Params> | undefined> {
   const { keep } = options;
   if (options.directory === undefined) return undefined;
-  const { openRunDirectory, progressIn, restore } = await import("./run-directory.ts");
+  const { openRunDirectory, restore } = await import("./run-directory.ts");
   const identity = {
     task: options.task.fingerprint,
     optimiser: options.optimiser.fingerprint,
@@ -199,8 +229,8 @@ async function openRun<Params, B>(
   const directory = await openRunDirectory(options.directory, identity, keep === undefined ? {} : { keep });
   const { latest } = directory;
   if (latest === undefined) return { directory };
-  const progress = progressIn(latest) as unknown as Progress;
-  return { directory, resumed: { step: latest.step, state: restore(initial, latest), progress } };
+  const { checkpoint, progress } = latest;
+  return { directory, resumed: { step: checkpoint.step, state: restore(initial, checkpoint), progress } };
 }
 
 function median(values: readonly number[]): number {

@@ -44,9 +44,12 @@ it("trains, says when it is finished, evaluates, writes and exports", async () =
   expect(again.code).toBe(0);
   expect(again.out).toContain("run was already finished: 8 steps");
 
-  const other = await cli("train", "run", "--steps", "9");
+  const other = await cli("train", "run", "--seed", "9");
   expect(other.code).toBe(2);
-  expect(other.log).toContain("steps: 8 then, 9 now");
+  expect(other.log).toContain("seed: 0 then, 9 now");
+  const more = await cli("train", "run", "--steps", "9");
+  expect(more.log).toContain("9 steps instead of 8");
+  expect(more.out).toContain("run is finished: 9 steps");
 
   const evaluated = await cli("eval", "run", "--lengths", "16,64,100000", "--limit", "512", "--json");
   const { results } = JSON.parse(evaluated.out) as {
@@ -67,7 +70,7 @@ it("trains, says when it is finished, evaluates, writes and exports", async () =
   expect(text(different!)).not.toBe(text(first!));
 
   const exported = await cli("export", "run", "--format", "onnx", "--json");
-  expect(JSON.parse(exported.out)).toMatchObject({ path: join("run", "model.onnx"), layout: "onnx", step: 8 });
+  expect(JSON.parse(exported.out)).toMatchObject({ path: join("run", "model.onnx"), layout: "onnx", step: 9 });
 });
 
 it("checkpoints at Ctrl-C, ends with 130 and goes on from there", async () => {

@@ -1,0 +1,35 @@
+import { existsSync } from "node:fs";
+import type { Task } from "../tasks/task.ts";
+import { ConfigError, type RunConfig } from "./config.ts";
+import type { OpenedModel } from "./open-model.ts";
+import { type Reading, readingOf, taskOf } from "./prepare.ts";
+import { requireSameData } from "./task-record.ts";
+
+/** What a model is measured on. */
+export type EvaluationChoice = {
+  readonly config: Pick<RunConfig, "task" | "length" | "seed">;
+  /** Whether a run may be measured on data that it was not made with. */
+  readonly otherData: boolean;
+};
+
+/**
+ * Makes the task that a model is measured on, read with the model's own tokenizer.
+ *
+ * @throws ConfigError when data are missing, or not those that a run was made with; Error when the model cannot read the task
+ */
+export async function prepareEvaluation(
+  { directory, run, model, tokenizer }: OpenedModel,
+  { config, otherData }: EvaluationChoice,
+): Promise<Reading & { readonly task: Task }> {
+  const { data } = config.task;
+  if (run !== undefined && typeof data === "string" && !existsSync(data))
+    throw new ConfigError(`${directory}: its data are not at ${data}; --data says where they are now`);
+  const task = await taskOf(config, tokenizer === undefined ? {} : { tokenizer });
+  if (run !== undefined && !otherData) requireSameData(directory, run.task, task);
+  if (task.vocabularySize > model.vocabularySize) {
+    throw new ConfigError(
+      `${directory}: the model has ${model.vocabularySize} tokens, the task ${task.vocabularySize}; the checkpoint has no tokenizer that reads such data`,
+    );
+  }
+  return { task, ...readingOf(task, model, directory) };
+}

@@ -78,7 +78,7 @@ Examples:
       if (options.json) {
         terminal.out(
           JSON.stringify(
-            { directory, step, split: options.split, trainLength: task.length, results: measured },
+            { directory, step, split: options.split, trainLength: config?.length ?? null, results: measured },
             null,
             2,
           ),

@@ -84,15 +84,12 @@ function markOf([a, b, c]: Uint8Array): { encoding: Encoding; start: number } {
 }
 
 function refuseOtherForms(bytes: Uint8Array, source: string): void {
-  const mark = bytes.subarray(0, 4).join();
-  const utf32 = mark === "255,254,0,0" ? "UTF-32LE" : mark === "0,0,254,255" ? "UTF-32BE" : undefined;
-  const form = utf32 ?? unmarkedUtf16(bytes);
+  const utf32 = { "255,254,0,0": "UTF-32LE", "0,0,254,255": "UTF-32BE" }[bytes.subarray(0, 4).join()];
+  const utf16 = markOf(bytes).start === 0 ? unmarkedUtf16(bytes) : undefined;
+  const form = utf32 ?? utf16;
   if (form === undefined) return;
-  const unmarked = utf32 === undefined ? " without a byte order mark" : "";
-  throw new NotText(
-    source,
-    `this looks like ${form}${unmarked}; convert it to UTF-8 first (iconv -f ${form} -t UTF-8)`,
-  );
+  const lacking = utf32 === undefined ? " without a byte order mark" : "";
+  throw new NotText(source, `this looks like ${form}${lacking}; convert it to UTF-8 first (iconv -f ${form} -t UTF-8)`);
 }
 
 /** In Latin text as UTF-16 every other byte is zero, and only those. */

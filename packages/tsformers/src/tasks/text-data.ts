@@ -74,13 +74,13 @@ export async function textDataTask(
   const withCharacters = given === undefined ? tokens === "character" : given.unknownToken !== undefined;
   const survey = await surveyText(source, { data, withCharacters, progress });
   const tokenizer = given ?? (tokens === "byte" ? byteTokenizer() : characterTokenizer(survey.trainAlphabet));
-  noteUnknown(tokenizer.unknownIn(survey.alphabet), data, note);
   const pieces = (): AsyncGenerator<TokenPiece> => tokenPieces(source, { data, survey, tokenizer, progress });
   const { vocabularySize } = tokenizer;
   const tokenized =
     survey.sizeBytes <= memoryBytes
       ? await collectTokens(pieces(), vocabularySize)
       : await cachedTokens(pieces, { key: keyOf(survey, tokenizer), vocabularySize, note });
+  noteUnknown(tokenizer.unknownIn(survey.alphabet), data, note);
   return tokenTask({ ...options, tokenizer, tokenized: { ...survey, ...tokenized } });
 }
 
@@ -101,12 +101,16 @@ async function* tokenPieces(
   for (const [split, text] of bySplit(wholeLines(summed()), splitEnds(survey.units))) {
     units[split]! += text.length;
     done += text.length;
-    yield { split: splitNames[split]!, tokens: tokenizer.encode(text), characters: countCharacters(text) };
+    yield {
+      split: splitNames[split]!,
+      tokens: tokenizer.encode(text),
+      characters: split === 0 ? 0 : countCharacters(text),
+    };
     progress("turned into tokens", done / survey.units);
     await turn();
   }
-  requireSplits(data, units);
   if (check !== survey.check) throw new FileError(data, "the text changed while it was read; start again");
+  requireSplits(data, units);
 }
 
 /**
@@ -145,7 +149,7 @@ async function collectTokens(pieces: AsyncIterable<TokenPiece>, vocabularySize: 
   let evaluationCharacters = 0;
   for await (const { split, tokens, characters } of pieces) {
     parts[split].push(narrowed(tokens, vocabularySize));
-    if (split !== "train") evaluationCharacters += characters;
+    evaluationCharacters += characters;
   }
   const joined = (split: "train" | EvalSplit): Tokens => {
     const whole = tokenArray(

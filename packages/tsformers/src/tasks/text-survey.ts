@@ -38,10 +38,9 @@ export async function surveyText(
   const hash = createHash("sha256");
   let [units, sizeBytes, sum, check] = [0, 0, 0, 0];
   let blank = true;
-  // Where each character comes first: the training split, whose end is not known yet, has those that come before it.
-  const firsts = new Float64Array(withCharacters ? 0x110000 : 0).fill(Number.POSITIVE_INFINITY);
+  const { add, places } = firstPlaces();
   for (const { text, utf8 } of source.pieces()) {
-    if (withCharacters) noteFirsts(text, units, firsts);
+    if (withCharacters) add(text, units);
     blank &&= text.trim() === "";
     hash.update(utf8);
     sum = crc32c(utf8, sum);
@@ -52,26 +51,33 @@ export async function surveyText(
     await turn();
   }
   requireCharacters(data, !blank, units);
+  // Where the training split ends is known only now: it has the characters whose first place is in it.
   const [trainEnd] = splitEnds(units);
-  const alphabet = Array.from(firsts.keys())
-    .filter((code) => firsts[code]! < units)
-    .sort((a, b) => firsts[a]! - firsts[b]!);
-  const written = (codes: readonly number[]): string => codes.map((code) => String.fromCodePoint(code)).join("");
+  const inTrain = [...places].filter(([character, place]) => place + character.length <= trainEnd);
   return {
     units,
     sizeBytes,
     sum,
     check,
     sha256: hash.digest("hex"),
-    alphabet: written(alphabet),
-    trainAlphabet: written(alphabet.filter((code) => firsts[code]! + (code > 0xffff ? 2 : 1) <= trainEnd)),
+    alphabet: [...places.keys()].join(""),
+    trainAlphabet: inTrain.map(([character]) => character).join(""),
   };
 }
 
-function noteFirsts(text: string, position: number, firsts: Float64Array): void {
-  for (let i = 0; i < text.length; i++) {
-    const code = text.codePointAt(i)!;
-    if (firsts[code] === Number.POSITIVE_INFINITY) firsts[code] = position + i;
-    if (code > 0xffff) i++;
-  }
+/** Where each character of a text that is read by pieces comes first; the places are UTF-16 units. */
+function firstPlaces(): { add(text: string, position: number): void; places: Map<string, number> } {
+  const places = new Map<string, number>();
+  // Nearly every character has come before: this is the fast way to see it. Halves of surrogate pairs are never in it.
+  const known = new Uint8Array(0x10000);
+  const add = (text: string, position: number): void => {
+    for (let i = 0; i < text.length; i++) {
+      if (known[text.charCodeAt(i)] === 1) continue;
+      const character = String.fromCodePoint(text.codePointAt(i)!);
+      if (!places.has(character)) places.set(character, position + i);
+      if (character.length === 1) known[text.charCodeAt(i)] = 1;
+      else i++;
+    }
+  };
+  return { add, places };
 }

@@ -13,6 +13,7 @@ import type { TokenizedText, Tokens } from "./text.ts";
 export type TokenPiece = {
   readonly split: "train" | EvalSplit;
   readonly tokens: Int32Array;
+  /** Those of the tokens, counted where the split is for evaluation, else 0. */
   readonly characters: number;
 };
 
@@ -122,7 +123,7 @@ export async function writeTokenFile(
     for await (const piece of pieces) {
       const tokens = narrowed(piece.tokens, vocabularySize);
       lengths[piece.split] += tokens.length;
-      if (piece.split !== "train") characters += piece.characters;
+      characters += piece.characters;
       await append(new Uint8Array(tokens.buffer));
     }
     const { train, valid, test } = lengths;
@@ -144,7 +145,8 @@ function openFile(path: string): number | undefined {
   try {
     return openSync(path, "r");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
     throw fileError(path, error);
   }
 }
@@ -188,11 +190,27 @@ function readSome(path: string, file: number, bytes: Uint8Array, position: numbe
 }
 
 async function makeRoom(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const names = (await readdir(folder)).filter((name) => name.includes(`${suffix}.`) && name.endsWith(".tmp"));
   for (const path of names.map((name) => join(folder, name))) {
     const written = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
     if (written !== undefined && written < Date.now() - leftAfterMs) await rm(path, { force: true });
+  }
+}
+
+/**
+ * Makes a folder and those above it. `mkdir` with `recursive` does not end where the system refuses a name though the folder
+ * above is there, such as in /proc.
+ */
+async function makeFolder(path: string, above = true): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST") return;
+    if (code !== "ENOENT" || !above) throw error;
+    await makeFolder(dirname(path));
+    await makeFolder(path, false);
   }
 }
 

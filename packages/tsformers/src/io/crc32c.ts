@@ -1,25 +1,39 @@
 const castagnoliReversed = 0x82f63b78;
 
-let table: Uint32Array | undefined;
+let tables: Int32Array | undefined;
 
 /**
  * CRC-32C of some bytes, as an unsigned 32-bit integer.
  *
  * Pass the result of an earlier call as `previous` to continue it: `crc32c(b, crc32c(a))` is the sum of a followed by b.
  *
- * @source RFC 3720, appendix B.4 (polynomial 0x1EDC6F41, reflected, inverted at both ends)
+ * @source RFC 3720, appendix B.4 (polynomial 0x1EDC6F41, reflected, inverted at both ends); Kounavis & Berry 2005, "A Systematic
+ *   Approach to Building High Performance, Software-based, CRC Generators": four bytes a turn, one table for each
  */
 export function crc32c(bytes: Uint8Array, previous = 0): number {
-  const byteTable = (table ??= buildTable());
-  let sum = ~previous >>> 0;
-  for (const byte of bytes) sum = byteTable[(sum ^ byte) & 0xff]! ^ (sum >>> 8);
+  const table = (tables ??= buildTables());
+  let sum = ~previous;
+  const fours = bytes.length & ~3;
+  for (let i = 0; i < fours; i += 4) {
+    sum ^= bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24);
+    sum =
+      table[768 + (sum & 0xff)]! ^
+      table[512 + ((sum >>> 8) & 0xff)]! ^
+      table[256 + ((sum >>> 16) & 0xff)]! ^
+      table[sum >>> 24]!;
+  }
+  for (let i = fours; i < bytes.length; i++) sum = table[(sum ^ bytes[i]!) & 0xff]! ^ (sum >>> 8);
   return ~sum >>> 0;
 }
 
-function buildTable(): Uint32Array {
-  return Uint32Array.from({ length: 256 }, (_, byte) => {
+/** Entry `256 k + byte` is the sum of that byte followed by k zeros. Signed, since other numbers than int32 are slow here. */
+function buildTables(): Int32Array {
+  const table = new Int32Array(4 * 256);
+  for (let byte = 0; byte < 256; byte++) {
     let sum = byte;
     for (let bit = 0; bit < 8; bit++) sum = sum & 1 ? (sum >>> 1) ^ castagnoliReversed : sum >>> 1;
-    return sum;
-  });
+    table[byte] = sum;
+  }
+  for (let i = 256; i < table.length; i++) table[i] = table[table[i - 256]! & 0xff]! ^ (table[i - 256]! >>> 8);
+  return table;
 }

@@ -37,10 +37,15 @@ function readBytes(path: string): Uint8Array {
   try {
     return readFileSync(path);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const problem = code === undefined ? undefined : problems[code];
-    throw new FileError(path, problem ?? (error instanceof Error ? error.message : String(error)));
+    throw fileError(path, error);
   }
+}
+
+/** What the file system said about a path, in words. */
+export function fileError(path: string, error: unknown): FileError {
+  const { code } = error as NodeJS.ErrnoException;
+  const problem = code === undefined ? undefined : problems[code];
+  return new FileError(path, problem ?? (error instanceof Error ? error.message : String(error)));
 }
 
 const problems: Readonly<Record<string, string>> = {

@@ -1,72 +1,130 @@
-import { type Dirent, readdirSync, readFileSync, statSync } from "node:fs";
-import { extname, join } from "node:path";
+import { constants } from "node:buffer";
+import { closeSync, openSync, readSync } from "node:fs";
+import { FileError, fileError } from "./read-json.ts";
+import { NotText, type TextPiece, textDecoding } from "./text-decoding.ts";
+import { type FoundFile, findFiles, type Note } from "./text-files.ts";
+
+/** How much of a file is read at once. */
+const defaultPieceBytes = 2 ** 22;
+
+/** The longest text that is read as a whole: a string holds no more, and a character takes at least a byte. */
+const mostBytes = constants.MAX_STRING_LENGTH;
+
+/**
+ * The text of some bytes: UTF-8, or UTF-16 of either byte order behind a byte order mark. The mark is dropped.
+ *
+ * @param source where the bytes are from, such as a path: messages begin with it
+ * @throws NotText naming the first byte that does not fit: invalid UTF-8 or UTF-16, zero bytes, and UTF-16 without a byte
+ *   order mark; FileError when the text is longer than a string may be
+ */
+export function decodeText(bytes: Uint8Array, source: string): string {
+  requireOneString(source, bytes.length);
+  return textDecoding(source)(bytes, true).piece.text;
+}
 
 /**
  * The text of a file, or of all files of a folder and the folders in it, in the order of their paths, joined by line feeds.
  *
- * Folders contribute the files whose names end in one of `extensions`; names that begin with a dot are passed over.
- * With `extensions: ["*"]` they contribute every file that is text.
+ * For texts that fit in memory; the task `text` reads files of any size.
  *
- * @param options.extensions default `[".txt", ".md"]`; a file named by `path` itself may have any
- * @throws Error when the path is missing, holds no text, or a file is not UTF-8 text
+ * @param options as for `openText`
+ * @throws FileError when the path is missing, holds no text or more than a string may, or a file is not text
  */
-export function readText(path: string, options: { extensions?: readonly string[] } = {}): string {
-  const { extensions = [".txt", ".md"] } = options;
-  const text = isFolder(path) ? readFolder(path, extensions) : decodeText(readFileSync(path), path);
-  if (text.trim() === "") throw new Error(`${path}: expected text, got nothing but ${text.length} blank characters`);
+export function readText(path: string, options: { extensions?: readonly string[]; note?: Note } = {}): string {
+  const { sizeBytes, pieces } = openText(path, options);
+  requireOneString(path, sizeBytes);
+  const text = Array.from(pieces(), (piece) => piece.text).join("");
+  requireCharacters(path, text.trim() !== "", text.length);
   return text;
 }
 
-function readFolder(folder: string, extensions: readonly string[]): string {
-  const all = extensions.includes("*");
-  const paths = filesIn(folder).filter((path) => all || extensions.includes(extname(path).toLowerCase()));
-  if (paths.length === 0) {
-    throw new Error(`${folder}: no files ending in ${extensions.join(", ")} in this folder or below it`);
-  }
-  const texts = paths.map((path) => {
-    const bytes = readFileSync(path);
-    return all && !isText(bytes) ? undefined : decodeText(bytes, path);
-  });
-  return texts.filter((text) => text !== undefined).join("\n");
+/** A text of any size that can be read from its beginning as often as needed. */
+export type TextSource = {
+  readonly sizeBytes: number;
+  /** The text by pieces of whole characters. @throws NotText at a piece that is none; FileError when a file cannot be read */
+  pieces(): Generator<TextPiece>;
+};
+
+/**
+ * Finds the text of a file, or of all files of a folder and the folders in it, in the order of their paths, joined by line
+ * feeds. Nothing is kept in memory but a piece at a time.
+ *
+ * Folders contribute the files whose names end in one of `extensions`; names that begin with a dot are passed over. With
+ * `extensions: ["*"]` they contribute every file that is text.
+ *
+ * @param options.extensions Default: `[".txt", ".md"]`. A file named by `path` itself may have any.
+ * @param options.note hears of pipes, broken links and the like that are passed over in a folder. Default: a line on stderr.
+ * @param options.pieceBytes at least 8. Default: 4 MiB.
+ * @throws FileError when the path is missing or neither a file nor a folder, or the folder has no such files
+ */
+export function openText(
+  path: string,
+  options: { extensions?: readonly string[]; note?: Note; pieceBytes?: number } = {},
+): TextSource {
+  const { extensions = [".txt", ".md"], note = noteOnStderr, pieceBytes = defaultPieceBytes } = options;
+  const found = findFiles(path, { extensions, note });
+  const chooses = extensions.includes("*") && found[0]?.path !== path;
+  const files = chooses ? found.filter((file) => isText(file, pieceBytes)) : found;
+  return {
+    sizeBytes: files.reduce((sum, file) => sum + file.sizeBytes, 0),
+    *pieces() {
+      for (const [index, file] of files.entries()) {
+        if (index > 0) yield lineFeed;
+        yield* filePieces(file.path, pieceBytes);
+      }
+    },
+  };
 }
 
-function filesIn(folder: string): string[] {
-  const entries = readdirSync(folder, { withFileTypes: true }).filter(({ name }) => !name.startsWith("."));
-  entries.sort((a, b) => (a.name < b.name ? -1 : 1));
-  return entries.flatMap((entry) => {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) return filesIn(path);
-    return isFile(entry, path) ? [path] : [];
-  });
+/** @throws FileError when a text has nothing but blanks */
+export function requireCharacters(path: string, hasAny: boolean, length: number): void {
+  if (!hasAny) throw new FileError(path, `expected text, got nothing but ${length} blank characters`);
 }
 
-/** Links to folders are not followed: they may lead in a circle. */
-function isFile(entry: Dirent, path: string): boolean {
-  if (!entry.isSymbolicLink()) return entry.isFile();
-  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+export function noteOnStderr(line: string): void {
+  process.stderr.write(`${line}\n`);
 }
 
-function isFolder(path: string): boolean {
-  const found = statSync(path, { throwIfNoEntry: false });
-  if (!found) throw new Error(`${path}: no such file or folder`);
-  return found.isDirectory();
-}
+const lineFeed: TextPiece = { text: "\n", utf8: Uint8Array.of(10) };
 
-function isText(bytes: Uint8Array): boolean {
+function* filePieces(path: string, pieceBytes: number): Generator<TextPiece> {
+  const decode = textDecoding(path);
+  const buffer = Buffer.allocUnsafe(pieceBytes);
+  const file = inWords(path, () => openSync(path, "r"));
   try {
-    decodeText(bytes, "");
+    for (let held = 0, last = false; !last; ) {
+      const count = inWords(path, () => readSync(file, buffer, held, buffer.length - held, null));
+      last = count === 0;
+      const bytes = buffer.subarray(0, held + count);
+      const { piece, used } = decode(bytes, last);
+      if (piece.text !== "") yield piece;
+      buffer.copyWithin(0, used, bytes.length);
+      held = bytes.length - used;
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
+function inWords<T>(path: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    throw fileError(path, error);
+  }
+}
+
+function isText({ path }: FoundFile, pieceBytes: number): boolean {
+  try {
+    for (const _ of filePieces(path, pieceBytes));
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    if (error instanceof NotText) return false;
+    throw error;
   }
 }
 
-function decodeText(bytes: Uint8Array, path: string): string {
-  const zero = bytes.indexOf(0);
-  if (zero >= 0) throw new Error(`${path}: expected text, found a zero byte at ${zero}; this looks like a binary file`);
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    throw new Error(`${path}: expected UTF-8 text, found bytes that are not; convert the file to UTF-8 first`);
-  }
+function requireOneString(source: string, sizeBytes: number): void {
+  if (sizeBytes <= mostBytes) return;
+  throw new FileError(source, `has ${sizeBytes} bytes; of a text that is read as a whole, ${mostBytes} are the most`);
 }

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { readJsonFile } from "../io/read-json.ts";
 import type { Task } from "../tasks/task.ts";
-import type { TokenizerConfig } from "../tasks/tokenizer.ts";
+import { readTokenizerConfig, type TokenizerConfig } from "../tasks/tokenizer.ts";
 import { ConfigError } from "./config.ts";
 
 /**
@@ -27,7 +27,7 @@ const schema = z.strictObject({
   fingerprint: z.string(),
   vocabularySize: count,
   length: count,
-  tokenizer: z.looseObject({ kind: z.string() }).optional(),
+  tokenizer: z.unknown().optional(),
   startToken: z.int().nonnegative().optional(),
 });
 
@@ -44,7 +44,8 @@ export function recordOf({ name, fingerprint, vocabularySize, length, tokenizer,
 
 /** @throws FileError when it is missing or not of this form */
 export function readTaskRecord(path: string): TaskRecord {
-  return readJsonFile(path, schema) as TaskRecord;
+  const { tokenizer, ...record } = readJsonFile(path, schema);
+  return tokenizer === undefined ? record : { ...record, tokenizer: readTokenizerConfig(tokenizer, path) };
 }
 
 /**

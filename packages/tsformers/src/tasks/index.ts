@@ -1,14 +1,26 @@
 import * as z from "zod";
-
+import { explain } from "../run/explain.ts";
 import type { Task } from "./task.ts";
+import type { Tokenizer } from "./tokenizer.ts";
+
+/** What a task is given besides its options. */
+export type TaskContext = {
+  /**
+   * What tokens stand for, where a run or a checkpoint has settled that already. Without it a task of text makes its own
+   * from the data; tasks that have no text pass over it.
+   */
+  readonly tokenizer?: Tokenizer;
+  /** Hears what is passed over in the data and, when reading takes long, how far it is. Default: a line on stderr. */
+  readonly note?: (line: string) => void;
+};
 
 /** A task as the catalogue knows it, before its code is loaded. */
 export type TaskEntry = {
   readonly summary: string;
   /** What may be set; every option has a description, and unknown ones are errors. */
   readonly options: z.ZodObject;
-  /** Checks the options and makes the task. @throws z.ZodError when they do not fit `options` */
-  load(options?: unknown): Promise<Task>;
+  /** Checks the options and makes the task. @throws RangeError naming each option that does not fit, and why */
+  load(options?: unknown, context?: TaskContext): Promise<Task>;
 };
 
 export type TaskName = "text" | "copy" | "reverse" | "recall";
@@ -53,13 +65,17 @@ const recallOptions = z.strictObject({
 
 /** Every task by name. Their code is loaded when a task is made. */
 export const tasks: Readonly<Record<TaskName, TaskEntry>> = {
-  text: entry("predict the next character or byte of any text", textOptions, async (options) => {
-    const [{ textTask }, { byteTokenizer, characterTokenizer }] = await Promise.all([
+  text: entry("predict the next character or byte of any text", textOptions, async (options, context) => {
+    const { data } = options;
+    if (data !== undefined) return (await import("./text-data.ts")).textDataTask({ ...options, data }, context);
+    const [{ textTask }, { byteTokenizer, characterTokenizer }, { grammarText }] = await Promise.all([
       import("./text.ts"),
       import("./tokenizer.ts"),
+      import("./grammar.ts"),
     ]);
-    const tokenizer = options.tokens === "byte" ? byteTokenizer : characterTokenizer;
-    return textTask({ text: await sourceText(options), tokenizer, length: options.length, seed: options.seed });
+    const made = options.tokens === "byte" ? byteTokenizer : characterTokenizer;
+    const tokenizer = (text: string): Tokenizer => context.tokenizer ?? made(text);
+    return textTask({ text: grammarText(), tokenizer, length: options.length, seed: options.seed });
   }),
   copy: entry("repeat a random sequence of symbols", symbolOptions, async (options) => {
     const { copyTask } = await import("./copy.ts");
@@ -77,30 +93,26 @@ export const tasks: Readonly<Record<TaskName, TaskEntry>> = {
 
 /**
  * Makes a task by name.
- * @throws RangeError when there is no such task; z.ZodError when an option does not fit
+ * @throws RangeError when there is no such task or an option does not fit; what reading the data throws
  */
-export async function createTask(
-  name: string,
-  options?: unknown,
-  _given: { readonly tokenizer?: import("./tokenizer.ts").Tokenizer } = {},
-): Promise<Task> {
+export async function createTask(name: string, options?: unknown, context?: TaskContext): Promise<Task> {
   if (!Object.hasOwn(tasks, name)) {
     throw new RangeError(`task: expected one of ${Object.keys(tasks).join(", ")}, got ${JSON.stringify(name)}`);
   }
-  return tasks[name as TaskName].load(options);
+  return tasks[name as TaskName].load(options, context);
 }
 
 function entry<O extends z.ZodObject>(
   summary: string,
   options: O,
-  make: (options: z.output<O>) => Promise<Task>,
+  make: (options: z.output<O>, context: TaskContext) => Promise<Task>,
 ): TaskEntry {
-  return { summary, options, load: async (raw = {}) => make(options.parse(raw)) };
-}
-
-async function sourceText({ data, extensions }: z.output<typeof textOptions>): Promise<string> {
-  if (data === undefined) return (await import("./grammar.ts")).grammarText();
-  return (await import("../io/read-text.ts")).readText(data, { extensions });
+  const load = async (raw: unknown = {}, context: TaskContext = {}): Promise<Task> => {
+    const result = options.safeParse(raw, { reportInput: true });
+    if (result.success) return make(result.data, context);
+    throw new RangeError(`task: ${explain(result.error, options).join("; ")}`);
+  };
+  return { summary, options, load };
 }
 
 /** The options that were given: an absent one is absent, not undefined. */

@@ -1,9 +1,27 @@
-import { foldIn, integers, NDArray, randomKey } from "@tsformers/engine";
+import { foldIn, integers, NDArray, type RandomKey, randomKey } from "@tsformers/engine";
 
 import { crc32c } from "../io/crc32c.ts";
 import { bitsPerCharacter, loss } from "./metric.ts";
 import { type Batch, checkExtents, type EvalSplit, type Task } from "./task.ts";
 import type { Tokenizer } from "./tokenizer.ts";
+
+/** The tokens of a split, wherever they are kept. */
+export type Tokens = {
+  readonly length: number;
+  /** Those from `start` up to `end`, which is not among them. */
+  read(start: number, end: number): Int32Array | Uint8Array | Uint16Array | Uint32Array;
+};
+
+/** A text as tokens. */
+export type TokenizedText = {
+  readonly splits: Readonly<Record<"train" | EvalSplit, Tokens>>;
+  /** Characters of `valid` and `test` together. */
+  readonly evaluationCharacters: number;
+  /** The text as UTF-8. */
+  readonly sizeBytes: number;
+  /** CRC-32C of these bytes. */
+  readonly sum: number;
+};
 
 /**
  * Language modelling of a text: predict each next token.
@@ -12,6 +30,8 @@ import type { Tokenizer } from "./tokenizer.ts";
  * anywhere in the training split. Evaluation cuts a split into windows that follow each other: row `b` of one batch goes
  * on in row `b` of the next, so that models with a memory can carry it. At each length the same tokens are scored,
  * tokens 1 … `limit` of the split, by default all of it.
+ *
+ * The text and its tokens are held in memory; `createTask("text", { data })` reads files of any size.
  *
  * @param options.tokenizer makes the tokenizer from the training split, such as `characterTokenizer`
  * @param options.length default 128
@@ -24,33 +44,57 @@ export function textTask(options: {
   length?: number;
   seed?: number;
 }): Task {
-  const { text, length: defaultLength = 128, seed = 0 } = options;
+  const { text } = options;
   const pieces = splitText(text);
   const tokenizer = options.tokenizer(pieces.train);
-  const train = tokenizer.encode(pieces.train);
-  const evaluation = { valid: tokenizer.encode(pieces.valid), test: tokenizer.encode(pieces.test) };
-  const trainKey = foldIn(randomKey(seed), 0);
-  const characters = countCharacters(pieces.valid) + countCharacters(pieces.test);
+  const split = (name: "train" | EvalSplit): Tokens => tokensInMemory(tokenizer.encode(pieces[name]));
   const bytes = new TextEncoder().encode(text);
+  return tokenTask({
+    ...options,
+    tokenizer,
+    tokenized: {
+      splits: { train: split("train"), valid: split("valid"), test: split("test") },
+      evaluationCharacters: countCharacters(pieces.valid) + countCharacters(pieces.test),
+      sizeBytes: bytes.length,
+      sum: crc32c(bytes),
+    },
+  });
+}
+
+export function tokensInMemory(tokens: ReturnType<Tokens["read"]>): Tokens {
+  return { length: tokens.length, read: (start, end) => tokens.subarray(start, end) };
+}
+
+/** The task of `textTask`, given the text as tokens. */
+export function tokenTask(options: {
+  tokenized: TokenizedText;
+  tokenizer: Tokenizer;
+  length?: number;
+  seed?: number;
+}): Task {
+  const { tokenized, tokenizer, length: defaultLength = 128, seed = 0 } = options;
+  const { splits, sizeBytes, sum } = tokenized;
+  const { train, valid, test } = splits;
+  const trainKey = foldIn(randomKey(seed), 0);
 
   return {
     name: "text",
     vocabularySize: tokenizer.vocabularySize,
     length: defaultLength,
-    metrics: [loss, bitsPerCharacter((evaluation.valid.length + evaluation.test.length) / characters)],
-    fingerprint: `text ${tokenizer.config.kind} bytes=${bytes.length} crc32c=${crc32c(bytes).toString(16)} seed=${seed}`,
+    metrics: [loss, bitsPerCharacter((valid.length + test.length) / tokenized.evaluationCharacters)],
+    fingerprint: `text ${tokenizer.config.kind} bytes=${sizeBytes} crc32c=${sum.toString(16)} seed=${seed}`,
     tokenizer,
 
     trainBatch: (step, batchSize, length = defaultLength) => {
       checkExtents("text", { batchSize, length });
       requireWindow("train", train, length);
-      const starts = integers(foldIn(trainKey, step), [batchSize], { high: train.length - length }).toNumbers();
+      const starts = randomStarts(foldIn(trainKey, step), batchSize, train.length - length);
       return windows(train, length, starts, train.length);
     },
 
     evalBatches: (split, { batchSize, length, limit }) => {
       checkExtents("text", { batchSize, length, ...(limit !== undefined && { limit }) });
-      const tokens = evaluation[split];
+      const tokens = splits[split];
       requireWindow(split, tokens, length);
       const scored = Math.min(limit ?? Number.POSITIVE_INFINITY, tokens.length - 1);
       if (scored < length) {
@@ -71,16 +115,32 @@ export function textTask(options: {
   };
 }
 
+/**
+ * Places where windows begin, any of 0 … count − 1. Beyond 2^32 places, which is as far as `integers` draws, it draws the
+ * number of a stretch of equal ones and the place in it; the few places behind the last whole stretch are then left out.
+ */
+function randomStarts(key: RandomKey, batchSize: number, count: number): number[] {
+  const stretch = Math.ceil(count / 2 ** 32);
+  const draw = (from: RandomKey, high: number): number[] =>
+    integers(from, [batchSize], { high, dtype: "int64" }).toNumbers();
+  const stretches = draw(key, Math.floor(count / stretch));
+  if (stretch === 1) return stretches;
+  const places = draw(foldIn(key, 0), stretch);
+  return stretches.map((number, row) => number * stretch + places[row]!);
+}
+
 /** Rows that begin at each start; what lies at or beyond `end` is filled with token 0 and not scored. */
-function windows(tokens: Int32Array, length: number, starts: readonly number[], end: number): Batch {
+function windows(tokens: Tokens, length: number, starts: readonly number[], end: number): Batch {
   const shape = [starts.length, length];
   const inputs = new Int32Array(starts.length * length);
   const targets = new Int32Array(starts.length * length);
   const weights = new Float32Array(starts.length * length);
   starts.forEach((start, row) => {
     const count = Math.min(Math.max(end - 1 - start, 0), length);
-    inputs.set(tokens.subarray(start, start + count), row * length);
-    targets.set(tokens.subarray(start + 1, start + 1 + count), row * length);
+    if (count === 0) return;
+    const window = tokens.read(start, start + count + 1);
+    inputs.set(window.subarray(0, count), row * length);
+    targets.set(window.subarray(1), row * length);
     weights.fill(1, row * length, row * length + count);
   });
   return {
@@ -91,26 +151,42 @@ function windows(tokens: Int32Array, length: number, starts: readonly number[], 
 }
 
 function splitText(text: string): Record<"train" | EvalSplit, string> {
-  const [a, b] = [0.9, 0.95].map((share) => characterBoundary(text, Math.floor(text.length * share)));
+  const [a, b] = splitEnds(text.length).map((end) => characterBoundary(text, end));
   const pieces = { train: text.slice(0, a), valid: text.slice(a, b), test: text.slice(b) };
-  if (pieces.train.length < 2 || pieces.valid.length < 2 || pieces.test.length < 2) {
-    throw new Error(`text: expected at least 40 characters to split 90 / 5 / 5, got ${text.length}`);
-  }
+  requireSplits(
+    "text",
+    Object.values(pieces).map(({ length }) => length),
+  );
   return pieces;
 }
 
+/** Where the training split and the validation split of so many UTF-16 units end; see `characterBoundary`. */
+export function splitEnds(units: number): [train: number, valid: number] {
+  return [Math.floor(units * 0.9), Math.floor(units * 0.95)];
+}
+
 /** The index, or the one before when it falls between the two halves of a surrogate pair. */
-function characterBoundary(text: string, index: number): number {
+export function characterBoundary(text: string, index: number): number {
   return (text.codePointAt(index - 1) ?? 0) > 0xffff ? index - 1 : index;
 }
 
-function countCharacters(text: string): number {
-  let count = 0;
-  for (const _ of text) count++;
+/** @throws Error when a split has fewer than two UTF-16 units */
+export function requireSplits(source: string, units: readonly number[]): void {
+  if (units.every((count) => count >= 2)) return;
+  const all = units.reduce((sum, count) => sum + count, 0);
+  throw new Error(`${source}: expected at least 40 characters to split 90 / 5 / 5, got ${all}`);
+}
+
+export function countCharacters(text: string): number {
+  let count = text.length;
+  for (let i = 1; i < text.length; i++) {
+    const isPair = (text.charCodeAt(i) & 0xfc00) === 0xdc00 && (text.charCodeAt(i - 1) & 0xfc00) === 0xd800;
+    if (isPair) count--;
+  }
   return count;
 }
 
-function requireWindow(split: string, tokens: Int32Array, length: number): void {
+function requireWindow(split: string, tokens: Tokens, length: number): void {
   if (tokens.length > length) return;
   throw new RangeError(
     `text: a window of length ${length} needs ${length + 1} tokens, the ${split} split has ${tokens.length}; use a shorter length or a longer text`,

@@ -1,4 +1,7 @@
-/** What rebuilds a tokenizer, for checkpoints and exported models. */
+import * as z from "zod";
+import { explain } from "../run/explain.ts";
+
+/** What rebuilds a tokenizer, for runs and exported models. */
 export type TokenizerConfig = { readonly kind: "byte" } | { readonly kind: "character"; readonly alphabet: string };
 
 /** Text to token numbers and back. */
@@ -7,22 +10,54 @@ export type Tokenizer = {
   readonly vocabularySize: number;
   encode(text: string): Int32Array;
   decode(tokens: ArrayLike<number>): string;
+  /** Characters of a text that no token stands for, each once, in the order in which they come. */
+  unknownIn(text: string): string[];
+  /** The token that stands for what is unknown, where there is one: generation never writes it. */
+  readonly unknownToken?: number;
 };
 
 /** What an unknown character, or a token outside the vocabulary, is shown as. */
 const replacement = "\ufffd";
 
+const schema = z.strictObject({
+  tokenizer: z.discriminatedUnion("kind", [
+    z.strictObject({ kind: z.literal("byte") }),
+    z.strictObject({
+      kind: z.literal("character"),
+      alphabet: z.string().refine((alphabet) => alphabet !== "" && alphabet === alphabetOf(alphabet).join(""), {
+        error: "expected characters in ascending order, each once",
+      }),
+    }),
+  ]),
+});
+
 /**
  * One token per Unicode code point: those of `text` in ascending order from 1 on; 0 stands for every other character.
  */
 export function characterTokenizer(text: string): Tokenizer {
-  const alphabet = [...new Set(text)].sort((a, b) => a.codePointAt(0)! - b.codePointAt(0)!);
-  const tokenOf = new Map(alphabet.map((character, index) => [character, index + 1]));
+  const alphabet = alphabetOf(text);
+  const tokenOf = new Map(alphabet.map((character, index) => [character.codePointAt(0)!, index + 1]));
+  // Most characters have one unit, and looking them up in an array is much faster than in a map.
+  const tokenOfUnit = Int32Array.from({ length: 0x10000 }, (_, unit) => tokenOf.get(unit) ?? 0);
   return {
     config: { kind: "character", alphabet: alphabet.join("") },
     vocabularySize: alphabet.length + 1,
-    encode: (piece) => Int32Array.from(piece, (character) => tokenOf.get(character) ?? 0),
+    encode: (piece) => {
+      const tokens = new Int32Array(piece.length);
+      let count = 0;
+      for (let i = 0; i < piece.length; i++) {
+        const unit = piece.charCodeAt(i);
+        if ((unit & 0xfc00) === 0xd800) {
+          const code = piece.codePointAt(i)!;
+          tokens[count++] = tokenOf.get(code) ?? 0;
+          if (code > 0xffff) i++;
+        } else tokens[count++] = tokenOfUnit[unit]!;
+      }
+      return count === tokens.length ? tokens : tokens.slice(0, count);
+    },
     decode: (tokens) => Array.from(tokens, (token) => alphabet[token - 1] ?? replacement).join(""),
+    unknownIn: (piece) => [...new Set(piece)].filter((character) => !tokenOf.has(character.codePointAt(0)!)),
+    unknownToken: 0,
   };
 }
 
@@ -31,11 +66,28 @@ export function byteTokenizer(): Tokenizer {
   return {
     config: { kind: "byte" },
     vocabularySize: 256,
-    encode: (piece) => Int32Array.from(new TextEncoder().encode(piece)),
+    encode: (piece) => new Int32Array(new TextEncoder().encode(piece)),
     decode: (tokens) => new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(tokens)),
+    unknownIn: () => [],
   };
 }
 
 export function tokenizerFromConfig(config: TokenizerConfig): Tokenizer {
   return config.kind === "byte" ? byteTokenizer() : characterTokenizer(config.alphabet);
+}
+
+/**
+ * A stored config, checked.
+ *
+ * @param source where it is stored, such as a path: the message begins with it
+ * @throws Error saying what is wrong with it
+ */
+export function readTokenizerConfig(data: unknown, source: string): TokenizerConfig {
+  const result = schema.safeParse({ tokenizer: data }, { reportInput: true });
+  if (result.success) return result.data.tokenizer;
+  throw new Error(`${source}: ${explain(result.error, schema).join("; ")}`);
+}
+
+function alphabetOf(text: string): string[] {
+  return [...new Set(text)].sort((a, b) => a.codePointAt(0)! - b.codePointAt(0)!);
 }

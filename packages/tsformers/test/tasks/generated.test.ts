@@ -142,7 +142,17 @@ describe("the catalogue", () => {
 
   it("refuses unknown tasks and options", async () => {
     await expect(createTask("copi")).rejects.toThrow(/expected one of text, copy, reverse, recall, got "copi"/);
-    await expect(createTask("copy", { symbol: 3 })).rejects.toThrow(/symbol/);
     await expect(createTask("text", { data: "no/such/file.txt" })).rejects.toThrow(/no such file or folder/);
+  });
+
+  it.each<[string, unknown, RegExp]>([
+    ["copy", { symbols: 1 }, /^task: "symbols": expected number to be >=2, got 1$/],
+    ["copy", { symbol: 3 }, /^task: unknown setting "symbol"; did you mean "symbols"\?$/],
+    ["recall", { keys: "many", seed: -1 }, /"keys": expected number.*got "many"; "seed": .*>=0, got -1/],
+    ["text", { tokens: "bite" }, /"tokens": expected one of character, byte, got "bite"; did you mean "byte"/],
+    ["text", { extensions: ["txt"] }, /"extensions\.0": an extension like ".txt", .* got "txt"/],
+  ])("names the option that does not fit: %s %o", async (name, options, message) => {
+    await expect(createTask(name, options)).rejects.toThrow(RangeError);
+    await expect(createTask(name, options)).rejects.toThrow(message);
   });
 });

@@ -1,8 +1,13 @@
 import { describe, expect, it } from "vitest";
 
 import { bitsPerCharacter, loss } from "../../src/tasks/metric.ts";
-import { textTask } from "../../src/tasks/text.ts";
-import { byteTokenizer, characterTokenizer, tokenizerFromConfig } from "../../src/tasks/tokenizer.ts";
+import { textTask, tokensInMemory, tokenTask } from "../../src/tasks/text.ts";
+import {
+  byteTokenizer,
+  characterTokenizer,
+  readTokenizerConfig,
+  tokenizerFromConfig,
+} from "../../src/tasks/tokenizer.ts";
 
 /** 1,000 characters in which every window is at one place only: 250 numbers of three digits and a space. */
 const numbers = Array.from({ length: 250 }, (_, n) => `${String(n).padStart(3, "0")} `).join("");
@@ -40,6 +45,38 @@ describe("textTask: training", () => {
     const short = textTask({ text: numbers.slice(0, 40), tokenizer: characterTokenizer, length: 34 });
     const starts = new Set(rows(short.trainBatch(0, 64).inputs).map((input) => input.join()));
     expect(starts.size).toBe(36 - 34);
+  });
+});
+
+describe("textTask: what runs that were begun earlier go on with", () => {
+  it.each([
+    ["character", characterTokenizer, 12, [3, 7, 7, 1, 3, 7, 5, 8, 1, 2, 5, 9], [4, 7, 1, 4, 4]],
+    ["byte", byteTokenizer, 256, [49, 53, 53, 32, 49, 53, 51, 54, 32, 48, 51, 55], [50, 53, 32, 50, 50]],
+  ] as const)("has the fingerprint and the batches of version 0.1.0: %s", (kind, tokenizer, size, inputs, targets) => {
+    const same = textTask({ text: numbers, tokenizer, length: 16, seed: 3 });
+    expect(same.fingerprint).toBe(`text ${kind} bytes=1000 crc32c=6f07b340 seed=3`);
+    expect(same.vocabularySize).toBe(size);
+    expect(same.trainBatch(7, 2, 6).inputs.toNumbers()).toEqual(inputs);
+    const [first] = [...same.evalBatches("valid", { batchSize: 1, length: 5, limit: 5 })];
+    expect(first!.targets.toNumbers()).toEqual(targets);
+  });
+
+  it("draws windows from all of a text of more than 2^32 tokens", () => {
+    const places: number[] = [];
+    const read = (start: number, end: number): Int32Array => {
+      places.push(start);
+      return new Int32Array(end - start);
+    };
+    const short = tokensInMemory(new Int32Array(9));
+    const tokenized = { evaluationCharacters: 18, sizeBytes: 1, sum: 0 };
+    const splits = { train: { length: 5 * 2 ** 32, read }, valid: short, test: short };
+    const task = tokenTask({ tokenized: { ...tokenized, splits }, tokenizer: byteTokenizer() });
+    task.trainBatch(1, 2000);
+    const largest = Math.max(...places);
+    expect(largest).toBeGreaterThan(4.9 * 2 ** 32);
+    expect(largest).toBeLessThanOrEqual(5 * 2 ** 32 - 129);
+    expect(Math.min(...places)).toBeLessThan(0.1 * 2 ** 32);
+    for (const remainder of [0, 1, 2, 3, 4]) expect(places.some((place) => place % 5 === remainder)).toBe(true);
   });
 });
 
@@ -114,6 +151,49 @@ describe("tokenizers", () => {
     const rebuilt = tokenizerFromConfig(JSON.parse(JSON.stringify(tokenizer.config)));
     expect(rebuilt.vocabularySize).toBe(tokenizer.vocabularySize);
     expect(rebuilt.encode("help")).toEqual(tokenizer.encode("help"));
+  });
+
+  it("are many millions of characters at once: no list is collected on the way", () => {
+    const text = "abcdefgh".repeat(2 ** 21);
+    expect(characterTokenizer("abcdefgh").encode(text)).toHaveLength(2 ** 24);
+  });
+
+  it("name the characters that they have no token for, each once, in the order in which they come", () => {
+    const tokenizer = characterTokenizer("alphbet ");
+    expect(tokenizer.unknownIn("ALPHA € 😀 LA\ud83d")).toEqual(["A", "L", "P", "H", "€", "😀", "\ud83d"]);
+    expect(tokenizer.unknownIn("alpha")).toEqual([]);
+    expect(tokenizer.unknownToken).toBe(0);
+    expect([...tokenizer.encode("€a")][0]).toBe(tokenizer.unknownToken);
+    expect(byteTokenizer().unknownIn("ALPHA €")).toEqual([]);
+    expect(byteTokenizer().unknownToken).toBeUndefined();
+  });
+
+  it.each([characterTokenizer("b😀aab").config, byteTokenizer().config])(
+    "have configs that are read back: %o",
+    (config) => {
+      expect(readTokenizerConfig(JSON.parse(JSON.stringify(config)), "run/task.json")).toEqual(config);
+    },
+  );
+
+  it.each<[unknown, RegExp]>([
+    [{}, /^Error: a\/t\.json: unknown tokenizer.*; expected one of byte, character/],
+    [null, /"tokenizer": expected object, received null/],
+    [[], /"tokenizer": expected object, received array/],
+    [{ kind: "bytes" }, /unknown tokenizer "bytes"; did you mean "byte"\?; expected one of byte, character/],
+    [{ kind: "byte", alphabet: "a" }, /unknown setting "tokenizer\.alphabet"/],
+    [{ kind: "character" }, /"tokenizer\.alphabet": expected string/],
+    [{ kind: "character", alphabet: "" }, /"tokenizer\.alphabet": expected characters in ascending order, each once/],
+    [{ kind: "character", alphabet: "ba" }, /"tokenizer\.alphabet": expected characters in ascending order, each once/],
+    [{ kind: "character", alphabet: "aab" }, /"tokenizer\.alphabet": expected characters in ascending order/],
+  ])("refuse a stored config that is none: %o", (config, message) => {
+    let said = "";
+    try {
+      readTokenizerConfig(config, "a/t.json");
+    } catch (error) {
+      said = String(error);
+    }
+    expect(said).toMatch(message);
+    expect(said).toMatch(/^Error: a\/t\.json: /);
   });
 
   it("never cut a character in two where the splits meet", () => {

@@ -1,0 +1,206 @@
+import { createHash } from "node:crypto";
+import { setImmediate as turn } from "node:timers/promises";
+import { crc32 } from "node:zlib";
+import { FileError } from "../io/read-json.ts";
+import { noteOnStderr, openText, type TextSource } from "../io/read-text.ts";
+import type { Note } from "../io/text-files.ts";
+import type { EvalSplit, Task } from "./task.ts";
+import {
+  characterBoundary,
+  countCharacters,
+  requireSplits,
+  splitEnds,
+  type Tokens,
+  tokensInMemory,
+  tokenTask,
+} from "./text.ts";
+import { type Progress, type Survey, surveyText } from "./text-survey.ts";
+import {
+  cacheFolder,
+  narrowed,
+  openTokenFile,
+  type SplitTokens,
+  type TokenArray,
+  type TokenPiece,
+  tokenArray,
+  tokenFilePath,
+  writeTokenFile,
+} from "./token-file.ts";
+import { byteTokenizer, characterTokenizer, type Tokenizer } from "./tokenizer.ts";
+
+/** How a text is read; all but `tokenizer` and `note` are for tests. */
+export type TextDataContext = {
+  /** Tokens are those of this tokenizer, and none is made from the text. */
+  readonly tokenizer?: Tokenizer;
+  /** Hears what is passed over and, when reading takes long, how far it is. Default: a line on stderr. */
+  readonly note?: Note;
+  /** Tokens of texts up to this size stay in memory. Default: 128 MiB. */
+  readonly memoryBytes?: number;
+  /** How much is read at once. Default: 4 MiB. */
+  readonly pieceBytes?: number;
+};
+
+const splitNames: readonly ("train" | EvalSplit)[] = ["train", "valid", "test"];
+const defaultMemoryBytes = 2 ** 27;
+/** When reading takes longer, notes say how far it is. */
+const patienceMs = 5_000;
+
+/**
+ * The task of `textTask`, for a file or folder of any size.
+ *
+ * The text is read twice, by pieces: first to know its length, its check sums and its characters, then to turn it into
+ * tokens. Those of a small text are held in memory. Those of a larger one go to a file in the cache folder, from which
+ * windows are read; it is found again by what the text and the tokenizer are, not by their names.
+ *
+ * Without a tokenizer of its own a run gets one of bytes, or of the characters of the training split; other characters, and
+ * those that a given tokenizer does not know, become its token for what is unknown, and a note names them.
+ *
+ * @throws FileError when the text cannot be read or is too short, or its tokens cannot be kept
+ */
+export async function textDataTask(
+  options: {
+    readonly data: string;
+    readonly tokens: "character" | "byte";
+    readonly extensions: readonly string[];
+    readonly length: number;
+    readonly seed: number;
+  },
+  context: TextDataContext = {},
+): Promise<Task> {
+  const { data, extensions, tokens } = options;
+  const { tokenizer: given, note = noteOnStderr, memoryBytes = defaultMemoryBytes, pieceBytes } = context;
+  const source = openText(data, { extensions, note, ...(pieceBytes !== undefined && { pieceBytes }) });
+  const progress = slowProgress(data, note);
+  const withCharacters = given === undefined ? tokens === "character" : given.unknownToken !== undefined;
+  const survey = await surveyText(source, { data, withCharacters, progress });
+  const tokenizer = given ?? (tokens === "byte" ? byteTokenizer() : characterTokenizer(survey.trainAlphabet));
+  const pieces = (): AsyncGenerator<TokenPiece> => tokenPieces(source, { data, survey, tokenizer, progress });
+  const { vocabularySize } = tokenizer;
+  const tokenized =
+    survey.sizeBytes <= memoryBytes
+      ? await collectTokens(pieces(), vocabularySize)
+      : await cachedTokens(pieces, { key: keyOf(survey, tokenizer), vocabularySize, note });
+  noteUnknown(tokenizer.unknownIn(survey.alphabet), data, note);
+  return tokenTask({ ...options, tokenizer, tokenized: { ...survey, ...tokenized } });
+}
+
+/** The text as tokens, split by split. @throws FileError when it is too short to be split or no longer what was surveyed */
+async function* tokenPieces(
+  source: TextSource,
+  { data, survey, tokenizer, progress }: { data: string; survey: Survey; tokenizer: Tokenizer; progress: Progress },
+): AsyncGenerator<TokenPiece> {
+  let check = 0;
+  function* summed(): Generator<string> {
+    for (const { text, utf8 } of source.pieces()) {
+      check = crc32(utf8, check);
+      yield text;
+    }
+  }
+  const units = [0, 0, 0];
+  let done = 0;
+  for (const [split, text] of bySplit(wholeLines(summed()), splitEnds(survey.units))) {
+    units[split]! += text.length;
+    done += text.length;
+    yield {
+      split: splitNames[split]!,
+      tokens: tokenizer.encode(text),
+      characters: split === 0 ? 0 : countCharacters(text),
+    };
+    progress("turned into tokens", done / survey.units);
+    await turn();
+  }
+  if (check !== survey.check) throw new FileError(data, "the text changed while it was read; start again");
+  requireSplits(data, units);
+}
+
+/**
+ * Pieces that end where a line ends, if they have an end of a line: a tokenizer that joins characters then sees lines as a
+ * whole. A text of one piece stays one.
+ */
+function* wholeLines(pieces: Iterable<string>): Generator<string> {
+  let held = "";
+  for (const piece of pieces) {
+    const end = held.lastIndexOf("\n") + 1 || held.length;
+    if (end > 0) yield held.slice(0, end);
+    held = held.slice(end) + piece;
+  }
+  yield held;
+}
+
+/** Cuts pieces where the first splits end, and says which split each belongs to. */
+function* bySplit(pieces: Iterable<string>, ends: readonly number[]): Generator<[split: number, text: string]> {
+  let [position, split] = [0, 0];
+  for (const piece of pieces) {
+    let rest = piece;
+    while (split < ends.length && position + rest.length > ends[split]!) {
+      const cut = characterBoundary(rest, ends[split]! - position);
+      if (cut > 0) yield [split, rest.slice(0, cut)];
+      rest = rest.slice(cut);
+      position += cut;
+      split++;
+    }
+    if (rest !== "") yield [split, rest];
+    position += rest.length;
+  }
+}
+
+async function collectTokens(pieces: AsyncIterable<TokenPiece>, vocabularySize: number): Promise<SplitTokens> {
+  const parts: Record<"train" | EvalSplit, TokenArray[]> = { train: [], valid: [], test: [] };
+  let evaluationCharacters = 0;
+  for await (const { split, tokens, characters } of pieces) {
+    parts[split].push(narrowed(tokens, vocabularySize));
+    evaluationCharacters += characters;
+  }
+  const joined = (split: "train" | EvalSplit): Tokens => {
+    const whole = tokenArray(
+      vocabularySize,
+      parts[split].reduce((sum, part) => sum + part.length, 0),
+    );
+    let position = 0;
+    for (const part of parts[split]) {
+      whole.set(part, position);
+      position += part.length;
+    }
+    return tokensInMemory(whole);
+  };
+  return { evaluationCharacters, splits: { train: joined("train"), valid: joined("valid"), test: joined("test") } };
+}
+
+async function cachedTokens(
+  pieces: () => AsyncIterable<TokenPiece>,
+  { key, vocabularySize, note }: { key: string; vocabularySize: number; note: Note },
+): Promise<SplitTokens> {
+  const path = tokenFilePath(cacheFolder(), key);
+  const found = await openTokenFile(path, vocabularySize);
+  if (found === "damaged") note(`${path}: damaged; it is made anew`);
+  else if (found !== undefined) return found;
+  await writeTokenFile(path, vocabularySize, pieces());
+  const made = await openTokenFile(path, vocabularySize);
+  if (made === "damaged" || made === undefined) throw new FileError(path, "was changed while it was made; start again");
+  return made;
+}
+
+/** What a token file is found by. */
+function keyOf({ sha256 }: Survey, tokenizer: Tokenizer): string {
+  return createHash("sha256")
+    .update(`${sha256} ${JSON.stringify(tokenizer.config)}`)
+    .digest("hex")
+    .slice(0, 32);
+}
+
+function noteUnknown(unknown: readonly string[], data: string, note: Note): void {
+  if (unknown.length === 0) return;
+  const shown = unknown.slice(0, 12).map((character) => JSON.stringify(character));
+  const more = unknown.length > shown.length ? ` and ${unknown.length - shown.length} more` : "";
+  note(`${data}: read as unknown, since no token stands for them: ${shown.join(" ")}${more}`);
+}
+
+/** Speaks of work that takes longer than one is patient, and again each time that it does. */
+function slowProgress(data: string, note: Note): Progress {
+  let silentUntil = Date.now() + patienceMs;
+  return (work, share) => {
+    if (Date.now() < silentUntil) return;
+    silentUntil = Date.now() + patienceMs;
+    note(`${data}: ${Math.floor(100 * Math.min(share, 1))} % ${work}`);
+  };
+}

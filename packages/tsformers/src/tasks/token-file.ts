@@ -1,0 +1,223 @@
+import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { homedir } from "node:os";
+import { basename, dirname, isAbsolute, join } from "node:path";
+import { setImmediate as turn } from "node:timers/promises";
+import { crc32 } from "node:zlib";
+import { temporaryPath } from "../io/atomic-file.ts";
+import { FileError, fileError } from "../io/read-json.ts";
+import type { EvalSplit } from "./task.ts";
+import type { TokenizedText, Tokens } from "./text.ts";
+
+/** Tokens of a split that follow those handed over before. Pieces come in the order of the splits. */
+export type TokenPiece = {
+  readonly split: "train" | EvalSplit;
+  readonly tokens: Int32Array;
+  /** Those of the tokens, counted where the split is for evaluation, else 0. */
+  readonly characters: number;
+};
+
+export type SplitTokens = Pick<TokenizedText, "splits" | "evaluationCharacters">;
+
+export type TokenArray = Uint8Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
+
+/*
+ * A token file: the tokens of the splits train, valid and test, one behind the other, each in the bytes of `tokenArray`; then
+ * a footer of float64 numbers: `magic`, bytes of a token, tokens of train, valid and test, characters of valid and test, and
+ * the CRC-32 of the file's name and of all before this number. With the name, a file that was renamed is not taken for the
+ * one that should be there. Numbers have the byte order of the machine.
+ */
+type Footer = Record<"train" | EvalSplit | "evaluationCharacters", number>;
+const footerLength = 7;
+const footerBytes = 8 * footerLength;
+/** "tsfm" and the version of the form; read in the other byte order it is another number. */
+const magic = 0x7473666d_0001;
+const readBytes = 2 ** 22;
+const suffix = ".tokens";
+/** A temporary file that nobody has written to for so long is what a killed process left. */
+const leftAfterMs = 3_600_000;
+
+/** The folder for what can be made again: `TSFORMERS_CACHE`, else `tsformers` in `XDG_CACHE_HOME`, else in `~/.cache`. */
+export function cacheFolder(environment: NodeJS.ProcessEnv = process.env): string {
+  const { TSFORMERS_CACHE: own, XDG_CACHE_HOME: shared } = environment;
+  if (own !== undefined && own !== "") return own;
+  // The standard says that a relative path here is to be ignored.
+  return join(shared !== undefined && isAbsolute(shared) ? shared : join(homedir(), ".cache"), "tsformers");
+}
+
+/** An array of the smallest unsigned type that holds the tokens of a vocabulary. */
+export function tokenArray(vocabularySize: number, length: number): TokenArray {
+  if (vocabularySize <= 2 ** 8) return new Uint8Array(length);
+  return vocabularySize <= 2 ** 16 ? new Uint16Array(length) : new Uint32Array(length);
+}
+
+export function narrowed(tokens: Int32Array, vocabularySize: number): TokenArray {
+  const array = tokenArray(vocabularySize, tokens.length);
+  array.set(tokens);
+  return array;
+}
+
+/** The path of the token file of a text and a tokenizer that are known by `key`. */
+export function tokenFilePath(folder: string, key: string): string {
+  return join(folder, `${key}${suffix}`);
+}
+
+/**
+ * Opens a token file. All of it is read once to check it; after that only windows are. It stays open as long as its tokens
+ * are in use, also when another process removes it.
+ *
+ * @returns undefined when there is none; "damaged" when it is cut off or altered, or of another form
+ */
+export async function openTokenFile(
+  path: string,
+  vocabularySize: number,
+): Promise<SplitTokens | "damaged" | undefined> {
+  const file = openFile(path);
+  if (file === undefined) return undefined;
+  const whole = await readFooter(path, file, vocabularySize);
+  if (whole === undefined) {
+    closeSync(file);
+    return "damaged";
+  }
+  const owner = { file };
+  toClose.register(owner, file);
+  const { train, valid, test, evaluationCharacters } = whole;
+  const split = (from: number, length: number): Tokens => ({
+    length,
+    read: (start, end) => {
+      const tokens = tokenArray(vocabularySize, end - start);
+      const position = (from + start) * tokens.BYTES_PER_ELEMENT;
+      if (readFully(path, owner.file, new Uint8Array(tokens.buffer), position)) return tokens;
+      throw new FileError(path, "was cut off while it was in use; start again");
+    },
+  });
+  return {
+    splits: { train: split(0, train), valid: split(train, valid), test: split(train + valid, test) },
+    evaluationCharacters,
+  };
+}
+
+/**
+ * Writes a token file, whole or not at all, whatever other processes do: it is written under another name and renamed.
+ * Nothing is forced to the disk, since a file that a crash of the machine spoils is found out by its check sum.
+ *
+ * @throws FileError when it cannot be written, and what `pieces` throws
+ */
+export async function writeTokenFile(
+  path: string,
+  vocabularySize: number,
+  pieces: AsyncIterable<TokenPiece>,
+): Promise<void> {
+  const writing = <T>(act: () => Promise<T>): Promise<T> => act().catch((error) => refuseFolder(path, error));
+  await writing(() => makeRoom(dirname(path)));
+  const temporary = temporaryPath(path);
+  const file = await writing(() => open(temporary, "wx"));
+  try {
+    const lengths = { train: 0, valid: 0, test: 0 };
+    let characters = 0;
+    let sum = crc32(basename(path));
+    const append = async (bytes: Uint8Array): Promise<void> => {
+      sum = crc32(bytes, sum);
+      await writing(() => file.appendFile(bytes));
+    };
+    for await (const piece of pieces) {
+      const tokens = narrowed(piece.tokens, vocabularySize);
+      lengths[piece.split] += tokens.length;
+      characters += piece.characters;
+      await append(new Uint8Array(tokens.buffer));
+    }
+    const { train, valid, test } = lengths;
+    const itemBytes = tokenArray(vocabularySize, 0).BYTES_PER_ELEMENT;
+    await append(new Uint8Array(Float64Array.of(magic, itemBytes, train, valid, test, characters).buffer));
+    await writing(() => file.appendFile(new Uint8Array(Float64Array.of(sum).buffer)));
+    await file.close();
+    await writing(() => rename(temporary, path));
+  } catch (error) {
+    await file.close();
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+const toClose = new FinalizationRegistry<number>((file) => closeSync(file));
+
+function openFile(path: string): number | undefined {
+  try {
+    return openSync(path, "r");
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    throw fileError(path, error);
+  }
+}
+
+/** What the footer says of the splits, when it and all tokens are as they were written. */
+async function readFooter(path: string, file: number, vocabularySize: number): Promise<Footer | undefined> {
+  const footer = new Float64Array(footerLength);
+  const size = fstatSync(file).size;
+  if (size < footerBytes || !readFully(path, file, new Uint8Array(footer.buffer), size - footerBytes)) return undefined;
+  const [form, itemBytes, train = 0, valid = 0, test = 0, evaluationCharacters = 0, writtenSum] = footer;
+  const tokens = train + valid + test;
+  const fits = form === magic && itemBytes === tokenArray(vocabularySize, 0).BYTES_PER_ELEMENT;
+  if (!fits || size !== tokens * itemBytes + footerBytes) return undefined;
+  let sum = crc32(basename(path));
+  const summed = size - 8;
+  for (let position = 0; position < summed; position += readBytes) {
+    const bytes = new Uint8Array(Math.min(readBytes, summed - position));
+    if (!readFully(path, file, bytes, position)) return undefined;
+    sum = crc32(bytes, sum);
+    await turn();
+  }
+  return writtenSum === sum ? { train, valid, test, evaluationCharacters } : undefined;
+}
+
+/** Fills `bytes` from a place in a file. @returns false when the file ends before */
+function readFully(path: string, file: number, bytes: Uint8Array, position: number): boolean {
+  for (let done = 0; done < bytes.length; ) {
+    const count = readSome(path, file, bytes.subarray(done), position + done);
+    if (count === 0) return false;
+    done += count;
+  }
+  return true;
+}
+
+function readSome(path: string, file: number, bytes: Uint8Array, position: number): number {
+  try {
+    return readSync(file, bytes, 0, bytes.length, position);
+  } catch (error) {
+    throw fileError(path, error);
+  }
+}
+
+async function makeRoom(folder: string): Promise<void> {
+  await makeFolder(folder);
+  const names = (await readdir(folder)).filter((name) => name.includes(`${suffix}.`) && name.endsWith(".tmp"));
+  for (const path of names.map((name) => join(folder, name))) {
+    const written = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+    if (written !== undefined && written < Date.now() - leftAfterMs) await rm(path, { force: true });
+  }
+}
+
+/**
+ * Makes a folder and those above it. `mkdir` with `recursive` does not end where the system refuses a name though the folder
+ * above is there, such as in /proc.
+ */
+async function makeFolder(path: string, above = true): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST") return;
+    if (code !== "ENOENT" || !above) throw error;
+    await makeFolder(dirname(path));
+    await makeFolder(path, false);
+  }
+}
+
+function refuseFolder(path: string, error: unknown): never {
+  const { message } = fileError(path, error);
+  throw new FileError(
+    dirname(path),
+    `the tokens of a large text are kept here, which failed (${message}); TSFORMERS_CACHE names another folder`,
+  );
+}

@@ -1,0 +1,272 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+
+import { readText } from "../../src/io/read-text.ts";
+import { createTask } from "../../src/tasks/index.ts";
+import type { Batch, Task } from "../../src/tasks/task.ts";
+import { textTask } from "../../src/tasks/text.ts";
+import { type TextDataContext, textDataTask } from "../../src/tasks/text-data.ts";
+import { cacheFolder } from "../../src/tasks/token-file.ts";
+import { byteTokenizer, characterTokenizer, type Tokenizer } from "../../src/tasks/tokenizer.ts";
+
+let folder: string;
+let cache: string;
+let notes: string[];
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "text-data-"));
+  cache = join(folder, "made/on/demand");
+  notes = [];
+  vi.stubEnv("TSFORMERS_CACHE", cache);
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+  rmSync(folder, { recursive: true });
+});
+
+/** Everything lies on disk, and pieces are so small that characters, pairs and splits straddle them. */
+const large = { memoryBytes: 0, pieceBytes: 9 } as const;
+
+const put = (name: string, data: string | Uint8Array): string => {
+  const path = join(folder, "data", name);
+  mkdirSync(join(path, ".."), { recursive: true });
+  writeFileSync(path, data);
+  return path;
+};
+const make = (data: string, context: TextDataContext = {}, options: object = {}): Promise<Task> =>
+  textDataTask(
+    { data, tokens: "character", extensions: [".txt", ".md"], length: 7, seed: 5, ...options },
+    { note: (line) => notes.push(line), ...context },
+  );
+const cached = (): string[] => readdirSync(cache);
+const plain = ({ inputs, targets, weights }: Batch): number[][] => [inputs, targets, weights].map((a) => a.toNumbers());
+
+function expectSame(task: Task, other: Task): void {
+  expect(task.fingerprint).toBe(other.fingerprint);
+  expect(task.tokenizer?.config).toEqual(other.tokenizer?.config);
+  expect(task.vocabularySize).toBe(other.vocabularySize);
+  const totals = { lossSum: 1, tokens: 1, correct: 0, rows: 1, exactRows: 0 };
+  expect(task.metrics.map((metric) => metric.value(totals))).toEqual(
+    other.metrics.map((metric) => metric.value(totals)),
+  );
+  for (const step of [1, 2, 3]) {
+    for (const length of [1, 7, 40]) {
+      expect(plain(task.trainBatch(step, 16, length))).toEqual(plain(other.trainBatch(step, 16, length)));
+    }
+  }
+  for (const split of ["valid", "test"] as const) {
+    const options = { batchSize: 3, length: 5 };
+    expect(Array.from(task.evalBatches(split, options), plain)).toEqual(
+      Array.from(other.evalBatches(split, options), plain),
+    );
+  }
+}
+
+const words = Array.from({ length: 200 }, (_, n) => `${n} naïve 😀${"€".repeat(n % 4)}\n`).join("");
+
+describe("a text on disk", () => {
+  it.each(["character", "byte"] as const)(
+    "has the tokens and batches of the same text in memory: %s",
+    async (tokens) => {
+      const tokenizer = tokens === "byte" ? byteTokenizer : characterTokenizer;
+      put("b.txt", Buffer.from(`\ufeff${words}`, "utf16le"));
+      put("a.md", `\ufeff${words}`);
+      put("c.txt", "😀".repeat(300));
+      const data = join(folder, "data");
+      const expected = textTask({ text: readText(data), tokenizer, length: 7, seed: 5 });
+      expectSame(await make(data, {}, { tokens }), expected);
+      expect(() => cached()).toThrow(/ENOENT/);
+      expectSame(await make(data, large, { tokens }), expected);
+      expect(cached()).toHaveLength(1);
+      expectSame(await make(data, large, { tokens }), expected);
+      expectSame(await createTask("text", { data, tokens, length: 7, seed: 5 }), expected);
+    },
+  );
+
+  // Every length modulo 20, so that the ends of splits fall before, after and within pairs.
+  it.each(Array.from({ length: 20 }, (_, n) => n))(
+    "is split where it is in memory, %i units from a round number",
+    async (n) => {
+      const text = `${"x".repeat(n)}${"😀é".repeat(40)}y${"😀".repeat(60)}`;
+      const data = put("x.txt", text);
+      const tasks = [textTask({ text, tokenizer: characterTokenizer, seed: 5, length: 7 }), await make(data, large)];
+      const tokens = tasks.map((task) =>
+        (["valid", "test"] as const).map((split) =>
+          Array.from(task.evalBatches(split, { batchSize: 1, length: 1 }), plain),
+        ),
+      );
+      expect(tokens[1]).toEqual(tokens[0]);
+      expect(tasks[1]!.tokenizer?.config).toEqual(tasks[0]!.tokenizer?.config);
+      expect(plain(tasks[1]!.trainBatch(1, 4, 100))).toEqual(plain(tasks[0]!.trainBatch(1, 4, 100)));
+    },
+  );
+
+  it("takes one, two or four bytes a token", async () => {
+    const alphabet = (size: number): string =>
+      String.fromCodePoint(...Array.from({ length: size }, (_, i) => 0x4e00 + i));
+    for (const [size, bytes] of [
+      [255, 1],
+      [256, 2],
+    ] as const) {
+      const text = alphabet(size).repeat(4);
+      const data = put(`${size}.txt`, text);
+      const task = await make(data, large);
+      expectSame(task, textTask({ text, tokenizer: characterTokenizer, length: 7, seed: 5 }));
+      const sizes = cached().map((name) => readFileSync(join(cache, name)).length - 56);
+      expect(sizes).toContain(4 * size * bytes);
+    }
+    const wide: Tokenizer = { ...byteTokenizer(), vocabularySize: 2 ** 16 + 1 };
+    const text = "plain words ".repeat(30);
+    const task = await make(put("wide.txt", text), {
+      ...large,
+      tokenizer: { ...wide, config: { kind: "character", alphabet: "a" } },
+    });
+    expect(cached().map((name) => readFileSync(join(cache, name)).length - 56)).toContain(4 * text.length);
+    expect(wide.decode(task.trainBatch(1, 1).inputs.toNumbers())).toMatch(/^[a-z ]{7}$/);
+  });
+
+  it("is found again by its content and its tokenizer, whatever it is called", async () => {
+    await make(put("a.txt", words), large);
+    await make(put("b.txt", words), large, { seed: 9, length: 3 });
+    expect(cached()).toHaveLength(1);
+    await make(put("c.txt", `\n${words}`), large);
+    await make(put("a.txt", words), large, { tokens: "byte" });
+    expect(cached()).toHaveLength(3);
+    expect(notes).toEqual([]);
+  });
+
+  it("is made anew when its file is cut off, altered anywhere, renamed or empty", async () => {
+    const data = put("a.txt", words);
+    const expected = await make(data, large);
+    const [name] = cached();
+    const path = join(cache, name!);
+    const whole = readFileSync(path);
+    await make(put("b.txt", `${words}!`), large);
+    const other = readFileSync(join(cache, cached().find((found) => found !== name)!));
+    const altered = (at: number): Buffer => {
+      const bytes = Buffer.from(whole);
+      bytes[at]! ^= 1;
+      return bytes;
+    };
+    const damaged: Uint8Array[] = [
+      whole.subarray(0, -1),
+      whole.subarray(8),
+      Buffer.alloc(0),
+      Buffer.alloc(whole.length),
+      other,
+    ];
+    damaged.push(altered(0), altered(whole.length - 60), altered(whole.length - 1), altered(whole.length - 33));
+    for (const bytes of damaged) {
+      writeFileSync(path, bytes);
+      notes = [];
+      expectSame(await make(data, large), expected);
+      expect(notes).toEqual([`${path}: damaged; it is made anew`]);
+      expect(readFileSync(path).equals(whole)).toBe(true);
+    }
+  });
+
+  it("goes on being read when its file is removed, and is made by two at once", async () => {
+    const data = put("a.txt", words);
+    const expected = textTask({ text: words, tokenizer: characterTokenizer, length: 7, seed: 5 });
+    const tasks = await Promise.all([make(data, large), make(data, large), make(data, large)]);
+    expect(cached()).toHaveLength(1);
+    rmSync(cache, { recursive: true });
+    for (const task of tasks) expectSame(task, expected);
+  });
+
+  it("leaves nothing when it fails, and removes what killed processes left an hour ago", async () => {
+    mkdirSync(cache, { recursive: true });
+    const left = [".a.tokens.1-00.tmp", ".b.tokens.2-00.tmp", "kept.tmp"].map((name) => join(cache, name));
+    for (const path of left) writeFileSync(path, "x");
+    for (const path of [left[0]!, left[2]!]) utimesSync(path, new Date(0), new Date(0));
+    const tokenizer: Tokenizer = {
+      ...byteTokenizer(),
+      encode: () => {
+        throw new Error("no more");
+      },
+    };
+    await expect(make(put("a.txt", words), { ...large, tokenizer })).rejects.toThrow("no more");
+    expect(cached().sort()).toEqual([".b.tokens.2-00.tmp", "kept.tmp"]);
+  });
+
+  it("says which folder cannot be written and how to name another", async () => {
+    const data = put("a.txt", words);
+    for (const impossible of [data, join(data, "below"), "/proc/nothing/here"]) {
+      vi.stubEnv("TSFORMERS_CACHE", impossible);
+      await expect(make(data, large)).rejects.toThrow(
+        /tokens of a large text are kept here, which failed .*TSFORMERS_CACHE/,
+      );
+    }
+  });
+
+  it("is refused when it changes between its two readings", async () => {
+    const data = put("a.txt", words);
+    let changes = 0;
+    const tokenizer: Tokenizer = {
+      ...byteTokenizer(),
+      encode: (text) => {
+        if (changes++ === 0) writeFileSync(data, words.replaceAll("naïve", "naiv"));
+        return byteTokenizer().encode(text);
+      },
+    };
+    for (const memoryBytes of [0, 1e6]) {
+      writeFileSync(data, words);
+      changes = 0;
+      const context = { tokenizer, memoryBytes, pieceBytes: 64 };
+      await expect(make(data, context)).rejects.toThrow(/a\.txt: the text changed while it was read/);
+    }
+  });
+});
+
+describe("a text of any size", () => {
+  it("keeps the tokenizer that it is given and names what that does not know", async () => {
+    const tokenizer = characterTokenizer("alphbet ");
+    const data = put("a.txt", "alpha beta ".repeat(20) + "ALPHA €!€ ".repeat(5));
+    for (const context of [{}, large]) {
+      notes = [];
+      const task = await createTask("text", { data }, { tokenizer, note: (line) => notes.push(line), ...context });
+      expect(task.tokenizer).toBe(tokenizer);
+      expect(task.vocabularySize).toBe(9);
+      expect(notes).toEqual([`${data}: read as unknown, since no token stands for them: "A" "L" "P" "H" "€" "!"`]);
+    }
+    const ofGrammar = await createTask("text", {}, { tokenizer });
+    expect(ofGrammar.tokenizer).toBe(tokenizer);
+  });
+
+  it("hands a tokenizer that joins characters whole lines, and a text of one piece in one", async () => {
+    const seen: string[] = [];
+    const tokenizer: Tokenizer = {
+      ...byteTokenizer(),
+      encode: (text) => {
+        seen.push(text);
+        return byteTokenizer().encode(text);
+      },
+    };
+    const text = "one line\n".repeat(40);
+    const data = put("a.txt", text);
+    await make(data, { tokenizer });
+    expect(seen).toEqual([text.slice(0, 324), text.slice(324, 342), text.slice(342)]);
+    seen.length = 0;
+    await make(data, { tokenizer, pieceBytes: 32 });
+    expect(seen.length).toBeGreaterThan(10);
+    expect(seen.join("")).toBe(text);
+    for (const piece of seen) expect(piece.endsWith("\n")).toBe(true);
+  });
+
+  it("says the path when it is too short or has nothing but blanks", async () => {
+    await expect(make(put("a.txt", "abc"))).rejects.toThrow(/a\.txt: expected at least 40 characters .* got 3/);
+    await expect(make(put("b.txt", " \n ".repeat(99)), large)).rejects.toThrow(/b\.txt: expected text, .* 297 blank/);
+    expect(notes).toEqual([]);
+  });
+});
+
+describe("the cache folder", () => {
+  it("is TSFORMERS_CACHE, else below XDG_CACHE_HOME where that is absolute, else below the home folder", () => {
+    const home = process.env.HOME!;
+    expect(cacheFolder({ TSFORMERS_CACHE: "mine", XDG_CACHE_HOME: "/shared" })).toBe("mine");
+    expect(cacheFolder({ TSFORMERS_CACHE: "", XDG_CACHE_HOME: "/shared" })).toBe(join("/shared", "tsformers"));
+    expect(cacheFolder({ XDG_CACHE_HOME: "relative" })).toBe(join(home, ".cache", "tsformers"));
+    expect(cacheFolder({})).toBe(join(home, ".cache", "tsformers"));
+  });
+});

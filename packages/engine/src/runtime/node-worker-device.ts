@@ -4,6 +4,7 @@ import type { OnnxModel } from "../onnx/model.ts";
 import type { ArrayType } from "../primitives/primitive.ts";
 import type { Device, DeviceArray, Executable } from "./device.ts";
 import type { NodeDeviceName, NodeDeviceOptions } from "./node.ts";
+import { disableTelemetry } from "./node-runtime.ts";
 import type { Order, Plain, Reply, Request, WorkerStart } from "./node-worker-protocol.ts";
 
 type Waiting = { readonly resolve: (value: Plain | undefined) => void; readonly reject: (error: Error) => void };
@@ -136,8 +137,11 @@ async function start(workerData: WorkerStart): Promise<Post> {
 }
 
 function startWorker(workerData: WorkerStart): Worker {
+  disableTelemetry();
+  // A thread refuses the flag that `node --input-type=module --eval …` was started with.
+  const options = { workerData, execArgv: process.execArgv.filter((flag) => !flag.startsWith("--input-type")) };
   // Run from its sources, by a test runner: Node 20 cannot start a thread from TypeScript, the built file must be there.
   if (import.meta.url.endsWith(".ts"))
-    return new Worker(new URL("../../dist/node-worker.js", import.meta.url), { workerData });
-  return new Worker(new URL("./node-worker.js", import.meta.url), { workerData });
+    return new Worker(new URL("../../dist/node-worker.js", import.meta.url), options);
+  return new Worker(new URL("./node-worker.js", import.meta.url), options);
 }

@@ -1,5 +1,5 @@
 import { isMainThread } from "node:worker_threads";
-import type { Ort } from "./ort.ts";
+import { type Ort, ortVersion } from "./ort.ts";
 
 /**
  * Loads onnxruntime-node with its telemetry off.
@@ -13,9 +13,9 @@ export async function loadRuntime(): Promise<Ort> {
   } catch (cause) {
     const said = cause instanceof Error ? cause.message : String(cause);
     const advice = said.includes("'onnxruntime-node'")
-      ? "onnxruntime-node is not installed: npm install --ignore-scripts onnxruntime-node@1.30.0"
-      : `onnxruntime-node does not load on ${process.platform} ${process.arch}: ${said}`;
-    throw new Error(`the devices of Node run on ONNX Runtime; ${advice}`, { cause });
+      ? `which is not installed: npm install --ignore-scripts onnxruntime-node@${ortVersion}`
+      : `which does not load on ${process.platform} ${process.arch}: ${said}`;
+    throw new Error(`the devices of Node run on onnxruntime-node, ${advice}`, { cause });
   }
 }
 

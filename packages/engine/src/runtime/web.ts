@@ -1,7 +1,7 @@
 import type { Device } from "./device.ts";
 import { gpuDevice } from "./gpu-device.ts";
 import { hostDevice } from "./host-device.ts";
-import type { Ort } from "./ort.ts";
+import { type Ort, ortVersion } from "./ort.ts";
 import { serial } from "./serial.ts";
 
 export type WebDeviceOptions = {
@@ -39,9 +39,11 @@ export async function openDevice(name: WebDeviceName, options: WebDeviceOptions 
 /**
  * Opens the CPU of the browser. A run blocks the thread until it is done: use a web worker where a page must stay responsive.
  * Arrays lie in JavaScript's memory and are copied into WebAssembly's and back by each run.
+ *
+ * @throws Error saying what to install where onnxruntime-web is missing
  */
 export async function openWasm(options: WebDeviceOptions = {}): Promise<Device> {
-  const ort: OrtWeb = await import("onnxruntime-web/wasm");
+  const ort = await loaded(import("onnxruntime-web/wasm"));
   configure(ort, options);
   return hostDevice("wasm", { ort, inOrder, writesInto: false, sessionOptions: sessionOptions("wasm") });
 }
@@ -50,13 +52,25 @@ export async function openWasm(options: WebDeviceOptions = {}): Promise<Device> 
  * Opens the GPU of the browser. Results stay in GPU buffers until they are read; operators without a WebGPU kernel run
  * in WebAssembly.
  *
- * @throws Error when the browser has no WebGPU or it finds no adapter
+ * @throws Error when the browser has no WebGPU or it finds no adapter; saying what to install where onnxruntime-web is missing
  */
 export async function openWebGpu(options: WebDeviceOptions = {}): Promise<Device> {
   await requireAdapter();
-  const ort: OrtWeb = await import("onnxruntime-web/webgpu");
+  const ort = await loaded(import("onnxruntime-web/webgpu"));
   configure(ort, options);
   return gpuDevice("webgpu", { ort, inOrder, sessionOptions: sessionOptions("webgpu") });
+}
+
+async function loaded(runtime: Promise<OrtWeb>): Promise<OrtWeb> {
+  try {
+    return await runtime;
+  } catch (cause) {
+    const said = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(
+      `the devices of the browser run on ONNX Runtime, which did not load (${said}); if it is not installed: npm install onnxruntime-web@${ortVersion}`,
+      { cause },
+    );
+  }
 }
 
 function sessionOptions(provider: WebDeviceName): Parameters<Ort["InferenceSession"]["create"]>[1] & object {

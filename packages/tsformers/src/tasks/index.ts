@@ -96,7 +96,7 @@ function entry<O extends z.ZodObject>(
 
 async function sourceText({ data, extensions }: z.output<typeof textOptions>): Promise<string> {
   if (data === undefined) return (await import("./grammar.ts")).grammarText();
-  return (await import("../io/read-text.ts")).readText(data, { extensions });
+  return (await import("#files")).readText(data, { extensions });
 }
 
 /** The options that were given: an absent one is absent, not undefined. */

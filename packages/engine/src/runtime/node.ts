@@ -5,12 +5,13 @@ import { hostDevice } from "./host-device.ts";
 import { requireAvailable } from "./node-availability.ts";
 import { loadRuntime } from "./node-runtime.ts";
 import { openInWorker } from "./node-worker-device.ts";
+import { requireThreads } from "./ort.ts";
 import { serial } from "./serial.ts";
 
 export { disableTelemetry } from "./node-runtime.ts";
 
 export type NodeDeviceOptions = {
-  /** Threads for the work inside one operator; all cores unless told. */
+  /** Threads for the work inside one operator. Default: all cores. */
   readonly threads?: number;
   /** Where ONNX Runtime writes a profile, one file a session; see `onnxruntime` documentation for its format. */
   readonly profilePrefix?: string;
@@ -36,10 +37,9 @@ const openers: Readonly<Record<NodeDeviceName, (options?: NodeDeviceOptions) => 
  * @throws Error when the name is none of cpu, webgpu, cuda, or the device is not available: what was tried, how to get it
  */
 export async function openDevice(name: NodeDeviceName, options: NodeDeviceOptions = {}): Promise<Device> {
-  const open = openers[name];
-  if (open === undefined)
+  if (!Object.hasOwn(openers, name))
     throw new Error(`openDevice: expected one of ${Object.keys(openers).join(", ")}, got "${name}"`);
-  return open(options);
+  return openers[name](options);
 }
 
 /**
@@ -93,6 +93,7 @@ function sessionOptions(
   name: NodeDeviceName,
   { threads, profilePrefix }: NodeDeviceOptions,
 ): InferenceSession.SessionOptions {
+  if (threads !== undefined) requireThreads(threads);
   return {
     executionProviders: [name],
     enableMemPattern: false,

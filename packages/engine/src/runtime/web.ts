@@ -1,7 +1,7 @@
 import type { Device } from "./device.ts";
 import { gpuDevice } from "./gpu-device.ts";
 import { hostDevice } from "./host-device.ts";
-import { type Ort, ortVersion } from "./ort.ts";
+import { type Ort, ortVersion, requireThreads } from "./ort.ts";
 import { serial } from "./serial.ts";
 
 export type WebDeviceOptions = {
@@ -11,8 +11,8 @@ export type WebDeviceOptions = {
    */
   readonly wasmPaths?: string | { readonly wasm?: string | URL; readonly mjs?: string | URL };
   /**
-   * Threads of the CPU part; all cores up to eight unless told. The page must be cross-origin isolated (headers
-   * `Cross-Origin-Opener-Policy: same-origin` and `Cross-Origin-Embedder-Policy: require-corp`), otherwise it is one.
+   * Threads of the CPU part. Default: all cores, up to eight. The page must be cross-origin isolated (headers
+   * `Cross-Origin-Opener-Policy: same-origin` and `Cross-Origin-Embedder-Policy: require-corp`), otherwise there is one.
    * The first device that a page opens decides.
    */
   readonly threads?: number;
@@ -85,6 +85,7 @@ function sessionOptions(provider: WebDeviceName): Parameters<Ort["InferenceSessi
 
 function configure({ env }: OrtWeb, { wasmPaths, threads }: WebDeviceOptions): void {
   if (wasmPaths !== undefined) env.wasm.wasmPaths = wasmPaths as NonNullable<typeof env.wasm.wasmPaths>;
+  if (threads !== undefined) requireThreads(threads);
   env.wasm.numThreads = globalThis.crossOriginIsolated ? (threads ?? Math.min(navigator.hardwareConcurrency, 8)) : 1;
 }
 
@@ -93,9 +94,10 @@ type Gpu = { requestAdapter(): Promise<object | null> };
 async function requireAdapter(): Promise<void> {
   const gpu = (globalThis.navigator as { readonly gpu?: Gpu } | undefined)?.gpu;
   if (gpu === undefined) {
-    const reason = globalThis.isSecureContext
-      ? "this browser has none"
-      : "the page is not a secure context (https or localhost)";
+    const reason =
+      globalThis.isSecureContext === false
+        ? "the page is not a secure context (https or localhost)"
+        : "there is none here";
     throw new Error(
       `webgpu: navigator.gpu is missing: ${reason}. Current Chrome, Edge, Firefox and Safari have it; openWasm works everywhere`,
     );

@@ -14,6 +14,8 @@ const config: ViteUserConfig = defineConfig({
   resolve: { conditions: ["source"] },
   ssr: { resolve: { conditions: ["source"] } },
   test: {
+    // For tests that load ONNX Runtime themselves.
+    env: { ORT_DISABLE_TELEMETRY: "1" },
     include: ["packages/*/test/browser/*.test.ts"],
     pool: "forks",
     maxWorkers: 1,

@@ -2,6 +2,7 @@ import { NDArray } from "../array/nd-array.ts";
 import { shapesEqual, shapeText } from "../array/shape.ts";
 import { toOnnx } from "../onnx/lower.ts";
 import type { ArrayType } from "../primitives/primitive.ts";
+import { described } from "../trace/described.ts";
 import { trace } from "../trace/program.ts";
 import type { Tensor } from "../trace/tensor.ts";
 import { flatten, type Structure, structureText, unflatten } from "../tree/tree.ts";
@@ -52,11 +53,16 @@ type Prepared = {
  * lowered to one ONNX graph, run on `device`. Results stay on the device; {@link readTree} brings them out.
  *
  * Values in the arguments that are no arrays (numbers, strings) are part of the signature.
+ *
+ * @throws TypeError when the function returns no tensor; Error when an argument is gone or lives on another device
  */
 export function compile<Args extends readonly unknown[], Result>(
   fn: (...args: Args) => Result,
   { device, donate = [] }: CompileOptions,
 ): Compiled<Args, Result> {
+  if (typeof device?.load !== "function") {
+    throw new TypeError(`compile: expected an open device, got ${described(device)}`);
+  }
   const prepared = new Map<string, Promise<Prepared>>();
   const prepare = (args: readonly unknown[]) => {
     const { leaves, structure } = flatten(args, isArray);
@@ -73,7 +79,9 @@ export function compile<Args extends readonly unknown[], Result>(
     const { leaves, entry } = prepare(args);
     const { executable, structure, outputs, spare } = await entry;
     const inputs = leaves.map((leaf) => (leaf instanceof NDArray ? device.put(leaf) : leaf));
-    const into = spare.splice(0, spare.length, ...outputs.map(() => undefined));
+    const donated = spare.splice(0, spare.length, ...outputs.map(() => undefined));
+    // Who hands in a donated array once more gets new memory for the result.
+    const into = donated.map((buffer) => (buffer !== undefined && inputs.includes(buffer) ? undefined : buffer));
     const results = await executable.run(inputs, into);
     keepDonated(args, inputs, donate, outputs, spare);
     return unflatten(structure, results);
@@ -94,6 +102,10 @@ async function build(
   device: Device,
 ): Promise<Prepared> {
   const { program, structure } = trace(fn, args, types);
+  if (program.outputs.length === 0) {
+    const got = structure.kind === "static" ? described(structure.value) : "a tree without any";
+    throw new TypeError(`compile: expected the function to return a tensor or a tree of tensors, got ${got}`);
+  }
   const executable = await device.load(toOnnx(program));
   const outputs = program.outputs.map(({ shape, dtype }) => ({ shape, dtype }));
   return { executable, structure, outputs, spare: outputs.map(() => undefined) };
@@ -111,7 +123,7 @@ function keepDonated(
   args.forEach((arg, position) => {
     for (const _ of flatten(arg, isArray).leaves) {
       const buffer = inputs[next++]!;
-      if (!donate.includes(position)) continue;
+      if (!donate.includes(position) || spare.includes(buffer)) continue;
       const slot = outputs.findIndex(
         (type, i) => spare[i] === undefined && type.dtype === buffer.dtype && shapesEqual(type.shape, buffer.shape),
       );

@@ -1,14 +1,15 @@
 import type { InferenceSession, Tensor } from "onnxruntime-web";
 import { allocate } from "../array/dtype.ts";
 import { NDArray } from "../array/nd-array.ts";
-import { shapeText, sizeOfShape } from "../array/shape.ts";
+import { sizeOfShape } from "../array/shape.ts";
 import type { OnnxModel } from "../onnx/model.ts";
 import type { ArrayType } from "../primitives/primitive.ts";
 import type { Device, DeviceArray, DeviceName, Executable } from "./device.ts";
 import { type Buffer, gpuSessions, type Owner } from "./gpu-sessions.ts";
 import { identityModel } from "./identity-model.ts";
 import { fromOrt, type Ort, signatureOf, toOrt } from "./ort.ts";
-import type { InOrder } from "./serial.ts";
+import { goneError, ownArray } from "./own-array.ts";
+import { type InOrder, untilClosed } from "./serial.ts";
 
 export type GpuDeviceOptions = {
   readonly ort: Ort;
@@ -29,6 +30,7 @@ type GpuArray = DeviceArray & { readonly place: Place };
  * that the new results take their memory; onnxruntime-node ignores pre-allocated results on the GPU.
  */
 export function gpuDevice(name: DeviceName, { ort, sessionOptions, inOrder }: GpuDeviceOptions): Device {
+  const open = untilClosed(name, inOrder);
   const sessions = gpuSessions(ort, sessionOptions);
   const movers = new Map<string, Promise<Owner>>();
 
@@ -39,13 +41,10 @@ export function gpuDevice(name: DeviceName, { ort, sessionOptions, inOrder }: Gp
     const owner = await mover;
     return { tensor: (await owner.session.run({ in: tensor })).out!, owner };
   };
-  const feed = async ({ place, shape, dtype }: GpuArray): Promise<Tensor> => {
+  const feed = async (array: DeviceArray): Promise<Tensor> => {
+    const { place, shape, dtype } = ownArray<GpuArray>(device, array);
     if (place.buffer !== undefined) return place.buffer.tensor;
-    if (place.host === undefined) {
-      throw new Error(
-        `${name}: expected a living array, got a ${dtype}${shapeText(shape)} that was disposed of or donated`,
-      );
-    }
+    if (place.host === undefined) throw goneError(device, array);
     const tensor = toOrt(ort, place.host);
     if (place.fed && sizeOfShape(shape) > 0 && dtype !== "float64") {
       const moved = await move(tensor, { shape, dtype }, "gpu");
@@ -72,7 +71,7 @@ export function gpuDevice(name: DeviceName, { ort, sessionOptions, inOrder }: Gp
       dtype,
       device,
       place,
-      read: () => inOrder(() => read(array)),
+      read: () => open.inOrder(() => read(array)),
       dispose: () => void inOrder(() => discard(place)),
     };
     unreachable.register(array, place);
@@ -80,13 +79,12 @@ export function gpuDevice(name: DeviceName, { ort, sessionOptions, inOrder }: Gp
   };
   const put = (array: NDArray): GpuArray => hold(array, { host: array, buffer: undefined, fed: false });
   const load = async (model: OnnxModel): Promise<Executable> => {
-    const owner = await inOrder(() => sessions.open(model, true));
+    const owner = await open.inOrder(() => sessions.open(model, true));
     const { inputs, outputs } = signatureOf(model);
     const run = async (arrays: readonly DeviceArray[], into: readonly (DeviceArray | undefined)[]) => {
       const feeds: Record<string, Tensor> = {};
-      for (const [i, array] of arrays.entries()) feeds[inputs[i]!] = await feed(array as GpuArray);
-      for (const array of into)
-        if (array !== undefined && !arrays.includes(array)) await discard((array as GpuArray).place);
+      for (const [i, array] of arrays.entries()) feeds[inputs[i]!] = await feed(array);
+      for (const array of into) if (array !== undefined) await discard(ownArray<GpuArray>(device, array).place);
       const results = await owner.session.run(feeds);
       return outputs.map((type) => {
         const tensor = results[type.name]!;
@@ -95,7 +93,7 @@ export function gpuDevice(name: DeviceName, { ort, sessionOptions, inOrder }: Gp
       });
     };
     return {
-      run: (arrays, into) => inOrder(() => run(arrays, into)),
+      run: (arrays, into) => open.inOrder(() => run(arrays, into)),
       release: () => inOrder(() => sessions.close(owner)),
     };
   };
@@ -105,7 +103,7 @@ export function gpuDevice(name: DeviceName, { ort, sessionOptions, inOrder }: Gp
     load,
     put,
     allocate: ({ shape, dtype }) => put(new NDArray(shape, dtype, allocate(dtype, sizeOfShape(shape)))),
-    close: () => inOrder(() => sessions.closeAll()),
+    close: () => open.close(() => sessions.closeAll()),
   };
   return device;
 }

@@ -4,9 +4,11 @@ import { NDArray } from "../array/nd-array.ts";
 import { sizeOfShape } from "../array/shape.ts";
 import { encodeModel } from "../onnx/encode.ts";
 import type { OnnxModel } from "../onnx/model.ts";
+import type { ArrayType } from "../primitives/primitive.ts";
 import type { Device, DeviceArray, DeviceName, Executable } from "./device.ts";
-import { fromOrt, type NamedType, type Ort, signatureOf, toOrt } from "./ort.ts";
-import type { InOrder } from "./serial.ts";
+import { fromOrt, type Ort, signatureOf, toOrt } from "./ort.ts";
+import { goneError, ownArray } from "./own-array.ts";
+import { type InOrder, untilClosed } from "./serial.ts";
 
 export type HostDeviceOptions = {
   readonly ort: Ort;
@@ -16,37 +18,63 @@ export type HostDeviceOptions = {
   readonly writesInto: boolean;
 };
 
-type HostArray = DeviceArray & { readonly array: NDArray; readonly tensor: Tensor };
+/** An array with ONNX Runtime's view of it. */
+type Held = { readonly array: NDArray; readonly tensor: Tensor };
+/** Nothing is held after the array was disposed of, or a later run took its memory. */
+type HostArray = DeviceArray & { readonly place: { held: Held | undefined } };
 
 /** A device whose arrays lie in JavaScript's memory; ONNX Runtime moves them to where it computes, if that is elsewhere. */
 export function hostDevice(name: DeviceName, options: HostDeviceOptions): Device {
   const { ort, inOrder, sessionOptions, writesInto } = options;
+  const open = untilClosed(name, inOrder);
   const sessions = new Set<InferenceSession>();
-  const hold = (array: NDArray): HostArray => {
-    const { shape, dtype } = array;
-    return { shape, dtype, device, array, tensor: toOrt(ort, array), read: async () => array, dispose: () => {} };
+  const hold = (held: Held): HostArray => {
+    const { shape, dtype } = held.array;
+    const place: HostArray["place"] = { held };
+    const array: HostArray = {
+      shape,
+      dtype,
+      device,
+      place,
+      read: () => inOrder(async () => heldBy(array).array),
+      dispose: () => void inOrder(async () => void (place.held = undefined)),
+    };
+    return array;
   };
-  const zeros = ({ shape, dtype }: NamedType) => hold(new NDArray(shape, dtype, allocate(dtype, sizeOfShape(shape))));
+  const heldBy = (array: DeviceArray): Held => {
+    const { held } = ownArray<HostArray>(device, array).place;
+    if (held === undefined) throw goneError(device, array);
+    return held;
+  };
+  const put = (array: NDArray) => hold({ array, tensor: toOrt(ort, array) });
+  const zeros = ({ shape, dtype }: ArrayType) => put(new NDArray(shape, dtype, allocate(dtype, sizeOfShape(shape))));
+  /** A new array in the memory of one that is gone from now on. */
+  const takeOver = (array: DeviceArray) => {
+    const held = heldBy(array);
+    (array as HostArray).place.held = undefined;
+    return hold(held);
+  };
   const load = async (model: OnnxModel): Promise<Executable> => {
-    const session = await inOrder(() => ort.InferenceSession.create(encodeModel(model), sessionOptions));
+    const session = await open.inOrder(() => ort.InferenceSession.create(encodeModel(model), sessionOptions));
     sessions.add(session);
     const { inputs, outputs } = signatureOf(model);
     const feed = (arrays: readonly DeviceArray[]) =>
-      Object.fromEntries(arrays.map((array, i) => [inputs[i]!, (array as HostArray).tensor]));
+      Object.fromEntries(arrays.map((array, i) => [inputs[i]!, heldBy(array).tensor]));
     const runInto = async (arrays: readonly DeviceArray[], into: readonly (DeviceArray | undefined)[]) => {
-      const results = outputs.map((type, i) => into[i] ?? zeros(type));
+      const feeds = feed(arrays);
+      const results = outputs.map((type, i) => (into[i] === undefined ? zeros(type) : takeOver(into[i])));
       await session.run(
-        feed(arrays),
-        Object.fromEntries(results.map((result, i) => [outputs[i]!.name, (result as HostArray).tensor])),
+        feeds,
+        Object.fromEntries(results.map((result, i) => [outputs[i]!.name, heldBy(result).tensor])),
       );
       return results;
     };
     const runFresh = async (arrays: readonly DeviceArray[]) => {
       const results = await session.run(feed(arrays));
-      return outputs.map((type) => hold(fromOrt(results[type.name]!, type)));
+      return outputs.map((type) => put(fromOrt(results[type.name]!, type)));
     };
     return {
-      run: (arrays, into) => inOrder(() => (writesInto ? runInto(arrays, into) : runFresh(arrays))),
+      run: (arrays, into) => open.inOrder(() => (writesInto ? runInto(arrays, into) : runFresh(arrays))),
       release: () => inOrder(async () => void (sessions.delete(session) && (await session.release()))),
     };
   };
@@ -58,9 +86,9 @@ export function hostDevice(name: DeviceName, options: HostDeviceOptions): Device
     name,
     sharesMemory: true,
     load,
-    put: hold,
-    allocate: (type) => zeros({ name: "", ...type }),
-    close: () => inOrder(close),
+    put,
+    allocate: zeros,
+    close: () => open.close(close),
   };
   return device;
 }

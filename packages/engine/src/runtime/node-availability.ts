@@ -1,6 +1,6 @@
-import { InferenceSession } from "onnxruntime-node";
 import { encodeModel } from "../onnx/encode.ts";
 import { identityModel } from "./identity-model.ts";
+import type { Ort } from "./ort.ts";
 
 const advice = {
   webgpu: `WebGPU needs a graphics driver; on Linux that is Vulkan: its loader (\`apt-get install libvulkan1\`) and the
@@ -15,7 +15,7 @@ not part of its npm package; its install script fetches them:
  * Tries a device of Node with the smallest model there is.
  * @throws Error saying what was tried, what ONNX Runtime said and how to get the device
  */
-export async function requireAvailable(name: "webgpu" | "cuda"): Promise<void> {
+export async function requireAvailable(name: "webgpu" | "cuda", { InferenceSession }: Ort): Promise<void> {
   try {
     const session = await InferenceSession.create(encodeModel(identityModel("float32", 1)), {
       executionProviders: [name],

@@ -4,7 +4,10 @@ import type { OnnxModel } from "../onnx/model.ts";
 import type { ArrayType } from "../primitives/primitive.ts";
 import type { Device, DeviceArray, Executable } from "./device.ts";
 import type { NodeDeviceName, NodeDeviceOptions } from "./node.ts";
+import { disableTelemetry } from "./node-runtime.ts";
 import type { Order, Plain, Reply, Request, WorkerStart } from "./node-worker-protocol.ts";
+import { ownArray } from "./own-array.ts";
+import { closedError } from "./serial.ts";
 
 type Waiting = { readonly resolve: (value: Plain | undefined) => void; readonly reject: (error: Error) => void };
 type WorkerArray = DeviceArray & { readonly number: number };
@@ -16,6 +19,7 @@ type WorkerArray = DeviceArray & { readonly number: number };
 export async function openInWorker(name: NodeDeviceName, options: NodeDeviceOptions): Promise<Device> {
   const { ask, tell, gone } = await start({ name, options: { ...options, worker: false } });
   let next = 0;
+  let closed = false;
   const unreachable = new FinalizationRegistry<number>((array) => tell({ kind: "dispose", array }));
   const hold = ({ shape, dtype }: ArrayType, number: number): WorkerArray => {
     const array: WorkerArray = {
@@ -29,6 +33,7 @@ export async function openInWorker(name: NodeDeviceName, options: NodeDeviceOpti
     unreachable.register(array, number);
     return array;
   };
+  const numberOf = (array: DeviceArray): number => ownArray<WorkerArray>(device, array).number;
   const load = async (model: OnnxModel): Promise<Executable> => {
     const executable = next++;
     await ask({ kind: "load", executable, model });
@@ -46,7 +51,7 @@ export async function openInWorker(name: NodeDeviceName, options: NodeDeviceOpti
         });
         return results;
       },
-      release: async () => void (await ask({ kind: "release", executable })),
+      release: async () => void (closed || (await ask({ kind: "release", executable }))),
     };
   };
   const device: Device = {
@@ -64,15 +69,14 @@ export async function openInWorker(name: NodeDeviceName, options: NodeDeviceOpti
       return array;
     },
     close: async () => {
-      await ask({ kind: "close" });
+      if (!closed) {
+        closed = true;
+        await ask({ kind: "close" });
+      }
       await gone();
     },
   };
   return device;
-}
-
-function numberOf(array: DeviceArray): number {
-  return (array as WorkerArray).number;
 }
 
 type Post = {
@@ -112,7 +116,12 @@ async function start(workerData: WorkerStart): Promise<Post> {
   worker.on("error", fail);
   const ended = new Promise<void>((resolve) => {
     worker.on("exit", (code) => {
-      fail(new Error(`the worker of the device has ended (exit code ${code}); open the device again`));
+      const { name } = workerData;
+      fail(
+        code === 0
+          ? closedError(name)
+          : new Error(`${name}: the worker of the device has ended (exit code ${code}); open the device again`),
+      );
       resolve();
     });
   });
@@ -136,8 +145,11 @@ async function start(workerData: WorkerStart): Promise<Post> {
 }
 
 function startWorker(workerData: WorkerStart): Worker {
+  disableTelemetry();
+  // A thread refuses the flag that `node --input-type=module --eval …` was started with.
+  const options = { workerData, execArgv: process.execArgv.filter((flag) => !flag.startsWith("--input-type")) };
   // Run from its sources, by a test runner: Node 20 cannot start a thread from TypeScript, the built file must be there.
   if (import.meta.url.endsWith(".ts"))
-    return new Worker(new URL("../../dist/node-worker.js", import.meta.url), { workerData });
-  return new Worker(new URL("./node-worker.js", import.meta.url), { workerData });
+    return new Worker(new URL("../../dist/node-worker.js", import.meta.url), options);
+  return new Worker(new URL("./node-worker.js", import.meta.url), options);
 }

@@ -53,7 +53,9 @@ function servant(device: Device): (order: Order) => Promise<Plain | undefined> {
 function found<Value>(values: ReadonlyMap<number, Value>, number: number): Value {
   const value = values.get(number);
   if (value === undefined)
-    throw new Error("the worker does not have it: it was disposed of, or the run that makes it failed");
+    throw new Error(
+      "expected a living array or program, got one that was disposed of, released, or made by a run that failed",
+    );
   return value;
 }
 

@@ -1,13 +1,17 @@
-import * as ort from "onnxruntime-node";
+import type { InferenceSession } from "onnxruntime-node";
 import type { Device } from "./device.ts";
 import { gpuDevice } from "./gpu-device.ts";
 import { hostDevice } from "./host-device.ts";
 import { requireAvailable } from "./node-availability.ts";
+import { loadRuntime } from "./node-runtime.ts";
 import { openInWorker } from "./node-worker-device.ts";
+import { requireThreads } from "./ort.ts";
 import { serial } from "./serial.ts";
 
+export { disableTelemetry } from "./node-runtime.ts";
+
 export type NodeDeviceOptions = {
-  /** Threads for the work inside one operator; all cores unless told. */
+  /** Threads for the work inside one operator. Default: all cores. */
   readonly threads?: number;
   /** Where ONNX Runtime writes a profile, one file a session; see `onnxruntime` documentation for its format. */
   readonly profilePrefix?: string;
@@ -33,10 +37,9 @@ const openers: Readonly<Record<NodeDeviceName, (options?: NodeDeviceOptions) => 
  * @throws Error when the name is none of cpu, webgpu, cuda, or the device is not available: what was tried, how to get it
  */
 export async function openDevice(name: NodeDeviceName, options: NodeDeviceOptions = {}): Promise<Device> {
-  const open = openers[name];
-  if (open === undefined)
+  if (!Object.hasOwn(openers, name))
     throw new Error(`openDevice: expected one of ${Object.keys(openers).join(", ")}, got "${name}"`);
-  return open(options);
+  return openers[name](options);
 }
 
 /**
@@ -48,7 +51,7 @@ export async function openDevice(name: NodeDeviceName, options: NodeDeviceOption
 export async function openCpu(options: NodeDeviceOptions = {}): Promise<Device> {
   if (options.worker) return openInWorker("cpu", options);
   return hostDevice("cpu", {
-    ort,
+    ort: await loadRuntime(),
     inOrder: serial(),
     writesInto: true,
     sessionOptions: sessionOptions("cpu", options),
@@ -63,7 +66,8 @@ export async function openCpu(options: NodeDeviceOptions = {}): Promise<Device> 
  */
 export async function openWebGpu(options: NodeDeviceOptions = {}): Promise<Device> {
   if (options.worker) return openInWorker("webgpu", options);
-  await requireAvailable("webgpu");
+  const ort = await loadRuntime();
+  await requireAvailable("webgpu", ort);
   return gpuDevice("webgpu", { ort, inOrder: serial(), sessionOptions: sessionOptions("webgpu", options) });
 }
 
@@ -75,7 +79,8 @@ export async function openWebGpu(options: NodeDeviceOptions = {}): Promise<Devic
  */
 export async function openCuda(options: NodeDeviceOptions = {}): Promise<Device> {
   if (options.worker) return openInWorker("cuda", options);
-  await requireAvailable("cuda");
+  const ort = await loadRuntime();
+  await requireAvailable("cuda", ort);
   return hostDevice("cuda", {
     ort,
     inOrder: serial(),
@@ -87,7 +92,8 @@ export async function openCuda(options: NodeDeviceOptions = {}): Promise<Device>
 function sessionOptions(
   name: NodeDeviceName,
   { threads, profilePrefix }: NodeDeviceOptions,
-): ort.InferenceSession.SessionOptions {
+): InferenceSession.SessionOptions {
+  if (threads !== undefined) requireThreads(threads);
   return {
     executionProviders: [name],
     enableMemPattern: false,

@@ -8,6 +8,15 @@ import type { ArrayType } from "../primitives/primitive.ts";
 /** The part of ONNX Runtime that is the same in Node and in the browser: what both packages re-export from one source. */
 export type Ort = Pick<typeof import("onnxruntime-web"), "InferenceSession" | "Tensor">;
 
+/** The version of both packages that the engine is made for: package.json's `peerDependencies`. */
+export const ortVersion = "1.30.0";
+
+/** @throws RangeError when it is no number of threads */
+export function requireThreads(threads: number): void {
+  if (Number.isInteger(threads) && threads > 0) return;
+  throw new RangeError(`threads: expected a positive integer, got ${threads}`);
+}
+
 /** ONNX Runtime's view of an array; both share one memory. */
 export function toOrt({ Tensor }: Ort, { shape, dtype, data }: NDArray): Tensor {
   return new Tensor(dtype as "float32", data as Float32Array, shape as number[]);

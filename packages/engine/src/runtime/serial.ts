@@ -10,3 +10,25 @@ export function serial(): InOrder {
     return result;
   };
 }
+
+/** The part of a queue that belongs to one device: after `close`, which runs once, it takes no work. */
+export function untilClosed(name: string, inOrder: InOrder): { inOrder: InOrder; close: typeof inOrder<void> } {
+  let closed = false;
+  return {
+    inOrder: (work) =>
+      inOrder(() => {
+        if (closed) throw closedError(name);
+        return work();
+      }),
+    close: (work) =>
+      inOrder(async () => {
+        if (closed) return;
+        closed = true;
+        await work();
+      }),
+  };
+}
+
+export function closedError(name: string): Error {
+  return new Error(`${name}: the device was closed; open it again`);
+}

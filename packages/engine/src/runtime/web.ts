@@ -1,7 +1,7 @@
 import type { Device } from "./device.ts";
 import { gpuDevice } from "./gpu-device.ts";
 import { hostDevice } from "./host-device.ts";
-import type { Ort } from "./ort.ts";
+import { type Ort, ortVersion, requireThreads } from "./ort.ts";
 import { serial } from "./serial.ts";
 
 export type WebDeviceOptions = {
@@ -11,8 +11,8 @@ export type WebDeviceOptions = {
    */
   readonly wasmPaths?: string | { readonly wasm?: string | URL; readonly mjs?: string | URL };
   /**
-   * Threads of the CPU part; all cores up to eight unless told. The page must be cross-origin isolated (headers
-   * `Cross-Origin-Opener-Policy: same-origin` and `Cross-Origin-Embedder-Policy: require-corp`), otherwise it is one.
+   * Threads of the CPU part. Default: all cores, up to eight. The page must be cross-origin isolated (headers
+   * `Cross-Origin-Opener-Policy: same-origin` and `Cross-Origin-Embedder-Policy: require-corp`), otherwise there is one.
    * The first device that a page opens decides.
    */
   readonly threads?: number;
@@ -39,9 +39,11 @@ export async function openDevice(name: WebDeviceName, options: WebDeviceOptions 
 /**
  * Opens the CPU of the browser. A run blocks the thread until it is done: use a web worker where a page must stay responsive.
  * Arrays lie in JavaScript's memory and are copied into WebAssembly's and back by each run.
+ *
+ * @throws Error saying what to install where onnxruntime-web is missing
  */
 export async function openWasm(options: WebDeviceOptions = {}): Promise<Device> {
-  const ort: OrtWeb = await import("onnxruntime-web/wasm");
+  const ort = await loaded(import("onnxruntime-web/wasm"));
   configure(ort, options);
   return hostDevice("wasm", { ort, inOrder, writesInto: false, sessionOptions: sessionOptions("wasm") });
 }
@@ -50,13 +52,25 @@ export async function openWasm(options: WebDeviceOptions = {}): Promise<Device> 
  * Opens the GPU of the browser. Results stay in GPU buffers until they are read; operators without a WebGPU kernel run
  * in WebAssembly.
  *
- * @throws Error when the browser has no WebGPU or it finds no adapter
+ * @throws Error when the browser has no WebGPU or it finds no adapter; saying what to install where onnxruntime-web is missing
  */
 export async function openWebGpu(options: WebDeviceOptions = {}): Promise<Device> {
   await requireAdapter();
-  const ort: OrtWeb = await import("onnxruntime-web/webgpu");
+  const ort = await loaded(import("onnxruntime-web/webgpu"));
   configure(ort, options);
   return gpuDevice("webgpu", { ort, inOrder, sessionOptions: sessionOptions("webgpu") });
+}
+
+async function loaded(runtime: Promise<OrtWeb>): Promise<OrtWeb> {
+  try {
+    return await runtime;
+  } catch (cause) {
+    const said = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(
+      `the devices of the browser run on ONNX Runtime, which did not load (${said}); if it is not installed: npm install onnxruntime-web@${ortVersion}`,
+      { cause },
+    );
+  }
 }
 
 function sessionOptions(provider: WebDeviceName): Parameters<Ort["InferenceSession"]["create"]>[1] & object {
@@ -71,6 +85,7 @@ function sessionOptions(provider: WebDeviceName): Parameters<Ort["InferenceSessi
 
 function configure({ env }: OrtWeb, { wasmPaths, threads }: WebDeviceOptions): void {
   if (wasmPaths !== undefined) env.wasm.wasmPaths = wasmPaths as NonNullable<typeof env.wasm.wasmPaths>;
+  if (threads !== undefined) requireThreads(threads);
   env.wasm.numThreads = globalThis.crossOriginIsolated ? (threads ?? Math.min(navigator.hardwareConcurrency, 8)) : 1;
 }
 
@@ -79,9 +94,10 @@ type Gpu = { requestAdapter(): Promise<object | null> };
 async function requireAdapter(): Promise<void> {
   const gpu = (globalThis.navigator as { readonly gpu?: Gpu } | undefined)?.gpu;
   if (gpu === undefined) {
-    const reason = globalThis.isSecureContext
-      ? "this browser has none"
-      : "the page is not a secure context (https or localhost)";
+    const reason =
+      globalThis.isSecureContext === false
+        ? "the page is not a secure context (https or localhost)"
+        : "there is none here";
     throw new Error(
       `webgpu: navigator.gpu is missing: ${reason}. Current Chrome, Edge, Firefox and Safari have it; openWasm works everywhere`,
     );

@@ -2,6 +2,7 @@ import type { DType } from "../array/dtype.ts";
 import { fromNumbers, NDArray } from "../array/nd-array.ts";
 import { type Shape, shapeText } from "../array/shape.ts";
 import type { ArrayType, Primitive } from "../primitives/primitive.ts";
+import { described } from "./described.ts";
 
 /**
  * A symbolic array inside a traced function: static shape and dtype, no data. Immutable; operations on it append
@@ -20,6 +21,12 @@ export class Tensor implements ArrayType {
 
   toString(): string {
     return `${this.dtype}${shapeText(this.shape)}`;
+  }
+
+  /** @throws TypeError where an operator of JavaScript is applied: `x * 2` would be NaN */
+  [Symbol.toPrimitive](hint: string): string {
+    if (hint === "string") return this.toString();
+    throw new TypeError(`operators do not compute with tensors, here ${this}; use add, mul, less and the like`);
   }
 }
 
@@ -108,8 +115,14 @@ export const constantPrimitive: Primitive<{ readonly value: NDArray }> = {
   evaluate: (_, { value }) => [Float64Array.from(value.toNumbers())],
 };
 
-/** A constant of the program. A number becomes a scalar of `dtype` (float32 unless told). */
+/**
+ * A constant of the program. A number becomes a scalar of `dtype`. Default: float32.
+ * @throws TypeError when it is neither
+ */
 export function constant(value: NDArray | number, dtype?: DType): Tensor {
+  if (typeof value !== "number" && !(value instanceof NDArray)) {
+    throw new TypeError(`expected a tensor, an array or a number, got ${described(value)}`);
+  }
   const array = typeof value === "number" ? fromNumbers([value], [], dtype ?? "float32") : value;
   return bindOne(constantPrimitive, [], { value: array });
 }

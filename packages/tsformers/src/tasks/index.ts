@@ -67,7 +67,7 @@ const recallOptions = z.strictObject({
 export const tasks: Readonly<Record<TaskName, TaskEntry>> = {
   text: entry("predict the next character or byte of any text", textOptions, async (options, context) => {
     const { data } = options;
-    if (data !== undefined) return (await import("./text-data.ts")).textDataTask({ ...options, data }, context);
+    if (data !== undefined) return (await import("#files")).textDataTask({ ...options, data }, context);
     const [{ textTask }, { byteTokenizer, characterTokenizer }, { grammarText }] = await Promise.all([
       import("./text.ts"),
       import("./tokenizer.ts"),

@@ -207,14 +207,14 @@ type Run<Params> = {
   };
 };
 
-/** Opens the directory, if there is one. What reads and writes files is loaded only then: a browser cannot. */
+/** Opens the directory, if there is one. What reads and writes files is loaded only then. */
 async function openRun<Params, B>(
   options: TrainOptions<Params, B>,
   initial: Concrete<TrainState<Params>>,
 ): Promise<Run<Params> | undefined> {
   const { keep } = options;
   if (options.directory === undefined) return undefined;
-  const { openRunDirectory, restore } = await import("./run-directory.ts");
+  const { openRunDirectory, restore } = await import("#files");
   const identity = {
     task: options.task.fingerprint,
     optimiser: options.optimiser.fingerprint,

@@ -9,10 +9,10 @@ if (!existsSync(program)) throw new Error(`${program} is missing: run \`npm run 
 
 export type CliResult = { readonly code: number | null; readonly out: string; readonly log: string };
 
-/** Runs `tsformers` with arguments in a directory. */
+/** Runs `tsformers` with arguments in a directory. A variable of the environment that is `undefined` is left out. */
 export function runCli(
   args: readonly string[],
-  options: { readonly cwd?: string; readonly environment?: Record<string, string> } = {},
+  options: { readonly cwd?: string; readonly environment?: Readonly<Record<string, string | undefined>> } = {},
 ): Promise<CliResult> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [program, ...args], {

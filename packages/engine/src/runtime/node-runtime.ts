@@ -1,0 +1,38 @@
+import { isMainThread } from "node:worker_threads";
+import { type Ort, ortVersion } from "./ort.ts";
+
+/**
+ * Loads onnxruntime-node with its telemetry off.
+ *
+ * @throws Error saying what to do where the package, or its binary for this platform, is missing
+ */
+export async function loadRuntime(): Promise<Ort> {
+  disableTelemetry();
+  try {
+    return await import("onnxruntime-node");
+  } catch (cause) {
+    const said = cause instanceof Error ? cause.message : String(cause);
+    const advice = said.includes("'onnxruntime-node'")
+      ? `which is not installed: npm install --ignore-scripts onnxruntime-node@${ortVersion}`
+      : `which does not load on ${process.platform} ${process.arch}: ${said}`;
+    throw new Error(`the devices of Node run on onnxruntime-node, ${advice}`, { cause });
+  }
+}
+
+/**
+ * Switches ONNX Runtime's telemetry off for this process and those it starts, unless `ORT_DISABLE_TELEMETRY` is set: `0`
+ * leaves it on. Left on, it keeps a device id and a store of events in the user's cache folder and looks up its maker's
+ * host. Every device of Node does this before it loads the runtime; call it in the main thread, before worker threads
+ * start, where only those open devices.
+ *
+ * @throws Error in a worker thread that was started without the variable: ONNX Runtime does not see a thread's environment
+ */
+export function disableTelemetry(): void {
+  if (process.env.ORT_DISABLE_TELEMETRY) return;
+  if (!isMainThread) {
+    throw new Error(
+      "a worker thread cannot switch ONNX Runtime's telemetry off: call disableTelemetry() of @tsformers/engine/node in the main thread before the worker starts, or start Node with ORT_DISABLE_TELEMETRY=1 (0 leaves it on)",
+    );
+  }
+  process.env.ORT_DISABLE_TELEMETRY = "1";
+}

@@ -1,0 +1,12 @@
+// Stands in for files.ts in a browser.
+type Files = typeof import("./files.ts");
+
+export const textDataTask: Files["textDataTask"] = () => {
+  throw new Error(
+    "data: a browser cannot read files; give the text itself: textTask({ text, tokenizer: characterTokenizer })",
+  );
+};
+
+export const openRunDirectory: Files["openRunDirectory"] = () => {
+  throw new Error("directory: a browser has no folder for a run; leave it out and keep the params that train returns");
+};

@@ -61,12 +61,27 @@ function isText(bytes: Uint8Array): boolean {
   }
 }
 
-function decodeText(bytes: Uint8Array, path: string): string {
+/**
+ * The text that a file's bytes hold: UTF-8, or UTF-16 with a byte order mark. The mark is dropped.
+ *
+ * @param source names the bytes in errors
+ * @throws Error when they are not text
+ */
+export function decodeText(bytes: Uint8Array, source: string): string {
+  const wide =
+    bytes[0] === 0xff && bytes[1] === 0xfe ? "utf-16le" : bytes[0] === 0xfe && bytes[1] === 0xff && "utf-16be";
+  if (wide) return decodeWith(wide, bytes, source);
   const zero = bytes.indexOf(0);
-  if (zero >= 0) throw new Error(`${path}: expected text, found a zero byte at ${zero}; this looks like a binary file`);
+  if (zero >= 0)
+    throw new Error(`${source}: expected text, found a zero byte at ${zero}; this looks like a binary file`);
+  return decodeWith("utf-8", bytes, source);
+}
+
+function decodeWith(encoding: string, bytes: Uint8Array, source: string): string {
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return new TextDecoder(encoding, { fatal: true }).decode(bytes);
   } catch {
-    throw new Error(`${path}: expected UTF-8 text, found bytes that are not; convert the file to UTF-8 first`);
+    const name = encoding.toUpperCase();
+    throw new Error(`${source}: expected ${name} text, found bytes that are not; convert the file to UTF-8 first`);
   }
 }

@@ -7,6 +7,10 @@ export type Tokenizer = {
   readonly vocabularySize: number;
   encode(text: string): Int32Array;
   decode(tokens: ArrayLike<number>): string;
+  /** The characters of a text that it has no token for, each once, in the order of the text. */
+  unknownIn(text: string): string[];
+  /** The token that stands for them; absent where there are none. */
+  readonly unknownToken?: number;
 };
 
 /** What an unknown character, or a token outside the vocabulary, is shown as. */
@@ -23,6 +27,8 @@ export function characterTokenizer(text: string): Tokenizer {
     vocabularySize: alphabet.length + 1,
     encode: (piece) => Int32Array.from(piece, (character) => tokenOf.get(character) ?? 0),
     decode: (tokens) => Array.from(tokens, (token) => alphabet[token - 1] ?? replacement).join(""),
+    unknownIn: (piece) => [...new Set(piece)].filter((character) => !tokenOf.has(character)),
+    unknownToken: 0,
   };
 }
 
@@ -33,6 +39,7 @@ export function byteTokenizer(): Tokenizer {
     vocabularySize: 256,
     encode: (piece) => Int32Array.from(new TextEncoder().encode(piece)),
     decode: (tokens) => new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(tokens)),
+    unknownIn: () => [],
   };
 }
 

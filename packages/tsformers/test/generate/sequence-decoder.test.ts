@@ -58,12 +58,12 @@ test.each([
     const sums = await scoreAll(model, params, targets);
     const scores = sums.map((sum, i) => sum / targets[i]!.length ** lengthPenalty);
     const best = scores.indexOf(Math.max(...scores));
-    const [found] = await decoder.decode(source, { count, start, end, beams: 64, lengthPenalty });
+    const [found] = await decoder.decode(source, { count, start, endTokens: [end], beams: 64, lengthPenalty });
     expect(found!.tokens).toEqual(targets[best]!.filter((token) => token !== end));
     expect(found!.score).toBeCloseTo(scores[best]!, 4);
   }
-  const [greedy] = await decoder.decode(source, { count, start, end });
-  const [wide] = await decoder.decode(source, { count, start, end, beams: 8 });
+  const [greedy] = await decoder.decode(source, { count, start, endTokens: [end] });
+  const [wide] = await decoder.decode(source, { count, start, endTokens: [end], beams: 8 });
   expect(wide!.score).toBeGreaterThanOrEqual(greedy!.score - 1e-6);
   await decoder.release();
 });

@@ -81,6 +81,8 @@ export function evalCommand(terminal: Terminal): Command {
             terminal.bold,
           ),
         );
+        for (const result of measured)
+          if ("note" in result) terminal.out(terminal.dim(`${result.length}: ${result.note}`));
       } finally {
         release();
         await device.close();

@@ -17,7 +17,14 @@ export type LengthsOptions = {
 
 /** What an evaluation at one length gave, or why there was none. */
 export type LengthResult =
-  | { readonly length: number; readonly loss: number; readonly totals: EvalTotals; readonly tokensPerSecond: number }
+  | {
+      readonly length: number;
+      readonly loss: number;
+      readonly totals: EvalTotals;
+      readonly tokensPerSecond: number;
+      /** What a reader of the loss should know: rows were longer than the model has positions. */
+      readonly note?: string;
+    }
   | { readonly length: number; readonly missing: string };
 
 /** Scores parameters at several lengths. A length that the task has no rows for is reported, not thrown. */
@@ -40,7 +47,7 @@ export async function evaluateAtLengths(
 }
 
 async function evaluateAt(
-  { view, config }: PreparedRun,
+  { view, config, model }: PreparedRun,
   params: Given<unknown>,
   scorer: Evaluator<unknown, AnyBatch>,
   length: number,
@@ -61,7 +68,10 @@ async function evaluateAt(
   }
   const clock = stopwatch(batches, rows * length, signal);
   const totals = await scorer.evaluate(params, clock.batches);
-  return { length, loss: loss.value(totals), totals, tokensPerSecond: clock.tokensPerSecond() };
+  const result = { length, loss: loss.value(totals), totals, tokensPerSecond: clock.tokensPerSecond() };
+  const known = model.category === "encoder" ? undefined : model.maxLength;
+  if (known === undefined || length <= known) return result;
+  return { ...result, note: `beyond the ${known} positions that this model has learned` };
 }
 
 /** Measures from the second batch on, for the first one is also compiled; a single batch counts with that. */

@@ -10,7 +10,7 @@ export { readText } from "./io/read-text.ts";
 export { evaluateAtLengths, type LengthResult } from "./run/evaluate-run.ts";
 export { exportRunOnnx, exportRunSafetensors } from "./run/export-run.ts";
 export { type LoadedRun, loadRun } from "./run/load-run.ts";
-export { type Generator, openGenerator } from "./run/open-generator.ts";
+export { type Generator, generatorOf, openGenerator, type WriteOptions } from "./run/open-generator.ts";
 export { type TrainRunOptions, trainRun } from "./run/train-run.ts";
 export { type Checkpoint, type CheckpointStore, checkpointStore, readCheckpoint } from "./train/checkpoint.ts";
 export { type MetricRecord, openMetricsLog, readMetrics } from "./train/metrics.ts";

@@ -39,7 +39,7 @@ beforeAll(async () => {
   const name = [...tensors.keys()].find((one) => one.endsWith("h.1.mlp.c_fc.weight"))!;
   (tensors.get(name)!.data as Float32Array)[5] = Number.POSITIVE_INFINITY;
   writeFileSync(path, encodeSafetensors(tensors));
-});
+}, 60_000);
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
 test("help has examples for text, tokens and answers", async () => {

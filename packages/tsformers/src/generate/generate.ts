@@ -89,10 +89,9 @@ export class PromptError extends RangeError {
 export function encodePrompt(coder: TextCoder, prompt: string): number[] {
   const tokens = Array.from(coder.encode(prompt));
   if (tokens.length === 0) throw new PromptError("the prompt is empty; give at least one character");
-  if (tokens.every((token) => token === coder.unknownToken)) {
-    const unknown = listed(coder.unknownIn?.(prompt) ?? []);
-    throw new PromptError(`the model knows no character of the prompt; not in its alphabet: ${unknown}`);
-  }
+  const unknown = coder.unknownIn?.(prompt) ?? [];
+  if (unknown.length > 0 && unknown.length === new Set(prompt).size)
+    throw new PromptError(`the model knows no character of the prompt; not in its alphabet: ${listed(unknown)}`);
   return tokens;
 }
 

@@ -55,7 +55,6 @@ for await (const piece of generateText(decoder, task.tokenizer!, text, {
   count: 100,
   temperature: 0.7,
   seed: 1,
-  maxLength: 200,
 })) {
   text += piece;
 }

@@ -17,7 +17,7 @@ for (let run = 0; run < warmup + steps; run++) {
   decoder.restart();
   tokens = 0;
   const start = performance.now();
-  for await (const _ of generate(decoder, [0], { count: length, maxLength: length, temperature: 0 })) tokens++;
+  for await (const _ of generate(decoder, [0], { count: length, temperature: 0 })) tokens++;
   runMs.push(performance.now() - start);
 }
 const elements = flatten(params, isNdArray).leaves.map(({ size }) => size);

@@ -45,8 +45,19 @@ export { look } from "./attention/view.ts";
 // Generation.
 export { capacityFor } from "./generate/decode-cache.ts";
 export { type Decoder, type DecoderOptions, openDecoder } from "./generate/decoder.ts";
-export { type GenerateOptions, generate, generateText, type TextCoder, type TextOptions } from "./generate/generate.ts";
-export { type SamplingOptions, sample } from "./generate/sampling.ts";
+export {
+  type Ending,
+  encodePrompt,
+  type GenerateOptions,
+  generate,
+  generateText,
+  PromptError,
+  type TextCoder,
+  type TextOptions,
+  textOf,
+  type Written,
+} from "./generate/generate.ts";
+export { LogitsError, mostLikely, type SamplingOptions, sample } from "./generate/sampling.ts";
 export {
   type BeamOptions,
   type Hypothesis,

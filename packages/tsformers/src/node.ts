@@ -10,7 +10,7 @@ export { readText } from "./io/read-text.ts";
 export { evaluateAtLengths, type LengthResult } from "./run/evaluate-run.ts";
 export { exportRunOnnx, exportRunSafetensors } from "./run/export-run.ts";
 export { type LoadedRun, loadRun } from "./run/load-run.ts";
-export { type Generator, openGenerator } from "./run/open-generator.ts";
+export { type Generator, generatorOf, openGenerator, type WriteOptions } from "./run/open-generator.ts";
 export { type OpenedModel, openModel } from "./run/open-model.ts";
 export { readParams, type SavedParams } from "./run/read-params.ts";
 export { type TrainRunOptions, trainRun } from "./run/train-run.ts";

@@ -57,6 +57,8 @@ export type QkTransform = {
 
 /** Vectors that are added to the embedded inputs. */
 export type PositionEmbedding<Params = unknown> = {
+  /** How many positions a learned table covers; absent where there is none, and every position has its own vector. */
+  readonly length?: number;
   init(key: RandomKey): Concrete<Params>;
   /** positions [T] or [B, T] int32 → [T, C] or [B, T, C] */
   apply(params: Params, positions: Tensor, context?: Context): Tensor;
@@ -64,6 +66,8 @@ export type PositionEmbedding<Params = unknown> = {
 
 /** Vectors that are added to the input of every layer of a stack. */
 export type LayerPositions<Params = unknown> = {
+  /** As in {@link PositionEmbedding}. */
+  readonly length?: number;
   init(key: RandomKey): Concrete<Params>;
   /** positions [T] or [B, T] int32, the first layer being 0 → [T, C] or [B, T, C] */
   apply(params: Params, layer: number, positions: Tensor): Tensor;

@@ -1,6 +1,6 @@
 import { join, relative } from "node:path";
 import { Command } from "commander";
-import { planRuns } from "../compare/plan.ts";
+import { type CompareOptions, planRuns, takesAnyPosition } from "../compare/plan.ts";
 import { type CompareEvent, type ComparisonOutcome, runComparison } from "../compare/run-comparison.ts";
 import { standardFor } from "../compare/standard.ts";
 import { comparisonTables, renderTable } from "../compare/table.ts";
@@ -18,9 +18,11 @@ import type { Terminal } from "./terminal.ts";
 /** The comparison names models and positions in the plural; schemes are compared as they come. */
 const flags = runFlags.filter(({ name, path }) => name !== "model" && path[0] !== "position");
 
+const usualPositions = ["sinusoidal", "rotary", "t5", "alibi"];
+
 type CompareFlags = {
   readonly models: readonly string[];
-  readonly positions: readonly string[];
+  readonly positions?: readonly string[];
   readonly seeds: number;
   readonly multiples: readonly number[];
   readonly budgetTokens?: number;
@@ -38,12 +40,11 @@ export function compareCommand(terminal: Terminal): Command {
   const command = new Command("compare")
     .description("train several models or position schemes alike and compare them, also beyond the training length")
     .option("--models <a,b,…>", "which models", parseList, ["gpt"])
-    .option("--positions <a,b,…>", "which position schemes, for models that take any", parseList, [
-      "sinusoidal",
-      "rotary",
-      "t5",
-      "alibi",
-    ])
+    .option(
+      "--positions <a,b,…>",
+      `which position schemes, for models that take any. Default: ${usualPositions.join(",")}`,
+      parseList,
+    )
     .option("--seeds <n>", "runs of each variant, with seeds from --seed on", parseCount(), 1)
     .option("--multiples <n,n,…>", "evaluate at these multiples of the training length", parseCounts, [1, 2, 4, 8])
     .option("--budget-tokens <n>", "train on this many tokens, instead of --steps", parseCount())
@@ -65,13 +66,13 @@ Examples:
     );
   return addFlags(command, flags).action(async (options: CompareFlags) => {
     checkNames("models", options.models, Object.keys(models));
-    checkNames("positions", options.positions, Object.keys(positions));
+    checkNames("positions", options.positions ?? [], Object.keys(positions));
     const { config, data } = await sharedConfig(options);
     const compared = {
       config,
       data,
       models: options.models,
-      positions: options.positions,
+      positions: options.positions ?? (options.models.some(takesAnyPosition) ? usualPositions : []),
       seeds: options.seeds,
       lengths: [...new Set(options.multiples)].sort((a, b) => a - b).map((multiple) => multiple * config.length),
       ...(options.testTokens !== undefined && { testTokens: options.testTokens }),
@@ -83,6 +84,7 @@ Examples:
         `compare-${config.task.kind}-${fingerprint({ ...config, model: { ...config.model, kind: "" }, data })}`,
       );
     requireHeads(planRuns(compared, directory).map(({ job }) => job.config));
+    sayOwnPositions(compared, terminal);
     const { signal, release } = interruption();
     const progress = openProgress();
     try {
@@ -99,6 +101,13 @@ Examples:
       release();
     }
   });
+}
+
+function sayOwnPositions({ models: names, positions }: CompareOptions, terminal: Terminal): void {
+  const own = names.filter((name) => !takesAnyPosition(name));
+  if (own.length === 0 || positions.length === 0) return;
+  const takers = names.filter(takesAnyPosition).join(", ");
+  terminal.log(`${own.join(", ")}: compared with their own positions; ${positions.join(", ")} are those of ${takers}`);
 }
 
 function checkNames(flag: string, names: readonly string[], known: readonly string[]): void {

@@ -87,7 +87,8 @@ Examples:
       }
       const header = ["length", ...task.metrics.map(({ label }) => label), "tokens/s"];
       const rows = measured.map((result) => {
-        const length = `${result.length} (${multipleText(result.length, task.length)})`;
+        const times = config === undefined ? "" : ` (${multipleText(result.length, config.length)})`;
+        const length = `${result.length}${times}`;
         if ("missing" in result) return [length, result.missing, ...header.slice(2).map(() => "–")];
         return [
           length,
@@ -102,6 +103,8 @@ Examples:
           terminal.bold,
         ),
       );
+      for (const result of measured)
+        if ("note" in result) terminal.out(terminal.dim(`${result.length}: ${result.note}`));
     } finally {
       release();
       await device.close();

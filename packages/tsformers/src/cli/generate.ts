@@ -1,70 +1,72 @@
-import { readFileSync } from "node:fs";
 import { openDevice } from "@tsformers/engine/node";
 import { Command, Option } from "commander";
+import { counted, listed, PromptError, type Written } from "../generate/generate.ts";
+import { LogitsError } from "../generate/sampling.ts";
 import { type Generator, openGenerator } from "../run/open-generator.ts";
 import { parseCount, parseCounts, parseNumber } from "./config-flags.ts";
 import { Ended, exitCodes, interruption, UsageError } from "./exit.ts";
+import { givenPrompt, type Prompt, usualPrompt } from "./generate-prompt.ts";
+import { type GenerateFlags, requireSense, writeOptions } from "./generate-settings.ts";
 import type { Terminal } from "./terminal.ts";
-
-type GenerateFlags = {
-  readonly prompt?: string;
-  readonly promptFile?: string;
-  readonly promptTokens?: readonly number[];
-  readonly maxTokens: number;
-  readonly temperature: number;
-  readonly topK?: number;
-  readonly topP?: number;
-  readonly seed: number;
-  readonly stop: readonly string[];
-  readonly device: "cpu" | "webgpu" | "cuda";
-  readonly json?: true;
-};
 
 /** `tsformers generate DIR`: writes on, token by token. */
 export function generateCommand(terminal: Terminal): Command {
   return new Command("generate")
-    .description("let a trained run, or a Hugging Face checkpoint, write on behind a prompt")
+    .description("let a trained run, or a Hugging Face checkpoint, write on behind a prompt, or answer it")
     .argument("<dir>", "directory of the run or checkpoint")
-    .option("--prompt <text>", "what comes before; a line feed unless given")
+    .option("--prompt <text>", "what comes before, or what is answered. Default: a line feed, where the model knows it")
     .option("--prompt-file <file>", "read the prompt from a file; - is standard input")
     .option("--prompt-tokens <n,n,…>", "the prompt as token numbers; prints numbers", parseCounts0)
     .option("--max-tokens <n>", "how many tokens to write at most", parseCount(), 200)
-    .option("--temperature <x>", "0 takes the most likely token; larger is wilder", parseNumber, 0.8)
+    .option(
+      "--temperature <x>",
+      "0 takes the most likely token; larger is wilder. Default: 0.8; of encoder-decoders 0, where no other flag draws",
+      parseNumber,
+    )
     .option("--top-k <n>", "draw from this many most likely tokens only", parseCount())
     .option("--top-p <x>", "draw from the fewest tokens that together are this likely", parseNumber)
-    .option("--seed <n>", "the same seed gives the same text", parseCount(0), 0)
+    .option("--seed <n>", "the same seed gives the same text. Default: 0", parseCount(0))
+    .option("--beams <n>", "of encoder-decoders: search with so many candidates instead of drawing", parseCount())
     .option(
-      "--stop <text>",
-      "end before this text; may be given several times",
-      (text: string, all: string[]) => [...all, text],
-      [],
+      "--length-penalty <x>",
+      "with --beams: divide log-probabilities by length to this power; less prefers short answers. Default: 1",
+      parseNumber,
     )
+    .option("--stop <text>", "end before this text; may be given several times", (text: string, all: string[] = []) => [
+      ...all,
+      text,
+    ])
+    .option("--stop-tokens <n,n,…>", "end before any of these tokens", parseCounts0)
+    .option("--ignore-end", "never take the model's own end tokens, and go on")
     .addOption(new Option("--device <name>", "where it runs").choices(["cpu", "webgpu", "cuda"]).default("cpu"))
     .option("--json", "print one JSON object at the end instead of streaming")
     .addHelpText(
       "after",
-      '\nExamples:\n  tsformers generate runs/book --prompt "Once upon a time"\n  tsformers generate runs/book --temperature 0 --max-tokens 50\n  tsformers generate runs/copy --prompt-tokens 3,1,4,0 --json',
+      `
+A flag that would do nothing is an error.
+
+Examples:
+  tsformers generate runs/book --prompt "Once upon a time"
+  tsformers generate runs/book --prompt-file start.txt --temperature 0 --max-tokens 50 --stop "The end"
+  tsformers generate gpt2 --prompt-tokens 464,3290 --top-p 0.9 --seed 7 --stop-tokens 13
+  tsformers generate t5-small --prompt "translate English to German: Good morning." --beams 4
+  tsformers generate runs/copy --prompt-tokens 3,1,4 --max-tokens 3 --json`,
     )
-    .action(async (directory: string, options: GenerateFlags) => {
-      checkSampling(options);
+    .action(async (directory: string, flags: GenerateFlags) => {
+      requireSense(flags);
+      const given = await givenPrompt(flags);
       const { signal, release } = interruption();
-      const device = await openDevice(options.device);
+      const device = await openDevice(flags.device);
       try {
         const generator = await openGenerator(directory, device);
-        const start = performance.now();
-        const prompt = promptOf(options, generator);
-        const made: (string | number)[] = [];
-        for await (const piece of writing(generator, prompt, options)) {
-          if (!options.json)
-            terminal.write(typeof piece === "number" ? `${made.length === 0 ? "" : " "}${piece}` : piece);
-          made.push(piece);
-          if (signal.aborted) break;
-        }
-        const seconds = (performance.now() - start) / 1000;
+        for (const note of generator.notes) terminal.log(note);
+        requireSense(flags, generator);
+        const prompt = given ?? usualPrompt(generator);
+        if (given === undefined) sayUsual(prompt, terminal);
+        if ("text" in prompt) sayUnknown(prompt.text, generator, terminal);
+        const { ended } = await write(generator, prompt, flags, { signal, terminal });
         await generator.release();
-        if (options.json) terminal.out(JSON.stringify(outcome(prompt, made, seconds), null, 2));
-        else terminal.out("");
-        if (signal.aborted) throw new Ended(exitCodes.interrupted);
+        if (ended === "interrupted") throw new Ended(exitCodes.interrupted);
       } finally {
         release();
         await device.close();
@@ -72,52 +74,71 @@ export function generateCommand(terminal: Terminal): Command {
     });
 }
 
-type Prompt = { readonly text: string } | { readonly tokens: readonly number[] };
-
-function promptOf({ prompt, promptFile, promptTokens }: GenerateFlags, { tokenizer }: Generator): Prompt {
-  if ([prompt, promptFile, promptTokens].filter((given) => given !== undefined).length > 1) {
-    throw new UsageError("--prompt, --prompt-file and --prompt-tokens all give the prompt; take one of them");
-  }
-  if (promptTokens !== undefined) return { tokens: promptTokens };
-  if (tokenizer === undefined)
-    throw new UsageError("this model's tokens stand for no text; give the prompt as numbers, with --prompt-tokens");
-  const text = promptFile === undefined ? (prompt ?? "\n") : readPrompt(promptFile);
-  if (text === "") throw new UsageError("the prompt is empty; give at least one character");
-  return { text };
+function sayUsual(prompt: Prompt, terminal: Terminal): void {
+  if ("text" in prompt && prompt.text !== "\n")
+    terminal.log(
+      `no prompt was given, and this model knows no line feed: it begins behind ${JSON.stringify(prompt.text)}`,
+    );
 }
 
-function readPrompt(path: string): string {
-  try {
-    return readFileSync(path === "-" ? 0 : path, "utf8");
-  } catch (error) {
-    throw new UsageError(`${path}: cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`);
-  }
+function sayUnknown(text: string, { tokenizer }: Generator, terminal: Terminal): void {
+  const unknown = tokenizer?.unknownIn(text) ?? [];
+  if (unknown.length > 0 && unknown.length < new Set(text).size)
+    terminal.log(`not in this model's alphabet, and read as unknown: ${listed(unknown)}`);
 }
 
-function writing(generator: Generator, prompt: Prompt, flags: GenerateFlags): AsyncIterable<string | number> {
-  const { maxTokens: count, temperature, seed, topK, topP, stop } = flags;
-  const options = {
-    count,
-    temperature,
-    seed,
-    ...(topK !== undefined && { topK }),
-    ...(topP !== undefined && { topP }),
+/** Streams what is written, or collects it for one JSON object; what came before an error is shown, too. */
+async function write(
+  generator: Generator,
+  prompt: Prompt,
+  flags: GenerateFlags,
+  { signal, terminal }: { readonly signal: AbortSignal; readonly terminal: Terminal },
+): Promise<Written> {
+  const start = performance.now();
+  const made: (string | number)[] = [];
+  const finish = (end: { readonly ended: string; readonly tokens?: number; readonly error?: string }) => {
+    if (!flags.json) return terminal.out("");
+    const seconds = (performance.now() - start) / 1000;
+    const { tokens, ...rest } = end;
+    const speed = tokens === undefined ? {} : { tokensPerSecond: tokens / seconds };
+    return terminal.out(JSON.stringify({ ...outcome(prompt, made), ...rest, seconds, ...speed }, null, 2));
   };
+  try {
+    const source = writing(generator, prompt, flags, signal);
+    let next = await source.next();
+    for (; !next.done; next = await source.next()) {
+      const { value } = next;
+      if (!flags.json) terminal.write(typeof value === "number" ? `${made.length === 0 ? "" : " "}${value}` : value);
+      made.push(value);
+    }
+    const written = next.value;
+    finish(written);
+    if (written.ended === "positions")
+      terminal.log(`stopped after ${counted(written.tokens)}: this model has learned ${generator.maxLength} positions`);
+    return written;
+  } catch (error) {
+    if (error instanceof PromptError) throw new UsageError(error.message);
+    if (!(error instanceof LogitsError)) throw error;
+    if (flags.json || made.length > 0) finish({ ended: "error", error: error.message });
+    terminal.log(`error: ${error.message}`);
+    throw new Ended(exitCodes.failed);
+  }
+}
+
+function writing(
+  generator: Generator,
+  prompt: Prompt,
+  flags: GenerateFlags,
+  signal: AbortSignal,
+): AsyncGenerator<string | number, Written> {
+  const options = { ...writeOptions(flags, generator), signal };
   return "tokens" in prompt
     ? generator.tokens(prompt.tokens, options)
-    : generator.text(prompt.text, { ...options, stop });
+    : generator.text(prompt.text, { ...options, stop: flags.stop ?? [] });
 }
 
-function outcome(prompt: Prompt, made: readonly (string | number)[], seconds: number): Record<string, unknown> {
-  return "tokens" in prompt
-    ? { prompt: prompt.tokens, tokens: made, seconds }
-    : { prompt: prompt.text, text: made.join(""), seconds };
-}
-
-function checkSampling({ temperature, topP }: GenerateFlags): void {
-  if (temperature < 0) throw new UsageError(`--temperature: expected 0 or more, got ${temperature}`);
-  if (topP !== undefined && !(topP > 0 && topP <= 1))
-    throw new UsageError(`--top-p: expected a number above 0 and at most 1, got ${topP}`);
+function outcome(prompt: Prompt, made: readonly (string | number)[]): Record<string, unknown> {
+  return "tokens" in prompt ? { prompt: prompt.tokens, tokens: made } : { prompt: prompt.text, text: made.join("") };
 }
 
 function parseCounts0(text: string): number[] {

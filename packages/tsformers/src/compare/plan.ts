@@ -2,14 +2,14 @@ import { join } from "node:path";
 import { type ModelName, models } from "../models/index.ts";
 import { fingerprint } from "../run/canonical-json.ts";
 import type { Choice } from "../run/catalogue.ts";
-import { parseRunConfig, type RunConfig } from "../run/config.ts";
+import { ConfigError, parseRunConfig, type RunConfig } from "../run/config.ts";
 
 /** What is compared: every model with every position scheme under every seed. */
 export type CompareOptions = {
   /** What all runs share; its model and position give the options of those that are named. */
   readonly config: RunConfig & { readonly length: number };
   readonly models: readonly string[];
-  /** Of models that take any scheme; the others run once, with their own. */
+  /** Of models that take any scheme ({@link takesAnyPosition}); the others run once, with their own. */
   readonly positions: readonly string[];
   readonly seeds: number;
   /** Lengths at which the loss is measured. */
@@ -38,9 +38,20 @@ export type PlannedRun = {
   readonly job: RunJob;
 };
 
-/** The runs of a comparison, seeds last, so that a first result of every variant comes early. */
+/** Whether a model takes any position scheme; the others have their own. */
+export function takesAnyPosition(model: string): boolean {
+  const entry = models[model as ModelName];
+  return entry.category === "decoder" && entry.anyPosition;
+}
+
+/**
+ * The runs of a comparison, seeds last, so that a first result of every variant comes early.
+ *
+ * @throws ConfigError when position schemes are named that no model of the comparison takes, or one is set that is not compared
+ */
 export function planRuns(options: CompareOptions, directory: string): PlannedRun[] {
   const { config, lengths, testTokens, seeds, data } = options;
+  requireTakers(options);
   const variants = options.models.flatMap((model) => variantsOf(model, options));
   const manyModels = new Set(variants.map(({ model }) => model.kind)).size > 1;
   return Array.from({ length: seeds }, (_, i) => config.seed + i).flatMap((seed) =>
@@ -64,13 +75,22 @@ export function planRuns(options: CompareOptions, directory: string): PlannedRun
   );
 }
 
+function requireTakers({ config: { position }, models: names, positions }: CompareOptions): void {
+  if (positions.length > 0 && !names.some(takesAnyPosition)) {
+    const owners = `${names.join(" and ")} ${names.length === 1 ? "has its own" : "have their own"}`;
+    const takers = Object.keys(models).filter(takesAnyPosition).join(", ");
+    throw new ConfigError(`positions ${positions.join(", ")}: ${owners}; a model that takes any is ${takers}`);
+  }
+  if (position !== undefined && !positions.includes(position.kind))
+    throw new ConfigError(`position ${position.kind} is set, but not among those that are compared`);
+}
+
 function variantsOf(name: string, { config, positions }: CompareOptions): { model: Choice; position?: Choice }[] {
-  const entry = models[name as ModelName];
-  const known = Object.keys(entry.options.shape);
+  const known = Object.keys(models[name as ModelName].options.shape);
   // Options of the configuration's model that this one has too: width, layers and heads are the same for all.
   const { kind: _, ...given } = config.model;
   const shared = Object.fromEntries(Object.entries(given).filter(([option]) => known.includes(option)));
   const model = { kind: name, ...shared };
-  if (entry.category !== "decoder" || !entry.anyPosition || positions.length === 0) return [{ model }];
+  if (!takesAnyPosition(name) || positions.length === 0) return [{ model }];
   return positions.map((kind) => ({ model, position: config.position?.kind === kind ? config.position : { kind } }));
 }

@@ -23,6 +23,8 @@ import { openStepDecoder } from "./step-decoder.ts";
 export type Decoder = {
   /** How many tokens were read so far. */
   readonly length: number;
+  /** How many tokens it can read: no more than the model has positions. */
+  readonly maxLength: number;
   /** Reads tokens behind those read before. @returns logits [V] for the token that follows */
   read(tokens: readonly number[]): Promise<Float32Array>;
   /** Forgets every token; compiled programs stay. */
@@ -48,10 +50,11 @@ export function openDecoder<Params>(
   params: Concrete<Params>,
   options: DecoderOptions,
 ): Decoder {
-  const { device, maxLength } = options;
-  if (!(Number.isInteger(maxLength) && maxLength >= 1))
-    throw new RangeError(`openDecoder: expected maxLength of 1 or more, got ${maxLength}`);
-  if (model.startPast !== undefined) return openStepDecoder(model, params, options);
+  if (!(Number.isInteger(options.maxLength) && options.maxLength >= 1))
+    throw new RangeError(`openDecoder: expected maxLength of 1 or more, got ${options.maxLength}`);
+  const { device } = options;
+  const maxLength = Math.min(options.maxLength, model.maxLength ?? options.maxLength);
+  if (model.startPast !== undefined) return openStepDecoder(model, params, { device, maxLength });
   const held = mapTree(params, isNdArray, (array) => device.put(array)) as OnDevice<Params>;
   const cache = decodeCache(model as LanguageModel<never>, device);
   const advance = (params: Params, layers: readonly KeyValueCache[], tokens: Tensor, length: Tensor, count: Tensor) => {
@@ -72,6 +75,7 @@ export function openDecoder<Params>(
   let length = 0;
 
   return {
+    maxLength,
     get length() {
       return length;
     },

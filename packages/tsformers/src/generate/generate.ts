@@ -1,40 +1,64 @@
 import { randomKey } from "@tsformers/engine";
 import type { Decoder } from "./decoder.ts";
-import { checkSampling, type SamplingOptions, sample } from "./sampling.ts";
+import { checkSampling, draw, requireLogits, type SamplingOptions } from "./sampling.ts";
+
+/**
+ * Why nothing more was written: there are as many tokens as were asked for; a token or text came that ends the sequence; the
+ * decoder's `maxLength` was reached, in a model with learned positions the last of them; or a signal.
+ */
+export type Ending = "count" | "end token" | "stop" | "positions" | "interrupted";
+
+/** What is known when a sequence is at its end. */
+export type Written = { readonly ended: Ending /** How many were written. */; readonly tokens: number };
 
 export type GenerateOptions = SamplingOptions & {
   /** How many tokens to generate at most. */
   readonly count: number;
-  /** Draws the tokens; 0 unless told. */
+  /** Draws the tokens. Default: 0. */
   readonly seed?: number;
-  /** Tokens that end the sequence; they are not given out. */
+  /** Tokens with which the model itself ends a sequence; they are not given out. Default: none. */
+  readonly endTokens?: readonly number[];
+  /** Further tokens that end the sequence; they are not given out. Default: none. */
   readonly stopTokens?: readonly number[];
-  /** The decoder's maxLength, where generation ends at the latest. */
-  readonly maxLength: number;
+  /** Ends the sequence behind the token that is being computed. */
+  readonly signal?: AbortSignal;
 };
 
 /**
- * Reads a prompt, then draws token after token and gives out each as soon as it is there.
+ * Reads a prompt, then draws token after token and gives out each as soon as it is there. Its return value says why it ended.
  *
- * @throws RangeError when the prompt is empty or does not fit
+ * @throws RangeError when the prompt is empty or does not fit, or an option makes no sense
+ * @throws LogitsError when the model's logits stop being finite, saying after how many tokens
  */
 export async function* generate(
   decoder: Decoder,
   prompt: readonly number[],
   options: GenerateOptions,
-): AsyncGenerator<number, void> {
-  const { count, seed = 0, stopTokens = [], maxLength } = options;
+): AsyncGenerator<number, Written> {
+  const { count, seed = 0, endTokens = [], stopTokens = [], forbiddenTokens, signal } = options;
   checkSampling(options);
+  if (!(count >= 0)) throw new RangeError(`generate: expected a count of 0 or more, got ${count}`);
   const key = randomKey(seed);
   const start = decoder.length;
   let logits = await decoder.read(prompt);
-  for (let i = 0; i < count; i++) {
-    const token = sample(logits, options, key, start + prompt.length + i);
-    if (stopTokens.includes(token)) return;
+  for (let tokens = 0; tokens < count; ) {
+    requireLogits(logits, `generate: after ${counted(tokens)}`, forbiddenTokens);
+    const token = draw(logits, options, key, start + prompt.length + tokens);
+    if (endTokens.includes(token)) return { ended: "end token", tokens };
+    if (stopTokens.includes(token)) return { ended: "stop", tokens };
     yield token;
-    if (i === count - 1 || decoder.length >= maxLength) return;
+    tokens++;
+    if (tokens >= count) break;
+    if (decoder.length >= decoder.maxLength) return { ended: "positions", tokens };
+    if (signal?.aborted) return { ended: "interrupted", tokens };
     logits = await decoder.read([token]);
   }
+  return { ended: "count", tokens: count };
+}
+
+/** `1 token`, `2 tokens` */
+export function counted(tokens: number): string {
+  return `${tokens} token${tokens === 1 ? "" : "s"}`;
 }
 
 export type TextOptions = GenerateOptions & {
@@ -43,38 +67,107 @@ export type TextOptions = GenerateOptions & {
 };
 
 /** What text generation needs of a tokenizer. */
-export type TextCoder = { encode(text: string): ArrayLike<number>; decode(tokens: ArrayLike<number>): string };
+export type TextCoder = {
+  encode(text: string): ArrayLike<number>;
+  decode(tokens: ArrayLike<number>): string;
+  /** The characters of a text that it has no token for. Absent where every character has one. */
+  unknownIn?(text: string): string[];
+  /** The token that stands for them: never drawn. */
+  readonly unknownToken?: number;
+};
+
+/** A prompt that a model cannot read. */
+export class PromptError extends RangeError {
+  override readonly name = "PromptError";
+}
+
+/**
+ * The tokens of a prompt. Characters that the tokenizer does not know become its unknown token: `unknownIn` names them.
+ *
+ * @throws PromptError when the prompt is empty, or none of its characters is known
+ */
+export function encodePrompt(coder: TextCoder, prompt: string): number[] {
+  const tokens = Array.from(coder.encode(prompt));
+  if (tokens.length === 0) throw new PromptError("the prompt is empty; give at least one character");
+  const unknown = coder.unknownIn?.(prompt) ?? [];
+  if (unknown.length > 0 && unknown.length === new Set(prompt).size)
+    throw new PromptError(`the model knows no character of the prompt; not in its alphabet: ${listed(unknown)}`);
+  return tokens;
+}
+
+const mostListed = 20;
+
+/** Characters as a sentence names them: `A, "\n", €`; no more than 20, and how many others there are. */
+export function listed(characters: readonly string[]): string {
+  const shown = characters
+    .slice(0, mostListed)
+    .map((one) => (/^[\p{L}\p{N}\p{P}\p{S}]$/u.test(one) ? one : JSON.stringify(one)));
+  const more = characters.length - shown.length;
+  return `${shown.join(", ")}${more === 0 ? "" : ` and ${more} more`}`;
+}
 
 /**
  * Text behind a prompt, piece by piece as it is generated. A piece that could still become a stop text, or a character
  * whose bytes are not all there, is held back until it is clear.
+ *
+ * @throws RangeError, LogitsError as {@link encodePrompt} and {@link generate} do
  */
 export async function* generateText(
   decoder: Decoder,
   coder: TextCoder,
   prompt: string,
   options: TextOptions,
-): AsyncGenerator<string, void> {
-  const { stop = [] } = options;
-  if (stop.some((text) => text === "")) throw new RangeError("generateText: a stop text cannot be empty");
-  const before = Array.from(coder.encode(prompt));
-  const offset = coder.decode(before).length;
-  const tokens = [...before];
-  let given = 0;
-  for await (const token of generate(decoder, before, options)) {
-    tokens.push(token);
-    const text = coder.decode(tokens).slice(offset);
-    const end = firstStop(text, stop);
-    if (end !== undefined) {
-      if (end > given) yield text.slice(given, end);
-      return;
+): AsyncGenerator<string, Written> {
+  const { unknownToken } = coder;
+  const forbiddenTokens = [...(options.forbiddenTokens ?? []), ...(unknownToken === undefined ? [] : [unknownToken])];
+  const before = encodePrompt(coder, prompt);
+  return yield* textOf(generate(decoder, before, { ...options, forbiddenTokens }), coder, { ...options, before });
+}
+
+/** How many tokens before new ones are decoded with them: a token's text can depend on its neighbours. */
+const contextTokens = 16;
+
+/**
+ * The text of tokens, piece by piece as they come.
+ *
+ * @param options.before tokens that the others follow, where they continue a text
+ */
+export async function* textOf(
+  source: AsyncGenerator<number, Written>,
+  coder: TextCoder,
+  options: { readonly before?: readonly number[]; readonly stop?: readonly string[] } = {},
+): AsyncGenerator<string, Written> {
+  const { before = [], stop = [] } = options;
+  if (stop.some((text) => text === "")) throw new RangeError("generate: a stop text cannot be empty");
+  const tokens = before.slice(-contextTokens);
+  let [from, read, settled, given, text] = [0, tokens.length, "", 0, ""];
+  let count = 0;
+  try {
+    for (;;) {
+      const next = await source.next();
+      if (next.done) {
+        if (given < text.length) yield text.slice(given);
+        return next.value;
+      }
+      count++;
+      tokens.push(next.value);
+      const known = coder.decode(tokens.slice(from, read)).length;
+      text = settled + coder.decode(tokens.slice(from)).slice(known);
+      const end = firstStop(text, stop);
+      if (end !== undefined) {
+        if (end > given) yield text.slice(given, end);
+        given = text.length;
+        return (await source.return({ ended: "stop", tokens: count })).value as Written;
+      }
+      const clear = Math.max(given, text.length - unclear(text, stop));
+      if (clear > given) yield text.slice(given, clear);
+      given = clear;
+      if (!text.endsWith("\ufffd")) [from, read, settled] = [read, tokens.length, text];
     }
-    const clear = Math.max(given, text.length - unclear(text, stop));
-    if (clear > given) yield text.slice(given, clear);
-    given = clear;
+  } catch (error) {
+    if (given < text.length) yield text.slice(given);
+    throw error;
   }
-  const rest = coder.decode(tokens).slice(offset + given);
-  if (rest !== "") yield rest;
 }
 
 function firstStop(text: string, stop: readonly string[]): number | undefined {

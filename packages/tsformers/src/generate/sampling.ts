@@ -1,13 +1,41 @@
 import { foldIn, type RandomKey, uniform } from "@tsformers/engine";
 
 export type SamplingOptions = {
-  /** Logits are divided by it; 0 always takes the most likely token. 1 unless told. */
+  /** Logits are divided by it; 0 always takes the most likely token. Default: 1. */
   readonly temperature?: number;
-  /** Only this many most likely tokens can be drawn. All unless told. */
+  /** Only this many most likely tokens can be drawn. Default: all. */
   readonly topK?: number;
-  /** Only the fewest most likely tokens that together have this probability can be drawn. 1 unless told. */
+  /** Only the fewest most likely tokens that together have this probability can be drawn. Default: 1. */
   readonly topP?: number;
+  /** Tokens that are never taken, such as the one that stands for unknown characters. Default: none. */
+  readonly forbiddenTokens?: readonly number[];
 };
+
+/** Logits of which no token can be taken. */
+export class LogitsError extends Error {
+  override readonly name = "LogitsError";
+}
+
+/**
+ * Checks that a token can be taken: no logit is NaN or +∞, and one that is not forbidden is above −∞. A logit of −∞ hides its
+ * token.
+ *
+ * @param place where the logits are from: the message begins with it
+ * @throws LogitsError
+ */
+export function requireLogits(logits: ArrayLike<number>, place: string, forbiddenTokens: readonly number[] = []): void {
+  let open = false;
+  for (let token = 0; token < logits.length; token++) {
+    const logit = logits[token]!;
+    if (Number.isNaN(logit) || logit === Number.POSITIVE_INFINITY) {
+      throw new LogitsError(
+        `${place}: the model's logits are not finite (${logit} for token ${token}): some weights are not finite, or the computation overflows`,
+      );
+    }
+    open ||= logit > Number.NEGATIVE_INFINITY && !forbiddenTokens.includes(token);
+  }
+  if (!open) throw new LogitsError(`${place}: no token is left to take, each is forbidden or has a logit of -Infinity`);
+}
 
 /** @throws RangeError when an option makes no sense */
 export function checkSampling({ temperature = 1, topK, topP = 1 }: SamplingOptions): void {
@@ -21,25 +49,29 @@ export function checkSampling({ temperature = 1, topK, topP = 1 }: SamplingOptio
 /**
  * Draws the token number `step` of a sequence. The same key, step and logits always give the same token.
  *
- * Temperature comes first, then top-k, then top-p on what is left; of equal logits the lower token counts as more likely.
+ * Forbidden tokens are left out first, then comes temperature, then top-k, then top-p on what is left; of equal logits the
+ * lower token counts as more likely.
  *
+ * @throws LogitsError when a logit is NaN or +∞, or no token is left
  * @source top-p: Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration", arXiv:1904.09751
  */
 export function sample(logits: ArrayLike<number>, options: SamplingOptions, key: RandomKey, step: number): number {
-  const { temperature = 1, topK = logits.length, topP = 1 } = options;
-  if (temperature === 0 || topK === 1) return mostLikely(logits);
-  const order = Array.from({ length: logits.length }, (_, token) => token);
+  requireLogits(logits, `sample: step ${step}`, options.forbiddenTokens);
+  return draw(logits, options, key, step);
+}
+
+/** {@link sample} from logits that are known to be fit for it. */
+export function draw(logits: ArrayLike<number>, options: SamplingOptions, key: RandomKey, step: number): number {
+  const { temperature = 1, topK = logits.length, topP = 1, forbiddenTokens = [] } = options;
+  if (temperature === 0 || topK === 1) return largest(logits, forbiddenTokens);
+  const forbidden = new Set(forbiddenTokens);
+  const order = Array.from({ length: logits.length }, (_, token) => token).filter((token) => !forbidden.has(token));
   order.sort((a, b) => logits[b]! - logits[a]! || a - b);
-  const likeliest = order.slice(0, topK);
-  const weights = likeliest.map((token) => Math.exp((logits[token]! - logits[order[0]!]!) / temperature));
-  const kept = nucleus(weights, topP);
-  const total = weights.slice(0, kept).reduce((a, b) => a + b, 0);
-  let left = uniform(foldIn(key, step), [1]).item() * total;
-  for (let i = 0; i < kept; i++) {
-    left -= weights[i]!;
-    if (left < 0) return likeliest[i]!;
-  }
-  return likeliest[kept - 1]!;
+  const weights = order.slice(0, topK).map((token) => Math.exp((logits[token]! - logits[order[0]!]!) / temperature));
+  const likeliest = weights.slice(0, nucleus(weights, topP)).filter((weight) => weight > 0);
+  let left = uniform(foldIn(key, step), [1]).item() * likeliest.reduce((a, b) => a + b, 0);
+  const drawn = likeliest.findIndex((weight) => (left -= weight) < 0);
+  return order[drawn < 0 ? likeliest.length - 1 : drawn]!;
 }
 
 /** How many of the weights, from the largest, together reach a share of `topP`. */
@@ -51,9 +83,21 @@ function nucleus(weights: readonly number[], topP: number): number {
   return last < 0 ? weights.length : last + 1;
 }
 
-/** The token with the highest logit, the lowest of equals. */
-export function mostLikely(logits: ArrayLike<number>): number {
-  let best = 0;
-  for (let token = 1; token < logits.length; token++) if (logits[token]! > logits[best]!) best = token;
+/**
+ * The token with the highest logit, the lowest of equals.
+ *
+ * @throws LogitsError when a logit is NaN or +∞, or no token is left
+ */
+export function mostLikely(logits: ArrayLike<number>, forbiddenTokens: readonly number[] = []): number {
+  requireLogits(logits, "mostLikely", forbiddenTokens);
+  return largest(logits, forbiddenTokens);
+}
+
+function largest(logits: ArrayLike<number>, forbiddenTokens: readonly number[]): number {
+  let best = -1;
+  for (let token = 0; token < logits.length; token++) {
+    const better = best < 0 || logits[token]! > logits[best]!;
+    if (better && !forbiddenTokens.includes(token)) best = token;
+  }
   return best;
 }

@@ -16,27 +16,32 @@ import type { KeyValueCache } from "../attention/kinds.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import { evaluation } from "../nn/layer.ts";
 import { capacityFor } from "./decode-cache.ts";
+import { type Decoder, requireTokens } from "./decoder.ts";
+import { counted, type Ending, type GenerateOptions } from "./generate.ts";
+import { requireLogits } from "./sampling.ts";
 
-export type BeamOptions = {
-  /** How many target tokens at most, the end not counted. */
-  readonly count: number;
+export type BeamOptions = Pick<GenerateOptions, "count" | "endTokens" | "stopTokens" | "forbiddenTokens" | "signal"> & {
   /** The token that the target begins with. */
   readonly start: number;
-  /** The token that ends a target; without it every target has `count` tokens. */
-  readonly end?: number;
-  /** How many candidates are kept at each step; 1, the greedy choice, unless told. */
+  /** How many candidates are kept at each step. Default: 1, the greedy choice. */
   readonly beams?: number;
-  /** Scores are log-probabilities divided by length to this power; 1 unless told, 0 prefers short ones. */
+  /** Scores are log-probabilities divided by length to this power; 0 prefers short ones. Default: 1. */
   readonly lengthPenalty?: number;
 };
 
-/** A target, without its start and end, and its score. */
-export type Hypothesis = { readonly tokens: readonly number[]; readonly score: number };
+/** A target, without its start and end, its score, and why it has no more tokens. */
+export type Hypothesis = { readonly tokens: readonly number[]; readonly score: number; readonly ended: Ending };
 
 /** Translates sources with a model that reads one sequence and writes another. */
 export type SequenceDecoder = {
-  /** The best targets for a source, best first, as many as there are beams. */
+  /**
+   * The best targets for a source, best first, as many as there are beams.
+   *
+   * @throws LogitsError when the model's logits stop being finite, saying after how many tokens
+   */
   decode(source: readonly number[], options: BeamOptions): Promise<Hypothesis[]>;
+  /** Begins a target of a source, to be read token by token from its start token on, as {@link generate} does. */
+  begin(source: readonly number[], options: { readonly maxLength: number }): Promise<Decoder>;
   release(): Promise<void>;
 };
 
@@ -81,33 +86,58 @@ export function openSequenceDecoder<Params>(
   };
   const step = compile(advance, { device, donate: [1] });
   const run = step as unknown as (...args: unknown[]) => Promise<{ logProbabilities: DeviceArray; layers: Caches }>;
+  /** Reads a source for so many targets side by side, each of at most `count` tokens. */
+  const open = async (source: readonly number[], beams: number, count: number): Promise<Follow> => {
+    checkSource(source, model.vocabularySize, model.maxSourceLength);
+    const width = 2 ** Math.ceil(Math.log2(source.length));
+    const filled = fromNumbers([...source, ...new Array<number>(width - source.length).fill(0)], [1, width], "int32");
+    const mask = fromNumbers(
+      Array.from({ length: width }, (_, i) => (i < source.length ? 1 : 0)),
+      [1, width],
+      "int32",
+    );
+    const memory = { entries: (await encode(held, filled, mask)).entries, mask };
+    let layers: unknown = model.emptyCache(beams, capacityFor(count));
+    return async (tokens, parents, length) => {
+      const column = fromNumbers(tokens, [beams, 1], "int32");
+      const out = await run(
+        held,
+        layers,
+        memory,
+        column,
+        fromNumbers(parents, [beams], "int32"),
+        fromNumbers([length], [], "int32"),
+      );
+      layers = out.layers;
+      return Float32Array.from((await out.logProbabilities.read()).data as Float32Array);
+    };
+  };
   return {
     decode: async (source, options) => {
-      checkTokens("source", source, model.vocabularySize);
-      const { beams = 1 } = checkBeams(options, model.vocabularySize);
-      const width = 2 ** Math.ceil(Math.log2(source.length));
-      const filled = fromNumbers([...source, ...new Array<number>(width - source.length).fill(0)], [1, width], "int32");
-      const mask = fromNumbers(
-        Array.from({ length: width }, (_, i) => (i < source.length ? 1 : 0)),
-        [1, width],
-        "int32",
-      );
-      const memory = { entries: (await encode(held, filled, mask)).entries, mask };
-      const capacity = capacityFor(options.count);
-      let layers: unknown = model.emptyCache(beams, capacity);
-      return search(options, async (tokens, parents, length) => {
-        const column = fromNumbers(tokens, [beams, 1], "int32");
-        const out = await run(
-          held,
-          layers,
-          memory,
-          column,
-          fromNumbers(parents, [beams], "int32"),
-          fromNumbers([length], [], "int32"),
-        );
-        layers = out.layers;
-        return Float32Array.from((await out.logProbabilities.read()).data as Float32Array);
-      });
+      const { beams = 1, count } = checkBeams(options, model.vocabularySize);
+      const maxLength = Math.min(count, model.maxLength ?? count);
+      return search({ ...options, maxLength }, await open(source, beams, maxLength));
+    },
+    begin: async (source, options) => {
+      const maxLength = Math.min(options.maxLength, model.maxLength ?? options.maxLength);
+      const follow = await open(source, 1, maxLength);
+      let length = 0;
+      return {
+        maxLength,
+        get length() {
+          return length;
+        },
+        read: async (tokens) => {
+          requireTokens(tokens, length, maxLength, model.vocabularySize);
+          let logits: Float32Array | undefined;
+          for (const token of tokens) logits = await follow([token], [0], length++);
+          return logits!;
+        },
+        restart: () => {
+          length = 0;
+        },
+        release: async () => {},
+      };
     },
     release: async () => {
       await step.release();
@@ -123,12 +153,19 @@ type Follow = (tokens: readonly number[], parents: readonly number[], length: nu
 
 type Beam = { readonly tokens: readonly number[]; readonly sum: number; readonly parent: number };
 
-async function search(options: BeamOptions, follow: Follow): Promise<Hypothesis[]> {
-  const { count, start, end, beams = 1, lengthPenalty = 1 } = options;
+async function search(options: BeamOptions & { readonly maxLength: number }, follow: Follow): Promise<Hypothesis[]> {
+  const { count, maxLength, start, beams = 1, lengthPenalty = 1, signal } = options;
+  const { endTokens = [], stopTokens = [], forbiddenTokens = [] } = options;
+  const endings = new Map<number, Ending>([
+    ...stopTokens.map((token) => [token, "stop"] as const),
+    ...endTokens.map((token) => [token, "end token"] as const),
+  ]);
+  const forbidden = new Set(forbiddenTokens);
   const score = (sum: number, length: number) => sum / length ** lengthPenalty;
   let live: Beam[] = [{ tokens: [], sum: 0, parent: 0 }];
   let finished: Hypothesis[] = [];
-  for (let length = 0; length < count && live.length > 0; length++) {
+  let length = 0;
+  for (; length < maxLength && live.length > 0 && !signal?.aborted; length++) {
     // The program always continues as many beams as there are; those that are missing repeat the first and are not looked at.
     const rows = Array.from({ length: beams }, (_, i) => live[i] ?? live[0]!);
     const logs = await follow(
@@ -136,27 +173,42 @@ async function search(options: BeamOptions, follow: Follow): Promise<Hypothesis[
       rows.map(({ parent }) => parent),
       length,
     );
+    const vocabulary = logs.length / beams;
+    for (const [row] of live.entries()) {
+      const own = logs.subarray(row * vocabulary, (row + 1) * vocabulary);
+      requireLogits(own, `decode: after ${counted(length)}`, forbiddenTokens);
+    }
     const next: Beam[] = [];
-    continuations(live, logs, logs.length / beams, 2 * beams).forEach(({ parent, token, sum }, rank) => {
+    // Enough that as many beams go on as there are, were every end among them.
+    const limit = Math.max(2, 1 + endings.size) * beams;
+    continuations(live, logs, vocabulary, forbidden, limit).forEach(({ parent, token, sum }, rank) => {
       const { tokens } = live[parent]!;
-      if (token === end) {
-        if (rank < beams) finished.push({ tokens, score: score(sum, tokens.length + 1) });
+      const ended = endings.get(token);
+      if (ended !== undefined) {
+        if (rank < beams) finished.push({ tokens, score: score(sum, tokens.length + 1), ended });
       } else if (next.length < beams) next.push({ tokens: [...tokens, token], sum, parent });
     });
     finished = finished.sort((a, b) => b.score - a.score).slice(0, beams);
     live = next;
-    // Sums only fall, so this is more than any live beam can come to.
-    const bound = Math.max(...live.map(({ sum }) => Math.max(score(sum, count), score(sum, length + 2))));
-    if (finished.length === beams && finished.at(-1)!.score >= bound) live = [];
+    // Sums only fall, so this is more than any live beam can come to. A single beam is the greedy choice: its first end is its end.
+    const bound = Math.max(...live.map(({ sum }) => Math.max(score(sum, maxLength), score(sum, length + 2))));
+    if (finished.length === beams && (beams === 1 || finished.at(-1)!.score >= bound)) live = [];
   }
-  const rest = live.map(({ tokens, sum }) => ({ tokens, score: score(sum, tokens.length) }));
+  const ended: Ending = length < maxLength ? "interrupted" : maxLength < count ? "positions" : "count";
+  const rest = live.map(({ tokens, sum }) => ({ tokens, score: score(sum, Math.max(tokens.length, 1)), ended }));
   return [...finished, ...rest].sort((a, b) => b.score - a.score).slice(0, beams);
 }
 
 type Continuation = { readonly parent: number; readonly token: number; readonly sum: number };
 
 /** The `limit` most likely ways to continue any of the beams. */
-function continuations(live: readonly Beam[], logs: Float32Array, vocabulary: number, limit: number): Continuation[] {
+function continuations(
+  live: readonly Beam[],
+  logs: Float32Array,
+  vocabulary: number,
+  forbidden: ReadonlySet<number>,
+  limit: number,
+): Continuation[] {
   const all = live.flatMap(({ sum }, parent) =>
     Array.from({ length: vocabulary }, (_, token) => ({
       parent,
@@ -164,7 +216,16 @@ function continuations(live: readonly Beam[], logs: Float32Array, vocabulary: nu
       sum: sum + logs[parent * vocabulary + token]!,
     })),
   );
-  return all.sort((a, b) => b.sum - a.sum || a.parent - b.parent || a.token - b.token).slice(0, limit);
+  const possible = all.filter(({ sum, token }) => sum > Number.NEGATIVE_INFINITY && !forbidden.has(token));
+  return possible.sort((a, b) => b.sum - a.sum || a.parent - b.parent || a.token - b.token).slice(0, limit);
+}
+
+function checkSource(source: readonly number[], vocabularySize: number, maxLength = Number.POSITIVE_INFINITY): void {
+  checkTokens("source", source, vocabularySize);
+  if (source.length > maxLength)
+    throw new RangeError(
+      `decode: the source has ${counted(source.length)}, more than the ${maxLength} positions that this model has learned`,
+    );
 }
 
 function checkTokens(name: string, tokens: readonly number[], vocabularySize: number): void {
@@ -175,7 +236,7 @@ function checkTokens(name: string, tokens: readonly number[], vocabularySize: nu
 }
 
 function checkBeams(options: BeamOptions, vocabularySize: number): BeamOptions {
-  const { count, start, end, beams = 1, lengthPenalty = 1 } = options;
+  const { count, start, endTokens = [], stopTokens = [], beams = 1, lengthPenalty = 1 } = options;
   const natural = (name: string, value: number) => {
     if (!(Number.isInteger(value) && value >= 1))
       throw new RangeError(`decode: expected ${name} of 1 or more, got ${value}`);
@@ -183,7 +244,7 @@ function checkBeams(options: BeamOptions, vocabularySize: number): BeamOptions {
   natural("count", count);
   natural("beams", beams);
   checkTokens("start", [start], vocabularySize);
-  if (end !== undefined) checkTokens("end", [end], vocabularySize);
+  for (const end of [...endTokens, ...stopTokens]) checkTokens("end", [end], vocabularySize);
   if (!Number.isFinite(lengthPenalty))
     throw new RangeError(`decode: expected a finite lengthPenalty, got ${lengthPenalty}`);
   return options;

@@ -38,6 +38,7 @@ export function openStepDecoder<Params>(
   let layers = start();
   let length = 0;
   return {
+    maxLength,
     get length() {
       return length;
     },

@@ -82,11 +82,17 @@ function startOf(blocks: readonly Block[], key: RandomKey): Concrete<CarriedLaye
   return starts.length === 0 ? undefined : (Object.fromEntries(starts) as Concrete<CarriedLayers>);
 }
 
+function shortestTable(...schemes: readonly ({ readonly length?: number } | undefined)[]): number | undefined {
+  const lengths = schemes.flatMap((scheme) => scheme?.length ?? []);
+  return lengths.length === 0 ? undefined : Math.min(...lengths);
+}
+
 /** A decoder-only language model: embed, a stack of blocks that look back, logits. */
 export function decoder(parts: DecoderParts): LanguageModel<DecoderParams> {
   const { blocks, dropoutRate = 0, scores, rotation, layerPositions, head = tiedHead() } = parts;
   return {
     vocabularySize: parts.vocabularySize,
+    ...present({ maxLength: shortestTable(parts.positions, layerPositions) }),
     init: (key) => {
       const [tokens, positions, norm, final, headKey, score, ...rest] = splitKey(key, 6 + blocks.length);
       const [layered] = splitKey(positions!, 1);

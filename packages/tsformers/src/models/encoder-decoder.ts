@@ -130,6 +130,7 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
   };
   return {
     vocabularySize: parts.vocabularySize,
+    ...present({ maxLength: parts.targetPositions?.length, maxSourceLength: parts.sourcePositions?.length }),
     init: (key) => {
       const [a, b, c, d, e, f, g] = splitKey(key, 7);
       const own = {

@@ -39,6 +39,8 @@ export type LanguageModelOutput = {
 /** A model that gives logits over a vocabulary at every position. */
 export type LanguageModel<Params = unknown> = {
   readonly vocabularySize: number;
+  /** How many positions its learned tables cover: nothing is written beyond. Absent: any number. */
+  readonly maxLength?: number;
   init(key: RandomKey): Concrete<Params>;
   apply(params: Params, input: LanguageModelInput, context: Context): LanguageModelOutput;
   /** Parameters put back where they may be, after each update. Absent: they may be anything. */

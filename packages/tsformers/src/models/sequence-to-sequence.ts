@@ -42,6 +42,10 @@ export type DecodeOutput = {
 /** A model that reads one sequence and predicts the next token of another. */
 export type SequenceToSequence<Params = unknown> = {
   readonly vocabularySize: number;
+  /** How many positions of targets its learned tables cover: nothing is written beyond. Absent: any number. */
+  readonly maxLength?: number;
+  /** The same of sources. */
+  readonly maxSourceLength?: number;
   init(key: RandomKey): Concrete<Params>;
   encode(params: Params, source: { readonly tokens: Tensor; readonly mask?: Tensor }, context: Context): EncodeOutput;
   decode(params: Params, target: DecodeInput, context: Context): DecodeOutput;

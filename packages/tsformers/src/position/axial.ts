@@ -49,6 +49,7 @@ export function axial({
 }: AxialOptions): PositionEmbedding<AxialParams> {
   const [rowWidth, columnWidth] = typeof widths === "number" ? [widths, widths] : widths;
   return {
+    length: rows * columns,
     init: (key): Concrete<AxialParams> => {
       const [first, second] = splitKey(key, 2);
       return { rows: initial(first!, [rows, rowWidth]), columns: initial(second!, [columns, columnWidth]) };

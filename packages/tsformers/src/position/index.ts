@@ -80,7 +80,7 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
     formula: "x[t] = token[t] + P[t], P [length, C]",
     paper: "Gehring et al. 2017, Convolutional Sequence to Sequence Learning, arXiv:1705.03122",
     cost: "length·C parameters",
-    beyond: "undefined: positions past the table take its last vector",
+    beyond: "undefined: positions past the table take its last vector; generation ends before them",
     make: async (_, { length, modelWidth }) => ({
       positions: (await import("./learned.ts")).learned(length, modelWidth),
     }),
@@ -90,7 +90,7 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
     formula: "x[t] = token[t] + [E₁[⌊t / L₂⌋], E₂[t mod L₂]], L₁·L₂ ≥ length",
     paper: "Kitaev et al. 2020, Reformer, arXiv:2001.04451",
     cost: "(L₁ + L₂)·C/2 parameters, about √length·C",
-    beyond: "undefined: positions past the grid take the vector of its last cell",
+    beyond: "undefined: positions past the grid take the vector of its last cell; generation ends before them",
     make: async (options, { length, modelWidth }) => {
       const { axial, axialGrid } = await import("./axial.ts");
       const half = Math.floor(modelWidth / 2);
@@ -102,7 +102,7 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
     formula: "x_n[t] ← x_n[t] + P_n[t], P_n [length, C] for every layer n",
     paper: "Al-Rfou et al. 2018, Character-Level Language Modeling with Deeper Self-Attention, arXiv:1808.04444",
     cost: "layers·length·C parameters",
-    beyond: "undefined: positions past the tables take their last vectors",
+    beyond: "undefined: positions past the tables take their last vectors; generation ends before them",
     make: async (_, { layers, length, modelWidth }) => ({
       layerPositions: (await import("./learned-per-layer.ts")).learnedPerLayer(layers, length, modelWidth),
     }),

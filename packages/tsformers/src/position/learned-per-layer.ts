@@ -20,6 +20,7 @@ export function learnedPerLayer(
 ): LayerPositions<readonly { weight: Tensor }[]> {
   const one = learned(length, width, initial);
   return {
+    length,
     init: (key) => splitKey(key, layers).map((own) => one.init(own)),
     apply: (params, layer, positions) => {
       const own = params[layer];

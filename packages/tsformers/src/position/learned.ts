@@ -7,7 +7,8 @@ import { type Initial, normalInitial } from "../nn/initial.ts";
  *
  * @shape  positions [T] or [B, T] int32 → [T, C] or [B, T, C]; weight [length, C]
  * @source Gehring et al. 2017, arXiv:1705.03122; used by GPT and BERT
- * @differs positions at or beyond `length` have no vector: they take that of the last position
+ * @differs positions at or beyond `length` have no vector: they take that of the last position, so that a loss can be measured
+ *   there; generation ends before them
  */
 export function learned(
   length: number,
@@ -15,6 +16,7 @@ export function learned(
   initial: Initial = normalInitial(),
 ): PositionEmbedding<{ weight: Tensor }> {
   return {
+    length,
     init: (key) => ({ weight: initial(key, [length, width]) }),
     apply: ({ weight }, positions) => gather(weight, minimum(positions, length - 1)),
   };

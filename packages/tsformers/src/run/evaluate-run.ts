@@ -17,21 +17,28 @@ export type LengthsOptions = {
 
 /** What an evaluation at one length gave, or why there was none. */
 export type LengthResult =
-  | { readonly length: number; readonly loss: number; readonly totals: EvalTotals; readonly tokensPerSecond: number }
+  | {
+      readonly length: number;
+      readonly loss: number;
+      readonly totals: EvalTotals;
+      readonly tokensPerSecond: number;
+      /** What a reader of the loss should know: rows were longer than the model has positions. */
+      readonly note?: string;
+    }
   | { readonly length: number; readonly missing: string };
 
 /** Scores parameters at several lengths. A length that the task has no rows for is reported, not thrown. */
 export async function evaluateAtLengths(
-  { view, trainee }: Reading,
+  reading: Reading,
   params: Given<unknown>,
   device: Device,
   options: LengthsOptions,
 ): Promise<LengthResult[]> {
-  const scorer = evaluator(trainee, device);
+  const scorer = evaluator(reading.trainee, device);
   const results: LengthResult[] = [];
   try {
     for (const length of options.lengths) {
-      results.push(await evaluateAt(view, params, scorer, length, options));
+      results.push(await evaluateAt(reading, params, scorer, length, options));
     }
   } finally {
     await scorer.release();
@@ -40,7 +47,7 @@ export async function evaluateAtLengths(
 }
 
 async function evaluateAt(
-  view: Reading["view"],
+  { view, model }: Reading,
   params: Given<unknown>,
   scorer: Evaluator<unknown, AnyBatch>,
   length: number,
@@ -61,7 +68,15 @@ async function evaluateAt(
   }
   const clock = stopwatch(batches, rows * length, signal);
   const totals = await scorer.evaluate(params, clock.batches);
-  return { length, loss: loss.value(totals), totals, tokensPerSecond: clock.tokensPerSecond() };
+  const result = { length, loss: loss.value(totals), totals, tokensPerSecond: clock.tokensPerSecond() };
+  const known = model.category === "encoder" ? undefined : model.maxLength;
+  const notes = [
+    ...(known === undefined || length <= known ? [] : [`beyond the ${known} positions that this model has learned`]),
+    ...(Number.isFinite(result.loss)
+      ? []
+      : ["the loss is not finite: some weights are not, or the computation overflows"]),
+  ];
+  return notes.length === 0 ? result : { ...result, note: notes.join("; ") };
 }
 
 /** Measures from the second batch on, for the first one is also compiled; a single batch counts with that. */

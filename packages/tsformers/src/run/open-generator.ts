@@ -1,23 +1,51 @@
-import type { Concrete, Device } from "@tsformers/engine";
+import { type Concrete, type Device, flatten, isNdArray } from "@tsformers/engine";
 import { openDecoder } from "../generate/decoder.ts";
-import { type GenerateOptions, generate, generateText } from "../generate/generate.ts";
-import { openSequenceDecoder } from "../generate/sequence-decoder.ts";
+import {
+  counted,
+  encodePrompt,
+  type GenerateOptions,
+  generate,
+  PromptError,
+  textOf,
+  type Written,
+} from "../generate/generate.ts";
+import { LogitsError } from "../generate/sampling.ts";
+import { type BeamOptions, openSequenceDecoder, type SequenceDecoder } from "../generate/sequence-decoder.ts";
+import type { LanguageModel } from "../models/language-model.ts";
+import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import type { Tokenizer } from "../tasks/tokenizer.ts";
-import type { AnyModel } from "./model.ts";
-import { openModel } from "./open-model.ts";
+import { type OpenedModel, openModel } from "./open-model.ts";
 
 /** A model ready to write. */
 export type Generator = {
+  /** A decoder goes on behind its prompt; an encoder-decoder reads it and answers with a sequence of its own. */
+  readonly category: "decoder" | "encoder-decoder";
+  readonly vocabularySize: number;
   /** Absent where tokens do not stand for text. */
   readonly tokenizer?: Tokenizer;
-  /** Tokens behind a prompt, as they come. */
-  tokens(prompt: readonly number[], options: WriteOptions): AsyncIterable<number>;
-  /** Text behind a prompt, as it comes. Needs a tokenizer. */
-  text(prompt: string, options: WriteOptions & { readonly stop?: readonly string[] }): AsyncIterable<string>;
+  /** Tokens with which the model ends a sequence. */
+  readonly endTokens: readonly number[];
+  /** How many positions it has learned; absent where it knows any. */
+  readonly maxLength?: number;
+  /** What its user should hear, such as a damaged checkpoint that was skipped. */
+  readonly notes: readonly string[];
+  /**
+   * Tokens behind a prompt, as they come; the return value says why there are no more.
+   *
+   * @throws PromptError when the model cannot read the prompt; LogitsError when its logits stop being finite
+   */
+  tokens(prompt: readonly number[], options: WriteOptions): AsyncGenerator<number, Written>;
+  /** Text behind a prompt, as it comes. Needs a tokenizer. Characters that are unknown are read as such: `tokenizer.unknownIn`. */
+  text(prompt: string, options: WriteOptions & { readonly stop?: readonly string[] }): AsyncGenerator<string, Written>;
   release(): Promise<void>;
 };
 
-export type WriteOptions = Omit<GenerateOptions, "maxLength">;
+/** Of {@link generate}; `endTokens` are the model's own unless others are given, and an unknown token is never drawn. */
+export type WriteOptions = GenerateOptions &
+  Pick<BeamOptions, "lengthPenalty"> & {
+    /** Beam search with so many beams, of an encoder-decoder, instead of drawing tokens. */
+    readonly beams?: number;
+  };
 
 /**
  * Opens a run's directory, or one of a Hugging Face checkpoint, for generation.
@@ -25,53 +53,98 @@ export type WriteOptions = Omit<GenerateOptions, "maxLength">;
  * @throws Error when it is neither, or its model does not write
  */
 export async function openGenerator(directory: string, device: Device): Promise<Generator> {
-  const { model, params, tokenizer, startToken: start } = await openModel(directory);
-  return generatorOf(model, params, device, { tokenizer, start });
+  return generatorOf(await openModel(directory), device);
 }
 
-function generatorOf(
-  model: AnyModel,
-  params: unknown,
-  device: Device,
-  { tokenizer, start }: { readonly tokenizer: Tokenizer | undefined; readonly start: number },
-): Generator {
+/** A generator of a model that is already in memory. */
+export function generatorOf(opened: OpenedModel, device: Device): Generator {
+  const { model, tokenizer, endTokens, startToken, notes, params } = opened;
   if (model.category === "encoder")
     throw new Error("generate: an encoder fills in hidden tokens; it does not write from left to right");
-  if (model.category === "encoder-decoder") {
-    const decoder = openSequenceDecoder(model, params as Concrete<unknown>, { device });
-    async function* answer(prompt: readonly number[], { count }: WriteOptions): AsyncIterable<number> {
-      const [best] = await decoder.decode(prompt, { count, start });
-      yield* best?.tokens ?? [];
-    }
-    return { tokens: answer, text: noText, release: () => decoder.release() };
-  }
-  const open = (prompt: number, count: number) => {
-    const maxLength = Math.max(prompt + count, 1);
-    return { maxLength, decoder: openDecoder(model, params as Concrete<unknown>, { device, maxLength }) };
-  };
-  async function* tokens(prompt: readonly number[], options: WriteOptions): AsyncIterable<number> {
-    const { decoder, maxLength } = open(prompt.length, options.count);
+  const { category, vocabularySize } = model;
+  const translator =
+    model.category === "decoder" ? undefined : openSequenceDecoder(model, params as Concrete<unknown>, { device });
+  const write =
+    model.category === "decoder" ? goingOn(model, params, device) : answering(model, translator!, startToken);
+  const unknown = tokenizer?.unknownToken;
+  async function* tokens(prompt: readonly number[], options: WriteOptions): AsyncGenerator<number, Written> {
+    const forbiddenTokens = [...(options.forbiddenTokens ?? []), ...(unknown === undefined ? [] : [unknown])];
     try {
-      yield* generate(decoder, prompt, { ...options, maxLength });
-    } finally {
-      await decoder.release();
+      return yield* write(prompt, { endTokens, ...options, forbiddenTokens });
+    } catch (error) {
+      throw error instanceof LogitsError ? explained(error, params) : error;
     }
   }
-  if (tokenizer === undefined) return { tokens, text: noText, release: async () => {} };
   async function* text(
     prompt: string,
     options: WriteOptions & { readonly stop?: readonly string[] },
-  ): AsyncIterable<string> {
-    const { decoder, maxLength } = open(tokenizer!.encode(prompt).length, options.count);
+  ): AsyncGenerator<string, Written> {
+    if (tokenizer === undefined)
+      throw new PromptError("this model's tokens stand for no text; give the prompt as numbers, with --prompt-tokens");
+    const before = encodePrompt(tokenizer, prompt);
+    const continued = category === "decoder" ? { before } : {};
+    return yield* textOf(tokens(before, options), tokenizer, { ...options, ...continued });
+  }
+  return {
+    category,
+    vocabularySize,
+    endTokens,
+    notes,
+    tokens,
+    text,
+    release: async () => translator?.release(),
+    ...(tokenizer !== undefined && { tokenizer }),
+    ...(model.maxLength !== undefined && { maxLength: model.maxLength }),
+  };
+}
+
+/** What was given, and tokens as they come. */
+type Write = Generator["tokens"];
+
+function goingOn(model: LanguageModel, params: unknown, device: Device): Write {
+  return async function* (prompt, options) {
+    if (options.beams !== undefined)
+      throw new RangeError("generate: beam search is for a model that reads one sequence and writes another");
+    requirePrompt(prompt, model.vocabularySize, model.maxLength);
+    const maxLength = prompt.length + options.count;
+    const decoder = openDecoder(model, params as Concrete<unknown>, { device, maxLength });
     try {
-      yield* generateText(decoder, tokenizer!, prompt, { ...options, maxLength });
+      return yield* generate(decoder, prompt, options);
     } finally {
       await decoder.release();
     }
-  }
-  return { tokenizer, tokens, text, release: async () => {} };
+  };
 }
 
-function noText(): never {
-  throw new Error("generate: this model has no tokenizer; give the prompt as numbers, with --prompt-tokens");
+function answering(model: SequenceToSequence, decoder: SequenceDecoder, start: number): Write {
+  return async function* (prompt, options) {
+    const { count, beams } = options;
+    requirePrompt(prompt, model.vocabularySize, model.maxSourceLength);
+    if (beams === undefined) {
+      return yield* generate(await decoder.begin(prompt, { maxLength: count }), [start], options);
+    }
+    const [best] = await decoder.decode(prompt, { ...options, start, beams });
+    yield* best!.tokens;
+    return { ended: best!.ended, tokens: best!.tokens.length };
+  };
+}
+
+function requirePrompt(prompt: readonly number[], vocabularySize: number, maxLength = Number.POSITIVE_INFINITY): void {
+  if (prompt.length === 0) throw new PromptError("the prompt is empty; give at least one token");
+  const wrong = prompt.find((token) => !(Number.isInteger(token) && token >= 0 && token < vocabularySize));
+  if (wrong !== undefined)
+    throw new PromptError(`the prompt: expected tokens of 0 … ${vocabularySize - 1}, got ${wrong}`);
+  if (prompt.length > maxLength)
+    throw new PromptError(
+      `the prompt has ${counted(prompt.length)}, more than the ${maxLength} positions that this model has learned`,
+    );
+}
+
+/** The error with the first parameter that is not finite, where that is the reason. */
+function explained({ message }: LogitsError, params: unknown): LogitsError {
+  const { leaves, paths } = flatten(params, isNdArray);
+  const damaged = leaves.findIndex(
+    (array) => array.dtype === "float32" && !(array.data as Float32Array).every(Number.isFinite),
+  );
+  return new LogitsError(damaged < 0 ? message : `${message}; parameter ${paths[damaged]} holds such values`);
 }

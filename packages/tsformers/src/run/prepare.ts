@@ -12,6 +12,7 @@ export type AnyBatch = Readonly<Record<string, NDArray>>;
 
 /** A task in the form that a model reads, and the model with what it is trained and measured for. */
 export type Reading = {
+  readonly model: AnyModel;
   readonly view: TaskView<AnyBatch>;
   readonly trainee: Trainee<unknown, AnyBatch>;
 };
@@ -21,7 +22,6 @@ export type PreparedRun = Reading & {
   /** With `length` filled in. */
   readonly config: RunConfig & { readonly length: number };
   readonly task: Task;
-  readonly model: AnyModel;
 };
 
 /**
@@ -37,7 +37,7 @@ export async function prepareRun(
   const task = await taskOf(config, options);
   const full = { ...config, length: task.length };
   const model = await makeModel(full, task.vocabularySize);
-  return { config: full, task, model, ...readingOf(task, model, config.model.kind, config.labelSmoothing) };
+  return { config: full, task, ...readingOf(task, model, config.model.kind, config.labelSmoothing) };
 }
 
 /** The task of a configuration. */
@@ -57,14 +57,14 @@ export function taskOf(
 export function readingOf(task: Task, model: AnyModel, name: string, smoothing = 0): Reading {
   switch (model.category) {
     case "decoder":
-      return reading<Batch>(task, languageModelTrainee(model, { smoothing }));
+      return reading<Batch>(model, task, languageModelTrainee(model, { smoothing }));
     case "encoder-decoder":
       if (task.pairs === undefined) {
         throw new Error(
           `${name} reads one sequence and writes another; task ${task.name} has only one. Take copy or reverse, or a decoder such as gpt`,
         );
       }
-      return reading<PairBatch>(task.pairs, sequenceToSequenceTrainee(model, { smoothing }));
+      return reading<PairBatch>(model, task.pairs, sequenceToSequenceTrainee(model, { smoothing }));
     case "encoder":
       throw new Error(
         `${name} fills in hidden tokens; task ${task.name} asks for the next one. Take a decoder such as gpt`,
@@ -73,6 +73,6 @@ export function readingOf(task: Task, model: AnyModel, name: string, smoothing =
 }
 
 /** The one place where the form of a batch is forgotten: view and trainee have the same. */
-function reading<B>(view: TaskView<B>, trainee: Trainee<unknown, B>): Reading {
-  return { view, trainee } as unknown as Reading;
+function reading<B>(model: AnyModel, view: TaskView<B>, trainee: Trainee<unknown, B>): Reading {
+  return { model, view, trainee } as unknown as Reading;
 }

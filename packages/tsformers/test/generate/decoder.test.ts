@@ -19,8 +19,7 @@ test.each([true, false])(
     const decoder = openDecoder(model, params, { device, maxLength: 200 });
     const prompt = [5, 6, 7, 8, 9];
     const tokens: number[] = [];
-    for await (const token of generate(decoder, prompt, { count: 150, temperature: 1, seed: 4, maxLength: 200 }))
-      tokens.push(token);
+    for await (const token of generate(decoder, prompt, { count: 150, temperature: 1, seed: 4 })) tokens.push(token);
     expect(tokens).toHaveLength(150);
     const all = [...prompt, ...tokens];
     decoder.restart();
@@ -42,8 +41,7 @@ test("greedy tokens are the most likely ones of one pass at every step", async (
   const decoder = openDecoder(model, params, { device, maxLength: 100 });
   const prompt = [1, 2, 3];
   const tokens: number[] = [];
-  for await (const token of generate(decoder, prompt, { count: 70, temperature: 0, maxLength: 100 }))
-    tokens.push(token);
+  for await (const token of generate(decoder, prompt, { count: 70, temperature: 0 })) tokens.push(token);
   const all = [...prompt, ...tokens];
   const whole = (await evaluate(
     (p: typeof params, tokens: Tensor) => model.apply(p as never, { tokens }, evaluation).logits,
@@ -65,8 +63,7 @@ test("the same seed draws the same text, another seed another", async () => {
   const draw = async (seed: number): Promise<number[]> => {
     decoder.restart();
     const tokens: number[] = [];
-    for await (const token of generate(decoder, [65], { count: 20, seed, topP: 0.9, topK: 50, maxLength: 64 }))
-      tokens.push(token);
+    for await (const token of generate(decoder, [65], { count: 20, seed, topP: 0.9, topK: 50 })) tokens.push(token);
     return tokens;
   };
   const [a, b, c] = [await draw(1), await draw(1), await draw(2)];
@@ -79,13 +76,12 @@ test("generation ends at maxLength, at stop tokens and before stop texts", async
   const device = await openCpu();
   const decoder = openDecoder(model, params, { device, maxLength: 10 });
   const all: number[] = [];
-  for await (const token of generate(decoder, [1, 2], { count: 50, seed: 1, maxLength: 10 })) all.push(token);
+  for await (const token of generate(decoder, [1, 2], { count: 50, seed: 1 })) all.push(token);
   expect(all).toHaveLength(9);
   decoder.restart();
   const stopped: number[] = [];
   const stopTokens = [all[4]!];
-  for await (const token of generate(decoder, [1, 2], { count: 50, seed: 1, maxLength: 10, stopTokens }))
-    stopped.push(token);
+  for await (const token of generate(decoder, [1, 2], { count: 50, seed: 1, stopTokens })) stopped.push(token);
   expect(stopped).toEqual(all.slice(0, all.indexOf(stopTokens[0]!)));
   await decoder.release();
 });
@@ -96,6 +92,7 @@ test("stop texts and characters of several bytes are never given out in part", a
   const oneHot = () => Float32Array.from({ length: 256 }, (_, token) => (token === spoken[at] ? 9 : 0));
   const decoder = {
     length: 0,
+    maxLength: 1000,
     read: async () => {
       const logits = oneHot();
       at++;
@@ -105,7 +102,7 @@ test("stop texts and characters of several bytes are never given out in part", a
     release: async () => {},
   };
   const pieces: string[] = [];
-  const options = { count: 100, temperature: 0, maxLength: 1000, stop: ["END"] };
+  const options = { count: 100, temperature: 0, stop: ["END"] };
   for await (const piece of generateText(decoder, byteTokenizer(), "x", options)) pieces.push(piece);
   expect(pieces.join("")).toBe("aé€ ");
   expect(pieces.join("")).not.toContain("\ufffd");

@@ -1,6 +1,6 @@
 import { randomKey } from "@tsformers/engine";
 import { expect, test } from "vitest";
-import { checkSampling, mostLikely, sample } from "../../src/generate/sampling.ts";
+import { checkSampling, LogitsError, mostLikely, sample } from "../../src/generate/sampling.ts";
 
 const key = randomKey(1);
 const logits = [0, 3, 1, 2].map((x) => Math.log(x + 1));
@@ -42,4 +42,33 @@ test("senseless options are refused", () => {
   expect(() => checkSampling({ topK: 0 })).toThrow("topK");
   expect(() => checkSampling({ topP: 0 })).toThrow("topP");
   expect(() => checkSampling({ topP: Number.NaN })).toThrow("topP");
+});
+
+const ways: Parameters<typeof sample>[1][] = [{ temperature: 0 }, {}, { topK: 1 }, { topK: 2 }, { topP: 0.5 }];
+
+test.each(ways)("NaN and +∞ are errors that name the token, wherever they stand: %j", (options) => {
+  for (const [bad, name] of [
+    [Number.NaN, "NaN"],
+    [Number.POSITIVE_INFINITY, "Infinity"],
+  ] as const) {
+    for (let at = 0; at < 3; at++) {
+      const broken = [1, 2, 3].map((x, token) => (token === at ? bad : x));
+      const problem = `not finite (${name} for token ${at})`;
+      expect(() => sample(broken, options, key, 7)).toThrow(LogitsError);
+      expect(() => sample(broken, options, key, 7)).toThrow(`sample: step 7: the model's logits are ${problem}`);
+      expect(() => mostLikely(broken)).toThrow(problem);
+    }
+  }
+});
+
+const hidden = Number.NEGATIVE_INFINITY;
+
+test.each(ways)("tokens that are hidden or forbidden are never taken, and there must be others: %j", (options) => {
+  const logits = [hidden, 9, 1, hidden, 0];
+  for (let step = 0; step < 200; step++) {
+    expect([2, 4]).toContain(sample(logits, { ...options, forbiddenTokens: [1] }, key, step));
+    expect(sample([hidden, hidden, -1000, 1000], { ...options, forbiddenTokens: [3] }, key, step)).toBe(2);
+  }
+  expect(() => sample([hidden, hidden], options, key, 0)).toThrow("no token is left to take");
+  expect(() => sample([hidden, 1], { ...options, forbiddenTokens: [1] }, key, 0)).toThrow("no token is left to take");
 });

@@ -1,6 +1,7 @@
 import { compile, type DeviceArray, ndarray, randomKey, type Tensor } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { expect, test } from "vitest";
+import { generate } from "../../src/generate/generate.ts";
 import { openSequenceDecoder } from "../../src/generate/sequence-decoder.ts";
 import { t5 } from "../../src/models/t5.ts";
 import { transformer } from "../../src/models/transformer.ts";
@@ -58,12 +59,12 @@ test.each([
     const sums = await scoreAll(model, params, targets);
     const scores = sums.map((sum, i) => sum / targets[i]!.length ** lengthPenalty);
     const best = scores.indexOf(Math.max(...scores));
-    const [found] = await decoder.decode(source, { count, start, end, beams: 64, lengthPenalty });
+    const [found] = await decoder.decode(source, { count, start, endTokens: [end], beams: 64, lengthPenalty });
     expect(found!.tokens).toEqual(targets[best]!.filter((token) => token !== end));
     expect(found!.score).toBeCloseTo(scores[best]!, 4);
   }
-  const [greedy] = await decoder.decode(source, { count, start, end });
-  const [wide] = await decoder.decode(source, { count, start, end, beams: 8 });
+  const [greedy] = await decoder.decode(source, { count, start, endTokens: [end] });
+  const [wide] = await decoder.decode(source, { count, start, endTokens: [end], beams: 8 });
   expect(wide!.score).toBeGreaterThanOrEqual(greedy!.score - 1e-6);
   await decoder.release();
 });
@@ -76,5 +77,52 @@ test("without an end token every target has the asked length", async () => {
   expect(new Set(found.map(({ tokens }) => tokens.join())).size).toBe(3);
   await expect(decoder.decode([], { count: 1, start })).rejects.toThrow("source is empty");
   await expect(decoder.decode([9], { count: 1, start })).rejects.toThrow("expected a source of tokens 0 … 4, got 9");
+  await decoder.release();
+});
+
+test("one beam is the greedy choice token by token, its end included", async () => {
+  const model = transformer({ ...options, vocabularySize: 7 });
+  for (const seed of [1, 2, 3]) {
+    const decoder = openSequenceDecoder(model, model.init(randomKey(seed)), { device: await openCpu() });
+    const [free] = await decoder.decode(source, { count: 8, start, forbiddenTokens: [6] });
+    const last = free!.tokens.at(-1)!;
+    for (const [limits, ended] of [
+      [{}, "count"],
+      [{ endTokens: [last] }, "end token"],
+      [{ stopTokens: [last] }, "stop"],
+    ] as const) {
+      const all = { ...limits, count: 8, forbiddenTokens: [6] };
+      const greedy: number[] = [];
+      const answer = generate(await decoder.begin(source, { maxLength: 8 }), [start], { ...all, temperature: 0 });
+      let next = await answer.next();
+      for (; !next.done; next = await answer.next()) greedy.push(next.value);
+      expect(next.value.ended).toBe(ended);
+      // Long targets score far better here: a search would go on behind the end.
+      const [found] = await decoder.decode(source, { ...all, start, lengthPenalty: 4 });
+      expect(found).toMatchObject({ tokens: greedy, ended });
+    }
+    await decoder.release();
+  }
+});
+
+test("beams end at any end or stop token and say at which, and forbidden tokens are in none", async () => {
+  const model = t5(options);
+  const decoder = openSequenceDecoder(model, model.init(randomKey(3)), { device: await openCpu() });
+  const found = await decoder.decode(source, {
+    count: 6,
+    start,
+    beams: 4,
+    endTokens: [4, 3],
+    stopTokens: [2],
+    forbiddenTokens: [1],
+  });
+  expect(found).toHaveLength(4);
+  for (const { tokens, ended } of found) {
+    expect(tokens.every((token) => token === 0)).toBe(true);
+    expect(["end token", "stop", "count"]).toContain(ended);
+  }
+  expect(new Set(found.map(({ ended }) => ended)).size).toBeGreaterThan(1);
+  const stopped = await decoder.decode(source, { count: 6, start, beams: 2, signal: AbortSignal.abort() });
+  expect(stopped).toEqual([{ tokens: [], score: 0, ended: "interrupted" }]);
   await decoder.release();
 });

@@ -37,7 +37,7 @@ describe.skipIf(absent)("published weights", () => {
     const decoder = openDecoder(model, params, { device, maxLength: 64 });
     const { prefix, next } = expected.greedy;
     const tokens: number[] = [];
-    const options = { count: next.length, temperature: 0, maxLength: 64 };
+    const options = { count: next.length, temperature: 0 };
     for await (const token of generate(decoder, [0, ...prefix], options)) tokens.push(token);
     expect(tokens).toEqual(next);
     await decoder.release();
@@ -73,7 +73,7 @@ describe.skipIf(absent)("published weights", () => {
     for (const [i, value] of expected.logits_pos0_bos.entries()) expect(first[i]).toBeCloseTo(value, 4);
     decoder.restart();
     const tokens = [1];
-    const options = { count: expected.greedy_ids.length - 1, temperature: 0, maxLength: config.length };
+    const options = { count: expected.greedy_ids.length - 1, temperature: 0 };
     for await (const token of generate(decoder, [1], options)) tokens.push(token);
     expect(tokens).toEqual(expected.greedy_ids);
     expect(tokenizer.decode(tokens)).toBe(expected.greedy_text);

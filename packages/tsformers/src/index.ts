@@ -119,7 +119,7 @@ export { type ScheduleEntry, type ScheduleName, schedules } from "./run/schedule
 export { sequenceToSequenceTrainee } from "./run/sequence-to-sequence-trainee.ts";
 // Tasks and what they are measured by.
 export { grammarText } from "./tasks/grammar.ts";
-export { createTask, type TaskEntry, type TaskName, tasks } from "./tasks/index.ts";
+export { createTask, type TaskContext, type TaskEntry, type TaskName, tasks } from "./tasks/index.ts";
 export type { EvalTotals, Metric } from "./tasks/metric.ts";
 export type { Batch, EvalOptions, EvalSplit, PairBatch, Task, TaskView } from "./tasks/task.ts";
 export { textTask } from "./tasks/text.ts";

@@ -5,7 +5,7 @@ import { NotText, type TextPiece, textDecoding } from "./text-decoding.ts";
 import { type FoundFile, findFiles, type Note } from "./text-files.ts";
 
 /** How much of a file is read at once. */
-const defaultPieceBytes = 2 ** 22;
+export const defaultPieceBytes: number = 2 ** 22;
 
 /** The longest text that is read as a whole: a string holds no more, and a character takes at least a byte. */
 const mostBytes = constants.MAX_STRING_LENGTH;
@@ -64,13 +64,15 @@ export function openText(
   const { extensions = [".txt", ".md"], note = noteOnStderr, pieceBytes = defaultPieceBytes } = options;
   const found = findFiles(path, { extensions, note });
   const chooses = extensions.includes("*") && found[0]?.path !== path;
-  const files = chooses ? found.filter((file) => isText(file, pieceBytes)) : found;
+  const newBuffer = (): Buffer => Buffer.allocUnsafe(pieceBytes);
+  const files = chooses ? textsAmong(found, newBuffer()) : found;
   return {
     sizeBytes: files.reduce((sum, file) => sum + file.sizeBytes, 0),
     *pieces() {
+      const buffer = newBuffer();
       for (const [index, file] of files.entries()) {
         if (index > 0) yield lineFeed;
-        yield* filePieces(file.path, pieceBytes);
+        yield* filePieces(file.path, buffer);
       }
     },
   };
@@ -87,9 +89,9 @@ export function noteOnStderr(line: string): void {
 
 const lineFeed: TextPiece = { text: "\n", utf8: Uint8Array.of(10) };
 
-function* filePieces(path: string, pieceBytes: number): Generator<TextPiece> {
+/** Reads through `buffer`, which holds a piece. */
+function* filePieces(path: string, buffer: Buffer): Generator<TextPiece> {
   const decode = textDecoding(path);
-  const buffer = Buffer.allocUnsafe(pieceBytes);
   const file = inWords(path, () => openSync(path, "r"));
   try {
     for (let held = 0, last = false; !last; ) {
@@ -114,14 +116,16 @@ function inWords<T>(path: string, act: () => T): T {
   }
 }
 
-function isText({ path }: FoundFile, pieceBytes: number): boolean {
-  try {
-    for (const _ of filePieces(path, pieceBytes));
-    return true;
-  } catch (error) {
-    if (error instanceof NotText) return false;
-    throw error;
-  }
+function textsAmong(files: readonly FoundFile[], buffer: Buffer): FoundFile[] {
+  return files.filter(({ path }) => {
+    try {
+      for (const _ of filePieces(path, buffer));
+      return true;
+    } catch (error) {
+      if (error instanceof NotText) return false;
+      throw error;
+    }
+  });
 }
 
 function requireOneString(source: string, sizeBytes: number): void {

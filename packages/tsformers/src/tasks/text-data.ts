@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { setImmediate as turn } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import { FileError } from "../io/read-json.ts";
-import { noteOnStderr, openText, type TextSource } from "../io/read-text.ts";
+import { defaultPieceBytes, noteOnStderr, openText, type TextSource } from "../io/read-text.ts";
 import type { Note } from "../io/text-files.ts";
 import type { EvalSplit, Task } from "./task.ts";
 import {
@@ -68,13 +68,15 @@ export async function textDataTask(
   context: TextDataContext = {},
 ): Promise<Task> {
   const { data, extensions, tokens } = options;
-  const { tokenizer: given, note = noteOnStderr, memoryBytes = defaultMemoryBytes, pieceBytes } = context;
-  const source = openText(data, { extensions, note, ...(pieceBytes !== undefined && { pieceBytes }) });
+  const { tokenizer: given, note = noteOnStderr } = context;
+  const { memoryBytes = defaultMemoryBytes, pieceBytes = defaultPieceBytes } = context;
+  const source = openText(data, { extensions, note, pieceBytes });
   const progress = slowProgress(data, note);
   const withCharacters = given === undefined ? tokens === "character" : given.unknownToken !== undefined;
   const survey = await surveyText(source, { data, withCharacters, progress });
   const tokenizer = given ?? (tokens === "byte" ? byteTokenizer() : characterTokenizer(survey.trainAlphabet));
-  const pieces = (): AsyncGenerator<TokenPiece> => tokenPieces(source, { data, survey, tokenizer, progress });
+  const pieces = (): AsyncGenerator<TokenPiece> =>
+    tokenPieces(source, { data, survey, tokenizer, progress, pieceBytes });
   const { vocabularySize } = tokenizer;
   const tokenized =
     survey.sizeBytes <= memoryBytes
@@ -87,8 +89,9 @@ export async function textDataTask(
 /** The text as tokens, split by split. @throws FileError when it is too short to be split or no longer what was surveyed */
 async function* tokenPieces(
   source: TextSource,
-  { data, survey, tokenizer, progress }: { data: string; survey: Survey; tokenizer: Tokenizer; progress: Progress },
+  options: { data: string; survey: Survey; tokenizer: Tokenizer; progress: Progress; pieceBytes: number },
 ): AsyncGenerator<TokenPiece> {
+  const { data, survey, tokenizer, progress, pieceBytes } = options;
   let check = 0;
   function* summed(): Generator<string> {
     for (const { text, utf8 } of source.pieces()) {
@@ -98,7 +101,7 @@ async function* tokenPieces(
   }
   const units = [0, 0, 0];
   let done = 0;
-  for (const [split, text] of bySplit(wholeLines(summed()), splitEnds(survey.units))) {
+  for (const [split, text] of bySplit(wholeLines(summed(), pieceBytes), splitEnds(survey.units))) {
     units[split]! += text.length;
     done += text.length;
     yield {
@@ -114,15 +117,18 @@ async function* tokenPieces(
 }
 
 /**
- * Pieces that end where a line ends, if they have an end of a line: a tokenizer that joins characters then sees lines as a
- * whole. A text of one piece stays one.
+ * Pieces of at least so many units that end where a line ends, if they have an end of a line: a tokenizer that joins
+ * characters then sees lines as a whole. A text that is shorter stays one.
  */
-function* wholeLines(pieces: Iterable<string>): Generator<string> {
+function* wholeLines(pieces: Iterable<string>, least: number): Generator<string> {
   let held = "";
   for (const piece of pieces) {
-    const end = held.lastIndexOf("\n") + 1 || held.length;
-    if (end > 0) yield held.slice(0, end);
-    held = held.slice(end) + piece;
+    if (held.length >= least) {
+      const end = held.lastIndexOf("\n") + 1 || held.length;
+      yield held.slice(0, end);
+      held = held.slice(end);
+    }
+    held += piece;
   }
   yield held;
 }

@@ -102,6 +102,15 @@ describe("a text on disk", () => {
     },
   );
 
+  it.each([
+    ["right behind", `${"x".repeat(90)}z${"x".repeat(9)}`],
+    ["across", `${"x".repeat(89)}😀${"x".repeat(9)}`],
+  ])("has no token for a character that comes first %s the end of the training split", async (_, text) => {
+    const task = await make(put("x.txt", text), large);
+    expect(task.tokenizer?.config).toEqual({ kind: "character", alphabet: "x" });
+    expect(notes).toHaveLength(1);
+  });
+
   it("takes one, two or four bytes a token", async () => {
     const alphabet = (size: number): string =>
       String.fromCodePoint(...Array.from({ length: size }, (_, i) => 0x4e00 + i));

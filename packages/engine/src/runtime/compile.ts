@@ -1,10 +1,10 @@
-import { NDArray } from "../array/nd-array.ts";
+import { isNdArray, NDArray } from "../array/nd-array.ts";
 import { shapesEqual, shapeText } from "../array/shape.ts";
 import { toOnnx } from "../onnx/lower.ts";
 import type { ArrayType } from "../primitives/primitive.ts";
-import { trace } from "../trace/program.ts";
+import { type Program, trace } from "../trace/program.ts";
 import type { Tensor } from "../trace/tensor.ts";
-import { flatten, type Structure, structureText, unflatten } from "../tree/tree.ts";
+import { flatten, mapTree, type Structure, structureText, unflatten } from "../tree/tree.ts";
 import { type Device, type DeviceArray, type Executable, isDeviceArray } from "./device.ts";
 
 /** `Tree` with every `Tensor` replaced. */
@@ -34,6 +34,8 @@ export type CompileOptions = {
 
 export type Compiled<Args extends readonly unknown[], Result> = {
   (...args: Given<Args>): Promise<OnDevice<Result>>;
+  /** Traces for the types of these arguments, whose elements are not looked at; kept for the preparation that follows. */
+  trace(...args: Given<Args>): Program;
   /** Traces, lowers and prepares for the types of these arguments, without running. */
   prepare(...args: Given<Args>): Promise<void>;
   /** Frees the prepared programs. */
@@ -47,6 +49,8 @@ type Prepared = {
   readonly spare: (DeviceArray | undefined)[];
 };
 
+type Traced = { readonly program: Program; readonly structure: Structure };
+
 /**
  * Compiles a function of trees of tensors: traced once for each signature (structure, shapes, dtypes) of its arguments,
  * lowered to one ONNX graph, run on `device`. Results stay on the device; {@link readTree} brings them out.
@@ -58,13 +62,21 @@ export function compile<Args extends readonly unknown[], Result>(
   { device, donate = [] }: CompileOptions,
 ): Compiled<Args, Result> {
   const prepared = new Map<string, Promise<Prepared>>();
-  const prepare = (args: readonly unknown[]) => {
+  /** Programs that were asked for and are not prepared yet. */
+  const programs = new Map<string, Traced>();
+  const traceOnce = (args: readonly unknown[]) => {
     const { leaves, structure } = flatten(args, isArray);
     const signature = `${structureText(structure)} ${leaves.map((leaf) => `${leaf.dtype}${shapeText(leaf.shape)}`).join(" ")}`;
+    const traced = () => programs.get(signature) ?? trace(fn as (...args: never[]) => unknown, structure, leaves);
+    return { leaves, signature, traced };
+  };
+  const prepare = (args: readonly unknown[]) => {
+    const { leaves, signature, traced } = traceOnce(args);
     let entry = prepared.get(signature);
     if (entry === undefined) {
-      entry = build(fn as (...args: never[]) => unknown, structure, leaves, device);
+      entry = build(traced, device);
       prepared.set(signature, entry);
+      programs.delete(signature);
       entry.catch(() => prepared.delete(signature));
     }
     return { leaves, entry };
@@ -84,16 +96,17 @@ export function compile<Args extends readonly unknown[], Result>(
     for (const result of all) if (result.status === "fulfilled") await result.value.executable.release();
   };
   const preparing = async (...args: readonly unknown[]): Promise<void> => void (await prepare(args).entry);
-  return Object.assign(call, { prepare: preparing, release }) as unknown as Compiled<Args, Result>;
+  const tracing = (...args: readonly unknown[]): Program => {
+    const { signature, traced } = traceOnce(args);
+    const result = traced();
+    if (!prepared.has(signature)) programs.set(signature, result);
+    return result.program;
+  };
+  return Object.assign(call, { prepare: preparing, trace: tracing, release }) as unknown as Compiled<Args, Result>;
 }
 
-async function build(
-  fn: (...args: never[]) => unknown,
-  args: Structure,
-  types: readonly ArrayType[],
-  device: Device,
-): Promise<Prepared> {
-  const { program, structure } = trace(fn, args, types);
+async function build(traced: () => Traced, device: Device): Promise<Prepared> {
+  const { program, structure } = traced();
   const executable = await device.load(toOnnx(program));
   const outputs = program.outputs.map(({ shape, dtype }) => ({ shape, dtype }));
   return { executable, structure, outputs, spare: outputs.map(() => undefined) };
@@ -132,6 +145,11 @@ export async function evaluate<Args extends readonly unknown[], Result>(
   } finally {
     await compiled.release();
   }
+}
+
+/** Puts every array of a tree on a device, for work that uses them many times: a device elsewhere would copy them at each. */
+export function putTree<Tree>(tree: Tree, device: Device): OnDevice<Tree> {
+  return mapTree(tree, isNdArray, (leaf) => device.put(leaf)) as OnDevice<Tree>;
 }
 
 /** Reads every device array of a tree. */

@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import * as z from "zod";
 import { parseRunConfig, type RunConfig, runSchema } from "../run/config.ts";
 import { type Flag, flagsOf, kebab, misplacedFlags, withFlags } from "../run/flags.ts";
-import { suggestion } from "../run/nearest.ts";
+import { expectation } from "../run/nearest.ts";
 import { UsageError } from "./exit.ts";
 
 /** The flags of a run, made from its schema. */
@@ -38,7 +38,7 @@ function isSelective({ path, kinds }: Flag): boolean {
 function parserOf({ type, choices }: Flag): (text: string) => unknown {
   const known = (item: string) => {
     if (choices === undefined || choices.includes(item)) return item;
-    throw new InvalidArgumentError(`Expected one of ${choices.join(", ")}${suggestion(item, choices)}.`);
+    throw new InvalidArgumentError(`Unknown ${JSON.stringify(item)}${expectation(item, choices)}.`);
   };
   if (type === "number") return parseNumber;
   if (type === "list") return (text) => text.split(",").map((item) => known(item.trim()));

@@ -6,7 +6,7 @@ import { evaluateAtLengths, type LengthResult } from "../run/evaluate-run.ts";
 import { loadRun } from "../run/load-run.ts";
 import type { EvalSplit } from "../tasks/task.ts";
 import { parseCount, parseCounts } from "./config-flags.ts";
-import { interruption } from "./exit.ts";
+import { interruption, unlessAborted } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
 
 type EvalFlags = {
@@ -40,15 +40,16 @@ export function evalCommand(terminal: Terminal): Command {
       for (const { message } of problems) terminal.log(`a damaged checkpoint was skipped: ${message}`);
       const { config, task } = run;
       const { signal, release } = interruption();
-      const device = await openDevice(options.device ?? config.device);
+      const device = await openDevice(options.device ?? config.device, { worker: true });
       try {
-        const results = await evaluateAtLengths(run, params as never, device, {
+        const work = evaluateAtLengths(run, params as never, device, {
           split: options.split,
           lengths: options.lengths ?? [config.length],
           signal,
           ...(options.limit !== undefined && { limit: options.limit }),
           ...(options.batchSize !== undefined && { batchSize: options.batchSize }),
         });
+        const results = await unlessAborted(signal, work);
         const measured = results.map((result) =>
           "missing" in result ? result : { ...result, metrics: figures(task.metrics, result) },
         );
@@ -81,7 +82,7 @@ export function evalCommand(terminal: Terminal): Command {
         );
       } finally {
         release();
-        await device.close();
+        if (!signal.aborted) await device.close();
       }
     });
 }

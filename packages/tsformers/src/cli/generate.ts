@@ -3,7 +3,7 @@ import { openDevice } from "@tsformers/engine/node";
 import { Command, Option } from "commander";
 import { type Generator, openGenerator } from "../run/open-generator.ts";
 import { parseCount, parseCounts, parseNumber } from "./config-flags.ts";
-import { Ended, exitCodes, interruption, UsageError } from "./exit.ts";
+import { Failure, interruption, UsageError } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
 
 type GenerateFlags = {
@@ -62,9 +62,9 @@ export function generateCommand(terminal: Terminal): Command {
         }
         const seconds = (performance.now() - start) / 1000;
         await generator.release();
+        if (!options.json) terminal.out("");
+        if (signal.aborted) throw new Failure("interrupted", "interrupted", outcome(prompt, made, seconds));
         if (options.json) terminal.out(JSON.stringify(outcome(prompt, made, seconds), null, 2));
-        else terminal.out("");
-        if (signal.aborted) throw new Ended(exitCodes.interrupted);
       } finally {
         release();
         await device.close();

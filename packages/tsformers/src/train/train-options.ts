@@ -55,6 +55,8 @@ export type TrainOptions<Params, B> = {
 export type TrainEvent =
   | { readonly kind: "memory"; readonly estimate: MemoryEstimate; readonly text: string }
   | { readonly kind: "resumed"; readonly step: number }
+  /** The step is compiled: updates are made from here on. */
+  | { readonly kind: "prepared"; readonly step: number }
   | { readonly kind: "damaged"; readonly problem: CheckpointProblem }
   | {
       readonly kind: "step";

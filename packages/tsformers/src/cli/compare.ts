@@ -5,6 +5,7 @@ import { type CompareEvent, type ComparisonOutcome, runComparison } from "../com
 import { standardFor } from "../compare/standard.ts";
 import { comparisonTables, renderTable } from "../compare/table.ts";
 import { models } from "../models/index.ts";
+import { count } from "../options/count.ts";
 import { positions } from "../position/index.ts";
 import { fingerprint } from "../run/canonical-json.ts";
 import type { RunConfig } from "../run/config.ts";
@@ -44,7 +45,12 @@ export function compareCommand(terminal: Terminal): Command {
       "t5",
       "alibi",
     ])
-    .option("--seeds <n>", "runs of each variant, with seeds from --seed on", parseCount(), 1)
+    .option(
+      "--seeds <n>",
+      "runs of each variant, with seeds from --seed on",
+      parseCount(1, count(1000, "each seed is a run of every variant")),
+      1,
+    )
     .option("--multiples <n,n,…>", "evaluate at these multiples of the training length", parseCounts, [1, 2, 4, 8])
     .option("--budget-tokens <n>", "train on this many tokens, instead of --steps", parseCount())
     .option("--test-tokens <n>", "tokens of each final evaluation; the task's own number unless given", parseCount())

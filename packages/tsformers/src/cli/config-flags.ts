@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import * as z from "zod";
+import { exactCount } from "../options/count.ts";
 import { parseRunConfig, type RunConfig, runSchema } from "../run/config.ts";
 import { type Flag, flagsOf, kebab, misplacedFlags, withFlags } from "../run/flags.ts";
 import { expectation } from "../run/nearest.ts";
@@ -52,13 +53,12 @@ export function parseNumber(text: string): number {
   return number;
 }
 
-/** A whole number of at least `least`. */
-export function parseCount(least = 1): (text: string) => number {
+/** A whole number of at least `least`, or what a schema with bounds of its own lets through. */
+export function parseCount(least = 1, schema: z.ZodInt = exactCount(least)): (text: string) => number {
   return (text) => {
-    const number = parseNumber(text);
-    if (!Number.isSafeInteger(number) || number < least)
-      throw new InvalidArgumentError(`Expected a whole number of at least ${least}.`);
-    return number;
+    const { data, error } = schema.safeParse(parseNumber(text));
+    if (data === undefined) throw new InvalidArgumentError(`${error!.issues[0]!.message}.`);
+    return data;
   };
 }
 

@@ -2,6 +2,7 @@ import { openDevice } from "@tsformers/engine/node";
 import { Command, Option } from "commander";
 import { multipleText } from "../compare/figures.ts";
 import { renderTable } from "../compare/table.ts";
+import { rowCount } from "../options/count.ts";
 import { evaluateAtLengths, type LengthResult } from "../run/evaluate-run.ts";
 import { loadRun } from "../run/load-run.ts";
 import type { EvalSplit } from "../tasks/task.ts";
@@ -26,7 +27,7 @@ export function evalCommand(terminal: Terminal): Command {
     .option("--lengths <n,n,…>", "tokens in a row; the training length unless given", parseCounts)
     .addOption(new Option("--split <name>", "which part of the data").choices(["valid", "test"]).default("test"))
     .option("--limit <n>", "tokens that are scored at each length", parseCount())
-    .option("--batch-size <n>", "rows at the training length; the run's unless given", parseCount())
+    .option("--batch-size <n>", "rows at the training length; the run's unless given", parseCount(1, rowCount()))
     .addOption(
       new Option("--device <name>", "where it runs; as in training unless given").choices(["cpu", "webgpu", "cuda"]),
     )

@@ -117,13 +117,13 @@ export class MemoryError extends Error {
   readonly text: (nameOf: (setting: string) => string) => string;
 
   constructor(estimate: MemoryEstimate, free: number) {
-    // Where state alone is most of it, a smaller batch would not help.
-    const settings =
-      estimate.stateBytes > estimate.totalBytes / 2
-        ? ["modelWidth", "layers"]
-        : ["batchSize", "length", "modelWidth", "layers"];
-    const text = (nameOf: (setting: string) => string) =>
-      `this takes more memory than is free, ${megabytes(free)}: ${memoryText(estimate)}; lower ${settings.map(nameOf).join(", ")}, or raise ${nameOf("microBatches")}`;
+    // Where the model alone is too large, a smaller batch does not help.
+    const batch = runtimeBytes + 2 * estimate.stateBytes > free ? [] : ["batchSize", "length"];
+    const text = (nameOf: (setting: string) => string) => {
+      const lower = [...batch, "modelWidth", "layers"].map(nameOf).join(", ");
+      const raise = batch.length === 0 ? "" : `, or raise ${nameOf("microBatches")}`;
+      return `this takes more memory than is free, ${megabytes(free)}: ${memoryText(estimate)}; lower ${lower}${raise}`;
+    };
     super(text((setting) => setting));
     this.text = text;
   }
@@ -139,10 +139,12 @@ function bytesOf({ shape, dtype }: ArrayType): number {
 }
 
 function megabytes(bytes: number): string {
-  return bytes < 1e9 ? `${(bytes / 1e6).toPrecision(3)} MB` : `${(bytes / 1e9).toPrecision(3)} GB`;
+  if (bytes < 1e9) return `${(bytes / 1e6).toPrecision(3)} MB`;
+  return bytes < 1e12 ? `${(bytes / 1e9).toPrecision(3)} GB` : `${(bytes / 1e12).toFixed(1)} TB`;
 }
 
 function shortCount(count: number): string {
   if (count < 1000) return String(count);
-  return count < 1e6 ? `${(count / 1e3).toFixed(1)}k` : `${(count / 1e6).toFixed(1)}M`;
+  if (count < 1e6) return `${(count / 1e3).toFixed(1)}k`;
+  return count < 1e9 ? `${(count / 1e6).toFixed(1)}M` : `${(count / 1e9).toFixed(1)}G`;
 }

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { main } from "../../src/cli/main.ts";
 import { program, runCli } from "./run-cli.ts";
 
 const golden = fileURLToPath(new URL("../fixtures/golden/gpt2", import.meta.url));
@@ -14,6 +15,22 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
+/** A command in this process, which starts faster than the built program. Folders of `home` are written `home:name`. */
+async function call(args: readonly string[]): Promise<{ code: number; out: string; log: string }> {
+  let [out, log] = ["", ""];
+  const placed = args.map((arg) => arg.replace(/^home:/, `${home}/`));
+  const code = await main(placed, {
+    out: (text) => void (out += `${text}\n`),
+    write: (text) => void (out += text),
+    log: (text) => void (log += `${text}\n`),
+    columns: 100,
+    unicode: true,
+    bold: (text) => text,
+    dim: (text) => text,
+  });
+  return { code, out, log };
+}
+
 /** Wrong calls of every command: a flag that is none, a folder that is not there, a file in place of a folder. */
 const wrong: readonly (readonly string[])[] = [
   ["nonsense"],
@@ -22,31 +39,31 @@ const wrong: readonly (readonly string[])[] = [
   ["describe", "gpt", "--nonsense"],
   ["describe", "nonsense"],
   ["train", "--nonsense"],
-  ["train", "file"],
-  ["eval", "absent", "--nonsense"],
-  ["eval", "absent"],
-  ["eval", "file"],
-  ["eval", "."],
-  ["generate", "absent", "--nonsense"],
-  ["generate", "absent"],
-  ["generate", "file"],
+  ["train", "home:file"],
+  ["eval", "home:absent", "--nonsense"],
+  ["eval", "home:absent"],
+  ["eval", "home:file"],
+  ["eval", "home:."],
+  ["generate", "home:absent", "--nonsense"],
+  ["generate", "home:absent"],
+  ["generate", "home:file"],
   ["compare", "--nonsense"],
-  ["compare", "--out", "file"],
-  ["export", "absent", "--nonsense"],
-  ["export", "absent"],
-  ["export", "file"],
-  ["export", "."],
-  ["verify", "absent", "--nonsense"],
-  ["verify", "absent"],
-  ["verify", "file"],
+  ["compare", "--out", "home:file"],
+  ["export", "home:absent", "--nonsense"],
+  ["export", "home:absent"],
+  ["export", "home:file"],
+  ["export", "home:."],
+  ["verify", "home:absent", "--nonsense"],
+  ["verify", "home:absent"],
+  ["verify", "home:file"],
 ];
 
 describe("a wrong call ends with 2 and says why once", () => {
   it.each(wrong.map((args) => [args.join(" "), args] as const))("%s", async (_, args) => {
-    const [plain, json] = await Promise.all([runCli(args, { cwd: home }), runCli([...args, "--json"], { cwd: home })]);
+    const [plain, json] = [await call(args), await call([...args, "--json"])];
     expect(plain).toMatchObject({ code: 2, out: "" });
     expect(plain.log).toMatch(/^error: /);
-    expect(plain.log).not.toMatch(/\?[.;,]|\.\./);
+    expect(plain.log).not.toMatch(/\?[.;,]|\.\.\s/);
     expect(json).toMatchObject({ code: 2, log: "" });
     const { error } = JSON.parse(json.out) as { error: { kind: string; message: string; exitCode: number } };
     expect(error).toMatchObject({ kind: "usage", exitCode: 2 });
@@ -55,7 +72,7 @@ describe("a wrong call ends with 2 and says why once", () => {
 });
 
 it("a value that looks like --json, behind --, is none", async () => {
-  const { code, out } = await runCli(["describe", "--", "--json"], { cwd: home });
+  const { code, out } = await call(["describe", "--", "--json"]);
   expect({ code, out }).toEqual({ code: 2, out: "" });
 });
 
@@ -66,7 +83,7 @@ describe("a model too large is refused before it is made", () => {
     const { code, out } = await runCli(large, { cwd: home });
     expect(code).toBe(1);
     expect((JSON.parse(out) as { error: { message: string } }).error.message).toMatch(
-      /more memory than is free, .* 927\.7G parameters .*; lower --model-width, --layers$/,
+      /more memory than is free, .* 927\.8G parameters .*; lower --model-width, --layers$/,
     );
   });
 

@@ -1,6 +1,16 @@
 #!/usr/bin/env node
-import { main } from "./cli/main.ts";
+import { exitCodes } from "./cli/exit.ts";
+import { main, outlivesItsReader } from "./cli/main.ts";
+import { endNow } from "./run/end-signals.ts";
 
-// `tsformers generate … | head` closes the pipe: then there is nobody to write for.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
-process.exitCode = await main(process.argv.slice(2));
+const args = process.argv.slice(2);
+// `… | head` closes the pipe. Who writes for a reader ends then; who works for a folder goes on.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (!outlivesItsReader(args)) process.exit(error.code === "EPIPE" ? exitCodes.done : exitCodes.failed);
+});
+// Nobody reads what is said beside the results: no reason to end.
+process.stderr.on("error", () => {});
+
+process.exitCode = await main(args);
+// An interrupted command leaves the worker of a device alone with its last run.
+if (process.exitCode === exitCodes.interrupted) setTimeout(endNow, 200).unref();

@@ -8,6 +8,9 @@ import { type Shape, shapeText, sizeOfShape } from "./shape.ts";
  * Immutable by convention: nobody writes into `data` of an array that was handed over, except the owner of a
  * donated buffer (see `compile`).
  *
+ * `data` may also be a function that makes the elements: it is called once, when they are first looked at. So the parameters of a
+ * model of any size can be described, and counted, before there is memory for them.
+ *
  * @throws RangeError when an extent is not a non-negative integer, or `data` does not hold exactly the number of
  *   elements that `shape` asks for
  * @throws TypeError when `data` is not the typed array of `dtype`
@@ -15,27 +18,27 @@ import { type Shape, shapeText, sizeOfShape } from "./shape.ts";
 export class NDArray {
   readonly shape: Shape;
   readonly dtype: DType;
-  readonly data: TypedArray;
+  declare readonly data: TypedArray;
 
-  constructor(shape: Shape, dtype: DType, data: TypedArray) {
+  constructor(shape: Shape, dtype: DType, data: TypedArray | (() => TypedArray)) {
     if (!shape.every((n) => Number.isSafeInteger(n) && n >= 0)) {
       throw new RangeError(`NDArray: expected non-negative integers as shape, got ${shapeText(shape)}`);
     }
-    if (data[Symbol.toStringTag] !== typedArrayName(dtype)) {
-      throw new TypeError(`NDArray: expected a ${typedArrayName(dtype)} for ${dtype}, got ${data[Symbol.toStringTag]}`);
-    }
-    if (sizeOfShape(shape) !== data.length) {
-      throw new RangeError(
-        `NDArray: shape ${shapeText(shape)} holds ${sizeOfShape(shape)} elements, the data has ${data.length}`,
-      );
-    }
     this.shape = shape;
     this.dtype = dtype;
-    this.data = data;
+    if (typeof data !== "function") this.data = checkedData(this, data);
+    else {
+      const get = (): TypedArray => {
+        const value = checkedData(this, data());
+        Object.defineProperty(this, "data", { value, enumerable: true });
+        return value;
+      };
+      Object.defineProperty(this, "data", { get, enumerable: true, configurable: true });
+    }
   }
 
   get size(): number {
-    return this.data.length;
+    return sizeOfShape(this.shape);
   }
 
   /**
@@ -54,6 +57,18 @@ export class NDArray {
       throw new RangeError(`item: expected one element, the array has shape ${shapeText(this.shape)}`);
     return this.toNumbers()[0]!;
   }
+}
+
+function checkedData({ shape, dtype }: NDArray, data: TypedArray): TypedArray {
+  if (data[Symbol.toStringTag] !== typedArrayName(dtype)) {
+    throw new TypeError(`NDArray: expected a ${typedArrayName(dtype)} for ${dtype}, got ${data[Symbol.toStringTag]}`);
+  }
+  if (sizeOfShape(shape) !== data.length) {
+    throw new RangeError(
+      `NDArray: shape ${shapeText(shape)} holds ${sizeOfShape(shape)} elements, the data has ${data.length}`,
+    );
+  }
+  return data;
 }
 
 export function isNdArray(value: unknown): value is NDArray {
@@ -83,13 +98,15 @@ export function fromNumbers(values: ArrayLike<number>, shape: Shape, dtype: DTyp
   return new NDArray(shape, dtype, data);
 }
 
-/** An array filled with one value. */
+/** An array filled with one value; its elements are made when they are first looked at. */
 export function full(shape: Shape, value: number, dtype: DType = "float32"): NDArray {
-  const data = allocate(dtype, sizeOfShape(shape));
   const element = fromNumbers([value], [1], dtype).data[0]!;
-  if (data instanceof BigInt64Array) data.fill(element as bigint);
-  else data.fill(element as number);
-  return new NDArray(shape, dtype, data);
+  return new NDArray(shape, dtype, () => {
+    const data = allocate(dtype, sizeOfShape(shape));
+    if (data instanceof BigInt64Array) data.fill(element as bigint);
+    else data.fill(element as number);
+    return data;
+  });
 }
 
 /**

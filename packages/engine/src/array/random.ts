@@ -1,4 +1,4 @@
-import type { DType } from "./dtype.ts";
+import { allocate, type DType } from "./dtype.ts";
 import { fromHalf, toHalf } from "./float16.ts";
 import { convert, fromNumbers, NDArray } from "./nd-array.ts";
 import { bitsOf, foldIn, type RandomKey } from "./random-key.ts";
@@ -23,13 +23,13 @@ export function uniform(
   if (!Number.isFinite(from) || !Number.isFinite(to) || from > to) {
     throw new RangeError(`uniform: expected finite bounds with low ≤ high, got low ${low} and high ${high} (${dtype})`);
   }
-  const words = bitsOf(key, sizeOfShape(shape));
-  const values = workspace(dtype, words.length);
-  for (let i = 0; i < words.length; i++) {
-    const value = rounded(from + fraction(words[i]!) * (to - from), dtype);
-    values[i] = value >= to ? from : value;
-  }
-  return finished(values, shape, dtype);
+  return drawn(shape, dtype, (values) => {
+    const words = bitsOf(key, values.length);
+    for (let i = 0; i < words.length; i++) {
+      const value = rounded(from + fraction(words[i]!) * (to - from), dtype);
+      values[i] = value >= to ? from : value;
+    }
+  });
 }
 
 /**
@@ -48,17 +48,16 @@ export function normal(
   { mean = 0, deviation = 1, dtype = "float32" }: { mean?: number; deviation?: number; dtype?: FloatType } = {},
 ): NDArray {
   requireMoments("normal", mean, deviation);
-  const size = sizeOfShape(shape);
-  const half = Math.ceil(size / 2);
-  const words = bitsOf(key, 2 * half);
-  const values = workspace(dtype, size);
-  for (let i = 0; i < half; i++) {
-    const radius = deviation * Math.sqrt(-2 * Math.log(1 - fraction(words[i]!)));
-    const angle = 2 * Math.PI * fraction(words[half + i]!);
-    values[i] = mean + radius * Math.cos(angle);
-    if (half + i < size) values[half + i] = mean + radius * Math.sin(angle);
-  }
-  return finished(values, shape, dtype);
+  return drawn(shape, dtype, (values) => {
+    const half = Math.ceil(values.length / 2);
+    const words = bitsOf(key, 2 * half);
+    for (let i = 0; i < half; i++) {
+      const radius = deviation * Math.sqrt(-2 * Math.log(1 - fraction(words[i]!)));
+      const angle = 2 * Math.PI * fraction(words[half + i]!);
+      values[i] = mean + radius * Math.cos(angle);
+      if (half + i < values.length) values[half + i] = mean + radius * Math.sin(angle);
+    }
+  });
 }
 
 /**
@@ -90,20 +89,20 @@ export function truncatedNormal(
   const reach = Math.sqrt(mode * mode + 88);
   const from = Math.max(lower, -reach);
   const width = Math.min(upper, reach) - from;
-  const values = workspace(dtype, sizeOfShape(shape));
-  let open = new Uint32Array(values.length).map((_, i) => i);
-  for (let round = 0; open.length > 0; round++) {
-    const words = bitsOf(foldIn(key, round), 2 * open.length);
-    let left = 0;
-    for (let i = 0; i < open.length; i++) {
-      const z = from + (words[i]! / 2 ** 32) * width;
-      const accepted = words[open.length + i]! / 2 ** 32 < Math.exp((mode * mode - z * z) / 2);
-      if (accepted) values[open[i]!] = mean + deviation * z;
-      else open[left++] = open[i]!;
+  return drawn(shape, dtype, (values) => {
+    let open = new Uint32Array(values.length).map((_, i) => i);
+    for (let round = 0; open.length > 0; round++) {
+      const words = bitsOf(foldIn(key, round), 2 * open.length);
+      let left = 0;
+      for (let i = 0; i < open.length; i++) {
+        const z = from + (words[i]! / 2 ** 32) * width;
+        const accepted = words[open.length + i]! / 2 ** 32 < Math.exp((mode * mode - z * z) / 2);
+        if (accepted) values[open[i]!] = mean + deviation * z;
+        else open[left++] = open[i]!;
+      }
+      open = open.subarray(0, left);
     }
-    open = open.subarray(0, left);
-  }
-  return finished(values, shape, dtype);
+  });
 }
 
 /**
@@ -168,12 +167,12 @@ export function categorical(key: RandomKey, logits: NDArray): NDArray {
   const rows = sizeOfShape(shape);
   const values = convert(logits, "float64").data as Float64Array;
   const words = bitsOf(key, 2 * rows);
-  const drawn = new Int32Array(rows);
+  const classOf = new Int32Array(rows);
   for (let row = 0; row < rows; row++) {
     const u = (words[row]! * 2 ** 21 + (words[rows + row]! >>> 11)) / 2 ** 53;
-    drawn[row] = drawFrom(values.subarray(row * classes, (row + 1) * classes), u, () => rowText(row, logits.shape));
+    classOf[row] = drawFrom(values.subarray(row * classes, (row + 1) * classes), u, () => rowText(row, logits.shape));
   }
-  return new NDArray(shape, "int32", drawn);
+  return new NDArray(shape, "int32", classOf);
 }
 
 function drawFrom(logits: Float64Array, u: number, where: () => string): number {
@@ -233,12 +232,14 @@ function fraction(word: number): number {
   return (word >>> 8) / 2 ** 24;
 }
 
-function workspace(dtype: FloatType, length: number): Float32Array | Float64Array {
-  return dtype === "float64" ? new Float64Array(length) : new Float32Array(length);
-}
-
-function finished(values: Float32Array | Float64Array, shape: Shape, dtype: FloatType): NDArray {
-  return convert(new NDArray(shape, dtype === "float64" ? "float64" : "float32", values), dtype);
+/** An array whose elements `fill` writes when they are first looked at. */
+function drawn(shape: Shape, dtype: FloatType, fill: (values: Float32Array | Float64Array) => void): NDArray {
+  return new NDArray(shape, dtype, () => {
+    const wide = dtype === "float64" ? "float64" : "float32";
+    const values = allocate(wide, sizeOfShape(shape));
+    fill(values);
+    return convert(new NDArray(shape, wide, values), dtype).data;
+  });
 }
 
 function rounded(value: number, dtype: DType): number {

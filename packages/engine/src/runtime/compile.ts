@@ -1,11 +1,11 @@
-import { NDArray } from "../array/nd-array.ts";
+import { isNdArray, NDArray } from "../array/nd-array.ts";
 import { shapesEqual, shapeText } from "../array/shape.ts";
 import { toOnnx } from "../onnx/lower.ts";
 import type { ArrayType } from "../primitives/primitive.ts";
 import { described } from "../trace/described.ts";
-import { trace } from "../trace/program.ts";
+import { type Program, trace } from "../trace/program.ts";
 import type { Tensor } from "../trace/tensor.ts";
-import { flatten, type Structure, structureText, unflatten } from "../tree/tree.ts";
+import { flatten, mapTree, type Structure, structureText, unflatten } from "../tree/tree.ts";
 import { type Device, type DeviceArray, type Executable, isDeviceArray } from "./device.ts";
 
 /** `Tree` with every `Tensor` replaced. */
@@ -35,6 +35,8 @@ export type CompileOptions = {
 
 export type Compiled<Args extends readonly unknown[], Result> = {
   (...args: Given<Args>): Promise<OnDevice<Result>>;
+  /** Traces for the types of these arguments, whose elements are not looked at; kept for the preparation that follows. */
+  trace(...args: Given<Args>): Program;
   /** Traces, lowers and prepares for the types of these arguments, without running. */
   prepare(...args: Given<Args>): Promise<void>;
   /** Frees the prepared programs. */
@@ -47,6 +49,8 @@ type Prepared = {
   readonly outputs: readonly ArrayType[];
   readonly spare: (DeviceArray | undefined)[];
 };
+
+type Traced = { readonly program: Program; readonly structure: Structure };
 
 /**
  * Compiles a function of trees of tensors: traced once for each signature (structure, shapes, dtypes) of its arguments,
@@ -64,13 +68,21 @@ export function compile<Args extends readonly unknown[], Result>(
     throw new TypeError(`compile: expected an open device, got ${described(device)}`);
   }
   const prepared = new Map<string, Promise<Prepared>>();
-  const prepare = (args: readonly unknown[]) => {
+  /** Programs that were asked for and are not prepared yet. */
+  const programs = new Map<string, Traced>();
+  const traceOnce = (args: readonly unknown[]) => {
     const { leaves, structure } = flatten(args, isArray);
     const signature = `${structureText(structure)} ${leaves.map((leaf) => `${leaf.dtype}${shapeText(leaf.shape)}`).join(" ")}`;
+    const traced = () => programs.get(signature) ?? trace(fn as (...args: never[]) => unknown, structure, leaves);
+    return { leaves, signature, traced };
+  };
+  const prepare = (args: readonly unknown[]) => {
+    const { leaves, signature, traced } = traceOnce(args);
     let entry = prepared.get(signature);
     if (entry === undefined) {
-      entry = build(fn as (...args: never[]) => unknown, structure, leaves, device);
+      entry = build(traced, device);
       prepared.set(signature, entry);
+      programs.delete(signature);
       entry.catch(() => prepared.delete(signature));
     }
     return { leaves, entry };
@@ -92,16 +104,17 @@ export function compile<Args extends readonly unknown[], Result>(
     for (const result of all) if (result.status === "fulfilled") await result.value.executable.release();
   };
   const preparing = async (...args: readonly unknown[]): Promise<void> => void (await prepare(args).entry);
-  return Object.assign(call, { prepare: preparing, release }) as unknown as Compiled<Args, Result>;
+  const tracing = (...args: readonly unknown[]): Program => {
+    const { signature, traced } = traceOnce(args);
+    const result = traced();
+    if (!prepared.has(signature)) programs.set(signature, result);
+    return result.program;
+  };
+  return Object.assign(call, { prepare: preparing, trace: tracing, release }) as unknown as Compiled<Args, Result>;
 }
 
-async function build(
-  fn: (...args: never[]) => unknown,
-  args: Structure,
-  types: readonly ArrayType[],
-  device: Device,
-): Promise<Prepared> {
-  const { program, structure } = trace(fn, args, types);
+async function build(traced: () => Traced, device: Device): Promise<Prepared> {
+  const { program, structure } = traced();
   if (program.outputs.length === 0) {
     const got = structure.kind === "static" ? described(structure.value) : "a tree without any";
     throw new TypeError(`compile: expected the function to return a tensor or a tree of tensors, got ${got}`);
@@ -144,6 +157,11 @@ export async function evaluate<Args extends readonly unknown[], Result>(
   } finally {
     await compiled.release();
   }
+}
+
+/** Puts every array of a tree on a device, for work that uses them many times: a device elsewhere would copy them at each. */
+export function putTree<Tree>(tree: Tree, device: Device): OnDevice<Tree> {
+  return mapTree(tree, isNdArray, (leaf) => device.put(leaf)) as OnDevice<Tree>;
 }
 
 /** Reads every device array of a tree. */

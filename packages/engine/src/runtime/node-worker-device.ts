@@ -60,7 +60,9 @@ export async function openInWorker(name: NodeDeviceName, options: NodeDeviceOpti
     load,
     put: ({ shape, dtype, data }) => {
       const array = hold({ shape, dtype }, next++);
-      tell({ kind: "put", array: array.number, value: { shape, dtype, data } });
+      // A copy that is handed over: cloning by the message would copy twice.
+      const copy = data.slice();
+      tell({ kind: "put", array: array.number, value: { shape, dtype, data: copy } }, [copy.buffer as ArrayBuffer]);
       return array;
     },
     allocate: (type) => {
@@ -82,7 +84,7 @@ export async function openInWorker(name: NodeDeviceName, options: NodeDeviceOpti
 type Post = {
   readonly ask: (order: Order) => Promise<Plain | undefined>;
   /** For orders that cannot fail. */
-  readonly tell: (order: Order) => void;
+  readonly tell: (order: Order, handedOver?: readonly ArrayBuffer[]) => void;
   /** Waits for the end of the worker. */
   readonly gone: () => Promise<void>;
 };
@@ -125,9 +127,9 @@ async function start(workerData: WorkerStart): Promise<Post> {
       resolve();
     });
   });
-  const send = (order: Order): number => {
+  const send = (order: Order, handedOver: readonly ArrayBuffer[] = []): number => {
     const request: Request = { id: ++next, order };
-    worker.postMessage(request);
+    worker.postMessage(request, handedOver);
     return request.id;
   };
   await wait(0);
@@ -136,7 +138,7 @@ async function start(workerData: WorkerStart): Promise<Post> {
       if (failure !== undefined) throw failure;
       return wait(send(order));
     },
-    tell: (order) => void (failure === undefined && send(order)),
+    tell: (order, handedOver) => void (failure === undefined && send(order, handedOver)),
     gone: () => {
       worker.ref();
       return ended;

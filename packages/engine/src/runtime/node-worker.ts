@@ -32,8 +32,9 @@ function servant(device: Device): (order: Order) => Promise<Plain | undefined> {
         return undefined;
       }
       case "read": {
+        // A copy, which the answer hands over: the array itself stays here.
         const { shape, dtype, data } = await found(arrays, order.array).read();
-        return { shape, dtype, data };
+        return { shape, dtype, data: data.slice() };
       }
       case "dispose":
         arrays.get(order.array)?.dispose();
@@ -61,7 +62,8 @@ function found<Value>(values: ReadonlyMap<number, Value>, number: number): Value
 
 async function serve(port: NonNullable<typeof parentPort>, { name, options }: WorkerStart): Promise<void> {
   const inOrder = serial();
-  const reply = (message: Reply) => port.postMessage(message);
+  const reply = (message: Reply) =>
+    port.postMessage(message, message.value === undefined ? [] : [message.value.data.buffer as ArrayBuffer]);
   const answer = async (id: number, work: () => Promise<Plain | undefined>) => {
     try {
       const value = await inOrder(work);

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { allocate, type DType, isFloat, sizeOf, typedArrayName } from "../../src/array/dtype.ts";
 import { convert, fromNumbers, full, NDArray, ndarray } from "../../src/array/nd-array.ts";
+import { normal, truncatedNormal, uniform } from "../../src/array/random.ts";
+import { randomKey } from "../../src/array/random-key.ts";
 
 const dtypes: readonly DType[] = ["float32", "float16", "float64", "int32", "int64", "uint8", "bool"];
 
@@ -76,6 +78,33 @@ describe("full and fromNumbers", () => {
 
   it("full keeps the sign of zero", () => {
     expect(full([1], -0, "float16").data[0]).toBe(0x8000);
+  });
+});
+
+describe("elements that are made when they are looked at", () => {
+  it("are made once, and not for shapes and sizes", () => {
+    let made = 0;
+    const array = new NDArray([2, 2], "float32", () => {
+      made++;
+      return new Float32Array([1, 2, 3, 4]);
+    });
+    expect([array.shape, array.size, made]).toEqual([[2, 2], 4, 0]);
+    expect(array.data).toBe(array.data);
+    expect([array.toNumbers(), made]).toEqual([[1, 2, 3, 4], 1]);
+    expect(array).toEqual(new NDArray([2, 2], "float32", new Float32Array([1, 2, 3, 4])));
+    expect(array).not.toEqual(new NDArray([2, 2], "float32", new Float32Array(4)));
+  });
+
+  it("are checked like others", () => {
+    const array = new NDArray([3], "float32", () => new Float32Array(2));
+    expect(() => array.data).toThrow("NDArray: shape [3] holds 3 elements, the data has 2");
+  });
+
+  it("of full and random arrays need no memory before", () => {
+    const shape = [1e6, 1e6];
+    const key = randomKey(1);
+    for (const array of [full(shape, 1), normal(key, shape), uniform(key, shape), truncatedNormal(key, shape)])
+      expect(array.size).toBe(1e12);
   });
 });
 

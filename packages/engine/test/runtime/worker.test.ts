@@ -2,10 +2,13 @@ import { afterAll, expect, test } from "vitest";
 import {
   compile,
   type Device,
+  type DeviceArray,
+  full,
   matmul,
   mean,
   mul,
   normal,
+  putTree,
   randomKey,
   square,
   sub,
@@ -40,6 +43,31 @@ async function train(device: Device): Promise<{ losses: number[]; w: TypedArray 
 
 test("a worker gives the same bytes as this thread", async () => {
   expect(await train(there)).toEqual(await train(here));
+});
+
+test("arrays that were put or read stay as they are", async () => {
+  const x = normal(randomKey(6), [64]);
+  const before = x.toNumbers();
+  const put = putTree({ x }, there).x as unknown as DeviceArray;
+  const first = await put.read();
+  expect([x.toNumbers(), first.toNumbers(), (await put.read()).toNumbers()]).toEqual([before, before, before]);
+});
+
+test("a program that was asked for is not traced again for the run", async () => {
+  let traces = 0;
+  const double = compile(
+    (x: Tensor) => {
+      traces++;
+      return mul(x, 2);
+    },
+    { device: here },
+  );
+  const program = double.trace(full([1e6, 1e6], 1));
+  expect(program.outputs[0]!.shape).toEqual([1e6, 1e6]);
+  const x = normal(randomKey(7), [3]);
+  double.trace(x);
+  await double(x);
+  expect(traces).toBe(2);
 });
 
 /** Ticks of a timer while twenty large matrix products run, about half a second. */

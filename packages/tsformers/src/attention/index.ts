@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { count, exactCount, positionCount, stepCount } from "../options/count.ts";
 import type { Mixer } from "./kinds.ts";
 import type { LengthProjection } from "./linformer-projection.ts";
 import type { LogitSource, Mixture } from "./synthetic-logits.ts";
@@ -49,16 +50,17 @@ export type MixerName =
   | "induced-set"
   | "axial";
 
+/** How often something is repeated: each time is a part of the graph. */
+const passCount = () => count(1000, "each is a part of the graph");
+
 /** Every mechanism by name, beside softmax attention over a pattern (`patterns/index.ts`). Their code is loaded when they are made. */
 export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
   etc: entry(
     "etc",
     z.strictObject({
-      globals: z.int().positive().default(8).describe("how many positions in front are the global input"),
-      radius: z.int().nonnegative().default(84).describe("how far long positions see to each side"),
-      furthestLabel: z
-        .int()
-        .nonnegative()
+      globals: positionCount().default(8).describe("how many positions in front are the global input"),
+      radius: positionCount(0).default(84).describe("how far long positions see to each side"),
+      furthestLabel: positionCount(0)
         .default(12)
         .describe("distances up to this have labels of their own; 0: no labels"),
     }),
@@ -75,12 +77,8 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
   longformer: entry(
     "longformer",
     z.strictObject({
-      window: z
-        .int()
-        .positive()
-        .default(256)
-        .describe("half of it on each side; all before the query in the causal form"),
-      globals: z.array(z.int().nonnegative()).default([0]).describe("positions that see all and that all see"),
+      window: positionCount().default(256).describe("half of it on each side; all before the query in the causal form"),
+      globals: z.array(positionCount(0)).default([0]).describe("positions that see all and that all see"),
     }),
     {
       summary: "a sliding window, and global tokens with projections of their own",
@@ -126,7 +124,7 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
   performer: entry(
     "performer",
     z.strictObject({
-      features: z.int().positive().optional().describe("how many directions are drawn; D·ln D unless told"),
+      features: positionCount().optional().describe("how many directions are drawn; D·ln D unless told"),
       kernel: z
         .enum(["positive", "hyperbolic", "trigonometric", "relu"])
         .default("positive")
@@ -135,12 +133,7 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
         .enum(["orthogonal", "orthogonal of equal length", "independent"])
         .default("orthogonal")
         .describe("how directions are drawn"),
-      redrawEvery: z
-        .int()
-        .positive()
-        .nullable()
-        .default(1000)
-        .describe("training passes between draws; null for never"),
+      redrawEvery: stepCount().nullable().default(1000).describe("training passes between draws; null for never"),
     }),
     {
       summary: "softmax attention estimated with positive orthogonal random features (FAVOR+)",
@@ -180,11 +173,11 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
   rfa: entry(
     "rfa",
     z.strictObject({
-      features: z.int().positive().optional().describe("how many directions are drawn for each head; D unless told"),
+      features: positionCount().optional().describe("how many directions are drawn for each head; D unless told"),
       kernel: z.enum(["gaussian", "arc-cosine"]).default("gaussian").describe("the kernel that is estimated"),
       gated: z.boolean().default(false).describe("lets each head forget (causal only)"),
       temperature: z.number().positive().default(1).describe("τ: directions are divided by it"),
-      pool: z.int().positive().default(500).describe("of how many drawn matrices each training pass takes one"),
+      pool: exactCount().default(500).describe("of how many drawn matrices each training pass takes one"),
     }),
     {
       summary: "attention with a Gaussian kernel of normalised queries and keys, estimated with sines and cosines",
@@ -209,10 +202,10 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
   lsh: entry(
     "lsh",
     z.strictObject({
-      rounds: z.int().positive().default(2).describe("how often tokens are hashed and sorted"),
-      chunk: z.int().positive().default(64).describe("tokens in a chunk of the sorted order"),
+      rounds: passCount().default(2).describe("how often tokens are hashed and sorted"),
+      chunk: positionCount().default(64).describe("tokens in a chunk of the sorted order"),
       buckets: z
-        .union([z.int().positive().multipleOf(2), z.array(z.int().positive().multipleOf(2)).nonempty()])
+        .union([positionCount().multipleOf(2), z.array(positionCount().multipleOf(2)).nonempty()])
         .optional()
         .describe(
           "how many buckets, or even factors of it; about two for each chunk of the longest sequence unless told",
@@ -226,7 +219,7 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
         ),
       countsOnce: z.boolean().default(false).describe("counts a key once that is met in several rounds"),
       scaled: z.boolean().default(false).describe("divides logits by √d, though keys have unit length"),
-      seed: z.int().nonnegative().default(0).describe("of the rotations of evaluation and decoding"),
+      seed: exactCount(0).default(0).describe("of the rotations of evaluation and decoding"),
     }),
     {
       summary: "attention within buckets of alike tokens, found by hashing and sorting (Reformer)",
@@ -260,7 +253,7 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
   "reformer-local": entry(
     "reformer-local",
     z.strictObject({
-      chunk: z.int().positive().default(128).describe("tokens in a chunk"),
+      chunk: positionCount().default(128).describe("tokens in a chunk"),
     }),
     {
       summary: "softmax attention within the own chunk and the one before",
@@ -278,14 +271,10 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
   routing: entry(
     "routing",
     z.strictObject({
-      centroids: z
-        .int()
-        .positive()
+      centroids: positionCount()
         .optional()
         .describe("clusters of each head; about √n of the longest sequence unless told"),
-      window: z
-        .int()
-        .positive()
+      window: positionCount()
         .optional()
         .describe("members of a cluster that are looked at; the longest sequence by centroids unless told"),
       members: z
@@ -311,14 +300,12 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
         .nonnegative()
         .default(1e-4)
         .describe("β, weight of the loss that draws tokens to centroids"),
-      localHeads: z
-        .int()
-        .nonnegative()
+      localHeads: positionCount(0)
         .default(0)
         .describe(
           "heads that look at their own chunk and the one before instead; half of them in the paper's best models",
         ),
-      localChunk: z.int().positive().default(128).describe("tokens in a chunk of the local heads"),
+      localChunk: positionCount().default(128).describe("tokens in a chunk of the local heads"),
     }),
     {
       summary: "attention within clusters of tokens that are near the same running centroid",
@@ -365,8 +352,8 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
   sinkhorn: entry(
     "sinkhorn",
     z.strictObject({
-      block: z.int().positive().optional().describe("tokens in a block; about √n of the longest sequence unless told"),
-      iterations: z.int().positive().default(8).describe("how often rows, then columns, are normalised"),
+      block: positionCount().optional().describe("tokens in a block; about √n of the longest sequence unless told"),
+      iterations: passCount().default(8).describe("how often rows, then columns, are normalised"),
       temperature: z.number().positive().default(0.75).describe("what the sort logits are divided by"),
       noise: z.number().nonnegative().default(1).describe("factor of the Gumbel noise in training"),
       columns: z
@@ -376,13 +363,9 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
           "rows that columns are normalised over; whole ones depend on later tokens, so the rows so far are the default where causal, and " +
             "the only ones that decode",
         ),
-      cut: z.int().positive().optional().describe("SortCut: all look at so many sorted blocks (bidirectional only)"),
+      cut: positionCount().optional().describe("SortCut: all look at so many sorted blocks (bidirectional only)"),
       local: z.boolean().optional().describe("whether tokens look at their own block too; they do, save with SortCut"),
-      sortWidth: z
-        .int()
-        .positive()
-        .optional()
-        .describe("hidden width of the sorting network; that of a head unless told"),
+      sortWidth: positionCount().optional().describe("hidden width of the sorting network; that of a head unless told"),
     }),
     {
       summary: "attention within the own block and one sorted to it by a learned, balanced mixing of blocks",
@@ -412,7 +395,7 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
     "linformer",
     z.strictObject({
       slots: z
-        .union([z.int().positive(), z.array(z.int().positive()).min(1)])
+        .union([positionCount(), z.array(positionCount()).min(1)])
         .default(256)
         .describe("how many slots the longest sequence fills, or a list of it for each layer"),
       projection: z
@@ -464,8 +447,8 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
         .enum(["sum", "by head", "softmax"])
         .default("sum")
         .describe("how several are mixed: summed, two weighed by a number for each head, or weighed by a softmax"),
-      rank: z.int().positive().default(8).describe("of a factorised table"),
-      seed: z.int().nonnegative().default(0).describe("of a fixed table"),
+      rank: positionCount().default(8).describe("of a factorised table"),
+      seed: exactCount(0).default(0).describe("of a fixed table"),
     }),
     {
       summary: "attention without queries and keys: each position writes its row of logits, or a table has them",
@@ -503,7 +486,7 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
   "memory-compressed": entry(
     "memory-compressed",
     z.strictObject({
-      factor: z.int().positive().default(3).describe("how many positions become one"),
+      factor: positionCount().default(3).describe("how many positions become one"),
       compress: z.enum(["inputs", "keys and values"]).default("inputs").describe("what the convolution compresses"),
       first: z
         .enum(["position", "learned"])
@@ -532,7 +515,7 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
   "induced-set": entry(
     "induced-set",
     z.strictObject({
-      points: z.int().positive().default(32).describe("how many learned points there are"),
+      points: positionCount().default(32).describe("how many learned points there are"),
       form: z
         .enum(["paper", "published"])
         .default("paper")
@@ -557,9 +540,7 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
   axial: entry(
     "axial",
     z.strictObject({
-      columns: z
-        .int()
-        .positive()
+      columns: positionCount()
         .optional()
         .describe("positions in a row of the grid that the sequence fills; the root of the length unless told"),
       arrangement: z

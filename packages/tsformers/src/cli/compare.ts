@@ -5,14 +5,15 @@ import { type CompareEvent, type ComparisonOutcome, runComparison } from "../com
 import { standardFor } from "../compare/standard.ts";
 import { comparisonTables, renderTable } from "../compare/table.ts";
 import { models } from "../models/index.ts";
+import { count } from "../options/count.ts";
 import { positions } from "../position/index.ts";
 import { fingerprint } from "../run/canonical-json.ts";
 import type { RunConfig } from "../run/config.ts";
-import { suggestion } from "../run/nearest.ts";
+import { expectation } from "../run/nearest.ts";
 import { createTask } from "../tasks/index.ts";
 import { openProgress, type Progress } from "../train/progress.ts";
 import { addFlags, configFrom, parseCount, parseCounts, parseList, readJson, runFlags } from "./config-flags.ts";
-import { Ended, exitCodes, interruption, UsageError } from "./exit.ts";
+import { Failure, interruption, UsageError } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** The comparison names models and positions in the plural; schemes are compared as they come. */
@@ -45,7 +46,12 @@ export function compareCommand(terminal: Terminal): Command {
       `which position schemes, for models that take any. Default: ${usualPositions.join(",")}`,
       parseList,
     )
-    .option("--seeds <n>", "runs of each variant, with seeds from --seed on", parseCount(), 1)
+    .option(
+      "--seeds <n>",
+      "runs of each variant, with seeds from --seed on",
+      parseCount(1, count(1000, "each seed is a run of every variant")),
+      1,
+    )
     .option("--multiples <n,n,…>", "evaluate at these multiples of the training length", parseCounts, [1, 2, 4, 8])
     .option("--budget-tokens <n>", "train on this many tokens, instead of --steps", parseCount())
     .option("--test-tokens <n>", "tokens of each final evaluation; the task's own number unless given", parseCount())
@@ -85,14 +91,20 @@ Examples:
       );
     requireHeads(planRuns(compared, directory).map(({ job }) => job.config));
     sayOwnPositions(compared, terminal);
-    const { signal, release } = interruption();
     const progress = openProgress();
+    const { signal, listen, release } = interruption({
+      later: true,
+      onFirst: () => progress.log("stopping after this step; the next Ctrl-C stops now, without a checkpoint"),
+    });
     try {
       const outcome = await runComparison(compared, {
         directory,
         command: commandLine(process.argv.slice(2)),
         signal,
-        onEvent: show(progress, terminal),
+        onEvent: (event) => {
+          if (event.kind === "planned") listen();
+          show(progress, terminal)(event);
+        },
       });
       progress.done();
       finish(outcome, options, terminal);
@@ -115,9 +127,7 @@ function checkNames(flag: string, names: readonly string[], known: readonly stri
     throw new UsageError(`--${flag}: expected at least one of ${known.join(", ")}`);
   for (const name of names) {
     if (!known.includes(name))
-      throw new UsageError(
-        `--${flag}: unknown ${JSON.stringify(name)}${suggestion(name, known)}; expected some of ${known.join(", ")}`,
-      );
+      throw new UsageError(`--${flag}: unknown ${JSON.stringify(name)}${expectation(name, known)}`);
   }
 }
 
@@ -176,8 +186,8 @@ function show(progress: Progress, terminal: Terminal): (event: CompareEvent) => 
 function finish(outcome: ComparisonOutcome, { json, seeds }: CompareFlags, terminal: Terminal): void {
   const { comparison, complete, resultsPath, reportPath } = outcome;
   const failed = comparison.runs.filter((run) => "failure" in run.outcome).length;
-  if (json) terminal.out(JSON.stringify({ ...comparison, complete, resultsPath, reportPath }, null, 2));
-  else if (comparison.runs.length > 0) {
+  const result = { ...comparison, complete, resultsPath, reportPath };
+  if (!json && comparison.runs.length > 0) {
     const { tables, notes } = comparisonTables(comparison);
     terminal.out(`\n${tables.map((table) => renderTable(table, terminal.columns, terminal.bold)).join("\n\n")}`);
     for (const note of notes) terminal.out(terminal.dim(note));
@@ -185,13 +195,13 @@ function finish(outcome: ComparisonOutcome, { json, seeds }: CompareFlags, termi
       `\nreport   ${relative(".", reportPath) || reportPath}\nresults  ${relative(".", resultsPath) || resultsPath}`,
     );
   }
-  if (!complete) {
-    terminal.log("interrupted; the same command goes on from here");
-    throw new Ended(exitCodes.interrupted);
+  if (!complete) throw new Failure("interrupted", "interrupted; the same command goes on from here", result);
+  if (failed > 0) {
+    const message = `${failed} of ${comparison.runs.length} runs failed; the same command tries them again`;
+    throw new Failure("failed", message, result);
   }
-  if (failed > 0)
-    throw new Error(`${failed} of ${comparison.runs.length} runs failed; the same command tries them again`);
-  if (!json) terminal.log(terminal.dim(nextSteps(seeds)));
+  if (json) terminal.out(JSON.stringify(result, null, 2));
+  else terminal.log(terminal.dim(nextSteps(seeds)));
 }
 
 function nextSteps(seeds: number): string {

@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import * as z from "zod";
+import { exactCount } from "../options/count.ts";
 import { parseRunConfig, type RunConfig, runSchema } from "../run/config.ts";
 import { type Flag, flagsOf, kebab, misplacedFlags, withFlags } from "../run/flags.ts";
-import { suggestion } from "../run/nearest.ts";
+import { expectation } from "../run/nearest.ts";
 import { UsageError } from "./exit.ts";
 
 /** The flags of a run, made from its schema. */
@@ -38,7 +39,7 @@ function isSelective({ path, kinds }: Flag): boolean {
 function parserOf({ type, choices }: Flag): (text: string) => unknown {
   const known = (item: string) => {
     if (choices === undefined || choices.includes(item)) return item;
-    throw new InvalidArgumentError(`Expected one of ${choices.join(", ")}${suggestion(item, choices)}.`);
+    throw new InvalidArgumentError(`Unknown ${JSON.stringify(item)}${expectation(item, choices)}.`);
   };
   if (type === "number") return parseNumber;
   if (type === "list") return (text) => text.split(",").map((item) => known(item.trim()));
@@ -52,13 +53,12 @@ export function parseNumber(text: string): number {
   return number;
 }
 
-/** A whole number of at least `least`. */
-export function parseCount(least = 1): (text: string) => number {
+/** A whole number of at least `least`, or what a schema with bounds of its own lets through. */
+export function parseCount(least = 1, schema: z.ZodInt = exactCount(least)): (text: string) => number {
   return (text) => {
-    const number = parseNumber(text);
-    if (!Number.isSafeInteger(number) || number < least)
-      throw new InvalidArgumentError(`Expected a whole number of at least ${least}.`);
-    return number;
+    const { data, error } = schema.safeParse(parseNumber(text));
+    if (data === undefined) throw new InvalidArgumentError(`${error!.issues[0]!.message}.`);
+    return data;
   };
 }
 

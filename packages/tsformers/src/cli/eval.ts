@@ -2,6 +2,7 @@ import { openDevice } from "@tsformers/engine/node";
 import { Command, Option } from "commander";
 import { multipleText } from "../compare/figures.ts";
 import { renderTable } from "../compare/table.ts";
+import { rowCount } from "../options/count.ts";
 import { parseRunConfig } from "../run/config.ts";
 import { evaluateAtLengths, type LengthResult } from "../run/evaluate-run.ts";
 import { misplacedFlags, withFlags } from "../run/flags.ts";
@@ -10,7 +11,7 @@ import { type EvaluationChoice, prepareEvaluation } from "../run/prepare-evaluat
 import { withAbsoluteData } from "../run/train-run.ts";
 import type { EvalSplit } from "../tasks/task.ts";
 import { addFlags, givenFlags, parseCount, parseCounts, runFlags } from "./config-flags.ts";
-import { interruption, UsageError } from "./exit.ts";
+import { interruption, UsageError, unlessAborted } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
 
 type EvalFlags = {
@@ -34,7 +35,7 @@ export function evalCommand(terminal: Terminal): Command {
     .option("--lengths <n,n,…>", "tokens in a row; default: the training length", parseCounts)
     .addOption(new Option("--split <name>", "which part of the data").choices(["valid", "test"]).default("test"))
     .option("--limit <n>", "tokens that are scored at each length", parseCount())
-    .option("--batch-size <n>", "rows at the training length; default: the run's, or 8", parseCount())
+    .option("--batch-size <n>", "rows at the training length; default: the run's, or 8", parseCount(1, rowCount()))
     .option("--other-data", "score data that the run was not made with, such as --data another.txt")
     .addOption(
       new Option("--device <name>", "where it runs; default: as in training, or cpu").choices([
@@ -63,15 +64,16 @@ Examples:
     const { task, ...reading } = await prepareEvaluation(opened, wanted);
     const { config, step } = opened.run ?? {};
     const { signal, release } = interruption();
-    const device = await openDevice(options.device ?? config?.device ?? "cpu");
+    const device = await openDevice(options.device ?? config?.device ?? "cpu", { worker: true });
     try {
-      const results = await evaluateAtLengths(reading, opened.params as never, device, {
+      const work = evaluateAtLengths(reading, opened.params as never, device, {
         split: options.split,
         lengths: options.lengths ?? [task.length],
         batchTokens: (options.batchSize ?? config?.batchSize ?? 8) * task.length,
         signal,
         ...(options.limit !== undefined && { limit: options.limit }),
       });
+      const results = await unlessAborted(signal, work);
       const measured = results.map((result) =>
         "missing" in result ? result : { ...result, metrics: figures(task.metrics, result) },
       );
@@ -107,7 +109,7 @@ Examples:
         if ("note" in result) terminal.out(terminal.dim(`${result.length}: ${result.note}`));
     } finally {
       release();
-      await device.close();
+      if (!signal.aborted) await device.close();
     }
   });
 }

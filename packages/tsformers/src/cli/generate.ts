@@ -4,7 +4,7 @@ import { counted, listed, PromptError, type Written } from "../generate/generate
 import { LogitsError } from "../generate/sampling.ts";
 import { type Generator, openGenerator } from "../run/open-generator.ts";
 import { parseCount, parseCounts, parseNumber } from "./config-flags.ts";
-import { Ended, exitCodes, interruption, UsageError } from "./exit.ts";
+import { Failure, interruption, UsageError } from "./exit.ts";
 import { givenPrompt, type Prompt, usualPrompt } from "./generate-prompt.ts";
 import { type GenerateFlags, requireSense, writeOptions } from "./generate-settings.ts";
 import type { Terminal } from "./terminal.ts";
@@ -64,9 +64,8 @@ Examples:
         const prompt = given ?? usualPrompt(generator);
         if (given === undefined) sayUsual(prompt, terminal);
         if ("text" in prompt) sayUnknown(prompt.text, generator, terminal);
-        const { ended } = await write(generator, prompt, flags, { signal, terminal });
+        await write(generator, prompt, flags, { signal, terminal });
         await generator.release();
-        if (ended === "interrupted") throw new Ended(exitCodes.interrupted);
       } finally {
         release();
         await device.close();
@@ -93,35 +92,44 @@ async function write(
   prompt: Prompt,
   flags: GenerateFlags,
   { signal, terminal }: { readonly signal: AbortSignal; readonly terminal: Terminal },
-): Promise<Written> {
+): Promise<void> {
   const start = performance.now();
   const made: (string | number)[] = [];
-  const finish = (end: { readonly ended: string; readonly tokens?: number; readonly error?: string }) => {
-    if (!flags.json) return terminal.out("");
-    const seconds = (performance.now() - start) / 1000;
-    const { tokens, ...rest } = end;
-    const speed = tokens === undefined ? {} : { tokensPerSecond: tokens / seconds };
-    return terminal.out(JSON.stringify({ ...outcome(prompt, made), ...rest, seconds, ...speed }, null, 2));
+  const show = (value: string | number) => {
+    if (!flags.json) terminal.write(typeof value === "number" ? `${made.length === 0 ? "" : " "}${value}` : value);
+    made.push(value);
   };
+  /** What there is, with how it ended. */
+  const result = ({ tokens, ...end }: { readonly ended: string; readonly tokens?: number }) => {
+    const seconds = (performance.now() - start) / 1000;
+    const speed = tokens === undefined ? {} : { tokensPerSecond: tokens / seconds };
+    return { ...outcome(prompt, made), ...end, seconds, ...speed };
+  };
+  const endLine = () => {
+    if (!flags.json) terminal.out("");
+  };
+  let written: Written;
   try {
-    const source = writing(generator, prompt, flags, signal);
-    let next = await source.next();
-    for (; !next.done; next = await source.next()) {
-      const { value } = next;
-      if (!flags.json) terminal.write(typeof value === "number" ? `${made.length === 0 ? "" : " "}${value}` : value);
-      made.push(value);
-    }
-    const written = next.value;
-    finish(written);
-    if (written.ended === "positions")
-      terminal.log(`stopped after ${counted(written.tokens)}: this model has learned ${generator.maxLength} positions`);
-    return written;
+    written = await drained(writing(generator, prompt, flags, signal), show);
   } catch (error) {
     if (error instanceof PromptError) throw new UsageError(error.message);
     if (!(error instanceof LogitsError)) throw error;
-    if (flags.json || made.length > 0) finish({ ended: "error", error: error.message });
-    terminal.log(`error: ${error.message}`);
-    throw new Ended(exitCodes.failed);
+    if (made.length > 0) endLine();
+    throw new Failure("failed", error.message, result({ ended: "error" }));
+  }
+  endLine();
+  if (written.ended === "interrupted") throw new Failure("interrupted", "interrupted", result(written));
+  if (flags.json) terminal.out(JSON.stringify(result(written), null, 2));
+  if (written.ended === "positions")
+    terminal.log(`stopped after ${counted(written.tokens)}: this model has learned ${generator.maxLength} positions`);
+}
+
+/** Hands out every value of a generator. @returns what it ends with */
+async function drained<T, End>(source: AsyncGenerator<T, End>, onValue: (value: T) => void): Promise<End> {
+  for (;;) {
+    const next = await source.next();
+    if (next.done) return next.value;
+    onValue(next.value);
   }
 }
 

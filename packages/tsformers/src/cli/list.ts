@@ -2,7 +2,7 @@ import { Command } from "commander";
 import { type MixerEntry, mixers } from "../attention/index.ts";
 import { type PatternEntry, patterns } from "../attention/patterns/index.ts";
 import { models } from "../models/index.ts";
-import { suggestion } from "../run/nearest.ts";
+import { expectation } from "../run/nearest.ts";
 import { catalogues } from "./catalogues.ts";
 import { UsageError } from "./exit.ts";
 import { definitionList, type Terminal } from "./terminal.ts";
@@ -18,9 +18,7 @@ export function listCommand(terminal: Terminal): Command {
       const chosen = Object.entries(catalogues).filter(([name]) => what === undefined || name === what);
       if (chosen.length === 0) {
         const known = Object.keys(catalogues);
-        throw new UsageError(
-          `list: unknown ${JSON.stringify(what)}${suggestion(what!, known)}; expected one of ${known.join(", ")}`,
-        );
+        throw new UsageError(`list: unknown ${JSON.stringify(what)}${expectation(what!, known)}`);
       }
       if (json) {
         const plain = chosen.map(([what, entries]) => [

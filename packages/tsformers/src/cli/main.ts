@@ -1,7 +1,10 @@
+import { statSync } from "node:fs";
 import { Command, CommanderError } from "commander";
+import { FileError } from "../io/read-json.ts";
 import { ConfigError } from "../run/config.ts";
+import { errorText } from "../run/error-text.ts";
 import { packageVersion } from "../run/version.ts";
-import { Ended, exitCodes, UsageError } from "./exit.ts";
+import { exitCodes, Failure, type FailureKind, UsageError } from "./exit.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
 
 /** A subcommand: its name, and how its code is loaded when it is wanted. */
@@ -28,50 +31,111 @@ Examples:
 
 tsformers COMMAND --help tells all about a command.`;
 
+/** The end of every command's help. */
+const endings = `
+Exit codes: ${exitCodes.done} done, ${exitCodes.failed} failed, ${exitCodes.usage} called wrongly, ${exitCodes.interrupted} interrupted;
+of verify also ${exitCodes["beyond-tolerance"]} beyond tolerance, ${exitCodes.unsupported} cannot be verified.
+With --json, standard output is one JSON object; after a failure it holds
+"error": { "kind", "message", "exitCode" }.`;
+
+/** Whether a command works for a folder, and so goes on when nobody reads what it prints any more. */
+export function outlivesItsReader([command]: readonly string[]): boolean {
+  return command === "train" || command === "compare";
+}
+
 /**
  * The command `tsformers`.
  *
  * @param args without the program's own name
- * @returns the exit code: 0 done, 1 failed, 2 called wrongly, 130 interrupted
+ * @returns the exit code, one of {@link exitCodes}
  */
 export async function main(args: readonly string[], terminal: Terminal = processTerminal()): Promise<number> {
+  const end = args.indexOf("--");
+  const json = args.slice(0, end < 0 ? args.length : end).includes("--json");
   try {
-    const program = await build(terminal, args[0] ?? "");
+    const program = await build(terminal, args[0] ?? "", json);
     await program.parseAsync(args, { from: "user" });
     return exitCodes.done;
   } catch (error) {
-    return report(error, terminal);
+    return report(error, terminal, json);
   }
 }
 
 /** Loads the code of the command that is called; of all of them when none is, for the help. */
-async function build(terminal: Terminal, called: string): Promise<Command> {
+async function build(terminal: Terminal, called: string, json: boolean): Promise<Command> {
   const program = new Command("tsformers")
     .description("Train, compare, look at and export the Transformer family.")
     .version(packageVersion, "-v, --version")
-    .addHelpText("after", examples);
+    .addHelpText("after", examples)
+    .hook("preAction", (_, command) => requireFolders(command));
   const wanted = Object.hasOwn(commands, called) ? [commands[called]!] : Object.values(commands);
   for (const load of wanted) program.addCommand(await load(terminal));
   for (const command of [program, ...program.commands]) {
     command
       .exitOverride()
-      .showHelpAfterError(`(tsformers ${command === program ? "" : `${command.name()} `}--help shows what there is)`)
+      .addHelpText("after", endings)
       .configureOutput({
         writeOut: (text) => terminal.out(text.replace(/\n$/, "")),
-        writeErr: (text) => terminal.log(text.replace(/\n$/, "")),
+        // With --json, what commander has to complain about is reported below.
+        writeErr: (text) => json || terminal.log(text.replace(/\n$/, "")),
         getOutHelpWidth: () => terminal.columns,
         getErrHelpWidth: () => terminal.columns,
-      });
+      })
+      .showHelpAfterError(`(tsformers ${command === program ? "" : `${command.name()} `}--help shows what there is)`);
   }
   return program;
 }
 
-function report(error: unknown, terminal: Terminal): number {
-  // Help and version end by an exception with code 0; what commander has to complain about is already on the terminal.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
-  if (error instanceof Ended) return error.code;
-  const message = error instanceof Error ? error.message : String(error);
-  terminal.log(`error: ${message}`);
+/**
+ * What a command declares as `<dir>` must be a folder; `[dir]`, and options with `<dir>`, may be one that is to be made.
+ *
+ * @throws UsageError
+ */
+function requireFolders(command: Command): void {
+  command.registeredArguments.forEach((argument, i) => {
+    if (argument.name() === "dir") requireFolder(command.processedArgs[i], argument.required);
+  });
+  for (const option of command.options) {
+    if (option.flags.endsWith("<dir>")) requireFolder(command.getOptionValue(option.attributeName()), false);
+  }
+}
+
+function requireFolder(path: string | undefined, mustExist: boolean): void {
+  if (path === undefined) return;
+  let found: ReturnType<typeof statSync>;
+  try {
+    found = statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    throw new UsageError(`${path}: cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`);
+  }
+  if (found === undefined && mustExist) throw new UsageError(`${path}: no such folder`);
+  if (found?.isDirectory() === false) throw new UsageError(`${path}: expected a folder, this is a file`);
+}
+
+/** Says what went wrong, once: in words, or with `--json` as the one object on standard output. */
+function report(error: unknown, terminal: Terminal, json: boolean): number {
+  // Help and version end by an exception with code 0.
+  if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.done;
+  const kind = kindOf(error);
+  const exitCode = exitCodes[kind];
+  const message = error instanceof CommanderError ? commanderText(error) : errorText(error);
+  if (json) {
+    const result = error instanceof Failure ? error.result : {};
+    terminal.out(JSON.stringify({ ...result, error: { kind, message, exitCode } }, null, 2));
+  } else if (!(error instanceof CommanderError)) {
+    const isExpected = kind === "interrupted" || kind === "beyond-tolerance";
+    terminal.log(isExpected ? message : `error: ${message}`);
+  }
   if (process.env.TSFORMERS_DEBUG && error instanceof Error) terminal.log(error.stack ?? "");
-  return error instanceof UsageError || error instanceof ConfigError ? exitCodes.usage : exitCodes.failed;
+  return exitCode;
+}
+
+function commanderText({ message }: CommanderError): string {
+  return message.replace(/^error: /, "").replaceAll("\n", " ");
+}
+
+function kindOf(error: unknown): FailureKind {
+  if (error instanceof Failure) return error.kind;
+  const calledWrongly = [CommanderError, ConfigError, FileError].some((kind) => error instanceof kind);
+  return calledWrongly ? "usage" : "failed";
 }

@@ -8,7 +8,7 @@ import { trainRun } from "../run/train-run.ts";
 import { openProgress } from "../train/progress.ts";
 import { showEvents } from "../train/show-events.ts";
 import { addFlags, configFrom, givenFlags, runFlags } from "./config-flags.ts";
-import { Ended, exitCodes, interruption, UsageError } from "./exit.ts";
+import { Failure, interruption, UsageError } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
 
 type TrainFlags = {
@@ -32,9 +32,13 @@ export function trainCommand(terminal: Terminal): Command {
     );
   return addFlags(command, runFlags).action(async (directory: string | undefined, options: TrainFlags) => {
     const { home, config } = chosen(directory, options);
-    const { signal, release } = interruption();
-    const device = await openDevice(config.device);
     const progress = openProgress();
+    const { signal, listen, release } = interruption({
+      later: true,
+      onFirst: () => progress.log("stopping after this step; the next Ctrl-C stops now, without a checkpoint"),
+    });
+    // In a worker, so that signals are heard during a step.
+    const device = await openDevice(config.device, { worker: true });
     const show = showEvents(progress);
     try {
       const { result } = await trainRun(config, {
@@ -42,6 +46,7 @@ export function trainCommand(terminal: Terminal): Command {
         device,
         signal,
         onEvent: (event) => {
+          if (event.kind === "prepared") listen();
           // A finished run does not go on.
           if (event.kind !== "resumed" || event.step < config.steps) show(event);
         },
@@ -57,12 +62,11 @@ export function trainCommand(terminal: Terminal): Command {
         ...(validLoss !== undefined && { validLoss }),
         ...(Number.isFinite(tokensPerSecond) && { tokensPerSecond }),
       };
-      if (options.json) terminal.out(JSON.stringify(outcome, null, 2));
       if (ended === "interrupted") {
-        terminal.log(`interrupted after step ${step}; \`tsformers train ${home}\` goes on from there`);
-        throw new Ended(exitCodes.interrupted);
+        const message = `interrupted after step ${step}; \`tsformers train ${home}\` goes on from there`;
+        throw new Failure("interrupted", message, outcome);
       }
-      if (options.json) return;
+      if (options.json) return terminal.out(JSON.stringify(outcome, null, 2));
       const loss = validLoss === undefined ? "" : `, valid loss ${validLoss.toFixed(4)}`;
       const idle = Number.isNaN(tokensPerSecond) ? "was already" : "is";
       terminal.out(`${home} ${idle} ${ended === "finished" ? "finished" : "stopped early"}: ${step} steps${loss}`);

@@ -1,8 +1,8 @@
 import { openDevice } from "@tsformers/engine/node";
 import { Command, Option } from "commander";
-import { Ended, exitCodes } from "./exit.ts";
+import { Failure } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
-import { runVerify } from "./verify.ts";
+import { jsonRow, verifyRows, verifyTable } from "./verify.ts";
 
 /** `tsformers verify DIR`: a checkpoint, or a mechanism, against the stored results of its reference. */
 export function verifyCommand(terminal: Terminal): Command {
@@ -16,17 +16,20 @@ export function verifyCommand(terminal: Terminal): Command {
     .option("--json", "print JSON")
     .addHelpText(
       "after",
-      "\nEnds with 1 when a tensor is beyond its tolerance.\n\nExamples:\n  tsformers verify golden/gpt2\n  tsformers verify golden/linear_attention\n  tsformers verify golden/t5 --device webgpu --json",
+      "\nExamples:\n  tsformers verify golden/gpt2\n  tsformers verify golden/linear_attention\n  tsformers verify golden/t5 --device webgpu --json",
     )
     .action(
-      async (directory: string, { device, json = false }: { device: "cpu" | "webgpu" | "cuda"; json?: boolean }) => {
-        const code = await runVerify(directory, {
-          device,
-          json,
-          print: (text) => terminal.out(text),
-          open: (name) => openDevice(name as "cpu" | "webgpu" | "cuda"),
-        });
-        if (code !== 0) throw new Ended(exitCodes.failed);
+      async (directory: string, { device: name, json }: { device: "cpu" | "webgpu" | "cuda"; json?: boolean }) => {
+        const device = await openDevice(name);
+        const rows = await verifyRows(directory, device).finally(() => device.close());
+        const beyond = rows.filter(({ ok }) => !ok).length;
+        const result = { directory, device: name, ok: beyond === 0, rows: rows.map(jsonRow) };
+        if (!json) terminal.out(verifyTable(rows));
+        if (beyond > 0) {
+          const message = `${directory}: ${beyond} of ${rows.length} tensors are beyond tolerance`;
+          throw new Failure("beyond-tolerance", message, result);
+        }
+        if (json) terminal.out(JSON.stringify(result, null, 2));
       },
     );
 }

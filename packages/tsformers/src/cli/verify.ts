@@ -1,42 +1,28 @@
 import type { Device } from "@tsformers/engine";
 import { type VerifyRow, verifyDirectory } from "../compare/verify.ts";
-
-export type VerifyCommandOptions = {
-  /** "cpu" unless told. */
-  readonly device?: string;
-  /** Prints one JSON object instead of a table. */
-  readonly json?: boolean;
-  readonly print?: (text: string) => void;
-  /** Opens a device by name. */
-  readonly open: (name: string) => Promise<Device>;
-};
+import { Failure } from "./exit.ts";
 
 /**
- * `tsformers verify DIR`: runs every stored case of a checkpoint and prints the largest error of each tensor beside its
- * tolerance.
+ * Runs every stored case of a checkpoint or mechanism.
  *
- * @returns the exit code: 0 when every tensor is within its tolerance, 1 when one is beyond
- * @throws Error when the directory cannot be verified at all
+ * @throws Failure of kind "unsupported", which names the directory, when it cannot be verified
  */
-export async function runVerify(directory: string, options: VerifyCommandOptions): Promise<number> {
-  const { device: name = "cpu", json = false, print = console.log } = options;
-  const device = await options.open(name);
+export async function verifyRows(directory: string, device: Device): Promise<VerifyRow[]> {
   try {
-    const rows = await verifyDirectory(directory, { device });
-    const ok = rows.every((row) => row.ok);
-    print(json ? JSON.stringify({ directory, device: name, ok, rows: rows.map(jsonRow) }, undefined, 2) : table(rows));
-    return ok ? 0 : 1;
-  } finally {
-    await device.close();
+    return await verifyDirectory(directory, { device });
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new Failure("unsupported", message.startsWith(directory) ? message : `${directory}: ${message}`);
   }
 }
 
 /** JSON has no infinity: an error beyond all numbers is null there. */
-function jsonRow(row: VerifyRow): Record<string, unknown> {
+export function jsonRow(row: VerifyRow): Record<string, unknown> {
   return { ...row, largestError: Number.isFinite(row.largestError) ? row.largestError : null };
 }
 
-function table(rows: readonly VerifyRow[]): string {
+/** The largest error of each tensor beside its tolerance. */
+export function verifyTable(rows: readonly VerifyRow[]): string {
   const cells = rows.map((row) => [
     row.case,
     row.tensor,

@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { endNow, onEndSignals } from "../run/end-signals.ts";
+import { errorText } from "../run/error-text.ts";
 import { measureRun } from "./measure-run.ts";
 import { type ChildMessage, jobFile } from "./messages.ts";
 import type { RunJob } from "./plan.ts";
@@ -8,9 +10,12 @@ import type { RunJob } from "./plan.ts";
 // 130 when it was interrupted (and may be started again), with 1 and an error on stderr otherwise.
 const directory = process.argv[2]!;
 const controller = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => controller.abort());
-// The parent is gone, however it ended.
-process.on("disconnect", () => controller.abort());
+let listening: ReturnType<typeof onEndSignals> | undefined;
+const listen = () => {
+  listening ??= onEndSignals(() => controller.abort());
+};
+// The parent is gone, however it ended: after its first signal, that is the second.
+process.on("disconnect", () => (listening === undefined ? endNow() : listening.signalled()));
 
 const tell = (message: ChildMessage): void => {
   // A message to a parent that has just gone is lost, which is all right; without a callback it would be an exception.
@@ -19,10 +24,11 @@ const tell = (message: ChildMessage): void => {
 
 try {
   const job = JSON.parse(readFileSync(join(directory, jobFile), "utf8")) as RunJob;
-  process.exitCode = (await measureRun(directory, job, { signal: controller.signal, tell })) ? 0 : 130;
+  process.exitCode = (await measureRun(directory, job, { signal: controller.signal, listen, tell })) ? 0 : 130;
 } catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`${errorText(error)}\n`);
   process.exitCode = 1;
 } finally {
+  process.removeAllListeners("disconnect");
   if (process.connected) process.disconnect();
 }

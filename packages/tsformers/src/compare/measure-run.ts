@@ -20,16 +20,18 @@ const curvePoints = 120;
 /**
  * One run of a comparison, in a process of its own: trains (or goes on), evaluates at every length, writes `result.json`.
  *
+ * @param options.listen called when updates begin: from then on there is something to put away
  * @returns whether it was finished; `false` when `signal` came first
  */
 export async function measureRun(
   directory: string,
   job: RunJob,
-  options: { readonly signal: AbortSignal; tell(message: ChildMessage): void },
+  options: { readonly signal: AbortSignal; listen(): void; tell(message: ChildMessage): void },
 ): Promise<boolean> {
   const start = performance.now();
-  const { signal, tell } = options;
-  const device = await openDevice(job.config.device);
+  const { signal, listen, tell } = options;
+  // In a worker, so that signals are heard during a step.
+  const device = await openDevice(job.config.device, { worker: true });
   try {
     const { run, result } = await trainRun(job.config, {
       directory,
@@ -37,7 +39,8 @@ export async function measureRun(
       signal,
       waitMs: 60_000,
       onEvent: (event) => {
-        if (event.kind === "step") {
+        if (event.kind === "prepared") listen();
+        else if (event.kind === "step") {
           const { step, totalSteps, loss, tokensPerSecond, secondsLeft } = event;
           tell({ kind: "step", step, totalSteps, loss, tokensPerSecond, secondsLeft });
         } else if (event.kind === "resumed") tell({ kind: "note", message: `going on after step ${event.step}` });

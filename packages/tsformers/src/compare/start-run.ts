@@ -40,7 +40,8 @@ export async function startRun(
   rmSync(join(directory, resultFile), { force: true });
   await writeFileAtomic(join(directory, jobFile), `${JSON.stringify(job, null, 1)}\n`);
   const ended = await runChild(directory, options);
-  if (ended.code === 130) return "interrupted";
+  // By the signal where it did not listen yet, or was told twice.
+  if (ended.code === 130 || ended.signal === "SIGINT") return "interrupted";
   const result = ended.code === 0 ? storedResult(directory)?.result : undefined;
   if (result !== undefined) return { result, reused: false };
   await writeFileAtomic(join(directory, errorFile), ended.errors);

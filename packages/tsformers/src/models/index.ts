@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { count, positionCount, widthCount } from "../options/count.ts";
 import type { PositionScheme } from "./gpt.ts";
 import type { LanguageModel } from "./language-model.ts";
 import type { MaskedLanguageModel } from "./masked-language-model.ts";
@@ -57,17 +58,16 @@ export type ModelName =
   | "transformer"
   | "t5";
 
-const count = (standard: number, description: string): z.ZodDefault<z.ZodInt> =>
-  z.int().positive().default(standard).describe(description);
-
-const vocabularySize = z.int().positive().describe("how many different tokens there are");
-const layers = count(4, "how many blocks follow each other");
-const modelWidth = count(256, "features of a position between blocks");
-const heads = count(4, "attention heads of a block");
-const length = count(128, "positions that a learned table covers");
-const ffnWidth = z
-  .int()
-  .positive()
+const vocabularySize = count(2 ** 31 - 1, "tokens are counted in 32 bits").describe(
+  "how many different tokens there are",
+);
+const layers = count(128, "deeper graphs take ONNX Runtime hours to prepare")
+  .default(4)
+  .describe("how many blocks follow each other");
+const modelWidth = widthCount().default(256).describe("features of a position between blocks");
+const heads = widthCount().default(4).describe("attention heads of a block");
+const length = positionCount().default(128).describe("positions that a learned table covers");
+const ffnWidth = count(131_072, "wider matrices do not fit an array")
   .optional()
   .describe("hidden features of the feed-forward network; 4 × modelWidth unless given");
 const dropoutRate = z.number().min(0).max(0.9).default(0).describe("share of activations dropped in training");
@@ -143,9 +143,7 @@ export const models: Readonly<Record<ModelName, ModelEntry>> = {
     z.strictObject({
       ...common,
       ffnWidth: ffnWidth.describe("hidden features of the feed-forward network; 8/3 × modelWidth unless given"),
-      keyValueHeads: z
-        .int()
-        .positive()
+      keyValueHeads: widthCount()
         .optional()
         .describe("heads of keys and values, each shared by several query heads; as many unless given"),
     }),

@@ -1,6 +1,7 @@
 import { mul } from "@tsformers/engine";
 import * as z from "zod";
 import type { PositionScheme } from "../models/gpt.ts";
+import { positionCount } from "../options/count.ts";
 
 /** What a scheme must know of the model that it is built into. */
 export type PositionContext = {
@@ -145,10 +146,8 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
   ),
   t5: entry(
     z.strictObject({
-      buckets: z.int().min(4).default(32).describe("how many distances are told apart"),
-      maxDistance: z
-        .int()
-        .min(8)
+      buckets: positionCount(4).default(32).describe("how many distances are told apart"),
+      maxDistance: positionCount(8)
         .optional()
         .describe(
           "distances from here on share a bucket; a quarter of the training length (at least twice the exact ones) unless given",
@@ -178,7 +177,7 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
   }),
   shaw: entry(
     z.strictObject({
-      maxDistance: z.int().positive().default(16).describe("distances from here on share a vector"),
+      maxDistance: positionCount().default(16).describe("distances from here on share a vector"),
       values: z.boolean().default(true).describe("whether values, too, get a vector by distance"),
     }),
     {
@@ -195,9 +194,7 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
   ),
   "transformer-xl": entry(
     z.strictObject({
-      maxDistance: z
-        .int()
-        .positive()
+      maxDistance: positionCount()
         .optional()
         .describe("distances from here on count as this one; all are told apart unless given"),
       untied: z.boolean().default(false).describe("whether every layer has its own biases u and v"),
@@ -231,9 +228,7 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
   }),
   "adaptive-span": entry(
     z.strictObject({
-      maxSpan: z
-        .int()
-        .positive()
+      maxSpan: positionCount()
         .optional()
         .describe("the farthest a head may look back; the training length unless given"),
       ramp: z.number().positive().default(32).describe("over how many positions weights fade at the end of a span"),

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { models } from "../models/index.ts";
+import { exactCount, positionCount, rowCount, stepCount } from "../options/count.ts";
 import { positions } from "../position/index.ts";
 import { tasks } from "../tasks/index.ts";
 import { type Choice, choiceSchema } from "./catalogue.ts";
@@ -7,8 +8,8 @@ import { explain } from "./explain.ts";
 import { optimisers } from "./optimisers.ts";
 import { schedules } from "./schedules.ts";
 
-const count = z.int().positive();
-const rate = z.number().nonnegative();
+/** Parameters and rates are float32. */
+const largest = 1e38;
 
 /**
  * A whole training run as data: what `config.json` holds and what the flags of the command line set. Flags, their help
@@ -24,18 +25,23 @@ const schema = z.strictObject({
   position: choiceSchema(positions)
     .optional()
     .describe("how the model knows about positions; its own way unless given"),
-  length: count.optional().describe("tokens in a training row; the task's own unless given"),
-  steps: count.default(1000).describe("updates to make"),
-  batchSize: count.default(16).describe("rows in an update"),
-  microBatches: count
+  length: positionCount().optional().describe("tokens in a training row; the task's own unless given"),
+  steps: stepCount().default(1000).describe("updates to make"),
+  batchSize: rowCount().default(16).describe("rows in an update"),
+  microBatches: rowCount()
     .optional()
     .describe("parts an update's rows are worked through in, to save memory; as suits the device unless given"),
   optimiser: choiceSchema(optimisers).prefault({ kind: "adamw" }).describe("the update rule"),
-  learningRate: z.number().positive().default(1e-3).describe("peak of the schedule"),
+  learningRate: z.number().positive().max(largest).default(1e-3).describe("peak of the schedule"),
   schedule: choiceSchema(schedules)
     .prefault({ kind: "cosine" })
     .describe("how the learning rate changes over the steps"),
-  clip: rate.default(1).describe("largest norm of all gradients together; 0 leaves them as they are"),
+  clip: z
+    .number()
+    .nonnegative()
+    .max(largest)
+    .default(1)
+    .describe("largest norm of all gradients together; 0 leaves them as they are"),
   labelSmoothing: z.number().min(0).max(0.999).default(0).describe("share of the target moved to all other tokens"),
   ema: z
     .number()
@@ -43,16 +49,12 @@ const schema = z.strictObject({
     .max(0.99999)
     .default(0)
     .describe("decay of averaged parameters, used in evaluation; 0 is none"),
-  evalEvery: count.default(100).describe("steps between evaluations"),
-  evalTokens: count.default(8192).describe("tokens of an evaluation during training"),
-  patience: z
-    .int()
-    .nonnegative()
-    .default(0)
-    .describe("evaluations without improvement before stopping early; 0 never stops"),
-  checkpointEvery: count.default(200).describe("steps between checkpoints"),
-  keep: count.default(2).describe("checkpoints that are kept"),
-  seed: z.int().nonnegative().default(0).describe("of parameters, dropout and training examples"),
+  evalEvery: stepCount().default(100).describe("steps between evaluations"),
+  evalTokens: exactCount().default(8192).describe("tokens of an evaluation during training"),
+  patience: exactCount(0).default(0).describe("evaluations without improvement before stopping early; 0 never stops"),
+  checkpointEvery: stepCount().default(200).describe("steps between checkpoints"),
+  keep: exactCount().default(2).describe("checkpoints that are kept"),
+  seed: exactCount(0).default(0).describe("of parameters, dropout and training examples"),
   device: z.enum(["cpu", "webgpu", "cuda"]).default("cpu").describe("where it runs"),
 });
 

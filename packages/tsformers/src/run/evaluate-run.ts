@@ -1,4 +1,4 @@
-import type { Device, Given } from "@tsformers/engine";
+import { type Device, type Given, putTree } from "@tsformers/engine";
 import { type EvalTotals, loss } from "../tasks/metric.ts";
 import type { EvalSplit } from "../tasks/task.ts";
 import { type Evaluator, evaluator } from "../train/evaluate.ts";
@@ -36,9 +36,10 @@ export async function evaluateAtLengths(
 ): Promise<LengthResult[]> {
   const scorer = evaluator(reading.trainee, device);
   const results: LengthResult[] = [];
+  const placed = putTree(params, device) as Given<unknown>;
   try {
     for (const length of options.lengths) {
-      results.push(await evaluateAt(reading, params, scorer, length, options));
+      results.push(await evaluateAt(reading, placed, scorer, length, options));
     }
   } finally {
     await scorer.release();

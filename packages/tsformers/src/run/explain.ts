@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { suggestion } from "./nearest.ts";
+import { expectation, suggestion } from "./nearest.ts";
 
 /** A schema as JSON Schema: what a program can read of it. */
 export type SchemaNode = {
@@ -41,8 +41,7 @@ function sentences(issue: z.core.$ZodIssue, tree: SchemaNode): string[] {
   if (issue.code === "invalid_union" && path.at(-1) === "kind") {
     const known = kindsOf(nodeAt(tree, path.slice(0, -1)));
     const given = issue.input === undefined ? "" : ` ${JSON.stringify(kindIn(issue.input))}`;
-    const near = suggestion(String(kindIn(issue.input)), known);
-    return [`unknown ${path.slice(0, -1).join(".")}${given}${near}; expected one of ${known.join(", ")}`];
+    return [`unknown ${path.slice(0, -1).join(".")}${given}${expectation(String(kindIn(issue.input)), known)}`];
   }
   if (issue.code === "invalid_value") {
     const known = issue.values.map(String);

@@ -22,6 +22,12 @@ export function suggestion(typed: string, known: readonly string[], show: (name:
   return name === undefined ? "" : `; did you mean ${show(name)}?`;
 }
 
+/** What follows an unknown name: `; did you mean "alibi"? Expected one of rotary, alibi` */
+export function expectation(typed: string, known: readonly string[]): string {
+  const near = suggestion(typed, known);
+  return `${near === "" ? "; expected" : `${near} Expected`} one of ${known.join(", ")}`;
+}
+
 function quoted(name: string): string {
   return JSON.stringify(name);
 }

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { stepCount } from "../options/count.ts";
 import { constant, inverseSquareRoot, type Schedule, warmupCosine } from "../train/schedule.ts";
 import type { Choice } from "./catalogue.ts";
 
@@ -16,11 +17,7 @@ export type ScheduleEntry = {
 
 export type ScheduleName = "cosine" | "constant" | "noam";
 
-const warmupSteps = z
-  .int()
-  .nonnegative()
-  .optional()
-  .describe("steps over which the rate rises from 0; 5 % of all unless given");
+const warmupSteps = stepCount(0).optional().describe("steps over which the rate rises from 0; 5 % of all unless given");
 
 /** Every schedule by name. All reach `learningRate` at the end of the warm-up. */
 export const schedules: Readonly<Record<ScheduleName, ScheduleEntry>> = {

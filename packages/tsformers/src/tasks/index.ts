@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { count, exactCount, positionCount } from "../options/count.ts";
 import { explain } from "../run/explain.ts";
 import type { Task } from "./task.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -25,13 +26,9 @@ export type TaskEntry = {
 
 export type TaskName = "text" | "copy" | "reverse" | "recall";
 
-const seed = z
-  .int()
-  .nonnegative()
-  .default(0)
-  .describe("draws the training examples; evaluation is the same under every seed");
+const seed = exactCount(0).default(0).describe("draws the training examples; evaluation is the same under every seed");
 const length = (tokens: number): z.ZodDefault<z.ZodInt> =>
-  z.int().positive().default(tokens).describe("tokens in a training row");
+  positionCount().default(tokens).describe("tokens in a training row");
 
 const textOptions = z.strictObject({
   data: z.string().optional().describe("a text file, or a folder of them; without it, text of a built-in grammar"),
@@ -45,20 +42,20 @@ const textOptions = z.strictObject({
   seed,
 });
 
+const symbolCount = () => count(1_000_000, "the vocabulary is made in memory", 2);
+
 const symbolOptions = z.strictObject({
-  symbols: z.int().min(2).default(10).describe("how many different symbols there are"),
+  symbols: symbolCount().default(10).describe("how many different symbols there are"),
   length: length(64),
-  shortest: z
-    .int()
-    .positive()
+  shortest: positionCount()
     .optional()
     .describe("training prompts have from this many symbols to as many as fit; without it, always as many as fit"),
   seed,
 });
 
 const recallOptions = z.strictObject({
-  keys: z.int().min(2).default(16).describe("how many different keys there are"),
-  values: z.int().min(2).default(16).describe("how many different values there are"),
+  keys: symbolCount().default(16).describe("how many different keys there are"),
+  values: symbolCount().default(16).describe("how many different values there are"),
   length: length(64),
   seed,
 });

@@ -12,14 +12,24 @@ export type MemoryEstimate = {
 };
 
 /**
+ * Counts from shapes: no element of an array is looked at.
+ *
  * @param params and `state`, trees of concrete arrays
- * @param step the training step
+ * @param step the training step; without it, the least that any step takes: the next state
+ * @param copied whether checkpoints copy the state, because it lives elsewhere
  */
-export function estimateMemory(params: unknown, state: unknown, step: Program): MemoryEstimate {
+export function estimateMemory(params: unknown, state: unknown, step?: Program, copied = false): MemoryEstimate {
   const parameters = flatten(params, isNdArray).leaves.reduce((total, { size }) => total + size, 0);
-  const stateBytes = flatten(state, isNdArray).leaves.reduce((total, leaf) => total + bytesOf(leaf), 0);
-  const stepBytes = keptByRuntime * peakBytes(step);
-  return { parameters, stateBytes, stepBytes, totalBytes: runtimeBytes + stateBytes + stepBytes };
+  const stateBytes = bytesIn(state);
+  const stepBytes =
+    step === undefined ? stateBytes : keptByRuntime * peakBytes(step) + bytesPerEquation * step.equations.length;
+  const totalBytes = runtimeBytes + (copied ? 2 : 1) * stateBytes + stepBytes;
+  return { parameters, stateBytes, stepBytes, totalBytes };
+}
+
+/** Bytes of all arrays of a tree. */
+function bytesIn(tree: unknown): number {
+  return flatten(tree, isNdArray).leaves.reduce((total, leaf) => total + bytesOf(leaf), 0);
 }
 
 /**
@@ -28,6 +38,9 @@ export function estimateMemory(params: unknown, state: unknown, step: Program): 
  */
 const keptByRuntime = 1.5;
 const runtimeBytes = 100e6;
+
+/** The graph itself, here and in the runtime: measured with 100 layers of width 16, 45,886 equations and 295 MB. */
+const bytesPerEquation = 6.4e3;
 
 /**
  * The most bytes that a program's own arrays take at once when its equations run in their order and every array is freed
@@ -74,17 +87,51 @@ export function memoryText({ parameters, stateBytes, totalBytes }: MemoryEstimat
   return `${shortCount(parameters)} parameters · ${megabytes(stateBytes)} from step to step · about ${megabytes(totalBytes)} in a step`;
 }
 
-/** Memory that this process may still take, where it can tell; limits of its container count. */
+/**
+ * Memory that this process may still take, where it can tell. Limits of its container count, and on Linux those of its shell (`ulimit -v`,
+ * `ulimit -d`).
+ */
 export function availableBytes(): number | undefined {
-  return typeof process === "undefined" ? undefined : process.availableMemory?.();
+  if (typeof process === "undefined" || process.availableMemory === undefined) return undefined;
+  return Math.min(process.availableMemory(), limitedBytes());
 }
 
-/** @throws Error when a run takes more than is free */
+/** What the process's own limits leave of address space and data; infinite where there are none. */
+function limitedBytes(): number {
+  const { existsSync, readFileSync } = process.getBuiltinModule("node:fs");
+  if (!existsSync("/proc/self/limits")) return Number.POSITIVE_INFINITY;
+  const limits = readFileSync("/proc/self/limits", "utf8");
+  const used = readFileSync("/proc/self/status", "utf8");
+  const left = (limit: string, use: string) => {
+    const most = new RegExp(`^${limit} +(\\d+)`, "m").exec(limits);
+    const now = new RegExp(`^${use}:\\s+(\\d+) kB`, "m").exec(used);
+    return most === null || now === null ? Number.POSITIVE_INFINITY : Number(most[1]) - 1024 * Number(now[1]);
+  };
+  return Math.max(0, Math.min(left("Max address space", "VmSize"), left("Max data size", "VmData")));
+}
+
+/** A run that takes more memory than is free. */
+export class MemoryError extends Error {
+  override readonly name = "MemoryError";
+  /** The error in other words for its settings. */
+  readonly text: (nameOf: (setting: string) => string) => string;
+
+  constructor(estimate: MemoryEstimate, free: number) {
+    // Where the model alone is too large, a smaller batch does not help.
+    const batch = runtimeBytes + 2 * estimate.stateBytes > free ? [] : ["batchSize", "length"];
+    const text = (nameOf: (setting: string) => string) => {
+      const lower = [...batch, "modelWidth", "layers"].map(nameOf).join(", ");
+      const raise = batch.length === 0 ? "" : `, or raise ${nameOf("microBatches")}`;
+      return `this takes more memory than is free, ${megabytes(free)}: ${memoryText(estimate)}; lower ${lower}${raise}`;
+    };
+    super(text((setting) => setting));
+    this.text = text;
+  }
+}
+
+/** @throws MemoryError when a run takes more than is free */
 export function requireMemory(estimate: MemoryEstimate, free: number): void {
-  if (estimate.totalBytes <= free) return;
-  throw new Error(
-    `train: this takes more memory than is free, ${megabytes(free)}: ${memoryText(estimate)}; make model or batch smaller, use more micro-batches, or force it`,
-  );
+  if (estimate.totalBytes > free) throw new MemoryError(estimate, free);
 }
 
 function bytesOf({ shape, dtype }: ArrayType): number {
@@ -92,10 +139,12 @@ function bytesOf({ shape, dtype }: ArrayType): number {
 }
 
 function megabytes(bytes: number): string {
-  return bytes < 1e9 ? `${(bytes / 1e6).toPrecision(3)} MB` : `${(bytes / 1e9).toPrecision(3)} GB`;
+  if (bytes < 1e9) return `${(bytes / 1e6).toPrecision(3)} MB`;
+  return bytes < 1e12 ? `${(bytes / 1e9).toPrecision(3)} GB` : `${(bytes / 1e12).toFixed(1)} TB`;
 }
 
 function shortCount(count: number): string {
   if (count < 1000) return String(count);
-  return count < 1e6 ? `${(count / 1e3).toFixed(1)}k` : `${(count / 1e6).toFixed(1)}M`;
+  if (count < 1e6) return `${(count / 1e3).toFixed(1)}k`;
+  return count < 1e9 ? `${(count / 1e6).toFixed(1)}M` : `${(count / 1e9).toFixed(1)}G`;
 }

@@ -16,6 +16,7 @@ export function showEvents(progress: Progress): (event: TrainEvent) => void {
         return event.step === event.totalSteps ? progress.done(event) : progress.update(event);
       case "evaluation":
         return progress.log(`step ${event.step} · valid loss ${event.loss.toFixed(4)}`);
+      case "prepared":
       case "checkpoint":
         return undefined;
     }

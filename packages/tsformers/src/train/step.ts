@@ -12,6 +12,7 @@ import {
   mul,
   NDArray,
   type Tensor,
+  type TypedArray,
   where,
 } from "@tsformers/engine";
 import type { Context } from "../nn/layer.ts";
@@ -164,7 +165,11 @@ function selectTree<Tree>(condition: Tensor, yes: Tree, no: Tree): Tree {
   return mapTree(yes, isTensor, (leaf, path) => where(condition, leaf, others.get(path)!)) as Tree;
 }
 
-/** Arrays of its own: donated buffers must not be shared. */
+/** Arrays of its own, made when they are looked at: donated buffers must not be shared. */
 function copyTree<Tree>(tree: Tree): Tree {
-  return mapTree(tree, isNdArray, ({ shape, dtype, data }) => new NDArray(shape, dtype, data.slice())) as Tree;
+  return mapTree(
+    tree,
+    isNdArray,
+    (array) => new NDArray(array.shape, array.dtype, () => array.data.slice() as TypedArray),
+  ) as Tree;
 }

@@ -57,6 +57,8 @@ export type TrainEvent =
   | { readonly kind: "resumed"; readonly step: number }
   /** Something that the user should hear. */
   | { readonly kind: "note"; readonly text: string }
+  /** The step is compiled: updates are made from here on. */
+  | { readonly kind: "prepared"; readonly step: number }
   | { readonly kind: "damaged"; readonly problem: CheckpointProblem }
   | {
       readonly kind: "step";

@@ -2,18 +2,16 @@ import {
   type Compiled,
   type Concrete,
   compile,
-  flatten,
   foldIn,
   fromNumbers,
   type Given,
-  isNdArray,
   keyToArray,
   type NDArray,
   type OnDevice,
+  putTree,
   type RandomKey,
   randomKey,
   readTree,
-  trace,
 } from "@tsformers/engine";
 import { loss as lossMetric } from "../tasks/metric.ts";
 import { suitableMicroBatches } from "./accumulate.ts";
@@ -41,25 +39,10 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
   requireBatches(options);
   const key = randomKey(options.seed ?? 0);
   const step = stepOf(options);
-  const initial = step.init(options.params ?? trainee.init(foldIn(key, 0)));
-  announceMemory(options, step, initial, onEvent);
-
-  const run = await openRun<Params, B>(options, initial);
-  for (const problem of run?.directory.problems ?? []) onEvent({ kind: "damaged", problem });
-  if (run?.resumed && run.resumed.step > steps)
-    throw new RangeError(
-      `train: ${run.resumed.step} steps are made already, more than the ${steps} that steps asks for`,
-    );
-  if (run?.resumed) onEvent({ kind: "resumed", step: run.resumed.step });
-  let state = (run?.resumed?.state ?? initial) as Given<TrainState<Params>>;
-  let done = run?.resumed?.step ?? 0;
-  let progress: Progress = run?.resumed?.progress ?? { stopping: null, evaluation: null };
+  const update: Update<Params, B> = compile(step.update, { device, donate: [0] }) as never;
+  const run = await begin<Params, B>(options, step, update);
+  let { state, step: done, progress } = run;
   let saved = { step: done, progress };
-
-  const update = compile(step.update, { device, donate: [0] }) as unknown as Compiled<
-    [TrainState<Params>, Symbolic<B>, Control],
-    { state: TrainState<Params>; metrics: StepMetrics }
-  >;
   const stepMs: number[] = [];
   const tokensPerSecond = (ms: number): number => (batchSize * length * 1000) / ms;
   const makeStep = async (): Promise<void> => {
@@ -67,7 +50,10 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
     const batch = task.trainBatch(number, batchSize, length) as Given<Symbolic<B>>;
     const learningRate = fromNumbers([options.schedule(number)], []);
     const control = { learningRate, key: keyOfStep(key, number) } as Given<Control>;
-    if (stepMs.length === 0) await update.prepare(state, batch, control);
+    if (stepMs.length === 0) {
+      await update.prepare(state, batch, control);
+      onEvent({ kind: "prepared", step: done });
+    }
     const start = performance.now();
     const result = await update(state, batch, control);
     const metrics = await readTree(result.metrics as OnDevice<StepMetrics>);
@@ -87,7 +73,7 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
       learningRate: learningRate.item(),
       tokensPerSecond: tokensPerSecond(ms),
     };
-    run?.directory.log(measured);
+    run.directory?.log(measured);
     const secondsLeft = ((steps - number) * median(stepMs.slice(-20))) / 1000;
     onEvent({ kind: "step", ...measured, totalSteps: steps, secondsLeft });
   };
@@ -100,12 +86,12 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
     const loss = lossMetric.value(totals);
     const next = stopping?.update(progress.stopping ?? stopping.init, done, loss) ?? null;
     progress = { stopping: next, evaluation: { step: done, totals } };
-    run?.directory.log({ step: done, "valid/loss": loss, "valid/accuracy": totals.correct / totals.tokens });
+    run.directory?.log({ step: done, "valid/loss": loss, "valid/accuracy": totals.correct / totals.tokens });
     onEvent({ kind: "evaluation", step: done, totals, loss });
   };
 
   const save = async (): Promise<void> => {
-    if (run === undefined || (saved.step === done && saved.progress === progress)) return;
+    if (run.directory === undefined || (saved.step === done && saved.progress === progress)) return;
     const path = await run.directory.save(done, await readTree(state), progress);
     saved = { step: done, progress };
     onEvent({ kind: "checkpoint", step: done, path });
@@ -138,7 +124,7 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
       tokensPerSecond: tokensPerSecond(median(stepMs)),
     };
   } finally {
-    run?.directory.close();
+    run.directory?.close();
     await update.release();
     await scores.release();
   }
@@ -165,15 +151,14 @@ function validBatches<Params, B>({ task, batchSize, length, evalTokens }: TrainO
 }
 
 /**
- * Asks the task for what the run will need, so that it fails before the first step and not after hours.
+ * Asks for what evaluations will need, so that the run fails before the first step and not after hours.
  *
- * @throws RangeError when the task has no such rows, or the batch cannot be worked through in so many parts
+ * @throws RangeError when the task has no such rows; when the batch cannot be worked through in so many parts
  */
 function requireBatches<Params, B>(options: TrainOptions<Params, B>): void {
-  const { task, batchSize, length, microBatches = 1 } = options;
+  const { batchSize, microBatches = 1 } = options;
   if (batchSize % microBatches !== 0)
     throw new RangeError(`train: microBatches must divide batchSize ${batchSize}, got ${microBatches}`);
-  task.trainBatch(1, batchSize, length);
   validBatches(options);
 }
 
@@ -182,23 +167,66 @@ function keyOfStep(key: RandomKey, step: number): NDArray {
   return keyToArray(foldIn(foldIn(key, 1), step));
 }
 
-/** Traces the step to estimate its memory. @throws Error when that is more than is free on the CPU, unless forced */
+type Update<Params, B> = Compiled<
+  [TrainState<Params>, Symbolic<B>, Control],
+  { state: TrainState<Params>; metrics: StepMetrics }
+>;
+
+/** Where a run stands, new or resumed. */
+type Run<Params> = {
+  readonly directory?: RunDirectory;
+  readonly step: number;
+  readonly state: Given<TrainState<Params>>;
+  readonly progress: Progress;
+};
+
+/**
+ * The run that the directory holds, or a new one. No parameter is drawn before the memory for it is known to be there.
+ *
+ * @throws MemoryError when it takes more than is free on the CPU, unless forced
+ */
+async function begin<Params, B>(
+  options: TrainOptions<Params, B>,
+  step: TrainStep<Params, B>,
+  update: Update<Params, B>,
+): Promise<Run<Params>> {
+  const { trainee, device, steps, onEvent = () => {} } = options;
+  const initial = step.init(options.params ?? trainee.init(foldIn(randomKey(options.seed ?? 0), 0)));
+  announceMemory(options, update, initial, onEvent);
+  const { directory, resumed } = (await openRun<Params, B>(options, initial)) ?? {};
+  for (const problem of directory?.problems ?? []) onEvent({ kind: "damaged", problem });
+  if (resumed !== undefined && resumed.step > steps)
+    throw new RangeError(`train: ${resumed.step} steps are made already, more than the ${steps} that steps asks for`);
+  if (resumed) onEvent({ kind: "resumed", step: resumed.step });
+  return {
+    ...(directory !== undefined && { directory }),
+    step: resumed?.step ?? 0,
+    state: putTree(resumed?.state ?? initial, device) as Given<TrainState<Params>>,
+    progress: resumed?.progress ?? { stopping: null, evaluation: null },
+  };
+}
+
+/** Counts the memory of a run from shapes, then traces its step. @throws MemoryError when that is more than is free on the CPU, unless forced */
 function announceMemory<Params, B>(
   { task, device, batchSize, length, force = false }: TrainOptions<Params, B>,
-  step: TrainStep<Params, B>,
+  update: Update<Params, B>,
   state: Concrete<TrainState<Params>>,
   onEvent: (event: TrainEvent) => void,
 ): void {
-  const control = { learningRate: fromNumbers([0], []), key: keyOfStep(randomKey(0), 1) };
-  const { leaves, structure } = flatten([state, task.trainBatch(1, batchSize, length), control], isNdArray);
-  const { program } = trace(step.update, structure, leaves);
-  const estimate = estimateMemory((state as { params: unknown }).params, state, program);
+  const free = device.name === "cpu" && !force ? availableBytes() : undefined;
+  const { params } = state as { params: unknown };
+  // Before anything of the size of the model or a batch is made. Inputs, targets and weights have four bytes a token each.
+  const least = estimateMemory(params, state, undefined, !device.sharesMemory);
+  if (free !== undefined) requireMemory({ ...least, totalBytes: least.totalBytes + 12 * batchSize * length }, free);
+  const control = { learningRate: fromNumbers([0], []), key: keyOfStep(randomKey(0), 1) } as Given<Control>;
+  const batch = task.trainBatch(1, batchSize, length) as Given<Symbolic<B>>;
+  const program = update.trace(state as Given<TrainState<Params>>, batch, control);
+  const estimate = estimateMemory(params, state, program, !device.sharesMemory);
   onEvent({ kind: "memory", estimate, text: memoryText(estimate) });
-  const free = device.name === "cpu" ? availableBytes() : undefined;
-  if (free !== undefined && !force) requireMemory(estimate, free);
+  if (free !== undefined) requireMemory(estimate, free);
 }
 
-type Run<Params> = {
+type Opened<Params> = {
   readonly directory: RunDirectory;
   readonly resumed?: {
     readonly step: number;
@@ -211,7 +239,7 @@ type Run<Params> = {
 async function openRun<Params, B>(
   options: TrainOptions<Params, B>,
   initial: Concrete<TrainState<Params>>,
-): Promise<Run<Params> | undefined> {
+): Promise<Opened<Params> | undefined> {
   const { keep } = options;
   if (options.directory === undefined) return undefined;
   const { openRunDirectory, restore } = await import("#files");

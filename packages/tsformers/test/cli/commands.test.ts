@@ -53,7 +53,9 @@ describe("wrong calls end with 2 and name what was meant", () => {
     [["compare", "--heads", "3"], "--heads 3 does not divide --model-width 64"],
     [["describe", "lama"], "did you mean llama?"],
     [["list", "model"], 'did you mean "models"?'],
-    [["eval", "no-such-run"], "not a run"],
+    [["eval", "no-such-run"], "no-such-run: no such folder"],
+    [["train", "--layers", "100000"], "from 1 to 128 (deeper graphs take ONNX Runtime hours to prepare), got 100000"],
+    [["compare", "--seeds", "1e9"], "from 1 to 1,000 (each seed is a run of every variant)."],
     [["export"], "missing required argument"],
   ])("%j", async (args, expected) => {
     const { code, out, log } = await runCli(args, { cwd: home });

@@ -86,7 +86,7 @@ test.each([
   [["describe", "longformer", "--windw", "3"], "Did you mean --window?"],
   [["describe", "gpt", "--stride", "3"], "--stride does not go with gpt; it is an option of strided, fixed"],
   [["describe", "patterns/longformer", "--ffn-width", "3"], "--ffn-width does not go with longformer"],
-  [["describe", "patterns/longformer", "--window", "wide"], '"window": expected number'],
+  [["describe", "patterns/longformer", "--window", "wide"], '"window": expected a whole number'],
   [["describe", "patterns/longformer", "--window", "5"], "even window"],
   [["describe", "strided", "--use", "hads"], 'did you mean "heads"?'],
   [["describe", "blockwise", "--permutations", "[[0,"], "expected JSON"],

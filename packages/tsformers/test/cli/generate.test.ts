@@ -60,13 +60,14 @@ test("a checkpoint with an infinite weight is an error, however it is asked", as
     cli("generate", ...args),
     cli("generate", ...args, "--temperature", "0", "--json"),
   ]);
-  for (const { code, log } of [drawn, greedy]) {
-    expect(code).toBe(1);
-    expect(log).toContain("after 0 tokens: the model's logits are not finite");
-    expect(log).toContain("parameter blocks.1.ffn.in.weight holds such values");
+  const { error, ...result } = JSON.parse(greedy.out) as { error: { message: string } };
+  for (const message of [drawn.log, error.message]) {
+    expect(message).toContain("after 0 tokens: the model's logits are not finite");
+    expect(message).toContain("parameter blocks.1.ffn.in.weight holds such values");
   }
+  expect([drawn.code, greedy.code]).toEqual([1, 1]);
   expect(drawn.out).toBe("");
-  expect(JSON.parse(greedy.out)).toMatchObject({ prompt: [1, 2, 3], tokens: [], ended: "error" });
+  expect(result).toMatchObject({ prompt: [1, 2, 3], tokens: [], ended: "error" });
 });
 
 test("positions that the model has not learned are not written, and prompts beyond them not read", async () => {

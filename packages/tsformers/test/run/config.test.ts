@@ -1,7 +1,13 @@
 import { describe, expect, it } from "vitest";
+import { mixers } from "../../src/attention/index.ts";
+import { patterns } from "../../src/attention/patterns/index.ts";
+import { models } from "../../src/models/index.ts";
+import { positions } from "../../src/position/index.ts";
 import { parseRunConfig, runSchema } from "../../src/run/config.ts";
+import { schemaTree } from "../../src/run/explain.ts";
 import { flagsOf, misplacedFlags, withFlags } from "../../src/run/flags.ts";
 import { editDistance, nearest } from "../../src/run/nearest.ts";
+import { tasks } from "../../src/tasks/index.ts";
 
 const message = (input: unknown): string => {
   try {
@@ -49,10 +55,32 @@ describe("parseRunConfig", () => {
       { task: { kind: "text", tokens: "bytes" } },
       '"task.tokens": expected one of character, byte, got "bytes"; did you mean "byte"?',
     ],
-    [{ steps: -1 }, '"steps": expected number to be >0, got -1'],
+    [{ steps: -1 }, '"steps": expected a whole number from 1 to 2,147,483,647 (steps are counted in 32 bits), got -1'],
+    [
+      { model: { kind: "gpt", layers: 100_000 } },
+      '"model.layers": expected a whole number from 1 to 128 (deeper graphs',
+    ],
   ])("explains %j", (input, expected) => {
     expect(message(input)).toContain(`run.json: `);
     expect(message(input)).toContain(expected);
+  });
+
+  it("bounds every whole number, and says why", () => {
+    const unbounded: string[] = [];
+    const walk = (node: unknown, path: string): void => {
+      if (typeof node !== "object" || node === null) return;
+      const { type, maximum } = node as { type?: string; maximum?: number };
+      // A bound without a reason is the one that every integer of a schema has.
+      if (type === "integer" && (maximum === undefined || maximum === Number.MAX_SAFE_INTEGER)) unbounded.push(path);
+      for (const [name, inner] of Object.entries(node)) walk(inner, `${path}/${name}`);
+    };
+    const everything = { ...models, ...positions, ...tasks, ...mixers, ...patterns };
+    for (const [name, { options }] of Object.entries(everything)) walk(schemaTree(options), name);
+    walk(schemaTree(runSchema), "run");
+    const exact = /\/(seed|pool|evalTokens|patience|keep)$/;
+    expect(unbounded.filter((path) => !exact.test(path))).toEqual([]);
+    expect(message({ length: 1e7 })).toContain("from 1 to 1,000,000 (positions are exact up to there), got 10000000");
+    expect(message({ learningRate: 1e39 })).toContain('"learningRate"');
   });
 
   it("names every problem at once", () => {

@@ -4,6 +4,7 @@ import {
   full,
   mul,
   NDArray,
+  randomKey,
   recompute,
   reshape,
   sum,
@@ -13,7 +14,11 @@ import {
   valueAndGrad,
 } from "@tsformers/engine";
 import { expect, test } from "vitest";
+import { gpt } from "../../src/models/gpt.ts";
+import { adamw } from "../../src/train/adamw.ts";
 import { estimateMemory, memoryText, peakBytes, requireMemory } from "../../src/train/memory.ts";
+import { trainStep } from "../../src/train/step.ts";
+import { languageModelTrainee } from "../../src/train/trainee.ts";
 
 const kilobyte = full([256], 0);
 
@@ -52,6 +57,15 @@ test("recomputation shows", () => {
   expect(saving).toBeLessThan(0.8 * plain);
 });
 
+test("parameters and slots of any size are counted before there is memory for them", () => {
+  const model = gpt({ vocabularySize: 50_257, layers: 96, modelWidth: 12_288, heads: 96, length: 2048 });
+  const step = trainStep({ loss: languageModelTrainee(model).loss, optimiser: adamw() });
+  const state = step.init(model.init(randomKey(0)));
+  const { parameters, stateBytes } = estimateMemory((state as { params: unknown }).params, state);
+  expect(parameters).toBe(174_604_259_328);
+  expect(stateBytes).toBe(3 * 4 * parameters + 4);
+});
+
 test("an estimate adds what lasts to what a step needs, and is refused above what is free", () => {
   const params = { w: kilobyte };
   const { leaves, structure } = flatten([params], (value): value is NDArray => value instanceof NDArray);
@@ -60,10 +74,14 @@ test("an estimate adds what lasts to what a step needs, and is refused above wha
   expect(estimate).toEqual({
     parameters: 256,
     stateBytes: 3 * 1024,
-    stepBytes: 1.5 * 1024,
-    totalBytes: 100e6 + 4.5 * 1024,
+    stepBytes: 1.5 * 1024 + 6400,
+    totalBytes: 100e6 + 4.5 * 1024 + 6400,
   });
   expect(memoryText(estimate)).toBe("256 parameters · 0.00307 MB from step to step · about 100 MB in a step");
   expect(() => requireMemory(estimate, 101e6)).not.toThrow();
-  expect(() => requireMemory(estimate, 100e6)).toThrow(/more memory than is free/);
+  expect(() => requireMemory(estimate, 100_005_000)).toThrow(/lower modelWidth, layers$/);
+  const wide = { ...estimate, stepBytes: 9e9, totalBytes: 9.1e9 };
+  expect(() => requireMemory(wide, 1e9)).toThrow(
+    /^this takes more memory than is free, 1\.00 GB: 256 parameters .* lower batchSize, length, modelWidth, layers, or raise microBatches$/,
+  );
 });

@@ -214,7 +214,7 @@ test("a model too large for the memory is refused, with the estimate, unless for
   const available = vi.spyOn(process, "availableMemory").mockReturnValue(100_000);
   try {
     await expect(train(short())).rejects.toThrow(
-      /^train: this takes more memory than is free, 0\.100 MB: 1\d\.\dk parameters · .* in a step; make/,
+      /^this takes more memory than is free, 0\.100 MB: 1\d\.\dk parameters · .* in a step; lower modelWidth, layers$/,
     );
     await expect(train(short({ force: true, steps: 1 }))).resolves.toMatchObject({ step: 1 });
   } finally {

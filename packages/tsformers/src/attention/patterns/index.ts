@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { positionCount } from "../../options/count.ts";
 import type { Pattern } from "../pattern.ts";
 
 /** What a pattern must know of the model that it is built into. */
@@ -35,8 +36,8 @@ export type PatternEntry = {
   load(options: unknown, context: PatternContext): Promise<LayerPatterns>;
 };
 
-const count = () => z.int().positive();
-const whole = () => z.int().nonnegative();
+const count = () => positionCount();
+const whole = () => positionCount(0);
 const use = (standard: "merged" | "heads" | "layers") =>
   z
     .enum(["merged", "heads", "layers"])

@@ -1,0 +1,122 @@
+import { spawn } from "node:child_process";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { main } from "../../src/cli/main.ts";
+import { program, runCli } from "./run-cli.ts";
+
+const golden = fileURLToPath(new URL("../fixtures/golden/gpt2", import.meta.url));
+let home: string;
+beforeAll(() => {
+  home = mkdtempSync(join(tmpdir(), "tsformers-failures-"));
+  writeFileSync(join(home, "file"), "");
+});
+afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+/** A command in this process, which starts faster than the built program. Folders of `home` are written `home:name`. */
+async function call(args: readonly string[]): Promise<{ code: number; out: string; log: string }> {
+  let [out, log] = ["", ""];
+  const placed = args.map((arg) => arg.replace(/^home:/, `${home}/`));
+  const code = await main(placed, {
+    out: (text) => void (out += `${text}\n`),
+    write: (text) => void (out += text),
+    log: (text) => void (log += `${text}\n`),
+    columns: 100,
+    unicode: true,
+    bold: (text) => text,
+    dim: (text) => text,
+  });
+  return { code, out, log };
+}
+
+/** Wrong calls of every command: a flag that is none, a folder that is not there, a file in place of a folder. */
+const wrong: readonly (readonly string[])[] = [
+  ["nonsense"],
+  ["list", "--nonsense"],
+  ["list", "nonsense"],
+  ["describe", "gpt", "--nonsense"],
+  ["describe", "nonsense"],
+  ["train", "--nonsense"],
+  ["train", "home:file"],
+  ["eval", "home:absent", "--nonsense"],
+  ["eval", "home:absent"],
+  ["eval", "home:file"],
+  ["eval", "home:."],
+  ["generate", "home:absent", "--nonsense"],
+  ["generate", "home:absent"],
+  ["generate", "home:file"],
+  ["compare", "--nonsense"],
+  ["compare", "--out", "home:file"],
+  ["export", "home:absent", "--nonsense"],
+  ["export", "home:absent"],
+  ["export", "home:file"],
+  ["export", "home:."],
+  ["verify", "home:absent", "--nonsense"],
+  ["verify", "home:absent"],
+  ["verify", "home:file"],
+];
+
+describe("a wrong call ends with 2 and says why once", () => {
+  it.each(wrong.map((args) => [args.join(" "), args] as const))("%s", async (_, args) => {
+    const [plain, json] = [await call(args), await call([...args, "--json"])];
+    expect(plain).toMatchObject({ code: 2, out: "" });
+    expect(plain.log).toMatch(/^error: /);
+    expect(plain.log).not.toMatch(/\?[.;,]|\.\.\s/);
+    expect(json).toMatchObject({ code: 2, log: "" });
+    const { error } = JSON.parse(json.out) as { error: { kind: string; message: string; exitCode: number } };
+    expect(error).toMatchObject({ kind: "usage", exitCode: 2 });
+    expect(plain.log.replaceAll("\n", " ")).toContain(error.message.replaceAll("\n", " "));
+  });
+});
+
+it("a value that looks like --json, behind --, is none", async () => {
+  const { code, out } = await call(["describe", "--", "--json"]);
+  expect({ code, out }).toEqual({ code: 2, out: "" });
+});
+
+describe("a model too large is refused before it is made", () => {
+  const large = ["train", "large", "--task", "copy", "--model-width", "24576", "--layers", "128", "--json"];
+
+  it("names the flags to lower", async () => {
+    const { code, out } = await runCli(large, { cwd: home });
+    expect(code).toBe(1);
+    expect((JSON.parse(out) as { error: { message: string } }).error.message).toMatch(
+      /more memory than is free, .* 927\.8G parameters .*; lower --model-width, --layers$/,
+    );
+  });
+
+  it.runIf(process.platform === "linux")("the shell's limits count", async () => {
+    const shell = `ulimit -v 3000000; exec "$0" "$@"`;
+    const child = spawn("bash", ["-c", shell, process.execPath, program, ...large], { cwd: home });
+    let out = "";
+    child.stdout.on("data", (text) => (out += String(text)));
+    await new Promise((resolve) => child.on("close", resolve));
+    const { message } = (JSON.parse(out) as { error: { message: string } }).error;
+    expect(Number(/than is free, ([\d.]+) GB/.exec(message)?.[1])).toBeLessThan(3);
+  });
+});
+
+describe("verify tells apart", () => {
+  const verify = async (...args: string[]) => {
+    const { code, out } = await runCli(["verify", ...args, "--json"], { cwd: home });
+    return { code, ...(JSON.parse(out) as { ok?: boolean; error?: { kind: string; message: string } }) };
+  };
+
+  it("what agrees, what is beyond tolerance and what cannot be verified", async () => {
+    expect(await verify(golden)).toMatchObject({ code: 0, ok: true });
+    const beyond = join(home, "beyond");
+    cpSync(golden, beyond, { recursive: true });
+    const meta = JSON.parse(readFileSync(join(golden, "meta.json"), "utf8")) as object;
+    writeFileSync(join(beyond, "meta.json"), JSON.stringify({ ...meta, tolerance: { outputs: "abs 0 + rel 0" } }));
+    expect(await verify(beyond)).toMatchObject({
+      code: 3,
+      ok: false,
+      error: { kind: "beyond-tolerance", exitCode: 3 },
+    });
+    const unsupported = await verify(home);
+    expect(unsupported).toMatchObject({ code: 4, error: { kind: "unsupported", exitCode: 4 } });
+    expect(unsupported.error!.message).toContain(home);
+  });
+});

@@ -1,4 +1,6 @@
 import * as z from "zod";
+import { headWidthOf, requireDirection, requireSizes } from "../nn/sizes.ts";
+import { parseOptions } from "../run/parse-options.ts";
 import type { Mixer } from "./kinds.ts";
 import type { LengthProjection } from "./linformer-projection.ts";
 import type { LogitSource, Mixture } from "./synthetic-logits.ts";
@@ -29,7 +31,7 @@ export type MixerEntry = {
   readonly directions: readonly ("causal" | "bidirectional")[];
   /** What may be set; every option has a description, and unknown ones are errors. */
   readonly options: z.ZodObject;
-  /** Checks the options and makes the mixer. @throws z.ZodError when they do not fit `options` */
+  /** Checks the options and makes the mixer. @throws RangeError naming what does not fit */
   load(options: unknown, context: MixerContext): Promise<Mixer<never>>;
 };
 
@@ -339,7 +341,7 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
             `routing: expected fewer than all ${context.heads} heads to be local, got ${localHeads}`,
           );
         }
-        const headWidth = context.modelWidth / context.heads;
+        const headWidth = headWidthOf("routing", context);
         const routed = routing({
           ...context,
           ...rest,
@@ -597,11 +599,13 @@ function entry<O extends z.ZodObject, P>(name: string, options: O, { make, ...ab
     ...about,
     options,
     load: async (raw, context) => {
+      requireSizes(name, context, { length: context.length });
+      requireDirection(name, context.causal);
       const wanted = context.causal ? "causal" : "bidirectional";
       if (!about.directions.includes(wanted))
         throw new RangeError(`${name}: is ${about.directions.join(" and ")} only, not ${wanted}`);
       // The catalogue forgets which parameters a mixer has: its `init` makes them and its `apply` takes them.
-      return (await make(options.parse(raw ?? {}), context)) as unknown as Mixer<never>;
+      return (await make(parseOptions(options, raw, name), context)) as unknown as Mixer<never>;
     },
   };
 }

@@ -1,6 +1,6 @@
+import { headWidthOf } from "../nn/sizes.ts";
 import { plus } from "./denominator.ts";
 import { eluPlusOne, type FeatureMap } from "./feature-map.ts";
-import { headWidthOf } from "./head-projections.ts";
 import { type KernelMixerOptions, type KernelMixerParams, kernelMixer } from "./kernel-mixer.ts";
 import type { Mixer } from "./kinds.ts";
 

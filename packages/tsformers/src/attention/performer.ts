@@ -1,7 +1,7 @@
+import { headWidthOf } from "../nn/sizes.ts";
 import { exactly } from "./denominator.ts";
 import { draws } from "./drawn-features.ts";
 import { largestOfAll, positive, type RandomFeatures } from "./favor-features.ts";
-import { headWidthOf } from "./head-projections.ts";
 import { type KernelMixerOptions, type KernelMixerParams, kernelMixer } from "./kernel-mixer.ts";
 import type { Mixer } from "./kinds.ts";
 import { type Draw, orthogonalRows } from "./random-rows.ts";

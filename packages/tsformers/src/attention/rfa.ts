@@ -15,10 +15,10 @@ import {
   sum,
   type Tensor,
 } from "@tsformers/engine";
+import { headWidthOf } from "../nn/sizes.ts";
 import { awayFromZero } from "./denominator.ts";
 import { draws } from "./drawn-features.ts";
 import type { FeatureMap } from "./feature-map.ts";
-import { headWidthOf } from "./head-projections.ts";
 import { type KernelMixerOptions, type KernelMixerParams, kernelMixer } from "./kernel-mixer.ts";
 import type { Mixer } from "./kinds.ts";
 import { gaussianRows } from "./random-rows.ts";

@@ -7,6 +7,7 @@ import { embedding } from "../nn/embedding.ts";
 import { type Activation, geluTanh, mlp } from "../nn/feed-forward.ts";
 import { normalInitial } from "../nn/initial.ts";
 import { layerNorm } from "../nn/norm.ts";
+import { requireSizes } from "../nn/sizes.ts";
 import { learned } from "../position/learned.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
@@ -57,6 +58,7 @@ export function gpt(options: GptOptions): LanguageModel<DecoderParams> {
 export function gptParts(options: GptOptions): DecoderParts {
   const { vocabularySize, layers, modelWidth, heads, length, dropoutRate = 0, epsilon = 1e-5 } = options;
   const { ffnWidth = 4 * modelWidth, activation = geluTanh, scale = () => (modelWidth / heads) ** -0.5 } = options;
+  requireSizes("gpt", options, { vocabularySize, layers, length, ffnWidth });
   const norm = layerNorm({ epsilon });
   const outInitial = normalInitial(0.02 / Math.sqrt(2 * layers));
   const ffn = mlp({ modelWidth, ffnWidth, activation, dropoutRate, outInitial });

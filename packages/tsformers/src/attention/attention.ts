@@ -70,6 +70,8 @@ export function attention(options: AttentionOptions): SoftmaxMixer<AttentionPara
     return { key: view.rotate?.key(key) ?? key, value: view.rotate?.value?.(value) ?? value };
   };
   const mixer: SoftmaxMixer<AttentionParams> = {
+    name: "softmax attention",
+    sees: "pattern",
     keysAndValues,
     cacheShape: [keyValueHeads, headWidth],
     init: (key): Concrete<AttentionParams> => {

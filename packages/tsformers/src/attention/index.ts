@@ -32,7 +32,7 @@ export type MixerEntry = {
   /** What may be set; every option has a description, and unknown ones are errors. */
   readonly options: z.ZodObject;
   /** Checks the options and makes the mixer. @throws RangeError naming what does not fit */
-  load(options: unknown, context: MixerContext): Promise<Mixer<never>>;
+  load(options: unknown, context: MixerContext): Promise<Mixer>;
 };
 
 export type MixerName =
@@ -354,13 +354,13 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
           ...(scale === undefined ? {} : { scale }),
           ...(selfLogit === undefined ? {} : { selfLogit }),
         });
-        if (localHeads === 0) return routed as unknown as Mixer<unknown>;
+        if (localHeads === 0) return routed;
         const [{ sideBySide }, { reformerLocal }] = await Promise.all([
           import("./side-by-side.ts"),
           import("./reformer-local.ts"),
         ]);
         const local = reformerLocal({ ...context, heads: localHeads, headWidth, chunk: localChunk });
-        return sideBySide({ local: local as unknown as Mixer<never>, routing: routed as unknown as Mixer<never> });
+        return sideBySide({ local, routing: routed });
       },
     },
   ),
@@ -576,14 +576,14 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
       cost: "O(n·√n·d) time, O(n·(√n + d)) memory",
       exponent: 1.5,
       directions: ["bidirectional", "causal"],
-      make: async ({ columns, arrangement }, context): Promise<Mixer<never>> => {
+      make: async ({ columns, arrangement }, context): Promise<Mixer> => {
         const { axialAutoregressive, axialSequential, axialSum } = await import("./axial.ts");
         const options = { ...context, columns: columns ?? Math.max(1, Math.round(Math.sqrt(context.length))) };
         if (context.causal && arrangement !== undefined) {
           throw new RangeError(`axial: causal has an arrangement of its own, got ${arrangement}`);
         }
-        if (context.causal) return axialAutoregressive(options) as unknown as Mixer<never>;
-        return (arrangement === "sum" ? axialSum(options) : axialSequential(options)) as unknown as Mixer<never>;
+        if (context.causal) return axialAutoregressive(options);
+        return arrangement === "sum" ? axialSum(options) : axialSequential(options);
       },
     },
   ),
@@ -604,8 +604,7 @@ function entry<O extends z.ZodObject, P>(name: string, options: O, { make, ...ab
       const wanted = context.causal ? "causal" : "bidirectional";
       if (!about.directions.includes(wanted))
         throw new RangeError(`${name}: is ${about.directions.join(" and ")} only, not ${wanted}`);
-      // The catalogue forgets which parameters a mixer has: its `init` makes them and its `apply` takes them.
-      return (await make(parseOptions(options, raw, name), context)) as unknown as Mixer<never>;
+      return make(parseOptions(options, raw, name), context);
     },
   };
 }

@@ -26,7 +26,7 @@ export type LinearAttentionOptions = KernelMixerOptions & {
 export function linearAttention(options: LinearAttentionOptions): Mixer<KernelMixerParams<never>> {
   const map = options.featureMap ?? eluPlusOne;
   const name = "linear attention";
-  return kernelMixer<never>(
+  return kernelMixer(
     { name, features: headWidthOf(name, options), map: () => map, denominator: plus(1e-6), turns: "features" },
     options,
   );

@@ -37,7 +37,7 @@ export function performer(options: PerformerOptions): Mixer<KernelMixerParams<ne
   if (!(Number.isInteger(rows) && rows > 0))
     throw new RangeError(`${name}: expected a positive number of features, got ${rows}`);
   const kernel = options.kernel ?? positive(options.causal ? {} : { key: largestOfAll });
-  return kernelMixer<never>(
+  return kernelMixer(
     {
       name,
       features: kernel.count(rows),

@@ -1,5 +1,6 @@
 import {
   add,
+  cast,
   concat,
   cos,
   div,
@@ -107,7 +108,11 @@ export function rfa(options: RfaOptions): Mixer<RfaParams> {
       draws: draws(gaussianRows, [heads, rows, headWidth], pool === 1 ? {} : { every: 1, pool, evaluatesFirst: true }),
       init: () => ({ deviation: full([heads, headWidth], 1) }),
       map: (own, directions) =>
-        rfaFeatures(mul(directions!, mul(expandDims(own!.deviation, 1), 1 / temperature)), kernel, normEpsilon),
+        rfaFeatures(
+          mul(directions!, cast(mul(expandDims(own!.deviation, 1), 1 / temperature), directions!.dtype)),
+          kernel,
+          normEpsilon,
+        ),
       denominator: awayFromZero(1e-3),
       turns: "vectors",
     },

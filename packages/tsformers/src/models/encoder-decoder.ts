@@ -1,4 +1,4 @@
-import { add, type Concrete, iota, splitKey, type Tensor } from "@tsformers/engine";
+import { add, type Concrete, cast, iota, splitKey, type Tensor } from "@tsformers/engine";
 import type { AttentionMap, KeyValueCache, PositionEmbedding, ScoreMod, View } from "../attention/kinds.ts";
 import { causal, full } from "../attention/pattern.ts";
 import { look } from "../attention/view.ts";
@@ -138,7 +138,8 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
   ): Tensor => {
     const vectors = parts.tokens.apply(params.tokens, tokens);
     const scheme = parts[`${side}Positions`];
-    const placed = scheme === undefined ? vectors : add(vectors, scheme.apply(params[`${side}Positions`], at));
+    const placed =
+      scheme === undefined ? vectors : add(vectors, cast(scheme.apply(params[`${side}Positions`], at), vectors.dtype));
     return dropout(placed, dropoutRate, context, side);
   };
   return {

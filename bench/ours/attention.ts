@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { compile, flatten, isNdArray, mul, normal, randomKey, sum, type Tensor, valueAndGrad } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
-import { attention, evaluation, full, look, type Mixer, mixers, patterns } from "tsformers";
+import { attention, evaluation, full, look, mixers, patterns } from "tsformers";
 import type { AttentionJob, AttentionResult } from "../attention.ts";
 import { notAvailableCode } from "../child.ts";
 import { memoryBytes } from "../memory.ts";
@@ -25,7 +25,7 @@ const device = await openCpu({ threads });
 const baselineBytes = memoryBytes("VmRSS");
 
 const about = { length, causal, heads };
-const softmax = attention({ modelWidth: width, heads }) as unknown as Mixer<never>;
+const softmax = attention({ modelWidth: width, heads });
 const pattern =
   kind === "pattern"
     ? (await patterns[name as keyof typeof patterns].load(settings, { ...about, layers: 1 }))(0)

@@ -11,7 +11,7 @@ import {
   type Tensor,
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
-import { attention, causal, look, type Mixer, type MixerName, mixers, type Recurrent, ringDecoding } from "tsformers";
+import { attention, causal, look, type MixerName, mixers, type Recurrent, ringDecoding } from "tsformers";
 import { median } from "../bench.ts";
 import type { LongDecodeJob, LongDecodeResult } from "../long-decode.ts";
 
@@ -21,7 +21,7 @@ const sizes = { modelWidth: width, heads };
 const softmax = attention(sizes);
 const isWindow = name === "window";
 const context = { ...sizes, length: tokens, causal: true };
-const mixer = (isWindow ? softmax : await mixers[name as MixerName].load(settings, context)) as unknown as Mixer<never>;
+const mixer = isWindow ? softmax : await mixers[name as MixerName].load(settings, context);
 const ring = isWindow ? ringDecoding(softmax, settings as { window: number }) : mixer.recurrent!;
 const { start, step } = ring as unknown as Recurrent<never, unknown>;
 const params = mixer.init(randomKey(0));

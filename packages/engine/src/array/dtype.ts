@@ -43,12 +43,26 @@ const constructors: { [K in DType]: { new (length: number): TypedArrayOf[K]; rea
   bool: Uint8Array,
 };
 
+/** Whether a value is the name of a {@link DType}. */
+export function isDType(value: unknown): value is DType {
+  return typeof value === "string" && Object.hasOwn(constructors, value);
+}
+
 /** The name of the typed array that holds elements of `dtype`, the same in every realm. */
 export function typedArrayName(dtype: DType): string {
   return constructors[dtype].name;
 }
 
-/** A zero-filled typed array of `length` elements of `dtype`. */
+/**
+ * A zero-filled typed array of `length` elements of `dtype`.
+ *
+ * @throws TypeError for what names no dtype
+ */
 export function allocate<K extends DType>(dtype: K, length: number): TypedArrayOf[K] {
+  if (!isDType(dtype)) {
+    throw new TypeError(
+      `expected one of ${Object.keys(constructors).join(", ")} as dtype, got ${JSON.stringify(dtype)}`,
+    );
+  }
   return new constructors[dtype](length);
 }

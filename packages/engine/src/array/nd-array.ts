@@ -1,4 +1,4 @@
-import { allocate, type DType, isFloat, type TypedArray, typedArrayName } from "./dtype.ts";
+import { allocate, type DType, isDType, isFloat, type TypedArray, typedArrayName } from "./dtype.ts";
 import { fromHalf, toHalf } from "./float16.ts";
 import { type Shape, shapeText, sizeOfShape } from "./shape.ts";
 
@@ -13,7 +13,7 @@ import { type Shape, shapeText, sizeOfShape } from "./shape.ts";
  *
  * @throws RangeError when an extent is not a non-negative integer, or `data` does not hold exactly the number of
  *   elements that `shape` asks for
- * @throws TypeError when `data` is not the typed array of `dtype`
+ * @throws TypeError when the arguments are no shape, dtype and typed array in this order, or `data` is not that of `dtype`
  */
 export class NDArray {
   readonly shape: Shape;
@@ -21,6 +21,11 @@ export class NDArray {
   declare readonly data: TypedArray;
 
   constructor(shape: Shape, dtype: DType, data: TypedArray | (() => TypedArray)) {
+    if (!Array.isArray(shape) || !isDType(dtype) || !(ArrayBuffer.isView(data) || typeof data === "function")) {
+      throw new TypeError(
+        `NDArray: expected a shape (a list of numbers), a dtype and a typed array, got ${[shape, dtype, data].map(kindOf).join(", ")}`,
+      );
+    }
     if (!shape.every((n) => Number.isSafeInteger(n) && n >= 0)) {
       throw new RangeError(`NDArray: expected non-negative integers as shape, got ${shapeText(shape)}`);
     }
@@ -69,6 +74,14 @@ function checkedData({ shape, dtype }: NDArray, data: TypedArray): TypedArray {
     );
   }
   return data;
+}
+
+/** What an argument is, in a word: `a Float32Array`, `"int32"`, `a list`. */
+function kindOf(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (Array.isArray(value)) return "a list";
+  if (typeof value === "object" && value !== null) return `a ${Object.prototype.toString.call(value).slice(8, -1)}`;
+  return JSON.stringify(value);
 }
 
 export function isNdArray(value: unknown): value is NDArray {

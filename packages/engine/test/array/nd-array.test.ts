@@ -47,6 +47,23 @@ describe("ndarray", () => {
     expect(() => ndarray(new Float32Array(5), [2, 3])).toThrow(
       new RangeError("NDArray: shape [2, 3] holds 6 elements, the data has 5"),
     );
+    expect(() => fromNumbers([1], [1], "float" as never)).toThrow('as dtype, got "float"');
+    const swapped: [never, never, never][] = [
+      [new Float32Array(2), [2], "float32"],
+      [[2], new Float32Array(2), "float32"],
+      [new Float32Array(2), [2], undefined],
+      [[2], "float", new Float32Array(2)],
+      [[2], "float32", [1, 2]],
+      [undefined, undefined, undefined],
+    ] as never;
+    for (const [shape, dtype, data] of swapped) {
+      const make = () => new NDArray(shape, dtype, data);
+      expect(make).toThrow("expected a shape (a list of numbers), a dtype and a typed array, got");
+      expect(make).not.toThrow(/undefined|Cannot read/);
+    }
+    expect(() => new NDArray(swapped[2]![0], swapped[2]![1], swapped[2]![2])).toThrow(
+      "got a Float32Array, a list, nothing",
+    );
     expect(() => new NDArray([-1, -2], "float32", new Float32Array(2))).toThrow("got [-1, -2]");
     expect(() => new NDArray([0.5, 2], "float32", new Float32Array(1))).toThrow("got [0.5, 2]");
     expect(() => new NDArray([2], "int32", new Float32Array(2))).toThrow(

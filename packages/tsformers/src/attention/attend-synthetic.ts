@@ -1,4 +1,16 @@
-import { add, after, broadcastTo, concat, mul, reshape, split, type Tensor, transpose, zeros } from "@tsformers/engine";
+import {
+  add,
+  after,
+  broadcastTo,
+  cast,
+  concat,
+  mul,
+  reshape,
+  split,
+  type Tensor,
+  transpose,
+  zeros,
+} from "@tsformers/engine";
 import { type Attended, type AttendOptions, attend } from "./executor.ts";
 import type { Positions, Score } from "./kinds.ts";
 import { plansOf } from "./plan.ts";
@@ -46,7 +58,7 @@ export function attendSynthetic(sources: readonly SourceLogits[], values: Tensor
       const table = rows.shape.at(-1)! >= keys && products.length > 0;
       const waiting = table ? rows : after(rows, query);
       const byRun = runs.map(({ from, length }) => source.logits(waiting, from, from + length));
-      return scaled(joined(byRun), factor);
+      return cast(scaled(joined(byRun), factor), product.dtype);
     });
     const all = products.length === 0 ? parts : [product, ...parts];
     return spread(
@@ -110,7 +122,7 @@ function joined(parts: readonly Tensor[]): Tensor {
 }
 
 function scaled(x: Tensor, factor: Tensor | undefined): Tensor {
-  return factor === undefined ? x : mul(x, factor);
+  return factor === undefined ? x : mul(x, cast(factor, x.dtype));
 }
 
 /** [1 or B, …] → [B, …] */

@@ -14,6 +14,7 @@ import {
 import { dropout } from "../nn/dropout.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
 import { type LinearParams, linear } from "../nn/linear.ts";
+import { headWidthOf, requireCounts, requireRate } from "../nn/sizes.ts";
 import { attend } from "./executor.ts";
 import type { KeyValueCache, Recurrent, SoftmaxMixer, View } from "./kinds.ts";
 
@@ -49,10 +50,12 @@ export type AttentionOptions = {
  */
 export function attention(options: AttentionOptions): SoftmaxMixer<AttentionParams> {
   const { modelWidth, heads, keyValueHeads = heads, dropoutRate = 0, bias = true, initial = normalInitial() } = options;
-  const headWidth = options.headWidth ?? modelWidth / heads;
-  if (!Number.isInteger(headWidth) || heads % keyValueHeads !== 0) {
+  const headWidth = headWidthOf("attention", options);
+  requireCounts("attention", { keyValueHeads });
+  requireRate("attention", dropoutRate);
+  if (heads % keyValueHeads !== 0) {
     throw new RangeError(
-      `attention: modelWidth ${modelWidth} and keyValueHeads ${keyValueHeads} do not divide into ${heads} heads`,
+      `attention: heads must be a multiple of keyValueHeads, got heads ${heads} and keyValueHeads ${keyValueHeads}`,
     );
   }
   const scale = options.scale ?? 1 / Math.sqrt(headWidth);
@@ -67,6 +70,8 @@ export function attention(options: AttentionOptions): SoftmaxMixer<AttentionPara
     return { key: view.rotate?.key(key) ?? key, value: view.rotate?.value?.(value) ?? value };
   };
   const mixer: SoftmaxMixer<AttentionParams> = {
+    name: "softmax attention",
+    sees: "pattern",
     keysAndValues,
     cacheShape: [keyValueHeads, headWidth],
     init: (key): Concrete<AttentionParams> => {

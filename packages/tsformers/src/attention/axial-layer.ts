@@ -17,9 +17,9 @@ import { type Initial, normalInitial } from "../nn/initial.ts";
 import type { Context } from "../nn/layer.ts";
 import { linear } from "../nn/linear.ts";
 import { present } from "../nn/present.ts";
+import { headWidthOf } from "../nn/sizes.ts";
 import { type AttentionParams, joinHeads, splitHeads } from "./attention.ts";
 import { axialAttention } from "./axial-attention.ts";
-import { headWidthOf } from "./head-projections.ts";
 import type { AttentionMap, View } from "./kinds.ts";
 
 export type AxialLayerOptions = {

@@ -21,6 +21,8 @@ import { refuse } from "./refuse.ts";
 export function axialSum(options: AxialLayerOptions): Mixer<AttentionParams> {
   const layer = axialLayer(options);
   return {
+    name: "axial",
+    sees: "all",
     init: layer.init,
     apply: (params, input, context) => {
       const { x, view } = expectPlain(input);
@@ -47,6 +49,8 @@ export type AxialSequentialParams = { row: AttentionParams; column: AttentionPar
 export function axialSequential(options: AxialLayerOptions): Mixer<AxialSequentialParams> {
   const layer = axialLayer(options);
   return {
+    name: "axial",
+    sees: "all",
     init: (key): Concrete<AxialSequentialParams> => {
       const [row, column] = splitKey(key, 2);
       return { row: layer.init(row!), column: layer.init(column!) };
@@ -83,6 +87,8 @@ export function axialAutoregressive(options: AxialLayerOptions): Mixer<AxialAuto
   const { columns } = options;
   const layer = axialLayer(options);
   return {
+    name: "axial",
+    sees: "earlier",
     init: (key): Concrete<AxialAutoregressiveParams> => {
       const [row, column, inner] = splitKey(key, 3);
       return { row: layer.init(row!), column: layer.init(column!), inner: layer.init(inner!) };

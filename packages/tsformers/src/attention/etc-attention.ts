@@ -87,6 +87,8 @@ export function etcAttention(options: EtcAttentionOptions): Mixer<EtcAttentionPa
   const long: Pattern = { name: "ETC, long", keys: (query, length) => joint.keys(globals + query, length) };
   const isOwn = (global: number, long: number) => segments === undefined || segments[long] === global;
   return {
+    name: "etc",
+    sees: "all",
     init: (key): Concrete<EtcAttentionParams> => {
       const [q, k1, v, o, l] = splitKey(key, 5);
       const params = {

@@ -1,6 +1,7 @@
 import {
   add,
   broadcastTo,
+  cast,
   concat,
   constant,
   expandDims,
@@ -36,8 +37,10 @@ export type LabelledKeys = { readonly keys: number; readonly added: Tensor };
 export function labelScore({ vectors, biases }: EtcLabels, labelling: Labelling): (positions: Positions) => Score {
   return (positions) => ({
     logits: (logits, { query, scale }) => {
-      const products = matmul(query, transpose(vectors, [1, 0, 2]), { transposeB: true });
-      const added = mul(add(products, expandDims(transpose(biases, [1, 0]), 1)), scale);
+      // In the dtype of the logits: ONNX Runtime 1.30 crashes on float16 products of what was transposed across heads.
+      const [q, of, bias] = [query, vectors, biases].map((x) => cast(x, logits.dtype)) as [Tensor, Tensor, Tensor];
+      const products = matmul(q, transpose(of, [1, 0, 2]), { transposeB: true });
+      const added = mul(add(products, expandDims(transpose(bias, [1, 0]), 1)), scale);
       const parts = labelling(added, positions);
       if (parts.length === 1) return add(logits, parts[0]!.added);
       const own = split(

@@ -1,4 +1,15 @@
-import { add, concat, logSumExp, mul, recomputeEach, slice, softmax, split, type Tensor } from "@tsformers/engine";
+import {
+  add,
+  cast,
+  concat,
+  logSumExp,
+  mul,
+  recomputeEach,
+  slice,
+  softmax,
+  split,
+  type Tensor,
+} from "@tsformers/engine";
 import { within } from "../nn/dropout.ts";
 import type { Context } from "../nn/layer.ts";
 import { attendBlock, type BlockInput, blockMap, type Mixed, type PlanMap, positionsOf } from "./block.ts";
@@ -229,7 +240,9 @@ function join(parts: readonly Mixed[]): Mixed {
   );
   const shares = softmax(sums);
   return {
-    mixed: parts.map(({ mixed }, i) => mul(mixed, slice(shares, -1, i, i + 1))).reduce((a, b) => add(a, b)),
+    mixed: parts
+      .map(({ mixed }, i) => mul(mixed, cast(slice(shares, -1, i, i + 1), mixed.dtype)))
+      .reduce((a, b) => add(a, b)),
     sums: logSumExp(sums, { axes: -1, keepDims: true }),
   };
 }

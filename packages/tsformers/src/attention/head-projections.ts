@@ -3,6 +3,7 @@ import { dropout } from "../nn/dropout.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
 import type { Context } from "../nn/layer.ts";
 import { type LinearParams, linear } from "../nn/linear.ts";
+import { headWidthOf, requireRate } from "../nn/sizes.ts";
 import { joinHeads, splitHeads } from "./attention.ts";
 import type { MixerInput } from "./kinds.ts";
 import { maskAt } from "./mask-at.ts";
@@ -29,10 +30,11 @@ export type HeadProjections = {
   fromHeads(params: LinearParams, mixed: Tensor, context: Context): Tensor;
 };
 
-/** @throws RangeError when the width of a head is no integer */
+/** @throws RangeError for sizes that are no whole numbers, and for heads that do not divide the width */
 export function headProjections(mixer: string, options: HeadProjectionOptions): HeadProjections {
   const { modelWidth, heads, bias = true, dropoutRate = 0, initial = normalInitial() } = options;
   const headWidth = headWidthOf(mixer, options);
+  requireRate(mixer, dropoutRate);
   const toHeads = linear(modelWidth, heads * headWidth, { bias, initial });
   const toOut = linear(heads * headWidth, modelWidth, { bias, initial });
   return {
@@ -42,17 +44,6 @@ export function headProjections(mixer: string, options: HeadProjectionOptions): 
     toHeads: (params, x) => splitHeads(toHeads.apply(params, x), heads),
     fromHeads: (params, mixed, context) => dropout(toOut.apply(params, joinHeads(mixed)), dropoutRate, context, "out"),
   };
-}
-
-/**
- * modelWidth / heads unless told.
- *
- * @throws RangeError when that is no integer
- */
-export function headWidthOf(mixer: string, options: HeadProjectionOptions): number {
-  const { modelWidth, heads, headWidth = modelWidth / heads } = options;
-  if (Number.isInteger(headWidth)) return headWidth;
-  throw new RangeError(`${mixer}: modelWidth ${modelWidth} does not divide into ${heads} heads`);
 }
 
 /** @throws TypeError for keys and values that are not those of `x` */

@@ -1,5 +1,7 @@
 import * as z from "zod";
+import { headWidthOf, requireDirection, requireSizes } from "../nn/sizes.ts";
 import { count, exactCount, positionCount, stepCount } from "../options/count.ts";
+import { parseOptions } from "../run/parse-options.ts";
 import type { Mixer } from "./kinds.ts";
 import type { LengthProjection } from "./linformer-projection.ts";
 import type { LogitSource, Mixture } from "./synthetic-logits.ts";
@@ -30,8 +32,8 @@ export type MixerEntry = {
   readonly directions: readonly ("causal" | "bidirectional")[];
   /** What may be set; every option has a description, and unknown ones are errors. */
   readonly options: z.ZodObject;
-  /** Checks the options and makes the mixer. @throws z.ZodError when they do not fit `options` */
-  load(options: unknown, context: MixerContext): Promise<Mixer<never>>;
+  /** Checks the options and makes the mixer. @throws RangeError naming what does not fit */
+  load(options: unknown, context: MixerContext): Promise<Mixer>;
 };
 
 export type MixerName =
@@ -326,7 +328,7 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
             `routing: expected fewer than all ${context.heads} heads to be local, got ${localHeads}`,
           );
         }
-        const headWidth = context.modelWidth / context.heads;
+        const headWidth = headWidthOf("routing", context);
         const routed = routing({
           ...context,
           ...rest,
@@ -339,13 +341,13 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
           ...(scale === undefined ? {} : { scale }),
           ...(selfLogit === undefined ? {} : { selfLogit }),
         });
-        if (localHeads === 0) return routed as unknown as Mixer<unknown>;
+        if (localHeads === 0) return routed;
         const [{ sideBySide }, { reformerLocal }] = await Promise.all([
           import("./side-by-side.ts"),
           import("./reformer-local.ts"),
         ]);
         const local = reformerLocal({ ...context, heads: localHeads, headWidth, chunk: localChunk });
-        return sideBySide({ local: local as unknown as Mixer<never>, routing: routed as unknown as Mixer<never> });
+        return sideBySide({ local, routing: routed });
       },
     },
   ),
@@ -555,14 +557,14 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
       cost: "O(n·√n·d) time, O(n·(√n + d)) memory",
       exponent: 1.5,
       directions: ["bidirectional", "causal"],
-      make: async ({ columns, arrangement }, context): Promise<Mixer<never>> => {
+      make: async ({ columns, arrangement }, context): Promise<Mixer> => {
         const { axialAutoregressive, axialSequential, axialSum } = await import("./axial.ts");
         const options = { ...context, columns: columns ?? Math.max(1, Math.round(Math.sqrt(context.length))) };
         if (context.causal && arrangement !== undefined) {
           throw new RangeError(`axial: causal has an arrangement of its own, got ${arrangement}`);
         }
-        if (context.causal) return axialAutoregressive(options) as unknown as Mixer<never>;
-        return (arrangement === "sum" ? axialSum(options) : axialSequential(options)) as unknown as Mixer<never>;
+        if (context.causal) return axialAutoregressive(options);
+        return arrangement === "sum" ? axialSum(options) : axialSequential(options);
       },
     },
   ),
@@ -578,11 +580,12 @@ function entry<O extends z.ZodObject, P>(name: string, options: O, { make, ...ab
     ...about,
     options,
     load: async (raw, context) => {
+      requireSizes(name, context, { length: context.length });
+      requireDirection(name, context.causal);
       const wanted = context.causal ? "causal" : "bidirectional";
       if (!about.directions.includes(wanted))
         throw new RangeError(`${name}: is ${about.directions.join(" and ")} only, not ${wanted}`);
-      // The catalogue forgets which parameters a mixer has: its `init` makes them and its `apply` takes them.
-      return (await make(options.parse(raw ?? {}), context)) as unknown as Mixer<never>;
+      return make(parseOptions(options, raw, name), context);
     },
   };
 }

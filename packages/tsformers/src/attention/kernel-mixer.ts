@@ -135,6 +135,8 @@ export function kernelMixer<Own>(kernel: Kernel<Own>, options: KernelMixerOption
   };
 
   return {
+    name,
+    sees: causal && !kernel.whole ? "earlier" : "all",
     init: (key): Concrete<Params> => {
       const [q, k, v, o, g, own] = splitKey(key, 6);
       return {

@@ -162,13 +162,26 @@ export type Recurrent<Params, State = unknown> = {
   ): { readonly y: Tensor; readonly state: State };
 };
 
-/** How positions exchange information. */
-export type Mixer<Params> = Layer<Params, [input: MixerInput, context: Context], MixerOutput> & {
-  /** Absent where the mixer is not causal. */
-  readonly recurrent?: Recurrent<Params, never>;
-  /** The start of state that goes from one training step to the next without gradients: running centroids, drawn features. */
-  carries?(key: RandomKey): Concrete<unknown>;
+/** What is known of a mixer before it runs. Models read it when they are put together. */
+export type MixerTraits = {
+  /** As errors call it. */
+  readonly name: string;
+  /**
+   * What its outputs depend on. `pattern`: on what the view's pattern shows, and nothing else. `earlier`: on positions of its own choice, none
+   * of them after the query; it reads no pattern. `all`: on later positions, too, if only because they have a say in which earlier ones are
+   * looked at; it reads no pattern, and no causal model takes it.
+   */
+  readonly sees: "pattern" | "earlier" | "all";
 };
+
+/** How positions exchange information. */
+export type Mixer<Params = unknown> = Layer<Params, [input: MixerInput, context: Context], MixerOutput> &
+  MixerTraits & {
+    /** Absent where it cannot go on position by position. */
+    readonly recurrent?: Recurrent<Params>;
+    /** The start of state that goes from one training step to the next without gradients: running centroids, drawn features. */
+    carries?(key: RandomKey): Concrete<unknown>;
+  };
 
 /** A mixer whose past is keys and values, one for each position. */
 export type SoftmaxMixer<Params> = Mixer<Params> & {

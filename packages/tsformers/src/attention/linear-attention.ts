@@ -1,6 +1,6 @@
+import { headWidthOf } from "../nn/sizes.ts";
 import { plus } from "./denominator.ts";
 import { eluPlusOne, type FeatureMap } from "./feature-map.ts";
-import { headWidthOf } from "./head-projections.ts";
 import { type KernelMixerOptions, type KernelMixerParams, kernelMixer } from "./kernel-mixer.ts";
 import type { Mixer } from "./kinds.ts";
 
@@ -26,7 +26,7 @@ export type LinearAttentionOptions = KernelMixerOptions & {
 export function linearAttention(options: LinearAttentionOptions): Mixer<KernelMixerParams<never>> {
   const map = options.featureMap ?? eluPlusOne;
   const name = "linear attention";
-  return kernelMixer<never>(
+  return kernelMixer(
     { name, features: headWidthOf(name, options), map: () => map, denominator: plus(1e-6), turns: "features" },
     options,
   );

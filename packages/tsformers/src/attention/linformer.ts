@@ -91,6 +91,8 @@ export function linformer<P>(options: LinformerOptions<P>): Mixer<LinformerParam
   };
 
   return {
+    name: "linformer",
+    sees: "all",
     init: (random): Concrete<LinformerParams<P>> => {
       const [q, k, v, o, e, f] = splitKey(random, 6);
       const pair = { key: projection.init(e!, perHead) };

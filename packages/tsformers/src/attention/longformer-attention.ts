@@ -68,6 +68,8 @@ export function longformerAttention(options: LongformerAttentionOptions): Mixer<
     return { key: view.rotate?.key(key) ?? key, value: view.rotate?.value?.(value) ?? value };
   };
   return {
+    name: "longformer",
+    sees: causal ? "earlier" : "all",
     init: (key): Concrete<LongformerAttentionParams> => {
       const [own] = splitKey(key, 1);
       const params = near.init(own!);

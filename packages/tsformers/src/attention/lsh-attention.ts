@@ -109,6 +109,9 @@ export function lshAttention(options: LshAttentionOptions): Mixer<LshAttentionPa
   };
 
   return {
+    name: "lsh attention",
+    // Chunks, unlike counts within a bucket, shift when later tokens sort before.
+    sees: causal && reach.count !== undefined ? "earlier" : "all",
     init: (key): Concrete<LshAttentionParams> => {
       const [q, v, o] = splitKey(key, 3);
       return { queryKey: initHeads(q!), value: initHeads(v!), out: initOut(o!) };

@@ -6,6 +6,7 @@ import {
   div,
   exp,
   fill,
+  flatten,
   fromNumbers,
   gather,
   isTensor,
@@ -25,6 +26,7 @@ import {
   sum,
   type Tensor,
   transpose,
+  unflatten,
   zeros,
   zerosLike,
 } from "@tsformers/engine";
@@ -66,11 +68,15 @@ export function attendWindows(rows: Rows, order: Order, options: WindowOptions):
   const size = groupSize(batch * heads, logits / steps, most);
   const groups = (batch * heads) / size;
   const shapes = { ...sizes, rounds: rounds / steps, chunks: chunks / steps, size };
-  const { parts, token } = inGroups(order, groups, steps, options);
   const grouped = (x: Tensor): Tensor => reshape(x, [groups, -1, x.shape.at(-1)!]);
   const tokens = size * sizes.length;
+  // The order goes in beside the rows: where blocks are computed again, the gradient must read that of its own pass.
+  const { leaves, structure } = flatten(inGroups(order, groups, steps, options), isTensor);
+  const orderOf = ([, , , ...rest]: readonly Tensor[]) => unflatten(structure, rest) as ReturnType<typeof inGroups>;
   const [mixed] = customGradient({
-    forward: (q, k, v) => {
+    forward: (...inputs) => {
+      const [q, k, v] = inputs;
+      const { parts, token } = orderOf(inputs);
       const own = { q: grouped(q!), k: grouped(k!), v: grouped(v!) };
       const out = each(groups, { own, parts, token }, ({ own, parts, token }) => {
         const start = {
@@ -85,7 +91,9 @@ export function attendWindows(rows: Rows, order: Order, options: WindowOptions):
       });
       return [reshape(out.mixed, v!.shape), out.tops, out.totals];
     },
-    backward: ({ inputs: [q, k, v], outputs: [mixed, tops, totals], cotangents: [dy] }) => {
+    backward: ({ inputs, outputs: [mixed, tops, totals], cotangents: [dy] }) => {
+      const [q, k, v] = inputs;
+      const { parts, token } = orderOf(inputs);
       const own = { q: grouped(q!), k: grouped(k!), v: grouped(v!) };
       const d = div(grouped(dy!), totals!);
       const offsets = sum(mul(d, grouped(mixed!)), { axes: -1, keepDims: true });
@@ -102,7 +110,7 @@ export function attendWindows(rows: Rows, order: Order, options: WindowOptions):
       );
       return [reshape(out.q, q!.shape), reshape(out.k, k!.shape), reshape(out.v, v!.shape)];
     },
-  })(rows.q, rows.k, rows.v);
+  })(rows.q, rows.k, rows.v, ...leaves);
   return mixed!;
 }
 

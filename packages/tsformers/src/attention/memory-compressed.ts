@@ -193,6 +193,8 @@ export function memoryCompressed(options: MemoryCompressedOptions): Mixer<Memory
   };
 
   return {
+    name,
+    sees: causal ? "earlier" : "all",
     init: (random): Concrete<Params> => {
       const [q, k, v, o, a, b] = splitKey(random, 6);
       const empty = fullArray([heads, headWidth], 0);

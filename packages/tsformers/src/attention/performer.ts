@@ -1,7 +1,7 @@
+import { headWidthOf } from "../nn/sizes.ts";
 import { exactly } from "./denominator.ts";
 import { draws } from "./drawn-features.ts";
 import { largestOfAll, positive, type RandomFeatures } from "./favor-features.ts";
-import { headWidthOf } from "./head-projections.ts";
 import { type KernelMixerOptions, type KernelMixerParams, kernelMixer } from "./kernel-mixer.ts";
 import type { Mixer } from "./kinds.ts";
 import { type Draw, orthogonalRows } from "./random-rows.ts";
@@ -37,7 +37,7 @@ export function performer(options: PerformerOptions): Mixer<KernelMixerParams<ne
   if (!(Number.isInteger(rows) && rows > 0))
     throw new RangeError(`${name}: expected a positive number of features, got ${rows}`);
   const kernel = options.kernel ?? positive(options.causal ? {} : { key: largestOfAll });
-  return kernelMixer<never>(
+  return kernelMixer(
     {
       name,
       features: kernel.count(rows),

@@ -97,6 +97,8 @@ export function reformerLocal(options: ReformerLocalOptions): Mixer<AttentionPar
   };
 
   return {
+    name: "reformer local",
+    sees: causal ? "earlier" : "all",
     init: (key): Concrete<AttentionParams> => {
       const [q, k, v, o] = splitKey(key, 4);
       return { query: initHeads(q!), key: initHeads(k!), value: initHeads(v!), out: initOut(o!) };

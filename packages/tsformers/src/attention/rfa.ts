@@ -1,5 +1,6 @@
 import {
   add,
+  cast,
   concat,
   cos,
   div,
@@ -15,10 +16,10 @@ import {
   sum,
   type Tensor,
 } from "@tsformers/engine";
+import { headWidthOf } from "../nn/sizes.ts";
 import { awayFromZero } from "./denominator.ts";
 import { draws } from "./drawn-features.ts";
 import type { FeatureMap } from "./feature-map.ts";
-import { headWidthOf } from "./head-projections.ts";
 import { type KernelMixerOptions, type KernelMixerParams, kernelMixer } from "./kernel-mixer.ts";
 import type { Mixer } from "./kinds.ts";
 import { gaussianRows } from "./random-rows.ts";
@@ -107,7 +108,11 @@ export function rfa(options: RfaOptions): Mixer<RfaParams> {
       draws: draws(gaussianRows, [heads, rows, headWidth], pool === 1 ? {} : { every: 1, pool, evaluatesFirst: true }),
       init: () => ({ deviation: full([heads, headWidth], 1) }),
       map: (own, directions) =>
-        rfaFeatures(mul(directions!, mul(expandDims(own!.deviation, 1), 1 / temperature)), kernel, normEpsilon),
+        rfaFeatures(
+          mul(directions!, cast(mul(expandDims(own!.deviation, 1), 1 / temperature), directions!.dtype)),
+          kernel,
+          normEpsilon,
+        ),
       denominator: awayFromZero(1e-3),
       turns: "vectors",
     },

@@ -169,6 +169,8 @@ export function routing(options: RoutingOptions): Mixer<RoutingParams> {
   });
 
   return {
+    name: "routing",
+    sees: causal && members.step !== undefined ? "earlier" : "all",
     init: (key): Concrete<RoutingParams> => {
       const [q, k, v, o] = splitKey(key, 4);
       const own = { query: initHeads(q!), value: initHeads(v!), out: initOut(o!) };

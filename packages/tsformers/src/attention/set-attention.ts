@@ -17,6 +17,8 @@ export function inducedSet(options: SetBlockOptions & { readonly points: number 
   const name = "induced-set";
   const block = isab(options);
   return {
+    name,
+    sees: "all",
     init: block.init,
     apply: (params, input, context) => {
       oneSequence(name, input);

@@ -23,9 +23,9 @@ type Named<T> = Readonly<Record<string, T>>;
  * @param mixers by name, which is that of its parameters; each of the model's width, with some of the heads
  * @shape  x [B, T, C] → y [B, T, C]
  */
-export function sideBySide(mixers: Named<Mixer<never>>): Mixer<Named<unknown>> {
+export function sideBySide(mixers: Named<Mixer>): Mixer<Named<unknown>> {
   const all = Object.entries(mixers);
-  const byName = <T>(of: (mixer: Mixer<never>, name: string) => T | undefined): Record<string, T> => {
+  const byName = <T>(of: (mixer: Mixer, name: string) => T | undefined): Record<string, T> => {
     const found = all.map(([name, mixer]): [string, T | undefined] => [name, of(mixer, name)]);
     return Object.fromEntries(found.filter((entry): entry is [string, T] => entry[1] !== undefined));
   };
@@ -35,21 +35,22 @@ export function sideBySide(mixers: Named<Mixer<never>>): Mixer<Named<unknown>> {
     return new Map(all.map(([name], i) => [name, keys[i]!]));
   };
 
-  const recurrent: Recurrent<Named<never>, Named<never>> = {
+  const recurrent: Recurrent<Named<unknown>, Named<unknown>> = {
     start: (batch, capacity, carried) =>
       byName(({ recurrent }, name) =>
         recurrent!.start(batch, capacity, (carried as Named<unknown> | undefined)?.[name]),
-      ) as never,
+      ) as Concrete<Named<unknown>>,
     step: (params, x, state, at) => {
-      const steps = byName(({ recurrent }, name) =>
-        recurrent!.step(params[name] as never, x, state[name] as never, at),
-      );
+      const steps = byName(({ recurrent }, name) => recurrent!.step(params[name], x, state[name], at));
       const ys = Object.values(steps).map(({ y }) => y);
       return { y: sumOf(ys), state: byName((_, name) => steps[name]!.state) };
     },
   };
 
+  const sights = all.map(([, { sees }]) => sees);
   return {
+    name: all.map(([, { name }]) => name).join(" beside "),
+    sees: (["all", "pattern"] as const).find((sight) => sights.includes(sight)) ?? "earlier",
     init: (key) => {
       const keys = keyed(key);
       return byName((mixer, name) => mixer.init(keys.get(name)!)) as Concrete<Named<unknown>>;
@@ -57,7 +58,7 @@ export function sideBySide(mixers: Named<Mixer<never>>): Mixer<Named<unknown>> {
     apply: (params, input, context) => {
       const given = input.carried as Named<unknown> | undefined;
       const outs = byName((mixer, name) =>
-        mixer.apply(params[name] as never, { ...input, carried: given?.[name] }, within(context, name)),
+        mixer.apply(params[name], { ...input, carried: given?.[name] }, within(context, name)),
       );
       const results = Object.values(outs);
       const losses = results.flatMap(({ loss }) => loss ?? []);
@@ -77,9 +78,7 @@ export function sideBySide(mixers: Named<Mixer<never>>): Mixer<Named<unknown>> {
           },
         }
       : {}),
-    ...(all.every(([, { recurrent }]) => recurrent !== undefined)
-      ? { recurrent: recurrent as Recurrent<Named<unknown>, never> }
-      : {}),
+    ...(all.every(([, { recurrent }]) => recurrent !== undefined) ? { recurrent } : {}),
   };
 }
 

@@ -87,7 +87,8 @@ export function sortLogits(
   summaries: Tensor,
   blocks: number = summaries.shape[1]!,
 ): Tensor {
-  return matmul(relu(matmul(expandDims(summaries, 1), first)), slice(second, 2, 0, blocks));
+  const hidden = relu(matmul(expandDims(summaries, 1), cast(first, summaries.dtype)));
+  return matmul(hidden, cast(slice(second, 2, 0, blocks), summaries.dtype));
 }
 
 /**

@@ -111,6 +111,8 @@ export function sinkhorn(options: SinkhornOptions): Mixer<SinkhornParams> {
   const tooLong = (length: number): string =>
     `sinkhorn: expected at most ${blocks} blocks of ${block} positions, got ${length} positions`;
   return {
+    name: "sinkhorn",
+    sees: causal && columns === overRowsSoFar ? "earlier" : "all",
     init: (key): Concrete<SinkhornParams> => {
       const [q, k, v, o, first, second] = splitKey(key, 6);
       return {

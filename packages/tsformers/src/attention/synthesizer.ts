@@ -99,6 +99,8 @@ export function synthesizer(options: SynthesizerOptions): Mixer<SynthesizerParam
   };
 
   return {
+    name,
+    sees: causal ? "earlier" : "all",
     init: (random): Concrete<SynthesizerParams> => {
       const [v, o, m, ...rest] = splitKey(random, 3 + sources.length);
       return {

@@ -9,6 +9,7 @@ import { type LinearParams, linear } from "../nn/linear.ts";
 import { type MaskedHeadParams, maskedHead } from "../nn/masked-head.ts";
 import { layerNorm } from "../nn/norm.ts";
 import { present } from "../nn/present.ts";
+import { requireSizes } from "../nn/sizes.ts";
 import { learned } from "../position/learned.ts";
 import { type EncoderParams, type EncoderParts, encoder } from "./encoder.ts";
 import type { MaskedLanguageModel } from "./masked-language-model.ts";
@@ -100,6 +101,7 @@ export function bertForPreTraining(options: BertOptions): MaskedLanguageModel<Be
 export function bertParts(options: BertOptions): EncoderParts {
   const { vocabularySize, layers, modelWidth, heads, length, dropoutRate = 0, epsilon = 1e-12, types = 2 } = options;
   const { ffnWidth = 4 * modelWidth, activation = gelu, padding } = options;
+  requireSizes("bert", options, { vocabularySize, layers, length, ffnWidth, types });
   const norm = layerNorm({ epsilon });
   const tokens = embedding(vocabularySize, modelWidth);
   const block = postNormBlock({

@@ -4,6 +4,7 @@ import { type Block, type BlockParts, preNormBlock } from "../nn/block.ts";
 import { embedding } from "../nn/embedding.ts";
 import { geluTanh, mlp } from "../nn/feed-forward.ts";
 import { layerNorm } from "../nn/norm.ts";
+import { requireSizes } from "../nn/sizes.ts";
 import { alibi } from "../position/alibi.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
@@ -31,6 +32,7 @@ export function bloom(options: BloomOptions): LanguageModel<DecoderParams> {
 /** The parts of which {@link bloom} is put together. */
 export function bloomParts(options: BloomOptions): DecoderParts {
   const { vocabularySize, layers, modelWidth, heads, dropoutRate = 0, epsilon = 1e-5, block = preNormBlock } = options;
+  requireSizes("bloom", options, { vocabularySize, layers });
   const norm = layerNorm({ epsilon });
   const layer = block({
     modelWidth,

@@ -4,6 +4,7 @@ import { embedding, scaledEmbedding } from "../nn/embedding.ts";
 import { mlp, relu } from "../nn/feed-forward.ts";
 import { tiedHeadWithBias } from "../nn/head.ts";
 import { layerNorm } from "../nn/norm.ts";
+import { requireSizes } from "../nn/sizes.ts";
 import { concatenated, type SinusoidalOptions, sinusoidal } from "../position/sinusoidal.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
@@ -32,6 +33,7 @@ export function ctrl(options: CtrlOptions): LanguageModel<DecoderParams> {
 /** The parts of which {@link ctrl} is put together. */
 export function ctrlParts(options: CtrlOptions): DecoderParts {
   const { vocabularySize, layers, modelWidth, heads, ffnWidth, dropoutRate = 0, epsilon = 1e-6, angles } = options;
+  requireSizes("ctrl", options, { vocabularySize, layers, ffnWidth });
   const block = preNormBlock({
     modelWidth,
     norm: layerNorm({ epsilon: 1e-6 }),

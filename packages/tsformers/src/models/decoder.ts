@@ -1,4 +1,5 @@
 import { add, type Concrete, cast, foldIn, iota, type RandomKey, splitKey, type Tensor } from "@tsformers/engine";
+import { causalPart } from "../attention/causal-part.ts";
 import type { LayerPositions, PositionEmbedding, Positions, QkTransform, ScoreMod, View } from "../attention/kinds.ts";
 import { causal, type Pattern } from "../attention/pattern.ts";
 import type { LayerPatterns } from "../attention/patterns/index.ts";
@@ -12,6 +13,7 @@ import type { NormParams } from "../nn/norm.ts";
 import { present } from "../nn/present.ts";
 import { type CarriedLayers, runStack } from "../nn/stack.ts";
 import type { LanguageModel } from "./language-model.ts";
+import { requireCausal, requireReader } from "./sights.ts";
 
 /** The parts of a decoder-only language model, each a value of its kind; what is absent is not there. */
 export type DecoderParts = {
@@ -31,7 +33,10 @@ export type DecoderParts = {
   readonly run?: typeof runStack;
   /** What a pass may see; {@link look} unless given. */
   readonly look?: typeof look;
-  /** What all layers see, or each; all that came before unless told. */
+  /**
+   * What all layers see, or each, and never what lies ahead: of a pattern that shows it the {@link causalPart} is taken. Default: all that came
+   * before. Layers whose mixer chooses for itself do not read it.
+   */
   readonly pattern?: Pattern | LayerPatterns;
   readonly scores?: ScoreMod;
   readonly rotation?: QkTransform;
@@ -55,8 +60,10 @@ export type DecoderParams = {
 /** One view for all layers, one for each pattern among theirs, or, where scores differ by layer, one for each. */
 function viewOfLayers(
   { pattern = causal, scores }: DecoderParts,
-  see: (pattern: Pattern, layer: number) => View,
+  keys: number,
+  look: (pattern: Pattern, layer: number) => View,
 ): View | ((layer: number) => View) {
+  const see = (pattern: Pattern, layer: number) => look(causalPart(pattern, keys), layer);
   if (scores?.forLayer !== undefined) {
     return (layer) => see(typeof pattern === "function" ? pattern(layer) : pattern, layer);
   }
@@ -87,8 +94,16 @@ function shortestTable(...schemes: readonly ({ readonly length?: number } | unde
   return lengths.length === 0 ? undefined : Math.min(...lengths);
 }
 
-/** A decoder-only language model: embed, a stack of blocks that look back, logits. */
+/**
+ * A decoder-only language model: embed, a stack of blocks that look back, logits.
+ *
+ * Causal whatever it is made of: patterns are cut to what came before, and mixers that choose for themselves must say that they look back only.
+ *
+ * @throws TypeError for a mixer that is not causal, and for a pattern that no layer would read
+ */
 export function decoder(parts: DecoderParts): LanguageModel<DecoderParams> {
+  requireCausal("decoder", parts.blocks);
+  if (parts.pattern !== undefined) requireReader("decoder", parts.blocks);
   const { blocks, dropoutRate = 0, scores, rotation, layerPositions, head = tiedHead() } = parts;
   return {
     vocabularySize: parts.vocabularySize,
@@ -120,7 +135,7 @@ export function decoder(parts: DecoderParts): LanguageModel<DecoderParams> {
         const own = scores.forLayer?.(params.scores, layer, { queries, keys }) ?? params.scores;
         return { scores: (where: Positions) => scores.prepare(own, where) };
       };
-      const view = viewOfLayers(parts, (pattern, layer) =>
+      const view = viewOfLayers(parts, keys, (pattern, layer) =>
         (parts.look ?? look)({
           pattern,
           queries,

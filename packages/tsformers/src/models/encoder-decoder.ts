@@ -1,4 +1,4 @@
-import { add, type Concrete, iota, splitKey, type Tensor } from "@tsformers/engine";
+import { add, type Concrete, cast, iota, splitKey, type Tensor } from "@tsformers/engine";
 import type { AttentionMap, KeyValueCache, PositionEmbedding, ScoreMod, View } from "../attention/kinds.ts";
 import { causal, full } from "../attention/pattern.ts";
 import { look } from "../attention/view.ts";
@@ -12,6 +12,7 @@ import type { NormParams } from "../nn/norm.ts";
 import { present } from "../nn/present.ts";
 import { runStack, type StackCache, type StackOutput } from "../nn/stack.ts";
 import type { SequenceToSequence } from "./sequence-to-sequence.ts";
+import { requireCausal } from "./sights.ts";
 
 /** The two stacks of an encoder-decoder, over vectors. */
 export type StacksParts = {
@@ -67,6 +68,7 @@ export function stacks(parts: StacksParts): Stacks {
       const bound = parts.decoder.map(
         (block, i): Block => ({
           ...present({ cacheShape: block.cacheShape }),
+          mixer: block.mixer,
           init: block.init,
           apply: (own, input, inner) => {
             const out = block.apply(
@@ -111,8 +113,19 @@ export type EncoderDecoderParams = StacksParams & {
   head: unknown;
 };
 
-/** An encoder-decoder: read the source, then predict each next token of the target from it and from those before. */
+/**
+ * An encoder-decoder: read the source, then predict each next token of the target from it and from those before.
+ *
+ * @throws TypeError for a mixer of the decoder that is not causal, and for scores that differ by layer or have a penalty
+ */
 export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<EncoderDecoderParams> {
+  requireCausal("encoder-decoder: decoder", parts.decoder);
+  for (const scores of [parts.sourceScores, parts.targetScores]) {
+    if (scores?.forLayer === undefined && scores?.penalty === undefined && scores?.settle === undefined) continue;
+    throw new TypeError(
+      "encoder-decoder: takes scores that all layers share, without a penalty; these differ by layer or have one",
+    );
+  }
   const { dropoutRate = 0, head = tiedHead(), sourceScores, targetScores } = parts;
   const body = stacks(parts);
   const see = parts.look ?? look;
@@ -125,7 +138,8 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
   ): Tensor => {
     const vectors = parts.tokens.apply(params.tokens, tokens);
     const scheme = parts[`${side}Positions`];
-    const placed = scheme === undefined ? vectors : add(vectors, scheme.apply(params[`${side}Positions`], at));
+    const placed =
+      scheme === undefined ? vectors : add(vectors, cast(scheme.apply(params[`${side}Positions`], at), vectors.dtype));
     return dropout(placed, dropoutRate, context, side);
   };
   return {

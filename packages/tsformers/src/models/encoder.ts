@@ -1,4 +1,4 @@
-import { add, type Concrete, iota, splitKey, type Tensor, zeros } from "@tsformers/engine";
+import { add, type Concrete, cast, iota, splitKey, type Tensor, zeros } from "@tsformers/engine";
 import type { PositionEmbedding, QkTransform } from "../attention/kinds.ts";
 import { full } from "../attention/pattern.ts";
 import { look } from "../attention/view.ts";
@@ -67,7 +67,9 @@ export function encoder(parts: EncoderParts): Layer<EncoderParams, [MaskedLangua
       const vectors = add(parts.tokens.apply(params.tokens, tokens), parts.types.apply(params.types, segments));
       const at = positions ?? iota(length);
       const placed =
-        parts.positions === undefined ? vectors : add(vectors, parts.positions.apply(params.positions, at));
+        parts.positions === undefined
+          ? vectors
+          : add(vectors, cast(parts.positions.apply(params.positions, at), vectors.dtype));
       const normed: Tensor = parts.embeddingNorm.apply(params.embeddingNorm, placed);
       const dropped = dropout(normed, dropoutRate, context, "embedding");
       const x = parts.project === undefined ? dropped : parts.project.apply(params.project!, dropped);

@@ -4,6 +4,7 @@ import { embedding } from "../nn/embedding.ts";
 import { type Activation, gelu, mlp } from "../nn/feed-forward.ts";
 import { linearHead } from "../nn/head.ts";
 import { layerNorm } from "../nn/norm.ts";
+import { requireSizes } from "../nn/sizes.ts";
 import { halves, type RotaryOptions, rotary } from "../position/rotary.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
@@ -39,6 +40,7 @@ export function gptNeoX(options: GptNeoXOptions): LanguageModel<DecoderParams> {
 export function gptNeoXParts(options: GptNeoXOptions): DecoderParts {
   const { vocabularySize, layers, modelWidth, heads, dropoutRate = 0, epsilon = 1e-5, block = parallelBlock } = options;
   const { ffnWidth = 4 * modelWidth, activation = gelu, attentionBias: bias = true } = options;
+  requireSizes("gpt-neox", options, { vocabularySize, layers, ffnWidth });
   const headWidth = modelWidth / heads;
   const norm = layerNorm({ epsilon });
   const layer = block({

@@ -4,7 +4,8 @@ import { embedding } from "../nn/embedding.ts";
 import { type Activation, geluTanh, mlp } from "../nn/feed-forward.ts";
 import { linearHead } from "../nn/head.ts";
 import { layerNorm } from "../nn/norm.ts";
-import { neighbours, type RotaryOptions, rotary } from "../position/rotary.ts";
+import { requireSizes } from "../nn/sizes.ts";
+import { neighbours, type RotaryOptions, rotary, rotaryWidth } from "../position/rotary.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
 
@@ -37,7 +38,9 @@ export function gptJ(options: GptJOptions): LanguageModel<DecoderParams> {
 /** The parts of which {@link gptJ} is put together. */
 export function gptJParts(options: GptJOptions): DecoderParts {
   const { vocabularySize, layers, modelWidth, heads, dropoutRate = 0, epsilon = 1e-5 } = options;
-  const { rotated = modelWidth / heads, ffnWidth = 4 * modelWidth, activation = geluTanh, angles } = options;
+  const { ffnWidth = 4 * modelWidth, activation = geluTanh, angles } = options;
+  requireSizes("gptj", options, { vocabularySize, layers, ffnWidth });
+  const rotated = options.rotated ?? rotaryWidth(options);
   const norm = layerNorm({ epsilon });
   const block = sharedNormBlock({
     modelWidth,

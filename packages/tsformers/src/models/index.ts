@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { count, positionCount, widthCount } from "../options/count.ts";
+import { parseOptions } from "../run/parse-options.ts";
 import type { PositionScheme } from "./gpt.ts";
 import type { LanguageModel } from "./language-model.ts";
 import type { MaskedLanguageModel } from "./masked-language-model.ts";
@@ -25,7 +26,7 @@ export type DecoderEntry = About & {
   readonly category: "decoder";
   /** Whether the model takes any position scheme; the others have their own. */
   readonly anyPosition: boolean;
-  /** Checks the options and makes the model. @throws z.ZodError when they do not fit `options` */
+  /** Checks the options and makes the model. @throws RangeError naming what does not fit */
   load(options: unknown, scheme?: PositionScheme): Promise<LanguageModel>;
 };
 
@@ -77,7 +78,7 @@ const attentionCost = "O(B·H·T²·D) time, O(B·H·T²) memory";
 
 /** Every system by name. Their code is loaded when a model is made. */
 export const models: Readonly<Record<ModelName, ModelEntry>> = {
-  gpt: decoder(z.strictObject({ ...common, length, ffnWidth }), {
+  gpt: decoder("gpt", z.strictObject({ ...common, length, ffnWidth }), {
     title: "GPT-2",
     year: 2019,
     paper: "Radford et al. 2019, Language Models are Unsupervised Multitask Learners",
@@ -89,7 +90,7 @@ export const models: Readonly<Record<ModelName, ModelEntry>> = {
       return gpt({ ...present(options), ...(scheme === undefined ? {} : { scheme }) });
     },
   }),
-  "openai-gpt": decoder(z.strictObject({ ...common, length }), {
+  "openai-gpt": decoder("openai-gpt", z.strictObject({ ...common, length }), {
     title: "GPT",
     year: 2018,
     paper: "Radford et al. 2018, Improving Language Understanding by Generative Pre-Training",
@@ -97,7 +98,7 @@ export const models: Readonly<Record<ModelName, ModelEntry>> = {
     formula: "x ← norm(x + attention(x)); x ← norm(x + mlp(x))",
     make: async (options) => (await import("./openai-gpt.ts")).openAiGpt(options),
   }),
-  bloom: decoder(z.strictObject(common), {
+  bloom: decoder("bloom", z.strictObject(common), {
     title: "BLOOM",
     year: 2022,
     paper: "Le Scao et al. 2022, BLOOM: A 176B-Parameter Open-Access Multilingual Language Model, arXiv:2211.05100",
@@ -105,7 +106,7 @@ export const models: Readonly<Record<ModelName, ModelEntry>> = {
     formula: "logits[h,t,s] −= slope[h]·(t − s); x ← x + attention(norm(x)); x ← x + mlp(norm(x))",
     make: async (options) => (await import("./bloom.ts")).bloom(options),
   }),
-  mpt: decoder(z.strictObject(common), {
+  mpt: decoder("mpt", z.strictObject(common), {
     title: "MPT",
     year: 2023,
     paper: "MosaicML 2023, Introducing MPT-7B",
@@ -113,7 +114,7 @@ export const models: Readonly<Record<ModelName, ModelEntry>> = {
     formula: "logits[h,t,s] −= slope[h]·(t − s); x ← x + attention(norm(x)); x ← x + mlp(norm(x))",
     make: async (options) => (await import("./mpt.ts")).mpt(options),
   }),
-  gptj: decoder(z.strictObject({ ...common, ffnWidth }), {
+  gptj: decoder("gptj", z.strictObject({ ...common, ffnWidth }), {
     title: "GPT-J",
     year: 2021,
     paper: "Wang & Komatsuzaki 2021, GPT-J-6B: A 6 Billion Parameter Autoregressive Language Model",
@@ -121,7 +122,7 @@ export const models: Readonly<Record<ModelName, ModelEntry>> = {
     formula: "y = norm(x); x ← x + attention(y) + mlp(y)",
     make: async (options) => (await import("./gptj.ts")).gptJ(present(options)),
   }),
-  "gpt-neox": decoder(z.strictObject({ ...common, ffnWidth }), {
+  "gpt-neox": decoder("gpt-neox", z.strictObject({ ...common, ffnWidth }), {
     title: "GPT-NeoX",
     year: 2022,
     paper: "Black et al. 2022, GPT-NeoX-20B: An Open-Source Autoregressive Language Model, arXiv:2204.06745",
@@ -129,7 +130,7 @@ export const models: Readonly<Record<ModelName, ModelEntry>> = {
     formula: "x ← x + attention(norm₁(x)) + mlp(norm₂(x))",
     make: async (options) => (await import("./gpt-neox.ts")).gptNeoX(present(options)),
   }),
-  ctrl: decoder(z.strictObject({ ...common, ffnWidth }), {
+  ctrl: decoder("ctrl", z.strictObject({ ...common, ffnWidth }), {
     title: "CTRL",
     year: 2019,
     paper:
@@ -140,6 +141,7 @@ export const models: Readonly<Record<ModelName, ModelEntry>> = {
       (await import("./ctrl.ts")).ctrl({ ...options, ffnWidth: ffnWidth ?? 4 * options.modelWidth }),
   }),
   llama: decoder(
+    "llama",
     z.strictObject({
       ...common,
       ffnWidth: ffnWidth.describe("hidden features of the feed-forward network; 8/3 × modelWidth unless given"),
@@ -159,7 +161,7 @@ export const models: Readonly<Record<ModelName, ModelEntry>> = {
       },
     },
   ),
-  bert: encoder(z.strictObject({ ...common, length, ffnWidth }), {
+  bert: encoder("bert", z.strictObject({ ...common, length, ffnWidth }), {
     title: "BERT",
     year: 2019,
     paper: "Devlin et al. 2019, BERT: Pre-training of Deep Bidirectional Transformers, arXiv:1810.04805",
@@ -167,7 +169,7 @@ export const models: Readonly<Record<ModelName, ModelEntry>> = {
     formula: "x ← norm(x + attention(x)); x ← norm(x + mlp(x)); loss = −log p(masked tokens)",
     make: async (options) => (await import("./bert.ts")).bert(present(options)),
   }),
-  roformer: encoder(z.strictObject({ ...common, ffnWidth }), {
+  roformer: encoder("roformer", z.strictObject({ ...common, ffnWidth }), {
     title: "RoFormer",
     year: 2021,
     paper: "Su et al. 2021, RoFormer: Enhanced Transformer with Rotary Position Embedding, arXiv:2104.09864",
@@ -175,7 +177,7 @@ export const models: Readonly<Record<ModelName, ModelEntry>> = {
     formula: "q, k ← R(position)·q, R(position)·k; otherwise as BERT",
     make: async (options) => (await import("./roformer.ts")).roformer(present(options)),
   }),
-  transformer: encoderDecoder(z.strictObject({ ...common, ffnWidth }), {
+  transformer: encoderDecoder("transformer", z.strictObject({ ...common, ffnWidth }), {
     title: "Transformer",
     year: 2017,
     paper: "Vaswani et al. 2017, Attention Is All You Need, arXiv:1706.03762",
@@ -183,7 +185,7 @@ export const models: Readonly<Record<ModelName, ModelEntry>> = {
     formula: "attention(Q, K, V) = softmax(Q·Kᵀ/√D)·V; x ← norm(x + sublayer(x))",
     make: async (options) => (await import("./transformer.ts")).transformer(present(options)),
   }),
-  t5: encoderDecoder(z.strictObject({ ...common, ffnWidth }), {
+  t5: encoderDecoder("t5", z.strictObject({ ...common, ffnWidth }), {
     title: "T5",
     year: 2020,
     paper:
@@ -200,6 +202,7 @@ type Parts<O extends z.ZodObject, Model> = Omit<About, "options" | "category" | 
 };
 
 function decoder<O extends z.ZodObject>(
+  name: string,
   options: O,
   { make, anyPosition = false, ...about }: Parts<O, LanguageModel>,
 ): DecoderEntry {
@@ -207,21 +210,26 @@ function decoder<O extends z.ZodObject>(
     if (scheme !== undefined && !anyPosition) {
       throw new RangeError(`${about.title} has its own positions; "gpt" takes any scheme`);
     }
-    return make(options.parse(raw), scheme);
+    return make(parseOptions(options, raw, name), scheme);
   };
   return { ...about, category: "decoder", cost: attentionCost, causal: true, anyPosition, options, load };
 }
 
-function encoder<O extends z.ZodObject>(options: O, { make, ...about }: Parts<O, MaskedLanguageModel>): EncoderEntry {
-  const load = async (raw: unknown) => make(options.parse(raw));
+function encoder<O extends z.ZodObject>(
+  name: string,
+  options: O,
+  { make, ...about }: Parts<O, MaskedLanguageModel>,
+): EncoderEntry {
+  const load = async (raw: unknown) => make(parseOptions(options, raw, name));
   return { ...about, category: "encoder", cost: attentionCost, causal: false, options, load };
 }
 
 function encoderDecoder<O extends z.ZodObject>(
+  name: string,
   options: O,
   { make, ...about }: Parts<O, SequenceToSequence>,
 ): EncoderDecoderEntry {
-  const load = async (raw: unknown) => make(options.parse(raw));
+  const load = async (raw: unknown) => make(parseOptions(options, raw, name));
   return { ...about, category: "encoder-decoder", cost: attentionCost, causal: true, options, load };
 }
 

@@ -3,6 +3,7 @@ import { preNormBlock } from "../nn/block.ts";
 import { embedding } from "../nn/embedding.ts";
 import { type Activation, gatedMlp, silu } from "../nn/feed-forward.ts";
 import { rmsNorm } from "../nn/norm.ts";
+import { headWidthOf, requireSizes } from "../nn/sizes.ts";
 import { halves, type RotaryOptions, rotary } from "../position/rotary.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
@@ -39,7 +40,8 @@ export function llama(options: LlamaOptions): LanguageModel<DecoderParams> {
 /** The parts of which {@link llama} is put together. */
 export function llamaParts(options: LlamaOptions): DecoderParts {
   const { vocabularySize, layers, modelWidth, heads, ffnWidth, dropoutRate = 0, epsilon = 1e-6 } = options;
-  const { keyValueHeads = heads, headWidth = modelWidth / heads, activation = silu } = options;
+  const { keyValueHeads = heads, headWidth = headWidthOf("llama", options), activation = silu } = options;
+  requireSizes("llama", options, { vocabularySize, layers, ffnWidth, keyValueHeads });
   const norm = rmsNorm({ epsilon });
   const block = preNormBlock({
     modelWidth,

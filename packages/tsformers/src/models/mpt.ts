@@ -4,6 +4,7 @@ import { preNormBlock } from "../nn/block.ts";
 import { embedding } from "../nn/embedding.ts";
 import { gelu, mlp } from "../nn/feed-forward.ts";
 import { layerNorm } from "../nn/norm.ts";
+import { requireSizes } from "../nn/sizes.ts";
 import { alibi } from "../position/alibi.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
@@ -35,6 +36,7 @@ export function mpt(options: MptOptions): LanguageModel<DecoderParams> {
 /** The parts of which {@link mpt} is put together. */
 export function mptParts(options: MptOptions): DecoderParts {
   const { vocabularySize, layers, modelWidth, heads, exponent = 8, clip, dropoutRate = 0, epsilon = 1e-5 } = options;
+  requireSizes("mpt", options, { vocabularySize, layers });
   const norm = layerNorm({ epsilon, bias: false });
   const block = preNormBlock({
     modelWidth,

@@ -3,6 +3,7 @@ import { postNormBlock } from "../nn/block.ts";
 import { embedding } from "../nn/embedding.ts";
 import { type Activation, geluTanh, mlp } from "../nn/feed-forward.ts";
 import { layerNorm } from "../nn/norm.ts";
+import { requireSizes } from "../nn/sizes.ts";
 import { learned } from "../position/learned.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
@@ -32,6 +33,7 @@ export function openAiGpt(options: OpenAiGptOptions): LanguageModel<DecoderParam
 /** The parts of which {@link openAiGpt} is put together. */
 export function openAiGptParts(options: OpenAiGptOptions): DecoderParts {
   const { vocabularySize, layers, modelWidth, heads, length, dropoutRate = 0, epsilon = 1e-5 } = options;
+  requireSizes("openai-gpt", options, { vocabularySize, layers, length });
   const block = postNormBlock({
     modelWidth,
     norm: layerNorm({ epsilon }),

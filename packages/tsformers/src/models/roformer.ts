@@ -9,7 +9,8 @@ import { linear } from "../nn/linear.ts";
 import { maskedHead } from "../nn/masked-head.ts";
 import { layerNorm } from "../nn/norm.ts";
 import { present } from "../nn/present.ts";
-import { neighbours, rotary } from "../position/rotary.ts";
+import { requireSizes } from "../nn/sizes.ts";
+import { neighbours, rotary, rotaryWidth } from "../position/rotary.ts";
 import { type BertParams, maskedLanguageModel } from "./bert.ts";
 import { type EncoderParts, encoder } from "./encoder.ts";
 import type { MaskedLanguageModel } from "./masked-language-model.ts";
@@ -51,6 +52,7 @@ export function roformer(options: RoFormerOptions): MaskedLanguageModel<BertPara
 export function roformerParts(options: RoFormerOptions): EncoderParts {
   const { vocabularySize, layers, modelWidth, heads, dropoutRate = 0, epsilon = 1e-12, types = 2 } = options;
   const { embeddingWidth = modelWidth, ffnWidth = 4 * modelWidth, activation = gelu, padding } = options;
+  requireSizes("roformer", options, { vocabularySize, layers, embeddingWidth, ffnWidth, types });
   const norm = layerNorm({ epsilon });
   const tokens = embedding(vocabularySize, embeddingWidth);
   const block = postNormBlock({
@@ -64,7 +66,7 @@ export function roformerParts(options: RoFormerOptions): EncoderParts {
     types: embedding(types, embeddingWidth),
     embeddingNorm: norm(embeddingWidth),
     ...(embeddingWidth === modelWidth ? {} : { project: linear(embeddingWidth, modelWidth) }),
-    rotation: options.rotation ?? rotary(modelWidth / heads, { pairing: neighbours }),
+    rotation: options.rotation ?? rotary(rotaryWidth(options), { pairing: neighbours }),
     dropoutRate,
     blocks: Array.from({ length: layers }, () => block),
     ...present({ look: options.look }),

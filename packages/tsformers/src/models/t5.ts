@@ -6,6 +6,7 @@ import { type Activation, type FeedForward, type FeedForwardOptions, mlp, relu }
 import { type Head, scaledHead, tiedHead } from "../nn/head.ts";
 import { normalInitial } from "../nn/initial.ts";
 import { rmsNorm } from "../nn/norm.ts";
+import { requireSizes } from "../nn/sizes.ts";
 import { type BucketOptions, bidirectionalBuckets, causalBuckets, t5Bias } from "../position/t5-bias.ts";
 import { type EncoderDecoderParams, type EncoderDecoderParts, encoderDecoder } from "./encoder-decoder.ts";
 import type { SequenceToSequence } from "./sequence-to-sequence.ts";
@@ -54,6 +55,7 @@ export function t5Parts(options: T5Options): EncoderDecoderParts {
     epsilon = 1e-6,
   } = options;
   const { headWidth = modelWidth / heads, ffnWidth = 4 * modelWidth, activation = relu, distances = {} } = options;
+  requireSizes("t5", options, { vocabularySize, layers, decoderLayers, ffnWidth });
   const makeFfn: NonNullable<T5Options["ffn"]> = options.ffn ?? ((of) => mlp(of) as FeedForward<unknown>);
   const norm = rmsNorm({ epsilon });
   const mixer = attention({

@@ -5,6 +5,7 @@ import { embedding, scaledEmbedding } from "../nn/embedding.ts";
 import { type Activation, mlp, relu } from "../nn/feed-forward.ts";
 import { glorotUniform, normalInitial } from "../nn/initial.ts";
 import { layerNorm } from "../nn/norm.ts";
+import { requireCounts, requireSizes } from "../nn/sizes.ts";
 import { sinusoidal } from "../position/sinusoidal.ts";
 import {
   type EncoderDecoderParams,
@@ -59,6 +60,8 @@ export function transformer(options: TransformerOptions): SequenceToSequence<Enc
 /** The parts of which {@link transformer} is put together. */
 export function transformerParts(options: TransformerOptions): EncoderDecoderParts {
   const { vocabularySize, modelWidth, dropoutRate = 0 } = options;
+  const stacks = transformerStacks(options);
+  requireCounts("transformer", { vocabularySize });
   const positions = sinusoidal(modelWidth);
   return {
     vocabularySize,
@@ -69,7 +72,7 @@ export function transformerParts(options: TransformerOptions): EncoderDecoderPar
     sourcePositions: positions,
     targetPositions: positions,
     dropoutRate,
-    ...transformerStacks(options),
+    ...stacks,
   };
 }
 
@@ -77,6 +80,7 @@ export function transformerParts(options: TransformerOptions): EncoderDecoderPar
 export function transformerStacks(options: StackOptions): StacksParts {
   const { layers, decoderLayers = layers, modelWidth, heads, dropoutRate = 0, epsilon = 1e-5 } = options;
   const { ffnWidth = 4 * modelWidth, activation = relu, arrangement = postNorm } = options;
+  requireSizes("transformer", options, { layers, decoderLayers, ffnWidth });
   const norm = layerNorm({ epsilon });
   const initial = glorotUniform();
   const mixer = attention({ modelWidth, heads, dropoutRate, initial });

@@ -1,5 +1,5 @@
 import { add, type Concrete, full, splitKey } from "@tsformers/engine";
-import type { KeyValueCache, Mixer, MixerInput, MixerOutput, SoftmaxMixer } from "../attention/kinds.ts";
+import type { KeyValueCache, Mixer, MixerInput, MixerOutput, MixerTraits, SoftmaxMixer } from "../attention/kinds.ts";
 import { within } from "./dropout.ts";
 import type { FeedForward } from "./feed-forward.ts";
 import type { Context, Layer } from "./layer.ts";
@@ -7,6 +7,8 @@ import type { Norm, NormParams } from "./norm.ts";
 
 /** One layer of a stack: positions exchange information, then each is transformed on its own. */
 export type Block<Params = unknown> = Layer<Params, [input: MixerInput, context: Context], MixerOutput> & {
+  /** How its positions exchange information. */
+  readonly mixer: MixerTraits;
   /** Present when what the mixer keeps of earlier positions is their keys and values. */
   readonly cacheShape?: SoftmaxMixer<unknown>["cacheShape"];
   /** Present when the mixer carries state from one training step to the next. */
@@ -136,11 +138,12 @@ export function emptyCacheOf(
   return { key: full(shape, 0), value: full(shape, 0) };
 }
 
-/** What a block says of its mixer's state. */
+/** What a block says of its mixer. */
 export function stateOf<Mix>(
   mixer: Mixer<Mix> | SoftmaxMixer<Mix>,
-): Pick<Block, "cacheShape" | "carries" | "startPast"> {
+): Pick<Block, "mixer" | "cacheShape" | "carries" | "startPast"> {
   return {
+    mixer: { name: mixer.name, sees: mixer.sees },
     ...("cacheShape" in mixer ? { cacheShape: mixer.cacheShape } : {}),
     ...(mixer.carries === undefined ? {} : { carries: mixer.carries }),
     ...(mixer.recurrent === undefined ? {} : { startPast: mixer.recurrent.start }),

@@ -5,6 +5,7 @@ import type {
   Mixer,
   MixerInput,
   MixerOutput,
+  MixerTraits,
   SoftmaxMixer,
   View,
 } from "../attention/kinds.ts";
@@ -26,6 +27,7 @@ export type CrossOutput = MixerOutput & {
 
 /** One layer of a decoder that also looks at another sequence. */
 export type CrossBlock<Params = unknown> = Layer<Params, [input: CrossInput, context: Context], CrossOutput> & {
+  readonly mixer: MixerTraits;
   readonly cacheShape?: SoftmaxMixer<unknown>["cacheShape"];
   /** What this layer looks at in the other sequence [B, S, C]; computed once however many positions are decoded. */
   remember(params: Params, memory: Tensor, view: Pick<View, "rotate">): KeyValueCache;

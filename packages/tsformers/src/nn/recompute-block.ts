@@ -6,7 +6,7 @@ import { present } from "./present.ts";
  * A block whose inside is forgotten after the forward pass and computed again for the gradient: of each block only its input
  * stays in memory.
  *
- * Dropout drops the same again, since its key is the same. With a cache nothing is differentiated, and the block runs as it is.
+ * Dropout drops the same again, since its key is the same. In decoding nothing is differentiated, and the block runs as it is.
  *
  * @cost   one more forward pass; activations of one block, and [B, T, C] for each of N blocks
  * @source Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost", arXiv:1604.06174
@@ -15,7 +15,7 @@ export function recomputed<Params>(block: Block<Params>): Block<Params> {
   return {
     ...block,
     apply: (params, input, context) => {
-      if (input.cache !== undefined) return block.apply(params, input, context);
+      if (input.cache !== undefined || input.past !== undefined) return block.apply(params, input, context);
       const { x, ...rest } = input;
       let looks = false;
       const again = recompute((x: Tensor) => {

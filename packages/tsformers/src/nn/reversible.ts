@@ -37,13 +37,14 @@ export type ReversibleBlock<Params = unknown> = Block<Params> & {
  */
 export function reversibleBlock<Mix, Ffn>(parts: BlockParts<Mix, Ffn>): ReversibleBlock<BlockParams<Mix, Ffn>> {
   const norm = parts.norm(parts.modelWidth);
-  const { init, cacheShape } = preNormBlock(parts);
+  const { init, mixer, cacheShape, carries } = preNormBlock(parts);
   const mix: ReversibleBlock<BlockParams<Mix, Ffn>>["mix"] = (params, input, context) =>
     parts.mixer.apply(params.mixer, { ...input, x: norm.apply(params.mixerNorm, input.x) }, within(context, "mixer"));
   const transform: ReversibleBlock<BlockParams<Mix, Ffn>>["transform"] = (params, x, context) =>
     parts.ffn.apply(params.ffn, norm.apply(params.ffnNorm, x), within(context, "ffn"));
   return {
-    ...(cacheShape === undefined ? {} : { cacheShape }),
+    ...present({ cacheShape, carries }),
+    mixer,
     init,
     mix,
     transform,
@@ -66,7 +67,7 @@ export const meanOfStreams: StreamMerge = (y1, y2) => mul(add(y1, y2), 0.5);
 /** `y₁ + y₂` */
 export const sumOfStreams: StreamMerge = (y1, y2) => add(y1, y2);
 
-export type ReversibleInput = Omit<StackInput, "input"> & {
+export type ReversibleInput = StackInput & {
   /** {@link joinedStreams} unless told. */
   readonly merge?: StreamMerge;
 };
@@ -85,6 +86,7 @@ export type ReversibleInput = Omit<StackInput, "input"> & {
  * @cost   the blocks' own, and their forward pass once more in training; activations of one block at a time
  * @source Kitaev, Kaiser & Levskaya 2020, §3, arXiv:2001.04451; Gomez et al. 2017, arXiv:1707.04585
  * @differs streams of float16 are summed in float32: they could not be undone otherwise
+ * @throws TypeError for vectors to be added to the input of each layer, and for a state to go on from
  */
 export function runReversible(
   blocks: readonly ReversibleBlock[],
@@ -93,6 +95,11 @@ export function runReversible(
   context: Context,
 ): StackOutput {
   const { x, merge = joinedStreams, finalNorm } = input;
+  if (input.input !== undefined) {
+    throw new TypeError("runReversible: takes no vectors for the input of each layer (per-layer, step-signals)");
+  }
+  if (input.past !== undefined)
+    throw new TypeError("runReversible: cannot go on position by position, save with a cache");
   const { streams, ...rest } = (input.cache === undefined ? forgetful : asTheyStand)(
     blocks,
     params.blocks,

@@ -1,7 +1,23 @@
-import { add, cast, constant, cos, expandDims, floor, mul, ndarray, sin, sub, type Tensor } from "@tsformers/engine";
+import {
+  add,
+  cast,
+  constant,
+  cos,
+  div,
+  expandDims,
+  fromNumbers,
+  gather,
+  mod,
+  mul,
+  type NDArray,
+  ndarray,
+  sin,
+  sub,
+  type Tensor,
+} from "@tsformers/engine";
 
 /** Sines and cosines of `position · frequency`: positions [...] int32 → two of [..., K]. */
-export type Angles = (positions: Tensor) => { readonly sin: Tensor; readonly cos: Tensor };
+export type Angles = (positions: Tensor) => Waves;
 
 /** `base^(−2k/width)` for k = 0 … width/2 − 1: wavelengths from 2π to 2π·base. */
 export function frequencies(width: number, base = 10_000): number[] {
@@ -14,22 +30,41 @@ export function inclusiveFrequencies(count: number, base = 10_000): number[] {
 }
 
 /**
- * Angles that stay exact to about 1e-6 for positions up to 16,384: in float32 a plain product would lose 1e-4 by position
- * 2,000. Each frequency, in turns, is a sum of three parts, the first two of 10 bits; their products with a position of up
- * to 14 bits are exact, whole turns are dropped, and little is left to round.
+ * Angles as exact as float32 can hold their sines and cosines: within 2.1e-7 (7·2⁻²⁵) for positions from −1,048,576 to 1,048,575. A float32 product of
+ * position and frequency would lose 1e-4 by position 2,000, and everything by 1,000,000.
+ *
+ * A position is written with three digits of base 128, `p = 128²·a + 128·b + c`. Waves of each digit are looked up in a table of 128 rows made
+ * in float64, and `sin(x + y) = sin x·cos y + cos x·sin y` puts them together.
  */
 export function exactAngles(frequencies: readonly number[]): Angles {
-  const turns = frequencies.map((frequency) => frequency / (2 * Math.PI));
-  const high = turns.map(tenBits);
-  const middle = turns.map((turn, k) => tenBits(turn - high[k]!));
-  const low = turns.map((turn, k) => turn - high[k]! - middle[k]!);
+  const [low, middle, high] = [1, base, base ** 2].map((step) => {
+    const wave = (of: (angle: number) => number, first: number) => {
+      const angles = Array.from({ length: base }, (_, row) => frequencies.map((omega) => (first + row) * step * omega));
+      return fromNumbers(angles.flat().map(of), [base, frequencies.length]);
+    };
+    const first = step === base ** 2 ? -base / 2 : 0;
+    return { sin: wave(Math.sin, first), cos: wave(Math.cos, first) };
+  }) as [Table, Table, Table];
+  const at = ({ sin, cos }: Table, digit: Tensor): Waves => ({ sin: gather(sin, digit), cos: gather(cos, digit) });
   return (positions) => {
-    const at = expandDims(cast(positions, "float32"), -1);
-    const part = (of: readonly number[]) => mul(at, constant(ndarray(of)));
-    const fraction = (x: Tensor) => sub(x, floor(x));
-    const sum = add(add(fraction(part(high)), fraction(part(middle))), part(low));
-    const angle = mul(sum, 2 * Math.PI);
-    return { sin: sin(angle), cos: cos(angle) };
+    const c = mod(positions, base);
+    const rest = div(sub(positions, c), base);
+    const b = mod(rest, base);
+    const a = div(sub(rest, b), base);
+    return sumOf(sumOf(at(high, add(a, base / 2)), at(middle, b)), at(low, c));
+  };
+}
+
+const base = 128;
+
+type Waves<Leaf = Tensor> = { readonly sin: Leaf; readonly cos: Leaf };
+type Table = Waves<NDArray>;
+
+/** Waves of the sum of two angles. */
+function sumOf(x: Waves, y: Waves): Waves {
+  return {
+    sin: add(mul(x.sin, y.cos), mul(x.cos, y.sin)),
+    cos: sub(mul(x.cos, y.cos), mul(x.sin, y.sin)),
   };
 }
 
@@ -43,11 +78,4 @@ export function roundedAngles(frequencies: readonly number[]): Angles {
     const angle = mul(expandDims(cast(positions, "float32"), -1), constant(rounded));
     return { sin: sin(angle), cos: cos(angle) };
   };
-}
-
-/** The nearest number with ten significant bits. */
-function tenBits(x: number): number {
-  if (x === 0) return 0;
-  const unit = 2 ** (Math.floor(Math.log2(Math.abs(x))) - 9);
-  return Math.round(x / unit) * unit;
 }

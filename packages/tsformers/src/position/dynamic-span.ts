@@ -51,6 +51,8 @@ export function dynamicSpan<Inner>(
 ): SoftmaxMixer<DynamicSpanParams<Inner>> {
   const { modelWidth, heads, penalty = 2e-6, startBias = -4, initial = normalInitial() } = options;
   return {
+    name: inner.name,
+    sees: inner.sees,
     cacheShape: inner.cacheShape,
     keysAndValues: (params, source, view) => inner.keysAndValues(params.inner, source, view),
     init: (key): Concrete<DynamicSpanParams<Inner>> => {

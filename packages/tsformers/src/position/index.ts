@@ -1,7 +1,9 @@
 import { mul } from "@tsformers/engine";
 import * as z from "zod";
 import type { PositionScheme } from "../models/gpt.ts";
+import { requireEvenWidth, requireSizes } from "../nn/sizes.ts";
 import { positionCount } from "../options/count.ts";
+import { parseOptions } from "../run/parse-options.ts";
 
 /** What a scheme must know of the model that it is built into. */
 export type PositionContext = {
@@ -22,7 +24,7 @@ export type PositionEntry = {
   readonly beyond: string;
   /** What may be set; every option has a description, and unknown ones are errors. */
   readonly options: z.ZodObject;
-  /** Checks the options and makes the scheme. @throws z.ZodError when they do not fit `options` */
+  /** Checks the options and makes the scheme. @throws RangeError naming what does not fit */
   load(options: unknown, context: PositionContext): Promise<PositionScheme>;
 };
 
@@ -59,13 +61,14 @@ const dropoutRate = z
 
 /** Every position scheme of decoders by name. Their code is loaded when a scheme is made. */
 export const positions: Readonly<Record<PositionName, PositionEntry>> = {
-  sinusoidal: entry(z.strictObject({ base, scale }), {
+  sinusoidal: entry("sinusoidal", z.strictObject({ base, scale }), {
     summary: "fixed waves added to the inputs",
     formula: "PE[p, 2k] = scale·sin(p·ω_k), PE[p, 2k+1] = scale·cos(p·ω_k), ω_k = base^(−2k/C)",
     paper: "Vaswani et al. 2017, Attention Is All You Need, arXiv:1706.03762",
     cost: "no parameters",
     beyond: "defined, but loss rises soon after the training length",
     make: async (options, { modelWidth }) => {
+      requireEvenWidth("sinusoidal", modelWidth);
       const [{ sinusoidal }, { frequencies }] = await Promise.all([import("./sinusoidal.ts"), import("./angles.ts")]);
       const waves = sinusoidal(modelWidth, { frequencies: frequencies(modelWidth, options.base) });
       return {
@@ -76,7 +79,7 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
       };
     },
   }),
-  learned: entry(z.strictObject({}), {
+  learned: entry("learned", z.strictObject({}), {
     summary: "a trained vector for each position, added to the inputs",
     formula: "x[t] = token[t] + P[t], P [length, C]",
     paper: "Gehring et al. 2017, Convolutional Sequence to Sequence Learning, arXiv:1705.03122",
@@ -86,7 +89,7 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
       positions: (await import("./learned.ts")).learned(length, modelWidth),
     }),
   }),
-  axial: entry(z.strictObject({ dropoutRate }), {
+  axial: entry("axial", z.strictObject({ dropoutRate }), {
     summary: "trained vectors for the row and the column of a grid that positions fill, added to the inputs",
     formula: "x[t] = token[t] + [E₁[⌊t / L₂⌋], E₂[t mod L₂]], L₁·L₂ ≥ length",
     paper: "Kitaev et al. 2020, Reformer, arXiv:2001.04451",
@@ -98,7 +101,7 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
       return { positions: axial({ grid: axialGrid(length), widths: [half, modelWidth - half], ...options }) };
     },
   }),
-  "per-layer": entry(z.strictObject({}), {
+  "per-layer": entry("per-layer", z.strictObject({}), {
     summary: "a trained vector for each position and layer, added to the input of the layer",
     formula: "x_n[t] ← x_n[t] + P_n[t], P_n [length, C] for every layer n",
     paper: "Al-Rfou et al. 2018, Character-Level Language Modeling with Deeper Self-Attention, arXiv:1808.04444",
@@ -108,7 +111,7 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
       layerPositions: (await import("./learned-per-layer.ts")).learnedPerLayer(layers, length, modelWidth),
     }),
   }),
-  "step-signals": entry(z.strictObject({ base, scale }), {
+  "step-signals": entry("step-signals", z.strictObject({ base, scale }), {
     summary: "fixed waves of the position and of the layer's number, added to the input of every layer",
     formula: "x_n[t] ← x_n[t] + scale·(PE[t] + PE[n + 1])",
     paper: "Dehghani et al. 2019, Universal Transformers, arXiv:1807.03819",
@@ -119,11 +122,13 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
         import("./step-signals.ts"),
         import("./angles.ts"),
       ]);
+      requireEvenWidth("step-signals", modelWidth);
       const waves = frequencies(modelWidth, options.base);
       return { layerPositions: stepSignals(modelWidth, { frequencies: waves, scale: options.scale }) };
     },
   }),
   rotary: entry(
+    "rotary",
     z.strictObject({
       base,
       pairing: z.enum(["halves", "neighbours"]).default("halves").describe("which features turn together"),
@@ -136,15 +141,17 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
       cost: "no parameters; O(B·H·T·D) a layer",
       beyond: "loss rises beyond the training length, more slowly than with sinusoids",
       make: async (options, { modelWidth, heads }) => {
-        const { rotary, halves, neighbours } = await import("./rotary.ts");
+        const { rotary, rotaryWidth, halves, neighbours } = await import("./rotary.ts");
         const headWidth = modelWidth / heads;
-        const rotated = 2 * Math.max(1, Math.round((options.share * headWidth) / 2));
+        const share = 2 * Math.max(1, Math.round((options.share * headWidth) / 2));
+        const rotated = options.share === 1 || share > headWidth ? rotaryWidth({ modelWidth, heads }) : share;
         const pairing = options.pairing === "halves" ? halves : neighbours;
         return { rotation: rotary(headWidth, { pairing, rotated, base: options.base }) };
       },
     },
   ),
   t5: entry(
+    "t5",
     z.strictObject({
       buckets: positionCount(4).default(32).describe("how many distances are told apart"),
       maxDistance: positionCount(8)
@@ -167,7 +174,7 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
       },
     },
   ),
-  alibi: entry(z.strictObject({}), {
+  alibi: entry("alibi", z.strictObject({}), {
     summary: "logits fall linearly with distance, at a slope for each head",
     formula: "logits[h,t,s] −= 2^(−8(h+1)/H)·(t − s)",
     paper: "Press, Smith & Lewis 2022, Train Short, Test Long, arXiv:2108.12409",
@@ -176,6 +183,7 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
     make: async (_, { heads }) => ({ scores: (await import("./alibi.ts")).alibi(heads) }),
   }),
   shaw: entry(
+    "shaw",
     z.strictObject({
       maxDistance: positionCount().default(16).describe("distances from here on share a vector"),
       values: z.boolean().default(true).describe("whether values, too, get a vector by distance"),
@@ -193,6 +201,7 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
     },
   ),
   "transformer-xl": entry(
+    "transformer-xl",
     z.strictObject({
       maxDistance: positionCount()
         .optional()
@@ -212,7 +221,7 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
       },
     },
   ),
-  "distance-aware": entry(z.strictObject({}), {
+  "distance-aware": entry("distance-aware", z.strictObject({}), {
     summary: "each head learns whether near or far positions matter to it",
     formula: "logits = relu(q_t·k_s)·f(w_h·(t − s))/√D, f(R) = (1 + e^v)/(1 + e^(v − R))",
     paper: "Wu et al. 2021, DA-Transformer, arXiv:2010.06925",
@@ -227,6 +236,7 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
     },
   }),
   "adaptive-span": entry(
+    "adaptive-span",
     z.strictObject({
       maxSpan: positionCount()
         .optional()
@@ -257,7 +267,7 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
       },
     },
   ),
-  none: entry(z.strictObject({}), {
+  none: entry("none", z.strictObject({}), {
     summary: "nothing but the causal mask tells positions apart",
     formula: "x[t] = token[t]",
     paper:
@@ -272,6 +282,14 @@ type EntryParts<O extends z.ZodObject> = Omit<PositionEntry, "options" | "load">
   make(options: z.output<O>, context: PositionContext): Promise<PositionScheme>;
 };
 
-function entry<O extends z.ZodObject>(options: O, { make, ...about }: EntryParts<O>): PositionEntry {
-  return { ...about, options, load: async (raw, context) => make(options.parse(raw ?? {}), context) };
+function entry<O extends z.ZodObject>(name: string, options: O, { make, ...about }: EntryParts<O>): PositionEntry {
+  return {
+    ...about,
+    options,
+    load: async (raw, context) => {
+      const { layers, length } = context;
+      requireSizes(name, context, { layers, length });
+      return make(parseOptions(options, raw, name), context);
+    },
+  };
 }

@@ -1,5 +1,6 @@
 import { add, cast, concat, expandDims, mul, reshape, slice, stack, sub, type Tensor } from "@tsformers/engine";
 import type { QkTransform } from "../attention/kinds.ts";
+import { headWidthOf, requireCounts } from "../nn/sizes.ts";
 import { type Angles, exactAngles, frequencies } from "./angles.ts";
 
 /** Which features of a head are rotated together: x [..., 2K] ↔ two of [..., K]. */
@@ -42,8 +43,11 @@ export type RotaryOptions = {
  */
 export function rotary(headWidth: number, options: RotaryOptions = {}): QkTransform {
   const { pairing = halves, rotated = headWidth, base = 10_000 } = options;
-  if (!(rotated >= 2 && rotated % 2 === 0 && rotated <= headWidth)) {
-    throw new RangeError(`rotary: expected an even number of features of at most ${headWidth}, got ${rotated}`);
+  requireCounts("rotary", { headWidth, rotated });
+  if (rotated % 2 !== 0 || rotated > headWidth) {
+    throw new RangeError(
+      `rotary: cannot turn ${rotated} of the ${headWidth} features of a head; ${needsPairs} of at most ${headWidth}`,
+    );
   }
   const angles = (options.angles ?? exactAngles)(options.frequencies ?? frequencies(rotated, base));
   const rotation = (positions: Tensor) => {
@@ -62,6 +66,21 @@ export function rotary(headWidth: number, options: RotaryOptions = {}): QkTransf
   };
   return { prepare: ({ query, key }) => ({ query: rotation(query), key: rotation(key) }) };
 }
+
+/**
+ * The width of heads that are rotated whole: modelWidth / heads.
+ *
+ * @throws RangeError when heads do not divide the width, and when the width of a head is odd
+ */
+export function rotaryWidth({ modelWidth, heads }: { readonly modelWidth: number; readonly heads: number }): number {
+  const headWidth = headWidthOf("rotary", { modelWidth, heads });
+  if (headWidth % 2 === 0) return headWidth;
+  throw new RangeError(
+    `rotary: heads have ${headWidth} features (modelWidth ${modelWidth} / heads ${heads}); ${needsPairs}`,
+  );
+}
+
+const needsPairs = "it turns pairs, so it needs an even number";
 
 /** A rotation that turns values as it does keys: an option of RoFormer, not in its paper. */
 export function rotatingValues(rotation: QkTransform): QkTransform {

@@ -1,5 +1,6 @@
 import { concat, pad, reshape, stack, type Tensor } from "@tsformers/engine";
 import type { PositionEmbedding } from "../attention/kinds.ts";
+import { requireEvenWidth } from "../nn/sizes.ts";
 import { type Angles, exactAngles, frequencies } from "./angles.ts";
 
 /** How sines and cosines of K frequencies become a vector: two of [..., K] → [..., 2K]. */
@@ -31,11 +32,14 @@ export type SinusoidalOptions = {
  */
 export function sinusoidal(width: number, options: SinusoidalOptions = {}): PositionEmbedding<Record<string, never>> {
   const { layout = interleaved } = options;
+  if (options.frequencies === undefined) requireEvenWidth("sinusoidal", width);
   const waves = options.frequencies ?? frequencies(width);
   const angles = (options.angles ?? exactAngles)(waves);
   const missing = width - 2 * waves.length;
   if (missing < 0 || missing > 1) {
-    throw new RangeError(`sinusoidal: ${waves.length} frequencies do not fill a width of ${width}`);
+    throw new RangeError(
+      `sinusoidal: ${waves.length} frequencies make vectors of ${2 * waves.length}, got width ${width}`,
+    );
   }
   return {
     init: () => ({}),

@@ -13,6 +13,7 @@ import {
 import { groupedProduct } from "../attention/block.ts";
 import type { ScoreMod } from "../attention/kinds.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
+import { headWidthOf, requireEvenWidth } from "../nn/sizes.ts";
 import { ofHeads } from "./by-distance.ts";
 import { productsByDistance } from "./shaw.ts";
 import { concatenated, sinusoidal } from "./sinusoidal.ts";
@@ -60,7 +61,9 @@ export type TransformerXlOptions = {
  */
 export function transformerXl(options: TransformerXlOptions): ScoreMod<TransformerXlParams, XlLayer> {
   const { layers, modelWidth, heads, untied = false, bidirectional = false, initial = normalInitial() } = options;
-  const { headWidth = modelWidth / heads, maxDistance = Number.POSITIVE_INFINITY } = options;
+  const { maxDistance = Number.POSITIVE_INFINITY } = options;
+  requireEvenWidth("transformer-xl", modelWidth);
+  const headWidth = headWidthOf("transformer-xl", options);
   const waves = sinusoidal(modelWidth, { layout: concatenated });
   return {
     init: (key) => {

@@ -46,11 +46,12 @@ function sentences(issue: z.core.$ZodIssue, tree: SchemaNode): string[] {
   if (issue.code === "invalid_value") {
     const known = issue.values.map(String);
     const given =
-      issue.input === undefined ? "" : `, got ${JSON.stringify(issue.input)}${suggestion(String(issue.input), known)}`;
+      issue.input === undefined ? "" : `, got ${shown(issue.input)}${suggestion(String(issue.input), known)}`;
     return [`${inside(path)}: expected one of ${known.join(", ")}${given}`];
   }
-  const given = issue.input === undefined ? "" : `, got ${JSON.stringify(issue.input)}`;
-  return [`${inside(path)}: ${issue.message.replace(/^(Invalid input|Too small|Too big): /, "")}${given}`];
+  return [
+    `${inside(path)}: ${expected(issue)}, ${issue.input === undefined ? "but it is missing" : `got ${shown(issue.input)}`}`,
+  ];
 }
 
 /** Names of the settings of a place; of a choice, those of all its kinds together. */
@@ -72,6 +73,23 @@ export function alternatives(node: SchemaNode | undefined): readonly SchemaNode[
 
 function nodeAt(tree: SchemaNode, path: readonly string[]): SchemaNode | undefined {
   return path.reduce<SchemaNode | undefined>((node, name) => node?.properties?.[name], tree);
+}
+
+/** `expected a whole number`, `expected number to be >0`, `expected number or array`. */
+function expected(issue: z.core.$ZodIssue): string {
+  if (issue.code === "invalid_union") {
+    const each = new Set(issue.errors.flatMap(([first]) => (first === undefined ? [] : expected(first))));
+    return [...each].map((one, i) => (i === 0 ? one : one.replace("expected ", ""))).join(" or ");
+  }
+  return issue.message
+    .replace(/^(Invalid \w+|Too small|Too big): /, "")
+    .replace(/, received .*$/, "")
+    .replace("expected int", "expected a whole number");
+}
+
+/** JSON, and the numbers that it does not know. */
+function shown(input: unknown): string {
+  return typeof input === "number" ? String(input) : JSON.stringify(input);
 }
 
 function kindIn(input: unknown): unknown {

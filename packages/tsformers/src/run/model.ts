@@ -4,6 +4,7 @@ import type { MaskedLanguageModel } from "../models/masked-language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import { type PositionName, positions } from "../position/index.ts";
 import type { Choice } from "./catalogue.ts";
+import { parseOptions } from "./parse-options.ts";
 
 /** What a model is made from; `length` is that of training rows. */
 export type ModelChoice = { readonly model: Choice; readonly position?: Choice | undefined; readonly length: number };
@@ -33,7 +34,7 @@ export async function makeModel(
       : { ...(await entry.load(options)), category: "encoder-decoder" };
   }
   if (position === undefined) return { ...(await entry.load(options)), category: "decoder" };
-  const { modelWidth, heads, layers } = entry.options.parse(options) as Record<
+  const { modelWidth, heads, layers } = parseOptions(entry.options, options, kind) as Record<
     "modelWidth" | "heads" | "layers",
     number
   >;

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import type { Optimiser } from "../train/optimiser.ts";
 import type { Choice } from "./catalogue.ts";
+import { parseOptions } from "./parse-options.ts";
 
 /** An optimiser as the catalogue knows it, before its code is loaded. */
 export type OptimiserEntry = {
@@ -21,6 +22,7 @@ const weightDecay = (standard: number): z.ZodDefault<z.ZodNumber> =>
 /** Every optimiser by name. */
 export const optimisers: Readonly<Record<OptimiserName, OptimiserEntry>> = {
   adamw: entry(
+    "adamw",
     z.strictObject({
       beta1: fraction.default(0.9).describe("memory of the mean gradient"),
       beta2: fraction.default(0.99).describe("memory of the mean squared gradient"),
@@ -35,6 +37,7 @@ export const optimisers: Readonly<Record<OptimiserName, OptimiserEntry>> = {
     },
   ),
   sgd: entry(
+    "sgd",
     z.strictObject({
       momentum: fraction.default(0.9).describe("memory of earlier gradients"),
       weightDecay: weightDecay(0),
@@ -47,7 +50,7 @@ export const optimisers: Readonly<Record<OptimiserName, OptimiserEntry>> = {
       make: async (options) => (await import("../train/sgd.ts")).sgd(options),
     },
   ),
-  adafactor: entry(z.strictObject({ weightDecay: weightDecay(0) }), {
+  adafactor: entry("adafactor", z.strictObject({ weightDecay: weightDecay(0) }), {
     summary: "Adam's second moment kept as a row and a column",
     formula: "V[i,j] ≈ row[i]·column[j]/mean(row), w ← w − η·g/√V",
     paper: "Shazeer & Stern 2018, Adafactor, arXiv:1804.04235",
@@ -55,6 +58,7 @@ export const optimisers: Readonly<Record<OptimiserName, OptimiserEntry>> = {
     make: async (options) => (await import("../train/adafactor.ts")).adafactor(options),
   }),
   lion: entry(
+    "lion",
     z.strictObject({
       beta1: fraction.default(0.9).describe("memory of the mean gradient"),
       beta2: fraction.default(0.99).describe("memory of the mean squared gradient"),
@@ -79,6 +83,6 @@ type EntryParts<O extends z.ZodObject> = Omit<OptimiserEntry, "options" | "load"
   make(options: z.output<O>): Promise<Optimiser>;
 };
 
-function entry<O extends z.ZodObject>(options: O, { make, ...about }: EntryParts<O>): OptimiserEntry {
-  return { ...about, options, load: async (raw) => make(options.parse(raw ?? {})) };
+function entry<O extends z.ZodObject>(name: string, options: O, { make, ...about }: EntryParts<O>): OptimiserEntry {
+  return { ...about, options, load: async (raw) => make(parseOptions(options, raw, name)) };
 }

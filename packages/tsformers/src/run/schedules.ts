@@ -2,6 +2,7 @@ import * as z from "zod";
 import { stepCount } from "../options/count.ts";
 import { constant, inverseSquareRoot, type Schedule, warmupCosine } from "../train/schedule.ts";
 import type { Choice } from "./catalogue.ts";
+import { parseOptions } from "./parse-options.ts";
 
 /** What a schedule must know of the run. */
 export type ScheduleContext = { readonly learningRate: number; readonly steps: number };
@@ -22,6 +23,7 @@ const warmupSteps = stepCount(0).optional().describe("steps over which the rate 
 /** Every schedule by name. All reach `learningRate` at the end of the warm-up. */
 export const schedules: Readonly<Record<ScheduleName, ScheduleEntry>> = {
   cosine: entry(
+    "cosine",
     z.strictObject({
       warmupSteps,
       floor: z.number().min(0).max(1).default(0.1).describe("last rate as a share of the peak"),
@@ -39,13 +41,13 @@ export const schedules: Readonly<Record<ScheduleName, ScheduleEntry>> = {
         }),
     },
   ),
-  constant: entry(z.strictObject({}), {
+  constant: entry("constant", z.strictObject({}), {
     summary: "the same rate at every step",
     formula: "η(s) = peak",
     paper: "",
     make: (_, { learningRate }) => constant(learningRate),
   }),
-  noam: entry(z.strictObject({ warmupSteps }), {
+  noam: entry("noam", z.strictObject({ warmupSteps }), {
     summary: "linear warm-up, then down with the square root of the step",
     formula: "η(s) = peak·min(√(w/s), s/w)",
     paper: "Vaswani et al. 2017, Attention Is All You Need, arXiv:1706.03762",
@@ -70,6 +72,6 @@ type EntryParts<O extends z.ZodObject> = Omit<ScheduleEntry, "options" | "make">
   make(options: z.output<O>, context: ScheduleContext): Schedule;
 };
 
-function entry<O extends z.ZodObject>(options: O, { make, ...about }: EntryParts<O>): ScheduleEntry {
-  return { ...about, options, make: (raw, context) => make(options.parse(raw ?? {}), context) };
+function entry<O extends z.ZodObject>(name: string, options: O, { make, ...about }: EntryParts<O>): ScheduleEntry {
+  return { ...about, options, make: (raw, context) => make(parseOptions(options, raw, name), context) };
 }

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { count, exactCount, positionCount } from "../options/count.ts";
-import { explain } from "../run/explain.ts";
+import { parseOptions } from "../run/parse-options.ts";
 import type { Task } from "./task.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -104,12 +104,11 @@ function entry<O extends z.ZodObject>(
   options: O,
   make: (options: z.output<O>, context: TaskContext) => Promise<Task>,
 ): TaskEntry {
-  const load = async (raw: unknown = {}, context: TaskContext = {}): Promise<Task> => {
-    const result = options.safeParse(raw, { reportInput: true });
-    if (result.success) return make(result.data, context);
-    throw new RangeError(`task: ${explain(result.error, options).join("; ")}`);
+  return {
+    summary,
+    options,
+    load: async (raw = {}, context = {}) => make(parseOptions(options, raw, "task"), context),
   };
-  return { summary, options, load };
 }
 
 /** The options that were given: an absent one is absent, not undefined. */

@@ -40,7 +40,7 @@ export type MixerCase<Law extends string = string> = {
   readonly exponent: number;
   /** Laws that do not hold by its definition, each with the reason. */
   readonly exempt: Partial<Record<Law, string>>;
-  load(context?: Partial<MixerContext>): Promise<Mixer<never>>;
+  load(context?: Partial<MixerContext>): Promise<Mixer>;
 };
 
 /** A form of a member: its options, the one direction it is for, and why some laws do not hold for it. */
@@ -63,7 +63,7 @@ export function mixerCases<Law extends string>(
   const softmax = {
     exponent: 2,
     directions: ["causal", "bidirectional"] as const,
-    load: async (_: unknown, context: MixerContext) => attention(context) as unknown as Mixer<never>,
+    load: async (_: unknown, context: MixerContext) => attention(context),
   };
   return Object.entries({ softmax, ...mixers }).flatMap(([member, entry]) =>
     (variants[member] ?? [{ options: {} }]).flatMap(({ options, only, exempt = {} }) =>
@@ -97,7 +97,7 @@ export type AttentionMapRead = {
 
 /** A member with parameters, ready to run. */
 export type Prepared = {
-  readonly mixer: Mixer<never>;
+  readonly mixer: Mixer;
   readonly params: never;
   run(x: NDArray, given?: Given): Promise<Outcome>;
   /** Position by position, as decoding does. */

@@ -353,7 +353,7 @@ test("decoding goes on from the carried centroids, in memory that does not grow"
 });
 
 test.each([
-  [{ heads: 5 }, "does not divide into 5 heads"],
+  [{ heads: 5 }, "modelWidth must be a multiple of heads"],
   [{ centroids: 0 }, "at least one centroid"],
   [{ window: 0 }, "a window of at least 1"],
   [{ causal: false, selfLogit: -5e4 }, "needs causal: true"],

@@ -326,7 +326,7 @@ test("with whole columns a causal mixer depends on what comes, and does not deco
 });
 
 test.each([
-  [{ heads: 5 }, "does not divide into 5 heads"],
+  [{ heads: 5 }, "modelWidth must be a multiple of heads"],
   [{ block: 0 }, "a positive number of positions"],
   [{ cut: 2 }, "SortCut"],
 ])("%o is refused", (options, words) => {

@@ -176,7 +176,7 @@ describe("loading", () => {
       /add_cross_attention: only false is supported/,
     ],
     ["absurd sizes", () => json("config.json", (c) => ({ ...c, n_layer: 1e9 })), /n_layer/],
-    ["heads that do not divide", () => json("config.json", (c) => ({ ...c, n_head: 5 })), /42.*5 heads/],
+    ["heads that do not divide", () => json("config.json", (c) => ({ ...c, n_head: 5 })), /modelWidth 42 and heads 5/],
     ["no JSON", () => writeFileSync(join(directory, "config.json"), "{"), /config\.json: expected JSON/],
     ["a list", () => writeFileSync(join(directory, "config.json"), "[]"), /config\.json: expected a JSON object/],
     ["no weights", () => rmSync(join(directory, "model.safetensors")), /expected model\.safetensors or/],

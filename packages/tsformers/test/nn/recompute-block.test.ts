@@ -98,6 +98,8 @@ function mapLeaves(tree: unknown, fn: () => Tensor): unknown {
 
 test("a mixer's loss and what it carries come out, with the gradient of the loss", async () => {
   const pooling: Mixer<{ gain: Tensor }> = {
+    name: "pooling",
+    sees: "all",
     init: () => ({ gain: fromNumbers([0.7], []) }),
     apply: ({ gain }, { x, carried }) => ({
       y: mul(mean(x, { axes: 1, keepDims: true }), mul(gain, x)),

@@ -152,6 +152,8 @@ test("another key drops other elements", async () => {
 test("blocks of any mixer: its loss and what it carries come out, with the gradient of the loss", async () => {
   /** The mean over time; carries the mean of all it saw. */
   const pooling: Mixer<{ gain: Tensor }> = {
+    name: "pooling",
+    sees: "all",
     init: () => ({ gain: fromNumbers([0.7], []) }),
     carries: () => ({ seen: fromNumbers([0], []) }),
     apply: ({ gain }, { x, carried }) => ({

@@ -47,7 +47,7 @@ const small: Record<string, object> = {
 };
 
 type Member = {
-  readonly mixer: Mixer<never>;
+  readonly mixer: Mixer;
   readonly params: never;
   readonly isCausal: boolean;
   readonly window?: number;
@@ -63,7 +63,7 @@ async function make(name: string): Promise<Member> {
     window.window === undefined ? soft : { ...soft, recurrent: ringDecoding(soft, { window: window.window }) };
   const mixer = Object.hasOwn(mixers, name)
     ? await mixers[name as keyof typeof mixers].load(small[name] ?? {}, context)
-    : (softmax as unknown as Mixer<never>);
+    : softmax;
   const params = mapTree(mixer.init(randomKey(5)), isNdArray, loud) as never;
   return { mixer, params, isCausal, ...window };
 }

@@ -9,7 +9,9 @@ import {
   mul,
   type NDArray,
   ndarray,
+  ones,
   randomKey,
+  reshape,
   softmax,
   sum,
   type Tensor,
@@ -204,14 +206,73 @@ describe("rotary", () => {
   });
 });
 
-test("exact angles keep their precision where rounded ones lose it", async () => {
+/** Waves of float64, which for these positions are exact to 1e-10. */
+const waveOf = (at: readonly number[], omega: readonly number[], of: (angle: number) => number) =>
+  at.flatMap((p) => omega.map((frequency) => of(p * frequency)));
+const worst = (array: NDArray, expected: readonly number[]) =>
+  Math.max(...array.toNumbers().map((x, i) => Math.abs(x - expected[i]!)));
+
+/** Sines and cosines below 1 have an error of 2⁻²⁵ in the tables; two sums of angles round each of them six times more. */
+const exact = 7 * 2 ** -25;
+
+describe.each([
+  ["small", 0],
+  ["long", 16_384],
+  ["a million", 999_500],
+  ["negative", -1_048_576],
+])("at %s positions", (_, first) => {
+  const at = Array.from({ length: 500 }, (_, i) => first + i);
+  const omega = frequencies(32);
+
+  test.each([
+    ["known while tracing", () => add(iota(at.length), first)],
+    ["that come later", (p: Tensor) => p],
+    ["of each row", (p: Tensor) => reshape(p, [2, 250])],
+  ])("exact angles agree with float64, positions %s", async (_, placed) => {
+    const found = await evaluate((p: Tensor) => exactAngles(omega)(placed(p)), device, positionsOf(at));
+    const { sin, cos } = found as unknown as Record<"sin" | "cos", NDArray>;
+    expect(worst(sin, waveOf(at, omega, Math.sin))).toBeLessThan(exact);
+    expect(worst(cos, waveOf(at, omega, Math.cos))).toBeLessThan(exact);
+  });
+
+  test.each([
+    ["interleaved", interleaved],
+    ["concatenated", concatenated],
+  ])("%s sinusoids agree with float64", async (name, layout) => {
+    const run = (p: Tensor) => sinusoidal(32, { layout }).apply({}, p);
+    const found = (await evaluate(run, device, positionsOf(at))) as unknown as NDArray;
+    const expected = at.flatMap((p) => {
+      const [sines, cosines] = [waveOf([p], omega, Math.sin), waveOf([p], omega, Math.cos)];
+      return name === "concatenated" ? [...sines, ...cosines] : sines.flatMap((sin, k) => [sin, cosines[k]!]);
+    });
+    expect(worst(found, expected)).toBeLessThan(exact);
+  });
+
+  test.each([
+    ["halves", halves],
+    ["neighbours", neighbours],
+  ])("rotation of %s agrees with float64", async (name, pairing) => {
+    const run = (p: Tensor) =>
+      rotary(32, { pairing })
+        .prepare({ query: p, key: p })
+        .query(ones([1, 1, at.length, 32]));
+    const found = (await evaluate(run, device, positionsOf(at))) as unknown as NDArray;
+    const expected = at.flatMap((p) => {
+      const pairs = omega.map((o) => [Math.cos(p * o) - Math.sin(p * o), Math.sin(p * o) + Math.cos(p * o)]);
+      return name === "neighbours" ? pairs.flat() : [0, 1].flatMap((side) => pairs.map((pair) => pair[side]!));
+    });
+    // A sine and a cosine are added, and the sum of up to √2 is rounded.
+    expect(worst(found, expected)).toBeLessThan(2 * exact + 2 ** -24);
+  });
+});
+
+test("rounded angles are those of PyTorch: a float32 product", async () => {
   const omega = frequencies(32);
   const at = [0, 1, 999, 4095, 16_383];
-  const both = (p: Tensor) => ({ exact: exactAngles(omega)(p).sin, rounded: roundedAngles(omega)(p).sin });
-  const found = await evaluate(both, device, ndarray(Int32Array.from(at), [at.length]));
-  const expected = at.flatMap((p) => omega.map((frequency) => Math.sin(p * frequency)));
-  const error = (array: NDArray) => Math.max(...array.toNumbers().map((x, i) => Math.abs(x - expected[i]!)));
-  const { exact, rounded } = found as unknown as { exact: NDArray; rounded: NDArray };
-  expect(error(exact)).toBeLessThan(2e-6);
-  expect(error(rounded)).toBeGreaterThan(1e-5);
+  const found = await evaluate((p: Tensor) => roundedAngles(omega)(p).sin, device, positionsOf(at));
+  const products = at.flatMap((p) => omega.map((o) => Math.sin(Math.fround(p * Math.fround(1 / Math.fround(1 / o))))));
+  expect(worst(found as unknown as NDArray, products)).toBeLessThan(2e-6);
+  expect(worst(found as unknown as NDArray, waveOf(at, omega, Math.sin))).toBeGreaterThan(1e-5);
 });
+
+const positionsOf = (at: readonly number[]) => ndarray(Int32Array.from(at), [at.length]);

@@ -146,9 +146,13 @@ describe("the catalogue", () => {
   });
 
   it.each<[string, unknown, RegExp]>([
-    ["copy", { symbols: 1 }, /^task: "symbols": expected number to be >=2, got 1$/],
+    ["copy", { symbols: 1 }, /^task: "symbols": expected a whole number from 2 to 1,000,000 .*, got 1$/],
     ["copy", { symbol: 3 }, /^task: unknown setting "symbol"; did you mean "symbols"\?$/],
-    ["recall", { keys: "many", seed: -1 }, /"keys": expected number.*got "many"; "seed": .*>=0, got -1/],
+    [
+      "recall",
+      { keys: "many", seed: -1 },
+      /"keys": expected a whole number.*got "many"\n.*"seed": .* from 0 .*, got -1/,
+    ],
     ["text", { tokens: "bite" }, /"tokens": expected one of character, byte, got "bite"; did you mean "byte"/],
     ["text", { extensions: ["txt"] }, /"extensions\.0": an extension like ".txt", .* got "txt"/],
   ])("names the option that does not fit: %s %o", async (name, options, message) => {

@@ -1,51 +1,304 @@
-import { compile, fromNumbers, keyToArray, NDArray, randomKey } from "@tsformers/engine";
+import {
+  add,
+  type Concrete,
+  cast,
+  compile,
+  constant,
+  fromNumbers,
+  iota,
+  keyToArray,
+  mean,
+  mul,
+  type NDArray,
+  type RandomKey,
+  randomKey,
+  square,
+  stopGradient,
+  sub,
+  sum,
+  type Tensor,
+} from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
-import { expect, test } from "vitest";
-import { gpt } from "../../src/models/gpt.ts";
+import { afterAll, describe, expect, test } from "vitest";
+import { type AttentionParams, attention } from "../../src/attention/attention.ts";
+import { or, perHead } from "../../src/attention/combine.ts";
+import { mixers } from "../../src/attention/index.ts";
+import type { Mixer } from "../../src/attention/kinds.ts";
+import { patterns } from "../../src/attention/patterns/index.ts";
+import { look } from "../../src/attention/view.ts";
+import { bertParts, maskedLanguageModel } from "../../src/models/bert.ts";
+import { decoder } from "../../src/models/decoder.ts";
+import { encoder } from "../../src/models/encoder.ts";
+import { gpt, gptParts } from "../../src/models/gpt.ts";
+import { models } from "../../src/models/index.ts";
+import type { MaskedLanguageModel } from "../../src/models/masked-language-model.ts";
+import { type Block, type BlockParts, parallelBlock, postNormBlock, preNormBlock } from "../../src/nn/block.ts";
+import { chunkedFeedForward } from "../../src/nn/chunked.ts";
+import { crossEntropies } from "../../src/nn/cross-entropy.ts";
+import { type EmbeddingParams, embedding } from "../../src/nn/embedding.ts";
+import { gatedMlp, geluTanh, mlp, relu, silu } from "../../src/nn/feed-forward.ts";
+import { gruGate, highwayGate, inputGate, outputGate, residualGate, sigTanhGate } from "../../src/nn/gate.ts";
+import { gatedBlock } from "../../src/nn/gated-block.ts";
+import { normalInitial } from "../../src/nn/initial.ts";
+import { maskedHead } from "../../src/nn/masked-head.ts";
+import { layerNorm, rmsNorm } from "../../src/nn/norm.ts";
+import { recomputed } from "../../src/nn/recompute-block.ts";
+import { meanOfStreams, type ReversibleBlock, reversibleBlock, runReversible } from "../../src/nn/reversible.ts";
+import { dynamicSpan } from "../../src/position/dynamic-span.ts";
 import { positions } from "../../src/position/index.ts";
+import { sequenceToSequenceTrainee } from "../../src/run/sequence-to-sequence-trainee.ts";
 import { adamw } from "../../src/train/adamw.ts";
+import { auxiliaryLosses } from "../../src/train/auxiliary-losses.ts";
 import { lossScale } from "../../src/train/loss-scale.ts";
 import { trainStep } from "../../src/train/step.ts";
-import { languageModelTrainee } from "../../src/train/trainee.ts";
+import { type LossFunction, languageModelTrainee } from "../../src/train/trainee.ts";
 
-const sizes = { layers: 1, modelWidth: 16, heads: 2, length: 8 };
+const V = 11;
+const length = 16;
+const sizes = { layers: 1, modelWidth: 16, heads: 2, length };
+const options = { ...sizes, vocabularySize: V };
+const symbols = (step: number) =>
+  fromNumbers(
+    Array.from({ length: 2 * length }, (_, i) => (3 * i + step) % V),
+    [2, length],
+    "int32",
+  );
+const ones = (padded: number) =>
+  fromNumbers(
+    Array.from({ length: 2 * length }, (_, i) => (i >= 2 * length - padded ? 0 : 1)),
+    [2, length],
+  );
 const batch = {
-  inputs: new NDArray(
-    [2, 8],
-    "int32",
-    Int32Array.from({ length: 16 }, (_, i) => (3 * i) % 11),
-  ),
-  targets: new NDArray(
-    [2, 8],
-    "int32",
-    Int32Array.from({ length: 16 }, (_, i) => (3 * i + 3) % 11),
-  ),
-  weights: new NDArray([2, 8], "float32", new Float32Array(16).fill(1)),
+  inputs: symbols(0),
+  targets: symbols(3),
+  weights: ones(0),
+  source: symbols(5),
+  sourceWeights: ones(5),
 };
-const control = { learningRate: fromNumbers([1e-2], []), key: keyToArray(randomKey(0)) };
+type Symbols = Readonly<Record<keyof typeof batch, Tensor>>;
 
-for (const [name, entry] of Object.entries(positions)) {
-  test(`a loss in float16 falls with ${name} positions and stays near that in float32`, async () => {
-    const device = await openCpu();
-    const scheme = await entry.load({}, sizes);
-    const model = gpt({ vocabularySize: 11, ...sizes, scheme });
-    const losses = async (float16: boolean) => {
-      const { loss } = languageModelTrainee(model);
-      const step = trainStep({ loss, optimiser: adamw(), ...(float16 && { float16: lossScale() }) });
-      const update = compile(step.update, { device });
-      let state: Parameters<typeof update>[0] = step.init(model.init(randomKey(1)));
-      const seen: number[] = [];
-      for (let i = 0; i < 5; i++) {
-        const result = await update(state, batch, control);
-        state = result.state;
-        seen.push((await result.metrics.loss.read()).item());
-      }
-      await update.release();
-      return seen;
-    };
-    const [half, full] = [await losses(true), await losses(false)];
-    expect(half.at(-1)!).toBeLessThan(half[0]!);
-    // 11 bits of mantissa through a layer and five steps
-    for (const [i, loss] of half.entries()) expect(Math.abs(loss - full[i]!)).toBeLessThan(0.02);
+const device = await openCpu();
+afterAll(() => device.close());
+
+/** What is trained: parameters, and a loss over {@link batch}. */
+type Case = { init(key: ReturnType<typeof randomKey>): unknown; readonly loss: LossFunction<never, never> };
+
+async function lossesOf({ init, loss }: Case, float16: boolean): Promise<number[]> {
+  const step = trainStep({
+    loss: loss as LossFunction<unknown, typeof batch>,
+    optimiser: adamw(),
+    ...(float16 && { float16: lossScale({ initial: 2 ** 8 }) }),
   });
+  const update = compile(step.update, { device });
+  let state: Parameters<typeof update>[0] = step.init(init(randomKey(1)) as Concrete<unknown>) as never;
+  const control = { learningRate: fromNumbers([1e-2], []), key: keyToArray(randomKey(0)) };
+  const seen: number[] = [];
+  for (let i = 0; i < 3; i++) {
+    const result = await update(state, batch as never, control as never);
+    state = result.state as never;
+    const { loss, gradientNorm } = result.metrics as unknown as Record<string, { read(): Promise<NDArray> }>;
+    seen.push((await loss!.read()).item());
+    expect(Number.isFinite((await gradientNorm!.read()).item()), "no update is skipped").toBe(true);
+  }
+  await update.release();
+  return seen;
 }
+
+/** 11 bits of mantissa through a layer and three updates; losses are about 2.4. */
+const close = 0.01;
+
+async function expectTrains(load: () => Case | Promise<Case>, tolerance = close): Promise<void> {
+  const given = await load();
+  const [half, single] = [await lossesOf(given, true), await lossesOf(given, false)];
+  expect(half.at(-1)!).toBeLessThan(half[0]!);
+  for (const [i, loss] of half.entries()) expect(Math.abs(loss - single[i]!), `update ${i}`).toBeLessThan(tolerance);
+}
+
+/** Every position predicts its target, from both sides. */
+function bothSides(model: MaskedLanguageModel<never>): Case {
+  const loss = (params: never, { inputs, targets, weights, sourceWeights }: Symbols, context: object) => {
+    const { logits } = model.apply(params, { tokens: inputs, mask: sourceWeights }, context);
+    return { total: sum(mul(crossEntropies(logits, targets), weights)), weight: sum(weights) };
+  };
+  return { init: model.init, loss: loss as never };
+}
+
+const nextToken = (model: unknown): Case => languageModelTrainee(model as never) as never;
+
+/** A causal model, or one that looks both ways, of one layer. */
+function around(mixer: Mixer, direction: string): Case {
+  if (direction === "causal") return nextToken(gpt({ ...options, mixer: () => mixer }));
+  const parts = bertParts(options);
+  const ffn = mlp({ modelWidth: 16, ffnWidth: 64, activation: relu });
+  const block = postNormBlock({ modelWidth: 16, norm: layerNorm(), mixer, ffn });
+  return bothSides(maskedLanguageModel(V, encoder({ ...parts, blocks: [block] }), maskedHead(options)) as never);
+}
+
+describe("positions", () => {
+  test.each(Object.entries(positions))("%s", async (_, entry) => {
+    await expectTrains(async () => nextToken(gpt({ ...options, scheme: await entry.load({}, sizes) })));
+  });
+});
+
+describe("models", () => {
+  test.each(Object.entries(models))("%s", async (_, entry) => {
+    await expectTrains(async () => {
+      const given = { vocabularySize: V, layers: 1, modelWidth: 16, heads: 2, dropoutRate: 0.1 };
+      const all = { ...given, ...("length" in entry.options.shape && { length }) };
+      if (entry.category === "decoder") return nextToken(await entry.load(all));
+      if (entry.category === "encoder") return bothSides((await entry.load(all)) as never);
+      return sequenceToSequenceTrainee(await entry.load(all)) as never;
+    });
+  });
+});
+
+/** Forms of members that differ in kind, sized for short sequences; the others as they come. */
+const forms: Readonly<Record<string, readonly object[]>> = {
+  linear: [{}, { gated: true }, { featureMap: "exp" }],
+  performer: [{}, { kernel: "trigonometric" }, { kernel: "relu" }],
+  rfa: [{}, { kernel: "arc-cosine" }, { gated: true }],
+  etc: [{ globals: 2, radius: 3, furthestLabel: 2 }],
+  longformer: [{ window: 4 }],
+  lsh: [{ chunk: 4 }, { chunk: 4, countsOnce: true }],
+  "reformer-local": [{ chunk: 4 }],
+  routing: [{}, { localHeads: 1, localChunk: 4 }, { measure: "cosine" }],
+  sinkhorn: [{ block: 4 }, { block: 4, cut: 2 }],
+  linformer: [{ slots: 4 }, { slots: 4, sharing: "none" }, { slots: 4, projection: "convolution" }],
+  synthesizer: [
+    {},
+    { logits: ["table", "dot product"] },
+    { logits: ["fixed table", "factorised table"], mixture: "by head" },
+    { logits: ["factorised dense", "dot product"], mixture: "softmax" },
+  ],
+  "memory-compressed": [{}, { first: "learned", compress: "keys and values" }],
+  "induced-set": [{ points: 4 }, { points: 4, form: "published" }],
+  axial: [{ columns: 4 }, { columns: 4, arrangement: "sum" }],
+};
+const oneWay: Readonly<Record<string, string>> = {
+  gated: "causal",
+  cut: "bidirectional",
+  arrangement: "bidirectional",
+};
+
+describe("mixers", () => {
+  const cases = Object.entries(mixers).flatMap(([name, entry]) =>
+    (forms[name] ?? [{}]).flatMap((form) =>
+      entry.directions
+        .filter((direction) => Object.keys(form).every((option) => (oneWay[option] ?? direction) === direction))
+        .map((direction) => [name, form, direction, entry] as const),
+    ),
+  );
+  test.each(cases)("%s %j, %s", async (_, form, direction, entry) => {
+    await expectTrains(async () =>
+      around(await entry.load(form, { ...sizes, causal: direction === "causal" }), direction),
+    );
+  });
+
+  test("with spans of each position", async () => {
+    await expectTrains(() =>
+      around(dynamicSpan(attention(sizes), { ...sizes, maxSpan: 8, ramp: 4 }) as Mixer, "causal"),
+    );
+  });
+});
+
+describe("patterns", () => {
+  // Softmax attention under each, the same parameters for all: a pattern has none of its own.
+  test.each(["causal", "bidirectional"] as const)("%s ones", async (direction) => {
+    const all = Object.values(patterns).filter(({ directions }) => directions.includes(direction));
+    const context = { length, heads: 2, layers: 1, causal: direction === "causal" };
+    const each = await Promise.all(all.map(async ({ load }) => (await load({}, context))(0)));
+    const mixed = [...each, perHead([each[0]!, each[1]!]), or(each[2]!, each[3]!)];
+    const [tokens, mixer] = [embedding(V, 16, normalInitial(1)), attention({ ...sizes, initial: normalInitial(0.2) })];
+    type Params = { tokens: EmbeddingParams; mixer: AttentionParams };
+    const loss = (params: Params, { inputs, targets }: Symbols) => {
+      const [x, wanted] = [tokens.apply(params.tokens, inputs), tokens.apply(params.tokens, targets)];
+      const errors = mixed.map((pattern) => {
+        const view = look({ pattern, queries: length, keys: length });
+        const { y } = mixer.apply(params.mixer, { x, view }, {});
+        return mean(square(sub(cast(y, "float32"), cast(stopGradient(wanted), "float32"))));
+      });
+      const total = errors.reduce((a, b) => add(a, b));
+      return { total: mul(total, 1 / errors.length), weight: constant(1) };
+    };
+    const init = (key: RandomKey) => ({ tokens: tokens.init(key), mixer: mixer.init(key) });
+    await expectTrains(() => ({ init, loss: loss as never }));
+  });
+
+  test("blocks of queries, computed again", async () => {
+    const parts = gptParts(options);
+    await expectTrains(() =>
+      nextToken(decoder({ ...parts, look: (view) => look({ ...view, queriesPerBlock: 4, keptPairs: 0 }) })),
+    );
+  });
+});
+
+describe("blocks", () => {
+  const ffn = mlp({ modelWidth: 16, ffnWidth: 32, activation: geluTanh });
+  const parts: BlockParts<unknown, unknown> = {
+    modelWidth: 16,
+    norm: layerNorm(),
+    mixer: attention(sizes) as Mixer,
+    ffn: ffn as never,
+  };
+  const gates = { residualGate, inputGate, outputGate, highwayGate, sigTanhGate, gruGate };
+  const gated = Object.entries(gates).map(([name, gate]): [string, () => Block] => [
+    name,
+    () => gatedBlock({ ...parts, gate: gate({ modelWidth: 16 }) as never }) as Block,
+  ]);
+  test.each([
+    ...gated,
+    ["parallel", () => parallelBlock(parts) as Block],
+    ["recomputed", () => recomputed(preNormBlock(parts)) as Block],
+    [
+      "RMS norm and gated network",
+      () =>
+        preNormBlock({
+          ...parts,
+          norm: rmsNorm(),
+          ffn: gatedMlp({ modelWidth: 16, ffnWidth: 32, activation: silu }) as never,
+        }) as Block,
+    ],
+    [
+      "network in chunks",
+      () => preNormBlock({ ...parts, ffn: chunkedFeedForward(ffn, { chunkLength: 4 }) as never }) as Block,
+    ],
+  ] as [string, () => Block][])("%s", async (_, make) => {
+    await expectTrains(() => nextToken(decoder({ ...gptParts(options), blocks: [make(), make()] })));
+  });
+
+  test.each(["softmax", "lsh", "routing", "performer"])("reversible, around %s", async (name) => {
+    await expectTrains(async () => {
+      const made =
+        name === "softmax"
+          ? parts.mixer
+          : await mixers[name as "lsh"].load(forms[name]![0], { ...sizes, causal: true });
+      const block = reversibleBlock({ ...parts, mixer: made });
+      return nextToken(
+        decoder({
+          ...gptParts(options),
+          blocks: [block, block] as never,
+          run: (blocks, params, input, context) =>
+            runReversible(blocks as readonly ReversibleBlock[], params, { ...input, merge: meanOfStreams }, context),
+        }),
+      );
+    });
+  });
+});
+
+describe("losses", () => {
+  test("in chunks, with smoothing", async () => {
+    await expectTrains(() => languageModelTrainee(gpt(options), { lossChunk: 8, smoothing: 0.1 }) as never);
+  });
+
+  test.each([undefined, 4])("auxiliary ones of each layer, in chunks of %s", async (chunkLength) => {
+    const model = gpt({ ...options, layers: 2 });
+    const loss = (params: never, { inputs, targets, weights }: Symbols, context: object) => {
+      const { hidden, toLogits } = model.apply(params, { tokens: inputs, positions: iota([2, length], 1) }, context);
+      const share = mul(sum(weights), 0);
+      const given = { hidden: hidden.slice(1), heads: [toLogits!, toLogits!], targets, weights, share };
+      return auxiliaryLosses(given, chunkLength === undefined ? {} : { chunkLength });
+    };
+    // Four losses are added up.
+    await expectTrains(() => ({ init: model.init, loss: loss as never }), 4 * close);
+  });
+});

@@ -1,5 +1,7 @@
 import * as z from "zod";
+import { requireCounts, requireDirection } from "../../nn/sizes.ts";
 import { positionCount } from "../../options/count.ts";
+import { parseOptions } from "../../run/parse-options.ts";
 import type { Pattern } from "../pattern.ts";
 
 /** What a pattern must know of the model that it is built into. */
@@ -31,7 +33,7 @@ export type PatternEntry = {
   /**
    * Checks the options and makes the patterns.
    *
-   * @throws z.ZodError when the options do not fit `options`; RangeError when the pattern does not work in the wanted direction
+   * @throws RangeError naming the options that do not fit, and when the pattern does not work in the wanted direction
    */
   load(options: unknown, context: PatternContext): Promise<LayerPatterns>;
 };
@@ -410,11 +412,14 @@ function entry<O extends z.ZodObject>(name: string, options: O, { make, ...about
     ...about,
     options,
     load: async (raw, context) => {
-      const wanted = context.causal ? "causal" : "bidirectional";
+      const { causal, length, heads, layers } = context;
+      requireCounts(name, { length, heads, layers });
+      requireDirection(name, causal);
+      const wanted = causal ? "causal" : "bidirectional";
       if (!about.directions.includes(wanted)) {
         throw new RangeError(`${name}: is ${about.directions.join(" and ")} only, not ${wanted}`);
       }
-      return make(options.parse(raw ?? {}), context);
+      return make(parseOptions(options, raw, name), context);
     },
   };
 }

@@ -1,0 +1,27 @@
+import { and } from "./combine.ts";
+import { causal, full, type Pattern } from "./pattern.ts";
+
+type Known = { readonly part: Pattern; readonly lengths: Map<number, boolean> };
+
+const known = new WeakMap<Pattern, Known>();
+
+/**
+ * What a causal model sees of a pattern in sequences of `length`: `and(pattern, causal)`, and the pattern itself where that shows nothing ahead.
+ *
+ * The same value for the same pattern, since plans are kept by it: a pattern that is causal already costs nothing more.
+ */
+export function causalPart(pattern: Pattern, length: number): Pattern {
+  if (pattern === causal || pattern === full) return causal;
+  const { part, lengths } = known.get(pattern) ?? { part: and(pattern, causal), lengths: new Map<number, boolean>() };
+  known.set(pattern, { part, lengths });
+  const isCausal = lengths.get(length) ?? !looksAhead(pattern, length);
+  lengths.set(length, isCausal);
+  return isCausal ? pattern : part;
+}
+
+function looksAhead(pattern: Pattern, length: number): boolean {
+  for (let query = 0; query < length; query++) {
+    if ((pattern.keys(query, length).at(-1) ?? 0) > query + 1) return true;
+  }
+  return false;
+}

@@ -1,0 +1,33 @@
+import type { Mixer, MixerTraits } from "../attention/kinds.ts";
+
+type Layers = readonly { readonly mixer: MixerTraits }[];
+
+/**
+ * @param model as errors call it
+ * @throws TypeError naming the layer and its mixer where outputs depend on later positions
+ */
+export function requireCausal(model: string, layers: Layers): void {
+  layers.forEach(({ mixer }, layer) => {
+    if (mixer.sees === "pattern" || mixer.sees === "earlier") return;
+    throw new TypeError(
+      `${model}: ${mixer.name}, the mixer of layer ${layer}, is not causal as it was made: its outputs depend on later positions`,
+    );
+  });
+}
+
+/** @throws TypeError when a pattern was given and the mixers of all layers choose for themselves what to look at */
+export function requireReader(model: string, layers: Layers): void {
+  if (layers.some(({ mixer }) => mixer.sees === "pattern")) return;
+  const names = [...new Set(layers.map(({ mixer }) => mixer.name))].join(" and ");
+  throw new TypeError(
+    `${model}: a pattern does nothing with ${names}, which looks at positions of its own choice; leave the pattern away`,
+  );
+}
+
+/** @throws TypeError for what is no mixer: a promise of one, or one that does not say what it sees */
+export function requireMixer(model: string, layer: number, mixer: Mixer): void {
+  const { name, sees, apply }: Partial<Mixer> = mixer ?? {};
+  if (typeof apply === "function" && typeof name === "string" && sees !== undefined) return;
+  const got = mixer instanceof Promise ? "a promise; await it" : "something without name, sees and apply";
+  throw new TypeError(`${model}: expected a mixer for layer ${layer}, got ${got}`);
+}

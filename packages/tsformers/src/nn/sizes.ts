@@ -1,0 +1,64 @@
+/** What every model and mechanism is checked for before anything is made. */
+export type Sizes = {
+  readonly modelWidth: number;
+  readonly heads: number;
+  /** Features of a head, where they need not be modelWidth / heads. */
+  readonly headWidth?: number;
+  readonly dropoutRate?: number;
+};
+
+/**
+ * Checks the sizes of a model or mechanism, and that its heads divide its width.
+ *
+ * @param caller its name
+ * @param further sizes beside width and heads, by the names of their options
+ * @throws RangeError naming the option, what it must be and what came
+ */
+export function requireSizes(caller: string, options: Sizes, further: Readonly<Record<string, unknown>>): void {
+  headWidthOf(caller, options);
+  requireCounts(caller, further);
+  requireRate(caller, options.dropoutRate ?? 0);
+}
+
+/** @throws RangeError `gpt: modelWidth must be a whole number of at least 1, got 0` */
+export function requireCounts(caller: string, sizes: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(sizes)) {
+    if (Number.isSafeInteger(value) && (value as number) >= 1) continue;
+    throw new RangeError(`${caller}: ${name} must be a whole number of at least 1, ${got(value)}`);
+  }
+}
+
+/** @throws RangeError `gpt: dropoutRate must be at least 0 and less than 1, got 1` */
+export function requireRate(caller: string, dropoutRate: unknown): void {
+  if (typeof dropoutRate === "number" && dropoutRate >= 0 && dropoutRate < 1) return;
+  throw new RangeError(`${caller}: dropoutRate must be at least 0 and less than 1, ${got(dropoutRate)}`);
+}
+
+/** @throws TypeError `window: causal must be true or false, but it is missing` */
+export function requireDirection(caller: string, causal: unknown): void {
+  if (typeof causal !== "boolean") throw new TypeError(`${caller}: causal must be true or false, ${got(causal)}`);
+}
+
+/** @throws RangeError `sinusoidal: needs an even modelWidth, got 15` */
+export function requireEvenWidth(caller: string, modelWidth: number): void {
+  requireCounts(caller, { modelWidth });
+  if (modelWidth % 2 !== 0) throw new RangeError(`${caller}: needs an even modelWidth, got ${modelWidth}`);
+}
+
+/**
+ * Features of a head: modelWidth / heads, or what is given instead.
+ *
+ * @throws RangeError for sizes that are no whole numbers, and for heads that do not divide the width
+ */
+export function headWidthOf(caller: string, { modelWidth, heads, headWidth }: Sizes): number {
+  requireCounts(caller, { modelWidth, heads, ...(headWidth === undefined ? {} : { headWidth }) });
+  if (headWidth !== undefined || modelWidth % heads === 0) return headWidth ?? modelWidth / heads;
+  throw new RangeError(
+    `${caller}: modelWidth must be a multiple of heads, got modelWidth ${modelWidth} and heads ${heads}`,
+  );
+}
+
+function got(value: unknown): string {
+  if (value === undefined) return "but it is missing";
+  return `got ${typeof value === "number" ? value : JSON.stringify(value)}`;
+}

@@ -1,0 +1,298 @@
+import { evaluate, fromNumbers, isNdArray, mapTree, NDArray, randomKey, type Tensor } from "@tsformers/engine";
+import { openCpu } from "@tsformers/engine/node";
+import { afterAll, describe, expect, test } from "vitest";
+import { attention } from "../../src/attention/attention.ts";
+import { causalPart } from "../../src/attention/causal-part.ts";
+import { and, or } from "../../src/attention/combine.ts";
+import { mixers } from "../../src/attention/index.ts";
+import type { Mixer } from "../../src/attention/kinds.ts";
+import { causal, denseMask, full, type Pattern } from "../../src/attention/pattern.ts";
+import { globalTokens } from "../../src/attention/patterns/global.ts";
+import { type LayerPatterns, patterns } from "../../src/attention/patterns/index.ts";
+import { slidingWindow } from "../../src/attention/patterns/window.ts";
+import { sideBySide } from "../../src/attention/side-by-side.ts";
+import { bloomParts } from "../../src/models/bloom.ts";
+import { ctrlParts } from "../../src/models/ctrl.ts";
+import { type DecoderParts, decoder } from "../../src/models/decoder.ts";
+import { encoderDecoder } from "../../src/models/encoder-decoder.ts";
+import { gpt, gptParts } from "../../src/models/gpt.ts";
+import { gptNeoXParts } from "../../src/models/gpt-neox.ts";
+import { gptJParts } from "../../src/models/gptj.ts";
+import { models } from "../../src/models/index.ts";
+import type { LanguageModel } from "../../src/models/language-model.ts";
+import { llamaParts } from "../../src/models/llama.ts";
+import { mptParts } from "../../src/models/mpt.ts";
+import { openAiGptParts } from "../../src/models/openai-gpt.ts";
+import { t5Parts } from "../../src/models/t5.ts";
+import { transformerParts } from "../../src/models/transformer.ts";
+import { preNormBlock } from "../../src/nn/block.ts";
+import { preNormCrossBlock } from "../../src/nn/cross-block.ts";
+import { mlp, relu } from "../../src/nn/feed-forward.ts";
+import { gruGate } from "../../src/nn/gate.ts";
+import { gatedBlock } from "../../src/nn/gated-block.ts";
+import { evaluation } from "../../src/nn/layer.ts";
+import { layerNorm } from "../../src/nn/norm.ts";
+import { recomputed } from "../../src/nn/recompute-block.ts";
+import { joinedStreams, type ReversibleBlock, reversibleBlock, runReversible } from "../../src/nn/reversible.ts";
+import { adaptiveSpan } from "../../src/position/adaptive-span.ts";
+import { learnedPerLayer } from "../../src/position/learned-per-layer.ts";
+
+const V = 13;
+const sizes = { modelWidth: 12, heads: 3, length: 16 };
+const options = { ...sizes, vocabularySize: V, layers: 2, ffnWidth: 24 };
+
+const device = await openCpu();
+afterAll(() => device.close());
+
+const tokens = Array.from({ length: sizes.length }, (_, i) => (i * i * 7 + 3 * i + 1) % V);
+
+/** Logits of the tokens, and of the same with another one at `at`: by row and position. */
+async function logitsOf(model: LanguageModel<never>, at: number): Promise<number[][][]> {
+  const params = mapTree(model.init(randomKey(5)), isNdArray, louder) as never;
+  const rows = [tokens, tokens.with(at, (tokens[at]! + 1) % V)];
+  const both = fromNumbers(rows.flat(), [2, sizes.length], "int32");
+  const run = (params: never, tokens: Tensor) => model.apply(params, { tokens }, evaluation).logits;
+  const found = ((await evaluate(run, device, params, both)) as unknown as NDArray).toNumbers();
+  return rows.map((_, b) =>
+    tokens.map((_, t) => found.slice((b * sizes.length + t) * V, (b * sizes.length + t + 1) * V)),
+  );
+}
+
+/** Initial weights of 0.02 would let everything look alike. */
+function louder(array: NDArray): NDArray {
+  if (array.shape.length < 2) return array;
+  return new NDArray(
+    array.shape,
+    "float32",
+    Float32Array.from(array.data as Float32Array, (x) => 8 * x),
+  );
+}
+
+const at = 9;
+
+/** Fails where the token at {@link at} changes logits before it; gives the logits of the unchanged tokens. */
+async function expectCausal(model: LanguageModel<never>): Promise<number[][]> {
+  const [a, b] = await logitsOf(model, at);
+  // Rows of one batch through the same products: what does not depend on the token has the same bits.
+  expect(b!.slice(0, at)).toEqual(a!.slice(0, at));
+  expect(b!.slice(at)).not.toEqual(a!.slice(at));
+  return a!;
+}
+
+function distance(a: number[][], b: number[][]): number {
+  const other = b.flat();
+  return Math.max(...a.flat().map((x, i) => Math.abs(x - other[i]!)));
+}
+
+/** Whether all layers and heads see just what came before. */
+function isCausalFull(pattern: LayerPatterns): boolean {
+  const whole = denseMask(causal, sizes.length).data;
+  return [0, 1].every((layer) => {
+    const own = denseMask(causalPart(pattern(layer), sizes.length), sizes.length).data;
+    return own.every((cell, i) => cell === whole[i % whole.length]);
+  });
+}
+
+const everyPattern = Object.entries(patterns).flatMap(([name, entry]) =>
+  entry.directions.map((direction): [string, () => Promise<LayerPatterns>] => [
+    `${name}, ${direction}`,
+    () => entry.load({}, { length: sizes.length, heads: 3, layers: 2, causal: direction === "causal" }),
+  ]),
+);
+
+const decoders: Readonly<Record<string, (given: typeof options) => DecoderParts>> = {
+  gpt: gptParts,
+  "openai-gpt": openAiGptParts,
+  bloom: bloomParts,
+  mpt: mptParts,
+  gptj: gptJParts,
+  "gpt-neox": gptNeoXParts,
+  ctrl: ctrlParts,
+  llama: llamaParts,
+};
+
+test("every decoder of the catalogue is here", () => {
+  const listed = Object.entries(models).filter(([, { category }]) => category === "decoder");
+  expect(Object.keys(decoders)).toEqual(listed.map(([name]) => name));
+});
+
+describe.each(Object.entries(decoders))("%s", (name, parts) => {
+  const plain = logitsOf(decoder(parts(options)) as LanguageModel<never>, at);
+
+  // One model takes all patterns; the others make their views in the same place, and take a few that differ in kind.
+  const some = /^(full|window|axial|longformer), bidirectional/;
+  test.each(name === "gpt" ? everyPattern : everyPattern.filter(([title]) => some.test(title)))(
+    "is causal with the pattern %s, which has an effect unless it shows all that came before",
+    async (_, load) => {
+      const pattern = await load();
+      const found = await expectCausal(decoder({ ...parts(options), pattern }) as LanguageModel<never>);
+      const change = distance(found, (await plain)[0]!);
+      if (isCausalFull(pattern)) expect(change).toBeLessThan(1e-5);
+      else expect(change).toBeGreaterThan(1e-3);
+    },
+  );
+
+  test("refuses a mixer that is not causal, naming it and its layer", async () => {
+    const block = { mixer: { name: "looker", sees: "all" as const }, init: () => ({}), apply: () => ({}) as never };
+    const { blocks, ...rest } = parts(options);
+    expect(() => decoder({ ...rest, blocks: [blocks[0]!, block] })).toThrow(
+      "decoder: looker, the mixer of layer 1, is not causal",
+    );
+  });
+});
+
+describe("the causal part of a pattern", () => {
+  test("is the pattern itself where it shows nothing ahead, and one value otherwise", () => {
+    const window = slidingWindow({ before: 3, after: 0 });
+    expect(causalPart(window, 16)).toBe(window);
+    expect(causalPart(causal, 16)).toBe(causal);
+    expect(causalPart(full, 16)).toBe(causal);
+    const ahead = slidingWindow({ before: 3, after: 2 });
+    expect(causalPart(ahead, 16)).toBe(causalPart(ahead, 16));
+    expect(causalPart(ahead, 16)).toBe(causalPart(ahead, 9));
+    // What shows nothing ahead at one length may do so at another.
+    const depends: Pattern = { name: "depends", keys: (query, length) => [0, length > 8 ? length : query + 1] };
+    expect([causalPart(depends, 8), causalPart(depends, 9).name]).toEqual([depends, "depends and causal"]);
+  });
+
+  test.each(everyPattern)("%s: what it shows of the past", async (_, load) => {
+    const pattern = (await load())(0);
+    const found = denseMask(causalPart(pattern, 16), 16);
+    expect(found.data).toEqual(denseMask(and(pattern, causal), 16).data);
+  });
+
+  test("the pattern of docs/patterns.md, two-sided, is taken as it looks back", async () => {
+    const pattern = or(slidingWindow({ before: 4, after: 4 }), globalTokens({ positions: [0], causal: false }));
+    const back = or(slidingWindow({ before: 4, after: 0 }), globalTokens({ positions: [0], causal: true }));
+    const [a, b] = [
+      await expectCausal(gpt({ ...options, pattern }) as never),
+      await expectCausal(gpt({ ...options, pattern: back }) as never),
+    ];
+    expect(distance(a, b)).toBeLessThan(1e-5);
+  });
+});
+
+const everyMixer = Object.entries(mixers).flatMap(([name, entry]) =>
+  entry.directions.map((direction) => [name, direction, entry] as const),
+);
+const small: Readonly<Record<string, object>> = {
+  etc: { globals: 2, radius: 3, furthestLabel: 2 },
+  longformer: { window: 4 },
+  lsh: { chunk: 8 },
+  "reformer-local": { chunk: 4 },
+  linformer: { slots: 4 },
+  "induced-set": { points: 4 },
+};
+
+const load = (name: string, entry: (typeof mixers)["linear"], isCausal: boolean) =>
+  entry.load(small[name] ?? {}, { ...sizes, causal: isCausal });
+
+test.each(everyMixer.filter(([, direction]) => direction === "bidirectional"))(
+  "%s, %s: refused in a causal model at once",
+  async (name, _, entry) => {
+    const mixer = await load(name, entry, false);
+    expect(() => gpt({ ...options, mixer: () => mixer })).toThrow(`decoder: ${mixer.name}, the mixer of layer 0`);
+  },
+);
+
+describe.each(everyMixer.filter(([, direction]) => direction === "causal"))("%s, %s", (name, _, entry) => {
+  test("is causal in a model", async () => {
+    const mixer = await load(name, entry, true);
+    await expectCausal(gpt({ ...options, mixer: () => mixer }) as never);
+  });
+
+  test("takes a pattern only beside a layer that reads it", async () => {
+    const mixer = await load(name, entry, true);
+    const pattern = slidingWindow({ before: 1, after: 0 });
+    const softmax = attention(sizes);
+    expect(() => gpt({ ...options, mixer: () => mixer, pattern })).toThrow(
+      `decoder: a pattern does nothing with ${mixer.name}`,
+    );
+    const hybrid = (given: object) => gpt({ ...options, mixer: (layer) => (layer === 0 ? mixer : softmax), ...given });
+    const [seen, all] = [await expectCausal(hybrid({ pattern }) as never), await expectCausal(hybrid({}) as never)];
+    expect(distance(seen, all)).toBeGreaterThan(1e-3);
+  });
+});
+
+describe("forms of mechanisms in which later tokens have a say", () => {
+  test.each([
+    ["lsh", { sees: "chunks" }, "lsh attention"],
+    ["routing", { members: "balanced" }, "routing"],
+    ["routing", { members: "balanced", localHeads: 1 }, "reformer local beside routing"],
+    ["sinkhorn", { columns: "whole" }, "sinkhorn"],
+  ] as const)("%s %j is refused", async (name, given, called) => {
+    const mixer = await mixers[name].load(given, { ...sizes, causal: true });
+    expect(() => gpt({ ...options, mixer: () => mixer })).toThrow(
+      `decoder: ${called}, the mixer of layer 0, is not causal`,
+    );
+  });
+});
+
+describe("what wraps a mixer says what it sees", async () => {
+  const linear = await mixers.linear.load({}, { ...sizes, causal: true });
+  const both = await mixers.linear.load({}, { ...sizes, causal: false });
+  const rest = { modelWidth: 12, norm: layerNorm(), ffn: mlp({ modelWidth: 12, ffnWidth: 24, activation: relu }) };
+  const softmax = attention(sizes) as Mixer;
+
+  test.each([
+    ["pre-norm", preNormBlock],
+    ["gated", (parts) => gatedBlock({ ...parts, gate: gruGate({ modelWidth: 12 }) })],
+    ["recomputed", (parts) => recomputed(preNormBlock(parts))],
+    ["reversible", reversibleBlock],
+    ["cross", (parts) => preNormCrossBlock({ ...parts, cross: attention(sizes) })],
+  ] as [string, (parts: Parameters<typeof preNormBlock>[0]) => { mixer: unknown }][])("%s block", (_, make) => {
+    for (const mixer of [linear, both, softmax]) {
+      expect(make({ ...rest, mixer } as never).mixer).toEqual({ name: mixer.name, sees: mixer.sees });
+    }
+  });
+
+  test("side by side, the widest of them", () => {
+    expect(sideBySide({ a: linear, b: softmax }).sees).toBe("pattern");
+    expect(sideBySide({ a: linear, b: both, c: softmax }).sees).toBe("all");
+    expect(sideBySide({ a: linear }).sees).toBe("earlier");
+  });
+
+  test("the decoder of an encoder-decoder refuses what is not causal; its encoder does not", () => {
+    const block = preNormCrossBlock({ ...rest, mixer: both, cross: attention(sizes) });
+    for (const parts of [transformerParts(options), t5Parts(options)]) {
+      expect(() => encoderDecoder({ ...parts, decoder: [block] })).toThrow("linear attention, the mixer of layer 0");
+      encoderDecoder({ ...parts, encoder: [preNormBlock({ ...rest, mixer: both })] });
+    }
+  });
+});
+
+describe("nothing that was set is ignored", () => {
+  const linear = () => mixers.linear.load({}, { ...sizes, causal: true });
+
+  test("scale beside a mixer", async () => {
+    const mixer = await linear();
+    expect(() => gpt({ ...options, mixer: () => mixer, scale: () => 1 })).toThrow("gpt: scale");
+  });
+
+  test("what is no mixer, or does not say what it sees", async () => {
+    expect(() => gpt({ ...options, mixer: () => linear() as never })).toThrow("layer 0, got a promise; await it");
+    const { sees: _, ...silent } = await linear();
+    expect(() => gpt({ ...options, mixer: () => silent as never })).toThrow("without name, sees and apply");
+  });
+
+  test("scores of an encoder-decoder that differ by layer or have a penalty", () => {
+    const scores = adaptiveSpan({ heads: 3, maxSpan: 8 }) as never;
+    for (const given of [{ sourceScores: scores }, { targetScores: scores }]) {
+      expect(() => encoderDecoder({ ...t5Parts(options), ...given })).toThrow("differ by layer or have");
+    }
+  });
+
+  test("vectors for the input of each layer, in a reversible stack", async () => {
+    const { blocks: _, finalNorm: __, ...parts } = gptParts(options);
+    const rest = { modelWidth: 12, norm: layerNorm(), ffn: mlp({ modelWidth: 12, ffnWidth: 24, activation: relu }) };
+    const block = reversibleBlock({ ...rest, mixer: attention(sizes) });
+    const model = decoder({
+      ...parts,
+      blocks: [block],
+      layerPositions: learnedPerLayer(1, 16, 12),
+      run: (blocks, params, input, context) =>
+        runReversible(blocks as readonly ReversibleBlock[], params, { ...input, merge: joinedStreams }, context),
+    });
+    await expect(logitsOf(model as never, 0)).rejects.toThrow("runReversible: takes no vectors");
+  });
+});

@@ -1,0 +1,199 @@
+import { describe, expect, test } from "vitest";
+import type * as z from "zod";
+import { attention } from "../../src/attention/attention.ts";
+import { mixers } from "../../src/attention/index.ts";
+import { patterns } from "../../src/attention/patterns/index.ts";
+import { bert } from "../../src/models/bert.ts";
+import { bloom } from "../../src/models/bloom.ts";
+import { ctrl } from "../../src/models/ctrl.ts";
+import { gpt } from "../../src/models/gpt.ts";
+import { gptNeoX } from "../../src/models/gpt-neox.ts";
+import { gptJ } from "../../src/models/gptj.ts";
+import { models } from "../../src/models/index.ts";
+import { llama } from "../../src/models/llama.ts";
+import { mpt } from "../../src/models/mpt.ts";
+import { openAiGpt } from "../../src/models/openai-gpt.ts";
+import { roformer } from "../../src/models/roformer.ts";
+import { t5 } from "../../src/models/t5.ts";
+import { transformer } from "../../src/models/transformer.ts";
+import { positions } from "../../src/position/index.ts";
+import { rotary } from "../../src/position/rotary.ts";
+import { sinusoidal } from "../../src/position/sinusoidal.ts";
+import { transformerXl } from "../../src/position/transformer-xl.ts";
+import { optimisers } from "../../src/run/optimisers.ts";
+import { schedules } from "../../src/run/schedules.ts";
+
+const sizes = { modelWidth: 24, heads: 3, layers: 2, length: 32 };
+const modelSizes = { vocabularySize: 11, layers: 2, modelWidth: 24, heads: 3 };
+
+type Member = {
+  readonly options: z.ZodObject;
+  /** Options without which nothing is made. */
+  readonly required?: object;
+  load(options: unknown, context: object): unknown;
+};
+
+const members: [string, Member][] = [
+  ...Object.entries(models).map(([name, entry]): [string, Member] => [
+    name,
+    { options: entry.options, required: modelSizes, load: (options) => entry.load(options) },
+  ]),
+  ...[...Object.entries(mixers), ...Object.entries(patterns)].map(([name, entry]): [string, Member] => [
+    name,
+    {
+      options: entry.options,
+      load: (options, context) =>
+        entry.load(options, { ...sizes, causal: entry.directions[0] === "causal", ...context } as never),
+    },
+  ]),
+  ...Object.entries(positions).map(([name, entry]): [string, Member] => [
+    name,
+    { options: entry.options, load: (options, context) => entry.load(options, { ...sizes, ...context }) },
+  ]),
+  ...Object.entries(optimisers).map(([name, { options, load }]): [string, Member] => [name, { options, load }]),
+  ...Object.entries(schedules).map(([name, { options, make }]): [string, Member] => [
+    name,
+    { options, load: (given) => make(given, { learningRate: 1e-3, steps: 10 }) },
+  ]),
+];
+
+const wrong = [
+  {},
+  [],
+  ["nothing"],
+  "nothing",
+  -1,
+  0,
+  1.5,
+  Number.NaN,
+  Number.POSITIVE_INFINITY,
+  null,
+  true,
+  [-1],
+  [[]],
+];
+
+async function messageOf(make: () => unknown): Promise<string> {
+  try {
+    await make();
+  } catch (error) {
+    expect(error).toBeInstanceOf(Error);
+    const { name, message } = error as Error;
+    expect(name, message).toMatch(/^(RangeError|TypeError)$/);
+    expect(message).not.toMatch(/Invalid|undefined|NaN features|\[object|received|"code"|is not a function/);
+    return message;
+  }
+  throw new Error("was accepted");
+}
+
+describe.each(members)("%s", (name, { options, required, load }) => {
+  test("wrong options are named, with what is expected and what came", async () => {
+    for (const [option, schema] of Object.entries(options.shape)) {
+      const refused = wrong.filter((value) => !(schema as z.ZodType).safeParse(value).success);
+      expect(refused.length, option).toBeGreaterThan(2);
+      for (const value of refused) {
+        const message = await messageOf(() => load({ ...required, [option]: value }, {}));
+        expect(message).toMatch(new RegExp(`^${name}: "${option}[."].*expected|^${name}: "${option}[."].*must be`));
+        if (typeof value === "number") expect(message).toContain(`got ${value}`);
+      }
+    }
+  });
+
+  test("an unknown option is named", async () => {
+    expect(await messageOf(() => load({ ...required, lenght: 3 }, {}))).toMatch(`${name}: unknown setting "lenght"`);
+  });
+
+  test("what is no set of options is refused", async () => {
+    for (const value of [3, "x", [1]]) expect(await messageOf(() => load(value, {}))).toMatch(`${name}: `);
+  });
+});
+
+describe.each([
+  ...Object.entries(mixers).map(([name, entry]) => [name, entry, ["heads", "length", "modelWidth"]] as const),
+  ...Object.entries(patterns).map(([name, entry]) => [name, entry, ["heads", "length", "layers"]] as const),
+  ...Object.entries(positions).map(([name, entry]) => [name, entry, Object.keys(sizes)] as const),
+])("%s", (name, entry, known) => {
+  test("what it must know of the model is checked", async () => {
+    const direction = "directions" in entry ? { causal: entry.directions[0] === "causal" } : {};
+    const load = (context: object): unknown => entry.load({}, { ...sizes, ...direction, ...context } as never);
+    await load({});
+    for (const size of known) {
+      for (const value of [0, -3, 1.5, undefined]) {
+        expect(await messageOf(() => load({ [size]: value }))).toMatch(new RegExp(`^${name}: ${size} must be`));
+      }
+    }
+    if (!("directions" in entry)) return;
+    expect(await messageOf(() => load({ causal: undefined }))).toMatch(`${name}: causal must be true or false`);
+  });
+});
+
+type Sizes = typeof modelSizes & { length: number; ffnWidth: number };
+
+const factories: Readonly<Record<string, (options: Sizes) => unknown>> = {
+  gpt,
+  "openai-gpt": openAiGpt,
+  bloom,
+  mpt,
+  gptj: gptJ,
+  "gpt-neox": gptNeoX,
+  ctrl,
+  llama,
+  bert,
+  roformer,
+  transformer,
+  t5,
+};
+
+test("every model has its function here", () => {
+  expect(Object.keys(factories).sort()).toEqual(Object.keys(models).sort());
+});
+
+describe.each(Object.entries(factories))("the function of %s", (name, make) => {
+  const given = { ...modelSizes, length: 16, ffnWidth: 48 };
+
+  test("names the size that is wrong or missing", async () => {
+    make(given);
+    for (const size of ["vocabularySize", "layers", "modelWidth", "heads"]) {
+      for (const value of [0, -1, 2.5, "4", Number.NaN, undefined]) {
+        const message = await messageOf(() => make({ ...given, [size]: value }));
+        expect(message).toMatch(new RegExp(`^${name}: ${size} must be a whole number of at least 1, `));
+        if (typeof value === "number") expect(message).toContain(`got ${value}`);
+      }
+    }
+    expect(await messageOf(() => make({} as never))).toMatch(`${name}: modelWidth must be`);
+  });
+
+  test("says that heads do not divide the width, and which rate cannot be", async () => {
+    const message = await messageOf(() => make({ ...given, modelWidth: 16 }));
+    expect(message).toBe(`${name}: modelWidth must be a multiple of heads, got modelWidth 16 and heads 3`);
+    for (const dropoutRate of [1, -0.1, Number.NaN, "0.1"]) {
+      expect(await messageOf(() => make({ ...given, dropoutRate } as never))).toMatch(`${name}: dropoutRate must be`);
+    }
+  });
+});
+
+test("odd widths: the option, what it must be and what came", async () => {
+  const odd = { ...sizes, modelWidth: 15 };
+  const says = async (make: () => unknown, message: string) => expect(await messageOf(make)).toBe(message);
+  for (const name of ["sinusoidal", "step-signals", "transformer-xl"] as const) {
+    await says(() => positions[name].load({}, odd), `${name}: needs an even modelWidth, got 15`);
+  }
+  await says(() => sinusoidal(15), "sinusoidal: needs an even modelWidth, got 15");
+  await says(() => transformerXl(odd), "transformer-xl: needs an even modelWidth, got 15");
+  const pairs = "it turns pairs, so it needs an even number";
+  const whole = `rotary: heads have 5 features (modelWidth 15 / heads 3); ${pairs}`;
+  await says(() => positions.rotary.load({}, odd), whole);
+  await says(() => gptJ({ ...modelSizes, modelWidth: 15 }), whole);
+  await says(() => roformer({ ...modelSizes, modelWidth: 15 }), whole);
+  await says(() => rotary(5), `rotary: cannot turn 5 of the 5 features of a head; ${pairs} of at most 5`);
+  await positions.rotary.load({ share: 0.5 }, odd);
+});
+
+test("heads of keys and values are named only where they were given", async () => {
+  const says = async (options: object) => messageOf(() => attention(options as never));
+  expect(await says({ modelWidth: 16, heads: 3 })).not.toContain("keyValueHeads");
+  expect(await says({ modelWidth: 16, heads: 4, keyValueHeads: 3 })).toBe(
+    "attention: heads must be a multiple of keyValueHeads, got heads 4 and keyValueHeads 3",
+  );
+  expect(await says({ modelWidth: 16, heads: 4, keyValueHeads: 0 })).toContain("keyValueHeads must be");
+});

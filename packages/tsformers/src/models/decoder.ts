@@ -2,7 +2,7 @@ import { add, type Concrete, cast, foldIn, iota, type RandomKey, splitKey, type 
 import type { LayerPositions, PositionEmbedding, Positions, QkTransform, ScoreMod, View } from "../attention/kinds.ts";
 import { causal, type Pattern } from "../attention/pattern.ts";
 import type { LayerPatterns } from "../attention/patterns/index.ts";
-import { look } from "../attention/view.ts";
+import { look, lookAtSlots } from "../attention/view.ts";
 import { type Block, emptyCacheOf } from "../nn/block.ts";
 import { dropout, within } from "../nn/dropout.ts";
 import type { EmbeddingParams } from "../nn/embedding.ts";
@@ -52,18 +52,20 @@ export type DecoderParams = {
   carried?: CarriedLayers;
 };
 
+function patternOf({ pattern = causal }: DecoderParts, layer: number): Pattern {
+  return typeof pattern === "function" ? pattern(layer) : pattern;
+}
+
 /** One view for all layers, one for each pattern among theirs, or, where scores differ by layer, one for each. */
 function viewOfLayers(
-  { pattern = causal, scores }: DecoderParts,
+  parts: DecoderParts,
   see: (pattern: Pattern, layer: number) => View,
 ): View | ((layer: number) => View) {
-  if (scores?.forLayer !== undefined) {
-    return (layer) => see(typeof pattern === "function" ? pattern(layer) : pattern, layer);
-  }
-  if (typeof pattern !== "function") return see(pattern, 0);
+  if (parts.scores?.forLayer !== undefined) return (layer) => see(patternOf(parts, layer), layer);
+  if (typeof parts.pattern !== "function") return see(patternOf(parts, 0), 0);
   const known = new Map<Pattern, View>();
   return (layer) => {
-    const own = pattern(layer);
+    const own = patternOf(parts, layer);
     const view = known.get(own) ?? see(own, layer);
     known.set(own, view);
     return view;
@@ -107,23 +109,27 @@ export function decoder(parts: DecoderParts): LanguageModel<DecoderParams> {
       const queries = tokens.shape[1]!;
       const keys = cache?.layers[0]?.key.shape[2] ?? past?.capacity ?? queries;
       const offset = cache?.length ?? past?.position;
+      const slots = cache?.slots;
       const counted = positions ?? (mask === undefined ? undefined : parts.positionsOf?.(mask));
       const at = counted ?? (offset === undefined ? iota(queries) : add(iota(queries), offset));
       const scoresOf = (layer: number) => {
         if (scores === undefined) return {};
-        const own = scores.forLayer?.(params.scores, layer, { queries, keys }) ?? params.scores;
+        const seen = slots === undefined ? keys : slots[layer]!.reach + 1;
+        const own = scores.forLayer?.(params.scores, layer, { queries, keys: seen }) ?? params.scores;
         return { scores: (where: Positions) => scores.prepare(own, where) };
       };
-      const view = viewOfLayers(parts, (pattern, layer) =>
-        (parts.look ?? look)({
+      const view = viewOfLayers(parts, (pattern, layer) => {
+        const schemes = { ...present({ rotation }), ...scoresOf(layer) };
+        if (slots !== undefined) return lookAtSlots(slots[layer]!, schemes);
+        return (parts.look ?? look)({
           pattern,
           queries,
           keys,
-          ...present({ keyMask: mask, rotation, offset }),
+          ...present({ keyMask: mask, offset }),
           ...(counted === undefined ? {} : { positions: { query: counted, key: counted } }),
-          ...scoresOf(layer),
-        }),
-      );
+          ...schemes,
+        });
+      });
       const symbols = parts.tokens.apply(params.tokens, tokens);
       const vectors = types === undefined ? symbols : add(symbols, parts.tokens.apply(params.tokens, types));
       const placed =
@@ -152,6 +158,7 @@ export function decoder(parts: DecoderParts): LanguageModel<DecoderParams> {
       const rest = present({ cache: out.cache, loss, carried: out.carried, past: out.past });
       return { logits: toLogits(out.x), toLogits, hidden, maps, ...rest };
     },
+    patterns: blocks.map((_, layer) => patternOf(parts, layer)),
     emptyCache: (batch, capacity) => blocks.map((block) => emptyCacheOf(block, batch, capacity)),
     ...present({ startPast: pastOf(blocks) }),
     ...(scores?.settle === undefined

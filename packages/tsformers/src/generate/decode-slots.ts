@@ -67,8 +67,7 @@ export function givenStep(kept: Kept, ring: number, length: number): GivenSlots 
     rows: int32([slotOf(kept, ring, length)]),
     positions: int32(positions),
     visible: visibleOf(kept, { length, count: 1, width: 1 }, positions.length, (row, from, to) => {
-      for (let key = Math.max(from, length + 1 - ring); key < to; key++) row[slotOf(kept, ring, key)] = 1;
-      for (const [position, slot] of kept.pinned) if (from <= position && position < to) row[slot] = 1;
+      for (let key = from; key < to; key++) row[slotOf(kept, ring, key)] = 1;
     }),
   };
 }

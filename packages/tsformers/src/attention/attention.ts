@@ -95,8 +95,8 @@ function cacheDecoding(mixer: SoftmaxMixer<AttentionParams>): Recurrent<Attentio
       const shape = [batch, heads, capacity, width];
       return { key: filled(shape, 0), value: filled(shape, 0) };
     },
-    step: (params, x, state, { position, view }) => {
-      const { y, cache } = mixer.apply(params, { x, view, cache: { entries: state, length: position } }, {});
+    step: (params, x, state, { position, view, slots }) => {
+      const { y, cache } = mixer.apply(params, { x, view, cache: { entries: state, length: position, slots } }, {});
       return { y, state: cache! };
     },
   };

@@ -132,8 +132,11 @@ export type MixerInput = {
   };
   /** What the mixer {@link Mixer.carries}, as the pass before left it; its start unless told. */
   readonly carried?: unknown;
-  /** The mixer's {@link Recurrent} state: x is the one position that follows, and `position` is where it stands. */
-  readonly past?: { readonly state: unknown; readonly position: Tensor };
+  /**
+   * The mixer's {@link Recurrent} state: x is the one position that follows, and `position` is where it stands. `slots` tell of keys and
+   * values that stand elsewhere than in the slots of their positions.
+   */
+  readonly past?: { readonly state: unknown; readonly position: Tensor; readonly slots?: Slots | undefined };
 };
 
 /** Where attention went. */
@@ -177,7 +180,7 @@ export type Recurrent<Params, State = unknown> = {
     params: Params,
     x: Tensor,
     state: State,
-    at: { readonly position: Tensor; readonly view: View },
+    at: { readonly position: Tensor; readonly view: View; readonly slots?: Slots | undefined },
   ): { readonly y: Tensor; readonly state: State };
 };
 

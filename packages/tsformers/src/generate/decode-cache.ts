@@ -13,7 +13,7 @@ import {
 } from "@tsformers/engine";
 import type { KeyValueCache } from "../attention/kinds.ts";
 import type { LanguageModel } from "../models/language-model.ts";
-import { type Kept, ringSize, slotOf } from "./decode-slots.ts";
+import { type Kept, ringSize, slotCount, slotOf } from "./decode-slots.ts";
 
 type Layers = readonly KeyValueCache[];
 
@@ -58,10 +58,6 @@ export function decodeCache(model: LanguageModel<never>, kept: readonly Kept[], 
 /** The capacity that holds `length` positions, as far as any layer keeps them. */
 function capacityOf(kept: readonly Kept[], length: number): number {
   return Math.min(capacityFor(length), Math.max(...kept.map(({ window }) => window + 1)));
-}
-
-function slotCount(kept: Kept, capacity: number): number {
-  return kept.pinned.size + ringSize(kept, capacity);
 }
 
 function emptySlots(model: LanguageModel<never>, kept: readonly Kept[], capacity: number) {

@@ -32,6 +32,11 @@ export function ringSize({ window }: Kept, capacity: number): number {
   return Math.min(window + 1, capacity);
 }
 
+/** How many slots there are in all. */
+export function slotCount(kept: Kept, capacity: number): number {
+  return kept.pinned.size + ringSize(kept, capacity);
+}
+
 /** The slot of a position. */
 export function slotOf({ pinned }: Kept, ring: number, position: number): number {
   return pinned.get(position) ?? pinned.size + (position % ring);

@@ -1,5 +1,13 @@
 import { add, type Concrete, cast, foldIn, iota, type RandomKey, splitKey, type Tensor } from "@tsformers/engine";
-import type { LayerPositions, PositionEmbedding, Positions, QkTransform, ScoreMod, View } from "../attention/kinds.ts";
+import type {
+  LayerPositions,
+  PositionEmbedding,
+  Positions,
+  QkTransform,
+  ScoreMod,
+  Slots,
+  View,
+} from "../attention/kinds.ts";
 import { causal, type Pattern } from "../attention/pattern.ts";
 import type { LayerPatterns } from "../attention/patterns/index.ts";
 import { look, lookAtSlots } from "../attention/view.ts";
@@ -56,16 +64,16 @@ function patternOf({ pattern = causal }: DecoderParts, layer: number): Pattern {
   return typeof pattern === "function" ? pattern(layer) : pattern;
 }
 
-/** One view for all layers, one for each pattern among theirs, or, where scores differ by layer, one for each. */
+/** One view for each pattern, or slots, among those of the layers, or, where scores differ by layer, one for each. */
 function viewOfLayers(
-  parts: DecoderParts,
-  see: (pattern: Pattern, layer: number) => View,
-): View | ((layer: number) => View) {
-  if (parts.scores?.forLayer !== undefined) return (layer) => see(patternOf(parts, layer), layer);
-  if (typeof parts.pattern !== "function") return see(patternOf(parts, 0), 0);
-  const known = new Map<Pattern, View>();
+  { scores }: DecoderParts,
+  seenBy: (layer: number) => Pattern | Slots,
+  see: (seen: Pattern | Slots, layer: number) => View,
+): (layer: number) => View {
+  if (scores?.forLayer !== undefined) return (layer) => see(seenBy(layer), layer);
+  const known = new Map<Pattern | Slots, View>();
   return (layer) => {
-    const own = patternOf(parts, layer);
+    const own = seenBy(layer);
     const view = known.get(own) ?? see(own, layer);
     known.set(own, view);
     return view;
@@ -76,7 +84,11 @@ function pastOf(blocks: readonly Block[]): LanguageModel<DecoderParams>["startPa
   if (blocks.every(({ cacheShape }) => cacheShape !== undefined)) return undefined;
   const starts = blocks.flatMap(({ startPast }) => startPast ?? []);
   if (starts.length < blocks.length) return undefined;
-  return ({ carried }, batch, capacity) => starts.map((start, i) => start(batch, capacity, carried?.[i]));
+  return ({ carried }, batch, capacity, slots) =>
+    starts.map((start, i) => {
+      const room = blocks[i]!.cacheShape === undefined ? capacity : (slots?.[i] ?? capacity);
+      return start(batch, room, carried?.[i]);
+    });
 }
 
 function startOf(blocks: readonly Block[], key: RandomKey): Concrete<CarriedLayers> | undefined {
@@ -109,20 +121,23 @@ export function decoder(parts: DecoderParts): LanguageModel<DecoderParams> {
       const queries = tokens.shape[1]!;
       const keys = cache?.layers[0]?.key.shape[2] ?? past?.capacity ?? queries;
       const offset = cache?.length ?? past?.position;
-      const slots = cache?.slots;
+      const slotsOf = (layer: number): Slots | undefined =>
+        cache?.slots?.[layer] ?? (blocks[layer]!.cacheShape === undefined ? undefined : past?.slots?.[layer]);
       const counted = positions ?? (mask === undefined ? undefined : parts.positionsOf?.(mask));
       const at = counted ?? (offset === undefined ? iota(queries) : add(iota(queries), offset));
       const scoresOf = (layer: number) => {
         if (scores === undefined) return {};
-        const seen = slots === undefined ? keys : slots[layer]!.reach + 1;
-        const own = scores.forLayer?.(params.scores, layer, { queries, keys: seen }) ?? params.scores;
+        const slots = slotsOf(layer);
+        const pass = { queries, keys: slots === undefined ? keys : slots.reach + 1 };
+        const own = scores.forLayer?.(params.scores, layer, pass) ?? params.scores;
         return { scores: (where: Positions) => scores.prepare(own, where) };
       };
-      const view = viewOfLayers(parts, (pattern, layer) => {
+      const seenBy = (layer: number) => slotsOf(layer) ?? patternOf(parts, layer);
+      const view = viewOfLayers(parts, seenBy, (seen, layer) => {
         const schemes = { ...present({ rotation }), ...scoresOf(layer) };
-        if (slots !== undefined) return lookAtSlots(slots[layer]!, schemes);
+        if ("positions" in seen) return lookAtSlots(seen, schemes);
         return (parts.look ?? look)({
-          pattern,
+          pattern: seen,
           queries,
           keys,
           ...present({ keyMask: mask, offset }),

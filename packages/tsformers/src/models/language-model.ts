@@ -50,6 +50,8 @@ export type LanguageModel<Params = unknown> = {
   /**
    * What stands for earlier positions before the first, in each layer. Present when some layer keeps something else than keys and
    * values, and all can go on position by position.
+   *
+   * @param slots for each layer, how many keys and values it keeps if it is those that it keeps; `capacity` unless told
    */
-  startPast?(params: Concrete<Params>, batch: number, capacity: number): readonly unknown[];
+  startPast?(params: Concrete<Params>, batch: number, capacity: number, slots?: readonly number[]): readonly unknown[];
 };

@@ -47,7 +47,12 @@ export type StackInput = {
 };
 
 /** The states of all layers, when x is one position, and where that stands (int32 scalar). */
-export type StackPast = { readonly layers: readonly unknown[]; readonly position: Tensor };
+export type StackPast = {
+  readonly layers: readonly unknown[];
+  readonly position: Tensor;
+  /** For layers that keep keys and values, where those stand; position i in slot i unless told. */
+  readonly slots?: readonly Slots[];
+};
 
 /** What one layer is given of a cache. */
 export function cacheOfLayer({ layers, length, slots }: StackCache, layer: number): MixerInput["cache"] {
@@ -72,7 +77,7 @@ export function runStack(
   blocks.forEach((block, i) => {
     const held = present({ cache: cache && cacheOfLayer(cache, i) });
     const placed = input === undefined ? y : add(y, cast(input(i), y.dtype));
-    const state = past && { state: past.layers[i], position: past.position };
+    const state = past && { state: past.layers[i], position: past.position, slots: past.slots?.[i] };
     const own = present({ carried: carried?.[i], past: state });
     const out = block.apply(params.blocks[i], { x: placed, view: seen(i), ...held, ...own }, within(context, i));
     y = out.y;

@@ -109,6 +109,8 @@ export type Slots = {
   readonly positions: Positions;
   /** As in a {@link View}. */
   readonly visible?: Tensor;
+  /** Every query sees something. */
+  readonly isSighted?: true;
   /** No key stands farther behind its query than this. */
   readonly reach: number;
   /** Which slots the pass's own keys and values are written into, int32 [T]. Absent: they stand behind the others. */

@@ -28,7 +28,7 @@ export function look(options: ViewOptions): View {
 
 /** {@link look} at keys that stand in slots: what decoding sees. */
 export function lookAtSlots(
-  { pattern, positions, visible }: Slots,
+  { pattern, positions, visible, isSighted }: Slots,
   { rotation, scores }: Pick<ViewOptions, "rotation" | "scores">,
 ): View {
   const [queries, keys] = [positions.query.shape[0]!, positions.key.shape[0]!];
@@ -38,7 +38,12 @@ export function lookAtSlots(
     keys,
     positions,
     // Kept keys were turned when they were new: those of this pass stand where its queries do.
-    ...present({ visible, scores, rotate: rotation?.prepare({ query: positions.query, key: positions.query }) }),
+    ...present({
+      visible,
+      scores,
+      blindAverage: isSighted,
+      rotate: rotation?.prepare({ query: positions.query, key: positions.query }),
+    }),
     // Without lines, scores could not tell blocks of queries apart.
     ...(positions.lines === undefined ? { queriesPerBlock: queries } : {}),
   };

@@ -50,7 +50,7 @@ export type GivenSlots<Leaf = NDArray> = {
   readonly visible?: Leaf;
   /** Where a single position is written, int32 [1]. */
   readonly rows?: Leaf;
-  /** The slots, pinned ones in front and then by position, int32 [slots]. */
+  /** The slots to look at, pinned ones in front and then by position, int32. */
   readonly order?: Leaf;
   /** What each slot holds after the pass: the place of its key among those that the pass sees, int32 [slots]. */
   readonly next?: Leaf;
@@ -63,6 +63,9 @@ type Pass = {
   /** `count` filled up. */
   readonly width: number;
 };
+
+/** What a pass of several positions sees of a ring: as many slots, the newest ones. */
+type Seen = { readonly ring: number; readonly near: number };
 
 /** For one position behind `length` others, which is written into its slot before it looks. */
 export function givenStep(kept: Kept, ring: number, length: number): GivenSlots {
@@ -78,11 +81,11 @@ export function givenStep(kept: Kept, ring: number, length: number): GivenSlots 
 }
 
 /** For several positions: they stand behind the slots, which are put in the order of positions. */
-export function givenChunk(kept: Kept, ring: number, pass: Pass): GivenSlots {
+export function givenChunk(kept: Kept, { ring, near }: Seen, pass: Pass): GivenSlots {
   const { pinned } = kept;
   const { length, width } = pass;
-  const first = length - ring;
-  const newest = Array.from({ length: ring }, (_, i) => first + i);
+  const first = length - near;
+  const newest = Array.from({ length: near }, (_, i) => first + i);
   const positions = [
     ...[...pinned.keys()].map((position) => (position < length ? position : -1)),
     ...newest.map((position) => (pinned.has(position) ? -1 : position)),
@@ -103,10 +106,10 @@ export function givenChunk(kept: Kept, ring: number, pass: Pass): GivenSlots {
 }
 
 /** What the slots hold after a pass of several positions: {@link GivenSlots.next}. */
-export function nextSlots(kept: Kept, ring: number, { length, count }: Pass): NDArray {
+export function nextSlots(kept: Kept, { ring, near }: Seen, { length, count }: Pass): NDArray {
   const { pinned } = kept;
   // Behind no other positions, a pass sees its own alone.
-  const front = length === 0 ? 0 : pinned.size + ring - length;
+  const front = length === 0 ? 0 : pinned.size + near - length;
   return int32(
     positionsIn(kept, ring, length + count).map((position) => {
       if (position < 0) return 0;
@@ -159,38 +162,41 @@ export function stepSlots(kept: Kept, slots: number, length: Tensor, given: Give
     const shown = { positions: { query, key: positions! }, visible: visible!, rows: rows! };
     return { pattern: full, reach: kept.maxLength - 1, ...shown };
   }
-  // Slot r holds the newest position p with p ≡ r; a negative one where none was written.
-  const key = sub(length, mod(sub(length, iota(slots)), slots));
   const filled = reshape(lessEqual(iota(slots), length), [1, 1, slots]);
-  return { pattern: full, positions: { query, key }, visible: filled, reach: slots - 1, rows: mod(query, slots) };
+  const shown = { pattern: full, visible: filled, reach: slots - 1, isSighted: true } as const;
+  const isRound = slots === kept.window + 1 && slots < kept.maxLength;
+  if (!isRound) return { ...shown, positions: { query, key: iota(slots) }, rows: query };
+  // Slot r holds the newest position p with p ≡ r.
+  const key = sub(length, mod(sub(length, iota(slots)), slots));
+  return { ...shown, positions: { query, key }, rows: mod(query, slots) };
 }
 
-/** Inside the trace: of several positions, `width` of them. Without a ring, nothing came before. */
+/** Inside the trace: of several positions, `width` of them. Told of no slots, nothing came before. */
 export function chunkSlots(
   kept: Kept,
-  ring: number | undefined,
   width: number,
   length: Tensor,
-  { positions, visible }: GivenSlots<Tensor>,
+  { order, positions, visible }: GivenSlots<Tensor>,
 ): Slots {
   const { pattern, window, pinned, maxLength } = kept;
   const query = add(iota(width), length);
-  if (ring === undefined) {
+  if (order === undefined) {
     const lines = { query: 0, keys: [{ from: 0, length: width }] };
     return { pattern, positions: { query: iota(width), key: iota(width), lines }, reach: width - 1 };
   }
+  const near = order.shape[0]! - pinned.size;
   if (pinned.size > 0) {
     // A pinned position of the pass itself is seen from beyond the window, too.
-    const ahead = pinned.size + ring + 1;
+    const ahead = pinned.size + near + 1;
     const shown: Pattern = { name: "what came before", keys: (t, slots) => span(0, ahead + t, slots) };
     return { pattern: shown, positions: { query, key: positions! }, visible: visible!, reach: maxLength - 1 };
   }
   // Slots in order, then those of the pass: one line of positions.
-  const lines = { query: 0, keys: [{ from: -ring, length: ring + width }] };
-  const near: Pattern = {
+  const lines = { query: 0, keys: [{ from: -near, length: near + width }] };
+  const recent: Pattern = {
     name: `window (${window} before)`,
-    keys: (t, slots) => span(ring + t - window, ring + t + 1, slots),
+    keys: (t, slots) => span(near + t - window, near + t + 1, slots),
   };
-  const reach = Math.min(window, ring + width - 1);
-  return { pattern: near, positions: { query, key: positions!, lines }, visible: visible!, reach };
+  const reach = Math.min(window, near + width - 1);
+  return { pattern: recent, positions: { query, key: positions!, lines }, visible: visible!, reach };
 }

@@ -18,7 +18,7 @@ import { causal } from "../attention/pattern.ts";
 import type { LanguageModel, LanguageModelOutput } from "../models/language-model.ts";
 import { evaluation } from "../nn/layer.ts";
 import { present } from "../nn/present.ts";
-import { decodeCache } from "./decode-cache.ts";
+import { capacityFor, decodeCache } from "./decode-cache.ts";
 import {
   chunkSlots,
   type GivenSlots,
@@ -83,9 +83,8 @@ export function openDecoder<Params>(
     const { length, count, given } = at;
     const width = tokens.shape[1]!;
     const seen = kinds.map((own, kind) => {
-      const size = layers[kept.indexOf(own)]?.key.shape[2];
-      if (width === 1) return stepSlots(own, size!, length, given[kind]!);
-      return chunkSlots(own, size && size - own.pinned.size, width, length, given[kind]!);
+      if (width > 1) return chunkSlots(own, width, length, given[kind]!);
+      return stepSlots(own, layers[kept.indexOf(own)]!.key.shape[2]!, length, given[kind]!);
     });
     const ofLayer = <T>(list: readonly T[], layer: number): T => list[kinds.indexOf(kept[layer]!)]!;
     const ordered = layers.map((entries, layer) => inOrder(entries, ofLayer(given, layer).order));
@@ -114,20 +113,25 @@ export function openDecoder<Params>(
     kinds.map((own): GivenSlots => {
       const ring = ringSize(own, cache.capacity);
       if (pass.width === 1) return givenStep(own, ring, length);
-      const before = length === 0 ? {} : givenChunk(own, ring, pass);
-      return device.sharesMemory ? before : { ...before, next: nextSlots(own, ring, pass) };
+      // As many as there would be room for, had nothing longer been read before.
+      const seen = { ring, near: Math.min(ring, capacityFor(length)) };
+      const before = length === 0 ? {} : givenChunk(own, seen, pass);
+      return device.sharesMemory ? before : { ...before, next: nextSlots(own, seen, pass) };
     });
 
   /** @returns logits [V] */
   const pass = async (tokens: readonly number[]): Promise<DeviceArray> => {
     const count = tokens.length;
     const width = Math.min(tokensPerPass, 2 ** Math.ceil(Math.log2(count)));
-    if (cache.needsMore(length + count)) {
-      // One copy of the parameters at a time, and no memory for programs that will not run again.
+    const makeRoom = async () => {
+      if (!cache.needsMore(length + count)) return;
+      // One copy of the parameters at a time, and no memory for programs that are not run again.
       await step.release();
       await prefill.release();
       await cache.grow(length + count, length);
-    }
+    };
+    // A prompt's own positions are written into shared memory when they are there: until then it does with the room there was.
+    if (width === 1 || !device.sharesMemory) await makeRoom();
     const filled = fromNumbers([...tokens, ...new Array<number>(width - count).fill(0)], [1, width], "int32");
     const scalar = (value: number) => fromNumbers([value], [], "int32");
     const at = { length: scalar(length), count: scalar(count), given: given({ length, count, width }) };
@@ -137,6 +141,7 @@ export function openDecoder<Params>(
       width === 1
         ? await (isConstant ? run(step, cache.layers) : run(prefill, held, cache.layers))
         : await (length === 0 ? run(first, held, []) : run(prefill, held, cache.layers));
+    await makeRoom();
     await cache.keep(out.layers, length, count);
     length += count;
     return out.logits;

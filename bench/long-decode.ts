@@ -1,11 +1,15 @@
+import type { PatternName } from "tsformers";
 import { type Bench, median, type Row } from "./bench.ts";
 import { measureInTurn, type Side } from "./child.ts";
 import { ourSide } from "./sides.ts";
 
 /** One layer that decodes position by position. */
 export type LongDecodeJob = {
-  /** A mixer of the catalogue, or "window": softmax attention that keeps a window alone. */
+  /** A mixer of the catalogue; "window" is softmax attention that keeps a window alone. With a pattern, only a name. */
   readonly name: string;
+  /** A pattern of the catalogue: a whole model with one layer of softmax attention decodes under it, its head included. */
+  readonly pattern?: PatternName;
+  /** Options of the mixer or the pattern. */
   readonly settings: Readonly<Record<string, unknown>>;
   readonly tokens: number;
   readonly width: number;
@@ -24,8 +28,11 @@ export type LongDecodeResult = {
 };
 
 const sizes = { tokens: 10_000, width: 256, heads: 4, threads: 2 };
-const members: readonly Pick<LongDecodeJob, "name" | "settings">[] = [
+const members: readonly Pick<LongDecodeJob, "name" | "settings" | "pattern">[] = [
   { name: "window", settings: { window: 255 } },
+  { name: "full, a model", pattern: "full", settings: {} },
+  { name: "window, a model", pattern: "window", settings: { before: 255 } },
+  { name: "longformer, a model", pattern: "longformer", settings: { window: 256, globals: [0] } },
   { name: "longformer", settings: { window: 256, globals: [0] } },
   { name: "reformer-local", settings: { chunk: 128 } },
   { name: "routing", settings: { centroids: 16, window: 64 } },
@@ -37,7 +44,8 @@ const members: readonly Pick<LongDecodeJob, "name" | "settings">[] = [
 /** Decoding 10,000 positions with one layer: what the last thousand cost beside the second thousand, in time and in state. */
 export const longDecode: Bench = {
   name: "long-decode",
-  about: "10,000 positions one by one: time and state at the end beside the beginning, where neither should grow",
+  about:
+    "10,000 positions one by one: time and state at the end beside the beginning; neither should grow but with full attention",
   run: async ({ rounds }) => {
     const sides = members.map((member) => ourSide<LongDecodeJob>("long-decode", { ...member, ...sizes }));
     const results = await measureInTurn(sides, rounds, check);

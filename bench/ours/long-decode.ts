@@ -4,6 +4,7 @@ import {
   type DeviceArray,
   flatten,
   fromNumbers,
+  isDeviceArray,
   isNdArray,
   type NDArray,
   normal,
@@ -11,46 +12,94 @@ import {
   type Tensor,
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
-import { attention, causal, look, type MixerName, mixers, type Recurrent, ringDecoding } from "tsformers";
+import {
+  attention,
+  capacityFor,
+  causal,
+  gpt,
+  look,
+  type MixerName,
+  mixers,
+  openDecoder,
+  patterns,
+  type Recurrent,
+  reachOf,
+  ringDecoding,
+} from "tsformers";
 import { median } from "../bench.ts";
 import type { LongDecodeJob, LongDecodeResult } from "../long-decode.ts";
 
-const { name, settings, tokens, width, heads, threads } = JSON.parse(process.argv[2]!) as LongDecodeJob;
-const device = await openCpu({ threads });
-const sizes = { modelWidth: width, heads };
-const softmax = attention(sizes);
-const isWindow = name === "window";
-const context = { ...sizes, length: tokens, causal: true };
-const mixer = isWindow ? softmax : await mixers[name as MixerName].load(settings, context);
-const ring = isWindow ? ringDecoding(softmax, settings as { window: number }) : mixer.recurrent!;
-const { start, step } = ring as unknown as Recurrent<never, unknown>;
-const params = mixer.init(randomKey(0));
-const advance = compile(
-  (params: never, x: Tensor, state: unknown, position: Tensor) => {
-    const view = look({ pattern: causal, queries: 1, keys: tokens, offset: position });
-    return step(params, x, state, { position, view });
-  },
-  { device },
-) as unknown as (...args: unknown[]) => Promise<{ y: DeviceArray; state: unknown }>;
+const job = JSON.parse(process.argv[2]!) as LongDecodeJob;
+const device = await openCpu({ threads: job.threads });
 
-const x = normal(randomKey(1), [1, 1, width]);
-let state: unknown = start(1, tokens);
-const bytesOf = (arrays: readonly NDArray[]) => arrays.reduce((total, { data }) => total + data.byteLength, 0);
-const startBytes = bytesOf(flatten(state, isNdArray).leaves);
+/** Reads one position after the other. */
+type Reading = {
+  next(position: number): Promise<void>;
+  /** Of what is kept when so many positions were read. */
+  stateBytes(length: number): Promise<number>;
+};
+
+/** A mixer on its own. */
+async function openMixer({ name, settings, tokens, width, heads }: LongDecodeJob): Promise<Reading> {
+  const sizes = { modelWidth: width, heads };
+  const softmax = attention(sizes);
+  const isWindow = name === "window";
+  const context = { ...sizes, length: tokens, causal: true };
+  const mixer = isWindow ? softmax : await mixers[name as MixerName].load(settings, context);
+  const ring = isWindow ? ringDecoding(softmax, settings as { window: number }) : mixer.recurrent!;
+  const { start, step } = ring as unknown as Recurrent<never, unknown>;
+  const params = mixer.init(randomKey(0));
+  const advance = compile(
+    (params: never, x: Tensor, state: unknown, position: Tensor) => {
+      const view = look({ pattern: causal, queries: 1, keys: tokens, offset: position });
+      return step(params, x, state, { position, view });
+    },
+    { device },
+  ) as unknown as (...args: unknown[]) => Promise<{ y: DeviceArray; state: unknown }>;
+  const x = normal(randomKey(1), [1, 1, width]);
+  let state: unknown = start(1, tokens);
+  return {
+    next: async (position) => {
+      const out = await advance(params, x, state, fromNumbers([position], [], "int32"));
+      state = out.state;
+      await out.y.read();
+    },
+    stateBytes: async (length) => {
+      if (length === 0) return bytesOf(flatten(state, isNdArray).leaves);
+      return bytesOf(await Promise.all(flatten(state, isDeviceArray).leaves.map((array) => array.read())));
+    },
+  };
+}
+
+/** A model whose one layer sees by a pattern. */
+async function openModel({ pattern, settings, tokens, width, heads }: LongDecodeJob): Promise<Reading> {
+  const layers = await patterns[pattern!].load(settings, { length: tokens, causal: true, heads, layers: 1 });
+  const sizes = { vocabularySize: 256, layers: 1, modelWidth: width, heads, length: tokens };
+  const model = gpt({ ...sizes, scheme: {}, pattern: layers });
+  const decoder = openDecoder(model, model.init(randomKey(0)), { device, maxLength: tokens });
+  const { window, pinned } = reachOf(layers(0), tokens);
+  return {
+    next: async (position) => void (await decoder.read([position % 256])),
+    stateBytes: async (length) => 2 * 4 * width * (pinned.length + Math.min(window + 1, capacityFor(length + 1))),
+  };
+}
+
+function bytesOf(arrays: readonly NDArray[]): number {
+  return arrays.reduce((total, { data }) => total + data.byteLength, 0);
+}
+
+const reading = await (job.pattern === undefined ? openMixer(job) : openModel(job));
+const startBytes = await reading.stateBytes(0);
 const times: number[] = [];
-for (let t = 0; t < tokens; t++) {
+for (let t = 0; t < job.tokens; t++) {
   const began = performance.now();
-  const out = await advance(params, x, state, fromNumbers([t], [], "int32"));
-  state = out.state;
-  await out.y.read();
+  await reading.next(t);
   times.push(performance.now() - began);
 }
-const kept = flatten(state, (leaf): leaf is DeviceArray => typeof leaf === "object" && leaf !== null && "read" in leaf);
-const arrays = await Promise.all(kept.leaves.map((array) => array.read()));
 const result: LongDecodeResult = {
   earlyMs: median(times.slice(1000, 2000)),
   lateMs: median(times.slice(-1000)),
   startBytes,
-  endBytes: bytesOf(arrays),
+  endBytes: await reading.stateBytes(job.tokens - 1),
 };
 console.log(JSON.stringify(result));

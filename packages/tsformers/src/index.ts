@@ -38,6 +38,7 @@ export { perLayer as patternPerLayer } from "./attention/patterns/per-layer.ts";
 export { strided } from "./attention/patterns/strided.ts";
 export { slidingWindow } from "./attention/patterns/window.ts";
 export * from "./attention/performer.ts";
+export { type Reach, reachOf } from "./attention/reach.ts";
 export * from "./attention/rfa.ts";
 export { type RingOptions, ringDecoding } from "./attention/ring.ts";
 export * from "./attention/set-blocks.ts";

@@ -1,6 +1,7 @@
 import {
   add,
   type Concrete,
+  concat,
   expandDims,
   full as filled,
   iota,
@@ -16,7 +17,7 @@ import { type Initial, normalInitial } from "../nn/initial.ts";
 import { type LinearParams, linear } from "../nn/linear.ts";
 import { headWidthOf, requireCounts, requireRate } from "../nn/sizes.ts";
 import { attend } from "./executor.ts";
-import type { KeyValueCache, Recurrent, SoftmaxMixer, View } from "./kinds.ts";
+import type { KeyValueCache, MixerInput, Recurrent, SoftmaxMixer, View } from "./kinds.ts";
 
 export type AttentionParams = { query: LinearParams; key: LinearParams; value: LinearParams; out: LinearParams };
 
@@ -82,7 +83,7 @@ export function attention(options: AttentionOptions): SoftmaxMixer<AttentionPara
       const query = splitHeads(project(toQuery.apply(params.query, x)), heads);
       const q = view.rotate?.query(query) ?? query;
       const own = known ?? keysAndValues(params, x, view);
-      const entries = cache === undefined ? own : writeCache(cache.entries, own, cache.length);
+      const entries = cache === undefined ? own : withOwn(cache, own);
       const { mixed, map } = attend(q, entries, { view, scale, dropoutRate, context });
       const y = dropout(toOut.apply(params.out, joinHeads(mixed)), dropoutRate, context, "out");
       return { y, map, ...(cache === undefined ? {} : { cache: entries }) };
@@ -99,8 +100,8 @@ function cacheDecoding(mixer: SoftmaxMixer<AttentionParams>): Recurrent<Attentio
       const shape = [batch, heads, capacity, width];
       return { key: filled(shape, 0), value: filled(shape, 0) };
     },
-    step: (params, x, state, { position, view }) => {
-      const { y, cache } = mixer.apply(params, { x, view, cache: { entries: state, length: position } }, {});
+    step: (params, x, state, { position, view, slots }) => {
+      const { y, cache } = mixer.apply(params, { x, view, cache: { entries: state, length: position, slots } }, {});
       return { y, state: cache! };
     },
   };
@@ -120,12 +121,19 @@ export function joinHeads(x: Tensor): Tensor {
   return reshape(transpose(x, [0, 2, 1, 3]), [batch, length, heads * width]);
 }
 
-/** Writes T new entries behind the first `length`: rows of the cache seen as [B·K·L, D]. */
-function writeCache(old: KeyValueCache, own: KeyValueCache, length: Tensor): KeyValueCache {
+/** What a pass looks at: keys and values of earlier positions and its own. */
+function withOwn({ entries, length, slots }: NonNullable<MixerInput["cache"]>, own: KeyValueCache): KeyValueCache {
+  if (entries === undefined) return own;
+  if (slots === undefined) return writeRows(entries, own, add(iota(own.key.shape[2]!), length));
+  if (slots.rows !== undefined) return writeRows(entries, own, slots.rows);
+  return { key: concat([entries.key, own.key], 2), value: concat([entries.value, own.value], 2) };
+}
+
+/** Writes new entries into some slots: rows of the cache seen as [B·K·L, D]. */
+function writeRows(old: KeyValueCache, own: KeyValueCache, slots: Tensor): KeyValueCache {
   const [batch, heads, capacity, width] = old.key.shape as [number, number, number, number];
-  const count = own.key.shape[2]!;
   const first = mul(iota(batch * heads), capacity);
-  const rows = reshape(add(expandDims(first, 1), add(iota(count), length)), [-1]);
+  const rows = reshape(add(expandDims(first, 1), slots), [-1]);
   const write = (into: Tensor, entries: Tensor) =>
     reshape(scatterSet(reshape(into, [-1, width]), rows, reshape(entries, [-1, width])), [
       batch,

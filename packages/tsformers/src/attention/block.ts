@@ -105,7 +105,9 @@ function blockLogits(q: Tensor, key: Tensor, input: BlockInput): { logits: Tenso
   const sighted = cast(greater(max(hiding, { axes: -1, keepDims: true }), hidden / 2), "float32");
   return {
     logits: add(scored, hiding),
-    ...(blocks.some(({ blind }) => blind) || view.keyMask !== undefined ? { sighted } : {}),
+    ...(blocks.some(({ blind }) => blind) || view.keyMask !== undefined || view.visible !== undefined
+      ? { sighted }
+      : {}),
     ...(score === undefined ? {} : { score }),
   };
 }
@@ -130,7 +132,11 @@ function hidingOf(q: Tensor, input: BlockInput): Tensor | undefined {
   );
 }
 
-function hidingOfHead(q: Tensor, { view, plan, recomputed }: BlockInput, { partial, keys }: Block): Tensor | undefined {
+function hidingOfHead(
+  q: Tensor,
+  { view, plan, recomputed }: BlockInput,
+  { queries, partial, keys }: Block,
+): Tensor | undefined {
   const width = countRuns(keys);
   let hiding: Tensor | undefined;
   if (partial !== undefined) {
@@ -147,6 +153,12 @@ function hidingOfHead(q: Tensor, { view, plan, recomputed }: BlockInput, { parti
           ]);
     hiding = reshape(whole, [1, 1, ...whole.shape]);
   }
+  if (view.visible !== undefined) {
+    const [from, to] = queries;
+    const rows = view.visible.shape[1] === 1 ? view.visible : slice(view.visible, 1, from, to);
+    const unseen = expandDims(where(byHead(takeRuns(rows, keys), q.shape[1]!), 0, hidden), 0);
+    hiding = hiding === undefined ? unseen : add(hiding, unseen);
+  }
   if (view.keyMask === undefined) return hiding;
   const real = cast(takeRuns(inPlanOrder(view.keyMask, plan), keys), "bool");
   const padding = expandDims(expandDims(where(real, 0, hidden), 1), 1);
@@ -158,10 +170,11 @@ export function positionsOf({ positions }: View, plan: Plan, { queries: [from, t
   const query = slice(inPlanOrder(positions.query, plan), -1, from, to);
   const key = takeRuns(inPlanOrder(positions.key, plan), keys);
   if (positions.lines === undefined || plan.order !== undefined) return { query, key };
+  const first = positions.lines.keys[0]!.from;
   const runs = Array.from({ length: keys.length / 2 }, (_, i) => {
-    return { from: keys[2 * i]!, length: keys[2 * i + 1]! - keys[2 * i]! };
+    return { from: first + keys[2 * i]!, length: keys[2 * i + 1]! - keys[2 * i]! };
   });
-  return { query, key, lines: { query: from, keys: runs } };
+  return { query, key, lines: { query: positions.lines.query + from, keys: runs } };
 }
 
 function blockPositions(q: Tensor, { view, plan, blocks, heads, recomputed }: BlockInput): Positions {
@@ -181,6 +194,14 @@ function takeRuns(x: Tensor, runs: Runs): Tensor {
   const parts: Tensor[] = [];
   for (let i = 0; i < runs.length; i += 2) parts.push(slice(x, -1, runs[i]!, runs[i + 1]!));
   return parts.length === 1 ? parts[0]! : concat(parts, -1);
+}
+
+/** What patterns of heads show, bool [H', T, S] → [1 or H, T, S], head h that of pattern `h mod H'`. */
+export function byHead(mask: Tensor, heads: number): Tensor {
+  const patterns = mask.shape[0]!;
+  if (patterns === 1 || patterns === heads) return mask;
+  const own = Array.from({ length: heads }, (_, head) => head % patterns);
+  return gather(mask, constant(fromNumbers(own, [heads], "int32")), 0);
 }
 
 /** A product of [B, H, ·, ·] with [B, K, ·, ·], each of the K shared by H/K consecutive heads. */

@@ -47,8 +47,7 @@ export type AttendOptions = {
  */
 export function attend(q: Tensor, entries: KeyValueCache, options: AttendOptions): Attended {
   const { view } = options;
-  if (view.offset !== undefined || view.blindAverage || view.hide !== undefined)
-    return attendWhole(q, entries, options);
+  if (isWhole(view)) return attendWhole(q, entries, options);
   const groups = headGroups(q.shape[1]!, entries.key.shape[1]!, view.pattern);
   const given = { ...options, recomputed: recomputes(view) };
   const aligned = alignedPlans(groups, view);
@@ -95,15 +94,21 @@ export function attend(q: Tensor, entries: KeyValueCache, options: AttendOptions
 
 /** Scores of the blocks whose weights are kept: made once, outside what is computed again, for all layers of a stack. */
 export function prepareScores(view: View): ReadonlyMap<unknown, Score> {
-  const { scores, pattern, offset } = view;
+  const { scores, pattern } = view;
   if (scores === undefined) return new Map();
-  if (offset !== undefined || view.blindAverage) return new Map([[pattern, scores(view.positions)]]);
+  if (isWhole(view)) return new Map([[pattern, scores(view.positions)]]);
   if (pattern.heads !== undefined || recomputes(view)) return new Map();
   return new Map(
     plansOf(pattern, view).flatMap((plan) =>
       plan.blocks.map((block): [Block, Score] => [block, scores(positionsOf(view, plan, block))]),
     ),
   );
+}
+
+/** Whether all pairs are computed at once: for single queries, and for the conventions of other implementations. */
+function isWhole({ offset, blindAverage, hide, visible, queries }: View): boolean {
+  const isStep = visible !== undefined && queries === 1;
+  return isStep || offset !== undefined || blindAverage !== undefined || hide !== undefined;
 }
 
 function recomputes(view: View): boolean {

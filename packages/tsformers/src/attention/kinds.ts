@@ -83,6 +83,8 @@ export type View = {
   readonly offset?: Tensor;
   /** 1 for real keys, 0 for padding, [B, S]. */
   readonly keyMask?: Tensor;
+  /** Of what the pattern shows, what each query sees: bool [1 or H', 1 or T, S], head h having row `h mod H'`. All of it unless told. */
+  readonly visible?: Tensor;
   readonly rotate?: Rotation;
   readonly scores?: (positions: Positions) => Score;
   /** Scores of blocks (`plan.ts`) that the layers share: those whose weights are kept for the gradient. */
@@ -103,18 +105,44 @@ export type View = {
 /** Keys and values of the positions so far, with room for `L` of them: each [B, K, L, D]. */
 export type KeyValueCache = { key: Tensor; value: Tensor };
 
+/** How a pass sees keys that stand in slots: those that decoding kept of earlier positions, and its own. */
+export type Slots = {
+  /** What query t of the pass may see of the slots, `keys(t, S)`: what is known while tracing. */
+  readonly pattern: Pattern;
+  /** Of the pass's queries, and of the keys in all slots. */
+  readonly positions: Positions;
+  /** As in a {@link View}. */
+  readonly visible?: Tensor;
+  /** Every query sees something. */
+  readonly isSighted?: true;
+  /** No key stands farther behind its query than this. */
+  readonly reach: number;
+  /** Which slots the pass's own keys and values are written into, int32 [T]. Absent: they stand behind the others. */
+  readonly rows?: Tensor;
+};
+
 export type MixerInput = {
   /** [B, T, C] */
   readonly x: Tensor;
   /** Keys and values of another sequence, from {@link SoftmaxMixer.keysAndValues}; those of `x` itself unless told. */
   readonly known?: KeyValueCache;
   readonly view: View;
-  /** Keys and values of earlier positions, and how many there are (int32 scalar). */
-  readonly cache?: { readonly entries: KeyValueCache; readonly length: Tensor };
+  /**
+   * Keys and values of earlier positions, absent where there are none, and how many positions those were (int32 scalar). Position i
+   * stands in slot i unless `slots` tell.
+   */
+  readonly cache?: {
+    readonly entries?: KeyValueCache | undefined;
+    readonly length: Tensor;
+    readonly slots?: Slots | undefined;
+  };
   /** What the mixer {@link Mixer.carries}, as the pass before left it; its start unless told. */
   readonly carried?: unknown;
-  /** The mixer's {@link Recurrent} state: x is the one position that follows, and `position` is where it stands. */
-  readonly past?: { readonly state: unknown; readonly position: Tensor };
+  /**
+   * The mixer's {@link Recurrent} state: x is the one position that follows, and `position` is where it stands. `slots` tell of keys and
+   * values that stand elsewhere than in the slots of their positions.
+   */
+  readonly past?: { readonly state: unknown; readonly position: Tensor; readonly slots?: Slots | undefined };
 };
 
 /** Where attention went. */
@@ -139,7 +167,7 @@ export type MixerOutput = {
   readonly loss?: Tensor;
   /** What the mixer {@link Mixer.carries}, after this pass. */
   readonly carried?: unknown;
-  /** The cache with this pass's positions written in. */
+  /** The cache with this pass's positions written in, or behind it. */
   readonly cache?: KeyValueCache;
   /** The state after this position, when one went in. */
   readonly past?: unknown;
@@ -158,7 +186,7 @@ export type Recurrent<Params, State = unknown> = {
     params: Params,
     x: Tensor,
     state: State,
-    at: { readonly position: Tensor; readonly view: View },
+    at: { readonly position: Tensor; readonly view: View; readonly slots?: Slots | undefined },
   ): { readonly y: Tensor; readonly state: State };
 };
 

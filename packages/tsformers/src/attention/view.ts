@@ -1,7 +1,8 @@
 import { add, iota, type Tensor, where } from "@tsformers/engine";
+import { present } from "../nn/present.ts";
 import { hidden } from "./block.ts";
 import { prepareScores } from "./executor.ts";
-import type { QkTransform, View } from "./kinds.ts";
+import type { QkTransform, Slots, View } from "./kinds.ts";
 
 export type ViewOptions = Pick<
   View,
@@ -22,6 +23,30 @@ export function look(options: ViewOptions): View {
   // Cached keys were turned when they were new: those of this pass stand where its queries do.
   const turned = offset === undefined ? positions : { query: positions.query, key: positions.query };
   const view = { ...rest, positions, ...(rotation === undefined ? {} : { rotate: rotation.prepare(turned) }) };
+  return { ...view, prepared: prepareScores(view) };
+}
+
+/** {@link look} at keys that stand in slots: what decoding sees. */
+export function lookAtSlots(
+  { pattern, positions, visible, isSighted }: Slots,
+  { rotation, scores }: Pick<ViewOptions, "rotation" | "scores">,
+): View {
+  const [queries, keys] = [positions.query.shape[0]!, positions.key.shape[0]!];
+  const view: View = {
+    pattern,
+    queries,
+    keys,
+    positions,
+    // Kept keys were turned when they were new: those of this pass stand where its queries do.
+    ...present({
+      visible,
+      scores,
+      blindAverage: isSighted,
+      rotate: rotation?.prepare({ query: positions.query, key: positions.query }),
+    }),
+    // Without lines, scores could not tell blocks of queries apart.
+    ...(positions.lines === undefined ? { queriesPerBlock: queries } : {}),
+  };
   return { ...view, prepared: prepareScores(view) };
 }
 

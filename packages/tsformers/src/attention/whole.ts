@@ -4,7 +4,6 @@ import {
   cast,
   constant,
   expandDims,
-  fromNumbers,
   gather,
   iota,
   lessEqual,
@@ -15,7 +14,7 @@ import {
   where,
 } from "@tsformers/engine";
 import { dropout } from "../nn/dropout.ts";
-import { groupedProduct, hidden } from "./block.ts";
+import { byHead, groupedProduct, hidden } from "./block.ts";
 import type { Attended, AttendOptions } from "./executor.ts";
 import type { KeyValueCache, View } from "./kinds.ts";
 import { causal, denseMask, full } from "./pattern.ts";
@@ -45,10 +44,13 @@ function addHidden(logits: Tensor, visible: Tensor): Tensor {
 
 /** bool, broadcast to [B, H, T, S]; absent where all is visible. */
 function visibleOf(view: View, heads: number): Tensor | undefined {
-  const shown = shownBy(view, heads);
-  if (view.keyMask === undefined) return shown;
-  const real = expandDims(expandDims(cast(view.keyMask, "bool"), 1), 1);
-  return shown === undefined ? real : and(shown, real);
+  const { visible, keyMask } = view;
+  const masks = [
+    shownBy(view, heads),
+    visible && expandDims(byHead(visible, heads), 0),
+    keyMask && expandDims(expandDims(cast(keyMask, "bool"), 1), 1),
+  ].filter((mask) => mask !== undefined);
+  return masks.length === 0 ? undefined : masks.reduce((a, b) => and(a, b));
 }
 
 /** bool [1, 1 or H, T, S] */
@@ -60,12 +62,4 @@ function shownBy({ pattern, queries, keys, offset }: View, heads: number): Tenso
     return expandDims(expandDims(lessEqual(iota(keys), expandDims(at, 1)), 0), 0);
   }
   return expandDims(byHead(gather(constant(denseMask(pattern, keys, keys)), at, 1), heads), 0);
-}
-
-/** [patterns of heads, T, S] → [1 or H, T, S] */
-function byHead(mask: Tensor, heads: number): Tensor {
-  const patterns = mask.shape[0]!;
-  if (patterns === 1 || patterns === heads) return mask;
-  const own = Array.from({ length: heads }, (_, head) => head % patterns);
-  return gather(mask, constant(fromNumbers(own, [heads], "int32")), 0);
 }

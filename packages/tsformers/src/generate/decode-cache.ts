@@ -1,34 +1,46 @@
 import {
-  add,
   compile,
   type Device,
+  full,
   type Given,
   gather,
-  iota,
   type NDArray,
   type OnDevice,
   pad,
   readTree,
+  slice,
   type Tensor,
 } from "@tsformers/engine";
 import type { KeyValueCache } from "../attention/kinds.ts";
 import type { LanguageModel } from "../models/language-model.ts";
+import { type Kept, ringSize, slotCount, slotOf } from "./decode-slots.ts";
 
 type Layers = readonly KeyValueCache[];
 
-/** Where keys and values of the positions read so far are kept between passes. */
+/** Where keys and values of positions read so far are kept between passes. */
 export type DecodeCache = {
   /** What a pass reads. */
   readonly layers: Given<Layers>;
-  /** Positions there is room for. */
+  /** Positions there is room for, or as many as any layer keeps. */
   readonly capacity: number;
-  /** Inside the trace: what a pass of `width` tokens behind `length` others gives out. */
-  results(entries: Layers, length: Tensor, width: number): Layers;
-  /** Keeps what a pass gave out. */
-  keep(results: OnDevice<Layers>, length: number): Promise<void>;
+  /** Whether there is too little room for so many positions. */
+  needsMore(length: number): boolean;
+  /** Inside the trace: what a pass of `width` tokens gives out of a layer's keys and values, its own among them. */
+  result(entries: KeyValueCache, pass: PassSlots): KeyValueCache;
+  /** Keeps what a pass of `count` tokens behind `length` others gave out. */
+  keep(results: OnDevice<Layers>, length: number, count: number): Promise<void>;
   /** Makes room for as many positions again until there are enough. The first `length` are kept. */
   grow(needed: number, length: number): Promise<void>;
   release(): Promise<void>;
+};
+
+/** Where a pass has its own keys and values. */
+export type PassSlots = {
+  readonly width: number;
+  /** Where its only token is written, int32 [1]. Absent: its tokens stand behind what was kept. */
+  readonly rows?: Tensor;
+  /** What the slots hold afterwards, where the device is to put it there. */
+  readonly next?: Tensor;
 };
 
 const smallestCapacity = 64;
@@ -38,16 +50,29 @@ export function capacityFor(length: number): number {
   return Math.max(smallestCapacity, 2 ** Math.ceil(Math.log2(length)));
 }
 
-/** The cache that suits a device. */
-export function decodeCache(model: LanguageModel<never>, device: Device): DecodeCache {
-  return device.sharesMemory ? sharedCache(model) : deviceCache(model, device);
+/** The cache that suits a device, for layers that keep this much. */
+export function decodeCache(model: LanguageModel<never>, kept: readonly Kept[], device: Device): DecodeCache {
+  return device.sharesMemory ? sharedCache(model, kept) : deviceCache(model, kept, device);
+}
+
+/** The capacity that holds `length` positions, as far as any layer keeps them. */
+function capacityOf(kept: readonly Kept[], length: number): number {
+  return Math.min(capacityFor(length), Math.max(...kept.map(({ window }) => window + 1)));
+}
+
+function emptySlots(model: LanguageModel<never>, kept: readonly Kept[], capacity: number) {
+  return model.emptyCache(1, 1).map((entries, layer) => {
+    const empty = ({ shape: [batch, heads, , width] }: NDArray) =>
+      full([batch!, heads!, slotCount(kept[layer]!, capacity), width!], 0);
+    return { key: empty(entries.key), value: empty(entries.value) };
+  });
 }
 
 /**
- * A cache in memory that the device reads where it lies. A pass gives out its own positions only, which are written behind
- * the others here: everything that ONNX Runtime gives out in Node is copied once more into fresh memory.
+ * A cache in memory that the device reads where it lies. A pass gives out its own positions only, which are written into their
+ * slots here: everything that ONNX Runtime gives out in Node is copied once more into fresh memory.
  */
-function sharedCache(model: LanguageModel<never>): DecodeCache {
+function sharedCache(model: LanguageModel<never>, kept: readonly Kept[]): DecodeCache {
   let layers: { key: NDArray; value: NDArray }[] = [];
   let capacity = 0;
   return {
@@ -57,25 +82,35 @@ function sharedCache(model: LanguageModel<never>): DecodeCache {
     get capacity() {
       return capacity;
     },
-    results: (entries, length, width) => {
-      const own = (entry: Tensor) => gather(entry, add(iota(width), length), 2);
-      return entries.map(({ key, value }) => ({ key: own(key), value: own(value) }));
+    needsMore: (length) => capacityOf(kept, length) > capacity,
+    result: ({ key, value }, { width, rows }) => {
+      const own = (x: Tensor) => (rows === undefined ? slice(x, 2, x.shape[2]! - width) : gather(x, rows, 2));
+      return { key: own(key), value: own(value) };
     },
-    keep: async (results, length) => {
-      const rows = (await readTree(results)) as { key: NDArray; value: NDArray }[];
-      layers.forEach(({ key, value }, i) => {
-        writeRows(key, rows[i]!.key, length);
-        writeRows(value, rows[i]!.value, length);
+    keep: async (results, length, count) => {
+      const given = (await readTree(results)) as { key: NDArray; value: NDArray }[];
+      layers.forEach(({ key, value }, layer) => {
+        const own = kept[layer]!;
+        const ring = ringSize(own, capacity);
+        for (let row = 0; row < count; ) {
+          const slot = slotOf(own, ring, length + row);
+          let rows = 1;
+          while (row + rows < count && slotOf(own, ring, length + row + rows) === slot + rows) rows++;
+          writeRows(key, given[layer]!.key, { row, slot, rows });
+          writeRows(value, given[layer]!.value, { row, slot, rows });
+          row += rows;
+        }
       });
     },
     grow: async (needed, length) => {
       const before = layers;
-      capacity = capacityFor(needed);
-      layers = model.emptyCache(1, capacity);
+      capacity = capacityOf(kept, needed);
+      layers = emptySlots(model, kept, capacity);
       if (length === 0) return;
-      before.forEach(({ key, value }, i) => {
-        writeRows(layers[i]!.key, key, 0);
-        writeRows(layers[i]!.value, value, 0);
+      before.forEach(({ key, value }, layer) => {
+        const all = { row: 0, slot: 0, rows: key.shape[2]! };
+        writeRows(layers[layer]!.key, key, all);
+        writeRows(layers[layer]!.value, value, all);
       });
     },
     release: async () => {
@@ -85,22 +120,21 @@ function sharedCache(model: LanguageModel<never>): DecodeCache {
   };
 }
 
-/** Copies rows [1, K, T, D] into a cache [1, K, L, D] from position `first` on, as many as fit. */
-function writeRows(cache: NDArray, rows: NDArray, first: number): void {
+/** Copies rows of [1, K, T, D] into slots of a cache [1, K, L, D], one after the other from `row` and `slot` on. */
+function writeRows(cache: NDArray, from: NDArray, at: { row: number; slot: number; rows: number }): void {
   const [, heads, capacity, width] = cache.shape as [number, number, number, number];
-  const count = Math.min(rows.shape[2]!, capacity - first);
   for (let head = 0; head < heads; head++) {
-    const from = head * rows.shape[2]! * width;
-    const part = (rows.data as Float32Array).subarray(from, from + count * width);
-    (cache.data as Float32Array).set(part, (head * capacity + first) * width);
+    const first = (head * from.shape[2]! + at.row) * width;
+    const part = (from.data as Float32Array).subarray(first, first + at.rows * width);
+    (cache.data as Float32Array).set(part, (head * capacity + at.slot) * width);
   }
 }
 
 /** A cache that stays on the device: a pass gives out the whole, and the buffers of the one before it are used again. */
-function deviceCache(model: LanguageModel<never>, device: Device): DecodeCache {
+function deviceCache(model: LanguageModel<never>, kept: readonly Kept[], device: Device): DecodeCache {
   let layers: OnDevice<Layers> = [];
   let capacity = 0;
-  const double = compile(doubled, { device });
+  const widen = compile(widened, { device });
   return {
     get layers() {
       return layers as Given<Layers>;
@@ -108,31 +142,38 @@ function deviceCache(model: LanguageModel<never>, device: Device): DecodeCache {
     get capacity() {
       return capacity;
     },
-    results: (entries) => entries,
+    needsMore: (length) => capacityOf(kept, length) > capacity,
+    result: (entries, { next }) => {
+      if (next === undefined) return entries;
+      return { key: gather(entries.key, next, 2), value: gather(entries.value, next, 2) };
+    },
     keep: async (results) => {
       layers = results;
     },
     grow: async (needed, length) => {
+      const before = capacity;
+      capacity = capacityOf(kept, needed);
       if (length === 0) {
-        capacity = capacityFor(needed);
-        const empty = model.emptyCache(1, capacity);
+        const empty = emptySlots(model, kept, capacity);
         layers = empty.map(({ key, value }) => ({ key: device.put(key), value: device.put(value) }));
+        return;
       }
-      for (; capacity < needed; capacity *= 2) layers = await double(layers as Given<Layers>);
+      const more = kept.map((own) => slotCount(own, capacity) - slotCount(own, before));
+      layers = await widen(layers as Given<Layers>, more as never);
     },
     release: async () => {
       layers = [];
       capacity = 0;
-      await double.release();
+      await widen.release();
     },
   };
 }
 
-/** The same entries with as much room again behind them. */
-function doubled(layers: Layers): Layers {
-  const twice = (x: Tensor): Tensor => {
+/** The same entries with more room behind them in each layer. */
+function widened(layers: Layers, more: readonly number[]): Layers {
+  return layers.map(({ key, value }, layer) => {
     const none = [0, 0] as const;
-    return pad(x, [none, none, [0, x.shape[2]!], none]);
-  };
-  return layers.map(({ key, value }) => ({ key: twice(key), value: twice(value) }));
+    const wide = (x: Tensor) => pad(x, [none, none, [0, more[layer]!], none]);
+    return { key: wide(key), value: wide(value) };
+  });
 }

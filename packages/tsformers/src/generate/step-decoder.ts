@@ -10,11 +10,13 @@ import {
 } from "@tsformers/engine";
 import type { LanguageModel } from "../models/language-model.ts";
 import { evaluation } from "../nn/layer.ts";
+import { present } from "../nn/present.ts";
+import { type GivenSlots, givenStep, keptOf, ringSize, slotCount, stepSlots } from "./decode-slots.ts";
 import { type Decoder, type DecoderOptions, requireTokens } from "./decoder.ts";
 
 /**
- * Decodes with a model whose layers keep states of their own (sums, windows, buckets) instead of all keys and values: token by
- * token, prompts too.
+ * Decodes with a model of which some layers keep states of their own (sums, clusters, buckets) instead of keys and values: token by
+ * token, prompts too. Layers of softmax attention keep keys and values as far back as their patterns see.
  *
  * @throws TypeError when the model has no such states
  */
@@ -26,10 +28,23 @@ export function openStepDecoder<Params>(
   if (model.startPast === undefined)
     throw new TypeError("openStepDecoder: this model cannot go on position by position");
   const held = mapTree(params, isNdArray, (array) => device.put(array)) as OnDevice<Params>;
-  const start = () => model.startPast!(params, 1, maxLength);
+  const kept = model.patterns && keptOf(model.patterns, maxLength);
+  const kinds = [...new Set(kept)];
+  const start = () => {
+    const room = kept?.map((own) => slotCount(own, maxLength));
+    return model.startPast!(params, 1, maxLength, room);
+  };
   const step = compile(
-    (params: Params, layers: readonly unknown[], tokens: Tensor, position: Tensor) => {
-      const past = { layers, position, capacity: maxLength };
+    (
+      params: Params,
+      layers: readonly unknown[],
+      tokens: Tensor,
+      position: Tensor,
+      given: readonly GivenSlots<Tensor>[],
+    ) => {
+      const seen = kinds.map((own, kind) => stepSlots(own, ringSize(own, maxLength), position, given[kind]!));
+      const slots = kept?.map((own) => seen[kinds.indexOf(own)]!);
+      const past = { layers, position, capacity: maxLength, ...present({ slots }) };
       const out = model.apply(params, { tokens, past }, evaluation);
       return { logits: out.logits, layers: out.past! };
     },
@@ -46,8 +61,9 @@ export function openStepDecoder<Params>(
       requireTokens(tokens, length, maxLength, model.vocabularySize);
       let logits: DeviceArray | undefined;
       for (const token of tokens) {
-        const given = fromNumbers([token], [1, 1], "int32");
-        const out = await step(held, layers, given, fromNumbers([length], [], "int32"));
+        const given = kinds.map((own) => givenStep(own, ringSize(own, maxLength), length));
+        const [tokens, position] = [fromNumbers([token], [1, 1], "int32"), fromNumbers([length], [], "int32")];
+        const out = await step(held, layers, tokens, position, given);
         layers = out.layers;
         logits = out.logits;
         length++;

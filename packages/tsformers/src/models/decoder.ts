@@ -1,9 +1,17 @@
 import { add, type Concrete, cast, foldIn, iota, type RandomKey, splitKey, type Tensor } from "@tsformers/engine";
 import { causalPart } from "../attention/causal-part.ts";
-import type { LayerPositions, PositionEmbedding, Positions, QkTransform, ScoreMod, View } from "../attention/kinds.ts";
+import type {
+  LayerPositions,
+  PositionEmbedding,
+  Positions,
+  QkTransform,
+  ScoreMod,
+  Slots,
+  View,
+} from "../attention/kinds.ts";
 import { causal, type Pattern } from "../attention/pattern.ts";
 import type { LayerPatterns } from "../attention/patterns/index.ts";
-import { look } from "../attention/view.ts";
+import { look, lookAtSlots } from "../attention/view.ts";
 import { type Block, emptyCacheOf } from "../nn/block.ts";
 import { dropout, within } from "../nn/dropout.ts";
 import type { EmbeddingParams } from "../nn/embedding.ts";
@@ -57,20 +65,20 @@ export type DecoderParams = {
   carried?: CarriedLayers;
 };
 
-/** One view for all layers, one for each pattern among theirs, or, where scores differ by layer, one for each. */
+function patternOf({ pattern = causal }: DecoderParts, layer: number): Pattern {
+  return typeof pattern === "function" ? pattern(layer) : pattern;
+}
+
+/** One view for each pattern, or slots, among those of the layers, or, where scores differ by layer, one for each. */
 function viewOfLayers(
-  { pattern = causal, scores }: DecoderParts,
-  keys: number,
-  look: (pattern: Pattern, layer: number) => View,
-): View | ((layer: number) => View) {
-  const see = (pattern: Pattern, layer: number) => look(causalPart(pattern, keys), layer);
-  if (scores?.forLayer !== undefined) {
-    return (layer) => see(typeof pattern === "function" ? pattern(layer) : pattern, layer);
-  }
-  if (typeof pattern !== "function") return see(pattern, 0);
-  const known = new Map<Pattern, View>();
+  { scores }: DecoderParts,
+  seenBy: (layer: number) => Pattern | Slots,
+  see: (seen: Pattern | Slots, layer: number) => View,
+): (layer: number) => View {
+  if (scores?.forLayer !== undefined) return (layer) => see(seenBy(layer), layer);
+  const known = new Map<Pattern | Slots, View>();
   return (layer) => {
-    const own = pattern(layer);
+    const own = seenBy(layer);
     const view = known.get(own) ?? see(own, layer);
     known.set(own, view);
     return view;
@@ -81,7 +89,11 @@ function pastOf(blocks: readonly Block[]): LanguageModel<DecoderParams>["startPa
   if (blocks.every(({ cacheShape }) => cacheShape !== undefined)) return undefined;
   const starts = blocks.flatMap(({ startPast }) => startPast ?? []);
   if (starts.length < blocks.length) return undefined;
-  return ({ carried }, batch, capacity) => starts.map((start, i) => start(batch, capacity, carried?.[i]));
+  return ({ carried }, batch, capacity, slots) =>
+    starts.map((start, i) => {
+      const room = blocks[i]!.cacheShape === undefined ? capacity : (slots?.[i] ?? capacity);
+      return start(batch, room, carried?.[i]);
+    });
 }
 
 function startOf(blocks: readonly Block[], key: RandomKey): Concrete<CarriedLayers> | undefined {
@@ -128,23 +140,30 @@ export function decoder(parts: DecoderParts): LanguageModel<DecoderParams> {
       const queries = tokens.shape[1]!;
       const keys = cache?.layers[0]?.key.shape[2] ?? past?.capacity ?? queries;
       const offset = cache?.length ?? past?.position;
+      const slotsOf = (layer: number): Slots | undefined =>
+        cache?.slots?.[layer] ?? (blocks[layer]!.cacheShape === undefined ? undefined : past?.slots?.[layer]);
       const counted = positions ?? (mask === undefined ? undefined : parts.positionsOf?.(mask));
       const at = counted ?? (offset === undefined ? iota(queries) : add(iota(queries), offset));
       const scoresOf = (layer: number) => {
         if (scores === undefined) return {};
-        const own = scores.forLayer?.(params.scores, layer, { queries, keys }) ?? params.scores;
+        const slots = slotsOf(layer);
+        const pass = { queries, keys: slots === undefined ? keys : slots.reach + 1 };
+        const own = scores.forLayer?.(params.scores, layer, pass) ?? params.scores;
         return { scores: (where: Positions) => scores.prepare(own, where) };
       };
-      const view = viewOfLayers(parts, keys, (pattern, layer) =>
-        (parts.look ?? look)({
-          pattern,
+      const seenBy = (layer: number) => slotsOf(layer) ?? causalPart(patternOf(parts, layer), keys);
+      const view = viewOfLayers(parts, seenBy, (seen, layer) => {
+        const schemes = { ...present({ rotation }), ...scoresOf(layer) };
+        if ("positions" in seen) return lookAtSlots(seen, schemes);
+        return (parts.look ?? look)({
+          pattern: seen,
           queries,
           keys,
-          ...present({ keyMask: mask, rotation, offset }),
+          ...present({ keyMask: mask, offset }),
           ...(counted === undefined ? {} : { positions: { query: counted, key: counted } }),
-          ...scoresOf(layer),
-        }),
-      );
+          ...schemes,
+        });
+      });
       const symbols = parts.tokens.apply(params.tokens, tokens);
       const vectors = types === undefined ? symbols : add(symbols, parts.tokens.apply(params.tokens, types));
       const placed =
@@ -173,6 +192,7 @@ export function decoder(parts: DecoderParts): LanguageModel<DecoderParams> {
       const rest = present({ cache: out.cache, loss, carried: out.carried, past: out.past });
       return { logits: toLogits(out.x), toLogits, hidden, maps, ...rest };
     },
+    patterns: blocks.map((_, layer) => patternOf(parts, layer)),
     emptyCache: (batch, capacity) => blocks.map((block) => emptyCacheOf(block, batch, capacity)),
     ...present({ startPast: pastOf(blocks) }),
     ...(scores?.settle === undefined

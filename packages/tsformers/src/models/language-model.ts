@@ -1,7 +1,8 @@
 import type { Concrete, NDArray, RandomKey, Tensor } from "@tsformers/engine";
 import type { AttentionMap, KeyValueCache } from "../attention/kinds.ts";
+import type { Pattern } from "../attention/pattern.ts";
 import type { Context } from "../nn/layer.ts";
-import type { StackPast } from "../nn/stack.ts";
+import type { StackCache, StackPast } from "../nn/stack.ts";
 
 export type LanguageModelInput = {
   /** int32 [B, T] */
@@ -12,8 +13,7 @@ export type LanguageModelInput = {
   readonly types?: Tensor;
   /** int32 [B, T], when they are not 0, 1, 2, … */
   readonly positions?: Tensor;
-  /** Keys and values of every layer, and how many positions they hold (int32 scalar). */
-  readonly cache?: { readonly layers: readonly KeyValueCache[]; readonly length: Tensor };
+  readonly cache?: StackCache;
   /** What earlier positions left in each layer, when `tokens` is one position; from {@link LanguageModel.startPast}. */
   readonly past?: StackPast & { readonly capacity: number };
 };
@@ -45,11 +45,15 @@ export type LanguageModel<Params = unknown> = {
   apply(params: Params, input: LanguageModelInput, context: Context): LanguageModelOutput;
   /** Parameters put back where they may be, after each update. Absent: they may be anything. */
   settle?(params: Params): Params;
+  /** What each layer sees; all that came before unless told. */
+  readonly patterns?: readonly Pattern[];
   /** An empty key/value cache with room for `capacity` positions. */
   emptyCache(batch: number, capacity: number): { key: NDArray; value: NDArray }[];
   /**
    * What stands for earlier positions before the first, in each layer. Present when some layer keeps something else than keys and
    * values, and all can go on position by position.
+   *
+   * @param slots for each layer, how many keys and values it keeps if it is those that it keeps; `capacity` unless told
    */
-  startPast?(params: Concrete<Params>, batch: number, capacity: number): readonly unknown[];
+  startPast?(params: Concrete<Params>, batch: number, capacity: number, slots?: readonly number[]): readonly unknown[];
 };

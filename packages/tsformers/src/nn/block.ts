@@ -117,8 +117,8 @@ export function mixOrStep<Mix>(mixer: Mixer<Mix>, params: Mix, input: MixerInput
   if (past === undefined) return mixer.apply(params, input, context);
   if (mixer.recurrent === undefined)
     throw new TypeError("this mixer is not causal: it cannot go on position by position");
-  const { position } = past;
-  const { y, state } = mixer.recurrent.step(params, input.x, past.state as never, { position, view });
+  const { position, slots } = past;
+  const { y, state } = mixer.recurrent.step(params, input.x, past.state as never, { position, view, slots });
   return { y, past: state };
 }
 

@@ -17,7 +17,7 @@ import { within } from "./dropout.ts";
 import type { Context } from "./layer.ts";
 import type { NormParams } from "./norm.ts";
 import { present } from "./present.ts";
-import type { CarriedLayers, StackInput, StackOutput } from "./stack.ts";
+import { type CarriedLayers, cacheOfLayer, type StackInput, type StackOutput } from "./stack.ts";
 
 /** A block over two residual streams, side by side in its input and output [B, T, 2C] where it stands alone. */
 export type ReversibleBlock<Params = unknown> = Block<Params> & {
@@ -151,10 +151,13 @@ const asTheyStand: Way = (blocks, params, input, context) => {
   const { x, cache, carried } = input;
   let pair = concat([x, x], -1);
   const outs = blocks.map((block, i) => {
-    const held = cache === undefined ? {} : { cache: { entries: cache.layers[i]!, length: cache.length } };
     const out = block.apply(
       params[i],
-      { x: pair, view: viewOf(input, i), ...present({ carried: carried?.[i] }), ...held },
+      {
+        x: pair,
+        view: viewOf(input, i),
+        ...present({ carried: carried?.[i], cache: cache && cacheOfLayer(cache, i) }),
+      },
       within(context, i),
     );
     pair = out.y;

@@ -1,13 +1,18 @@
 import { add, cast, type Tensor } from "@tsformers/engine";
-import type { AttentionMap, KeyValueCache, View } from "../attention/kinds.ts";
+import type { AttentionMap, KeyValueCache, MixerInput, Slots, View } from "../attention/kinds.ts";
 import type { Block } from "./block.ts";
 import { within } from "./dropout.ts";
 import type { Context } from "./layer.ts";
 import type { Norm, NormParams } from "./norm.ts";
 import { present } from "./present.ts";
 
-/** Keys and values of every layer, and how many positions they hold (int32 scalar). */
-export type StackCache = { readonly layers: readonly KeyValueCache[]; readonly length: Tensor };
+/** Keys and values of every layer, none before the first position, and how many positions came before (int32 scalar). */
+export type StackCache = {
+  readonly layers: readonly KeyValueCache[];
+  readonly length: Tensor;
+  /** Where each layer's stand; position i in slot i unless told. */
+  readonly slots?: readonly Slots[];
+};
 
 export type StackOutput = {
   /** [B, T, C], after the final norm. */
@@ -42,7 +47,17 @@ export type StackInput = {
 };
 
 /** The states of all layers, when x is one position, and where that stands (int32 scalar). */
-export type StackPast = { readonly layers: readonly unknown[]; readonly position: Tensor };
+export type StackPast = {
+  readonly layers: readonly unknown[];
+  readonly position: Tensor;
+  /** For layers that keep keys and values, where those stand; position i in slot i unless told. */
+  readonly slots?: readonly Slots[];
+};
+
+/** What one layer is given of a cache. */
+export function cacheOfLayer({ layers, length, slots }: StackCache, layer: number): MixerInput["cache"] {
+  return { entries: layers[layer], length, slots: slots?.[layer] };
+}
 
 /** Blocks one after the other, `x ← block(x)`, then the final norm where there is one. */
 export function runStack(
@@ -60,9 +75,9 @@ export function runStack(
   const states: unknown[] = [];
   const next: Record<string, unknown> = {};
   blocks.forEach((block, i) => {
-    const held = cache === undefined ? {} : { cache: { entries: cache.layers[i]!, length: cache.length } };
+    const held = present({ cache: cache && cacheOfLayer(cache, i) });
     const placed = input === undefined ? y : add(y, cast(input(i), y.dtype));
-    const state = past && { state: past.layers[i], position: past.position };
+    const state = past && { state: past.layers[i], position: past.position, slots: past.slots?.[i] };
     const own = present({ carried: carried?.[i], past: state });
     const out = block.apply(params.blocks[i], { x: placed, view: seen(i), ...held, ...own }, within(context, i));
     y = out.y;

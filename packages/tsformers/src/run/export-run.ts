@@ -72,7 +72,7 @@ export async function exportRunSafetensors(
     return "tsformers";
   }
   const format = formats.find(({ modelType }) => modelType === written.model_type)!;
-  const { names } = format.build(written, { arrays: new Map() });
+  const { names } = format.build(written, { has: () => false, ownHead: false });
   await write("config.json", `${JSON.stringify(written, null, 2)}\n`);
   await write("model.safetensors", encodeSafetensors(writeNames(names, ours), { format: "pt" }));
   return "hugging-face";

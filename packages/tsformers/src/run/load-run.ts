@@ -20,7 +20,7 @@ export type LoadedRun = RunFolder & {
  * @throws ConfigError when it is no run; Error when it has no checkpoint yet, or that of another run
  */
 export async function loadRun(directory: string): Promise<LoadedRun> {
-  const folder = readRunFolder(directory);
+  const folder = await readRunFolder(directory);
   const { config, task } = folder;
   const model = await makeModel(config, task.vocabularySize);
   const { seed, batchSize, length } = config;

@@ -33,14 +33,19 @@ export async function openSafetensorsFile(path: string): Promise<OpenSafetensors
 
 /** Every tensor of a file; see {@link openSafetensorsFile}. */
 export async function readSafetensorsFile(path: string): Promise<Map<string, NDArray>> {
-  const { tensors, close } = await openSafetensorsFile(path);
+  const file = await openSafetensorsFile(path);
   try {
-    const arrays = new Map<string, NDArray>();
-    for (const [name, tensor] of tensors) arrays.set(name, await tensor.read());
-    return arrays;
+    return await readTensors(file);
   } finally {
-    await close();
+    await file.close();
   }
+}
+
+/** Every tensor of an open file. */
+export async function readTensors({ tensors }: SafetensorsIndex): Promise<Map<string, NDArray>> {
+  const arrays = new Map<string, NDArray>();
+  for (const [name, tensor] of tensors) arrays.set(name, await tensor.read());
+  return arrays;
 }
 
 async function openFile(path: string): Promise<FileHandle> {

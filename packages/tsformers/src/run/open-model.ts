@@ -6,12 +6,10 @@ import type { Architecture } from "../io/hugging-face/format.ts";
 import { type Checkpoint, loadHuggingFace } from "../io/hugging-face/load.ts";
 import { readJsonFile } from "../io/read-json.ts";
 import { readTokenizerConfig, type Tokenizer, tokenizerFromConfig } from "../tasks/tokenizer.ts";
+import { ownTokenizerFile } from "./export-target.ts";
 import { isRunFolder } from "./folder.ts";
 import { type LoadedRun, loadRun } from "./load-run.ts";
 import type { AnyModel } from "./model.ts";
-
-/** The file beside a Hugging Face checkpoint in which `tsformers export` leaves its tokenizer. */
-export const tokenizerFile = "tsformers-tokenizer.json";
 
 /** A model with its parameters, whoever saved them. */
 export type OpenedModel = {
@@ -89,7 +87,7 @@ async function writing(tokenizer: Tokenizer | undefined): Promise<Pick<OpenedMod
 }
 
 async function readOwnTokenizer(directory: string): Promise<Tokenizer | undefined> {
-  const path = join(directory, tokenizerFile);
+  const path = join(directory, ownTokenizerFile);
   return existsSync(path) ? tokenizerFromConfig(readTokenizerConfig(readJsonFile(path, z.unknown()), path)) : undefined;
 }
 

@@ -77,6 +77,6 @@ async function write(opened: OpenedModel, path: string, { format, length, batchS
       });
     }
   } catch (error) {
-    throw error instanceof ExportTargetError ? new UsageError(`--out ${error.message}`, { cause: error }) : error;
+    throw error instanceof ExportTargetError ? new UsageError(`--out ${error.message}`) : error;
   }
 }

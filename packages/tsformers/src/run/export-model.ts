@@ -38,6 +38,11 @@ export async function exportModelOnnx(
 ): Promise<void> {
   const { model, params, tokenizer, run, checkpoint, directory } = opened;
   const { batchSize = 1, length = run === undefined ? Math.min(opened.length, usualLength) : opened.length } = options;
+  const { maxLength = Number.POSITIVE_INFINITY } = model;
+  if (length > maxLength)
+    throw new RangeError(
+      `export: rows of ${length} tokens are longer than the ${maxLength} positions that this model has learned`,
+    );
   await requireExportTarget(path, "file", directory);
   const shape = [batchSize, length];
   const metadata = {

@@ -1,9 +1,7 @@
 import { z } from "zod";
-import { bertForPreTraining, bertParts, maskedLanguageModel } from "../../models/bert.ts";
-import { encoder } from "../../models/encoder.ts";
+import { bertForPreTraining, bert as bertModel } from "../../models/bert.ts";
 import type { Activation } from "../../nn/feed-forward.ts";
 import { type Head, linearHead } from "../../nn/head.ts";
-import { maskedHead } from "../../nn/masked-head.ts";
 import { present } from "../../nn/present.ts";
 import { activationName, count, epsilon, layerCount, only, parseConfig, standard, tokenId } from "./config.ts";
 import { maskedLanguageModelProbe } from "./encoder-probe.ts";
@@ -70,9 +68,7 @@ export const bert: Format = {
       ...present({ look, output, padding: c.pad_token_id }),
     };
     const nextSentence = has("cls.seq_relationship.weight");
-    const model = nextSentence
-      ? bertForPreTraining(options)
-      : maskedLanguageModel(vocabulary, encoder(bertParts(options)), maskedHead(options));
+    const model = nextSentence ? bertForPreTraining(options) : bertModel(options);
     return {
       model,
       category: "encoder",

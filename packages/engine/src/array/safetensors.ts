@@ -1,6 +1,6 @@
 import { allocate, type DType, sizeOf, type TypedArray } from "./dtype.ts";
 import { NDArray } from "./nd-array.ts";
-import { shapeText, sizeOfShape } from "./shape.ts";
+import { type Shape, shapeText, sizeOfShape } from "./shape.ts";
 
 /** What is wrong with safetensors bytes: the file, the tensor, what was expected and what was found. */
 export class SafetensorsError extends Error {
@@ -57,6 +57,21 @@ export function encodeSafetensors(
   tensors: ReadonlyMap<string, NDArray> | Readonly<Record<string, NDArray>>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array {
+  const pieces = safetensorsPieces(tensors, metadata);
+  const bytes = new Uint8Array(pieces.reduce((total, { length }) => total + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
+}
+
+/** {@link encodeSafetensors} as pieces that follow one another: the header, then each tensor's own memory. */
+export function safetensorsPieces(
+  tensors: ReadonlyMap<string, NDArray> | Readonly<Record<string, NDArray>>,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array[] {
   const entries: [string, NDArray][] =
     tensors instanceof Map ? [...tensors] : Object.entries(tensors as Record<string, NDArray>);
   entries.sort(([a, x], [b, y]) => sizeOf(y.dtype) - sizeOf(x.dtype) || (a < b ? -1 : 1));
@@ -81,17 +96,28 @@ export function encodeSafetensors(
       `encodeSafetensors: expected a header of at most ${largestHeaderBytes} bytes, found ${headerBytes}`,
     );
   }
-  const bytes = new Uint8Array(8 + headerBytes + end);
-  new DataView(bytes.buffer).setUint32(0, headerBytes, true);
-  bytes.fill(0x20, 8 + json.length, 8 + headerBytes);
-  bytes.set(json, 8);
-  let at = 8 + headerBytes;
-  for (const [, { data }] of entries) {
-    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
-    at += data.byteLength;
-  }
-  return bytes;
+  const start = new Uint8Array(8 + headerBytes).fill(0x20);
+  new DataView(start.buffer).setBigUint64(0, BigInt(headerBytes), true);
+  start.set(json, 8);
+  return [start, ...entries.map(([, { data }]) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength))];
 }
+
+/** A file whose bytes are read where they are wanted; see {@link openSafetensors}. */
+export type ByteSource = {
+  readonly sizeBytes: number;
+  /** Fills `into` with the bytes from `begin` on. @throws Error when they are not all there */
+  read(begin: number, into: Uint8Array): Promise<void>;
+};
+
+/** A tensor of a file that is not read yet; `dtype` is that of the array which `read` gives. */
+export type StoredTensor = { readonly shape: Shape; readonly dtype: DType; read(): Promise<NDArray> };
+
+/** What the header of a file tells; see {@link SafetensorsFile}. */
+export type SafetensorsIndex = {
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly metadata: Record<string, string>;
+  readonly widened: Map<string, string>;
+};
 
 /**
  * The arrays in the bytes of a safetensors file, in the order of their data. Every length is checked against the bytes
@@ -102,7 +128,62 @@ export function encodeSafetensors(
  * @source safetensors, "Format": length of the header (8 bytes, little-endian), header (JSON), data without holes
  */
 export function decodeSafetensors(bytes: Uint8Array, source = "safetensors"): SafetensorsFile {
-  const header = readHeader(bytes, source);
+  const begin = 8 + headerLength(bytes.subarray(0, 8), bytes.length, source);
+  const { entries, metadata, widened } = readHeader(bytes.subarray(8, begin), bytes.length - begin, source);
+  const data = bytes.subarray(begin);
+  const tensors = new Map(
+    entries.map((entry) => [entry.name, readTensor(entry, data.subarray(entry.begin, entry.end), source)]),
+  );
+  return { tensors, metadata, widened };
+}
+
+/**
+ * The header of a safetensors file, with each tensor to be read by itself, so that a file of any size needs no more memory
+ * than its largest tensor. Every length is checked against the file's before anything is allocated.
+ *
+ * @param source what errors call the file, such as its path
+ * @throws SafetensorsError as {@link decodeSafetensors}
+ */
+export async function openSafetensors(file: ByteSource, source = "safetensors"): Promise<SafetensorsIndex> {
+  const take = async (begin: number, count: number) => {
+    const bytes = new Uint8Array(count);
+    await file.read(begin, bytes);
+    return bytes;
+  };
+  const length = headerLength(await take(0, Math.min(8, file.sizeBytes)), file.sizeBytes, source);
+  const begin = 8 + length;
+  const { entries, ...about } = readHeader(await take(8, length), file.sizeBytes - begin, source);
+  const tensors = entries.map((entry): [string, StoredTensor] => {
+    const read = async () => readTensor(entry, await take(begin + entry.begin, entry.end - entry.begin), source);
+    return [entry.name, { shape: entry.shape, dtype: dtypeOf(entry.type), read }];
+  });
+  return { tensors: new Map(tensors), ...about };
+}
+
+type Failure = (expected: string, found: string) => SafetensorsError;
+type Entry = { name: string; type: string; shape: number[]; begin: number; end: number };
+
+function failure(source: string, part: string): Failure {
+  return (expected, found) => new SafetensorsError(`${source}: ${part}: expected ${expected}, found ${found}`);
+}
+
+/** @param bytes the first 8 of a file of `fileBytes` */
+function headerLength(bytes: Uint8Array, fileBytes: number, source: string): number {
+  const fail = failure(source, "header");
+  if (bytes.length < 8) throw fail("8 bytes with its length", `a file of ${bytes.length} bytes`);
+  const length = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
+  const room = Math.min(fileBytes - 8, largestHeaderBytes);
+  if (length > BigInt(room)) throw fail(`a length of at most ${room} bytes`, `${length}`);
+  return Number(length);
+}
+
+/** The header's tensors in the order of their data, which are checked to fill `dataBytes` without holes. */
+function readHeader(
+  bytes: Uint8Array,
+  dataBytes: number,
+  source: string,
+): { entries: Entry[]; metadata: Record<string, string>; widened: Map<string, string> } {
+  const header = parseHeader(bytes, source);
   const entries: Entry[] = [];
   let metadata: Record<string, string> = {};
   let fields = 0;
@@ -117,43 +198,28 @@ export function decodeSafetensors(bytes: Uint8Array, source = "safetensors"): Sa
   const colons = colonsOutsideStrings(header.text);
   if (colons !== fields)
     throw failure(source, "header")(`${fields} distinct keys`, `${colons} keys, some of them twice`);
-
-  const data = bytes.subarray(header.end);
   entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
-  checkContiguous(entries, data.length, source);
-  const tensors = new Map<string, NDArray>();
-  const widened = new Map<string, string>();
-  for (const entry of entries) {
-    const array = readTensor(entry, data.subarray(entry.begin, entry.end), source);
-    tensors.set(entry.name, array);
-    if (storedTypes.get(entry.type)?.dtype === undefined) widened.set(entry.name, entry.type);
-  }
-  return { tensors, metadata, widened };
+  checkContiguous(entries, dataBytes, source);
+  const foreign = entries.filter(({ type }) => storedTypes.get(type)?.dtype === undefined);
+  return { entries, metadata, widened: new Map(foreign.map(({ name, type }) => [name, type])) };
 }
 
-type Failure = (expected: string, found: string) => SafetensorsError;
-type Entry = { name: string; type: string; shape: number[]; begin: number; end: number };
-
-function failure(source: string, part: string): Failure {
-  return (expected, found) => new SafetensorsError(`${source}: ${part}: expected ${expected}, found ${found}`);
-}
-
-function readHeader(bytes: Uint8Array, source: string): { json: Record<string, unknown>; text: string; end: number } {
+function parseHeader(bytes: Uint8Array, source: string): { json: Record<string, unknown>; text: string } {
   const fail = failure(source, "header");
-  if (bytes.length < 8) throw fail("8 bytes with its length", `a file of ${bytes.length} bytes`);
-  const length = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
-  const room = Math.min(bytes.length - 8, largestHeaderBytes);
-  if (length > BigInt(room)) throw fail(`a length of at most ${room} bytes`, `${length}`);
-  const end = 8 + Number(length);
   try {
-    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes.subarray(8, end));
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
     const json: unknown = JSON.parse(text);
     if (!isRecord(json)) throw fail("a JSON object", quoted(json));
-    return { json, text, end };
+    return { json, text };
   } catch (error) {
     if (error instanceof SafetensorsError) throw error;
     throw fail("JSON in UTF-8", error instanceof Error ? shortened(error.message) : "something else");
   }
+}
+
+/** The dtype that elements of a stored type become. */
+function dtypeOf(type: string): DType {
+  return storedTypes.get(type)?.dtype ?? (type === "BF16" ? "float32" : "int32");
 }
 
 function checkMetadata(value: Record<string, unknown>, source: string): Record<string, string> {

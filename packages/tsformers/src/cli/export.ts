@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { Command, Option } from "commander";
-import { exportRunOnnx, exportRunSafetensors } from "../run/export-run.ts";
-import { loadRun } from "../run/load-run.ts";
+import { exportLayoutsOf, exportModelOnnx, exportModelSafetensors } from "../run/export-model.ts";
+import { ExportTargetError } from "../run/export-target.ts";
+import { type OpenedModel, openModel } from "../run/open-model.ts";
 import { parseCount } from "./config-flags.ts";
 import { UsageError } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
@@ -14,56 +15,68 @@ type ExportFlags = {
   readonly json?: true;
 };
 
-/** `tsformers export DIR`: a trained run for other programs. */
+/** `tsformers export DIR`: a trained run, or a checkpoint, for other programs. */
 export function exportCommand(terminal: Terminal): Command {
   return new Command("export")
-    .description("write a trained run as an ONNX model, or as safetensors in Hugging Face's layout")
-    .argument("<dir>", "directory of the run")
+    .description("write a trained run, or a Hugging Face checkpoint, as an ONNX model or as safetensors")
+    .argument("<dir>", "directory of the run or checkpoint")
     .addOption(
       new Option(
         "--format <name>",
-        "onnx: tokens to logits, weights inside; safetensors: a directory with config.json and model.safetensors",
+        "onnx: tokens to logits, weights inside; safetensors: a folder with config.json and model.safetensors, in Hugging Face's layout where it has the model",
       )
         .choices(["onnx", "safetensors"])
         .default("onnx"),
     )
-    .option("--out <path>", "file or directory to write; DIR/model.onnx or DIR/hugging-face unless given")
-    .option("--length <n>", "tokens in a row of the ONNX model; the training length unless given", parseCount())
-    .option("--batch-size <n>", "rows of the ONNX model; 1 unless given", parseCount())
+    .option(
+      "--out <path>",
+      "file or folder to write; an earlier export there is replaced. Default: DIR/model.onnx, DIR/hugging-face, or DIR/tsformers where Hugging Face has no such model",
+    )
+    .option(
+      "--length <n>",
+      "tokens in a row of the ONNX model. Default: the training length; of a checkpoint its own, 512 at most",
+      parseCount(),
+    )
+    .option("--batch-size <n>", "rows of the ONNX model. Default: 1", parseCount())
     .option("--json", "print JSON")
     .addHelpText(
       "after",
-      "\nExamples:\n  tsformers export runs/book --format onnx --length 256\n  tsformers export runs/book --format safetensors --out book-gpt2",
+      "\nExamples:\n  tsformers export runs/book --format onnx --length 256\n  tsformers export runs/book --format safetensors --out book-gpt2\n  tsformers export book-gpt2 --format onnx --out book.onnx",
     )
     .action(async (directory: string, options: ExportFlags) => {
       const { format, length, batchSize } = options;
       if (format === "safetensors" && (length ?? batchSize) !== undefined) {
         throw new UsageError("--length and --batch-size belong to --format onnx; safetensors hold weights only");
       }
-      const loaded = await loadRun(directory);
-      for (const { message } of loaded.problems) terminal.log(`a damaged checkpoint was skipped: ${message}`);
-      const path = options.out ?? join(directory, format === "onnx" ? "model.onnx" : "hugging-face");
-      const layout = await write(loaded, path, options);
-      if (options.json) terminal.out(JSON.stringify({ directory, step: loaded.step, format, layout, path }, null, 2));
-      else terminal.out(`${path}: ${layoutText[layout]}, step ${loaded.step}`);
+      const opened = await openModel(directory);
+      for (const note of opened.notes) terminal.log(note);
+      const { safetensors, reason } = exportLayoutsOf(opened);
+      const layout = format === "onnx" ? format : safetensors;
+      if (layout === "tsformers") terminal.log(`${reason}; it is written under tsformers' own names`);
+      const path = options.out ?? join(directory, layout === "onnx" ? "model.onnx" : layout);
+      await write(opened, path, options);
+      const step = opened.run?.step;
+      if (options.json) terminal.out(JSON.stringify({ directory, step: step ?? null, format, layout, path }, null, 2));
+      else terminal.out(`${path}: ${layoutText[layout]}${step === undefined ? "" : `, step ${step}`}`);
     });
 }
 
 const layoutText = {
   onnx: "ONNX model, tokens to logits",
   "hugging-face": "config.json and model.safetensors as Hugging Face has them",
-  tsformers: "config.json and model.safetensors under tsformers' own names (Hugging Face has no such model)",
+  tsformers: "config.json, task.json and model.safetensors under tsformers' own names",
 };
 
-async function write(
-  loaded: Parameters<typeof exportRunOnnx>[0],
-  path: string,
-  { format, length, batchSize }: ExportFlags,
-): Promise<keyof typeof layoutText> {
-  if (format === "safetensors") return exportRunSafetensors(loaded, path);
-  await exportRunOnnx(loaded, path, {
-    ...(length !== undefined && { length }),
-    ...(batchSize !== undefined && { batchSize }),
-  });
-  return "onnx";
+async function write(opened: OpenedModel, path: string, { format, length, batchSize }: ExportFlags): Promise<void> {
+  try {
+    if (format === "safetensors") await exportModelSafetensors(opened, path);
+    else {
+      await exportModelOnnx(opened, path, {
+        ...(length !== undefined && { length }),
+        ...(batchSize !== undefined && { batchSize }),
+      });
+    }
+  } catch (error) {
+    throw error instanceof ExportTargetError ? new UsageError(`--out ${error.message}`) : error;
+  }
 }

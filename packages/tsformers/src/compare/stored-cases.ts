@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { convert, decodeSafetensors, type NDArray, shapesEqual, shapeText } from "@tsformers/engine";
-import { bytesOf } from "../io/hugging-face/checkpoint-files.ts";
+import { convert, type NDArray, shapesEqual, shapeText } from "@tsformers/engine";
+import { readSafetensorsFile } from "../io/safetensors-file.ts";
 import { largestError, parseTolerance, type Tolerance, toleranceText } from "./tolerance.ts";
 
 /** One tensor of one case: how far ours is from the stored one. */
@@ -29,9 +29,7 @@ export function readTolerances(meta: Readonly<Record<string, unknown>>): Toleran
 
 /** The arrays of `cases.safetensors` by case and name, cases in the order of their numbers. @throws Error when missing or damaged */
 export async function readCases(directory: string): Promise<Map<string, StoredTensors>> {
-  const bytes = await bytesOf(join(directory, "cases.safetensors"));
-  if (bytes === undefined) throw new Error(`${directory}: expected a file cases.safetensors, found none`);
-  const arrays = decodeSafetensors(bytes, "cases.safetensors").tensors;
+  const arrays = await readSafetensorsFile(join(directory, "cases.safetensors"));
   const cases = new Map<string, Map<string, NDArray>>();
   for (const [name, array] of [...arrays].sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }))) {
     const dot = name.indexOf(".");

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import {
   compile,
   convert,
@@ -10,10 +11,10 @@ import {
   valueAndGradWithExtra,
 } from "@tsformers/engine";
 import { lookEvenly } from "../attention/view.ts";
-import { readJson } from "../io/hugging-face/checkpoint-files.ts";
 import type { InputRule, NamedTensors } from "../io/hugging-face/format.ts";
 import { type Checkpoint, loadHuggingFace } from "../io/hugging-face/load.ts";
 import { writeNames } from "../io/hugging-face/names.ts";
+import { jsonObject, readJsonFile } from "../io/read-json.ts";
 import { evaluation } from "../nn/layer.ts";
 import {
   all,
@@ -41,7 +42,7 @@ export type { VerifyRow } from "./stored-cases.ts";
  *   compute
  */
 export async function verifyDirectory(directory: string, options: { readonly device: Device }): Promise<VerifyRow[]> {
-  const meta = asRecord(await readJson(directory, "meta.json"));
+  const meta = readJsonFile(join(directory, "meta.json"), jsonObject);
   if (meta.kind === "mechanism") return verifyMechanism(directory, meta, options);
   const tolerances = readTolerances(meta);
   const entries = asRecord(meta.cases);

@@ -2,6 +2,9 @@ import { randomBytes } from "node:crypto";
 import { open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
+/** What a file holds; a list of pieces follow one another, so that a large file need not be in memory twice. */
+export type FileContents = Uint8Array | string | readonly Uint8Array[];
+
 /**
  * Replaces a file in one step: after a crash at any moment, even of the machine, `path` holds the old bytes or the new ones.
  *
@@ -9,7 +12,7 @@ import { basename, dirname, join } from "node:path";
  *
  * @throws the file system's error, after removing the temporary file; `path` is then untouched
  */
-export async function writeFileAtomic(path: string, data: Uint8Array | string): Promise<void> {
+export async function writeFileAtomic(path: string, data: FileContents): Promise<void> {
   const temporary = temporaryPath(path);
   try {
     await writeFileSynced(temporary, data);
@@ -27,10 +30,11 @@ export function temporaryPath(path: string): string {
 }
 
 /** Creates a file that must not exist yet and returns once its bytes are on the disk. */
-export async function writeFileSynced(path: string, data: Uint8Array | string): Promise<void> {
+export async function writeFileSynced(path: string, data: FileContents): Promise<void> {
   const file = await open(path, "wx");
   try {
-    await file.writeFile(data);
+    const pieces = typeof data === "string" || data instanceof Uint8Array ? [data] : data;
+    for (const piece of pieces) await file.writeFile(piece);
     await file.sync();
   } finally {
     await file.close();

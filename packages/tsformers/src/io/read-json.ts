@@ -31,7 +31,9 @@ export function readJsonFile<T>(path: string, schema: z.ZodType<T>): T {
 }
 
 /** Any JSON object. */
-export const jsonObject: z.ZodType<Readonly<Record<string, unknown>>> = z.record(z.string(), z.unknown());
+export const jsonObject: z.ZodType<Readonly<Record<string, unknown>>> = z.record(z.string(), z.unknown(), {
+  error: "expected a JSON object",
+});
 
 function readBytes(path: string): Uint8Array {
   try {

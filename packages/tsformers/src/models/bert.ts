@@ -50,7 +50,8 @@ export type BertPreTrainingParams = BertParams & { pooler: LinearParams; nextSen
  * @source Devlin et al. 2019, arXiv:1810.04805
  */
 export function bert(options: BertOptions): MaskedLanguageModel<BertParams> {
-  return maskedLanguageModel(options.vocabularySize, encoder(bertParts(options)), maskedHead(options));
+  const model = maskedLanguageModel(options.vocabularySize, encoder(bertParts(options)), maskedHead(options));
+  return { ...model, maxLength: options.length };
 }
 
 /** An encoder and a {@link maskedHead} on top of it. */
@@ -83,6 +84,7 @@ export function bertForPreTraining(options: BertOptions): MaskedLanguageModel<Be
   const nextSentence = linear(modelWidth, 2);
   return {
     vocabularySize: options.vocabularySize,
+    maxLength: options.length,
     init: (key) => {
       const [a, b, c] = splitKey(key, 3);
       return { ...model.init(a!), pooler: pooler.init(b!), nextSentence: nextSentence.init(c!) };

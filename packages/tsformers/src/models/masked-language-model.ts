@@ -29,6 +29,8 @@ export type MaskedLanguageModelOutput = {
 /** A model that gives logits over a vocabulary at every position, seeing both sides. */
 export type MaskedLanguageModel<Params = unknown> = {
   readonly vocabularySize: number;
+  /** How many positions it has learned; absent where it knows any. */
+  readonly maxLength?: number;
   init(key: RandomKey): Concrete<Params>;
   apply(params: Params, input: MaskedLanguageModelInput, context: Context): MaskedLanguageModelOutput;
 };

@@ -63,13 +63,13 @@ export type RunFolder = {
 };
 
 /** @throws ConfigError when it is no run; FileError when a file of it is damaged */
-export function readRunFolder(directory: string): RunFolder {
+export async function readRunFolder(directory: string): Promise<RunFolder> {
   const config = readRunConfig(directory);
   const task = readTaskRecord(runPaths(directory).task);
   return {
     config: { ...config, length: config.length ?? task.length },
     task,
-    ...(task.tokenizer !== undefined && { tokenizer: tokenizerFromConfig(task.tokenizer) }),
+    ...(task.tokenizer !== undefined && { tokenizer: await tokenizerFromConfig(task.tokenizer) }),
   };
 }
 

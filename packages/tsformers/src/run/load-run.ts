@@ -1,4 +1,5 @@
 import type { CheckpointProblem } from "../train/checkpoint.ts";
+import { isExportedRun, readExportedParams } from "./exported-params.ts";
 import { modelIdentity, type RunFolder, readRunFolder } from "./folder.ts";
 import { type AnyModel, makeModel } from "./model.ts";
 import { readParams } from "./read-params.ts";
@@ -15,14 +16,16 @@ export type LoadedRun = RunFolder & {
 };
 
 /**
- * Opens the newest whole checkpoint of a run's directory.
+ * Opens the newest whole checkpoint of a run's directory, or what was exported of a run under our own names.
  *
  * @throws ConfigError when it is no run; Error when it has no checkpoint yet, or that of another run
  */
 export async function loadRun(directory: string): Promise<LoadedRun> {
-  const folder = readRunFolder(directory);
+  const folder = await readRunFolder(directory);
   const { config, task } = folder;
   const model = await makeModel(config, task.vocabularySize);
+  if (isExportedRun(directory))
+    return { ...folder, directory, model, ...(await readExportedParams<unknown>(directory, model)) };
   const { seed, batchSize, length } = config;
   const identity = { task: task.fingerprint, seed, batchSize, length, configuration: modelIdentity(config) };
   return { ...folder, directory, model, ...(await readParams<unknown>(directory, model, identity)) };

@@ -58,7 +58,7 @@ export async function openGenerator(directory: string, device: Device): Promise<
 
 /** A generator of a model that is already in memory. */
 export function generatorOf(opened: OpenedModel, device: Device): Generator {
-  const { model, tokenizer, endTokens, startToken, notes, params } = opened;
+  const { model, tokenizer, promptTokens, endTokens, startToken, notes, params } = opened;
   if (model.category === "encoder")
     throw new Error("generate: an encoder fills in hidden tokens; it does not write from left to right");
   const { category, vocabularySize } = model;
@@ -81,7 +81,7 @@ export function generatorOf(opened: OpenedModel, device: Device): Generator {
   ): AsyncGenerator<string, Written> {
     if (tokenizer === undefined)
       throw new PromptError("this model's tokens stand for no text; give the prompt as numbers, with --prompt-tokens");
-    const before = encodePrompt(tokenizer, prompt);
+    const before = encodePrompt({ ...tokenizer, encode: promptTokens ?? tokenizer.encode }, prompt);
     const continued = category === "decoder" ? { before } : {};
     return yield* textOf(tokens(before, options), tokenizer, { ...options, ...continued });
   }

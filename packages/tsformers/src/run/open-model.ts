@@ -1,25 +1,31 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { loadHuggingFace } from "../io/hugging-face/load.ts";
-import type { LanguageModel } from "../models/language-model.ts";
-import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
-import { type Tokenizer, type TokenizerConfig, tokenizerFromConfig } from "../tasks/tokenizer.ts";
+import * as z from "zod";
+import { readGenerationSettings, readTokenizer } from "../io/hugging-face/companions.ts";
+import type { Architecture } from "../io/hugging-face/format.ts";
+import { type Checkpoint, loadHuggingFace } from "../io/hugging-face/load.ts";
+import { readJsonFile } from "../io/read-json.ts";
+import { readTokenizerConfig, type Tokenizer, tokenizerFromConfig } from "../tasks/tokenizer.ts";
+import { ownTokenizerFile } from "./export-target.ts";
 import { isRunFolder } from "./folder.ts";
 import { type LoadedRun, loadRun } from "./load-run.ts";
 import type { AnyModel } from "./model.ts";
-
-/** The file beside a Hugging Face checkpoint in which `tsformers export` leaves its tokenizer. */
-export const tokenizerFile = "tsformers-tokenizer.json";
 
 /** A model with its parameters, whoever saved them. */
 export type OpenedModel = {
   readonly directory: string;
   /** Present when it is a run: its settings, what it keeps of its task, and how many steps were made. */
   readonly run?: Pick<LoadedRun, "config" | "task" | "step">;
+  /** Present when it is a checkpoint: its settings, and how its files name arrays. */
+  readonly checkpoint?: Pick<Checkpoint, "config" | "architecture">;
   readonly model: AnyModel;
   readonly params: unknown;
+  /** Tokens in a row that it was made for. */
+  readonly length: number;
   /** Present where tokens stand for text. */
   readonly tokenizer?: Tokenizer;
+  /** Tokens of a whole text, with those that the tokenizer puts before and behind one. Present with a tokenizer. */
+  readonly promptTokens?: (text: string) => Int32Array;
   /** Tokens that end what is written. */
   readonly endTokens: readonly number[];
   /** The token that targets begin with, of a model that reads one sequence and writes another. */
@@ -29,9 +35,10 @@ export type OpenedModel = {
 };
 
 /**
- * Opens a run's folder, or a checkpoint of Hugging Face's layout, for whatever is done with a model. No data are needed.
+ * Opens a run's folder, one that was exported, or a checkpoint of Hugging Face's layout, for whatever is done with a model.
+ * No data are needed.
  *
- * @throws Error when it is neither, or what it holds is damaged or not supported
+ * @throws FileError when it is neither, or a file is damaged; Error when what it holds is not supported
  */
 export async function openModel(directory: string): Promise<OpenedModel> {
   return isRunFolder(directory) ? openRun(directory) : openCheckpoint(directory);
@@ -44,7 +51,8 @@ async function openRun(directory: string): Promise<OpenedModel> {
     run: { config, task, step },
     model,
     params,
-    ...(tokenizer !== undefined && { tokenizer }),
+    length: config.length,
+    ...(await writing(tokenizer)),
     endTokens: [],
     startToken: task.startToken ?? 0,
     notes: problems.map(({ message }) => `a damaged checkpoint was skipped: ${message}`),
@@ -52,25 +60,42 @@ async function openRun(directory: string): Promise<OpenedModel> {
 }
 
 async function openCheckpoint(directory: string): Promise<OpenedModel> {
-  const { architecture, params } = await loadHuggingFace(directory);
-  const path = join(directory, tokenizerFile);
-  const tokenizer = existsSync(path)
-    ? tokenizerFromConfig(JSON.parse(readFileSync(path, "utf8")) as TokenizerConfig)
-    : undefined;
+  const { config, architecture, params, notes } = await loadHuggingFace(directory);
+  const model = asModel(architecture, directory);
+  const { endTokens = architecture.endTokens ?? [], startToken } = readGenerationSettings(directory);
+  const tokenizer = (await readOwnTokenizer(directory)) ?? (await readTokenizer(directory));
   return {
     directory,
-    model: withCategory(architecture.model),
+    checkpoint: { config, architecture },
+    model,
     params,
-    ...(tokenizer !== undefined && { tokenizer }),
-    endTokens: [],
-    startToken: 0,
-    notes: [],
+    length: architecture.length ?? 2048,
+    ...(await writing(tokenizer)),
+    // Published defaults belong to published vocabularies; this one may be smaller.
+    endTokens: endTokens.filter((token) => token < model.vocabularySize),
+    startToken: startToken ?? architecture.startToken ?? 0,
+    notes,
   };
 }
 
-function withCategory(model: unknown): AnyModel {
-  const parts = model as Partial<LanguageModel & SequenceToSequence>;
-  const category =
-    parts.encode !== undefined ? "encoder-decoder" : parts.emptyCache !== undefined ? "decoder" : "encoder";
-  return { ...parts, category } as AnyModel;
+/** A tokenizer, and how prompts are told apart from other texts. */
+async function writing(tokenizer: Tokenizer | undefined): Promise<Pick<OpenedModel, "tokenizer" | "promptTokens">> {
+  if (tokenizer === undefined) return {};
+  if (tokenizer.config.kind !== "hugging-face") return { tokenizer, promptTokens: (text) => tokenizer.encode(text) };
+  const { promptTokens } = await import("../io/hugging-face/tokenizer.ts");
+  return { tokenizer, promptTokens: (text) => promptTokens(tokenizer, text) };
+}
+
+async function readOwnTokenizer(directory: string): Promise<Tokenizer | undefined> {
+  const path = join(directory, ownTokenizerFile);
+  return existsSync(path) ? tokenizerFromConfig(readTokenizerConfig(readJsonFile(path, z.unknown()), path)) : undefined;
+}
+
+function asModel({ model, category }: Architecture, directory: string): AnyModel {
+  if (category === "stacks") {
+    throw new Error(
+      `${directory}: torch.nn.Transformer works on vectors and has no vocabulary; \`verify\` alone can use it`,
+    );
+  }
+  return { ...(model as object), category } as AnyModel;
 }

@@ -45,7 +45,7 @@ export async function trainRun(
   mkdirSync(directory, { recursive: true });
   const unlock = await lockFile(runPaths(directory).lock, { waitMs });
   try {
-    const saved = hasCheckpoint(directory) ? readRunFolder(directory) : undefined;
+    const saved = hasCheckpoint(directory) ? await readRunFolder(directory) : undefined;
     if (saved !== undefined) requireSameSettings(directory, saved.config, { length: saved.task.length, ...config });
     const run = await prepareRun(config, saved?.tokenizer === undefined ? {} : { tokenizer: saved.tokenizer });
     if (saved !== undefined) requireSameData(directory, saved.task, run.task);

@@ -2,7 +2,11 @@ import * as z from "zod";
 import { explain } from "../run/explain.ts";
 
 /** What rebuilds a tokenizer, for runs and exported models. */
-export type TokenizerConfig = { readonly kind: "byte" } | { readonly kind: "character"; readonly alphabet: string };
+export type TokenizerConfig =
+  | { readonly kind: "byte" }
+  | { readonly kind: "character"; readonly alphabet: string }
+  /** The contents of `tokenizer.json` and `tokenizer_config.json`. */
+  | { readonly kind: "hugging-face"; readonly tokenizer: object; readonly config: object };
 
 /** Text to token numbers and back. */
 export type Tokenizer = {
@@ -27,6 +31,11 @@ const schema = z.strictObject({
       alphabet: z.string().refine((alphabet) => alphabet !== "" && alphabet === alphabetOf(alphabet).join(""), {
         error: "expected characters in ascending order, each once",
       }),
+    }),
+    z.strictObject({
+      kind: z.literal("hugging-face"),
+      tokenizer: z.record(z.string(), z.unknown()),
+      config: z.record(z.string(), z.unknown()),
     }),
   ]),
 });
@@ -72,8 +81,12 @@ export function byteTokenizer(): Tokenizer {
   };
 }
 
-export function tokenizerFromConfig(config: TokenizerConfig): Tokenizer {
-  return config.kind === "byte" ? byteTokenizer() : characterTokenizer(config.alphabet);
+/** The tokenizer that a config describes. That of Hugging Face brings its library with it, which is loaded when it is wanted. */
+export async function tokenizerFromConfig(config: TokenizerConfig): Promise<Tokenizer> {
+  if (config.kind === "byte") return byteTokenizer();
+  if (config.kind === "character") return characterTokenizer(config.alphabet);
+  const { huggingFaceTokenizer } = await import("../io/hugging-face/tokenizer.ts");
+  return huggingFaceTokenizer(config);
 }
 
 /**

@@ -13,7 +13,7 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { or, perHead } from "../../src/attention/combine.ts";
-import { causal, full, type Pattern } from "../../src/attention/pattern.ts";
+import { causal, type Pattern } from "../../src/attention/pattern.ts";
 import { dilatedHeads } from "../../src/attention/patterns/dilated.ts";
 import { globalTokens } from "../../src/attention/patterns/global.ts";
 import { type LayerPatterns, type PatternName, patterns } from "../../src/attention/patterns/index.ts";

@@ -18,7 +18,7 @@ const alphabet = characterTokenizer(" abcdef");
 async function opened(kind: string, more: Partial<OpenedModel> & { tokenizer?: Tokenizer } = {}): Promise<OpenedModel> {
   const model = await makeModel({ model: { kind, ...sizes }, length: 8 }, alphabet.vocabularySize);
   const params = model.init(randomKey(5)) as unknown;
-  return { directory: "", model, params, endTokens: [], startToken: 0, notes: [], ...more };
+  return { directory: "", model, params, length: 8, endTokens: [], startToken: 0, notes: [], ...more };
 }
 
 async function collected<T>(source: AsyncGenerator<T, Written>): Promise<{ made: T[]; end: Written }> {

@@ -6,7 +6,7 @@ import { openDevice } from "@tsformers/engine/node";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { RunConfigInput } from "../../src/run/config.ts";
 import { parseRunConfig } from "../../src/run/config.ts";
-import { exportRunSafetensors } from "../../src/run/export-run.ts";
+import { exportModelSafetensors } from "../../src/run/export-model.ts";
 import { loadRun } from "../../src/run/load-run.ts";
 import { openModel } from "../../src/run/open-model.ts";
 import { prepareEvaluation } from "../../src/run/prepare-evaluation.ts";
@@ -59,7 +59,7 @@ describe("what a run owns", () => {
     rmSync(data);
     const gone = await openModel(run);
     expect(gone.tokenizer!.decode(gone.tokenizer!.encode("bad head"))).toBe("bad head");
-    await exportRunSafetensors(await loadRun(run), join(home, "export"));
+    await exportModelSafetensors(gone, join(home, "export"));
     expect(JSON.parse(readFileSync(join(home, "export", "tsformers-tokenizer.json"), "utf8"))).toEqual({
       kind: "character",
       alphabet: "\n abcdefgh",

@@ -147,8 +147,8 @@ describe("tokenizers", () => {
     expect(byteTokenizer().decode(byteTokenizer().encode("\ufeffnaïve 😀"))).toBe("\ufeffnaïve 😀");
   });
 
-  it.each([characterTokenizer("hello"), byteTokenizer()])("are rebuilt from their configs", (tokenizer) => {
-    const rebuilt = tokenizerFromConfig(JSON.parse(JSON.stringify(tokenizer.config)));
+  it.each([characterTokenizer("hello"), byteTokenizer()])("are rebuilt from their configs", async (tokenizer) => {
+    const rebuilt = await tokenizerFromConfig(JSON.parse(JSON.stringify(tokenizer.config)));
     expect(rebuilt.vocabularySize).toBe(tokenizer.vocabularySize);
     expect(rebuilt.encode("help")).toEqual(tokenizer.encode("help"));
   });

@@ -1,46 +1,44 @@
 import { z } from "zod";
-import { bertForPreTraining, bertParts, maskedLanguageModel } from "../../models/bert.ts";
-import { encoder } from "../../models/encoder.ts";
+import { bertForPreTraining, bert as bertModel } from "../../models/bert.ts";
+import type { Activation } from "../../nn/feed-forward.ts";
 import { type Head, linearHead } from "../../nn/head.ts";
-import { maskedHead } from "../../nn/masked-head.ts";
 import { present } from "../../nn/present.ts";
-import { activationName, count, epsilon, layerCount, only, parseConfig } from "./config.ts";
+import { activationName, count, epsilon, layerCount, only, parseConfig, standard, tokenId } from "./config.ts";
 import { maskedLanguageModelProbe } from "./encoder-probe.ts";
-import type { Format } from "./format.ts";
+import { type Format, type SharedArray, tiedHeadNames } from "./format.ts";
 import { arrayName, layerNames, linearNames, type NameRule, normNames } from "./names.ts";
 
-/** The settings that BERT and RoFormer share. */
+/** The settings that BERT and RoFormer share, but for the size of the vocabulary and of the positions. */
 export const bertSettings: {
-  readonly vocab_size: z.ZodNumber;
-  readonly hidden_size: z.ZodNumber;
-  readonly num_hidden_layers: z.ZodNumber;
-  readonly num_attention_heads: z.ZodNumber;
-  readonly intermediate_size: z.ZodNumber;
-  readonly hidden_act: z.ZodDefault<typeof activationName>;
-  readonly layer_norm_eps: z.ZodDefault<z.ZodNumber>;
-  readonly type_vocab_size: z.ZodDefault<z.ZodNumber>;
-  readonly pad_token_id: z.ZodDefault<z.ZodNullable<z.ZodInt>>;
-  readonly tie_word_embeddings: z.ZodDefault<z.ZodBoolean>;
-  readonly is_decoder: ReturnType<typeof only>;
-  readonly add_cross_attention: ReturnType<typeof only>;
+  readonly hidden_size: z.ZodType<number>;
+  readonly num_hidden_layers: z.ZodType<number>;
+  readonly num_attention_heads: z.ZodType<number>;
+  readonly intermediate_size: z.ZodType<number>;
+  readonly hidden_act: z.ZodType<Activation>;
+  readonly layer_norm_eps: z.ZodType<number>;
+  readonly type_vocab_size: z.ZodType<number>;
+  readonly pad_token_id: z.ZodType<number | undefined>;
+  readonly tie_word_embeddings: z.ZodType<boolean>;
+  readonly is_decoder: z.ZodType<unknown>;
+  readonly add_cross_attention: z.ZodType<unknown>;
 } = {
-  vocab_size: count,
-  hidden_size: count,
-  num_hidden_layers: layerCount,
-  num_attention_heads: count,
-  intermediate_size: count,
-  hidden_act: activationName.default("gelu" as never),
-  layer_norm_eps: epsilon.default(1e-12),
-  type_vocab_size: count.default(2),
-  pad_token_id: z.int().nullable().default(0),
-  tie_word_embeddings: z.boolean().default(true),
+  hidden_size: standard(count, 768),
+  num_hidden_layers: standard(layerCount, 12),
+  num_attention_heads: standard(count, 12),
+  intermediate_size: standard(count, 3072),
+  hidden_act: standard(activationName, "gelu"),
+  layer_norm_eps: standard(epsilon, 1e-12),
+  type_vocab_size: standard(count, 2),
+  pad_token_id: tokenId(0),
+  tie_word_embeddings: standard(z.boolean(), true),
   is_decoder: only(false),
   add_cross_attention: only(false),
 };
 
 const config = z.looseObject({
   ...bertSettings,
-  max_position_embeddings: count,
+  vocab_size: standard(count, 30_522),
+  max_position_embeddings: standard(count, 512),
   position_embedding_type: only("absolute"),
 });
 
@@ -48,13 +46,15 @@ const config = z.looseObject({
 export const bert: Format = {
   modelType: "bert",
   architectures: ["BertForMaskedLM", "BertForPreTraining"],
-  build: (json, { arrays, look }) => {
+  prefix: "bert.",
+  ignored: /(\.position_ids|\.pooler\.dense\.(weight|bias))$/,
+  renamed: { "LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias" },
+  shared: sharedOutput("bert.embeddings.word_embeddings.weight"),
+  build: (json, { has, look, ownHead }) => {
     const c = parseConfig(config, json);
     const [width, vocabulary, types] = [c.hidden_size, c.vocab_size, c.type_vocab_size];
-    const padding = c.pad_token_id ?? -1;
-    const output: Head | undefined = c.tie_word_embeddings
-      ? undefined
-      : (linearHead(width, vocabulary, { bias: true }) as Head);
+    const tied = c.tie_word_embeddings && !ownHead;
+    const output: Head | undefined = tied ? undefined : (linearHead(width, vocabulary, { bias: true }) as Head);
     const options = {
       vocabularySize: vocabulary,
       layers: c.num_hidden_layers,
@@ -65,14 +65,13 @@ export const bert: Format = {
       ffnWidth: c.intermediate_size,
       activation: c.hidden_act,
       epsilon: c.layer_norm_eps,
-      ...present({ look, output, padding: padding < 0 ? undefined : padding }),
+      ...present({ look, output, padding: c.pad_token_id }),
     };
-    const nextSentence = arrays.has("cls.seq_relationship.weight");
-    const model = nextSentence
-      ? bertForPreTraining(options)
-      : maskedLanguageModel(vocabulary, encoder(bertParts(options)), maskedHead(options));
+    const nextSentence = has("cls.seq_relationship.weight");
+    const model = nextSentence ? bertForPreTraining(options) : bertModel(options);
     return {
       model,
+      category: "encoder",
       names: [
         arrayName("bert.embeddings.word_embeddings.weight", "encoder.tokens.weight", [vocabulary, width]),
         arrayName("bert.embeddings.position_embeddings.weight", "encoder.positions.weight", [
@@ -82,14 +81,11 @@ export const bert: Format = {
         arrayName("bert.embeddings.token_type_embeddings.weight", "encoder.types.weight", [types, width]),
         ...normNames("bert.embeddings.LayerNorm", "encoder.embeddingNorm", width),
         ...bertLayerNames("bert.encoder.layer", c.num_hidden_layers, width, c.intermediate_size),
-        ...maskedHeadNames(vocabulary, width, width, c.tie_word_embeddings),
+        ...maskedHeadNames(vocabulary, width, width, tied),
         ...(nextSentence ? linearNames("bert.pooler.dense", "pooler", width, width) : []),
         ...(nextSentence ? linearNames("cls.seq_relationship", "nextSentence", width, 2) : []),
       ],
-      prefix: "bert.",
-      ignored: /(\.position_ids|cls\.predictions\.bias)$/,
-      tied: tiedOutput("bert.embeddings.word_embeddings.weight", c.tie_word_embeddings),
-      renamed: { "LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias" },
+      length: c.max_position_embeddings,
       probe: maskedLanguageModelProbe(model as Parameters<typeof maskedLanguageModelProbe>[0], types),
     };
   },
@@ -123,8 +119,8 @@ export function maskedHeadNames(vocabulary: number, width: number, embeddingWidt
   ];
 }
 
-export function tiedOutput(tokens: string, tied: boolean): Record<string, string> {
-  return tied
-    ? { "cls.predictions.decoder.weight": tokens, "cls.predictions.decoder.bias": "cls.predictions.bias" }
-    : {};
+/** The arrays of that head which files may hold under two names. */
+export function sharedOutput(tokens: string): SharedArray[] {
+  const [bias, ownBias] = ["cls.predictions.bias", "cls.predictions.decoder.bias"];
+  return [tiedHeadNames(tokens, "cls.predictions.decoder.weight"), { names: [bias, ownBias], first: ownBias }];
 }

@@ -6,32 +6,33 @@ import { normedResidualBlock, preNormBlock } from "../../nn/block.ts";
 import { linearHead } from "../../nn/head.ts";
 import { present } from "../../nn/present.ts";
 import { alibiSlopes } from "../../position/alibi.ts";
-import { count, epsilon, layerCount, parseConfig } from "./config.ts";
+import { count, endTokens, epsilon, layerCount, parseConfig, standard } from "./config.ts";
 import { languageModelProbe } from "./decoder-probe.ts";
-import type { Format, Probe } from "./format.ts";
+import { type Format, type Probe, tiedHeadNames } from "./format.ts";
 import { arrayName, fusedLinearNames, layerNames, linearNames, normNames } from "./names.ts";
 
 const config = z.looseObject({
-  vocab_size: count,
-  hidden_size: count.optional(),
-  n_embed: count.optional(),
-  n_layer: layerCount.optional(),
-  num_hidden_layers: layerCount.optional(),
-  n_head: count.optional(),
-  num_attention_heads: count.optional(),
-  layer_norm_epsilon: epsilon.default(1e-5),
-  apply_residual_connection_post_layernorm: z.boolean().default(false),
-  tie_word_embeddings: z.boolean().default(true),
+  vocab_size: standard(count, 250_880),
+  hidden_size: standard(count, 64),
+  n_layer: standard(layerCount, 2),
+  n_head: standard(count, 8),
+  layer_norm_epsilon: standard(epsilon, 1e-5),
+  apply_residual_connection_post_layernorm: standard(z.boolean(), false),
+  tie_word_embeddings: standard(z.boolean(), true),
+  eos_token_id: endTokens(2),
 });
+
+const aliases = { num_hidden_layers: "n_layer", num_attention_heads: "n_head", n_embed: "hidden_size" };
 
 /** BLOOM checkpoints. Queries, keys and values of each head follow each other in one matrix. */
 export const bloom: Format = {
   modelType: "bloom",
   architectures: ["BloomForCausalLM"],
-  build: (json, { look }) => {
-    const c = parseConfig(config, json);
-    const [width, vocabulary] = [c.hidden_size ?? c.n_embed ?? 64, c.vocab_size];
-    const [layers, heads] = [c.n_layer ?? c.num_hidden_layers ?? 2, c.n_head ?? c.num_attention_heads ?? 8];
+  prefix: "transformer.",
+  shared: [tiedHeadNames("transformer.word_embeddings.weight")],
+  build: (json, { look, ownHead }) => {
+    const c = parseConfig(config, json, aliases);
+    const [width, vocabulary, layers, heads] = [c.hidden_size, c.vocab_size, c.n_layer, c.n_head];
     const parts = bloomParts({
       vocabularySize: vocabulary,
       layers,
@@ -40,10 +41,11 @@ export const bloom: Format = {
       block: c.apply_residual_connection_post_layernorm ? normedResidualBlock : preNormBlock,
       epsilon: c.layer_norm_epsilon,
     });
-    const tie = c.tie_word_embeddings;
+    const tie = c.tie_word_embeddings && !ownHead;
     const model = decoder({ ...parts, ...(tie ? {} : { head: linearHead(width, vocabulary) }), ...present({ look }) });
     return {
       model,
+      category: "decoder",
       names: [
         arrayName("transformer.word_embeddings.weight", "tokens.weight", [vocabulary, width]),
         ...normNames("transformer.word_embeddings_layernorm", "embeddingNorm", width),
@@ -63,8 +65,7 @@ export const bloom: Format = {
         ...normNames("transformer.ln_f", "finalNorm", width),
         ...(tie ? [] : linearNames("lm_head", "head", width, vocabulary, false)),
       ],
-      prefix: "transformer.",
-      tied: tie ? { "lm_head.weight": "transformer.word_embeddings.weight" } : {},
+      endTokens: c.eos_token_id,
       probe: withBias(languageModelProbe(model), heads),
     };
   },

@@ -1,69 +1,107 @@
-import { readFile } from "node:fs/promises";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
-import { decodeSafetensors, type NDArray } from "@tsformers/engine";
+import type { StoredTensor } from "@tsformers/engine";
+import * as z from "zod";
+import { FileError, readJsonFile } from "../read-json.ts";
+import { type OpenSafetensors, openSafetensorsFile } from "../safetensors-file.ts";
 
-/** The arrays of a directory's `model.safetensors`, or of all files that `model.safetensors.index.json` names. */
-export async function readArrays(directory: string): Promise<Map<string, NDArray>> {
-  const whole = await bytesOf(join(directory, "model.safetensors"));
-  if (whole !== undefined) return decodeSafetensors(whole, "model.safetensors").tensors;
-  const index = await bytesOf(join(directory, "model.safetensors.index.json"));
-  if (index === undefined) {
-    throw new Error(`${directory}: expected model.safetensors or model.safetensors.index.json, found neither`);
-  }
-  const files = shardNames(parseJson(index, "model.safetensors.index.json"));
-  const arrays = new Map<string, NDArray>();
-  for (const file of new Set(files.values())) {
-    const bytes = await bytesOf(join(directory, file));
-    if (bytes === undefined)
-      throw new Error(`${directory}: model.safetensors.index.json names ${file}, which is not there`);
-    for (const [name, array] of decodeSafetensors(bytes, file).tensors) {
-      if (files.get(name) !== file) throw new Error(`${file}: holds ${name}, which the index does not place there`);
-      arrays.set(name, array);
-    }
-  }
-  const absent = [...files.keys()].filter((name) => !arrays.has(name));
-  if (absent.length > 0)
-    throw new Error(`model.safetensors.index.json: ${absent.slice(0, 5).join(", ")} are not in the files it names`);
-  return arrays;
+/** The arrays of a checkpoint, read one by one while it is open. */
+export type CheckpointArrays = { readonly tensors: ReadonlyMap<string, StoredTensor>; close(): Promise<void> };
+
+/** The one file of a checkpoint's weights. */
+export const weightsFile = "model.safetensors";
+
+/** The file that says which of several files holds which array. */
+const indexFile = "model.safetensors.index.json";
+
+const indexSchema = z.looseObject({
+  weight_map: z.record(
+    z.string(),
+    z.string().refine((file) => file === basename(file) && file.endsWith(".safetensors"), {
+      error: ({ input }) => `expected the name of a .safetensors file, found ${JSON.stringify(input)}`,
+    }),
+  ),
+});
+
+/**
+ * The arrays of a directory's `model.safetensors`, or of all files that `model.safetensors.index.json` names.
+ *
+ * @throws FileError saying what the directory has and what was expected; SafetensorsError when a file is damaged
+ */
+export async function openArrays(directory: string): Promise<CheckpointArrays> {
+  if (existsSync(join(directory, weightsFile))) return openSafetensorsFile(join(directory, weightsFile));
+  const index = join(directory, indexFile);
+  if (!existsSync(index)) throw new FileError(directory, missingWeights(directory));
+  const { weight_map: fileOf } = readJsonFile(index, indexSchema);
+  const files = [...new Set(Object.values(fileOf))];
+  const absent = files.filter((file) => !existsSync(join(directory, file)));
+  if (absent.length > 0) throw new FileError(directory, `${listed(absent)} missing: a download that stopped`);
+  return openShards(directory, index, new Map(Object.entries(fileOf)), files);
 }
 
-/** A JSON file of a directory. @throws Error when it is missing or no JSON */
-export async function readJson(directory: string, name: string): Promise<unknown> {
-  const bytes = await bytesOf(join(directory, name));
-  if (bytes === undefined) throw new Error(`${directory}: expected a file ${name}, found none`);
-  return parseJson(bytes, name);
-}
-
-/** The bytes of a file, or undefined where there is none. */
-export async function bytesOf(path: string): Promise<Uint8Array | undefined> {
+async function openShards(
+  directory: string,
+  index: string,
+  fileOf: ReadonlyMap<string, string>,
+  files: readonly string[],
+): Promise<CheckpointArrays> {
+  const opened: OpenSafetensors[] = [];
+  const close = async () => {
+    for (const shard of opened) await shard.close();
+  };
   try {
-    return await readFile(path);
+    const tensors = new Map<string, StoredTensor>();
+    for (const file of files) {
+      const path = join(directory, file);
+      const shard = await openSafetensorsFile(path);
+      opened.push(shard);
+      for (const [name, tensor] of shard.tensors) {
+        if (fileOf.get(name) !== file)
+          throw new FileError(path, `holds ${name}, which ${indexFile} does not place there`);
+        tensors.set(name, tensor);
+      }
+    }
+    const lost = [...fileOf.keys()].filter((name) => !tensors.has(name));
+    if (lost.length > 0) throw new FileError(index, `${listed(lost)} not in the files it names`);
+    return { tensors, close };
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    await close();
     throw error;
   }
 }
 
-function parseJson(bytes: Uint8Array, name: string): unknown {
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch (error) {
-    throw new Error(`${name}: expected JSON, ${error instanceof Error ? error.message : String(error)}`);
-  }
+/** @throws FileError unless a path is a folder with a `config.json` */
+export function requireCheckpointFolder(directory: string): void {
+  const found = statSync(directory, { throwIfNoEntry: false });
+  if (found === undefined) throw new FileError(directory, "no such folder");
+  const expected = "the folder of a run (`tsformers train` makes runs) or of a Hugging Face checkpoint";
+  if (!found.isDirectory()) throw new FileError(directory, `is a file; expected ${expected}`);
+  if (existsSync(join(directory, "config.json"))) return;
+  throw new FileError(directory, `config.json is missing (${contents(directory)}); expected ${expected}`);
 }
 
-function shardNames(index: unknown): Map<string, string> {
-  const map = typeof index === "object" && index !== null ? (index as { weight_map?: unknown }).weight_map : undefined;
-  if (typeof map !== "object" || map === null)
-    throw new Error('model.safetensors.index.json: expected an object "weight_map"');
-  const entries = Object.entries(map).map(([name, file]) => {
-    if (typeof file !== "string" || file !== basename(file) || !file.endsWith(".safetensors")) {
-      throw new Error(
-        `model.safetensors.index.json: expected the name of a .safetensors file for ${name}, found ${JSON.stringify(file)}`,
-      );
-    }
-    return [name, file] as const;
-  });
-  return new Map(entries);
+function contents(directory: string): string {
+  const names = readdirSync(directory).sort();
+  if (names.length === 0) return "it is empty";
+  return `it has ${names.slice(0, 5).join(", ")}${names.length > 5 ? ", …" : ""}`;
+}
+
+function missingWeights(directory: string): string {
+  const names = readdirSync(directory);
+  const shard = names.find((name) => /^model-\d+-of-\d+\.safetensors$/.test(name));
+  if (shard !== undefined) return `has ${shard} without ${indexFile}: a download that stopped`;
+  const expected = `expected ${weightsFile}, or ${indexFile} with the files it names`;
+  if (names.includes("adapter_model.safetensors"))
+    return `has the weights of an adapter only; ${expected}. Merge the adapter into its base model first`;
+  const other = names.find((name) => foreignWeights.test(name));
+  if (other === undefined) return `has no weights (${contents(directory)}); ${expected}`;
+  return `has its weights as ${other} only; ${expected}. Convert it with transformers: AutoModel….from_pretrained(folder).save_pretrained(new_folder)`;
+}
+
+/** Weights in forms of other libraries; PyTorch's may run code when they are opened. */
+const foreignWeights = /\.(bin|pt|pth|ckpt|h5|msgpack|gguf|onnx)$|\.bin\.index\.json$/;
+
+function listed(names: readonly string[]): string {
+  const more = names.length > 5 ? `, and ${names.length - 5} more` : "";
+  return `${names.slice(0, 5).join(", ")}${more} ${names.length === 1 ? "is" : "are"}`;
 }

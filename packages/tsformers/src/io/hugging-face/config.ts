@@ -35,16 +35,39 @@ const activations: Readonly<Record<string, Activation>> = {
 };
 
 /** An activation by the name that transformers gives it. */
-export const activationName: z.ZodType<Activation> = z
+export const activationName: z.ZodType<Activation, string> = z
   .string()
   .refine((name) => Object.hasOwn(activations, name), {
     error: ({ input }) =>
       `expected an activation of ${Object.keys(activations).join(", ")}, found ${JSON.stringify(input)}`,
   })
-  .transform((name) => activations[name]!) as unknown as z.ZodType<Activation>;
+  .transform((name) => activations[name]!);
+
+/** A setting that has the published value where a file leaves it out or has null. */
+export function standard<Out, In>(setting: z.ZodType<Out, In>, value: In): z.ZodType<Out> {
+  return z.preprocess((given) => given ?? value, setting);
+}
+
+/** A token's number: the published one where a file leaves it out, none where it has null or a negative one. */
+export function tokenId(value: number | null): z.ZodType<number | undefined> {
+  return z
+    .int()
+    .nullable()
+    .default(value)
+    .transform((id) => (id === null || id < 0 ? undefined : id));
+}
+
+/** The tokens that end a text, of which a file may have one, several or, with null, none. */
+export function endTokens(value: number | null): z.ZodType<readonly number[]> {
+  return z
+    .union([z.int(), z.array(z.int())])
+    .nullable()
+    .default(value)
+    .transform((ids) => [ids ?? []].flat().filter((id) => id >= 0));
+}
 
 /** A setting that this library only knows with one value, which is also what its absence means. */
-export function only(value: string | number | boolean): z.ZodOptional<z.ZodUnknown> {
+export function only(value: string | number | boolean): z.ZodType<unknown> {
   return z
     .unknown()
     .refine((given) => given === undefined || given === null || given === value, {
@@ -53,10 +76,30 @@ export function only(value: string | number | boolean): z.ZodOptional<z.ZodUnkno
     .optional();
 }
 
-/** Reads a configuration; errors name the file's settings. */
-export function parseConfig<T>(schema: z.ZodType<T>, config: unknown): T {
-  const result = schema.safeParse(config);
+/**
+ * Reads a configuration; errors name the file's settings.
+ *
+ * @param aliases other names of settings, which count where a file has both, as in transformers: theirs → the schema's
+ */
+export function parseConfig<T>(
+  schema: z.ZodType<T>,
+  config: Readonly<Record<string, unknown>>,
+  aliases: Readonly<Record<string, string>> = {},
+): T {
+  const given = Object.entries(aliases).flatMap(([alias, name]) => {
+    const value = config[alias];
+    return value === undefined || value === null ? [] : [[name, value] as const];
+  });
+  const result = schema.safeParse({ ...config, ...Object.fromEntries(given) });
   if (result.success) return result.data;
   const issues = result.error.issues.map(({ path, message }) => `${path.join(".") || "it"}: ${message}`);
   throw new Error(`config.json: ${issues.join("; ")}`);
 }
+
+/** Names of settings that GPT-2 and its kin take from others. */
+export const gptAliases: Readonly<Record<string, string>> = {
+  hidden_size: "n_embd",
+  max_position_embeddings: "n_positions",
+  num_attention_heads: "n_head",
+  num_hidden_layers: "n_layer",
+};

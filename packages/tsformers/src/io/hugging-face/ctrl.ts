@@ -4,27 +4,35 @@ import { decoder } from "../../models/decoder.ts";
 import { linearHead } from "../../nn/head.ts";
 import { present } from "../../nn/present.ts";
 import { roundedAngles } from "../../position/angles.ts";
-import { count, epsilon, layerCount, parseConfig } from "./config.ts";
+import { count, endTokens, epsilon, gptAliases, layerCount, parseConfig, standard } from "./config.ts";
 import { languageModelProbe } from "./decoder-probe.ts";
-import type { Format } from "./format.ts";
+import { type Format, tiedHeadNames } from "./format.ts";
 import { arrayName, layerNames, linearNames, normNames } from "./names.ts";
 
 const config = z.looseObject({
-  vocab_size: count,
-  n_embd: count.refine((width) => width % 2 === 0, "expected an even number"),
-  n_layer: layerCount,
-  n_head: count,
-  dff: count,
-  layer_norm_epsilon: epsilon.default(1e-6),
-  tie_word_embeddings: z.boolean().default(true),
+  vocab_size: standard(count, 246_534),
+  n_positions: standard(count, 256),
+  n_embd: standard(
+    count.refine((width) => width % 2 === 0, "expected an even number"),
+    1280,
+  ),
+  n_layer: standard(layerCount, 48),
+  n_head: standard(count, 16),
+  dff: standard(count, 8192),
+  layer_norm_epsilon: standard(epsilon, 1e-6),
+  tie_word_embeddings: standard(z.boolean(), true),
+  eos_token_id: endTokens(null),
 });
 
 /** CTRL checkpoints. */
 export const ctrl: Format = {
   modelType: "ctrl",
   architectures: ["CTRLLMHeadModel"],
-  build: (json, { look }) => {
-    const c = parseConfig(config, json);
+  prefix: "transformer.",
+  ignored: /pos_encoding$/,
+  shared: [tiedHeadNames("transformer.w.weight")],
+  build: (json, { look, ownHead }) => {
+    const c = parseConfig(config, json, gptAliases);
     const [width, vocabulary] = [c.n_embd, c.vocab_size];
     const parts = ctrlParts({
       vocabularySize: vocabulary,
@@ -35,11 +43,12 @@ export const ctrl: Format = {
       epsilon: c.layer_norm_epsilon,
       angles: roundedAngles,
     });
-    const tie = c.tie_word_embeddings;
+    const tie = c.tie_word_embeddings && !ownHead;
     const head = tie ? {} : { head: linearHead(width, vocabulary, { bias: true }) };
     const model = decoder({ ...parts, ...head, ...present({ look }) });
     return {
       model,
+      category: "decoder",
       names: [
         arrayName("transformer.w.weight", "tokens.weight", [vocabulary, width]),
         ...layerNames(c.n_layer, (i) => {
@@ -60,9 +69,8 @@ export const ctrl: Format = {
           ? [arrayName("lm_head.bias", "head.bias", [vocabulary])]
           : linearNames("lm_head", "head", width, vocabulary)),
       ],
-      prefix: "transformer.",
-      ignored: /pos_encoding$/,
-      tied: tie ? { "lm_head.weight": "transformer.w.weight" } : {},
+      length: c.n_positions,
+      endTokens: c.eos_token_id,
       probe: languageModelProbe(model),
     };
   },

@@ -1,4 +1,4 @@
-import type { NDArray, Tensor } from "@tsformers/engine";
+import type { Tensor } from "@tsformers/engine";
 import type { look } from "../../attention/view.ts";
 import type { Context } from "../../nn/layer.ts";
 import type { NameRule } from "./names.ts";
@@ -9,15 +9,14 @@ export type NamedTensors = Readonly<Record<string, Tensor>>;
 /** What a checkpoint of one architecture holds, once its configuration is known. */
 export type Architecture<Model = unknown> = {
   readonly model: Model;
+  readonly category: "decoder" | "encoder" | "encoder-decoder" | "stacks";
   readonly names: readonly NameRule[];
-  /** Buffers that files of this architecture may hold besides the parameters; they are computed, not read. */
-  readonly ignored?: RegExp;
-  /** Prefix that files of the bare model without its head leave out. */
-  readonly prefix?: string;
-  /** Second names of tied arrays: allowed when they hold the same elements. */
-  readonly tied?: Readonly<Record<string, string>>;
-  /** Other names that files give to arrays: theirs → that of the rules. */
-  readonly renamed?: Readonly<Record<string, string>>;
+  /** Positions that its learned table covers, or that it was made for. */
+  readonly length?: number;
+  /** Tokens that end a text. */
+  readonly endTokens?: readonly number[];
+  /** The token that targets begin with, of an encoder-decoder. */
+  readonly startToken?: number;
   readonly probe: Probe;
 };
 
@@ -45,16 +44,42 @@ export type Probe = {
 
 /** What building an architecture may depend on besides its configuration. */
 export type BuildOptions = {
-  /** Names of the arrays in the checkpoint. */
-  readonly arrays: ReadonlyMap<string, NDArray>;
+  /** Whether the file has an array of this name, under any of its names. */
+  has(name: string): boolean;
+  /** Whether the output has a matrix of its own even where the configuration ties it to the embedding. */
+  readonly ownHead: boolean;
   /** What a pass may see. Verification takes the reference's way with queries that see nothing. */
   readonly look?: typeof look;
 };
 
-/** One family of checkpoints: how its configuration becomes a model. */
+/**
+ * One array that a file may hold under several names: under one, or under several with the same elements. Where they differ,
+ * the `head` counts for the output, or `first` for everything; without either the file is refused.
+ */
+export type SharedArray = {
+  readonly names: readonly string[];
+  /** A name that may also be an output matrix of its own. */
+  readonly head?: string;
+  /** The name that counts where elements differ. */
+  readonly first?: string;
+};
+
+/** One family of checkpoints: how its configuration becomes a model, and how its files name arrays. */
 export type Format = {
   readonly modelType: string;
   readonly architectures: readonly string[];
+  /** Prefix that files of the bare model without its head leave out. */
+  readonly prefix?: string;
+  /** Buffers that files of this family may hold besides the parameters; they are computed, not read. */
+  readonly ignored?: RegExp;
+  /** Other names that files give to arrays, also behind a dot: theirs → that of the rules. */
+  readonly renamed?: Readonly<Record<string, string>>;
+  readonly shared?: readonly SharedArray[];
   /** @throws Error when the configuration asks for what this library does not do */
-  build(config: unknown, options: BuildOptions): Architecture;
+  build(config: Readonly<Record<string, unknown>>, options: BuildOptions): Architecture;
 };
+
+/** A token embedding that is the output too, unless the output has a matrix of its own. */
+export function tiedHeadNames(tokens: string, head = "lm_head.weight"): SharedArray {
+  return { names: [tokens, head], head };
+}

@@ -4,23 +4,24 @@ import { gptNeoXParts } from "../../models/gpt-neox.ts";
 import { parallelBlock, preNormBlock } from "../../nn/block.ts";
 import { tiedHead } from "../../nn/head.ts";
 import { present } from "../../nn/present.ts";
-import { activationName, count, epsilon, layerCount, parseConfig } from "./config.ts";
+import { activationName, count, endTokens, epsilon, layerCount, parseConfig, standard } from "./config.ts";
 import { languageModelProbe } from "./decoder-probe.ts";
-import type { Format } from "./format.ts";
+import { type Format, tiedHeadNames } from "./format.ts";
 import { arrayName, fusedLinearNames, layerNames, linearNames, normNames } from "./names.ts";
 import { ropeOf, ropeSettings } from "./rope.ts";
 
 const config = z.looseObject({
-  vocab_size: count,
-  hidden_size: count,
-  num_hidden_layers: layerCount,
-  num_attention_heads: count,
-  intermediate_size: count,
-  hidden_act: activationName.default("gelu" as never),
-  layer_norm_eps: epsilon.default(1e-5),
-  use_parallel_residual: z.boolean().default(true),
-  attention_bias: z.boolean().default(true),
-  tie_word_embeddings: z.boolean().default(false),
+  vocab_size: standard(count, 50_432),
+  hidden_size: standard(count, 6144),
+  num_hidden_layers: standard(layerCount, 44),
+  num_attention_heads: standard(count, 64),
+  intermediate_size: standard(count, 24_576),
+  hidden_act: standard(activationName, "gelu"),
+  layer_norm_eps: standard(epsilon, 1e-5),
+  use_parallel_residual: standard(z.boolean(), true),
+  attention_bias: standard(z.boolean(), true),
+  tie_word_embeddings: standard(z.boolean(), false),
+  eos_token_id: endTokens(2),
   ...ropeSettings,
 });
 
@@ -28,7 +29,11 @@ const config = z.looseObject({
 export const gptNeoX: Format = {
   modelType: "gpt_neox",
   architectures: ["GPTNeoXForCausalLM"],
-  build: (json, { look }) => {
+  prefix: "gpt_neox.",
+  ignored: /\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)$/,
+  renamed: { "lm_head.weight": "embed_out.weight" },
+  shared: [tiedHeadNames("gpt_neox.embed_in.weight", "embed_out.weight")],
+  build: (json, { look, ownHead }) => {
     const c = parseConfig(config, json);
     const [width, ffnWidth, vocabulary, heads] = [
       c.hidden_size,
@@ -49,10 +54,11 @@ export const gptNeoX: Format = {
       attentionBias: bias,
       epsilon: c.layer_norm_eps,
     });
-    const tie = c.tie_word_embeddings;
+    const tie = c.tie_word_embeddings && !ownHead;
     const model = decoder({ ...parts, ...(tie ? { head: tiedHead() } : {}), ...present({ look }) });
     return {
       model,
+      category: "decoder",
       names: [
         arrayName("gpt_neox.embed_in.weight", "tokens.weight", [vocabulary, width]),
         ...layerNames(c.num_hidden_layers, (i) => {
@@ -77,10 +83,8 @@ export const gptNeoX: Format = {
         ...normNames("gpt_neox.final_layer_norm", "finalNorm", width),
         ...(tie ? [] : linearNames("embed_out", "head", width, vocabulary, false)),
       ],
-      prefix: "gpt_neox.",
-      ignored: /\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)$/,
-      tied: tie ? { "embed_out.weight": "gpt_neox.embed_in.weight" } : {},
-      renamed: { "lm_head.weight": "embed_out.weight" },
+      length: c.max_position_embeddings ?? 2048,
+      endTokens: c.eos_token_id,
       probe: languageModelProbe(model),
     };
   },

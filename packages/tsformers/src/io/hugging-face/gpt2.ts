@@ -3,32 +3,46 @@ import { decoder } from "../../models/decoder.ts";
 import { gptParts } from "../../models/gpt.ts";
 import { linearHead } from "../../nn/head.ts";
 import { present } from "../../nn/present.ts";
-import { activationName, count, epsilon, layerCount, only, parseConfig } from "./config.ts";
+import {
+  activationName,
+  count,
+  endTokens,
+  epsilon,
+  gptAliases,
+  layerCount,
+  only,
+  parseConfig,
+  standard,
+} from "./config.ts";
 import { languageModelProbe } from "./decoder-probe.ts";
-import type { Format } from "./format.ts";
+import { type Format, tiedHeadNames } from "./format.ts";
 import { arrayName, conv1dNames, layerNames, linearNames, normNames } from "./names.ts";
 
 const config = z.looseObject({
-  vocab_size: count,
-  n_positions: count,
-  n_embd: count,
-  n_layer: layerCount,
-  n_head: count,
+  vocab_size: standard(count, 50_257),
+  n_positions: standard(count, 1024),
+  n_embd: standard(count, 768),
+  n_layer: standard(layerCount, 12),
+  n_head: standard(count, 12),
   n_inner: count.nullish(),
-  activation_function: activationName.default("gelu_new" as never),
-  layer_norm_epsilon: epsilon.default(1e-5),
-  scale_attn_weights: z.boolean().default(true),
-  scale_attn_by_inverse_layer_idx: z.boolean().default(false),
-  tie_word_embeddings: z.boolean().default(true),
+  activation_function: standard(activationName, "gelu_new"),
+  layer_norm_epsilon: standard(epsilon, 1e-5),
+  scale_attn_weights: standard(z.boolean(), true),
+  scale_attn_by_inverse_layer_idx: standard(z.boolean(), false),
+  tie_word_embeddings: standard(z.boolean(), true),
   add_cross_attention: only(false),
+  eos_token_id: endTokens(50_256),
 });
 
 /** GPT-2 checkpoints. Its linear layers are stored [in, out], queries, keys and values side by side. */
 export const gpt2: Format = {
   modelType: "gpt2",
   architectures: ["GPT2LMHeadModel"],
-  build: (json, { look }) => {
-    const c = parseConfig(config, json);
+  prefix: "transformer.",
+  ignored: /\.attn\.(bias|masked_bias)$/,
+  shared: [tiedHeadNames("transformer.wte.weight")],
+  build: (json, { look, ownHead }) => {
+    const c = parseConfig(config, json, gptAliases);
     const [width, ffnWidth, vocabulary] = [c.n_embd, c.n_inner ?? 4 * c.n_embd, c.vocab_size];
     const parts = gptParts({
       vocabularySize: vocabulary,
@@ -42,10 +56,12 @@ export const gpt2: Format = {
       scale: (layer) =>
         (c.scale_attn_weights ? (width / c.n_head) ** -0.5 : 1) / (c.scale_attn_by_inverse_layer_idx ? layer + 1 : 1),
     });
-    const head = c.tie_word_embeddings ? {} : { head: linearHead(width, vocabulary) };
+    const tied = c.tie_word_embeddings && !ownHead;
+    const head = tied ? {} : { head: linearHead(width, vocabulary) };
     const model = decoder({ ...parts, ...head, ...present({ look }) });
     return {
       model,
+      category: "decoder",
       names: [
         arrayName("transformer.wte.weight", "tokens.weight", [vocabulary, width]),
         arrayName("transformer.wpe.weight", "positions.weight", [c.n_positions, width]),
@@ -62,11 +78,10 @@ export const gpt2: Format = {
           ];
         }),
         ...normNames("transformer.ln_f", "finalNorm", width),
-        ...(c.tie_word_embeddings ? [] : linearNames("lm_head", "head", width, vocabulary, false)),
+        ...(tied ? [] : linearNames("lm_head", "head", width, vocabulary, false)),
       ],
-      prefix: "transformer.",
-      ignored: /\.attn\.(bias|masked_bias)$/,
-      tied: c.tie_word_embeddings ? { "lm_head.weight": "transformer.wte.weight" } : {},
+      length: c.n_positions,
+      endTokens: c.eos_token_id,
       probe: languageModelProbe(model),
     };
   },

@@ -4,29 +4,34 @@ import { gptJParts } from "../../models/gptj.ts";
 import { tiedHeadWithBias } from "../../nn/head.ts";
 import { present } from "../../nn/present.ts";
 import { roundedAngles } from "../../position/angles.ts";
-import { activationName, count, epsilon, layerCount, parseConfig } from "./config.ts";
+import { activationName, count, endTokens, epsilon, gptAliases, layerCount, parseConfig, standard } from "./config.ts";
 import { languageModelProbe } from "./decoder-probe.ts";
-import type { Format } from "./format.ts";
+import { type Format, tiedHeadNames } from "./format.ts";
 import { arrayName, layerNames, linearNames, normNames } from "./names.ts";
 
 const config = z.looseObject({
-  vocab_size: count,
-  n_embd: count,
-  n_layer: layerCount,
-  n_head: count,
-  rotary_dim: count.default(64),
+  vocab_size: standard(count, 50_400),
+  n_positions: standard(count, 2048),
+  n_embd: standard(count, 4096),
+  n_layer: standard(layerCount, 28),
+  n_head: standard(count, 16),
+  rotary_dim: standard(count, 64),
   n_inner: count.nullish(),
-  activation_function: activationName.default("gelu_new" as never),
-  layer_norm_epsilon: epsilon.default(1e-5),
-  tie_word_embeddings: z.boolean().default(false),
+  activation_function: standard(activationName, "gelu_new"),
+  layer_norm_epsilon: standard(epsilon, 1e-5),
+  tie_word_embeddings: standard(z.boolean(), false),
+  eos_token_id: endTokens(50_256),
 });
 
 /** GPT-J checkpoints. */
 export const gptJ: Format = {
   modelType: "gptj",
   architectures: ["GPTJForCausalLM"],
-  build: (json, { look }) => {
-    const c = parseConfig(config, json);
+  prefix: "transformer.",
+  ignored: /\.attn\.(bias|masked_bias|embed_positions)$/,
+  shared: [tiedHeadNames("transformer.wte.weight")],
+  build: (json, { look, ownHead }) => {
+    const c = parseConfig(config, json, gptAliases);
     const [width, ffnWidth, vocabulary] = [c.n_embd, c.n_inner ?? 4 * c.n_embd, c.vocab_size];
     const parts = gptJParts({
       vocabularySize: vocabulary,
@@ -39,10 +44,11 @@ export const gptJ: Format = {
       epsilon: c.layer_norm_epsilon,
       angles: roundedAngles,
     });
-    const tie = c.tie_word_embeddings;
+    const tie = c.tie_word_embeddings && !ownHead;
     const model = decoder({ ...parts, ...(tie ? { head: tiedHeadWithBias(vocabulary) } : {}), ...present({ look }) });
     return {
       model,
+      category: "decoder",
       names: [
         arrayName("transformer.wte.weight", "tokens.weight", [vocabulary, width]),
         ...layerNames(c.n_layer, (i) => {
@@ -62,9 +68,8 @@ export const gptJ: Format = {
           ? [arrayName("lm_head.bias", "head.bias", [vocabulary])]
           : linearNames("lm_head", "head", width, vocabulary)),
       ],
-      prefix: "transformer.",
-      ignored: /\.attn\.(bias|masked_bias|embed_positions)$/,
-      tied: tie ? { "lm_head.weight": "transformer.wte.weight" } : {},
+      length: c.n_positions,
+      endTokens: c.eos_token_id,
       probe: languageModelProbe(model),
     };
   },

@@ -4,26 +4,27 @@ import { llamaParts } from "../../models/llama.ts";
 import { paddedEmbedding } from "../../nn/embedding.ts";
 import { linearHead } from "../../nn/head.ts";
 import { present } from "../../nn/present.ts";
-import { activationName, count, epsilon, layerCount, parseConfig } from "./config.ts";
+import { activationName, count, endTokens, epsilon, layerCount, parseConfig, standard, tokenId } from "./config.ts";
 import { languageModelProbe } from "./decoder-probe.ts";
-import type { Format } from "./format.ts";
+import { type Format, tiedHeadNames } from "./format.ts";
 import { arrayName, layerNames, linearNames, normNames } from "./names.ts";
 import { ropeOf, ropeSettings } from "./rope.ts";
 
 const config = z.looseObject({
-  vocab_size: count,
-  hidden_size: count,
-  num_hidden_layers: layerCount,
-  num_attention_heads: count,
+  vocab_size: standard(count, 32_000),
+  hidden_size: standard(count, 4096),
+  num_hidden_layers: standard(layerCount, 32),
+  num_attention_heads: standard(count, 32),
   num_key_value_heads: count.nullish(),
   head_dim: count.nullish(),
-  intermediate_size: count,
-  hidden_act: activationName.default("silu" as never),
-  rms_norm_eps: epsilon.default(1e-6),
-  attention_bias: z.boolean().default(false),
-  mlp_bias: z.boolean().default(false),
-  pad_token_id: z.int().nullish(),
-  tie_word_embeddings: z.boolean().default(false),
+  intermediate_size: standard(count, 11_008),
+  hidden_act: standard(activationName, "silu"),
+  rms_norm_eps: standard(epsilon, 1e-6),
+  attention_bias: standard(z.boolean(), false),
+  mlp_bias: standard(z.boolean(), false),
+  pad_token_id: tokenId(null),
+  eos_token_id: endTokens(2),
+  tie_word_embeddings: standard(z.boolean(), false),
   ...ropeSettings,
 });
 
@@ -31,7 +32,10 @@ const config = z.looseObject({
 export const llama: Format = {
   modelType: "llama",
   architectures: ["LlamaForCausalLM"],
-  build: (json, { look }) => {
+  prefix: "model.",
+  ignored: /\.rotary_emb\.inv_freq$/,
+  shared: [tiedHeadNames("model.embed_tokens.weight")],
+  build: (json, { look, ownHead }) => {
     const c = parseConfig(config, json);
     const [width, ffnWidth, vocabulary, heads] = [
       c.hidden_size,
@@ -54,9 +58,9 @@ export const llama: Format = {
       ffnBias: c.mlp_bias,
       epsilon: c.rms_norm_eps,
     });
-    const tie = c.tie_word_embeddings;
-    const padding = c.pad_token_id ?? -1;
-    const tokens = padding < 0 ? {} : { tokens: paddedEmbedding(parts.tokens, padding) };
+    const tie = c.tie_word_embeddings && !ownHead;
+    const padding = c.pad_token_id;
+    const tokens = padding === undefined ? {} : { tokens: paddedEmbedding(parts.tokens, padding) };
     const model = decoder({
       ...parts,
       ...tokens,
@@ -65,6 +69,7 @@ export const llama: Format = {
     });
     return {
       model,
+      category: "decoder",
       names: [
         arrayName("model.embed_tokens.weight", "tokens.weight", [vocabulary, width]),
         ...layerNames(c.num_hidden_layers, (i) => {
@@ -85,9 +90,8 @@ export const llama: Format = {
         ...normNames("model.norm", "finalNorm", width, false),
         ...(tie ? [] : linearNames("lm_head", "head", width, vocabulary, false)),
       ],
-      prefix: "model.",
-      ignored: /\.rotary_emb\.inv_freq$/,
-      tied: tie ? { "lm_head.weight": "model.embed_tokens.weight" } : {},
+      length: c.max_position_embeddings ?? 2048,
+      endTokens: c.eos_token_id,
       probe: languageModelProbe(model),
     };
   },

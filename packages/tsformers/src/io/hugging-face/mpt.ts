@@ -4,18 +4,20 @@ import { decoder } from "../../models/decoder.ts";
 import { mptParts } from "../../models/mpt.ts";
 import { linearHead } from "../../nn/head.ts";
 import { present } from "../../nn/present.ts";
-import { count, epsilon, layerCount, only, parseConfig } from "./config.ts";
+import { count, endTokens, epsilon, layerCount, only, parseConfig, standard } from "./config.ts";
 import { languageModelProbe } from "./decoder-probe.ts";
-import type { Format } from "./format.ts";
+import { type Format, tiedHeadNames } from "./format.ts";
 import { arrayName, fusedLinearNames, layerNames, linearNames, normNames } from "./names.ts";
 
 const config = z.looseObject({
-  vocab_size: count,
-  d_model: count,
-  n_layers: layerCount,
-  n_heads: count,
-  layer_norm_epsilon: epsilon.default(1e-5),
-  tie_word_embeddings: z.boolean().default(true),
+  vocab_size: standard(count, 50_368),
+  d_model: standard(count, 2048),
+  n_layers: standard(layerCount, 24),
+  n_heads: standard(count, 16),
+  max_seq_len: standard(count, 2048),
+  layer_norm_epsilon: standard(epsilon, 1e-5),
+  tie_word_embeddings: standard(z.boolean(), true),
+  eos_token_id: endTokens(null),
   attn_config: z
     .looseObject({
       softmax_scale: z.number().positive().nullish(),
@@ -24,8 +26,10 @@ const config = z.looseObject({
       qk_ln: only(false),
       prefix_lm: only(false),
     })
-    .optional(),
+    .nullish(),
 });
+
+const aliases = { num_attention_heads: "n_heads", hidden_size: "d_model", num_hidden_layers: "n_layers" };
 
 /**
  * MPT checkpoints as transformers reads them: always ALiBi down to slopes of 2^−8, always 4 × d_model hidden features and
@@ -34,8 +38,10 @@ const config = z.looseObject({
 export const mpt: Format = {
   modelType: "mpt",
   architectures: ["MptForCausalLM", "MPTForCausalLM"],
-  build: (json, { look }) => {
-    const c = parseConfig(config, json);
+  prefix: "transformer.",
+  shared: [tiedHeadNames("transformer.wte.weight")],
+  build: (json, { look, ownHead }) => {
+    const c = parseConfig(config, json, aliases);
     const [width, vocabulary] = [c.d_model, c.vocab_size];
     const { softmax_scale: scale, clip_qkv: clip } = c.attn_config ?? {};
     const parts = mptParts({
@@ -46,7 +52,7 @@ export const mpt: Format = {
       epsilon: c.layer_norm_epsilon,
       ...present({ scale: scale ?? undefined, clip: clip ?? undefined }),
     });
-    const tie = c.tie_word_embeddings;
+    const tie = c.tie_word_embeddings && !ownHead;
     const model = decoder({
       ...parts,
       ...(tie ? {} : { head: linearHead(width, vocabulary) }),
@@ -54,6 +60,7 @@ export const mpt: Format = {
     });
     return {
       model,
+      category: "decoder",
       names: [
         arrayName("transformer.wte.weight", "tokens.weight", [vocabulary, width]),
         ...layerNames(c.n_layers, (i) => {
@@ -71,8 +78,8 @@ export const mpt: Format = {
         ...normNames("transformer.norm_f", "finalNorm", width, false),
         ...(tie ? [] : linearNames("lm_head", "head", width, vocabulary, false)),
       ],
-      prefix: "transformer.",
-      tied: tie ? { "lm_head.weight": "transformer.wte.weight" } : {},
+      length: c.max_seq_len,
+      endTokens: c.eos_token_id,
       probe: languageModelProbe(model),
     };
   },

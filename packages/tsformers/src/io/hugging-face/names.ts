@@ -1,4 +1,13 @@
-import { convert, isFloat, type NDArray, type Shape, shapesEqual, shapeText, type Tree } from "@tsformers/engine";
+import {
+  convert,
+  isFloat,
+  type NDArray,
+  type Shape,
+  type StoredTensor,
+  shapesEqual,
+  shapeText,
+  type Tree,
+} from "@tsformers/engine";
 import { columns, type Layout, rows, same, transposed } from "./layout.ts";
 
 /** One array of a foreign checkpoint, and where its elements are in our tree of parameters. */
@@ -76,6 +85,33 @@ export function readNames(
   arrays: ReadonlyMap<string, NDArray>,
   source: string,
 ): Tree<NDArray> {
+  checkNames(rules, arrays, source);
+  return grow(new Map(rules.flatMap((rule) => placed(rule, arrays.get(rule.theirs)!))));
+}
+
+/** {@link readNames} from arrays that are read one after the other, so that only one is held twice. */
+export async function loadNames(
+  rules: readonly NameRule[],
+  arrays: ReadonlyMap<string, StoredTensor>,
+  source: string,
+): Promise<Tree<NDArray>> {
+  checkNames(rules, arrays, source);
+  const leaves = new Map<string, NDArray>();
+  for (const rule of rules) {
+    for (const [path, leaf] of placed(rule, await arrays.get(rule.theirs)!.read())) leaves.set(path, leaf);
+  }
+  return grow(leaves);
+}
+
+function placed({ ours, layout }: NameRule, array: NDArray): [string, NDArray][] {
+  const parts = layout.read(convert(array, "float32"));
+  return ours.map((path, i) => [path, parts[i]!]);
+}
+
+/** What a header tells of an array. */
+type ArrayHeader = Pick<NDArray, "shape" | "dtype">;
+
+function checkNames(rules: readonly NameRule[], arrays: ReadonlyMap<string, ArrayHeader>, source: string): void {
   const known = new Set(rules.map(({ theirs }) => theirs));
   const problems = [
     ...rules
@@ -86,17 +122,10 @@ export function readNames(
       .map((name) => `unknown: ${name} ${shapeText(arrays.get(name)!.shape)}`),
     ...rules.flatMap((rule) => wrongArray(rule, arrays.get(rule.theirs))),
   ];
-  if (problems.length > 0) {
-    const shown = problems.slice(0, 20).join("\n  ");
-    const rest = problems.length > 20 ? `\n  and ${problems.length - 20} more` : "";
-    throw new Error(`${source}: its arrays are not those of this configuration\n  ${shown}${rest}`);
-  }
-  const leaves = new Map<string, NDArray>();
-  for (const { theirs, ours, layout } of rules) {
-    const parts = layout.read(convert(arrays.get(theirs)!, "float32"));
-    ours.forEach((path, i) => void leaves.set(path, parts[i]!));
-  }
-  return grow(leaves);
+  if (problems.length === 0) return;
+  const shown = problems.slice(0, 20).join("\n  ");
+  const rest = problems.length > 20 ? `\n  and ${problems.length - 20} more` : "";
+  throw new Error(`${source}: its arrays are not those of this configuration\n  ${shown}${rest}`);
 }
 
 /** Foreign arrays from our leaves by path, for example a gradient under the names of its checkpoint. */
@@ -112,7 +141,7 @@ export function writeNames(rules: readonly NameRule[], leaves: ReadonlyMap<strin
   return written;
 }
 
-function wrongArray({ theirs, shape }: NameRule, array: NDArray | undefined): string[] {
+function wrongArray({ theirs, shape }: NameRule, array: ArrayHeader | undefined): string[] {
   if (array === undefined) return [];
   if (!isFloat(array.dtype)) return [`${theirs}: expected floats, found ${array.dtype}`];
   if (shapesEqual(array.shape, shape)) return [];

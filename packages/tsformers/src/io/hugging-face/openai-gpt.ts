@@ -6,31 +6,36 @@ import { lookEvenly, type ViewOptions } from "../../attention/view.ts";
 import { decoder } from "../../models/decoder.ts";
 import { openAiGptParts } from "../../models/openai-gpt.ts";
 import { geluTanh, relu, silu } from "../../nn/feed-forward.ts";
-import { count, epsilon, layerCount, only, parseConfig } from "./config.ts";
+import { linearHead } from "../../nn/head.ts";
+import { count, endTokens, epsilon, gptAliases, layerCount, parseConfig, standard } from "./config.ts";
 import { languageModelProbe } from "./decoder-probe.ts";
-import type { Format } from "./format.ts";
-import { arrayName, conv1dNames, layerNames, normNames } from "./names.ts";
+import { type Format, tiedHeadNames } from "./format.ts";
+import { arrayName, conv1dNames, layerNames, linearNames, normNames } from "./names.ts";
 
 /** "gelu" is the tanh form here, unlike everywhere else. */
 const activations = { gelu: geluTanh, relu, silu, swish: silu };
 
 const config = z.looseObject({
-  vocab_size: count,
-  n_positions: count,
-  n_embd: count,
-  n_layer: layerCount,
-  n_head: count,
-  afn: z.enum(["gelu", "relu", "silu", "swish"]).default("gelu"),
-  layer_norm_epsilon: epsilon.default(1e-5),
-  tie_word_embeddings: only(true),
+  vocab_size: standard(count, 40_478),
+  n_positions: standard(count, 512),
+  n_embd: standard(count, 768),
+  n_layer: standard(layerCount, 12),
+  n_head: standard(count, 12),
+  afn: standard(z.enum(["gelu", "relu", "silu", "swish"]), "gelu"),
+  layer_norm_epsilon: standard(epsilon, 1e-5),
+  tie_word_embeddings: standard(z.boolean(), true),
+  eos_token_id: endTokens(null),
 });
 
 /** GPT-1 checkpoints. */
 export const openAiGpt: Format = {
   modelType: "openai-gpt",
   architectures: ["OpenAIGPTLMHeadModel"],
-  build: (json, { look }) => {
-    const c = parseConfig(config, json);
+  prefix: "transformer.",
+  ignored: /(\.attn\.bias|position_ids)$/,
+  shared: [tiedHeadNames("transformer.tokens_embed.weight")],
+  build: (json, { look, ownHead }) => {
+    const c = parseConfig(config, json, gptAliases);
     const [width, vocabulary] = [c.n_embd, c.vocab_size];
     const parts = openAiGptParts({
       vocabularySize: vocabulary,
@@ -41,9 +46,12 @@ export const openAiGpt: Format = {
       activation: activations[c.afn],
       epsilon: c.layer_norm_epsilon,
     });
-    const model = decoder({ ...parts, ...(look === undefined ? {} : { look: lookWithPenalty }) });
+    const tied = c.tie_word_embeddings && !ownHead;
+    const head = tied ? {} : { head: linearHead(width, vocabulary) };
+    const model = decoder({ ...parts, ...head, ...(look === undefined ? {} : { look: lookWithPenalty }) });
     return {
       model,
+      category: "decoder",
       names: [
         arrayName("transformer.tokens_embed.weight", "tokens.weight", [vocabulary, width]),
         arrayName("transformer.positions_embed.weight", "positions.weight", [c.n_positions, width]),
@@ -59,10 +67,10 @@ export const openAiGpt: Format = {
             ...normNames(`${theirs}.ln_2`, `${ours}.ffnNorm`, width),
           ];
         }),
+        ...(tied ? [] : linearNames("lm_head", "head", width, vocabulary, false)),
       ],
-      prefix: "transformer.",
-      ignored: /(\.attn\.bias|position_ids)$/,
-      tied: { "lm_head.weight": "transformer.tokens_embed.weight" },
+      length: c.n_positions,
+      endTokens: c.eos_token_id,
       probe: languageModelProbe(model),
     };
   },

@@ -6,29 +6,34 @@ import { type Head, linearHead } from "../../nn/head.ts";
 import { maskedHead } from "../../nn/masked-head.ts";
 import { present } from "../../nn/present.ts";
 import { neighbours, rotary, rotatingValues } from "../../position/rotary.ts";
-import { bertLayerNames, bertSettings, maskedHeadNames, tiedOutput } from "./bert.ts";
-import { count, parseConfig } from "./config.ts";
+import { bertLayerNames, bertSettings, maskedHeadNames, sharedOutput } from "./bert.ts";
+import { count, parseConfig, standard } from "./config.ts";
 import { maskedLanguageModelProbe } from "./encoder-probe.ts";
 import type { Format } from "./format.ts";
 import { arrayName, linearNames, normNames } from "./names.ts";
 
 const config = z.looseObject({
   ...bertSettings,
+  vocab_size: standard(count, 50_000),
+  max_position_embeddings: standard(count, 1536),
   embedding_size: count.nullish(),
-  rotary_value: z.boolean().default(false),
+  rotary_value: standard(z.boolean(), false),
 });
 
 /** RoFormer checkpoints. */
 export const roformer: Format = {
   modelType: "roformer",
   architectures: ["RoFormerForMaskedLM"],
-  build: (json, { look }) => {
+  prefix: "roformer.",
+  ignored: /encoder\.embed_positions\.weight$/,
+  shared: sharedOutput("roformer.embeddings.word_embeddings.weight"),
+  build: (json, { look, ownHead }) => {
     const c = parseConfig(config, json);
     const [width, vocabulary, types] = [c.hidden_size, c.vocab_size, c.type_vocab_size];
     const embeddingWidth = c.embedding_size ?? width;
-    const padding = c.pad_token_id ?? -1;
     const turn = rotary(width / c.num_attention_heads, { pairing: neighbours });
-    const output: Head | undefined = c.tie_word_embeddings
+    const tied = c.tie_word_embeddings && !ownHead;
+    const output: Head | undefined = tied
       ? undefined
       : (linearHead(embeddingWidth, vocabulary, { bias: true }) as Head);
     const options = {
@@ -42,11 +47,12 @@ export const roformer: Format = {
       activation: c.hidden_act,
       rotation: c.rotary_value ? rotatingValues(turn) : turn,
       epsilon: c.layer_norm_eps,
-      ...present({ look, output, padding: padding < 0 ? undefined : padding }),
+      ...present({ look, output, padding: c.pad_token_id }),
     };
     const model = maskedLanguageModel(vocabulary, encoder(roformerParts(options)), maskedHead(options));
     return {
       model,
+      category: "encoder",
       names: [
         arrayName("roformer.embeddings.word_embeddings.weight", "encoder.tokens.weight", [vocabulary, embeddingWidth]),
         arrayName("roformer.embeddings.token_type_embeddings.weight", "encoder.types.weight", [types, embeddingWidth]),
@@ -55,11 +61,9 @@ export const roformer: Format = {
           ? []
           : linearNames("roformer.embeddings_project", "encoder.project", embeddingWidth, width)),
         ...bertLayerNames("roformer.encoder.layer", c.num_hidden_layers, width, c.intermediate_size),
-        ...maskedHeadNames(vocabulary, width, embeddingWidth, c.tie_word_embeddings),
+        ...maskedHeadNames(vocabulary, width, embeddingWidth, tied),
       ],
-      prefix: "roformer.",
-      ignored: /(encoder\.embed_positions\.weight|cls\.predictions\.bias)$/,
-      tied: tiedOutput("roformer.embeddings.word_embeddings.weight", c.tie_word_embeddings),
+      length: c.max_position_embeddings,
       probe: maskedLanguageModelProbe(model, types),
     };
   },

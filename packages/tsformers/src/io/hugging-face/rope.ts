@@ -47,7 +47,7 @@ export function ropeOf(settings: Settings, headWidth: number, partial: number): 
   const parameters = settings.rope_parameters ?? {};
   const base = parameters.rope_theta ?? settings.rope_theta ?? settings.rotary_emb_base ?? 10_000;
   const share = parameters.partial_rotary_factor ?? settings.partial_rotary_factor ?? settings.rotary_pct ?? partial;
-  const rotated = Math.floor(headWidth * share);
+  const rotated = rotatedFeatures(headWidth * share);
   if (rotated < 2 || rotated % 2 !== 0) {
     throw new Error(
       `config.json: heads of ${headWidth} features of which a share of ${share} is rotated give ${rotated}; expected an even number of 2 or more`,
@@ -55,6 +55,12 @@ export function ropeOf(settings: Settings, headWidth: number, partial: number): 
   }
   const frequencies = torchFrequencies(rotated, base);
   return { rotated, angles: roundedAngles, frequencies: scale(frequencies, given, settings.max_position_embeddings) };
+}
+
+/** Rounded down, as transformers does; a product that rounding left just below an even number means that number. */
+function rotatedFeatures(product: number): number {
+  const features = Math.floor(product);
+  return features % 2 === 0 ? features : Math.floor(product + 1e-9);
 }
 
 /** `1 / base^(2k/width)` with each step rounded to float32. */

@@ -1,16 +1,4 @@
-import {
-  concat,
-  convert,
-  equal,
-  fill,
-  iota,
-  type NDArray,
-  shapesEqual,
-  slice,
-  type Tensor,
-  where,
-  zeros,
-} from "@tsformers/engine";
+import { concat, equal, fill, iota, slice, type Tensor, where, zeros } from "@tsformers/engine";
 import { z } from "zod";
 import type { ScoreMod } from "../../attention/kinds.ts";
 import { encoderDecoder } from "../../models/encoder-decoder.ts";
@@ -20,40 +8,64 @@ import { meanCrossEntropy } from "../../nn/cross-entropy.ts";
 import { type Activation, type FeedForward, type FeedForwardOptions, gatedMlp, mlp } from "../../nn/feed-forward.ts";
 import { type Head, linearHead, scaledHead, tiedHead } from "../../nn/head.ts";
 import { present } from "../../nn/present.ts";
-import { activationName, count, epsilon, layerCount, only, parseConfig } from "./config.ts";
+import {
+  activationName,
+  count,
+  endTokens,
+  epsilon,
+  layerCount,
+  only,
+  parseConfig,
+  standard,
+  tokenId,
+} from "./config.ts";
 import { numbered, weightsOf } from "./decoder-probe.ts";
 import { type Format, labelInput, maskInput, type Probe, tokenInput } from "./format.ts";
 import { arrayName, layerNames, linearNames, type NameRule, normNames } from "./names.ts";
 
 const config = z.looseObject({
-  vocab_size: count,
-  d_model: count,
-  d_kv: count,
-  d_ff: count,
-  num_layers: layerCount,
+  vocab_size: standard(count, 32_128),
+  d_model: standard(count, 512),
+  d_kv: standard(count, 64),
+  d_ff: standard(count, 2048),
+  num_layers: standard(layerCount, 6),
   num_decoder_layers: layerCount.nullish(),
-  num_heads: count,
-  relative_attention_num_buckets: z.int().min(4).max(65_536).default(32),
-  relative_attention_max_distance: z.int().min(2).max(65_536).default(128),
-  layer_norm_epsilon: epsilon.default(1e-6),
-  feed_forward_proj: z.string().default("relu"),
-  tie_word_embeddings: z.boolean().default(true),
-  scale_decoder_outputs: z.boolean().optional(),
-  decoder_start_token_id: z.int().min(0).nullish(),
-  pad_token_id: z.int().min(0).nullish(),
+  num_heads: standard(count, 8),
+  relative_attention_num_buckets: standard(z.int().min(4).max(65_536), 32),
+  relative_attention_max_distance: standard(z.int().min(2).max(65_536), 128),
+  layer_norm_epsilon: standard(epsilon, 1e-6),
+  feed_forward_proj: standard(z.string(), "relu"),
+  tie_word_embeddings: standard(z.boolean(), true),
+  scale_decoder_outputs: z.boolean().nullish(),
+  decoder_start_token_id: tokenId(null),
+  pad_token_id: tokenId(0),
+  eos_token_id: endTokens(1),
   is_decoder: only(false),
 });
+
+const aliases = {
+  hidden_size: "d_model",
+  num_attention_heads: "num_heads",
+  num_hidden_layers: "num_layers",
+  head_dim: "d_kv",
+};
 
 /** T5 and T5 v1.1 checkpoints. The output is tied unless the file has a matrix of its own for it. */
 export const t5: Format = {
   modelType: "t5",
   architectures: ["T5ForConditionalGeneration"],
-  build: (json, { arrays, look }) => {
-    const c = parseConfig(config, json);
+  ignored: /EncDecAttention\.relative_attention_bias\.weight$/,
+  shared: [
+    {
+      names: ["shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight"],
+      head: "lm_head.weight",
+    },
+  ],
+  build: (json, { look, ownHead }) => {
+    const c = parseConfig(config, json, aliases);
     const [width, vocabulary, inner] = [c.d_model, c.vocab_size, c.num_heads * c.d_kv];
     const { ffn, activation, gated } = feedForwardOf(c.feed_forward_proj);
-    const tied = isTied(arrays.get("lm_head.weight"), arrays.get("shared.weight"));
-    const head: Head = (tied ? tiedHead() : linearHead(width, vocabulary)) as Head;
+    const head: Head = (ownHead ? linearHead(width, vocabulary) : tiedHead()) as Head;
     const distances = { buckets: c.relative_attention_num_buckets, maxDistance: c.relative_attention_max_distance };
     const parts = t5Parts({
       vocabularySize: vocabulary,
@@ -85,6 +97,7 @@ export const t5: Format = {
     const start = c.decoder_start_token_id ?? c.pad_token_id ?? 0;
     return {
       model,
+      category: "encoder-decoder",
       names: [
         arrayName("shared.weight", "tokens.weight", [vocabulary, width]),
         arrayName(`encoder.${bias}`, "sourceScores.weight", [distances.buckets, c.num_heads]),
@@ -111,14 +124,11 @@ export const t5: Format = {
           ];
         }),
         ...normNames("decoder.final_layer_norm", "decoder.finalNorm", width, false),
-        ...(tied ? [] : linearNames("lm_head", "head", width, vocabulary, false)),
+        ...(ownHead ? linearNames("lm_head", "head", width, vocabulary, false) : []),
       ],
-      ignored: /EncDecAttention\.relative_attention_bias\.weight$/,
-      tied: {
-        "encoder.embed_tokens.weight": "shared.weight",
-        "decoder.embed_tokens.weight": "shared.weight",
-        "lm_head.weight": "shared.weight",
-      },
+      length: 512,
+      endTokens: c.eos_token_id,
+      startToken: start,
       probe: probe(model, { start, padding: c.pad_token_id ?? 0, heads: c.num_heads, ...parts }),
     };
   },
@@ -139,13 +149,6 @@ function feedForwardOf(text: string): {
     activation: activation.data,
     ffn: (gated ? gatedMlp : mlp) as (options: FeedForwardOptions) => FeedForward<unknown>,
   };
-}
-
-function isTied(head: NDArray | undefined, shared: NDArray | undefined): boolean {
-  if (head === undefined || shared === undefined) return true;
-  if (!shapesEqual(head.shape, shared.shape)) return false;
-  const [a, b] = [convert(head, "float32").data, convert(shared, "float32").data];
-  return a.every((value, i) => value === b[i]);
 }
 
 type ProbeOptions = {

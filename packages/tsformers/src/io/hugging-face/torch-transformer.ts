@@ -8,7 +8,7 @@ import { type Stacks, type StacksParams, stacks } from "../../models/encoder-dec
 import { postNorm, preNorm, transformerStacks } from "../../models/transformer.ts";
 import { gelu, relu } from "../../nn/feed-forward.ts";
 import { present } from "../../nn/present.ts";
-import { count, epsilon, layerCount, only, parseConfig } from "./config.ts";
+import { count, epsilon, layerCount, only, parseConfig, standard } from "./config.ts";
 import { type Format, floatInput, type InputRule, maskInput, type Probe } from "./format.ts";
 import { fusedLinearNames, layerNames, linearNames, type NameRule, normNames } from "./names.ts";
 
@@ -18,9 +18,9 @@ const config = z.looseObject({
   num_encoder_layers: layerCount,
   num_decoder_layers: layerCount,
   dim_feedforward: count,
-  activation: z.enum(["relu", "gelu"]).default("relu"),
-  norm_first: z.boolean().default(false),
-  layer_norm_eps: epsilon.default(1e-5),
+  activation: standard(z.enum(["relu", "gelu"]), "relu"),
+  norm_first: standard(z.boolean(), false),
+  layer_norm_eps: standard(epsilon, 1e-5),
   bias: only(true),
 });
 
@@ -57,6 +57,7 @@ export const torchTransformer: Format = {
     ];
     return {
       model,
+      category: "stacks",
       names: [
         ...layerNames(c.num_encoder_layers, (i) => {
           const [theirs, ours] = [`encoder.layers.${i}`, `encoder.blocks.${i}`];

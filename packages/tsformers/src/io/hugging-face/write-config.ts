@@ -9,7 +9,12 @@ export type ModelSizes = {
   readonly length: number;
   readonly ffnWidth?: number;
   readonly keyValueHeads?: number;
+  /** The token that targets begin with, of an encoder-decoder. */
+  readonly startToken?: number;
 };
+
+/** Our models have no such tokens; where a file leaves them out, published defaults count. */
+const noTokens = { bos_token_id: null, eos_token_id: null, pad_token_id: null };
 
 /** The `config.json` of a model of our catalogue as Hugging Face writes it. */
 type Writer = (sizes: ModelSizes) => Record<string, unknown>;
@@ -18,7 +23,7 @@ type Writer = (sizes: ModelSizes) => Record<string, unknown>;
  * Models of the catalogue, with their own positions, that Hugging Face has under a name, with the same arithmetic up to
  * rounding.
  */
-export const configWriters: Readonly<Record<string, Writer>> = {
+const configWriters: Readonly<Record<string, Writer>> = {
   gpt: ({ vocabularySize, layers, modelWidth, heads, length, ffnWidth }) => ({
     model_type: "gpt2",
     architectures: ["GPT2LMHeadModel"],
@@ -85,7 +90,7 @@ export const configWriters: Readonly<Record<string, Writer>> = {
     num_attention_heads: heads,
     intermediate_size: ffnWidth,
     max_position_embeddings: length,
-    rotary_pct: (2 * Math.ceil(modelWidth / heads / 8)) / (modelWidth / heads),
+    rotary_pct: rotaryShare(2 * Math.ceil(modelWidth / heads / 8), modelWidth / heads),
     hidden_act: "gelu",
     layer_norm_eps: 1e-5,
     use_parallel_residual: true,
@@ -125,4 +130,79 @@ export const configWriters: Readonly<Record<string, Writer>> = {
     rope_theta: 10_000,
     tie_word_embeddings: true,
   }),
+  bert: ({ vocabularySize, length, ...sizes }) => ({
+    model_type: "bert",
+    architectures: ["BertForMaskedLM"],
+    vocab_size: vocabularySize,
+    max_position_embeddings: length,
+    ...encoderSettings(sizes),
+  }),
+  roformer: ({ vocabularySize, length, ...sizes }) => ({
+    model_type: "roformer",
+    architectures: ["RoFormerForMaskedLM"],
+    vocab_size: vocabularySize,
+    max_position_embeddings: length,
+    embedding_size: sizes.modelWidth,
+    rotary_value: false,
+    ...encoderSettings(sizes),
+  }),
+  t5: ({ vocabularySize, layers, modelWidth, heads, ffnWidth = 4 * modelWidth, startToken = 0 }) => ({
+    model_type: "t5",
+    architectures: ["T5ForConditionalGeneration"],
+    vocab_size: vocabularySize,
+    d_model: modelWidth,
+    d_kv: modelWidth / heads,
+    d_ff: ffnWidth,
+    num_layers: layers,
+    num_decoder_layers: layers,
+    num_heads: heads,
+    relative_attention_num_buckets: 32,
+    relative_attention_max_distance: 128,
+    feed_forward_proj: "relu",
+    layer_norm_epsilon: 1e-6,
+    is_encoder_decoder: true,
+    tie_word_embeddings: true,
+    decoder_start_token_id: startToken,
+    // Labels shifted by transformers are filled with it.
+    pad_token_id: startToken,
+  }),
 };
+
+/**
+ * The `config.json` of a model of our catalogue with its own positions, as Hugging Face writes it.
+ *
+ * @returns undefined where it has no such model
+ */
+export function writeConfig(kind: string, sizes: ModelSizes): Record<string, unknown> | undefined {
+  const written = Object.hasOwn(configWriters, kind) ? configWriters[kind]!(sizes) : undefined;
+  return written && { ...noTokens, ...written };
+}
+
+/** Whether Hugging Face has a model of our catalogue. */
+export function hasConfigWriter(kind: string): boolean {
+  return Object.hasOwn(configWriters, kind);
+}
+
+function encoderSettings({
+  layers,
+  modelWidth,
+  heads,
+  ffnWidth = 4 * modelWidth,
+}: Omit<ModelSizes, "vocabularySize" | "length">) {
+  return {
+    hidden_size: modelWidth,
+    num_hidden_layers: layers,
+    num_attention_heads: heads,
+    intermediate_size: ffnWidth,
+    hidden_act: "gelu",
+    layer_norm_eps: 1e-12,
+    type_vocab_size: 2,
+    tie_word_embeddings: true,
+  };
+}
+
+/** A share of a head's features that readers, who round `share · width` down, take for `rotated` of them. */
+function rotaryShare(rotated: number, width: number): number {
+  const share = rotated / width;
+  return Math.floor(share * width) === rotated ? share : (rotated + 0.5) / width;
+}

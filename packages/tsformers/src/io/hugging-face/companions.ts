@@ -1,0 +1,56 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import * as z from "zod";
+import { type Tokenizer, tokenizerFromConfig } from "../../tasks/tokenizer.ts";
+import { FileError, jsonObject, readJsonFile } from "../read-json.ts";
+
+/** The files of a checkpoint's tokenizer. */
+export const tokenizerFiles = { tokenizer: "tokenizer.json", config: "tokenizer_config.json" } as const;
+
+/** The file of a checkpoint's settings of generation. */
+export const generationFile = "generation_config.json";
+
+const tokenizerSchema = z.looseObject(
+  { model: z.looseObject({}, { error: "expected the object of its model" }) },
+  { error: "expected a JSON object" },
+);
+
+/**
+ * The tokenizer of a checkpoint's `tokenizer.json`, where it has one.
+ *
+ * @throws FileError when a file is damaged, or has a part that is not supported
+ */
+export async function readTokenizer(directory: string): Promise<Tokenizer | undefined> {
+  const path = join(directory, tokenizerFiles.tokenizer);
+  if (!existsSync(path)) return undefined;
+  const settings = join(directory, tokenizerFiles.config);
+  const tokenizer = readJsonFile(path, tokenizerSchema);
+  const config = existsSync(settings) ? readJsonFile(settings, jsonObject) : {};
+  try {
+    return await tokenizerFromConfig({ kind: "hugging-face", tokenizer, config });
+  } catch (error) {
+    throw new FileError(path, `cannot be used: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+const token = z.int().nonnegative();
+const generationSchema = z.looseObject({
+  eos_token_id: z.union([token, z.array(token)], { error: "expected a token or a list of tokens" }).nullish(),
+  bos_token_id: token.nullish(),
+  decoder_start_token_id: z.union([token, z.array(token)]).nullish(),
+});
+
+/** What a checkpoint's `generation_config.json` says; nothing where there is none. */
+export type GenerationSettings = { readonly endTokens?: readonly number[]; readonly startToken?: number };
+
+/** @throws FileError when it is damaged */
+export function readGenerationSettings(directory: string): GenerationSettings {
+  const path = join(directory, generationFile);
+  if (!existsSync(path)) return {};
+  const { eos_token_id: end, bos_token_id, decoder_start_token_id } = readJsonFile(path, generationSchema);
+  const start = [decoder_start_token_id ?? bos_token_id ?? []].flat()[0];
+  return {
+    ...(end !== undefined && end !== null && { endTokens: [end].flat() }),
+    ...(start !== undefined && { startToken: start }),
+  };
+}

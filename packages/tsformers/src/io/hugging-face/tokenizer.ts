@@ -1,0 +1,92 @@
+import { Tokenizer as Published } from "@huggingface/tokenizers";
+import type { Tokenizer, TokenizerConfig } from "../../tasks/tokenizer.ts";
+
+/** What `tokenizer.json` and `tokenizer_config.json` of a checkpoint hold. */
+export type HuggingFaceTokenizerConfig = Extract<TokenizerConfig, { kind: "hugging-face" }>;
+
+/** What a token outside the vocabulary is shown as. */
+const replacement = "\ufffd";
+
+/**
+ * The tokenizer of a checkpoint: byte-level BPE, unigram, WordPiece and what else the library knows. `encode` leaves special
+ * tokens around a text away; {@link promptTokens} adds them. `decode` leaves them out, and shows characters whose bytes are
+ * not all there as U+FFFD.
+ *
+ * @throws Error naming a part that the library does not know
+ */
+export function huggingFaceTokenizer(config: HuggingFaceTokenizerConfig): Tokenizer {
+  const published = openOnce(config);
+  const ids = [...published.get_vocab(true).values()];
+  const known = new Set(ids);
+  const unknown = unknownTokenOf(config, published);
+  const encode = (text: string) =>
+    Int32Array.from(
+      published.encode(text, { add_special_tokens: false }).ids.filter((id?: number) => id !== undefined),
+    );
+  const options = { skip_special_tokens: true, clean_up_tokenization_spaces: isCleaned(config) };
+  const decodeRun = (tokens: number[]) => (tokens.length === 0 ? "" : published.decode(tokens, options));
+  return {
+    config,
+    vocabularySize: ids.reduce((most, id) => Math.max(most, id + 1), 0),
+    encode,
+    decode: (tokens) => runsOf(tokens, known).map(decodeRun).join(replacement),
+    unknownIn: (text) => (unknown === undefined ? [] : unknownPieces(text, (piece) => encode(piece).includes(unknown))),
+    ...(unknown !== undefined && { unknownToken: unknown }),
+  };
+}
+
+/**
+ * The tokens of a whole text as its tokenizer's own post-processor makes them, such as one that begins every text, or one
+ * that ends a source.
+ */
+export function promptTokens(tokenizer: Tokenizer, text: string): Int32Array {
+  const { config } = tokenizer;
+  if (config.kind !== "hugging-face") return tokenizer.encode(text);
+  return Int32Array.from(
+    openOnce(config)
+      .encode(text)
+      .ids.filter((id?: number) => id !== undefined),
+  );
+}
+
+const opened = new WeakMap<HuggingFaceTokenizerConfig, Published>();
+
+function openOnce(config: HuggingFaceTokenizerConfig): Published {
+  const published = opened.get(config) ?? open(config);
+  opened.set(config, published);
+  return published;
+}
+
+/** The library expects every part to be named, and added tokens as a list. */
+function open({ tokenizer, config }: HuggingFaceTokenizerConfig): Published {
+  const parts = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null, added_tokens: [] };
+  return new Published({ ...parts, ...tokenizer }, config);
+}
+
+function isCleaned({ config }: HuggingFaceTokenizerConfig): boolean {
+  return (config as { clean_up_tokenization_spaces?: unknown }).clean_up_tokenization_spaces === true;
+}
+
+/** That of the model itself: `tokenizer_config.json` also names tokens that the model never writes for what it does not know. */
+function unknownTokenOf({ tokenizer }: HuggingFaceTokenizerConfig, published: Published): number | undefined {
+  const { model } = tokenizer as { model?: { unk_token?: unknown; unk_id?: unknown } };
+  if (typeof model?.unk_id === "number") return model.unk_id;
+  return typeof model?.unk_token === "string" ? published.token_to_id(model.unk_token) : undefined;
+}
+
+/** Characters that are unknown by themselves; words, where it is only their characters together. */
+function unknownPieces(text: string, isUnknown: (piece: string) => boolean): string[] {
+  if (!isUnknown(text)) return [];
+  const characters = [...new Set(text)].filter(isUnknown);
+  return characters.length > 0 ? characters : [...new Set(text.split(/\s+/))].filter(isUnknown);
+}
+
+/** Tokens between those that are not in the vocabulary. */
+function runsOf(tokens: ArrayLike<number>, known: ReadonlySet<number>): number[][] {
+  const runs: number[][] = [[]];
+  for (const token of Array.from(tokens)) {
+    if (known.has(token)) runs.at(-1)!.push(token);
+    else runs.push([]);
+  }
+  return runs;
+}

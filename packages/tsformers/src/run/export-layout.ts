@@ -1,0 +1,48 @@
+import { formats } from "../io/hugging-face/formats.ts";
+import type { CheckpointConfig } from "../io/hugging-face/load.ts";
+import type { NameRule } from "../io/hugging-face/names.ts";
+import { hasConfigWriter, type ModelSizes, writeConfig } from "../io/hugging-face/write-config.ts";
+import { type ModelName, models } from "../models/index.ts";
+import type { RunConfig } from "./config.ts";
+import type { RunFolder } from "./folder.ts";
+
+/** How safetensors are laid out: as Hugging Face has the model, or under our own names, which tsformers alone reads. */
+export type ExportLayout = "hugging-face" | "tsformers";
+
+/** What a configuration's model can be exported as. */
+export type ExportLayouts = {
+  /** ONNX is always possible. */
+  readonly safetensors: ExportLayout;
+  /** Why it is our own layout, as a sentence. */
+  readonly reason?: string;
+};
+
+/** What the model of a configuration can be exported as: known before it is trained. */
+export function exportLayouts({ model: { kind }, position }: Pick<RunConfig, "model" | "position">): ExportLayouts {
+  if (!hasConfigWriter(kind)) return own(`Hugging Face has no model ${kind}`);
+  // GPT-2 has learned positions; with any other scheme it is not GPT-2.
+  const usual = position === undefined || (kind === "gpt" && position.kind === "learned");
+  return usual ? { safetensors: "hugging-face" } : own(`Hugging Face has no ${kind} with position ${position.kind}`);
+}
+
+function own(reason: string): ExportLayouts {
+  return { safetensors: "tsformers", reason };
+}
+
+/** A checkpoint's settings, and how its files name arrays. */
+export type CheckpointLayout = { readonly config: CheckpointConfig; readonly names: readonly NameRule[] };
+
+/** How Hugging Face stores the model of a run, where it has it. */
+export function layoutOfRun({ config, task }: Pick<RunFolder, "config" | "task">): CheckpointLayout | undefined {
+  if (exportLayouts(config).safetensors === "tsformers") return undefined;
+  const { kind, ...chosen } = config.model;
+  const { vocabularySize, startToken } = task;
+  const options = models[kind as ModelName].options.parse({ ...chosen, vocabularySize }) as ModelSizes;
+  const written = writeConfig(kind, {
+    ...options,
+    length: config.length,
+    ...(startToken !== undefined && { startToken }),
+  })!;
+  const format = formats.find(({ modelType }) => modelType === written.model_type)!;
+  return { config: written, names: format.build(written, { has: () => false, ownHead: false }).names };
+}

@@ -1,0 +1,134 @@
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { encodeModel, flatten, NDArray, safetensorsPieces, type Tensor } from "@tsformers/engine";
+import { type FileContents, writeFileAtomic } from "../io/atomic-file.ts";
+import { writeFolderAtomic } from "../io/atomic-folder.ts";
+import { exportOnnx } from "../io/export-onnx.ts";
+import { weightsFile } from "../io/hugging-face/checkpoint-files.ts";
+import { tokenizerFiles } from "../io/hugging-face/companions.ts";
+import { writeNames } from "../io/hugging-face/names.ts";
+import { evaluation } from "../nn/layer.ts";
+import type { TokenizerConfig } from "../tasks/tokenizer.ts";
+import type { RunConfig } from "./config.ts";
+import {
+  type CheckpointLayout,
+  type ExportLayout,
+  type ExportLayouts,
+  exportLayouts,
+  layoutOfRun,
+} from "./export-layout.ts";
+import { companionFiles, exportMark, ownTokenizerFile, requireExportTarget } from "./export-target.ts";
+import type { OpenedModel } from "./open-model.ts";
+import { packageVersion } from "./version.ts";
+
+/** The longest rows that an ONNX model of a checkpoint gets by itself: its extents are fixed, and some know 131,072 positions. */
+const usualLength = 512;
+
+/**
+ * Writes a model's forward pass as an ONNX file, tokens int32 [B, T] to logits [B, T, V]; an encoder-decoder also reads
+ * `source` and `source_mask` [B, S]. Extents are fixed; settings and tokenizer travel in the file's metadata.
+ *
+ * @param options.length tokens in a row. Default: the training length; of a checkpoint its own, 512 at most
+ * @throws ExportTargetError when the path holds something else; RangeError for more positions than the model has learned
+ */
+export async function exportModelOnnx(
+  opened: OpenedModel,
+  path: string,
+  options: { readonly batchSize?: number; readonly length?: number } = {},
+): Promise<void> {
+  const { model, params, tokenizer, run, checkpoint, directory } = opened;
+  const { batchSize = 1, length = run === undefined ? Math.min(opened.length, usualLength) : opened.length } = options;
+  const { maxLength = Number.POSITIVE_INFINITY } = model;
+  if (length > maxLength)
+    throw new RangeError(
+      `export: rows of ${length} tokens are longer than the ${maxLength} positions that this model has learned`,
+    );
+  await requireExportTarget(path, "file", directory);
+  const shape = [batchSize, length];
+  const metadata = {
+    config: JSON.stringify(run === undefined ? checkpoint?.config : withoutData(run.config)),
+    ...(tokenizer !== undefined && { tokenizer: JSON.stringify(tokenizer.config) }),
+  };
+  const tokensOnly = (weights: never, { tokens }: { tokens: Tensor }) =>
+    model.category === "encoder-decoder" ? undefined : model.apply(weights, { tokens }, evaluation).logits;
+  const withSource = (
+    weights: never,
+    { tokens, source, source_mask: mask }: Record<"tokens" | "source" | "source_mask", Tensor>,
+  ) => {
+    if (model.category !== "encoder-decoder") return undefined;
+    const encoded = model.encode(weights, { tokens: source, mask }, evaluation);
+    return model.decode(weights, { tokens, encoded }, evaluation).logits;
+  };
+  const onnx =
+    model.category === "encoder-decoder"
+      ? exportOnnx(withSource, params, { tokens: shape, source: shape, source_mask: shape }, { metadata })
+      : exportOnnx(tokensOnly, params, { tokens: shape }, { metadata });
+  const bytes = encodeModel(onnx);
+  mkdirSync(dirname(path), { recursive: true });
+  await writeFileAtomic(path, bytes);
+}
+
+/** What safetensors of a model are laid out as. */
+export function exportLayoutsOf({ run }: OpenedModel): ExportLayouts {
+  return run === undefined ? { safetensors: "hugging-face" } : exportLayouts(run.config);
+}
+
+/**
+ * Writes a model's parameters as a folder that appears whole or not at all: in Hugging Face's layout where it has the model,
+ * otherwise as the run's own `config.json` and `task.json` beside weights under our names. Both open again in every command.
+ *
+ * @returns which of the two
+ * @throws ExportTargetError when the folder holds something else than an earlier export
+ */
+export async function exportModelSafetensors(opened: OpenedModel, directory: string): Promise<ExportLayout> {
+  await requireExportTarget(directory, "folder", opened.directory);
+  const { leaves, paths } = flatten(opened.params, (leaf) => leaf instanceof NDArray);
+  const ours = new Map(paths.map((path, i) => [path, leaves[i]!]));
+  const { run, checkpoint } = opened;
+  const layout =
+    checkpoint === undefined ? layoutOfRun(run!) : { config: checkpoint.config, names: checkpoint.architecture.names };
+  const files =
+    layout === undefined ? ownFiles(run!, ours) : { ...checkpointFiles(layout, ours), ...companions(opened) };
+  await writeFolderAtomic(directory, new Map(Object.entries(files)));
+  return layout === undefined ? "tsformers" : "hugging-face";
+}
+
+type Files = Readonly<Record<string, FileContents>>;
+
+function ownFiles({ config, task, step }: NonNullable<OpenedModel["run"]>, ours: ReadonlyMap<string, NDArray>): Files {
+  return {
+    "config.json": json(withoutData(config)),
+    "task.json": json(task),
+    [weightsFile]: safetensorsPieces(ours, { [exportMark]: packageVersion, step: String(step) }),
+  };
+}
+
+/** Where the data lie on this machine is nobody else's business, and of no use to them. */
+function withoutData({ task: { data, ...task }, ...config }: RunConfig): RunConfig {
+  return { ...config, task: task as RunConfig["task"] };
+}
+
+function checkpointFiles({ config, names }: CheckpointLayout, ours: ReadonlyMap<string, NDArray>): Files {
+  // Weights are read as float32 and stay so; readers take their width from the configuration.
+  const { dtype, torch_dtype, ...rest } = config;
+  return {
+    "config.json": json({ ...rest, dtype: "float32" }),
+    [weightsFile]: safetensorsPieces(writeNames(names, ours), { format: "pt", [exportMark]: packageVersion }),
+  };
+}
+
+/** A checkpoint's companions as they are, a run's tokenizer in the form that its kind has. */
+function companions({ directory, run, tokenizer }: OpenedModel): Files {
+  if (run !== undefined) return tokenizer === undefined ? {} : tokenizerContents(tokenizer.config);
+  const present = [ownTokenizerFile, ...companionFiles].filter((name) => existsSync(join(directory, name)));
+  return Object.fromEntries(present.map((name) => [name, readFileSync(join(directory, name))]));
+}
+
+function tokenizerContents(config: TokenizerConfig): Files {
+  if (config.kind !== "hugging-face") return { [ownTokenizerFile]: json(config) };
+  return { [tokenizerFiles.tokenizer]: json(config.tokenizer), [tokenizerFiles.config]: json(config.config) };
+}
+
+function json(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}

@@ -8,7 +8,7 @@ import { evaluateAtLengths, type LengthResult } from "../run/evaluate-run.ts";
 import { misplacedFlags, withFlags } from "../run/flags.ts";
 import { type OpenedModel, openModel } from "../run/open-model.ts";
 import { type EvaluationChoice, prepareEvaluation } from "../run/prepare-evaluation.ts";
-import { withAbsoluteData } from "../run/train-run.ts";
+import { withAbsolutePaths } from "../run/train-run.ts";
 import type { EvalSplit } from "../tasks/task.ts";
 import { addFlags, givenFlags, parseCount, parseCounts, runFlags } from "./config-flags.ts";
 import { interruption, UsageError, unlessAborted } from "./exit.ts";
@@ -120,7 +120,7 @@ function chosenTask({ run }: OpenedModel, options: EvalFlags): EvaluationChoice 
   const base = run?.config ?? {};
   const misplaced = misplacedFlags(withFlags(base, taskFlags, given), taskFlags, given.keys());
   if (misplaced.length > 0) throw new UsageError(misplaced.join("\n"));
-  const config = withAbsoluteData(parseRunConfig(withFlags(base, taskFlags, given), "flags"));
+  const config = withAbsolutePaths(parseRunConfig(withFlags(base, taskFlags, given), "flags"));
   if (run === undefined && given.size === 0)
     throw new UsageError(
       "a checkpoint has no task of its own; say what to measure it on, such as --task text --data FILE",

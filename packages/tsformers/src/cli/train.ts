@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { openDevice } from "@tsformers/engine/node";
 import { Command } from "commander";
 import type { RunConfig } from "../run/config.ts";
-import { readRunConfig, runPaths } from "../run/folder.ts";
+import { hasCheckpoint, readRunConfig, runPaths } from "../run/folder.ts";
+import { openModel } from "../run/open-model.ts";
+import { settingsOf } from "../run/start-from.ts";
 import { trainRun } from "../run/train-run.ts";
 import { openProgress } from "../train/progress.ts";
 import { showEvents } from "../train/show-events.ts";
@@ -15,6 +17,7 @@ type TrainFlags = {
   readonly config?: string;
   readonly json?: true;
   readonly force?: true;
+  readonly from?: string;
   readonly [flag: string]: unknown;
 };
 
@@ -28,10 +31,10 @@ export function trainCommand(terminal: Terminal): Command {
     .option("--json", "print the outcome as JSON")
     .addHelpText(
       "after",
-      "\nExamples:\n  tsformers train\n  tsformers train runs/book --task text --data book.txt --position alibi --steps 2000\n  tsformers train runs/book                      goes on after an interruption\n  tsformers train --config run.json --seed 1",
+      "\nExamples:\n  tsformers train\n  tsformers train runs/book --task text --data book.txt --position alibi --steps 2000\n  tsformers train runs/book                      goes on after an interruption\n  tsformers train runs/more --from runs/book --task text --data more.txt\n  tsformers train runs/mine --from gpt2 --task text --data book.txt --learning-rate 1e-4\n  tsformers train --config run.json --seed 1",
     );
   return addFlags(command, runFlags).action(async (directory: string | undefined, options: TrainFlags) => {
-    const { home, config } = chosen(directory, options);
+    const { home, config } = await chosen(directory, options);
     const progress = openProgress();
     const { signal, listen, release } = interruption({
       later: true,
@@ -80,9 +83,20 @@ export function trainCommand(terminal: Terminal): Command {
 }
 
 /** The run that is meant: one that is there, when nothing else is said; otherwise what flags and file say. */
-function chosen(directory: string | undefined, options: TrainFlags): { home: string; config: RunConfig } {
+async function chosen(
+  directory: string | undefined,
+  options: TrainFlags,
+): Promise<{ home: string; config: RunConfig }> {
   const isThere = directory !== undefined && existsSync(runPaths(directory).config);
   const given = givenFlags(options);
+  if (options.from !== undefined && given.has("tokens"))
+    throw new UsageError(
+      "--tokens does nothing with --from: texts are read with the tokenizer of what a run starts from",
+    );
+  if (options.from !== undefined && !(isThere && hasCheckpoint(directory))) {
+    const config = configFrom(options, settingsOf(await openModel(options.from)));
+    return { home: directory ?? join("runs", nameOf(config)), config };
+  }
   if (isThere && options.config === undefined) {
     return { home: directory, config: configFrom(options, readRunConfig(directory)) };
   }

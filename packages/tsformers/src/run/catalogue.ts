@@ -16,15 +16,16 @@ export type Choice = { readonly kind: string; readonly [option: string]: unknown
  * The schema of a choice: `kind` is a name of the catalogue, the rest are that entry's options.
  *
  * @param options.elsewhere options that are set in another place of the configuration
+ * @param options.further schemas of choices that are in no catalogue
  */
 export function choiceSchema(
   catalogue: Catalogue,
-  options: { readonly elsewhere?: readonly string[] } = {},
+  options: { readonly elsewhere?: readonly string[]; readonly further?: readonly z.ZodObject[] } = {},
 ): z.ZodType<Choice, Choice> {
-  const { elsewhere = [] } = options;
+  const { elsewhere = [], further = [] } = options;
   const members = Object.entries(catalogue).map(([kind, entry]) => {
     const own = Object.entries(entry.options.shape).filter(([name]) => !elsewhere.includes(name));
     return z.strictObject({ kind: z.literal(kind), ...Object.fromEntries(own) });
   });
-  return z.discriminatedUnion("kind", members as never) as unknown as z.ZodType<Choice, Choice>;
+  return z.discriminatedUnion("kind", [...members, ...further] as never) as unknown as z.ZodType<Choice, Choice>;
 }

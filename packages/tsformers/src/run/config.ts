@@ -5,6 +5,7 @@ import { positions } from "../position/index.ts";
 import { tasks } from "../tasks/index.ts";
 import { type Choice, choiceSchema } from "./catalogue.ts";
 import { explain } from "./explain.ts";
+import { checkpointChoice } from "./model.ts";
 import { optimisers } from "./optimisers.ts";
 import { schedules } from "./schedules.ts";
 
@@ -19,9 +20,13 @@ const schema = z.strictObject({
   task: choiceSchema(tasks, { elsewhere: ["length", "seed"] })
     .prefault({ kind: "text" })
     .describe("what is learned"),
-  model: choiceSchema(models, { elsewhere: ["vocabularySize", "length"] })
+  model: choiceSchema(models, { elsewhere: ["vocabularySize", "length"], further: [checkpointChoice] })
     .prefault({ kind: "gpt" })
     .describe("the network"),
+  from: z
+    .string()
+    .optional()
+    .describe("a run or a Hugging Face checkpoint to start from, with its model, tokenizer and parameters"),
   position: choiceSchema(positions)
     .optional()
     .describe("how the model knows about positions; its own way unless given"),
@@ -65,6 +70,7 @@ export const runSchema: z.ZodObject = schema;
 export type RunConfig = {
   readonly task: Choice;
   readonly model: Choice;
+  readonly from?: string | undefined;
   readonly position?: Choice | undefined;
   readonly length?: number | undefined;
   readonly steps: number;

@@ -1,10 +1,11 @@
-import { formats } from "../io/hugging-face/formats.ts";
-import type { CheckpointConfig } from "../io/hugging-face/load.ts";
+import { architectureOf, type CheckpointConfig } from "../io/hugging-face/architecture.ts";
+
 import type { NameRule } from "../io/hugging-face/names.ts";
 import { hasConfigWriter, type ModelSizes, writeConfig } from "../io/hugging-face/write-config.ts";
 import { type ModelName, models } from "../models/index.ts";
 import type { RunConfig } from "./config.ts";
 import type { RunFolder } from "./folder.ts";
+import { isCheckpoint } from "./model.ts";
 
 /** How safetensors are laid out: as Hugging Face has the model, or under our own names, which tsformers alone reads. */
 export type ExportLayout = "hugging-face" | "tsformers";
@@ -19,6 +20,7 @@ export type ExportLayouts = {
 
 /** What the model of a configuration can be exported as: known before it is trained. */
 export function exportLayouts({ model: { kind }, position }: Pick<RunConfig, "model" | "position">): ExportLayouts {
+  if (kind === "checkpoint") return { safetensors: "hugging-face" };
   if (!hasConfigWriter(kind)) return own(`Hugging Face has no model ${kind}`);
   // GPT-2 has learned positions; with any other scheme it is not GPT-2.
   const usual = position === undefined || (kind === "gpt" && position.kind === "learned");
@@ -35,6 +37,9 @@ export type CheckpointLayout = { readonly config: CheckpointConfig; readonly nam
 /** How Hugging Face stores the model of a run, where it has it. */
 export function layoutOfRun({ config, task }: Pick<RunFolder, "config" | "task">): CheckpointLayout | undefined {
   if (exportLayouts(config).safetensors === "tsformers") return undefined;
+  if (isCheckpoint(config.model)) {
+    return { config: config.model.settings, names: architectureOf(config.model).names };
+  }
   const { kind, ...chosen } = config.model;
   const { vocabularySize, startToken } = task;
   const options = models[kind as ModelName].options.parse({ ...chosen, vocabularySize }) as ModelSizes;
@@ -43,6 +48,5 @@ export function layoutOfRun({ config, task }: Pick<RunFolder, "config" | "task">
     length: config.length,
     ...(startToken !== undefined && { startToken }),
   })!;
-  const format = formats.find(({ modelType }) => modelType === written.model_type)!;
-  return { config: written, names: format.build(written, { has: () => false, ownHead: false }).names };
+  return { config: written, names: architectureOf({ settings: written, ownHead: false }).names };
 }

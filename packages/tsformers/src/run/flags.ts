@@ -1,5 +1,5 @@
 import type * as z from "zod";
-import { alternatives, kindsOf, type SchemaNode, schemaTree } from "./explain.ts";
+import { alternatives, type SchemaNode, schemaTree } from "./explain.ts";
 
 /** A command-line flag made from one place of a configuration's schema. */
 export type Flag = {
@@ -23,8 +23,11 @@ export type Flag = {
  */
 export function flagsOf(schema: z.ZodType): Flag[] {
   const flags = Object.entries(schemaTree(schema).properties ?? {}).flatMap(([name, node]) => {
-    const members = alternatives(node);
-    return members.length === 0 ? [plainFlag(name, node)] : [choiceFlag(name, node), ...optionFlags(name, members)];
+    // What only a file can say, such as the settings of a checkpoint, has no flags.
+    const members = alternatives(node).filter((member) => !Object.values(member.properties ?? {}).some(isObject));
+    return members.length === 0
+      ? [plainFlag(name, node)]
+      : [choiceFlag(name, node, members), ...optionFlags(name, members)];
   });
   const taken = new Map<string, number>();
   for (const { name } of flags) taken.set(name, (taken.get(name) ?? 0) + 1);
@@ -39,13 +42,17 @@ function plainFlag(name: string, node: SchemaNode): Flag {
   return { ...valueKindOf(node), name: kebab(name), path: [name], heading: "Training" };
 }
 
-function choiceFlag(name: string, node: SchemaNode): Flag {
+function isObject({ type }: SchemaNode): boolean {
+  return type === "object";
+}
+
+function choiceFlag(name: string, node: SchemaNode, members: readonly SchemaNode[]): Flag {
   return {
     name: kebab(name),
     path: [name, "kind"],
     type: "text",
     description: node.description ?? "",
-    choices: kindsOf(node),
+    choices: members.map(({ properties }) => String(properties?.kind?.const)),
     default: (node.default as { kind?: string } | undefined)?.kind,
     heading: headingOf(name),
   };

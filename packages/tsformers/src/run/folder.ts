@@ -44,12 +44,16 @@ export function isRunFolder(directory: string): boolean {
 export function readRunConfig(directory: string): RunConfig {
   const path = runPaths(directory).config;
   if (!existsSync(directory)) throw new ConfigError(`${directory}: no such folder`);
-  if (!existsSync(path)) throw new ConfigError(`${directory}: not a run; ${whatItIs(directory)}`);
+  if (!existsSync(path) || !isRunFolder(directory))
+    throw new ConfigError(`${directory}: not a run; ${whatItIs(directory)}`);
   return parseRunConfig(readJsonFile(path, jsonObject), path);
 }
 
 function whatItIs(directory: string): string {
-  return existsSync(runPaths(directory).checkpoints)
+  const { config, checkpoints } = runPaths(directory);
+  if (existsSync(config))
+    return `its config.json is no run's. \`tsformers train --from ${directory}\` starts from a checkpoint`;
+  return existsSync(checkpoints)
     ? "its checkpoints were written by `train` of the library, with a model of the program's own: `readParams` reads them there. Runs that commands open are made by `trainRun` and `tsformers train`"
     : "it has no config.json. `tsformers train` makes runs";
 }
@@ -91,9 +95,10 @@ export function hasCheckpoint(directory: string): boolean {
  */
 export async function writeRunFolder(directory: string, config: RunConfig, task: TaskRecord): Promise<void> {
   const paths = runPaths(directory);
-  if (existsSync(paths.config) && !isRunFolder(directory)) {
+  const isOther = existsSync(paths.config) && !isRunFolder(directory);
+  if (isOther || existsSync(join(directory, "model.safetensors"))) {
     throw new ConfigError(
-      `${directory}: has a config.json that is no run's; name a new folder, or start from what is there with --from ${directory}`,
+      `${directory}: holds a checkpoint or an export, not a run that goes on; name a new folder, and start from what is there with --from ${directory}`,
     );
   }
   mkdirSync(directory, { recursive: true });
@@ -133,7 +138,11 @@ function differingSettings(before: RunConfig, now: RunConfig): string[] {
   return changed.map((name) => `${name}: ${JSON.stringify(old[name])} then, ${JSON.stringify(fresh[name])} now`);
 }
 
-/** Where data lie may change; what they are is told by the task's fingerprint. */
-function withoutPlaces({ task: { data: _, ...task }, ...rest }: RunConfig): Readonly<Record<string, unknown>> {
+/** Where data lie may change; what they are is told by the task's fingerprint. What a run started from is in it. */
+function withoutPlaces({
+  from: _from,
+  task: { data: _data, ...task },
+  ...rest
+}: RunConfig): Readonly<Record<string, unknown>> {
   return { ...rest, task };
 }

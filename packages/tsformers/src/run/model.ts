@@ -1,3 +1,6 @@
+import * as z from "zod";
+import type { CheckpointConfig } from "../io/hugging-face/architecture.ts";
+import type { Architecture } from "../io/hugging-face/format.ts";
 import { type ModelEntry, type ModelName, models } from "../models/index.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import type { MaskedLanguageModel } from "../models/masked-language-model.ts";
@@ -15,15 +18,48 @@ export type AnyModel =
   | (MaskedLanguageModel & { readonly category: "encoder" })
   | (SequenceToSequence & { readonly category: "encoder-decoder" });
 
+/** The model of a Hugging Face checkpoint that a run started from: its settings, complete, and whether its output is its own. */
+export type CheckpointChoice = {
+  readonly kind: "checkpoint";
+  readonly settings: CheckpointConfig;
+  readonly ownHead: boolean;
+};
+
+export const checkpointChoice: z.ZodObject = z.strictObject({
+  kind: z.literal("checkpoint"),
+  settings: z.record(z.string(), z.unknown()).describe("config.json of the checkpoint"),
+  ownHead: z.boolean().default(false).describe("whether the output has a matrix of its own, though settings tie it"),
+});
+
+export function isCheckpoint(choice: Choice | CheckpointChoice): choice is CheckpointChoice {
+  return choice.kind === "checkpoint";
+}
+
+/** @throws Error for an architecture that has no vocabulary */
+export function modelOf({ model, category }: Architecture, source: string): AnyModel {
+  if (category === "stacks") {
+    throw new Error(
+      `${source}: torch.nn.Transformer works on vectors and has no vocabulary; \`verify\` alone can use it`,
+    );
+  }
+  return { ...(model as object), category } as AnyModel;
+}
+
 /**
  * The model of a configuration.
  *
  * @throws RangeError when a position scheme is named for a model that has its own
  */
 export async function makeModel(
-  { model: { kind, ...chosen }, position, length }: ModelChoice,
+  { model: choice, position, length }: ModelChoice,
   vocabularySize: number,
 ): Promise<AnyModel> {
+  const { kind, ...chosen } = choice;
+  if (isCheckpoint(choice)) {
+    if (position !== undefined) throw new RangeError("a checkpoint has its own positions; leave the position away");
+    const { architectureOf } = await import("../io/hugging-face/architecture.ts");
+    return modelOf(architectureOf(choice), "from");
+  }
   const entry: ModelEntry = models[kind as ModelName];
   const options = { ...chosen, vocabularySize, ...("length" in entry.options.shape ? { length } : {}) };
   if (entry.category !== "decoder") {

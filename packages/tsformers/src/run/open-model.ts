@@ -1,15 +1,15 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
+import { architectureOf } from "../io/hugging-face/architecture.ts";
 import { readGenerationSettings, readTokenizer } from "../io/hugging-face/companions.ts";
-import type { Architecture } from "../io/hugging-face/format.ts";
 import { type Checkpoint, loadHuggingFace } from "../io/hugging-face/load.ts";
 import { readJsonFile } from "../io/read-json.ts";
 import { readTokenizerConfig, type Tokenizer, tokenizerFromConfig } from "../tasks/tokenizer.ts";
 import { ownTokenizerFile } from "./export-target.ts";
 import { isRunFolder } from "./folder.ts";
 import { type LoadedRun, loadRun } from "./load-run.ts";
-import type { AnyModel } from "./model.ts";
+import { type AnyModel, isCheckpoint, modelOf } from "./model.ts";
 
 /** A model with its parameters, whoever saved them. */
 export type OpenedModel = {
@@ -17,7 +17,7 @@ export type OpenedModel = {
   /** Present when it is a run: its settings, what it keeps of its task, and how many steps were made. */
   readonly run?: Pick<LoadedRun, "config" | "task" | "step">;
   /** Present when it is a checkpoint: its settings, and how its files name arrays. */
-  readonly checkpoint?: Pick<Checkpoint, "config" | "architecture">;
+  readonly checkpoint?: Pick<Checkpoint, "config" | "architecture" | "ownHead">;
   readonly model: AnyModel;
   readonly params: unknown;
   /** Tokens in a row that it was made for. */
@@ -46,6 +46,7 @@ export async function openModel(directory: string): Promise<OpenedModel> {
 
 async function openRun(directory: string): Promise<OpenedModel> {
   const { model, params, tokenizer, config, task, step, problems } = await loadRun(directory);
+  const started = isCheckpoint(config.model) ? architectureOf(config.model) : undefined;
   return {
     directory,
     run: { config, task, step },
@@ -53,20 +54,20 @@ async function openRun(directory: string): Promise<OpenedModel> {
     params,
     length: config.length,
     ...(await writing(tokenizer)),
-    endTokens: [],
-    startToken: task.startToken ?? 0,
+    endTokens: started?.endTokens ?? [],
+    startToken: task.startToken ?? started?.startToken ?? 0,
     notes: problems.map(({ message }) => `a damaged checkpoint was skipped: ${message}`),
   };
 }
 
 async function openCheckpoint(directory: string): Promise<OpenedModel> {
-  const { config, architecture, params, notes } = await loadHuggingFace(directory);
-  const model = asModel(architecture, directory);
+  const { config, architecture, ownHead, params, notes } = await loadHuggingFace(directory);
+  const model = modelOf(architecture, directory);
   const { endTokens = architecture.endTokens ?? [], startToken } = readGenerationSettings(directory);
   const tokenizer = (await readOwnTokenizer(directory)) ?? (await readTokenizer(directory));
   return {
     directory,
-    checkpoint: { config, architecture },
+    checkpoint: { config, architecture, ownHead },
     model,
     params,
     length: architecture.length ?? 2048,
@@ -89,13 +90,4 @@ async function writing(tokenizer: Tokenizer | undefined): Promise<Pick<OpenedMod
 async function readOwnTokenizer(directory: string): Promise<Tokenizer | undefined> {
   const path = join(directory, ownTokenizerFile);
   return existsSync(path) ? tokenizerFromConfig(readTokenizerConfig(readJsonFile(path, z.unknown()), path)) : undefined;
-}
-
-function asModel({ model, category }: Architecture, directory: string): AnyModel {
-  if (category === "stacks") {
-    throw new Error(
-      `${directory}: torch.nn.Transformer works on vectors and has no vocabulary; \`verify\` alone can use it`,
-    );
-  }
-  return { ...(model as object), category } as AnyModel;
 }

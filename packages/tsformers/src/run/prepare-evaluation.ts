@@ -3,7 +3,7 @@ import type { Task } from "../tasks/task.ts";
 import { ConfigError, type RunConfig } from "./config.ts";
 import type { OpenedModel } from "./open-model.ts";
 import { type Reading, readingOf, taskOf } from "./prepare.ts";
-import { requireSameData } from "./task-record.ts";
+import { requireOwnTokens, requireSameData } from "./task-record.ts";
 
 /** What a model is measured on. */
 export type EvaluationChoice = {
@@ -26,10 +26,6 @@ export async function prepareEvaluation(
     throw new ConfigError(`${directory}: its data are not at ${data}; --data says where they are now`);
   const task = await taskOf(config, tokenizer === undefined ? {} : { tokenizer });
   if (run !== undefined && !otherData) requireSameData(directory, run.task, task);
-  if (task.vocabularySize > model.vocabularySize) {
-    throw new ConfigError(
-      `${directory}: the model has ${model.vocabularySize} tokens, the task ${task.vocabularySize}; the checkpoint has no tokenizer that reads such data`,
-    );
-  }
+  if (run === undefined) requireOwnTokens(directory, tokenizer, task);
   return { task, ...readingOf(task, model, directory) };
 }

@@ -55,6 +55,11 @@ export function taskOf(
  * @throws Error when it cannot: what it would need
  */
 export function readingOf(task: Task, model: AnyModel, name: string, smoothing = 0): Reading {
+  if (task.vocabularySize > model.vocabularySize) {
+    throw new RangeError(
+      `${name} has ${model.vocabularySize} tokens, task ${task.name} ${task.vocabularySize}; they do not stand for the same`,
+    );
+  }
   switch (model.category) {
     case "decoder":
       return reading<Batch>(model, task, languageModelTrainee(model, { smoothing }));

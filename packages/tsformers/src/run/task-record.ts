@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { readJsonFile } from "../io/read-json.ts";
 import type { Task } from "../tasks/task.ts";
-import { readTokenizerConfig, type TokenizerConfig } from "../tasks/tokenizer.ts";
+import { readTokenizerConfig, type Tokenizer, type TokenizerConfig } from "../tasks/tokenizer.ts";
 import { ConfigError } from "./config.ts";
 
 /**
@@ -57,5 +57,18 @@ export function requireSameData(directory: string, record: TaskRecord, task: Tas
   if (record.fingerprint === task.fingerprint) return;
   throw new ConfigError(
     `${directory}: the data are not those that the run was made with; they were\n  ${record.fingerprint}\nand are now\n  ${task.fingerprint}\n--data says where the run's own data are; \`eval --other-data\` measures on others`,
+  );
+}
+
+/**
+ * Makes sure that a text is read with the tokens of the model that it goes into: an alphabet made from the text would number
+ * characters as no checkpoint does. Bytes are numbered alike everywhere.
+ *
+ * @throws ConfigError naming the checkpoint's folder
+ */
+export function requireOwnTokens(directory: string, own: Tokenizer | undefined, { name, tokenizer }: Task): void {
+  if (own !== undefined || tokenizer === undefined || tokenizer.config.kind === "byte") return;
+  throw new ConfigError(
+    `${directory}: has no tokenizer (tokenizer.json), so nobody knows what its tokens stand for; task ${name} can only be read as bytes, with --tokens byte`,
   );
 }

@@ -1,21 +1,24 @@
 import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
-import type { Device } from "@tsformers/engine";
+import type { Concrete, Device } from "@tsformers/engine";
 import { type TrainEvent, type TrainResult, train } from "../train/train.ts";
 import { parseRunConfig, type RunConfig, type RunConfigInput } from "./config.ts";
 import {
   hasCheckpoint,
   modelIdentity,
+  type RunFolder,
   readRunFolder,
   requireSameSettings,
   runPaths,
   writeRunFolder,
 } from "./folder.ts";
 import { lockFile } from "./lock.ts";
+import { type OpenedModel, openModel } from "./open-model.ts";
 import { makeOptimiser } from "./optimisers.ts";
 import { type PreparedRun, prepareRun } from "./prepare.ts";
 import { makeSchedule } from "./schedules.ts";
-import { recordOf, requireSameData } from "./task-record.ts";
+import { fittingParams, modelOfRun, settingsOf } from "./start-from.ts";
+import { recordOf, requireOwnTokens, requireSameData } from "./task-record.ts";
 
 export type TrainRunOptions = {
   readonly directory: string;
@@ -41,21 +44,37 @@ export async function trainRun(
   options: TrainRunOptions,
 ): Promise<{ run: PreparedRun; result: TrainResult<unknown> }> {
   const { directory, waitMs = 0, onEvent } = options;
-  const config = withAbsoluteData(parseRunConfig(input, "configuration"));
   mkdirSync(directory, { recursive: true });
   const unlock = await lockFile(runPaths(directory).lock, { waitMs });
   try {
     const saved = hasCheckpoint(directory) ? await readRunFolder(directory) : undefined;
+    const source = saved === undefined && input.from !== undefined ? await openModel(input.from) : undefined;
+    for (const text of source?.notes ?? []) onEvent?.({ kind: "note", text });
+    const config = completeSettings(input, saved, source);
     if (saved !== undefined) requireSameSettings(directory, saved.config, { length: saved.task.length, ...config });
-    const run = await prepareRun(config, saved?.tokenizer === undefined ? {} : { tokenizer: saved.tokenizer });
+    const tokenizer = (saved ?? source)?.tokenizer;
+    const run = await prepareRun(config, tokenizer === undefined ? {} : { tokenizer });
     if (saved !== undefined) requireSameData(directory, saved.task, run.task);
+    if (source !== undefined) requireOwnTokens(source.directory, source.tokenizer, run.task);
     if (saved !== undefined && saved.config.steps !== config.steps)
       onEvent?.({ kind: "note", text: changeOfSteps(saved.config, config) });
     await writeRunFolder(directory, run.config, recordOf(run.task));
-    return { run, result: await trainPrepared(run, options) };
+    const params = source === undefined ? {} : { params: fittingParams(source, run.model) };
+    return { run, result: await trainPrepared(run, { ...options, ...params }) };
   } finally {
     unlock();
   }
+}
+
+/** Settings with their defaults; those of the model are, where a run starts from another, that one's. */
+function completeSettings(
+  input: RunConfigInput,
+  saved: RunFolder | undefined,
+  source: OpenedModel | undefined,
+): RunConfig {
+  const given = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
+  const model = input.from === undefined ? {} : saved !== undefined ? modelOfRun(saved.config) : settingsOf(source!);
+  return withAbsolutePaths(parseRunConfig({ ...model, ...given }, "configuration"));
 }
 
 /** What another number of steps does to the learning rate. */
@@ -65,17 +84,21 @@ function changeOfSteps(before: RunConfig, now: RunConfig): string {
   return `${now.steps} steps instead of ${before.steps}: the ${now.schedule.kind} schedule now spans all of them; its learning rate at step ${at} was ${rate(before)} and is ${rate(now)}`;
 }
 
-/** Data are found again from any working directory. */
-export function withAbsoluteData(config: RunConfig): RunConfig {
-  const { data } = config.task;
-  return typeof data === "string" ? { ...config, task: { ...config.task, data: resolve(data) } } : config;
+/** Paths mean the same from any working directory. */
+export function withAbsolutePaths(config: RunConfig): RunConfig {
+  const { task, from } = config;
+  return {
+    ...config,
+    ...(typeof task.data === "string" && { task: { ...task, data: resolve(task.data) } }),
+    ...(from !== undefined && { from: resolve(from) }),
+  };
 }
 
 async function trainPrepared(
   { config, task, view, trainee }: PreparedRun,
-  options: TrainRunOptions,
+  options: TrainRunOptions & { readonly params?: Concrete<unknown> },
 ): Promise<TrainResult<unknown>> {
-  const { directory, device, signal, onEvent, force } = options;
+  const { directory, device, signal, onEvent, force, params } = options;
   return train({
     trainee,
     task: { ...view, fingerprint: task.fingerprint },
@@ -99,5 +122,6 @@ async function trainPrepared(
     ...(signal !== undefined && { signal }),
     ...(onEvent !== undefined && { onEvent }),
     ...(force !== undefined && { force }),
+    ...(params !== undefined && { params }),
   });
 }

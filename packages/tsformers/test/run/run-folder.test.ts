@@ -1,7 +1,7 @@
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
-import type { Device } from "@tsformers/engine";
+import { type Device, flatten, isNdArray } from "@tsformers/engine";
 import { openDevice } from "@tsformers/engine/node";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { RunConfigInput } from "../../src/run/config.ts";
@@ -133,7 +133,9 @@ describe("a start", () => {
   it("never takes a folder whose config.json is not a run's", async () => {
     mkdirSync(run);
     writeFileSync(join(run, "config.json"), '{ "model_type": "gpt2" }');
-    await expect(trained()).rejects.toThrow("has a config.json that is no run's");
+    await expect(trained()).rejects.toThrow(
+      `not a run that goes on; name a new folder, and start from what is there with --from ${run}`,
+    );
     expect(readFileSync(join(run, "config.json"), "utf8")).toContain("gpt2");
   });
 
@@ -176,6 +178,66 @@ describe("going on", () => {
     expect(scored.map(({ step }) => step)).toEqual([3, 6]);
   });
 });
+
+describe("starting from", () => {
+  const more = (settings: RunConfigInput) =>
+    trainRun(settings, { directory: join(home, "more"), device }).then(async () => openModel(join(home, "more")));
+  const rest = { length: 8, batchSize: 2, steps: 2, learningRate: 1e-4 };
+
+  it("a run takes its model, tokenizer and parameters, and goes on without it", async () => {
+    const { result } = await trained({ position: { kind: "rotary" } });
+    const other = join(home, "other.txt");
+    writeFileSync(other, text("hgfedcba "));
+    const task = { kind: "text", data: other };
+    const opened = await more({ from: run, task, ...rest });
+    expect(opened.run!.config).toMatchObject({ from: run, position: { kind: "rotary" }, model: { modelWidth: 16 } });
+    expect(opened.tokenizer!.config).toEqual((await openModel(run)).tokenizer!.config);
+    expect(farthest(opened.params, result.params)).toBeGreaterThan(0);
+    expect(farthest(opened.params, result.params)).toBeLessThan(1e-3);
+    rmSync(run, { recursive: true });
+    expect((await more({ from: run, task, ...rest, steps: 3 })).run!.step).toBe(3);
+  });
+
+  it("a checkpoint is fine-tuned in its own form, and exported as it came", async () => {
+    await trained();
+    const [checkpoint, again] = [join(home, "gpt2"), join(home, "again")];
+    await exportModelSafetensors(await openModel(run), checkpoint);
+    const opened = await more({ from: checkpoint, task: { kind: "text", data }, ...rest });
+    const before = await openModel(checkpoint);
+    expect(farthest(opened.params, before.params)).toBeLessThan(1e-3);
+    expect(await exportModelSafetensors(opened, again)).toBe("hugging-face");
+    const read = await openModel(again);
+    expect(farthest(read.params, opened.params)).toBe(0);
+    expect(read.checkpoint!.config).toMatchObject({ model_type: "gpt2", n_embd: 16 });
+    expect(read.tokenizer!.config).toEqual(before.tokenizer!.config);
+    await expect(trainRun(config(), { directory: checkpoint, device })).rejects.toThrow("start from what is there");
+  });
+
+  it("refuses another model, and text that a checkpoint has no tokenizer for", async () => {
+    await trained();
+    const model = { kind: "gpt", layers: 2, modelWidth: 16, heads: 2 };
+    await expect(more({ from: run, model, task: { kind: "text", data }, ...rest })).rejects.toThrow(
+      /the model of this run is another: it needs blocks\.1\..* has none/,
+    );
+    const checkpoint = join(home, "gpt2");
+    await exportModelSafetensors(await openModel(run), checkpoint);
+    rmSync(join(checkpoint, "tsformers-tokenizer.json"));
+    await expect(more({ from: checkpoint, task: { kind: "text", data }, ...rest })).rejects.toThrow(
+      "nobody knows what its tokens stand for",
+    );
+  });
+});
+
+/** The largest difference between two trees of one form. */
+function farthest(a: unknown, b: unknown): number {
+  const [x, y] = [flatten(a, isNdArray), flatten(b, isNdArray)];
+  expect(x.paths).toEqual(y.paths);
+  const differences = x.leaves.map(({ data }, i) => {
+    const other = y.leaves[i]!.data as Float32Array;
+    return (data as Float32Array).reduce((most, value, j) => Math.max(most, Math.abs(value - other[j]!)), 0);
+  });
+  return Math.max(...differences);
+}
 
 /** Loads programs until the one of this number, which fails: the first is that of a step, the second that of an evaluation. */
 function failAt(of: Device, number: number): Device["load"] {

@@ -1,20 +1,19 @@
 import { join } from "node:path";
 import type { NDArray, StoredTensor, Tree } from "@tsformers/engine";
 import type { look } from "../../attention/view.ts";
-import { FileError, jsonObject, readJsonFile } from "../read-json.ts";
+import { jsonObject, readJsonFile } from "../read-json.ts";
+import { type CheckpointConfig, formatOf } from "./architecture.ts";
 import { openArrays, requireCheckpointFolder, weightsFile } from "./checkpoint-files.ts";
 import type { Architecture, Format } from "./format.ts";
-import { formats } from "./formats.ts";
 import { loadNames } from "./names.ts";
 import { dropSharedNames, settleNames } from "./settle.ts";
-
-/** The settings of a checkpoint's `config.json`, as they are in the file. */
-export type CheckpointConfig = Readonly<Record<string, unknown>>;
 
 export type Checkpoint = {
   readonly modelType: string;
   readonly config: CheckpointConfig;
   readonly architecture: Architecture;
+  /** Whether the output has a matrix of its own, whatever the configuration says. */
+  readonly ownHead: boolean;
   readonly params: Tree<NDArray>;
   /** What its user should hear, such as an output that is not tied though the configuration says so. */
   readonly notes: readonly string[];
@@ -48,7 +47,7 @@ async function place(
   config: CheckpointConfig,
   tensors: ReadonlyMap<string, StoredTensor>,
   options: { readonly look?: typeof look },
-): Promise<Pick<Checkpoint, "architecture" | "params" | "notes">> {
+): Promise<Pick<Checkpoint, "architecture" | "ownHead" | "params" | "notes">> {
   const { arrays, ownHead, notes } = await settleNames(format, tensors, weightsFile);
   const build = (own: boolean) => format.build(config, { ...options, has: (name) => arrays.has(name), ownHead: own });
   const architecture = build(ownHead);
@@ -56,27 +55,5 @@ async function place(
   const params = await loadNames(architecture.names, dropSharedNames(format, arrays, known), weightsFile);
   // A configuration that does not tie them expects the two to differ.
   const expected = ownHead && (config.tie_word_embeddings === false || build(false).names.length === known.size);
-  return { architecture, params, notes: expected ? [] : notes };
-}
-
-function formatOf(config: CheckpointConfig, path: string): Format {
-  const { model_type: type, architectures } = config;
-  const format = formats.find(({ modelType }) => modelType === type);
-  if (format === undefined) {
-    const known = formats.map(({ modelType }) => modelType).join(", ");
-    const found = type === undefined ? "model_type is missing" : `model_type ${JSON.stringify(type)} is not supported`;
-    throw new FileError(path, `${found}; supported are ${known}`);
-  }
-  const named = Array.isArray(architectures) ? architectures : [];
-  if (
-    named.length > 0 &&
-    format.architectures.length > 0 &&
-    !named.some((name) => format.architectures.includes(name as string))
-  ) {
-    throw new FileError(
-      path,
-      `architecture ${JSON.stringify(named[0])} of ${format.modelType} is not supported; supported are ${format.architectures.join(", ")}`,
-    );
-  }
-  return format;
+  return { architecture, ownHead, params, notes: expected ? [] : notes };
 }

@@ -93,6 +93,14 @@ describe("a checkpoint", () => {
     expect([...opened.promptTokens!(rows[0].text)]).toEqual([0, ...rows[0].tokens]);
   });
 
+  it("says so when its tokenizer is in a form that is not read", async () => {
+    expect((await openModel(directory)).notes).toEqual([]);
+    write("vocab.json", {});
+    expect((await openModel(directory)).notes).toEqual([
+      expect.stringContaining("gpt2: has vocab.json but no tokenizer.json"),
+    ]);
+  });
+
   it.each([
     ["bert", "encoder"],
     ["roformer", "encoder"],

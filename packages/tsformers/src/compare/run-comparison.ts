@@ -1,10 +1,12 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../io/atomic-file.ts";
-import { prepareRun } from "../run/prepare.ts";
+import { makeModel } from "../run/model.ts";
+import { readingOf, taskOf } from "../run/prepare.ts";
+import type { Task } from "../tasks/task.ts";
 import { describeEnvironment } from "./environment.ts";
 import type { ChildMessage } from "./messages.ts";
-import { type CompareOptions, type PlannedRun, planRuns } from "./plan.ts";
+import { type CompareOptions, type PlannedRun, planRuns, type RunJob } from "./plan.ts";
 import { renderReport } from "./report.ts";
 import type { CompareRun, Comparison } from "./results.ts";
 import { type RunOutcome, startRun } from "./start-run.ts";
@@ -50,8 +52,8 @@ export async function runComparison(
   { directory, command, signal, onEvent }: RunComparisonOptions,
 ): Promise<ComparisonOutcome> {
   const planned = planRuns(options, directory);
-  const { task } = await prepareRun(planned[0]!.job.config);
-  for (const { job } of planned) if (job.config.seed === options.config.seed) await prepareRun(job.config);
+  const task = await taskOf(planned[0]!.job.config);
+  for (const { job } of planned) if (job.config.seed === options.config.seed) await requireRows(task, job);
   onEvent?.({ kind: "planned", runs: planned });
   mkdirSync(directory, { recursive: true });
   const about = {
@@ -83,6 +85,20 @@ export async function runComparison(
     await writeFileAtomic(reportPath, renderReport(comparison));
   }
   return { comparison: comparisonNow(), complete: true, resultsPath, reportPath };
+}
+
+/**
+ * Asks for what a run will be trained and measured on, so that it fails now.
+ *
+ * @throws Error when its model cannot read the task, or the task has no row of the training length for it
+ */
+async function requireRows(task: Task, { config, testTokens }: RunJob): Promise<void> {
+  const { batchSize, length } = config;
+  const model = await makeModel(config, task.vocabularySize);
+  const { view } = readingOf(task, model, config.model.kind);
+  const limit = testTokens === undefined ? {} : { limit: Math.max(testTokens, length) };
+  view.evalBatches("valid", { batchSize, length });
+  view.evalBatches("test", { batchSize, length, ...limit });
 }
 
 function titleOf({ models, positions, config }: CompareOptions, task: string): string {

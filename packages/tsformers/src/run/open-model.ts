@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import { architectureOf } from "../io/hugging-face/architecture.ts";
-import { readGenerationSettings, readTokenizer } from "../io/hugging-face/companions.ts";
+import { otherTokenizer, readGenerationSettings, readTokenizer } from "../io/hugging-face/companions.ts";
 import { type Checkpoint, loadHuggingFace } from "../io/hugging-face/load.ts";
 import { readJsonFile } from "../io/read-json.ts";
 import { readTokenizerConfig, type Tokenizer, tokenizerFromConfig } from "../tasks/tokenizer.ts";
@@ -75,7 +75,7 @@ async function openCheckpoint(directory: string): Promise<OpenedModel> {
     // Published defaults belong to published vocabularies; this one may be smaller.
     endTokens: endTokens.filter((token) => token < model.vocabularySize),
     startToken: startToken ?? architecture.startToken ?? 0,
-    notes,
+    notes: tokenizer === undefined ? [...notes, ...otherTokenizer(directory)] : notes,
   };
 }
 

@@ -33,6 +33,18 @@ export async function readTokenizer(directory: string): Promise<Tokenizer | unde
   }
 }
 
+/** What tokenizers are stored as that only their own libraries read. */
+const otherTokenizers = ["vocab.json", "vocab.txt", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model"];
+
+/** What to say of a checkpoint whose tokenizer cannot be read; nothing where it has none. */
+export function otherTokenizer(directory: string): string[] {
+  const found = otherTokenizers.find((name) => existsSync(join(directory, name)));
+  if (found === undefined) return [];
+  return [
+    `${directory}: has ${found} but no ${tokenizerFiles.tokenizer}, so that its tokens stand for no text here; in Python, AutoTokenizer.from_pretrained(folder).save_pretrained(folder) makes one`,
+  ];
+}
+
 const token = z.int().nonnegative();
 const generationSchema = z.looseObject({
   eos_token_id: z.union([token, z.array(token)], { error: "expected a token or a list of tokens" }).nullish(),

@@ -134,8 +134,10 @@ function commanderText({ message }: CommanderError): string {
   return message.replace(/^error: /, "").replaceAll("\n", " ");
 }
 
+/** What is wrong with a call, wherever it is found: words, a configuration, a number out of its range, a file that was named. */
+const wrongCalls = [CommanderError, ConfigError, RangeError, FileError] as const;
+
 function kindOf(error: unknown): FailureKind {
   if (error instanceof Failure) return error.kind;
-  const calledWrongly = [CommanderError, ConfigError, FileError].some((kind) => error instanceof kind);
-  return calledWrongly ? "usage" : "failed";
+  return wrongCalls.some((kind) => error instanceof kind) ? "usage" : "failed";
 }

@@ -3,7 +3,7 @@ import { createTask } from "../tasks/index.ts";
 import type { Batch, PairBatch, Task, TaskView } from "../tasks/task.ts";
 import type { Tokenizer } from "../tasks/tokenizer.ts";
 import { languageModelTrainee, type Trainee } from "../train/trainee.ts";
-import type { RunConfig } from "./config.ts";
+import { ConfigError, type RunConfig } from "./config.ts";
 import { type AnyModel, makeModel } from "./model.ts";
 import { sequenceToSequenceTrainee } from "./sequence-to-sequence-trainee.ts";
 
@@ -28,7 +28,7 @@ export type PreparedRun = Reading & {
  * Makes the task and the model of a configuration.
  *
  * @param options.tokenizer of a run that goes on: its own, whatever the data look like now
- * @throws Error when the model cannot learn the task: what it would need
+ * @throws ConfigError when the model cannot learn the task: what it would need
  */
 export async function prepareRun(
   config: RunConfig,
@@ -52,7 +52,7 @@ export function taskOf(
  * How a model reads a task.
  *
  * @param name of the model, for messages
- * @throws Error when it cannot: what it would need
+ * @throws ConfigError when it cannot: what it would need
  */
 export function readingOf(task: Task, model: AnyModel, name: string, smoothing = 0): Reading {
   if (task.vocabularySize > model.vocabularySize) {
@@ -65,13 +65,13 @@ export function readingOf(task: Task, model: AnyModel, name: string, smoothing =
       return reading<Batch>(model, task, languageModelTrainee(model, { smoothing }));
     case "encoder-decoder":
       if (task.pairs === undefined) {
-        throw new Error(
+        throw new ConfigError(
           `${name} reads one sequence and writes another; task ${task.name} has only one. Take copy or reverse, or a decoder such as gpt`,
         );
       }
       return reading<PairBatch>(model, task.pairs, sequenceToSequenceTrainee(model, { smoothing }));
     case "encoder":
-      throw new Error(
+      throw new ConfigError(
         `${name} fills in hidden tokens; task ${task.name} asks for the next one. Take a decoder such as gpt`,
       );
   }

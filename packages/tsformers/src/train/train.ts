@@ -206,6 +206,9 @@ async function begin<Params, B>(
   };
 }
 
+/** Steps of more take ONNX Runtime so long to prepare that the user should know: 6,000 take about a second, 46,000 about a minute. */
+const manyOperations = 10_000;
+
 /** Counts the memory of a run from shapes, then traces its step. @throws MemoryError when that is more than is free on the CPU, unless forced */
 function announceMemory<Params, B>(
   { task, device, batchSize, length, force = false }: TrainOptions<Params, B>,
@@ -224,6 +227,9 @@ function announceMemory<Params, B>(
   const estimate = estimateMemory(params, state, program, !device.sharesMemory);
   onEvent({ kind: "memory", estimate, text: memoryText(estimate) });
   if (free !== undefined) requireMemory(estimate, free);
+  const operations = program.equations.length;
+  if (operations > manyOperations)
+    onEvent({ kind: "note", text: `preparing a step of ${operations.toLocaleString("en-US")} operations` });
 }
 
 type Opened<Params> = {

@@ -110,6 +110,6 @@ it("copies with an encoder-decoder and answers in numbers", async () => {
   const { tokens } = JSON.parse(made.out) as { tokens: number[] };
   expect(tokens).toHaveLength(3);
   const wrong = await cli("train", "never", "--task", "recall", "--model", "transformer", "--steps", "4");
-  expect(wrong.code).toBe(1);
+  expect(wrong.code).toBe(2);
   expect(wrong.log).toContain("Take copy or reverse");
 });

@@ -87,6 +87,15 @@ describe.each(shared)("$family: $names", ({ family, names, head, first }) => {
   });
 });
 
+test.each(["transformer.wte.weight", "lm_head.weight"])("an untied file without %s is refused", async (name) => {
+  const config = { model_type: "gpt2", ...smallConfigs.gpt2, tie_word_embeddings: false };
+  const architecture = built("gpt2", config);
+  const { paths, leaves } = flatten(paramsOf(architecture), isNdArray);
+  const arrays = writeNames(architecture.names, new Map(paths.map((path, i) => [path, leaves[i]!])));
+  arrays.delete(name);
+  await expect(saved(config, arrays)).rejects.toThrow(`missing: ${name}`);
+});
+
 test("the older name of GPT-NeoX's output is understood", async () => {
   const config = { model_type: "gpt_neox", ...smallConfigs.gpt_neox };
   const architecture = built("gpt_neox", config);

@@ -51,10 +51,12 @@ export function dropSharedNames(
   known: ReadonlySet<string>,
 ): Map<string, StoredTensor> {
   const kept = new Map([...arrays].filter(([name]) => known.has(name) || ignored?.test(name) !== true));
-  for (const { names, first } of shared) {
-    const present = names.filter((name) => arrays.has(name));
+  for (const { names, head, first } of shared) {
+    // An output of its own is another array: neither stands for the other.
+    const alike = names.filter((name) => name !== head || !known.has(name));
+    const present = alike.filter((name) => arrays.has(name));
     const source = present.find((name) => name === first) ?? present[0];
-    for (const name of names) {
+    for (const name of alike) {
       if (!known.has(name)) kept.delete(name);
       else if (source !== undefined && (first !== undefined || !arrays.has(name))) kept.set(name, arrays.get(source)!);
     }

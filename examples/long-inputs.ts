@@ -60,9 +60,10 @@ await trained("window and global token", { pattern: near });
 const { model, params } = await trained("linear", { mixer: () => linear });
 
 // Decoding keeps sums instead of keys and values: the same memory however long the text.
+// It ends where the model's learned positions end; a scheme such as rotary has no end.
 const decoder = openDecoder(model, params as never, { device, maxLength: 1000 });
 const written: number[] = [];
 for await (const token of generate(decoder, [1], { count: 100, temperature: 0 })) written.push(token);
-assert.equal(written.length, 100);
+assert.equal(written.length, sizes.length);
 await decoder.release();
 await device.close();

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { headWidthOf, requireDirection, requireSizes } from "../nn/sizes.ts";
 import { count, exactCount, positionCount, stepCount } from "../options/count.ts";
-import { parseOptions } from "../run/parse-options.ts";
+import { parseOptions } from "../options/parse-options.ts";
 import type { Mixer } from "./kinds.ts";
 import type { LengthProjection } from "./linformer-projection.ts";
 import type { LogitSource, Mixture } from "./synthetic-logits.ts";

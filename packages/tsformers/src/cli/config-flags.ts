@@ -2,9 +2,9 @@ import { readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import * as z from "zod";
 import { exactCount } from "../options/count.ts";
+import { expectation } from "../options/nearest.ts";
 import { parseRunConfig, type RunConfig, runSchema } from "../run/config.ts";
 import { type Flag, flagsOf, kebab, misplacedFlags, withFlags } from "../run/flags.ts";
-import { expectation } from "../run/nearest.ts";
 import { UsageError } from "./exit.ts";
 
 /** The flags of a run, made from its schema. */

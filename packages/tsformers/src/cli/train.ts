@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { openDevice } from "@tsformers/engine/node";
 import { Command } from "commander";
 import type { RunConfig } from "../run/config.ts";
+import { exportLayouts } from "../run/export-layout.ts";
 import { hasCheckpoint, readRunConfig, runPaths } from "../run/folder.ts";
 import { openModel } from "../run/open-model.ts";
 import { settingsOf } from "../run/start-from.ts";
@@ -36,6 +37,9 @@ export function trainCommand(terminal: Terminal): Command {
   return addFlags(command, runFlags).action(async (directory: string | undefined, options: TrainFlags) => {
     const { home, config } = await chosen(directory, options);
     const progress = openProgress();
+    const { reason } = exportLayouts(config);
+    if (reason !== undefined && !hasCheckpoint(home))
+      progress.log(`${reason}: this run exports to ONNX, and as safetensors under tsformers' own names`);
     const { signal, listen, release } = interruption({
       later: true,
       onFirst: () => progress.log("stopping after this step; the next Ctrl-C stops now, without a checkpoint"),

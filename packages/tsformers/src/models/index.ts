@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { count, positionCount, widthCount } from "../options/count.ts";
-import { parseOptions } from "../run/parse-options.ts";
+import { parseOptions } from "../options/parse-options.ts";
 import type { PositionScheme } from "./gpt.ts";
 import type { LanguageModel } from "./language-model.ts";
 import type { MaskedLanguageModel } from "./masked-language-model.ts";

@@ -3,7 +3,7 @@ import * as z from "zod";
 import type { PositionScheme } from "../models/gpt.ts";
 import { requireEvenWidth, requireSizes } from "../nn/sizes.ts";
 import { positionCount } from "../options/count.ts";
-import { parseOptions } from "../run/parse-options.ts";
+import { parseOptions } from "../options/parse-options.ts";
 
 /** What a scheme must know of the model that it is built into. */
 export type PositionContext = {

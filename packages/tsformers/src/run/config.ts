@@ -1,10 +1,10 @@
 import * as z from "zod";
 import { models } from "../models/index.ts";
 import { exactCount, positionCount, rowCount, stepCount } from "../options/count.ts";
+import { explain } from "../options/explain.ts";
 import { positions } from "../position/index.ts";
 import { tasks } from "../tasks/index.ts";
 import { type Choice, choiceSchema } from "./catalogue.ts";
-import { explain } from "./explain.ts";
 import { checkpointChoice } from "./model.ts";
 import { optimisers } from "./optimisers.ts";
 import { schedules } from "./schedules.ts";

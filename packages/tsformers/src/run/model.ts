@@ -5,9 +5,9 @@ import { type ModelEntry, type ModelName, models } from "../models/index.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import type { MaskedLanguageModel } from "../models/masked-language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
+import { parseOptions } from "../options/parse-options.ts";
 import { type PositionName, positions } from "../position/index.ts";
 import type { Choice } from "./catalogue.ts";
-import { parseOptions } from "./parse-options.ts";
 
 /** What a model is made from; `length` is that of training rows. */
 export type ModelChoice = { readonly model: Choice; readonly position?: Choice | undefined; readonly length: number };

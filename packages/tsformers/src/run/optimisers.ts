@@ -1,7 +1,7 @@
 import * as z from "zod";
+import { parseOptions } from "../options/parse-options.ts";
 import type { Optimiser } from "../train/optimiser.ts";
 import type { Choice } from "./catalogue.ts";
-import { parseOptions } from "./parse-options.ts";
 
 /** An optimiser as the catalogue knows it, before its code is loaded. */
 export type OptimiserEntry = {

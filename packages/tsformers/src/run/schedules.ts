@@ -1,8 +1,8 @@
 import * as z from "zod";
 import { stepCount } from "../options/count.ts";
+import { parseOptions } from "../options/parse-options.ts";
 import { constant, inverseSquareRoot, type Schedule, warmupCosine } from "../train/schedule.ts";
 import type { Choice } from "./catalogue.ts";
-import { parseOptions } from "./parse-options.ts";
 
 /** What a schedule must know of the run. */
 export type ScheduleContext = { readonly learningRate: number; readonly steps: number };

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { count, exactCount, positionCount } from "../options/count.ts";
-import { parseOptions } from "../run/parse-options.ts";
+import { parseOptions } from "../options/parse-options.ts";
 import type { Task } from "./task.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 

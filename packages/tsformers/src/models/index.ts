@@ -62,7 +62,7 @@ export type ModelName =
 const vocabularySize = count(2 ** 31 - 1, "tokens are counted in 32 bits").describe(
   "how many different tokens there are",
 );
-const layers = count(128, "deeper graphs take ONNX Runtime hours to prepare")
+const layers = count(128, "deeper graphs take ONNX Runtime too long to prepare")
   .default(4)
   .describe("how many blocks follow each other");
 const modelWidth = widthCount().default(256).describe("features of a position between blocks");

@@ -2,7 +2,7 @@ import * as z from "zod";
 
 /**
  * A whole number of a configuration, from `least` to `most`. A wrong one is answered with the bounds and the reason of the upper one:
- * `expected a whole number from 1 to 128 (preparing a deeper graph takes ONNX Runtime more than a quarter of an hour)`.
+ * `expected a whole number from 1 to 128 (deeper graphs take ONNX Runtime too long to prepare)`.
  */
 export function count(most: number, reason: string, least = 1): z.ZodInt {
   const error = `expected a whole number from ${least} to ${most.toLocaleString("en-US")} (${reason})`;

@@ -1,10 +1,12 @@
 import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { decodeSafetensors, encodeSafetensors, type NDArray } from "@tsformers/engine";
+import { type NDArray, safetensorsPieces } from "@tsformers/engine";
 import * as z from "zod";
 
 import { syncDirectory, temporaryPath, writeFileSynced } from "../io/atomic-file.ts";
+import { readSafetensorsFile } from "../io/safetensors-file.ts";
 
 /** Anything that `JSON.stringify` writes and `JSON.parse` reads back equal. */
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
@@ -46,6 +48,8 @@ const version = 1;
 const manifestName = "manifest.json";
 const tensorsName = "tensors.safetensors";
 const stateName = "state.json";
+/** How much of a file is read or summed at once. */
+const pieceBytes = 2 ** 22;
 
 const fileSchema = z.object({ sizeBytes: z.int().nonnegative(), sha256: z.string().regex(/^[0-9a-f]{64}$/) });
 const manifestSchema = z.object({
@@ -97,36 +101,41 @@ export function checkpointStore(directory: string, options: { keep?: number } = 
  * @throws Error naming the file when one is missing, cut short, changed, or not of this format
  */
 export async function readCheckpoint(path: string): Promise<Checkpoint> {
-  const manifest = await readManifest(path);
-  const read = async (name: keyof Manifest["files"]): Promise<Uint8Array> => {
-    const { sizeBytes, sha256 } = manifest.files[name];
-    const bytes = await readPart(path, name);
-    if (bytes.length !== sizeBytes) {
-      throw new Error(`${join(path, name)}: expected ${sizeBytes} bytes, got ${bytes.length}; the checkpoint is torn`);
+  const { step, files } = await readManifest(path);
+  const [tensorsPath, statePath] = [join(path, tensorsName), join(path, stateName)];
+  await requireWhole(statePath, files[stateName]);
+  await requireWhole(tensorsPath, files[tensorsName]);
+  const state = parseJson(await readPart(path, stateName), statePath);
+  return { step, tensors: await readSafetensorsFile(tensorsPath), state };
+}
+
+/** @throws Error when a file is missing, or has not the bytes that the manifest tells */
+async function requireWhole(path: string, { sizeBytes, sha256 }: z.infer<typeof fileSchema>): Promise<void> {
+  const hash = createHash("sha256");
+  let size = 0;
+  try {
+    for await (const piece of createReadStream(path, { highWaterMark: pieceBytes })) {
+      hash.update(piece as Uint8Array);
+      size += (piece as Uint8Array).length;
     }
-    if (sha256Of(bytes) !== sha256) {
-      throw new Error(`${join(path, name)}: checksum differs from the manifest's; the checkpoint is damaged`);
-    }
-    return bytes;
-  };
-  const state = parseJson(await read(stateName), join(path, stateName));
-  const { tensors } = decodeSafetensors(await read(tensorsName), join(path, tensorsName));
-  return { step: manifest.step, tensors, state };
+  } catch (error) {
+    throw partError(path, error);
+  }
+  if (size !== sizeBytes) throw new Error(`${path}: expected ${sizeBytes} bytes, got ${size}; the checkpoint is torn`);
+  if (hash.digest("hex") !== sha256)
+    throw new Error(`${path}: checksum differs from the manifest's; the checkpoint is damaged`);
 }
 
 async function write(path: string, { step, tensors, state }: Checkpoint): Promise<void> {
   const contents = {
-    [tensorsName]: encodeSafetensors(tensors),
-    [stateName]: new TextEncoder().encode(`${JSON.stringify(state, null, 1)}\n`),
+    [tensorsName]: safetensorsPieces(tensors),
+    [stateName]: [new TextEncoder().encode(`${JSON.stringify(state, null, 1)}\n`)],
   };
   const manifest: Manifest = {
     format,
     version,
     step,
-    files: {
-      [tensorsName]: { sizeBytes: contents[tensorsName].length, sha256: sha256Of(contents[tensorsName]) },
-      [stateName]: { sizeBytes: contents[stateName].length, sha256: sha256Of(contents[stateName]) },
-    },
+    files: { [tensorsName]: described(contents[tensorsName]), [stateName]: described(contents[stateName]) },
   };
   if (await holds(path, manifest)) return;
   const temporary = temporaryPath(path);
@@ -144,7 +153,7 @@ async function write(path: string, { step, tensors, state }: Checkpoint): Promis
 async function holds(path: string, manifest: Manifest): Promise<boolean> {
   try {
     if (JSON.stringify(await readManifest(path)) !== JSON.stringify(manifest)) return false;
-    await readCheckpoint(path);
+    for (const name of [stateName, tensorsName] as const) await requireWhole(join(path, name), manifest.files[name]);
     return true;
   } catch {
     return false;
@@ -178,12 +187,14 @@ async function readPart(path: string, name: string): Promise<Uint8Array> {
   try {
     return await readFile(join(path, name));
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "ENOTDIR") {
-      throw new Error(`${join(path, name)}: missing; the checkpoint is torn or not one of this program`);
-    }
-    throw error;
+    throw partError(join(path, name), error);
   }
+}
+
+function partError(path: string, error: unknown): unknown {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code !== "ENOENT" && code !== "ENOTDIR") return error;
+  return new Error(`${path}: missing; the checkpoint is torn or not one of this program`);
 }
 
 /**
@@ -246,6 +257,14 @@ function stepOf(name: string): number | undefined {
   return Number.isSafeInteger(step) && nameOf(step) === name ? step : undefined;
 }
 
-function sha256Of(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
+/** Size and checksum of a file that is written by pieces. */
+function described(pieces: readonly Uint8Array[]): z.infer<typeof fileSchema> {
+  const hash = createHash("sha256");
+  let sizeBytes = 0;
+  for (const piece of pieces) {
+    // A call takes no more than 2 GiB.
+    for (let at = 0; at < piece.length; at += pieceBytes) hash.update(piece.subarray(at, at + pieceBytes));
+    sizeBytes += piece.length;
+  }
+  return { sizeBytes, sha256: hash.digest("hex") };
 }

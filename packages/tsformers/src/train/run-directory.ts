@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { flatten, isNdArray, NDArray, shapesEqual, unflatten } from "@tsformers/engine";
+import { flatten, isNdArray, shapesEqual, unflatten } from "@tsformers/engine";
 import * as z from "zod";
 import { type Checkpoint, type CheckpointProblem, checkpointStore, type JsonValue } from "./checkpoint.ts";
 import { type MetricRecord, openMetricsLog } from "./metrics.ts";
@@ -92,7 +92,7 @@ function readState(directory: string, { step, state }: Checkpoint): { identity: 
 }
 
 /**
- * A tree like `like` with the arrays of a checkpoint, in memory of their own.
+ * A tree like `like` that holds the arrays of a checkpoint. They are handed over: a run may write into their memory.
  * @throws Error naming the array that is missing, has another shape or dtype, or has no place
  */
 export function restore<Tree>(like: Tree, { tensors, step }: Checkpoint): Tree {
@@ -108,8 +108,7 @@ export function restore<Tree>(like: Tree, { tensors, step }: Checkpoint): Tree {
         `checkpoint of step ${step}: expected ${paths[i]} to be ${dtype}[${shape}], got ${found.dtype}[${found.shape}]`,
       );
     }
-    // Not views of one file: donated buffers are written to, and arithmetic may depend on alignment.
-    return new NDArray(shape, dtype, found.data.slice());
+    return found;
   });
   return unflatten(structure, restored) as Tree;
 }

@@ -3,10 +3,8 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { evaluate, ndarray, type Tensor } from "@tsformers/engine";
 import { openDevice } from "@tsformers/engine/node";
-import { evaluation } from "tsformers";
-import { openGenerator, openModel, trainRun } from "tsformers/node";
+import { logitsOf, openGenerator, openModel, trainRun } from "tsformers/node";
 
 const directory = join(mkdtempSync(join(tmpdir(), "tsformers-example-")), "run");
 const device = await openDevice("cpu");
@@ -27,14 +25,11 @@ const { result } = await trainRun(
 assert.equal(result.ended, "finished");
 
 // A folder opens without its data: settings, tokenizer and parameters are all in it.
-const { model, params, tokenizer } = await openModel(directory);
-assert(model.category === "decoder" && tokenizer !== undefined);
-const prompt = tokenizer.encode("Ada and ");
-const forward = (weights: unknown, tokens: Tensor) => model.apply(weights, { tokens }, evaluation).logits;
-const tokens = ndarray(prompt, [1, prompt.length], "int32");
-const logits = await evaluate(forward, device, params as never, tokens as never);
+const opened = await openModel(directory);
+const prompt = opened.tokenizer!.encode("Ada and ");
+const logits = await logitsOf(opened, prompt, device);
 console.log(`logits [${logits.shape}]`);
-assert.deepEqual(logits.shape, [1, prompt.length, model.vocabularySize]);
+assert.deepEqual(logits.shape, [1, prompt.length, opened.model.vocabularySize]);
 
 const generator = await openGenerator(directory, device);
 let text = "";

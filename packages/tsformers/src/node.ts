@@ -11,6 +11,7 @@ export { evaluateAtLengths, type LengthResult } from "./run/evaluate-run.ts";
 export { type ExportLayout, type ExportLayouts, exportLayouts } from "./run/export-layout.ts";
 export { exportModelOnnx, exportModelSafetensors } from "./run/export-model.ts";
 export { type LoadedRun, loadRun } from "./run/load-run.ts";
+export { logitsOf } from "./run/logits.ts";
 export { type Generator, generatorOf, openGenerator, type WriteOptions } from "./run/open-generator.ts";
 export { type OpenedModel, openModel } from "./run/open-model.ts";
 export { readParams, type SavedParams } from "./run/read-params.ts";

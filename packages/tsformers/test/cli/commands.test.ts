@@ -54,7 +54,10 @@ describe("wrong calls end with 2 and name what was meant", () => {
     [["describe", "lama"], "did you mean llama?"],
     [["list", "model"], 'did you mean "models"?'],
     [["eval", "no-such-run"], "no-such-run: no such folder"],
-    [["train", "--layers", "100000"], "from 1 to 128 (deeper graphs take ONNX Runtime too long to prepare), got 100000"],
+    [
+      ["train", "--layers", "100000"],
+      "from 1 to 128 (deeper graphs take ONNX Runtime too long to prepare), got 100000",
+    ],
     [["compare", "--seeds", "1e9"], "from 1 to 1,000 (each seed is a run of every variant)."],
     [["export"], "missing required argument"],
   ])("%j", async (args, expected) => {

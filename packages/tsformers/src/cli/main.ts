@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
 import { Command, CommanderError } from "commander";
-import { FileError } from "../io/read-json.ts";
+import { FileError } from "../io/file-error.ts";
 import { ConfigError } from "../run/config.ts";
 import { errorText } from "../run/error-text.ts";
 import { packageVersion } from "../run/version.ts";

@@ -1,16 +1,6 @@
 import { readFileSync } from "node:fs";
 import * as z from "zod";
-
-/** A file that is missing, unreadable, or not of the form that was expected. The message begins with its path. */
-export class FileError extends Error {
-  override readonly name = "FileError";
-  readonly path: string;
-
-  constructor(path: string, problem: string) {
-    super(`${path}: ${problem}`);
-    this.path = path;
-  }
-}
+import { FileError, fileError } from "./file-error.ts";
 
 /** The largest JSON file that is read; tokenizers take a few megabytes. */
 const largestBytes = 2 ** 28;
@@ -42,20 +32,6 @@ function readBytes(path: string): Uint8Array {
     throw fileError(path, error);
   }
 }
-
-/** What the file system said about a path, in words. */
-export function fileError(path: string, error: unknown): FileError {
-  const { code } = error as NodeJS.ErrnoException;
-  const problem = code === undefined ? undefined : problems[code];
-  return new FileError(path, problem ?? (error instanceof Error ? error.message : String(error)));
-}
-
-const problems: Readonly<Record<string, string>> = {
-  ENOENT: "no such file",
-  ENOTDIR: "no such file",
-  EISDIR: "is a folder, expected a file",
-  EACCES: "may not be read",
-};
 
 function parse(path: string, bytes: Uint8Array): unknown {
   if (bytes.length > largestBytes) throw new FileError(path, `has ${bytes.length} bytes, more than any JSON file here`);

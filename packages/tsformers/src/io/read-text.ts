@@ -1,6 +1,6 @@
 import { constants } from "node:buffer";
 import { closeSync, openSync, readSync } from "node:fs";
-import { FileError, fileError } from "./read-json.ts";
+import { FileError, fileError } from "./file-error.ts";
 import { NotText, type TextPiece, textDecoding } from "./text-decoding.ts";
 import { type FoundFile, findFiles, type Note } from "./text-files.ts";
 

@@ -1,6 +1,6 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { type NDArray, openSafetensors, type SafetensorsIndex } from "@tsformers/engine";
-import { FileError, fileError } from "./read-json.ts";
+import { FileError, fileError } from "./file-error.ts";
 
 /** A safetensors file whose tensors are read one by one while it is open. */
 export type OpenSafetensors = SafetensorsIndex & { close(): Promise<void> };

@@ -1,5 +1,5 @@
 import { isAscii, isUtf8 } from "node:buffer";
-import { FileError } from "./read-json.ts";
+import { FileError } from "./file-error.ts";
 
 /** Bytes that are no text, or text in an encoding that is not read here. The message says what they look like. */
 export class NotText extends FileError {}

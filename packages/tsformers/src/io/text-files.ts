@@ -1,6 +1,6 @@
 import { type Dirent, readdirSync, type Stats, statSync } from "node:fs";
 import { extname, join } from "node:path";
-import { FileError, fileError } from "./read-json.ts";
+import { FileError, fileError } from "./file-error.ts";
 
 /** A file to read, and its size when it was found. */
 export type FoundFile = { readonly path: string; readonly sizeBytes: number };

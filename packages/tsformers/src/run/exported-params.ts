@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Concrete, type RandomKey, randomKey } from "@tsformers/engine";
+import { FileError } from "../io/file-error.ts";
 import { weightsFile } from "../io/hugging-face/checkpoint-files.ts";
-import { FileError } from "../io/read-json.ts";
 import { openSafetensorsFile, readTensors } from "../io/safetensors-file.ts";
 import type { Checkpoint } from "../train/checkpoint.ts";
 import { restore } from "../train/run-directory.ts";

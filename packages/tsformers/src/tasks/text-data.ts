@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { setImmediate as turn } from "node:timers/promises";
 import { crc32 } from "node:zlib";
-import { FileError } from "../io/read-json.ts";
+import { FileError } from "../io/file-error.ts";
 import { defaultPieceBytes, noteOnStderr, openText, type TextSource } from "../io/read-text.ts";
 import type { Note } from "../io/text-files.ts";
 import type { EvalSplit, Task } from "./task.ts";

@@ -5,7 +5,7 @@ import { basename, dirname, isAbsolute, join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import { temporaryPath } from "../io/atomic-file.ts";
-import { FileError, fileError } from "../io/read-json.ts";
+import { FileError, fileError } from "../io/file-error.ts";
 import type { EvalSplit } from "./task.ts";
 import type { TokenizedText, Tokens } from "./text.ts";
 

@@ -1,4 +1,4 @@
-import { FileError } from "../read-json.ts";
+import { FileError } from "../file-error.ts";
 import type { Architecture, Format } from "./format.ts";
 import { formats } from "./formats.ts";
 

@@ -2,7 +2,8 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { StoredTensor } from "@tsformers/engine";
 import * as z from "zod";
-import { FileError, readJsonFile } from "../read-json.ts";
+import { FileError } from "../file-error.ts";
+import { readJsonFile } from "../read-json.ts";
 import { type OpenSafetensors, openSafetensorsFile } from "../safetensors-file.ts";
 
 /** The arrays of a checkpoint, read one by one while it is open. */

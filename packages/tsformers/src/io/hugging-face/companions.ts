@@ -2,7 +2,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import { type Tokenizer, tokenizerFromConfig } from "../../tasks/tokenizer.ts";
-import { FileError, jsonObject, readJsonFile } from "../read-json.ts";
+import { FileError } from "../file-error.ts";
+import { jsonObject, readJsonFile } from "../read-json.ts";
 
 /** The files of a checkpoint's tokenizer. */
 export const tokenizerFiles = { tokenizer: "tokenizer.json", config: "tokenizer_config.json" } as const;

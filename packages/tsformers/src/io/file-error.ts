@@ -1,0 +1,24 @@
+/** A file that is missing, unreadable, or not of the form that was expected. The message begins with its path. */
+export class FileError extends Error {
+  override readonly name = "FileError";
+  readonly path: string;
+
+  constructor(path: string, problem: string) {
+    super(`${path}: ${problem}`);
+    this.path = path;
+  }
+}
+
+/** What the file system said about a path, in words. */
+export function fileError(path: string, error: unknown): FileError {
+  const { code } = error as NodeJS.ErrnoException;
+  const problem = code === undefined ? undefined : problems[code];
+  return new FileError(path, problem ?? (error instanceof Error ? error.message : String(error)));
+}
+
+const problems: Readonly<Record<string, string>> = {
+  ENOENT: "no such file",
+  ENOTDIR: "no such file",
+  EISDIR: "is a folder, expected a file",
+  EACCES: "may not be read",
+};

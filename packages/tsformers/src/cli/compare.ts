@@ -4,6 +4,7 @@ import { type CompareOptions, planRuns, takesAnyPosition } from "../compare/plan
 import { type CompareEvent, type ComparisonOutcome, runComparison } from "../compare/run-comparison.ts";
 import { standardFor } from "../compare/standard.ts";
 import { comparisonTables, renderTable } from "../compare/table.ts";
+import { jsonObject, readJsonFile } from "../io/read-json.ts";
 import { models } from "../models/index.ts";
 import { count } from "../options/count.ts";
 import { expectation } from "../options/nearest.ts";
@@ -12,7 +13,7 @@ import { fingerprint } from "../run/canonical-json.ts";
 import type { RunConfig } from "../run/config.ts";
 import { createTask } from "../tasks/index.ts";
 import { openProgress, type Progress } from "../train/progress.ts";
-import { addFlags, configFrom, parseCount, parseCounts, parseList, readJson, runFlags } from "./config-flags.ts";
+import { addFlags, configFrom, parseCount, parseCounts, parseList, runFlags } from "./config-flags.ts";
 import { Failure, interruption, UsageError } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -134,7 +135,9 @@ function checkNames(flag: string, names: readonly string[], known: readonly stri
 /** What all runs have in common, complete but for what a model says itself, and what the data are known by. */
 async function sharedConfig(options: CompareFlags): Promise<{ config: RunConfig & { length: number }; data: string }> {
   const file =
-    options.config === undefined ? {} : (readJson(options.config) as { task?: { kind?: string; data?: unknown } });
+    options.config === undefined
+      ? {}
+      : (readJsonFile(options.config, jsonObject) as { task?: { kind?: string; data?: unknown } });
   const task = { kind: options.task ?? file.task?.kind ?? "text", data: options.data ?? file.task?.data };
   const standard = standardFor(task);
   // Options of models are checked against the first one; the others take those that they have too.

@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import * as z from "zod";
+import { jsonObject, readJsonFile } from "../io/read-json.ts";
 import { exactCount } from "../options/count.ts";
 import { expectation } from "../options/nearest.ts";
 import { parseRunConfig, type RunConfig, runSchema } from "../run/config.ts";
@@ -96,33 +96,18 @@ export function configFrom(
   standard: unknown = {},
 ): RunConfig {
   const given = givenFlags(options);
-  const base = options.config === undefined ? standard : merged(standard, readJson(options.config));
+  const base =
+    options.config === undefined ? standard : { ...(standard as object), ...readJsonFile(options.config, jsonObject) };
   const raw = withFlags(base, runFlags, given);
   const misplaced = misplacedFlags(raw, runFlags, given.keys());
   if (misplaced.length > 0) throw new UsageError(misplaced.join("\n"));
   const source =
     options.config === undefined ? "flags" : given.size === 0 ? options.config : `${options.config} and flags`;
-  return parseRunConfig(raw, source);
-}
-
-function merged(standard: unknown, over: unknown): unknown {
-  if (typeof over !== "object" || over === null || Array.isArray(over)) return over;
-  return { ...(standard as object), ...over };
-}
-
-/** @throws UsageError when the file is missing or is not JSON */
-export function readJson(path: string): unknown {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    throw new UsageError(`${path}: cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`);
-  }
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new UsageError(`${path}: expected JSON; ${(error as Error).message}`);
-  }
+  const flagOf = (path: string) => runFlags.find((flag) => given.has(flag.name) && flag.path.join(".") === path);
+  return parseRunConfig(raw, source, (path) => {
+    const flag = flagOf(path.join(".")) ?? flagOf([...path, "kind"].join("."));
+    return flag === undefined ? JSON.stringify(path.join(".")) : `--${flag.name}`;
+  });
 }
 
 /** The JSON Schema of a configuration file, for editors. */

@@ -11,7 +11,7 @@ import { type EvaluationChoice, prepareEvaluation } from "../run/prepare-evaluat
 import { withAbsolutePaths } from "../run/train-run.ts";
 import type { EvalSplit } from "../tasks/task.ts";
 import { addFlags, givenFlags, parseCount, parseCounts, runFlags } from "./config-flags.ts";
-import { interruption, UsageError, unlessAborted } from "./exit.ts";
+import { Failure, interruption, UsageError, unlessAborted } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
 
 type EvalFlags = {
@@ -64,12 +64,14 @@ Examples:
     const { task, ...reading } = await prepareEvaluation(opened, wanted);
     const { config, step } = opened.run ?? {};
     const { signal, release } = interruption();
+    // A checkpoint has no training length: rows as the task has them, as far as it has positions.
+    const usual = config?.length ?? Math.min(task.length, opened.length);
     const device = await openDevice(options.device ?? config?.device ?? "cpu", { worker: true });
     try {
       const work = evaluateAtLengths(reading, opened.params as never, device, {
         split: options.split,
-        lengths: options.lengths ?? [task.length],
-        batchTokens: (options.batchSize ?? config?.batchSize ?? 8) * task.length,
+        lengths: options.lengths ?? [usual],
+        batchTokens: (options.batchSize ?? config?.batchSize ?? 8) * usual,
         signal,
         ...(options.limit !== undefined && { limit: options.limit }),
       });
@@ -77,16 +79,10 @@ Examples:
       const measured = results.map((result) =>
         "missing" in result ? result : { ...result, metrics: figures(task.metrics, result) },
       );
-      if (options.json) {
-        terminal.out(
-          JSON.stringify(
-            { directory, step, split: options.split, trainLength: config?.length ?? null, results: measured },
-            null,
-            2,
-          ),
-        );
-        return;
-      }
+      const outcome = { directory, step, split: options.split, trainLength: config?.length ?? null, results: measured };
+      const missing = measured.flatMap((result) => ("missing" in result ? [result.missing] : []));
+      if (missing.length === measured.length) throw new Failure("failed", missing.join("\n"), outcome);
+      if (options.json) return terminal.out(JSON.stringify(outcome, null, 2));
       const header = ["length", ...task.metrics.map(({ label }) => label), "tokens/s"];
       const rows = measured.map((result) => {
         const times = config === undefined ? "" : ` (${multipleText(result.length, config.length)})`;
@@ -115,11 +111,13 @@ Examples:
 }
 
 /** The task that flags name, on top of the run's own. */
-function chosenTask({ run }: OpenedModel, options: EvalFlags): EvaluationChoice {
+function chosenTask({ run, tokenizer }: OpenedModel, options: EvalFlags): EvaluationChoice {
   const given = givenFlags(options, taskFlags);
   const base = run?.config ?? {};
   const misplaced = misplacedFlags(withFlags(base, taskFlags, given), taskFlags, given.keys());
   if (misplaced.length > 0) throw new UsageError(misplaced.join("\n"));
+  if (tokenizer !== undefined && given.has("tokens"))
+    throw new UsageError("--tokens does nothing here: texts are read with the model's own tokenizer");
   const config = withAbsolutePaths(parseRunConfig(withFlags(base, taskFlags, given), "flags"));
   if (run === undefined && given.size === 0)
     throw new UsageError(

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { buffer } from "node:stream/consumers";
+import { fileError } from "../io/file-error.ts";
 import { decodeText } from "../io/read-text.ts";
 import type { Generator } from "../run/open-generator.ts";
 import type { Tokenizer } from "../tasks/tokenizer.ts";
@@ -29,7 +30,7 @@ async function readPrompt(path: string): Promise<string> {
   try {
     bytes = readFileSync(path);
   } catch (error) {
-    throw new UsageError(`${path}: cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`);
+    throw fileError(path, error);
   }
   return decodeText(bytes, path);
 }

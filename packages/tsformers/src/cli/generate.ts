@@ -2,6 +2,7 @@ import { openDevice } from "@tsformers/engine/node";
 import { Command, Option } from "commander";
 import { counted, listed, PromptError, type Written } from "../generate/generate.ts";
 import { LogitsError } from "../generate/sampling.ts";
+import { count } from "../options/count.ts";
 import { type Generator, openGenerator } from "../run/open-generator.ts";
 import { parseCount, parseCounts, parseNumber } from "./config-flags.ts";
 import { Failure, interruption, UsageError } from "./exit.ts";
@@ -26,7 +27,11 @@ export function generateCommand(terminal: Terminal): Command {
     .option("--top-k <n>", "draw from this many most likely tokens only", parseCount())
     .option("--top-p <x>", "draw from the fewest tokens that together are this likely", parseNumber)
     .option("--seed <n>", "the same seed gives the same text. Default: 0", parseCount(0))
-    .option("--beams <n>", "of encoder-decoders: search with so many candidates instead of drawing", parseCount())
+    .option(
+      "--beams <n>",
+      "of encoder-decoders: search with so many candidates instead of drawing",
+      parseCount(1, count(256, "each is a row of every step")),
+    )
     .option(
       "--length-penalty <x>",
       "with --beams: divide log-probabilities by length to this power; less prefers short answers. Default: 1",

@@ -1,6 +1,7 @@
 import { statSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { FileError } from "../io/file-error.ts";
+import { expectation } from "../options/nearest.ts";
 import { ConfigError } from "../run/config.ts";
 import { errorText } from "../run/error-text.ts";
 import { packageVersion } from "../run/version.ts";
@@ -53,12 +54,18 @@ export async function main(args: readonly string[], terminal: Terminal = process
   const end = args.indexOf("--");
   const json = args.slice(0, end < 0 ? args.length : end).includes("--json");
   try {
+    if (args[0] === "help" && args[1] !== undefined) requireCommand(args[1]);
     const program = await build(terminal, args[0] ?? "", json);
     await program.parseAsync(args, { from: "user" });
     return exitCodes.done;
   } catch (error) {
     return report(error, terminal, json);
   }
+}
+
+function requireCommand(name: string): void {
+  if (!Object.hasOwn(commands, name))
+    throw new UsageError(`unknown command ${JSON.stringify(name)}${expectation(name, Object.keys(commands))}`);
 }
 
 /** Loads the code of the command that is called; of all of them when none is, for the help. */

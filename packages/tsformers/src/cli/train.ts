@@ -6,7 +6,7 @@ import type { RunConfig } from "../run/config.ts";
 import { exportLayouts } from "../run/export-layout.ts";
 import { hasCheckpoint, readRunConfig, runPaths } from "../run/folder.ts";
 import { openModel } from "../run/open-model.ts";
-import { settingsOf } from "../run/start-from.ts";
+import { requireTask, settingsOf } from "../run/start-from.ts";
 import { trainRun } from "../run/train-run.ts";
 import { openProgress } from "../train/progress.ts";
 import { showEvents } from "../train/show-events.ts";
@@ -98,7 +98,11 @@ async function chosen(
       "--tokens does nothing with --from: texts are read with the tokenizer of what a run starts from",
     );
   if (options.from !== undefined && !(isThere && hasCheckpoint(directory))) {
-    const config = configFrom(options, settingsOf(await openModel(options.from)));
+    const settings = settingsOf(await openModel(options.from));
+    const saysTask =
+      options.config !== undefined || runFlags.some(({ name, path }) => path[0] === "task" && given.has(name));
+    if (!saysTask) requireTask(options.from, settings);
+    const config = configFrom(options, settings);
     return { home: directory ?? join("runs", nameOf(config)), config };
   }
   if (isThere && options.config === undefined) {

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { fileError } from "./file-error.ts";
 
 /** What a file holds; a list of pieces follow one another, so that a large file need not be in memory twice. */
 export type FileContents = Uint8Array | string | readonly Uint8Array[];
@@ -10,7 +11,7 @@ export type FileContents = Uint8Array | string | readonly Uint8Array[];
  *
  * The bytes go to a temporary name in the same directory and are synced, then renamed over `path`, then the directory is synced.
  *
- * @throws the file system's error, after removing the temporary file; `path` is then untouched
+ * @throws FileError after removing the temporary file; `path` is then untouched
  */
 export async function writeFileAtomic(path: string, data: FileContents): Promise<void> {
   const temporary = temporaryPath(path);
@@ -19,7 +20,7 @@ export async function writeFileAtomic(path: string, data: FileContents): Promise
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });
-    throw error;
+    throw fileError(path, error);
   }
   await syncDirectory(dirname(path));
 }

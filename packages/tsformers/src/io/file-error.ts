@@ -2,10 +2,13 @@
 export class FileError extends Error {
   override readonly name = "FileError";
   readonly path: string;
+  /** The message without the path. */
+  readonly problem: string;
 
   constructor(path: string, problem: string) {
     super(`${path}: ${problem}`);
     this.path = path;
+    this.problem = problem;
   }
 }
 
@@ -20,5 +23,8 @@ const problems: Readonly<Record<string, string>> = {
   ENOENT: "no such file",
   ENOTDIR: "no such file",
   EISDIR: "is a folder, expected a file",
-  EACCES: "may not be read",
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  EROFS: "is on a disk that cannot be written to",
+  ENOSPC: "no space is left on the disk",
 };

@@ -23,13 +23,18 @@ export function schemaTree(schema: z.ZodType): SchemaNode {
 /**
  * The problems of a configuration, one sentence each, in words of the one who wrote it: where, what was expected, what
  * came, and the nearest known name for one that is not known.
+ *
+ * @param nameOf what settings are called by the one who wrote it. Default: their dotted path in quotes
  */
-export function explain(error: z.ZodError, schema: z.ZodType): string[] {
+export function explain(error: z.ZodError, schema: z.ZodType, nameOf: NameOf = quotedPath): string[] {
   const tree = schemaTree(schema);
-  return error.issues.flatMap((issue) => sentences(issue, tree));
+  return error.issues.flatMap((issue) => sentences(issue, tree, nameOf));
 }
 
-function sentences(issue: z.core.$ZodIssue, tree: SchemaNode): string[] {
+/** What a setting is called where it was given, such as `--layers`. */
+export type NameOf = (path: readonly string[]) => string;
+
+function sentences(issue: z.core.$ZodIssue, tree: SchemaNode, inside: NameOf): string[] {
   const path = issue.path.map(String);
   if (issue.code === "unrecognized_keys") {
     const place = nodeAt(tree, path);
@@ -84,8 +89,15 @@ function expected(issue: z.core.$ZodIssue): string {
   return issue.message
     .replace(/^(Invalid \w+|Too small|Too big): /, "")
     .replace(/, received .*$/, "")
-    .replace("expected int", "expected a whole number");
+    .replace("expected int", "expected a whole number")
+    .replace(
+      /expected number to be (>=|<=|>|<)(.+)$/,
+      (_, bound: Bound, value) => `expected a number ${bounds[bound]} ${value}`,
+    );
 }
+
+type Bound = ">=" | "<=" | ">" | "<";
+const bounds: Readonly<Record<Bound, string>> = { ">=": "of at least", "<=": "of at most", ">": "above", "<": "below" };
 
 /** JSON, and the numbers that it does not know. */
 function shown(input: unknown): string {
@@ -96,7 +108,7 @@ function kindIn(input: unknown): unknown {
   return typeof input === "object" && input !== null && "kind" in input ? input.kind : input;
 }
 
-function inside(path: readonly string[]): string {
+function quotedPath(path: readonly string[]): string {
   return path.length === 0 ? "the configuration" : JSON.stringify(path.join("."));
 }
 

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { models } from "../models/index.ts";
 import { exactCount, positionCount, rowCount, stepCount } from "../options/count.ts";
-import { explain } from "../options/explain.ts";
+import { explain, type NameOf } from "../options/explain.ts";
 import { positions } from "../position/index.ts";
 import { tasks } from "../tasks/index.ts";
 import { type Choice, choiceSchema } from "./catalogue.ts";
@@ -97,14 +97,15 @@ export type RunConfigInput = { readonly [Setting in keyof RunConfig]?: RunConfig
 /**
  * Checks a configuration and fills in the defaults.
  *
+ * @param nameOf what settings are called where they were given. Default: their dotted path in quotes
  * @throws Error naming every setting that is wrong, with the nearest known name where one is mistyped
  */
-export function parseRunConfig(input: unknown, source: string): RunConfig {
+export function parseRunConfig(input: unknown, source: string, nameOf?: NameOf): RunConfig {
   // The type says what the schema makes; the compiler compares the two here.
   const checked: z.ZodType<RunConfig, RunConfigInput> = schema;
   const result = checked.safeParse(input, { reportInput: true });
   if (result.success) return result.data;
-  throw new ConfigError(`${source}: ${explain(result.error, schema).join("\n  ")}`);
+  throw new ConfigError(`${source}: ${explain(result.error, schema, nameOf).join("\n  ")}`);
 }
 
 /** A configuration that cannot be used, and why. */

@@ -84,8 +84,15 @@ export function modelIdentity({ model, position }: RunConfig): JsonValue {
 
 /** Whether there is a checkpoint: until then a run may still be given another configuration. */
 export function hasCheckpoint(directory: string): boolean {
+  return newestStep(directory) !== undefined;
+}
+
+/** The step of the newest checkpoint, whole or not; undefined where there is none. */
+export function newestStep(directory: string): number | undefined {
   const { checkpoints } = runPaths(directory);
-  return existsSync(checkpoints) && readdirSync(checkpoints).some((name) => /^step-\d+$/.test(name));
+  const names = existsSync(checkpoints) ? readdirSync(checkpoints) : [];
+  const steps = names.flatMap((name) => (/^step-\d+$/.test(name) ? [Number(name.slice(5))] : []));
+  return steps.length === 0 ? undefined : Math.max(...steps);
 }
 
 /**
@@ -124,6 +131,12 @@ const changeable: ReadonlySet<string> = new Set([
  * @throws ConfigError naming the settings that differ and may not
  */
 export function requireSameSettings(directory: string, before: RunConfig, now: RunConfig): void {
+  const made = newestStep(directory) ?? 0;
+  if (now.steps < made) {
+    throw new ConfigError(
+      `${directory}: ${made} steps are made already, more than the ${now.steps} that are asked for; give more steps, or another directory`,
+    );
+  }
   const differences = differingSettings(before, now);
   if (differences.length === 0) return;
   throw new ConfigError(
@@ -132,17 +145,21 @@ export function requireSameSettings(directory: string, before: RunConfig, now: R
 }
 
 function differingSettings(before: RunConfig, now: RunConfig): string[] {
-  const [old, fresh] = [withoutPlaces(before), withoutPlaces(now)];
-  const names = [...new Set([...Object.keys(old), ...Object.keys(fresh)])].filter((name) => !changeable.has(name));
-  const changed = names.filter((name) => canonicalJson(old[name] ?? null) !== canonicalJson(fresh[name] ?? null));
-  return changed.map((name) => `${name}: ${JSON.stringify(old[name])} then, ${JSON.stringify(fresh[name])} now`);
+  const [old, fresh] = [flatSettings(before), flatSettings(now)];
+  const names = [...new Set([...old.keys(), ...fresh.keys()])].filter((name) => !changeable.has(name));
+  const text = (value: unknown) => (value === undefined ? "none" : JSON.stringify(value));
+  const changed = names.filter(
+    (name) => canonicalJson(old.get(name) ?? null) !== canonicalJson(fresh.get(name) ?? null),
+  );
+  return changed.map((name) => `${name}: ${text(old.get(name))} then, ${text(fresh.get(name))} now`);
 }
 
-/** Where data lie may change; what they are is told by the task's fingerprint. What a run started from is in it. */
-function withoutPlaces({
-  from: _from,
-  task: { data: _data, ...task },
-  ...rest
-}: RunConfig): Readonly<Record<string, unknown>> {
-  return { ...rest, task };
+/** Settings by their dotted names. Where data lie may change: what they are is told by the task's fingerprint. */
+function flatSettings({ task: { data: _, ...task }, ...rest }: RunConfig): Map<string, unknown> {
+  const isTree = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value);
+  return new Map(
+    Object.entries({ ...rest, task }).flatMap(([name, value]): [string, unknown][] =>
+      isTree(value) ? Object.entries(value!).map(([option, own]) => [`${name}.${option}`, own]) : [[name, value]],
+    ),
+  );
 }

@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as z from "zod";
 import { temporaryPath } from "../io/atomic-file.ts";
+import { fileError } from "../io/file-error.ts";
 
 /** Who holds a lock: a process that no later one can be taken for, whatever number that gets. */
 type Owner = {
@@ -25,7 +26,7 @@ const ownerSchema: z.ZodType<Owner> = z.strictObject({
  *
  * @param options.waitMs how long to wait for a living owner, default 0
  * @returns gives the lock up
- * @throws Error naming the file and its living owner; the file system's error when the file cannot be written
+ * @throws Error naming the file and its living owner; FileError when the file cannot be written
  */
 export async function lockFile(path: string, options: { readonly waitMs?: number } = {}): Promise<() => void> {
   const own = JSON.stringify(ownerOf(process.pid));
@@ -56,7 +57,7 @@ function createWhole(path: string, text: string): boolean {
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-    throw error;
+    throw fileError(path, error);
   } finally {
     rmSync(temporary, { force: true });
   }

@@ -14,6 +14,7 @@ import { type BeamOptions, openSequenceDecoder, type SequenceDecoder } from "../
 import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import type { Tokenizer } from "../tasks/tokenizer.ts";
+import { ConfigError } from "./config.ts";
 import { type OpenedModel, openModel } from "./open-model.ts";
 
 /** A model ready to write. */
@@ -60,7 +61,7 @@ export async function openGenerator(directory: string, device: Device): Promise<
 export function generatorOf(opened: OpenedModel, device: Device): Generator {
   const { model, tokenizer, promptTokens, endTokens, startToken, notes, params } = opened;
   if (model.category === "encoder")
-    throw new Error("generate: an encoder fills in hidden tokens; it does not write from left to right");
+    throw new ConfigError("generate: an encoder fills in hidden tokens; it does not write from left to right");
   const { category, vocabularySize } = model;
   const translator =
     model.category === "decoder" ? undefined : openSequenceDecoder(model, params as Concrete<unknown>, { device });

@@ -1,17 +1,30 @@
 import { type Concrete, flatten, isNdArray, type NDArray, randomKey, shapesEqual } from "@tsformers/engine";
 import { ConfigError, type RunConfig, type RunConfigInput } from "./config.ts";
+import { isExportedRun } from "./exported-params.ts";
 import type { AnyModel } from "./model.ts";
 import type { OpenedModel } from "./open-model.ts";
 
-/** The settings of a run that starts from an opened model: the model as it is, and of a run its length of rows. */
+/**
+ * The settings of a run that starts from an opened model: the model as it is; of a run its length of rows and its task, too.
+ *
+ * @throws ConfigError for a model that no task trains
+ */
 export function settingsOf({ directory, run, checkpoint, model, endTokens, startToken }: OpenedModel): RunConfigInput {
   if (model.category === "encoder")
     throw new ConfigError(`${directory}: an encoder fills in hidden tokens; there is no task that trains it yet`);
-  if (run !== undefined) return modelOfRun(run.config);
+  // An export does not say where its data lie.
+  if (run !== undefined)
+    return { ...modelOfRun(run.config), ...(!isExportedRun(directory) && { task: run.config.task }) };
   const { config, ownHead } = checkpoint!;
   // What generation_config.json says of tokens is kept here, too.
   const tokens = { eos_token_id: endTokens, ...("decode" in model && { decoder_start_token_id: startToken }) };
   return { model: { kind: "checkpoint", settings: { ...config, ...tokens }, ownHead } };
+}
+
+/** @throws ConfigError when nothing says what a run that starts from a checkpoint is to learn */
+export function requireTask(directory: string, { task }: RunConfigInput): void {
+  if (task !== undefined) return;
+  throw new ConfigError(`${directory}: has no task of its own; say what to train on, such as --task text --data FILE`);
 }
 
 /** What a run's settings say of its model. */

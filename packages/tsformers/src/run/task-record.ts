@@ -56,7 +56,7 @@ export function readTaskRecord(path: string): TaskRecord {
 export function requireSameData(directory: string, record: TaskRecord, task: Task): void {
   if (record.fingerprint === task.fingerprint) return;
   throw new ConfigError(
-    `${directory}: the data are not those that the run was made with; they were\n  ${record.fingerprint}\nand are now\n  ${task.fingerprint}\n--data says where the run's own data are; \`eval --other-data\` measures on others`,
+    `${directory}: the data are not those that the run was made with; they were\n  ${record.fingerprint}\nand are now\n  ${task.fingerprint}\n--data says where the run's own data are; \`eval --other-data\` measures on others, and \`train NEW --from ${directory} --data OTHER\` trains on them`,
   );
 }
 

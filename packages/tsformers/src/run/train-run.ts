@@ -17,7 +17,7 @@ import { type OpenedModel, openModel } from "./open-model.ts";
 import { makeOptimiser } from "./optimisers.ts";
 import { type PreparedRun, prepareRun } from "./prepare.ts";
 import { makeSchedule } from "./schedules.ts";
-import { fittingParams, modelOfRun, settingsOf } from "./start-from.ts";
+import { fittingParams, modelOfRun, requireTask, settingsOf } from "./start-from.ts";
 import { recordOf, requireOwnTokens, requireSameData } from "./task-record.ts";
 
 export type TrainRunOptions = {
@@ -73,8 +73,14 @@ function completeSettings(
   source: OpenedModel | undefined,
 ): RunConfig {
   const given = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
-  const model = input.from === undefined ? {} : saved !== undefined ? modelOfRun(saved.config) : settingsOf(source!);
-  return withAbsolutePaths(parseRunConfig({ ...model, ...given }, "configuration"));
+  if (saved !== undefined) {
+    const model = saved.config.from === undefined ? {} : modelOfRun(saved.config);
+    return withAbsolutePaths(parseRunConfig({ from: saved.config.from, ...model, ...given }, "configuration"));
+  }
+  if (source === undefined) return withAbsolutePaths(parseRunConfig(given, "configuration"));
+  const settings = { ...settingsOf(source), ...given };
+  requireTask(source.directory, settings);
+  return withAbsolutePaths(parseRunConfig(settings, "configuration"));
 }
 
 /** What another number of steps does to the learning rate. */

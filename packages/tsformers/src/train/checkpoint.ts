@@ -6,6 +6,7 @@ import { type NDArray, safetensorsPieces } from "@tsformers/engine";
 import * as z from "zod";
 
 import { syncDirectory, temporaryPath, writeFileSynced } from "../io/atomic-file.ts";
+import { FileError, fileError } from "../io/file-error.ts";
 import { readSafetensorsFile } from "../io/safetensors-file.ts";
 
 /** Anything that `JSON.stringify` writes and `JSON.parse` reads back equal. */
@@ -139,14 +140,19 @@ async function write(path: string, { step, tensors, state }: Checkpoint): Promis
   };
   if (await holds(path, manifest)) return;
   const temporary = temporaryPath(path);
-  await mkdir(temporary);
-  await writeFileSynced(join(temporary, tensorsName), contents[tensorsName]);
-  await writeFileSynced(join(temporary, stateName), contents[stateName]);
-  await writeFileSynced(join(temporary, manifestName), `${JSON.stringify(manifest, null, 1)}\n`);
-  await syncDirectory(temporary);
-  await moveAside(path);
-  await rename(temporary, path);
-  await syncDirectory(dirname(path));
+  try {
+    await mkdir(temporary);
+    await writeFileSynced(join(temporary, tensorsName), contents[tensorsName]);
+    await writeFileSynced(join(temporary, stateName), contents[stateName]);
+    await writeFileSynced(join(temporary, manifestName), `${JSON.stringify(manifest, null, 1)}\n`);
+    await syncDirectory(temporary);
+    await moveAside(path);
+    await rename(temporary, path);
+    await syncDirectory(dirname(path));
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    throw new FileError(path, `the checkpoint could not be saved: ${fileError(path, error).problem}`);
+  }
 }
 
 /** Whether a whole checkpoint with the same bytes is there already: then nothing is replaced, and no crash can lose it. */

@@ -2,6 +2,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeSync } f
 import { dirname } from "node:path";
 
 import { writeFileAtomic } from "../io/atomic-file.ts";
+import { fileError } from "../io/file-error.ts";
 
 /** One line of a metrics file: the step and whatever was measured at it. */
 export type MetricRecord = { readonly step: number; readonly [name: string]: number | string | boolean | null };
@@ -35,7 +36,11 @@ export async function openMetricsLog(
   const file = openSync(path, "a");
   return {
     write: (record) => {
-      writeSync(file, toLine(record));
+      try {
+        writeSync(file, toLine(record));
+      } catch (error) {
+        throw fileError(path, error);
+      }
     },
     close: () => closeSync(file),
   };

@@ -3,7 +3,9 @@ import type { TrainEvent } from "./train.ts";
 
 /** A listener for `train` that shows its events on a progress display. */
 export function showEvents(progress: Progress): (event: TrainEvent) => void {
+  let slowStart: ReturnType<typeof setTimeout> | undefined;
   return (event) => {
+    if (event.kind === "step") clearTimeout(slowStart);
     switch (event.kind) {
       case "memory":
       case "note":
@@ -17,6 +19,10 @@ export function showEvents(progress: Progress): (event: TrainEvent) => void {
       case "evaluation":
         return progress.log(`step ${event.step} · valid loss ${event.loss.toFixed(4)}`);
       case "prepared":
+        slowStart = setTimeout(() => progress.log("the first step takes long; it is still at work"), 10_000);
+        // Nothing waits for it.
+        slowStart.unref();
+        return undefined;
       case "checkpoint":
         return undefined;
     }

@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 
 import { crc32c } from "../io/crc32c.ts";
+import { fileError } from "../io/file-error.ts";
 
 /** Writes scalars that TensorBoard reads while the run goes on. */
 export type TensorBoardLog = {
@@ -32,7 +33,11 @@ export function openTensorBoardLog(
     join(directory, `events.out.tfevents.${String(Math.floor(seconds())).padStart(10, "0")}.${host}`),
   );
   const append = (event: Uint8Array): void => {
-    writeSync(file, frame(event));
+    try {
+      writeSync(file, frame(event));
+    } catch (error) {
+      throw fileError(path, error);
+    }
   };
 
   append(eventMessage(seconds(), 0, text(3, "brain.Event:2")));

@@ -167,11 +167,7 @@ function placeOf(
 
 async function writeSvg(file: string, panels: readonly Panel[], told: readonly Told[]): Promise<void> {
   const length = told.find(({ description }) => description.pattern !== undefined)!.description.pattern!.length;
-  try {
-    await writeFileAtomic(file, patternSvg(panels, length));
-  } catch (error) {
-    throw new UsageError(`${file}: cannot be written (${(error as NodeJS.ErrnoException).code ?? String(error)})`);
-  }
+  await writeFileAtomic(file, patternSvg(panels, length));
 }
 
 function find(name: string): Found[] {

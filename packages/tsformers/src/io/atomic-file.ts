@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { fileError } from "./file-error.ts";
+import { FileError, fileError } from "./file-error.ts";
 
 /** What a file holds; a list of pieces follow one another, so that a large file need not be in memory twice. */
 export type FileContents = Uint8Array | string | readonly Uint8Array[];
@@ -20,7 +20,8 @@ export async function writeFileAtomic(path: string, data: FileContents): Promise
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });
-    throw fileError(path, error);
+    const isFolderMissing = (error as NodeJS.ErrnoException).code === "ENOENT";
+    throw isFolderMissing ? new FileError(path, "its folder does not exist") : fileError(path, error);
   }
   await syncDirectory(dirname(path));
 }

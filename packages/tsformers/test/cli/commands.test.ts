@@ -47,7 +47,7 @@ describe("wrong calls end with 2 and name what was meant", () => {
     [["train", "--steps", "many"], "Expected a number"],
     [["train", "--steps", "-4"], "got -4"],
     [["train", "--symbols", "4"], "--symbols does not go with task text"],
-    [["train", "--config", "absent.json"], "absent.json: cannot be read"],
+    [["train", "--config", "absent.json"], "absent.json: no such file"],
     [["compare", "--models", "gtp"], 'did you mean "gpt"?'],
     [["compare", "--positions", "alibi,rotry"], 'did you mean "rotary"?'],
     [["compare", "--heads", "3"], "--heads 3 does not divide --model-width 64"],

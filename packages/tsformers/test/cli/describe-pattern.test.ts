@@ -69,7 +69,7 @@ describe("a pattern", () => {
     expect(svg).toContain('<svg xmlns="http://www.w3.org/2000/svg"');
     expect(svg.match(/<path/g)).toHaveLength(2);
     const { code: failed, log } = await run(["describe", "window", "--svg", join(home, "absent", "x.svg")]);
-    expect([failed, log]).toEqual([2, expect.stringContaining("cannot be written (ENOENT)")]);
+    expect([failed, log]).toEqual([2, expect.stringContaining("its folder does not exist")]);
   });
 });
 

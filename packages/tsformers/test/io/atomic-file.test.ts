@@ -29,6 +29,6 @@ describe("writeFileAtomic", () => {
   });
 
   it("reports a folder that is missing", async () => {
-    await expect(writeFileAtomic(join(directory, "no", "a.txt"), "x")).rejects.toThrow(/ENOENT/);
+    await expect(writeFileAtomic(join(directory, "no", "a.txt"), "x")).rejects.toThrow("its folder does not exist");
   });
 });

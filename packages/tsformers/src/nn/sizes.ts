@@ -20,9 +20,16 @@ export function requireSizes(caller: string, options: Sizes, further: Readonly<R
   requireRate(caller, options.dropoutRate ?? 0);
 }
 
+/** As deep as any published checkpoint is; beyond it there would be nothing but silence while a graph is made. */
+const mostLayers = 1024;
+
 /** @throws RangeError `gpt: modelWidth must be a whole number of at least 1, got 0` */
 export function requireCounts(caller: string, sizes: Readonly<Record<string, unknown>>): void {
   for (const [name, value] of Object.entries(sizes)) {
+    if (name === "layers" && (value as number) > mostLayers)
+      throw new RangeError(
+        `${caller}: layers must be at most ${mostLayers} (every layer is traced on its own), ${got(value)}`,
+      );
     if (Number.isSafeInteger(value) && (value as number) >= 1) continue;
     throw new RangeError(`${caller}: ${name} must be a whole number of at least 1, ${got(value)}`);
   }

@@ -28,7 +28,7 @@ export function schemaTree(schema: z.ZodType): SchemaNode {
  */
 export function explain(error: z.ZodError, schema: z.ZodType, nameOf: NameOf = quotedPath): string[] {
   const tree = schemaTree(schema);
-  return error.issues.flatMap((issue) => sentences(issue, tree, nameOf));
+  return [...new Set(error.issues.flatMap((issue) => sentences(issue, tree, nameOf)))];
 }
 
 /** What a setting is called where it was given, such as `--layers`. */

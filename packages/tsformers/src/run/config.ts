@@ -104,7 +104,12 @@ export function parseRunConfig(input: unknown, source: string, nameOf?: NameOf):
   // The type says what the schema makes; the compiler compares the two here.
   const checked: z.ZodType<RunConfig, RunConfigInput> = schema;
   const result = checked.safeParse(input, { reportInput: true });
-  if (result.success) return result.data;
+  if (result.success) {
+    const { batchSize, microBatches = 1 } = result.data;
+    if (batchSize % microBatches === 0) return result.data;
+    const name = nameOf?.(["microBatches"]) ?? "microBatches";
+    throw new ConfigError(`${source}: ${name} must divide the batch of ${batchSize} rows, got ${microBatches}`);
+  }
   throw new ConfigError(`${source}: ${explain(result.error, schema, nameOf).join("\n  ")}`);
 }
 

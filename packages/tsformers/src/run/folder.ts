@@ -46,7 +46,11 @@ export function readRunConfig(directory: string): RunConfig {
   if (!existsSync(directory)) throw new ConfigError(`${directory}: no such folder`);
   if (!existsSync(path) || !isRunFolder(directory))
     throw new ConfigError(`${directory}: not a run; ${whatItIs(directory)}`);
-  return parseRunConfig(readJsonFile(path, jsonObject), path);
+  const saved = readJsonFile(path, jsonObject);
+  const config = parseRunConfig(saved, path);
+  const missing = Object.keys(config).find((name) => !(name in saved));
+  if (missing !== undefined) throw new ConfigError(`${path}: is not complete: ${missing} is missing`);
+  return config;
 }
 
 function whatItIs(directory: string): string {
@@ -95,19 +99,19 @@ export function newestStep(directory: string): number | undefined {
   return steps.length === 0 ? undefined : Math.max(...steps);
 }
 
-/**
- * Writes what a run owns: its settings and what it keeps of its task.
- *
- * @throws ConfigError when the directory holds something else under these names
- */
-export async function writeRunFolder(directory: string, config: RunConfig, task: TaskRecord): Promise<void> {
-  const paths = runPaths(directory);
-  const isOther = existsSync(paths.config) && !isRunFolder(directory);
+/** @throws ConfigError when a directory holds something else under a run's names */
+export function requireOwnFolder(directory: string): void {
+  const isOther = existsSync(runPaths(directory).config) && !isRunFolder(directory);
   if (isOther || existsSync(join(directory, "model.safetensors"))) {
     throw new ConfigError(
       `${directory}: holds a checkpoint or an export, not a run that goes on; name a new folder, and start from what is there with --from ${directory}`,
     );
   }
+}
+
+/** Writes what a run owns: its settings and what it keeps of its task. */
+export async function writeRunFolder(directory: string, config: RunConfig, task: TaskRecord): Promise<void> {
+  const paths = runPaths(directory);
   mkdirSync(directory, { recursive: true });
   await writeFileAtomic(paths.task, `${JSON.stringify(task, null, 2)}\n`);
   await writeFileAtomic(paths.config, `${JSON.stringify(config, null, 2)}\n`);

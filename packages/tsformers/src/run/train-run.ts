@@ -8,6 +8,7 @@ import {
   modelIdentity,
   type RunFolder,
   readRunFolder,
+  requireOwnFolder,
   requireSameSettings,
   runPaths,
   writeRunFolder,
@@ -44,6 +45,7 @@ export async function trainRun(
   options: TrainRunOptions,
 ): Promise<{ run: PreparedRun; result: TrainResult<unknown> }> {
   const { directory, waitMs = 0, onEvent } = options;
+  requireOwnFolder(directory);
   mkdirSync(directory, { recursive: true });
   const unlock = await lockFile(runPaths(directory).lock, { waitMs });
   try {
@@ -56,11 +58,13 @@ export async function trainRun(
     const run = await prepareRun(config, tokenizer === undefined ? {} : { tokenizer });
     if (saved !== undefined) requireSameData(directory, saved.task, run.task);
     if (source !== undefined) requireOwnTokens(source.directory, source.tokenizer, run.task);
-    if (saved !== undefined && saved.config.steps !== config.steps)
-      onEvent?.({ kind: "note", text: changeOfSteps(saved.config, config) });
-    await writeRunFolder(directory, run.config, recordOf(run.task));
     const params = source === undefined ? {} : { params: fittingParams(source, run.model) };
-    return { run, result: await trainPrepared(run, { ...options, ...params }) };
+    const onBegin = async () => {
+      if (saved !== undefined && saved.config.steps !== config.steps)
+        onEvent?.({ kind: "note", text: changeOfSteps(saved.config, config) });
+      await writeRunFolder(directory, run.config, recordOf(run.task));
+    };
+    return { run, result: await trainPrepared(run, { ...options, ...params, onBegin }) };
   } finally {
     unlock();
   }
@@ -102,9 +106,9 @@ export function withAbsolutePaths(config: RunConfig): RunConfig {
 
 async function trainPrepared(
   { config, task, view, trainee }: PreparedRun,
-  options: TrainRunOptions & { readonly params?: Concrete<unknown> },
+  options: TrainRunOptions & { readonly params?: Concrete<unknown>; onBegin(): Promise<void> },
 ): Promise<TrainResult<unknown>> {
-  const { directory, device, signal, onEvent, force, params } = options;
+  const { directory, device, signal, onBegin, onEvent, force, params } = options;
   return train({
     trainee,
     task: { ...view, fingerprint: task.fingerprint },
@@ -121,6 +125,7 @@ async function trainPrepared(
     checkpointEvery: config.checkpointEvery,
     keep: config.keep,
     identity: modelIdentity(config),
+    onBegin,
     ...(config.microBatches !== undefined && { microBatches: config.microBatches }),
     ...(config.clip > 0 && { clipNorm: config.clip }),
     ...(config.ema > 0 && { averageDecay: config.ema }),

@@ -45,6 +45,8 @@ export type TrainOptions<Params, B> = {
   /** What else makes this run itself, such as the model's configuration; a run of another is not resumed. */
   readonly identity?: JsonValue;
 
+  /** Awaited when all that can be known was checked, before the first step: a start that fails never comes here. */
+  readonly onBegin?: () => Promise<void>;
   readonly onEvent?: (event: TrainEvent) => void;
   /** When it aborts, the step in progress is finished and a checkpoint written. */
   readonly signal?: AbortSignal;

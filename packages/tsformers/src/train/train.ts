@@ -41,6 +41,7 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
   const step = stepOf(options);
   const update: Update<Params, B> = compile(step.update, { device, donate: [0] }) as never;
   const run = await begin<Params, B>(options, step, update);
+  await options.onBegin?.();
   let { state, step: done, progress } = run;
   let saved = { step: done, progress };
   const stepMs: number[] = [];

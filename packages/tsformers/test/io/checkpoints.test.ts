@@ -168,12 +168,12 @@ describe("loading", () => {
     [
       "an unknown activation",
       () => json("config.json", (c) => ({ ...c, activation_function: "xielu" })),
-      /activation_function: expected an activation of relu/,
+      /"activation_function": expected an activation of relu/,
     ],
     [
       "cross-attention",
       () => json("config.json", (c) => ({ ...c, add_cross_attention: true })),
-      /add_cross_attention: only false is supported/,
+      /"add_cross_attention": only false is supported/,
     ],
     ["absurd sizes", () => json("config.json", (c) => ({ ...c, n_layer: 1e9 })), /n_layer/],
     ["heads that do not divide", () => json("config.json", (c) => ({ ...c, n_head: 5 })), /modelWidth 42 and heads 5/],

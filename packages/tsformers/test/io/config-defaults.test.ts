@@ -66,7 +66,7 @@ describe("what no default says", () => {
   test("null is no end token, a list is several, and a negative number is none", () => {
     const end = (eos_token_id: unknown) => built("gpt2", { ...smallConfigs.gpt2, eos_token_id }).endTokens;
     expect([end(null), end([3, 5]), end(7), end(-1)]).toEqual([[], [3, 5], [7], []]);
-    expect(() => end("x")).toThrow("config.json: eos_token_id");
+    expect(() => end("x")).toThrow('config.json: "eos_token_id"');
   });
 
   test("T5 starts with its padding unless a file says otherwise", () => {
@@ -78,7 +78,7 @@ describe("what no default says", () => {
 
   test("an activation that is not known is an error, not a default", () => {
     expect(() => built("gpt2", { ...smallConfigs.gpt2, activation_function: "xielu" })).toThrow(
-      "activation_function: expected an activation of relu",
+      '"activation_function": expected an activation of relu',
     );
   });
 });

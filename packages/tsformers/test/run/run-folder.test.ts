@@ -126,7 +126,8 @@ describe("a start", () => {
   });
 
   it("refuses parts that do not divide the batch, and can be made again with others", async () => {
-    await expect(trained({ microBatches: 3 })).rejects.toThrow("microBatches must divide batchSize 2, got 3");
+    await expect(trained({ microBatches: 3 })).rejects.toThrow("microBatches must divide the batch of 2 rows, got 3");
+    expect(existsSync(join(run, "config.json"))).toBe(false);
     expect((await trained({ microBatches: 2 })).result.step).toBe(4);
   });
 
@@ -154,7 +155,10 @@ describe("going on", () => {
     const notes = events.flatMap((event) => (event.kind === "note" ? [event.text] : []));
     expect(notes).toEqual([expect.stringMatching(/^7 steps instead of 4: the cosine schedule now spans all of them/)]);
     expect(readMetrics(join(run, "metrics.jsonl")).filter(({ loss }) => loss !== undefined)).toHaveLength(7);
+    const before = readFileSync(join(run, "config.json"), "utf8");
     await expect(trained({ steps: 5 })).rejects.toThrow("7 steps are made already");
+    await expect(trained({ steps: 9, microBatches: 3 })).rejects.toThrow("microBatches must divide");
+    expect(readFileSync(join(run, "config.json"), "utf8")).toBe(before);
   });
 
   it("refuses what would make another run, and takes what would not", async () => {

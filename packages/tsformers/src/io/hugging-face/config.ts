@@ -10,6 +10,8 @@ import {
   squaredRelu,
   tanhActivation,
 } from "../../nn/feed-forward.ts";
+import { explain } from "../../options/explain.ts";
+import { FileError } from "../file-error.ts";
 
 /** A count of layers, heads or features: large enough for any model, small enough to be no attack. */
 export const count: z.ZodNumber = z.int().min(1).max(10_000_000);
@@ -38,8 +40,7 @@ const activations: Readonly<Record<string, Activation>> = {
 export const activationName: z.ZodType<Activation, string> = z
   .string()
   .refine((name) => Object.hasOwn(activations, name), {
-    error: ({ input }) =>
-      `expected an activation of ${Object.keys(activations).join(", ")}, found ${JSON.stringify(input)}`,
+    error: `expected an activation of ${Object.keys(activations).join(", ")}`,
   })
   .transform((name) => activations[name]!);
 
@@ -71,10 +72,13 @@ export function only(value: string | number | boolean): z.ZodType<unknown> {
   return z
     .unknown()
     .refine((given) => given === undefined || given === null || given === value, {
-      error: ({ input }) => `only ${JSON.stringify(value)} is supported, found ${JSON.stringify(input)}`,
+      error: `only ${JSON.stringify(value)} is supported`,
     })
     .optional();
 }
+
+/** Where settings are from: whoever knows the folder puts its path in place of this. */
+export const configFile = "config.json";
 
 /**
  * Reads a configuration; errors name the file's settings.
@@ -90,10 +94,9 @@ export function parseConfig<T>(
     const value = config[alias];
     return value === undefined || value === null ? [] : [[name, value] as const];
   });
-  const result = schema.safeParse({ ...config, ...Object.fromEntries(given) });
+  const result = schema.safeParse({ ...config, ...Object.fromEntries(given) }, { reportInput: true });
   if (result.success) return result.data;
-  const issues = result.error.issues.map(({ path, message }) => `${path.join(".") || "it"}: ${message}`);
-  throw new Error(`config.json: ${issues.join("; ")}`);
+  throw new FileError(configFile, explain(result.error, schema).join("; "));
 }
 
 /** Names of settings that GPT-2 and its kin take from others. */

@@ -1,9 +1,11 @@
 import { join } from "node:path";
 import type { NDArray, StoredTensor, Tree } from "@tsformers/engine";
 import type { look } from "../../attention/view.ts";
+import { FileError } from "../file-error.ts";
 import { jsonObject, readJsonFile } from "../read-json.ts";
 import { type CheckpointConfig, formatOf } from "./architecture.ts";
 import { openArrays, requireCheckpointFolder, weightsFile } from "./checkpoint-files.ts";
+import { configFile } from "./config.ts";
 import type { Architecture, Format } from "./format.ts";
 import { loadNames } from "./names.ts";
 import { dropSharedNames, settleNames } from "./settle.ts";
@@ -37,6 +39,8 @@ export async function loadHuggingFace(
   const { tensors, close } = await openArrays(directory);
   try {
     return { modelType: format.modelType, config, ...(await place(format, config, tensors, options)) };
+  } catch (error) {
+    throw error instanceof FileError && error.path === configFile ? new FileError(path, error.problem) : error;
   } finally {
     await close();
   }

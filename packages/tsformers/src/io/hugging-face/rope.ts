@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { roundedAngles } from "../../position/angles.ts";
 import type { RotaryOptions } from "../../position/rotary.ts";
+import { FileError } from "../file-error.ts";
+import { configFile } from "./config.ts";
 
 /** The settings of rotary positions that checkpoints of GPT-NeoX and Llama share, in their new and their old places. */
 export const ropeSettings: {
@@ -49,8 +51,9 @@ export function ropeOf(settings: Settings, headWidth: number, partial: number): 
   const share = parameters.partial_rotary_factor ?? settings.partial_rotary_factor ?? settings.rotary_pct ?? partial;
   const rotated = rotatedFeatures(headWidth * share);
   if (rotated < 2 || rotated % 2 !== 0) {
-    throw new Error(
-      `config.json: heads of ${headWidth} features of which a share of ${share} is rotated give ${rotated}; expected an even number of 2 or more`,
+    throw new FileError(
+      configFile,
+      `heads of ${headWidth} features of which a share of ${share} is rotated give ${rotated}; expected an even number of 2 or more`,
     );
   }
   const frequencies = torchFrequencies(rotated, base);
@@ -85,8 +88,9 @@ function scale(
     const s = llama3Scaling.parse({ original_max_position_embeddings: length ?? undefined, ...given });
     return frequencies.map((frequency) => llama3Frequency(frequency, s));
   }
-  throw new Error(
-    `config.json: rotary scaling ${JSON.stringify(type)} is not supported; supported are default, linear, llama3`,
+  throw new FileError(
+    configFile,
+    `rotary scaling ${JSON.stringify(type)} is not supported; supported are default, linear, llama3`,
   );
 }
 

@@ -8,8 +8,10 @@ import { meanCrossEntropy } from "../../nn/cross-entropy.ts";
 import { type Activation, type FeedForward, type FeedForwardOptions, gatedMlp, mlp } from "../../nn/feed-forward.ts";
 import { type Head, linearHead, scaledHead, tiedHead } from "../../nn/head.ts";
 import { present } from "../../nn/present.ts";
+import { FileError } from "../file-error.ts";
 import {
   activationName,
+  configFile,
   count,
   endTokens,
   epsilon,
@@ -143,7 +145,11 @@ function feedForwardOf(text: string): {
   const gated = text.startsWith("gated-");
   const name = text === "gated-gelu" ? "gelu_new" : text.replace(/^gated-/, "");
   const activation = activationName.safeParse(name);
-  if (!activation.success) throw new Error(`config.json: feed_forward_proj: ${activation.error.issues[0]!.message}`);
+  if (!activation.success)
+    throw new FileError(
+      configFile,
+      `"feed_forward_proj": ${activation.error.issues[0]!.message}, got ${JSON.stringify(text)}`,
+    );
   return {
     gated,
     activation: activation.data,

@@ -93,12 +93,11 @@ async function chosen(
 ): Promise<{ home: string; config: RunConfig }> {
   const isThere = directory !== undefined && existsSync(runPaths(directory).config);
   const given = givenFlags(options);
-  if (options.from !== undefined && given.has("tokens"))
-    throw new UsageError(
-      "--tokens does nothing with --from: texts are read with the tokenizer of what a run starts from",
-    );
   if (options.from !== undefined && !(isThere && hasCheckpoint(directory))) {
-    const settings = settingsOf(await openModel(options.from));
+    const opened = await openModel(options.from);
+    if (opened.tokenizer !== undefined && given.has("tokens"))
+      throw new UsageError("--tokens does nothing here: texts are read with the tokenizer of what the run starts from");
+    const settings = settingsOf(opened);
     const saysTask =
       options.config !== undefined || runFlags.some(({ name, path }) => path[0] === "task" && given.has(name));
     if (!saysTask) requireTask(options.from, settings);

@@ -5,7 +5,7 @@ import { Command } from "commander";
 import type { RunConfig } from "../run/config.ts";
 import { exportLayouts } from "../run/export-layout.ts";
 import { hasCheckpoint, readRunConfig, runPaths } from "../run/folder.ts";
-import { openModel } from "../run/open-model.ts";
+import { type OpenedModel, openModel } from "../run/open-model.ts";
 import { requireTask, settingsOf } from "../run/start-from.ts";
 import { trainRun } from "../run/train-run.ts";
 import { openProgress } from "../train/progress.ts";
@@ -35,7 +35,7 @@ export function trainCommand(terminal: Terminal): Command {
       "\nExamples:\n  tsformers train\n  tsformers train runs/book --task text --data book.txt --position alibi --steps 2000\n  tsformers train runs/book                      goes on after an interruption\n  tsformers train runs/more --from runs/book --task text --data more.txt\n  tsformers train runs/mine --from gpt2 --task text --data book.txt --learning-rate 1e-4\n  tsformers train --config run.json --seed 1",
     );
   return addFlags(command, runFlags).action(async (directory: string | undefined, options: TrainFlags) => {
-    const { home, config } = await chosen(directory, options);
+    const { home, config, source } = await chosen(directory, options);
     const progress = openProgress();
     const { reason } = exportLayouts(config);
     if (reason !== undefined && !hasCheckpoint(home))
@@ -58,6 +58,7 @@ export function trainCommand(terminal: Terminal): Command {
           if (event.kind !== "resumed" || event.step < config.steps) show(event);
         },
         ...(options.force && { force: true }),
+        ...(source !== undefined && { source }),
       });
       progress.done();
       const { ended, step, evaluation, tokensPerSecond } = result;
@@ -90,19 +91,19 @@ export function trainCommand(terminal: Terminal): Command {
 async function chosen(
   directory: string | undefined,
   options: TrainFlags,
-): Promise<{ home: string; config: RunConfig }> {
+): Promise<{ home: string; config: RunConfig; source?: OpenedModel }> {
   const isThere = directory !== undefined && existsSync(runPaths(directory).config);
   const given = givenFlags(options);
   if (options.from !== undefined && !(isThere && hasCheckpoint(directory))) {
-    const opened = await openModel(options.from);
-    if (opened.tokenizer !== undefined && given.has("tokens"))
+    const source = await openModel(options.from);
+    if (source.tokenizer !== undefined && given.has("tokens"))
       throw new UsageError("--tokens does nothing here: texts are read with the tokenizer of what the run starts from");
-    const settings = settingsOf(opened);
+    const settings = settingsOf(source);
     const saysTask =
       options.config !== undefined || runFlags.some(({ name, path }) => path[0] === "task" && given.has(name));
     if (!saysTask) requireTask(options.from, settings);
     const config = configFrom(options, settings);
-    return { home: directory ?? join("runs", nameOf(config)), config };
+    return { home: directory ?? join("runs", nameOf(config)), config, source };
   }
   if (isThere && options.config === undefined) {
     return { home: directory, config: configFrom(options, readRunConfig(directory)) };

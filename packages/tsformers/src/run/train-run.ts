@@ -26,6 +26,8 @@ export type TrainRunOptions = {
   readonly device: Device;
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: TrainEvent) => void;
+  /** What `from` names, where the caller has opened it already. */
+  readonly source?: OpenedModel;
   /** How long to wait for another process that is at work on this run. */
   readonly waitMs?: number;
   /** Starts even when memory seems too small. */
@@ -50,7 +52,8 @@ export async function trainRun(
   const unlock = await lockFile(runPaths(directory).lock, { waitMs });
   try {
     const saved = hasCheckpoint(directory) ? await readRunFolder(directory) : undefined;
-    const source = saved === undefined && input.from !== undefined ? await openModel(input.from) : undefined;
+    const source =
+      saved === undefined && input.from !== undefined ? (options.source ?? (await openModel(input.from))) : undefined;
     for (const text of source?.notes ?? []) onEvent?.({ kind: "note", text });
     const config = completeSettings(input, saved, source);
     if (saved !== undefined) requireSameSettings(directory, saved.config, { length: saved.task.length, ...config });

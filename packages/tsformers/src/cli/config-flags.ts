@@ -89,21 +89,23 @@ export function givenFlags(
  * The configuration that a file and flags make together; flags win.
  *
  * @param standard what holds where neither says anything
+ * @param flags those that the command has. Default: all of a run
  * @throws UsageError when the file cannot be read, or a setting is wrong or unknown
  */
 export function configFrom(
   options: { readonly config?: string; readonly [flag: string]: unknown },
   standard: unknown = {},
+  flags: readonly Flag[] = runFlags,
 ): RunConfig {
-  const given = givenFlags(options);
+  const given = givenFlags(options, flags);
   const base =
     options.config === undefined ? standard : { ...(standard as object), ...readJsonFile(options.config, jsonObject) };
-  const raw = withFlags(base, runFlags, given);
-  const misplaced = misplacedFlags(raw, runFlags, given.keys());
+  const raw = withFlags(base, flags, given);
+  const misplaced = misplacedFlags(raw, flags, given.keys());
   if (misplaced.length > 0) throw new UsageError(misplaced.join("\n"));
   const source =
     options.config === undefined ? "flags" : given.size === 0 ? options.config : `${options.config} and flags`;
-  const flagOf = (path: string) => runFlags.find((flag) => given.has(flag.name) && flag.path.join(".") === path);
+  const flagOf = (path: string) => flags.find((flag) => given.has(flag.name) && flag.path.join(".") === path);
   return parseRunConfig(raw, source, (path) => {
     const flag = flagOf(path.join(".")) ?? flagOf([...path, "kind"].join("."));
     return flag === undefined ? JSON.stringify(path.join(".")) : `--${flag.name}`;

@@ -3,14 +3,12 @@ import { Command, Option } from "commander";
 import { multipleText } from "../compare/figures.ts";
 import { renderTable } from "../compare/table.ts";
 import { rowCount } from "../options/count.ts";
-import { parseRunConfig } from "../run/config.ts";
 import { evaluateAtLengths, type LengthResult } from "../run/evaluate-run.ts";
-import { misplacedFlags, withFlags } from "../run/flags.ts";
 import { type OpenedModel, openModel } from "../run/open-model.ts";
 import { type EvaluationChoice, prepareEvaluation } from "../run/prepare-evaluation.ts";
 import { withAbsolutePaths } from "../run/train-run.ts";
 import type { EvalSplit } from "../tasks/task.ts";
-import { addFlags, givenFlags, parseCount, parseCounts, runFlags } from "./config-flags.ts";
+import { addFlags, configFrom, givenFlags, parseCount, parseCounts, runFlags } from "./config-flags.ts";
 import { Failure, interruption, UsageError, unlessAborted } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -22,6 +20,7 @@ type EvalFlags = {
   readonly otherData?: true;
   readonly device?: "cpu" | "webgpu" | "cuda";
   readonly json?: true;
+  readonly config?: never;
   readonly [flag: string]: unknown;
 };
 
@@ -113,12 +112,9 @@ Examples:
 /** The task that flags name, on top of the run's own. */
 function chosenTask({ run, tokenizer }: OpenedModel, options: EvalFlags): EvaluationChoice {
   const given = givenFlags(options, taskFlags);
-  const base = run?.config ?? {};
-  const misplaced = misplacedFlags(withFlags(base, taskFlags, given), taskFlags, given.keys());
-  if (misplaced.length > 0) throw new UsageError(misplaced.join("\n"));
   if (tokenizer !== undefined && given.has("tokens"))
     throw new UsageError("--tokens does nothing here: texts are read with the model's own tokenizer");
-  const config = withAbsolutePaths(parseRunConfig(withFlags(base, taskFlags, given), "flags"));
+  const config = withAbsolutePaths(configFrom(options, run?.config ?? {}, taskFlags));
   if (run === undefined && given.size === 0)
     throw new UsageError(
       "a checkpoint has no task of its own; say what to measure it on, such as --task text --data FILE",

@@ -1,22 +1,22 @@
 // The catalogues: everything that has a name, loaded when it is made.
 
 // Layers, and the parts that models are put together from.
-export * from "./attention/attention.ts";
-export * from "./attention/axial-attention.ts";
-export * from "./attention/combine.ts";
-export * from "./attention/count.ts";
-export * from "./attention/draw.ts";
-export * from "./attention/etc-attention.ts";
-export { type Attended, type AttendOptions, attend } from "./attention/executor.ts";
+export * from "./attention/softmax/attention.ts";
+export * from "./attention/axial/axial-attention.ts";
+export * from "./attention/patterns/combine.ts";
+export * from "./attention/patterns/count.ts";
+export * from "./attention/patterns/draw.ts";
+export * from "./attention/etc/etc-attention.ts";
+export { type Attended, type AttendOptions, attend } from "./attention/core/executor.ts";
 export { type MixerContext, type MixerEntry, type MixerName, mixers } from "./attention/index.ts";
 // Kinds: what a variant is a value of.
-export type * from "./attention/kinds.ts";
-export * from "./attention/linear-attention.ts";
-export * from "./attention/linformer.ts";
-export * from "./attention/longformer-attention.ts";
-export * from "./attention/lsh-attention.ts";
-export type { Pattern, Runs } from "./attention/pattern.ts";
-export { causal, denseMask, full } from "./attention/pattern.ts";
+export type * from "./kinds/index.ts";
+export * from "./attention/kernel/linear-attention.ts";
+export * from "./attention/linformer/linformer.ts";
+export * from "./attention/softmax/longformer-attention.ts";
+export * from "./attention/lsh/lsh-attention.ts";
+export type { Pattern, Runs } from "./attention/patterns/pattern.ts";
+export { causal, denseMask, full } from "./attention/patterns/pattern.ts";
 export { axialColumn, axialRow } from "./attention/patterns/axial.ts";
 export { bigbird, bigbirdExtended } from "./attention/patterns/bigbird.ts";
 export { blockwise } from "./attention/patterns/blockwise.ts";
@@ -37,12 +37,12 @@ export { longformer, longformerLayers } from "./attention/patterns/longformer.ts
 export { perLayer as patternPerLayer } from "./attention/patterns/per-layer.ts";
 export { strided } from "./attention/patterns/strided.ts";
 export { slidingWindow } from "./attention/patterns/window.ts";
-export * from "./attention/performer.ts";
-export { type Reach, reachOf } from "./attention/reach.ts";
-export * from "./attention/rfa.ts";
-export { type RingOptions, ringDecoding } from "./attention/ring.ts";
-export * from "./attention/set-blocks.ts";
-export { look } from "./attention/view.ts";
+export * from "./attention/kernel/performer.ts";
+export { type Reach, reachOf } from "./attention/patterns/reach.ts";
+export * from "./attention/kernel/rfa.ts";
+export { type RingOptions, ringDecoding } from "./attention/core/ring.ts";
+export * from "./attention/sets/set-blocks.ts";
+export { look } from "./attention/core/view.ts";
 // Generation.
 export { capacityFor } from "./generate/decode-cache.ts";
 export { type Decoder, type DecoderOptions, openDecoder } from "./generate/decoder.ts";
@@ -79,7 +79,7 @@ export {
 export type { LanguageModel, LanguageModelInput, LanguageModelOutput } from "./models/language-model.ts";
 export type { MaskedLanguageModel } from "./models/masked-language-model.ts";
 export type { DecodeInput, DecodeOutput, EncodeOutput, SequenceToSequence } from "./models/sequence-to-sequence.ts";
-export * from "./nn/block.ts";
+export * from "./blocks/block.ts";
 export { type ChunkOptions, chunkedFeedForward } from "./nn/chunked.ts";
 export * from "./nn/chunked-cross-entropy.ts";
 export { crossEntropies, meanCrossEntropy } from "./nn/cross-entropy.ts";
@@ -87,14 +87,14 @@ export { dropout, within } from "./nn/dropout.ts";
 export * from "./nn/embedding.ts";
 export * from "./nn/feed-forward.ts";
 export * from "./nn/gate.ts";
-export * from "./nn/gated-block.ts";
+export * from "./blocks/gated-block.ts";
 export * from "./nn/head.ts";
 export * from "./nn/initial.ts";
-export { type Context, evaluation, type Layer } from "./nn/layer.ts";
+export { type Context, evaluation, type Layer } from "./kinds/layer.ts";
 export * from "./nn/linear.ts";
 export * from "./nn/norm.ts";
-export * from "./nn/recompute-block.ts";
-export * from "./nn/reversible.ts";
+export * from "./depth/recomputed.ts";
+export * from "./depth/reversible.ts";
 export { adaptiveSpan, clampSpans, spanPattern, spanPenalty } from "./position/adaptive-span.ts";
 export { alibi, alibiSlopes } from "./position/alibi.ts";
 export { axial, axialGrid } from "./position/axial.ts";

@@ -3,7 +3,7 @@ export { type CompareOptions, type PlannedRun, planRuns } from "./compare/plan.t
 export { renderReport } from "./compare/report.ts";
 export { type CompareRun, type Comparison, type RunResult, summarise, type VariantSummary } from "./compare/results.ts";
 export { type CompareEvent, type ComparisonOutcome, runComparison } from "./compare/run-comparison.ts";
-export { type VerifyRow, verifyDirectory } from "./compare/verify.ts";
+export { type VerifyRow, verifyDirectory } from "./verify/verify.ts";
 export { exportOnnx } from "./io/export-onnx.ts";
 export { loadHuggingFace } from "./io/hugging-face/load.ts";
 export { readText } from "./io/read-text.ts";

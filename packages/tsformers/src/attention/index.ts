@@ -2,9 +2,9 @@ import * as z from "zod";
 import { headWidthOf, requireDirection, requireSizes } from "../nn/sizes.ts";
 import { count, exactCount, positionCount, stepCount } from "../options/count.ts";
 import { parseOptions } from "../options/parse-options.ts";
-import type { Mixer } from "./kinds.ts";
-import type { LengthProjection } from "./linformer-projection.ts";
-import type { LogitSource, Mixture } from "./synthetic-logits.ts";
+import type { Mixer } from "../kinds/index.ts";
+import type { LengthProjection } from "./linformer/linformer-projection.ts";
+import type { LogitSource, Mixture } from "./synthesizer/synthetic-logits.ts";
 
 /** What a mixer must know of the model that it is built into. */
 export type MixerContext = {
@@ -73,7 +73,7 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
       cost: "O(n·(r + g)·d) time, O(n·d) memory",
       exponent: 1,
       directions: ["bidirectional"],
-      make: async (options, context) => (await import("./etc-attention.ts")).etcAttention({ ...context, ...options }),
+      make: async (options, context) => (await import("./etc/etc-attention.ts")).etcAttention({ ...context, ...options }),
     },
   ),
   longformer: entry(
@@ -90,7 +90,7 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
       exponent: 1,
       directions: ["bidirectional", "causal"],
       make: async (options, context) =>
-        (await import("./longformer-attention.ts")).longformerAttention({ ...context, ...options }),
+        (await import("./softmax/longformer-attention.ts")).longformerAttention({ ...context, ...options }),
     },
   ),
   linear: entry(
@@ -109,9 +109,9 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
       directions: ["causal", "bidirectional"],
       make: async ({ featureMap, epsilon, gated }, context) => {
         const [{ linearAttention }, maps, { plus }] = await Promise.all([
-          import("./linear-attention.ts"),
-          import("./feature-map.ts"),
-          import("./denominator.ts"),
+          import("./kernel/linear-attention.ts"),
+          import("./kernel/feature-map.ts"),
+          import("./kernel/denominator.ts"),
         ]);
         const chosen = { "elu+1": maps.eluPlusOne, relu: maps.rectified(), exp: maps.exponential };
         return linearAttention({
@@ -146,9 +146,9 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
       directions: ["causal", "bidirectional"],
       make: async ({ features, kernel, rows, redrawEvery }, context) => {
         const [{ performer }, favor, random] = await Promise.all([
-          import("./performer.ts"),
-          import("./favor-features.ts"),
-          import("./random-rows.ts"),
+          import("./kernel/performer.ts"),
+          import("./kernel/favor-features.ts"),
+          import("./kernel/random-rows.ts"),
         ]);
         const stabilised = context.causal ? {} : { key: favor.largestOfAll };
         const kernels = {
@@ -189,7 +189,7 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
       exponent: 1,
       directions: ["causal", "bidirectional"],
       make: async ({ features, kernel, gated, temperature, pool }, context) => {
-        const { rfa, gaussianKernel, arcCosineKernel } = await import("./rfa.ts");
+        const { rfa, gaussianKernel, arcCosineKernel } = await import("./kernel/rfa.ts");
         return rfa({
           ...context,
           ...(features === undefined ? {} : { features }),
@@ -232,9 +232,9 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
       directions: ["causal", "bidirectional"],
       make: async ({ rounds, chunk, buckets, sees, countsOnce, scaled, seed }, context) => {
         const [{ lshAttention }, reaches, { usualBuckets }] = await Promise.all([
-          import("./lsh-attention.ts"),
-          import("./lsh-reach.ts"),
-          import("./lsh-hash.ts"),
+          import("./lsh/lsh-attention.ts"),
+          import("./lsh/lsh-reach.ts"),
+          import("./lsh/lsh-hash.ts"),
         ]);
         const { causal, modelWidth, heads } = context;
         const inChunks = causal ? reaches.earlierInChunks : reaches.wholeChunks;
@@ -265,7 +265,7 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
       exponent: 1,
       directions: ["causal", "bidirectional"],
       make: async ({ chunk }, context) => {
-        const { reformerLocal } = await import("./reformer-local.ts");
+        const { reformerLocal } = await import("./softmax/reformer-local.ts");
         return reformerLocal({ ...context, chunk });
       },
     },
@@ -319,8 +319,8 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
       make: async (options, context) => {
         const { members, measure, centroids, window, scale, selfLogit, localHeads, localChunk, ...rest } = options;
         const [{ balancedMembers, nearestMembers, routing }, { cosine, layerNormalised }] = await Promise.all([
-          import("./routing.ts"),
-          import("./routing-centroids.ts"),
+          import("./routing/routing.ts"),
+          import("./routing/routing-centroids.ts"),
         ]);
         const count = centroids ?? Math.max(1, Math.round(Math.sqrt(context.length)));
         if (localHeads >= context.heads) {
@@ -343,8 +343,8 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
         });
         if (localHeads === 0) return routed;
         const [{ sideBySide }, { reformerLocal }] = await Promise.all([
-          import("./side-by-side.ts"),
-          import("./reformer-local.ts"),
+          import("./core/side-by-side.ts"),
+          import("./softmax/reformer-local.ts"),
         ]);
         const local = reformerLocal({ ...context, heads: localHeads, headWidth, chunk: localChunk });
         return sideBySide({ local, routing: routed });
@@ -378,8 +378,8 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
       directions: ["causal", "bidirectional"],
       make: async ({ block, columns, cut, local, sortWidth, ...rest }, context) => {
         const [{ sinkhorn }, { overAllRows, overRowsSoFar }] = await Promise.all([
-          import("./sinkhorn.ts"),
-          import("./sinkhorn-balance.ts"),
+          import("./sinkhorn/sinkhorn.ts"),
+          import("./sinkhorn/sinkhorn-balance.ts"),
         ]);
         return sinkhorn({
           ...context,
@@ -420,8 +420,8 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
       directions: ["bidirectional"],
       make: async ({ slots, projection, sharing }, context) => {
         const [{ linformer }, kinds] = await Promise.all([
-          import("./linformer.ts"),
-          import("./linformer-projection.ts"),
+          import("./linformer/linformer.ts"),
+          import("./linformer/linformer-projection.ts"),
         ]);
         const { length, layer = 0 } = context;
         const wanted = typeof slots === "number" ? slots : slots[Math.min(layer, slots.length - 1)]!;
@@ -461,8 +461,8 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
       directions: ["causal", "bidirectional"],
       make: async ({ logits, mixture, rank, seed }, context) => {
         const [{ synthesizer }, from] = await Promise.all([
-          import("./synthesizer.ts"),
-          import("./synthetic-logits.ts"),
+          import("./synthesizer/synthesizer.ts"),
+          import("./synthesizer/synthetic-logits.ts"),
         ]);
         const makers: Record<(typeof logits)[number], () => LogitSource<unknown>> = {
           dense: () => from.denseLogits(context),
@@ -506,8 +506,8 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
       directions: ["causal", "bidirectional"],
       make: async ({ factor, compress, first }, context) => {
         const [{ memoryCompressed }, { learnedFirst, strictlyPast }] = await Promise.all([
-          import("./memory-compressed.ts"),
-          import("./compressed-blocks.ts"),
+          import("./memory-compressed/memory-compressed.ts"),
+          import("./memory-compressed/compressed-blocks.ts"),
         ]);
         const rule = first === "position" ? strictlyPast : learnedFirst;
         return memoryCompressed({ ...context, factor, compress, rule });
@@ -532,8 +532,8 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
       directions: ["bidirectional"],
       make: async ({ points, form }, context) => {
         const [{ inducedSet }, { paperForm, publishedForm }] = await Promise.all([
-          import("./set-attention.ts"),
-          import("./set-blocks.ts"),
+          import("./sets/set-attention.ts"),
+          import("./sets/set-blocks.ts"),
         ]);
         return inducedSet({ ...context, points, form: form === "paper" ? paperForm() : publishedForm() });
       },
@@ -558,7 +558,7 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
       exponent: 1.5,
       directions: ["bidirectional", "causal"],
       make: async ({ columns, arrangement }, context): Promise<Mixer> => {
-        const { axialAutoregressive, axialSequential, axialSum } = await import("./axial.ts");
+        const { axialAutoregressive, axialSequential, axialSum } = await import("./axial/axial.ts");
         const options = { ...context, columns: columns ?? Math.max(1, Math.round(Math.sqrt(context.length))) };
         if (context.causal && arrangement !== undefined) {
           throw new RangeError(`axial: causal has an arrangement of its own, got ${arrangement}`);

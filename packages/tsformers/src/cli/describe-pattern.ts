@@ -1,6 +1,6 @@
-import { attentionFlops, countPattern, receptiveFields } from "../attention/count.ts";
-import { type DrawOptions, drawPanels, type Panel, panelsOf } from "../attention/draw.ts";
-import { headsOf, type Pattern } from "../attention/pattern.ts";
+import { attentionFlops, countPattern, receptiveFields } from "../attention/patterns/count.ts";
+import { type DrawOptions, drawPanels, type Panel, panelsOf } from "../attention/patterns/draw.ts";
+import { headsOf, type Pattern } from "../attention/patterns/pattern.ts";
 import type { PatternEntry } from "../attention/patterns/index.ts";
 
 /** Where a pattern is looked at. */

@@ -1,6 +1,6 @@
 import { randomKey } from "@tsformers/engine";
 import { Command, Option } from "commander";
-import { type Panel, patternSvg } from "../attention/draw.ts";
+import { type Panel, patternSvg } from "../attention/patterns/draw.ts";
 import { type MixerName, mixers } from "../attention/index.ts";
 import { type PatternEntry, type PatternName, patterns } from "../attention/patterns/index.ts";
 import { writeFileAtomic } from "../io/atomic-file.ts";

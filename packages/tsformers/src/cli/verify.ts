@@ -1,5 +1,5 @@
 import type { Device } from "@tsformers/engine";
-import { type VerifyRow, verifyDirectory } from "../compare/verify.ts";
+import { type VerifyRow, verifyDirectory } from "../verify/verify.ts";
 import { Failure } from "./exit.ts";
 
 /**

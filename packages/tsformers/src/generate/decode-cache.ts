@@ -11,7 +11,7 @@ import {
   slice,
   type Tensor,
 } from "@tsformers/engine";
-import type { KeyValueCache } from "../attention/kinds.ts";
+import type { KeyValueCache } from "../kinds/index.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import { type Kept, ringSize, slotCount, slotOf } from "./decode-slots.ts";
 

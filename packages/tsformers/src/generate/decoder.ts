@@ -13,10 +13,10 @@ import {
   sub,
   type Tensor,
 } from "@tsformers/engine";
-import type { KeyValueCache } from "../attention/kinds.ts";
-import { causal } from "../attention/pattern.ts";
+import type { KeyValueCache } from "../kinds/index.ts";
+import { causal } from "../attention/patterns/pattern.ts";
 import type { LanguageModel, LanguageModelOutput } from "../models/language-model.ts";
-import { evaluation } from "../nn/layer.ts";
+import { evaluation } from "../kinds/layer.ts";
 import { present } from "../nn/present.ts";
 import { capacityFor, decodeCache } from "./decode-cache.ts";
 import {

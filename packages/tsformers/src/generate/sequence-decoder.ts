@@ -12,9 +12,9 @@ import {
   reshape,
   type Tensor,
 } from "@tsformers/engine";
-import type { KeyValueCache } from "../attention/kinds.ts";
+import type { KeyValueCache } from "../kinds/index.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
-import { evaluation } from "../nn/layer.ts";
+import { evaluation } from "../kinds/layer.ts";
 import { capacityFor } from "./decode-cache.ts";
 import { type Decoder, requireTokens } from "./decoder.ts";
 import { counted, type Ending, type GenerateOptions } from "./generate.ts";

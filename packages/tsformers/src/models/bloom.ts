@@ -1,6 +1,6 @@
 import { cast, cumsum, maximum, sub, type Tensor } from "@tsformers/engine";
-import { attention } from "../attention/attention.ts";
-import { type Block, type BlockParts, preNormBlock } from "../nn/block.ts";
+import { attention } from "../attention/softmax/attention.ts";
+import { type Block, type BlockParts, preNormBlock } from "../blocks/block.ts";
 import { embedding } from "../nn/embedding.ts";
 import { geluTanh, mlp } from "../nn/feed-forward.ts";
 import { layerNorm } from "../nn/norm.ts";

@@ -1,5 +1,5 @@
-import { attention } from "../attention/attention.ts";
-import { preNormBlock } from "../nn/block.ts";
+import { attention } from "../attention/softmax/attention.ts";
+import { preNormBlock } from "../blocks/block.ts";
 import { embedding, scaledEmbedding } from "../nn/embedding.ts";
 import { mlp, relu } from "../nn/feed-forward.ts";
 import { tiedHeadWithBias } from "../nn/head.ts";

@@ -1,5 +1,5 @@
 import { add, type Concrete, cast, foldIn, iota, type RandomKey, splitKey, type Tensor } from "@tsformers/engine";
-import { causalPart } from "../attention/causal-part.ts";
+import { causalPart } from "../attention/patterns/causal-part.ts";
 import type {
   LayerPositions,
   PositionEmbedding,
@@ -8,18 +8,18 @@ import type {
   ScoreMod,
   Slots,
   View,
-} from "../attention/kinds.ts";
-import { causal, type Pattern } from "../attention/pattern.ts";
+} from "../kinds/index.ts";
+import { causal, type Pattern } from "../attention/patterns/pattern.ts";
 import type { LayerPatterns } from "../attention/patterns/index.ts";
-import { look, lookAtSlots } from "../attention/view.ts";
-import { type Block, emptyCacheOf } from "../nn/block.ts";
+import { look, lookAtSlots } from "../attention/core/view.ts";
+import { type Block, emptyCacheOf } from "../blocks/block.ts";
 import { dropout, within } from "../nn/dropout.ts";
 import type { EmbeddingParams } from "../nn/embedding.ts";
 import { type Head, tiedHead } from "../nn/head.ts";
-import type { Layer } from "../nn/layer.ts";
+import type { Layer } from "../kinds/layer.ts";
 import type { NormParams } from "../nn/norm.ts";
 import { present } from "../nn/present.ts";
-import { type CarriedLayers, runStack } from "../nn/stack.ts";
+import { type CarriedLayers, runStack } from "../depth/stack.ts";
 import type { LanguageModel } from "./language-model.ts";
 import { requireCausal, requireReader } from "./sights.ts";
 

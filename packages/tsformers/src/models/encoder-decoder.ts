@@ -1,16 +1,16 @@
 import { add, type Concrete, cast, iota, splitKey, type Tensor } from "@tsformers/engine";
-import type { AttentionMap, KeyValueCache, PositionEmbedding, ScoreMod, View } from "../attention/kinds.ts";
-import { causal, full } from "../attention/pattern.ts";
-import { look } from "../attention/view.ts";
-import { type Block, emptyCacheOf } from "../nn/block.ts";
-import type { CrossBlock } from "../nn/cross-block.ts";
+import type { AttentionMap, KeyValueCache, PositionEmbedding, ScoreMod, View } from "../kinds/index.ts";
+import { causal, full } from "../attention/patterns/pattern.ts";
+import { look } from "../attention/core/view.ts";
+import { type Block, emptyCacheOf } from "../blocks/block.ts";
+import type { CrossBlock } from "../blocks/cross-block.ts";
 import { dropout, within } from "../nn/dropout.ts";
 import type { EmbeddingParams } from "../nn/embedding.ts";
 import { type Head, tiedHead } from "../nn/head.ts";
-import type { Context, Layer } from "../nn/layer.ts";
+import type { Context, Layer } from "../kinds/layer.ts";
 import type { NormParams } from "../nn/norm.ts";
 import { present } from "../nn/present.ts";
-import { runStack, type StackCache, type StackOutput } from "../nn/stack.ts";
+import { runStack, type StackCache, type StackOutput } from "../depth/stack.ts";
 import type { SequenceToSequence } from "./sequence-to-sequence.ts";
 import { requireCausal } from "./sights.ts";
 

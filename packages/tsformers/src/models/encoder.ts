@@ -1,15 +1,15 @@
 import { add, type Concrete, cast, iota, splitKey, type Tensor, zeros } from "@tsformers/engine";
-import type { PositionEmbedding, QkTransform } from "../attention/kinds.ts";
-import { full } from "../attention/pattern.ts";
-import { look } from "../attention/view.ts";
-import type { Block } from "../nn/block.ts";
+import type { PositionEmbedding, QkTransform } from "../kinds/index.ts";
+import { full } from "../attention/patterns/pattern.ts";
+import { look } from "../attention/core/view.ts";
+import type { Block } from "../blocks/block.ts";
 import { dropout } from "../nn/dropout.ts";
 import type { EmbeddingParams } from "../nn/embedding.ts";
-import type { Context, Layer } from "../nn/layer.ts";
+import type { Context, Layer } from "../kinds/layer.ts";
 import type { LinearParams } from "../nn/linear.ts";
 import type { NormParams } from "../nn/norm.ts";
 import { present } from "../nn/present.ts";
-import { runStack, type StackOutput } from "../nn/stack.ts";
+import { runStack, type StackOutput } from "../depth/stack.ts";
 import type { MaskedLanguageModelInput } from "./masked-language-model.ts";
 
 /** The parts of an encoder over tokens of two or more segments, each a value of its kind. */

@@ -1,5 +1,5 @@
-import { attention } from "../attention/attention.ts";
-import { type Block, type BlockParts, parallelBlock } from "../nn/block.ts";
+import { attention } from "../attention/softmax/attention.ts";
+import { type Block, type BlockParts, parallelBlock } from "../blocks/block.ts";
 import { embedding } from "../nn/embedding.ts";
 import { type Activation, gelu, mlp } from "../nn/feed-forward.ts";
 import { linearHead } from "../nn/head.ts";

@@ -1,5 +1,5 @@
-import { attention } from "../attention/attention.ts";
-import { sharedNormBlock } from "../nn/block.ts";
+import { attention } from "../attention/softmax/attention.ts";
+import { sharedNormBlock } from "../blocks/block.ts";
 import { embedding } from "../nn/embedding.ts";
 import { type Activation, geluTanh, mlp } from "../nn/feed-forward.ts";
 import { linearHead } from "../nn/head.ts";

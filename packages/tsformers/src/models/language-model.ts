@@ -1,8 +1,8 @@
 import type { Concrete, NDArray, RandomKey, Tensor } from "@tsformers/engine";
-import type { AttentionMap, KeyValueCache } from "../attention/kinds.ts";
-import type { Pattern } from "../attention/pattern.ts";
-import type { Context } from "../nn/layer.ts";
-import type { StackCache, StackPast } from "../nn/stack.ts";
+import type { AttentionMap, KeyValueCache } from "../kinds/index.ts";
+import type { Pattern } from "../attention/patterns/pattern.ts";
+import type { Context } from "../kinds/layer.ts";
+import type { StackCache, StackPast } from "../depth/stack.ts";
 
 export type LanguageModelInput = {
   /** int32 [B, T] */

@@ -1,5 +1,5 @@
-import { attention } from "../attention/attention.ts";
-import { preNormBlock } from "../nn/block.ts";
+import { attention } from "../attention/softmax/attention.ts";
+import { preNormBlock } from "../blocks/block.ts";
 import { embedding } from "../nn/embedding.ts";
 import { type Activation, gatedMlp, silu } from "../nn/feed-forward.ts";
 import { rmsNorm } from "../nn/norm.ts";

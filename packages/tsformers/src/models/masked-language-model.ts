@@ -1,6 +1,6 @@
 import type { Concrete, RandomKey, Tensor } from "@tsformers/engine";
-import type { AttentionMap } from "../attention/kinds.ts";
-import type { Context } from "../nn/layer.ts";
+import type { AttentionMap } from "../kinds/index.ts";
+import type { Context } from "../kinds/layer.ts";
 
 export type MaskedLanguageModelInput = {
   /** int32 [B, T] */

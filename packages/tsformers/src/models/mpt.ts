@@ -1,6 +1,6 @@
 import { maximum, minimum } from "@tsformers/engine";
-import { attention } from "../attention/attention.ts";
-import { preNormBlock } from "../nn/block.ts";
+import { attention } from "../attention/softmax/attention.ts";
+import { preNormBlock } from "../blocks/block.ts";
 import { embedding } from "../nn/embedding.ts";
 import { gelu, mlp } from "../nn/feed-forward.ts";
 import { layerNorm } from "../nn/norm.ts";

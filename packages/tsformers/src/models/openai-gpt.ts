@@ -1,5 +1,5 @@
-import { attention } from "../attention/attention.ts";
-import { postNormBlock } from "../nn/block.ts";
+import { attention } from "../attention/softmax/attention.ts";
+import { postNormBlock } from "../blocks/block.ts";
 import { embedding } from "../nn/embedding.ts";
 import { type Activation, geluTanh, mlp } from "../nn/feed-forward.ts";
 import { layerNorm } from "../nn/norm.ts";

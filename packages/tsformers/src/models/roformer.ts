@@ -1,7 +1,7 @@
-import { attention } from "../attention/attention.ts";
-import type { QkTransform } from "../attention/kinds.ts";
-import type { look } from "../attention/view.ts";
-import { postNormBlock } from "../nn/block.ts";
+import { attention } from "../attention/softmax/attention.ts";
+import type { QkTransform } from "../kinds/index.ts";
+import type { look } from "../attention/core/view.ts";
+import { postNormBlock } from "../blocks/block.ts";
 import { embedding, paddedEmbedding } from "../nn/embedding.ts";
 import { type Activation, gelu, mlp } from "../nn/feed-forward.ts";
 import type { Head } from "../nn/head.ts";

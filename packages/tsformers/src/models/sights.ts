@@ -1,4 +1,4 @@
-import type { Mixer, MixerTraits } from "../attention/kinds.ts";
+import type { Mixer, MixerTraits } from "../kinds/index.ts";
 
 type Layers = readonly { readonly mixer: MixerTraits }[];
 

@@ -1,6 +1,6 @@
-import { attention } from "../attention/attention.ts";
-import { preNormBlock } from "../nn/block.ts";
-import { preNormCrossBlock } from "../nn/cross-block.ts";
+import { attention } from "../attention/softmax/attention.ts";
+import { preNormBlock } from "../blocks/block.ts";
+import { preNormCrossBlock } from "../blocks/cross-block.ts";
 import { embedding } from "../nn/embedding.ts";
 import { type Activation, type FeedForward, type FeedForwardOptions, mlp, relu } from "../nn/feed-forward.ts";
 import { type Head, scaledHead, tiedHead } from "../nn/head.ts";

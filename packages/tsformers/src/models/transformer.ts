@@ -1,6 +1,6 @@
-import { attention } from "../attention/attention.ts";
-import { type Block, type BlockParts, postNormBlock, preNormBlock } from "../nn/block.ts";
-import { type CrossBlock, type CrossBlockParts, postNormCrossBlock, preNormCrossBlock } from "../nn/cross-block.ts";
+import { attention } from "../attention/softmax/attention.ts";
+import { type Block, type BlockParts, postNormBlock, preNormBlock } from "../blocks/block.ts";
+import { type CrossBlock, type CrossBlockParts, postNormCrossBlock, preNormCrossBlock } from "../blocks/cross-block.ts";
 import { embedding, scaledEmbedding } from "../nn/embedding.ts";
 import { type Activation, mlp, relu } from "../nn/feed-forward.ts";
 import { glorotUniform, normalInitial } from "../nn/initial.ts";

@@ -1,5 +1,5 @@
 import { bernoulli, foldKey, mul, type Tensor, where } from "@tsformers/engine";
-import type { Context } from "./layer.ts";
+import type { Context } from "../kinds/layer.ts";
 
 /**
  * Zeroes each element with probability `rate` and scales the others by `1 / (1 − rate)`. Nothing happens in evaluation.

@@ -10,7 +10,7 @@ import {
 } from "@tsformers/engine";
 import { dropout } from "./dropout.ts";
 import { type Initial, normalInitial } from "./initial.ts";
-import type { Context, Layer } from "./layer.ts";
+import type { Context, Layer } from "../kinds/layer.ts";
 import { type LinearParams, linear } from "./linear.ts";
 
 /** A function of one number, applied to every element. */

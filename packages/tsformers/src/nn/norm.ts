@@ -7,7 +7,7 @@ import {
   type Tensor,
 } from "@tsformers/engine";
 import { ones, zeros } from "./initial.ts";
-import type { Layer } from "./layer.ts";
+import type { Layer } from "../kinds/layer.ts";
 
 export type NormParams = { weight: Tensor; bias?: Tensor };
 

@@ -17,13 +17,13 @@ import {
   type Tensor,
   where,
 } from "@tsformers/engine";
-import { hidden } from "../attention/block.ts";
-import { perHead } from "../attention/combine.ts";
-import type { ScoreMod } from "../attention/kinds.ts";
-import type { Pattern } from "../attention/pattern.ts";
+import { hidden } from "../attention/core/query-block.ts";
+import { perHead } from "../attention/patterns/combine.ts";
+import type { ScoreMod } from "../kinds/index.ts";
+import type { Pattern } from "../attention/patterns/pattern.ts";
 import { span } from "../attention/patterns/span.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
-import { ofHeads, spreadFormula } from "./by-distance.ts";
+import { ofHeads, spreadFormula } from "../attention/core/by-distance.ts";
 import { productsByDistance } from "./shaw.ts";
 
 export type AdaptiveSpanParams = {

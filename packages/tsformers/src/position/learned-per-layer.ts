@@ -1,5 +1,5 @@
 import { splitKey, type Tensor } from "@tsformers/engine";
-import type { LayerPositions } from "../attention/kinds.ts";
+import type { LayerPositions } from "../kinds/index.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
 import { learned } from "./learned.ts";
 

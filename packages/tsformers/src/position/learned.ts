@@ -1,5 +1,5 @@
 import { gather, minimum, type Tensor } from "@tsformers/engine";
-import type { PositionEmbedding } from "../attention/kinds.ts";
+import type { PositionEmbedding } from "../kinds/index.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
 
 /**

@@ -1,5 +1,5 @@
 import { add, type Concrete, splitKey } from "@tsformers/engine";
-import type { ScoreMod } from "../attention/kinds.ts";
+import type { ScoreMod } from "../kinds/index.ts";
 
 /** The same scheme in every layer, each with parameters of its own. */
 export function perLayer<Params, Own>(

@@ -1,5 +1,5 @@
 import { add, cast, concat, expandDims, mul, reshape, slice, stack, sub, type Tensor } from "@tsformers/engine";
-import type { QkTransform } from "../attention/kinds.ts";
+import type { QkTransform } from "../kinds/index.ts";
 import { headWidthOf, requireCounts } from "../nn/sizes.ts";
 import { type Angles, exactAngles, frequencies } from "./angles.ts";
 

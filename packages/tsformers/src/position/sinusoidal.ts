@@ -1,5 +1,5 @@
 import { concat, pad, reshape, stack, type Tensor } from "@tsformers/engine";
-import type { PositionEmbedding } from "../attention/kinds.ts";
+import type { PositionEmbedding } from "../kinds/index.ts";
 import { requireEvenWidth } from "../nn/sizes.ts";
 import { type Angles, exactAngles, frequencies } from "./angles.ts";
 

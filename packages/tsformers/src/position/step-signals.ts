@@ -1,5 +1,5 @@
 import { add, constant, fromNumbers, mul, type Tensor } from "@tsformers/engine";
-import type { LayerPositions } from "../attention/kinds.ts";
+import type { LayerPositions } from "../kinds/index.ts";
 import { type SinusoidalOptions, sinusoidal } from "./sinusoidal.ts";
 
 /**

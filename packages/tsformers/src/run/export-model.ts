@@ -7,7 +7,7 @@ import { exportOnnx } from "../io/export-onnx.ts";
 import { weightsFile } from "../io/hugging-face/checkpoint-files.ts";
 import { tokenizerFiles } from "../io/hugging-face/companions.ts";
 import { writeNames } from "../io/hugging-face/names.ts";
-import { evaluation } from "../nn/layer.ts";
+import { evaluation } from "../kinds/layer.ts";
 import type { TokenizerConfig } from "../tasks/tokenizer.ts";
 import type { RunConfig } from "./config.ts";
 import {

@@ -1,5 +1,5 @@
 import { type Device, evaluate, type NDArray, ndarray, type Tensor } from "@tsformers/engine";
-import { evaluation } from "../nn/layer.ts";
+import { evaluation } from "../kinds/layer.ts";
 import type { OpenedModel } from "./open-model.ts";
 
 /**

@@ -1,7 +1,7 @@
 import { mul, sum, type Tensor } from "@tsformers/engine";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import { crossEntropies } from "../nn/cross-entropy.ts";
-import { type Context, evaluation } from "../nn/layer.ts";
+import { type Context, evaluation } from "../kinds/layer.ts";
 import type { PairBatch } from "../tasks/task.ts";
 import { predictionTotals, type Symbolic, type Trainee } from "../train/trainee.ts";
 

@@ -15,7 +15,7 @@ import {
   where,
   zeros,
 } from "@tsformers/engine";
-import type { Context } from "../nn/layer.ts";
+import type { Context } from "../kinds/layer.ts";
 import type { LossFunction, Symbolic } from "./trainee.ts";
 
 /** A loss and its gradients, which still lack a factor that all of them share. */

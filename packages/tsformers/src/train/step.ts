@@ -15,7 +15,7 @@ import {
   type TypedArray,
   where,
 } from "@tsformers/engine";
-import type { Context } from "../nn/layer.ts";
+import type { Context } from "../kinds/layer.ts";
 import { lossAndSlopes, type Slopes } from "./accumulate.ts";
 import { clipFactor, globalNorm } from "./clip.ts";
 import type { LossScale, LossScaleState } from "./loss-scale.ts";

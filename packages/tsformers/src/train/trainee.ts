@@ -17,7 +17,7 @@ import {
 import type { LanguageModel, LanguageModelOutput } from "../models/language-model.ts";
 import { chunkedCrossEntropies } from "../nn/chunked-cross-entropy.ts";
 import { crossEntropies } from "../nn/cross-entropy.ts";
-import { type Context, evaluation } from "../nn/layer.ts";
+import { type Context, evaluation } from "../kinds/layer.ts";
 import type { EvalTotals } from "../tasks/metric.ts";
 import type { Batch } from "../tasks/task.ts";
 

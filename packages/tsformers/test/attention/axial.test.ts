@@ -15,13 +15,13 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
-import type { AttentionParams } from "../../src/attention/attention.ts";
-import { axialAutoregressive, axialSequential, axialSum } from "../../src/attention/axial.ts";
-import { axialAttention } from "../../src/attention/axial-attention.ts";
-import type { Mixer } from "../../src/attention/kinds.ts";
-import { causal, full } from "../../src/attention/pattern.ts";
-import { look } from "../../src/attention/view.ts";
-import { evaluation } from "../../src/nn/layer.ts";
+import type { AttentionParams } from "../../src/attention/softmax/attention.ts";
+import { axialAutoregressive, axialSequential, axialSum } from "../../src/attention/axial/axial.ts";
+import { axialAttention } from "../../src/attention/axial/axial-attention.ts";
+import type { Mixer } from "../../src/kinds/index.ts";
+import { causal, full } from "../../src/attention/patterns/pattern.ts";
+import { look } from "../../src/attention/core/view.ts";
+import { evaluation } from "../../src/kinds/layer.ts";
 
 const device = await openCpu();
 afterAll(() => device.close());

@@ -1,10 +1,10 @@
 import { evaluate, type NDArray, ndarray, normal, randomKey, type Tensor } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { expect, test } from "vitest";
-import { attention } from "../../src/attention/attention.ts";
-import { causal } from "../../src/attention/pattern.ts";
-import { look, lookEvenly } from "../../src/attention/view.ts";
-import { evaluation } from "../../src/nn/layer.ts";
+import { attention } from "../../src/attention/softmax/attention.ts";
+import { causal } from "../../src/attention/patterns/pattern.ts";
+import { look, lookEvenly } from "../../src/attention/core/view.ts";
+import { evaluation } from "../../src/kinds/layer.ts";
 
 const mixer = attention({ modelWidth: 8, heads: 2, bias: false });
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { and, or, perHead } from "../../src/attention/combine.ts";
-import { attentionFlops, countPattern, receptiveFields } from "../../src/attention/count.ts";
-import { causal, denseMask, full, headsOf, type Pattern } from "../../src/attention/pattern.ts";
+import { and, or, perHead } from "../../src/attention/patterns/combine.ts";
+import { attentionFlops, countPattern, receptiveFields } from "../../src/attention/patterns/count.ts";
+import { causal, denseMask, full, headsOf, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { blockwise } from "../../src/attention/patterns/blockwise.ts";
 import { longformer } from "../../src/attention/patterns/longformer.ts";
 import { stridedHeads, stridedLayers } from "../../src/attention/patterns/strided.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { perHead } from "../../src/attention/combine.ts";
-import { drawPanels, panelsOf, patternSvg, pictureOf } from "../../src/attention/draw.ts";
-import { causal, denseMask, full, type Pattern } from "../../src/attention/pattern.ts";
+import { perHead } from "../../src/attention/patterns/combine.ts";
+import { drawPanels, panelsOf, patternSvg, pictureOf } from "../../src/attention/patterns/draw.ts";
+import { causal, denseMask, full, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { axialLayers } from "../../src/attention/patterns/axial.ts";
 import { dilatedHeads } from "../../src/attention/patterns/dilated.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";

@@ -19,13 +19,13 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
-import { except, or, perHead } from "../../src/attention/combine.ts";
-import { attend } from "../../src/attention/executor.ts";
-import type { View } from "../../src/attention/kinds.ts";
-import { causal, denseMask, full, type Pattern } from "../../src/attention/pattern.ts";
-import { computedPairs, plansOf } from "../../src/attention/plan.ts";
-import { clipRuns, runsOf } from "../../src/attention/runs.ts";
-import { look } from "../../src/attention/view.ts";
+import { except, or, perHead } from "../../src/attention/patterns/combine.ts";
+import { attend } from "../../src/attention/core/executor.ts";
+import type { View } from "../../src/kinds/index.ts";
+import { causal, denseMask, full, type Pattern } from "../../src/attention/patterns/pattern.ts";
+import { computedPairs, plansOf } from "../../src/attention/core/plan.ts";
+import { clipRuns, runsOf } from "../../src/attention/core/runs.ts";
+import { look } from "../../src/attention/core/view.ts";
 import { alibi } from "../../src/position/alibi.ts";
 
 const device = await openCpu();

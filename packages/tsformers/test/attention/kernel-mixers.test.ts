@@ -11,14 +11,14 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { describe, expect, test } from "vitest";
-import type { KernelMixerState } from "../../src/attention/kernel-mixer.ts";
-import type { Mixer, Recurrent } from "../../src/attention/kinds.ts";
-import { type LinearAttentionOptions, linearAttention } from "../../src/attention/linear-attention.ts";
-import { causal as causalPattern } from "../../src/attention/pattern.ts";
-import { performer } from "../../src/attention/performer.ts";
-import { rfa } from "../../src/attention/rfa.ts";
-import { look } from "../../src/attention/view.ts";
-import { evaluation } from "../../src/nn/layer.ts";
+import type { KernelMixerState } from "../../src/attention/kernel/kernel-mixer.ts";
+import type { Mixer, Recurrent } from "../../src/kinds/index.ts";
+import { type LinearAttentionOptions, linearAttention } from "../../src/attention/kernel/linear-attention.ts";
+import { causal as causalPattern } from "../../src/attention/patterns/pattern.ts";
+import { performer } from "../../src/attention/kernel/performer.ts";
+import { rfa } from "../../src/attention/kernel/rfa.ts";
+import { look } from "../../src/attention/core/view.ts";
+import { evaluation } from "../../src/kinds/layer.ts";
 import { alibi } from "../../src/position/alibi.ts";
 import { rotary } from "../../src/position/rotary.ts";
 

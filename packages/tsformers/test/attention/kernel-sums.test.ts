@@ -15,7 +15,7 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { describe, expect, test } from "vitest";
-import { chunkedSums, parallelSums, stepSums, wholeSums } from "../../src/attention/kernel-sums.ts";
+import { chunkedSums, parallelSums, stepSums, wholeSums } from "../../src/attention/kernel/kernel-sums.ts";
 
 const device = await openCpu();
 const [features, width] = [3, 2];

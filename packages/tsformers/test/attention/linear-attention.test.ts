@@ -15,12 +15,12 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { expect, test } from "vitest";
-import { plus } from "../../src/attention/denominator.ts";
-import { eluPlusOne, exponential, rectified } from "../../src/attention/feature-map.ts";
-import { kernelAttention } from "../../src/attention/kernel-attention.ts";
-import { linearAttention } from "../../src/attention/linear-attention.ts";
-import { causal as causalPattern } from "../../src/attention/pattern.ts";
-import { look } from "../../src/attention/view.ts";
+import { plus } from "../../src/attention/kernel/denominator.ts";
+import { eluPlusOne, exponential, rectified } from "../../src/attention/kernel/feature-map.ts";
+import { kernelAttention } from "../../src/attention/kernel/kernel-attention.ts";
+import { linearAttention } from "../../src/attention/kernel/linear-attention.ts";
+import { causal as causalPattern } from "../../src/attention/patterns/pattern.ts";
+import { look } from "../../src/attention/core/view.ts";
 import { rotary } from "../../src/position/rotary.ts";
 
 const device = await openCpu();

@@ -22,16 +22,16 @@ import {
   lendProjection,
   linformer,
   type ProjectionSharing,
-} from "../../src/attention/linformer.ts";
+} from "../../src/attention/linformer/linformer.ts";
 import {
   convolutionProjection,
   type LengthProjection,
   learnedProjection,
   meanProjection,
-} from "../../src/attention/linformer-projection.ts";
-import { full } from "../../src/attention/pattern.ts";
-import { look } from "../../src/attention/view.ts";
-import { evaluation } from "../../src/nn/layer.ts";
+} from "../../src/attention/linformer/linformer-projection.ts";
+import { full } from "../../src/attention/patterns/pattern.ts";
+import { look } from "../../src/attention/core/view.ts";
+import { evaluation } from "../../src/kinds/layer.ts";
 import type { LinearParams } from "../../src/nn/linear.ts";
 import { expectSame, noisy, outputsAndGradients } from "./outputs-and-gradients.ts";
 

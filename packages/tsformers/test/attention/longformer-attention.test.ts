@@ -11,9 +11,9 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
-import { type LongformerAttentionParams, longformerAttention } from "../../src/attention/longformer-attention.ts";
-import { full } from "../../src/attention/pattern.ts";
-import { look } from "../../src/attention/view.ts";
+import { type LongformerAttentionParams, longformerAttention } from "../../src/attention/softmax/longformer-attention.ts";
+import { full } from "../../src/attention/patterns/pattern.ts";
+import { look } from "../../src/attention/core/view.ts";
 import { normalInitial } from "../../src/nn/initial.ts";
 
 const device = await openCpu();

@@ -14,10 +14,10 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
-import { type BucketAttentionOptions, bucketAttention, unitVectors } from "../../src/attention/bucket-attention.ts";
-import { startLsh, stepLsh } from "../../src/attention/lsh-decode.ts";
-import { lshBuckets, usualBuckets } from "../../src/attention/lsh-hash.ts";
-import { earlierInChunks, ownBucket, sameBucket, wholeChunks } from "../../src/attention/lsh-reach.ts";
+import { type BucketAttentionOptions, bucketAttention, unitVectors } from "../../src/attention/lsh/bucket-attention.ts";
+import { startLsh, stepLsh } from "../../src/attention/lsh/lsh-decode.ts";
+import { lshBuckets, usualBuckets } from "../../src/attention/lsh/lsh-hash.ts";
+import { earlierInChunks, ownBucket, sameBucket, wholeChunks } from "../../src/attention/lsh/lsh-reach.ts";
 
 const device = await openCpu();
 afterAll(() => device.close());

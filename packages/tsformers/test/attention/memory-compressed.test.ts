@@ -19,16 +19,16 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
-import { type BlockRule, learnedFirst, strictlyPast } from "../../src/attention/compressed-blocks.ts";
+import { type BlockRule, learnedFirst, strictlyPast } from "../../src/attention/memory-compressed/compressed-blocks.ts";
 import {
   type MemoryCompressedOptions,
   type MemoryCompressedParams,
   memoryCompressed,
   tDmcaLayers,
-} from "../../src/attention/memory-compressed.ts";
-import { full } from "../../src/attention/pattern.ts";
-import { look } from "../../src/attention/view.ts";
-import { evaluation } from "../../src/nn/layer.ts";
+} from "../../src/attention/memory-compressed/memory-compressed.ts";
+import { full } from "../../src/attention/patterns/pattern.ts";
+import { look } from "../../src/attention/core/view.ts";
+import { evaluation } from "../../src/kinds/layer.ts";
 import type { LinearParams } from "../../src/nn/linear.ts";
 import { expectSame, noisy } from "./outputs-and-gradients.ts";
 

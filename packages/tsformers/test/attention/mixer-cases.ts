@@ -19,12 +19,12 @@ import {
   trace,
   valueAndGrad,
 } from "@tsformers/engine";
-import { attention } from "../../src/attention/attention.ts";
+import { attention } from "../../src/attention/softmax/attention.ts";
 import { type MixerContext, mixers } from "../../src/attention/index.ts";
-import type { Mixer, MixerInput, MixerOutput } from "../../src/attention/kinds.ts";
-import { causal, full } from "../../src/attention/pattern.ts";
-import { look, type ViewOptions } from "../../src/attention/view.ts";
-import type { Context } from "../../src/nn/layer.ts";
+import type { Mixer, MixerInput, MixerOutput } from "../../src/kinds/index.ts";
+import { causal, full } from "../../src/attention/patterns/pattern.ts";
+import { look, type ViewOptions } from "../../src/attention/core/view.ts";
+import type { Context } from "../../src/kinds/layer.ts";
 import type { MapRead } from "./map-reading.ts";
 
 /** Three heads: not a power of two. */

@@ -1,7 +1,7 @@
 import { add, flatten, iota, isNdArray, mul, type NDArray, normal, randomKey } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
-import type { Score } from "../../src/attention/kinds.ts";
+import type { Score } from "../../src/kinds/index.ts";
 import { rotary } from "../../src/position/rotary.ts";
 import { looksOf, mixedBy } from "./map-reading.ts";
 import { arrayOf, inputs, mixerCases, type Prepared, prepareMixer, rowsOf, sizes } from "./mixer-cases.ts";

@@ -18,8 +18,8 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { describe, expect, test } from "vitest";
-import { exactly, nudged } from "../../src/attention/denominator.ts";
-import { draws } from "../../src/attention/drawn-features.ts";
+import { exactly, nudged } from "../../src/attention/kernel/denominator.ts";
+import { draws } from "../../src/attention/kernel/drawn-features.ts";
 import {
   hyperbolic,
   largestOfAll,
@@ -28,16 +28,16 @@ import {
   type RandomFeatures,
   trigonometric,
   unstabilised,
-} from "../../src/attention/favor-features.ts";
-import { kernelAttention } from "../../src/attention/kernel-attention.ts";
-import { performer } from "../../src/attention/performer.ts";
+} from "../../src/attention/kernel/favor-features.ts";
+import { kernelAttention } from "../../src/attention/kernel/kernel-attention.ts";
+import { performer } from "../../src/attention/kernel/performer.ts";
 import {
   type Draw,
   equalLengths,
   gaussianLengths,
   gaussianRows,
   orthogonalRows,
-} from "../../src/attention/random-rows.ts";
+} from "../../src/attention/kernel/random-rows.ts";
 
 const device = await openCpu();
 const [T, D] = [24, 8];

@@ -1,10 +1,10 @@
 import { compile, type NDArray, ndarray, type Tensor } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
-import { attention } from "../../src/attention/attention.ts";
+import { attention } from "../../src/attention/softmax/attention.ts";
 import { mixers } from "../../src/attention/index.ts";
 import { local1d } from "../../src/attention/patterns/local-1d.ts";
-import { look, type ViewOptions } from "../../src/attention/view.ts";
+import { look, type ViewOptions } from "../../src/attention/core/view.ts";
 import { alibi } from "../../src/position/alibi.ts";
 import { rotary } from "../../src/position/rotary.ts";
 import { inputs, prepareMixer, sizes } from "./mixer-cases.ts";

@@ -13,12 +13,12 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { expect, test } from "vitest";
-import { atLeast, awayFromZero, type Denominator, exactly } from "../../src/attention/denominator.ts";
-import type { Drawn } from "../../src/attention/drawn-features.ts";
-import { kernelAttention } from "../../src/attention/kernel-attention.ts";
-import { full } from "../../src/attention/pattern.ts";
-import { arcCosineKernel, gaussianKernel, type RfaParams, rfa, rfaFeatures } from "../../src/attention/rfa.ts";
-import { look } from "../../src/attention/view.ts";
+import { atLeast, awayFromZero, type Denominator, exactly } from "../../src/attention/kernel/denominator.ts";
+import type { Drawn } from "../../src/attention/kernel/drawn-features.ts";
+import { kernelAttention } from "../../src/attention/kernel/kernel-attention.ts";
+import { full } from "../../src/attention/patterns/pattern.ts";
+import { arcCosineKernel, gaussianKernel, type RfaParams, rfa, rfaFeatures } from "../../src/attention/kernel/rfa.ts";
+import { look } from "../../src/attention/core/view.ts";
 
 const device = await openCpu();
 const [H, T, D, M] = [2, 19, 4, 6];

@@ -24,9 +24,9 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { expect, test } from "vitest";
-import { causal } from "../../src/attention/pattern.ts";
-import { balancedMembers, nearestMembers, type RoutingOptions, routing } from "../../src/attention/routing.ts";
-import { balancedAttention, topMembers } from "../../src/attention/routing-balanced.ts";
+import { causal } from "../../src/attention/patterns/pattern.ts";
+import { balancedMembers, nearestMembers, type RoutingOptions, routing } from "../../src/attention/routing/routing.ts";
+import { balancedAttention, topMembers } from "../../src/attention/routing/routing-balanced.ts";
 import {
   type Centroids,
   commitmentLoss,
@@ -35,10 +35,10 @@ import {
   nearness,
   nextCentroids,
   startCentroids,
-} from "../../src/attention/routing-centroids.ts";
-import { nearestAttention } from "../../src/attention/routing-nearest.ts";
-import { look } from "../../src/attention/view.ts";
-import { evaluation } from "../../src/nn/layer.ts";
+} from "../../src/attention/routing/routing-centroids.ts";
+import { nearestAttention } from "../../src/attention/routing/routing-nearest.ts";
+import { look } from "../../src/attention/core/view.ts";
+import { evaluation } from "../../src/kinds/layer.ts";
 
 const device = await openCpu();
 const [B, H, D] = [2, 3, 4];

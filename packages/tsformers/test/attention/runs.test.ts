@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { clipRuns, countRuns, intersectRuns, runsOf, subtractRuns, uniteRuns } from "../../src/attention/runs.ts";
+import { clipRuns, countRuns, intersectRuns, runsOf, subtractRuns, uniteRuns } from "../../src/attention/core/runs.ts";
 
 const keys = fc.array(fc.nat(40), { maxLength: 30 });
 const sorted = (set: Set<number>) => [...set].sort((a, b) => a - b);

@@ -2,11 +2,11 @@ import { constant, fromNumbers, gather, type NDArray, normal, randomKey, slice, 
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { mixers } from "../../src/attention/index.ts";
-import { full } from "../../src/attention/pattern.ts";
-import { inducedSet } from "../../src/attention/set-attention.ts";
-import { isab, mab, paperForm, pma, publishedForm, sab } from "../../src/attention/set-blocks.ts";
-import { look } from "../../src/attention/view.ts";
-import { evaluation } from "../../src/nn/layer.ts";
+import { full } from "../../src/attention/patterns/pattern.ts";
+import { inducedSet } from "../../src/attention/sets/set-attention.ts";
+import { isab, mab, paperForm, pma, publishedForm, sab } from "../../src/attention/sets/set-blocks.ts";
+import { look } from "../../src/attention/core/view.ts";
+import { evaluation } from "../../src/kinds/layer.ts";
 import { layerNorm } from "../../src/nn/norm.ts";
 import { expectSame, noisy } from "./outputs-and-gradients.ts";
 

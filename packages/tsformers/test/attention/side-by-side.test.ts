@@ -2,11 +2,11 @@ import { add, evaluate, flatten, isNdArray, randomKey, type Tensor } from "@tsfo
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
 import { mixers } from "../../src/attention/index.ts";
-import { causal, full } from "../../src/attention/pattern.ts";
-import { reformerLocal } from "../../src/attention/reformer-local.ts";
-import { routing } from "../../src/attention/routing.ts";
-import { look } from "../../src/attention/view.ts";
-import { evaluation } from "../../src/nn/layer.ts";
+import { causal, full } from "../../src/attention/patterns/pattern.ts";
+import { reformerLocal } from "../../src/attention/softmax/reformer-local.ts";
+import { routing } from "../../src/attention/routing/routing.ts";
+import { look } from "../../src/attention/core/view.ts";
+import { evaluation } from "../../src/kinds/layer.ts";
 import { inputs, mixerCases, prepareMixer, sizes } from "./mixer-cases.ts";
 
 const device = await openCpu();

@@ -19,18 +19,18 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { expect, test } from "vitest";
-import { causal as causalPattern } from "../../src/attention/pattern.ts";
-import { type SinkhornOptions, sinkhorn } from "../../src/attention/sinkhorn.ts";
-import { blockMask, blockSummaries, sortedAttention, visibleBlocks } from "../../src/attention/sinkhorn-attention.ts";
+import { causal as causalPattern } from "../../src/attention/patterns/pattern.ts";
+import { type SinkhornOptions, sinkhorn } from "../../src/attention/sinkhorn/sinkhorn.ts";
+import { blockMask, blockSummaries, sortedAttention, visibleBlocks } from "../../src/attention/sinkhorn/sinkhorn-attention.ts";
 import {
   balance,
   type ColumnSums,
   gumbelNoise,
   overAllRows,
   overRowsSoFar,
-} from "../../src/attention/sinkhorn-balance.ts";
-import { look } from "../../src/attention/view.ts";
-import { evaluation } from "../../src/nn/layer.ts";
+} from "../../src/attention/sinkhorn/sinkhorn-balance.ts";
+import { look } from "../../src/attention/core/view.ts";
+import { evaluation } from "../../src/kinds/layer.ts";
 import { present } from "../../src/nn/present.ts";
 
 const device = await openCpu();

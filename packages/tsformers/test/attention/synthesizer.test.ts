@@ -22,10 +22,10 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
-import { splitHeads } from "../../src/attention/attention.ts";
+import { splitHeads } from "../../src/attention/softmax/attention.ts";
 import { mixers } from "../../src/attention/index.ts";
-import { full } from "../../src/attention/pattern.ts";
-import { type SynthesizerParams, synthesizer } from "../../src/attention/synthesizer.ts";
+import { full } from "../../src/attention/patterns/pattern.ts";
+import { type SynthesizerParams, synthesizer } from "../../src/attention/synthesizer/synthesizer.ts";
 import {
   type DenseLogitParams,
   type DotProductParams,
@@ -42,9 +42,9 @@ import {
   softmaxWeighted,
   type TableLogitParams,
   tableLogits,
-} from "../../src/attention/synthetic-logits.ts";
-import { look } from "../../src/attention/view.ts";
-import { evaluation } from "../../src/nn/layer.ts";
+} from "../../src/attention/synthesizer/synthetic-logits.ts";
+import { look } from "../../src/attention/core/view.ts";
+import { evaluation } from "../../src/kinds/layer.ts";
 import type { LinearParams } from "../../src/nn/linear.ts";
 import { expectSame, noisy } from "./outputs-and-gradients.ts";
 

@@ -11,17 +11,17 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
-import { attention } from "../../src/attention/attention.ts";
-import { or } from "../../src/attention/combine.ts";
+import { attention } from "../../src/attention/softmax/attention.ts";
+import { or } from "../../src/attention/patterns/combine.ts";
 import { type MixerName, mixers } from "../../src/attention/index.ts";
-import type { Mixer } from "../../src/attention/kinds.ts";
-import { causal } from "../../src/attention/pattern.ts";
+import type { Mixer } from "../../src/kinds/index.ts";
+import { causal } from "../../src/attention/patterns/pattern.ts";
 import { globalTokens } from "../../src/attention/patterns/global.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
 import { keptOf, slotCount } from "../../src/generate/decode-slots.ts";
 import { openDecoder } from "../../src/generate/decoder.ts";
 import { gpt } from "../../src/models/gpt.ts";
-import { evaluation } from "../../src/nn/layer.ts";
+import { evaluation } from "../../src/kinds/layer.ts";
 import { alibi } from "../../src/position/alibi.ts";
 import { rotary } from "../../src/position/rotary.ts";
 

@@ -14,7 +14,7 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { verifyRows, verifyTable } from "../../src/cli/verify.ts";
-import { verifyDirectory } from "../../src/compare/verify.ts";
+import { verifyDirectory } from "../../src/verify/verify.ts";
 import { columns, rows, transposed } from "../../src/io/hugging-face/layout.ts";
 import { loadHuggingFace } from "../../src/io/hugging-face/load.ts";
 import { writeNames } from "../../src/io/hugging-face/names.ts";

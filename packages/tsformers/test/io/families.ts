@@ -2,7 +2,7 @@ import { type Concrete, evaluate, fromNumbers, type NDArray, randomKey, type Ten
 import { openCpu } from "@tsformers/engine/node";
 import type { Architecture, BuildOptions, Format } from "../../src/io/hugging-face/format.ts";
 import { formats } from "../../src/io/hugging-face/formats.ts";
-import { evaluation } from "../../src/nn/layer.ts";
+import { evaluation } from "../../src/kinds/layer.ts";
 
 const sizes = { vocab_size: 23, hidden_size: 12, num_hidden_layers: 1, num_attention_heads: 2 };
 const gptSizes = { vocab_size: 23, n_positions: 9, n_embd: 12, n_layer: 1, n_head: 2 };

@@ -8,7 +8,7 @@ import { generate } from "../../src/generate/generate.ts";
 import { openSequenceDecoder } from "../../src/generate/sequence-decoder.ts";
 import { readLlama2c, readLlama2cTokenizer } from "../../src/io/llama2c.ts";
 import { readTraxLanguageModel, readTraxTransformer, traxLanguageModel, traxTransformer } from "../../src/io/trax.ts";
-import { evaluation } from "../../src/nn/layer.ts";
+import { evaluation } from "../../src/kinds/layer.ts";
 
 const weights = fileURLToPath(new URL("../../../../../shared/weights/", import.meta.url));
 const absent = !existsSync(weights);

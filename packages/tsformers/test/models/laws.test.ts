@@ -15,7 +15,7 @@ import { openDecoder } from "../../src/generate/decoder.ts";
 import { models } from "../../src/models/index.ts";
 import type { LanguageModel } from "../../src/models/language-model.ts";
 import type { SequenceToSequence } from "../../src/models/sequence-to-sequence.ts";
-import { evaluation } from "../../src/nn/layer.ts";
+import { evaluation } from "../../src/kinds/layer.ts";
 import { positions } from "../../src/position/index.ts";
 
 const V = 19;

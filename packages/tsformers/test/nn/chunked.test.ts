@@ -25,7 +25,7 @@ import { crossEntropies } from "../../src/nn/cross-entropy.ts";
 import { embedding } from "../../src/nn/embedding.ts";
 import { type FeedForward, gatedMlp, geluTanh, type MlpParams, mlp, silu } from "../../src/nn/feed-forward.ts";
 import { normalInitial } from "../../src/nn/initial.ts";
-import { type Context, evaluation } from "../../src/nn/layer.ts";
+import { type Context, evaluation } from "../../src/kinds/layer.ts";
 import { languageModelTrainee } from "../../src/train/trainee.ts";
 
 let device: Device;

@@ -13,11 +13,11 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
-import { attention } from "../../src/attention/attention.ts";
-import { attend } from "../../src/attention/executor.ts";
-import { causal, denseMask, type Pattern } from "../../src/attention/pattern.ts";
+import { attention } from "../../src/attention/softmax/attention.ts";
+import { attend } from "../../src/attention/core/executor.ts";
+import { causal, denseMask, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { strided } from "../../src/attention/patterns/strided.ts";
-import { look } from "../../src/attention/view.ts";
+import { look } from "../../src/attention/core/view.ts";
 import { adaptiveSpan, clampSpans, spanPattern, spanPenalty } from "../../src/position/adaptive-span.ts";
 import { dynamicSpan } from "../../src/position/dynamic-span.ts";
 

@@ -20,7 +20,7 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { describe, expect, test } from "vitest";
-import { denseMask, type Pattern } from "../../src/attention/pattern.ts";
+import { denseMask, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { alibi, alibiSlopes } from "../../src/position/alibi.ts";
 import { exactAngles, frequencies, inclusiveFrequencies, roundedAngles } from "../../src/position/angles.ts";
 import { halves, neighbours, rotary } from "../../src/position/rotary.ts";

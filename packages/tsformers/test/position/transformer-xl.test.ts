@@ -1,9 +1,9 @@
 import { evaluate, fromNumbers, mapTree, NDArray, randomKey, type Tensor } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
-import { attend } from "../../src/attention/executor.ts";
-import { causal, full } from "../../src/attention/pattern.ts";
-import { look } from "../../src/attention/view.ts";
+import { attend } from "../../src/attention/core/executor.ts";
+import { causal, full } from "../../src/attention/patterns/pattern.ts";
+import { look } from "../../src/attention/core/view.ts";
 import {
   type TransformerXlOptions,
   type TransformerXlParams,

@@ -17,7 +17,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ropeOf } from "../../src/io/hugging-face/rope.ts";
 import { writeConfig } from "../../src/io/hugging-face/write-config.ts";
 import { type ModelName, models } from "../../src/models/index.ts";
-import { evaluation } from "../../src/nn/layer.ts";
+import { evaluation } from "../../src/kinds/layer.ts";
 import { parseRunConfig } from "../../src/run/config.ts";
 import { exportLayouts } from "../../src/run/export-layout.ts";
 import { exportModelOnnx, exportModelSafetensors } from "../../src/run/export-model.ts";

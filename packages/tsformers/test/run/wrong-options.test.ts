@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type * as z from "zod";
-import { attention } from "../../src/attention/attention.ts";
+import { attention } from "../../src/attention/softmax/attention.ts";
 import { mixers } from "../../src/attention/index.ts";
 import { patterns } from "../../src/attention/patterns/index.ts";
 import { bert } from "../../src/models/bert.ts";

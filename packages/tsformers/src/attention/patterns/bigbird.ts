@@ -1,5 +1,5 @@
-import { perHead } from "../combine.ts";
-import type { Pattern, Runs } from "../pattern.ts";
+import { perHead } from "./combine.ts";
+import type { Pattern, Runs } from "./pattern.ts";
 import { addSpan, expectWhole } from "./span.ts";
 
 /**

@@ -1,5 +1,5 @@
-import { perHead } from "../combine.ts";
-import type { Pattern } from "../pattern.ts";
+import { perHead } from "./combine.ts";
+import type { Pattern } from "./pattern.ts";
 
 /**
  * Blockwise attention: queries of block i see the keys of block π(i) and nothing else.

@@ -1,5 +1,5 @@
-import { perHead } from "../combine.ts";
-import type { Pattern } from "../pattern.ts";
+import { perHead } from "./combine.ts";
+import type { Pattern } from "./pattern.ts";
 import { byResidue } from "./order.ts";
 import { addSpan, expectWhole } from "./span.ts";
 import { slidingWindow, type WindowOptions } from "./window.ts";

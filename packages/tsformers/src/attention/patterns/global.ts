@@ -1,5 +1,5 @@
-import { full, type Pattern, causal as past, type Runs } from "../pattern.ts";
-import { runsOf } from "../runs.ts";
+import { full, type Pattern, causal as past, type Runs } from "./pattern.ts";
+import { runsOf } from "../core/runs.ts";
 import { inFront, type Order } from "./order.ts";
 import { addSpan, expectWhole } from "./span.ts";
 

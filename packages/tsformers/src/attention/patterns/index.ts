@@ -2,7 +2,7 @@ import * as z from "zod";
 import { requireCounts, requireDirection } from "../../nn/sizes.ts";
 import { positionCount } from "../../options/count.ts";
 import { parseOptions } from "../../options/parse-options.ts";
-import type { Pattern } from "../pattern.ts";
+import type { Pattern } from "./pattern.ts";
 
 /** What a pattern must know of the model that it is built into. */
 export type PatternContext = {
@@ -71,7 +71,7 @@ export const patterns: Readonly<Record<PatternName, PatternEntry>> = {
     exponent: 2,
     directions: ["causal", "bidirectional"],
     make: async (_, { causal }) => {
-      const pattern = await import("../pattern.ts");
+      const pattern = await import("./pattern.ts");
       return () => (causal ? pattern.causal : pattern.full);
     },
   }),
@@ -157,7 +157,7 @@ export const patterns: Readonly<Record<PatternName, PatternEntry>> = {
       make: async ({ stride: given, summary, withFirst, use, ownPlaces }, { length, causal, heads }) => {
         const [{ fixed, fixedBlock, fixedHeads, fixedLayers, fixedSummary }, { perHead }] = await Promise.all([
           import("./fixed.ts"),
-          import("../combine.ts"),
+          import("./combine.ts"),
         ]);
         const stride = given ?? root(length);
         const first = withFirst ? ({ withFirst: true } as const) : {};

@@ -1,5 +1,5 @@
-import type { Pattern, Runs } from "../pattern.ts";
-import { runsOf } from "../runs.ts";
+import type { Pattern, Runs } from "./pattern.ts";
+import { runsOf } from "../core/runs.ts";
 import { type Order, sharedOrder } from "./order.ts";
 import { addSpan, expectWhole } from "./span.ts";
 

@@ -1,5 +1,5 @@
-import { or, perHead } from "../combine.ts";
-import type { Pattern } from "../pattern.ts";
+import { or, perHead } from "./combine.ts";
+import type { Pattern } from "./pattern.ts";
 import { dilatedWindow } from "./dilated.ts";
 import { globalsFirst, globalTokens } from "./global.ts";
 import { byResidue, laidOut } from "./order.ts";

@@ -1,4 +1,4 @@
-import type { Pattern } from "../pattern.ts";
+import type { Pattern } from "./pattern.ts";
 
 /** Positions rearranged; see {@link Pattern.order}. */
 export type Order = NonNullable<Pattern["order"]>;

@@ -1,4 +1,4 @@
-import type { Pattern } from "../pattern.ts";
+import type { Pattern } from "./pattern.ts";
 
 /**
  * Layer n sees what pattern n shows; with more layers than patterns they repeat.

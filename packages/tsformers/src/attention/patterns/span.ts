@@ -1,4 +1,4 @@
-import type { Runs } from "../pattern.ts";
+import type { Runs } from "./pattern.ts";
 
 /** Positions from `low` to `high`, exclusive, as far as there are any below `length`. */
 export function span(low: number, high: number, length: number): Runs {

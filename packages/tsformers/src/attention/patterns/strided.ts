@@ -1,5 +1,5 @@
-import { or, perHead } from "../combine.ts";
-import type { Pattern } from "../pattern.ts";
+import { or, perHead } from "./combine.ts";
+import type { Pattern } from "./pattern.ts";
 import { byResidue } from "./order.ts";
 import { perLayer } from "./per-layer.ts";
 import { addSpan, expectWhole } from "./span.ts";

@@ -1,4 +1,4 @@
-import type { Pattern } from "../pattern.ts";
+import type { Pattern } from "./pattern.ts";
 import { expectWhole, span } from "./span.ts";
 
 export type WindowOptions = {

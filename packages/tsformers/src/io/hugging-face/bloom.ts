@@ -2,7 +2,7 @@ import { cast, constant, cumsum, mul, ndarray, reshape, sub, type Tensor } from 
 import { z } from "zod";
 import { bloomParts } from "../../models/bloom.ts";
 import { decoder } from "../../models/decoder.ts";
-import { normedResidualBlock, preNormBlock } from "../../nn/block.ts";
+import { normedResidualBlock, preNormBlock } from "../../blocks/block.ts";
 import { linearHead } from "../../nn/head.ts";
 import { present } from "../../nn/present.ts";
 import { alibiSlopes } from "../../position/alibi.ts";

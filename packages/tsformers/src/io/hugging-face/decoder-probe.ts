@@ -1,5 +1,5 @@
 import { slice, type Tensor } from "@tsformers/engine";
-import type { AttentionMap } from "../../attention/kinds.ts";
+import type { AttentionMap } from "../../kinds/index.ts";
 import type { LanguageModel } from "../../models/language-model.ts";
 import { meanCrossEntropy } from "../../nn/cross-entropy.ts";
 import { present } from "../../nn/present.ts";

@@ -1,6 +1,6 @@
 import type { Tensor } from "@tsformers/engine";
-import type { look } from "../../attention/view.ts";
-import type { Context } from "../../nn/layer.ts";
+import type { look } from "../../attention/core/view.ts";
+import type { Context } from "../../kinds/layer.ts";
 import type { NameRule } from "./names.ts";
 
 /** Arrays by the names that cases and outputs of the reference implementation have, such as `input_ids` and `logits`. */

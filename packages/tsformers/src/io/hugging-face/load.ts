@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { NDArray, StoredTensor, Tree } from "@tsformers/engine";
-import type { look } from "../../attention/view.ts";
+import type { look } from "../../attention/core/view.ts";
 import { FileError } from "../file-error.ts";
 import { jsonObject, readJsonFile } from "../read-json.ts";
 import { type CheckpointConfig, formatOf } from "./architecture.ts";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { lookFilling } from "../../attention/view.ts";
+import { lookFilling } from "../../attention/core/view.ts";
 import { decoder } from "../../models/decoder.ts";
 import { mptParts } from "../../models/mpt.ts";
 import { linearHead } from "../../nn/head.ts";

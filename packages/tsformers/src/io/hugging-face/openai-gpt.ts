@@ -1,8 +1,8 @@
 import { constant, where } from "@tsformers/engine";
 import { z } from "zod";
-import type { View } from "../../attention/kinds.ts";
-import { denseMask, full } from "../../attention/pattern.ts";
-import { lookEvenly, type ViewOptions } from "../../attention/view.ts";
+import type { View } from "../../kinds/index.ts";
+import { denseMask, full } from "../../attention/patterns/pattern.ts";
+import { lookEvenly, type ViewOptions } from "../../attention/core/view.ts";
 import { decoder } from "../../models/decoder.ts";
 import { openAiGptParts } from "../../models/openai-gpt.ts";
 import { geluTanh, relu, silu } from "../../nn/feed-forward.ts";

@@ -1,6 +1,6 @@
 import { concat, equal, fill, iota, slice, type Tensor, where, zeros } from "@tsformers/engine";
 import { z } from "zod";
-import type { ScoreMod } from "../../attention/kinds.ts";
+import type { ScoreMod } from "../../kinds/index.ts";
 import { encoderDecoder } from "../../models/encoder-decoder.ts";
 import type { SequenceToSequence } from "../../models/sequence-to-sequence.ts";
 import { t5Parts } from "../../models/t5.ts";

@@ -1,9 +1,9 @@
 import { add, cast, expandDims, mul, sub, sum, type Tensor, where } from "@tsformers/engine";
 import { z } from "zod";
-import { hidden } from "../../attention/block.ts";
-import type { Score, View } from "../../attention/kinds.ts";
-import { causal, full, type Pattern } from "../../attention/pattern.ts";
-import { look } from "../../attention/view.ts";
+import { hidden } from "../../attention/core/query-block.ts";
+import type { Score, View } from "../../kinds/index.ts";
+import { causal, full, type Pattern } from "../../attention/patterns/pattern.ts";
+import { look } from "../../attention/core/view.ts";
 import { type Stacks, type StacksParams, stacks } from "../../models/encoder-decoder.ts";
 import { postNorm, preNorm, transformerStacks } from "../../models/transformer.ts";
 import { gelu, relu } from "../../nn/feed-forward.ts";

@@ -1,10 +1,10 @@
 import { compile, constant, fromNumbers, normal, randomKey, readTree, type Tensor } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
-import { attend } from "../../../src/attention/executor.ts";
+import { attend } from "../../../src/attention/core/executor.ts";
 import { type PatternEntry, patterns } from "../../../src/attention/patterns/index.ts";
-import { look } from "../../../src/attention/view.ts";
-import { attendWhole } from "../../../src/attention/whole.ts";
+import { look } from "../../../src/attention/core/view.ts";
+import { attendWhole } from "../../../src/attention/core/whole.ts";
 
 const device = await openCpu();
 afterAll(() => device.close());

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { denseMask, type Pattern } from "../../../src/attention/pattern.ts";
-import { blockwisePattern } from "../../../src/compare/mechanisms/blockwise.ts";
-import { imageLocalPattern } from "../../../src/compare/mechanisms/image-local.ts";
-import { sparseTransformerPattern } from "../../../src/compare/mechanisms/sparse-transformer.ts";
+import { denseMask, type Pattern } from "../../../src/attention/patterns/pattern.ts";
+import { blockwisePattern } from "../../../src/verify/mechanisms/blockwise.ts";
+import { imageLocalPattern } from "../../../src/verify/mechanisms/image-local.ts";
+import { sparseTransformerPattern } from "../../../src/verify/mechanisms/sparse-transformer.ts";
 import { mechanismCases } from "../../fixtures/mechanism.ts";
 
 type PatternOf = (options: Readonly<Record<string, unknown>>, length: number) => Pattern;

@@ -7,7 +7,7 @@ import {
   stridedLayers,
   stridedLocal,
 } from "../../../src/attention/patterns/strided.ts";
-import { computedPairs } from "../../../src/attention/plan.ts";
+import { computedPairs } from "../../../src/attention/core/plan.ts";
 import { expectCausal, expectShows } from "./predicate.ts";
 
 describe.each([1, 4, 10])("strided, stride %i", (stride) => {

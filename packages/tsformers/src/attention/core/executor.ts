@@ -1,0 +1,299 @@
+import {
+  add,
+  cast,
+  concat,
+  logSumExp,
+  mul,
+  recomputeEach,
+  slice,
+  softmax,
+  split,
+  type Tensor,
+} from "@tsformers/engine";
+import { within } from "../../nn/dropout.ts";
+import type { Context } from "../../kinds/layer.ts";
+import { attendBlock, type BlockInput, blockMap, type Mixed, type PlanMap, positionsOf } from "./query-block.ts";
+import type { AttentionMap, KeyValueCache, Score, View } from "../../kinds/index.ts";
+import { joinMaps } from "./map.ts";
+import type { Pattern } from "../patterns/pattern.ts";
+import { type Block, computedPairs, type Plan, plansOf } from "./plan.ts";
+import { inverseOf, rearrange } from "./rearrange.ts";
+import { countRuns } from "./runs.ts";
+import { attendWhole } from "./whole.ts";
+
+export type Attended = {
+  /** [B, H, T, D] */
+  readonly mixed: Tensor;
+  readonly map: () => AttentionMap;
+};
+
+export type AttendOptions = {
+  readonly view: View;
+  /** Factor of the logits. */
+  readonly scale: number;
+  readonly dropoutRate?: number;
+  readonly context: Context;
+};
+
+/**
+ * `softmax(scale·q·kᵀ + …)·v` over what the view shows, computed where it shows anything: block by block of queries, each with the
+ * keys that any of them sees, masked inside where not all do. Queries that see nothing get 0.
+ *
+ * Long sequences keep no weights for the gradient: blocks are computed again, one at a time, so that memory in both
+ * directions is that of one block.
+ *
+ * @shape  q [B, H, T, D], key [B, K, S, D], value [B, K, S, D]; each key head serves H/K consecutive heads
+ * @cost   O(B·H·P·D) time for P visible pairs (rounded up to blocks); memory O(B·H·(T + S)·D) and the weights of one block
+ */
+export function attend(q: Tensor, entries: KeyValueCache, options: AttendOptions): Attended {
+  const { view } = options;
+  if (isWhole(view)) return attendWhole(q, entries, options);
+  const groups = headGroups(q.shape[1]!, entries.key.shape[1]!, view.pattern);
+  const given = { ...options, recomputed: recomputes(view) };
+  const aligned = alignedPlans(groups, view);
+  if (aligned !== undefined) {
+    const keyHeads = groups.flatMap(({ keyHeads }) => keyHeads);
+    const [key, value] = [pickHeads(entries.key, keyHeads), pickHeads(entries.value, keyHeads)];
+    const { out, maps } = attendPlans(aligned, { ...given, q, key, value }, false);
+    return {
+      mixed: out.mixed,
+      map: () =>
+        joinMaps(
+          maps().map((map) => [map]),
+          view.keys,
+        ),
+    };
+  }
+  const parts = groups.map(({ pattern, heads, keyHeads }) =>
+    attendPattern(pattern, {
+      ...given,
+      q: pickHeads(q, heads),
+      key: pickHeads(entries.key, keyHeads),
+      value: pickHeads(entries.value, keyHeads),
+      ...(groups.length === 1 ? {} : { heads }),
+    }),
+  );
+  const order = groups.flatMap(({ heads }) => heads);
+  return {
+    mixed: putHeadsBack(
+      parts.map(({ mixed }) => mixed),
+      order,
+    ),
+    map: () => {
+      const { weights, keys } = joinMaps(
+        parts.map(({ maps }) => maps()),
+        view.keys,
+      );
+      return {
+        weights: putHeadsBack([weights], order),
+        ...(keys === undefined ? {} : { keys: putHeadsBack([keys], order) }),
+      };
+    },
+  };
+}
+
+/** Scores of the blocks whose weights are kept: made once, outside what is computed again, for all layers of a stack. */
+export function prepareScores(view: View): ReadonlyMap<unknown, Score> {
+  const { scores, pattern } = view;
+  if (scores === undefined) return new Map();
+  if (isWhole(view)) return new Map([[pattern, scores(view.positions)]]);
+  if (pattern.heads !== undefined || recomputes(view)) return new Map();
+  return new Map(
+    plansOf(pattern, view).flatMap((plan) =>
+      plan.blocks.map((block): [Block, Score] => [block, scores(positionsOf(view, plan, block))]),
+    ),
+  );
+}
+
+/** Whether all pairs are computed at once: for single queries, and for the conventions of other implementations. */
+function isWhole({ offset, blindAverage, hide, visible, queries }: View): boolean {
+  const isStep = visible !== undefined && queries === 1;
+  return isStep || offset !== undefined || blindAverage !== undefined || hide !== undefined;
+}
+
+function recomputes(view: View): boolean {
+  return computedPairs(view.pattern, view) > (view.keptPairs ?? 2 ** 20);
+}
+
+/** Heads that see alike. */
+type HeadGroup = { readonly pattern: Pattern; readonly heads: readonly number[]; readonly keyHeads: readonly number[] };
+
+function headGroups(heads: number, keyHeads: number, pattern: Pattern): HeadGroup[] {
+  const all = Array.from({ length: heads }, (_, head) => head);
+  if (pattern.heads === undefined) return [{ pattern, heads: all, keyHeads: all.slice(0, keyHeads) }];
+  const { heads: patterns } = pattern;
+  return [...new Set(patterns.slice(0, heads))].map((own) => {
+    const members = all.filter((head) => patterns[head % patterns.length] === own);
+    return { pattern: own, heads: members, keyHeads: members.map((head) => Math.floor((head * keyHeads) / heads)) };
+  });
+}
+
+function isInOrder(heads: readonly number[]): boolean {
+  return heads.every((head, i) => head === i);
+}
+
+/** Heads of [B, H, ·, ·]. */
+function pickHeads(x: Tensor, heads: readonly number[]): Tensor {
+  if (heads.length === x.shape[1] && isInOrder(heads)) return x;
+  return concat(
+    heads.map((head) => slice(x, 1, head, head + 1)),
+    1,
+  );
+}
+
+/** Undoes {@link pickHeads} of groups whose heads, one group after the other, are `order`. */
+function putHeadsBack(parts: readonly Tensor[], order: readonly number[]): Tensor {
+  const joined = parts.length === 1 ? parts[0]! : concat(parts, 1);
+  if (isInOrder(order) || joined.shape[1] === 1) return joined;
+  return pickHeads(joined, [...inverseOf(Int32Array.from(order))]);
+}
+
+type PatternInput = AttendOptions & {
+  readonly q: Tensor;
+  readonly key: Tensor;
+  readonly value: Tensor;
+  readonly recomputed: boolean;
+  readonly heads?: readonly number[];
+};
+
+function attendPattern(pattern: Pattern, input: PatternInput): { mixed: Tensor; maps: () => PlanMap[] } {
+  const plans = plansOf(pattern, input.view);
+  const parts = plans.map((plan, i) =>
+    attendPlans([plan], { ...input, context: within(input.context, i) }, plans.length > 1),
+  );
+  return { mixed: join(parts.map(({ out }) => out)).mixed, maps: () => parts.flatMap(({ maps }) => maps()) };
+}
+
+/**
+ * The plans of heads that can be computed side by side: each head its own keys, as many as the others, block by block.
+ * Absent where blocks differ in size, or where scores would have to be told apart.
+ */
+function alignedPlans(groups: readonly HeadGroup[], view: View): readonly Plan[] | undefined {
+  const separate = groups.length > 1 && groups.every(({ heads }, i) => heads.length === 1 && heads[0] === i);
+  if (!separate || view.scores !== undefined) return undefined;
+  const plans = groups.map(({ pattern }) => plansOf(pattern, view));
+  if (plans.some((own) => own.length > 1 || own[0]!.order !== undefined)) return undefined;
+  const [first, ...rest] = plans.map(([plan]) => plan!);
+  const shape = (plan: Plan) => plan.blocks.map(({ queries, keys }) => [...queries, countRuns(keys)].join()).join(" ");
+  return rest.every((plan) => shape(plan) === shape(first!)) ? [first!, ...rest] : undefined;
+}
+
+/** Works through one plan for all heads, or one for each where those are aligned. */
+function attendPlans(
+  plans: readonly Plan[],
+  input: PatternInput,
+  withSums: boolean,
+): { out: Mixed; maps: () => PlanMap[] } {
+  const [plan] = plans as [Plan, ...Plan[]];
+  const { order, blocks } = plan;
+  // Blocks of the same queries, each with some of their keys, follow one another.
+  const rows = [...new Set(blocks.map(({ queries: [from] }) => from))];
+  const arrange = (x: Tensor): Tensor => (order === undefined ? x : rearrange(x, order, 2));
+  const putBack = (x: Tensor): Tensor => (order === undefined ? x : rearrange(x, inverseOf(order), 2));
+  const queries = split(
+    arrange(input.q),
+    rows.map((from, i) => (rows[i + 1] ?? input.view.queries) - from),
+    2,
+  );
+  const entriesOf = inSegments({ key: arrange(input.key), value: arrange(input.value) }, plans);
+  const inputs = blocks.map((block, i): BlockInput & { x: Tensor } => ({
+    ...input,
+    plan,
+    blocks: plans.map((own) => own.blocks[i]!),
+    x: queries[rows.indexOf(block.queries[0])]!,
+    entries: () => entriesOf(i),
+    withSums: withSums || blocks.length > rows.length,
+    context: within(input.context, i),
+  }));
+  const outs = input.recomputed ? computedAgain(inputs) : inputs.map((own) => attendBlock(own.x, own));
+  const joined = rows.map((from) => join(outs.filter((_, i) => blocks[i]!.queries[0] === from)));
+  const mixed = putBack(sideBySide(joined.map(({ mixed }) => mixed)));
+  const sums = joined.flatMap(({ sums }) => sums ?? []);
+  const maps = () => {
+    const all = inputs.map((own) => blockMap(own.x, own));
+    if (plans.length === 1) return [{ plan, blocks: all }];
+    return plans.map((plan, head) => {
+      const own = (x: Tensor) => slice(x, 1, head, head + 1);
+      return { plan, blocks: all.map(({ weights, sums }) => ({ weights: own(weights), sums: own(sums) })) };
+    });
+  };
+  return { out: sums.length === 0 ? { mixed } : { mixed, sums: putBack(sideBySide(sums)) }, maps };
+}
+
+function computedAgain(inputs: readonly (BlockInput & { x: Tensor })[]): Mixed[] {
+  const parts = inputs.map((own) => ({
+    x: own.x,
+    fn: (x: Tensor) => {
+      const { mixed, sums } = attendBlock(x, own);
+      return sums === undefined ? [mixed] : [mixed, sums];
+    },
+  }));
+  return recomputeEach(parts).map(([mixed, sums]) =>
+    sums === undefined ? { mixed: mixed! } : { mixed: mixed!, sums },
+  );
+}
+
+/**
+ * Joins what different keys gave the same queries. A part has normalised its own weights: its share of the whole is the softmax
+ * of the logarithms of their sums.
+ */
+function join(parts: readonly Mixed[]): Mixed {
+  if (parts.length === 1) return parts[0]!;
+  const sums = concat(
+    parts.map(({ sums }) => sums!),
+    -1,
+  );
+  const shares = softmax(sums);
+  return {
+    mixed: parts
+      .map(({ mixed }, i) => mul(mixed, cast(slice(shares, -1, i, i + 1), mixed.dtype)))
+      .reduce((a, b) => add(a, b)),
+    sums: logSumExp(sums, { axes: -1, keepDims: true }),
+  };
+}
+
+function sideBySide(parts: readonly Tensor[]): Tensor {
+  return parts.length === 1 ? parts[0]! : concat(parts, 2);
+}
+
+/** The keys and values of each block: of one plan for all heads, or of one for each. */
+function inSegments({ key, value }: KeyValueCache, plans: readonly Plan[]): (block: number) => KeyValueCache {
+  if (plans.length === 1) {
+    const [keys, values] = [piecesOf(key, plans[0]!), piecesOf(value, plans[0]!)];
+    return (block) => ({ key: keys(block), value: values(block) });
+  }
+  // Cut together: each head has pieces of its own, and half as many are fewer nodes.
+  const both = concat([key, value], -1);
+  const heads = plans.map((plan, head) => piecesOf(slice(both, 1, head, head + 1), plan));
+  const width = key.shape.at(-1)!;
+  return (block) => {
+    const joined = concat(
+      heads.map((pieces) => pieces(block)),
+      1,
+    );
+    const [ownKeys, ownValues] = split(joined, [width, value.shape.at(-1)!], -1);
+    return { key: ownKeys!, value: ownValues! };
+  };
+}
+
+/**
+ * Cuts [B, K, S, D] once at every place where the keys of a block begin or end; a block's keys are some of the pieces side by
+ * side. The gradient of each piece is then a sum over the blocks that see it, however many pieces there are.
+ */
+function piecesOf(x: Tensor, { blocks }: Plan): (block: number) => Tensor {
+  const length = x.shape[2]!;
+  const cuts = [...new Set([0, length, ...blocks.flatMap(({ keys }) => keys)])].sort((a, b) => a - b);
+  if (cuts.length === 2) return () => x;
+  const pieces = split(
+    x,
+    cuts.slice(1).map((to, i) => to - cuts[i]!),
+    2,
+  );
+  const at = new Map(cuts.map((cut, i) => [cut, i]));
+  return (block) => {
+    const { keys } = blocks[block]!;
+    const own: Tensor[] = [];
+    for (let i = 0; i < keys.length; i += 2) own.push(...pieces.slice(at.get(keys[i]!), at.get(keys[i + 1]!)));
+    return sideBySide(own);
+  };
+}

@@ -1,0 +1,59 @@
+import { type Concrete, cast, type RandomKey, type Tensor } from "@tsformers/engine";
+import { dropout } from "../../nn/dropout.ts";
+import { type Initial, normalInitial } from "../../nn/initial.ts";
+import type { Context } from "../../kinds/layer.ts";
+import { type LinearParams, linear } from "../../nn/linear.ts";
+import { headWidthOf, requireRate } from "../../nn/sizes.ts";
+import { joinHeads, splitHeads } from "../softmax/attention.ts";
+import type { MixerInput } from "../../kinds/index.ts";
+import { maskAt } from "./mask-at.ts";
+
+export type HeadProjectionOptions = {
+  readonly modelWidth: number;
+  readonly heads: number;
+  /** modelWidth / heads unless told. */
+  readonly headWidth?: number;
+  readonly bias?: boolean;
+  readonly dropoutRate?: number;
+  readonly initial?: Initial;
+};
+
+/** The way from the model's width into the heads and back. */
+export type HeadProjections = {
+  readonly headWidth: number;
+  /** Of one way in. */
+  initHeads(key: RandomKey): Concrete<LinearParams>;
+  initOut(key: RandomKey): Concrete<LinearParams>;
+  /** x [B, T, C] → [B, H, T, D] */
+  toHeads(params: LinearParams, x: Tensor): Tensor;
+  /** [B, H, T, D] → [B, T, C], dropout included */
+  fromHeads(params: LinearParams, mixed: Tensor, context: Context): Tensor;
+};
+
+/** @throws RangeError for sizes that are no whole numbers, and for heads that do not divide the width */
+export function headProjections(mixer: string, options: HeadProjectionOptions): HeadProjections {
+  const { modelWidth, heads, bias = true, dropoutRate = 0, initial = normalInitial() } = options;
+  const headWidth = headWidthOf(mixer, options);
+  requireRate(mixer, dropoutRate);
+  const toHeads = linear(modelWidth, heads * headWidth, { bias, initial });
+  const toOut = linear(heads * headWidth, modelWidth, { bias, initial });
+  return {
+    headWidth,
+    initHeads: toHeads.init,
+    initOut: toOut.init,
+    toHeads: (params, x) => splitHeads(toHeads.apply(params, x), heads),
+    fromHeads: (params, mixed, context) => dropout(toOut.apply(params, joinHeads(mixed)), dropoutRate, context, "out"),
+  };
+}
+
+/** @throws TypeError for keys and values that are not those of `x` */
+export function oneSequence(mixer: string, { known, cache }: MixerInput): void {
+  if (known === undefined && cache === undefined) return;
+  throw new TypeError(`${mixer}: mixes one sequence, got the keys and values of ${known ? "another" : "a cache"}`);
+}
+
+/** {@link maskAt} as float32. */
+export function realAt(mask: Tensor | undefined, position: Tensor): Tensor | undefined {
+  const own = maskAt(mask, position);
+  return own && cast(own, "float32");
+}

@@ -1,0 +1,168 @@
+import {
+  add,
+  broadcastTo,
+  concat,
+  constant,
+  fromNumbers,
+  gather,
+  logSumExp,
+  mul,
+  pad,
+  slice,
+  softmax,
+  type Tensor,
+} from "@tsformers/engine";
+import type { PlanMap } from "./query-block.ts";
+import type { AttentionMap } from "../../kinds/index.ts";
+import type { Runs } from "../patterns/pattern.ts";
+import type { Block, Plan } from "./plan.ts";
+import { inverseOf, rearrange } from "./rearrange.ts";
+import { countRuns } from "./runs.ts";
+
+/**
+ * One map of what blocks of queries weighed: over all keys where blocks compute a good part of them, otherwise over the sets of
+ * keys that they compute.
+ *
+ * @param groups for each group of heads, its plans
+ */
+export function joinMaps(groups: readonly (readonly PlanMap[])[], keys: number): AttentionMap {
+  const width = Math.max(...groups.map((plans) => plans.reduce((sum, { plan }) => sum + widthOf(plan), 0)));
+  const dense = 2 * width >= keys;
+  const parts = groups.map((plans) =>
+    joinPlans(plans.map((plan) => (dense ? denseRows(plan, keys) : sparseRows(plan)))),
+  );
+  const weights = parts.map((part) => (dense ? part.weights : widen(part.weights, width)));
+  if (dense) return { weights: concat(weights, 1) };
+  const indices = parts.map((part, i) => {
+    const wide = widen(part.keys!, width);
+    return broadcastTo(wide, [1, ...weights[i]!.shape.slice(1)]);
+  });
+  return { weights: concat(weights, 1), keys: concat(indices, 1) };
+}
+
+/** Weights of all queries in their own order [B, H, T, W], with the logarithms of their sums [B, H, T, 1]. */
+type Rows = { readonly weights: Tensor; readonly keys?: Tensor; readonly sums: Tensor };
+
+function joinPlans(plans: readonly Rows[]): { weights: Tensor; keys?: Tensor } {
+  if (plans.length === 1) return plans[0]!;
+  const shares = softmax(
+    concat(
+      plans.map(({ sums }) => sums),
+      -1,
+    ),
+  );
+  const weights = plans.map(({ weights }, i) => mul(weights, slice(shares, -1, i, i + 1)));
+  const keys = plans.flatMap(({ keys }) => keys ?? []);
+  // Parts exclude each other: over all keys, their weights add up.
+  if (keys.length === 0) return { weights: weights.reduce((a, b) => add(a, b)) };
+  return { weights: concat(weights, -1), keys: concat(keys, -1) };
+}
+
+/** Queries one after the other, the positions of the keys that they weighed, in the plan's order. */
+type Row = {
+  readonly queries: number;
+  readonly weights: Tensor;
+  readonly keys: readonly number[];
+  readonly sums: Tensor;
+};
+
+/** Blocks of the same queries as one. */
+function rowsOf({ plan, blocks }: PlanMap): Row[] {
+  const starts = [...new Set(plan.blocks.map(({ queries: [from] }) => from))];
+  return starts.map((start) => {
+    const own = plan.blocks.flatMap((block, i) => (block.queries[0] === start ? [{ block, ...blocks[i]! }] : []));
+    const { block } = own[0]!;
+    const sums = concat(
+      own.map((part) => part.sums),
+      -1,
+    );
+    const shares = softmax(sums);
+    return {
+      queries: block.queries[1] - start,
+      keys: own.flatMap((part) => keysOf(part.block, plan)),
+      weights: concat(
+        own.map(({ weights }, i) => mul(weights, slice(shares, -1, i, i + 1))),
+        -1,
+      ),
+      sums: logSumExp(sums, { axes: -1, keepDims: true }),
+    };
+  });
+}
+
+function sparseRows(map: PlanMap): Rows {
+  const width = widthOf(map.plan);
+  const rows = rowsOf(map);
+  const keys = rows.flatMap(({ queries, keys }) => {
+    const row = [...keys, ...new Array<number>(width - keys.length).fill(0)];
+    return Array.from({ length: queries }, () => row).flat();
+  });
+  const indices = constant(fromNumbers(keys, [1, 1, keys.length / width, width], "int32"));
+  return {
+    weights: inOwnOrder(
+      concat(
+        rows.map(({ weights }) => widen(weights, width)),
+        2,
+      ),
+      map.plan,
+    ),
+    keys: inOwnOrder(indices, map.plan),
+    sums: inOwnOrder(
+      concat(
+        rows.map(({ sums }) => sums),
+        2,
+      ),
+      map.plan,
+    ),
+  };
+}
+
+function denseRows(map: PlanMap, keys: number): Rows {
+  const rows = rowsOf(map);
+  const weights = rows.map(({ weights, keys: own }) => {
+    if (own.length === keys && map.plan.order === undefined) return weights;
+    // Keys that the block does not compute take the column of zeros behind the others.
+    const column = new Int32Array(keys).fill(own.length);
+    own.forEach((key, at) => {
+      column[key] = at;
+    });
+    return gather(widen(weights, own.length + 1), constant(fromNumbers(column, [keys], "int32")), -1);
+  });
+  return {
+    weights: inOwnOrder(concat(weights, 2), map.plan),
+    sums: inOwnOrder(
+      concat(
+        rows.map(({ sums }) => sums),
+        2,
+      ),
+      map.plan,
+    ),
+  };
+}
+
+function inOwnOrder(x: Tensor, { order }: Plan): Tensor {
+  return order === undefined ? x : rearrange(x, inverseOf(order), 2);
+}
+
+/** The positions of a block's keys. */
+function keysOf({ keys }: Block, { order }: Plan): number[] {
+  return runPositions(keys).map((at) => order?.[at] ?? at);
+}
+
+function runPositions(runs: Runs): number[] {
+  const positions: number[] = [];
+  for (let i = 0; i < runs.length; i += 2) for (let at = runs[i]!; at < runs[i + 1]!; at++) positions.push(at);
+  return positions;
+}
+
+/** The most keys that the blocks of a query compute. */
+function widthOf({ blocks }: Plan): number {
+  const widths = new Map<number, number>();
+  for (const { queries, keys } of blocks) widths.set(queries[0], (widths.get(queries[0]) ?? 0) + countRuns(keys));
+  return Math.max(...widths.values());
+}
+
+/** Zeros behind the last axis. */
+function widen(x: Tensor, width: number): Tensor {
+  const missing = width - x.shape.at(-1)!;
+  return missing === 0 ? x : pad(x, [...x.shape.slice(1).map((): [number, number] => [0, 0]), [0, missing]]);
+}

@@ -1,0 +1,207 @@
+import { NDArray } from "@tsformers/engine";
+import { headsOf, type Pattern, type Runs } from "../patterns/pattern.ts";
+import { clipRuns, countRuns, uniteRuns } from "./runs.ts";
+
+/** Some queries, and keys that any of them sees. */
+export type Block = {
+  readonly queries: readonly [from: number, to: number];
+  /** Never empty. */
+  readonly keys: Runs;
+  /** Columns, of the keys side by side, that not every query of the block sees: bool [queries, columns]. Blocks alike share the array. */
+  readonly partial?: { readonly columns: readonly [from: number, to: number]; readonly visible: NDArray };
+  /** Whether a query of the block sees nothing. */
+  readonly blind: boolean;
+};
+
+/**
+ * How a pattern is worked through at one length: blocks of queries in the order in which the positions stand. Queries that see
+ * many keys have several blocks, one after the other, each with some of the keys.
+ */
+export type Plan = {
+  /** Positions in the order of the plan; absent: as they come. */
+  readonly order?: Int32Array;
+  readonly blocks: readonly Block[];
+};
+
+export type PlanOptions = {
+  readonly queries: number;
+  readonly keys: number;
+  /** The size that costs least, by {@link costOf}, unless told. */
+  readonly queriesPerBlock?: number;
+};
+
+const cache = new WeakMap<Pattern, Map<string, readonly Plan[]>>();
+
+/**
+ * The plans of a pattern that is the same for all heads: one, or one for each of its parts. Made once for a pattern, its lengths and the block size.
+ *
+ * @throws RangeError for a pattern that differs by head
+ */
+export function plansOf(pattern: Pattern, options: PlanOptions): readonly Plan[] {
+  if (pattern.heads !== undefined) throw new RangeError(`plansOf: ${pattern.name} differs by head`);
+  const known = cache.get(pattern) ?? new Map<string, readonly Plan[]>();
+  cache.set(pattern, known);
+  const key = `${options.queries} ${options.keys} ${options.queriesPerBlock}`;
+  const plans = known.get(key) ?? (pattern.parts ?? [pattern]).map((part) => planOf(part, options));
+  known.set(key, plans);
+  return plans;
+}
+
+/** Products of queries and keys that the plans of all heads compute, visible or not: what memory and time grow with. */
+export function computedPairs(pattern: Pattern, options: PlanOptions): number {
+  const heads = headsOf(pattern);
+  const pairs = heads.flatMap((own) => plansOf(own, options).flatMap(({ blocks }) => blocks.map(pairsOf)));
+  return pairs.reduce((a, b) => a + b, 0) / heads.length;
+}
+
+function pairsOf({ queries: [from, to], keys }: Block): number {
+  return (to - from) * countRuns(keys);
+}
+
+function planOf(pattern: Pattern, { queries, keys, queriesPerBlock }: PlanOptions): Plan {
+  const order = queries === keys ? pattern.order?.(keys) : undefined;
+  const rows = order === undefined ? (query: number) => pattern.keys(query, keys) : rearranged(pattern, order);
+  const finest = Array.from({ length: Math.ceil(queries / finestBlock) }, (_, i) => {
+    let seen: Runs = [];
+    for (let query = i * finestBlock; query < Math.min(queries, (i + 1) * finestBlock); query++) {
+      seen = uniteRuns(seen, rows(query));
+    }
+    return closeGaps(seen, keys);
+  });
+  const sizes = queriesPerBlock === undefined ? candidates : [queriesPerBlock];
+  const layouts = sizes.map((size) => layOut(size % finestBlock === 0 ? finest : undefined, rows, queries, keys, size));
+  const best = layouts.reduce((a, b) => (costOf(b) < costOf(a) ? b : a));
+  const shared = new Map<string, NDArray[]>();
+  const blocks = best.flatMap(cutKeys).map((spans) => ({ ...spans, ...partialOf(spans, rows, shared) }));
+  return order === undefined ? { blocks } : { order, blocks };
+}
+
+type Spans = Pick<Block, "queries" | "keys">;
+
+const finestBlock = 64;
+const candidates = [64, 128, 256, 512];
+/** Blocks of more products than this are cut at multiples of so many keys: blocks alike in size find room where others were. */
+const mostPairs = 2 ** 21;
+const keysPerBlock = 2048;
+/** Runs of keys begin and end at multiples of this, and smaller gaps are computed and masked: cutting costs more. */
+const grain = 32;
+/** What a block costs beyond its products, in products; and each piece that its keys are put together from. */
+const blockOverhead = 8192;
+const pieceOverhead = 1024;
+function costOf(blocks: readonly Spans[]): number {
+  return blocks.reduce((sum, { queries: [from, to], keys }) => {
+    const pieces = keys.length / 2 + countRuns(keys) / (to - from);
+    return sum + (to - from) * countRuns(keys) + blockOverhead + pieceOverhead * pieces;
+  }, 0);
+}
+
+function cutKeys({ queries, keys }: Spans): Spans[] {
+  if ((queries[1] - queries[0]) * countRuns(keys) <= mostPairs) return [{ queries, keys }];
+  const end = keys.at(-1)!;
+  const parts = Array.from({ length: Math.ceil(end / keysPerBlock) }, (_, i) =>
+    clipRuns(keys, i * keysPerBlock, (i + 1) * keysPerBlock),
+  );
+  return parts.filter((part) => part.length > 0).map((part) => ({ queries, keys: part }));
+}
+
+function layOut(
+  finest: readonly Runs[] | undefined,
+  rows: (query: number) => Runs,
+  queries: number,
+  keys: number,
+  size: number,
+): Spans[] {
+  return Array.from({ length: Math.ceil(queries / size) }, (_, i) => {
+    const from = i * size;
+    const to = Math.min(queries, from + size);
+    let seen: Runs = [];
+    if (finest === undefined) for (let query = from; query < to; query++) seen = uniteRuns(seen, rows(query));
+    else for (const part of finest.slice(from / finestBlock, Math.ceil(to / finestBlock))) seen = uniteRuns(seen, part);
+    const closed = closeGaps(seen, keys);
+    // Queries that see nothing still need a key to give their weight of zero to.
+    return { queries: [from, to], keys: closed.length === 0 ? [0, 1] : closed };
+  });
+}
+
+function closeGaps(runs: Runs, keys: number): Runs {
+  const closed: number[] = [];
+  for (let i = 0; i < runs.length; i += 2) {
+    const from = Math.floor(runs[i]! / grain) * grain;
+    const to = Math.min(keys, Math.ceil(runs[i + 1]! / grain) * grain);
+    if (closed.length > 0 && from - closed.at(-1)! < grain) closed[closed.length - 1] = Math.max(closed.at(-1)!, to);
+    else closed.push(from, to);
+  }
+  return closed;
+}
+
+/** What is seen, in the new order: position i of it is `order[i]`. */
+function rearranged(pattern: Pattern, order: Int32Array): (at: number) => Runs {
+  const place = new Int32Array(order.length);
+  order.forEach((position, i) => {
+    place[position] = i;
+  });
+  const known: (Runs | undefined)[] = [];
+  return (at) => {
+    known[at] ??= placedRuns(pattern.keys(order[at]!, order.length), place);
+    return known[at];
+  };
+}
+
+function placedRuns(runs: Runs, place: Int32Array): Runs {
+  const places: number[] = [];
+  for (let i = 0; i < runs.length; i += 2) for (let key = runs[i]!; key < runs[i + 1]!; key++) places.push(place[key]!);
+  places.sort((a, b) => a - b);
+  const result: number[] = [];
+  for (const at of places) {
+    if (result.at(-1) === at) result[result.length - 1] = at + 1;
+    else result.push(at, at + 1);
+  }
+  return result;
+}
+
+function partialOf(
+  { queries: [from, to], keys }: Spans,
+  rows: (query: number) => Runs,
+  shared: Map<string, NDArray[]>,
+): Pick<Block, "partial" | "blind"> {
+  const width = countRuns(keys);
+  const cells = new Uint8Array((to - from) * width);
+  let [low, high, blind] = [width, 0, false];
+  const starts: number[] = [];
+  for (let i = 0, at = 0; i < keys.length; at += keys[i + 1]! - keys[i]!, i += 2) starts.push(at);
+  for (let query = from; query < to; query++) {
+    const seen = clipRuns(rows(query), keys[0]!, keys.at(-1)!);
+    const row = (query - from) * width;
+    if (seen.length === 0) blind = true;
+    for (let i = 0, run = 0; i < seen.length; i += 2) {
+      // Runs of one query lie within runs of the block, one after the other.
+      while (keys[2 * run + 1]! <= seen[i]!) run++;
+      const offset = row + starts[run]! - keys[2 * run]!;
+      cells.fill(1, offset + seen[i]!, offset + seen[i + 1]!);
+    }
+    const first = cells.subarray(row, row + low).indexOf(0);
+    if (first >= 0) low = first;
+    const last = cells.subarray(row + high, row + width).lastIndexOf(0);
+    if (last >= 0) high += last + 1;
+  }
+  if (low >= high) return { blind };
+  const columns = high - low;
+  const cut = new Uint8Array((to - from) * columns);
+  for (let row = 0; row < to - from; row++)
+    cut.set(cells.subarray(row * width + low, row * width + high), row * columns);
+  return { partial: { columns: [low, high], visible: share(cut, to - from, columns, shared) }, blind };
+}
+
+/** The array held for equal cells: far fewer blocks differ than there are. */
+function share(cells: Uint8Array, rows: number, columns: number, shared: Map<string, NDArray[]>): NDArray {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < cells.length; i++) hash = Math.imul(hash ^ cells[i]!, 0x01000193);
+  const key = `${rows} ${columns} ${hash}`;
+  const alike = shared.get(key) ?? [];
+  shared.set(key, alike);
+  const known = alike.find(({ data }) => (data as Uint8Array).every((cell, i) => cell === cells[i]));
+  if (known !== undefined) return known;
+  const fresh = new NDArray([rows, columns], "bool", cells);
+  alike.push(fresh);
+  return fresh;
+}

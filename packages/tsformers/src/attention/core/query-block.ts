@@ -1,0 +1,214 @@
+import {
+  add,
+  after,
+  broadcastTo,
+  cast,
+  concat,
+  constant,
+  div,
+  exp,
+  expandDims,
+  fromNumbers,
+  gather,
+  greater,
+  log,
+  matmul,
+  max,
+  mul,
+  pad,
+  reshape,
+  slice,
+  softmax,
+  stopGradient,
+  sub,
+  sum,
+  type Tensor,
+  where,
+  zeros,
+} from "@tsformers/engine";
+import { dropout } from "../../nn/dropout.ts";
+import type { Context } from "../../kinds/layer.ts";
+import type { KeyValueCache, Positions, Score, View } from "../../kinds/index.ts";
+import type { Runs } from "../patterns/pattern.ts";
+import type { Block, Plan } from "./plan.ts";
+import { countRuns } from "./runs.ts";
+import { softmaxPart, softmaxValues } from "./softmax-values.ts";
+
+/** Added to logits of hidden pairs: beyond any real logit, and finite, so that fully masked rows give no NaN. */
+export const hidden = -1e30;
+
+/** One block of queries, and how it is computed. */
+export type BlockInput = {
+  readonly view: View;
+  readonly plan: Plan;
+  /** One for all heads, or one for each, of the same queries and as many keys. */
+  readonly blocks: readonly Block[];
+  /** [B, K, W, D]: the keys and values of the block's runs side by side. */
+  readonly entries: () => KeyValueCache;
+  readonly scale: number;
+  readonly dropoutRate?: number;
+  readonly context: Context;
+  /** The heads these are, where not all. */
+  readonly heads?: readonly number[];
+  /** Whether other blocks see other keys for the same queries. */
+  readonly withSums: boolean;
+  readonly recomputed: boolean;
+};
+
+/** The weights of a plan's blocks, and the logarithm of the sum that each query's were divided by. */
+export type PlanMap = { readonly plan: Plan; readonly blocks: readonly { weights: Tensor; sums: Tensor }[] };
+
+/** What a block mixed. */
+export type Mixed = {
+  /** [B, H, T, D] */
+  readonly mixed: Tensor;
+  /** The logarithm of the sum of each query's weights, [B, H, T, 1], where other blocks see other keys. */
+  readonly sums?: Tensor;
+};
+
+/** One block of queries [B, H, T, D] over its keys. */
+export function attendBlock(q: Tensor, input: BlockInput): Mixed {
+  const { key, value } = input.entries();
+  const { logits, sighted, score } = blockLogits(q, key, input);
+  const out = mixValues(logits, q, value, score, input);
+  return sighted === undefined ? out : { ...out, mixed: mul(out.mixed, cast(sighted, q.dtype)) };
+}
+
+function mixValues(logits: Tensor, q: Tensor, values: Tensor, score: Score | undefined, input: BlockInput): Mixed {
+  const { withSums, dropoutRate = 0, context } = input;
+  const plain = score?.values === undefined && (dropoutRate === 0 || context.key === undefined);
+  if (plain && q.dtype === "float32" && values.shape[1] === q.shape[1]) {
+    return withSums ? softmaxPart(logits, values) : { mixed: softmaxValues(logits, values) };
+  }
+  const { weights, sums } = withSums ? normalised(logits) : { weights: softmax(logits), sums: undefined };
+  const kept = dropout(cast(weights, q.dtype), dropoutRate, context, "attention");
+  const product = groupedProduct(kept, values, {});
+  const mixed = score?.values === undefined ? product : add(product, score.values(kept));
+  return sums === undefined ? { mixed } : { mixed, sums };
+}
+
+/** What {@link attendBlock} weighs its values with. */
+export function blockMap(q: Tensor, input: BlockInput): PlanMap["blocks"][number] {
+  const { logits, sighted } = blockLogits(q, input.entries().key, { ...input, recomputed: false });
+  const { weights, sums } = normalised(logits);
+  return { weights: sighted === undefined ? weights : mul(weights, sighted), sums };
+}
+
+/** Softmax stays in float32, also where the model computes in float16. */
+function blockLogits(q: Tensor, key: Tensor, input: BlockInput): { logits: Tensor; sighted?: Tensor; score?: Score } {
+  const { view, blocks, scale } = input;
+  const raw = cast(groupedProduct(q, key, { transposeB: true, scale }), "float32");
+  const score = view.prepared?.get(blocks[0]) ?? view.scores?.(blockPositions(q, input));
+  const scored = score === undefined ? raw : score.logits(raw, { query: q, key, scale });
+  const hiding = hidingOf(q, input);
+  if (hiding === undefined) return { logits: scored, ...(score === undefined ? {} : { score }) };
+  const sighted = cast(greater(max(hiding, { axes: -1, keepDims: true }), hidden / 2), "float32");
+  return {
+    logits: add(scored, hiding),
+    ...(blocks.some(({ blind }) => blind) || view.keyMask !== undefined || view.visible !== undefined
+      ? { sighted }
+      : {}),
+    ...(score === undefined ? {} : { score }),
+  };
+}
+
+function normalised(logits: Tensor): { weights: Tensor; sums: Tensor } {
+  const top = stopGradient(max(logits, { axes: -1, keepDims: true }));
+  const raised = exp(sub(logits, top));
+  const total = sum(raised, { axes: -1, keepDims: true });
+  return { weights: div(raised, total), sums: add(log(total), top) };
+}
+
+/** Added to logits, broadcast to [B, H, T, W]: 0 where visible, very negative where not. Absent where all is visible. */
+function hidingOf(q: Tensor, input: BlockInput): Tensor | undefined {
+  const parts = input.blocks.map((block) => hidingOfHead(q, input, block));
+  if (parts.length === 1) return parts[0];
+  const shown = parts.filter((part) => part !== undefined);
+  if (shown.length === 0) return undefined;
+  const shape = [0, 1, 2, 3].map((axis) => Math.max(...shown.map((part) => part.shape[axis]!)));
+  return concat(
+    parts.map((part) => (part === undefined ? zeros(shape) : broadcastTo(part, shape))),
+    1,
+  );
+}
+
+function hidingOfHead(
+  q: Tensor,
+  { view, plan, recomputed }: BlockInput,
+  { queries, partial, keys }: Block,
+): Tensor | undefined {
+  const width = countRuns(keys);
+  let hiding: Tensor | undefined;
+  if (partial !== undefined) {
+    const [low, high] = partial.columns;
+    const added = where(constant(partial.visible), 0, hidden);
+    // Made from constants alone, masks of all blocks would be written out beforehand, and kept.
+    const own = recomputed ? after(added, q) : added;
+    const whole =
+      high - low === width
+        ? own
+        : pad(own, [
+            [0, 0],
+            [low, width - high],
+          ]);
+    hiding = reshape(whole, [1, 1, ...whole.shape]);
+  }
+  if (view.visible !== undefined) {
+    const [from, to] = queries;
+    const rows = view.visible.shape[1] === 1 ? view.visible : slice(view.visible, 1, from, to);
+    const unseen = expandDims(where(byHead(takeRuns(rows, keys), q.shape[1]!), 0, hidden), 0);
+    hiding = hiding === undefined ? unseen : add(hiding, unseen);
+  }
+  if (view.keyMask === undefined) return hiding;
+  const real = cast(takeRuns(inPlanOrder(view.keyMask, plan), keys), "bool");
+  const padding = expandDims(expandDims(where(real, 0, hidden), 1), 1);
+  return hiding === undefined ? padding : add(hiding, padding);
+}
+
+/** Where the queries and keys of a block stand. */
+export function positionsOf({ positions }: View, plan: Plan, { queries: [from, to], keys }: Block): Positions {
+  const query = slice(inPlanOrder(positions.query, plan), -1, from, to);
+  const key = takeRuns(inPlanOrder(positions.key, plan), keys);
+  if (positions.lines === undefined || plan.order !== undefined) return { query, key };
+  const first = positions.lines.keys[0]!.from;
+  const runs = Array.from({ length: keys.length / 2 }, (_, i) => {
+    return { from: first + keys[2 * i]!, length: keys[2 * i + 1]! - keys[2 * i]! };
+  });
+  return { query, key, lines: { query: positions.lines.query + from, keys: runs } };
+}
+
+function blockPositions(q: Tensor, { view, plan, blocks, heads, recomputed }: BlockInput): Positions {
+  const positions = positionsOf(view, plan, blocks[0]!);
+  const query = recomputed ? after(positions.query, q) : positions.query;
+  return { ...positions, query, ...(heads === undefined ? {} : { heads }) };
+}
+
+/** Along the last axis. */
+function inPlanOrder(x: Tensor, { order }: Plan): Tensor {
+  if (order === undefined) return x;
+  return gather(x, constant(fromNumbers(order, [order.length], "int32")), -1);
+}
+
+/** Runs of the last axis side by side. */
+function takeRuns(x: Tensor, runs: Runs): Tensor {
+  const parts: Tensor[] = [];
+  for (let i = 0; i < runs.length; i += 2) parts.push(slice(x, -1, runs[i]!, runs[i + 1]!));
+  return parts.length === 1 ? parts[0]! : concat(parts, -1);
+}
+
+/** What patterns of heads show, bool [H', T, S] → [1 or H, T, S], head h that of pattern `h mod H'`. */
+export function byHead(mask: Tensor, heads: number): Tensor {
+  const patterns = mask.shape[0]!;
+  if (patterns === 1 || patterns === heads) return mask;
+  const own = Array.from({ length: heads }, (_, head) => head % patterns);
+  return gather(mask, constant(fromNumbers(own, [heads], "int32")), 0);
+}
+
+/** A product of [B, H, ·, ·] with [B, K, ·, ·], each of the K shared by H/K consecutive heads. */
+export function groupedProduct(a: Tensor, b: Tensor, options: { transposeB?: boolean; scale?: number }): Tensor {
+  const [batch, heads, ...rows] = a.shape as [number, number, number, number];
+  const shared = b.shape[1]!;
+  if (heads === shared) return matmul(a, b, options);
+  const grouped = matmul(reshape(a, [batch, shared, heads / shared, ...rows]), expandDims(b, 2), options);
+  return reshape(grouped, [batch, heads, ...grouped.shape.slice(-2)]);
+}

@@ -1,0 +1,107 @@
+import {
+  and,
+  cast,
+  concat,
+  constant,
+  equal,
+  expandDims,
+  full as filled,
+  fromNumbers,
+  gather,
+  greaterEqual,
+  iota,
+  lessEqual,
+  max,
+  maximum,
+  mod,
+  not,
+  or,
+  sub,
+  type Tensor,
+  where,
+} from "@tsformers/engine";
+import type { KeyValueCache, Recurrent, SoftmaxMixer, View } from "../../kinds/index.ts";
+import { full } from "../patterns/pattern.ts";
+import { look } from "./view.ts";
+
+export type RingOptions = {
+  /** W: how many positions back a query sees, besides itself. */
+  readonly window: number;
+  /** Distance from one position seen to the next; 1 unless told. */
+  readonly dilation?: number;
+  /** Positions that all later ones see, however far. */
+  readonly pinned?: readonly number[];
+};
+
+/**
+ * Decodes attention over a sliding window with room for the window alone: the newest position takes the place of the one that
+ * nobody will see again. Memory and time for each position stay the same however many came before.
+ *
+ * @shape state: keys and values [B, K, P + W·dilation + 1, D], pinned ones in front
+ * @cost  O(B·H·(P + W)·D) for each position
+ */
+export function ringDecoding<Params>(
+  mixer: SoftmaxMixer<Params>,
+  options: RingOptions,
+): Recurrent<Params, KeyValueCache> {
+  const { window, dilation = 1, pinned = [] } = options;
+  const room = window * dilation + 1;
+  const [heads, width] = mixer.cacheShape;
+  return {
+    start: (batch) => {
+      const shape = [batch, heads, pinned.length + room, width];
+      return { key: filled(shape, 0), value: filled(shape, 0) };
+    },
+    step: (params, x, state, { position, view }) => {
+      const own = mixer.keysAndValues(params, x, view);
+      const slots = slotPositions(position, room, pinned);
+      const entries = writeSlots(state, own, slots, position);
+      const ring = ringView(view, position, slots, { dilation, pinned });
+      return { y: mixer.apply(params, { x, known: entries, view: ring }, {}).y, state: entries };
+    },
+  };
+}
+
+/** Which position each slot holds: the pinned ones, then slot r the newest position p ≤ `position` with p ≡ r; negative where none is yet. */
+function slotPositions(position: Tensor, room: number, pinned: readonly number[]): Tensor {
+  const ring = sub(position, mod(sub(position, iota(room)), room));
+  return pinned.length === 0 ? ring : concat([constant(fromNumbers(pinned, [pinned.length], "int32")), ring], 0);
+}
+
+function ringView(view: View, position: Tensor, slots: Tensor, options: Required<Omit<RingOptions, "window">>): View {
+  const { dilation, pinned } = options;
+  const inRing = greaterEqual(iota(slots.shape[0]!), pinned.length);
+  const known = and(greaterEqual(slots, 0), lessEqual(slots, position));
+  // A pinned position is seen where it is pinned, at any distance, and not once more in the ring.
+  const once = pinned.length === 0 ? known : and(known, notTwice(slots, inRing, pinned));
+  const atStep = equal(mod(sub(position, slots), dilation), 0);
+  return viewOfSlots(view, position, slots, dilation === 1 ? once : and(once, or(not(inRing), atStep)));
+}
+
+/** Keys and values of a position put into the slots that hold it. */
+export function writeSlots(state: KeyValueCache, own: KeyValueCache, slots: Tensor, position: Tensor): KeyValueCache {
+  const isOwn = expandDims(equal(slots, position), 1);
+  return { key: where(isOwn, own.key, state.key), value: where(isOwn, own.value, state.value) };
+}
+
+/** How the query at `position` looks at slots that hold these positions (int32 [L]), of which it may see some (bool [L]). */
+export function viewOfSlots(view: View, position: Tensor, slots: Tensor, seen: Tensor): View {
+  const mask = expandDims(seen, 0);
+  const real = view.keyMask && cast(gather(view.keyMask, maximum(slots, 0), 1), "bool");
+  const keyMask = cast(real === undefined ? mask : and(mask, real), "int32");
+  const ring = look({
+    pattern: full,
+    queries: 1,
+    keys: slots.shape[0]!,
+    keyMask,
+    positions: { query: expandDims(position, 0), key: slots },
+    ...(view.scores === undefined ? {} : { scores: view.scores }),
+  });
+  return view.rotate === undefined ? ring : { ...ring, rotate: view.rotate };
+}
+
+function notTwice(slots: Tensor, inRing: Tensor, pinned: readonly number[]): Tensor {
+  const same = equal(expandDims(slots, 1), constant(fromNumbers(pinned, [1, pinned.length], "int32")));
+  const isPinned = max(cast(same, "float32"), { axes: 1 });
+  return not(and(inRing, cast(isPinned, "bool")));
+}

@@ -1,0 +1,113 @@
+import {
+  add,
+  broadcastTo,
+  type Concrete,
+  concat,
+  iota,
+  pad,
+  type RandomKey,
+  splitKey,
+  type Tensor,
+} from "@tsformers/engine";
+import { within } from "../../nn/dropout.ts";
+import type { AttentionMap, Mixer, Recurrent } from "../../kinds/index.ts";
+
+type Named<T> = Readonly<Record<string, T>>;
+
+/**
+ * Several mixers with heads of their own, as one: some heads look nearby, others among their like.
+ *
+ * `y = Σ_i mixer_i(x)`: projecting heads back apart and adding up is projecting them back together. Losses are added up, maps put
+ * one behind the other head by head. It decodes where all of them do.
+ *
+ * @param mixers by name, which is that of its parameters; each of the model's width, with some of the heads
+ * @shape  x [B, T, C] → y [B, T, C]
+ */
+export function sideBySide(mixers: Named<Mixer>): Mixer<Named<unknown>> {
+  const all = Object.entries(mixers);
+  const byName = <T>(of: (mixer: Mixer, name: string) => T | undefined): Record<string, T> => {
+    const found = all.map(([name, mixer]): [string, T | undefined] => [name, of(mixer, name)]);
+    return Object.fromEntries(found.filter((entry): entry is [string, T] => entry[1] !== undefined));
+  };
+  const carrying = all.some(([, { carries }]) => carries !== undefined);
+  const keyed = (key: RandomKey): Map<string, RandomKey> => {
+    const keys = splitKey(key, all.length);
+    return new Map(all.map(([name], i) => [name, keys[i]!]));
+  };
+
+  const recurrent: Recurrent<Named<unknown>, Named<unknown>> = {
+    start: (batch, capacity, carried) =>
+      byName(({ recurrent }, name) =>
+        recurrent!.start(batch, capacity, (carried as Named<unknown> | undefined)?.[name]),
+      ) as Concrete<Named<unknown>>,
+    step: (params, x, state, at) => {
+      const steps = byName(({ recurrent }, name) => recurrent!.step(params[name], x, state[name], at));
+      const ys = Object.values(steps).map(({ y }) => y);
+      return { y: sumOf(ys), state: byName((_, name) => steps[name]!.state) };
+    },
+  };
+
+  const sights = all.map(([, { sees }]) => sees);
+  return {
+    name: all.map(([, { name }]) => name).join(" beside "),
+    sees: (["all", "pattern"] as const).find((sight) => sights.includes(sight)) ?? "earlier",
+    init: (key) => {
+      const keys = keyed(key);
+      return byName((mixer, name) => mixer.init(keys.get(name)!)) as Concrete<Named<unknown>>;
+    },
+    apply: (params, input, context) => {
+      const given = input.carried as Named<unknown> | undefined;
+      const outs = byName((mixer, name) =>
+        mixer.apply(params[name], { ...input, carried: given?.[name] }, within(context, name)),
+      );
+      const results = Object.values(outs);
+      const losses = results.flatMap(({ loss }) => loss ?? []);
+      const maps = results.flatMap(({ map }) => map ?? []);
+      return {
+        y: sumOf(results.map(({ y }) => y)),
+        ...(maps.length === results.length ? { map: () => joined(maps.map((map) => map())) } : {}),
+        ...(losses.length === 0 ? {} : { loss: sumOf(losses) }),
+        ...(given === undefined ? {} : { carried: byName((_, name) => outs[name]!.carried) }),
+      };
+    },
+    ...(carrying
+      ? {
+          carries: (key: RandomKey) => {
+            const keys = keyed(key);
+            return byName(({ carries }, name) => carries?.(keys.get(name)!));
+          },
+        }
+      : {}),
+    ...(all.every(([, { recurrent }]) => recurrent !== undefined) ? { recurrent } : {}),
+  };
+}
+
+function sumOf(terms: readonly Tensor[]): Tensor {
+  return terms.reduce((a, b) => add(a, b));
+}
+
+/**
+ * Maps of heads one behind the other, as wide as the widest.
+ *
+ * @throws TypeError where some heads have queries apart
+ */
+function joined(maps: readonly AttentionMap[]): AttentionMap {
+  if (maps.some(({ apart }) => apart !== undefined)) {
+    throw new TypeError("side by side: cannot join maps of which one has queries apart");
+  }
+  const width = Math.max(...maps.map(({ weights }) => weights.shape[3]!));
+  const wide = (x: Tensor): Tensor =>
+    pad(x, [
+      [0, 0],
+      [0, 0],
+      [0, 0],
+      [0, width - x.shape[3]!],
+    ]);
+  const weights = concat(
+    maps.map(({ weights }) => wide(weights)),
+    1,
+  );
+  if (maps.every(({ keys }) => keys === undefined)) return { weights };
+  const keys = maps.map(({ weights, keys }) => wide(broadcastTo(keys ?? iota(weights.shape[3]!), weights.shape)));
+  return { weights, keys: concat(keys, 1) };
+}

@@ -1,0 +1,64 @@
+import { add, iota, type Tensor, where } from "@tsformers/engine";
+import { present } from "../../nn/present.ts";
+import { hidden } from "./query-block.ts";
+import { prepareScores } from "./executor.ts";
+import type { QkTransform, Slots, View } from "../../kinds/index.ts";
+
+export type ViewOptions = Pick<
+  View,
+  "pattern" | "queries" | "keys" | "offset" | "keyMask" | "scores" | "queriesPerBlock" | "keptPairs" | "blindAverage"
+> & {
+  /** Positions, when rows of the batch differ; 0, 1, 2, … unless told. */
+  readonly positions?: { readonly query: Tensor; readonly key: Tensor };
+  readonly rotation?: QkTransform;
+};
+
+/** What one pass of a stack may see: a pattern, padding, and the position schemes made ready. */
+export function look(options: ViewOptions): View {
+  const { rotation, positions: given, ...rest } = options;
+  const { queries, keys, offset } = options;
+  const order = offset === undefined ? iota(queries) : add(iota(queries), offset);
+  const line = offset === undefined ? { lines: { query: 0, keys: [{ from: 0, length: keys }] } } : {};
+  const positions = given ?? { query: order, key: iota(keys), ...line };
+  // Cached keys were turned when they were new: those of this pass stand where its queries do.
+  const turned = offset === undefined ? positions : { query: positions.query, key: positions.query };
+  const view = { ...rest, positions, ...(rotation === undefined ? {} : { rotate: rotation.prepare(turned) }) };
+  return { ...view, prepared: prepareScores(view) };
+}
+
+/** {@link look} at keys that stand in slots: what decoding sees. */
+export function lookAtSlots(
+  { pattern, positions, visible, isSighted }: Slots,
+  { rotation, scores }: Pick<ViewOptions, "rotation" | "scores">,
+): View {
+  const [queries, keys] = [positions.query.shape[0]!, positions.key.shape[0]!];
+  const view: View = {
+    pattern,
+    queries,
+    keys,
+    positions,
+    // Kept keys were turned when they were new: those of this pass stand where its queries do.
+    ...present({
+      visible,
+      scores,
+      blindAverage: isSighted,
+      rotate: rotation?.prepare({ query: positions.query, key: positions.query }),
+    }),
+    // Without lines, scores could not tell blocks of queries apart.
+    ...(positions.lines === undefined ? { queriesPerBlock: queries } : {}),
+  };
+  return { ...view, prepared: prepareScores(view) };
+}
+
+/**
+ * {@link look} as PyTorch implementations do it: a query that sees nothing averages over all keys instead of getting 0.
+ * Only losses at such positions tell the difference.
+ */
+export function lookEvenly(options: ViewOptions): View {
+  return look({ ...options, blindAverage: true });
+}
+
+/** {@link lookEvenly} for implementations that replace hidden logits rather than add to them: no gradient passes there. */
+export function lookFilling(options: ViewOptions): View {
+  return { ...lookEvenly(options), hide: (logits, visible) => where(visible, logits, hidden) };
+}

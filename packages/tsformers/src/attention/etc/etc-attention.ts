@@ -1,0 +1,190 @@
+import { type Concrete, concat, full as filled, normal, pad, slice, splitKey, type Tensor } from "@tsformers/engine";
+import { within } from "../../nn/dropout.ts";
+import type { Context } from "../../kinds/layer.ts";
+import type { LinearParams } from "../../nn/linear.ts";
+import { byDistance, byMembership, type Labelling, labelScore } from "./etc-labels.ts";
+import { type Attended, attend } from "../core/executor.ts";
+import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
+import type { AttentionMap, KeyValueCache, Mixer, Positions, Score } from "../../kinds/index.ts";
+import { full, type Pattern } from "../patterns/pattern.ts";
+import { etc } from "../patterns/etc.ts";
+import { refuse } from "../core/require-support.ts";
+import { look } from "../core/view.ts";
+
+/** One of the two inputs as a query: what it asks, what it may look at, and how pairs are labelled. */
+export type EtcSide = {
+  /** [B, H, T, D] */
+  readonly query: Tensor;
+  /** Keys and values of the global input, then of the long one, side by side: [B, H, G + L, D]. */
+  readonly entries: KeyValueCache;
+  /** (query of this side) → positions in [global ‖ long]. */
+  readonly pattern: Pattern;
+  readonly scores?: (positions: Positions) => Score;
+};
+
+export type EtcOptions = {
+  readonly scale: number;
+  /** 1 for real positions of [global ‖ long], 0 for padding, [B, G + L]. */
+  readonly keyMask?: Tensor;
+  readonly dropoutRate?: number;
+  readonly context: Context;
+};
+
+/**
+ * Global-local attention: each side's queries look at both inputs under one softmax.
+ *
+ * @shape  → [B, H, T, D] of the side
+ * @source Ainslie et al. 2020, "ETC: Encoding Long and Structured Inputs in Transformers", §2.2, arXiv:2004.08483
+ */
+export function attendSide({ query, entries, pattern, scores }: EtcSide, options: EtcOptions): Attended {
+  const { keyMask, ...rest } = options;
+  const sizes = { pattern, queries: query.shape[2]!, keys: entries.key.shape[2]! };
+  const view = look({
+    ...sizes,
+    ...(keyMask === undefined ? {} : { keyMask }),
+    ...(scores === undefined ? {} : { scores }),
+  });
+  return attend(query, entries, { ...rest, view });
+}
+
+export type EtcAttentionOptions = HeadProjectionOptions & {
+  /** G: how many positions in front are the global input. */
+  readonly globals: number;
+  /** r: how far long positions see to each side. */
+  readonly radius: number;
+  /** Distances up to this have labels of their own; no labels by distance or segment when 0. */
+  readonly furthestLabel: number;
+  /** Global token s summarises the long positions of segment s, [L]: pairs within and across get different labels. */
+  readonly segments?: ArrayLike<number>;
+  /** Whether a global token sees only its own segment; it sees all unless told. */
+  readonly hard?: boolean;
+};
+
+export type EtcAttentionParams = {
+  query: LinearParams;
+  key: LinearParams;
+  value: LinearParams;
+  out: LinearParams;
+  labels?: { vectors: Tensor; biases: Tensor };
+};
+
+/**
+ * ETC's mixer over [global ‖ long]: four parts of attention, two softmaxes. The sides share their projections, as those that
+ * start from BERT do.
+ *
+ * `y_i = softmax((q_i·k_j + q_i·P[id_ij] + b[id_ij])/√D)·v_j`; long i: j ∈ G or |i − j| ≤ r; global i: all j, or its own segment.
+ *
+ * Labels: 0 same, 1 … k right, k + 1 … 2k left, then own segment, other segment, and a global token's other segment.
+ *
+ * @shape  x [B, G + L, C] → y [B, G + L, C]
+ * @cost   O(B·(G·(G + L) + L·(G + 2r + 1))·C) time
+ * @source Ainslie et al. 2020, "ETC", §2.2–2.4, arXiv:2004.08483
+ */
+export function etcAttention(options: EtcAttentionOptions): Mixer<EtcAttentionParams> {
+  const { globals, radius, furthestLabel: k, segments, hard = false, dropoutRate = 0 } = options;
+  const heads = headProjections("etcAttention", options);
+  const joint = etc({ globals, radius, ...(hard && segments !== undefined ? { segments } : {}) });
+  const long: Pattern = { name: "ETC, long", keys: (query, length) => joint.keys(globals + query, length) };
+  const isOwn = (global: number, long: number) => segments === undefined || segments[long] === global;
+  return {
+    name: "etc",
+    sees: "all",
+    init: (key): Concrete<EtcAttentionParams> => {
+      const [q, k1, v, o, l] = splitKey(key, 5);
+      const params = {
+        query: heads.initHeads(q!),
+        key: heads.initHeads(k1!),
+        value: heads.initHeads(v!),
+        out: heads.initOut(o!),
+      };
+      if (k === 0) return params;
+      const count = 2 * k + 4;
+      const vectors = normal(l!, [count, options.heads, heads.headWidth], { deviation: 0.5 });
+      return { ...params, labels: { vectors, biases: filled([count, options.heads], 0) } };
+    },
+    apply: (params, input, context) => {
+      oneSequence("etcAttention", input);
+      const { x, view } = input;
+      const length = x.shape[1]!;
+      refuse("etcAttention", view, { scores: "it has labels of its own" });
+      const turn = view.rotate;
+      const all = heads.toHeads(params.query, x);
+      const query = turn?.query(all) ?? all;
+      const key = heads.toHeads(params.key, x);
+      const value = heads.toHeads(params.value, x);
+      const entries = { key: turn?.key(key) ?? key, value: turn?.value?.(value) ?? value };
+      const given = (part: string): EtcOptions => ({
+        scale: 1 / Math.sqrt(heads.headWidth),
+        dropoutRate,
+        context: within(context, part),
+        ...(view.keyMask === undefined ? {} : { keyMask: view.keyMask }),
+      });
+      const labelled = (labelling: Labelling) =>
+        params.labels === undefined ? {} : { scores: labelScore(params.labels, labelling) };
+      const globalSide = attendSide(
+        {
+          query: slice(query, 2, 0, Math.min(globals, length)),
+          entries,
+          pattern: hard ? joint : full,
+          ...labelled(labelsOf("global", options, isOwn)),
+        },
+        given("global"),
+      );
+      if (length <= globals) return { y: heads.fromHeads(params.out, globalSide.mixed, context), map: globalSide.map };
+      const longSide = attendSide(
+        { query: slice(query, 2, globals), entries, pattern: long, ...labelled(labelsOf("long", options, isOwn)) },
+        given("long"),
+      );
+      const mixed = concat([globalSide.mixed, longSide.mixed], 2);
+      return {
+        y: heads.fromHeads(params.out, mixed, context),
+        map: () => mapOf(globalSide, longSide, globals),
+      };
+    },
+  };
+}
+
+type Membership = (global: number, long: number) => boolean;
+
+/** Pairs within a side are labelled by distance, pairs across by segment. */
+function labelsOf(
+  side: "global" | "long",
+  { furthestLabel: k, globals }: EtcAttentionOptions,
+  isOwn: Membership,
+): Labelling {
+  const near = byDistance(k);
+  const across =
+    side === "long"
+      ? byMembership((long, global) => isOwn(global, long), [2 * k + 1, 2 * k + 2])
+      : byMembership((global, position) => isOwn(global, position - globals), [2 * k + 1, 2 * k + 3]);
+  return (added, positions) => {
+    const { query: first, keys } = positions.lines!;
+    const start = side === "long" ? globals + first : first;
+    const parts = keys.flatMap(({ from, length }) => {
+      const middle = Math.min(Math.max(globals, from), from + length);
+      return [
+        { isWithin: side === "global", from, to: middle },
+        { isWithin: side === "long", from: middle, to: from + length },
+      ].filter(({ from, to }) => to > from);
+    });
+    return parts.map(({ isWithin, from, to }) => ({
+      keys: to - from,
+      added: isWithin
+        ? near(added, { ...positions, lines: { query: start, keys: [{ from, length: to - from }] } })
+        : across(added, [first, first + added.shape[2]!], [from, to]),
+    }));
+  };
+}
+
+function mapOf(global: Attended, long: Attended, globals: number): AttentionMap {
+  const { weights, keys } = long.map();
+  const apart = { queries: Array.from({ length: globals }, (_, i) => i), weights: global.map().weights };
+  const behind = (x: Tensor) =>
+    pad(x, [
+      [0, 0],
+      [0, 0],
+      [globals, 0],
+      [0, 0],
+    ]);
+  return { weights: behind(weights), ...(keys === undefined ? {} : { keys: behind(keys) }), apart };
+}

@@ -1,0 +1,103 @@
+import {
+  add,
+  broadcastTo,
+  cast,
+  concat,
+  constant,
+  expandDims,
+  fromNumbers,
+  gather,
+  matmul,
+  mul,
+  type NDArray,
+  slice,
+  split,
+  type Tensor,
+  takeAlongAxis,
+  transpose,
+  where,
+} from "@tsformers/engine";
+import { spread } from "../core/by-distance.ts";
+import type { Positions, Score } from "../../kinds/index.ts";
+
+/** What label l adds to a logit of head h: `(q·vectors[l, h] + biases[l, h])·scale`. */
+export type EtcLabels = {
+  /** [labels, H, D] */
+  readonly vectors: Tensor;
+  /** [labels, H] */
+  readonly biases: Tensor;
+};
+
+/** What each label adds, [B, H, T, labels], to what pairs get: for some keys side by side after others, broadcast to [B, H, T, keys]. */
+export type Labelling = (added: Tensor, positions: Positions) => readonly LabelledKeys[];
+
+export type LabelledKeys = { readonly keys: number; readonly added: Tensor };
+
+/** Adds to each logit what the label of its pair is worth to the query. */
+export function labelScore({ vectors, biases }: EtcLabels, labelling: Labelling): (positions: Positions) => Score {
+  return (positions) => ({
+    logits: (logits, { query, scale }) => {
+      // In the dtype of the logits: ONNX Runtime 1.30 crashes on float16 products of what was transposed across heads.
+      const [q, of, bias] = [query, vectors, biases].map((x) => cast(x, logits.dtype)) as [Tensor, Tensor, Tensor];
+      const products = matmul(q, transpose(of, [1, 0, 2]), { transposeB: true });
+      const added = mul(add(products, expandDims(transpose(bias, [1, 0]), 1)), scale);
+      const parts = labelling(added, positions);
+      if (parts.length === 1) return add(logits, parts[0]!.added);
+      const own = split(
+        logits,
+        parts.map(({ keys }) => keys),
+        -1,
+      );
+      return concat(
+        parts.map(({ added }, i) => add(own[i]!, added)),
+        -1,
+      );
+    },
+  });
+}
+
+/** A label written down for each pair: ids [T, S] int. */
+export function byTable(ids: NDArray): Labelling {
+  return (added, { query, key }) => {
+    const own = gather(gather(constant(ids), query, 0), key, 1);
+    const keys = own.shape[1]!;
+    return [{ keys, added: takeAlongAxis(added, broadcastTo(own, [...added.shape.slice(0, -1), keys])) }];
+  };
+}
+
+/**
+ * Labels by distance: 0 for the same position, 1 … k to the right, k + 1 … 2k to the left, distances beyond k as k.
+ *
+ * @source Ainslie et al. 2020, "ETC", §2.3, arXiv:2004.08483; the order is that of the authors' code
+ */
+export function byDistance(furthest: number): (added: Tensor, positions: Positions) => Tensor {
+  return (added, positions) => {
+    // From furthest left to furthest right: 2k, …, k + 1, 0, 1, …, k.
+    const leftToRight = Array.from({ length: 2 * furthest + 1 }, (_, i) =>
+      i < furthest ? 2 * furthest - i : i - furthest,
+    );
+    const sorted = gather(added, constant(fromNumbers(leftToRight, [leftToRight.length], "int32")), -1);
+    return spread(positions, {
+      low: -furthest,
+      high: furthest,
+      values: (from, to) => slice(sorted, -1, from + furthest, to + furthest),
+    });
+  };
+}
+
+/** One label where `isMember` holds for the pair, another where not: [B, H, T, keys], or 1 for the keys where all are members. */
+export function byMembership(
+  isMember: (query: number, key: number) => boolean,
+  [member, other]: readonly [member: number, other: number],
+): (added: Tensor, queries: readonly [number, number], keys: readonly [number, number]) => Tensor {
+  return (added, [fromQuery, toQuery], [fromKey, toKey]) => {
+    const [rows, columns] = [toQuery - fromQuery, toKey - fromKey];
+    const cells = Array.from({ length: rows * columns }, (_, i) =>
+      isMember(fromQuery + Math.floor(i / columns), fromKey + (i % columns)) ? 1 : 0,
+    );
+    const of = (label: number) => slice(added, -1, label, label + 1);
+    if (cells.every((cell) => cell === 1)) return of(member);
+    const chosen = constant(fromNumbers(cells, [1, 1, rows, columns], "bool"));
+    return where(chosen, of(member), of(other));
+  };
+}

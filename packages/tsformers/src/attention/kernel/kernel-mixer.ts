@@ -1,0 +1,180 @@
+import {
+  type Concrete,
+  cast,
+  constant,
+  full,
+  type RandomKey,
+  randomKey,
+  reshape,
+  splitKey,
+  type Tensor,
+  transpose,
+} from "@tsformers/engine";
+import { normalInitial } from "../../nn/initial.ts";
+import { evaluation } from "../../kinds/layer.ts";
+import { type LinearParams, linear } from "../../nn/linear.ts";
+import { present } from "../../nn/present.ts";
+import type { AttentionParams } from "../softmax/attention.ts";
+import type { Denominator } from "./denominator.ts";
+import type { Drawn, Draws } from "./drawn-features.ts";
+import type { FeatureMap } from "./feature-map.ts";
+import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
+import {
+  type Features,
+  type KernelOptions,
+  type KernelState,
+  kernelAttention,
+  kernelStep,
+  kernelWeights,
+} from "./kernel-attention.ts";
+import type { Mixer, Recurrent, Rotation, View } from "../../kinds/index.ts";
+import { maskAt } from "../core/mask-at.ts";
+import { refuse } from "../core/require-support.ts";
+
+export type KernelMixerOptions = HeadProjectionOptions & {
+  readonly causal: boolean;
+  readonly denominator?: Denominator;
+  /**
+   * Lets each head forget: with `g_t = σ(w·x_t + b)` the sums so far are kept by g and the new key and value count for
+   * 1 − g. Causal only.
+   */
+  readonly gated?: true;
+  /** Positions in a chunk of the causal form; see {@link chunkedSums}. */
+  readonly chunk?: number;
+};
+
+/** Projections, the gate's where there is one, and what the kernel itself learns. */
+export type KernelMixerParams<Own> = AttentionParams & { gate?: LinearParams; own?: Own };
+
+/** What tells one of these mixers from another. */
+export type Kernel<Own> = {
+  readonly name: string;
+  /** M. */
+  readonly features: number;
+  /** What random features look along. */
+  readonly draws?: Draws;
+  /** What it learns, if anything. */
+  readonly init?: (key: RandomKey) => Concrete<Own>;
+  readonly map: (own: Own | undefined, directions: Tensor | undefined) => FeatureMap;
+  readonly denominator: Denominator;
+  /** Whether rotary positions turn queries and keys before the map, or their features after it; or why neither. */
+  readonly turns: "vectors" | "features" | { readonly never: string };
+  /** The map of a key depends on other keys, so that there is no decoding step by step. */
+  readonly whole?: true;
+};
+
+/** The sums so far, and what random features look along. */
+export type KernelMixerState = KernelState & { directions?: Tensor };
+
+/**
+ * A mixer of {@link kernelAttention}: queries, keys and values projected by head, mapped to features, mixed, projected back.
+ *
+ * What is drawn is carried; without it all passes look along the rows drawn first under the key of seed 0. Decoding does the
+ * latter too, unless `start` is given what was carried.
+ *
+ * @shape  x [B, T, C] → y [B, T, C]
+ * @cost   O(B·T·C²) time for the projections, and that of {@link kernelAttention}; `map()` computes T × T weights when called
+ */
+export function kernelMixer<Own>(kernel: Kernel<Own>, options: KernelMixerOptions): Mixer<KernelMixerParams<Own>> {
+  const { modelWidth, heads, causal, initial = normalInitial() } = options;
+  const { name, draws, features, turns } = kernel;
+  if (options.gated && !causal) throw new RangeError(`${name}: a gate goes from step to step: it needs causal: true`);
+  const { headWidth, initHeads, initOut, toHeads, fromHeads } = headProjections(name, options);
+  const toGate = linear(modelWidth, heads, { initial });
+  let first: Concrete<Drawn> | undefined;
+  const firstDrawn = () => {
+    first ??= draws?.start(randomKey(0));
+    return first;
+  };
+  type Params = KernelMixerParams<Own>;
+
+  /** What {@link kernelAttention} and its kin are given of positions x, of which `keyMask` [B, T] are real. */
+  const look = (params: Params, x: Tensor, view: View, directions?: Tensor, keyMask?: Tensor): Looked => {
+    refuse(name, view, {
+      scores: "it computes no logits",
+      ...(typeof turns === "object" ? { rotation: turns.never } : {}),
+    });
+    const [q, k, v] = [params.query, params.key, params.value].map((own) => toHeads(own, x)) as [
+      Tensor,
+      Tensor,
+      Tensor,
+    ];
+    const map = kernel.map(params.own, directions);
+    const { query: turnQuery, key: turnKey, value: turnValue } = view.rotate ?? unturned;
+    const before = turns === "vectors";
+    const mask = keyMask && reshape(cast(keyMask, "float32"), [keyMask.shape[0]!, 1, -1, 1]);
+    const [query, key] = [map.query(float(before ? turnQuery(q) : q)), map.key(float(before ? turnKey(k) : k), mask)];
+    const turned =
+      view.rotate === undefined || before ? {} : { turned: { query: turnQuery(query), key: turnKey(key) } };
+    const gateLogits = params.gate && transpose(float(toGate.apply(params.gate, x)), [0, 2, 1]);
+    return {
+      features: { query, key, ...turned },
+      values: turnValue?.(v) ?? v,
+      mixing: {
+        causal,
+        denominator: options.denominator ?? kernel.denominator,
+        ...present({ keyMask, gateLogits, chunk: options.chunk }),
+      },
+    };
+  };
+
+  const recurrent: Recurrent<Params, KernelMixerState> = {
+    start: (batch, _capacity, carried?: unknown) => {
+      const drawn = (carried as Concrete<Drawn> | undefined) ?? firstDrawn();
+      return {
+        values: full([batch, heads, features, headWidth], 0),
+        weights: full([batch, heads, features, 1], 0),
+        ...(drawn === undefined ? {} : { directions: drawn.fixed ?? drawn.matrix }),
+      };
+    },
+    step: (params, x, { directions, ...sums }, { position, view }) => {
+      const { features, values, mixing } = look(params, x, view, directions, maskAt(view.keyMask, position));
+      const { mixed, state } = kernelStep(sums, features, values, mixing);
+      return { y: fromHeads(params.out, mixed, evaluation), state: { ...state, ...present({ directions }) } };
+    },
+  };
+
+  return {
+    name,
+    sees: causal && !kernel.whole ? "earlier" : "all",
+    init: (key): Concrete<Params> => {
+      const [q, k, v, o, g, own] = splitKey(key, 6);
+      return {
+        query: initHeads(q!),
+        key: initHeads(k!),
+        value: initHeads(v!),
+        out: initOut(o!),
+        ...(options.gated ? { gate: toGate.init(g!) } : {}),
+        ...(kernel.init === undefined ? {} : { own: kernel.init(own!) }),
+      } as Concrete<Params>;
+    },
+    apply: (params, input, context) => {
+      oneSequence(name, input);
+      const { x, view, carried } = input;
+      const drawn = (carried as Drawn | undefined) ?? constants(firstDrawn());
+      const directions = drawn && draws?.current(drawn, context);
+      const { features, values, mixing } = look(params, x, view, directions, view.keyMask);
+      const { mixed } = kernelAttention(features, values, mixing);
+      return {
+        y: fromHeads(params.out, mixed, context),
+        map: () => ({ weights: kernelWeights(features, mixing) }),
+        ...(carried === undefined || draws === undefined ? {} : { carried: draws.next(carried as Drawn, context) }),
+      };
+    },
+    ...(draws === undefined ? {} : { carries: draws.start }),
+    ...(causal && !kernel.whole ? { recurrent: recurrent as unknown as Recurrent<Params, never> } : {}),
+  };
+}
+
+type Looked = { readonly features: Features; readonly values: Tensor; readonly mixing: KernelOptions };
+
+const unturned: Rotation = { query: (q) => q, key: (k) => k };
+
+/** Sums run over whole sequences: in float32, whatever the model computes in. */
+function float(x: Tensor): Tensor {
+  return cast(x, "float32");
+}
+
+function constants(drawn: Concrete<Drawn> | undefined): Drawn | undefined {
+  return drawn && (Object.fromEntries(Object.entries(drawn).map(([name, array]) => [name, constant(array)])) as Drawn);
+}

@@ -1,0 +1,56 @@
+import { headWidthOf } from "../../nn/sizes.ts";
+import { exactly } from "./denominator.ts";
+import { draws } from "./drawn-features.ts";
+import { largestOfAll, positive, type RandomFeatures } from "./favor-features.ts";
+import { type KernelMixerOptions, type KernelMixerParams, kernelMixer } from "./kernel-mixer.ts";
+import type { Mixer } from "../../kinds/index.ts";
+import { type Draw, orthogonalRows } from "./random-rows.ts";
+
+export type PerformerOptions = KernelMixerOptions & {
+  /** How many directions are drawn; D·ln D, rounded, unless told. Hyperbolic and trigonometric features are twice as many. */
+  readonly features?: number;
+  /** Positive features of the softmax kernel unless told. */
+  readonly kernel?: RandomFeatures;
+  /** {@link orthogonalRows} of the lengths of normal vectors unless told. */
+  readonly draw?: Draw;
+  /** After how many training passes rows are drawn anew; 1,000 unless told, `Infinity` for never. */
+  readonly redrawEvery?: number;
+};
+
+/**
+ * FAVOR+: softmax attention estimated with random features, `exp(q·k/√D) ≈ φ(q)·φ(k)`, and so in linear time.
+ *
+ * All heads look along the same rows. Rotary positions turn queries and keys before the features: what is estimated is
+ * softmax attention with them. Weights sum to 1; a causal position all of whose keys have features below the least number of
+ * float32 (½|k̃|² − ω·k̃ above 87 for every ω) gives 0.
+ *
+ * @shape  x [B, T, C] → y [B, T, C]; carried: the rows [M, D], their key, the passes so far
+ * @cost   O(B·H·T·M·D) time, O(B·H·T·M) memory
+ * @source Choromanski et al. 2021, "Rethinking Attention with Performers", arXiv:2009.14794
+ * @differs no ε in features or denominator, and in the causal form no maximum over keys: see {@link positive}. The authors
+ *   draw new rows at every step; here they stay for a thousand, as in the best-known PyTorch code, which saves the drawing
+ */
+export function performer(options: PerformerOptions): Mixer<KernelMixerParams<never>> {
+  const name = "performer";
+  const headWidth = headWidthOf(name, options);
+  const { features: rows = Math.max(1, Math.round(headWidth * Math.log(headWidth))), redrawEvery = 1000 } = options;
+  if (!(Number.isInteger(rows) && rows > 0))
+    throw new RangeError(`${name}: expected a positive number of features, got ${rows}`);
+  const kernel = options.kernel ?? positive(options.causal ? {} : { key: largestOfAll });
+  return kernelMixer(
+    {
+      name,
+      features: kernel.count(rows),
+      draws: draws(
+        options.draw ?? orthogonalRows(),
+        [rows, headWidth],
+        redrawEvery === Infinity ? {} : { every: redrawEvery },
+      ),
+      map: (_, directions) => kernel.map(directions!),
+      denominator: exactly,
+      turns: "vectors",
+      ...(kernel.whole ? { whole: true } : {}),
+    },
+    options,
+  );
+}

@@ -1,0 +1,168 @@
+import {
+  add,
+  type Concrete,
+  cast,
+  equal,
+  expandDims,
+  iota,
+  matmul,
+  mul,
+  ones,
+  splitKey,
+  type Tensor,
+} from "@tsformers/engine";
+import type { LinearParams } from "../../nn/linear.ts";
+import { present } from "../../nn/present.ts";
+import { type AttentionParams, splitHeads } from "../softmax/attention.ts";
+import { attend } from "../core/executor.ts";
+import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
+import type { KeyValueCache, Mixer, Rotation } from "../../kinds/index.ts";
+import type { LengthProjection } from "./linformer-projection.ts";
+import { full } from "../patterns/pattern.ts";
+import { refuse } from "../core/require-support.ts";
+import { look } from "../core/view.ts";
+
+/**
+ * What has a projection of its own: keys and values of each head (`none`), keys and values (`headwise`), each layer
+ * (`key-value`), or only the first layer (`layerwise`).
+ */
+export type ProjectionSharing = "none" | "headwise" | "key-value" | "layerwise";
+
+export type LinformerOptions<P> = HeadProjectionOptions & {
+  /** From positions to slots. Its number of slots may differ from layer to layer. */
+  readonly projection: LengthProjection<P>;
+  /** `key-value` unless told. */
+  readonly sharing?: ProjectionSharing;
+  /** Which layer this is, from 0: under `layerwise` only the first has parameters of the projection. */
+  readonly layer?: number;
+};
+
+/** Of the projection of keys, and that of values where they differ. */
+export type ProjectionPair<P> = { key: P; value?: P };
+
+/** `projection` is absent where the first layer's is used: {@link lendProjection}. */
+export type LinformerParams<P> = AttentionParams & { projection?: ProjectionPair<P> };
+
+/**
+ * Attention over a fixed number of slots, each a sum over positions: `softmax(q·(Eᵀ·K)ᵀ / √D)·(Fᵀ·V)`.
+ *
+ * Not causal: every slot holds later positions too. Padding is left out of the sums. Where the heads share E, it is
+ * applied before the linear maps of keys and values, which then see M rows instead of S: the two commute.
+ *
+ * `map()` gives the weights of the values themselves, `softmax(…)·Fᵀ`: T × S when called, and below 0 where F is.
+ *
+ * @shape  x [B, T, C] → y [B, T, C]; E, F [S, M]
+ * @cost   O(B·T·M·C) time, O(B·H·T·M) memory
+ * @source Wang et al. 2020, "Linformer: Self-Attention with Linear Complexity", §4, arXiv:2006.04768
+ * @differs sharing is `key-value` unless told: the paper finds that it loses little, and it halves the parameters and
+ *   the largest products. Its authors' code adds the biases of keys and values after E; here E sums them too, as in
+ *   `E·K`.
+ * @throws RangeError when the sequence is longer than the projection was made for
+ */
+export function linformer<P>(options: LinformerOptions<P>): Mixer<LinformerParams<P>> {
+  const { heads, projection, sharing = "key-value", layer = 0, dropoutRate = 0 } = options;
+  const { headWidth, initHeads, initOut, toHeads, fromHeads } = headProjections("linformer", options);
+  const scale = 1 / Math.sqrt(headWidth);
+  const perHead = sharing === "none" ? heads : undefined;
+
+  /** `Eᵀ·(x·W + b)` by head, as `(Eᵀ·x)·W + Eᵀ·1·b`: fewer rows go through W. `sums` are of x and of 1. */
+  const mapSums = (own: LinearParams, sums: { ofX: Tensor; ofOnes: Tensor }): Tensor => {
+    const slots = matmul(sums.ofX, own.weight);
+    return splitHeads(own.bias === undefined ? slots : add(slots, mul(sums.ofOnes, own.bias)), heads);
+  };
+
+  const entriesOf = (params: LinformerParams<P>, pair: ProjectionPair<P>, x: Tensor, of: Of): KeyValueCache => {
+    const { real, rotate } = of;
+    const { key, value = key } = pair;
+    if (perHead === undefined && rotate === undefined) {
+      const source = real === undefined ? x : mul(x, expandDims(real, -1));
+      const column = expandDims(real ?? ones([1, x.shape[1]!], x.dtype), -1);
+      const sumsOf = (matrix: P) => ({
+        ofX: projection.apply(matrix, source, real),
+        ofOnes: projection.apply(matrix, column, real),
+      });
+      const sums = sumsOf(key);
+      return { key: mapSums(params.key, sums), value: mapSums(params.value, value === key ? sums : sumsOf(value)) };
+    }
+    const mask = real && expandDims(expandDims(real, 1), -1);
+    const slotsOf = (matrix: P, x: Tensor) => projection.apply(matrix, mask === undefined ? x : mul(x, mask), real);
+    const [k, v] = [toHeads(params.key, x), toHeads(params.value, x)];
+    return { key: slotsOf(key, rotate?.key(k) ?? k), value: slotsOf(value, rotate?.value?.(v) ?? v) };
+  };
+
+  return {
+    name: "linformer",
+    sees: "all",
+    init: (random): Concrete<LinformerParams<P>> => {
+      const [q, k, v, o, e, f] = splitKey(random, 6);
+      const pair = { key: projection.init(e!, perHead) };
+      const both = sharing === "none" || sharing === "headwise";
+      const owned = both ? { ...pair, value: projection.init(f!, perHead) } : pair;
+      return {
+        query: initHeads(q!),
+        key: initHeads(k!),
+        value: initHeads(v!),
+        out: initOut(o!),
+        ...(sharing === "layerwise" && layer > 0 ? {} : { projection: owned }),
+      } as Concrete<LinformerParams<P>>;
+    },
+    apply: (params, input, context) => {
+      oneSequence("linformer", input);
+      const { x, view } = input;
+      refuse("linformer", view, { scores: "a logit belongs to a slot, which has no position" });
+      const [, length] = x.shape as [number, number];
+      if (length > projection.length) {
+        throw new RangeError(`linformer: made for sequences of at most ${projection.length}, got ${length}`);
+      }
+      const pair = params.projection;
+      if (pair === undefined) {
+        throw new TypeError(
+          `linformer: layer ${layer} has no projection of its own: pass the blocks to lendProjection`,
+        );
+      }
+      const { rotate } = view;
+      const real = view.keyMask && cast(view.keyMask, x.dtype);
+      const entries = entriesOf(params, pair, x, present({ real, rotate }));
+      const query = toHeads(params.query, x);
+      const { mixed, map } = attend(rotate?.query(query) ?? query, entries, {
+        view: look({
+          pattern: full,
+          queries: length,
+          keys: entries.key.shape[2]!,
+          ...present({ keyMask: real && projection.filled(real) }),
+        }),
+        scale,
+        dropoutRate,
+        context,
+      });
+      return {
+        y: fromHeads(params.out, mixed, context),
+        map: () => {
+          const each = identity(length, x);
+          const positions = real === undefined ? each : mul(each, expandDims(real, -1));
+          const own = projection.apply(pair.value ?? pair.key, expandDims(positions, 1), real);
+          return { weights: matmul(map().weights, cast(own, "float32")) };
+        },
+      };
+    },
+  };
+}
+
+/**
+ * Gives the projection of the first block to all: the parameters of a stack as `layerwise` sharing needs them, its
+ * gradient the sum over the layers.
+ */
+export function lendProjection<P, Block extends { mixer: LinformerParams<P> }>(blocks: readonly Block[]): Block[] {
+  const projection = blocks[0]?.mixer.projection;
+  return blocks.map((block) =>
+    projection === undefined ? block : { ...block, mixer: { ...block.mixer, projection } },
+  );
+}
+
+/** Which positions are real, [B, S], and how positions turn queries and keys. */
+type Of = { readonly real?: Tensor; readonly rotate?: Rotation };
+
+/** [1, n, n] */
+function identity(size: number, { dtype }: Tensor): Tensor {
+  return expandDims(cast(equal(iota(size), expandDims(iota(size), 1)), dtype), 0);
+}

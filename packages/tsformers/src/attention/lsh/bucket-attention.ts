@@ -1,0 +1,99 @@
+import { add, cast, div, mul, reshape, sqrt, square, sum, type Tensor, transpose, zeros } from "@tsformers/engine";
+import { present } from "../../nn/present.ts";
+import type { AttentionMap } from "../../kinds/index.ts";
+import { type BucketCount, factorsOf } from "./lsh-hash.ts";
+import { sortIntoChunks } from "./lsh-order.ts";
+import type { Reach } from "./lsh-reach.ts";
+import { attendWindows, type Rows, sizesOf, windowWeights } from "./lsh-windows.ts";
+
+export type BucketAttentionOptions = {
+  readonly reach: Reach;
+  /** How many buckets there are, beside the one of padding. */
+  readonly buckets: BucketCount;
+  /** Tokens in a chunk. */
+  readonly chunk: number;
+  /** How many chunks before its own a query looks at; 1 unless told. */
+  readonly chunksBack?: number;
+  /**
+   * Lets the first chunk of each round look back at the last one of the round before, and that of the first round at the very
+   * last, as Trax, Hugging Face and lucidrains have it; results depend on padding then, and a key may be met twice in a round.
+   * By the paper's formula there is nothing to look back at.
+   */
+  readonly wraps?: true;
+  /**
+   * Counts a key once that is met in several rounds: takes `log N_ij` off logits, as the paper has it. Trax and Hugging Face do
+   * not, nor do we unless told: it costs as many passes over the logits as there are rounds, to undo a gentle preference for keys
+   * that several rounds agree on.
+   */
+  readonly countsOnce?: true;
+  /** Factor of the logits; 1 unless told: keys have unit length already. */
+  readonly scale?: number;
+  /** Computed together, see {@link attendWindows}. */
+  readonly logitsAtATime?: number;
+  /** 1 for real tokens, 0 for padding, [B, T]. Padded queries get 0. */
+  readonly keyMask?: Tensor;
+};
+
+export type BucketAttended = {
+  /** [B, H, T, D] */
+  readonly mixed: Tensor;
+  readonly map: () => AttentionMap & { readonly keys: Tensor };
+  /** How much each round counts for each query, [B, H, R, T]. */
+  readonly roundWeights: () => Tensor;
+};
+
+/**
+ * Attention within buckets: in each of R rounds tokens are sorted by bucket and position and cut into chunks; a query looks at its
+ * own chunk and the one before, itself only where it sees nothing else; rounds are weighed by the softmax of the logarithms of their
+ * sums of weights.
+ *
+ * Sequences that fit into one chunk need no buckets where those are no bounds: all see all.
+ *
+ * @param buckets int32 [B, H, R, T]; those of one pass may be used for another
+ * @shape  q, k, v [B, H, T, D] → [B, H, T, D]
+ * @cost   O(B·H·R·T·(log T + chunk·D)) time; memory: {@link attendWindows}
+ * @source Kitaev, Kaiser & Levskaya 2020, "Reformer: The Efficient Transformer", §2, arXiv:2001.04451
+ */
+export function bucketAttention(rows: Rows, buckets: Tensor, options: BucketAttentionOptions): BucketAttended {
+  const { reach, chunksBack = 1, scale = 1, wraps = false, countsOnce, keyMask, logitsAtATime } = options;
+  const [batch, heads, length] = rows.q.shape as [number, number, number];
+  if (wraps && countsOnce) throw new RangeError("bucketAttention: countsOnce needs chunks that do not wrap around");
+  if (reach.count !== undefined && reach.count > chunksBack * options.chunk) {
+    throw new RangeError(
+      `bucketAttention: ${chunksBack} chunks of ${options.chunk} hold no ${reach.count} earlier tokens`,
+    );
+  }
+  const whole = reach.acrossBuckets && length <= options.chunk;
+  const cut = whole ? { chunk: length, chunksBack: 0, wraps: false } : { chunk: options.chunk, chunksBack, wraps };
+  const used = whole ? zeros([batch, heads, 1, length], "int32") : buckets;
+  const count = factorsOf(options.buckets).reduce((a, b) => a * b);
+  const order = sortIntoChunks(used, count, cut, keyMask);
+  const own = { reach, scale, ...present({ countsOnce, logitsAtATime }) };
+  const wide = { q: cast(rows.q, "float32"), k: cast(rows.k, "float32"), v: cast(rows.v, "float32") };
+  const real = keyMask === undefined ? undefined : reshape(cast(keyMask, "float32"), [batch, 1, length, 1]);
+  const sighted = (x: Tensor): Tensor => (real === undefined ? x : mul(x, real));
+  const map = () => {
+    const { weights, keys } = windowWeights(wide, order, own);
+    return { weights: sighted(weights), keys };
+  };
+  return {
+    mixed: cast(sighted(attendWindows(wide, order, own)), rows.v.dtype),
+    map,
+    roundWeights: () => {
+      const { rounds, window } = sizesOf(order);
+      const byRound = sum(reshape(map().weights, [batch, heads, length, rounds, window]), { axes: -1 });
+      return transpose(byRound, [0, 1, 3, 2]);
+    },
+  };
+}
+
+/**
+ * Vectors of length 1, but for ε: `x / √(Σ x² + D·ε)`, which is Trax's and Hugging Face's root mean square norm divided by √D.
+ *
+ * @shape [..., D] → [..., D]
+ */
+export function unitVectors(x: Tensor, epsilon = 1e-6): Tensor {
+  const wide = cast(x, "float32");
+  const squares = sum(square(wide), { axes: -1, keepDims: true });
+  return cast(mul(wide, div(1, sqrt(add(squares, epsilon * x.shape.at(-1)!)))), x.dtype);
+}

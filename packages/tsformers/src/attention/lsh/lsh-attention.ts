@@ -1,0 +1,138 @@
+import {
+  type Concrete,
+  cast,
+  constant,
+  kept,
+  mul,
+  normal,
+  randomKey,
+  randomNormal,
+  reshape,
+  splitKey,
+  type Tensor,
+} from "@tsformers/engine";
+import { within } from "../../nn/dropout.ts";
+import { type Context, evaluation } from "../../kinds/layer.ts";
+import type { LinearParams } from "../../nn/linear.ts";
+import { present } from "../../nn/present.ts";
+import { bucketAttention, unitVectors } from "./bucket-attention.ts";
+import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
+import type { Mixer, Recurrent, View } from "../../kinds/index.ts";
+import { type LshState, startLsh, stepLsh } from "./lsh-decode.ts";
+import { type BucketCount, factorsOf, lshBuckets } from "./lsh-hash.ts";
+import { ownBucket, type Reach, wholeChunks } from "./lsh-reach.ts";
+import type { Rows } from "./lsh-windows.ts";
+import { maskAt } from "../core/mask-at.ts";
+import { refuse } from "../core/require-support.ts";
+
+export type LshAttentionParams = { queryKey: LinearParams; value: LinearParams; out: LinearParams };
+
+export type LshAttentionOptions = HeadProjectionOptions & {
+  readonly causal: boolean;
+  /** How many buckets; `usualBuckets(length, chunk)` is a good choice for sequences of up to `length`. */
+  readonly buckets: BucketCount;
+  /** Rounds of hashing; 2 unless told. */
+  readonly rounds?: number;
+  /** Tokens in a chunk; 64 unless told. */
+  readonly chunk?: number;
+  readonly chunksBack?: number;
+  /** What a query looks at; the last `chunk` tokens of its bucket when causal, whole chunks otherwise, unless told. */
+  readonly reach?: Reach;
+  readonly wraps?: true;
+  readonly countsOnce?: true;
+  /** Factor of the logits; 1 unless told, as Trax and Hugging Face have it; 1/√headWidth is lucidrains'. */
+  readonly scale?: number;
+  /** Inside the root of keys' lengths. */
+  readonly keyEpsilon?: number;
+  /** Of the rotations of evaluation and decoding; 0 unless told. Training draws new ones at each pass. */
+  readonly seed?: number;
+};
+
+/**
+ * Attention to alike tokens only, found by hashing: one projection gives queries and, at length 1, keys; see {@link lshBuckets} for
+ * the hash and {@link bucketAttention} for the rest.
+ *
+ * Causal, a query looks at the last `chunk` tokens of its own bucket unless told otherwise ({@link ownBucket}), and decoding step
+ * by step equals the parallel form. Trax and Hugging Face look at whole chunks ({@link earlierInChunks}), where later tokens
+ * decide which earlier ones share a chunk, which no decoding can know: under that reach it looks at the last `2·chunk` tokens of
+ * the bucket instead, which is the same under {@link sameBucket} as long as no bucket has more tokens than a chunk.
+ *
+ * Rotary positions turn queries and keys after hashing: what is alike meets wherever it stands. Buckets are `kept` where blocks
+ * are undone and computed again.
+ *
+ * @shape  x [B, T, C] → y [B, T, C]
+ * @cost   O(B·H·R·T·(log T + chunk·D)) time, O(B·T·C) memory; decoding O(B·H·R·chunk·D) a token with a cache of keys and values
+ * @source Kitaev, Kaiser & Levskaya 2020, "Reformer: The Efficient Transformer", §2, arXiv:2001.04451
+ * @differs `wraps` and the causal reach as said; no dropout of weights
+ */
+export function lshAttention(options: LshAttentionOptions): Mixer<LshAttentionParams> {
+  const { heads, causal, buckets, rounds = 2, chunk = 64, chunksBack = 1, scale = 1, seed = 0 } = options;
+  const { wraps, countsOnce, keyEpsilon } = options;
+  const { headWidth, initHeads, initOut, toHeads, fromHeads } = headProjections("lsh attention", options);
+  const reach = options.reach ?? (causal ? ownBucket(chunk * chunksBack) : wholeChunks);
+  if (reach.causal !== causal)
+    throw new RangeError(`lsh attention: causal is ${causal}, that of its reach ${reach.causal}`);
+  const factors = factorsOf(buckets);
+  const frame = [heads, rounds, factors.reduce((a, b) => a + b, 0) / 2, headWidth];
+  const fixed = () => constant(normal(randomKey(seed), frame));
+  const drawn = (context: Context): Tensor => {
+    const { key } = within(context, "rotations");
+    return key === undefined ? fixed() : randomNormal(key, frame);
+  };
+  const look = (params: LshAttentionParams, x: Tensor, { rotate }: View): { raw: Tensor; rows: Rows } => {
+    const raw = toHeads(params.queryKey, x);
+    const v = toHeads(params.value, x);
+    const k = unitVectors(raw, keyEpsilon);
+    return { raw, rows: { q: rotate?.query(raw) ?? raw, k: rotate?.key(k) ?? k, v: rotate?.value?.(v) ?? v } };
+  };
+  const check = (view: View): void =>
+    refuse("lsh attention", view, { scores: "its queries and keys stand in an order of their own" });
+
+  const recurrent: Recurrent<LshAttentionParams, LshState> = {
+    start: (batch, capacity) =>
+      startLsh(batch, capacity, {
+        heads,
+        headWidth,
+        rounds,
+        buckets: factors.reduce((a, b) => a * b) + 1,
+        window: reach.count ?? (chunksBack + 1) * chunk,
+      }),
+    step: (params, x, state, { position, view }) => {
+      check(view);
+      const mask = maskAt(view.keyMask, position);
+      const { raw, rows } = look(params, x, view);
+      const own = lshBuckets(raw, fixed(), buckets, mask);
+      const { mixed, state: next } = stepLsh(state, rows, own, { position, scale, ...present({ countsOnce }) });
+      const y = mask === undefined ? mixed : mul(mixed, reshape(cast(mask, mixed.dtype), [-1, 1, 1, 1]));
+      return { y: fromHeads(params.out, y, evaluation), state: next };
+    },
+  };
+
+  return {
+    name: "lsh attention",
+    // Chunks, unlike counts within a bucket, shift when later tokens sort before.
+    sees: causal && reach.count !== undefined ? "earlier" : "all",
+    init: (key): Concrete<LshAttentionParams> => {
+      const [q, v, o] = splitKey(key, 3);
+      return { queryKey: initHeads(q!), value: initHeads(v!), out: initOut(o!) };
+    },
+    apply: (params, input, context) => {
+      oneSequence("lsh attention", input);
+      const { x, view } = input;
+      const { keyMask } = view;
+      check(view);
+      const { raw, rows } = look(params, x, view);
+      const own = kept(lshBuckets(raw, drawn(context), buckets, keyMask));
+      const attended = bucketAttention(rows, own, {
+        reach,
+        buckets,
+        chunk,
+        chunksBack,
+        scale,
+        ...present({ wraps, countsOnce, keyMask }),
+      });
+      return { y: fromHeads(params.out, attended.mixed, context), map: attended.map };
+    },
+    ...(causal ? { recurrent: recurrent as unknown as Recurrent<LshAttentionParams, never> } : {}),
+  };
+}

@@ -1,0 +1,73 @@
+import { headsOf, type Pattern, type Runs } from "./pattern.ts";
+import { intersectRuns, subtractRuns, uniteRuns } from "../core/runs.ts";
+
+/**
+ * What any of the patterns shows. Where they lie together in different orders, the executor takes them one by one.
+ *
+ * @throws RangeError when patterns per head do not have the same number of heads
+ */
+export function or(first: Pattern, ...others: readonly Pattern[]): Pattern {
+  return others.reduce(
+    (a, b) =>
+      combine("or", a, b, (a, b) => {
+        const keys = bothKeys(a, b, uniteRuns);
+        const sameOrder = a.order === b.order && a.parts === undefined && b.parts === undefined;
+        if (sameOrder) return a.order === undefined ? { keys } : { keys, order: a.order };
+        return { keys, parts: [...(a.parts ?? [a]), ...(b.parts ?? [b]).map((part) => except(part, a))] };
+      }),
+    first,
+  );
+}
+
+/** What all of the patterns show, laid out in the order of the first that has one. */
+export function and(first: Pattern, ...others: readonly Pattern[]): Pattern {
+  return others.reduce((a, b) => combine("and", a, b, restrict(intersectRuns, and)), first);
+}
+
+/** What `a` shows and `b` does not. */
+export function except(a: Pattern, b: Pattern): Pattern {
+  return combine("except", a, b, restrict(subtractRuns, except));
+}
+
+/**
+ * Head h sees what pattern h shows; with more heads than patterns they repeat.
+ *
+ * @throws RangeError for no pattern, and for one that differs by head already
+ */
+export function perHead(patterns: readonly Pattern[]): Pattern {
+  if (patterns.length === 0) throw new RangeError("perHead: expected at least one pattern, got none");
+  const nested = patterns.find(({ heads }) => heads !== undefined);
+  if (nested !== undefined) throw new RangeError(`perHead: ${nested.name} differs by head already`);
+  return {
+    name: `per head: ${patterns.map(({ name }) => name).join(", ")}`,
+    keys: (query, length) => patterns.map((own) => own.keys(query, length)).reduce(uniteRuns),
+    heads: patterns,
+  };
+}
+
+type Unnamed = Omit<Pattern, "name" | "heads">;
+
+function combine(word: string, a: Pattern, b: Pattern, of: (a: Pattern, b: Pattern) => Unnamed): Pattern {
+  const name = `${a.name} ${word} ${b.name}`;
+  const [left, right] = [headsOf(a), headsOf(b)];
+  if (left.length === 1 && right.length === 1) return { name, ...of(left[0]!, right[0]!) };
+  if (left.length !== right.length && left.length !== 1 && right.length !== 1) {
+    throw new RangeError(`${name}: the first differs over ${left.length} heads, the second over ${right.length}`);
+  }
+  const heads = Array.from({ length: Math.max(left.length, right.length) }, (_, head) =>
+    combine(word, left[head % left.length]!, right[head % right.length]!, of),
+  );
+  return { ...perHead(heads), name };
+}
+
+function bothKeys(a: Pattern, b: Pattern, of: (a: Runs, b: Runs) => Runs): Pattern["keys"] {
+  return (query, length) => of(a.keys(query, length), b.keys(query, length));
+}
+
+function restrict(of: (a: Runs, b: Runs) => Runs, again: (a: Pattern, b: Pattern) => Pattern) {
+  return (a: Pattern, b: Pattern): Unnamed => ({
+    keys: bothKeys(a, b, of),
+    ...(a.order === undefined ? {} : { order: a.order }),
+    ...(a.parts === undefined ? {} : { parts: a.parts.map((part) => again(part, b)) }),
+  });
+}

@@ -1,0 +1,218 @@
+import { add, type Concrete, constant, type RandomKey, randomKey, splitKey, type Tensor } from "@tsformers/engine";
+import { type Context, evaluation } from "../../kinds/layer.ts";
+import type { LinearParams } from "../../nn/linear.ts";
+import { present } from "../../nn/present.ts";
+import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
+import type { AttentionMap, Mixer, Recurrent, View } from "../../kinds/index.ts";
+import { maskAt } from "../core/mask-at.ts";
+import { refuse } from "../core/require-support.ts";
+import { balancedAttention, topMembers } from "./routing-balanced.ts";
+import {
+  type Assigned,
+  type Centroids,
+  commitmentLoss,
+  layerNormalised,
+  type Measure,
+  meansOf,
+  nearestCentroids,
+  nearness,
+  nextCentroids,
+  startCentroids,
+} from "./routing-centroids.ts";
+import { emptyRings, nearestAttention, nearestStep, type Rings } from "./routing-nearest.ts";
+
+/** Without `key`, queries and keys are one projection. */
+export type RoutingParams = { query: LinearParams; key?: LinearParams; value: LinearParams; out: LinearParams };
+
+export type RoutingOptions = HeadProjectionOptions & {
+  readonly causal: boolean;
+  /** k, about √n. */
+  readonly centroids: number;
+  /** W, about n / k: members of a cluster that are looked at. */
+  readonly window: number;
+  /** {@link nearestMembers} where causal, {@link balancedMembers} otherwise, unless told. */
+  readonly members?: ClusterAttention;
+  /** {@link layerNormalised} unless told. */
+  readonly measure?: Measure;
+  /** Factor of the logits; the measure's unless told. */
+  readonly scale?: number;
+  /** In place of the logit of a position with itself; causal only. */
+  readonly selfLogit?: number;
+  /** How much of the running counts and sums is left after a training pass; 0.999 unless told. */
+  readonly decay?: number;
+  /** β of the commitment loss; 10⁻⁴ unless told. */
+  readonly commitment?: number;
+};
+
+type ClusterInput = {
+  readonly q: Tensor;
+  /** `q` itself where queries and keys are one. */
+  readonly k: Tensor;
+  readonly v: Tensor;
+  /** `x·μ` [B, H, k, T] of queries and of keys. */
+  readonly scores: { readonly query: Tensor; readonly key: Tensor };
+  /** The centroid nearest to each query, int32 [B, H, T]. */
+  readonly nearest: Tensor;
+  readonly causal: boolean;
+  readonly window: number;
+  readonly scale: number;
+  readonly selfLogit?: number;
+  readonly keyMask?: Tensor;
+  readonly dropoutRate: number;
+  readonly context: Context;
+};
+
+/** Who belongs to a cluster, and so to whose attention. */
+export type ClusterAttention = {
+  mix(input: ClusterInput): { readonly mixed: Tensor; readonly map: () => AttentionMap };
+  /** One position of the causal form; absent where later positions have a say in who belongs to a cluster. */
+  readonly step?: typeof nearestStep;
+};
+
+/**
+ * Each centroid takes the W positions that score highest with it: {@link balancedAttention}, the published form.
+ *
+ * Where causal, a position looks at earlier members only, but whether the two of them are members depends on the scores of the
+ * whole sequence: a later token can push an earlier one out of its cluster. What a model learns from that is not there when it
+ * generates, so this form has no step.
+ */
+export const balancedMembers: ClusterAttention = {
+  mix: ({ q, k, v, scores, ...rest }) => {
+    const queries = topMembers(scores.query, rest.window, rest.keyMask);
+    const keys = scores.key === scores.query ? queries : topMembers(scores.key, rest.window, rest.keyMask);
+    return balancedAttention(q, k, v, { ...rest, queries, keys });
+  },
+};
+
+/**
+ * Each position belongs to the centroid nearest to it and looks at the last W members up to itself: {@link nearestAttention}.
+ * Nothing depends on later positions, and decoding step by step, with a ring of W members for each centroid, gives the same.
+ */
+export const nearestMembers: ClusterAttention = {
+  mix: ({ q, k, v, nearest, causal, ...rest }) => {
+    if (!causal) throw new RangeError("nearestMembers: is causal only; take balancedMembers");
+    return nearestAttention(q, k, v, nearest, rest);
+  },
+  step: nearestStep,
+};
+
+/** What decoding keeps: the centroids as training left them, and what {@link nearestStep} does. */
+export type RoutingState = Rings & { centroids: Centroids };
+
+/**
+ * Attention among tokens that are close to the same centroid. Centroids are running means of the queries and keys themselves,
+ * carried from step to step; a loss draws queries and keys to them.
+ *
+ * `y_t = softmax(q_t·k_s)·v_s` over the s that share a cluster with t. Causal: keys are the queries (one projection), and
+ * clusters are {@link nearestMembers}; the published {@link balancedMembers} let later tokens change what earlier ones see.
+ * Bidirectional: queries and keys are projected apart and both meet at the same centroids. Rotary positions turn queries and
+ * keys after they were sent to their clusters.
+ *
+ * Without `carried` the centroids are those of seed 0, they stay, and there is no loss.
+ *
+ * @shape  x [B, T, C] → y [B, T, C]; carried: counts [H, k], sums [H, k, D]
+ * @cost   O(B·H·T·(k + W)·D) time: O(T^1.5) with k and W about √T
+ * @source Roy, Saffar, Vaswani & Grangier 2021, "Efficient Content-Based Sparse Attention with Routing Transformers",
+ *   arXiv:2003.05997
+ * @differs causal clusters, see above; counts start at 1 and not at 0 (where sums start as the centroids, the first step would
+ *   otherwise throw them far away). The paper has half of the heads attend locally: {@link sideBySide} adds a local mixer
+ * @throws RangeError for heads that do not divide the width, counts below 1, and a self logit where not causal
+ */
+export function routing(options: RoutingOptions): Mixer<RoutingParams> {
+  const { heads, causal, centroids, window, dropoutRate = 0 } = options;
+  const { members = causal ? nearestMembers : balancedMembers, measure = layerNormalised } = options;
+  const { selfLogit, decay = 0.999, commitment = 1e-4 } = options;
+  check(options);
+  const { headWidth, initHeads, initOut, toHeads, fromHeads } = headProjections("routing", options);
+  const scale = options.scale ?? measure.scale(headWidth);
+  const start = (key: RandomKey) => startCentroids(key, heads, centroids, headWidth);
+
+  /** Queries, keys, values of positions x, and how near they are to each centroid. */
+  const look = (params: RoutingParams, x: Tensor, view: View, carried: Centroids) => {
+    refuse("routing", view, { scores: "the members of a cluster stand anywhere, and differ by head" });
+    const query = toHeads(params.query, x);
+    const key = params.key === undefined ? query : toHeads(params.key, x);
+    const value = toHeads(params.value, x);
+    const means = meansOf(carried);
+    const assign = (projected: Tensor): Assigned & { readonly scores: Tensor } => {
+      const points = measure.point(projected);
+      const scores = nearness(points, measure.centroid(means));
+      return { points, scores, nearest: nearestCentroids(scores), ...present({ keyMask: view.keyMask }) };
+    };
+    const queries = assign(query);
+    const keys = key === query ? queries : assign(key);
+    const q = measure.query(query);
+    const k = key === query && measure.key === measure.query ? q : measure.key(key);
+    return {
+      q: view.rotate?.query(q) ?? q,
+      k: view.rotate?.key(k) ?? k,
+      v: view.rotate?.value?.(value) ?? value,
+      means,
+      sets: key === query ? [queries] : [queries, keys],
+      scores: { query: queries.scores, key: keys.scores },
+      nearest: queries.nearest,
+    };
+  };
+
+  const recurrent = (step: typeof nearestStep): Recurrent<RoutingParams, RoutingState> => ({
+    start: (batch, _capacity, carried?: unknown) => ({
+      ...emptyRings(batch, heads, centroids, window, headWidth),
+      centroids: (carried as Concrete<Centroids> | undefined) ?? start(randomKey(0)),
+    }),
+    step: (params, x, { centroids, ...rings }, { position, view }) => {
+      const { q, k, v, nearest } = look(params, x, view, centroids);
+      const keyMask = maskAt(view.keyMask, position);
+      const options = { scale, ...present({ keyMask, selfLogit }) };
+      const { mixed, state } = step(rings, q, k, v, nearest, options);
+      return { y: fromHeads(params.out, mixed, evaluation), state: { ...state, centroids } };
+    },
+  });
+
+  return {
+    name: "routing",
+    sees: causal && members.step !== undefined ? "earlier" : "all",
+    init: (key): Concrete<RoutingParams> => {
+      const [q, k, v, o] = splitKey(key, 4);
+      const own = { query: initHeads(q!), value: initHeads(v!), out: initOut(o!) };
+      return causal ? own : { ...own, key: initHeads(k!) };
+    },
+    apply: (params, input, context) => {
+      oneSequence("routing", input);
+      const { x, view, carried } = input;
+      const from = (carried as Centroids | undefined) ?? constants(start(randomKey(0)));
+      const { means, sets, ...looked } = look(params, x, view, from);
+      const { keyMask } = view;
+      const { mixed, map } = members.mix({
+        ...looked,
+        causal,
+        window,
+        scale,
+        dropoutRate,
+        context,
+        ...present({ selfLogit, keyMask }),
+      });
+      const y = fromHeads(params.out, mixed, context);
+      if (carried === undefined) return { y, map };
+      const losses = sets.map((set) => commitmentLoss(means, set, commitment));
+      const next = context.key === undefined ? from : nextCentroids(from, sets, decay);
+      return { y, map, loss: losses.reduce((a, b) => add(a, b)), carried: next };
+    },
+    carries: start,
+    ...(causal && members.step !== undefined
+      ? { recurrent: recurrent(members.step) as Recurrent<RoutingParams, never> }
+      : {}),
+  };
+}
+
+function check({ causal, centroids, window, selfLogit }: RoutingOptions): void {
+  if (!(centroids >= 1 && window >= 1)) {
+    throw new RangeError(
+      `routing: expected at least one centroid and a window of at least 1, got ${centroids}, ${window}`,
+    );
+  }
+  if (selfLogit !== undefined && !causal) throw new RangeError("routing: a self logit needs causal: true");
+}
+
+function constants({ counts, sums }: Concrete<Centroids>): Centroids {
+  return { counts: constant(counts), sums: constant(sums) };
+}

@@ -1,0 +1,152 @@
+import { add, type Concrete, cast, mul, splitKey, type Tensor } from "@tsformers/engine";
+import { within } from "../../nn/dropout.ts";
+import { normalInitial } from "../../nn/initial.ts";
+import { type Context, evaluation } from "../../kinds/layer.ts";
+import { present } from "../../nn/present.ts";
+import type { AttentionParams } from "../softmax/attention.ts";
+import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
+import type { Mixer, Recurrent, View } from "../../kinds/index.ts";
+import { maskAt } from "../core/mask-at.ts";
+import { refuse } from "../core/require-support.ts";
+import {
+  type BlockMask,
+  blockMask,
+  blockSummaries,
+  type SortNetParams,
+  sortedAttention,
+  sortLogits,
+  visibleBlocks,
+} from "./sinkhorn-attention.ts";
+import { balance, type ColumnSums, gumbelNoise, overAllRows, overRowsSoFar } from "./sinkhorn-balance.ts";
+import { emptySinkhornState, type SinkhornState, sinkhornStep } from "./sinkhorn-step.ts";
+
+export type SinkhornParams = AttentionParams & { sort: SortNetParams };
+
+export type SinkhornOptions = HeadProjectionOptions & {
+  readonly causal: boolean;
+  /** W, positions in a block. */
+  readonly block: number;
+  /** The longest sequence. */
+  readonly length: number;
+  /** How many times rows, then columns, are normalised; 8 unless told. */
+  readonly iterations?: number;
+  /** What the sort logits are divided by; 0.75 unless told. */
+  readonly temperature?: number;
+  /** Factor of the Gumbel noise that is added to the sort logits in training; 1 unless told. */
+  readonly noise?: number;
+  /** Where causal {@link overRowsSoFar}, otherwise {@link overAllRows}, unless told. */
+  readonly columns?: ColumnSums;
+  /** SortCut: all queries look at so many sorted blocks, the first. Bidirectional only. */
+  readonly cut?: number;
+  /** Whether queries look at their own block too; they do unless told or `cut` is given. */
+  readonly local?: boolean;
+  /** F, hidden width of the sorting network; that of a head unless told. */
+  readonly sortWidth?: number;
+  /** Factor of the logits; 1/√headWidth unless told. */
+  readonly scale?: number;
+};
+
+/**
+ * Local attention in blocks, and to one other block each: its keys are sorted to it by a matrix that a small network makes of sums
+ * over blocks, and that Sinkhorn balancing brings near to a permutation.
+ *
+ * `S = Sinkhorn((F₂·relu(F₁·ψ) + noise) / temperature)`, `y = softmax(q·[S·K ‖ K]ᵀ/√D)·[S·V ‖ V]` over sorted and own block. Causal:
+ * ψ sums up to the first position of a block, S mixes past blocks only, and columns are divided by sums of the rows so far; with
+ * the published {@link overAllRows} outputs depend on later positions through those sums, and there is no decoding.
+ *
+ * Rotary positions turn keys before they are mixed: a logit is then the S-weighted mean of what it would be for each source key.
+ * The map shows a sorted key at the source that weighs most. Padding adds nothing to ψ, K or V, and blocks of nothing else take no
+ * part in the balancing.
+ *
+ * @shape  x [B, T, C] → y [B, T, C]; T up to `length`
+ * @cost   O(B·H·T·(W + N)·D) time for N = T / W blocks, and O(B·H·N²·iterations)
+ * @source Tay, Bahri, Yang, Metzler & Juan 2020, "Sparse Sinkhorn Attention", arXiv:2002.11296
+ * @differs the causal column sums, see above
+ * @throws RangeError for heads that do not divide the width, and for SortCut where causal
+ */
+export function sinkhorn(options: SinkhornOptions): Mixer<SinkhornParams> {
+  const { modelWidth, heads, causal, block, dropoutRate = 0, initial = normalInitial() } = options;
+  const { iterations = 8, temperature = 0.75, noise = 1, cut, local = cut === undefined } = options;
+  const { columns = causal ? overRowsSoFar : overAllRows } = options;
+  check(options);
+  const { headWidth, initHeads, initOut, toHeads, fromHeads } = headProjections("sinkhorn", options);
+  const { scale = 1 / Math.sqrt(headWidth), sortWidth = headWidth } = options;
+  const blocks = Math.ceil(options.length / block);
+
+  const project = (params: SinkhornParams, x: Tensor, view: View): Record<"q" | "k" | "v", Tensor> => {
+    refuse("sinkhorn", view, { scores: "a sorted key is a mixture of keys that stand in many places" });
+    const [q, k, v] = [toHeads(params.query, x), toHeads(params.key, x), toHeads(params.value, x)];
+    const { rotate } = view;
+    return { q: rotate?.query(q) ?? q, k: rotate?.key(k) ?? k, v: rotate?.value?.(v) ?? v };
+  };
+
+  const sortMatrix = (
+    params: SinkhornParams,
+    x: Tensor,
+    context: Context,
+    visible?: Tensor,
+    mask?: BlockMask,
+  ): Tensor => {
+    const logits = sortLogits(params.sort, blockSummaries(cast(x, "float32"), block, causal, mask));
+    const { key } = within(context, "gumbel");
+    const noisy = key === undefined || noise === 0 ? logits : add(logits, mul(gumbelNoise(key, logits.shape), noise));
+    return balance(noisy, { iterations, temperature, columns, ...present({ visible }) });
+  };
+
+  const recurrent: Recurrent<SinkhornParams, SinkhornState> = {
+    start: (batch, capacity) => {
+      if (capacity > blocks * block) throw new RangeError(tooLong(capacity));
+      const room = Math.ceil(capacity / block);
+      return emptySinkhornState({ batch, heads, blocks: room, block, headWidth, modelWidth, iterations });
+    },
+    step: (params, x, state, { position, view }) => {
+      const keyMask = maskAt(view.keyMask, position);
+      const given = { x: cast(x, "float32"), ...project(params, x, view) };
+      const step = { temperature, scale, local, ...present({ keyMask }) };
+      const { mixed, state: next } = sinkhornStep(state, params.sort, given, position, step);
+      return { y: fromHeads(params.out, mixed, evaluation), state: next };
+    },
+  };
+
+  const tooLong = (length: number): string =>
+    `sinkhorn: expected at most ${blocks} blocks of ${block} positions, got ${length} positions`;
+  return {
+    name: "sinkhorn",
+    sees: causal && columns === overRowsSoFar ? "earlier" : "all",
+    init: (key): Concrete<SinkhornParams> => {
+      const [q, k, v, o, first, second] = splitKey(key, 6);
+      return {
+        query: initHeads(q!),
+        key: initHeads(k!),
+        value: initHeads(v!),
+        out: initOut(o!),
+        sort: {
+          first: initial(first!, [heads, modelWidth, sortWidth]),
+          second: initial(second!, [heads, sortWidth, blocks]),
+        },
+      };
+    },
+    apply: (params, input, context) => {
+      oneSequence("sinkhorn", input);
+      const { x, view } = input;
+      const length = x.shape[1]!;
+      if (length > blocks * block) throw new RangeError(tooLong(length));
+      const { q, k, v } = project(params, x, view);
+      const mask = blockMask(length, block, view.keyMask);
+      const visible = visibleBlocks(Math.ceil(length / block), causal, columns === overAllRows, mask);
+      const matrix = sortMatrix(params, x, context, visible, mask);
+      const sorted = { block, causal, local, scale, dropoutRate, context, ...present({ cut, visible, mask }) };
+      const { mixed, map } = sortedAttention(q, k, v, matrix, sorted);
+      return { y: fromHeads(params.out, mixed, context), map };
+    },
+    ...(causal && columns === overRowsSoFar ? { recurrent: recurrent as Recurrent<SinkhornParams, never> } : {}),
+  };
+}
+
+function check({ causal, cut, block }: SinkhornOptions): void {
+  if (!(Number.isInteger(block) && block > 0)) {
+    throw new RangeError(`sinkhorn: expected blocks of a positive number of positions, got ${block}`);
+  }
+  if (causal && cut !== undefined)
+    throw new RangeError("sinkhorn: SortCut shows the end of the sequence: causal: false");
+}

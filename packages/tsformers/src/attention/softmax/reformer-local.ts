@@ -1,0 +1,125 @@
+import {
+  add,
+  and,
+  type Concrete,
+  cast,
+  div,
+  equal,
+  expandDims,
+  full,
+  greaterEqual,
+  iota,
+  matmul,
+  max,
+  mod,
+  mul,
+  reshape,
+  softmax,
+  splitKey,
+  sub,
+  type Tensor,
+  where,
+} from "@tsformers/engine";
+import { evaluation } from "../../kinds/layer.ts";
+import type { AttentionParams } from "./attention.ts";
+import { hidden } from "../core/query-block.ts";
+import { attend } from "../core/executor.ts";
+import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
+import type { Mixer, Recurrent, View } from "../../kinds/index.ts";
+import { maskAt } from "../core/mask-at.ts";
+import type { Pattern } from "../patterns/pattern.ts";
+
+export type ReformerLocalOptions = HeadProjectionOptions & {
+  readonly causal: boolean;
+  /** Tokens in a chunk; 128 unless told. */
+  readonly chunk?: number;
+};
+
+/** Keys, values [B, H, 2·chunk, D] and whether they are real [B, 2·chunk] of the latest positions, position p in place p mod 2·chunk. */
+export type ReformerLocalState = { key: Tensor; value: Tensor; real: Tensor };
+
+/**
+ * Local attention in chunks: a query sees its own chunk and the one before, with nothing ahead of it when causal.
+ *
+ * `S_i = {j : ⌊j/chunk⌋ ∈ {⌊i/chunk⌋ − 1, ⌊i/chunk⌋}}`, j ≤ i when causal. The causal form is softmax attention over the
+ * pattern `local-1d`, but decodes with the last two chunks instead of all keys and values.
+ *
+ * @shape  x [B, T, C] → y [B, T, C]
+ * @cost   O(B·H·T·chunk·D) time, O(B·T·C) memory; decoding O(B·H·chunk·D) time and memory, wherever in the sequence
+ * @source Kitaev, Kaiser & Levskaya 2020, "Reformer: The Efficient Transformer", arXiv:2001.04451: the local layers of its
+ *   authors' code
+ */
+export function reformerLocal(options: ReformerLocalOptions): Mixer<AttentionParams> {
+  const { heads, causal, chunk = 128, dropoutRate = 0 } = options;
+  const { headWidth, initHeads, initOut, toHeads, fromHeads } = headProjections("reformer local", options);
+  const scale = 1 / Math.sqrt(headWidth);
+  const pattern = ownAndBefore(chunk, causal);
+  const look = (params: AttentionParams, x: Tensor, { rotate }: View) => {
+    const [q, k, v] = [params.query, params.key, params.value].map((own) => toHeads(own, x)) as [
+      Tensor,
+      Tensor,
+      Tensor,
+    ];
+    return { q: rotate?.query(q) ?? q, key: rotate?.key(k) ?? k, value: rotate?.value?.(v) ?? v };
+  };
+
+  const recurrent: Recurrent<AttentionParams, ReformerLocalState> = {
+    start: (batch) => ({
+      key: full([batch, heads, 2 * chunk, headWidth], 0),
+      value: full([batch, heads, 2 * chunk, headWidth], 0),
+      real: full([batch, 2 * chunk], 0, "int32"),
+    }),
+    step: (params, x, state, { position, view }) => {
+      const { q, key, value } = look(params, x, view);
+      const place = iota(2 * chunk);
+      const here = equal(place, mod(position, 2 * chunk));
+      const put = (into: Tensor, one: Tensor): Tensor =>
+        where(reshape(here, [1, 1, -1, 1]), cast(one, into.dtype), into);
+      const mask = maskAt(view.keyMask, position);
+      const next = {
+        key: put(state.key, key),
+        value: put(state.value, value),
+        real: where(here, mask === undefined ? 1 : cast(mask, "int32"), state.real),
+      };
+      const at = sub(position, mod(add(sub(position, place), 2 * chunk), 2 * chunk));
+      const first = mul(sub(div(position, chunk), 1), chunk);
+      const inReach = and(greaterEqual(at, first), greaterEqual(at, 0));
+      const seen = expandDims(expandDims(and(equal(next.real, 1), inReach), 1), 1);
+      const raw = cast(matmul(q, cast(next.key, q.dtype), { transposeB: true, scale }), "float32");
+      const score = view.scores?.({ query: reshape(position, [1]), key: at });
+      const logits = score?.logits(raw, { query: q, key: next.key, scale }) ?? raw;
+      const sighted = max(cast(seen, "float32"), { axes: -1, keepDims: true });
+      const weights = cast(mul(softmax(add(logits, where(seen, 0, hidden))), sighted), q.dtype);
+      const product = matmul(weights, cast(next.value, q.dtype));
+      const mixed = score?.values === undefined ? product : add(product, score.values(weights));
+      return { y: fromHeads(params.out, mixed, evaluation), state: next };
+    },
+  };
+
+  return {
+    name: "reformer local",
+    sees: causal ? "earlier" : "all",
+    init: (key): Concrete<AttentionParams> => {
+      const [q, k, v, o] = splitKey(key, 4);
+      return { query: initHeads(q!), key: initHeads(k!), value: initHeads(v!), out: initOut(o!) };
+    },
+    apply: (params, input, context) => {
+      oneSequence("reformer local", input);
+      const view = { ...input.view, pattern };
+      const { q, ...entries } = look(params, input.x, view);
+      const { mixed, map } = attend(q, entries, { view, scale, dropoutRate, context });
+      return { y: fromHeads(params.out, mixed, context), map };
+    },
+    ...(causal ? { recurrent: recurrent as unknown as Recurrent<AttentionParams, never> } : {}),
+  };
+}
+
+function ownAndBefore(chunk: number, causal: boolean): Pattern {
+  return {
+    name: `own chunk of ${chunk} and the one before`,
+    keys: (query, length) => {
+      const first = query - (query % chunk);
+      return [Math.max(0, first - chunk), Math.min(length, causal ? query + 1 : first + chunk)];
+    },
+  };
+}

@@ -1,0 +1,144 @@
+import {
+  type Concrete,
+  equal,
+  expandDims,
+  full as fullArray,
+  iota,
+  splitKey,
+  type Tensor,
+  where,
+} from "@tsformers/engine";
+import { evaluation } from "../../kinds/layer.ts";
+import type { LinearParams } from "../../nn/linear.ts";
+import { present } from "../../nn/present.ts";
+import { attendSynthetic } from "./attend-synthetic.ts";
+import { type HeadProjectionOptions, headProjections, oneSequence, realAt } from "../core/head-projections.ts";
+import type { Mixer, Recurrent, View } from "../../kinds/index.ts";
+import { causal as causalPattern, full } from "../patterns/pattern.ts";
+import { refuse } from "../core/require-support.ts";
+import { type LogitSource, type Mixture, plainSum, type SourceLogits } from "./synthetic-logits.ts";
+
+export type SynthesizerOptions = HeadProjectionOptions & {
+  readonly causal: boolean;
+  /** Where logits come from; several are mixed. */
+  readonly sources: readonly LogitSource<unknown>[];
+  /** {@link plainSum} unless told. */
+  readonly mixture?: Mixture<unknown>;
+};
+
+export type SynthesizerParams = { value: LinearParams; out: LinearParams; sources: unknown[]; mixture: unknown };
+
+/**
+ * Values of the positions so far, which of them are real [B, L], and keys where a source is a product of queries and
+ * keys.
+ */
+export type SynthesizerState = { value: Tensor; real: Tensor; key?: Tensor };
+
+/**
+ * Attention whose logits are written by each position, or by none: `softmax(B)·V` with B from
+ * {@link SynthesizerOptions.sources}.
+ *
+ * Columns of B belong to positions: a source is made for a longest sequence, and shorter ones use its first rows and
+ * columns. Rotary positions turn the queries and keys of {@link dotProductLogits}.
+ *
+ * @shape  x [B, T, C] → y [B, T, C]
+ * @cost   O(B·H·T²·D) time; memory: that of one block of queries, {@link attendSynthetic}, and tables of N² for each
+ *   head
+ * @source Tay et al. 2021, "Synthesizer: Rethinking Self-Attention in Transformer Models", arXiv:2005.00743
+ * @throws RangeError when the sequence is longer than a source was made for
+ */
+export function synthesizer(options: SynthesizerOptions): Mixer<SynthesizerParams> {
+  const { heads, causal, sources, mixture = plainSum, dropoutRate = 0 } = options;
+  const name = "synthesizer";
+  checkSources(sources, mixture);
+  const { headWidth, initHeads, initOut, toHeads, fromHeads } = headProjections(name, options);
+  const longest = Math.min(...sources.map(({ length }) => length));
+  const fits = (length: number) => {
+    if (length > longest) throw new RangeError(`${name}: made for sequences of at most ${longest}, got ${length}`);
+  };
+  const logitsOf = (
+    params: SynthesizerParams,
+    x: Tensor,
+    of: { keys: number; view: View; at?: Tensor },
+  ): SourceLogits[] => {
+    const { keys, view, at } = of;
+    const rotation = sources.some(({ turns }) => turns) ? {} : { rotation: "no source has queries and keys to turn" };
+    refuse(name, view, { scores: "its logits are not products of queries and keys", ...rotation });
+    return sources.map((source, i) =>
+      source.prepare(params.sources[i], x, { keys, ...present({ at, rotate: view.rotate }) }),
+    );
+  };
+  const factorsOf = (params: SynthesizerParams) => mixture.factors(params.mixture, sources.length);
+
+  const recurrent: Recurrent<SynthesizerParams, SynthesizerState> = {
+    start: (batch, capacity) => {
+      fits(capacity);
+      const empty = fullArray([batch, heads, capacity, headWidth], 0);
+      const withKeys = sources.some(({ turns }) => turns) ? { key: empty } : {};
+      return { value: empty, real: fullArray([batch, capacity], 0), ...withKeys };
+    },
+    step: (params, x, state, { position, view }) => {
+      const keys = state.value.shape[2]!;
+      const place = equal(iota(keys), position);
+      const write = (old: Tensor, fresh: Tensor) => where(expandDims(place, -1), fresh, old);
+      const value = write(state.value, toHeads(params.value, x));
+      const real = where(place, realAt(view.keyMask, position) ?? 1, state.real);
+      let key: Tensor | undefined;
+      const parts = logitsOf(params, x, { keys, view, at: position }).map((part): SourceLogits => {
+        if (!("ofInputs" in part)) return part;
+        key = write(state.key!, part.columns);
+        return { ...part, columns: key };
+      });
+      const { mixed } = attendSynthetic(parts, value, {
+        view: { pattern: causalPattern, queries: 1, keys, offset: position, keyMask: real },
+        factors: factorsOf(params),
+        context: evaluation,
+      });
+      return { y: fromHeads(params.out, mixed, evaluation), state: { value, real, ...present({ key }) } };
+    },
+  };
+
+  return {
+    name,
+    sees: causal ? "earlier" : "all",
+    init: (random): Concrete<SynthesizerParams> => {
+      const [v, o, m, ...rest] = splitKey(random, 3 + sources.length);
+      return {
+        value: initHeads(v!),
+        out: initOut(o!),
+        sources: sources.map((source, i) => source.init(rest[i]!)),
+        mixture: mixture.init(m!, sources.length),
+      } as Concrete<SynthesizerParams>;
+    },
+    apply: (params, input, context) => {
+      oneSequence(name, input);
+      const { x, view } = input;
+      const length = x.shape[1]!;
+      fits(length);
+      const { mixed, map } = attendSynthetic(logitsOf(params, x, { keys: length, view }), toHeads(params.value, x), {
+        view: {
+          pattern: causal ? causalPattern : full,
+          queries: length,
+          keys: length,
+          ...present({ keyMask: view.keyMask }),
+        },
+        factors: factorsOf(params),
+        dropoutRate,
+        context,
+      });
+      return { y: fromHeads(params.out, mixed, context), map };
+    },
+    ...(causal ? { recurrent: recurrent as unknown as Recurrent<SynthesizerParams, never> } : {}),
+  };
+}
+
+function checkSources(sources: readonly LogitSource<unknown>[], mixture: Mixture<unknown>): void {
+  const { sources: wanted = sources.length } = mixture;
+  if (sources.length === 0 || sources.length !== wanted) {
+    const expected = mixture.sources === undefined ? "at least one source" : `${wanted} sources`;
+    throw new RangeError(`synthesizer: expected ${expected} of logits, got ${sources.length}`);
+  }
+  if (sources.filter(({ turns }) => turns).length > 1) {
+    throw new RangeError("synthesizer: expected at most one source of queries and keys");
+  }
+}

@@ -1,0 +1,22 @@
+import { constant, convert } from "@tsformers/engine";
+import * as z from "zod";
+import { plus } from "../../attention/kernel/denominator.ts";
+import { eluPlusOne } from "../../attention/kernel/feature-map.ts";
+import { kernelAttention } from "../../attention/kernel/kernel-attention.ts";
+import type { Mechanism } from "./mechanism.ts";
+
+const options = z.strictObject({ causal: z.boolean(), eps: z.number().nonnegative() });
+
+/** Of the Linear Transformer: q [B, H, T, D], k [B, H, S, D], v [B, H, S, E] and perhaps key_mask [B, S]. */
+export const linearAttention: Mechanism = {
+  run({ q, k, v }, given, { key_mask: mask }) {
+    const { causal, eps } = options.parse(given);
+    const features = { query: eluPlusOne.query(q!), key: eluPlusOne.key(k!) };
+    const { mixed } = kernelAttention(features, v!, {
+      causal,
+      denominator: plus(eps),
+      ...(mask === undefined ? {} : { keyMask: constant(convert(mask, "float32")) }),
+    });
+    return { out: mixed };
+  },
+};

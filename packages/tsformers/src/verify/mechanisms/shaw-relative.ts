@@ -1,0 +1,46 @@
+import { add, constant, fromNumbers, iota } from "@tsformers/engine";
+import * as z from "zod";
+import { attend } from "../../attention/core/executor.ts";
+import { full, type Pattern } from "../../attention/patterns/pattern.ts";
+import { look } from "../../attention/core/view.ts";
+import { evaluation } from "../../kinds/layer.ts";
+import { shaw } from "../../position/shaw.ts";
+import type { Mechanism } from "./mechanism.ts";
+
+const options = z.strictObject({ k: z.int().nonnegative(), causal: z.boolean() });
+
+/**
+ * Of Shaw's relative positions: q [B, H, T, D], k and v [B, H, S, D], rel_k [2k + 1, D] and perhaps rel_v, queries being the last T
+ * of S positions.
+ */
+export const shawRelative: Mechanism = {
+  run({ q, k, v, rel_k: key, rel_v: value }, given) {
+    const { k: maxDistance, causal } = options.parse(given);
+    const [queries, keys, headWidth] = [q!.shape[2]!, k!.shape[2]!, q!.shape[3]!];
+    const scheme = shaw({ headWidth, maxDistance, values: value !== undefined });
+    const params = value === undefined ? { key: key! } : { key: key!, value };
+    const view = look({
+      pattern: causal ? lastQueries(keys - queries) : full,
+      queries,
+      keys,
+      ...lastPositions(queries, keys),
+      scores: (positions) => scheme.prepare(params, positions),
+    });
+    const scale = 1 / Math.sqrt(headWidth);
+    const { mixed, map } = attend(q!, { key: k!, value: v! }, { view, scale, context: evaluation });
+    return { out: mixed, probs: map().weights };
+  },
+};
+
+/** Causal when the first query stands at `offset`. */
+export function lastQueries(offset: number): Pattern {
+  return { name: "causal", keys: (query, length) => [0, Math.min(query + offset + 1, length)] };
+}
+
+/** Where queries stand that are the last of as many positions as there are keys. */
+export function lastPositions(queries: number, keys: number): Pick<Parameters<typeof look>[0], "positions"> {
+  if (queries === keys) return {};
+  return {
+    positions: { query: add(iota(queries), constant(fromNumbers([keys - queries], [], "int32"))), key: iota(keys) },
+  };
+}

@@ -1,26 +1,23 @@
 // The catalogues: everything that has a name, loaded when it is made.
 
-// Layers, and the parts that models are put together from.
-export * from "./attention/softmax/attention.ts";
 export * from "./attention/axial/axial-attention.ts";
-export * from "./attention/patterns/combine.ts";
-export * from "./attention/patterns/count.ts";
-export * from "./attention/patterns/draw.ts";
-export * from "./attention/etc/etc-attention.ts";
 export { type Attended, type AttendOptions, attend } from "./attention/core/executor.ts";
+export { type RingOptions, ringDecoding } from "./attention/core/ring.ts";
+export { makeView as look } from "./attention/core/view.ts";
+export * from "./attention/etc/etc-attention.ts";
 export { type MixerContext, type MixerEntry, type MixerName, mixers } from "./attention/index.ts";
-// Kinds: what a variant is a value of.
-export type * from "./kinds/index.ts";
 export * from "./attention/kernel/linear-attention.ts";
+export * from "./attention/kernel/performer.ts";
+export * from "./attention/kernel/rfa.ts";
 export * from "./attention/linformer/linformer.ts";
-export * from "./attention/softmax/longformer-attention.ts";
 export * from "./attention/lsh/lsh-attention.ts";
-export type { Pattern, Runs } from "./attention/patterns/pattern.ts";
-export { causal, denseMask, full } from "./attention/patterns/pattern.ts";
 export { axialColumn, axialRow } from "./attention/patterns/axial.ts";
 export { bigbird, bigbirdExtended } from "./attention/patterns/bigbird.ts";
 export { blockwise } from "./attention/patterns/blockwise.ts";
+export * from "./attention/patterns/combine.ts";
+export * from "./attention/patterns/count.ts";
 export { dilatedHeads, dilatedWindow } from "./attention/patterns/dilated.ts";
+export * from "./attention/patterns/draw.ts";
 export { etc } from "./attention/patterns/etc.ts";
 export { fixed } from "./attention/patterns/fixed.ts";
 export { globalTokens } from "./attention/patterns/global.ts";
@@ -34,15 +31,20 @@ export {
 export { local1d } from "./attention/patterns/local-1d.ts";
 export { local2d } from "./attention/patterns/local-2d.ts";
 export { longformer, longformerLayers } from "./attention/patterns/longformer.ts";
+export type { Pattern, Runs } from "./attention/patterns/pattern.ts";
+export { causal, denseMask, full } from "./attention/patterns/pattern.ts";
 export { perLayer as patternPerLayer } from "./attention/patterns/per-layer.ts";
+export { type Reach, reachOf } from "./attention/patterns/reach.ts";
 export { strided } from "./attention/patterns/strided.ts";
 export { slidingWindow } from "./attention/patterns/window.ts";
-export * from "./attention/kernel/performer.ts";
-export { type Reach, reachOf } from "./attention/patterns/reach.ts";
-export * from "./attention/kernel/rfa.ts";
-export { type RingOptions, ringDecoding } from "./attention/core/ring.ts";
 export * from "./attention/sets/set-blocks.ts";
-export { look } from "./attention/core/view.ts";
+// Layers, and the parts that models are put together from.
+export * from "./attention/softmax/attention.ts";
+export * from "./attention/softmax/longformer-attention.ts";
+export * from "./blocks/block.ts";
+export * from "./blocks/gated-block.ts";
+export * from "./depth/recomputed.ts";
+export * from "./depth/reversible.ts";
 // Generation.
 export { capacityFor } from "./generate/decode-cache.ts";
 export { type Decoder, type DecoderOptions, openDecoder } from "./generate/decoder.ts";
@@ -65,6 +67,9 @@ export {
   openSequenceDecoder,
   type SequenceDecoder,
 } from "./generate/sequence-decoder.ts";
+// Kinds: what a variant is a value of.
+export type * from "./kinds/index.ts";
+export { type Context, evaluation, type Layer } from "./kinds/layer.ts";
 export { type DecoderParams, type DecoderParts, decoder } from "./models/decoder.ts";
 export type { PositionScheme } from "./models/gpt.ts";
 export { type GptOptions, gpt, gptParts } from "./models/gpt.ts";
@@ -79,7 +84,6 @@ export {
 export type { LanguageModel, LanguageModelInput, LanguageModelOutput } from "./models/language-model.ts";
 export type { MaskedLanguageModel } from "./models/masked-language-model.ts";
 export type { DecodeInput, DecodeOutput, EncodeOutput, SequenceToSequence } from "./models/sequence-to-sequence.ts";
-export * from "./blocks/block.ts";
 export { type ChunkOptions, chunkedFeedForward } from "./nn/chunked.ts";
 export * from "./nn/chunked-cross-entropy.ts";
 export { crossEntropies, meanCrossEntropy } from "./nn/cross-entropy.ts";
@@ -87,14 +91,10 @@ export { dropout, within } from "./nn/dropout.ts";
 export * from "./nn/embedding.ts";
 export * from "./nn/feed-forward.ts";
 export * from "./nn/gate.ts";
-export * from "./blocks/gated-block.ts";
 export * from "./nn/head.ts";
 export * from "./nn/initial.ts";
-export { type Context, evaluation, type Layer } from "./kinds/layer.ts";
 export * from "./nn/linear.ts";
 export * from "./nn/norm.ts";
-export * from "./depth/recomputed.ts";
-export * from "./depth/reversible.ts";
 export { adaptiveSpan, clampSpans, spanPattern, spanPenalty } from "./position/adaptive-span.ts";
 export { alibi, alibiSlopes } from "./position/alibi.ts";
 export { axial, axialGrid } from "./position/axial.ts";
@@ -150,4 +150,4 @@ export { constant, inverseSquareRoot, type Schedule, warmupCosine } from "./trai
 export { type SgdOptions, sgd } from "./train/sgd.ts";
 export { type TrainState, type TrainStep, trainStep } from "./train/step.ts";
 export { type TrainEvent, type TrainOptions, type TrainResult, train } from "./train/train.ts";
-export { languageModelTrainee, type Trainee } from "./train/trainee.ts";
+export { languageModelTrainee, type Objective as Trainee } from "./train/trainee.ts";

@@ -3,7 +3,6 @@ export { type CompareOptions, type PlannedRun, planRuns } from "./compare/plan.t
 export { renderReport } from "./compare/report.ts";
 export { type CompareRun, type Comparison, type RunResult, summarise, type VariantSummary } from "./compare/results.ts";
 export { type CompareEvent, type ComparisonOutcome, runComparison } from "./compare/run-comparison.ts";
-export { type VerifyRow, verifyDirectory } from "./verify/verify.ts";
 export { exportOnnx } from "./io/export-onnx.ts";
 export { loadHuggingFace } from "./io/hugging-face/load.ts";
 export { readText } from "./io/read-text.ts";
@@ -21,3 +20,4 @@ export { type MetricRecord, openMetricsLog, readMetrics } from "./train/metrics.
 export { openProgress, type Progress } from "./train/progress.ts";
 export { showEvents } from "./train/show-events.ts";
 export { openTensorBoardLog, type TensorBoardLog } from "./train/tensorboard.ts";
+export { type VerifyRow, verifyDirectory } from "./verify/verify.ts";

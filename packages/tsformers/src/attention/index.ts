@@ -1,8 +1,8 @@
 import * as z from "zod";
+import type { Mixer } from "../kinds/index.ts";
 import { headWidthOf, requireDirection, requireSizes } from "../nn/sizes.ts";
 import { count, exactCount, positionCount, stepCount } from "../options/count.ts";
 import { parseOptions } from "../options/parse-options.ts";
-import type { Mixer } from "../kinds/index.ts";
 import type { LengthProjection } from "./linformer/linformer-projection.ts";
 import type { LogitSource, Mixture } from "./synthesizer/synthetic-logits.ts";
 
@@ -73,7 +73,8 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
       cost: "O(n·(r + g)·d) time, O(n·d) memory",
       exponent: 1,
       directions: ["bidirectional"],
-      make: async (options, context) => (await import("./etc/etc-attention.ts")).etcAttention({ ...context, ...options }),
+      make: async (options, context) =>
+        (await import("./etc/etc-attention.ts")).etcAttention({ ...context, ...options }),
     },
   ),
   longformer: entry(
@@ -342,7 +343,7 @@ export const mixers: Readonly<Record<MixerName, MixerEntry>> = {
           ...(selfLogit === undefined ? {} : { selfLogit }),
         });
         if (localHeads === 0) return routed;
-        const [{ sideBySide }, { reformerLocal }] = await Promise.all([
+        const [{ headsBeside: sideBySide }, { reformerLocal }] = await Promise.all([
           import("./core/side-by-side.ts"),
           import("./softmax/reformer-local.ts"),
         ]);

@@ -1,8 +1,8 @@
 import { add, type Concrete, full, splitKey } from "@tsformers/engine";
 import type { KeyValueCache, Mixer, MixerInput, MixerOutput, MixerTraits, SoftmaxMixer } from "../kinds/index.ts";
+import type { Context, Layer } from "../kinds/layer.ts";
 import { within } from "../nn/dropout.ts";
 import type { FeedForward } from "../nn/feed-forward.ts";
-import type { Context, Layer } from "../kinds/layer.ts";
 import type { Norm, NormParams } from "../nn/norm.ts";
 
 /** One layer of a stack: positions exchange information, then each is transformed on its own. */
@@ -12,7 +12,7 @@ export type Block<Params = unknown> = Layer<Params, [input: MixerInput, context:
   /** Present when what the mixer keeps of earlier positions is their keys and values. */
   readonly cacheShape?: SoftmaxMixer<unknown>["cacheShape"];
   /** Present when the mixer carries state from one training step to the next. */
-  readonly carries?: NonNullable<Mixer<unknown>["carries"]>;
+  readonly carries?: NonNullable<Mixer<unknown>["initTrainingState"]>;
   /** Present when the mixer can go on position by position. */
   readonly startPast?: (batch: number, capacity: number, carried?: unknown) => unknown;
 };
@@ -145,7 +145,7 @@ export function stateOf<Mix>(
   return {
     mixer: { name: mixer.name, sees: mixer.sees },
     ...("cacheShape" in mixer ? { cacheShape: mixer.cacheShape } : {}),
-    ...(mixer.carries === undefined ? {} : { carries: mixer.carries }),
+    ...(mixer.initTrainingState === undefined ? {} : { carries: mixer.initTrainingState }),
     ...(mixer.recurrent === undefined ? {} : { startPast: mixer.recurrent.start }),
   };
 }

@@ -9,11 +9,11 @@ import type {
   SoftmaxMixer,
   View,
 } from "../kinds/index.ts";
-import { stateOf } from "./block.ts";
+import type { Context, Layer } from "../kinds/layer.ts";
 import { within } from "../nn/dropout.ts";
 import type { FeedForward } from "../nn/feed-forward.ts";
-import type { Context, Layer } from "../kinds/layer.ts";
 import type { Norm, NormParams } from "../nn/norm.ts";
+import { stateOf } from "./block.ts";
 
 export type CrossInput = MixerInput & {
   /** Keys and values of the other sequence, and what may be seen of it. */
@@ -30,7 +30,7 @@ export type CrossBlock<Params = unknown> = Layer<Params, [input: CrossInput, con
   readonly mixer: MixerTraits;
   readonly cacheShape?: SoftmaxMixer<unknown>["cacheShape"];
   /** What this layer looks at in the other sequence [B, S, C]; computed once however many positions are decoded. */
-  remember(params: Params, memory: Tensor, view: Pick<View, "rotate">): KeyValueCache;
+  crossKeysAndValues(params: Params, memory: Tensor, view: Pick<View, "rotate">): KeyValueCache;
 };
 
 export type CrossBlockParts<Mix, Cross, Ffn> = {
@@ -74,7 +74,7 @@ function crossBlock<Mix, Cross, Ffn>(
   const scale = norm(modelWidth);
   return {
     ...stateOf(mixer),
-    remember: (params, memory, view) => cross.keysAndValues(params.cross, memory, view),
+    crossKeysAndValues: (params, memory, view) => cross.keysAndValues(params.cross, memory, view),
     init: (key) => {
       const [a, b, c, d, e, f] = splitKey(key, 6);
       const params = {

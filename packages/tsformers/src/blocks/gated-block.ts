@@ -1,8 +1,8 @@
 import { type Concrete, splitKey } from "@tsformers/engine";
-import { type Block, type BlockParams, type BlockParts, mixOrStep, preNormBlock } from "./block.ts";
 import { within } from "../nn/dropout.ts";
 import { type Activation, relu } from "../nn/feed-forward.ts";
 import type { Gate } from "../nn/gate.ts";
+import { type Block, type BlockParams, type BlockParts, mixOrStep, preNormBlock } from "./block.ts";
 
 export type GatedBlockParts<Mix, Ffn, GateParams> = BlockParts<Mix, Ffn> & {
   /** Each sublayer has one of its own, with its own parameters. */

@@ -1,7 +1,7 @@
 import { attentionFlops, countPattern, receptiveFields } from "../attention/patterns/count.ts";
 import { type DrawOptions, drawPanels, type Panel, panelsOf } from "../attention/patterns/draw.ts";
-import { headsOf, type Pattern } from "../attention/patterns/pattern.ts";
 import type { PatternEntry } from "../attention/patterns/index.ts";
+import { headsOf, type Pattern } from "../attention/patterns/pattern.ts";
 
 /** Where a pattern is looked at. */
 export type Place = {

@@ -1,7 +1,7 @@
 import { randomKey } from "@tsformers/engine";
 import { Command, Option } from "commander";
-import { type Panel, patternSvg } from "../attention/patterns/draw.ts";
 import { type MixerName, mixers } from "../attention/index.ts";
+import { type Panel, patternSvg } from "../attention/patterns/draw.ts";
 import { type PatternEntry, type PatternName, patterns } from "../attention/patterns/index.ts";
 import { writeFileAtomic } from "../io/atomic-file.ts";
 import type { ModelName } from "../models/index.ts";

@@ -11,10 +11,10 @@ import {
   type Tensor,
   unflatten,
 } from "@tsformers/engine";
-import type { AttentionMap, KeyValueCache, MixerInput, MixerOutput, View } from "../kinds/index.ts";
 import { type Block, type BlockParams, type BlockParts, preNormBlock } from "../blocks/block.ts";
-import { within } from "../nn/dropout.ts";
+import type { AttentionMap, KeyValueCache, MixerInput, MixerOutput, View } from "../kinds/index.ts";
 import type { Context } from "../kinds/layer.ts";
+import { within } from "../nn/dropout.ts";
 import type { NormParams } from "../nn/norm.ts";
 import { present } from "../nn/present.ts";
 import { type CarriedLayers, cacheOfLayer, type StackInput, type StackOutput } from "./stack.ts";

@@ -1,8 +1,8 @@
 import { add, cast, type Tensor } from "@tsformers/engine";
-import type { AttentionMap, KeyValueCache, MixerInput, Slots, View } from "../kinds/index.ts";
 import type { Block } from "../blocks/block.ts";
-import { within } from "../nn/dropout.ts";
+import type { AttentionMap, KeyValueCache, MixerInput, Slots, View } from "../kinds/index.ts";
 import type { Context } from "../kinds/layer.ts";
+import { within } from "../nn/dropout.ts";
 import type { Norm, NormParams } from "../nn/norm.ts";
 import { present } from "../nn/present.ts";
 

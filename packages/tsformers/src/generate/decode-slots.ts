@@ -1,9 +1,9 @@
 import { add, fromNumbers, iota, lessEqual, mod, NDArray, reshape, sub, type Tensor } from "@tsformers/engine";
 import { causalPart } from "../attention/patterns/causal-part.ts";
-import type { Slots } from "../kinds/index.ts";
 import { full, headsOf, type Pattern } from "../attention/patterns/pattern.ts";
-import { span } from "../attention/patterns/span.ts";
 import { type Reach, reachOf } from "../attention/patterns/reach.ts";
+import { span } from "../attention/patterns/span.ts";
+import type { Slots } from "../kinds/index.ts";
 
 /**
  * What the layers of one pattern keep of earlier positions: pinned ones in slots of their own, in front, and the newest in a ring

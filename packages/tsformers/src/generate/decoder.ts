@@ -13,10 +13,10 @@ import {
   sub,
   type Tensor,
 } from "@tsformers/engine";
-import type { KeyValueCache } from "../kinds/index.ts";
 import { causal } from "../attention/patterns/pattern.ts";
-import type { LanguageModel, LanguageModelOutput } from "../models/language-model.ts";
+import type { KeyValueCache } from "../kinds/index.ts";
 import { evaluation } from "../kinds/layer.ts";
+import type { LanguageModel, LanguageModelOutput } from "../models/language-model.ts";
 import { present } from "../nn/present.ts";
 import { capacityFor, decodeCache } from "./decode-cache.ts";
 import {

@@ -13,8 +13,8 @@ import {
   type Tensor,
 } from "@tsformers/engine";
 import type { KeyValueCache } from "../kinds/index.ts";
-import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import { evaluation } from "../kinds/layer.ts";
+import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import { capacityFor } from "./decode-cache.ts";
 import { type Decoder, requireTokens } from "./decoder.ts";
 import { counted, type Ending, type GenerateOptions } from "./generate.ts";

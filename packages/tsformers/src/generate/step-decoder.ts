@@ -8,8 +8,8 @@ import {
   type OnDevice,
   type Tensor,
 } from "@tsformers/engine";
-import type { LanguageModel } from "../models/language-model.ts";
 import { evaluation } from "../kinds/layer.ts";
+import type { LanguageModel } from "../models/language-model.ts";
 import { present } from "../nn/present.ts";
 import { type GivenSlots, givenStep, keptOf, ringSize, slotCount, stepSlots } from "./decode-slots.ts";
 import { type Decoder, type DecoderOptions, requireTokens } from "./decoder.ts";

@@ -1,11 +1,11 @@
 import type { NDArray, Tree } from "@tsformers/engine";
 import { attention } from "../attention/softmax/attention.ts";
+import { preNormBlock } from "../blocks/block.ts";
 import { type DecoderParams, decoder } from "../models/decoder.ts";
 import { type EncoderDecoderParams, encoderDecoder } from "../models/encoder-decoder.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import { preNorm, transformerStacks } from "../models/transformer.ts";
-import { preNormBlock } from "../blocks/block.ts";
 import { embedding } from "../nn/embedding.ts";
 import { mlp, relu } from "../nn/feed-forward.ts";
 import { linearHead } from "../nn/head.ts";

@@ -1,6 +1,6 @@
 import type { Concrete, RandomKey, Tensor } from "@tsformers/engine";
-import type { Context, Layer } from "./layer.ts";
 import type { Pattern } from "../attention/patterns/pattern.ts";
+import type { Context, Layer } from "./layer.ts";
 
 /** Where queries and keys stand. */
 export type Positions = {
@@ -40,7 +40,7 @@ export type ScoreMod<Params = unknown, Own = Params> = {
   /** What the parameters cost, a scalar to add to the training loss. */
   penalty?(params: Params): Tensor;
   /** Parameters put back where they may be, after each update. */
-  settle?(params: Params): Params;
+  project?(params: Params): Params;
 };
 
 /** Functions x [B, H, T, D] → [B, H, T, D] for queries and keys, and, rarely, values. */
@@ -136,7 +136,7 @@ export type MixerInput = {
     readonly length: Tensor;
     readonly slots?: Slots | undefined;
   };
-  /** What the mixer {@link Mixer.carries}, as the pass before left it; its start unless told. */
+  /** What the mixer {@link Mixer.initTrainingState}, as the pass before left it; its start unless told. */
   readonly carried?: unknown;
   /**
    * The mixer's {@link Recurrent} state: x is the one position that follows, and `position` is where it stands. `slots` tell of keys and
@@ -165,7 +165,7 @@ export type MixerOutput = {
   readonly map?: () => AttentionMap;
   /** Scalar to add to the training loss, its weight included. */
   readonly loss?: Tensor;
-  /** What the mixer {@link Mixer.carries}, after this pass. */
+  /** What the mixer {@link Mixer.initTrainingState}, after this pass. */
   readonly carried?: unknown;
   /** The cache with this pass's positions written in, or behind it. */
   readonly cache?: KeyValueCache;
@@ -178,7 +178,7 @@ export type Recurrent<Params, State = unknown> = {
   /**
    * The state before the first position. Mixers whose state does not grow ignore `capacity`, the most positions there will be.
    *
-   * @param carried what the mixer {@link Mixer.carries}, as training left it; its start unless told
+   * @param carried what the mixer {@link Mixer.initTrainingState}, as training left it; its start unless told
    */
   start(batch: number, capacity: number, carried?: unknown): Concrete<State>;
   /** x [B, 1, C] at `position` (int32 scalar) → y [B, 1, C]; equal to row `position` of the parallel form. */
@@ -208,7 +208,7 @@ export type Mixer<Params = unknown> = Layer<Params, [input: MixerInput, context:
     /** Absent where it cannot go on position by position. */
     readonly recurrent?: Recurrent<Params>;
     /** The start of state that goes from one training step to the next without gradients: running centroids, drawn features. */
-    carries?(key: RandomKey): Concrete<unknown>;
+    initTrainingState?(key: RandomKey): Concrete<unknown>;
   };
 
 /** A mixer whose past is keys and values, one for each position. */

@@ -1,6 +1,6 @@
 import { type Concrete, reshape, slice, splitKey, tanh } from "@tsformers/engine";
+import type { makeView } from "../attention/core/view.ts";
 import { attention } from "../attention/softmax/attention.ts";
-import type { look } from "../attention/core/view.ts";
 import { postNormBlock } from "../blocks/block.ts";
 import { embedding, paddedEmbedding } from "../nn/embedding.ts";
 import { type Activation, gelu, mlp } from "../nn/feed-forward.ts";
@@ -33,7 +33,7 @@ export type BertOptions = {
   readonly padding?: number;
   readonly dropoutRate?: number;
   readonly epsilon?: number;
-  readonly look?: typeof look;
+  readonly look?: typeof makeView;
 };
 
 export type BertParams = {

@@ -1,5 +1,10 @@
 import { add, type Concrete, cast, foldIn, iota, type RandomKey, splitKey, type Tensor } from "@tsformers/engine";
+import { makeView, makeViewOfSlots } from "../attention/core/view.ts";
 import { causalPart } from "../attention/patterns/causal-part.ts";
+import type { LayerPatterns } from "../attention/patterns/index.ts";
+import { causal, type Pattern } from "../attention/patterns/pattern.ts";
+import { type Block, emptyCacheOf } from "../blocks/block.ts";
+import { type CarriedLayers, runStack } from "../depth/stack.ts";
 import type {
   LayerPositions,
   PositionEmbedding,
@@ -9,17 +14,12 @@ import type {
   Slots,
   View,
 } from "../kinds/index.ts";
-import { causal, type Pattern } from "../attention/patterns/pattern.ts";
-import type { LayerPatterns } from "../attention/patterns/index.ts";
-import { look, lookAtSlots } from "../attention/core/view.ts";
-import { type Block, emptyCacheOf } from "../blocks/block.ts";
+import type { Layer } from "../kinds/layer.ts";
 import { dropout, within } from "../nn/dropout.ts";
 import type { EmbeddingParams } from "../nn/embedding.ts";
 import { type Head, tiedHead } from "../nn/head.ts";
-import type { Layer } from "../kinds/layer.ts";
 import type { NormParams } from "../nn/norm.ts";
 import { present } from "../nn/present.ts";
-import { type CarriedLayers, runStack } from "../depth/stack.ts";
 import type { LanguageModel } from "./language-model.ts";
 import { requireCausal, requireReader } from "./sights.ts";
 
@@ -39,8 +39,8 @@ export type DecoderParts = {
   readonly positionsOf?: (mask: Tensor) => Tensor;
   /** How the blocks follow one another; {@link runStack} unless given. */
   readonly run?: typeof runStack;
-  /** What a pass may see; {@link look} unless given. */
-  readonly look?: typeof look;
+  /** What a pass may see; {@link makeView} unless given. */
+  readonly look?: typeof makeView;
   /**
    * What all layers see, or each, and never what lies ahead: of a pattern that shows it the {@link causalPart} is taken. Default: all that came
    * before. Layers whose mixer chooses for itself do not read it.
@@ -154,8 +154,8 @@ export function decoder(parts: DecoderParts): LanguageModel<DecoderParams> {
       const seenBy = (layer: number) => slotsOf(layer) ?? causalPart(patternOf(parts, layer), keys);
       const view = viewOfLayers(parts, seenBy, (seen, layer) => {
         const schemes = { ...present({ rotation }), ...scoresOf(layer) };
-        if ("positions" in seen) return lookAtSlots(seen, schemes);
-        return (parts.look ?? look)({
+        if ("positions" in seen) return makeViewOfSlots(seen, schemes);
+        return (parts.look ?? makeView)({
           pattern: seen,
           queries,
           keys,
@@ -195,8 +195,8 @@ export function decoder(parts: DecoderParts): LanguageModel<DecoderParams> {
     patterns: blocks.map((_, layer) => patternOf(parts, layer)),
     emptyCache: (batch, capacity) => blocks.map((block) => emptyCacheOf(block, batch, capacity)),
     ...present({ startPast: pastOf(blocks) }),
-    ...(scores?.settle === undefined
+    ...(scores?.project === undefined
       ? {}
-      : { settle: (params: DecoderParams) => ({ ...params, scores: scores.settle!(params.scores) }) }),
+      : { project: (params: DecoderParams) => ({ ...params, scores: scores.project!(params.scores) }) }),
   };
 }

@@ -1,16 +1,16 @@
 import { add, type Concrete, cast, iota, splitKey, type Tensor } from "@tsformers/engine";
-import type { AttentionMap, KeyValueCache, PositionEmbedding, ScoreMod, View } from "../kinds/index.ts";
+import { makeView } from "../attention/core/view.ts";
 import { causal, full } from "../attention/patterns/pattern.ts";
-import { look } from "../attention/core/view.ts";
 import { type Block, emptyCacheOf } from "../blocks/block.ts";
 import type { CrossBlock } from "../blocks/cross-block.ts";
+import { runStack, type StackCache, type StackOutput } from "../depth/stack.ts";
+import type { AttentionMap, KeyValueCache, PositionEmbedding, ScoreMod, View } from "../kinds/index.ts";
+import type { Context, Layer } from "../kinds/layer.ts";
 import { dropout, within } from "../nn/dropout.ts";
 import type { EmbeddingParams } from "../nn/embedding.ts";
 import { type Head, tiedHead } from "../nn/head.ts";
-import type { Context, Layer } from "../kinds/layer.ts";
 import type { NormParams } from "../nn/norm.ts";
 import { present } from "../nn/present.ts";
-import { runStack, type StackCache, type StackOutput } from "../depth/stack.ts";
 import type { SequenceToSequence } from "./sequence-to-sequence.ts";
 import { requireCausal } from "./sights.ts";
 
@@ -32,7 +32,7 @@ export type Stacks = {
   /** x [B, S, C] → the memory, [B, S, C] */
   encode(params: StacksParams, x: Tensor, view: View, context: Context): StackOutput;
   /** What each layer of the decoder looks at in the memory. */
-  remember(params: StacksParams, memory: Tensor, view: Pick<View, "rotate">): KeyValueCache[];
+  crossKeysAndValues(params: StacksParams, memory: Tensor, view: Pick<View, "rotate">): KeyValueCache[];
   /** x [B, T, C] → [B, T, C] */
   decode(
     params: StacksParams,
@@ -60,8 +60,8 @@ export function stacks(parts: StacksParts): Stacks {
         { x, view, ...present({ finalNorm: parts.encoderNorm }) },
         within(context, "encoder"),
       ),
-    remember: (params, memory, view) =>
-      parts.decoder.map((block, i) => block.remember(params.decoder.blocks[i], memory, view)),
+    crossKeysAndValues: (params, memory, view) =>
+      parts.decoder.map((block, i) => block.crossKeysAndValues(params.decoder.blocks[i], memory, view)),
     decode: (params, { x, view, memory, cache }, context) => {
       const crossMaps: (() => AttentionMap)[] = [];
       // Blocks that look at nothing but what came before, once each is bound to its part of the memory.
@@ -100,8 +100,8 @@ export type EncoderDecoderParts = StacksParts & {
   readonly dropoutRate?: number;
   /** Logits from hidden states; the token embedding itself (tied) unless given. */
   readonly head?: Head;
-  /** What a pass may see; {@link look} unless given. */
-  readonly look?: typeof look;
+  /** What a pass may see; {@link makeView} unless given. */
+  readonly look?: typeof makeView;
 };
 
 export type EncoderDecoderParams = StacksParams & {
@@ -121,14 +121,14 @@ export type EncoderDecoderParams = StacksParams & {
 export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<EncoderDecoderParams> {
   requireCausal("encoder-decoder: decoder", parts.decoder);
   for (const scores of [parts.sourceScores, parts.targetScores]) {
-    if (scores?.forLayer === undefined && scores?.penalty === undefined && scores?.settle === undefined) continue;
+    if (scores?.forLayer === undefined && scores?.penalty === undefined && scores?.project === undefined) continue;
     throw new TypeError(
       "encoder-decoder: takes scores that all layers share, without a penalty; these differ by layer or have one",
     );
   }
   const { dropoutRate = 0, head = tiedHead(), sourceScores, targetScores } = parts;
   const body = stacks(parts);
-  const see = parts.look ?? look;
+  const see = parts.look ?? makeView;
   const embed = (
     params: EncoderDecoderParams,
     tokens: Tensor,
@@ -169,7 +169,7 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
       const x = embed(params, tokens, iota(length), "source", context);
       const out = body.encode(params, x, view, context);
       const { hidden, maps } = out;
-      return { memory: out.x, hidden, maps, entries: body.remember(params, out.x, {}), ...present({ mask }) };
+      return { memory: out.x, hidden, maps, entries: body.crossKeysAndValues(params, out.x, {}), ...present({ mask }) };
     },
     decode: (params, { tokens, mask, encoded, cache }, context) => {
       const queries = tokens.shape[1]!;

@@ -1,15 +1,15 @@
 import { add, type Concrete, cast, iota, splitKey, type Tensor, zeros } from "@tsformers/engine";
-import type { PositionEmbedding, QkTransform } from "../kinds/index.ts";
+import { makeView } from "../attention/core/view.ts";
 import { full } from "../attention/patterns/pattern.ts";
-import { look } from "../attention/core/view.ts";
 import type { Block } from "../blocks/block.ts";
+import { runStack, type StackOutput } from "../depth/stack.ts";
+import type { PositionEmbedding, QkTransform } from "../kinds/index.ts";
+import type { Context, Layer } from "../kinds/layer.ts";
 import { dropout } from "../nn/dropout.ts";
 import type { EmbeddingParams } from "../nn/embedding.ts";
-import type { Context, Layer } from "../kinds/layer.ts";
 import type { LinearParams } from "../nn/linear.ts";
 import type { NormParams } from "../nn/norm.ts";
 import { present } from "../nn/present.ts";
-import { runStack, type StackOutput } from "../depth/stack.ts";
 import type { MaskedLanguageModelInput } from "./masked-language-model.ts";
 
 /** The parts of an encoder over tokens of two or more segments, each a value of its kind. */
@@ -25,8 +25,8 @@ export type EncoderParts = {
   readonly dropoutRate?: number;
   readonly blocks: readonly Block[];
   readonly rotation?: QkTransform;
-  /** What a pass may see; {@link look} unless given. */
-  readonly look?: typeof look;
+  /** What a pass may see; {@link makeView} unless given. */
+  readonly look?: typeof makeView;
 };
 
 export type EncoderParams = {
@@ -56,7 +56,7 @@ export function encoder(parts: EncoderParts): Layer<EncoderParams, [MaskedLangua
     },
     apply: (params, { tokens, mask, types, positions }, context) => {
       const length = tokens.shape[1]!;
-      const view = (parts.look ?? look)({
+      const view = (parts.look ?? makeView)({
         pattern: full,
         queries: length,
         keys: length,

@@ -1,8 +1,8 @@
-import { attention } from "../attention/softmax/attention.ts";
-import type { LayerPositions, Mixer, PositionEmbedding, QkTransform, ScoreMod } from "../kinds/index.ts";
-import type { Pattern } from "../attention/patterns/pattern.ts";
 import type { LayerPatterns } from "../attention/patterns/index.ts";
+import type { Pattern } from "../attention/patterns/pattern.ts";
+import { attention } from "../attention/softmax/attention.ts";
 import { preNormBlock } from "../blocks/block.ts";
+import type { LayerPositions, Mixer, PositionEmbedding, QkTransform, ScoreMod } from "../kinds/index.ts";
 import { embedding } from "../nn/embedding.ts";
 import { type Activation, geluTanh, mlp } from "../nn/feed-forward.ts";
 import { normalInitial } from "../nn/initial.ts";

@@ -1,8 +1,8 @@
 import type { Concrete, NDArray, RandomKey, Tensor } from "@tsformers/engine";
-import type { AttentionMap, KeyValueCache } from "../kinds/index.ts";
 import type { Pattern } from "../attention/patterns/pattern.ts";
-import type { Context } from "../kinds/layer.ts";
 import type { StackCache, StackPast } from "../depth/stack.ts";
+import type { AttentionMap, KeyValueCache } from "../kinds/index.ts";
+import type { Context } from "../kinds/layer.ts";
 
 export type LanguageModelInput = {
   /** int32 [B, T] */
@@ -44,7 +44,7 @@ export type LanguageModel<Params = unknown> = {
   init(key: RandomKey): Concrete<Params>;
   apply(params: Params, input: LanguageModelInput, context: Context): LanguageModelOutput;
   /** Parameters put back where they may be, after each update. Absent: they may be anything. */
-  settle?(params: Params): Params;
+  project?(params: Params): Params;
   /** What each layer sees; all that came before unless told. */
   readonly patterns?: readonly Pattern[];
   /** An empty key/value cache with room for `capacity` positions. */

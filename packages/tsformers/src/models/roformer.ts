@@ -1,7 +1,7 @@
+import type { makeView } from "../attention/core/view.ts";
 import { attention } from "../attention/softmax/attention.ts";
-import type { QkTransform } from "../kinds/index.ts";
-import type { look } from "../attention/core/view.ts";
 import { postNormBlock } from "../blocks/block.ts";
+import type { QkTransform } from "../kinds/index.ts";
 import { embedding, paddedEmbedding } from "../nn/embedding.ts";
 import { type Activation, gelu, mlp } from "../nn/feed-forward.ts";
 import type { Head } from "../nn/head.ts";
@@ -36,7 +36,7 @@ export type RoFormerOptions = {
   readonly padding?: number;
   readonly dropoutRate?: number;
   readonly epsilon?: number;
-  readonly look?: typeof look;
+  readonly look?: typeof makeView;
 };
 
 /**

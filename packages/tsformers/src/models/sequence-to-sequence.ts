@@ -1,7 +1,7 @@
 import type { Concrete, NDArray, RandomKey, Tensor } from "@tsformers/engine";
+import type { StackCache } from "../depth/stack.ts";
 import type { AttentionMap, KeyValueCache } from "../kinds/index.ts";
 import type { Context } from "../kinds/layer.ts";
-import type { StackCache } from "../depth/stack.ts";
 
 /** A sequence that was read: what the decoder's layers look at in it. */
 export type Encoded = {

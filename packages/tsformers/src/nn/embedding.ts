@@ -1,6 +1,6 @@
 import { equal, expandDims, gather, matmul, mul, stopGradient, type Tensor, where } from "@tsformers/engine";
-import { type Initial, normalInitial } from "./initial.ts";
 import type { Layer } from "../kinds/layer.ts";
+import { type Initial, normalInitial } from "./initial.ts";
 
 export type EmbeddingParams = { weight: Tensor };
 

@@ -8,9 +8,9 @@ import {
   type Tensor,
   tanh,
 } from "@tsformers/engine";
+import type { Context, Layer } from "../kinds/layer.ts";
 import { dropout } from "./dropout.ts";
 import { type Initial, normalInitial } from "./initial.ts";
-import type { Context, Layer } from "../kinds/layer.ts";
 import { type LinearParams, linear } from "./linear.ts";
 
 /** A function of one number, applied to every element. */

@@ -1,6 +1,6 @@
 import { add, type Concrete, full, matmul, mul, sigmoid, splitKey, sub, type Tensor, tanh } from "@tsformers/engine";
-import { type Initial, normalInitial } from "./initial.ts";
 import type { Layer } from "../kinds/layer.ts";
+import { type Initial, normalInitial } from "./initial.ts";
 
 /** How what a sublayer computed, y [..., C], comes onto the residual stream x [..., C]. */
 export type Gate<Params> = Layer<Params, [x: Tensor, y: Tensor]>;

@@ -1,6 +1,6 @@
 import { add, type Concrete, matmul, splitKey, type Tensor } from "@tsformers/engine";
-import { type Initial, normalInitial, zeros } from "./initial.ts";
 import type { Layer } from "../kinds/layer.ts";
+import { type Initial, normalInitial, zeros } from "./initial.ts";
 
 export type LinearParams = { weight: Tensor; bias?: Tensor };
 

@@ -6,8 +6,8 @@ import {
   rmsNorm as rmsNormFunction,
   type Tensor,
 } from "@tsformers/engine";
-import { ones, zeros } from "./initial.ts";
 import type { Layer } from "../kinds/layer.ts";
+import { ones, zeros } from "./initial.ts";
 
 export type NormParams = { weight: Tensor; bias?: Tensor };
 

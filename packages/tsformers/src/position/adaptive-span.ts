@@ -17,13 +17,13 @@ import {
   type Tensor,
   where,
 } from "@tsformers/engine";
+import { ofHeads, spreadFormula } from "../attention/core/by-distance.ts";
 import { hidden } from "../attention/core/query-block.ts";
 import { perHead } from "../attention/patterns/combine.ts";
-import type { ScoreMod } from "../kinds/index.ts";
 import type { Pattern } from "../attention/patterns/pattern.ts";
 import { span } from "../attention/patterns/span.ts";
+import type { ScoreMod } from "../kinds/index.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
-import { ofHeads, spreadFormula } from "../attention/core/by-distance.ts";
 import { productsByDistance } from "./shaw.ts";
 
 export type AdaptiveSpanParams = {
@@ -92,7 +92,7 @@ export function adaptiveSpan(options: AdaptiveSpanOptions): ScoreMod<AdaptiveSpa
       };
     },
     penalty: (params) => spanPenalty([params], maxSpan, options.penalty),
-    settle: (params) => clampSpans([params])[0]!,
+    project: (params) => clampSpans([params])[0]!,
   };
 }
 

@@ -1,7 +1,7 @@
 import { abs, add, cast, constant, expandDims, greater, mul, ndarray, neg, reshape, where } from "@tsformers/engine";
+import { distances, ofHeads } from "../attention/core/by-distance.ts";
 import { hidden } from "../attention/core/query-block.ts";
 import type { ScoreMod } from "../kinds/index.ts";
-import { distances, ofHeads } from "../attention/core/by-distance.ts";
 
 export type AlibiOptions = {
   /** 8 unless told. */

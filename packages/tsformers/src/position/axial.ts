@@ -14,9 +14,9 @@ import {
   type Tensor,
 } from "@tsformers/engine";
 import type { PositionEmbedding } from "../kinds/index.ts";
+import { type Context, evaluation } from "../kinds/layer.ts";
 import { dropout } from "../nn/dropout.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
-import { type Context, evaluation } from "../kinds/layer.ts";
 
 /** rows [L₁, C₁], columns [L₂, C₂] */
 export type AxialParams = { rows: Tensor; columns: Tensor };

@@ -13,8 +13,8 @@ import {
   sub,
   type Tensor,
 } from "@tsformers/engine";
-import type { ScoreMod } from "../kinds/index.ts";
 import { ofHeads, spreadFormula } from "../attention/core/by-distance.ts";
+import type { ScoreMod } from "../kinds/index.ts";
 
 /** [H] each. */
 export type DistanceAwareParams = { weight: Tensor; shift: Tensor };

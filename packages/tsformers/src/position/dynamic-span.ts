@@ -16,12 +16,12 @@ import {
   type Tensor,
   transpose,
 } from "@tsformers/engine";
+import { distances } from "../attention/core/by-distance.ts";
 import { prepareScores } from "../attention/core/executor.ts";
 import type { Positions, Score, SoftmaxMixer, View } from "../kinds/index.ts";
 import { within } from "../nn/dropout.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
 import { logMask, type SpanOptions, softMask } from "./adaptive-span.ts";
-import { distances } from "../attention/core/by-distance.ts";
 
 /** weight [H, C], bias [H] */
 export type DynamicSpanParams<Inner> = { span: { weight: Tensor; bias: Tensor }; inner: Inner };

@@ -17,6 +17,6 @@ export function perLayer<Params, Own>(
     ...(scores.penalty === undefined
       ? {}
       : { penalty: (params) => params.map((own) => scores.penalty!(own)).reduce((a, b) => add(a, b)) }),
-    ...(scores.settle === undefined ? {} : { settle: (params) => params.map((own) => scores.settle!(own)) }),
+    ...(scores.project === undefined ? {} : { project: (params) => params.map((own) => scores.project!(own)) }),
   };
 }

@@ -1,7 +1,7 @@
 import { add, type Concrete, cast, matmul, slice, splitKey, type Tensor } from "@tsformers/engine";
+import { collect, ofHeads, spread } from "../attention/core/by-distance.ts";
 import type { Positions, ScoreMod } from "../kinds/index.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
-import { collect, ofHeads, spread } from "../attention/core/by-distance.ts";
 
 export type ShawParams = { key: Tensor; value?: Tensor };
 

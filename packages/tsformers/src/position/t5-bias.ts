@@ -9,9 +9,9 @@ import {
   type Tensor,
   transpose,
 } from "@tsformers/engine";
+import { ofHeads, spread } from "../attention/core/by-distance.ts";
 import type { ScoreMod } from "../kinds/index.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
-import { ofHeads, spread } from "../attention/core/by-distance.ts";
 
 /** The bucket of a distance key − query. */
 export type Buckets = (distance: number) => number;

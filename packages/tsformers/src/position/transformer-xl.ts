@@ -10,11 +10,11 @@ import {
   splitKey,
   type Tensor,
 } from "@tsformers/engine";
+import { ofHeads } from "../attention/core/by-distance.ts";
 import { groupedProduct } from "../attention/core/query-block.ts";
 import type { ScoreMod } from "../kinds/index.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
 import { headWidthOf, requireEvenWidth } from "../nn/sizes.ts";
-import { ofHeads } from "../attention/core/by-distance.ts";
 import { productsByDistance } from "./shaw.ts";
 import { concatenated, sinusoidal } from "./sinusoidal.ts";
 

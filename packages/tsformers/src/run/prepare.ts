@@ -2,7 +2,7 @@ import type { NDArray } from "@tsformers/engine";
 import { createTask } from "../tasks/index.ts";
 import type { Batch, PairBatch, Task, TaskView } from "../tasks/task.ts";
 import type { Tokenizer } from "../tasks/tokenizer.ts";
-import { languageModelTrainee, type Trainee } from "../train/trainee.ts";
+import { languageModelTrainee, type Objective } from "../train/trainee.ts";
 import { ConfigError, type RunConfig } from "./config.ts";
 import { type AnyModel, makeModel } from "./model.ts";
 import { sequenceToSequenceTrainee } from "./sequence-to-sequence-trainee.ts";
@@ -14,7 +14,7 @@ export type AnyBatch = Readonly<Record<string, NDArray>>;
 export type Reading = {
   readonly model: AnyModel;
   readonly view: TaskView<AnyBatch>;
-  readonly trainee: Trainee<unknown, AnyBatch>;
+  readonly trainee: Objective<unknown, AnyBatch>;
 };
 
 /** A configuration made real: what a run trains on and what it trains. */
@@ -78,6 +78,6 @@ export function readingOf(task: Task, model: AnyModel, name: string, smoothing =
 }
 
 /** The one place where the form of a batch is forgotten: view and trainee have the same. */
-function reading<B>(model: AnyModel, view: TaskView<B>, trainee: Trainee<unknown, B>): Reading {
+function reading<B>(model: AnyModel, view: TaskView<B>, trainee: Objective<unknown, B>): Reading {
   return { model, view, trainee } as unknown as Reading;
 }

@@ -1,9 +1,9 @@
 import { mul, sum, type Tensor } from "@tsformers/engine";
+import { type Context, evaluation } from "../kinds/layer.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import { crossEntropies } from "../nn/cross-entropy.ts";
-import { type Context, evaluation } from "../kinds/layer.ts";
 import type { PairBatch } from "../tasks/task.ts";
-import { predictionTotals, type Symbolic, type Trainee } from "../train/trainee.ts";
+import { type Objective, predictionTotals, type Symbolic } from "../train/trainee.ts";
 
 /**
  * An encoder-decoder trained to write the targets while it reads the source: its loss is the weighted mean of −log p(target).
@@ -13,7 +13,7 @@ import { predictionTotals, type Symbolic, type Trainee } from "../train/trainee.
 export function sequenceToSequenceTrainee<Params>(
   model: SequenceToSequence<Params>,
   options: { readonly smoothing?: number } = {},
-): Trainee<Params, PairBatch> {
+): Objective<Params, PairBatch> {
   const logitsOf = (
     params: Params,
     { source, sourceWeights, inputs }: Symbolic<PairBatch>,

@@ -19,7 +19,7 @@ import type { Context } from "../kinds/layer.ts";
 import type { LossFunction, Symbolic } from "./trainee.ts";
 
 /** A loss and its gradients, which still lack a factor that all of them share. */
-export type Slopes<Params> = {
+export type Gradients<Params> = {
   /** The weighted mean over the whole batch, []. */
   readonly loss: Tensor;
   readonly gradients: Params;
@@ -37,14 +37,14 @@ export type Slopes<Params> = {
  * @param options.carried what stands beside the parameters under `carried`: each part hands it on to the next, undifferentiated
  * @throws RangeError when the leading axis of the batch does not divide
  */
-export function lossAndSlopes<Params, B>(
+export function lossAndGradients<Params, B>(
   loss: LossFunction<Params, B>,
   microBatches: number,
   params: Params,
   batch: Symbolic<B>,
   context: Context,
   { scale, carried }: { readonly scale?: Tensor | undefined; readonly carried?: unknown } = {},
-): Slopes<Params> {
+): Gradients<Params> {
   const whole = (trained: Params, carried: unknown) =>
     (carried === undefined ? trained : { ...trained, carried }) as Params;
   const scaled = (x: Tensor) => (scale === undefined ? x : mul(x, scale));

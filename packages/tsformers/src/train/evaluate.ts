@@ -8,7 +8,7 @@ import {
   readTree,
 } from "@tsformers/engine";
 import type { EvalTotals } from "../tasks/metric.ts";
-import type { BatchTotals, Symbolic, Trainee } from "./trainee.ts";
+import type { BatchTotals, Objective, Symbolic } from "./trainee.ts";
 
 /** Scores parameters on batches; the graph is made once for each shape of a batch. */
 export type Evaluator<Params, B> = {
@@ -17,7 +17,7 @@ export type Evaluator<Params, B> = {
   release(): Promise<void>;
 };
 
-export function evaluator<Params, B>(trainee: Trainee<Params, B>, device: Device): Evaluator<Params, B> {
+export function evaluator<Params, B>(trainee: Objective<Params, B>, device: Device): Evaluator<Params, B> {
   const totals = compile((params: Params, batch: Symbolic<B>): BatchTotals => trainee.totals(params, batch), {
     device,
   }) as unknown as Compiled<[Params, B], BatchTotals>;

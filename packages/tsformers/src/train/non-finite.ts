@@ -36,7 +36,7 @@ export class NonFiniteError extends Error {
  */
 export async function explainNonFinite<Params, B>(
   step: number,
-  { slopes }: TrainStep<Params, B>,
+  { gradients: slopes }: TrainStep<Params, B>,
   device: Device,
   state: Given<TrainState<Params>>,
   batch: Given<Symbolic<B>>,

@@ -16,7 +16,7 @@ import {
   where,
 } from "@tsformers/engine";
 import type { Context } from "../kinds/layer.ts";
-import { lossAndSlopes, type Slopes } from "./accumulate.ts";
+import { type Gradients, lossAndGradients } from "./accumulate.ts";
 import { clipFactor, globalNorm } from "./clip.ts";
 import type { LossScale, LossScaleState } from "./loss-scale.ts";
 import { followAverage } from "./moving-average.ts";
@@ -27,7 +27,7 @@ export type StepOptions<Params, B> = {
   readonly loss: LossFunction<Params, B>;
   readonly optimiser: Optimiser;
   /** Puts parameters back where they may be, after each update. */
-  readonly settle?: (params: Params) => Params;
+  readonly project?: (params: Params) => Params;
   /** The largest global norm of the gradients; they are left alone unless given. */
   readonly clipNorm?: number;
   /** Parts in which a batch is worked through, default 1. */
@@ -68,7 +68,7 @@ export type TrainStep<Params, B> = {
     control: Control,
   ): { readonly state: TrainState<Params>; readonly metrics: StepMetrics };
   /** The gradients that `update` would use, for {@link explainNonFinite}. */
-  slopes(state: TrainState<Params>, batch: Symbolic<B>, control: Control): Slopes<Params>;
+  gradients(state: TrainState<Params>, batch: Symbolic<B>, control: Control): Gradients<Params>;
 };
 
 /** A training step as one function of trees of tensors, and so as one graph. */
@@ -79,9 +79,9 @@ export function trainStep<Params, B>(options: StepOptions<Params, B>): TrainStep
   }
   const loss = float16 === undefined ? options.loss : inFloat16(options.loss);
 
-  const slopes: TrainStep<Params, B>["slopes"] = (state, batch, { key }) => {
+  const slopes: TrainStep<Params, B>["gradients"] = (state, batch, { key }) => {
     const { trained, carried } = splitCarried(state.params);
-    return lossAndSlopes(loss, microBatches, trained, batch, { key }, { scale: state.lossScale?.factor, carried });
+    return lossAndGradients(loss, microBatches, trained, batch, { key }, { scale: state.lossScale?.factor, carried });
   };
 
   const update: TrainStep<Params, B>["update"] = (state, batch, control) => {
@@ -94,7 +94,7 @@ export function trainStep<Params, B>(options: StepOptions<Params, B>): TrainStep
     const gradients = scaleTree(raw.gradients, factor);
     const { trained } = splitCarried(state.params);
     const moved = optimiser.update(gradients, state.optimiser, trained, { learningRate, step });
-    const updated = { ...moved, params: options.settle?.(moved.params) ?? moved.params };
+    const updated = { ...moved, params: options.project?.(moved.params) ?? moved.params };
     const average = () => followAverage(splitCarried(state.average!).trained, updated.params, averageDecay!, step);
     const next = {
       params: withCarried(updated.params, raw.carried),
@@ -119,7 +119,7 @@ export function trainStep<Params, B>(options: StepOptions<Params, B>): TrainStep
         ...(float16 !== undefined && { lossScale: float16.init() }),
       }) as unknown as Concrete<TrainState<Params>>,
     update,
-    slopes,
+    gradients: slopes,
   };
 }
 

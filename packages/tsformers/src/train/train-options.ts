@@ -7,10 +7,10 @@ import type { LossScale } from "./loss-scale.ts";
 import type { MemoryEstimate } from "./memory.ts";
 import type { Optimiser } from "./optimiser.ts";
 import type { Schedule } from "./schedule.ts";
-import type { Trainee } from "./trainee.ts";
+import type { Objective } from "./trainee.ts";
 
 export type TrainOptions<Params, B> = {
-  readonly trainee: Trainee<Params, B>;
+  readonly trainee: Objective<Params, B>;
   /** Its batches are pure functions of the step, so a resumed run needs no state of it. */
   readonly task: TaskView<B> & { readonly fingerprint: string };
   readonly optimiser: Optimiser;

@@ -136,7 +136,7 @@ function stepOf<Params, B>({ trainee, optimiser, ...options }: TrainOptions<Para
   const suitable = device.name === "cpu" ? suitableMicroBatches(batchSize, length) : 1;
   return trainStep({
     loss: trainee.loss,
-    ...(trainee.settle !== undefined && { settle: (params: Params) => trainee.settle!(params) }),
+    ...(trainee.project !== undefined && { project: (params: Params) => trainee.project!(params) }),
     optimiser,
     ...(clipNorm !== undefined && { clipNorm }),
     microBatches: options.microBatches ?? suitable,

@@ -14,10 +14,10 @@ import {
   sum,
   type Tensor,
 } from "@tsformers/engine";
+import { type Context, evaluation } from "../kinds/layer.ts";
 import type { LanguageModel, LanguageModelOutput } from "../models/language-model.ts";
 import { chunkedCrossEntropies } from "../nn/chunked-cross-entropy.ts";
 import { crossEntropies } from "../nn/cross-entropy.ts";
-import { type Context, evaluation } from "../kinds/layer.ts";
 import type { EvalTotals } from "../tasks/metric.ts";
 import type { Batch } from "../tasks/task.ts";
 
@@ -41,11 +41,11 @@ export type LossFunction<Params, B> = (params: Params, batch: Symbolic<B>, conte
 export type BatchTotals = { readonly [K in keyof EvalTotals]: Tensor };
 
 /** A model together with what it is trained for. `init` runs outside the trace, the others inside it. */
-export type Trainee<Params = unknown, B = Batch> = {
+export type Objective<Params = unknown, B = Batch> = {
   init(key: RandomKey): Concrete<Params>;
   readonly loss: LossFunction<Params, B>;
   /** Parameters put back where they may be, after each update. Absent: they may be anything. */
-  settle?(params: Params): Params;
+  project?(params: Params): Params;
   /** Without dropout and smoothing. */
   totals(params: Params, batch: Symbolic<B>): BatchTotals;
 };
@@ -59,7 +59,7 @@ export type Trainee<Params = unknown, B = Batch> = {
 export function languageModelTrainee<Params>(
   model: LanguageModel<Params>,
   options: { readonly smoothing?: number; readonly lossChunk?: number } = {},
-): Trainee<Params> {
+): Objective<Params> {
   const { lossChunk, ...rest } = options;
   const losses = ({ logits, hidden, toLogits }: LanguageModelOutput, targets: Tensor): Tensor => {
     if (lossChunk === undefined) return crossEntropies(logits, targets, rest);
@@ -69,7 +69,7 @@ export function languageModelTrainee<Params>(
   };
   return {
     init: model.init,
-    ...(model.settle === undefined ? {} : { settle: (params: Params) => model.settle!(params) }),
+    ...(model.project === undefined ? {} : { project: (params: Params) => model.project!(params) }),
     loss: (params, { inputs, targets, weights }, context) => {
       const out = model.apply(params, { tokens: inputs }, context);
       const [total, weight] = [sum(mul(losses(out, targets), weights)), sum(weights)];

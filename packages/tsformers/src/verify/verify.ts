@@ -10,7 +10,7 @@ import {
   Tensor,
   valueAndGradWithExtra,
 } from "@tsformers/engine";
-import { lookEvenly } from "../attention/core/view.ts";
+import { makeAveragingView } from "../attention/core/view.ts";
 import type { InputRule, NamedTensors } from "../io/hugging-face/format.ts";
 import { type Checkpoint, loadHuggingFace } from "../io/hugging-face/load.ts";
 import { writeNames } from "../io/hugging-face/names.ts";
@@ -46,7 +46,7 @@ export async function verifyDirectory(directory: string, options: { readonly dev
   if (meta.kind === "mechanism") return verifyMechanism(directory, meta, options);
   const tolerances = readTolerances(meta);
   const entries = asRecord(meta.cases);
-  const checkpoint = await loadHuggingFace(directory, { look: lookEvenly });
+  const checkpoint = await loadHuggingFace(directory, { look: makeAveragingView });
   const rows: VerifyRow[] = [];
   for (const [name, tensors] of await readCases(directory)) {
     const { tensors: listed, what } = asRecord(entries[name]);

@@ -15,12 +15,12 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
-import type { AttentionParams } from "../../src/attention/softmax/attention.ts";
 import { axialAutoregressive, axialSequential, axialSum } from "../../src/attention/axial/axial.ts";
 import { axialAttention } from "../../src/attention/axial/axial-attention.ts";
-import type { Mixer } from "../../src/kinds/index.ts";
+import { makeView } from "../../src/attention/core/view.ts";
 import { causal, full } from "../../src/attention/patterns/pattern.ts";
-import { look } from "../../src/attention/core/view.ts";
+import type { AttentionParams } from "../../src/attention/softmax/attention.ts";
+import type { Mixer } from "../../src/kinds/index.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 
 const device = await openCpu();
@@ -144,7 +144,7 @@ function loud<Params>(mixer: Mixer<Params>): never {
 async function jacobian(mixer: Mixer, length: number, isCausal: boolean, at: number): Promise<number[]> {
   const run = compile(
     (params: never, x: Tensor) => {
-      const view = look({ pattern: isCausal ? causal : full, queries: length, keys: length });
+      const view = makeView({ pattern: isCausal ? causal : full, queries: length, keys: length });
       const own = (x: Tensor) => sum(slice(mixer.apply(params, { x, view }, evaluation).y, 1, at, at + 1));
       return valueAndGrad(own)(x).gradient;
     },
@@ -186,7 +186,7 @@ describe("mixers", () => {
     const x = noise([1, length, sizes.modelWidth], 4);
     const run = compile(
       (params: never, x: Tensor) => {
-        const view = look({ pattern: full, queries: length, keys: length });
+        const view = makeView({ pattern: full, queries: length, keys: length });
         const { y, map } = mixer.apply(params, { x, view }, evaluation);
         const { weights, keys } = map!();
         return { y, weights, keys: keys! };

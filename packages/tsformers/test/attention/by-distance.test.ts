@@ -16,15 +16,15 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
-import { perHead } from "../../src/attention/patterns/combine.ts";
+import { collect, spread, spreadFormula } from "../../src/attention/core/by-distance.ts";
 import { attend } from "../../src/attention/core/executor.ts";
-import type { Positions, ScoreMod, View } from "../../src/kinds/index.ts";
+import { makeView } from "../../src/attention/core/view.ts";
+import { perHead } from "../../src/attention/patterns/combine.ts";
 import { causal, full, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { strided } from "../../src/attention/patterns/strided.ts";
-import { look } from "../../src/attention/core/view.ts";
+import type { Positions, ScoreMod, View } from "../../src/kinds/index.ts";
 import { adaptiveSpan } from "../../src/position/adaptive-span.ts";
 import { alibi } from "../../src/position/alibi.ts";
-import { collect, spread, spreadFormula } from "../../src/attention/core/by-distance.ts";
 import { distanceAware } from "../../src/position/distance-aware.ts";
 import { shaw } from "../../src/position/shaw.ts";
 import { bidirectionalBuckets, t5Bias } from "../../src/position/t5-bias.ts";
@@ -209,9 +209,9 @@ async function agree(
     return [fn(all), valueAndGrad((all: All) => sum(mul(fn(all), r)))(all).gradient] as const;
   };
   const sizes = { pattern, queries: length, keys: length };
-  const fast = run((scores) => look({ ...sizes, ...options, scores }));
+  const fast = run((scores) => makeView({ ...sizes, ...options, scores }));
   const slow = run((scores) => {
-    const { positions, ...view } = look(sizes);
+    const { positions, ...view } = makeView(sizes);
     const { query, key } = positions;
     const every = scores({ query, key });
     const whole = { ...view, positions: { query, key }, blindAverage: true as const };
@@ -251,7 +251,7 @@ describe.each(schemes)("%s", (name, scheme) => {
       const sizes = { queries: length, keys: length };
       const layer = (scheme.forLayer?.(params, 0, sizes) ?? params) as never;
       return [{}, { positions: { query: at, key: at } }].map((more) => {
-        const view = look({ pattern: full, ...sizes, ...more, scores: (where) => scheme.prepare(layer, where) });
+        const view = makeView({ pattern: full, ...sizes, ...more, scores: (where) => scheme.prepare(layer, where) });
         return attend(q, { key, value }, { view, scale: 0.5, context: {} }).mixed;
       });
     };

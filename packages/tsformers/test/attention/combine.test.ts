@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { and, except, or, perHead } from "../../src/attention/patterns/combine.ts";
-import { causal, denseMask, full, headsOf, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { axialColumn, axialRow } from "../../src/attention/patterns/axial.ts";
+import { and, except, or, perHead } from "../../src/attention/patterns/combine.ts";
 import { dilatedHeads, dilatedWindow } from "../../src/attention/patterns/dilated.ts";
 import { globalTokens } from "../../src/attention/patterns/global.ts";
+import { causal, denseMask, full, headsOf, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { perLayer } from "../../src/attention/patterns/per-layer.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
 import { expectShows } from "./patterns/predicate.ts";

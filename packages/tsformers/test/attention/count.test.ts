@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
+import { blockwise } from "../../src/attention/patterns/blockwise.ts";
 import { and, or, perHead } from "../../src/attention/patterns/combine.ts";
 import { attentionFlops, countPattern, receptiveFields } from "../../src/attention/patterns/count.ts";
-import { causal, denseMask, full, headsOf, type Pattern } from "../../src/attention/patterns/pattern.ts";
-import { blockwise } from "../../src/attention/patterns/blockwise.ts";
 import { longformer } from "../../src/attention/patterns/longformer.ts";
+import { causal, denseMask, full, headsOf, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { stridedHeads, stridedLayers } from "../../src/attention/patterns/strided.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
 

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
+import { axialLayers } from "../../src/attention/patterns/axial.ts";
 import { perHead } from "../../src/attention/patterns/combine.ts";
+import { dilatedHeads } from "../../src/attention/patterns/dilated.ts";
 import { drawPanels, panelsOf, patternSvg, pictureOf } from "../../src/attention/patterns/draw.ts";
 import { causal, denseMask, full, type Pattern } from "../../src/attention/patterns/pattern.ts";
-import { axialLayers } from "../../src/attention/patterns/axial.ts";
-import { dilatedHeads } from "../../src/attention/patterns/dilated.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
 
 const near = slidingWindow({ before: 1, after: 0 });

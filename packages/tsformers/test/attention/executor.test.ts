@@ -19,13 +19,13 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
-import { except, or, perHead } from "../../src/attention/patterns/combine.ts";
 import { attend } from "../../src/attention/core/executor.ts";
-import type { View } from "../../src/kinds/index.ts";
-import { causal, denseMask, full, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { computedPairs, plansOf } from "../../src/attention/core/plan.ts";
 import { clipRuns, runsOf } from "../../src/attention/core/runs.ts";
-import { look } from "../../src/attention/core/view.ts";
+import { makeView } from "../../src/attention/core/view.ts";
+import { except, or, perHead } from "../../src/attention/patterns/combine.ts";
+import { causal, denseMask, full, type Pattern } from "../../src/attention/patterns/pattern.ts";
+import type { View } from "../../src/kinds/index.ts";
 import { alibi } from "../../src/position/alibi.ts";
 
 const device = await openCpu();
@@ -124,8 +124,8 @@ function noise(count: number, seed: number): number[] {
 }
 
 const context = {};
-const lookAt = (pattern: Pattern, length: number, options: Partial<Parameters<typeof look>[0]> = {}): View =>
-  look({ pattern, queries: length, keys: length, ...options });
+const lookAt = (pattern: Pattern, length: number, options: Partial<Parameters<typeof makeView>[0]> = {}): View =>
+  makeView({ pattern, queries: length, keys: length, ...options });
 
 describe.each(patterns)("%s", (_, pattern) => {
   test.each([1, 63, 64, 100])("equals the dense definition at length %i, gradients included", async (length) => {
@@ -259,7 +259,8 @@ test("dropout of what is computed again drops the same", async () => {
 test("queries may be fewer than keys, and heads may share keys", async () => {
   await agree(
     (q, key, value) =>
-      attend(q, { key, value }, { view: look({ pattern: full, queries: 10, keys: 70 }), scale: 0.5, context }).mixed,
+      attend(q, { key, value }, { view: makeView({ pattern: full, queries: 10, keys: 70 }), scale: 0.5, context })
+        .mixed,
     (q, k, v) => dense(q, k, v, full),
     [1, 2, 10, 4],
     [1, 2, 70, 4],

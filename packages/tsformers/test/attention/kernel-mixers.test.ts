@@ -11,13 +11,13 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { describe, expect, test } from "vitest";
+import { makeView } from "../../src/attention/core/view.ts";
 import type { KernelMixerState } from "../../src/attention/kernel/kernel-mixer.ts";
-import type { Mixer, Recurrent } from "../../src/kinds/index.ts";
 import { type LinearAttentionOptions, linearAttention } from "../../src/attention/kernel/linear-attention.ts";
-import { causal as causalPattern } from "../../src/attention/patterns/pattern.ts";
 import { performer } from "../../src/attention/kernel/performer.ts";
 import { rfa } from "../../src/attention/kernel/rfa.ts";
-import { look } from "../../src/attention/core/view.ts";
+import { causal as causalPattern } from "../../src/attention/patterns/pattern.ts";
+import type { Mixer, Recurrent } from "../../src/kinds/index.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import { alibi } from "../../src/position/alibi.ts";
 import { rotary } from "../../src/position/rotary.ts";
@@ -58,7 +58,7 @@ function run(
   options: { x?: NDArray; mask?: NDArray; carried?: unknown; turned?: true } = {},
 ) {
   const pass = (params: Params, x: Tensor, rest: { mask?: Tensor; carried?: Tensor }) => {
-    const view = look({
+    const view = makeView({
       pattern: causalPattern,
       queries: x.shape[1]!,
       keys: x.shape[1]!,
@@ -84,14 +84,14 @@ describe.each(Object.keys(members))("%s", (name) => {
       const mixer = make({ causal: true, ...("gated" in how ? { gated: true } : {}) });
       const params = initialised(mixer);
       const turned = "turned" in how ? { turned: true as const } : {};
-      const carried = "carried" in how ? mixer.carries?.(randomKey(9)) : undefined;
+      const carried = "carried" in how ? mixer.initTrainingState?.(randomKey(9)) : undefined;
       const { y } = await run(mixer, params, { ...turned, ...(carried ? { carried } : {}) });
       const recurrent = mixer.recurrent as unknown as Recurrent<Params, KernelMixerState> & {
         start(batch: number, capacity: number, carried?: unknown): Concrete<KernelMixerState>;
       };
       const step = compile(
         (params: Params, x: Tensor, state: KernelMixerState, position: Tensor) => {
-          const view = look({
+          const view = makeView({
             pattern: causalPattern,
             queries: 1,
             keys: length,
@@ -157,7 +157,7 @@ describe.each(Object.keys(members))("%s", (name) => {
     const mixer = make({ causal: true });
     const biased = (params: Params, x: Tensor) => {
       const scheme = alibi(heads);
-      const view = look({
+      const view = makeView({
         pattern: causalPattern,
         queries: length,
         keys: length,

@@ -15,12 +15,12 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { expect, test } from "vitest";
+import { makeView } from "../../src/attention/core/view.ts";
 import { plus } from "../../src/attention/kernel/denominator.ts";
 import { eluPlusOne, exponential, rectified } from "../../src/attention/kernel/feature-map.ts";
 import { kernelAttention } from "../../src/attention/kernel/kernel-attention.ts";
 import { linearAttention } from "../../src/attention/kernel/linear-attention.ts";
 import { causal as causalPattern } from "../../src/attention/patterns/pattern.ts";
-import { look } from "../../src/attention/core/view.ts";
 import { rotary } from "../../src/position/rotary.ts";
 
 const device = await openCpu();
@@ -53,7 +53,7 @@ test("other features", async () => {
 
 test("rotary positions turn features in the numerator only", async () => {
   const run = (q: Tensor, k: Tensor, v: Tensor) => {
-    const { rotate } = look({ pattern: causalPattern, queries: T, keys: T, rotation: rotary(D) });
+    const { rotate } = makeView({ pattern: causalPattern, queries: T, keys: T, rotation: rotary(D) });
     const [query, key] = [eluPlusOne.query(q), eluPlusOne.key(k)];
     const turned = { query: rotate!.query(query), key: rotate!.key(key) };
     return kernelAttention({ query, key, turned }, v, { causal: true, denominator: plus(1e-6), chunk: 4 }).mixed;
@@ -83,7 +83,7 @@ test("a model in float16 mixes in float32 and goes on in float16", async () => {
   const mixer = linearAttention({ modelWidth: 8, heads: 2, causal: true, chunk: 4 });
   const params = mixer.init(randomKey(5));
   const x = normal(randomKey(6), [1, T, 8]);
-  const view = () => look({ pattern: causalPattern, queries: T, keys: T });
+  const view = () => makeView({ pattern: causalPattern, queries: T, keys: T });
   const narrow = (params: Parameters<typeof mixer.apply>[0], x: Tensor) => {
     const half = (own: { weight: Tensor; bias?: Tensor }) => ({
       weight: cast(own.weight, "float16"),

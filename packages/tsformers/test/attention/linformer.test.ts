@@ -16,12 +16,13 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
+import { makeView } from "../../src/attention/core/view.ts";
 import { mixers } from "../../src/attention/index.ts";
 import {
   type LinformerParams,
-  lendProjection,
   linformer,
   type ProjectionSharing,
+  shareProjection,
 } from "../../src/attention/linformer/linformer.ts";
 import {
   convolutionProjection,
@@ -30,7 +31,6 @@ import {
   meanProjection,
 } from "../../src/attention/linformer/linformer-projection.ts";
 import { full } from "../../src/attention/patterns/pattern.ts";
-import { look } from "../../src/attention/core/view.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import type { LinearParams } from "../../src/nn/linear.ts";
 import { expectSame, noisy, outputsAndGradients } from "./outputs-and-gradients.ts";
@@ -123,7 +123,7 @@ function ours(kind: string, sharing: ProjectionSharing, mask?: readonly number[]
     const [batch, length] = x.shape as [number, number];
     const keyMask =
       mask && constant(fromNumbers(Array.from({ length: batch }, () => mask).flat(), [batch, length], "int32"));
-    const view = look({
+    const view = makeView({
       pattern: full,
       queries: length,
       keys: length,
@@ -184,14 +184,14 @@ describe("a projection for all layers", () => {
   type Stack = { blocks: { mixer: LinformerParams<Any> }[] };
   const stack = (blocks: Stack["blocks"], x: Tensor): Tensor =>
     layers.reduce((y, mixer, i) => {
-      const view = look({ pattern: full, queries: 11, keys: 11 });
+      const view = makeView({ pattern: full, queries: 11, keys: 11 });
       return add(y, mixer.apply(blocks[i]!.mixer, { x: y, view }, evaluation).y);
     }, x);
   const params = noisy<Stack>({ blocks: layers.map((mixer, i) => ({ mixer: mixer.init(randomKey(i)) })) });
 
   test("belongs to the first, and its gradient is the sum of what the layers ask", async () => {
     const lent = await outputsAndGradients<Stack>(
-      (p, x) => stack(lendProjection(p.blocks), x),
+      (p, x) => stack(shareProjection(p.blocks), x),
       params,
       input(11),
       device,
@@ -210,7 +210,7 @@ describe("a projection for all layers", () => {
   test("is asked for where it was not lent", async () => {
     const run = outputsAndGradients<Stack>((p, x) => stack(p.blocks, x), params, input(11), device);
     await expect(run).rejects.toThrow(
-      "linformer: layer 1 has no projection of its own: pass the blocks to lendProjection",
+      "linformer: layer 1 has no projection of its own: pass the blocks to shareProjection",
     );
   });
 });
@@ -236,7 +236,7 @@ test("turned keys are summed after they are turned", async () => {
     key: (k: Tensor) => mul(k, constant(fromNumbers([1, 2, 3], [3, 1]))),
   };
   const mixer = linformer({ modelWidth, heads, projection: projections.learned! });
-  const view = (rotate: object) => ({ ...look({ pattern: full, queries: 3, keys: 3 }), ...rotate });
+  const view = (rotate: object) => ({ ...makeView({ pattern: full, queries: 3, keys: 3 }), ...rotate });
   const params = noisy(mixer.init(randomKey(1)));
   const run = (rotate: object) => (p: LinformerParams<Any>, x: Tensor) =>
     mixer.apply(p, { x, view: view(rotate) }, evaluation).y;

@@ -11,9 +11,12 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
-import { type LongformerAttentionParams, longformerAttention } from "../../src/attention/softmax/longformer-attention.ts";
+import { makeView } from "../../src/attention/core/view.ts";
 import { full } from "../../src/attention/patterns/pattern.ts";
-import { look } from "../../src/attention/core/view.ts";
+import {
+  type LongformerAttentionParams,
+  longformerAttention,
+} from "../../src/attention/softmax/longformer-attention.ts";
 import { normalInitial } from "../../src/nn/initial.ts";
 
 const device = await openCpu();
@@ -89,7 +92,8 @@ describe.each([
     const run = compile(
       (params: LongformerAttentionParams, x: Tensor) => {
         const keyMask = constant(fromNumbers([...new Array(23).fill(1), 0, 0], [1, length], "int32"));
-        return mixer.apply(params, { x, view: look({ pattern: full, queries: length, keys: length, keyMask }) }, {}).y;
+        return mixer.apply(params, { x, view: makeView({ pattern: full, queries: length, keys: length, keyMask }) }, {})
+          .y;
       },
       { device },
     );

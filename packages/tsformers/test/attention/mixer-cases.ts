@@ -19,11 +19,11 @@ import {
   trace,
   valueAndGrad,
 } from "@tsformers/engine";
-import { attention } from "../../src/attention/softmax/attention.ts";
+import { makeView, type ViewOptions } from "../../src/attention/core/view.ts";
 import { type MixerContext, mixers } from "../../src/attention/index.ts";
-import type { Mixer, MixerInput, MixerOutput } from "../../src/kinds/index.ts";
 import { causal, full } from "../../src/attention/patterns/pattern.ts";
-import { look, type ViewOptions } from "../../src/attention/core/view.ts";
+import { attention } from "../../src/attention/softmax/attention.ts";
+import type { Mixer, MixerInput, MixerOutput } from "../../src/kinds/index.ts";
 import type { Context } from "../../src/kinds/layer.ts";
 import type { MapRead } from "./map-reading.ts";
 
@@ -120,7 +120,7 @@ export async function prepareMixer(
 
   const apply = (params: never, x: Tensor, mask?: Tensor, key?: Tensor, given: Omit<Given, "mask" | "key"> = {}) => {
     const length = x.shape[1]!;
-    const view = look({
+    const view = makeView({
       pattern: direction === "causal" ? causal : full,
       queries: length,
       keys: length,
@@ -170,7 +170,7 @@ export async function prepareMixer(
         compile(
           (params: never, x: Tensor, state: never, position: Tensor, mask?: Tensor) => {
             const keyMask = mask === undefined ? {} : { keyMask: mask };
-            const view = look({ pattern: causal, queries: 1, keys: sizes.length, offset: position, ...keyMask });
+            const view = makeView({ pattern: causal, queries: 1, keys: sizes.length, offset: position, ...keyMask });
             return recurrent.step(params, x, state, { position, view });
           },
           { device },

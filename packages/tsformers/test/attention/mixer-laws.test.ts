@@ -231,8 +231,8 @@ describe.each(cases.map((one) => [one.title, one] as const))("%s", (_, one) => {
 
   test("what it carries keeps its form, and is the start unless told", async () => {
     const { mixer, run } = await prepare();
-    if (mixer.carries === undefined) return;
-    const start = mixer.carries(randomKey(0));
+    if (mixer.initTrainingState === undefined) return;
+    const start = mixer.initTrainingState(randomKey(0));
     const x = inputs(64);
     const { y, carried } = await run(x, { carried: start, key: 1 });
     const form = (tree: unknown) => flatten(tree, isNdArray).leaves.map(({ shape, dtype }) => ({ shape, dtype }));

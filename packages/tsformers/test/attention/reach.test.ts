@@ -1,14 +1,14 @@
 import { expect, test } from "vitest";
 import { or, perHead } from "../../src/attention/patterns/combine.ts";
-import { causal, full, headsOf, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { dilatedHeads, dilatedWindow } from "../../src/attention/patterns/dilated.ts";
 import { fixed, fixedBlock, fixedSummary } from "../../src/attention/patterns/fixed.ts";
 import { globalTokens } from "../../src/attention/patterns/global.ts";
 import { type PatternName, patterns } from "../../src/attention/patterns/index.ts";
 import { local1d } from "../../src/attention/patterns/local-1d.ts";
+import { causal, full, headsOf, type Pattern } from "../../src/attention/patterns/pattern.ts";
+import { reachOf } from "../../src/attention/patterns/reach.ts";
 import { strided, stridedLocal } from "../../src/attention/patterns/strided.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
-import { reachOf } from "../../src/attention/patterns/reach.ts";
 
 const window = (before: number) => slidingWindow({ before, after: 0 });
 const globals = (...positions: number[]) => globalTokens({ positions, causal: true });

@@ -1,10 +1,10 @@
 import { compile, type NDArray, ndarray, type Tensor } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
-import { attention } from "../../src/attention/softmax/attention.ts";
+import { makeView, type ViewOptions } from "../../src/attention/core/view.ts";
 import { mixers } from "../../src/attention/index.ts";
 import { local1d } from "../../src/attention/patterns/local-1d.ts";
-import { look, type ViewOptions } from "../../src/attention/core/view.ts";
+import { attention } from "../../src/attention/softmax/attention.ts";
 import { alibi } from "../../src/position/alibi.ts";
 import { rotary } from "../../src/position/rotary.ts";
 import { inputs, prepareMixer, sizes } from "./mixer-cases.ts";
@@ -36,7 +36,7 @@ test.each([1, 8, 63, 100])("is softmax attention over the pattern local-1d, %i p
   const pattern = local1d({ block: 8, causal: true });
   const plain = compile(
     (params: never, x: Tensor) =>
-      softmax.apply(params, { x, view: look({ pattern, queries: length, keys: length }) }, {}).y,
+      softmax.apply(params, { x, view: makeView({ pattern, queries: length, keys: length }) }, {}).y,
     { device },
   );
   const x = inputs(length);
@@ -74,7 +74,13 @@ test.each(views)("takes %s, one by one as in one pass", async (_, view) => {
   const whole = (await run(x, { view })).y.toNumbers();
   const step = compile(
     (params: never, x: Tensor, state: never, position: Tensor) => {
-      const own = look({ pattern: { name: "any", keys: () => [] }, queries: 1, keys: 1, offset: position, ...view });
+      const own = makeView({
+        pattern: { name: "any", keys: () => [] },
+        queries: 1,
+        keys: 1,
+        offset: position,
+        ...view,
+      });
       return mixer.recurrent!.step(params, x, state, { position, view: own });
     },
     { device },

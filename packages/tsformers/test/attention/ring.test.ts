@@ -10,13 +10,13 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
-import { type AttentionParams, attention } from "../../src/attention/softmax/attention.ts";
-import { or } from "../../src/attention/patterns/combine.ts";
-import type { KeyValueCache } from "../../src/kinds/index.ts";
-import { causal, type Pattern } from "../../src/attention/patterns/pattern.ts";
-import { dilatedWindow } from "../../src/attention/patterns/dilated.ts";
 import { ringDecoding } from "../../src/attention/core/ring.ts";
-import { look } from "../../src/attention/core/view.ts";
+import { makeView } from "../../src/attention/core/view.ts";
+import { or } from "../../src/attention/patterns/combine.ts";
+import { dilatedWindow } from "../../src/attention/patterns/dilated.ts";
+import { causal, type Pattern } from "../../src/attention/patterns/pattern.ts";
+import { type AttentionParams, attention } from "../../src/attention/softmax/attention.ts";
+import type { KeyValueCache } from "../../src/kinds/index.ts";
 import { normalInitial } from "../../src/nn/initial.ts";
 import { alibi } from "../../src/position/alibi.ts";
 import { rotary } from "../../src/position/rotary.ts";
@@ -44,7 +44,13 @@ test.each([
   const whole = compile(
     (params: AttentionParams, x: Tensor) => {
       const { rotation, scores } = scheme;
-      const view = look({ pattern, queries: length, keys: length, rotation, scores: (at) => scores.prepare({}, at) });
+      const view = makeView({
+        pattern,
+        queries: length,
+        keys: length,
+        rotation,
+        scores: (at) => scores.prepare({}, at),
+      });
       return mixer.apply(params, { x, view }, {}).y;
     },
     { device },
@@ -54,7 +60,7 @@ test.each([
   const step = compile(
     (params: AttentionParams, x: Tensor, state: KeyValueCache, position: Tensor) => {
       const { rotation, scores } = scheme;
-      const view = look({
+      const view = makeView({
         pattern: causal,
         queries: 1,
         keys: 1,

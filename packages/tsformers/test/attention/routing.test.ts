@@ -24,6 +24,7 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { expect, test } from "vitest";
+import { makeView } from "../../src/attention/core/view.ts";
 import { causal } from "../../src/attention/patterns/pattern.ts";
 import { balancedMembers, nearestMembers, type RoutingOptions, routing } from "../../src/attention/routing/routing.ts";
 import { balancedAttention, topMembers } from "../../src/attention/routing/routing-balanced.ts";
@@ -37,7 +38,6 @@ import {
   startCentroids,
 } from "../../src/attention/routing/routing-centroids.ts";
 import { nearestAttention } from "../../src/attention/routing/routing-nearest.ts";
-import { look } from "../../src/attention/core/view.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 
 const device = await openCpu();
@@ -281,7 +281,7 @@ async function mixed(options: Partial<RoutingOptions>, x: NDArray, carried?: Con
   const mixer = routing({ ...sizes, causal: true, ...options });
   const length = x.shape[1]!;
   const pass = (params: never, x: Tensor, carried: Centroids | undefined, key: Tensor) => {
-    const view = look({ pattern: causal, queries: length, keys: length });
+    const view = makeView({ pattern: causal, queries: length, keys: length });
     const { y, loss, carried: next } = mixer.apply(params, { x, view, carried }, training ? { key } : evaluation);
     return { y, loss, next } as { y: Tensor; loss: Tensor; next: Centroids };
   };
@@ -337,7 +337,7 @@ test("decoding goes on from the carried centroids, in memory that does not grow"
   const params = mixer.init(randomKey(5)) as never;
   const step = compile(
     (params: never, x: Tensor, state: never, position: Tensor) =>
-      recurrent.step(params, x, state, { position, view: look({ pattern: causal, queries: 1, keys: 1 }) }),
+      recurrent.step(params, x, state, { position, view: makeView({ pattern: causal, queries: 1, keys: 1 }) }),
     { device },
   );
   let state = recurrent.start(2, 20, start);

@@ -1,11 +1,11 @@
 import { add, evaluate, flatten, isNdArray, randomKey, type Tensor } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
+import { makeView } from "../../src/attention/core/view.ts";
 import { mixers } from "../../src/attention/index.ts";
 import { causal, full } from "../../src/attention/patterns/pattern.ts";
-import { reformerLocal } from "../../src/attention/softmax/reformer-local.ts";
 import { routing } from "../../src/attention/routing/routing.ts";
-import { look } from "../../src/attention/core/view.ts";
+import { reformerLocal } from "../../src/attention/softmax/reformer-local.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import { inputs, mixerCases, prepareMixer, sizes } from "./mixer-cases.ts";
 
@@ -26,7 +26,7 @@ test.each(cases.map((one) => [one.direction, one] as const))("%s: what each give
   const local = reformerLocal({ ...base, heads: 1, chunk: 5 });
   const routed = routing({ ...base, heads: 2, centroids: 4, window: 6 });
   const alone = (params: { local: never; routing: never }, x: Tensor) => {
-    const view = look({ pattern: isCausal ? causal : full, queries: 23, keys: 23 });
+    const view = makeView({ pattern: isCausal ? causal : full, queries: 23, keys: 23 });
     return add(
       local.apply(params.local, { x, view }, evaluation).y,
       routed.apply(params.routing, { x, view }, evaluation).y,
@@ -52,7 +52,7 @@ test("it decodes, and carries what its parts carry", async () => {
   const whole = (await run(x)).y.toNumbers();
   (await decode(x)).toNumbers().forEach((value, i) => void expect(value).toBeCloseTo(whole[i]!, 4));
 
-  const start = mixer.carries!(randomKey(3));
+  const start = mixer.initTrainingState!(randomKey(3));
   const { carried } = await run(x, { carried: start, key: 1 });
   expect(flatten(carried, isNdArray).structure).toEqual(flatten(start, isNdArray).structure);
   expect(Object.keys(start as object)).toEqual(["routing"]);

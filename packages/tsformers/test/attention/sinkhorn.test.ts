@@ -19,9 +19,15 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { expect, test } from "vitest";
+import { makeView } from "../../src/attention/core/view.ts";
 import { causal as causalPattern } from "../../src/attention/patterns/pattern.ts";
 import { type SinkhornOptions, sinkhorn } from "../../src/attention/sinkhorn/sinkhorn.ts";
-import { blockMask, blockSummaries, sortedAttention, visibleBlocks } from "../../src/attention/sinkhorn/sinkhorn-attention.ts";
+import {
+  blockMask,
+  blockSummaries,
+  sortedAttention,
+  visibleBlocks,
+} from "../../src/attention/sinkhorn/sinkhorn-attention.ts";
 import {
   balance,
   type ColumnSums,
@@ -29,7 +35,6 @@ import {
   overAllRows,
   overRowsSoFar,
 } from "../../src/attention/sinkhorn/sinkhorn-balance.ts";
-import { look } from "../../src/attention/core/view.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import { present } from "../../src/nn/present.ts";
 
@@ -291,7 +296,7 @@ async function run(options: Partial<SinkhornOptions>, x: NDArray, key?: number):
   const mixer = sinkhorn({ ...sizes, initial: (key, shape) => normal(key, shape, { deviation: 0.4 }), ...options });
   const length = x.shape[1]!;
   const pass = (params: never, x: Tensor, key: Tensor | undefined) => {
-    const view = look({ pattern: causalPattern, queries: length, keys: length });
+    const view = makeView({ pattern: causalPattern, queries: length, keys: length });
     return mixer.apply(params, { x, view }, key === undefined ? evaluation : { key }).y;
   };
   const given = key === undefined ? undefined : keyToArray(randomKey(key));

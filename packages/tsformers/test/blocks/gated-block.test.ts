@@ -13,9 +13,11 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { attention } from "../../src/attention/softmax/attention.ts";
+import { makeView } from "../../src/attention/core/view.ts";
 import { causal } from "../../src/attention/patterns/pattern.ts";
-import { look } from "../../src/attention/core/view.ts";
+import { attention } from "../../src/attention/softmax/attention.ts";
+import { gatedBlock } from "../../src/blocks/gated-block.ts";
+import { evaluation } from "../../src/kinds/layer.ts";
 import { geluTanh, mlp } from "../../src/nn/feed-forward.ts";
 import {
   type Gate,
@@ -26,8 +28,6 @@ import {
   residualGate,
   sigTanhGate,
 } from "../../src/nn/gate.ts";
-import { gatedBlock } from "../../src/blocks/gated-block.ts";
-import { evaluation } from "../../src/kinds/layer.ts";
 import { layerNorm } from "../../src/nn/norm.ts";
 
 let device: Device;
@@ -101,7 +101,7 @@ const parts = {
   ffn: mlp({ modelWidth: 8, ffnWidth: 16, activation: geluTanh }),
 };
 const states = normal(randomKey(4), [2, 5, 8]);
-const view = () => look({ pattern: causal, queries: 5, keys: 5 });
+const view = () => makeView({ pattern: causal, queries: 5, keys: 5 });
 
 test("a block is norm, sublayer, ReLU, gate, twice", async () => {
   const block = gatedBlock({ ...parts, gate: gruGate({ modelWidth: 8, initial: (key, shape) => normal(key, shape) }) });

@@ -21,15 +21,15 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { attention } from "../../src/attention/softmax/attention.ts";
-import type { KeyValueCache, Mixer } from "../../src/kinds/index.ts";
+import { makeView } from "../../src/attention/core/view.ts";
 import { causal } from "../../src/attention/patterns/pattern.ts";
-import { look } from "../../src/attention/core/view.ts";
+import { attention } from "../../src/attention/softmax/attention.ts";
 import { type Block, emptyCacheOf, preNormBlock } from "../../src/blocks/block.ts";
-import { geluTanh, mlp } from "../../src/nn/feed-forward.ts";
-import { layerNorm } from "../../src/nn/norm.ts";
 import { recomputed } from "../../src/depth/recomputed.ts";
 import { runStack } from "../../src/depth/stack.ts";
+import type { KeyValueCache, Mixer } from "../../src/kinds/index.ts";
+import { geluTanh, mlp } from "../../src/nn/feed-forward.ts";
+import { layerNorm } from "../../src/nn/norm.ts";
 
 let device: Device;
 beforeAll(async () => {
@@ -56,7 +56,7 @@ const numbersOf = (tree: unknown) => flatten(tree, isNdArray).leaves.flatMap((ar
 const run = (block: typeof plain) => (params: unknown[], x: Tensor, bias: Tensor, key: Tensor) => {
   const forward = (of: { params: unknown[]; x: Tensor; bias: Tensor }) => {
     const scores = () => ({ logits: (logits: Tensor) => add(logits, of.bias) });
-    const view = look({ pattern: causal, queries: length, keys: length, scores });
+    const view = makeView({ pattern: causal, queries: length, keys: length, scores });
     return runStack([block, block, block] as Block[], { blocks: of.params }, { x: of.x, view }, { key });
   };
   const out = forward({ params, x, bias });
@@ -108,7 +108,7 @@ test("a mixer's loss and what it carries come out, with the gradient of the loss
     }),
   };
   const pooled = preNormBlock({ modelWidth: width, norm, mixer: pooling, ffn });
-  const view = () => look({ pattern: causal, queries: length, keys: length });
+  const view = () => makeView({ pattern: causal, queries: length, keys: length });
   type Params = Parameters<typeof pooled.apply>[0];
   let looks = true;
   const both = (block: typeof pooled) => (params: Params, x: Tensor, seen: Tensor) => {
@@ -131,7 +131,7 @@ test("with a cache it writes into it as the block does", async () => {
   type Params = Parameters<typeof plain.apply>[0];
   const empty = emptyCacheOf(plain, batch, length);
   const step = (block: typeof plain) => (params: Params, x: Tensor, entries: KeyValueCache, count: Tensor) => {
-    const view = look({ pattern: causal, queries: length, keys: length, offset: count });
+    const view = makeView({ pattern: causal, queries: length, keys: length, offset: count });
     const out = block.apply(params, { x, view, cache: { entries, length: count } }, {});
     return [out.y, out.cache!];
   };

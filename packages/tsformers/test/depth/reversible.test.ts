@@ -22,14 +22,10 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { attention } from "../../src/attention/softmax/attention.ts";
-import type { Mixer } from "../../src/kinds/index.ts";
+import { makeView } from "../../src/attention/core/view.ts";
 import { causal } from "../../src/attention/patterns/pattern.ts";
-import { look } from "../../src/attention/core/view.ts";
+import { attention } from "../../src/attention/softmax/attention.ts";
 import { emptyCacheOf } from "../../src/blocks/block.ts";
-import { geluTanh, mlp } from "../../src/nn/feed-forward.ts";
-import type { Context } from "../../src/kinds/layer.ts";
-import { layerNorm } from "../../src/nn/norm.ts";
 import {
   joinedStreams,
   meanOfStreams,
@@ -40,6 +36,10 @@ import {
   sumOfStreams,
 } from "../../src/depth/reversible.ts";
 import { runStack } from "../../src/depth/stack.ts";
+import type { Mixer } from "../../src/kinds/index.ts";
+import type { Context } from "../../src/kinds/layer.ts";
+import { geluTanh, mlp } from "../../src/nn/feed-forward.ts";
+import { layerNorm } from "../../src/nn/norm.ts";
 
 let device: Device;
 beforeAll(async () => {
@@ -77,7 +77,13 @@ type Tree = { blocks: readonly unknown[] };
 
 /** A view whose scores have a parameter: it reaches the mixers without being handed in as one. */
 const viewOf = (bias: Tensor, keyMask: Tensor) =>
-  look({ pattern: causal, queries: length, keys: length, keyMask, scores: () => ({ logits: (l) => add(l, bias) }) });
+  makeView({
+    pattern: causal,
+    queries: length,
+    keys: length,
+    keyMask,
+    scores: () => ({ logits: (l) => add(l, bias) }),
+  });
 
 type Way = (
   blocks: readonly ReversibleBlock[],
@@ -155,7 +161,7 @@ test("blocks of any mixer: its loss and what it carries come out, with the gradi
     name: "pooling",
     sees: "all",
     init: () => ({ gain: fromNumbers([0.7], []) }),
-    carries: () => ({ seen: fromNumbers([0], []) }),
+    initTrainingState: () => ({ seen: fromNumbers([0], []) }),
     apply: ({ gain }, { x, carried }) => ({
       y: mul(mean(x, { axes: 1, keepDims: true }), mul(gain, x)),
       loss: mean(square(mul(x, gain))),
@@ -165,7 +171,7 @@ test("blocks of any mixer: its loss and what it carries come out, with the gradi
   const pooled = reversibleBlock({ modelWidth: width, norm: layerNorm(), mixer: pooling, ffn });
   const blocks = [pooled, pooled] as readonly unknown[] as readonly ReversibleBlock[];
   const params = paramsOf(pooled, 2);
-  const view = () => look({ pattern: causal, queries: length, keys: length });
+  const view = () => makeView({ pattern: causal, queries: length, keys: length });
   const carried = { 0: { seen: fromNumbers([1], []) }, 1: { seen: fromNumbers([2], []) } };
   type State = Record<string, { seen: Tensor }>;
   const ours = (params: Tree, x: Tensor, carried: State) => {
@@ -227,14 +233,18 @@ test("position by position with a cache gives the whole sequence's output", asyn
   const tree = { ...params, finalNorm: finalNorm.init(randomKey(0)) };
   type Normed = Tree & { finalNorm: { weight: Tensor } };
   const whole = (params: Normed, x: Tensor) =>
-    runReversible(blocks, params, { x, view: look({ pattern: causal, queries: length, keys: length }), finalNorm }, {})
-      .x;
+    runReversible(
+      blocks,
+      params,
+      { x, view: makeView({ pattern: causal, queries: length, keys: length }), finalNorm },
+      {},
+    ).x;
   const expected = await evaluate(whole as never, device, tree as never, x as never);
   let cache = blocks.map((one) => emptyCacheOf(one, batch, length));
   const outs: number[][] = [];
   for (let at = 0; at < length; at++) {
     const step = (params: Normed, x: Tensor, layers: { key: Tensor; value: Tensor }[], count: Tensor) => {
-      const view = look({ pattern: causal, queries: 1, keys: length, offset: count });
+      const view = makeView({ pattern: causal, queries: 1, keys: length, offset: count });
       const out = runReversible(blocks, params, { x, view, cache: { layers, length: count }, finalNorm }, {});
       return { x: out.x, cache: out.cache! };
     };

@@ -13,17 +13,17 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { or, perHead } from "../../src/attention/patterns/combine.ts";
-import { causal, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { dilatedHeads } from "../../src/attention/patterns/dilated.ts";
 import { globalTokens } from "../../src/attention/patterns/global.ts";
 import { type LayerPatterns, type PatternName, patterns } from "../../src/attention/patterns/index.ts";
+import { causal, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { perLayer } from "../../src/attention/patterns/per-layer.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
 import { decodeCache } from "../../src/generate/decode-cache.ts";
 import { keptOf } from "../../src/generate/decode-slots.ts";
 import { openDecoder } from "../../src/generate/decoder.ts";
-import { gpt, type PositionScheme } from "../../src/models/gpt.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
+import { gpt, type PositionScheme } from "../../src/models/gpt.ts";
 import { kindOf } from "../../src/position/compatibility.ts";
 import { type PositionName, positions } from "../../src/position/index.ts";
 

@@ -4,8 +4,8 @@ import { expect, test } from "vitest";
 import { openDecoder } from "../../src/generate/decoder.ts";
 import { generate, generateText } from "../../src/generate/generate.ts";
 import { mostLikely } from "../../src/generate/sampling.ts";
-import { gpt } from "../../src/models/gpt.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
+import { gpt } from "../../src/models/gpt.ts";
 import { byteTokenizer } from "../../src/tasks/tokenizer.ts";
 
 const model = gpt({ vocabularySize: 256, layers: 2, modelWidth: 32, heads: 4, length: 200 });

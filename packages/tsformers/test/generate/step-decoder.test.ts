@@ -11,17 +11,17 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
-import { attention } from "../../src/attention/softmax/attention.ts";
-import { or } from "../../src/attention/patterns/combine.ts";
 import { type MixerName, mixers } from "../../src/attention/index.ts";
-import type { Mixer } from "../../src/kinds/index.ts";
-import { causal } from "../../src/attention/patterns/pattern.ts";
+import { or } from "../../src/attention/patterns/combine.ts";
 import { globalTokens } from "../../src/attention/patterns/global.ts";
+import { causal } from "../../src/attention/patterns/pattern.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
+import { attention } from "../../src/attention/softmax/attention.ts";
 import { keptOf, slotCount } from "../../src/generate/decode-slots.ts";
 import { openDecoder } from "../../src/generate/decoder.ts";
-import { gpt } from "../../src/models/gpt.ts";
+import type { Mixer } from "../../src/kinds/index.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
+import { gpt } from "../../src/models/gpt.ts";
 import { alibi } from "../../src/position/alibi.ts";
 import { rotary } from "../../src/position/rotary.ts";
 

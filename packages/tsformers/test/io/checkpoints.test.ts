@@ -14,10 +14,10 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { verifyRows, verifyTable } from "../../src/cli/verify.ts";
-import { verifyDirectory } from "../../src/verify/verify.ts";
 import { columns, rows, transposed } from "../../src/io/hugging-face/layout.ts";
 import { loadHuggingFace } from "../../src/io/hugging-face/load.ts";
 import { writeNames } from "../../src/io/hugging-face/names.ts";
+import { verifyDirectory } from "../../src/verify/verify.ts";
 
 const golden = fileURLToPath(new URL("../fixtures/golden/", import.meta.url));
 const isArray = (value: unknown): value is NDArray => value instanceof NDArray;

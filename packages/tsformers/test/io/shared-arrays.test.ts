@@ -5,10 +5,10 @@ import { fileURLToPath } from "node:url";
 import { encodeSafetensors, flatten, fromNumbers, isNdArray, type NDArray } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { verifyDirectory } from "../../src/verify/verify.ts";
 import { formats } from "../../src/io/hugging-face/formats.ts";
 import { type Checkpoint, loadHuggingFace } from "../../src/io/hugging-face/load.ts";
 import { writeNames } from "../../src/io/hugging-face/names.ts";
+import { verifyDirectory } from "../../src/verify/verify.ts";
 import { built, formatOf, logitsOf, paramsOf, smallConfigs } from "./families.ts";
 
 let directory: string;

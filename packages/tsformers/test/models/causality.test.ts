@@ -1,16 +1,22 @@
 import { evaluate, fromNumbers, isNdArray, mapTree, NDArray, randomKey, type Tensor } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
-import { attention } from "../../src/attention/softmax/attention.ts";
+import { headsBeside } from "../../src/attention/core/side-by-side.ts";
+import { mixers } from "../../src/attention/index.ts";
 import { causalPart } from "../../src/attention/patterns/causal-part.ts";
 import { and, or } from "../../src/attention/patterns/combine.ts";
-import { mixers } from "../../src/attention/index.ts";
-import type { Mixer } from "../../src/kinds/index.ts";
-import { causal, denseMask, full, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { globalTokens } from "../../src/attention/patterns/global.ts";
 import { type LayerPatterns, patterns } from "../../src/attention/patterns/index.ts";
+import { causal, denseMask, full, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
-import { sideBySide } from "../../src/attention/core/side-by-side.ts";
+import { attention } from "../../src/attention/softmax/attention.ts";
+import { preNormBlock } from "../../src/blocks/block.ts";
+import { preNormCrossBlock } from "../../src/blocks/cross-block.ts";
+import { gatedBlock } from "../../src/blocks/gated-block.ts";
+import { recomputed } from "../../src/depth/recomputed.ts";
+import { joinedStreams, type ReversibleBlock, reversibleBlock, runReversible } from "../../src/depth/reversible.ts";
+import type { Mixer } from "../../src/kinds/index.ts";
+import { evaluation } from "../../src/kinds/layer.ts";
 import { bloomParts } from "../../src/models/bloom.ts";
 import { ctrlParts } from "../../src/models/ctrl.ts";
 import { type DecoderParts, decoder } from "../../src/models/decoder.ts";
@@ -25,15 +31,9 @@ import { mptParts } from "../../src/models/mpt.ts";
 import { openAiGptParts } from "../../src/models/openai-gpt.ts";
 import { t5Parts } from "../../src/models/t5.ts";
 import { transformerParts } from "../../src/models/transformer.ts";
-import { preNormBlock } from "../../src/blocks/block.ts";
-import { preNormCrossBlock } from "../../src/blocks/cross-block.ts";
 import { mlp, relu } from "../../src/nn/feed-forward.ts";
 import { gruGate } from "../../src/nn/gate.ts";
-import { gatedBlock } from "../../src/blocks/gated-block.ts";
-import { evaluation } from "../../src/kinds/layer.ts";
 import { layerNorm } from "../../src/nn/norm.ts";
-import { recomputed } from "../../src/depth/recomputed.ts";
-import { joinedStreams, type ReversibleBlock, reversibleBlock, runReversible } from "../../src/depth/reversible.ts";
 import { adaptiveSpan } from "../../src/position/adaptive-span.ts";
 import { learnedPerLayer } from "../../src/position/learned-per-layer.ts";
 
@@ -247,9 +247,9 @@ describe("what wraps a mixer says what it sees", async () => {
   });
 
   test("side by side, the widest of them", () => {
-    expect(sideBySide({ a: linear, b: softmax }).sees).toBe("pattern");
-    expect(sideBySide({ a: linear, b: both, c: softmax }).sees).toBe("all");
-    expect(sideBySide({ a: linear }).sees).toBe("earlier");
+    expect(headsBeside({ a: linear, b: softmax }).sees).toBe("pattern");
+    expect(headsBeside({ a: linear, b: both, c: softmax }).sees).toBe("all");
+    expect(headsBeside({ a: linear }).sees).toBe("earlier");
   });
 
   test("the decoder of an encoder-decoder refuses what is not causal; its encoder does not", () => {

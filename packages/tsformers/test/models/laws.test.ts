@@ -12,10 +12,10 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { openDecoder } from "../../src/generate/decoder.ts";
+import { evaluation } from "../../src/kinds/layer.ts";
 import { models } from "../../src/models/index.ts";
 import type { LanguageModel } from "../../src/models/language-model.ts";
 import type { SequenceToSequence } from "../../src/models/sequence-to-sequence.ts";
-import { evaluation } from "../../src/kinds/layer.ts";
 import { positions } from "../../src/position/index.ts";
 
 const V = 19;

@@ -18,6 +18,7 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Context, evaluation } from "../../src/kinds/layer.ts";
 import type { LanguageModel } from "../../src/models/language-model.ts";
 import { chunkedFeedForward } from "../../src/nn/chunked.ts";
 import { chunkedCrossEntropies } from "../../src/nn/chunked-cross-entropy.ts";
@@ -25,7 +26,6 @@ import { crossEntropies } from "../../src/nn/cross-entropy.ts";
 import { embedding } from "../../src/nn/embedding.ts";
 import { type FeedForward, gatedMlp, geluTanh, type MlpParams, mlp, silu } from "../../src/nn/feed-forward.ts";
 import { normalInitial } from "../../src/nn/initial.ts";
-import { type Context, evaluation } from "../../src/kinds/layer.ts";
 import { languageModelTrainee } from "../../src/train/trainee.ts";
 
 let device: Device;

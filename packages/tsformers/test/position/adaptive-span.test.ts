@@ -13,11 +13,11 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
-import { attention } from "../../src/attention/softmax/attention.ts";
 import { attend } from "../../src/attention/core/executor.ts";
+import { makeView } from "../../src/attention/core/view.ts";
 import { causal, denseMask, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { strided } from "../../src/attention/patterns/strided.ts";
-import { look } from "../../src/attention/core/view.ts";
+import { attention } from "../../src/attention/softmax/attention.ts";
 import { adaptiveSpan, clampSpans, spanPattern, spanPenalty } from "../../src/position/adaptive-span.ts";
 import { dynamicSpan } from "../../src/position/dynamic-span.ts";
 
@@ -44,7 +44,7 @@ test("what is trimmed changes nothing, gradients included, and is not computed",
         q,
         { key, value },
         {
-          view: look({ pattern, queries: length, keys: length, scores: (at) => scheme.prepare({ span }, at) }),
+          view: makeView({ pattern, queries: length, keys: length, scores: (at) => scheme.prepare({ span }, at) }),
           scale: 0.5,
           context: {},
         },
@@ -110,7 +110,7 @@ test("a dynamic span is the same in blocks, in blocks in another order, and toke
   const params = mixer.init(randomKey(1));
   const x = noise([2, length, modelWidth], 5);
   const pass = (pattern: Pattern, queriesPerBlock: number) => (params: never, x: Tensor) => {
-    const view = look({ pattern, queries: length, keys: length, queriesPerBlock });
+    const view = makeView({ pattern, queries: length, keys: length, queriesPerBlock });
     return mixer.apply(params, { x, view }, {}).y;
   };
   const run = async (pattern: Pattern, size: number) =>
@@ -123,7 +123,7 @@ test("a dynamic span is the same in blocks, in blocks in another order, and toke
   }
   const step = compile(
     (params: never, x: Tensor, cache: { key: Tensor; value: Tensor }, length: Tensor) => {
-      const view = look({ pattern: causal, queries: 1, keys: 80, offset: length });
+      const view = makeView({ pattern: causal, queries: 1, keys: 80, offset: length });
       const { y, cache: next } = mixer.apply(params, { x, view, cache: { entries: cache, length } }, {});
       return { y, cache: next! };
     },
@@ -151,7 +151,7 @@ test("a dynamic span costs its mean", async () => {
   const params = mixer.init(randomKey(1)) as unknown as { span: { weight: NDArray; bias: NDArray } };
   const x = noise([2, 5, modelWidth], 5);
   const pass = (params: never, x: Tensor) =>
-    mixer.apply(params, { x, view: look({ pattern: causal, queries: 5, keys: 5 }) }, {}).loss!;
+    mixer.apply(params, { x, view: makeView({ pattern: causal, queries: 5, keys: 5 }) }, {}).loss!;
   const loss = ((await evaluate(pass, device, params as never, x)) as unknown as NDArray).item();
   const [w, rows] = [params.span.weight.toNumbers(), x.toNumbers()];
   let total = 0;

@@ -15,13 +15,13 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
-import { attention } from "../../src/attention/softmax/attention.ts";
+import { ringDecoding } from "../../src/attention/core/ring.ts";
+import { makeView } from "../../src/attention/core/view.ts";
 import { mixers } from "../../src/attention/index.ts";
-import type { Mixer, Positions, ScoreMod } from "../../src/kinds/index.ts";
 import { causal, full } from "../../src/attention/patterns/pattern.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
-import { ringDecoding } from "../../src/attention/core/ring.ts";
-import { look } from "../../src/attention/core/view.ts";
+import { attention } from "../../src/attention/softmax/attention.ts";
+import type { Mixer, Positions, ScoreMod } from "../../src/kinds/index.ts";
 import { compatibility, compatibilityTable, kindOf } from "../../src/position/compatibility.ts";
 import { type PositionName, positions } from "../../src/position/index.ts";
 import type { rotary } from "../../src/position/rotary.ts";
@@ -99,8 +99,8 @@ async function tell(name: PositionName): Promise<{ told: Told; own: unknown }> {
   };
 }
 
-const view = (told: Told, own: never, options: Parameters<typeof look>[0]) =>
-  look({
+const view = (told: Told, own: never, options: Parameters<typeof makeView>[0]) =>
+  makeView({
     ...options,
     ...(told.rotation === undefined ? {} : { rotation: told.rotation }),
     ...(told.scores === undefined ? {} : { scores: told.scores(own, length) }),

@@ -2,8 +2,8 @@ import { evaluate, fromNumbers, mapTree, NDArray, randomKey, type Tensor } from 
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { attend } from "../../src/attention/core/executor.ts";
+import { makeView } from "../../src/attention/core/view.ts";
 import { causal, full } from "../../src/attention/patterns/pattern.ts";
-import { look } from "../../src/attention/core/view.ts";
 import {
   type TransformerXlOptions,
   type TransformerXlParams,
@@ -75,7 +75,7 @@ describe.each(cases)("%s", (_, more, ahead) => {
     const scale = 0.4;
     const run = (q: Tensor, k: Tensor, params: TransformerXlParams) => {
       const own = scheme.forLayer!(params, 1, { queries: length, keys: length });
-      const view = look({
+      const view = makeView({
         pattern: ahead ? full : causal,
         queries: length,
         keys: length,

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type * as z from "zod";
-import { attention } from "../../src/attention/softmax/attention.ts";
 import { mixers } from "../../src/attention/index.ts";
 import { patterns } from "../../src/attention/patterns/index.ts";
+import { attention } from "../../src/attention/softmax/attention.ts";
 import { bert } from "../../src/models/bert.ts";
 import { bloom } from "../../src/models/bloom.ts";
 import { ctrl } from "../../src/models/ctrl.ts";

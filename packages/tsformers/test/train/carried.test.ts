@@ -96,8 +96,8 @@ test("spans cost something in the loss, and are put back between 0 and 1 after e
   const { scores } = await positions["adaptive-span"].load({ startShare: 0.9, penalty: 0.5 }, { ...sizes, layers: 2 });
   const model = gpt({ vocabularySize: V, layers: 2, ...sizes, scheme: { scores: scores! } });
   const trainee = languageModelTrainee(model);
-  const { settle, loss } = trainee;
-  const step = trainStep({ loss, settle: settle!.bind(trainee), optimiser: sgd() });
+  const { project: settle, loss } = trainee;
+  const step = trainStep({ loss, project: settle!.bind(trainee), optimiser: sgd() });
   const update = compile(step.update as never, { device }) as unknown as (
     ...args: unknown[]
   ) => Promise<{ state: never }>;

@@ -20,30 +20,30 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
-import { type AttentionParams, attention } from "../../src/attention/softmax/attention.ts";
-import { or, perHead } from "../../src/attention/patterns/combine.ts";
+import { makeView } from "../../src/attention/core/view.ts";
 import { mixers } from "../../src/attention/index.ts";
-import type { Mixer } from "../../src/kinds/index.ts";
+import { or, perHead } from "../../src/attention/patterns/combine.ts";
 import { patterns } from "../../src/attention/patterns/index.ts";
-import { look } from "../../src/attention/core/view.ts";
+import { type AttentionParams, attention } from "../../src/attention/softmax/attention.ts";
+import { type Block, type BlockParts, parallelBlock, postNormBlock, preNormBlock } from "../../src/blocks/block.ts";
+import { gatedBlock } from "../../src/blocks/gated-block.ts";
+import { recomputed } from "../../src/depth/recomputed.ts";
+import { meanOfStreams, type ReversibleBlock, reversibleBlock, runReversible } from "../../src/depth/reversible.ts";
+import type { Mixer } from "../../src/kinds/index.ts";
 import { bertParts, maskedLanguageModel } from "../../src/models/bert.ts";
 import { decoder } from "../../src/models/decoder.ts";
 import { encoder } from "../../src/models/encoder.ts";
 import { gpt, gptParts } from "../../src/models/gpt.ts";
 import { models } from "../../src/models/index.ts";
 import type { MaskedLanguageModel } from "../../src/models/masked-language-model.ts";
-import { type Block, type BlockParts, parallelBlock, postNormBlock, preNormBlock } from "../../src/blocks/block.ts";
 import { chunkedFeedForward } from "../../src/nn/chunked.ts";
 import { crossEntropies } from "../../src/nn/cross-entropy.ts";
 import { type EmbeddingParams, embedding } from "../../src/nn/embedding.ts";
 import { gatedMlp, geluTanh, mlp, relu, silu } from "../../src/nn/feed-forward.ts";
 import { gruGate, highwayGate, inputGate, outputGate, residualGate, sigTanhGate } from "../../src/nn/gate.ts";
-import { gatedBlock } from "../../src/blocks/gated-block.ts";
 import { normalInitial } from "../../src/nn/initial.ts";
 import { maskedHead } from "../../src/nn/masked-head.ts";
 import { layerNorm, rmsNorm } from "../../src/nn/norm.ts";
-import { recomputed } from "../../src/depth/recomputed.ts";
-import { meanOfStreams, type ReversibleBlock, reversibleBlock, runReversible } from "../../src/depth/reversible.ts";
 import { dynamicSpan } from "../../src/position/dynamic-span.ts";
 import { positions } from "../../src/position/index.ts";
 import { sequenceToSequenceTrainee } from "../../src/run/sequence-to-sequence-trainee.ts";
@@ -213,7 +213,7 @@ describe("patterns", () => {
     const loss = (params: Params, { inputs, targets }: Symbols) => {
       const [x, wanted] = [tokens.apply(params.tokens, inputs), tokens.apply(params.tokens, targets)];
       const errors = mixed.map((pattern) => {
-        const view = look({ pattern, queries: length, keys: length });
+        const view = makeView({ pattern, queries: length, keys: length });
         const { y } = mixer.apply(params.mixer, { x, view }, {});
         return mean(square(sub(cast(y, "float32"), cast(stopGradient(wanted), "float32"))));
       });
@@ -227,7 +227,7 @@ describe("patterns", () => {
   test("blocks of queries, computed again", async () => {
     const parts = gptParts(options);
     await expectTrains(() =>
-      nextToken(decoder({ ...parts, look: (view) => look({ ...view, queriesPerBlock: 4, keptPairs: 0 }) })),
+      nextToken(decoder({ ...parts, look: (view) => makeView({ ...view, queriesPerBlock: 4, keptPairs: 0 }) })),
     );
   });
 });

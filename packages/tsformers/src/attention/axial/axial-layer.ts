@@ -12,15 +12,15 @@ import {
   splitKey,
   type Tensor,
 } from "@tsformers/engine";
+import type { AttentionMap, View } from "../../kinds/index.ts";
+import type { Context } from "../../kinds/layer.ts";
 import { dropout } from "../../nn/dropout.ts";
 import { type Initial, normalInitial } from "../../nn/initial.ts";
-import type { Context } from "../../kinds/layer.ts";
 import { linear } from "../../nn/linear.ts";
 import { present } from "../../nn/present.ts";
 import { headWidthOf } from "../../nn/sizes.ts";
 import { type AttentionParams, joinHeads, splitHeads } from "../softmax/attention.ts";
 import { axialAttention } from "./axial-attention.ts";
-import type { AttentionMap, View } from "../../kinds/index.ts";
 
 export type AxialLayerOptions = {
   readonly modelWidth: number;

@@ -1,10 +1,10 @@
 import { add, type Concrete, cast, expandDims, mul, pad, slice, splitKey, type Tensor } from "@tsformers/engine";
+import type { AttentionMap, Mixer, MixerInput, Recurrent } from "../../kinds/index.ts";
+import { requireSupport } from "../core/require-support.ts";
 import type { AttentionParams } from "../softmax/attention.ts";
 import { rowsAbove } from "./axial-attention.ts";
 import { axialRecurrent } from "./axial-decode.ts";
 import { type AxialLayerOptions, type AxisMap, axialLayer, joinAxisMaps } from "./axial-layer.ts";
-import type { AttentionMap, Mixer, MixerInput, Recurrent } from "../../kinds/index.ts";
-import { refuse } from "../core/require-support.ts";
 
 /**
  * Axial attention with both axes at once: a position attends along its row and along its column, and takes the sum.
@@ -121,7 +121,7 @@ function expectPlain(input: MixerInput): MixerInput {
   if (known !== undefined || cache !== undefined) {
     throw new TypeError(`axial: mixes one sequence, got the keys and values of ${known ? "another" : "a cache"}`);
   }
-  refuse("axial", view, { scores: "a row and a column of the grid are each a sequence of its own" });
+  requireSupport("axial", view, { scores: "a row and a column of the grid are each a sequence of its own" });
   return input;
 }
 

@@ -10,13 +10,13 @@ import {
   split,
   type Tensor,
 } from "@tsformers/engine";
-import { within } from "../../nn/dropout.ts";
-import type { Context } from "../../kinds/layer.ts";
-import { attendBlock, type BlockInput, blockMap, type Mixed, type PlanMap, positionsOf } from "./query-block.ts";
 import type { AttentionMap, KeyValueCache, Score, View } from "../../kinds/index.ts";
-import { joinMaps } from "./map.ts";
+import type { Context } from "../../kinds/layer.ts";
+import { within } from "../../nn/dropout.ts";
 import type { Pattern } from "../patterns/pattern.ts";
-import { type Block, computedPairs, type Plan, plansOf } from "./plan.ts";
+import { joinMaps } from "./map.ts";
+import { computedPairs, type Plan, plansOf, type QueryBlock } from "./plan.ts";
+import { attendBlock, type BlockInput, blockMap, type Mixed, type PlanMap, positionsOf } from "./query-block.ts";
 import { inverseOf, rearrange } from "./rearrange.ts";
 import { countRuns } from "./runs.ts";
 import { attendWhole } from "./whole.ts";
@@ -100,7 +100,7 @@ export function prepareScores(view: View): ReadonlyMap<unknown, Score> {
   if (pattern.heads !== undefined || recomputes(view)) return new Map();
   return new Map(
     plansOf(pattern, view).flatMap((plan) =>
-      plan.blocks.map((block): [Block, Score] => [block, scores(positionsOf(view, plan, block))]),
+      plan.blocks.map((block): [QueryBlock, Score] => [block, scores(positionsOf(view, plan, block))]),
     ),
   );
 }
@@ -207,7 +207,7 @@ function attendPlans(
   }));
   const outs = input.recomputed ? computedAgain(inputs) : inputs.map((own) => attendBlock(own.x, own));
   const joined = rows.map((from) => join(outs.filter((_, i) => blocks[i]!.queries[0] === from)));
-  const mixed = putBack(sideBySide(joined.map(({ mixed }) => mixed)));
+  const mixed = putBack(concatenated(joined.map(({ mixed }) => mixed)));
   const sums = joined.flatMap(({ sums }) => sums ?? []);
   const maps = () => {
     const all = inputs.map((own) => blockMap(own.x, own));
@@ -217,7 +217,7 @@ function attendPlans(
       return { plan, blocks: all.map(({ weights, sums }) => ({ weights: own(weights), sums: own(sums) })) };
     });
   };
-  return { out: sums.length === 0 ? { mixed } : { mixed, sums: putBack(sideBySide(sums)) }, maps };
+  return { out: sums.length === 0 ? { mixed } : { mixed, sums: putBack(concatenated(sums)) }, maps };
 }
 
 function computedAgain(inputs: readonly (BlockInput & { x: Tensor })[]): Mixed[] {
@@ -252,7 +252,7 @@ function join(parts: readonly Mixed[]): Mixed {
   };
 }
 
-function sideBySide(parts: readonly Tensor[]): Tensor {
+function concatenated(parts: readonly Tensor[]): Tensor {
   return parts.length === 1 ? parts[0]! : concat(parts, 2);
 }
 
@@ -294,6 +294,6 @@ function piecesOf(x: Tensor, { blocks }: Plan): (block: number) => Tensor {
     const { keys } = blocks[block]!;
     const own: Tensor[] = [];
     for (let i = 0; i < keys.length; i += 2) own.push(...pieces.slice(at.get(keys[i]!), at.get(keys[i + 1]!)));
-    return sideBySide(own);
+    return concatenated(own);
   };
 }

@@ -1,11 +1,11 @@
 import { type Concrete, cast, type RandomKey, type Tensor } from "@tsformers/engine";
+import type { MixerInput } from "../../kinds/index.ts";
+import type { Context } from "../../kinds/layer.ts";
 import { dropout } from "../../nn/dropout.ts";
 import { type Initial, normalInitial } from "../../nn/initial.ts";
-import type { Context } from "../../kinds/layer.ts";
 import { type LinearParams, linear } from "../../nn/linear.ts";
 import { headWidthOf, requireRate } from "../../nn/sizes.ts";
 import { joinHeads, splitHeads } from "../softmax/attention.ts";
-import type { MixerInput } from "../../kinds/index.ts";
 import { maskAt } from "./mask-at.ts";
 
 export type HeadProjectionOptions = {

@@ -12,10 +12,10 @@ import {
   softmax,
   type Tensor,
 } from "@tsformers/engine";
-import type { PlanMap } from "./query-block.ts";
 import type { AttentionMap } from "../../kinds/index.ts";
 import type { Runs } from "../patterns/pattern.ts";
-import type { Block, Plan } from "./plan.ts";
+import type { Plan, QueryBlock } from "./plan.ts";
+import type { PlanMap } from "./query-block.ts";
 import { inverseOf, rearrange } from "./rearrange.ts";
 import { countRuns } from "./runs.ts";
 
@@ -144,7 +144,7 @@ function inOwnOrder(x: Tensor, { order }: Plan): Tensor {
 }
 
 /** The positions of a block's keys. */
-function keysOf({ keys }: Block, { order }: Plan): number[] {
+function keysOf({ keys }: QueryBlock, { order }: Plan): number[] {
   return runPositions(keys).map((at) => order?.[at] ?? at);
 }
 

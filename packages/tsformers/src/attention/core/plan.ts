@@ -3,7 +3,7 @@ import { headsOf, type Pattern, type Runs } from "../patterns/pattern.ts";
 import { clipRuns, countRuns, uniteRuns } from "./runs.ts";
 
 /** Some queries, and keys that any of them sees. */
-export type Block = {
+export type QueryBlock = {
   readonly queries: readonly [from: number, to: number];
   /** Never empty. */
   readonly keys: Runs;
@@ -20,7 +20,7 @@ export type Block = {
 export type Plan = {
   /** Positions in the order of the plan; absent: as they come. */
   readonly order?: Int32Array;
-  readonly blocks: readonly Block[];
+  readonly blocks: readonly QueryBlock[];
 };
 
 export type PlanOptions = {
@@ -54,7 +54,7 @@ export function computedPairs(pattern: Pattern, options: PlanOptions): number {
   return pairs.reduce((a, b) => a + b, 0) / heads.length;
 }
 
-function pairsOf({ queries: [from, to], keys }: Block): number {
+function pairsOf({ queries: [from, to], keys }: QueryBlock): number {
   return (to - from) * countRuns(keys);
 }
 
@@ -76,7 +76,7 @@ function planOf(pattern: Pattern, { queries, keys, queriesPerBlock }: PlanOption
   return order === undefined ? { blocks } : { order, blocks };
 }
 
-type Spans = Pick<Block, "queries" | "keys">;
+type Spans = Pick<QueryBlock, "queries" | "keys">;
 
 const finestBlock = 64;
 const candidates = [64, 128, 256, 512];
@@ -163,7 +163,7 @@ function partialOf(
   { queries: [from, to], keys }: Spans,
   rows: (query: number) => Runs,
   shared: Map<string, NDArray[]>,
-): Pick<Block, "partial" | "blind"> {
+): Pick<QueryBlock, "partial" | "blind"> {
   const width = countRuns(keys);
   const cells = new Uint8Array((to - from) * width);
   let [low, high, blind] = [width, 0, false];

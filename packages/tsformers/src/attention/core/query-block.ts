@@ -26,11 +26,11 @@ import {
   where,
   zeros,
 } from "@tsformers/engine";
-import { dropout } from "../../nn/dropout.ts";
-import type { Context } from "../../kinds/layer.ts";
 import type { KeyValueCache, Positions, Score, View } from "../../kinds/index.ts";
+import type { Context } from "../../kinds/layer.ts";
+import { dropout } from "../../nn/dropout.ts";
 import type { Runs } from "../patterns/pattern.ts";
-import type { Block, Plan } from "./plan.ts";
+import type { Plan, QueryBlock } from "./plan.ts";
 import { countRuns } from "./runs.ts";
 import { softmaxPart, softmaxValues } from "./softmax-values.ts";
 
@@ -42,7 +42,7 @@ export type BlockInput = {
   readonly view: View;
   readonly plan: Plan;
   /** One for all heads, or one for each, of the same queries and as many keys. */
-  readonly blocks: readonly Block[];
+  readonly blocks: readonly QueryBlock[];
   /** [B, K, W, D]: the keys and values of the block's runs side by side. */
   readonly entries: () => KeyValueCache;
   readonly scale: number;
@@ -135,7 +135,7 @@ function hidingOf(q: Tensor, input: BlockInput): Tensor | undefined {
 function hidingOfHead(
   q: Tensor,
   { view, plan, recomputed }: BlockInput,
-  { queries, partial, keys }: Block,
+  { queries, partial, keys }: QueryBlock,
 ): Tensor | undefined {
   const width = countRuns(keys);
   let hiding: Tensor | undefined;
@@ -166,7 +166,7 @@ function hidingOfHead(
 }
 
 /** Where the queries and keys of a block stand. */
-export function positionsOf({ positions }: View, plan: Plan, { queries: [from, to], keys }: Block): Positions {
+export function positionsOf({ positions }: View, plan: Plan, { queries: [from, to], keys }: QueryBlock): Positions {
   const query = slice(inPlanOrder(positions.query, plan), -1, from, to);
   const key = takeRuns(inPlanOrder(positions.key, plan), keys);
   if (positions.lines === undefined || plan.order !== undefined) return { query, key };

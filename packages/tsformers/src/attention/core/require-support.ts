@@ -5,7 +5,7 @@ import type { View } from "../../kinds/index.ts";
  *
  * @throws TypeError `performer: cannot take scores (biases, learned distances): it never computes logits`
  */
-export function refuse(
+export function requireSupport(
   mixer: string,
   view: View,
   what: { readonly scores?: string; readonly rotation?: string },

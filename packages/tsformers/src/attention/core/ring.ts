@@ -22,7 +22,7 @@ import {
 } from "@tsformers/engine";
 import type { KeyValueCache, Recurrent, SoftmaxMixer, View } from "../../kinds/index.ts";
 import { full } from "../patterns/pattern.ts";
-import { look } from "./view.ts";
+import { makeView } from "./view.ts";
 
 export type RingOptions = {
   /** W: how many positions back a query sees, besides itself. */
@@ -89,7 +89,7 @@ export function viewOfSlots(view: View, position: Tensor, slots: Tensor, seen: T
   const mask = expandDims(seen, 0);
   const real = view.keyMask && cast(gather(view.keyMask, maximum(slots, 0), 1), "bool");
   const keyMask = cast(real === undefined ? mask : and(mask, real), "int32");
-  const ring = look({
+  const ring = makeView({
     pattern: full,
     queries: 1,
     keys: slots.shape[0]!,

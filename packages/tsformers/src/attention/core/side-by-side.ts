@@ -9,8 +9,8 @@ import {
   splitKey,
   type Tensor,
 } from "@tsformers/engine";
-import { within } from "../../nn/dropout.ts";
 import type { AttentionMap, Mixer, Recurrent } from "../../kinds/index.ts";
+import { within } from "../../nn/dropout.ts";
 
 type Named<T> = Readonly<Record<string, T>>;
 
@@ -23,13 +23,13 @@ type Named<T> = Readonly<Record<string, T>>;
  * @param mixers by name, which is that of its parameters; each of the model's width, with some of the heads
  * @shape  x [B, T, C] → y [B, T, C]
  */
-export function sideBySide(mixers: Named<Mixer>): Mixer<Named<unknown>> {
+export function headsBeside(mixers: Named<Mixer>): Mixer<Named<unknown>> {
   const all = Object.entries(mixers);
   const byName = <T>(of: (mixer: Mixer, name: string) => T | undefined): Record<string, T> => {
     const found = all.map(([name, mixer]): [string, T | undefined] => [name, of(mixer, name)]);
     return Object.fromEntries(found.filter((entry): entry is [string, T] => entry[1] !== undefined));
   };
-  const carrying = all.some(([, { carries }]) => carries !== undefined);
+  const carrying = all.some(([, { initTrainingState: carries }]) => carries !== undefined);
   const keyed = (key: RandomKey): Map<string, RandomKey> => {
     const keys = splitKey(key, all.length);
     return new Map(all.map(([name], i) => [name, keys[i]!]));
@@ -72,9 +72,9 @@ export function sideBySide(mixers: Named<Mixer>): Mixer<Named<unknown>> {
     },
     ...(carrying
       ? {
-          carries: (key: RandomKey) => {
+          initTrainingState: (key: RandomKey) => {
             const keys = keyed(key);
-            return byName(({ carries }, name) => carries?.(keys.get(name)!));
+            return byName(({ initTrainingState: carries }, name) => carries?.(keys.get(name)!));
           },
         }
       : {}),

@@ -1,8 +1,8 @@
 import { add, iota, type Tensor, where } from "@tsformers/engine";
-import { present } from "../../nn/present.ts";
-import { hidden } from "./query-block.ts";
-import { prepareScores } from "./executor.ts";
 import type { QkTransform, Slots, View } from "../../kinds/index.ts";
+import { present } from "../../nn/present.ts";
+import { prepareScores } from "./executor.ts";
+import { hidden } from "./query-block.ts";
 
 export type ViewOptions = Pick<
   View,
@@ -14,7 +14,7 @@ export type ViewOptions = Pick<
 };
 
 /** What one pass of a stack may see: a pattern, padding, and the position schemes made ready. */
-export function look(options: ViewOptions): View {
+export function makeView(options: ViewOptions): View {
   const { rotation, positions: given, ...rest } = options;
   const { queries, keys, offset } = options;
   const order = offset === undefined ? iota(queries) : add(iota(queries), offset);
@@ -26,8 +26,8 @@ export function look(options: ViewOptions): View {
   return { ...view, prepared: prepareScores(view) };
 }
 
-/** {@link look} at keys that stand in slots: what decoding sees. */
-export function lookAtSlots(
+/** {@link makeView} at keys that stand in slots: what decoding sees. */
+export function makeViewOfSlots(
   { pattern, positions, visible, isSighted }: Slots,
   { rotation, scores }: Pick<ViewOptions, "rotation" | "scores">,
 ): View {
@@ -51,14 +51,14 @@ export function lookAtSlots(
 }
 
 /**
- * {@link look} as PyTorch implementations do it: a query that sees nothing averages over all keys instead of getting 0.
+ * {@link makeView} as PyTorch implementations do it: a query that sees nothing averages over all keys instead of getting 0.
  * Only losses at such positions tell the difference.
  */
-export function lookEvenly(options: ViewOptions): View {
-  return look({ ...options, blindAverage: true });
+export function makeAveragingView(options: ViewOptions): View {
+  return makeView({ ...options, blindAverage: true });
 }
 
-/** {@link lookEvenly} for implementations that replace hidden logits rather than add to them: no gradient passes there. */
-export function lookFilling(options: ViewOptions): View {
-  return { ...lookEvenly(options), hide: (logits, visible) => where(visible, logits, hidden) };
+/** {@link makeAveragingView} for implementations that replace hidden logits rather than add to them: no gradient passes there. */
+export function makeFillingView(options: ViewOptions): View {
+  return { ...makeAveragingView(options), hide: (logits, visible) => where(visible, logits, hidden) };
 }

@@ -1,15 +1,15 @@
 import { type Concrete, concat, full as filled, normal, pad, slice, splitKey, type Tensor } from "@tsformers/engine";
-import { within } from "../../nn/dropout.ts";
+import type { AttentionMap, KeyValueCache, Mixer, Positions, Score } from "../../kinds/index.ts";
 import type { Context } from "../../kinds/layer.ts";
+import { within } from "../../nn/dropout.ts";
 import type { LinearParams } from "../../nn/linear.ts";
-import { byDistance, byMembership, type Labelling, labelScore } from "./etc-labels.ts";
 import { type Attended, attend } from "../core/executor.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
-import type { AttentionMap, KeyValueCache, Mixer, Positions, Score } from "../../kinds/index.ts";
-import { full, type Pattern } from "../patterns/pattern.ts";
+import { requireSupport } from "../core/require-support.ts";
+import { makeView } from "../core/view.ts";
 import { etc } from "../patterns/etc.ts";
-import { refuse } from "../core/require-support.ts";
-import { look } from "../core/view.ts";
+import { full, type Pattern } from "../patterns/pattern.ts";
+import { byDistance, byMembership, type Labelling, labelScore } from "./etc-labels.ts";
 
 /** One of the two inputs as a query: what it asks, what it may look at, and how pairs are labelled. */
 export type EtcSide = {
@@ -39,7 +39,7 @@ export type EtcOptions = {
 export function attendSide({ query, entries, pattern, scores }: EtcSide, options: EtcOptions): Attended {
   const { keyMask, ...rest } = options;
   const sizes = { pattern, queries: query.shape[2]!, keys: entries.key.shape[2]! };
-  const view = look({
+  const view = makeView({
     ...sizes,
     ...(keyMask === undefined ? {} : { keyMask }),
     ...(scores === undefined ? {} : { scores }),
@@ -106,7 +106,7 @@ export function etcAttention(options: EtcAttentionOptions): Mixer<EtcAttentionPa
       oneSequence("etcAttention", input);
       const { x, view } = input;
       const length = x.shape[1]!;
-      refuse("etcAttention", view, { scores: "it has labels of its own" });
+      requireSupport("etcAttention", view, { scores: "it has labels of its own" });
       const turn = view.rotate;
       const all = heads.toHeads(params.query, x);
       const query = turn?.query(all) ?? all;

@@ -17,8 +17,8 @@ import {
   transpose,
   where,
 } from "@tsformers/engine";
-import { spread } from "../core/by-distance.ts";
 import type { Positions, Score } from "../../kinds/index.ts";
+import { spread } from "../core/by-distance.ts";
 
 /** What label l adds to a logit of head h: `(q·vectors[l, h] + biases[l, h])·scale`. */
 export type EtcLabels = {

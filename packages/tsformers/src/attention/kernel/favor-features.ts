@@ -37,7 +37,7 @@ export type Exponents = {
   /** 0 for keys that do not count, [B, 1, T, 1]. */
   readonly mask?: Tensor | undefined;
   /** Stops the gradient of what divides out, and of nothing else. */
-  readonly settle: (x: Tensor) => Tensor;
+  readonly stop: (x: Tensor) => Tensor;
 };
 
 /** What products are lowered by: half norms, and something that keeps their exponentials from overflowing. */
@@ -47,10 +47,10 @@ export type Stabiliser = (exponents: Exponents) => Tensor;
 export const unstabilised: Stabiliser = ({ halfNorms }) => halfNorms;
 
 /** The largest product of each vector: for queries, whose half norms divide out as well. */
-export const largestOfEach: Stabiliser = ({ products, settle }) => settle(rowMax(products));
+export const largestOfEach: Stabiliser = ({ products, stop: settle }) => settle(rowMax(products));
 
 /** The largest exponent of all vectors: for keys. It looks ahead, which without ε is a matter of rounding. */
-export const largestOfAll: Stabiliser = ({ products, halfNorms, mask, settle }) =>
+export const largestOfAll: Stabiliser = ({ products, halfNorms, mask, stop: settle }) =>
   add(halfNorms, settle(max(masked(sub(rowMax(products), halfNorms), mask), { axes: -2, keepDims: true })));
 
 /**
@@ -117,7 +117,7 @@ function exponentials(
   const settle = epsilon === 0 ? stopGradient : (x: Tensor) => x;
   const features = (projection: Tensor, stabiliser: Stabiliser) => (x: Tensor, mask?: Tensor) => {
     const products = spread(projected(x, projection, unscaled));
-    const lowered = stabiliser({ products, halfNorms: halfNorms(x, unscaled), mask, settle });
+    const lowered = stabiliser({ products, halfNorms: halfNorms(x, unscaled), mask, stop: settle });
     const share = products.shape.at(-1)! ** -0.5;
     // The factor M^−½ goes into what is taken off, which has one column.
     const raised = exp(masked(sub(products, sub(lowered, Math.log(share))), mask));

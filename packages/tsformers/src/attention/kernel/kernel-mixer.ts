@@ -10,15 +10,18 @@ import {
   type Tensor,
   transpose,
 } from "@tsformers/engine";
-import { normalInitial } from "../../nn/initial.ts";
+import type { Mixer, Recurrent, Rotation, View } from "../../kinds/index.ts";
 import { evaluation } from "../../kinds/layer.ts";
+import { normalInitial } from "../../nn/initial.ts";
 import { type LinearParams, linear } from "../../nn/linear.ts";
 import { present } from "../../nn/present.ts";
+import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
+import { maskAt } from "../core/mask-at.ts";
+import { requireSupport } from "../core/require-support.ts";
 import type { AttentionParams } from "../softmax/attention.ts";
 import type { Denominator } from "./denominator.ts";
 import type { Drawn, Draws } from "./drawn-features.ts";
 import type { FeatureMap } from "./feature-map.ts";
-import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
 import {
   type Features,
   type KernelOptions,
@@ -27,9 +30,6 @@ import {
   kernelStep,
   kernelWeights,
 } from "./kernel-attention.ts";
-import type { Mixer, Recurrent, Rotation, View } from "../../kinds/index.ts";
-import { maskAt } from "../core/mask-at.ts";
-import { refuse } from "../core/require-support.ts";
 
 export type KernelMixerOptions = HeadProjectionOptions & {
   readonly causal: boolean;
@@ -90,7 +90,7 @@ export function kernelMixer<Own>(kernel: Kernel<Own>, options: KernelMixerOption
 
   /** What {@link kernelAttention} and its kin are given of positions x, of which `keyMask` [B, T] are real. */
   const look = (params: Params, x: Tensor, view: View, directions?: Tensor, keyMask?: Tensor): Looked => {
-    refuse(name, view, {
+    requireSupport(name, view, {
       scores: "it computes no logits",
       ...(typeof turns === "object" ? { rotation: turns.never } : {}),
     });
@@ -161,7 +161,7 @@ export function kernelMixer<Own>(kernel: Kernel<Own>, options: KernelMixerOption
         ...(carried === undefined || draws === undefined ? {} : { carried: draws.next(carried as Drawn, context) }),
       };
     },
-    ...(draws === undefined ? {} : { carries: draws.start }),
+    ...(draws === undefined ? {} : { initTrainingState: draws.start }),
     ...(causal && !kernel.whole ? { recurrent: recurrent as unknown as Recurrent<Params, never> } : {}),
   };
 }

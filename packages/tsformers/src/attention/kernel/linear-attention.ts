@@ -1,8 +1,8 @@
+import type { Mixer } from "../../kinds/index.ts";
 import { headWidthOf } from "../../nn/sizes.ts";
 import { plus } from "./denominator.ts";
 import { eluPlusOne, type FeatureMap } from "./feature-map.ts";
 import { type KernelMixerOptions, type KernelMixerParams, kernelMixer } from "./kernel-mixer.ts";
-import type { Mixer } from "../../kinds/index.ts";
 
 export type LinearAttentionOptions = KernelMixerOptions & {
   /** `elu(x) + 1` unless told. Keeps the width of a head. */

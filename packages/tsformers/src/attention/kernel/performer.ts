@@ -1,9 +1,9 @@
+import type { Mixer } from "../../kinds/index.ts";
 import { headWidthOf } from "../../nn/sizes.ts";
 import { exactly } from "./denominator.ts";
 import { draws } from "./drawn-features.ts";
 import { largestOfAll, positive, type RandomFeatures } from "./favor-features.ts";
 import { type KernelMixerOptions, type KernelMixerParams, kernelMixer } from "./kernel-mixer.ts";
-import type { Mixer } from "../../kinds/index.ts";
 import { type Draw, orthogonalRows } from "./random-rows.ts";
 
 export type PerformerOptions = KernelMixerOptions & {

@@ -16,12 +16,12 @@ import {
   sum,
   type Tensor,
 } from "@tsformers/engine";
+import type { Mixer } from "../../kinds/index.ts";
 import { headWidthOf } from "../../nn/sizes.ts";
 import { awayFromZero } from "./denominator.ts";
 import { draws } from "./drawn-features.ts";
 import type { FeatureMap } from "./feature-map.ts";
 import { type KernelMixerOptions, type KernelMixerParams, kernelMixer } from "./kernel-mixer.ts";
-import type { Mixer } from "../../kinds/index.ts";
 import { gaussianRows } from "./random-rows.ts";
 
 /** What is made of u = W·x̂. */

@@ -11,16 +11,16 @@ import {
   splitKey,
   type Tensor,
 } from "@tsformers/engine";
+import type { KeyValueCache, Mixer, Rotation } from "../../kinds/index.ts";
 import type { LinearParams } from "../../nn/linear.ts";
 import { present } from "../../nn/present.ts";
-import { type AttentionParams, splitHeads } from "../softmax/attention.ts";
 import { attend } from "../core/executor.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
-import type { KeyValueCache, Mixer, Rotation } from "../../kinds/index.ts";
-import type { LengthProjection } from "./linformer-projection.ts";
+import { requireSupport } from "../core/require-support.ts";
+import { makeView } from "../core/view.ts";
 import { full } from "../patterns/pattern.ts";
-import { refuse } from "../core/require-support.ts";
-import { look } from "../core/view.ts";
+import { type AttentionParams, splitHeads } from "../softmax/attention.ts";
+import type { LengthProjection } from "./linformer-projection.ts";
 
 /**
  * What has a projection of its own: keys and values of each head (`none`), keys and values (`headwise`), each layer
@@ -40,7 +40,7 @@ export type LinformerOptions<P> = HeadProjectionOptions & {
 /** Of the projection of keys, and that of values where they differ. */
 export type ProjectionPair<P> = { key: P; value?: P };
 
-/** `projection` is absent where the first layer's is used: {@link lendProjection}. */
+/** `projection` is absent where the first layer's is used: {@link shareProjection}. */
 export type LinformerParams<P> = AttentionParams & { projection?: ProjectionPair<P> };
 
 /**
@@ -109,7 +109,7 @@ export function linformer<P>(options: LinformerOptions<P>): Mixer<LinformerParam
     apply: (params, input, context) => {
       oneSequence("linformer", input);
       const { x, view } = input;
-      refuse("linformer", view, { scores: "a logit belongs to a slot, which has no position" });
+      requireSupport("linformer", view, { scores: "a logit belongs to a slot, which has no position" });
       const [, length] = x.shape as [number, number];
       if (length > projection.length) {
         throw new RangeError(`linformer: made for sequences of at most ${projection.length}, got ${length}`);
@@ -117,7 +117,7 @@ export function linformer<P>(options: LinformerOptions<P>): Mixer<LinformerParam
       const pair = params.projection;
       if (pair === undefined) {
         throw new TypeError(
-          `linformer: layer ${layer} has no projection of its own: pass the blocks to lendProjection`,
+          `linformer: layer ${layer} has no projection of its own: pass the blocks to shareProjection`,
         );
       }
       const { rotate } = view;
@@ -125,7 +125,7 @@ export function linformer<P>(options: LinformerOptions<P>): Mixer<LinformerParam
       const entries = entriesOf(params, pair, x, present({ real, rotate }));
       const query = toHeads(params.query, x);
       const { mixed, map } = attend(rotate?.query(query) ?? query, entries, {
-        view: look({
+        view: makeView({
           pattern: full,
           queries: length,
           keys: entries.key.shape[2]!,
@@ -152,7 +152,7 @@ export function linformer<P>(options: LinformerOptions<P>): Mixer<LinformerParam
  * Gives the projection of the first block to all: the parameters of a stack as `layerwise` sharing needs them, its
  * gradient the sum over the layers.
  */
-export function lendProjection<P, Block extends { mixer: LinformerParams<P> }>(blocks: readonly Block[]): Block[] {
+export function shareProjection<P, Block extends { mixer: LinformerParams<P> }>(blocks: readonly Block[]): Block[] {
   const projection = blocks[0]?.mixer.projection;
   return blocks.map((block) =>
     projection === undefined ? block : { ...block, mixer: { ...block.mixer, projection } },

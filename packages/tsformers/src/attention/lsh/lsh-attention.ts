@@ -11,19 +11,19 @@ import {
   splitKey,
   type Tensor,
 } from "@tsformers/engine";
-import { within } from "../../nn/dropout.ts";
+import type { Mixer, Recurrent, View } from "../../kinds/index.ts";
 import { type Context, evaluation } from "../../kinds/layer.ts";
+import { within } from "../../nn/dropout.ts";
 import type { LinearParams } from "../../nn/linear.ts";
 import { present } from "../../nn/present.ts";
-import { bucketAttention, unitVectors } from "./bucket-attention.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
-import type { Mixer, Recurrent, View } from "../../kinds/index.ts";
+import { maskAt } from "../core/mask-at.ts";
+import { requireSupport } from "../core/require-support.ts";
+import { bucketAttention, unitVectors } from "./bucket-attention.ts";
 import { type LshState, startLsh, stepLsh } from "./lsh-decode.ts";
 import { type BucketCount, factorsOf, lshBuckets } from "./lsh-hash.ts";
 import { ownBucket, type Reach, wholeChunks } from "./lsh-reach.ts";
 import type { Rows } from "./lsh-windows.ts";
-import { maskAt } from "../core/mask-at.ts";
-import { refuse } from "../core/require-support.ts";
 
 export type LshAttentionParams = { queryKey: LinearParams; value: LinearParams; out: LinearParams };
 
@@ -86,7 +86,7 @@ export function lshAttention(options: LshAttentionOptions): Mixer<LshAttentionPa
     return { raw, rows: { q: rotate?.query(raw) ?? raw, k: rotate?.key(k) ?? k, v: rotate?.value?.(v) ?? v } };
   };
   const check = (view: View): void =>
-    refuse("lsh attention", view, { scores: "its queries and keys stand in an order of their own" });
+    requireSupport("lsh attention", view, { scores: "its queries and keys stand in an order of their own" });
 
   const recurrent: Recurrent<LshAttentionParams, LshState> = {
     start: (batch, capacity) =>

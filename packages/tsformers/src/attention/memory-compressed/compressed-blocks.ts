@@ -30,7 +30,7 @@ export function slotsSeen(factor: number, rule: BlockRule): Pattern {
 export type LastBlock = "filled" | "dropped";
 
 /** Blocks of positions side by side: [B, S, C] → [B, N, factor·C]. */
-export function sideBySide(x: Tensor, factor: number, last: LastBlock): Tensor {
+export function blocksAsFeatures(x: Tensor, factor: number, last: LastBlock): Tensor {
   const [batch, length, width] = x.shape as [number, number, number];
   const blocks = (last === "filled" ? Math.ceil : Math.floor)(length / factor);
   const missing = blocks * factor - length;
@@ -47,6 +47,6 @@ export function sideBySide(x: Tensor, factor: number, last: LastBlock): Tensor {
 
 /** 1 for blocks that count, [B, S] → [B, N]: those with something real in them, or those that are real as a whole. */
 export function realBlocks(real: Tensor, factor: number, last: LastBlock): Tensor {
-  const rows = sideBySide(expandDims(real, -1), factor, last);
+  const rows = blocksAsFeatures(expandDims(real, -1), factor, last);
   return (last === "filled" ? max : min)(rows, { axes: -1 });
 }

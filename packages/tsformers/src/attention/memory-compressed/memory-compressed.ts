@@ -21,24 +21,24 @@ import {
   type Tensor,
   where,
 } from "@tsformers/engine";
+import type { AttentionMap, KeyValueCache, Mixer, Recurrent } from "../../kinds/index.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import { type LinearParams, linear } from "../../nn/linear.ts";
 import { present } from "../../nn/present.ts";
+import { attend } from "../core/executor.ts";
+import { type HeadProjectionOptions, headProjections, oneSequence, realAt } from "../core/head-projections.ts";
+import { requireSupport } from "../core/require-support.ts";
+import { makeView } from "../core/view.ts";
+import { causal as causalPattern, full } from "../patterns/pattern.ts";
 import { type AttentionParams, joinHeads, splitHeads } from "../softmax/attention.ts";
 import {
   type BlockRule,
+  blocksAsFeatures,
   type LastBlock,
   realBlocks,
-  sideBySide,
   slotsSeen,
   strictlyPast,
 } from "./compressed-blocks.ts";
-import { attend } from "../core/executor.ts";
-import { type HeadProjectionOptions, headProjections, oneSequence, realAt } from "../core/head-projections.ts";
-import type { AttentionMap, KeyValueCache, Mixer, Recurrent } from "../../kinds/index.ts";
-import { causal as causalPattern, full } from "../patterns/pattern.ts";
-import { refuse } from "../core/require-support.ts";
-import { look } from "../core/view.ts";
 
 export type MemoryCompressedOptions = HeadProjectionOptions & {
   readonly causal: boolean;
@@ -116,12 +116,12 @@ export function memoryCompressed(options: MemoryCompressedOptions): Mixer<Memory
   const blocksOf = ({ compress: own, ...params }: Params, x: Tensor, real?: Tensor): KeyValueCache => {
     const masked = (x: Tensor) => (real === undefined ? x : mul(x, expandDims(cast(real, x.dtype), -1)));
     if ("inputs" in own) {
-      const slots = convolution.apply(own.inputs, sideBySide(masked(x), factor, last));
+      const slots = convolution.apply(own.inputs, blocksAsFeatures(masked(x), factor, last));
       return { key: toHeads(params.key, slots), value: toHeads(params.value, slots) };
     }
     const [key, value] = (["key", "value"] as const).map((part) => {
       const whole = masked(joinHeads(toHeads(params[part], x)));
-      return splitHeads(convolution.apply(own[part], sideBySide(whole, factor, last)), heads);
+      return splitHeads(convolution.apply(own[part], blocksAsFeatures(whole, factor, last)), heads);
     }) as [Tensor, Tensor];
     return { key, value };
   };
@@ -152,7 +152,7 @@ export function memoryCompressed(options: MemoryCompressedOptions): Mixer<Memory
       };
     },
     step: (params, x, state, { position, view }) => {
-      refuse(name, view, refusals);
+      requireSupport(name, view, refusals);
       const place = equal(iota(factor), mod(position, factor));
       const [batch] = x.shape as [number];
       const isReal = realAt(view.keyMask, position) ?? ones([batch, 1]);
@@ -184,7 +184,7 @@ export function memoryCompressed(options: MemoryCompressedOptions): Mixer<Memory
       const seen = div(add(position, 1 - rule.delay), factor);
       const { mixed } = attend(toHeads(params.query, x), next, {
         // Of the slots, position t sees those up to one: as if it stood there.
-        view: look({ pattern: causalPattern, queries: 1, keys: slots, offset: seen, keyMask: next.filled }),
+        view: makeView({ pattern: causalPattern, queries: 1, keys: slots, offset: seen, keyMask: next.filled }),
         scale,
         context: evaluation,
       });
@@ -213,7 +213,7 @@ export function memoryCompressed(options: MemoryCompressedOptions): Mixer<Memory
     apply: (params, input, context) => {
       oneSequence(name, input);
       const { x, view } = input;
-      refuse(name, view, refusals);
+      requireSupport(name, view, refusals);
       const [, length] = x.shape as [number, number];
       const real = view.keyMask && cast(view.keyMask, "float32");
       const first = firstOf(params, slice(x, 1, 0, 1));
@@ -234,7 +234,7 @@ export function memoryCompressed(options: MemoryCompressedOptions): Mixer<Memory
       const filled =
         real && joined([...(first ? [firstFilled(real)] : []), ...(whole ? [realBlocks(real, factor, last)] : [])], 1);
       const { mixed, map } = attend(toHeads(params.query, x), entries, {
-        view: look({ pattern, queries: length, keys, ...present({ keyMask: filled }) }),
+        view: makeView({ pattern, queries: length, keys, ...present({ keyMask: filled }) }),
         scale,
         dropoutRate,
         context,

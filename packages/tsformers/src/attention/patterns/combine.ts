@@ -1,5 +1,5 @@
-import { headsOf, type Pattern, type Runs } from "./pattern.ts";
 import { intersectRuns, subtractRuns, uniteRuns } from "../core/runs.ts";
+import { headsOf, type Pattern, type Runs } from "./pattern.ts";
 
 /**
  * What any of the patterns shows. Where they lie together in different orders, the executor takes them one by one.

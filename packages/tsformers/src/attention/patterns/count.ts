@@ -1,5 +1,5 @@
-import { headsOf, type Pattern } from "./pattern.ts";
 import { countRuns } from "../core/runs.ts";
+import { headsOf, type Pattern } from "./pattern.ts";
 
 export type PatternCount = {
   /** Visible pairs of a query and a key, the mean over the heads. */

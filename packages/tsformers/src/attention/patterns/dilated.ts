@@ -1,6 +1,6 @@
 import { perHead } from "./combine.ts";
-import type { Pattern } from "./pattern.ts";
 import { byResidue } from "./order.ts";
+import type { Pattern } from "./pattern.ts";
 import { addSpan, expectWhole } from "./span.ts";
 import { slidingWindow, type WindowOptions } from "./window.ts";
 

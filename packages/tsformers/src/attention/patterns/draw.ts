@@ -1,5 +1,5 @@
-import { headsOf, type Pattern, type Runs } from "./pattern.ts";
 import { uniteRuns } from "../core/runs.ts";
+import { headsOf, type Pattern, type Runs } from "./pattern.ts";
 
 /** A pattern as a grid of square cells. */
 export type Picture = {

@@ -1,5 +1,5 @@
-import type { Pattern } from "./pattern.ts";
 import { runsOf } from "../core/runs.ts";
+import type { Pattern } from "./pattern.ts";
 import { addSpan, expectWhole } from "./span.ts";
 
 export type EtcOptions = {

@@ -1,6 +1,6 @@
 import { or, perHead } from "./combine.ts";
-import type { Pattern } from "./pattern.ts";
 import { inFront, laidOut, type Order } from "./order.ts";
+import type { Pattern } from "./pattern.ts";
 import { perLayer } from "./per-layer.ts";
 import { addSpan, expectWhole, span } from "./span.ts";
 

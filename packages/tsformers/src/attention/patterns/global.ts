@@ -1,6 +1,6 @@
-import { full, type Pattern, causal as past, type Runs } from "./pattern.ts";
 import { runsOf } from "../core/runs.ts";
 import { inFront, type Order } from "./order.ts";
+import { full, type Pattern, causal as past, type Runs } from "./pattern.ts";
 import { addSpan, expectWhole } from "./span.ts";
 
 export type GlobalOptions = {

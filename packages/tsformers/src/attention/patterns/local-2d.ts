@@ -1,6 +1,6 @@
-import type { Pattern, Runs } from "./pattern.ts";
 import { runsOf } from "../core/runs.ts";
 import { type Order, sharedOrder } from "./order.ts";
+import type { Pattern, Runs } from "./pattern.ts";
 import { addSpan, expectWhole } from "./span.ts";
 
 type Extent = readonly [rows: number, columns: number];

@@ -1,8 +1,8 @@
 import { or, perHead } from "./combine.ts";
-import type { Pattern } from "./pattern.ts";
 import { dilatedWindow } from "./dilated.ts";
 import { globalsFirst, globalTokens } from "./global.ts";
 import { byResidue, laidOut } from "./order.ts";
+import type { Pattern } from "./pattern.ts";
 import { expectWhole } from "./span.ts";
 
 export type LongformerOptions = {

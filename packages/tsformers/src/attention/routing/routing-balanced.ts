@@ -26,10 +26,10 @@ import {
   where,
   zeros,
 } from "@tsformers/engine";
-import { dropout } from "../../nn/dropout.ts";
-import type { Context } from "../../kinds/layer.ts";
-import { hidden } from "../core/query-block.ts";
 import type { AttentionMap } from "../../kinds/index.ts";
+import type { Context } from "../../kinds/layer.ts";
+import { dropout } from "../../nn/dropout.ts";
+import { hidden } from "../core/query-block.ts";
 
 /** Clusters of one query or key that a map shows. */
 const clustersShown = 8;

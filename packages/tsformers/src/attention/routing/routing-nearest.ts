@@ -26,10 +26,10 @@ import {
   type Tensor,
   where,
 } from "@tsformers/engine";
-import { dropout } from "../../nn/dropout.ts";
-import type { Context } from "../../kinds/layer.ts";
-import { hidden } from "../core/query-block.ts";
 import type { AttentionMap } from "../../kinds/index.ts";
+import type { Context } from "../../kinds/layer.ts";
+import { dropout } from "../../nn/dropout.ts";
+import { hidden } from "../core/query-block.ts";
 
 export type NearestOptions = {
   /** How many members of its cluster a position looks at, itself included. */

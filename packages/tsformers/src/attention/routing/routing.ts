@@ -1,11 +1,11 @@
 import { add, type Concrete, constant, type RandomKey, randomKey, splitKey, type Tensor } from "@tsformers/engine";
+import type { AttentionMap, Mixer, Recurrent, View } from "../../kinds/index.ts";
 import { type Context, evaluation } from "../../kinds/layer.ts";
 import type { LinearParams } from "../../nn/linear.ts";
 import { present } from "../../nn/present.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
-import type { AttentionMap, Mixer, Recurrent, View } from "../../kinds/index.ts";
 import { maskAt } from "../core/mask-at.ts";
-import { refuse } from "../core/require-support.ts";
+import { requireSupport } from "../core/require-support.ts";
 import { balancedAttention, topMembers } from "./routing-balanced.ts";
 import {
   type Assigned,
@@ -129,7 +129,7 @@ export function routing(options: RoutingOptions): Mixer<RoutingParams> {
 
   /** Queries, keys, values of positions x, and how near they are to each centroid. */
   const look = (params: RoutingParams, x: Tensor, view: View, carried: Centroids) => {
-    refuse("routing", view, { scores: "the members of a cluster stand anywhere, and differ by head" });
+    requireSupport("routing", view, { scores: "the members of a cluster stand anywhere, and differ by head" });
     const query = toHeads(params.query, x);
     const key = params.key === undefined ? query : toHeads(params.key, x);
     const value = toHeads(params.value, x);
@@ -197,7 +197,7 @@ export function routing(options: RoutingOptions): Mixer<RoutingParams> {
       const next = context.key === undefined ? from : nextCentroids(from, sets, decay);
       return { y, map, loss: losses.reduce((a, b) => add(a, b)), carried: next };
     },
-    carries: start,
+    initTrainingState: start,
     ...(causal && members.step !== undefined
       ? { recurrent: recurrent(members.step) as Recurrent<RoutingParams, never> }
       : {}),

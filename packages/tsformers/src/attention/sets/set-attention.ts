@@ -1,6 +1,6 @@
-import { oneSequence } from "../core/head-projections.ts";
 import type { Mixer } from "../../kinds/index.ts";
-import { refuse } from "../core/require-support.ts";
+import { oneSequence } from "../core/head-projections.ts";
+import { requireSupport } from "../core/require-support.ts";
 import { type IsabParams, isab, type SetBlockOptions } from "./set-blocks.ts";
 
 /**
@@ -23,7 +23,7 @@ export function inducedSet(options: SetBlockOptions & { readonly points: number 
     apply: (params, input, context) => {
       oneSequence(name, input);
       const { x, view } = input;
-      refuse(name, view, {
+      requireSupport(name, view, {
         scores: "the learned points stand nowhere",
         rotation: "the learned points stand nowhere",
       });

@@ -8,19 +8,19 @@ import {
   splitKey,
   type Tensor,
 } from "@tsformers/engine";
+import type { AttentionMap } from "../../kinds/index.ts";
+import type { Context, Layer } from "../../kinds/layer.ts";
 import { within } from "../../nn/dropout.ts";
 import { type FeedForward, mlp, relu } from "../../nn/feed-forward.ts";
 import { glorotUniform, type Initial, normalInitial } from "../../nn/initial.ts";
-import type { Context, Layer } from "../../kinds/layer.ts";
 import { type LinearParams, linear } from "../../nn/linear.ts";
 import { layerNorm, type Norm, type NormParams } from "../../nn/norm.ts";
 import { present } from "../../nn/present.ts";
-import { joinHeads } from "../softmax/attention.ts";
 import { attend } from "../core/executor.ts";
 import { headProjections } from "../core/head-projections.ts";
-import type { AttentionMap } from "../../kinds/index.ts";
+import { makeView } from "../core/view.ts";
 import { full } from "../patterns/pattern.ts";
-import { look } from "../core/view.ts";
+import { joinHeads } from "../softmax/attention.ts";
 
 /** What the paper and its authors' code do differently inside a block. */
 export type SetForm = {
@@ -144,7 +144,7 @@ export function mab(options: SetBlockOptions): SetLayer<MabParams, [queries: Ten
       const query = toHeads(params.query, queries);
       const entries = { key: toHeads(params.key, elements), value: toHeads(params.value, elements) };
       const [keys, length] = [elements.shape[1]!, queries.shape[1]!];
-      const view = look({ pattern: full, queries: length, keys, ...present({ keyMask }) });
+      const view = makeView({ pattern: full, queries: length, keys, ...present({ keyMask }) });
       const { mixed, map } = attend(query, entries, { view, scale, dropoutRate, context });
       const attended = params.out === undefined ? joinHeads(mixed) : fromHeads(params.out, mixed, context);
       const summed = add(form.residual(queries, joinHeads(query)), attended);

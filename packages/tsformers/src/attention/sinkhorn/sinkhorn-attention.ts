@@ -24,10 +24,10 @@ import {
   type Tensor,
   where,
 } from "@tsformers/engine";
-import { dropout } from "../../nn/dropout.ts";
-import type { Context } from "../../kinds/layer.ts";
-import { hidden } from "../core/query-block.ts";
 import type { AttentionMap } from "../../kinds/index.ts";
+import type { Context } from "../../kinds/layer.ts";
+import { dropout } from "../../nn/dropout.ts";
+import { hidden } from "../core/query-block.ts";
 
 /** [B, N·W] with 1 for real positions, and [B, N] with 1 for blocks that have any; B is 1 where rows do not differ. */
 export type BlockMask = { readonly positions: Tensor; readonly blocks: Tensor };

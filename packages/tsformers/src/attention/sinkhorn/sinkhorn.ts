@@ -1,13 +1,13 @@
 import { add, type Concrete, cast, mul, splitKey, type Tensor } from "@tsformers/engine";
+import type { Mixer, Recurrent, View } from "../../kinds/index.ts";
+import { type Context, evaluation } from "../../kinds/layer.ts";
 import { within } from "../../nn/dropout.ts";
 import { normalInitial } from "../../nn/initial.ts";
-import { type Context, evaluation } from "../../kinds/layer.ts";
 import { present } from "../../nn/present.ts";
-import type { AttentionParams } from "../softmax/attention.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
-import type { Mixer, Recurrent, View } from "../../kinds/index.ts";
 import { maskAt } from "../core/mask-at.ts";
-import { refuse } from "../core/require-support.ts";
+import { requireSupport } from "../core/require-support.ts";
+import type { AttentionParams } from "../softmax/attention.ts";
 import {
   type BlockMask,
   blockMask,
@@ -74,7 +74,7 @@ export function sinkhorn(options: SinkhornOptions): Mixer<SinkhornParams> {
   const blocks = Math.ceil(options.length / block);
 
   const project = (params: SinkhornParams, x: Tensor, view: View): Record<"q" | "k" | "v", Tensor> => {
-    refuse("sinkhorn", view, { scores: "a sorted key is a mixture of keys that stand in many places" });
+    requireSupport("sinkhorn", view, { scores: "a sorted key is a mixture of keys that stand in many places" });
     const [q, k, v] = [toHeads(params.query, x), toHeads(params.key, x), toHeads(params.value, x)];
     const { rotate } = view;
     return { q: rotate?.query(q) ?? q, k: rotate?.key(k) ?? k, v: rotate?.value?.(v) ?? v };

@@ -12,12 +12,12 @@ import {
   type Tensor,
   transpose,
 } from "@tsformers/engine";
+import type { KeyValueCache, MixerInput, Recurrent, SoftmaxMixer, View } from "../../kinds/index.ts";
 import { dropout } from "../../nn/dropout.ts";
 import { type Initial, normalInitial } from "../../nn/initial.ts";
 import { type LinearParams, linear } from "../../nn/linear.ts";
 import { headWidthOf, requireCounts, requireRate } from "../../nn/sizes.ts";
 import { attend } from "../core/executor.ts";
-import type { KeyValueCache, MixerInput, Recurrent, SoftmaxMixer, View } from "../../kinds/index.ts";
 
 export type AttentionParams = { query: LinearParams; key: LinearParams; value: LinearParams; out: LinearParams };
 

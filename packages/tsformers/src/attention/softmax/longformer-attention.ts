@@ -15,17 +15,17 @@ import {
   type Tensor,
   where,
 } from "@tsformers/engine";
+import type { KeyValueCache, Mixer, Recurrent, View } from "../../kinds/index.ts";
 import { within } from "../../nn/dropout.ts";
 import type { LinearParams } from "../../nn/linear.ts";
-import { type AttentionParams, attention } from "./attention.ts";
 import { attend } from "../core/executor.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
-import type { KeyValueCache, Mixer, Recurrent, View } from "../../kinds/index.ts";
-import { full, type Pattern, type Runs } from "../patterns/pattern.ts";
-import { slidingWindow } from "../patterns/window.ts";
 import { ringDecoding, viewOfSlots, writeSlots } from "../core/ring.ts";
 import { clipRuns, runsOf, uniteRuns } from "../core/runs.ts";
-import { look } from "../core/view.ts";
+import { makeView } from "../core/view.ts";
+import { full, type Pattern, type Runs } from "../patterns/pattern.ts";
+import { slidingWindow } from "../patterns/window.ts";
+import { type AttentionParams, attention } from "./attention.ts";
 
 export type LongformerAttentionOptions = HeadProjectionOptions & {
   /** w: w/2 neighbours on each side, w before the query in the causal form. */
@@ -156,7 +156,7 @@ function upTo(positions: readonly number[]): Pattern {
 /** The same padding and scores under another pattern, for all queries or those at some positions. */
 function lookAgain(view: View, pattern: Pattern, at?: Tensor): View {
   const { keyMask, scores, keys, positions } = view;
-  return look({
+  return makeView({
     pattern,
     queries: at?.shape[0] ?? view.queries,
     keys,

@@ -20,14 +20,14 @@ import {
   type Tensor,
   where,
 } from "@tsformers/engine";
+import type { Mixer, Recurrent, View } from "../../kinds/index.ts";
 import { evaluation } from "../../kinds/layer.ts";
-import type { AttentionParams } from "./attention.ts";
-import { hidden } from "../core/query-block.ts";
 import { attend } from "../core/executor.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
-import type { Mixer, Recurrent, View } from "../../kinds/index.ts";
 import { maskAt } from "../core/mask-at.ts";
+import { hidden } from "../core/query-block.ts";
 import type { Pattern } from "../patterns/pattern.ts";
+import type { AttentionParams } from "./attention.ts";
 
 export type ReformerLocalOptions = HeadProjectionOptions & {
   readonly causal: boolean;

@@ -11,11 +11,11 @@ import {
   transpose,
   zeros,
 } from "@tsformers/engine";
-import { type Attended, type AttendOptions, attend } from "../core/executor.ts";
 import type { Positions, Score } from "../../kinds/index.ts";
+import { type Attended, type AttendOptions, attend } from "../core/executor.ts";
 import { plansOf } from "../core/plan.ts";
+import { makeView, type ViewOptions } from "../core/view.ts";
 import type { SourceLogits } from "./synthetic-logits.ts";
-import { look, type ViewOptions } from "../core/view.ts";
 
 export type SyntheticOptions = Omit<AttendOptions, "view" | "scale"> & {
   readonly view: Omit<ViewOptions, "scores" | "rotation">;
@@ -83,7 +83,7 @@ export function attendSynthetic(sources: readonly SourceLogits[], values: Tensor
   const { mixed, map } = attend(
     query,
     { key, value: folded ? foldBatch(values) : values },
-    { view: look(others.length === 0 ? seen : { ...seen, scores }), scale: 1, dropoutRate, context },
+    { view: makeView(others.length === 0 ? seen : { ...seen, scores }), scale: 1, dropoutRate, context },
   );
   if (!folded) return { mixed, map };
   return {

@@ -8,14 +8,14 @@ import {
   type Tensor,
   where,
 } from "@tsformers/engine";
+import type { Mixer, Recurrent, View } from "../../kinds/index.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import type { LinearParams } from "../../nn/linear.ts";
 import { present } from "../../nn/present.ts";
-import { attendSynthetic } from "./attend-synthetic.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence, realAt } from "../core/head-projections.ts";
-import type { Mixer, Recurrent, View } from "../../kinds/index.ts";
+import { requireSupport } from "../core/require-support.ts";
 import { causal as causalPattern, full } from "../patterns/pattern.ts";
-import { refuse } from "../core/require-support.ts";
+import { attendSynthetic } from "./attend-synthetic.ts";
 import { type LogitSource, type Mixture, plainSum, type SourceLogits } from "./synthetic-logits.ts";
 
 export type SynthesizerOptions = HeadProjectionOptions & {
@@ -63,7 +63,7 @@ export function synthesizer(options: SynthesizerOptions): Mixer<SynthesizerParam
   ): SourceLogits[] => {
     const { keys, view, at } = of;
     const rotation = sources.some(({ turns }) => turns) ? {} : { rotation: "no source has queries and keys to turn" };
-    refuse(name, view, { scores: "its logits are not products of queries and keys", ...rotation });
+    requireSupport(name, view, { scores: "its logits are not products of queries and keys", ...rotation });
     return sources.map((source, i) =>
       source.prepare(params.sources[i], x, { keys, ...present({ at, rotate: view.rotate }) }),
     );

@@ -18,10 +18,10 @@ import {
   sub,
   type Tensor,
 } from "@tsformers/engine";
+import type { Rotation } from "../../kinds/index.ts";
 import { type Initial, normalInitial, zeros } from "../../nn/initial.ts";
 import { type LinearParams, linear } from "../../nn/linear.ts";
 import { splitHeads } from "../softmax/attention.ts";
-import type { Rotation } from "../../kinds/index.ts";
 
 /**
  * Logits [B, H, T, S], not computed yet: products of rows and columns, or made of the rows of some queries. B may be 1.

@@ -1,5 +1,5 @@
 import type { Tensor } from "@tsformers/engine";
-import type { look } from "../../attention/core/view.ts";
+import type { makeView } from "../../attention/core/view.ts";
 import type { Context } from "../../kinds/layer.ts";
 import type { NameRule } from "./names.ts";
 
@@ -49,7 +49,7 @@ export type BuildOptions = {
   /** Whether the output has a matrix of its own even where the configuration ties it to the embedding. */
   readonly ownHead: boolean;
   /** What a pass may see. Verification takes the reference's way with queries that see nothing. */
-  readonly look?: typeof look;
+  readonly look?: typeof makeView;
 };
 
 /**

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { lookFilling } from "../../attention/core/view.ts";
+import { makeFillingView } from "../../attention/core/view.ts";
 import { decoder } from "../../models/decoder.ts";
 import { mptParts } from "../../models/mpt.ts";
 import { linearHead } from "../../nn/head.ts";
@@ -56,7 +56,7 @@ export const mpt: Format = {
     const model = decoder({
       ...parts,
       ...(tie ? {} : { head: linearHead(width, vocabulary) }),
-      ...(look === undefined ? {} : { look: lookFilling }),
+      ...(look === undefined ? {} : { look: makeFillingView }),
     });
     return {
       model,

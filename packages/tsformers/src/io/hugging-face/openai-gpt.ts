@@ -1,8 +1,8 @@
 import { constant, where } from "@tsformers/engine";
 import { z } from "zod";
-import type { View } from "../../kinds/index.ts";
+import { makeAveragingView, type ViewOptions } from "../../attention/core/view.ts";
 import { denseMask, full } from "../../attention/patterns/pattern.ts";
-import { lookEvenly, type ViewOptions } from "../../attention/core/view.ts";
+import type { View } from "../../kinds/index.ts";
 import { decoder } from "../../models/decoder.ts";
 import { openAiGptParts } from "../../models/openai-gpt.ts";
 import { geluTanh, relu, silu } from "../../nn/feed-forward.ts";
@@ -79,7 +79,7 @@ export const openAiGpt: Format = {
 /** The reference's way: what lies ahead gets a logit of −10⁴, padding far less, so that a query behind nothing but padding looks ahead. */
 function lookWithPenalty({ pattern, scores, ...options }: ViewOptions): View {
   const visible = constant(denseMask(pattern, options.queries, options.keys));
-  return lookEvenly({
+  return makeAveragingView({
     ...options,
     pattern: full,
     scores: (positions) => {

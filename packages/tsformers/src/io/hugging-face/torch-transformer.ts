@@ -1,9 +1,9 @@
 import { add, cast, expandDims, mul, sub, sum, type Tensor, where } from "@tsformers/engine";
 import { z } from "zod";
 import { hidden } from "../../attention/core/query-block.ts";
-import type { Score, View } from "../../kinds/index.ts";
+import { makeView } from "../../attention/core/view.ts";
 import { causal, full, type Pattern } from "../../attention/patterns/pattern.ts";
-import { look } from "../../attention/core/view.ts";
+import type { Score, View } from "../../kinds/index.ts";
 import { type Stacks, type StacksParams, stacks } from "../../models/encoder-decoder.ts";
 import { postNorm, preNorm, transformerStacks } from "../../models/transformer.ts";
 import { gelu, relu } from "../../nn/feed-forward.ts";
@@ -82,7 +82,7 @@ export const torchTransformer: Format = {
         }),
         ...normNames("decoder.norm", "decoder.finalNorm", width),
       ],
-      probe: probe(model, options.look ?? look),
+      probe: probe(model, options.look ?? makeView),
     };
   },
 };
@@ -96,7 +96,7 @@ const masks = [
   "memory_mask",
 ];
 
-function probe(model: Stacks, see: typeof look): Probe {
+function probe(model: Stacks, see: typeof makeView): Probe {
   return {
     inputs: {
       src: floatInput,
@@ -118,7 +118,7 @@ function probe(model: Stacks, see: typeof look): Probe {
       const memory = model.encode(given, src, sourceView, context).x;
       const targetView = view(isCausal(what) ? causal : full, T, T, inputs.tgt_key_padding_mask, inputs.tgt_mask);
       const memoryView = view(full, T, S, inputs.memory_key_padding_mask, inputs.memory_mask);
-      const entries = model.remember(given, memory, {});
+      const entries = model.crossKeysAndValues(given, memory, {});
       const out = model.decode(given, { x: tgt, view: targetView, memory: { entries, view: memoryView } }, context).x;
       return {
         memory,

@@ -1,8 +1,8 @@
 import { add, broadcastTo, cast, flip, iota, mean, mul, reshape, sub } from "@tsformers/engine";
 import * as z from "zod";
 import { attend } from "../../attention/core/executor.ts";
+import { makeView } from "../../attention/core/view.ts";
 import type { Pattern } from "../../attention/patterns/pattern.ts";
-import { look } from "../../attention/core/view.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import { adaptiveSpan, softMask, spanPenalty } from "../../position/adaptive-span.ts";
 import { fading, spanShares } from "../../position/dynamic-span.ts";
@@ -35,8 +35,8 @@ export const adaptiveSpans: Mechanism = {
     // The scheme keeps keys in the order of positions: the farthest first.
     const params = { span: share!, ...(rel === undefined ? {} : { keys: flip(rel, 0) }) };
     const view = dynamic
-      ? fading(look(plain), mul(shares, maxSpan), how)
-      : look({ ...plain, scores: (at) => scheme.prepare(params, at) });
+      ? fading(makeView(plain), mul(shares, maxSpan), how)
+      : makeView({ ...plain, scores: (at) => scheme.prepare(params, at) });
     const { mixed } = attend(q!, { key: k!, value: v! }, { view, scale: 1 / Math.sqrt(width), context: evaluation });
     const before = reshape(sub(cast(iota(maxSpan), "float32"), maxSpan), [1, maxSpan]);
     return {

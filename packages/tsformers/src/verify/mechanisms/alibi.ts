@@ -1,8 +1,8 @@
 import { constant, fromNumbers, ndarray } from "@tsformers/engine";
 import * as z from "zod";
 import { attend } from "../../attention/core/executor.ts";
+import { makeView } from "../../attention/core/view.ts";
 import { causal, full } from "../../attention/patterns/pattern.ts";
-import { look } from "../../attention/core/view.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import { alibiSlopes, alibi as scores } from "../../position/alibi.ts";
 import type { Mechanism } from "./mechanism.ts";
@@ -17,7 +17,7 @@ export const alibi: Mechanism = {
     if (q === undefined) return { out: constant(ndarray(alibiSlopes(slopes.parse(given).heads))) };
     const options = attention.parse(given);
     const [queries, keys] = [q.shape[2]!, k!.shape[2]!];
-    const view = look({
+    const view = makeView({
       pattern: options.causal ? causal : full,
       queries,
       keys,

@@ -1,6 +1,6 @@
 import * as z from "zod";
-import type { Pattern } from "../../attention/patterns/pattern.ts";
 import { blockwiseHeads, blockwise as oneForAll } from "../../attention/patterns/blockwise.ts";
+import type { Pattern } from "../../attention/patterns/pattern.ts";
 import { maskedAttention } from "./masked-attention.ts";
 import type { Mechanism } from "./mechanism.ts";
 

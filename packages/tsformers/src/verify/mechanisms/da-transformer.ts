@@ -1,11 +1,11 @@
 import { abs, cast, constant, convert, iota, reshape } from "@tsformers/engine";
 import * as z from "zod";
+import { distances } from "../../attention/core/by-distance.ts";
 import { attend } from "../../attention/core/executor.ts";
+import { makeView } from "../../attention/core/view.ts";
 import { causal, full } from "../../attention/patterns/pattern.ts";
-import { look } from "../../attention/core/view.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import { present } from "../../nn/present.ts";
-import { distances } from "../../attention/core/by-distance.ts";
 import { distanceAware, distanceFactor } from "../../position/distance-aware.ts";
 import type { Mechanism } from "./mechanism.ts";
 
@@ -19,7 +19,7 @@ export const daTransformer: Mechanism = {
     const keyMask = mask && constant(convert(mask, "float32"));
     const params = { weight: w!, shift: shift! };
     const scores = distanceAware(heads);
-    const view = look({
+    const view = makeView({
       pattern,
       queries: length,
       keys: length,

@@ -1,9 +1,9 @@
 import { concat, convert, fromNumbers, type NDArray, slice, type Tensor } from "@tsformers/engine";
 import * as z from "zod";
+import { runsOf } from "../../attention/core/runs.ts";
 import { attendSide } from "../../attention/etc/etc-attention.ts";
 import { byTable, labelScore } from "../../attention/etc/etc-labels.ts";
 import type { Pattern } from "../../attention/patterns/pattern.ts";
-import { runsOf } from "../../attention/core/runs.ts";
 import type { Mechanism } from "./mechanism.ts";
 
 // Which pairs see each other and how they are labelled is stored pair by pair; the sizes say how that was made.
@@ -19,9 +19,9 @@ export const etcGlobalLocal: Mechanism = {
     const side = (query: string, keys: readonly [string, string], parts: readonly [string, string]) => {
       const joined = (what: string) => concat([input(`${what}_${keys[0]}`), input(`${what}_${keys[1]}`)], 2);
       const entries = { key: joined("k"), value: joined("v") };
-      const ids = sideBySide(table(`ids_${parts[0]}`), table(`ids_${parts[1]}`));
+      const ids = joinedColumns(table(`ids_${parts[0]}`), table(`ids_${parts[1]}`));
       const scores = labelScore(labels, byTable(convert(ids, "int32")));
-      const pattern = patternOf(sideBySide(table(`mask_${parts[0]}`), table(`mask_${parts[1]}`)));
+      const pattern = patternOf(joinedColumns(table(`mask_${parts[0]}`), table(`mask_${parts[1]}`)));
       const scale = input(query).shape.at(-1)! ** -0.5;
       return attendSide({ query: input(query), entries, pattern, scores }, { scale, context: {} });
     };
@@ -42,7 +42,7 @@ function missing(name: string): never {
 }
 
 /** [T, S₁] and [T, S₂] → [T, S₁ + S₂] */
-function sideBySide(a: NDArray, b: NDArray): NDArray {
+function joinedColumns(a: NDArray, b: NDArray): NDArray {
   const [rows, left] = a.shape as [number, number];
   const right = b.shape[1]!;
   const [x, y] = [a.toNumbers(), b.toNumbers()];

@@ -1,7 +1,7 @@
 import * as z from "zod";
-import type { Pattern } from "../../attention/patterns/pattern.ts";
 import { local1d } from "../../attention/patterns/local-1d.ts";
 import { local2d } from "../../attention/patterns/local-2d.ts";
+import type { Pattern } from "../../attention/patterns/pattern.ts";
 import { maskedAttention } from "./masked-attention.ts";
 import type { Mechanism } from "./mechanism.ts";
 

@@ -1,9 +1,9 @@
 import { constant, fromNumbers, reshape, type Tensor } from "@tsformers/engine";
 import * as z from "zod";
-import { sideBySide } from "../../attention/memory-compressed/compressed-blocks.ts";
+import { makeView } from "../../attention/core/view.ts";
+import { blocksAsFeatures } from "../../attention/memory-compressed/compressed-blocks.ts";
 import { memoryCompressed as mixer } from "../../attention/memory-compressed/memory-compressed.ts";
 import { full } from "../../attention/patterns/pattern.ts";
-import { look } from "../../attention/core/view.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import { linear } from "../../nn/linear.ts";
 import type { Mechanism } from "./mechanism.ts";
@@ -29,10 +29,10 @@ export const memoryCompressed: Mechanism = {
       compress: { inputs: convolution },
       out: { weight: identity(modelWidth) },
     };
-    const view = look({ pattern: full, queries: length, keys: length });
+    const view = makeView({ pattern: full, queries: length, keys: length });
     const layer = mixer({ modelWidth, heads, causal, factor, last: "dropped" });
     const { y, map } = layer.apply(params, { x: x!, view }, evaluation);
-    const compressed = linear(taps * from, to).apply(convolution, sideBySide(x!, factor, "dropped"));
+    const compressed = linear(taps * from, to).apply(convolution, blocksAsFeatures(x!, factor, "dropped"));
     return { out: y, probs: map!().weights, compressed };
   },
 };

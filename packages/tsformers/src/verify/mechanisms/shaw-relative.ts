@@ -1,8 +1,8 @@
 import { add, constant, fromNumbers, iota } from "@tsformers/engine";
 import * as z from "zod";
 import { attend } from "../../attention/core/executor.ts";
+import { makeView } from "../../attention/core/view.ts";
 import { full, type Pattern } from "../../attention/patterns/pattern.ts";
-import { look } from "../../attention/core/view.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import { shaw } from "../../position/shaw.ts";
 import type { Mechanism } from "./mechanism.ts";
@@ -19,7 +19,7 @@ export const shawRelative: Mechanism = {
     const [queries, keys, headWidth] = [q!.shape[2]!, k!.shape[2]!, q!.shape[3]!];
     const scheme = shaw({ headWidth, maxDistance, values: value !== undefined });
     const params = value === undefined ? { key: key! } : { key: key!, value };
-    const view = look({
+    const view = makeView({
       pattern: causal ? lastQueries(keys - queries) : full,
       queries,
       keys,
@@ -38,7 +38,7 @@ export function lastQueries(offset: number): Pattern {
 }
 
 /** Where queries stand that are the last of as many positions as there are keys. */
-export function lastPositions(queries: number, keys: number): Pick<Parameters<typeof look>[0], "positions"> {
+export function lastPositions(queries: number, keys: number): Pick<Parameters<typeof makeView>[0], "positions"> {
   if (queries === keys) return {};
   return {
     positions: { query: add(iota(queries), constant(fromNumbers([keys - queries], [], "int32"))), key: iota(keys) },

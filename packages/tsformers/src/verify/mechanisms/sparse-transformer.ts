@@ -1,6 +1,6 @@
 import * as z from "zod";
-import type { Pattern } from "../../attention/patterns/pattern.ts";
 import { fixed, fixedBlock, fixedHeads, fixedSummary } from "../../attention/patterns/fixed.ts";
+import type { Pattern } from "../../attention/patterns/pattern.ts";
 import { strided, stridedColumn, stridedHeads, stridedLocal } from "../../attention/patterns/strided.ts";
 import { maskedAttention } from "./masked-attention.ts";
 import type { Mechanism } from "./mechanism.ts";

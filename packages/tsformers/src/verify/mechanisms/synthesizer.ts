@@ -1,7 +1,7 @@
 import { reshape, type Tensor, transpose } from "@tsformers/engine";
 import * as z from "zod";
-import { attendSynthetic } from "../../attention/synthesizer/attend-synthetic.ts";
 import { causal as causalPattern, full } from "../../attention/patterns/pattern.ts";
+import { attendSynthetic } from "../../attention/synthesizer/attend-synthetic.ts";
 import {
   denseLogits,
   dotProduct,

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { headsOf } from "../../../src/attention/patterns/pattern.ts";
-import { type PatternEntry, type PatternName, patterns } from "../../../src/attention/patterns/index.ts";
 import { plansOf } from "../../../src/attention/core/plan.ts";
+import { type PatternEntry, type PatternName, patterns } from "../../../src/attention/patterns/index.ts";
+import { headsOf } from "../../../src/attention/patterns/pattern.ts";
 import { expectCausal, expectShows } from "./predicate.ts";
 
 const entries: [string, PatternEntry][] = Object.entries(patterns);

@@ -2,9 +2,9 @@ import { compile, constant, fromNumbers, normal, randomKey, readTree, type Tenso
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
 import { attend } from "../../../src/attention/core/executor.ts";
-import { type PatternEntry, patterns } from "../../../src/attention/patterns/index.ts";
-import { look } from "../../../src/attention/core/view.ts";
+import { makeView } from "../../../src/attention/core/view.ts";
 import { attendWhole } from "../../../src/attention/core/whole.ts";
+import { type PatternEntry, patterns } from "../../../src/attention/patterns/index.ts";
 
 const device = await openCpu();
 afterAll(() => device.close());
@@ -25,8 +25,8 @@ test.each(cases)("%s, %s, length %i: computed in blocks as with a dense mask", a
         const sizes = { pattern: layers(layer), queries: length, keys: length, keyMask };
         const options = { scale: 0.5, context: {} };
         return {
-          blocks: attend(q, { key, value }, { ...options, view: look({ ...sizes, queriesPerBlock: 32 }) }).mixed,
-          whole: attendWhole(q, { key, value }, { ...options, view: look(sizes) }).mixed,
+          blocks: attend(q, { key, value }, { ...options, view: makeView({ ...sizes, queriesPerBlock: 32 }) }).mixed,
+          whole: attendWhole(q, { key, value }, { ...options, view: makeView(sizes) }).mixed,
         };
       }),
     { device },

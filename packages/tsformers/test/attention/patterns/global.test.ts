@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { computedPairs } from "../../../src/attention/core/plan.ts";
 import { etc } from "../../../src/attention/patterns/etc.ts";
 import { globalTokens } from "../../../src/attention/patterns/global.ts";
 import { longformer, longformerLayers } from "../../../src/attention/patterns/longformer.ts";
-import { computedPairs } from "../../../src/attention/core/plan.ts";
 import { expectCausal, expectShows } from "./predicate.ts";
 
 describe.each([[[0]], [[]], [[5, 0, 5, 6]], [[62, 99, 2]]])("global tokens %j", (positions) => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { computedPairs } from "../../../src/attention/core/plan.ts";
 import { local1d } from "../../../src/attention/patterns/local-1d.ts";
 import { blockRaster, local2d, local2dGenerated } from "../../../src/attention/patterns/local-2d.ts";
-import { computedPairs } from "../../../src/attention/core/plan.ts";
 import { expectCausal, expectShows } from "./predicate.ts";
 
 describe.each([1, 6, 40, 200])("1-D local, blocks of %i", (block) => {

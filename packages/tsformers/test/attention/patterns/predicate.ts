@@ -1,6 +1,6 @@
 import { expect } from "vitest";
-import { denseMask, headsOf, type Pattern } from "../../../src/attention/patterns/pattern.ts";
 import { intersectRuns, uniteRuns } from "../../../src/attention/core/runs.ts";
+import { denseMask, headsOf, type Pattern } from "../../../src/attention/patterns/pattern.ts";
 
 /** Whether query i sees key j, written as plainly as can be. */
 export type Predicate = (j: number, i: number, head: number) => boolean;

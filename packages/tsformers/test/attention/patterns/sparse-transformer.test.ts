@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { computedPairs } from "../../../src/attention/core/plan.ts";
 import { fixed, fixedBlock, fixedHeads, fixedLayers, fixedSummary } from "../../../src/attention/patterns/fixed.ts";
 import {
   strided,
@@ -7,7 +8,6 @@ import {
   stridedLayers,
   stridedLocal,
 } from "../../../src/attention/patterns/strided.ts";
-import { computedPairs } from "../../../src/attention/core/plan.ts";
 import { expectCausal, expectShows } from "./predicate.ts";
 
 describe.each([1, 4, 10])("strided, stride %i", (stride) => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { computedPairs } from "../../../src/attention/core/plan.ts";
 import { dilatedHeads, dilatedWindow } from "../../../src/attention/patterns/dilated.ts";
 import { slidingWindow } from "../../../src/attention/patterns/window.ts";
-import { computedPairs } from "../../../src/attention/core/plan.ts";
 import { expectCausal, expectShows } from "./predicate.ts";
 
 describe("window", () => {

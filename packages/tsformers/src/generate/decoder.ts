@@ -13,7 +13,7 @@ import {
   sub,
   type Tensor,
 } from "@tsformers/engine";
-import { causal } from "../attention/patterns/pattern.ts";
+import { readsInPasses } from "../depth/states.ts";
 import type { KeyValueCache } from "../kinds/index.ts";
 import { evaluation } from "../kinds/layer.ts";
 import type { LanguageModel, LanguageModelOutput } from "../models/language-model.ts";
@@ -75,12 +75,11 @@ export function openDecoder<Params>(
   if (!(Number.isInteger(tokensPerPass) && tokensPerPass >= 1))
     throw new RangeError(`openDecoder: expected tokensPerPass of 1 or more, got ${tokensPerPass}`);
   const maxLength = Math.min(options.maxLength, model.maxLength ?? options.maxLength);
-  if (model.startPast !== undefined) return openStepDecoder(model, params, { device, maxLength });
+  if (!readsInPasses(model.layers)) return openStepDecoder(model, params, { device, maxLength });
   const held = mapTree(params, isNdArray, (array) => device.put(array)) as OnDevice<Params>;
-  const { patterns = model.emptyCache(1, 1).map(() => causal) } = model;
-  const kept = keptOf(patterns, maxLength);
+  const kept = keptOf(model.patterns, maxLength);
   const kinds = [...new Set(kept)];
-  const cache = decodeCache(model as LanguageModel<never>, kept, device);
+  const cache = decodeCache(model.layers, kept, device);
 
   const advance = (params: Params, layers: readonly KeyValueCache[], tokens: Tensor, at: TracedAt) => {
     const { length, count, given } = at;
@@ -92,10 +91,13 @@ export function openDecoder<Params>(
     const ofLayer = <T>(list: readonly T[], layer: number): T => list[kinds.indexOf(kept[layer]!)]!;
     const ordered = layers.map((entries, layer) => inOrder(entries, ofLayer(given, layer).order));
     const slots = kept.map((_, layer) => ofLayer(seen, layer));
-    const out = model.apply(params, { tokens, cache: { layers: ordered, length, slots } }, evaluation);
+    const capacity = ordered[0]?.key.shape[2] ?? width;
+    const decode = { layers: ordered, position: length, capacity, slots };
+    const out = model.apply(params, { tokens, decode }, evaluation);
+    const kv = out.state.decode as readonly KeyValueCache[];
     return {
       logits: lastLogits(out, count),
-      layers: out.cache!.map((entries, layer) => {
+      layers: kv.map((entries, layer) => {
         const { rows } = slots[layer]!;
         return cache.result(entries, { width, ...present({ rows, next: ofLayer(given, layer).next }) });
       }),
@@ -188,10 +190,10 @@ function inOrder({ key, value }: KeyValueCache, order: Tensor | undefined): KeyV
 }
 
 /** Logits of the last of `count` positions, and of no other where the model can do without. */
-function lastLogits({ logits, hidden, toLogits }: LanguageModelOutput, count: Tensor): Tensor {
+function lastLogits({ logits, x, toLogits }: LanguageModelOutput, count: Tensor): Tensor {
   if (logits.shape[1] === 1) return logits;
   const last = sub(count, 1);
-  return toLogits === undefined ? gather(logits, last, 1) : toLogits(gather(hidden.at(-1)!, last, 1));
+  return toLogits === undefined ? gather(logits, last, 1) : toLogits(gather(x, last, 1));
 }
 
 /** @throws RangeError for no tokens, too many, and those that are not in the vocabulary */

@@ -1,6 +1,13 @@
 import type { Concrete, RandomKey, Tensor } from "@tsformers/engine";
-import type { Pattern } from "../attention/patterns/pattern.ts";
 import type { Context, Layer } from "./layer.ts";
+import type { Pattern } from "./pattern.ts";
+import type { DecodePlace, LayerState, Losses, SegmentMemory } from "./state.ts";
+
+export type * from "./block.ts";
+export type * from "./depth.ts";
+export type * from "./layer.ts";
+export type * from "./pattern.ts";
+export type * from "./state.ts";
 
 /** Where queries and keys stand. */
 export type Positions = {
@@ -37,8 +44,8 @@ export type ScoreMod<Params = unknown, Own = Params> = {
    */
   forLayer?(params: Params, layer: number, pass: { readonly queries: number; readonly keys: number }): Own;
   prepare(own: Own, positions: Positions): Score;
-  /** What the parameters cost, a scalar to add to the training loss. */
-  penalty?(params: Params): Tensor;
+  /** What the parameters cost, to add to the training loss by name. */
+  penalty?(params: Params): Losses;
   /** Parameters put back where they may be, after each update. */
   project?(params: Params): Params;
 };
@@ -73,6 +80,14 @@ export type LayerPositions<Params = unknown> = {
   apply(params: Params, layer: number, positions: Tensor): Tensor;
 };
 
+/** A way to tell a model about positions: vectors added to the inputs, a change of the logits, or of queries and keys. */
+export type PositionScheme = {
+  readonly positions?: PositionEmbedding;
+  readonly scores?: ScoreMod;
+  readonly rotation?: QkTransform;
+  readonly layerPositions?: LayerPositions;
+};
+
 /** What the queries of one pass may look at, and how position changes what they see. Made once for a stack of layers: {@link look}. */
 export type View = {
   readonly pattern: Pattern;
@@ -81,7 +96,9 @@ export type View = {
   readonly positions: Positions;
   /** How many positions came before the queries (int32 scalar), when keys are cached. */
   readonly offset?: Tensor;
-  /** 1 for real keys, 0 for padding, [B, S]. */
+  /** How many of the keys, in front, are those of a memory; positions of these are negative. Default: none. */
+  readonly memory?: number;
+  /** 1 for real keys, 0 for padding, [B, S]; with a memory [B, S − memory], of the others. */
   readonly keyMask?: Tensor;
   /** Of what the pattern shows, what each query sees: bool [1 or H', 1 or T, S], head h having row `h mod H'`. All of it unless told. */
   readonly visible?: Tensor;
@@ -124,25 +141,15 @@ export type Slots = {
 export type MixerInput = {
   /** [B, T, C] */
   readonly x: Tensor;
-  /** Keys and values of another sequence, from {@link SoftmaxMixer.keysAndValues}; those of `x` itself unless told. */
-  readonly known?: KeyValueCache;
   readonly view: View;
-  /**
-   * Keys and values of earlier positions, absent where there are none, and how many positions those were (int32 scalar). Position i
-   * stands in slot i unless `slots` tell.
-   */
-  readonly cache?: {
-    readonly entries?: KeyValueCache | undefined;
-    readonly length: Tensor;
-    readonly slots?: Slots | undefined;
-  };
-  /** What the mixer {@link Mixer.initTrainingState}, as the pass before left it; its start unless told. */
-  readonly carried?: unknown;
-  /**
-   * The mixer's {@link Recurrent} state: x is the one position that follows, and `position` is where it stands. `slots` tell of keys and
-   * values that stand elsewhere than in the slots of their positions.
-   */
-  readonly past?: { readonly state: unknown; readonly position: Tensor; readonly slots?: Slots | undefined };
+  /** Keys and values of another sequence, from {@link SoftmaxMixer.keysAndValues}. Default: those of `x`. */
+  readonly cross?: KeyValueCache;
+  /** What the layer keeps, as the call before left it; each sort is absent where nothing is kept. */
+  readonly state?: LayerState;
+  /** Present in decoding: `x` goes on behind earlier positions. */
+  readonly place?: DecodePlace;
+  /** What the block does to the stream before it is mixed; a memory keeps the stream as it came. Default: nothing, the stream is `x`. */
+  readonly stream?: { readonly x: Tensor; readonly norm: (x: Tensor) => Tensor };
 };
 
 /** Where attention went. */
@@ -161,33 +168,32 @@ export type AttentionMap = {
 export type MixerOutput = {
   /** [B, T, C] */
   readonly y: Tensor;
+  /** What the layer keeps after this call, of the sorts that went in. */
+  readonly state?: LayerState;
+  /** What the layer wants added to the training loss. */
+  readonly losses?: Losses;
   /** What each query looked at. Computed when called, never larger than what the mixer itself computes, save where it says so. */
   readonly map?: () => AttentionMap;
-  /** Scalar to add to the training loss, its weight included. */
-  readonly loss?: Tensor;
-  /** What the mixer {@link Mixer.initTrainingState}, after this pass. */
-  readonly carried?: unknown;
-  /** The cache with this pass's positions written in, or behind it. */
-  readonly cache?: KeyValueCache;
-  /** The state after this position, when one went in. */
-  readonly past?: unknown;
 };
 
 /** How a causal mixer goes on from what earlier positions left behind. */
 export type Recurrent<Params, State = unknown> = {
   /**
-   * The state before the first position. Mixers whose state does not grow ignore `capacity`, the most positions there will be.
+   * The decode state before the first position. Mixers whose state does not grow ignore `capacity`, the most positions there will be.
    *
-   * @param carried what the mixer {@link Mixer.initTrainingState}, as training left it; its start unless told
+   * @param training the mixer's training state. Default: as {@link Mixer.initTrainingState} starts it
    */
-  start(batch: number, capacity: number, carried?: unknown): Concrete<State>;
+  start(batch: number, capacity: number, training?: unknown): Concrete<State>;
   /** x [B, 1, C] at `position` (int32 scalar) → y [B, 1, C]; equal to row `position` of the parallel form. */
   step(
     params: Params,
     x: Tensor,
     state: State,
-    at: { readonly position: Tensor; readonly view: View; readonly slots?: Slots | undefined },
-  ): { readonly y: Tensor; readonly state: State };
+    at: DecodePlace & { readonly view: View },
+  ): {
+    readonly y: Tensor;
+    readonly state: State;
+  };
 };
 
 /** What is known of a mixer before it runs. Models read it when they are put together. */
@@ -207,11 +213,13 @@ export type Mixer<Params = unknown> = Layer<Params, [input: MixerInput, context:
   MixerTraits & {
     /** Absent where it cannot go on position by position. */
     readonly recurrent?: Recurrent<Params>;
-    /** The start of state that goes from one training step to the next without gradients: running centroids, drawn features. */
+    /** The start of the training state: running centroids, drawn features. Absent: it has none. */
     initTrainingState?(key: RandomKey): Concrete<unknown>;
+    /** What each row remembers of what it read before. Absent: nothing. */
+    readonly segment?: SegmentMemory;
   };
 
-/** A mixer whose past is keys and values, one for each position. */
+/** A mixer whose decode state is keys and values, one for each position; `apply` itself reads any number of positions behind others. */
 export type SoftmaxMixer<Params> = Mixer<Params> & {
   /** The keys and values of a sequence [B, S, C] that others will look at. */
   keysAndValues(params: Params, source: Tensor, view: Pick<View, "rotate">): KeyValueCache;

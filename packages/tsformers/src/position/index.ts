@@ -1,6 +1,6 @@
 import { mul } from "@tsformers/engine";
 import * as z from "zod";
-import type { PositionScheme } from "../models/gpt.ts";
+import type { PositionScheme } from "../kinds/index.ts";
 import { requireEvenWidth, requireSizes } from "../nn/sizes.ts";
 import { positionCount } from "../options/count.ts";
 import { parseOptions } from "../options/parse-options.ts";

@@ -46,7 +46,7 @@ export async function verifyDirectory(directory: string, options: { readonly dev
   if (meta.kind === "mechanism") return verifyMechanism(directory, meta, options);
   const tolerances = readTolerances(meta);
   const entries = asRecord(meta.cases);
-  const checkpoint = await loadHuggingFace(directory, { look: makeAveragingView });
+  const checkpoint = await loadHuggingFace(directory, { makeView: makeAveragingView });
   const rows: VerifyRow[] = [];
   for (const [name, tensors] of await readCases(directory)) {
     const { tensors: listed, what } = asRecord(entries[name]);

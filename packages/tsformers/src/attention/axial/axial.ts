@@ -1,5 +1,6 @@
 import { add, type Concrete, cast, expandDims, mul, pad, slice, splitKey, type Tensor } from "@tsformers/engine";
 import type { AttentionMap, Mixer, MixerInput, Recurrent } from "../../kinds/index.ts";
+import { oneSequence } from "../core/head-projections.ts";
 import { requireSupport } from "../core/require-support.ts";
 import type { AttentionParams } from "../softmax/attention.ts";
 import { rowsAbove } from "./axial-attention.ts";
@@ -117,11 +118,8 @@ const acrossRows = { axis: "row", causal: false } as const;
 const acrossColumns = { axis: "column", causal: false } as const;
 
 function expectPlain(input: MixerInput): MixerInput {
-  const { known, cache, view } = input;
-  if (known !== undefined || cache !== undefined) {
-    throw new TypeError(`axial: mixes one sequence, got the keys and values of ${known ? "another" : "a cache"}`);
-  }
-  requireSupport("axial", view, { scores: "a row and a column of the grid are each a sequence of its own" });
+  oneSequence("axial", input);
+  requireSupport("axial", input.view, { scores: "a row and a column of the grid are each a sequence of its own" });
   return input;
 }
 

@@ -47,9 +47,9 @@ export function headProjections(mixer: string, options: HeadProjectionOptions): 
 }
 
 /** @throws TypeError for keys and values that are not those of `x` */
-export function oneSequence(mixer: string, { known, cache }: MixerInput): void {
-  if (known === undefined && cache === undefined) return;
-  throw new TypeError(`${mixer}: mixes one sequence, got the keys and values of ${known ? "another" : "a cache"}`);
+export function oneSequence(mixer: string, { cross }: MixerInput): void {
+  if (cross === undefined) return;
+  throw new TypeError(`${mixer}: mixes one sequence, got the keys and values of another`);
 }
 
 /** {@link maskAt} as float32. */

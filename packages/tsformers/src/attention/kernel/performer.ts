@@ -24,7 +24,7 @@ export type PerformerOptions = KernelMixerOptions & {
  * softmax attention with them. Weights sum to 1; a causal position all of whose keys have features below the least number of
  * float32 (½|k̃|² − ω·k̃ above 87 for every ω) gives 0.
  *
- * @shape  x [B, T, C] → y [B, T, C]; carried: the rows [M, D], their key, the passes so far
+ * @shape  x [B, T, C] → y [B, T, C]; training state: the rows [M, D], their key, the passes so far
  * @cost   O(B·H·T·M·D) time, O(B·H·T·M) memory
  * @source Choromanski et al. 2021, "Rethinking Attention with Performers", arXiv:2009.14794
  * @differs no ε in features or denominator, and in the causal form no maximum over keys: see {@link positive}. The authors

@@ -81,7 +81,7 @@ export type RfaParams = KernelMixerParams<{ deviation: Tensor }>;
  * `S_t = g_t S_{t−1} + (1 − g_t) φ(k_t) ⊗ v_t`. Training takes another matrix of the pool at each pass; evaluation and decoding
  * take the first. Rotary positions turn queries and keys, whose length they leave alone, before the features.
  *
- * @shape  x [B, T, C] → y [B, T, C]; carried: w [H, M, D] twice, of training and of evaluation, their key, the passes so far
+ * @shape  x [B, T, C] → y [B, T, C]; training state: w [H, M, D] twice, of training and of evaluation, their key, the passes so far
  * @cost   O(B·H·T·M·D) time, O(B·H·T·M) memory
  * @source Peng et al. 2021, "Random Feature Attention", arXiv:2103.02143
  * @differs the paper divides by the sum of weights as it is, which can be 0 or less; its code takes at least 1 in the

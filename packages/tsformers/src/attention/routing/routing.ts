@@ -101,16 +101,16 @@ export type RoutingState = Rings & { centroids: Centroids };
 
 /**
  * Attention among tokens that are close to the same centroid. Centroids are running means of the queries and keys themselves,
- * carried from step to step; a loss draws queries and keys to them.
+ * kept as training state; a loss draws queries and keys to them.
  *
  * `y_t = softmax(q_t·k_s)·v_s` over the s that share a cluster with t. Causal: keys are the queries (one projection), and
  * clusters are {@link nearestMembers}; the published {@link balancedMembers} let later tokens change what earlier ones see.
  * Bidirectional: queries and keys are projected apart and both meet at the same centroids. Rotary positions turn queries and
  * keys after they were sent to their clusters.
  *
- * Without `carried` the centroids are those of seed 0, they stay, and there is no loss.
+ * Without training state the centroids are those of seed 0, they stay, and there is no loss.
  *
- * @shape  x [B, T, C] → y [B, T, C]; carried: counts [H, k], sums [H, k, D]
+ * @shape  x [B, T, C] → y [B, T, C]; training state: counts [H, k], sums [H, k, D]
  * @cost   O(B·H·T·(k + W)·D) time: O(T^1.5) with k and W about √T
  * @source Roy, Saffar, Vaswani & Grangier 2021, "Efficient Content-Based Sparse Attention with Routing Transformers",
  *   arXiv:2003.05997
@@ -128,12 +128,12 @@ export function routing(options: RoutingOptions): Mixer<RoutingParams> {
   const start = (key: RandomKey) => startCentroids(key, heads, centroids, headWidth);
 
   /** Queries, keys, values of positions x, and how near they are to each centroid. */
-  const look = (params: RoutingParams, x: Tensor, view: View, carried: Centroids) => {
+  const look = (params: RoutingParams, x: Tensor, view: View, running: Centroids) => {
     requireSupport("routing", view, { scores: "the members of a cluster stand anywhere, and differ by head" });
     const query = toHeads(params.query, x);
     const key = params.key === undefined ? query : toHeads(params.key, x);
     const value = toHeads(params.value, x);
-    const means = meansOf(carried);
+    const means = meansOf(running);
     const assign = (projected: Tensor): Assigned & { readonly scores: Tensor } => {
       const points = measure.point(projected);
       const scores = nearness(points, measure.centroid(means));
@@ -155,9 +155,9 @@ export function routing(options: RoutingOptions): Mixer<RoutingParams> {
   };
 
   const recurrent = (step: typeof nearestStep): Recurrent<RoutingParams, RoutingState> => ({
-    start: (batch, _capacity, carried?: unknown) => ({
+    start: (batch, _capacity, training?: unknown) => ({
       ...emptyRings(batch, heads, centroids, window, headWidth),
-      centroids: (carried as Concrete<Centroids> | undefined) ?? start(randomKey(0)),
+      centroids: (training as Concrete<Centroids> | undefined) ?? start(randomKey(0)),
     }),
     step: (params, x, { centroids, ...rings }, { position, view }) => {
       const { q, k, v, nearest } = look(params, x, view, centroids);
@@ -178,8 +178,9 @@ export function routing(options: RoutingOptions): Mixer<RoutingParams> {
     },
     apply: (params, input, context) => {
       oneSequence("routing", input);
-      const { x, view, carried } = input;
-      const from = (carried as Centroids | undefined) ?? constants(start(randomKey(0)));
+      const { x, view, state } = input;
+      const training = state?.training as Centroids | undefined;
+      const from = training ?? constants(start(randomKey(0)));
       const { means, sets, ...looked } = look(params, x, view, from);
       const { keyMask } = view;
       const { mixed, map } = members.mix({
@@ -192,10 +193,15 @@ export function routing(options: RoutingOptions): Mixer<RoutingParams> {
         ...present({ selfLogit, keyMask }),
       });
       const y = fromHeads(params.out, mixed, context);
-      if (carried === undefined) return { y, map };
+      if (training === undefined) return { y, map, ...present({ state }) };
       const losses = sets.map((set) => commitmentLoss(means, set, commitment));
       const next = context.key === undefined ? from : nextCentroids(from, sets, decay);
-      return { y, map, loss: losses.reduce((a, b) => add(a, b)), carried: next };
+      return {
+        y,
+        map,
+        losses: { commitment: losses.reduce((a, b) => add(a, b)) },
+        state: { ...state, training: next },
+      };
     },
     initTrainingState: start,
     ...(causal && members.step !== undefined

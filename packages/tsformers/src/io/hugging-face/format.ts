@@ -49,7 +49,7 @@ export type BuildOptions = {
   /** Whether the output has a matrix of its own even where the configuration ties it to the embedding. */
   readonly ownHead: boolean;
   /** What a pass may see. Verification takes the reference's way with queries that see nothing. */
-  readonly look?: typeof makeView;
+  readonly makeView?: typeof makeView;
 };
 
 /**

@@ -112,7 +112,7 @@ export { shaw } from "./position/shaw.ts";
 export { concatenated, interleaved, type SinusoidalOptions, sinusoidal } from "./position/sinusoidal.ts";
 export { stepSignals } from "./position/step-signals.ts";
 export { bidirectionalBuckets, causalBuckets, t5Bias } from "./position/t5-bias.ts";
-export { transformerXl } from "./position/transformer-xl.ts";
+export { transformerXlScores as transformerXl } from "./position/transformer-xl.ts";
 // Whole runs as plain data.
 export { ConfigError, parseRunConfig, type RunConfig, type RunConfigInput, runSchema } from "./run/config.ts";
 export { countParameters } from "./run/count-parameters.ts";

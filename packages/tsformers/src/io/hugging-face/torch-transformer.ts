@@ -105,7 +105,7 @@ function probe(model: Stacks, see: typeof makeView): Probe {
       ...Object.fromEntries(masks.map((name): [string, InputRule] => [name, maskInput])),
     },
     padded: { out: "tgt_key_padding_mask", memory: "src_key_padding_mask" },
-    run: (params, inputs, context, what) => {
+    run: (params, inputs, context, { what }) => {
       const { src, tgt, R: weights } = inputs;
       if (src === undefined || tgt === undefined) throw new Error("expected src [B, S, C] and tgt [B, T, C]");
       const given = params as StacksParams;

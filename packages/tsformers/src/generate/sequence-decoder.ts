@@ -17,7 +17,7 @@ import type { KeyValueCache } from "../kinds/index.ts";
 import { evaluation } from "../kinds/layer.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import { capacityFor } from "./decode-cache.ts";
-import { type Decoder, requireTokens } from "./decoder.ts";
+import { type Decoder, requireTokens } from "./decoding.ts";
 import { counted, type Ending, type GenerateOptions } from "./generate.ts";
 import { requireLogits } from "./sampling.ts";
 

@@ -27,8 +27,7 @@ import type { Recurrent } from "../../kinds/index.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import { maskAt } from "../core/mask-at.ts";
 import { hidden } from "../core/query-block.ts";
-import type { AxialAutoregressiveParams } from "./axial.ts";
-import type { AxialLayer, AxialLayerOptions, Projected } from "./axial-layer.ts";
+import type { AxialAutoregressiveParams, AxialLayer, AxialLayerOptions, Projected } from "./axial-layer.ts";
 
 /** What two rows of a grid of W columns, and the columns above, left behind. `real` marks what was written and is no padding. */
 export type AxialState = {

@@ -5,7 +5,16 @@ import { requireSupport } from "../core/require-support.ts";
 import type { AttentionParams } from "../softmax/attention.ts";
 import { rowsAbove } from "./axial-attention.ts";
 import { axialRecurrent } from "./axial-decode.ts";
-import { type AxialLayerOptions, type AxisMap, axialLayer, joinAxisMaps } from "./axial-layer.ts";
+import {
+  type AxialAutoregressiveParams,
+  type AxialLayerOptions,
+  type AxialSequentialParams,
+  type AxisMap,
+  axialLayer,
+  joinAxisMaps,
+} from "./axial-layer.ts";
+
+export type { AxialAutoregressiveParams, AxialSequentialParams } from "./axial-layer.ts";
 
 /**
  * Axial attention with both axes at once: a position attends along its row and along its column, and takes the sum.
@@ -35,8 +44,6 @@ export function axialSum(options: AxialLayerOptions): Mixer<AttentionParams> {
   };
 }
 
-export type AxialSequentialParams = { row: AttentionParams; column: AttentionParams };
-
 /**
  * Axial attention, one axis after the other: along rows, then along columns, after which every position has reached every other.
  *
@@ -65,8 +72,6 @@ export function axialSequential(options: AxialLayerOptions): Mixer<AxialSequenti
     },
   };
 }
-
-export type AxialAutoregressiveParams = AxialSequentialParams & { inner: AttentionParams };
 
 /**
  * Causal axial attention in the arrangement of the Axial Transformer: what the rows above know, and the own row so far.

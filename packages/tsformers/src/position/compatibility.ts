@@ -40,25 +40,25 @@ export const compatibility: Readonly<Record<"softmax" | "softmax in a window" | 
   "softmax in a window": { rotation: "yes", scores: "yes", memory: "stays the same" },
   longformer: { rotation: "yes", scores: "yes", memory: "stays the same" },
   "reformer-local": { rotation: "yes", scores: "yes", memory: "stays the same" },
-  etc: { rotation: "yes", scores: { no: "it has labels of its own" } },
+  etc: { rotation: "yes", scores: { no: "it has its own relative position labels" } },
   axial: {
     rotation: "yes",
-    scores: { no: "a row and a column of the grid are each a sequence of its own" },
+    scores: { no: "each row and column of the grid is a sequence of its own" },
     memory: "grows",
   },
   lsh: {
     rotation: "yes",
-    scores: { no: "its queries and keys stand in an order of their own" },
+    scores: { no: "its queries and keys are sorted by bucket, not by position" },
     memory: "grows",
   },
   routing: {
     rotation: "yes",
-    scores: { no: "the members of a cluster stand anywhere, and differ by head" },
+    scores: { no: "the members of a cluster are at any positions, and differ by head" },
     memory: "stays the same",
   },
   sinkhorn: {
     rotation: "yes",
-    scores: { no: "a sorted key is a mixture of keys that stand in many places" },
+    scores: { no: "a sorted key is a mixture of keys from many positions" },
     memory: "grows",
   },
   linear: { rotation: "yes", scores: noLogits, memory: "stays the same" },
@@ -66,18 +66,18 @@ export const compatibility: Readonly<Record<"softmax" | "softmax in a window" | 
   rfa: { rotation: "yes", scores: noLogits, memory: "stays the same" },
   linformer: { rotation: "yes", scores: { no: "a logit belongs to a slot, which has no position" } },
   synthesizer: {
-    rotation: { no: "no source has queries and keys to turn" },
+    rotation: { no: "no source of logits has queries and keys" },
     scores: { no: "its logits are not products of queries and keys" },
     memory: "grows",
   },
   "memory-compressed": {
-    rotation: { no: "a key stands for a block of positions" },
-    scores: { no: "a logit belongs to a block of positions" },
+    rotation: { no: "each key combines a block of positions" },
+    scores: { no: "each logit belongs to a block of positions" },
     memory: "grows",
   },
   "induced-set": {
-    rotation: { no: "the learned points stand nowhere" },
-    scores: { no: "the learned points stand nowhere" },
+    rotation: { no: "inducing points have no position" },
+    scores: { no: "inducing points have no position" },
   },
 };
 

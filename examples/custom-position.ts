@@ -25,9 +25,9 @@ import {
   createTask,
   evaluation,
   gpt,
-  languageModelTrainee,
   type PositionScheme,
   type ScoreMod,
+  tokenObjective,
   train,
 } from "tsformers";
 
@@ -55,7 +55,7 @@ const device = await openDevice("cpu");
 async function trained(scheme: PositionScheme) {
   const model = gpt({ ...sizes, vocabularySize: task.vocabularySize, scheme });
   const result = await train({
-    trainee: languageModelTrainee(model),
+    objective: tokenObjective(model),
     task,
     optimiser: adamw(),
     schedule: constantRate(5e-3),

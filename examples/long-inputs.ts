@@ -12,12 +12,12 @@ import {
   generate,
   globalTokens,
   gpt,
-  languageModelTrainee,
   mixers,
   openDecoder,
   or,
   receptiveFields,
   slidingWindow,
+  tokenObjective,
   train,
 } from "tsformers";
 
@@ -39,7 +39,7 @@ const device = await openDevice("cpu");
 async function trained(name: string, options: Partial<GptOptions>) {
   const model = gpt({ ...sizes, vocabularySize: task.vocabularySize, ...options });
   const { params, evaluation } = await train({
-    trainee: languageModelTrainee(model),
+    objective: tokenObjective(model),
     task,
     optimiser: adamw(),
     schedule: constant(5e-3),

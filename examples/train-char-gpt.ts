@@ -8,10 +8,10 @@ import {
   generateText,
   gpt,
   grammarText,
-  languageModelTrainee,
   openDecoder,
   positions,
   textTask,
+  tokenObjective,
   train,
   warmupCosine,
 } from "tsformers";
@@ -27,7 +27,7 @@ const model = gpt({ ...sizes, vocabularySize: task.vocabularySize, length: 64, s
 const device = await openDevice("cpu");
 const steps = 150;
 const { params, evaluation } = await train({
-  trainee: languageModelTrainee(model),
+  objective: tokenObjective(model),
   task,
   optimiser: adamw({ weightDecay: 0.1, beta2: 0.99 }),
   schedule: warmupCosine({ peak: 4e-3, warmupSteps: 10, totalSteps: steps }),

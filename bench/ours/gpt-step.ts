@@ -1,7 +1,7 @@
 /** Our side of the gpt-step bench: prints one JSON line, a StepResult (../gpt-step.ts). */
 import { compile, flatten, fromNumbers, isDeviceArray, keyToArray, NDArray, randomKey } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
-import { adamw, gpt, languageModelTrainee, suitableMicroBatches, trainStep } from "tsformers";
+import { adamw, gpt, suitableMicroBatches, tokenObjective, trainStep } from "tsformers";
 import type { StepResult } from "../gpt-step.ts";
 import { memoryBytes } from "../memory.ts";
 import { readWorkload, syntheticBatch } from "../workload.ts";
@@ -13,7 +13,7 @@ const baselineBytes = memoryBytes("VmRSS");
 
 const model = gpt({ vocabularySize: vocabulary, layers, modelWidth: width, heads, length });
 const step = trainStep({
-  loss: languageModelTrainee(model).loss,
+  loss: tokenObjective(model).loss,
   optimiser: adamw({ beta1: 0.9, beta2: 0.95, weightDecay: 0.1 }),
   clipNorm: 1,
   microBatches: suitableMicroBatches(batch, length),

@@ -11,7 +11,7 @@ import {
   trace,
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
-import { adamw, gpt, languageModelTrainee, trainStep } from "tsformers";
+import { adamw, gpt, tokenObjective, trainStep } from "tsformers";
 import type { StartupResult } from "../startup.ts";
 import { readWorkload, syntheticBatch } from "../workload.ts";
 
@@ -19,7 +19,7 @@ const workload = readWorkload();
 const { vocabulary, layers, width, heads, batch, length, threads } = workload;
 const device = await openCpu({ threads });
 const model = gpt({ vocabularySize: vocabulary, layers, modelWidth: width, heads, length });
-const step = trainStep({ loss: languageModelTrainee(model).loss, optimiser: adamw(), clipNorm: 1 });
+const step = trainStep({ loss: tokenObjective(model).loss, optimiser: adamw(), clipNorm: 1 });
 const { tokens, targets } = syntheticBatch(workload);
 const shape = [batch, length];
 const rows = {

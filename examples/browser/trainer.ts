@@ -6,9 +6,9 @@ import {
   generateText,
   gpt,
   grammarText,
-  languageModelTrainee,
   openDecoder,
   textTask,
+  tokenObjective,
   train,
   warmupCosine,
 } from "tsformers";
@@ -31,7 +31,7 @@ async function carryOut({ text, steps, device: name }: Order): Promise<void> {
   const task = textTask({ text: text || grammarText({ characters: 60_000 }), tokenizer: characterTokenizer, length });
   const model = gpt({ vocabularySize: task.vocabularySize, layers: 2, modelWidth: 64, heads: 4, length });
   const { params } = await train({
-    trainee: languageModelTrainee(model),
+    objective: tokenObjective(model),
     task,
     optimiser: adamw({ weightDecay: 0.1, beta2: 0.99 }),
     schedule: warmupCosine({ peak: 4e-3, warmupSteps: 10, totalSteps: steps }),

@@ -45,6 +45,7 @@ export * from "./blocks/block.ts";
 export * from "./blocks/gated-block.ts";
 export * from "./depth/recomputed.ts";
 export * from "./depth/reversible.ts";
+export { stack } from "./depth/stack.ts";
 // Generation.
 export { capacityFor } from "./generate/decode-cache.ts";
 export { type Decoder, type DecoderOptions, openDecoder } from "./generate/decoder.ts";
@@ -71,7 +72,6 @@ export {
 export type * from "./kinds/index.ts";
 export { type Context, evaluation, type Layer } from "./kinds/layer.ts";
 export { type DecoderParams, type DecoderParts, decoder } from "./models/decoder.ts";
-export type { PositionScheme } from "./models/gpt.ts";
 export { type GptOptions, gpt, gptParts } from "./models/gpt.ts";
 export {
   type DecoderEntry,
@@ -81,8 +81,7 @@ export {
   type ModelName,
   models,
 } from "./models/index.ts";
-export type { LanguageModel, LanguageModelInput, LanguageModelOutput } from "./models/language-model.ts";
-export type { MaskedLanguageModel } from "./models/masked-language-model.ts";
+export type { LanguageModel, LanguageModelOutput, TokensInput } from "./models/language-model.ts";
 export type { DecodeInput, DecodeOutput, EncodeOutput, SequenceToSequence } from "./models/sequence-to-sequence.ts";
 export { type ChunkOptions, chunkedFeedForward } from "./nn/chunked.ts";
 export * from "./nn/chunked-cross-entropy.ts";
@@ -95,6 +94,10 @@ export * from "./nn/head.ts";
 export * from "./nn/initial.ts";
 export * from "./nn/linear.ts";
 export * from "./nn/norm.ts";
+export * from "./objectives/classification.ts";
+export type { Objective } from "./objectives/objective.ts";
+export { sequenceToSequenceObjective } from "./objectives/sequence-to-sequence.ts";
+export { tokenObjective } from "./objectives/tokens.ts";
 export { adaptiveSpan, clampSpans, spanPattern, spanPenalty } from "./position/adaptive-span.ts";
 export { alibi, alibiSlopes } from "./position/alibi.ts";
 export { axial, axialGrid } from "./position/axial.ts";
@@ -109,7 +112,7 @@ export { shaw } from "./position/shaw.ts";
 export { concatenated, interleaved, type SinusoidalOptions, sinusoidal } from "./position/sinusoidal.ts";
 export { stepSignals } from "./position/step-signals.ts";
 export { bidirectionalBuckets, causalBuckets, t5Bias } from "./position/t5-bias.ts";
-export { transformerXl } from "./position/transformer-xl.ts";
+export { transformerXlScores as transformerXl } from "./position/transformer-xl.ts";
 // Whole runs as plain data.
 export { ConfigError, parseRunConfig, type RunConfig, type RunConfigInput, runSchema } from "./run/config.ts";
 export { countParameters } from "./run/count-parameters.ts";
@@ -117,7 +120,6 @@ export { type AnyModel, type ModelChoice, makeModel } from "./run/model.ts";
 export { type OptimiserEntry, type OptimiserName, optimisers } from "./run/optimisers.ts";
 export { type PreparedRun, prepareRun } from "./run/prepare.ts";
 export { type ScheduleEntry, type ScheduleName, schedules } from "./run/schedules.ts";
-export { sequenceToSequenceTrainee } from "./run/sequence-to-sequence-trainee.ts";
 // Tasks and what they are measured by.
 export { grammarText } from "./tasks/grammar.ts";
 export { createTask, type TaskContext, type TaskEntry, type TaskName, tasks } from "./tasks/index.ts";
@@ -150,4 +152,3 @@ export { constant, inverseSquareRoot, type Schedule, warmupCosine } from "./trai
 export { type SgdOptions, sgd } from "./train/sgd.ts";
 export { type TrainState, type TrainStep, trainStep } from "./train/step.ts";
 export { type TrainEvent, type TrainOptions, type TrainResult, train } from "./train/train.ts";
-export { languageModelTrainee, type Objective as Trainee } from "./train/trainee.ts";

@@ -1,21 +1,20 @@
-import { add, type Concrete, full, splitKey } from "@tsformers/engine";
-import type { KeyValueCache, Mixer, MixerInput, MixerOutput, MixerTraits, SoftmaxMixer } from "../kinds/index.ts";
-import type { Context, Layer } from "../kinds/layer.ts";
+import { add, type Concrete, full, type RandomKey, splitKey, type Tensor } from "@tsformers/engine";
+import type {
+  Block,
+  BlockTraits,
+  Context,
+  KeyValueCache,
+  Mixer,
+  MixerInput,
+  MixerOutput,
+  SoftmaxMixer,
+} from "../kinds/index.ts";
 import { within } from "../nn/dropout.ts";
 import type { FeedForward } from "../nn/feed-forward.ts";
 import type { Norm, NormParams } from "../nn/norm.ts";
+import { present } from "../nn/present.ts";
 
-/** One layer of a stack: positions exchange information, then each is transformed on its own. */
-export type Block<Params = unknown> = Layer<Params, [input: MixerInput, context: Context], MixerOutput> & {
-  /** How its positions exchange information. */
-  readonly mixer: MixerTraits;
-  /** Present when what the mixer keeps of earlier positions is their keys and values. */
-  readonly cacheShape?: SoftmaxMixer<unknown>["cacheShape"];
-  /** Present when the mixer carries state from one training step to the next. */
-  readonly carries?: NonNullable<Mixer<unknown>["initTrainingState"]>;
-  /** Present when the mixer can go on position by position. */
-  readonly startPast?: (batch: number, capacity: number, carried?: unknown) => unknown;
-};
+export type { Block, BlockTraits } from "../kinds/index.ts";
 
 export type BlockParts<Mix, Ffn> = {
   readonly modelWidth: number;
@@ -32,12 +31,9 @@ export type BlockParams<Mix, Ffn> = { mixerNorm: NormParams; mixer: Mix; ffnNorm
  * @source Xiong et al. 2020, "On Layer Normalization in the Transformer Architecture", arXiv:2002.04745; GPT-2
  */
 export function preNormBlock<Mix, Ffn>(parts: BlockParts<Mix, Ffn>): Block<BlockParams<Mix, Ffn>> {
-  const norm = parts.norm(parts.modelWidth);
-  return block(parts, (params, input, context) => {
-    const mixed = mix(parts, params.mixer, { ...input, x: norm.apply(params.mixerNorm, input.x) }, context);
-    const x = add(input.x, mixed.y);
-    const transformed = parts.ffn.apply(params.ffn, norm.apply(params.ffnNorm, x), within(context, "ffn"));
-    return { ...mixed, y: add(x, transformed) };
+  return block(parts, (x, { mix, mixerNorm, ffn, ffnNorm }) => {
+    const mixed = add(x, mix(x, mixerNorm));
+    return add(mixed, ffn(ffnNorm(mixed)));
   });
 }
 
@@ -47,12 +43,9 @@ export function preNormBlock<Mix, Ffn>(parts: BlockParts<Mix, Ffn>): Block<Block
  * @source Vaswani et al. 2017, §3.1
  */
 export function postNormBlock<Mix, Ffn>(parts: BlockParts<Mix, Ffn>): Block<BlockParams<Mix, Ffn>> {
-  const norm = parts.norm(parts.modelWidth);
-  return block(parts, (params, input, context) => {
-    const mixed = mix(parts, params.mixer, input, context);
-    const x = norm.apply(params.mixerNorm, add(input.x, mixed.y));
-    const transformed = parts.ffn.apply(params.ffn, x, within(context, "ffn"));
-    return { ...mixed, y: norm.apply(params.ffnNorm, add(x, transformed)) };
+  return block(parts, (x, { mix, mixerNorm, ffn, ffnNorm }) => {
+    const mixed = mixerNorm(add(x, mix(x)));
+    return ffnNorm(add(mixed, ffn(mixed)));
   });
 }
 
@@ -61,23 +54,16 @@ export function postNormBlock<Mix, Ffn>(parts: BlockParts<Mix, Ffn>): Block<Bloc
  * BLOOM's `apply_residual_connection_post_layernorm`.
  */
 export function normedResidualBlock<Mix, Ffn>(parts: BlockParts<Mix, Ffn>): Block<BlockParams<Mix, Ffn>> {
-  const norm = parts.norm(parts.modelWidth);
-  return block(parts, (params, input, context) => {
-    const first = norm.apply(params.mixerNorm, input.x);
-    const mixed = mix(parts, params.mixer, { ...input, x: first }, context);
-    const second = norm.apply(params.ffnNorm, add(first, mixed.y));
-    return { ...mixed, y: add(second, parts.ffn.apply(params.ffn, second, within(context, "ffn"))) };
+  return block(parts, (x, { mix, mixerNorm, ffn, ffnNorm }) => {
+    const first = mixerNorm(x);
+    const second = ffnNorm(add(first, mix(first)));
+    return add(second, ffn(second));
   });
 }
 
 /** `x ← x + mixer(norm₁(x)) + ffn(norm₂(x))`: both branches read the same x. GPT-NeoX's. */
 export function parallelBlock<Mix, Ffn>(parts: BlockParts<Mix, Ffn>): Block<BlockParams<Mix, Ffn>> {
-  const norm = parts.norm(parts.modelWidth);
-  return block(parts, (params, input, context) => {
-    const mixed = mix(parts, params.mixer, { ...input, x: norm.apply(params.mixerNorm, input.x) }, context);
-    const transformed = parts.ffn.apply(params.ffn, norm.apply(params.ffnNorm, input.x), within(context, "ffn"));
-    return { ...mixed, y: add(input.x, add(mixed.y, transformed)) };
-  });
+  return block(parts, (x, { mix, mixerNorm, ffn, ffnNorm }) => add(x, add(mix(x, mixerNorm), ffn(ffnNorm(x)))));
 }
 
 /**
@@ -87,39 +73,69 @@ export function parallelBlock<Mix, Ffn>(parts: BlockParts<Mix, Ffn>): Block<Bloc
  */
 export function sharedNormBlock<Mix, Ffn>(parts: BlockParts<Mix, Ffn>): Block<Omit<BlockParams<Mix, Ffn>, "ffnNorm">> {
   const norm = parts.norm(parts.modelWidth);
-  return {
-    ...stateOf(parts.mixer),
-    init: (key) => {
-      const [a, b, c] = splitKey(key, 3);
-      const params = { mixerNorm: norm.init(a!), mixer: parts.mixer.init(b!), ffn: parts.ffn.init(c!) };
-      return params as Concrete<Omit<BlockParams<Mix, Ffn>, "ffnNorm">>;
-    },
-    apply: (params, input, context) => {
-      const normed = norm.apply(params.mixerNorm, input.x);
-      const mixed = mix(parts, params.mixer, { ...input, x: normed }, context);
-      const transformed = parts.ffn.apply(params.ffn, normed, within(context, "ffn"));
-      return { ...mixed, y: add(input.x, add(mixed.y, transformed)) };
-    },
+  const init = (key: RandomKey) => {
+    const [a, b, c] = splitKey(key, 3);
+    const params = { mixerNorm: norm.init(a!), mixer: parts.mixer.init(b!), ffn: parts.ffn.init(c!) };
+    return params as Concrete<Omit<BlockParams<Mix, Ffn>, "ffnNorm">>;
   };
+  return blockAround<Mix, Omit<BlockParams<Mix, Ffn>, "ffnNorm">>(parts.mixer, init, (params, x, mix, context) => {
+    const normed = norm.apply(params.mixerNorm, x);
+    return add(x, add(mix(normed), parts.ffn.apply(params.ffn, normed, within(context, "ffn"))));
+  });
 }
 
-function mix<Mix, Ffn>(parts: BlockParts<Mix, Ffn>, params: Mix, input: MixerInput, context: Context): MixerOutput {
-  return mixOrStep(parts.mixer, params, input, within(context, "mixer"));
+/**
+ * Mixes: [B, T, C] → [B, T, C].
+ *
+ * @param norm what is done to the stream before; a memory keeps the stream as it comes, and what it kept passes through the norm again
+ */
+export type Mix = (x: Tensor, norm?: (x: Tensor) => Tensor) => Tensor;
+
+/**
+ * A block around one mixer: the one place where a block hands on what goes into its mixer beside x, and what comes out beside y.
+ *
+ * @param apply what the block makes of x; it mixes exactly once
+ */
+export function blockAround<MixParams, Params extends { mixer: MixParams }>(
+  mixer: Mixer<MixParams>,
+  init: (key: RandomKey) => Concrete<Params>,
+  apply: (params: Params, x: Tensor, mix: Mix, context: Context) => Tensor,
+): Block<Params> {
+  return {
+    ...traitsOf(mixer),
+    init,
+    apply: (params, input, context) => {
+      let mixed: MixerOutput | undefined;
+      const mix: Mix = (x, norm) => {
+        const stream = norm === undefined ? {} : { stream: { x, norm } };
+        const own = { ...input, x: norm === undefined ? x : norm(x), ...stream };
+        mixed = mixOrStep(mixer, params.mixer, own, within(context, "mixer"));
+        return mixed.y;
+      };
+      const y = apply(params, input.x, mix, context);
+      return { ...mixed!, y };
+    },
+  };
 }
 
 /**
  * Mixes a sequence, or goes one position on from what earlier ones left behind.
  *
- * @throws TypeError when there is a past and the mixer is not causal
+ * @throws TypeError in decoding when the mixer is not causal
  */
-export function mixOrStep<Mix>(mixer: Mixer<Mix>, params: Mix, input: MixerInput, context: Context): MixerOutput {
-  const { past, view } = input;
-  if (past === undefined) return mixer.apply(params, input, context);
+export function mixOrStep<Params>(
+  mixer: Mixer<Params> | SoftmaxMixer<Params>,
+  params: Params,
+  input: MixerInput,
+  context: Context,
+): MixerOutput {
+  const { place, view, state } = input;
+  // Keys and values are read and written by attention itself, for any number of positions.
+  if (place === undefined || "cacheShape" in mixer) return mixer.apply(params, input, context);
   if (mixer.recurrent === undefined)
-    throw new TypeError("this mixer is not causal: it cannot go on position by position");
-  const { position, slots } = past;
-  const { y, state } = mixer.recurrent.step(params, input.x, past.state as never, { position, view, slots });
-  return { y, past: state };
+    throw new TypeError(`${mixer.name}: is not causal, it cannot go on position by position`);
+  const { y, state: decode } = mixer.recurrent.step(params, input.x, state?.decode as never, { ...place, view });
+  return { y, state: { ...state, decode } };
 }
 
 /**
@@ -128,44 +144,67 @@ export function mixOrStep<Mix>(mixer: Mixer<Mix>, params: Mix, input: MixerInput
  * @throws TypeError for a mixer that keeps something else of earlier positions
  */
 export function emptyCacheOf(
-  { cacheShape }: Pick<Block, "cacheShape">,
+  { cacheShape, mixer }: Pick<Block, "cacheShape" | "mixer">,
   batch: number,
   capacity: number,
 ): Concrete<KeyValueCache> {
   if (cacheShape === undefined)
-    throw new TypeError("this mixer keeps no keys and values: decode with its recurrent form");
+    throw new TypeError(`${mixer.name}: keeps no keys and values; decode with its recurrent form`);
   const shape = [batch, cacheShape[0], capacity, cacheShape[1]];
   return { key: full(shape, 0), value: full(shape, 0) };
 }
 
 /** What a block says of its mixer. */
-export function stateOf<Mix>(
-  mixer: Mixer<Mix> | SoftmaxMixer<Mix>,
-): Pick<Block, "mixer" | "cacheShape" | "carries" | "startPast"> {
+export function traitsOf<Params>(mixer: Mixer<Params> | SoftmaxMixer<Params>): BlockTraits {
   return {
     mixer: { name: mixer.name, sees: mixer.sees },
-    ...("cacheShape" in mixer ? { cacheShape: mixer.cacheShape } : {}),
-    ...(mixer.initTrainingState === undefined ? {} : { carries: mixer.initTrainingState }),
-    ...(mixer.recurrent === undefined ? {} : { startPast: mixer.recurrent.start }),
+    ...present({
+      cacheShape: "cacheShape" in mixer ? mixer.cacheShape : undefined,
+      startDecoding: mixer.recurrent?.start,
+      initTrainingState: mixer.initTrainingState,
+      segment: mixer.segment,
+    }),
   };
 }
 
+/** What a block is made of, its parameters filled in. */
+type Sublayers = {
+  readonly mix: Mix;
+  readonly mixerNorm: (x: Tensor) => Tensor;
+  readonly ffn: (x: Tensor) => Tensor;
+  readonly ffnNorm: (x: Tensor) => Tensor;
+};
+
 function block<Mix, Ffn>(
-  { modelWidth, norm, mixer, ffn }: BlockParts<Mix, Ffn>,
-  apply: Block<BlockParams<Mix, Ffn>>["apply"],
+  parts: BlockParts<Mix, Ffn>,
+  arrange: (x: Tensor, sublayers: Sublayers) => Tensor,
 ): Block<BlockParams<Mix, Ffn>> {
-  return {
-    ...stateOf(mixer),
-    init: (key) => {
-      const [a, b, c, d] = splitKey(key, 4);
-      const params = {
-        mixerNorm: norm(modelWidth).init(a!),
-        mixer: mixer.init(b!),
-        ffnNorm: norm(modelWidth).init(c!),
-        ffn: ffn.init(d!),
-      };
-      return params as Concrete<BlockParams<Mix, Ffn>>;
-    },
-    apply,
+  const norm = parts.norm(parts.modelWidth);
+  return blockAround<Mix, BlockParams<Mix, Ffn>>(parts.mixer, initBlock(parts), (params, x, mix, context) =>
+    arrange(x, {
+      mix,
+      mixerNorm: (x) => norm.apply(params.mixerNorm, x),
+      ffn: (x) => parts.ffn.apply(params.ffn, x, within(context, "ffn")),
+      ffnNorm: (x) => norm.apply(params.ffnNorm, x),
+    }),
+  );
+}
+
+/** The parameters of a block with a norm for each of its two sublayers. */
+export function initBlock<Mix, Ffn>({
+  modelWidth,
+  norm,
+  mixer,
+  ffn,
+}: BlockParts<Mix, Ffn>): (key: RandomKey) => Concrete<BlockParams<Mix, Ffn>> {
+  return (key: RandomKey): Concrete<BlockParams<Mix, Ffn>> => {
+    const [a, b, c, d] = splitKey(key, 4);
+    const params = {
+      mixerNorm: norm(modelWidth).init(a!),
+      mixer: mixer.init(b!),
+      ffnNorm: norm(modelWidth).init(c!),
+      ffn: ffn.init(d!),
+    };
+    return params as Concrete<BlockParams<Mix, Ffn>>;
   };
 }

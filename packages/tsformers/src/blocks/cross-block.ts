@@ -1,23 +1,25 @@
-import { add, type Concrete, splitKey, type Tensor } from "@tsformers/engine";
+import { add, type Concrete, type RandomKey, splitKey, type Tensor } from "@tsformers/engine";
 import type {
   AttentionMap,
+  BlockTraits,
+  Context,
   KeyValueCache,
+  Layer,
   Mixer,
   MixerInput,
   MixerOutput,
-  MixerTraits,
   SoftmaxMixer,
   View,
 } from "../kinds/index.ts";
-import type { Context, Layer } from "../kinds/layer.ts";
 import { within } from "../nn/dropout.ts";
 import type { FeedForward } from "../nn/feed-forward.ts";
 import type { Norm, NormParams } from "../nn/norm.ts";
-import { stateOf } from "./block.ts";
+import { present } from "../nn/present.ts";
+import { blockAround, traitsOf } from "./block.ts";
 
 export type CrossInput = MixerInput & {
   /** Keys and values of the other sequence, and what may be seen of it. */
-  readonly memory: { readonly entries: KeyValueCache; readonly view: View };
+  readonly source: { readonly entries: KeyValueCache; readonly view: View };
 };
 
 export type CrossOutput = MixerOutput & {
@@ -26,12 +28,11 @@ export type CrossOutput = MixerOutput & {
 };
 
 /** One layer of a decoder that also looks at another sequence. */
-export type CrossBlock<Params = unknown> = Layer<Params, [input: CrossInput, context: Context], CrossOutput> & {
-  readonly mixer: MixerTraits;
-  readonly cacheShape?: SoftmaxMixer<unknown>["cacheShape"];
-  /** What this layer looks at in the other sequence [B, S, C]; computed once however many positions are decoded. */
-  crossKeysAndValues(params: Params, memory: Tensor, view: Pick<View, "rotate">): KeyValueCache;
-};
+export type CrossBlock<Params = unknown> = Layer<Params, [input: CrossInput, context: Context], CrossOutput> &
+  BlockTraits & {
+    /** What this layer looks at in the other sequence [B, S, C]; computed once however many positions are decoded. */
+    crossKeysAndValues(params: Params, source: Tensor, view: Pick<View, "rotate">): KeyValueCache;
+  };
 
 export type CrossBlockParts<Mix, Cross, Ffn> = {
   readonly modelWidth: number;
@@ -50,66 +51,71 @@ export type CrossBlockParams<Mix, Cross, Ffn> = {
   ffn: Ffn;
 };
 
-/** A sublayer's place on the residual stream: its norm, the stream, the sublayer. */
-type Step = (norm: (x: Tensor) => Tensor, x: Tensor, sublayer: (x: Tensor) => Tensor) => Tensor;
+/** A sublayer's place on the residual stream: the stream, its norm, and the sublayer, which may be asked to norm what it takes. */
+type Step = (
+  x: Tensor,
+  norm: (x: Tensor) => Tensor,
+  sublayer: (x: Tensor, norm?: (x: Tensor) => Tensor) => Tensor,
+) => Tensor;
 
 /** `x ← x + sublayer(norm(x))` for attention, attention to the other sequence, feed-forward. */
 export function preNormCrossBlock<Mix, Cross, Ffn>(
   parts: CrossBlockParts<Mix, Cross, Ffn>,
 ): CrossBlock<CrossBlockParams<Mix, Cross, Ffn>> {
-  return crossBlock(parts, (norm, x, sublayer) => add(x, sublayer(norm(x))));
+  return crossBlock(parts, (x, norm, sublayer) => add(x, sublayer(x, norm)));
 }
 
 /** `x ← norm(x + sublayer(x))` for attention, attention to the other sequence, feed-forward: Vaswani et al. 2017, §3.1. */
 export function postNormCrossBlock<Mix, Cross, Ffn>(
   parts: CrossBlockParts<Mix, Cross, Ffn>,
 ): CrossBlock<CrossBlockParams<Mix, Cross, Ffn>> {
-  return crossBlock(parts, (norm, x, sublayer) => norm(add(x, sublayer(x))));
+  return crossBlock(parts, (x, norm, sublayer) => norm(add(x, sublayer(x))));
 }
 
 function crossBlock<Mix, Cross, Ffn>(
   { modelWidth, norm, mixer, cross, ffn }: CrossBlockParts<Mix, Cross, Ffn>,
   step: Step,
 ): CrossBlock<CrossBlockParams<Mix, Cross, Ffn>> {
+  type Params = CrossBlockParams<Mix, Cross, Ffn>;
   const scale = norm(modelWidth);
+  const init = (key: RandomKey) => {
+    const [a, b, c, d, e, f] = splitKey(key, 6);
+    const params = {
+      mixerNorm: scale.init(a!),
+      mixer: mixer.init(b!),
+      crossNorm: scale.init(c!),
+      cross: cross.init(d!),
+      ffnNorm: scale.init(e!),
+      ffn: ffn.init(f!),
+    };
+    return params as Concrete<Params>;
+  };
+  const normed =
+    (of: (x: Tensor) => Tensor) =>
+    (x: Tensor, norm = (x: Tensor) => x) =>
+      of(norm(x));
+  /** @param look looks at the other sequence: [B, T, C] → [B, T, C] */
+  const around = (look: (params: Cross, x: Tensor, context: Context) => Tensor) =>
+    blockAround<Mix, Params>(mixer, init, (params, x, mix, context) => {
+      const mixed = step(x, (x) => scale.apply(params.mixerNorm, x), mix);
+      const crossed = (x: Tensor) => look(params.cross, x, within(context, "cross"));
+      const joined = step(mixed, (x) => scale.apply(params.crossNorm, x), normed(crossed));
+      const transformed = (x: Tensor) => ffn.apply(params.ffn, x, within(context, "ffn"));
+      return step(joined, (x) => scale.apply(params.ffnNorm, x), normed(transformed));
+    });
   return {
-    ...stateOf(mixer),
-    crossKeysAndValues: (params, memory, view) => cross.keysAndValues(params.cross, memory, view),
-    init: (key) => {
-      const [a, b, c, d, e, f] = splitKey(key, 6);
-      const params = {
-        mixerNorm: scale.init(a!),
-        mixer: mixer.init(b!),
-        crossNorm: scale.init(c!),
-        cross: cross.init(d!),
-        ffnNorm: scale.init(e!),
-        ffn: ffn.init(f!),
-      };
-      return params as Concrete<CrossBlockParams<Mix, Cross, Ffn>>;
-    },
-    apply: (params, { memory, ...input }, context) => {
-      let mixed: MixerOutput | undefined;
-      let crossed: MixerOutput | undefined;
-      const first = step(
-        (x) => scale.apply(params.mixerNorm, x),
-        input.x,
-        (x) => (mixed = mixer.apply(params.mixer, { ...input, x }, within(context, "mixer"))).y,
-      );
-      const second = step(
-        (x) => scale.apply(params.crossNorm, x),
-        first,
-        (x) => {
-          const look = { x, known: memory.entries, view: memory.view };
-          crossed = cross.apply(params.cross, look, within(context, "cross"));
-          return crossed.y;
-        },
-      );
-      const y = step(
-        (x) => scale.apply(params.ffnNorm, x),
-        second,
-        (x) => ffn.apply(params.ffn, x, within(context, "ffn")),
-      );
-      return { ...mixed!, y, ...(crossed!.map === undefined ? {} : { crossMap: crossed!.map }) };
+    ...traitsOf(mixer),
+    init,
+    crossKeysAndValues: (params, source, view) => cross.keysAndValues(params.cross, source, view),
+    apply: (params, { source: { entries, view }, ...input }, context) => {
+      let crossMap: CrossOutput["crossMap"];
+      const block = around((params, x, context) => {
+        const out = cross.apply(params, { x, cross: entries, view }, context);
+        crossMap = out.map;
+        return out.y;
+      });
+      const out = block.apply(params, input, context);
+      return { ...out, ...present({ crossMap }) };
     },
   };
 }

@@ -1,13 +1,13 @@
-import { type Concrete, splitKey } from "@tsformers/engine";
+import { type Concrete, type RandomKey, splitKey } from "@tsformers/engine";
 import { within } from "../nn/dropout.ts";
 import { type Activation, relu } from "../nn/feed-forward.ts";
 import type { Gate } from "../nn/gate.ts";
-import { type Block, type BlockParams, type BlockParts, mixOrStep, preNormBlock } from "./block.ts";
+import { type Block, type BlockParams, type BlockParts, blockAround, initBlock } from "./block.ts";
 
 export type GatedBlockParts<Mix, Ffn, GateParams> = BlockParts<Mix, Ffn> & {
   /** Each sublayer has one of its own, with its own parameters. */
   readonly gate: Gate<GateParams>;
-  /** Of what a sublayer computed, before the gate; ReLU unless told. */
+  /** Of what a sublayer computed, before the gate. Default: ReLU. */
   readonly activation?: Activation;
 };
 
@@ -27,22 +27,18 @@ export type GatedBlockParams<Mix, Ffn, GateParams> = BlockParams<Mix, Ffn> & {
 export function gatedBlock<Mix, Ffn, GateParams>(
   parts: GatedBlockParts<Mix, Ffn, GateParams>,
 ): Block<GatedBlockParams<Mix, Ffn, GateParams>> {
+  type Params = GatedBlockParams<Mix, Ffn, GateParams>;
   const { mixer, ffn, gate, activation = relu } = parts;
   const norm = parts.norm(parts.modelWidth);
-  const plain = preNormBlock(parts);
-  return {
-    ...plain,
-    init: (key) => {
-      const [a, b, c] = splitKey(key, 3);
-      const gates = { mixerGate: gate.init(b!), ffnGate: gate.init(c!) };
-      return { ...plain.init(a!), ...gates } as Concrete<GatedBlockParams<Mix, Ffn, GateParams>>;
-    },
-    apply: (params, input, context) => {
-      const seen = { ...input, x: norm.apply(params.mixerNorm, input.x) };
-      const mixed = mixOrStep(mixer, params.mixer, seen, within(context, "mixer"));
-      const x = gate.apply(params.mixerGate, input.x, activation(mixed.y));
-      const transformed = ffn.apply(params.ffn, norm.apply(params.ffnNorm, x), within(context, "ffn"));
-      return { ...mixed, y: gate.apply(params.ffnGate, x, activation(transformed)) };
-    },
+  const init = (key: RandomKey) => {
+    const [a, b, c] = splitKey(key, 3);
+    const gates = { mixerGate: gate.init(b!), ffnGate: gate.init(c!) };
+    return { ...initBlock(parts)(a!), ...gates } as Concrete<Params>;
   };
+  return blockAround<Mix, Params>(mixer, init, (params, stream, mix, context) => {
+    const mixed = mix(stream, (x) => norm.apply(params.mixerNorm, x));
+    const x = gate.apply(params.mixerGate, stream, activation(mixed));
+    const transformed = ffn.apply(params.ffn, norm.apply(params.ffnNorm, x), within(context, "ffn"));
+    return gate.apply(params.ffnGate, x, activation(transformed));
+  });
 }

@@ -95,7 +95,7 @@ export async function runComparison(
 async function requireRows(task: Task, { config, testTokens }: RunJob): Promise<void> {
   const { batchSize, length } = config;
   const model = await makeModel(config, task.vocabularySize);
-  const { view } = readingOf(task, model, config.model.kind);
+  const { view } = readingOf(task, model, { ...config, name: config.model.kind });
   const limit = testTokens === undefined ? {} : { limit: Math.max(testTokens, length) };
   view.evalBatches("valid", { batchSize, length });
   view.evalBatches("test", { batchSize, length, ...limit });

@@ -1,6 +1,5 @@
 import { recompute, type Tensor } from "@tsformers/engine";
-import type { Block } from "../blocks/block.ts";
-import { present } from "../nn/present.ts";
+import type { Block, MixerOutput } from "../kinds/index.ts";
 
 /**
  * A block whose inside is forgotten after the forward pass and computed again for the gradient: of each block only its input
@@ -15,16 +14,15 @@ export function recomputed<Params>(block: Block<Params>): Block<Params> {
   return {
     ...block,
     apply: (params, input, context) => {
-      if (input.cache !== undefined || input.past !== undefined) return block.apply(params, input, context);
-      const { x, ...rest } = input;
-      let looks = false;
-      const again = recompute((x: Tensor) => {
-        const { y, loss, carried, map } = block.apply(params, { ...rest, x }, context);
-        looks = map !== undefined;
-        return { y, ...present({ loss, carried }) };
+      if (input.place !== undefined) return block.apply(params, input, context);
+      let hasMap = false;
+      const again = recompute((x: Tensor): MixerOutput => {
+        const { map, ...out } = block.apply(params, { ...input, x }, context);
+        hasMap = map !== undefined;
+        return out;
       });
-      const out = again(x);
-      return looks ? { ...out, map: () => block.apply(params, input, context).map!() } : out;
+      const out = again(input.x);
+      return hasMap ? { ...out, map: () => block.apply(params, input, context).map!() } : out;
     },
   };
 }

@@ -1,7 +1,6 @@
 import {
   compile,
   type Device,
-  full,
   type Given,
   gather,
   type NDArray,
@@ -11,8 +10,8 @@ import {
   slice,
   type Tensor,
 } from "@tsformers/engine";
-import type { KeyValueCache } from "../kinds/index.ts";
-import type { LanguageModel } from "../models/language-model.ts";
+import { emptyCacheOf } from "../blocks/block.ts";
+import type { BlockTraits, KeyValueCache } from "../kinds/index.ts";
 import { type Kept, ringSize, slotCount, slotOf } from "./decode-slots.ts";
 
 type Layers = readonly KeyValueCache[];
@@ -51,8 +50,8 @@ export function capacityFor(length: number): number {
 }
 
 /** The cache that suits a device, for layers that keep this much. */
-export function decodeCache(model: LanguageModel<never>, kept: readonly Kept[], device: Device): DecodeCache {
-  return device.sharesMemory ? sharedCache(model, kept) : deviceCache(model, kept, device);
+export function decodeCache(layers: readonly BlockTraits[], kept: readonly Kept[], device: Device): DecodeCache {
+  return device.sharesMemory ? sharedCache(layers, kept) : deviceCache(layers, kept, device);
 }
 
 /** The capacity that holds `length` positions, as far as any layer keeps them. */
@@ -60,19 +59,15 @@ function capacityOf(kept: readonly Kept[], length: number): number {
   return Math.min(capacityFor(length), Math.max(...kept.map(({ window }) => window + 1)));
 }
 
-function emptySlots(model: LanguageModel<never>, kept: readonly Kept[], capacity: number) {
-  return model.emptyCache(1, 1).map((entries, layer) => {
-    const empty = ({ shape: [batch, heads, , width] }: NDArray) =>
-      full([batch!, heads!, slotCount(kept[layer]!, capacity), width!], 0);
-    return { key: empty(entries.key), value: empty(entries.value) };
-  });
+function emptySlots(blocks: readonly BlockTraits[], kept: readonly Kept[], capacity: number) {
+  return blocks.map((block, layer) => emptyCacheOf(block, 1, slotCount(kept[layer]!, capacity)));
 }
 
 /**
  * A cache in memory that the device reads where it lies. A pass gives out its own positions only, which are written into their
  * slots here: everything that ONNX Runtime gives out in Node is copied once more into fresh memory.
  */
-function sharedCache(model: LanguageModel<never>, kept: readonly Kept[]): DecodeCache {
+function sharedCache(blocks: readonly BlockTraits[], kept: readonly Kept[]): DecodeCache {
   let layers: { key: NDArray; value: NDArray }[] = [];
   let capacity = 0;
   return {
@@ -105,7 +100,7 @@ function sharedCache(model: LanguageModel<never>, kept: readonly Kept[]): Decode
     grow: async (needed, length) => {
       const before = layers;
       capacity = capacityOf(kept, needed);
-      layers = emptySlots(model, kept, capacity);
+      layers = emptySlots(blocks, kept, capacity);
       if (length === 0) return;
       before.forEach(({ key, value }, layer) => {
         const all = { row: 0, slot: 0, rows: key.shape[2]! };
@@ -131,7 +126,7 @@ function writeRows(cache: NDArray, from: NDArray, at: { row: number; slot: numbe
 }
 
 /** A cache that stays on the device: a pass gives out the whole, and the buffers of the one before it are used again. */
-function deviceCache(model: LanguageModel<never>, kept: readonly Kept[], device: Device): DecodeCache {
+function deviceCache(blocks: readonly BlockTraits[], kept: readonly Kept[], device: Device): DecodeCache {
   let layers: OnDevice<Layers> = [];
   let capacity = 0;
   const widen = compile(widened, { device });
@@ -154,7 +149,7 @@ function deviceCache(model: LanguageModel<never>, kept: readonly Kept[], device:
       const before = capacity;
       capacity = capacityOf(kept, needed);
       if (length === 0) {
-        const empty = emptySlots(model, kept, capacity);
+        const empty = emptySlots(blocks, kept, capacity);
         layers = empty.map(({ key, value }) => ({ key: device.put(key), value: device.put(value) }));
         return;
       }

@@ -2,7 +2,6 @@ import {
   type Concrete,
   compile,
   constant,
-  type Device,
   type DeviceArray,
   flatten,
   fromNumbers,
@@ -13,7 +12,7 @@ import {
   sub,
   type Tensor,
 } from "@tsformers/engine";
-import { causal } from "../attention/patterns/pattern.ts";
+import { readsInPasses } from "../depth/states.ts";
 import type { KeyValueCache } from "../kinds/index.ts";
 import { evaluation } from "../kinds/layer.ts";
 import type { LanguageModel, LanguageModelOutput } from "../models/language-model.ts";
@@ -29,28 +28,10 @@ import {
   ringSize,
   stepSlots,
 } from "./decode-slots.ts";
+import { type Decoder, type DecoderOptions, requireTokens } from "./decoding.ts";
 import { openStepDecoder } from "./step-decoder.ts";
 
-/** Decodes one sequence, token after token, each seen once: keys and values of earlier positions are kept. */
-export type Decoder = {
-  /** How many tokens were read so far. */
-  readonly length: number;
-  /** How many tokens it can read: no more than the model has positions. */
-  readonly maxLength: number;
-  /** Reads tokens behind those read before. @returns logits [V] for the token that follows */
-  read(tokens: readonly number[]): Promise<Float32Array>;
-  /** Forgets every token; compiled programs stay. */
-  restart(): void;
-  release(): Promise<void>;
-};
-
-export type DecoderOptions = {
-  readonly device: Device;
-  /** Reading more tokens than this is an error; what bounds the memory. */
-  readonly maxLength: number;
-  /** How many tokens of a prompt are read in one pass, at most. Default: 512. */
-  readonly tokensPerPass?: number;
-};
+export type { Decoder, DecoderOptions } from "./decoding.ts";
 
 /**
  * Prepares a model for decoding one sequence with cached keys and values.
@@ -75,12 +56,11 @@ export function openDecoder<Params>(
   if (!(Number.isInteger(tokensPerPass) && tokensPerPass >= 1))
     throw new RangeError(`openDecoder: expected tokensPerPass of 1 or more, got ${tokensPerPass}`);
   const maxLength = Math.min(options.maxLength, model.maxLength ?? options.maxLength);
-  if (model.startPast !== undefined) return openStepDecoder(model, params, { device, maxLength });
+  if (!readsInPasses(model.layers)) return openStepDecoder(model, params, { device, maxLength });
   const held = mapTree(params, isNdArray, (array) => device.put(array)) as OnDevice<Params>;
-  const { patterns = model.emptyCache(1, 1).map(() => causal) } = model;
-  const kept = keptOf(patterns, maxLength);
+  const kept = keptOf(model.patterns, maxLength);
   const kinds = [...new Set(kept)];
-  const cache = decodeCache(model as LanguageModel<never>, kept, device);
+  const cache = decodeCache(model.layers, kept, device);
 
   const advance = (params: Params, layers: readonly KeyValueCache[], tokens: Tensor, at: TracedAt) => {
     const { length, count, given } = at;
@@ -92,10 +72,13 @@ export function openDecoder<Params>(
     const ofLayer = <T>(list: readonly T[], layer: number): T => list[kinds.indexOf(kept[layer]!)]!;
     const ordered = layers.map((entries, layer) => inOrder(entries, ofLayer(given, layer).order));
     const slots = kept.map((_, layer) => ofLayer(seen, layer));
-    const out = model.apply(params, { tokens, cache: { layers: ordered, length, slots } }, evaluation);
+    const capacity = ordered[0]?.key.shape[2] ?? width;
+    const decode = { layers: ordered, position: length, capacity, slots };
+    const out = model.apply(params, { tokens, decode }, evaluation);
+    const kv = out.state.decode as readonly KeyValueCache[];
     return {
       logits: lastLogits(out, count),
-      layers: out.cache!.map((entries, layer) => {
+      layers: kv.map((entries, layer) => {
         const { rows } = slots[layer]!;
         return cache.result(entries, { width, ...present({ rows, next: ofLayer(given, layer).next }) });
       }),
@@ -188,20 +171,10 @@ function inOrder({ key, value }: KeyValueCache, order: Tensor | undefined): KeyV
 }
 
 /** Logits of the last of `count` positions, and of no other where the model can do without. */
-function lastLogits({ logits, hidden, toLogits }: LanguageModelOutput, count: Tensor): Tensor {
+function lastLogits({ logits, x, toLogits }: LanguageModelOutput, count: Tensor): Tensor {
   if (logits.shape[1] === 1) return logits;
   const last = sub(count, 1);
-  return toLogits === undefined ? gather(logits, last, 1) : toLogits(gather(hidden.at(-1)!, last, 1));
-}
-
-/** @throws RangeError for no tokens, too many, and those that are not in the vocabulary */
-export function requireTokens(tokens: readonly number[], length: number, maxLength: number, vocabulary: number): void {
-  if (tokens.length === 0) throw new RangeError("read: expected at least one token");
-  if (length + tokens.length > maxLength) {
-    throw new RangeError(`read: ${length + tokens.length} tokens are more than maxLength ${maxLength}`);
-  }
-  const wrong = tokens.find((token) => !(Number.isInteger(token) && token >= 0 && token < vocabulary));
-  if (wrong !== undefined) throw new RangeError(`read: expected tokens of 0 … ${vocabulary - 1}, got ${wrong}`);
+  return toLogits === undefined ? gather(logits, last, 1) : toLogits(gather(x, last, 1));
 }
 
 /** An ONNX model holds at most 2 GiB. */

@@ -12,11 +12,12 @@ import {
   reshape,
   type Tensor,
 } from "@tsformers/engine";
+import { startDecoding } from "../depth/states.ts";
 import type { KeyValueCache } from "../kinds/index.ts";
 import { evaluation } from "../kinds/layer.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import { capacityFor } from "./decode-cache.ts";
-import { type Decoder, requireTokens } from "./decoder.ts";
+import { type Decoder, requireTokens } from "./decoding.ts";
 import { counted, type Ending, type GenerateOptions } from "./generate.ts";
 import { requireLogits } from "./sampling.ts";
 
@@ -79,10 +80,10 @@ export function openSequenceDecoder<Params>(
     length: Tensor,
   ) => {
     const chosen = layers.map(({ key, value }) => ({ key: gather(key, parents), value: gather(value, parents) }));
-    const cache = { layers: chosen, length };
-    const out = model.decode(params, { tokens, encoded: memory, cache }, evaluation);
+    const decode = { layers: chosen, position: length, capacity: chosen[0]!.key.shape[2]! };
+    const out = model.decode(params, { tokens, encoded: memory, decode }, evaluation);
     const logProbabilities = logSoftmax(reshape(out.logits, [tokens.shape[0]!, model.vocabularySize]));
-    return { logProbabilities, layers: out.cache! };
+    return { logProbabilities, layers: out.state.decode as KeyValueCache[] };
   };
   const step = compile(advance, { device, donate: [1] });
   const run = step as unknown as (...args: unknown[]) => Promise<{ logProbabilities: DeviceArray; layers: Caches }>;
@@ -97,7 +98,7 @@ export function openSequenceDecoder<Params>(
       "int32",
     );
     const memory = { entries: (await encode(held, filled, mask)).entries, mask };
-    let layers: unknown = model.emptyCache(beams, capacityFor(count));
+    let layers: unknown = startDecoding(model.layers, { batch: beams, capacity: capacityFor(count) });
     return async (tokens, parents, length) => {
       const column = fromNumbers(tokens, [beams, 1], "int32");
       const out = await run(

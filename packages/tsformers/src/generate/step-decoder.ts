@@ -8,31 +8,30 @@ import {
   type OnDevice,
   type Tensor,
 } from "@tsformers/engine";
+import { startDecoding } from "../depth/states.ts";
 import { evaluation } from "../kinds/layer.ts";
 import type { LanguageModel } from "../models/language-model.ts";
-import { present } from "../nn/present.ts";
 import { type GivenSlots, givenStep, keptOf, ringSize, slotCount, stepSlots } from "./decode-slots.ts";
-import { type Decoder, type DecoderOptions, requireTokens } from "./decoder.ts";
+import { type Decoder, type DecoderOptions, requireTokens } from "./decoding.ts";
 
 /**
  * Decodes with a model of which some layers keep states of their own (sums, clusters, buckets) instead of keys and values: token by
  * token, prompts too. Layers of softmax attention keep keys and values as far back as their patterns see.
  *
- * @throws TypeError when the model has no such states
+ * @throws TypeError when a layer cannot go on position by position
  */
 export function openStepDecoder<Params>(
   model: LanguageModel<Params>,
   params: Concrete<Params>,
   { device, maxLength }: DecoderOptions,
 ): Decoder {
-  if (model.startPast === undefined)
-    throw new TypeError("openStepDecoder: this model cannot go on position by position");
   const held = mapTree(params, isNdArray, (array) => device.put(array)) as OnDevice<Params>;
-  const kept = model.patterns && keptOf(model.patterns, maxLength);
+  const kept = keptOf(model.patterns, maxLength);
   const kinds = [...new Set(kept)];
   const start = () => {
-    const room = kept?.map((own) => slotCount(own, maxLength));
-    return model.startPast!(params, 1, maxLength, room);
+    const slots = kept.map((own) => slotCount(own, maxLength));
+    const { trainingState: training } = params as { trainingState?: Record<string, unknown> };
+    return startDecoding(model.layers, { batch: 1, capacity: maxLength, slots, training });
   };
   const step = compile(
     (
@@ -43,10 +42,10 @@ export function openStepDecoder<Params>(
       given: readonly GivenSlots<Tensor>[],
     ) => {
       const seen = kinds.map((own, kind) => stepSlots(own, ringSize(own, maxLength), position, given[kind]!));
-      const slots = kept?.map((own) => seen[kinds.indexOf(own)]!);
-      const past = { layers, position, capacity: maxLength, ...present({ slots }) };
-      const out = model.apply(params, { tokens, past }, evaluation);
-      return { logits: out.logits, layers: out.past! };
+      const slots = kept.map((own) => seen[kinds.indexOf(own)]!);
+      const decode = { layers, position, capacity: maxLength, slots };
+      const out = model.apply(params, { tokens, decode }, evaluation);
+      return { logits: out.logits, layers: out.state.decode! };
     },
     { device },
   ) as unknown as (...args: unknown[]) => Promise<{ logits: DeviceArray; layers: readonly unknown[] }>;

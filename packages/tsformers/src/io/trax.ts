@@ -1,6 +1,7 @@
 import type { NDArray, Tree } from "@tsformers/engine";
 import { attention } from "../attention/softmax/attention.ts";
 import { preNormBlock } from "../blocks/block.ts";
+import { stack } from "../depth/stack.ts";
 import { type DecoderParams, decoder } from "../models/decoder.ts";
 import { type EncoderDecoderParams, encoderDecoder } from "../models/encoder-decoder.ts";
 import type { LanguageModel } from "../models/language-model.ts";
@@ -40,11 +41,15 @@ export function traxLanguageModel(options: TraxOptions): LanguageModel<DecoderPa
     ffn: mlp({ modelWidth, ffnWidth, activation: relu }),
   });
   return decoder({
+    name: "trax",
     vocabularySize,
+    width: modelWidth,
     tokens: embedding(vocabularySize, modelWidth),
     positions: learned(length, modelWidth),
-    blocks: Array.from({ length: layers }, () => block),
-    finalNorm: norm(modelWidth),
+    depth: stack(
+      Array.from({ length: layers }, () => block),
+      { finalNorm: norm(modelWidth) },
+    ),
     head: linearHead(modelWidth, vocabularySize, { bias: true }),
   });
 }

@@ -1,9 +1,12 @@
 import { type Concrete, reshape, slice, splitKey, tanh } from "@tsformers/engine";
 import type { makeView } from "../attention/core/view.ts";
-import { attention } from "../attention/softmax/attention.ts";
-import { postNormBlock } from "../blocks/block.ts";
+import { type AttentionParams, attention } from "../attention/softmax/attention.ts";
+import { type BlockParams, postNormBlock } from "../blocks/block.ts";
+import { type DepthMaker, stacked } from "../depth/makers.ts";
+import type { StackParams } from "../depth/stack.ts";
+import type { Block, Depth, Mixer, Pattern, PositionScheme } from "../kinds/index.ts";
 import { embedding, paddedEmbedding } from "../nn/embedding.ts";
-import { type Activation, gelu, mlp } from "../nn/feed-forward.ts";
+import { type Activation, gelu, type MlpParams, mlp } from "../nn/feed-forward.ts";
 import type { Head } from "../nn/head.ts";
 import { type LinearParams, linear } from "../nn/linear.ts";
 import { type MaskedHeadParams, maskedHead } from "../nn/masked-head.ts";
@@ -12,36 +15,50 @@ import { present } from "../nn/present.ts";
 import { requireSizes } from "../nn/sizes.ts";
 import { learned } from "../position/learned.ts";
 import { type EncoderParams, type EncoderParts, encoder } from "./encoder.ts";
-import type { MaskedLanguageModel } from "./masked-language-model.ts";
+import type { LanguageModel } from "./language-model.ts";
+import { requireMixer } from "./sights.ts";
+import type { LayerPatterns } from "./views.ts";
 
-export type BertOptions = {
+export type BertOptions<Mix = AttentionParams> = {
   readonly vocabularySize: number;
   readonly layers: number;
   readonly modelWidth: number;
+  /** Of softmax attention; a mixer brings its own. */
   readonly heads: number;
   /** Positions that the learned embedding knows. */
   readonly length: number;
-  /** Segments; 2 unless told. */
+  /** Segments. Default: 2. */
   readonly types?: number;
-  /** 4 × modelWidth unless told. */
+  /** Default: 4 × modelWidth. */
   readonly ffnWidth?: number;
-  /** Exact GELU unless told. */
+  /** Default: exact GELU. */
   readonly activation?: Activation;
-  /** From transformed states to logits; the tied embedding with a bias unless told. */
+  /** From transformed states to logits. Default: the tied embedding with a bias. */
   readonly output?: Head;
   /** A token whose look-up teaches nothing. */
   readonly padding?: number;
   readonly dropoutRate?: number;
   readonly epsilon?: number;
-  readonly look?: typeof makeView;
+  /** Default: learned positions. */
+  readonly scheme?: PositionScheme;
+  /** What all layers see, or each. Default: everything. */
+  readonly pattern?: Pattern | LayerPatterns;
+  /** How positions exchange information in each layer. Default: softmax attention. */
+  readonly mixer?: (layer: number) => Mixer<Mix>;
+  /** How the blocks follow one another. Default: {@link stacked}. */
+  readonly depth?: DepthMaker;
+  /** Makes the views. Default: {@link makeView}. */
+  readonly makeView?: typeof makeView;
 };
 
-export type BertParams = {
-  encoder: EncoderParams;
-  masked: MaskedHeadParams;
-};
+export type BertBlockParams<Mix = AttentionParams> = BlockParams<Mix, MlpParams>;
 
-export type BertPreTrainingParams = BertParams & { pooler: LinearParams; nextSentence: LinearParams };
+export type BertParams<Mix = AttentionParams> = EncoderParams<MaskedHeadParams, StackParams<BertBlockParams<Mix>>>;
+
+export type BertPreTrainingParams<Mix = AttentionParams> = BertParams<Mix> & {
+  pooler: LinearParams;
+  nextSentence: LinearParams;
+};
 
 /**
  * BERT: a post-norm encoder; token, segment and learned position vectors are summed, then normalised. Masked tokens are
@@ -49,76 +66,67 @@ export type BertPreTrainingParams = BertParams & { pooler: LinearParams; nextSen
  *
  * @source Devlin et al. 2019, arXiv:1810.04805
  */
-export function bert(options: BertOptions): MaskedLanguageModel<BertParams> {
-  const model = maskedLanguageModel(options.vocabularySize, encoder(bertParts(options)), maskedHead(options));
-  return { ...model, maxLength: options.length };
-}
-
-/** An encoder and a {@link maskedHead} on top of it. */
-export function maskedLanguageModel(
-  vocabularySize: number,
-  body: ReturnType<typeof encoder>,
-  head: Head<MaskedHeadParams>,
-): MaskedLanguageModel<BertParams> {
-  return {
-    vocabularySize,
-    init: (key) => {
-      const [a, b] = splitKey(key, 2);
-      return { encoder: body.init(a!), masked: head.init(b!) } as Concrete<BertParams>;
-    },
-    apply: (params, input, context) => {
-      const { x, hidden, maps } = body.apply(params.encoder, input, context);
-      return { logits: head.apply(params.masked, x, params.encoder.tokens), hidden, maps };
-    },
-  };
+export function bert<Mix = AttentionParams>(options: BertOptions<Mix>): LanguageModel<BertParams<Mix>> {
+  return encoder(bertParts(options));
 }
 
 /**
  * BERT as it was pre-trained: beside masked tokens it tells from the first position, through a dense layer and tanh (the
  * pooler), whether the second segment follows the first.
  */
-export function bertForPreTraining(options: BertOptions): MaskedLanguageModel<BertPreTrainingParams> {
+export function bertForPreTraining<Mix = AttentionParams>(
+  options: BertOptions<Mix>,
+): LanguageModel<BertPreTrainingParams<Mix>> {
   const model = bert(options);
   const { modelWidth } = options;
   const pooler = linear(modelWidth, modelWidth);
   const nextSentence = linear(modelWidth, 2);
+  const { project: _, ...rest } = model;
   return {
-    vocabularySize: options.vocabularySize,
-    maxLength: options.length,
+    ...rest,
     init: (key) => {
       const [a, b, c] = splitKey(key, 3);
-      return { ...model.init(a!), pooler: pooler.init(b!), nextSentence: nextSentence.init(c!) };
+      const own = { pooler: pooler.init(b!), nextSentence: nextSentence.init(c!) };
+      return { ...model.init(a!), ...own } as Concrete<BertPreTrainingParams<Mix>>;
     },
     apply: (params, input, context) => {
       const out = model.apply(params, input, context);
-      const x = out.hidden.at(-1)!;
-      const first = reshape(slice(x, 1, 0, 1), [x.shape[0]!, modelWidth]);
+      const first = reshape(slice(out.x, 1, 0, 1), [out.x.shape[0]!, modelWidth]);
       const pooled = tanh(pooler.apply(params.pooler, first));
       return { ...out, pooled, nextSentence: nextSentence.apply(params.nextSentence, pooled) };
     },
   };
 }
 
-/** The parts of BERT's encoder. */
-export function bertParts(options: BertOptions): EncoderParts {
+/** The parts of which {@link bert} is put together. */
+export function bertParts<Mix = AttentionParams>(
+  options: BertOptions<Mix>,
+): EncoderParts<MaskedHeadParams, StackParams<BertBlockParams<Mix>>> {
   const { vocabularySize, layers, modelWidth, heads, length, dropoutRate = 0, epsilon = 1e-12, types = 2 } = options;
   const { ffnWidth = 4 * modelWidth, activation = gelu, padding } = options;
   requireSizes("bert", options, { vocabularySize, layers, length, ffnWidth, types });
   const norm = layerNorm({ epsilon });
   const tokens = embedding(vocabularySize, modelWidth);
-  const block = postNormBlock({
-    modelWidth,
-    norm,
-    mixer: attention({ modelWidth, heads, dropoutRate }),
-    ffn: mlp({ modelWidth, ffnWidth, activation, dropoutRate }),
-  });
+  const mixer = (layer: number): Mixer<Mix> => {
+    if (options.mixer === undefined) return attention({ modelWidth, heads, dropoutRate }) as Mixer as Mixer<Mix>;
+    const given = options.mixer(layer);
+    requireMixer("bert", layer, given);
+    return given;
+  };
+  const ffn = mlp({ modelWidth, ffnWidth, activation, dropoutRate });
+  const { arrange = postNormBlock, make } = options.depth ?? stacked;
+  const blocks = Array.from({ length: layers }, (_, layer) => arrange({ modelWidth, norm, mixer: mixer(layer), ffn }));
   return {
+    name: "bert",
+    vocabularySize,
+    width: modelWidth,
     tokens: padding === undefined ? tokens : paddedEmbedding(tokens, padding),
     types: embedding(types, modelWidth),
-    positions: learned(length, modelWidth),
+    ...(options.scheme ?? { positions: learned(length, modelWidth) }),
+    ...present({ pattern: options.pattern, makeView: options.makeView }),
     embeddingNorm: norm(modelWidth),
     dropoutRate,
-    blocks: Array.from({ length: layers }, () => block),
-    ...present({ look: options.look }),
+    depth: make(blocks as readonly Block[], { modelWidth }) as Depth<StackParams<BertBlockParams<Mix>>>,
+    head: maskedHead(options),
   };
 }

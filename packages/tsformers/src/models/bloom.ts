@@ -1,6 +1,7 @@
 import { cast, cumsum, maximum, sub, type Tensor } from "@tsformers/engine";
 import { attention } from "../attention/softmax/attention.ts";
 import { type Block, type BlockParts, preNormBlock } from "../blocks/block.ts";
+import { stack } from "../depth/stack.ts";
 import { embedding } from "../nn/embedding.ts";
 import { geluTanh, mlp } from "../nn/feed-forward.ts";
 import { layerNorm } from "../nn/norm.ts";
@@ -41,13 +42,17 @@ export function bloomParts(options: BloomOptions): DecoderParts {
     ffn: mlp({ modelWidth, ffnWidth: 4 * modelWidth, activation: geluTanh, dropoutRate }),
   });
   return {
+    name: "bloom",
     vocabularySize,
+    width: modelWidth,
     tokens: embedding(vocabularySize, modelWidth),
     embeddingNorm: norm(modelWidth),
     scores: alibi(heads),
     positionsOf: countTokens,
-    blocks: Array.from({ length: layers }, () => layer),
-    finalNorm: norm(modelWidth),
+    depth: stack(
+      Array.from({ length: layers }, () => layer),
+      { finalNorm: norm(modelWidth) },
+    ),
   };
 }
 

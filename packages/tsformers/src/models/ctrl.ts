@@ -1,5 +1,6 @@
 import { attention } from "../attention/softmax/attention.ts";
 import { preNormBlock } from "../blocks/block.ts";
+import { stack } from "../depth/stack.ts";
 import { embedding, scaledEmbedding } from "../nn/embedding.ts";
 import { mlp, relu } from "../nn/feed-forward.ts";
 import { tiedHeadWithBias } from "../nn/head.ts";
@@ -41,12 +42,16 @@ export function ctrlParts(options: CtrlOptions): DecoderParts {
     ffn: mlp({ modelWidth, ffnWidth, activation: relu, dropoutRate }),
   });
   return {
+    name: "ctrl",
     vocabularySize,
+    width: modelWidth,
     tokens: scaledEmbedding(embedding(vocabularySize, modelWidth), Math.sqrt(modelWidth)),
     positions: sinusoidal(modelWidth, { layout: concatenated, ...(angles === undefined ? {} : { angles }) }),
     dropoutRate,
-    blocks: Array.from({ length: layers }, () => block),
-    finalNorm: layerNorm({ epsilon })(modelWidth),
+    depth: stack(
+      Array.from({ length: layers }, () => block),
+      { finalNorm: layerNorm({ epsilon })(modelWidth) },
+    ),
     head: tiedHeadWithBias(vocabularySize),
   };
 }

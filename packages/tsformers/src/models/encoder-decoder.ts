@@ -1,18 +1,31 @@
 import { add, type Concrete, cast, iota, splitKey, type Tensor } from "@tsformers/engine";
 import { makeView } from "../attention/core/view.ts";
-import { causal, full } from "../attention/patterns/pattern.ts";
-import { type Block, emptyCacheOf } from "../blocks/block.ts";
+import { full } from "../attention/patterns/pattern.ts";
 import type { CrossBlock } from "../blocks/cross-block.ts";
-import { runStack, type StackCache, type StackOutput } from "../depth/stack.ts";
-import type { AttentionMap, KeyValueCache, PositionEmbedding, ScoreMod, View } from "../kinds/index.ts";
-import type { Context, Layer } from "../kinds/layer.ts";
+import { type StackParams, stack } from "../depth/stack.ts";
+import { placeOfLayer, startTraining } from "../depth/states.ts";
+import type {
+  AttentionMap,
+  Block,
+  Context,
+  DepthInput,
+  DepthOutput,
+  KeyValueCache,
+  Layer,
+  PositionEmbedding,
+  ScoreMod,
+  StackState,
+  View,
+} from "../kinds/index.ts";
 import { dropout, within } from "../nn/dropout.ts";
 import type { EmbeddingParams } from "../nn/embedding.ts";
 import { type Head, tiedHead } from "../nn/head.ts";
+import { sumOfLosses } from "../nn/losses.ts";
 import type { NormParams } from "../nn/norm.ts";
 import { present } from "../nn/present.ts";
 import type { SequenceToSequence } from "./sequence-to-sequence.ts";
 import { requireCausal } from "./sights.ts";
+import { type Pass, patternOfLayer, placesOf, type SightParts, viewsOf } from "./views.ts";
 
 /** The two stacks of an encoder-decoder, over vectors. */
 export type StacksParts = {
@@ -22,74 +35,62 @@ export type StacksParts = {
   readonly decoderNorm?: Layer<NormParams>;
 };
 
-export type StacksParams = {
-  encoder: { blocks: readonly unknown[]; finalNorm?: NormParams };
-  decoder: { blocks: readonly unknown[]; finalNorm?: NormParams };
-};
+export type StacksParams = { encoder: StackParams; decoder: StackParams };
 
 export type Stacks = {
   init(key: Parameters<Layer<StacksParams>["init"]>[0]): Concrete<StacksParams>;
-  /** x [B, S, C] → the memory, [B, S, C] */
-  encode(params: StacksParams, x: Tensor, view: View, context: Context): StackOutput;
-  /** What each layer of the decoder looks at in the memory. */
-  crossKeysAndValues(params: StacksParams, memory: Tensor, view: Pick<View, "rotate">): KeyValueCache[];
+  /** x [B, S, C] → [B, S, C] */
+  encode(params: StacksParams, input: DepthInput, context: Context): DepthOutput;
+  /** What each layer of the decoder looks at in the encoded source. */
+  crossKeysAndValues(params: StacksParams, source: Tensor, view: Pick<View, "rotate">): KeyValueCache[];
   /** x [B, T, C] → [B, T, C] */
   decode(
     params: StacksParams,
-    input: { x: Tensor; view: View; memory: { entries: readonly KeyValueCache[]; view: View }; cache?: StackCache },
+    input: DepthInput & { readonly source: { readonly entries: readonly KeyValueCache[]; readonly view: View } },
     context: Context,
-  ): StackOutput & { readonly crossMaps: readonly (() => AttentionMap)[] };
+  ): DepthOutput & { readonly crossMaps: readonly (() => AttentionMap)[] };
 };
 
-/** An encoder stack, and a decoder stack whose layers look at the encoder's output. */
+/** An encoder and a decoder that looks at what it gives out. */
 export function stacks(parts: StacksParts): Stacks {
+  const encoder = stack(parts.encoder, present({ finalNorm: parts.encoderNorm }));
+  // Blocks that look at nothing but what came before, once each is bound to its part of the source.
+  const decoder = (bind: (block: CrossBlock, layer: number) => Block["apply"]) =>
+    stack(
+      parts.decoder.map((block, i): Block => ({ ...block, apply: bind(block, i) })),
+      present({ finalNorm: parts.decoderNorm }),
+    );
+  const unbound = () => {
+    throw new TypeError("stacks: a decoder needs a source");
+  };
   return {
     init: (key) => {
-      const [a, b, c, d] = splitKey(key, 4);
-      const blocks = (list: readonly Layer<unknown, never, unknown>[], from: typeof key) =>
-        splitKey(from, list.length).map((one, i) => list[i]!.init(one));
-      return {
-        encoder: { blocks: blocks(parts.encoder, a!), ...present({ finalNorm: parts.encoderNorm?.init(b!) }) },
-        decoder: { blocks: blocks(parts.decoder, c!), ...present({ finalNorm: parts.decoderNorm?.init(d!) }) },
-      } as Concrete<StacksParams>;
+      const [a, b] = splitKey(key, 2);
+      return { encoder: encoder.init(a!), decoder: decoder(() => unbound).init(b!) };
     },
-    encode: (params, x, view, context) =>
-      runStack(
-        parts.encoder,
-        params.encoder,
-        { x, view, ...present({ finalNorm: parts.encoderNorm }) },
-        within(context, "encoder"),
-      ),
-    crossKeysAndValues: (params, memory, view) =>
-      parts.decoder.map((block, i) => block.crossKeysAndValues(params.decoder.blocks[i], memory, view)),
-    decode: (params, { x, view, memory, cache }, context) => {
+    encode: (params, input, context) => encoder.apply(params.encoder, input, within(context, "encoder")),
+    crossKeysAndValues: (params, source, view) =>
+      parts.decoder.map((block, i) => block.crossKeysAndValues(params.decoder.blocks[i], source, view)),
+    decode: (params, { source, ...input }, context) => {
       const crossMaps: (() => AttentionMap)[] = [];
-      // Blocks that look at nothing but what came before, once each is bound to its part of the memory.
-      const bound = parts.decoder.map(
-        (block, i): Block => ({
-          ...present({ cacheShape: block.cacheShape }),
-          mixer: block.mixer,
-          init: block.init,
-          apply: (own, input, inner) => {
-            const out = block.apply(
-              own,
-              { ...input, memory: { entries: memory.entries[i]!, view: memory.view } },
-              inner,
-            );
-            if (out.crossMap !== undefined) crossMaps.push(out.crossMap);
-            return out;
-          },
-        }),
-      );
-      const input = { x, view, ...present({ cache, finalNorm: parts.decoderNorm }) };
-      const out = runStack(bound, params.decoder, input, within(context, "decoder"));
-      return { ...out, crossMaps };
+      const bound = decoder((block, i) => (own, input, inner) => {
+        const { crossMap, ...out } = block.apply(
+          own,
+          { ...input, source: { entries: source.entries[i]!, view: source.view } },
+          inner,
+        );
+        if (crossMap !== undefined) crossMaps.push(crossMap);
+        return out;
+      });
+      return { ...bound.apply(params.decoder, input, within(context, "decoder")), crossMaps };
     },
   };
 }
 
 /** The parts of an encoder-decoder over tokens, each a value of its kind; what is absent is not there. */
 export type EncoderDecoderParts = StacksParts & {
+  /** As errors call it. Default: encoder-decoder. */
+  readonly name?: string;
   readonly vocabularySize: number;
   /** Shared by source and target. */
   readonly tokens: Layer<EmbeddingParams>;
@@ -97,11 +98,18 @@ export type EncoderDecoderParts = StacksParts & {
   readonly targetPositions?: PositionEmbedding;
   readonly sourceScores?: ScoreMod;
   readonly targetScores?: ScoreMod;
+  /** Of the encoder. Default: everything. */
+  readonly sourcePattern?: SightParts["pattern"];
+  /** Of the decoder, cut to what came before. Default: everything before. */
+  readonly targetPattern?: SightParts["pattern"];
+  /** Applied to embedded tokens of either side. */
+  readonly sourceNorm?: Layer<NormParams>;
+  readonly targetNorm?: Layer<NormParams>;
   readonly dropoutRate?: number;
-  /** Logits from hidden states; the token embedding itself (tied) unless given. */
+  /** Logits from hidden states. Default: the token embedding itself (tied). */
   readonly head?: Head;
-  /** What a pass may see; {@link makeView} unless given. */
-  readonly look?: typeof makeView;
+  /** Makes the views. Default: `makeView`. */
+  readonly makeView?: NonNullable<SightParts["makeView"]>;
 };
 
 export type EncoderDecoderParams = StacksParams & {
@@ -110,25 +118,33 @@ export type EncoderDecoderParams = StacksParams & {
   targetPositions?: unknown;
   sourceScores?: unknown;
   targetScores?: unknown;
+  sourceNorm?: NormParams;
+  targetNorm?: NormParams;
   head: unknown;
+  /** What mixers of either stack keep from one training step to the next, by layer. */
+  trainingState?: { encoder?: NonNullable<StackState["training"]>; decoder?: NonNullable<StackState["training"]> };
 };
 
 /**
  * An encoder-decoder: read the source, then predict each next token of the target from it and from those before.
  *
- * @throws TypeError for a mixer of the decoder that is not causal, and for scores that differ by layer or have a penalty
+ * @throws TypeError for a mixer of the decoder that is not causal
  */
 export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<EncoderDecoderParams> {
-  requireCausal("encoder-decoder: decoder", parts.decoder);
-  for (const scores of [parts.sourceScores, parts.targetScores]) {
-    if (scores?.forLayer === undefined && scores?.penalty === undefined && scores?.project === undefined) continue;
-    throw new TypeError(
-      "encoder-decoder: takes scores that all layers share, without a penalty; these differ by layer or have one",
-    );
-  }
+  requireCausal(`${parts.name ?? "encoder-decoder"}: decoder`, parts.decoder);
   const { dropoutRate = 0, head = tiedHead(), sourceScores, targetScores } = parts;
   const body = stacks(parts);
-  const see = parts.look ?? makeView;
+  const sights = { ...present({ makeView: parts.makeView }) };
+  const source: SightParts = {
+    ...sights,
+    causal: false,
+    ...present({ scores: sourceScores, pattern: parts.sourcePattern }),
+  };
+  const target: SightParts = {
+    ...sights,
+    causal: true,
+    ...present({ scores: targetScores, pattern: parts.targetPattern }),
+  };
   const embed = (
     params: EncoderDecoderParams,
     tokens: Tensor,
@@ -140,13 +156,21 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
     const scheme = parts[`${side}Positions`];
     const placed =
       scheme === undefined ? vectors : add(vectors, cast(scheme.apply(params[`${side}Positions`], at), vectors.dtype));
-    return dropout(placed, dropoutRate, context, side);
+    const norm = parts[`${side}Norm`];
+    const normed = norm === undefined ? placed : norm.apply(params[`${side}Norm`]!, placed);
+    return dropout(normed, dropoutRate, context, side);
   };
   return {
     vocabularySize: parts.vocabularySize,
     ...present({ maxLength: parts.targetPositions?.length, maxSourceLength: parts.sourcePositions?.length }),
+    layers: parts.decoder,
+    patterns: parts.decoder.map((_, layer) => patternOfLayer(target, layer)),
     init: (key) => {
-      const [a, b, c, d, e, f, g] = splitKey(key, 7);
+      const [a, b, c, d, e, f, g, h, i, j] = splitKey(key, 10);
+      const training = present({
+        encoder: startTraining(parts.encoder, j!),
+        decoder: startTraining(parts.decoder, splitKey(j!, 1)[0]!),
+      });
       const own = {
         tokens: parts.tokens.init(b!),
         sourcePositions: parts.sourcePositions?.init(c!),
@@ -154,43 +178,61 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
         sourceScores: sourceScores?.init(e!),
         targetScores: targetScores?.init(f!),
         head: head.init(g!),
+        sourceNorm: parts.sourceNorm?.init(h!),
+        targetNorm: parts.targetNorm?.init(i!),
+        trainingState: Object.keys(training).length === 0 ? undefined : training,
       };
       return { ...body.init(a!), ...present(own) } as Concrete<EncoderDecoderParams>;
     },
     encode: (params, { tokens, mask }, context) => {
-      const length = tokens.shape[1]!;
-      const view = see({
-        pattern: full,
-        queries: length,
-        keys: length,
-        ...present({ keyMask: mask }),
-        ...(sourceScores === undefined ? {} : { scores: (where) => sourceScores.prepare(params.sourceScores, where) }),
-      });
-      const x = embed(params, tokens, iota(length), "source", context);
-      const out = body.encode(params, x, view, context);
-      const { hidden, maps } = out;
-      return { memory: out.x, hidden, maps, entries: body.crossKeysAndValues(params, out.x, {}), ...present({ mask }) };
+      const pass: Pass = { queries: tokens.shape[1]!, mask, remembers: false };
+      const input = {
+        x: embed(params, tokens, iota(pass.queries), "source", context),
+        view: viewsOf(source, parts.encoder, params.sourceScores, pass),
+        state: present({ training: params.trainingState?.encoder }),
+      };
+      const { x, hidden, maps, losses, state } = body.encode(params, input, context);
+      const penalty = sourceScores?.penalty?.(params.sourceScores);
+      return {
+        memory: x,
+        hidden,
+        maps,
+        losses: sumOfLosses([losses, penalty]),
+        state,
+        entries: body.crossKeysAndValues(params, x, {}),
+        ...present({ mask }),
+      };
     },
-    decode: (params, { tokens, mask, encoded, cache }, context) => {
+    decode: (params, { tokens, mask, encoded, decode }, context) => {
       const queries = tokens.shape[1]!;
-      const keys = cache?.layers[0]?.key.shape[2] ?? queries;
-      const view = see({
-        pattern: causal,
-        queries,
-        keys,
-        ...present({ keyMask: mask, offset: cache?.length }),
-        ...(targetScores === undefined ? {} : { scores: (where) => targetScores.prepare(params.targetScores, where) }),
-      });
+      const pass: Pass = { queries, mask, decode, remembers: false };
       const sourceLength = encoded.entries[0]!.key.shape[2]!;
-      const memoryView = see({ pattern: full, queries, keys: sourceLength, ...present({ keyMask: encoded.mask }) });
-      const at = cache === undefined ? iota(queries) : add(iota(queries), cache.length);
-      const x = embed(params, tokens, at, "target", context);
-      const memory = { entries: encoded.entries, view: memoryView };
-      const out = body.decode(params, { x, view, memory, ...present({ cache }) }, context);
-      const { hidden, maps, crossMaps } = out;
-      const logits = head.apply(params.head, out.x, params.tokens);
-      return { logits, hidden, maps, crossMaps, ...present({ cache: out.cache }) };
+      const across = (parts.makeView ?? makeView)({
+        pattern: full,
+        queries,
+        keys: sourceLength,
+        ...present({ keyMask: encoded.mask }),
+      });
+      const input = {
+        x: embed(params, tokens, placesOf(pass), "target", context),
+        view: viewsOf(target, parts.decoder, params.targetScores, pass),
+        state: present({ decode: decode?.layers, training: params.trainingState?.decoder }),
+        ...present({ place: decode && placeOfLayer(decode) }),
+        source: { entries: encoded.entries, view: across },
+      };
+      const { x, hidden, maps, crossMaps, losses, state } = body.decode(params, input, context);
+      const penalty = targetScores?.penalty?.(params.targetScores);
+      const logits = head.apply(params.head, x, params.tokens);
+      return { logits, hidden, maps, crossMaps, losses: sumOfLosses([losses, penalty]), state };
     },
-    emptyCache: (batch, capacity) => parts.decoder.map((block) => emptyCacheOf(block, batch, capacity)),
+    ...(sourceScores?.project === undefined && targetScores?.project === undefined
+      ? {}
+      : {
+          project: (params: EncoderDecoderParams) => ({
+            ...params,
+            ...(sourceScores?.project && { sourceScores: sourceScores.project(params.sourceScores) }),
+            ...(targetScores?.project && { targetScores: targetScores.project(params.targetScores) }),
+          }),
+        }),
   };
 }

@@ -1,5 +1,6 @@
 import { attention } from "../attention/softmax/attention.ts";
 import { type Block, type BlockParts, parallelBlock } from "../blocks/block.ts";
+import { stack } from "../depth/stack.ts";
 import { embedding } from "../nn/embedding.ts";
 import { type Activation, gelu, mlp } from "../nn/feed-forward.ts";
 import { linearHead } from "../nn/head.ts";
@@ -50,12 +51,16 @@ export function gptNeoXParts(options: GptNeoXOptions): DecoderParts {
     ffn: mlp({ modelWidth, ffnWidth, activation, dropoutRate }),
   });
   return {
+    name: "gpt-neox",
     vocabularySize,
+    width: modelWidth,
     tokens: embedding(vocabularySize, modelWidth),
     rotation: rotary(headWidth, { rotated: 2 * Math.ceil(headWidth / 8), ...options.rotary, pairing: halves }),
     dropoutRate,
-    blocks: Array.from({ length: layers }, () => layer),
-    finalNorm: norm(modelWidth),
+    depth: stack(
+      Array.from({ length: layers }, () => layer),
+      { finalNorm: norm(modelWidth) },
+    ),
     head: linearHead(modelWidth, vocabularySize),
   };
 }

@@ -1,5 +1,6 @@
 import { attention } from "../attention/softmax/attention.ts";
 import { sharedNormBlock } from "../blocks/block.ts";
+import { stack } from "../depth/stack.ts";
 import { embedding } from "../nn/embedding.ts";
 import { type Activation, geluTanh, mlp } from "../nn/feed-forward.ts";
 import { linearHead } from "../nn/head.ts";
@@ -49,12 +50,16 @@ export function gptJParts(options: GptJOptions): DecoderParts {
     ffn: mlp({ modelWidth, ffnWidth, activation, dropoutRate }),
   });
   return {
+    name: "gptj",
     vocabularySize,
+    width: modelWidth,
     tokens: embedding(vocabularySize, modelWidth),
     rotation: rotary(modelWidth / heads, { pairing: neighbours, rotated, ...(angles === undefined ? {} : { angles }) }),
     dropoutRate,
-    blocks: Array.from({ length: layers }, () => block),
-    finalNorm: norm(modelWidth),
+    depth: stack(
+      Array.from({ length: layers }, () => block),
+      { finalNorm: norm(modelWidth) },
+    ),
     head: linearHead(modelWidth, vocabularySize, { bias: true }),
   };
 }

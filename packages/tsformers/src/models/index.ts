@@ -1,9 +1,8 @@
 import * as z from "zod";
+import type { PositionScheme } from "../kinds/index.ts";
 import { count, positionCount, widthCount } from "../options/count.ts";
 import { parseOptions } from "../options/parse-options.ts";
-import type { PositionScheme } from "./gpt.ts";
 import type { LanguageModel } from "./language-model.ts";
-import type { MaskedLanguageModel } from "./masked-language-model.ts";
 import type { SequenceToSequence } from "./sequence-to-sequence.ts";
 
 type About = {
@@ -33,7 +32,7 @@ export type DecoderEntry = About & {
 /** Fills in hidden tokens from both sides. */
 export type EncoderEntry = About & {
   readonly category: "encoder";
-  load(options: unknown): Promise<MaskedLanguageModel>;
+  load(options: unknown): Promise<LanguageModel>;
 };
 
 /** Writes one sequence while reading another. */
@@ -218,7 +217,7 @@ function decoder<O extends z.ZodObject>(
 function encoder<O extends z.ZodObject>(
   name: string,
   options: O,
-  { make, ...about }: Parts<O, MaskedLanguageModel>,
+  { make, ...about }: Parts<O, LanguageModel>,
 ): EncoderEntry {
   const load = async (raw: unknown) => make(parseOptions(options, raw, name));
   return { ...about, category: "encoder", cost: attentionCost, causal: false, options, load };

@@ -1,59 +1,78 @@
-import type { Concrete, NDArray, RandomKey, Tensor } from "@tsformers/engine";
-import type { Pattern } from "../attention/patterns/pattern.ts";
-import type { StackCache, StackPast } from "../depth/stack.ts";
-import type { AttentionMap, KeyValueCache } from "../kinds/index.ts";
-import type { Context } from "../kinds/layer.ts";
+import type { Concrete, RandomKey, Tensor } from "@tsformers/engine";
+import type { BlockTraits, Context, DepthOutput, Pattern, Slots } from "../kinds/index.ts";
+import type { EmbeddingParams } from "../nn/embedding.ts";
 
-export type LanguageModelInput = {
+export type TokensInput = {
   /** int32 [B, T] */
   readonly tokens: Tensor;
   /** 1 for tokens, 0 for padding, [B, T]. */
   readonly mask?: Tensor;
-  /** Further symbols whose vectors are added, int32 [B, T]; GPT-2 and CTRL can mark segments that way. */
+  /** Which segment a token belongs to, int32 [B, T]. Default: all the first. */
   readonly types?: Tensor;
   /** int32 [B, T], when they are not 0, 1, 2, … */
   readonly positions?: Tensor;
-  readonly cache?: StackCache;
-  /** What earlier positions left in each layer, when `tokens` is one position; from {@link LanguageModel.startPast}. */
-  readonly past?: StackPast & { readonly capacity: number };
+  /** Present in decoding: what earlier positions left in each layer. */
+  readonly decode?: DecodeLayers;
+  /** What each row remembers of earlier segments. Default: nothing. */
+  readonly segment?: SegmentLayers;
 };
 
-export type LanguageModelOutput = {
+export type DecodeLayers = {
+  /** Of each layer, from `startDecoding`; none before the first position where all layers keep keys and values. */
+  readonly layers: readonly unknown[];
+  /** How many positions came before, int32 scalar. */
+  readonly position: Tensor;
+  /** How many positions there is room for. */
+  readonly capacity: number;
+  /** Where each layer keeps keys and values. Default: position i in slot i. */
+  readonly slots?: readonly Slots[] | undefined;
+};
+
+export type SegmentLayers = {
+  /** Of each layer, from `startSegments`. */
+  readonly layers: readonly unknown[];
+  /** 1 for rows whose document begins here: their memory starts again. float32 [B]. Default: no row. */
+  readonly fresh?: Tensor;
+};
+
+/** What a model is, whatever it gives out. */
+export type TokenModel<Params, Output> = {
+  readonly vocabularySize: number;
+  /** How many positions its learned tables cover: nothing is read or written beyond. Absent: any number. */
+  readonly maxLength?: number;
+  /** Whether outputs depend on earlier inputs only. */
+  readonly causal: boolean;
+  /** What each layer says of its mixer: what decoding and memories keep follows from it. */
+  readonly layers: readonly BlockTraits[];
+  /** What each layer sees in decoding. */
+  readonly patterns: readonly Pattern[];
+  init(key: RandomKey): Concrete<Params>;
+  apply(params: Params, input: TokensInput, context: Context): Output;
+  /** Parameters put back where they may be, after each update. Absent: they may be anything. */
+  project?(params: Params): Params;
+};
+
+/** Tokens to vectors: everything of a model but its head. */
+export type TokenBody<Params = unknown> = TokenModel<Params, DepthOutput> & {
+  /** Features of its output. */
+  readonly width: number;
+  /** The token embedding, for heads that are tied to it. */
+  embeddingOf(params: Params): EmbeddingParams;
+};
+
+export type LanguageModelOutput = DepthOutput & {
   /** [B, T, V] */
   readonly logits: Tensor;
-  /** Input of the first block, then the output of each, [B, T, C]; the last one after the final norm. */
-  readonly hidden: readonly Tensor[];
-  /** What each layer looked at. Cost nothing unless called. */
-  readonly maps: readonly (() => AttentionMap)[];
-  readonly cache?: readonly KeyValueCache[];
-  /** What the mixers want added to the training loss. */
-  readonly loss?: Tensor;
-  /** What `params.carried` becomes after this pass of training. */
-  readonly carried?: unknown;
-  /** What this position leaves in each layer, when a past went in. */
-  readonly past?: readonly unknown[];
-  /** How `logits` come from the last of `hidden`, for any positions of it: [..., C] → [..., V]. */
+  /** How `logits` come from `x`, for any positions of it: [..., C] → [..., V]. */
   readonly toLogits?: (x: Tensor) => Tensor;
+  /** A summary of each row, [B, C], where the model has one. */
+  readonly pooled?: Tensor;
+  /** Logits of "the second segment follows the first" and "it does not", [B, 2], where the model has them. */
+  readonly nextSentence?: Tensor;
 };
 
 /** A model that gives logits over a vocabulary at every position. */
-export type LanguageModel<Params = unknown> = {
-  readonly vocabularySize: number;
-  /** How many positions its learned tables cover: nothing is written beyond. Absent: any number. */
-  readonly maxLength?: number;
-  init(key: RandomKey): Concrete<Params>;
-  apply(params: Params, input: LanguageModelInput, context: Context): LanguageModelOutput;
-  /** Parameters put back where they may be, after each update. Absent: they may be anything. */
-  project?(params: Params): Params;
-  /** What each layer sees; all that came before unless told. */
-  readonly patterns?: readonly Pattern[];
-  /** An empty key/value cache with room for `capacity` positions. */
-  emptyCache(batch: number, capacity: number): { key: NDArray; value: NDArray }[];
-  /**
-   * What stands for earlier positions before the first, in each layer. Present when some layer keeps something else than keys and
-   * values, and all can go on position by position.
-   *
-   * @param slots for each layer, how many keys and values it keeps if it is those that it keeps; `capacity` unless told
-   */
-  startPast?(params: Concrete<Params>, batch: number, capacity: number, slots?: readonly number[]): readonly unknown[];
+export type LanguageModel<Params = unknown> = TokenModel<Params, LanguageModelOutput> & {
+  /** Everything but the head that gives logits: other heads can stand on it. It takes the same parameters. */
+  readonly body: TokenBody;
 };

@@ -1,5 +1,6 @@
 import { attention } from "../attention/softmax/attention.ts";
 import { preNormBlock } from "../blocks/block.ts";
+import { stack } from "../depth/stack.ts";
 import { embedding } from "../nn/embedding.ts";
 import { type Activation, gatedMlp, silu } from "../nn/feed-forward.ts";
 import { rmsNorm } from "../nn/norm.ts";
@@ -57,10 +58,14 @@ export function llamaParts(options: LlamaOptions): DecoderParts {
     ffn: gatedMlp({ modelWidth, ffnWidth, activation, bias: options.ffnBias ?? false, dropoutRate }),
   });
   return {
+    name: "llama",
     vocabularySize,
+    width: modelWidth,
     tokens: embedding(vocabularySize, modelWidth),
     rotation: rotary(headWidth, { pairing: halves, ...options.rotary }),
-    blocks: Array.from({ length: layers }, () => block),
-    finalNorm: norm(modelWidth),
+    depth: stack(
+      Array.from({ length: layers }, () => block),
+      { finalNorm: norm(modelWidth) },
+    ),
   };
 }

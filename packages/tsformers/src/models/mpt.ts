@@ -1,6 +1,7 @@
 import { maximum, minimum } from "@tsformers/engine";
 import { attention } from "../attention/softmax/attention.ts";
 import { preNormBlock } from "../blocks/block.ts";
+import { stack } from "../depth/stack.ts";
 import { embedding } from "../nn/embedding.ts";
 import { gelu, mlp } from "../nn/feed-forward.ts";
 import { layerNorm } from "../nn/norm.ts";
@@ -52,10 +53,14 @@ export function mptParts(options: MptOptions): DecoderParts {
     ffn: mlp({ modelWidth, ffnWidth: 4 * modelWidth, activation: gelu, bias: false, dropoutRate }),
   });
   return {
+    name: "mpt",
     vocabularySize,
+    width: modelWidth,
     tokens: embedding(vocabularySize, modelWidth),
     scores: alibi(heads, { exponent }),
-    blocks: Array.from({ length: layers }, () => block),
-    finalNorm: norm(modelWidth),
+    depth: stack(
+      Array.from({ length: layers }, () => block),
+      { finalNorm: norm(modelWidth) },
+    ),
   };
 }

@@ -1,5 +1,6 @@
 import { attention } from "../attention/softmax/attention.ts";
 import { postNormBlock } from "../blocks/block.ts";
+import { stack } from "../depth/stack.ts";
 import { embedding } from "../nn/embedding.ts";
 import { type Activation, geluTanh, mlp } from "../nn/feed-forward.ts";
 import { layerNorm } from "../nn/norm.ts";
@@ -41,10 +42,12 @@ export function openAiGptParts(options: OpenAiGptOptions): DecoderParts {
     ffn: mlp({ modelWidth, ffnWidth: 4 * modelWidth, activation: options.activation ?? geluTanh, dropoutRate }),
   });
   return {
+    name: "openai-gpt",
     vocabularySize,
+    width: modelWidth,
     tokens: embedding(vocabularySize, modelWidth),
     positions: learned(length, modelWidth),
     dropoutRate,
-    blocks: Array.from({ length: layers }, () => block),
+    depth: stack(Array.from({ length: layers }, () => block)),
   };
 }

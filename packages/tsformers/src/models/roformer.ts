@@ -1,19 +1,20 @@
 import type { makeView } from "../attention/core/view.ts";
 import { attention } from "../attention/softmax/attention.ts";
 import { postNormBlock } from "../blocks/block.ts";
+import { type StackParams, stack } from "../depth/stack.ts";
 import type { QkTransform } from "../kinds/index.ts";
 import { embedding, paddedEmbedding } from "../nn/embedding.ts";
 import { type Activation, gelu, mlp } from "../nn/feed-forward.ts";
 import type { Head } from "../nn/head.ts";
 import { linear } from "../nn/linear.ts";
-import { maskedHead } from "../nn/masked-head.ts";
+import { type MaskedHeadParams, maskedHead } from "../nn/masked-head.ts";
 import { layerNorm } from "../nn/norm.ts";
 import { present } from "../nn/present.ts";
 import { requireSizes } from "../nn/sizes.ts";
 import { neighbours, rotary, rotaryWidth } from "../position/rotary.ts";
-import { type BertParams, maskedLanguageModel } from "./bert.ts";
+import type { BertBlockParams, BertParams } from "./bert.ts";
 import { type EncoderParts, encoder } from "./encoder.ts";
-import type { MaskedLanguageModel } from "./masked-language-model.ts";
+import type { LanguageModel } from "./language-model.ts";
 
 export type RoFormerOptions = {
   readonly vocabularySize: number;
@@ -36,7 +37,8 @@ export type RoFormerOptions = {
   readonly padding?: number;
   readonly dropoutRate?: number;
   readonly epsilon?: number;
-  readonly look?: typeof makeView;
+  /** Makes the views. Default: {@link makeView}. */
+  readonly makeView?: typeof makeView;
 };
 
 /**
@@ -44,12 +46,12 @@ export type RoFormerOptions = {
  *
  * @source Su et al. 2021, arXiv:2104.09864
  */
-export function roformer(options: RoFormerOptions): MaskedLanguageModel<BertParams> {
-  return maskedLanguageModel(options.vocabularySize, encoder(roformerParts(options)), maskedHead(options));
+export function roformer(options: RoFormerOptions): LanguageModel<BertParams> {
+  return encoder(roformerParts(options));
 }
 
 /** The parts of RoFormer's encoder. */
-export function roformerParts(options: RoFormerOptions): EncoderParts {
+export function roformerParts(options: RoFormerOptions): EncoderParts<MaskedHeadParams, StackParams<BertBlockParams>> {
   const { vocabularySize, layers, modelWidth, heads, dropoutRate = 0, epsilon = 1e-12, types = 2 } = options;
   const { embeddingWidth = modelWidth, ffnWidth = 4 * modelWidth, activation = gelu, padding } = options;
   requireSizes("roformer", options, { vocabularySize, layers, embeddingWidth, ffnWidth, types });
@@ -62,13 +64,17 @@ export function roformerParts(options: RoFormerOptions): EncoderParts {
     ffn: mlp({ modelWidth, ffnWidth, activation, dropoutRate }),
   });
   return {
+    name: "roformer",
+    vocabularySize,
+    width: modelWidth,
     tokens: padding === undefined ? tokens : paddedEmbedding(tokens, padding),
     types: embedding(types, embeddingWidth),
     embeddingNorm: norm(embeddingWidth),
     ...(embeddingWidth === modelWidth ? {} : { project: linear(embeddingWidth, modelWidth) }),
     rotation: options.rotation ?? rotary(rotaryWidth(options), { pairing: neighbours }),
     dropoutRate,
-    blocks: Array.from({ length: layers }, () => block),
-    ...present({ look: options.look }),
+    depth: stack(Array.from({ length: layers }, () => block)),
+    head: maskedHead(options),
+    ...present({ makeView: options.makeView }),
   };
 }

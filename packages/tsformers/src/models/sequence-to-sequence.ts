@@ -1,7 +1,6 @@
-import type { Concrete, NDArray, RandomKey, Tensor } from "@tsformers/engine";
-import type { StackCache } from "../depth/stack.ts";
-import type { AttentionMap, KeyValueCache } from "../kinds/index.ts";
-import type { Context } from "../kinds/layer.ts";
+import type { Concrete, RandomKey, Tensor } from "@tsformers/engine";
+import type { AttentionMap, BlockTraits, Context, KeyValueCache, Losses, Pattern, StackState } from "../kinds/index.ts";
+import type { DecodeLayers } from "./language-model.ts";
 
 /** A sequence that was read: what the decoder's layers look at in it. */
 export type Encoded = {
@@ -17,6 +16,10 @@ export type EncodeOutput = Encoded & {
   readonly hidden: readonly Tensor[];
   /** What each layer looked at. Cost nothing unless called. */
   readonly maps: readonly (() => AttentionMap)[];
+  /** To add to the training loss. */
+  readonly losses: Losses;
+  /** Of the encoder's layers. */
+  readonly state: StackState;
 };
 
 export type DecodeInput = {
@@ -25,7 +28,8 @@ export type DecodeInput = {
   /** 1 for tokens, 0 for padding, [B, T]. */
   readonly mask?: Tensor;
   readonly encoded: Encoded;
-  readonly cache?: StackCache;
+  /** Present in decoding: what earlier positions left in each layer. */
+  readonly decode?: DecodeLayers;
 };
 
 export type DecodeOutput = {
@@ -36,7 +40,10 @@ export type DecodeOutput = {
   readonly maps: readonly (() => AttentionMap)[];
   /** Of looking at the source. */
   readonly crossMaps: readonly (() => AttentionMap)[];
-  readonly cache?: readonly KeyValueCache[];
+  /** To add to the training loss. */
+  readonly losses: Losses;
+  /** Of the decoder's layers. */
+  readonly state: StackState;
 };
 
 /** A model that reads one sequence and predicts the next token of another. */
@@ -49,6 +56,10 @@ export type SequenceToSequence<Params = unknown> = {
   init(key: RandomKey): Concrete<Params>;
   encode(params: Params, source: { readonly tokens: Tensor; readonly mask?: Tensor }, context: Context): EncodeOutput;
   decode(params: Params, target: DecodeInput, context: Context): DecodeOutput;
-  /** An empty cache of the decoder with room for `capacity` positions. */
-  emptyCache(batch: number, capacity: number): { key: NDArray; value: NDArray }[];
+  /** Parameters put back where they may be, after each update. Absent: they may be anything. */
+  project?(params: Params): Params;
+  /** What each layer of the decoder says of its mixer. */
+  readonly layers: readonly BlockTraits[];
+  /** What each layer of the decoder sees of the target. */
+  readonly patterns: readonly Pattern[];
 };

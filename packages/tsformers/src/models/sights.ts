@@ -1,6 +1,6 @@
-import type { Mixer, MixerTraits } from "../kinds/index.ts";
+import type { BlockTraits, Mixer } from "../kinds/index.ts";
 
-type Layers = readonly { readonly mixer: MixerTraits }[];
+type Layers = readonly BlockTraits[];
 
 /**
  * @param model as errors call it
@@ -25,8 +25,8 @@ export function requireReader(model: string, layers: Layers): void {
 }
 
 /** @throws TypeError for what is no mixer: a promise of one, or one that does not say what it sees */
-export function requireMixer(model: string, layer: number, mixer: Mixer): void {
-  const { name, sees, apply }: Partial<Mixer> = mixer ?? {};
+export function requireMixer<Params>(model: string, layer: number, mixer: Mixer<Params>): void {
+  const { name, sees, apply }: Partial<Mixer<Params>> = mixer ?? {};
   if (typeof apply === "function" && typeof name === "string" && sees !== undefined) return;
   const got = mixer instanceof Promise ? "a promise; await it" : "something without name, sees and apply";
   throw new TypeError(`${model}: expected a mixer for layer ${layer}, got ${got}`);

@@ -91,7 +91,7 @@ export function adaptiveSpan(options: AdaptiveSpanOptions): ScoreMod<AdaptiveSpa
         },
       };
     },
-    penalty: (params) => spanPenalty([params], maxSpan, options.penalty),
+    penalty: (params) => ({ span: spanPenalty([params], maxSpan, options.penalty) }),
     project: (params) => clampSpans([params])[0]!,
   };
 }

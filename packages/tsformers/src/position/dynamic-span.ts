@@ -65,7 +65,7 @@ export function dynamicSpan<Inner>(
       const view = fading(input.view, mul(shares, options.maxSpan), options);
       const out = inner.apply(params.inner, { ...input, view }, within(context, "span"));
       const own = mul(mean(shares), penalty * options.maxSpan);
-      return { ...out, loss: out.loss === undefined ? own : add(out.loss, own) };
+      return { ...out, losses: { ...out.losses, span: own } };
     },
   };
 }

@@ -1,6 +1,6 @@
 import { mul } from "@tsformers/engine";
 import * as z from "zod";
-import type { PositionScheme } from "../models/gpt.ts";
+import type { PositionScheme } from "../kinds/index.ts";
 import { requireEvenWidth, requireSizes } from "../nn/sizes.ts";
 import { positionCount } from "../options/count.ts";
 import { parseOptions } from "../options/parse-options.ts";
@@ -215,7 +215,7 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
       cost: "C² parameters a layer and 2·C; O(n·C² + B·H·T·(T + S)·D) a layer",
       beyond: "defined: sinusoids of longer distances",
       make: async ({ untied, maxDistance }, { layers, modelWidth, heads }) => {
-        const { transformerXl } = await import("./transformer-xl.ts");
+        const { transformerXlScores: transformerXl } = await import("./transformer-xl.ts");
         const limit = maxDistance === undefined ? {} : { maxDistance };
         return { scores: transformerXl({ layers, modelWidth, heads, untied, ...limit }) };
       },

@@ -1,5 +1,6 @@
-import { add, type Concrete, splitKey } from "@tsformers/engine";
+import { type Concrete, splitKey } from "@tsformers/engine";
 import type { ScoreMod } from "../kinds/index.ts";
+import { sumOfLosses } from "../nn/losses.ts";
 
 /** The same scheme in every layer, each with parameters of its own. */
 export function perLayer<Params, Own>(
@@ -16,7 +17,7 @@ export function perLayer<Params, Own>(
     prepare: (own, positions) => scores.prepare(own as Own, positions),
     ...(scores.penalty === undefined
       ? {}
-      : { penalty: (params) => params.map((own) => scores.penalty!(own)).reduce((a, b) => add(a, b)) }),
+      : { penalty: (params) => sumOfLosses(params.map((own) => scores.penalty!(own))) }),
     ...(scores.project === undefined ? {} : { project: (params) => params.map((own) => scores.project!(own)) }),
   };
 }

@@ -59,7 +59,7 @@ export type TransformerXlOptions = {
  * @source Dai et al. 2019, "Transformer-XL", §3.3, arXiv:1901.02860; ahead: Yang et al. 2019, "XLNet", arXiv:1906.08237
  * @differs no dropout of the sinusoids; `maxDistance` is `clamp_len` of the authors' code
  */
-export function transformerXl(options: TransformerXlOptions): ScoreMod<TransformerXlParams, XlLayer> {
+export function transformerXlScores(options: TransformerXlOptions): ScoreMod<TransformerXlParams, XlLayer> {
   const { layers, modelWidth, heads, untied = false, bidirectional = false, initial = normalInitial() } = options;
   const { maxDistance = Number.POSITIVE_INFINITY } = options;
   requireEvenWidth("transformer-xl", modelWidth);

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { models } from "../models/index.ts";
+import { objectives } from "../objectives/index.ts";
 import { exactCount, positionCount, rowCount, stepCount } from "../options/count.ts";
 import { explain, type NameOf } from "../options/explain.ts";
 import { positions } from "../position/index.ts";
@@ -23,6 +24,13 @@ const schema = z.strictObject({
   model: choiceSchema(models, { elsewhere: ["vocabularySize", "length"], further: [checkpointChoice] })
     .prefault({ kind: "gpt" })
     .describe("the network"),
+  objective: choiceSchema(
+    Object.fromEntries(
+      Object.entries(objectives).map(([name, { summary }]) => [name, { summary, options: z.strictObject({}) }]),
+    ),
+  )
+    .optional()
+    .describe("what the model is trained for; the usual one of the model on the task unless given"),
   from: z
     .string()
     .optional()
@@ -70,6 +78,7 @@ export const runSchema: z.ZodObject = schema;
 export type RunConfig = {
   readonly task: Choice;
   readonly model: Choice;
+  readonly objective?: Choice | undefined;
   readonly from?: string | undefined;
   readonly position?: Choice | undefined;
   readonly length?: number | undefined;

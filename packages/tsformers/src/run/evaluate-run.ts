@@ -34,7 +34,7 @@ export async function evaluateAtLengths(
   device: Device,
   options: LengthsOptions,
 ): Promise<LengthResult[]> {
-  const scorer = evaluator(reading.trainee, device);
+  const scorer = evaluator(reading.objective, device);
   const results: LengthResult[] = [];
   const placed = putTree(params, device) as Given<unknown>;
   try {

@@ -3,7 +3,6 @@ import type { CheckpointConfig } from "../io/hugging-face/architecture.ts";
 import type { Architecture } from "../io/hugging-face/format.ts";
 import { type ModelEntry, type ModelName, models } from "../models/index.ts";
 import type { LanguageModel } from "../models/language-model.ts";
-import type { MaskedLanguageModel } from "../models/masked-language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import { parseOptions } from "../options/parse-options.ts";
 import { type PositionName, positions } from "../position/index.ts";
@@ -15,7 +14,7 @@ export type ModelChoice = { readonly model: Choice; readonly position?: Choice |
 /** A model of any kind, told apart by its category. */
 export type AnyModel =
   | (LanguageModel & { readonly category: "decoder" })
-  | (MaskedLanguageModel & { readonly category: "encoder" })
+  | (LanguageModel & { readonly category: "encoder" })
   | (SequenceToSequence & { readonly category: "encoder-decoder" });
 
 /** The model of a Hugging Face checkpoint that a run started from: its settings, complete, and whether its output is its own. */

@@ -27,5 +27,5 @@ export async function prepareEvaluation(
   const task = await taskOf(config, tokenizer === undefined ? {} : { tokenizer });
   if (run !== undefined && !otherData) requireSameData(directory, run.task, task);
   if (run === undefined) requireOwnTokens(directory, tokenizer, task);
-  return { task, ...readingOf(task, model, directory) };
+  return { task, ...readingOf(task, model, { name: directory, objective: run?.config.objective }) };
 }

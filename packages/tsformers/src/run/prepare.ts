@@ -1,11 +1,19 @@
 import type { NDArray } from "@tsformers/engine";
+import { type ModelName, models } from "../models/index.ts";
+import {
+  makeObjective,
+  type ObjectiveName,
+  objectives,
+  requireObjective,
+  usualObjective,
+} from "../objectives/index.ts";
+import type { Objective } from "../objectives/objective.ts";
 import { createTask } from "../tasks/index.ts";
-import type { Batch, PairBatch, Task, TaskView } from "../tasks/task.ts";
+import type { Task, TaskView } from "../tasks/task.ts";
 import type { Tokenizer } from "../tasks/tokenizer.ts";
-import { languageModelTrainee, type Objective } from "../train/trainee.ts";
+import type { Choice } from "./catalogue.ts";
 import { ConfigError, type RunConfig } from "./config.ts";
 import { type AnyModel, makeModel } from "./model.ts";
-import { sequenceToSequenceTrainee } from "./sequence-to-sequence-trainee.ts";
 
 /** Batches of any form. */
 export type AnyBatch = Readonly<Record<string, NDArray>>;
@@ -13,8 +21,8 @@ export type AnyBatch = Readonly<Record<string, NDArray>>;
 /** A task in the form that a model reads, and the model with what it is trained and measured for. */
 export type Reading = {
   readonly model: AnyModel;
+  readonly objective: Objective<unknown, AnyBatch>;
   readonly view: TaskView<AnyBatch>;
-  readonly trainee: Objective<unknown, AnyBatch>;
 };
 
 /** A configuration made real: what a run trains on and what it trains. */
@@ -36,8 +44,20 @@ export async function prepareRun(
 ): Promise<PreparedRun> {
   const task = await taskOf(config, options);
   const full = { ...config, length: task.length };
-  const model = await makeModel(full, task.vocabularySize);
-  return { config: full, task, ...readingOf(task, model, config.model.kind, config.labelSmoothing) };
+  const model = await makeModel(full, vocabularyOf(task, objectiveOf(config, task)));
+  return { config: full, task, ...readingOf(task, model, { ...config, name: config.model.kind }) };
+}
+
+/** What is asked for, or goes without saying before the model is there: encoders fill in hidden tokens. */
+function objectiveOf({ objective, model }: RunConfig, { views }: Task): string | undefined {
+  if (objective !== undefined) return objective.kind;
+  const isEncoder = models[model.kind as ModelName]?.category === "encoder";
+  return isEncoder && views.masked !== undefined ? "masked" : undefined;
+}
+
+/** Tokens that a model must know to be trained for an objective. */
+export function vocabularyOf({ vocabularySize, views }: Task, objective: string | undefined): number {
+  return objective === "masked" ? (views.masked?.vocabularySize ?? vocabularySize) : vocabularySize;
 }
 
 /** The task of a configuration. */
@@ -51,33 +71,29 @@ export function taskOf(
 /**
  * How a model reads a task.
  *
- * @param name of the model, for messages
+ * @param options.name of the model, for messages
+ * @param options.objective what it is trained for. Default: the usual one of the model on this task
  * @throws ConfigError when it cannot: what it would need
  */
-export function readingOf(task: Task, model: AnyModel, name: string, smoothing = 0): Reading {
-  if (task.vocabularySize > model.vocabularySize) {
+export function readingOf(
+  task: Task,
+  model: AnyModel,
+  options: { readonly name: string; readonly objective?: Choice | undefined; readonly labelSmoothing?: number },
+): Reading {
+  const { name, labelSmoothing: smoothing = 0 } = options;
+  const kind = (options.objective?.kind ?? usualObjective(model, task.views) ?? "next") as ObjectiveName;
+  const needed = vocabularyOf(task, kind);
+  if (needed > model.vocabularySize) {
     throw new RangeError(
-      `${name} has ${model.vocabularySize} tokens, task ${task.name} ${task.vocabularySize}; they do not stand for the same`,
+      `${name} has ${model.vocabularySize} tokens, task ${task.name} ${needed}; they do not stand for the same`,
     );
   }
-  switch (model.category) {
-    case "decoder":
-      return reading<Batch>(model, task, languageModelTrainee(model, { smoothing }));
-    case "encoder-decoder":
-      if (task.pairs === undefined) {
-        throw new ConfigError(
-          `${name} reads one sequence and writes another; task ${task.name} has only one. Take copy or reverse, or a decoder such as gpt`,
-        );
-      }
-      return reading<PairBatch>(model, task.pairs, sequenceToSequenceTrainee(model, { smoothing }));
-    case "encoder":
-      throw new ConfigError(
-        `${name} fills in hidden tokens; task ${task.name} asks for the next one. Take a decoder such as gpt`,
-      );
+  try {
+    requireObjective(kind, model, task.views, { model: name, task: task.name });
+  } catch (error) {
+    throw new ConfigError((error as Error).message);
   }
-}
-
-/** The one place where the form of a batch is forgotten: view and trainee have the same. */
-function reading<B>(model: AnyModel, view: TaskView<B>, trainee: Objective<unknown, B>): Reading {
-  return { model, view, trainee } as unknown as Reading;
+  const objective = makeObjective(kind, model, task.views, { smoothing });
+  // The one place where the form of a batch is forgotten: view and objective have the same.
+  return { model, objective, view: task.views[objectives[kind].view] } as unknown as Reading;
 }

@@ -31,7 +31,10 @@ const schema = z.strictObject({
   startToken: z.int().nonnegative().optional(),
 });
 
-export function recordOf({ name, fingerprint, vocabularySize, length, tokenizer, pairs }: Task): TaskRecord {
+export function recordOf(
+  { name, fingerprint, length, tokenizer, views: { pairs } }: Task,
+  vocabularySize: number,
+): TaskRecord {
   return {
     name,
     fingerprint,

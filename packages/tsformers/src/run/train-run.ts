@@ -65,7 +65,7 @@ export async function trainRun(
     const onBegin = async () => {
       if (saved !== undefined && saved.config.steps !== config.steps)
         onEvent?.({ kind: "note", text: changeOfSteps(saved.config, config) });
-      await writeRunFolder(directory, run.config, recordOf(run.task));
+      await writeRunFolder(directory, run.config, recordOf(run.task, run.model.vocabularySize));
     };
     return { run, result: await trainPrepared(run, { ...options, ...params, onBegin }) };
   } finally {
@@ -108,13 +108,14 @@ export function withAbsolutePaths(config: RunConfig): RunConfig {
 }
 
 async function trainPrepared(
-  { config, task, view, trainee }: PreparedRun,
+  { config, task, view, objective }: PreparedRun,
   options: TrainRunOptions & { readonly params?: Concrete<unknown>; onBegin(): Promise<void> },
 ): Promise<TrainResult<unknown>> {
   const { directory, device, signal, onBegin, onEvent, force, params } = options;
   return train({
-    trainee,
-    task: { ...view, fingerprint: task.fingerprint },
+    objective,
+    task,
+    view,
     optimiser: await makeOptimiser(config.optimiser),
     schedule: makeSchedule(config.schedule, config),
     steps: config.steps,

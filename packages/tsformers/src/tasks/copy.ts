@@ -1,7 +1,6 @@
-import { type SymbolOptions, symbolTask } from "./sequence-to-sequence.ts";
-import type { Task } from "./task.ts";
+import { type SymbolOptions, type SymbolTask, symbolTask } from "./sequence-to-sequence.ts";
 
 /** Repeat the prompt: `3 1 4 | 3 1 4`. */
-export function copyTask(options: SymbolOptions = {}): Task {
+export function copyTask(options: SymbolOptions = {}): SymbolTask {
   return symbolTask("copy", (prompt) => prompt, options);
 }

@@ -2,7 +2,7 @@ import { integers, permutation, type RandomKey, splitKey } from "@tsformers/engi
 
 import { causalRow, generatedView, packRows, type Row } from "./generated.ts";
 import { exactAccuracy, loss, tokenAccuracy } from "./metric.ts";
-import type { Task } from "./task.ts";
+import type { Task, TaskViews } from "./task.ts";
 
 export type RecallOptions = {
   /** How many different keys there are, default 16. */
@@ -31,7 +31,7 @@ const blank = 1;
  * @source Arora et al. 2023, "Zoology", §3, arXiv:2312.04927 (multi-query associative recall)
  * @differs the distance lies between pairs and queries; there, gaps between queries follow a power law
  */
-export function recallTask(options: RecallOptions = {}): Task {
+export function recallTask(options: RecallOptions = {}): Task<Required<Pick<TaskViews, "next">>> {
   const { keys = 16, values = 16, length = 64, seed = 0 } = options;
   for (const [name, count] of Object.entries({ keys, values })) {
     if (!(Number.isInteger(count) && count >= 2)) {
@@ -44,13 +44,15 @@ export function recallTask(options: RecallOptions = {}): Task {
     length,
     metrics: [loss, tokenAccuracy, exactAccuracy],
     fingerprint: `recall keys=${keys} values=${values} seed=${seed}`,
-    ...generatedView({
-      name: "recall",
-      seed,
-      length,
-      row: (key, rowLength) => recallRow(key, rowLength, keys, values),
-      pack: packRows,
-    }),
+    views: {
+      next: generatedView({
+        name: "recall",
+        seed,
+        length,
+        row: (key, rowLength) => recallRow(key, rowLength, keys, values),
+        pack: packRows,
+      }),
+    },
   };
 }
 

@@ -1,7 +1,6 @@
-import { type SymbolOptions, symbolTask } from "./sequence-to-sequence.ts";
-import type { Task } from "./task.ts";
+import { type SymbolOptions, type SymbolTask, symbolTask } from "./sequence-to-sequence.ts";
 
 /** Give the prompt back to front: `3 1 4 | 4 1 3`. */
-export function reverseTask(options: SymbolOptions = {}): Task {
+export function reverseTask(options: SymbolOptions = {}): SymbolTask {
   return symbolTask("reverse", (prompt) => prompt.toReversed(), options);
 }

@@ -2,7 +2,7 @@ import { integers, type RandomKey, splitKey } from "@tsformers/engine";
 
 import { causalRow, generatedView, packPairs, packRows } from "./generated.ts";
 import { exactAccuracy, loss, tokenAccuracy } from "./metric.ts";
-import type { Task } from "./task.ts";
+import type { Task, TaskViews } from "./task.ts";
 
 /** Options of tasks that answer a random sequence of symbols with another. */
 export type SymbolOptions = {
@@ -19,6 +19,8 @@ export type SymbolOptions = {
   readonly seed?: number;
 };
 
+export type SymbolTask = Task<Required<Pick<TaskViews, "next" | "pairs">>>;
+
 /** Between prompt and answer, before the decoder's first token, and as padding. Symbols are 1 … `symbols`. */
 const separator = 0;
 
@@ -32,7 +34,7 @@ export function symbolTask(
   name: string,
   answerTo: (prompt: readonly number[]) => readonly number[],
   options: SymbolOptions = {},
-): Task {
+): SymbolTask {
   const { symbols = 10, length = 64, shortest, seed = 0 } = options;
   if (!(Number.isInteger(symbols) && symbols >= 2)) {
     throw new RangeError(`${name}: symbols must be an integer ≥ 2, got ${symbols}`);
@@ -59,25 +61,27 @@ export function symbolTask(
     length,
     metrics: [loss, tokenAccuracy, exactAccuracy],
     fingerprint: `${name} symbols=${symbols} shortest=${shortest ?? "all"} seed=${seed}`,
-    ...generatedView({
-      name,
-      seed,
-      length,
-      row: (key, rowLength, purpose) => {
-        const prompt = promptOf(key, Math.floor(rowLength / 2), purpose);
-        return causalRow([...prompt, separator, ...answerTo(prompt)], (index) => index > prompt.length);
-      },
-      pack: packRows,
-    }),
-    pairs: generatedView({
-      name,
-      seed,
-      length: Math.max(Math.floor(length / 2), 1),
-      row: (key, rowLength, purpose) => {
-        const source = promptOf(key, rowLength, purpose);
-        return { source, ...causalRow([separator, ...answerTo(source)], () => true) };
-      },
-      pack: packPairs,
-    }),
+    views: {
+      next: generatedView({
+        name,
+        seed,
+        length,
+        row: (key, rowLength, purpose) => {
+          const prompt = promptOf(key, Math.floor(rowLength / 2), purpose);
+          return causalRow([...prompt, separator, ...answerTo(prompt)], (index) => index > prompt.length);
+        },
+        pack: packRows,
+      }),
+      pairs: generatedView({
+        name,
+        seed,
+        length: Math.max(Math.floor(length / 2), 1),
+        row: (key, rowLength, purpose) => {
+          const source = promptOf(key, rowLength, purpose);
+          return { source, ...causalRow([separator, ...answerTo(source)], () => true) };
+        },
+        pack: packPairs,
+      }),
+    },
   };
 }

@@ -4,12 +4,33 @@ import type { Metric } from "./metric.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /**
- * Rows for a model that predicts `targets[b,t]` from `inputs[b,0…t]`. Every batch of a call has the same shape;
- * rows and positions that only fill it up have weight 0, as has everything that is not scored.
+ * Rows for a model that predicts `targets[b,t]`: a causal model from `inputs[b,0…t]`, one that sees both sides from all of `inputs[b]`.
+ * Every batch of a call has the same shape; rows and positions that only fill it up have weight 0, as has everything that is not
+ * scored.
  *
  * @shape inputs, targets int32 [B, T]; weights float32 [B, T]
  */
-export type Batch = { readonly inputs: NDArray; readonly targets: NDArray; readonly weights: NDArray };
+export type Batch = {
+  readonly inputs: NDArray;
+  readonly targets: NDArray;
+  readonly weights: NDArray;
+  /** 1 at tokens, 0 at padding, float32 [B, T]. Absent: no padding that a row could see. */
+  readonly mask?: NDArray;
+  /** 1 for rows whose document begins here, float32 [B]. Absent: rows have nothing to do with those of the batch before. */
+  readonly fresh?: NDArray;
+};
+
+/**
+ * Rows that each belong to a class.
+ *
+ * @shape inputs int32 [B, T]; mask float32 [B, T], 1 at tokens, 0 at padding; labels int32 [B]; weights float32 [B]
+ */
+export type LabelledBatch = {
+  readonly inputs: NDArray;
+  readonly mask: NDArray;
+  readonly labels: NDArray;
+  readonly weights: NDArray;
+};
 
 /**
  * Rows for an encoder-decoder: `targets[b,t]` is predicted from the source and `inputs[b,0…t]`, which are the targets
@@ -39,8 +60,27 @@ export type TaskView<B> = {
   evalBatches(split: EvalSplit, options: EvalOptions): Iterable<B>;
 };
 
-/** Something to learn: named, its training rows drawn by a seed, read as rows for a causal model and perhaps as pairs. */
-export type Task = TaskView<Batch> & {
+/** The ways in which a task can be read; an objective says which one it needs. */
+export type TaskViews = {
+  /** Rows of tokens, the next one of which is predicted. */
+  readonly next?: TaskView<Batch>;
+  /** As `next`, but row b goes on where row b of the batch before ended, so that models can remember it. */
+  readonly segments?: TaskView<Batch>;
+  /** Rows of tokens, some of which are hidden and predicted. */
+  readonly masked?: TaskView<Batch> & {
+    /** With the token that stands for hidden ones. */
+    readonly vocabularySize: number;
+  };
+  /** Rows of a class each. */
+  readonly labelled?: TaskView<LabelledBatch> & { readonly classes: number };
+  /** A source and a target. Here `length` is that of each of the two. */
+  readonly pairs?: TaskView<PairBatch>;
+};
+
+export type ViewName = keyof TaskViews;
+
+/** Something to learn: named, its training rows drawn by a seed, read in one or several ways. */
+export type Task<Views extends TaskViews = TaskViews> = {
   readonly name: string;
   readonly vocabularySize: number;
   /** T of training batches unless another is asked for. */
@@ -51,8 +91,7 @@ export type Task = TaskView<Batch> & {
   readonly fingerprint: string;
   /** Present where tokens stand for text. */
   readonly tokenizer?: Tokenizer;
-  /** Present where the task has a source and a target. Here `length` is that of each of the two. */
-  readonly pairs?: TaskView<PairBatch>;
+  readonly views: Views;
 };
 
 /** @throws RangeError naming the task when a batch's extents are not positive integers */

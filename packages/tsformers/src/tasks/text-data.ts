@@ -4,12 +4,13 @@ import { crc32 } from "node:zlib";
 import { FileError } from "../io/file-error.ts";
 import { defaultPieceBytes, noteOnStderr, openText, type TextSource } from "../io/read-text.ts";
 import type { Note } from "../io/text-files.ts";
-import type { EvalSplit, Task } from "./task.ts";
+import type { EvalSplit } from "./task.ts";
 import {
   characterBoundary,
   countCharacters,
   requireSplits,
   splitEnds,
+  type TextTask,
   type Tokens,
   tokensInMemory,
   tokenTask,
@@ -66,7 +67,7 @@ export async function textDataTask(
     readonly seed: number;
   },
   context: TextDataContext = {},
-): Promise<Task> {
+): Promise<TextTask> {
   const { data, extensions, tokens } = options;
   const { tokenizer: given, note = noteOnStderr } = context;
   const { memoryBytes = defaultMemoryBytes, pieceBytes = defaultPieceBytes } = context;

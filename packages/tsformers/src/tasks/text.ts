@@ -1,8 +1,10 @@
 import { foldIn, integers, NDArray, type RandomKey, randomKey } from "@tsformers/engine";
 
 import { crc32c } from "../io/crc32c.ts";
+import { maskedView } from "./masked.ts";
 import { bitsPerCharacter, loss } from "./metric.ts";
-import { type Batch, checkExtents, type EvalSplit, type Task } from "./task.ts";
+import { segmentsView } from "./segments.ts";
+import { type Batch, checkExtents, type EvalSplit, type Task, type TaskView, type TaskViews } from "./task.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** The tokens of a split, wherever they are kept. */
@@ -11,6 +13,9 @@ export type Tokens = {
   /** Those from `start` up to `end`, which is not among them. */
   read(start: number, end: number): Int32Array | Uint8Array | Uint16Array | Uint32Array;
 };
+
+/** Its views are all of one text: windows that begin anywhere, rows that go on from batch to batch, windows with hidden tokens. */
+export type TextTask = Task<Required<Pick<TaskViews, "next" | "segments" | "masked">>>;
 
 /** A text as tokens. */
 export type TokenizedText = {
@@ -21,6 +26,8 @@ export type TokenizedText = {
   readonly sizeBytes: number;
   /** CRC-32C of these bytes. */
   readonly sum: number;
+  /** Where the documents of each split begin, ascending, the first one at 0. Absent: each split is one document. */
+  readonly documents?: Readonly<Record<"train" | EvalSplit, readonly number[]>>;
 };
 
 /**
@@ -43,7 +50,7 @@ export function textTask(options: {
   tokenizer: (trainText: string) => Tokenizer;
   length?: number;
   seed?: number;
-}): Task {
+}): TextTask {
   const { text } = options;
   const pieces = splitText(text);
   const tokenizer = options.tokenizer(pieces.train);
@@ -71,20 +78,13 @@ export function tokenTask(options: {
   tokenizer: Tokenizer;
   length?: number;
   seed?: number;
-}): Task {
+}): TextTask {
   const { tokenized, tokenizer, length: defaultLength = 128, seed = 0 } = options;
-  const { splits, sizeBytes, sum } = tokenized;
+  const { splits, sizeBytes, sum, documents } = tokenized;
   const { train, valid, test } = splits;
   const trainKey = foldIn(randomKey(seed), 0);
 
-  return {
-    name: "text",
-    vocabularySize: tokenizer.vocabularySize,
-    length: defaultLength,
-    metrics: [loss, bitsPerCharacter((valid.length + test.length) / tokenized.evaluationCharacters)],
-    fingerprint: `text ${tokenizer.config.kind} bytes=${sizeBytes} crc32c=${sum.toString(16)} seed=${seed}`,
-    tokenizer,
-
+  const next: TaskView<Batch> = {
     trainBatch: (step, batchSize, length = defaultLength) => {
       checkExtents("text", { batchSize, length });
       requireWindow("train", train, length);
@@ -111,6 +111,25 @@ export function tokenTask(options: {
           }
         },
       };
+    },
+  };
+  return {
+    name: "text",
+    vocabularySize: tokenizer.vocabularySize,
+    length: defaultLength,
+    metrics: [loss, bitsPerCharacter((valid.length + test.length) / tokenized.evaluationCharacters)],
+    fingerprint: `text ${tokenizer.config.kind} bytes=${sizeBytes} crc32c=${sum.toString(16)} seed=${seed}`,
+    tokenizer,
+    views: {
+      next,
+      segments: segmentsView({
+        name: "text",
+        splits,
+        documents,
+        key: foldIn(randomKey(seed), 1),
+        length: defaultLength,
+      }),
+      masked: maskedView(next, { vocabularySize: tokenizer.vocabularySize, seed }),
     },
   };
 }

@@ -1,5 +1,6 @@
 import {
   add,
+  cast,
   div,
   equal,
   foldKey,
@@ -10,31 +11,44 @@ import {
   reshape,
   scan,
   stopGradient,
+  sum,
   type Tensor,
   valueAndGradWithExtra,
   where,
   zeros,
 } from "@tsformers/engine";
-import type { Context } from "../kinds/layer.ts";
-import type { LossFunction, Symbolic } from "./trainee.ts";
+import type { Context, Losses } from "../kinds/index.ts";
+import { present } from "../nn/present.ts";
+import type { LossFunction, Memories, Symbolic } from "../objectives/objective.ts";
 
 /** A loss and its gradients, which still lack a factor that all of them share. */
 export type Gradients<Params> = {
-  /** The weighted mean over the whole batch, []. */
+  /** The weighted mean over the whole batch and what the model adds to it, []. */
   readonly loss: Tensor;
+  /** What the model adds, by name. */
+  readonly losses: Losses;
   readonly gradients: Params;
   /** Multiplies the gradients; absent when it is 1. */
   readonly factor?: Tensor;
-  /** What the parameters that are carried, not trained, become. */
-  readonly carried?: unknown;
+  /** What the state beside the parameters becomes. */
+  readonly trainingState?: unknown;
+  /** What the rows remember afterwards. */
+  readonly memories?: Memories;
+};
+
+export type GradientOptions = {
+  /** Multiplies the loss before it is differentiated; the factor returned takes it back. */
+  readonly scale?: Tensor | undefined;
+  /** What stands beside the parameters under `trainingState`: each part hands it on to the next, undifferentiated. */
+  readonly trainingState?: unknown;
+  /** What each row remembers; undifferentiated. */
+  readonly memories?: Memories | undefined;
 };
 
 /**
  * The loss of a batch and its gradients, computed in `microBatches` parts one after the other, so that the activations
  * of one part only are in memory. Both are exactly those of the whole batch, `Σ total / Σ weight`, but for dropout and rounding.
  *
- * @param options.scale multiplies the loss before it is differentiated; the factor returned takes it back
- * @param options.carried what stands beside the parameters under `carried`: each part hands it on to the next, undifferentiated
  * @throws RangeError when the leading axis of the batch does not divide
  */
 export function lossAndGradients<Params, B>(
@@ -43,48 +57,58 @@ export function lossAndGradients<Params, B>(
   params: Params,
   batch: Symbolic<B>,
   context: Context,
-  { scale, carried }: { readonly scale?: Tensor | undefined; readonly carried?: unknown } = {},
+  { scale, trainingState, memories }: GradientOptions = {},
 ): Gradients<Params> {
-  const whole = (trained: Params, carried: unknown) =>
-    (carried === undefined ? trained : { ...trained, carried }) as Params;
+  const whole = (trained: Params, state: unknown) =>
+    (trainingState === undefined ? trained : { ...trained, trainingState: state }) as Params;
   const scaled = (x: Tensor) => (scale === undefined ? x : mul(x, scale));
+  const kept = (next: Next) => present({ trainingState: trainingState && next.trainingState, memories: next.memories });
   if (microBatches === 1) {
     const { gradient, extra } = valueAndGradWithExtra((inner: Params) => {
-      const { total, weight, carried: next } = loss(whole(inner, carried), batch, context);
-      const mean = div(total, stopGradient(atLeastSomething(weight)));
-      return [scaled(mean), { mean, next }] as const;
+      const { total, weight, losses = {}, ...next } = loss(whole(inner, trainingState), batch, context, memories);
+      const mean = add(div(total, stopGradient(atLeastSomething(weight))), cast(sumOf(losses), total.dtype));
+      return [scaled(mean), { mean, losses, next: { trainingState, ...next } }] as const;
     })(params);
-    const { mean, next } = extra;
     return {
-      loss: mean,
+      loss: extra.mean,
+      losses: extra.losses,
       gradients: gradient,
       ...(scale === undefined ? {} : { factor: div(1, scale) }),
-      ...(carried === undefined ? {} : { carried: next ?? carried }),
+      ...kept(extra.next),
     };
   }
-  const part = (slice: Symbolic<B>, key: Tensor | undefined, carried: unknown) =>
+  // The sum of all parts is divided by their weight in the end: what counts once is multiplied by the weight of its part.
+  const part = (slice: Symbolic<B>, key: Tensor | undefined, state: unknown, memories: Memories | undefined) =>
     valueAndGradWithExtra((inner: Params) => {
-      const { total, weight, carried: next } = loss(whole(inner, carried), slice, key === undefined ? {} : { key });
-      return [scaled(total), { total, weight, next: next ?? carried }] as const;
+      const out = loss(whole(inner, state), slice, key === undefined ? {} : { key }, memories);
+      const { total, weight, losses = {}, ...next } = out;
+      const weighted = mapLosses(losses, (x) => mul(cast(x, total.dtype), stopGradient(weight)));
+      const all = add(total, sumOf(weighted));
+      return [scaled(all), { total: all, weight, losses: weighted, next: { trainingState: state, ...next } }] as const;
     })(params);
   const initial = {
     total: zeros([]),
     weight: zeros([]),
     gradients: mapTree(params, isTensor, ({ shape, dtype }) => zeros(shape, dtype)) as Params,
-    carried: carried ?? [],
+    trainingState: trainingState ?? [],
   };
-  const parts = { batch: splitRows(batch, microBatches), index: iota(microBatches) };
-  const [sums] = scan(
-    (carry: typeof initial, { batch, index }: typeof parts) => {
+  const parts = {
+    batch: splitRows(batch, microBatches),
+    memories: memories === undefined ? [] : splitRows(memories, microBatches),
+    index: iota(microBatches),
+  };
+  const [sums, after] = scan(
+    (carry: typeof initial, { batch, index, memories: own }: typeof parts) => {
       const key = context.key === undefined ? undefined : foldKey(context.key, index);
-      const { gradient, extra } = part(batch, key, carried === undefined ? undefined : carry.carried);
+      const state = trainingState === undefined ? undefined : carry.trainingState;
+      const { gradient, extra } = part(batch, key, state, memories === undefined ? undefined : (own as Memories));
       const next = {
         total: add(carry.total, extra.total),
         weight: add(carry.weight, extra.weight),
         gradients: addTrees(carry.gradients, gradient),
-        carried: extra.next ?? [],
+        trainingState: extra.next.trainingState ?? [],
       };
-      return [next, []] as const;
+      return [next, { losses: extra.losses, memories: extra.next.memories ?? [] }] as const;
     },
     initial,
     parts,
@@ -93,12 +117,15 @@ export function lossAndGradients<Params, B>(
   const weight = atLeastSomething(sums.weight);
   return {
     loss: div(sums.total, weight),
+    losses: mapLosses(after.losses, (x) => div(sum(x), weight)),
     gradients: sums.gradients,
     factor: div(1, scaled(weight)),
-    ...(carried === undefined ? {} : { carried: sums.carried }),
+    ...kept({
+      trainingState: sums.trainingState,
+      ...(memories === undefined ? {} : { memories: joinRows(after.memories) as Memories }),
+    }),
   };
 }
-
 /** Tokens of one part on a CPU: their widest activations still fit into the caches, and products are long enough to run at full speed. */
 const tokensPerPart = 1024;
 
@@ -115,15 +142,34 @@ function atLeastSomething(weight: Tensor): Tensor {
   return where(equal(weight, 0), 1, weight);
 }
 
+type Next = { readonly trainingState?: unknown; readonly memories?: Memories };
+
+function mapLosses(losses: Losses, fn: (loss: Tensor) => Tensor): Losses {
+  return Object.fromEntries(Object.entries(losses).map(([name, loss]) => [name, fn(loss)]));
+}
+
+function sumOf(losses: Losses): Tensor | 0 {
+  const all = Object.values(losses);
+  return all.length === 0 ? 0 : all.reduce((a, b) => add(a, b));
+}
+
+/** [parts, B / parts, ...] → [B, ...] */
+function joinRows<Tree>(tree: Tree): Tree {
+  return mapTree(tree, isTensor, (x) => {
+    const [parts, rows, ...rest] = x.shape as [number, number, ...number[]];
+    return reshape(x, [parts * rows, ...rest]);
+  }) as Tree;
+}
+
 /** [B, ...] → [parts, B / parts, ...] */
-function splitRows<B>(batch: Symbolic<B>, parts: number): Symbolic<B> {
+function splitRows<Tree>(batch: Tree, parts: number): Tree {
   return mapTree(batch, isTensor, (x, path) => {
     const [rows, ...rest] = x.shape;
     if (rows === undefined || rows % parts !== 0) {
       throw new RangeError(`microBatches: the leading axis of ${path} ${x} does not divide into ${parts} parts`);
     }
     return reshape(x, [parts, rows / parts, ...rest]);
-  }) as Symbolic<B>;
+  }) as Tree;
 }
 
 function addTrees<Tree>(a: Tree, b: Tree): Tree {

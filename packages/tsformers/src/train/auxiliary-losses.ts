@@ -1,7 +1,7 @@
 import { add, cast, concat, constant, less, mul, ndarray, slice, sum, type Tensor, zeros } from "@tsformers/engine";
 import { chunkedCrossEntropies } from "../nn/chunked-cross-entropy.ts";
 import { crossEntropies } from "../nn/cross-entropy.ts";
-import type { WeightedLoss } from "./trainee.ts";
+import type { WeightedLoss } from "../objectives/objective.ts";
 
 export type AuxiliaryLossInput = {
   /** Outputs of layers 1 … N, [B, T, C]; the last one as the model's own prediction is made of it. */

@@ -3,34 +3,47 @@ import {
   type Concrete,
   compile,
   type Device,
+  flatten,
   type Given,
+  isNdArray,
   type OnDevice,
   readTree,
 } from "@tsformers/engine";
+import type { BatchTotals, Memories, Objective, Symbolic } from "../objectives/objective.ts";
 import type { EvalTotals } from "../tasks/metric.ts";
-import type { BatchTotals, Objective, Symbolic } from "./trainee.ts";
 
 /** Scores parameters on batches; the graph is made once for each shape of a batch. */
 export type Evaluator<Params, B> = {
-  /** Sums over all batches, in float64. */
+  /** Sums over all batches, in float64. Memories start empty and go from batch to batch. */
   evaluate(params: Given<Params>, batches: Iterable<B>): Promise<EvalTotals>;
   release(): Promise<void>;
 };
 
-export function evaluator<Params, B>(trainee: Objective<Params, B>, device: Device): Evaluator<Params, B> {
-  const totals = compile((params: Params, batch: Symbolic<B>): BatchTotals => trainee.totals(params, batch), {
-    device,
-  }) as unknown as Compiled<[Params, B], BatchTotals>;
+export function evaluator<Params, B>(objective: Objective<Params, B>, device: Device): Evaluator<Params, B> {
+  type Scored = { totals: BatchTotals; memories: Memories };
+  const score = (params: Params, batch: Symbolic<B>, memories: Memories): Scored => {
+    const remembers = objective.startMemories !== undefined;
+    const out = objective.totals(params, batch, remembers ? memories : undefined);
+    return { totals: out.totals, memories: out.memories ?? [] };
+  };
+  const scores = compile(score, { device }) as unknown as Compiled<[Params, B, Memories], Scored>;
   return {
     evaluate: async (params, batches) => {
       const sums = { lossSum: 0, tokens: 0, correct: 0, rows: 0, exactRows: 0 };
+      let memories: unknown;
       for (const batch of batches) {
-        const results: OnDevice<BatchTotals> = await totals(params, batch as Given<B>);
-        const read = (await readTree(results)) as Concrete<BatchTotals>;
+        memories ??= objective.startMemories?.(rowsOf(batch)) ?? [];
+        const results: OnDevice<Scored> = await scores(params, batch as Given<B>, memories as Given<Memories>);
+        const read = (await readTree(results.totals)) as Concrete<BatchTotals>;
         for (const name of Object.keys(sums) as (keyof EvalTotals)[]) sums[name] += read[name].item();
+        memories = results.memories;
       }
       return sums;
     },
-    release: () => totals.release(),
+    release: () => scores.release(),
   };
+}
+
+function rowsOf(batch: unknown): number {
+  return flatten(batch, isNdArray).leaves[0]!.shape[0]!;
 }

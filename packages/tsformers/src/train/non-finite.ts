@@ -13,8 +13,8 @@ import {
   sum,
   type Tensor,
 } from "@tsformers/engine";
+import type { Symbolic } from "../objectives/objective.ts";
 import { areFinite, type Control, type TrainState, type TrainStep } from "./step.ts";
-import type { Symbolic } from "./trainee.ts";
 
 /** The steps of a run stopped giving numbers. */
 export class NonFiniteError extends Error {

@@ -15,19 +15,21 @@ import {
   type TypedArray,
   where,
 } from "@tsformers/engine";
-import type { Context } from "../kinds/layer.ts";
+import type { Losses } from "../kinds/index.ts";
+import type { LossFunction, Memories, Symbolic } from "../objectives/objective.ts";
 import { type Gradients, lossAndGradients } from "./accumulate.ts";
 import { clipFactor, globalNorm } from "./clip.ts";
 import type { LossScale, LossScaleState } from "./loss-scale.ts";
 import { followAverage } from "./moving-average.ts";
 import type { Optimiser, OptimiserState } from "./optimiser.ts";
-import type { LossFunction, Symbolic } from "./trainee.ts";
 
 export type StepOptions<Params, B> = {
   readonly loss: LossFunction<Params, B>;
   readonly optimiser: Optimiser;
   /** Puts parameters back where they may be, after each update. */
   readonly project?: (params: Params) => Params;
+  /** What the rows remember before the first batch. Default: nothing goes from batch to batch. */
+  readonly startMemories?: () => Memories;
   /** The largest global norm of the gradients; they are left alone unless given. */
   readonly clipNorm?: number;
   /** Parts in which a batch is worked through, default 1. */
@@ -46,6 +48,8 @@ export type TrainState<Params> = {
   readonly step: Tensor;
   readonly average?: Params;
   readonly lossScale?: LossScaleState;
+  /** What each row of the batch remembers of those before it. */
+  readonly memories?: Memories;
 };
 
 /** What is handed in with every batch: the rate (float32 []) and the key of the step's dropout (int32 [2]). */
@@ -56,6 +60,8 @@ export type StepMetrics = {
   readonly loss: Tensor;
   /** Before clipping, []. Not finite when an update was skipped. */
   readonly gradientNorm: Tensor;
+  /** What the model adds to the loss, by name, []. */
+  readonly losses: Losses;
 };
 
 export type TrainStep<Params, B> = {
@@ -80,8 +86,9 @@ export function trainStep<Params, B>(options: StepOptions<Params, B>): TrainStep
   const loss = float16 === undefined ? options.loss : inFloat16(options.loss);
 
   const slopes: TrainStep<Params, B>["gradients"] = (state, batch, { key }) => {
-    const { trained, carried } = splitCarried(state.params);
-    return lossAndGradients(loss, microBatches, trained, batch, { key }, { scale: state.lossScale?.factor, carried });
+    const { trained, trainingState } = splitState(state.params);
+    const beside = { scale: state.lossScale?.factor, trainingState, memories: state.memories };
+    return lossAndGradients(loss, microBatches, trained, batch, { key }, beside);
   };
 
   const update: TrainStep<Params, B>["update"] = (state, batch, control) => {
@@ -92,17 +99,18 @@ export function trainStep<Params, B>(options: StepOptions<Params, B>): TrainStep
     const step = add(state.step, 1);
     const { learningRate } = control;
     const gradients = scaleTree(raw.gradients, factor);
-    const { trained } = splitCarried(state.params);
+    const { trained } = splitState(state.params);
     const moved = optimiser.update(gradients, state.optimiser, trained, { learningRate, step });
     const updated = { ...moved, params: options.project?.(moved.params) ?? moved.params };
-    const average = () => followAverage(splitCarried(state.average!).trained, updated.params, averageDecay!, step);
+    const average = () => followAverage(splitState(state.average!).trained, updated.params, averageDecay!, step);
     const next = {
-      params: withCarried(updated.params, raw.carried),
+      params: withState(updated.params, raw.trainingState),
       optimiser: updated.state,
       step,
-      ...(averageDecay !== undefined && { average: withCarried(average(), raw.carried) }),
+      ...(averageDecay !== undefined && { average: withState(average(), raw.trainingState) }),
+      ...(raw.memories !== undefined && { memories: raw.memories }),
     };
-    const metrics = { loss: raw.loss, gradientNorm };
+    const metrics = { loss: raw.loss, gradientNorm, losses: raw.losses };
     if (float16 === undefined) return { state: next, metrics };
     const finite = areFinite(gradientNorm);
     const { lossScale, ...before } = state;
@@ -113,10 +121,11 @@ export function trainStep<Params, B>(options: StepOptions<Params, B>): TrainStep
     init: (params) =>
       ({
         params: copyTree(params),
-        optimiser: optimiser.init(splitCarried(params).trained),
+        optimiser: optimiser.init(splitState(params).trained),
         step: fromNumbers([0], [], "int32"),
         ...(averageDecay !== undefined && { average: copyTree(params) }),
         ...(float16 !== undefined && { lossScale: float16.init() }),
+        ...(options.startMemories !== undefined && { memories: options.startMemories() }),
       }) as unknown as Concrete<TrainState<Params>>,
     update,
     gradients: slopes,
@@ -124,14 +133,14 @@ export function trainStep<Params, B>(options: StepOptions<Params, B>): TrainStep
 }
 
 /** Parameters that are trained, and what a model carries from step to step beside them. */
-function splitCarried<P>(params: P): { trained: P; carried?: unknown } {
-  if (typeof params !== "object" || params === null || !("carried" in params)) return { trained: params };
-  const { carried, ...trained } = params;
-  return { trained: trained as P, carried };
+function splitState<P>(params: P): { trained: P; trainingState?: unknown } {
+  if (typeof params !== "object" || params === null || !("trainingState" in params)) return { trained: params };
+  const { trainingState, ...trained } = params;
+  return { trained: trained as P, trainingState };
 }
 
-function withCarried<Params>(trained: Params, carried: unknown): Params {
-  return carried === undefined ? trained : { ...trained, carried };
+function withState<Params>(trained: Params, trainingState: unknown): Params {
+  return trainingState === undefined ? trained : { ...trained, trainingState };
 }
 
 const largestFinite = 3.4028234e38;
@@ -142,10 +151,10 @@ export function areFinite(x: Tensor): Tensor {
 }
 
 function inFloat16<Params, B>(loss: LossFunction<Params, B>): LossFunction<Params, B> {
-  return (params: Params, batch: Symbolic<B>, context: Context) => {
-    const { trained, carried } = splitCarried(params);
+  return (params, batch, context, memories) => {
+    const { trained, trainingState } = splitState(params);
     const half = mapTree(trained, isTensor, (leaf) => (isFloat(leaf.dtype) ? cast(leaf, "float16") : leaf)) as Params;
-    const { total, weight, ...rest } = loss(withCarried(half, carried), batch, context);
+    const { total, weight, ...rest } = loss(withState(half, trainingState), batch, context, memories);
     return { total: cast(total, "float32"), weight: cast(weight, "float32"), ...rest };
   };
 }

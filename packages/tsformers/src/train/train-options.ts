@@ -1,4 +1,5 @@
 import type { Concrete, Device } from "@tsformers/engine";
+import type { Objective } from "../objectives/objective.ts";
 import type { EvalTotals } from "../tasks/metric.ts";
 import type { TaskView } from "../tasks/task.ts";
 import type { CheckpointProblem, JsonValue } from "./checkpoint.ts";
@@ -7,12 +8,12 @@ import type { LossScale } from "./loss-scale.ts";
 import type { MemoryEstimate } from "./memory.ts";
 import type { Optimiser } from "./optimiser.ts";
 import type { Schedule } from "./schedule.ts";
-import type { Objective } from "./trainee.ts";
 
 export type TrainOptions<Params, B> = {
-  readonly trainee: Objective<Params, B>;
-  /** Its batches are pure functions of the step, so a resumed run needs no state of it. */
-  readonly task: TaskView<B> & { readonly fingerprint: string };
+  readonly objective: Objective<Params, B>;
+  readonly task: { readonly fingerprint: string };
+  /** How the task is read, in the form that the objective needs. Batches are pure functions of the step, so a resumed run needs no state of it. */
+  readonly view: TaskView<B>;
   readonly optimiser: Optimiser;
   readonly schedule: Schedule;
   readonly steps: number;
@@ -22,7 +23,7 @@ export type TrainOptions<Params, B> = {
   readonly device: Device;
   /** Draws parameters and dropout, default 0. */
   readonly seed?: number;
-  /** Parameters to start from; the trainee's own unless given. */
+  /** Parameters to start from; the objective's own unless given. */
   readonly params?: Concrete<Params>;
 
   readonly clipNorm?: number;
@@ -68,6 +69,8 @@ export type TrainEvent =
       readonly totalSteps: number;
       readonly loss: number;
       readonly gradientNorm: number;
+      /** What the model adds to the loss, by name. */
+      readonly losses: Readonly<Record<string, number>>;
       readonly learningRate: number;
       readonly tokensPerSecond: number;
       readonly secondsLeft: number;

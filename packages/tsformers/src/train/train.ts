@@ -13,6 +13,7 @@ import {
   randomKey,
   readTree,
 } from "@tsformers/engine";
+import type { Symbolic } from "../objectives/objective.ts";
 import { loss as lossMetric } from "../tasks/metric.ts";
 import { suitableMicroBatches } from "./accumulate.ts";
 import { earlyStopping } from "./early-stopping.ts";
@@ -22,7 +23,6 @@ import { explainNonFinite } from "./non-finite.ts";
 import type { RunDirectory } from "./run-directory.ts";
 import { type Control, type StepMetrics, type TrainState, type TrainStep, trainStep } from "./step.ts";
 import type { Progress, TrainEvent, TrainOptions, TrainResult } from "./train-options.ts";
-import type { Symbolic } from "./trainee.ts";
 
 export type { TrainEvent, TrainOptions, TrainResult } from "./train-options.ts";
 
@@ -34,7 +34,7 @@ export type { TrainEvent, TrainOptions, TrainResult } from "./train-options.ts";
  * @throws Error when the directory holds another run, or the model is too large for the memory
  */
 export async function train<Params, B>(options: TrainOptions<Params, B>): Promise<TrainResult<Params>> {
-  const { trainee, task, device, steps, batchSize, length, signal, onEvent = () => {} } = options;
+  const { objective, view, device, steps, batchSize, length, signal, onEvent = () => {} } = options;
   for (const [name, value] of Object.entries({ steps, batchSize, length })) requireCount(name, value);
   requireBatches(options);
   const key = randomKey(options.seed ?? 0);
@@ -48,7 +48,7 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
   const tokensPerSecond = (ms: number): number => (batchSize * length * 1000) / ms;
   const makeStep = async (): Promise<void> => {
     const number = done + 1;
-    const batch = task.trainBatch(number, batchSize, length) as Given<Symbolic<B>>;
+    const batch = view.trainBatch(number, batchSize, length) as Given<Symbolic<B>>;
     const learningRate = fromNumbers([options.schedule(number)], []);
     const control = { learningRate, key: keyOfStep(key, number) } as Given<Control>;
     if (stepMs.length === 0) {
@@ -74,12 +74,14 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
       learningRate: learningRate.item(),
       tokensPerSecond: tokensPerSecond(ms),
     };
-    run.directory?.log(measured);
+    const losses = numbersOf(metrics.losses);
+    const named = Object.entries(losses).map(([name, value]) => [`loss/${name}`, value]);
+    run.directory?.log({ ...measured, ...Object.fromEntries(named) });
     const secondsLeft = ((steps - number) * median(stepMs.slice(-20))) / 1000;
-    onEvent({ kind: "step", ...measured, totalSteps: steps, secondsLeft });
+    onEvent({ kind: "step", ...measured, losses, totalSteps: steps, secondsLeft });
   };
 
-  const scores = evaluator(trainee, device);
+  const scores = evaluator(objective, device);
   const stopping = options.patience === undefined ? undefined : earlyStopping({ patience: options.patience });
   const evaluate = async (): Promise<void> => {
     const { average, params } = state as { average?: Given<Params>; params: Given<Params> };
@@ -131,12 +133,13 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
   }
 }
 
-function stepOf<Params, B>({ trainee, optimiser, ...options }: TrainOptions<Params, B>): TrainStep<Params, B> {
+function stepOf<Params, B>({ objective, optimiser, ...options }: TrainOptions<Params, B>): TrainStep<Params, B> {
   const { clipNorm, averageDecay, float16, batchSize, length, device } = options;
   const suitable = device.name === "cpu" ? suitableMicroBatches(batchSize, length) : 1;
   return trainStep({
-    loss: trainee.loss,
-    ...(trainee.project !== undefined && { project: (params: Params) => trainee.project!(params) }),
+    loss: objective.loss,
+    ...(objective.project !== undefined && { project: (params: Params) => objective.project!(params) }),
+    ...(objective.startMemories !== undefined && { startMemories: () => objective.startMemories!(batchSize) }),
     optimiser,
     ...(clipNorm !== undefined && { clipNorm }),
     microBatches: options.microBatches ?? suitable,
@@ -146,9 +149,9 @@ function stepOf<Params, B>({ trainee, optimiser, ...options }: TrainOptions<Para
 }
 
 /** The rows that evaluations during training score: at least one, however few tokens are asked for. */
-function validBatches<Params, B>({ task, batchSize, length, evalTokens }: TrainOptions<Params, B>): Iterable<B> {
+function validBatches<Params, B>({ view, batchSize, length, evalTokens }: TrainOptions<Params, B>): Iterable<B> {
   const limit = evalTokens === undefined ? {} : { limit: Math.max(evalTokens, length) };
-  return task.evalBatches("valid", { batchSize, length, ...limit });
+  return view.evalBatches("valid", { batchSize, length, ...limit });
 }
 
 /**
@@ -191,8 +194,8 @@ async function begin<Params, B>(
   step: TrainStep<Params, B>,
   update: Update<Params, B>,
 ): Promise<Run<Params>> {
-  const { trainee, device, steps, onEvent = () => {} } = options;
-  const initial = step.init(options.params ?? trainee.init(foldIn(randomKey(options.seed ?? 0), 0)));
+  const { objective, device, steps, onEvent = () => {} } = options;
+  const initial = step.init(options.params ?? objective.init(foldIn(randomKey(options.seed ?? 0), 0)));
   announceMemory(options, update, initial, onEvent);
   const { directory, resumed } = (await openRun<Params, B>(options, initial)) ?? {};
   for (const problem of directory?.problems ?? []) onEvent({ kind: "damaged", problem });
@@ -212,7 +215,7 @@ const manyOperations = 10_000;
 
 /** Counts the memory of a run from shapes, then traces its step. @throws MemoryError when that is more than is free on the CPU, unless forced */
 function announceMemory<Params, B>(
-  { task, device, batchSize, length, force = false }: TrainOptions<Params, B>,
+  { view, device, batchSize, length, force = false }: TrainOptions<Params, B>,
   update: Update<Params, B>,
   state: Concrete<TrainState<Params>>,
   onEvent: (event: TrainEvent) => void,
@@ -223,7 +226,7 @@ function announceMemory<Params, B>(
   const least = estimateMemory(params, state, undefined, !device.sharesMemory);
   if (free !== undefined) requireMemory({ ...least, totalBytes: least.totalBytes + 12 * batchSize * length }, free);
   const control = { learningRate: fromNumbers([0], []), key: keyOfStep(randomKey(0), 1) } as Given<Control>;
-  const batch = task.trainBatch(1, batchSize, length) as Given<Symbolic<B>>;
+  const batch = view.trainBatch(1, batchSize, length) as Given<Symbolic<B>>;
   const program = update.trace(state as Given<TrainState<Params>>, batch, control);
   const estimate = estimateMemory(params, state, program, !device.sharesMemory);
   onEvent({ kind: "memory", estimate, text: memoryText(estimate) });
@@ -266,6 +269,10 @@ async function openRun<Params, B>(
   if (latest === undefined) return { directory };
   const { checkpoint, progress } = latest;
   return { directory, resumed: { step: checkpoint.step, state: restore(initial, checkpoint), progress } };
+}
+
+function numbersOf(losses: Readonly<Record<string, NDArray>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(losses).map(([name, loss]) => [name, loss.item()]));
 }
 
 function median(values: readonly number[]): number {

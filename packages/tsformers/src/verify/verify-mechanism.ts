@@ -91,11 +91,13 @@ async function verifyCase(
   if (gradients.length > 0) checkListed(name, tensors, ["out", "R"]);
   const fed = Object.fromEntries(Object.entries(arrays).map(([input, array]) => [input, tensorOf(array)]));
   const weights = tensors.get("R");
+  const shapes = Object.fromEntries(expected.map(([tensor, { shape }]) => [tensor, shape]));
 
   const pass = (given: Floats, weights: Tensor | undefined) => {
-    if (weights === undefined) return { results: pick(mechanism.run(given, options, arrays), results), gradient: {} };
+    if (weights === undefined)
+      return { results: pick(mechanism.run(given, options, arrays, shapes), results), gradient: {} };
     const { gradient, extra } = valueAndGradWithExtra((of: Floats) => {
-      const found = mechanism.run({ ...given, ...of }, options, arrays);
+      const found = mechanism.run({ ...given, ...of }, options, arrays, shapes);
       return [sum(mul(pick(found, ["out"]).out!, weights)), pick(found, results)];
     })(pick(given, gradients));
     return { results: extra, gradient };

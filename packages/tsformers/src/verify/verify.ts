@@ -11,7 +11,7 @@ import {
   valueAndGradWithExtra,
 } from "@tsformers/engine";
 import { makeAveragingView } from "../attention/core/view.ts";
-import type { InputRule, NamedTensors } from "../io/hugging-face/format.ts";
+import type { CaseAbout, InputRule, NamedTensors } from "../io/hugging-face/format.ts";
 import { type Checkpoint, loadHuggingFace } from "../io/hugging-face/load.ts";
 import { writeNames } from "../io/hugging-face/names.ts";
 import { jsonObject, readJsonFile } from "../io/read-json.ts";
@@ -46,14 +46,14 @@ export async function verifyDirectory(directory: string, options: { readonly dev
   if (meta.kind === "mechanism") return verifyMechanism(directory, meta, options);
   const tolerances = readTolerances(meta);
   const entries = asRecord(meta.cases);
-  const checkpoint = await loadHuggingFace(directory, { look: makeAveragingView });
+  const checkpoint = await loadHuggingFace(directory, { makeView: makeAveragingView });
   const rows: VerifyRow[] = [];
   for (const [name, tensors] of await readCases(directory)) {
     const { tensors: listed, what } = asRecord(entries[name]);
     checkListed(name, tensors, Array.isArray(listed) ? listed : []);
     try {
-      const about = { tolerances, what: typeof what === "string" ? what : "" };
-      rows.push(...(await verifyCase(name, tensors, checkpoint, about, options.device)));
+      const about = { ...asRecord(entries[name]), what: typeof what === "string" ? what : "" };
+      rows.push(...(await verifyCase(name, tensors, checkpoint, { tolerances, about }, options.device)));
     } catch (error) {
       throw new Error(`${name}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
@@ -69,18 +69,20 @@ async function verifyCase(
   name: string,
   tensors: StoredTensors,
   { architecture, params }: Checkpoint,
-  { tolerances, what }: { readonly tolerances: Tolerances; readonly what: string },
+  { tolerances, about }: { readonly tolerances: Tolerances; readonly about: CaseAbout },
   device: Device,
 ): Promise<VerifyRow[]> {
   const { probe, names } = architecture;
+  const ruleOfInput = (name: string) =>
+    Object.hasOwn(probe.inputs, name) ? probe.inputs[name] : probe.inputOf?.(name);
   const inputs = Object.fromEntries(
-    Object.entries(probe.inputs).flatMap(([input, rule]) => {
-      const array = tensors.get(input);
-      return array === undefined ? [] : [[input, readInput(input, array, rule)] as const];
+    [...tensors].flatMap(([input, array]) => {
+      const rule = ruleOfInput(input);
+      return rule === undefined ? [] : [[input, readInput(input, array, rule)] as const];
     }),
   );
   const mask = tensors.get("compare_mask");
-  const expected = [...tensors].filter(([tensor]) => !Object.hasOwn(probe.inputs, tensor) && tensor !== "compare_mask");
+  const expected = [...tensors].filter(([tensor]) => ruleOfInput(tensor) === undefined && tensor !== "compare_mask");
   const outputs = expected.map(([tensor]) => tensor).filter((tensor) => !tensor.startsWith("grad."));
   const gradients = expected.flatMap(([tensor]) => (tensor.startsWith("grad.") ? [tensor.slice("grad.".length)] : []));
   const ruleOf = new Map(names.map((rule) => [rule.theirs, rule]));
@@ -90,10 +92,10 @@ async function verifyCase(
   const paths = gradients.flatMap((of) => ruleOf.get(of)?.ours ?? []);
 
   const pass = (params: unknown, inputs: NamedTensors) => {
-    const run = (params: unknown, inputs: NamedTensors) => pick(probe.run(params, inputs, evaluation, what), outputs);
+    const run = (params: unknown, inputs: NamedTensors) => pick(probe.run(params, inputs, evaluation, about), outputs);
     if (gradients.length === 0) return { outputs: run(params, inputs), parameters: {}, inputs: {} };
     const { gradient, extra } = valueAndGradWithExtra((given: { params: unknown; floats: NamedTensors }) => {
-      const all = probe.run(given.params, { ...inputs, ...given.floats }, evaluation, what);
+      const all = probe.run(given.params, { ...inputs, ...given.floats }, evaluation, about);
       if (all.loss === undefined) throw new Error("gradients are stored, but the inputs give no loss");
       return [all.loss, pick(all, outputs)];
     })({

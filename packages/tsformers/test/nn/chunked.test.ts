@@ -26,7 +26,7 @@ import { crossEntropies } from "../../src/nn/cross-entropy.ts";
 import { embedding } from "../../src/nn/embedding.ts";
 import { type FeedForward, gatedMlp, geluTanh, type MlpParams, mlp, silu } from "../../src/nn/feed-forward.ts";
 import { normalInitial } from "../../src/nn/initial.ts";
-import { languageModelTrainee } from "../../src/train/trainee.ts";
+import { tokenObjective } from "../../src/objectives/tokens.ts";
 
 let device: Device;
 beforeAll(async () => {
@@ -151,7 +151,7 @@ test("a language model trains the same with the loss in chunks", async () => {
   const slopes =
     (options: { lossChunk?: number }, speaks = true) =>
     (params: Params, batch: Batch) => {
-      const { loss } = languageModelTrainee(model(speaks), { smoothing: 0.1, ...options });
+      const { loss } = tokenObjective(model(speaks), { smoothing: 0.1, ...options });
       const context: Context = {};
       const { total, weight } = loss(params, batch, context);
       return [total, weight, grad((params: Params) => loss(params, batch, context).total)(params)];

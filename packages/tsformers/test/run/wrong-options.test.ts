@@ -19,7 +19,7 @@ import { transformer } from "../../src/models/transformer.ts";
 import { positions } from "../../src/position/index.ts";
 import { rotary } from "../../src/position/rotary.ts";
 import { sinusoidal } from "../../src/position/sinusoidal.ts";
-import { transformerXl } from "../../src/position/transformer-xl.ts";
+import { transformerXlScores } from "../../src/position/transformer-xl.ts";
 import { optimisers } from "../../src/run/optimisers.ts";
 import { schedules } from "../../src/run/schedules.ts";
 
@@ -179,7 +179,7 @@ test("odd widths: the option, what it must be and what came", async () => {
     await says(() => positions[name].load({}, odd), `${name}: needs an even modelWidth, got 15`);
   }
   await says(() => sinusoidal(15), "sinusoidal: needs an even modelWidth, got 15");
-  await says(() => transformerXl(odd), "transformer-xl: needs an even modelWidth, got 15");
+  await says(() => transformerXlScores(odd), "transformer-xl: needs an even modelWidth, got 15");
   const pairs = "it turns pairs, so it needs an even number";
   const whole = `rotary: heads have 5 features (modelWidth 15 / heads 3); ${pairs}`;
   await says(() => positions.rotary.load({}, odd), whole);

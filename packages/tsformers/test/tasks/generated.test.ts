@@ -25,7 +25,7 @@ const oracles: [Task, (inputs: number[]) => (number | undefined)[]][] = [
 
 describe.each(oracles)("$name", (task, answer) => {
   it("scores the answers, which follow from the prompt, and nothing else", () => {
-    const batch = task.trainBatch(5, 6);
+    const batch = task.views.next.trainBatch(5, 6);
     expect(batch.inputs.shape).toEqual([6, 64]);
     expect([batch.inputs.dtype, batch.targets.dtype, batch.weights.dtype]).toEqual(["int32", "int32", "float32"]);
     const [targets, weights] = [rows(batch.targets), rows(batch.weights)];
@@ -41,14 +41,16 @@ describe.each(oracles)("$name", (task, answer) => {
   });
 
   it("is a pure function of step and row, whatever the batch size", () => {
-    expect(task.trainBatch(5, 6)).toEqual(task.trainBatch(5, 6));
-    expect(rows(task.trainBatch(5, 2).inputs)).toEqual(rows(task.trainBatch(5, 6).inputs).slice(0, 2));
-    expect(task.trainBatch(6, 6).inputs).not.toEqual(task.trainBatch(5, 6).inputs);
-    expect(new Set(rows(task.trainBatch(5, 16).inputs).map(String)).size).toBe(16);
+    expect(task.views.next.trainBatch(5, 6)).toEqual(task.views.next.trainBatch(5, 6));
+    expect(rows(task.views.next.trainBatch(5, 2).inputs)).toEqual(
+      rows(task.views.next.trainBatch(5, 6).inputs).slice(0, 2),
+    );
+    expect(task.views.next.trainBatch(6, 6).inputs).not.toEqual(task.views.next.trainBatch(5, 6).inputs);
+    expect(new Set(rows(task.views.next.trainBatch(5, 16).inputs).map(String)).size).toBe(16);
   });
 
   it.each([12, 64, 101, 512])("scores as many tokens as asked at length %i", (length) => {
-    const batches = [...task.evalBatches("test", { batchSize: 3, length, limit: 100 })];
+    const batches = [...task.views.next.evalBatches("test", { batchSize: 3, length, limit: 100 })];
     expect(batches.reduce((sum, batch) => sum + scored(batch), 0)).toBe(100);
     for (const batch of batches) expect(batch.targets.shape).toEqual([3, length]);
   });
@@ -56,21 +58,21 @@ describe.each(oracles)("$name", (task, answer) => {
   it("evaluates on the same rows under every seed and batch size, and on others than it trains on", async () => {
     const other = await createTask(task.name, { seed: 77 });
     const options = { batchSize: 4, length: 64, limit: 256 };
-    const batches = task.evalBatches("valid", options);
+    const batches = task.views.next.evalBatches("valid", options);
     expect([...batches]).toEqual([...batches]);
     expect([...other.evalBatches("valid", options)]).toEqual([...batches]);
-    expect(other.trainBatch(0, 4)).not.toEqual(task.trainBatch(0, 4));
+    expect(other.trainBatch(0, 4)).not.toEqual(task.views.next.trainBatch(0, 4));
     const flat = (found: Iterable<Batch>): number[][] => [...found].flatMap((batch) => rows(batch.inputs));
-    expect(flat(task.evalBatches("valid", { ...options, batchSize: 1 }))).toEqual(
+    expect(flat(task.views.next.evalBatches("valid", { ...options, batchSize: 1 }))).toEqual(
       flat(batches).filter((row) => row.some(Boolean)),
     );
-    expect([...task.evalBatches("test", options)]).not.toEqual([...batches]);
+    expect([...task.views.next.evalBatches("test", options)]).not.toEqual([...batches]);
   });
 
   it("refuses what does not fit", () => {
-    expect(() => task.trainBatch(0, 1, 1)).toThrow(RangeError);
-    expect(() => task.evalBatches("valid", { batchSize: 1, length: 1 })).toThrow(RangeError);
-    expect(() => task.evalBatches("valid", { batchSize: 1, length: 64, limit: 0 })).toThrow(/limit must be/);
+    expect(() => task.views.next.trainBatch(0, 1, 1)).toThrow(RangeError);
+    expect(() => task.views.next.evalBatches("valid", { batchSize: 1, length: 1 })).toThrow(RangeError);
+    expect(() => task.views.next.evalBatches("valid", { batchSize: 1, length: 64, limit: 0 })).toThrow(/limit must be/);
   });
 });
 
@@ -81,7 +83,7 @@ describe("copy and reverse", () => {
   ] as const)(
     "%s as pairs: targets answer the source, inputs are shifted behind the start token",
     (_, task, answer) => {
-      const batch = task.pairs!.trainBatch(3, 4);
+      const batch = task.views.pairs.trainBatch(3, 4);
       const [inputs, targets] = [rows(batch.inputs), rows(batch.targets)];
       rows(batch.source).forEach((source, b) => {
         expect(source).toHaveLength(32);
@@ -89,7 +91,7 @@ describe("copy and reverse", () => {
         expect(inputs[b]).toEqual([0, ...answer(source).slice(0, -1)]);
       });
       expect(scored(batch)).toBe(4 * 32);
-      const [first] = task.pairs!.evalBatches("valid", { batchSize: 2, length: 9, limit: 12 });
+      const [first] = task.views.pairs.evalBatches("valid", { batchSize: 2, length: 9, limit: 12 });
       expect(scored(first!)).toBe(12);
       expect(first!.sourceWeights.toNumbers()).toEqual(new Array(18).fill(1));
     },
@@ -97,7 +99,7 @@ describe("copy and reverse", () => {
 
   it("draw prompts of any length from the shortest up, and pad", () => {
     const task = copyTask({ shortest: 3, length: 12, symbols: 4 });
-    const batch = task.trainBatch(0, 200);
+    const batch = task.views.next.trainBatch(0, 200);
     const counts = rows(batch.weights).map((weights) => weights.reduce((sum, weight) => sum + weight, 0));
     expect([...new Set(counts)].sort()).toEqual([3, 4, 5, 6]);
     rows(batch.inputs).forEach((inputs, b) => {
@@ -105,17 +107,17 @@ describe("copy and reverse", () => {
       expect(count).toBe(counts[b]);
       expect(rows(batch.targets)[b]!.slice(count, 2 * count)).toEqual(inputs.slice(0, count));
     });
-    const pairs = task.pairs!.trainBatch(0, 50);
+    const pairs = task.views.pairs.trainBatch(0, 50);
     expect(pairs.sourceWeights.toNumbers()).toEqual(pairs.source.toNumbers().map((token) => Math.min(token, 1)));
     expect(new Set(batch.inputs.toNumbers())).toEqual(new Set([0, 1, 2, 3, 4]));
-    expect(() => copyTask({ shortest: 3 }).trainBatch(0, 1, 4)).toThrow(/room for 2 symbols, at least 3/);
+    expect(() => copyTask({ shortest: 3 }).views.next.trainBatch(0, 1, 4)).toThrow(/room for 2 symbols, at least 3/);
   });
 });
 
 describe("recall", () => {
   it("asks each of its distinct keys once and puts further length between pairs and questions", () => {
     const task = recallTask({ keys: 4, values: 8 });
-    const [batch] = task.evalBatches("valid", { batchSize: 1, length: 40 });
+    const [batch] = task.views.next.evalBatches("valid", { batchSize: 1, length: 40 });
     const [inputs] = rows(batch!.inputs);
     expect(inputs!.slice(8, 33)).toEqual([...new Array(24).fill(1), 0]);
     const keysOf = (from: number): number[] => [0, 2, 4, 6].map((offset) => inputs![from + offset]!);
@@ -129,7 +131,7 @@ describe("the catalogue", () => {
   it.each(Object.keys(tasks))("makes %s from its defaults, under its own name", async (name) => {
     const task = await createTask(name);
     expect(task.name).toBe(name);
-    expect(task.trainBatch(0, 2).inputs.shape).toEqual([2, task.length]);
+    expect(task.views.next.trainBatch(0, 2).inputs.shape).toEqual([2, task.length]);
     expect(task.metrics[0]!.name).toBe("loss");
     expect((await createTask(name)).fingerprint).toBe(task.fingerprint);
   });

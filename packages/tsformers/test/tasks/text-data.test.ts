@@ -52,12 +52,12 @@ function expectSame(task: Task, other: Task): void {
   );
   for (const step of [1, 2, 3]) {
     for (const length of [1, 7, 40]) {
-      expect(plain(task.trainBatch(step, 16, length))).toEqual(plain(other.trainBatch(step, 16, length)));
+      expect(plain(task.views.next.trainBatch(step, 16, length))).toEqual(plain(other.trainBatch(step, 16, length)));
     }
   }
   for (const split of ["valid", "test"] as const) {
     const options = { batchSize: 3, length: 5 };
-    expect(Array.from(task.evalBatches(split, options), plain)).toEqual(
+    expect(Array.from(task.views.next.evalBatches(split, options), plain)).toEqual(
       Array.from(other.evalBatches(split, options), plain),
     );
   }
@@ -93,7 +93,7 @@ describe("a text on disk", () => {
       const tasks = [textTask({ text, tokenizer: characterTokenizer, seed: 5, length: 7 }), await make(data, large)];
       const tokens = tasks.map((task) =>
         (["valid", "test"] as const).map((split) =>
-          Array.from(task.evalBatches(split, { batchSize: 1, length: 1 }), plain),
+          Array.from(task.views.next.evalBatches(split, { batchSize: 1, length: 1 }), plain),
         ),
       );
       expect(tokens[1]).toEqual(tokens[0]);
@@ -132,7 +132,7 @@ describe("a text on disk", () => {
       tokenizer: { ...wide, config: { kind: "character", alphabet: "a" } },
     });
     expect(cached().map((name) => readFileSync(join(cache, name)).length - 56)).toContain(4 * text.length);
-    expect(wide.decode(task.trainBatch(1, 1).inputs.toNumbers())).toMatch(/^[a-z ]{7}$/);
+    expect(wide.decode(task.views.next.trainBatch(1, 1).inputs.toNumbers())).toMatch(/^[a-z ]{7}$/);
   });
 
   it("is found again by its content and its tokenizer, whatever it is called", async () => {

@@ -19,7 +19,7 @@ const rows = (array: { shape: readonly number[]; toNumbers(): number[] }): numbe
 
 describe("textTask: training", () => {
   it("gives windows of the training split, targets one ahead, everything scored", () => {
-    const batch = task.trainBatch(7, 5);
+    const batch = task.views.next.trainBatch(7, 5);
     expect(batch.inputs.shape).toEqual([5, 16]);
     expect([batch.inputs.dtype, batch.targets.dtype, batch.weights.dtype]).toEqual(["int32", "int32", "float32"]);
     const targets = rows(batch.targets);
@@ -35,10 +35,10 @@ describe("textTask: training", () => {
   it("is a pure function of seed and step", () => {
     const again = textTask({ text: numbers, tokenizer: characterTokenizer, length: 16, seed: 3 });
     again.trainBatch(0, 5);
-    expect(again.trainBatch(7, 5)).toEqual(task.trainBatch(7, 5));
-    expect(task.trainBatch(8, 5)).not.toEqual(task.trainBatch(7, 5));
+    expect(again.trainBatch(7, 5)).toEqual(task.views.next.trainBatch(7, 5));
+    expect(task.views.next.trainBatch(8, 5)).not.toEqual(task.views.next.trainBatch(7, 5));
     const other = textTask({ text: numbers, tokenizer: characterTokenizer, length: 16, seed: 4 });
-    expect(other.trainBatch(7, 5)).not.toEqual(task.trainBatch(7, 5));
+    expect(other.trainBatch(7, 5)).not.toEqual(task.views.next.trainBatch(7, 5));
   });
 
   it("reaches the first and the last window of the split", () => {
@@ -71,7 +71,7 @@ describe("textTask: what runs that were begun earlier go on with", () => {
     const tokenized = { evaluationCharacters: 18, sizeBytes: 1, sum: 0 };
     const splits = { train: { length: 5 * 2 ** 32, read }, valid: short, test: short };
     const task = tokenTask({ tokenized: { ...tokenized, splits }, tokenizer: byteTokenizer() });
-    task.trainBatch(1, 2000);
+    task.views.next.trainBatch(1, 2000);
     const largest = Math.max(...places);
     expect(largest).toBeGreaterThan(4.9 * 2 ** 32);
     expect(largest).toBeLessThanOrEqual(5 * 2 ** 32 - 129);
@@ -84,7 +84,7 @@ describe("textTask: evaluation", () => {
   const scoredTokens = (length: number, batchSize: number, limit?: number): string => {
     const options = { batchSize, length, ...(limit !== undefined && { limit }) };
     const found: [number, number][] = [];
-    const batches = [...task.evalBatches("valid", options)];
+    const batches = [...task.views.next.evalBatches("valid", options)];
     batches.forEach((batch, j) => {
       expect(batch.inputs.shape).toEqual([batchSize, length]);
       const weights = rows(batch.weights);
@@ -111,26 +111,28 @@ describe("textTask: evaluation", () => {
   });
 
   it("lets a row go on in the same row of the next batch", () => {
-    const batches = [...task.evalBatches("test", { batchSize: 2, length: 8 })];
+    const batches = [...task.views.next.evalBatches("test", { batchSize: 2, length: 8 })];
     const first = batches.map((batch) => task.tokenizer!.decode(rows(batch.inputs)[0]!)).join("");
     expect(batches.length).toBeGreaterThan(1);
     expect(numbers.slice(950)).toContain(first);
   });
 
   it("can be iterated again and does not depend on the seed", () => {
-    const batches = task.evalBatches("valid", { batchSize: 2, length: 8 });
+    const batches = task.views.next.evalBatches("valid", { batchSize: 2, length: 8 });
     const other = textTask({ text: numbers, tokenizer: characterTokenizer, length: 16, seed: 99 });
     expect([...batches]).toEqual([...batches]);
     expect([...other.evalBatches("valid", { batchSize: 2, length: 8 })]).toEqual([...batches]);
   });
 
   it("refuses windows that do not fit, and says what would", () => {
-    expect(() => task.evalBatches("valid", { batchSize: 1, length: 50 })).toThrow(
+    expect(() => task.views.next.evalBatches("valid", { batchSize: 1, length: 50 })).toThrow(
       /length 50 needs 51 tokens, the valid split has 50/,
     );
-    expect(() => task.evalBatches("valid", { batchSize: 1, length: 20, limit: 10 })).toThrow(/limit must be at least/);
-    expect(() => task.trainBatch(0, 1, 900)).toThrow(/needs 901 tokens, the train split has 900/);
-    expect(() => task.trainBatch(0, 0)).toThrow(/batchSize must be an integer ≥ 1, got 0/);
+    expect(() => task.views.next.evalBatches("valid", { batchSize: 1, length: 20, limit: 10 })).toThrow(
+      /limit must be at least/,
+    );
+    expect(() => task.views.next.trainBatch(0, 1, 900)).toThrow(/needs 901 tokens, the train split has 900/);
+    expect(() => task.views.next.trainBatch(0, 0)).toThrow(/batchSize must be an integer ≥ 1, got 0/);
     expect(() => textTask({ text: "too short", tokenizer: characterTokenizer })).toThrow(/at least 40 characters/);
   });
 });

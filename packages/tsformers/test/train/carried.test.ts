@@ -12,12 +12,12 @@ import { openCpu } from "@tsformers/engine/node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { mixers } from "../../src/attention/index.ts";
 import { gpt } from "../../src/models/gpt.ts";
+import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { positions } from "../../src/position/index.ts";
 import { adamw } from "../../src/train/adamw.ts";
 import { lossScale } from "../../src/train/loss-scale.ts";
 import { sgd } from "../../src/train/sgd.ts";
 import { type TrainState, trainStep } from "../../src/train/step.ts";
-import { languageModelTrainee } from "../../src/train/trainee.ts";
 
 let device: Device;
 beforeAll(async () => {
@@ -39,14 +39,14 @@ async function carriedBy(
   const mixer = await mixers[name].load(options, { ...sizes, causal: true });
   const plain = await mixers.linear.load({}, { ...sizes, causal: true });
   const model = gpt({ vocabularySize: V, layers: 2, ...sizes, mixer: (layer) => (layer === 1 ? mixer : plain) });
-  const trainee = languageModelTrainee(model);
+  const objective = tokenObjective(model);
   const step = trainStep({
-    loss: trainee.loss,
+    loss: objective.loss,
     optimiser: adamw({ weightDecay: 0.5 }),
     averageDecay: 0.9,
     ...settings,
   });
-  let state = step.init(trainee.init(randomKey(1)));
+  let state = step.init(objective.init(randomKey(1)));
   const params = () => (state as unknown as { params: Carried }).params;
   const seen = [params().carried];
   const update = compile(step.update as never, { device }) as unknown as (
@@ -95,9 +95,9 @@ test("directions are drawn again when their time has come, and never trained", a
 test("spans cost something in the loss, and are put back between 0 and 1 after each update", async () => {
   const { scores } = await positions["adaptive-span"].load({ startShare: 0.9, penalty: 0.5 }, { ...sizes, layers: 2 });
   const model = gpt({ vocabularySize: V, layers: 2, ...sizes, scheme: { scores: scores! } });
-  const trainee = languageModelTrainee(model);
-  const { project: settle, loss } = trainee;
-  const step = trainStep({ loss, project: settle!.bind(trainee), optimiser: sgd() });
+  const objective = tokenObjective(model);
+  const { project: settle, loss } = objective;
+  const step = trainStep({ loss, project: settle!.bind(objective), optimiser: sgd() });
   const update = compile(step.update as never, { device }) as unknown as (
     ...args: unknown[]
   ) => Promise<{ state: never }>;
@@ -105,7 +105,7 @@ test("spans cost something in the loss, and are put back between 0 and 1 after e
   const weights = fromNumbers(new Array(batch * sizes.length).fill(1), [batch, sizes.length]);
   // So long a step along the gradient of the penalty takes spans far below 0.
   const control = { learningRate: fromNumbers([1e3], []), key: keyToArray(randomKey(1)) };
-  const out = await update(step.init(trainee.init(randomKey(1))), { inputs: rows, targets: rows, weights }, control);
+  const out = await update(step.init(objective.init(randomKey(1))), { inputs: rows, targets: rows, weights }, control);
   const { params } = (await readTree(out.state)) as unknown as { params: { scores: { span: NDArray }[] } };
   for (const { span } of params.scores) expect(numbers(span)).toEqual([0, 0]);
 });

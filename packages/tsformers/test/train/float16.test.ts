@@ -44,14 +44,14 @@ import { gruGate, highwayGate, inputGate, outputGate, residualGate, sigTanhGate 
 import { normalInitial } from "../../src/nn/initial.ts";
 import { maskedHead } from "../../src/nn/masked-head.ts";
 import { layerNorm, rmsNorm } from "../../src/nn/norm.ts";
+import { sequenceToSequenceObjective } from "../../src/objectives/sequence-to-sequence.ts";
+import { type LossFunction, tokenObjective } from "../../src/objectives/tokens.ts";
 import { dynamicSpan } from "../../src/position/dynamic-span.ts";
 import { positions } from "../../src/position/index.ts";
-import { sequenceToSequenceTrainee } from "../../src/run/sequence-to-sequence-trainee.ts";
 import { adamw } from "../../src/train/adamw.ts";
 import { auxiliaryLosses } from "../../src/train/auxiliary-losses.ts";
 import { lossScale } from "../../src/train/loss-scale.ts";
 import { trainStep } from "../../src/train/step.ts";
-import { type LossFunction, languageModelTrainee } from "../../src/train/trainee.ts";
 
 const V = 11;
 const length = 16;
@@ -123,7 +123,7 @@ function bothSides(model: MaskedLanguageModel<never>): Case {
   return { init: model.init, loss: loss as never };
 }
 
-const nextToken = (model: unknown): Case => languageModelTrainee(model as never) as never;
+const nextToken = (model: unknown): Case => tokenObjective(model as never) as never;
 
 /** A causal model, or one that looks both ways, of one layer. */
 function around(mixer: Mixer, direction: string): Case {
@@ -147,7 +147,7 @@ describe("models", () => {
       const all = { ...given, ...("length" in entry.options.shape && { length }) };
       if (entry.category === "decoder") return nextToken(await entry.load(all));
       if (entry.category === "encoder") return bothSides((await entry.load(all)) as never);
-      return sequenceToSequenceTrainee(await entry.load(all)) as never;
+      return sequenceToSequenceObjective(await entry.load(all)) as never;
     });
   });
 });
@@ -287,7 +287,7 @@ describe("blocks", () => {
 
 describe("losses", () => {
   test("in chunks, with smoothing", async () => {
-    await expectTrains(() => languageModelTrainee(gpt(options), { lossChunk: 8, smoothing: 0.1 }) as never);
+    await expectTrains(() => tokenObjective(gpt(options), { lossChunk: 8, smoothing: 0.1 }) as never);
   });
 
   test.each([undefined, 4])("auxiliary ones of each layer, in chunks of %s", async (chunkLength) => {

@@ -15,10 +15,10 @@ import {
 } from "@tsformers/engine";
 import { expect, test } from "vitest";
 import { gpt } from "../../src/models/gpt.ts";
+import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { adamw } from "../../src/train/adamw.ts";
 import { estimateMemory, memoryText, peakBytes, requireMemory } from "../../src/train/memory.ts";
 import { trainStep } from "../../src/train/step.ts";
-import { languageModelTrainee } from "../../src/train/trainee.ts";
 
 const kilobyte = full([256], 0);
 
@@ -59,7 +59,7 @@ test("recomputation shows", () => {
 
 test("parameters and slots of any size are counted before there is memory for them", () => {
   const model = gpt({ vocabularySize: 50_257, layers: 96, modelWidth: 12_288, heads: 96, length: 2048 });
-  const step = trainStep({ loss: languageModelTrainee(model).loss, optimiser: adamw() });
+  const step = trainStep({ loss: tokenObjective(model).loss, optimiser: adamw() });
   const state = step.init(model.init(randomKey(0)));
   const { parameters, stateBytes } = estimateMemory((state as { params: unknown }).params, state);
   expect(parameters).toBe(174_604_259_328);

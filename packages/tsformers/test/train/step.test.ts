@@ -24,12 +24,12 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { dropout } from "../../src/nn/dropout.ts";
+import type { LossFunction } from "../../src/objectives/tokens.ts";
 import { adamw } from "../../src/train/adamw.ts";
 import { lossScale } from "../../src/train/loss-scale.ts";
 import { explainNonFinite, NonFiniteError } from "../../src/train/non-finite.ts";
 import { sgd } from "../../src/train/sgd.ts";
 import { type StepOptions, trainStep } from "../../src/train/step.ts";
-import type { LossFunction } from "../../src/train/trainee.ts";
 
 type Params = { w: Tensor; v: Tensor };
 type Rows = { x: NDArray; y: NDArray; weights: NDArray };

@@ -4,11 +4,11 @@ import { flatten, NDArray } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 
 import { gpt } from "../../src/models/gpt.ts";
+import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { copyTask } from "../../src/tasks/copy.ts";
 import { adamw } from "../../src/train/adamw.ts";
 import { warmupCosine } from "../../src/train/schedule.ts";
 import { train } from "../../src/train/train.ts";
-import { languageModelTrainee } from "../../src/train/trainee.ts";
 
 const steps = 40;
 const task = copyTask({ symbols: 5, length: 12 });
@@ -22,7 +22,7 @@ const model = gpt({
 });
 const device = await openCpu();
 const result = await train({
-  trainee: languageModelTrainee(model),
+  objective: tokenObjective(model),
   task,
   optimiser: adamw(),
   schedule: warmupCosine({ peak: 3e-3, warmupSteps: 10, totalSteps: steps }),

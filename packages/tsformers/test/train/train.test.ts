@@ -5,6 +5,7 @@ import { type Device, flatten, NDArray, randomKey } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { gpt } from "../../src/models/gpt.ts";
+import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { copyTask } from "../../src/tasks/copy.ts";
 import type { Batch } from "../../src/tasks/task.ts";
 import { adamw } from "../../src/train/adamw.ts";
@@ -14,7 +15,6 @@ import { openProgress } from "../../src/train/progress.ts";
 import { constant, warmupCosine } from "../../src/train/schedule.ts";
 import { showEvents } from "../../src/train/show-events.ts";
 import { type TrainEvent, type TrainOptions, train } from "../../src/train/train.ts";
-import { languageModelTrainee } from "../../src/train/trainee.ts";
 
 let device: Device;
 let directory: string;
@@ -36,13 +36,13 @@ const model = gpt({
   length: 8,
   dropoutRate: 0.1,
 });
-const trainee = languageModelTrainee(model);
+const objective = tokenObjective(model);
 const plainModel = gpt({ vocabularySize: task.vocabularySize, layers: 1, modelWidth: 32, heads: 2, length: 8 });
 
 /** A run of 12 steps that evaluates every 4 and saves every 3. */
 function short(more: Partial<TrainOptions<never, Batch>> = {}): TrainOptions<never, Batch> {
   return {
-    trainee: trainee as never,
+    objective: objective as never,
     task,
     optimiser: adamw(),
     schedule: warmupCosine({ peak: 3e-3, warmupSteps: 4, totalSteps: 12 }),
@@ -69,7 +69,7 @@ test("a small GPT learns to copy", async () => {
     ...short({
       steps: 200,
       batchSize: 32,
-      trainee: languageModelTrainee(plainModel) as never,
+      objective: tokenObjective(plainModel) as never,
       evalTokens: 512,
       schedule: warmupCosine({ peak: 1e-2, warmupSteps: 20, totalSteps: 200 }),
     }),
@@ -116,7 +116,7 @@ test("a GPT trains in float16 with a scaled loss", async () => {
   const losses: number[] = [];
   const result = await train({
     ...short({
-      trainee: languageModelTrainee(plainModel) as never,
+      objective: tokenObjective(plainModel) as never,
       steps: 40,
       batchSize: 16,
       schedule: constant(1e-2),

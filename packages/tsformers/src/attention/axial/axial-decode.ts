@@ -27,8 +27,7 @@ import type { Recurrent } from "../../kinds/index.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import { maskAt } from "../core/mask-at.ts";
 import { hidden } from "../core/query-block.ts";
-import type { AxialAutoregressiveParams } from "./axial.ts";
-import type { AxialLayer, AxialLayerOptions, Projected } from "./axial-layer.ts";
+import type { AxialAutoregressiveParams, AxialLayer, AxialLayerOptions, Projected } from "./axial-layer.ts";
 
 /** Decode state of {@link axialRecurrent} for a grid of W columns. `real` is 1 for positions that are written and are not padding. */
 export type AxialState = {

@@ -22,6 +22,10 @@ import { headWidthOf } from "../../nn/sizes.ts";
 import { type AttentionParams, joinHeads, splitHeads } from "../softmax/attention.ts";
 import { axialAttention } from "./axial-attention.ts";
 
+export type AxialSequentialParams = { row: AttentionParams; column: AttentionParams };
+
+export type AxialAutoregressiveParams = AxialSequentialParams & { inner: AttentionParams };
+
 export type AxialLayerOptions = {
   readonly modelWidth: number;
   readonly heads: number;

@@ -1,10 +1,20 @@
 import { add, type Concrete, cast, expandDims, mul, pad, slice, splitKey, type Tensor } from "@tsformers/engine";
 import type { AttentionMap, Mixer, MixerInput, Recurrent } from "../../kinds/index.ts";
+import { oneSequence } from "../core/head-projections.ts";
 import { requireSupport } from "../core/require-support.ts";
 import type { AttentionParams } from "../softmax/attention.ts";
 import { rowsAbove } from "./axial-attention.ts";
 import { axialRecurrent } from "./axial-decode.ts";
-import { type AxialLayerOptions, type AxisMap, axialLayer, joinAxisMaps } from "./axial-layer.ts";
+import {
+  type AxialAutoregressiveParams,
+  type AxialLayerOptions,
+  type AxialSequentialParams,
+  type AxisMap,
+  axialLayer,
+  joinAxisMaps,
+} from "./axial-layer.ts";
+
+export type { AxialAutoregressiveParams, AxialSequentialParams } from "./axial-layer.ts";
 
 /**
  * Axial attention with both axes at once: a position attends along its row and along its column, and the results are added.
@@ -34,8 +44,6 @@ export function axialSum(options: AxialLayerOptions): Mixer<AttentionParams> {
   };
 }
 
-export type AxialSequentialParams = { row: AttentionParams; column: AttentionParams };
-
 /**
  * Axial attention, one axis after the other: along rows, then along columns, after which every position has seen every other.
  *
@@ -64,8 +72,6 @@ export function axialSequential(options: AxialLayerOptions): Mixer<AxialSequenti
     },
   };
 }
-
-export type AxialAutoregressiveParams = AxialSequentialParams & { inner: AttentionParams };
 
 /**
  * Causal axial attention in the arrangement of the Axial Transformer: an outer part for the rows above, an inner part for the row so far.
@@ -117,11 +123,8 @@ const acrossRows = { axis: "row", causal: false } as const;
 const acrossColumns = { axis: "column", causal: false } as const;
 
 function expectPlain(input: MixerInput): MixerInput {
-  const { known, cache, view } = input;
-  if (known !== undefined || cache !== undefined) {
-    throw new TypeError(`axial: self-attention only, got the keys and values of ${known ? "another" : "a cache"}`);
-  }
-  requireSupport("axial", view, { scores: "each row and column of the grid is a sequence of its own" });
+  oneSequence("axial", input);
+  requireSupport("axial", input.view, { scores: "each row and column of the grid is a sequence of its own" });
   return input;
 }
 

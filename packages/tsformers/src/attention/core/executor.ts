@@ -10,10 +10,10 @@ import {
   split,
   type Tensor,
 } from "@tsformers/engine";
-import type { AttentionMap, KeyValueCache, Score, View } from "../../kinds/index.ts";
-import type { Context } from "../../kinds/layer.ts";
+import type { KeyValueCache, Score, View } from "../../kinds/index.ts";
 import { within } from "../../nn/dropout.ts";
 import type { Pattern } from "../patterns/pattern.ts";
+import type { Attended, AttendOptions } from "./attended.ts";
 import { joinMaps } from "./map.ts";
 import { computedPairs, type Plan, plansOf, type QueryBlock } from "./plan.ts";
 import { attendBlock, type BlockInput, blockMap, type Mixed, type PlanMap, positionsOf } from "./query-block.ts";
@@ -21,19 +21,7 @@ import { inverseOf, rearrange } from "./rearrange.ts";
 import { countRuns } from "./runs.ts";
 import { attendWhole } from "./whole.ts";
 
-export type Attended = {
-  /** [B, H, T, D] */
-  readonly mixed: Tensor;
-  readonly map: () => AttentionMap;
-};
-
-export type AttendOptions = {
-  readonly view: View;
-  /** Factor of the logits. */
-  readonly scale: number;
-  readonly dropoutRate?: number;
-  readonly context: Context;
-};
+export type { Attended, AttendOptions } from "./attended.ts";
 
 /**
  * `softmax(scale·q·kᵀ + …)·v` over the visible pairs of the view, computed block by block of queries: each block with the keys that

@@ -46,10 +46,10 @@ export function headProjections(mixer: string, options: HeadProjectionOptions): 
   };
 }
 
-/** @throws TypeError when the input brings the keys and values of another sequence, or a key/value cache */
-export function oneSequence(mixer: string, { known, cache }: MixerInput): void {
-  if (known === undefined && cache === undefined) return;
-  throw new TypeError(`${mixer}: self-attention only, got the keys and values of ${known ? "another" : "a cache"}`);
+/** @throws TypeError when the input brings the keys and values of another sequence */
+export function oneSequence(mixer: string, { cross }: MixerInput): void {
+  if (cross === undefined) return;
+  throw new TypeError(`${mixer}: self-attention only, got the keys and values of another`);
 }
 
 /** {@link maskAt} cast to float32. */

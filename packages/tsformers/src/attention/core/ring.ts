@@ -57,7 +57,7 @@ export function ringDecoding<Params>(
       const slots = slotPositions(position, room, pinned);
       const entries = writeSlots(state, own, slots, position);
       const ring = ringView(view, position, slots, { dilation, pinned });
-      return { y: mixer.apply(params, { x, known: entries, view: ring }, {}).y, state: entries };
+      return { y: mixer.apply(params, { x, cross: entries, view: ring }, {}).y, state: entries };
     },
   };
 }

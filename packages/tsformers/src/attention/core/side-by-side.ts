@@ -9,8 +9,9 @@ import {
   splitKey,
   type Tensor,
 } from "@tsformers/engine";
-import type { AttentionMap, Mixer, Recurrent } from "../../kinds/index.ts";
+import type { AttentionMap, LayerState, Mixer, MixerOutput, Recurrent, SegmentMemory } from "../../kinds/index.ts";
 import { within } from "../../nn/dropout.ts";
+import { sumOfLosses } from "../../nn/losses.ts";
 
 type Named<T> = Readonly<Record<string, T>>;
 
@@ -29,16 +30,15 @@ export function headsBeside(mixers: Named<Mixer>): Mixer<Named<unknown>> {
     const found = all.map(([name, mixer]): [string, T | undefined] => [name, of(mixer, name)]);
     return Object.fromEntries(found.filter((entry): entry is [string, T] => entry[1] !== undefined));
   };
-  const carrying = all.some(([, { initTrainingState: carries }]) => carries !== undefined);
   const keyed = (key: RandomKey): Map<string, RandomKey> => {
     const keys = splitKey(key, all.length);
     return new Map(all.map(([name], i) => [name, keys[i]!]));
   };
 
   const recurrent: Recurrent<Named<unknown>, Named<unknown>> = {
-    start: (batch, capacity, carried) =>
+    start: (batch, capacity, training) =>
       byName(({ recurrent }, name) =>
-        recurrent!.start(batch, capacity, (carried as Named<unknown> | undefined)?.[name]),
+        recurrent!.start(batch, capacity, (training as Named<unknown> | undefined)?.[name]),
       ) as Concrete<Named<unknown>>,
     step: (params, x, state, at) => {
       const steps = byName(({ recurrent }, name) => recurrent!.step(params[name], x, state[name], at));
@@ -56,29 +56,56 @@ export function headsBeside(mixers: Named<Mixer>): Mixer<Named<unknown>> {
       return byName((mixer, name) => mixer.init(keys.get(name)!)) as Concrete<Named<unknown>>;
     },
     apply: (params, input, context) => {
-      const given = input.carried as Named<unknown> | undefined;
       const outs = byName((mixer, name) =>
-        mixer.apply(params[name], { ...input, carried: given?.[name] }, within(context, name)),
+        mixer.apply(params[name], { ...input, state: stateOf(input.state, name) }, within(context, name)),
       );
       const results = Object.values(outs);
-      const losses = results.flatMap(({ loss }) => loss ?? []);
       const maps = results.flatMap(({ map }) => map ?? []);
       return {
         y: sumOf(results.map(({ y }) => y)),
+        losses: sumOfLosses(results.map(({ losses }) => losses)),
         ...(maps.length === results.length ? { map: () => joined(maps.map((map) => map())) } : {}),
-        ...(losses.length === 0 ? {} : { loss: sumOf(losses) }),
-        ...(given === undefined ? {} : { carried: byName((_, name) => outs[name]!.carried) }),
+        ...(input.state === undefined ? {} : { state: joinedStates(outs, input.state) }),
       };
     },
-    ...(carrying
+    ...(all.some(([, { initTrainingState }]) => initTrainingState !== undefined)
       ? {
           initTrainingState: (key: RandomKey) => {
             const keys = keyed(key);
-            return byName(({ initTrainingState: carries }, name) => carries?.(keys.get(name)!));
+            return byName(({ initTrainingState }, name) => initTrainingState?.(keys.get(name)!));
           },
         }
       : {}),
+    ...(all.some(([, { segment }]) => segment !== undefined) ? { segment: joinedMemory(all) } : {}),
     ...(all.every(([, { recurrent }]) => recurrent !== undefined) ? { recurrent } : {}),
+  };
+}
+
+/** The part of each sort of state that is one mixer's. */
+function stateOf(state: LayerState | undefined, name: string): LayerState {
+  const sorts = Object.entries(state ?? {}).map(([sort, of]) => [sort, (of as Named<unknown> | undefined)?.[name]]);
+  return Object.fromEntries(sorts.filter(([, own]) => own !== undefined));
+}
+
+/** What each mixer keeps, by name, of the sorts that went in. */
+function joinedStates(outs: Named<MixerOutput>, before: LayerState): LayerState {
+  const named = (sort: keyof LayerState) => {
+    const own = Object.entries(outs).map(([name, { state }]) => [name, state?.[sort]]);
+    return Object.fromEntries(own.filter(([, kept]) => kept !== undefined));
+  };
+  return Object.fromEntries(Object.keys(before).map((sort) => [sort, named(sort as keyof LayerState)]));
+}
+
+/** @throws RangeError for memories of different lengths: all heads have one view */
+function joinedMemory(all: readonly (readonly [string, Mixer])[]): SegmentMemory {
+  const memories = all.map(([name, { segment }]) => [name, segment] as const);
+  const lengths = new Set(memories.map(([, segment]) => segment?.length ?? 0));
+  if (lengths.size > 1) {
+    throw new RangeError(`heads beside each other need memories of one length, got ${[...lengths].join(" and ")}`);
+  }
+  return {
+    length: memories[0]![1]!.length,
+    init: (batch) => Object.fromEntries(memories.map(([name, segment]) => [name, segment!.init(batch)])),
   };
 }
 

@@ -1,4 +1,4 @@
-import { add, iota, type Tensor, where } from "@tsformers/engine";
+import { add, iota, sub, type Tensor, where } from "@tsformers/engine";
 import type { QkTransform, Slots, View } from "../../kinds/index.ts";
 import { present } from "../../nn/present.ts";
 import { prepareScores } from "./executor.ts";
@@ -6,23 +6,41 @@ import { hidden } from "./query-block.ts";
 
 export type ViewOptions = Pick<
   View,
-  "pattern" | "queries" | "keys" | "offset" | "keyMask" | "scores" | "queriesPerBlock" | "keptPairs" | "blindAverage"
+  | "pattern"
+  | "queries"
+  | "keys"
+  | "offset"
+  | "memory"
+  | "keyMask"
+  | "scores"
+  | "queriesPerBlock"
+  | "keptPairs"
+  | "blindAverage"
 > & {
-  /** Positions, where rows of the batch differ. Default: 0, 1, 2, …. */
+  /** Positions, where rows of the batch differ. Default: 0, 1, 2, …; those of a memory are negative. */
   readonly positions?: { readonly query: Tensor; readonly key: Tensor };
   readonly rotation?: QkTransform;
 };
 
-/** What one pass of a stack may see: pattern, padding, and position schemes prepared for these positions. */
+/**
+ * What one pass of a stack may see: pattern, padding, and position schemes prepared for these positions.
+ *
+ * @throws TypeError when both `positions` and a `memory` are given
+ */
 export function makeView(options: ViewOptions): View {
   const { rotation, positions: given, ...rest } = options;
-  const { queries, keys, offset } = options;
+  const { queries, keys, offset, memory = 0 } = options;
+  if (given !== undefined && memory > 0) {
+    throw new TypeError(
+      "makeView: positions of rows that differ cannot be told from those of a memory; leave one away",
+    );
+  }
   const order = offset === undefined ? iota(queries) : add(iota(queries), offset);
-  const line = offset === undefined ? { lines: { query: 0, keys: [{ from: 0, length: keys }] } } : {};
-  const positions = given ?? { query: order, key: iota(keys), ...line };
+  const line = offset === undefined ? { lines: { query: 0, keys: [{ from: -memory, length: keys }] } } : {};
+  const positions = given ?? { query: order, key: memory === 0 ? iota(keys) : sub(iota(keys), memory), ...line };
   // Cached keys were rotated when they were new; the keys of this pass are at the positions of its queries.
   const turned = offset === undefined ? positions : { query: positions.query, key: positions.query };
-  const view = { ...rest, positions, ...(rotation === undefined ? {} : { rotate: rotation.prepare(turned) }) };
+  const view = { ...rest, positions, ...present({ rotate: rotation?.prepare(turned) }) };
   return { ...view, prepared: prepareScores(view) };
 }
 

@@ -16,7 +16,7 @@ import {
 import type { KeyValueCache, View } from "../../kinds/index.ts";
 import { dropout } from "../../nn/dropout.ts";
 import { causal, denseMask, full } from "../patterns/pattern.ts";
-import type { Attended, AttendOptions } from "./executor.ts";
+import type { Attended, AttendOptions } from "./attended.ts";
 import { byHead, groupedProduct, hidden } from "./query-block.ts";
 
 /** Attention with every pair computed and hidden pairs masked: for cached keys, and for the conventions of other implementations. */

@@ -10,7 +10,7 @@ import {
   type Tensor,
   transpose,
 } from "@tsformers/engine";
-import type { Mixer, Recurrent, Rotation, View } from "../../kinds/index.ts";
+import type { Context, Mixer, Recurrent, Rotation, View } from "../../kinds/index.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import { normalInitial } from "../../nn/initial.ts";
 import { type LinearParams, linear } from "../../nn/linear.ts";
@@ -120,8 +120,8 @@ export function kernelMixer<Own>(kernel: Kernel<Own>, options: KernelMixerOption
   };
 
   const recurrent: Recurrent<Params, KernelMixerState> = {
-    start: (batch, _capacity, carried?: unknown) => {
-      const drawn = (carried as Concrete<Drawn> | undefined) ?? firstDrawn();
+    start: (batch, _capacity, training?: unknown) => {
+      const drawn = (training as Concrete<Drawn> | undefined) ?? firstDrawn();
       return {
         values: full([batch, heads, features, headWidth], 0),
         weights: full([batch, heads, features, 1], 0),
@@ -151,15 +151,17 @@ export function kernelMixer<Own>(kernel: Kernel<Own>, options: KernelMixerOption
     },
     apply: (params, input, context) => {
       oneSequence(name, input);
-      const { x, view, carried } = input;
-      const drawn = (carried as Drawn | undefined) ?? constants(firstDrawn());
+      const { x, view, state } = input;
+      const drawn = (state?.training as Drawn | undefined) ?? constants(firstDrawn());
       const directions = drawn && draws?.current(drawn, context);
       const { features, values, mixing } = look(params, x, view, directions, view.keyMask);
       const { mixed } = kernelAttention(features, values, mixing);
       return {
         y: fromHeads(params.out, mixed, context),
         map: () => ({ weights: kernelWeights(features, mixing) }),
-        ...(carried === undefined || draws === undefined ? {} : { carried: draws.next(carried as Drawn, context) }),
+        ...(state === undefined
+          ? {}
+          : { state: { ...state, ...nextTraining(state.training as Drawn | undefined, draws, context) } }),
       };
     },
     ...(draws === undefined ? {} : { initTrainingState: draws.start }),
@@ -178,4 +180,8 @@ function float(x: Tensor): Tensor {
 
 function constants(drawn: Concrete<Drawn> | undefined): Drawn | undefined {
   return drawn && (Object.fromEntries(Object.entries(drawn).map(([name, array]) => [name, constant(array)])) as Drawn);
+}
+
+function nextTraining(drawn: Drawn | undefined, draws: Draws | undefined, context: Context): { training?: Drawn } {
+  return drawn === undefined || draws === undefined ? {} : { training: draws.next(drawn, context) };
 }

@@ -128,12 +128,12 @@ export function routing(options: RoutingOptions): Mixer<RoutingParams> {
   const start = (key: RandomKey) => startCentroids(key, heads, centroids, headWidth);
 
   /** Queries, keys, values of positions x, and their scores with each centroid. */
-  const look = (params: RoutingParams, x: Tensor, view: View, carried: Centroids) => {
+  const look = (params: RoutingParams, x: Tensor, view: View, running: Centroids) => {
     requireSupport("routing", view, { scores: "the members of a cluster are at any positions, and differ by head" });
     const query = toHeads(params.query, x);
     const key = params.key === undefined ? query : toHeads(params.key, x);
     const value = toHeads(params.value, x);
-    const means = meansOf(carried);
+    const means = meansOf(running);
     const assign = (projected: Tensor): Assigned & { readonly scores: Tensor } => {
       const points = measure.point(projected);
       const scores = nearness(points, measure.centroid(means));
@@ -155,9 +155,9 @@ export function routing(options: RoutingOptions): Mixer<RoutingParams> {
   };
 
   const recurrent = (step: typeof nearestStep): Recurrent<RoutingParams, RoutingState> => ({
-    start: (batch, _capacity, carried?: unknown) => ({
+    start: (batch, _capacity, training?: unknown) => ({
       ...emptyRings(batch, heads, centroids, window, headWidth),
-      centroids: (carried as Concrete<Centroids> | undefined) ?? start(randomKey(0)),
+      centroids: (training as Concrete<Centroids> | undefined) ?? start(randomKey(0)),
     }),
     step: (params, x, { centroids, ...rings }, { position, view }) => {
       const { q, k, v, nearest } = look(params, x, view, centroids);
@@ -178,8 +178,9 @@ export function routing(options: RoutingOptions): Mixer<RoutingParams> {
     },
     apply: (params, input, context) => {
       oneSequence("routing", input);
-      const { x, view, carried } = input;
-      const from = (carried as Centroids | undefined) ?? constants(start(randomKey(0)));
+      const { x, view, state } = input;
+      const training = state?.training as Centroids | undefined;
+      const from = training ?? constants(start(randomKey(0)));
       const { means, sets, ...looked } = look(params, x, view, from);
       const { keyMask } = view;
       const { mixed, map } = members.mix({
@@ -192,10 +193,15 @@ export function routing(options: RoutingOptions): Mixer<RoutingParams> {
         ...present({ selfLogit, keyMask }),
       });
       const y = fromHeads(params.out, mixed, context);
-      if (carried === undefined) return { y, map };
+      if (training === undefined) return { y, map, ...present({ state }) };
       const losses = sets.map((set) => commitmentLoss(means, set, commitment));
       const next = context.key === undefined ? from : nextCentroids(from, sets, decay);
-      return { y, map, loss: losses.reduce((a, b) => add(a, b)), carried: next };
+      return {
+        y,
+        map,
+        losses: { commitment: losses.reduce((a, b) => add(a, b)) },
+        state: { ...state, training: next },
+      };
     },
     initTrainingState: start,
     ...(causal && members.step !== undefined

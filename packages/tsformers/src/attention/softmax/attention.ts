@@ -12,10 +12,11 @@ import {
   type Tensor,
   transpose,
 } from "@tsformers/engine";
-import type { KeyValueCache, MixerInput, Recurrent, SoftmaxMixer, View } from "../../kinds/index.ts";
+import type { DecodePlace, KeyValueCache, Recurrent, SoftmaxMixer, View } from "../../kinds/index.ts";
 import { dropout } from "../../nn/dropout.ts";
 import { type Initial, normalInitial } from "../../nn/initial.ts";
 import { type LinearParams, linear } from "../../nn/linear.ts";
+import { present } from "../../nn/present.ts";
 import { headWidthOf, requireCounts, requireRate } from "../../nn/sizes.ts";
 import { attend } from "../core/executor.ts";
 
@@ -42,7 +43,7 @@ export type AttentionOptions = {
 /**
  * Multi-head softmax attention: `softmax(q·kᵀ·scale + mask)·v`, heads concatenated, then projected back.
  *
- * Patterns and position schemes are part of the view; keys and values may come from another sequence (`known`) or a cache.
+ * Patterns and position schemes are part of the view; keys and values may come from another sequence (`cross`) or a cache.
  *
  * @shape  x [B, T, C] → y [B, T, C]
  * @cost   O(B·H·P·D) time for P visible pairs, T·S under the full pattern; memory: {@link attend}
@@ -79,14 +80,14 @@ export function attention(options: AttentionOptions): SoftmaxMixer<AttentionPara
       const [q, k, v, o] = splitKey(key, 4);
       return { query: toQuery.init(q!), key: toKeyOrValue.init(k!), value: toKeyOrValue.init(v!), out: toOut.init(o!) };
     },
-    apply: (params, { x, known, view, cache }, context) => {
+    apply: (params, { x, cross, view, state, place }, context) => {
       const query = splitHeads(project(toQuery.apply(params.query, x)), heads);
       const q = view.rotate?.query(query) ?? query;
-      const own = known ?? keysAndValues(params, x, view);
-      const entries = cache === undefined ? own : withOwn(cache, own);
+      const own = cross ?? keysAndValues(params, x, view);
+      const entries = place === undefined ? own : withOwn(state?.decode as KeyValueCache | undefined, own, place);
       const { mixed, map } = attend(q, entries, { view, scale, dropoutRate, context });
       const y = dropout(toOut.apply(params.out, joinHeads(mixed)), dropoutRate, context, "out");
-      return { y, map, ...(cache === undefined ? {} : { cache: entries }) };
+      return { y, map, ...present({ state: place === undefined ? state : { ...state, decode: entries } }) };
     },
   };
   return { ...mixer, recurrent: cacheDecoding(mixer) as Recurrent<AttentionParams, never> };
@@ -101,8 +102,8 @@ function cacheDecoding(mixer: SoftmaxMixer<AttentionParams>): Recurrent<Attentio
       return { key: filled(shape, 0), value: filled(shape, 0) };
     },
     step: (params, x, state, { position, view, slots }) => {
-      const { y, cache } = mixer.apply(params, { x, view, cache: { entries: state, length: position, slots } }, {});
-      return { y, state: cache! };
+      const out = mixer.apply(params, { x, view, state: { decode: state }, place: { position, slots } }, {});
+      return { y: out.y, state: out.state!.decode as KeyValueCache };
     },
   };
 }
@@ -122,9 +123,13 @@ export function joinHeads(x: Tensor): Tensor {
 }
 
 /** The keys and values of a pass: the cached ones and its own. */
-function withOwn({ entries, length, slots }: NonNullable<MixerInput["cache"]>, own: KeyValueCache): KeyValueCache {
+function withOwn(
+  entries: KeyValueCache | undefined,
+  own: KeyValueCache,
+  { position, slots }: DecodePlace,
+): KeyValueCache {
   if (entries === undefined) return own;
-  if (slots === undefined) return writeRows(entries, own, add(iota(own.key.shape[2]!), length));
+  if (slots === undefined) return writeRows(entries, own, add(iota(own.key.shape[2]!), position));
   if (slots.rows !== undefined) return writeRows(entries, own, slots.rows);
   return { key: concat([entries.key, own.key], 2), value: concat([entries.value, own.value], 2) };
 }

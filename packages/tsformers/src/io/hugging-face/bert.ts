@@ -50,7 +50,7 @@ export const bert: Format = {
   ignored: /(\.position_ids|\.pooler\.dense\.(weight|bias))$/,
   renamed: { "LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias" },
   shared: sharedOutput("bert.embeddings.word_embeddings.weight"),
-  build: (json, { has, look, ownHead }) => {
+  build: (json, { has, makeView, ownHead }) => {
     const c = parseConfig(config, json);
     const [width, vocabulary, types] = [c.hidden_size, c.vocab_size, c.type_vocab_size];
     const tied = c.tie_word_embeddings && !ownHead;
@@ -65,7 +65,7 @@ export const bert: Format = {
       ffnWidth: c.intermediate_size,
       activation: c.hidden_act,
       epsilon: c.layer_norm_eps,
-      ...present({ look, output, padding: c.pad_token_id }),
+      ...present({ makeView, output, padding: c.pad_token_id }),
     };
     const nextSentence = has("cls.seq_relationship.weight");
     const model = nextSentence ? bertForPreTraining(options) : bertModel(options);
@@ -73,13 +73,10 @@ export const bert: Format = {
       model,
       category: "encoder",
       names: [
-        arrayName("bert.embeddings.word_embeddings.weight", "encoder.tokens.weight", [vocabulary, width]),
-        arrayName("bert.embeddings.position_embeddings.weight", "encoder.positions.weight", [
-          c.max_position_embeddings,
-          width,
-        ]),
-        arrayName("bert.embeddings.token_type_embeddings.weight", "encoder.types.weight", [types, width]),
-        ...normNames("bert.embeddings.LayerNorm", "encoder.embeddingNorm", width),
+        arrayName("bert.embeddings.word_embeddings.weight", "tokens.weight", [vocabulary, width]),
+        arrayName("bert.embeddings.position_embeddings.weight", "positions.weight", [c.max_position_embeddings, width]),
+        arrayName("bert.embeddings.token_type_embeddings.weight", "types.weight", [types, width]),
+        ...normNames("bert.embeddings.LayerNorm", "embeddingNorm", width),
         ...bertLayerNames("bert.encoder.layer", c.num_hidden_layers, width, c.intermediate_size),
         ...maskedHeadNames(vocabulary, width, width, tied),
         ...(nextSentence ? linearNames("bert.pooler.dense", "pooler", width, width) : []),
@@ -94,7 +91,7 @@ export const bert: Format = {
 /** The names of a stack of BERT's layers. */
 export function bertLayerNames(prefix: string, layers: number, width: number, ffnWidth: number): NameRule[] {
   return layerNames(layers, (i) => {
-    const [theirs, ours] = [`${prefix}.${i}`, `encoder.blocks.${i}`];
+    const [theirs, ours] = [`${prefix}.${i}`, `blocks.${i}`];
     return [
       ...linearNames(`${theirs}.attention.self.query`, `${ours}.mixer.query`, width, width),
       ...linearNames(`${theirs}.attention.self.key`, `${ours}.mixer.key`, width, width),
@@ -111,11 +108,11 @@ export function bertLayerNames(prefix: string, layers: number, width: number, ff
 /** The names of the head for masked tokens; an untied output keeps its bias with its matrix. */
 export function maskedHeadNames(vocabulary: number, width: number, embeddingWidth: number, tied: boolean): NameRule[] {
   return [
-    ...linearNames("cls.predictions.transform.dense", "masked.dense", width, embeddingWidth),
-    ...normNames("cls.predictions.transform.LayerNorm", "masked.norm", embeddingWidth),
+    ...linearNames("cls.predictions.transform.dense", "head.dense", width, embeddingWidth),
+    ...normNames("cls.predictions.transform.LayerNorm", "head.norm", embeddingWidth),
     ...(tied
-      ? [arrayName("cls.predictions.bias", "masked.output.bias", [vocabulary])]
-      : linearNames("cls.predictions.decoder", "masked.output", embeddingWidth, vocabulary)),
+      ? [arrayName("cls.predictions.bias", "head.output.bias", [vocabulary])]
+      : linearNames("cls.predictions.decoder", "head.output", embeddingWidth, vocabulary)),
   ];
 }
 

@@ -30,7 +30,7 @@ export const bloom: Format = {
   architectures: ["BloomForCausalLM"],
   prefix: "transformer.",
   shared: [tiedHeadNames("transformer.word_embeddings.weight")],
-  build: (json, { look, ownHead }) => {
+  build: (json, { makeView, ownHead }) => {
     const c = parseConfig(config, json, aliases);
     const [width, vocabulary, layers, heads] = [c.hidden_size, c.vocab_size, c.n_layer, c.n_head];
     const parts = bloomParts({
@@ -42,7 +42,11 @@ export const bloom: Format = {
       epsilon: c.layer_norm_epsilon,
     });
     const tie = c.tie_word_embeddings && !ownHead;
-    const model = decoder({ ...parts, ...(tie ? {} : { head: linearHead(width, vocabulary) }), ...present({ look }) });
+    const model = decoder({
+      ...parts,
+      ...(tie ? {} : { head: linearHead(width, vocabulary) }),
+      ...present({ makeView }),
+    });
     return {
       model,
       category: "decoder",

@@ -31,7 +31,7 @@ export const ctrl: Format = {
   prefix: "transformer.",
   ignored: /pos_encoding$/,
   shared: [tiedHeadNames("transformer.w.weight")],
-  build: (json, { look, ownHead }) => {
+  build: (json, { makeView, ownHead }) => {
     const c = parseConfig(config, json, gptAliases);
     const [width, vocabulary] = [c.n_embd, c.vocab_size];
     const parts = ctrlParts({
@@ -45,7 +45,7 @@ export const ctrl: Format = {
     });
     const tie = c.tie_word_embeddings && !ownHead;
     const head = tie ? {} : { head: linearHead(width, vocabulary, { bias: true }) };
-    const model = decoder({ ...parts, ...head, ...present({ look }) });
+    const model = decoder({ ...parts, ...head, ...present({ makeView }) });
     return {
       model,
       category: "decoder",

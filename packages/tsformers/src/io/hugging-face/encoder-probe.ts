@@ -1,12 +1,12 @@
 import { add } from "@tsformers/engine";
-import type { MaskedLanguageModel } from "../../models/masked-language-model.ts";
+import type { LanguageModel } from "../../models/language-model.ts";
 import { meanCrossEntropy } from "../../nn/cross-entropy.ts";
 import { present } from "../../nn/present.ts";
 import { numbered, weightsOf } from "./decoder-probe.ts";
 import { labelInput, maskInput, type Probe, positionInput, tokenInput } from "./format.ts";
 
 /** A pass of an encoder under the names of transformers: masked tokens, and the next sentence where the model has that task. */
-export function maskedLanguageModelProbe<Params>(model: MaskedLanguageModel<Params>, types: number): Probe {
+export function maskedLanguageModelProbe<Params>(model: LanguageModel<Params>, types: number): Probe {
   return {
     inputs: {
       input_ids: tokenInput(model.vocabularySize),

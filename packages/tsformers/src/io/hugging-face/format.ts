@@ -29,17 +29,22 @@ export const maskInput: InputRule = { dtype: "int32", below: 2 };
 export const positionInput: InputRule = { dtype: "int32", below: 2 ** 24 };
 export const floatInput: InputRule = { dtype: "float32" };
 
+/** What meta.json says of a case. */
+export type CaseAbout = { readonly what: string; readonly [option: string]: unknown };
+
 /** A whole pass under the reference's names. */
 export type Probe = {
   /** Inputs that it understands. */
   readonly inputs: Readonly<Record<string, InputRule>>;
+  /** Of further inputs, such as those of segments that may be any number. */
+  inputOf?(name: string): InputRule | undefined;
   /** Results of which the rows marked in an input (1 = padding) are not compared: result → input. */
   readonly padded?: Readonly<Record<string, string>>;
   /**
    * Everything the pass computes, by name; `loss` among it when the inputs allow it. What is not used
-   * costs nothing. `what` is the case's description in meta.json.
+   * costs nothing. `about` is what meta.json says of the case: its description (`what`) and its options.
    */
-  run(params: unknown, inputs: NamedTensors, context: Context, what: string): NamedTensors;
+  run(params: unknown, inputs: NamedTensors, context: Context, about: CaseAbout): NamedTensors;
 };
 
 /** What building an architecture may depend on besides its configuration. */
@@ -49,7 +54,7 @@ export type BuildOptions = {
   /** Whether the output has a matrix of its own even where the configuration ties it to the embedding. */
   readonly ownHead: boolean;
   /** What a pass may see. Verification takes the reference's way with queries that see nothing. */
-  readonly look?: typeof makeView;
+  readonly makeView?: typeof makeView;
 };
 
 /**

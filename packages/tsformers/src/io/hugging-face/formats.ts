@@ -11,6 +11,7 @@ import { openAiGpt } from "./openai-gpt.ts";
 import { roformer } from "./roformer.ts";
 import { t5 } from "./t5.ts";
 import { torchTransformer } from "./torch-transformer.ts";
+import { transfoXl } from "./transfo-xl.ts";
 
 /** Every family of checkpoints that can be read. */
 export const formats: readonly Format[] = [
@@ -26,4 +27,5 @@ export const formats: readonly Format[] = [
   roformer,
   t5,
   torchTransformer,
+  transfoXl,
 ];

@@ -33,7 +33,7 @@ export const gptNeoX: Format = {
   ignored: /\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)$/,
   renamed: { "lm_head.weight": "embed_out.weight" },
   shared: [tiedHeadNames("gpt_neox.embed_in.weight", "embed_out.weight")],
-  build: (json, { look, ownHead }) => {
+  build: (json, { makeView, ownHead }) => {
     const c = parseConfig(config, json);
     const [width, ffnWidth, vocabulary, heads] = [
       c.hidden_size,
@@ -55,7 +55,7 @@ export const gptNeoX: Format = {
       epsilon: c.layer_norm_eps,
     });
     const tie = c.tie_word_embeddings && !ownHead;
-    const model = decoder({ ...parts, ...(tie ? { head: tiedHead() } : {}), ...present({ look }) });
+    const model = decoder({ ...parts, ...(tie ? { head: tiedHead() } : {}), ...present({ makeView }) });
     return {
       model,
       category: "decoder",

@@ -41,7 +41,7 @@ export const gpt2: Format = {
   prefix: "transformer.",
   ignored: /\.attn\.(bias|masked_bias)$/,
   shared: [tiedHeadNames("transformer.wte.weight")],
-  build: (json, { look, ownHead }) => {
+  build: (json, { makeView, ownHead }) => {
     const c = parseConfig(config, json, gptAliases);
     const [width, ffnWidth, vocabulary] = [c.n_embd, c.n_inner ?? 4 * c.n_embd, c.vocab_size];
     const parts = gptParts({
@@ -58,7 +58,7 @@ export const gpt2: Format = {
     });
     const tied = c.tie_word_embeddings && !ownHead;
     const head = tied ? {} : { head: linearHead(width, vocabulary) };
-    const model = decoder({ ...parts, ...head, ...present({ look }) });
+    const model = decoder({ ...parts, ...head, ...present({ makeView }) });
     return {
       model,
       category: "decoder",

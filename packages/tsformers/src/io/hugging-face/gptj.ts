@@ -30,7 +30,7 @@ export const gptJ: Format = {
   prefix: "transformer.",
   ignored: /\.attn\.(bias|masked_bias|embed_positions)$/,
   shared: [tiedHeadNames("transformer.wte.weight")],
-  build: (json, { look, ownHead }) => {
+  build: (json, { makeView, ownHead }) => {
     const c = parseConfig(config, json, gptAliases);
     const [width, ffnWidth, vocabulary] = [c.n_embd, c.n_inner ?? 4 * c.n_embd, c.vocab_size];
     const parts = gptJParts({
@@ -45,7 +45,11 @@ export const gptJ: Format = {
       angles: roundedAngles,
     });
     const tie = c.tie_word_embeddings && !ownHead;
-    const model = decoder({ ...parts, ...(tie ? { head: tiedHeadWithBias(vocabulary) } : {}), ...present({ look }) });
+    const model = decoder({
+      ...parts,
+      ...(tie ? { head: tiedHeadWithBias(vocabulary) } : {}),
+      ...present({ makeView }),
+    });
     return {
       model,
       category: "decoder",

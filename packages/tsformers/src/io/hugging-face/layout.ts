@@ -16,6 +16,29 @@ export const transposed: Layout = {
   write: ([ours]) => transpose(ours!),
 };
 
+/** torch.nn.Linear [heads · width, in] as [heads, in, width]. */
+export function byHeads(heads: number): Layout {
+  return {
+    read: ({ shape: [rows, inWidth], dtype, data }) => {
+      const width = rows! / heads;
+      const array = new NDArray([rows!, inWidth!], dtype, data);
+      return [rearrange(array, [heads, inWidth!, width], (i) => theirPlace(i, inWidth!, width))];
+    },
+    write: ([ours]) => {
+      const [, inWidth, width] = ours!.shape as [number, number, number];
+      const data = allocate(ours!.dtype, ours!.size) as Float32Array;
+      const source = ours!.data as Float32Array;
+      for (let i = 0; i < data.length; i++) data[theirPlace(i, inWidth, width)] = source[i]!;
+      return new NDArray([heads * width, inWidth], ours!.dtype, data);
+    },
+  };
+  /** Of element i of [heads, in, width]. */
+  function theirPlace(i: number, inWidth: number, width: number): number {
+    const [head, column, feature] = [Math.floor(i / (inWidth * width)), Math.floor(i / width) % inWidth, i % width];
+    return (head * width + feature) * inWidth + column;
+  }
+}
+
 /** Removes leading axes of length 1: a table kept as [1, length, width]. */
 export const unbatched: Layout = {
   read: ({ shape, dtype, data }) => [new NDArray(shape.slice(1), dtype, data)],

@@ -35,7 +35,7 @@ export const llama: Format = {
   prefix: "model.",
   ignored: /\.rotary_emb\.inv_freq$/,
   shared: [tiedHeadNames("model.embed_tokens.weight")],
-  build: (json, { look, ownHead }) => {
+  build: (json, { makeView, ownHead }) => {
     const c = parseConfig(config, json);
     const [width, ffnWidth, vocabulary, heads] = [
       c.hidden_size,
@@ -65,7 +65,7 @@ export const llama: Format = {
       ...parts,
       ...tokens,
       ...(tie ? {} : { head: linearHead(width, vocabulary) }),
-      ...present({ look }),
+      ...present({ makeView }),
     });
     return {
       model,

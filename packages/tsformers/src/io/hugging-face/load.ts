@@ -30,7 +30,7 @@ export type Checkpoint = {
  */
 export async function loadHuggingFace(
   directory: string,
-  options: { readonly look?: typeof makeView } = {},
+  options: { readonly makeView?: typeof makeView } = {},
 ): Promise<Checkpoint> {
   requireCheckpointFolder(directory);
   const path = join(directory, "config.json");
@@ -50,7 +50,7 @@ async function place(
   format: Format,
   config: CheckpointConfig,
   tensors: ReadonlyMap<string, StoredTensor>,
-  options: { readonly look?: typeof makeView },
+  options: { readonly makeView?: typeof makeView },
 ): Promise<Pick<Checkpoint, "architecture" | "ownHead" | "params" | "notes">> {
   const { arrays, ownHead, notes } = await settleNames(format, tensors, weightsFile);
   const build = (own: boolean) => format.build(config, { ...options, has: (name) => arrays.has(name), ownHead: own });

@@ -40,7 +40,7 @@ export const mpt: Format = {
   architectures: ["MptForCausalLM", "MPTForCausalLM"],
   prefix: "transformer.",
   shared: [tiedHeadNames("transformer.wte.weight")],
-  build: (json, { look, ownHead }) => {
+  build: (json, { makeView, ownHead }) => {
     const c = parseConfig(config, json, aliases);
     const [width, vocabulary] = [c.d_model, c.vocab_size];
     const { softmax_scale: scale, clip_qkv: clip } = c.attn_config ?? {};
@@ -56,7 +56,7 @@ export const mpt: Format = {
     const model = decoder({
       ...parts,
       ...(tie ? {} : { head: linearHead(width, vocabulary) }),
-      ...(look === undefined ? {} : { look: makeFillingView }),
+      ...(makeView === undefined ? {} : { makeView: makeFillingView }),
     });
     return {
       model,

@@ -34,7 +34,7 @@ export const openAiGpt: Format = {
   prefix: "transformer.",
   ignored: /(\.attn\.bias|position_ids)$/,
   shared: [tiedHeadNames("transformer.tokens_embed.weight")],
-  build: (json, { look, ownHead }) => {
+  build: (json, { makeView, ownHead }) => {
     const c = parseConfig(config, json, gptAliases);
     const [width, vocabulary] = [c.n_embd, c.vocab_size];
     const parts = openAiGptParts({
@@ -48,7 +48,7 @@ export const openAiGpt: Format = {
     });
     const tied = c.tie_word_embeddings && !ownHead;
     const head = tied ? {} : { head: linearHead(width, vocabulary) };
-    const model = decoder({ ...parts, ...head, ...(look === undefined ? {} : { look: lookWithPenalty }) });
+    const model = decoder({ ...parts, ...head, ...(makeView === undefined ? {} : { makeView: viewWithPenalty }) });
     return {
       model,
       category: "decoder",
@@ -77,7 +77,7 @@ export const openAiGpt: Format = {
 };
 
 /** The reference's way: what lies ahead gets a logit of −10⁴, padding far less, so that a query behind nothing but padding looks ahead. */
-function lookWithPenalty({ pattern, scores, ...options }: ViewOptions): View {
+function viewWithPenalty({ pattern, scores, ...options }: ViewOptions): View {
   const visible = constant(denseMask(pattern, options.queries, options.keys));
   return makeAveragingView({
     ...options,

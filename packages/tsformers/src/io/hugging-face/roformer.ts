@@ -1,9 +1,6 @@
 import { z } from "zod";
-import { maskedLanguageModel } from "../../models/bert.ts";
-import { encoder } from "../../models/encoder.ts";
-import { roformerParts } from "../../models/roformer.ts";
+import { roformer as roformerModel } from "../../models/roformer.ts";
 import { type Head, linearHead } from "../../nn/head.ts";
-import { maskedHead } from "../../nn/masked-head.ts";
 import { present } from "../../nn/present.ts";
 import { neighbours, rotary, rotatingValues } from "../../position/rotary.ts";
 import { bertLayerNames, bertSettings, maskedHeadNames, sharedOutput } from "./bert.ts";
@@ -27,7 +24,7 @@ export const roformer: Format = {
   prefix: "roformer.",
   ignored: /encoder\.embed_positions\.weight$/,
   shared: sharedOutput("roformer.embeddings.word_embeddings.weight"),
-  build: (json, { look, ownHead }) => {
+  build: (json, { makeView, ownHead }) => {
     const c = parseConfig(config, json);
     const [width, vocabulary, types] = [c.hidden_size, c.vocab_size, c.type_vocab_size];
     const embeddingWidth = c.embedding_size ?? width;
@@ -47,19 +44,19 @@ export const roformer: Format = {
       activation: c.hidden_act,
       rotation: c.rotary_value ? rotatingValues(turn) : turn,
       epsilon: c.layer_norm_eps,
-      ...present({ look, output, padding: c.pad_token_id }),
+      ...present({ makeView, output, padding: c.pad_token_id }),
     };
-    const model = maskedLanguageModel(vocabulary, encoder(roformerParts(options)), maskedHead(options));
+    const model = roformerModel(options);
     return {
       model,
       category: "encoder",
       names: [
-        arrayName("roformer.embeddings.word_embeddings.weight", "encoder.tokens.weight", [vocabulary, embeddingWidth]),
-        arrayName("roformer.embeddings.token_type_embeddings.weight", "encoder.types.weight", [types, embeddingWidth]),
-        ...normNames("roformer.embeddings.LayerNorm", "encoder.embeddingNorm", embeddingWidth),
+        arrayName("roformer.embeddings.word_embeddings.weight", "tokens.weight", [vocabulary, embeddingWidth]),
+        arrayName("roformer.embeddings.token_type_embeddings.weight", "types.weight", [types, embeddingWidth]),
+        ...normNames("roformer.embeddings.LayerNorm", "embeddingNorm", embeddingWidth),
         ...(embeddingWidth === width
           ? []
-          : linearNames("roformer.embeddings_project", "encoder.project", embeddingWidth, width)),
+          : linearNames("roformer.embeddings_project", "project", embeddingWidth, width)),
         ...bertLayerNames("roformer.encoder.layer", c.num_hidden_layers, width, c.intermediate_size),
         ...maskedHeadNames(vocabulary, width, embeddingWidth, tied),
       ],

@@ -63,7 +63,7 @@ export const t5: Format = {
       head: "lm_head.weight",
     },
   ],
-  build: (json, { look, ownHead }) => {
+  build: (json, { makeView, ownHead }) => {
     const c = parseConfig(config, json, aliases);
     const [width, vocabulary, inner] = [c.d_model, c.vocab_size, c.num_heads * c.d_kv];
     const { ffn, activation, gated } = feedForwardOf(c.feed_forward_proj);
@@ -83,7 +83,7 @@ export const t5: Format = {
       head: (c.scale_decoder_outputs ?? c.tie_word_embeddings) ? scaledHead(head, width ** -0.5) : head,
       epsilon: c.layer_norm_epsilon,
     });
-    const model = encoderDecoder({ ...parts, ...present({ look }) });
+    const model = encoderDecoder({ ...parts, ...present({ makeView }) });
     const attentionNames = (theirs: string, ours: string): NameRule[] => [
       ...linearNames(`${theirs}.q`, `${ours}.query`, width, inner, false),
       ...linearNames(`${theirs}.k`, `${ours}.key`, width, inner, false),

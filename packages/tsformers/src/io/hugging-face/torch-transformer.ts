@@ -82,7 +82,7 @@ export const torchTransformer: Format = {
         }),
         ...normNames("decoder.norm", "decoder.finalNorm", width),
       ],
-      probe: probe(model, options.look ?? makeView),
+      probe: probe(model, options.makeView ?? makeView),
     };
   },
 };
@@ -105,7 +105,7 @@ function probe(model: Stacks, see: typeof makeView): Probe {
       ...Object.fromEntries(masks.map((name): [string, InputRule] => [name, maskInput])),
     },
     padded: { out: "tgt_key_padding_mask", memory: "src_key_padding_mask" },
-    run: (params, inputs, context, what) => {
+    run: (params, inputs, context, { what }) => {
       const { src, tgt, R: weights } = inputs;
       if (src === undefined || tgt === undefined) throw new Error("expected src [B, S, C] and tgt [B, T, C]");
       const given = params as StacksParams;
@@ -115,11 +115,12 @@ function probe(model: Stacks, see: typeof makeView): Probe {
         return see({ pattern, queries, keys, ...present({ keyMask, scores: hiding && hide(hiding) }) });
       };
       const sourceView = view(full, S, S, inputs.src_key_padding_mask, inputs.src_mask);
-      const memory = model.encode(given, src, sourceView, context).x;
+      const memory = model.encode(given, { x: src, view: () => sourceView, state: {} }, context).x;
       const targetView = view(isCausal(what) ? causal : full, T, T, inputs.tgt_key_padding_mask, inputs.tgt_mask);
       const memoryView = view(full, T, S, inputs.memory_key_padding_mask, inputs.memory_mask);
       const entries = model.crossKeysAndValues(given, memory, {});
-      const out = model.decode(given, { x: tgt, view: targetView, memory: { entries, view: memoryView } }, context).x;
+      const target = { x: tgt, view: () => targetView, state: {}, source: { entries, view: memoryView } };
+      const out = model.decode(given, target, context).x;
       return {
         memory,
         out,

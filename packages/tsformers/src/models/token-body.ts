@@ -1,0 +1,106 @@
+import { type Concrete, splitKey } from "@tsformers/engine";
+import { and } from "../attention/patterns/combine.ts";
+import { slidingWindow } from "../attention/patterns/window.ts";
+import { placeOfLayer, resetRows, startTraining } from "../depth/states.ts";
+import type { Depth, LayerPositions, Pattern, StackState } from "../kinds/index.ts";
+import { sumOfLosses } from "../nn/losses.ts";
+import { present } from "../nn/present.ts";
+import type { TokenBody, TokensInput } from "./language-model.ts";
+import { requireCausal, requireReader } from "./sights.ts";
+import { type TokenFrontParams, type TokenFrontParts, tokenFront } from "./token-front.ts";
+import { patternOfLayer, placesOf, type SightParts, viewsOf } from "./views.ts";
+
+/** The parts of a model over tokens but for its head, each a value of its kind; what is absent is not there. */
+export type TokenBodyParts<DepthParams = unknown> = TokenFrontParts &
+  SightParts & {
+    /** As errors call it. */
+    readonly name: string;
+    readonly vocabularySize: number;
+    /** Features of its output. */
+    readonly width: number;
+    readonly depth: Depth<DepthParams>;
+    /** Added to the input of every layer. */
+    readonly layerPositions?: LayerPositions;
+    /** Positions of tokens behind padding, from the mask [B, T]. Default: 0, 1, 2, … from the first column. */
+    readonly positionsOf?: (mask: NonNullable<TokensInput["mask"]>) => NonNullable<TokensInput["positions"]>;
+  };
+
+export type TokenBodyParams<DepthParams = unknown> = TokenFrontParams &
+  DepthParams & {
+    scores?: unknown;
+    layerPositions?: unknown;
+    /** What mixers keep from one training step to the next, by layer. */
+    trainingState?: NonNullable<StackState["training"]>;
+  };
+
+/**
+ * Tokens to vectors: embed, then layers that look both ways or, where causal, back.
+ *
+ * Causal whatever it is made of: patterns are cut to what came before, and mixers that choose for themselves must say that they look
+ * back only.
+ *
+ * @throws TypeError for a mixer that is not causal where it must be, and for a pattern that no layer would read
+ */
+export function tokenBody<DepthParams>(parts: TokenBodyParts<DepthParams>): TokenBody<TokenBodyParams<DepthParams>> {
+  type Params = TokenBodyParams<DepthParams>;
+  const { name, depth, scores, layerPositions, causal } = parts;
+  const { layers } = depth;
+  if (causal) requireCausal(name, layers);
+  if (parts.pattern !== undefined) requireReader(name, layers);
+  const front = tokenFront(parts);
+  return {
+    vocabularySize: parts.vocabularySize,
+    width: parts.width,
+    causal,
+    layers,
+    patterns: layers.map((_, layer) => patternInDecoding(parts, layer)),
+    ...present({ maxLength: shortestTable(parts.positions, layerPositions) }),
+    embeddingOf: ({ tokens }) => tokens,
+    init: (key) => {
+      const [a, b, c, d, e] = splitKey(key, 5);
+      const own = {
+        scores: scores?.init(c!),
+        layerPositions: layerPositions?.init(d!),
+        trainingState: startTraining(layers, e!),
+      };
+      return { ...front.init(a!), ...present(own), ...depth.init(b!) } as unknown as Concrete<Params>;
+    },
+    apply: (params, { tokens, types, mask, positions, decode, segment }, context) => {
+      const counted = positions ?? (mask === undefined ? undefined : parts.positionsOf?.(mask));
+      const pass = { queries: tokens.shape[1]!, mask, positions: counted, decode, remembers: segment !== undefined };
+      const at = placesOf(pass);
+      const x = front.apply(params, { tokens, types, at }, context);
+      const input = {
+        x,
+        view: viewsOf(parts, layers, params.scores, pass),
+        state: present({
+          decode: decode?.layers,
+          segment: segment && resetRows(layers, segment),
+          training: params.trainingState,
+        }),
+        ...present({
+          place: decode && placeOfLayer(decode),
+          input: layerPositions && ((layer: number) => layerPositions.apply(params.layerPositions, layer, at)),
+        }),
+      };
+      const out = depth.apply(params, input, context);
+      const penalty = scores?.penalty?.(params.scores);
+      return penalty === undefined ? out : { ...out, losses: sumOfLosses([out.losses, penalty]) };
+    },
+    ...(scores?.project === undefined
+      ? {}
+      : { project: (params: Params) => ({ ...params, scores: scores.project!(params.scores) }) }),
+  };
+}
+
+/** A memory reaches back as far in decoding as it does from segment to segment. */
+function patternInDecoding<DepthParams>(parts: TokenBodyParts<DepthParams>, layer: number): Pattern {
+  const pattern = patternOfLayer(parts, layer);
+  const { segment } = parts.depth.layers[layer]!;
+  return segment === undefined ? pattern : and(pattern, slidingWindow({ before: segment.length, after: 0 }));
+}
+
+function shortestTable(...schemes: readonly ({ readonly length?: number } | undefined)[]): number | undefined {
+  const lengths = schemes.flatMap((scheme) => scheme?.length ?? []);
+  return lengths.length === 0 ? undefined : Math.min(...lengths);
+}

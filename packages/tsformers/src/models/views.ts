@@ -1,0 +1,109 @@
+import { add, iota, type Tensor } from "@tsformers/engine";
+import { makeView, makeViewOfSlots } from "../attention/core/view.ts";
+import { behindMemory } from "../attention/patterns/behind-memory.ts";
+import { causalPart } from "../attention/patterns/causal-part.ts";
+import { causal, full } from "../attention/patterns/pattern.ts";
+import type { BlockTraits, Pattern, Positions, QkTransform, ScoreMod, Slots, View } from "../kinds/index.ts";
+import { present } from "../nn/present.ts";
+
+/** What each layer sees, the first one being 0. */
+export type LayerPatterns = (layer: number) => Pattern;
+
+/** What the layers of a stack see, and how position changes it. */
+export type SightParts = {
+  /** Whether no position may look ahead: of a pattern that does, the {@link causalPart} is taken. */
+  readonly causal: boolean;
+  /** What all layers see, or each. Default: everything, or all that came before. Layers whose mixer chooses for itself do not read it. */
+  readonly pattern?: Pattern | LayerPatterns;
+  readonly scores?: ScoreMod;
+  readonly rotation?: QkTransform;
+  /** Makes the views. Default: {@link makeView}. */
+  readonly makeView?: typeof makeView;
+};
+
+/** One pass of a stack. */
+export type Pass = {
+  readonly queries: number;
+  /** 1 for tokens, 0 for padding, [B, T]. */
+  readonly mask?: Tensor | undefined;
+  /** int32 [B, T], when they are not 0, 1, 2, … */
+  readonly positions?: Tensor | undefined;
+  /** Present in decoding: how many positions came before (int32 scalar), where each layer keeps them, how many there is room for. */
+  readonly decode?:
+    | {
+        readonly position: Tensor;
+        readonly slots?: readonly Slots[] | undefined;
+        readonly capacity: number;
+      }
+    | undefined;
+  /** Whether the layers' memories of earlier segments went in. */
+  readonly remembers: boolean;
+};
+
+/** What a layer sees by its pattern. */
+export function patternOfLayer(
+  { causal: isCausal, pattern = isCausal ? causal : full }: SightParts,
+  layer: number,
+): Pattern {
+  return typeof pattern === "function" ? pattern(layer) : pattern;
+}
+
+/** Where the queries of a pass stand, int32 [T] or [B, T]. */
+export function placesOf({ queries, positions, decode }: Pass): Tensor {
+  return positions ?? (decode === undefined ? iota(queries) : add(iota(queries), decode.position));
+}
+
+/**
+ * The view of each layer, made once for layers that see the same.
+ *
+ * @param scores parameters of the position scores
+ */
+export function viewsOf(
+  parts: SightParts,
+  layers: readonly BlockTraits[],
+  scores: unknown,
+  pass: Pass,
+): (layer: number) => View {
+  const { queries, mask, positions, decode, remembers } = pass;
+  const slotsOf = (layer: number): Slots | undefined =>
+    layers[layer]!.cacheShape === undefined ? undefined : decode?.slots?.[layer];
+  const memoryOf = (layer: number): number => (remembers ? (layers[layer]!.segment?.length ?? 0) : 0);
+  const make = (layer: number): View => {
+    const slots = slotsOf(layer);
+    const memory = memoryOf(layer);
+    const keys = (decode?.capacity ?? queries) + memory;
+    const own = { queries, keys: slots === undefined ? keys : slots.reach + 1 };
+    const schemes = {
+      ...present({ rotation: parts.rotation }),
+      ...(parts.scores === undefined ? {} : { scores: scoresOf(parts.scores, scores, layer, own) }),
+    };
+    if (slots !== undefined) return makeViewOfSlots(slots, schemes);
+    const pattern = patternOfLayer(parts, layer);
+    const seen = parts.causal ? causalPart(pattern, keys) : pattern;
+    return (parts.makeView ?? makeView)({
+      pattern: memory === 0 ? seen : behindMemory(seen, memory),
+      queries,
+      keys,
+      ...present({ keyMask: mask, offset: decode?.position }),
+      ...(memory === 0 ? {} : { memory }),
+      ...(positions === undefined ? {} : { positions: { query: positions, key: positions } }),
+      ...schemes,
+    });
+  };
+  if (parts.scores?.forLayer !== undefined) return make;
+  const known = new Map<string, View>();
+  const kinds: (Pattern | Slots)[] = [];
+  return (layer) => {
+    const seen = slotsOf(layer) ?? patternOfLayer(parts, layer);
+    if (!kinds.includes(seen)) kinds.push(seen);
+    const name = `${kinds.indexOf(seen)} ${memoryOf(layer)}`;
+    const view = known.get(name) ?? make(layer);
+    known.set(name, view);
+    return view;
+  };
+}
+
+function scoresOf(scores: ScoreMod, params: unknown, layer: number, pass: { queries: number; keys: number }) {
+  const own = scores.forLayer?.(params, layer, pass) ?? params;
+  return (where: Positions) => scores.prepare(own, where);
+}

@@ -1,0 +1,96 @@
+import {
+  type Concrete,
+  cast,
+  concat,
+  div,
+  expandDims,
+  maximum,
+  mul,
+  reshape,
+  slice,
+  splitKey,
+  sub,
+  sum,
+  type Tensor,
+  zeros,
+} from "@tsformers/engine";
+import { type Context, evaluation } from "../kinds/layer.ts";
+import type { TokenBody } from "../models/language-model.ts";
+import { crossEntropies } from "../nn/cross-entropy.ts";
+import { dropout } from "../nn/dropout.ts";
+import { type LinearParams, linear } from "../nn/linear.ts";
+import type { LabelledBatch } from "../tasks/task.ts";
+import { besideLoss, type Objective, type Symbolic } from "./objective.ts";
+import { predictionTotals } from "./prediction-totals.ts";
+
+/** How the vectors of a row become one: x [B, T, C] and which positions are real, float32 [B, T] → [B, C]. */
+export type Pooling = (x: Tensor, mask: Tensor | undefined) => Tensor;
+
+/** The vector of the first position: where BERT and Longformer read the class. */
+export const firstPosition: Pooling = (x) => reshape(slice(x, 1, 0, 1), [x.shape[0]!, x.shape[2]!]);
+
+/** The mean over positions that are no padding. */
+export const meanOfPositions: Pooling = (x, mask) => {
+  if (mask === undefined) return div(sum(x, { axes: 1 }), x.shape[1]!);
+  const real = cast(mask, x.dtype);
+  return div(sum(mul(x, expandDims(real, -1)), { axes: 1 }), maximum(sum(real, { axes: 1, keepDims: true }), 1));
+};
+
+/** The vector of the last position that is no padding: what a causal model knows of the whole row. */
+export const lastPosition: Pooling = (x, mask) => {
+  const [batch, length, width] = x.shape as [number, number, number];
+  if (mask === undefined) return reshape(slice(x, 1, length - 1), [batch, width]);
+  const real = cast(mask, "float32");
+  const behind = concat([slice(real, 1, 1), zeros([batch, 1])], 1);
+  const isLast = cast(mul(real, sub(1, behind)), x.dtype);
+  return sum(mul(x, expandDims(isLast, -1)), { axes: 1 });
+};
+
+export type ClassificationOptions = {
+  readonly classes: number;
+  /** Default: the mean of a model that sees both sides, the last position of a causal one. */
+  readonly pooling?: Pooling;
+  /** Label smoothing in training. Default: 0. */
+  readonly smoothing?: number;
+  readonly dropoutRate?: number;
+};
+
+export type ClassificationParams<Params> = Params & { classHead: LinearParams };
+
+/**
+ * Trains any body of the family to tell the class of a row: its vectors are pooled to one, a linear layer gives the logits. The loss is
+ * the weighted mean of −log p(class).
+ */
+export function classification<Params>(
+  body: TokenBody<Params>,
+  options: ClassificationOptions,
+): Objective<ClassificationParams<Params>, LabelledBatch> {
+  const { classes, pooling = body.causal ? lastPosition : meanOfPositions, smoothing = 0, dropoutRate = 0 } = options;
+  const head = linear(body.width, classes);
+  const run = (params: ClassificationParams<Params>, { inputs, mask }: Symbolic<LabelledBatch>, context: Context) => {
+    const out = body.apply(params, { tokens: inputs, mask }, context);
+    const pooled = dropout(pooling(out.x, mask), dropoutRate, context, "class");
+    return { ...out, logits: expandDims(head.apply(params.classHead, pooled), 1) };
+  };
+  return {
+    init: (key) => {
+      const [a, b] = splitKey(key, 2);
+      return { ...body.init(a!), classHead: head.init(b!) } as Concrete<ClassificationParams<Params>>;
+    },
+    ...(body.project === undefined
+      ? {}
+      : {
+          project: (params: ClassificationParams<Params>) => ({ ...params, ...body.project!(params) }),
+        }),
+    loss: (params, batch, context) => {
+      const out = run(params, batch, context);
+      const losses = crossEntropies(out.logits, expandDims(batch.labels, 1), { smoothing });
+      const weights = expandDims(batch.weights, 1);
+      return { total: sum(mul(losses, weights)), weight: sum(weights), ...besideLoss(out) };
+    },
+    totals: (params, batch) => {
+      const { logits } = run(params, batch, evaluation);
+      return { totals: predictionTotals(logits, expandDims(batch.labels, 1), expandDims(batch.weights, 1)) };
+    },
+  };
+}

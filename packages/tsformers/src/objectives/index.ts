@@ -1,0 +1,94 @@
+import type { LanguageModel } from "../models/language-model.ts";
+import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
+import type { TaskViews, ViewName } from "../tasks/task.ts";
+import { classification } from "./classification.ts";
+import type { Objective } from "./objective.ts";
+import { sequenceToSequenceObjective } from "./sequence-to-sequence.ts";
+import { tokenObjective } from "./tokens.ts";
+
+export type ObjectiveName = "next" | "segments" | "masked" | "class" | "pairs";
+
+/** What a model is trained for, before a model is there. */
+export type ObjectiveEntry = {
+  readonly summary: string;
+  /** The view of a task that it reads. */
+  readonly view: ViewName;
+  /** What it needs of a model, in words; absent where any model over tokens will do. */
+  readonly needs?: "a causal model" | "an encoder-decoder";
+};
+
+/** Every objective by name. */
+export const objectives: Readonly<Record<ObjectiveName, ObjectiveEntry>> = {
+  next: { summary: "predict each next token", view: "next", needs: "a causal model" },
+  segments: {
+    summary: "predict each next token; rows go on from batch to batch, and models remember them",
+    view: "segments",
+    needs: "a causal model",
+  },
+  masked: { summary: "predict hidden tokens from both sides", view: "masked" },
+  class: { summary: "tell the class of a row", view: "labelled" },
+  pairs: { summary: "write one sequence while reading another", view: "pairs", needs: "an encoder-decoder" },
+};
+
+/** A model as objectives see it. */
+export type Trainable =
+  | (LanguageModel & { readonly category: "decoder" | "encoder" })
+  | (SequenceToSequence & { readonly category: "encoder-decoder" });
+
+/** Whether an objective can train a model. */
+function fits(name: ObjectiveName, model: Trainable): boolean {
+  if (model.category === "encoder-decoder") return name === "pairs";
+  if (name === "pairs") return false;
+  return objectives[name].needs === undefined || model.causal;
+}
+
+/**
+ * What a model is trained for on a task, where nothing else is asked for: rows that go on for a model that remembers, next tokens for
+ * one that is causal, hidden ones for one that sees both sides, classes where the task has no other view.
+ */
+export function usualObjective(model: Trainable, views: TaskViews): ObjectiveName | undefined {
+  const remembers = model.layers.some(({ segment }) => segment !== undefined);
+  const order: readonly ObjectiveName[] = remembers
+    ? ["segments", "next", "class", "masked", "pairs"]
+    : ["next", ...(model.category === "encoder" ? (["masked"] as const) : []), "class", "pairs"];
+  return order.find((name) => fits(name, model) && views[objectives[name].view] !== undefined);
+}
+
+/**
+ * Makes sure that a model can be trained for an objective on a task.
+ *
+ * @param names what model and task are called
+ * @throws RangeError saying in one line what does not fit and what would
+ */
+export function requireObjective(
+  name: ObjectiveName,
+  model: Trainable,
+  views: TaskViews,
+  names: { readonly model: string; readonly task: string },
+): void {
+  const { view, needs } = objectives[name];
+  const offered = Object.keys(objectives).filter(
+    (other) => views[objectives[other as ObjectiveName].view] !== undefined,
+  );
+  if (!fits(name, model)) {
+    const possible = Object.keys(objectives).filter((other) => fits(other as ObjectiveName, model));
+    throw new RangeError(
+      `${names.model} cannot be trained for "${name}", which needs ${needs ?? "a model over one sequence"}; it can for ${possible.join(", ")}`,
+    );
+  }
+  if (views[view] === undefined) {
+    throw new RangeError(`task ${names.task} has nothing for "${name}"; it has what ${offered.join(", ")} need`);
+  }
+}
+
+/** The objective of a model on a task, once {@link requireObjective} has said yes. */
+export function makeObjective(
+  name: ObjectiveName,
+  model: Trainable,
+  views: TaskViews,
+  options: { readonly smoothing?: number } = {},
+): Objective<unknown, never> {
+  if (model.category === "encoder-decoder") return sequenceToSequenceObjective(model, options);
+  if (name === "class") return classification(model.body, { ...options, classes: views.labelled!.classes });
+  return tokenObjective(model, { ...options, segments: name === "segments" });
+}

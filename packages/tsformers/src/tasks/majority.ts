@@ -1,0 +1,83 @@
+import { foldIn, integers, NDArray, permutation, type RandomKey, randomKey } from "@tsformers/engine";
+import { loss, tokenAccuracy } from "./metric.ts";
+import { checkExtents, type LabelledBatch, type Task, type TaskViews } from "./task.ts";
+
+export type MajorityOptions = {
+  /** How many different symbols there are, each a class. Default: 4. */
+  readonly symbols?: number;
+  /** T. Default: 64. */
+  readonly length?: number;
+  /** Default: 0. */
+  readonly seed?: number;
+};
+
+/** Evaluation has its own seed, so that runs with different seeds compare. */
+const evalSeed = -1;
+/** Rows scored in an evaluation. */
+const defaultRows = 512;
+
+/**
+ * Which symbol is there most often: a row of random symbols, of which one has one more than any other, in any order. The class is that
+ * symbol. No position tells it alone: a model has to count over the whole row.
+ *
+ * Rows are as long as the symbols divide the length with one left over; what is behind that is padding. Tokens: 0 padding, then the
+ * symbols.
+ */
+export function majorityTask(options: MajorityOptions = {}): Task<Required<Pick<TaskViews, "labelled">>> {
+  const { symbols = 4, length: standard = 64, seed = 0 } = options;
+  if (!(Number.isInteger(symbols) && symbols >= 2))
+    throw new RangeError(`majority: symbols must be an integer ≥ 2, got ${symbols}`);
+  const batchOf = (key: RandomKey, first: number, batchSize: number, length: number, left: number): LabelledBatch => {
+    checkExtents("majority", { batchSize, length });
+    const each = Math.floor((length - 1) / symbols);
+    if (each < 1) throw new RangeError(`majority: ${symbols} symbols need a length above ${symbols}, got ${length}`);
+    const inputs = new Int32Array(batchSize * length);
+    const mask = new Float32Array(batchSize * length);
+    const labels = new Int32Array(batchSize);
+    for (let row = 0; row < batchSize; row++) {
+      const own = foldIn(key, first + row);
+      const label = integers(foldIn(own, 0), [], { high: symbols }).item();
+      const tokens = [...Array.from({ length: symbols * each }, (_, i) => 1 + (i % symbols)), 1 + label];
+      const order = permutation(foldIn(own, 1), tokens.length).toNumbers();
+      order.forEach((from, t) => {
+        inputs[row * length + t] = tokens[from]!;
+        mask[row * length + t] = 1;
+      });
+      labels[row] = label;
+    }
+    return {
+      inputs: new NDArray([batchSize, length], "int32", inputs),
+      mask: new NDArray([batchSize, length], "float32", mask),
+      labels: new NDArray([batchSize], "int32", labels),
+      weights: new NDArray(
+        [batchSize],
+        "float32",
+        Float32Array.from(labels, (_, row) => (row < left ? 1 : 0)),
+      ),
+    };
+  };
+  return {
+    name: "majority",
+    vocabularySize: symbols + 1,
+    length: standard,
+    metrics: [loss, tokenAccuracy],
+    fingerprint: `majority symbols=${symbols} seed=${seed}`,
+    views: {
+      labelled: {
+        classes: symbols,
+        trainBatch: (step, batchSize, length = standard) =>
+          batchOf(foldIn(randomKey(seed), step), 0, batchSize, length, batchSize),
+        evalBatches: (split, { batchSize, length, limit = defaultRows }) => {
+          const key = foldIn(randomKey(evalSeed), split === "valid" ? 0 : 1);
+          const batch = (first: number) => batchOf(key, first, batchSize, length, limit - first);
+          batch(0); // so that a length that does not fit is reported here, not at the first batch
+          return {
+            *[Symbol.iterator]() {
+              for (let first = 0; first < limit; first += batchSize) yield batch(first);
+            },
+          };
+        },
+      },
+    },
+  };
+}

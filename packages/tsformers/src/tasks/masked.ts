@@ -1,0 +1,87 @@
+import { foldIn, integers, NDArray, type RandomKey, randomKey, splitKey } from "@tsformers/engine";
+import type { Batch, TaskView, TaskViews } from "./task.ts";
+
+export type MaskedOptions = {
+  /** Of the rows themselves. */
+  readonly vocabularySize: number;
+  /** Default: 0. Evaluation hides the same tokens under each. */
+  readonly seed?: number;
+  /** Default: {@link hiddenShare}. */
+  readonly share?: number;
+};
+
+/** The share of tokens that are hidden, as BERT has it. */
+export const hiddenShare = 0.15;
+
+/** Evaluation has its own seed, so that runs with different seeds compare. */
+const evalSeed = -1;
+
+/**
+ * Rows of tokens of which some are hidden, to be predicted from what is left on both sides.
+ *
+ * Of the tokens that count, 15 % are predicted: 80 % of these are replaced by the mask token, the first one behind the vocabulary,
+ * 10 % by any token, 10 % stay. Of each row that has tokens that count, at least one is predicted.
+ *
+ * @param rows the same rows for a model that predicts the next token
+ * @source Devlin et al. 2019, "BERT", §3.1, arXiv:1810.04805
+ */
+export function maskedView(rows: TaskView<Batch>, options: MaskedOptions): NonNullable<TaskViews["masked"]> {
+  const { vocabularySize, seed = 0, share = hiddenShare } = options;
+  const trainKey = foldIn(randomKey(seed), 1);
+  const hide = (batch: Batch, key: RandomKey) => hidden(batch, key, { vocabularySize, share });
+  return {
+    vocabularySize: vocabularySize + 1,
+    trainBatch: (step, batchSize, length) => hide(rows.trainBatch(step, batchSize, length), foldIn(trainKey, step)),
+    evalBatches: (split, evaluation) => {
+      const batches = rows.evalBatches(split, evaluation);
+      const key = foldIn(randomKey(evalSeed), split === "valid" ? 2 : 3);
+      return {
+        *[Symbol.iterator]() {
+          let index = 0;
+          for (const batch of batches) yield hide(batch, foldIn(key, index++));
+        },
+      };
+    },
+  };
+}
+
+/** A draw of one million is fine enough for any share. */
+const grain = 1_000_000;
+
+function hidden(
+  { inputs, weights }: Batch,
+  key: RandomKey,
+  { vocabularySize, share }: { vocabularySize: number; share: number },
+): Batch {
+  const [batch, length] = inputs.shape as [number, number];
+  const [forChoice, forWay, forToken] = splitKey(key, 3);
+  const draw = (of: RandomKey, high: number) => integers(of, [batch, length], { high }).data as Int32Array;
+  const [choice, way, token] = [draw(forChoice!, grain), draw(forWay!, 10), draw(forToken!, vocabularySize)];
+  const [shown, counted] = [Int32Array.from(inputs.data as Int32Array), weights.data as Float32Array];
+  const chosen = new Float32Array(batch * length);
+  for (let row = 0; row < batch; row++) {
+    const from = row * length;
+    for (const at of chosenOf(choice, counted, from, from + length, share)) {
+      chosen[at] = counted[at]!;
+      if (way[at]! < 8) shown[at] = vocabularySize;
+      else if (way[at]! < 9) shown[at] = token[at]!;
+    }
+  }
+  return {
+    inputs: new NDArray([batch, length], "int32", shown),
+    targets: inputs,
+    weights: new NDArray([batch, length], "float32", chosen),
+  };
+}
+
+/** Places of a row that are predicted: those whose draw is low enough, or else the one whose draw is lowest. */
+function chosenOf(choice: Int32Array, counted: Float32Array, from: number, to: number, share: number): number[] {
+  const places: number[] = [];
+  let lowest = -1;
+  for (let at = from; at < to; at++) {
+    if (counted[at] === 0) continue;
+    if (choice[at]! < share * grain) places.push(at);
+    if (lowest < 0 || choice[at]! < choice[lowest]!) lowest = at;
+  }
+  return places.length > 0 || lowest < 0 ? places : [lowest];
+}

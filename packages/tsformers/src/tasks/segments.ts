@@ -1,0 +1,156 @@
+import { foldIn, integers, NDArray, type RandomKey } from "@tsformers/engine";
+import { type Batch, checkExtents, type EvalSplit, type TaskView } from "./task.ts";
+
+/** A stretch of a split that one row reads in one batch: `length` tokens or, at the end of a document, fewer. */
+export type Segment = { readonly start: number; readonly end: number; readonly isFirst: boolean };
+
+/** The segments of a split in order; documents are cut apart, so that none reaches into two. */
+export type Segments = { readonly count: number; at(index: number): Segment };
+
+/**
+ * Cuts a split into segments.
+ *
+ * @param tokens how many there are; the last one is a target only
+ * @param starts where documents begin, ascending, the first one at 0
+ * @param shift how many tokens of each document are left out in front
+ */
+export function segmentsOf(tokens: number, length: number, starts: readonly number[] = [0], shift = 0): Segments {
+  const documents = starts.map((start, i) => {
+    const end = Math.min(starts[i + 1] ?? tokens, tokens);
+    // The next token of the last one belongs to another document, or there is none.
+    return { from: Math.min(start + shift, end - 1), predicted: Math.max(end - 1 - start - shift, 0) };
+  });
+  const counts = documents.map(({ predicted }) => Math.ceil(predicted / length));
+  const before: number[] = [];
+  let count = 0;
+  for (const own of counts) {
+    before.push(count);
+    count += own;
+  }
+  return {
+    count,
+    at: (index) => {
+      const document = lastAtMost(before, index, counts);
+      const { from, predicted } = documents[document]!;
+      const place = (index - before[document]!) * length;
+      const start = from + place;
+      return { start, end: start + Math.min(length, predicted - place), isFirst: place === 0 };
+    },
+  };
+}
+
+/** The last document that begins at or before a segment and has any. */
+function lastAtMost(before: readonly number[], index: number, counts: readonly number[]): number {
+  let [low, high] = [0, before.length - 1];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (before[middle]! <= index) low = middle;
+    else high = middle - 1;
+  }
+  while (counts[low] === 0) low--;
+  return low;
+}
+
+export type SegmentedSplit = {
+  readonly length: number;
+  read(start: number, end: number): ArrayLike<number>;
+};
+
+/**
+ * Rows that go on from batch to batch: row b reads the b-th of as many equal runs of segments. `fresh` marks rows whose document begins;
+ * what fills up a segment at the end of a document has weight 0.
+ *
+ * Training begins each pass over the split at another place, so that segments are not always cut at the same tokens. Evaluation reads
+ * the split once; the tokens of each length are the same.
+ *
+ * @param options.documents where the documents of each split begin. Default: each split is one
+ * @source Dai et al. 2019, "Transformer-XL", §3.2, arXiv:1901.02860
+ */
+export function segmentsView(options: {
+  readonly name: string;
+  readonly splits: Readonly<Record<"train" | EvalSplit, SegmentedSplit>>;
+  readonly documents?: Readonly<Record<"train" | EvalSplit, readonly number[]>> | undefined;
+  readonly key: RandomKey;
+  readonly length: number;
+}): TaskView<Batch> {
+  const { name, splits, documents, key, length: standard } = options;
+  const runs = (split: "train" | EvalSplit, tokens: number, length: number, shift = 0) =>
+    segmentsOf(
+      tokens,
+      length,
+      documents?.[split].filter((start) => start < tokens - 1),
+      shift,
+    );
+  return {
+    trainBatch: (step, batchSize, length = standard) => {
+      checkExtents(name, { batchSize, length });
+      const { train } = splits;
+      // Shifted by a whole length, one segment less is left.
+      const least = runs("train", train.length, length, length - 1).count;
+      const perRow = Math.floor(least / batchSize);
+      if (perRow < 1) throw tooShort(name, "train", train.length, batchSize, length);
+      const [pass, column] = [Math.floor((step - 1) / perRow), (step - 1) % perRow];
+      const shift = integers(foldIn(key, pass), [], { high: length }).item();
+      const segments = runs("train", train.length, length, shift);
+      return packed(train, length, batchSize, (row) => {
+        const segment = segments.at(row * perRow + column);
+        return column === 0 ? { ...segment, isFirst: true } : segment;
+      });
+    },
+    evalBatches: (split, { batchSize, length, limit }) => {
+      checkExtents(name, { batchSize, length, ...(limit !== undefined && { limit }) });
+      const tokens = splits[split];
+      const scored = Math.min(limit ?? Number.POSITIVE_INFINITY, tokens.length - 1);
+      if (scored < length) throw tooShort(name, split, tokens.length, 1, length);
+      const segments = runs(split, scored + 1, length);
+      const perRow = Math.ceil(segments.count / batchSize);
+      return {
+        *[Symbol.iterator]() {
+          for (let column = 0; column < perRow; column++) {
+            yield packed(tokens, length, batchSize, (row) => {
+              const index = row * perRow + column;
+              if (index >= segments.count) return undefined;
+              const segment = segments.at(index);
+              return column === 0 ? { ...segment, isFirst: true } : segment;
+            });
+          }
+        },
+      };
+    },
+  };
+}
+
+function tooShort(name: string, split: string, tokens: number, rows: number, length: number): RangeError {
+  return new RangeError(
+    `${name}: ${rows} ${rows === 1 ? "row" : "rows"} of segments of length ${length} need more than the ${tokens} tokens of the ${split} split; use a shorter length, fewer rows or a longer text`,
+  );
+}
+
+function packed(
+  tokens: SegmentedSplit,
+  length: number,
+  batchSize: number,
+  segmentOf: (row: number) => Segment | undefined,
+): Batch {
+  const shape = [batchSize, length];
+  const [inputs, targets] = [new Int32Array(batchSize * length), new Int32Array(batchSize * length)];
+  const [weights, fresh] = [new Float32Array(batchSize * length), new Float32Array(batchSize)];
+  for (let row = 0; row < batchSize; row++) {
+    const segment = segmentOf(row);
+    fresh[row] = segment === undefined || segment.isFirst ? 1 : 0;
+    if (segment === undefined) continue;
+    const own = tokens.read(segment.start, segment.end + 1);
+    const count = segment.end - segment.start;
+    for (let t = 0; t < count; t++) {
+      inputs[row * length + t] = own[t]!;
+      targets[row * length + t] = own[t + 1]!;
+      weights[row * length + t] = 1;
+    }
+  }
+  return {
+    inputs: new NDArray(shape, "int32", inputs),
+    targets: new NDArray(shape, "int32", targets),
+    weights: new NDArray(shape, "float32", weights),
+    fresh: new NDArray([batchSize], "float32", fresh),
+  };
+}

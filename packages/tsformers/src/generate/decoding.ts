@@ -1,27 +1,27 @@
 import type { Device } from "@tsformers/engine";
 
-/** Decodes one sequence, token after token, each seen once: keys and values of earlier positions are kept. */
+/** Decodes one sequence incrementally: each token is read once, and the decode state of earlier positions is kept. */
 export type Decoder = {
-  /** How many tokens were read so far. */
+  /** Number of tokens read so far. */
   readonly length: number;
-  /** How many tokens it can read: no more than the model has positions. */
+  /** The most tokens it can read, which learned positions bound. */
   readonly maxLength: number;
-  /** Reads tokens behind those read before. @returns logits [V] for the token that follows */
+  /** Reads tokens that follow those read before. @returns logits [V] for the next token */
   read(tokens: readonly number[]): Promise<Float32Array>;
-  /** Forgets every token; compiled programs stay. */
+  /** Forgets all tokens; compiled programs are kept. */
   restart(): void;
   release(): Promise<void>;
 };
 
 export type DecoderOptions = {
   readonly device: Device;
-  /** Reading more tokens than this is an error; what bounds the memory. */
+  /** The most tokens that can be read, which bounds the memory. */
   readonly maxLength: number;
-  /** How many tokens of a prompt are read in one pass, at most. Default: 512. */
+  /** The most tokens of a prompt read in one pass. Default: 512. */
   readonly tokensPerPass?: number;
 };
 
-/** @throws RangeError for no tokens, too many, and those that are not in the vocabulary */
+/** @throws RangeError when there are no tokens, too many, or some outside the vocabulary */
 export function requireTokens(tokens: readonly number[], length: number, maxLength: number, vocabulary: number): void {
   if (tokens.length === 0) throw new RangeError("read: expected at least one token");
   if (length + tokens.length > maxLength) {

@@ -167,7 +167,10 @@ const schemes: [string, Scheme][] = [
     t5Bias(heads, bidirectionalBuckets({ buckets: 8, maxDistance: 20 }), { buckets: 8, maxDistance: 20 }) as Scheme,
   ],
   ["shaw", shaw({ headWidth, maxDistance: 5 }) as Scheme],
-  ["transformer-xl", transformerXlScores({ layers: 1, modelWidth: 12, heads, bidirectional: true }) as unknown as Scheme],
+  [
+    "transformer-xl",
+    transformerXlScores({ layers: 1, modelWidth: 12, heads, bidirectional: true }) as unknown as Scheme,
+  ],
   [
     "transformer-xl, clamped",
     transformerXlScores({ layers: 1, modelWidth: 12, heads, bidirectional: true, maxDistance: 9 }) as unknown as Scheme,

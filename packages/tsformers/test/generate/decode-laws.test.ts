@@ -22,8 +22,9 @@ import { slidingWindow } from "../../src/attention/patterns/window.ts";
 import { decodeCache } from "../../src/generate/decode-cache.ts";
 import { keptOf } from "../../src/generate/decode-slots.ts";
 import { openDecoder } from "../../src/generate/decoder.ts";
+import type { PositionScheme } from "../../src/kinds/index.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
-import { gpt, type PositionScheme } from "../../src/models/gpt.ts";
+import { gpt } from "../../src/models/gpt.ts";
 import { kindOf } from "../../src/position/compatibility.ts";
 import { type PositionName, positions } from "../../src/position/index.ts";
 

@@ -14,7 +14,7 @@ import { preNormBlock } from "../../src/blocks/block.ts";
 import { preNormCrossBlock } from "../../src/blocks/cross-block.ts";
 import { gatedBlock } from "../../src/blocks/gated-block.ts";
 import { recomputed } from "../../src/depth/recomputed.ts";
-import { joinedStreams, type ReversibleBlock, reversibleBlock, runReversible } from "../../src/depth/reversible.ts";
+import { type ReversibleBlock, reversible, reversibleBlock } from "../../src/depth/reversible.ts";
 import type { Mixer } from "../../src/kinds/index.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import { bloomParts } from "../../src/models/bloom.ts";
@@ -134,9 +134,10 @@ describe.each(Object.entries(decoders))("%s", (name, parts) => {
 
   test("refuses a mixer that is not causal, naming it and its layer", async () => {
     const block = { mixer: { name: "looker", sees: "all" as const }, init: () => ({}), apply: () => ({}) as never };
-    const { blocks, ...rest } = parts(options);
-    expect(() => decoder({ ...rest, blocks: [blocks[0]!, block] })).toThrow(
-      "decoder: looker, the mixer of layer 1, is not causal",
+    const made = parts(options);
+    const layers = [made.depth.layers[0]!, block];
+    expect(() => decoder({ ...made, depth: { ...made.depth, layers } })).toThrow(
+      `${name}: looker, the mixer of layer 1, is not causal`,
     );
   });
 });
@@ -191,7 +192,7 @@ test.each(everyMixer.filter(([, direction]) => direction === "bidirectional"))(
   "%s, %s: refused in a causal model at once",
   async (name, _, entry) => {
     const mixer = await load(name, entry, false);
-    expect(() => gpt({ ...options, mixer: () => mixer })).toThrow(`decoder: ${mixer.name}, the mixer of layer 0`);
+    expect(() => gpt({ ...options, mixer: () => mixer })).toThrow(`gpt: ${mixer.name}, the mixer of layer 0`);
   },
 );
 
@@ -206,7 +207,7 @@ describe.each(everyMixer.filter(([, direction]) => direction === "causal"))("%s,
     const pattern = slidingWindow({ before: 1, after: 0 });
     const softmax = attention(sizes);
     expect(() => gpt({ ...options, mixer: () => mixer, pattern })).toThrow(
-      `decoder: a pattern does nothing with ${mixer.name}`,
+      `gpt: a pattern does nothing with ${mixer.name}`,
     );
     const hybrid = (given: object) => gpt({ ...options, mixer: (layer) => (layer === 0 ? mixer : softmax), ...given });
     const [seen, all] = [await expectCausal(hybrid({ pattern }) as never), await expectCausal(hybrid({}) as never)];
@@ -223,7 +224,7 @@ describe("forms of mechanisms in which later tokens have a say", () => {
   ] as const)("%s %j is refused", async (name, given, called) => {
     const mixer = await mixers[name].load(given, { ...sizes, causal: true });
     expect(() => gpt({ ...options, mixer: () => mixer })).toThrow(
-      `decoder: ${called}, the mixer of layer 0, is not causal`,
+      `gpt: ${called}, the mixer of layer 0, is not causal`,
     );
   });
 });
@@ -283,16 +284,13 @@ describe("nothing that was set is ignored", () => {
   });
 
   test("vectors for the input of each layer, in a reversible stack", async () => {
-    const { blocks: _, finalNorm: __, ...parts } = gptParts(options);
     const rest = { modelWidth: 12, norm: layerNorm(), ffn: mlp({ modelWidth: 12, ffnWidth: 24, activation: relu }) };
     const block = reversibleBlock({ ...rest, mixer: attention(sizes) });
     const model = decoder({
-      ...parts,
-      blocks: [block],
+      ...gptParts(options),
+      depth: reversible([block as ReversibleBlock]),
       layerPositions: learnedPerLayer(1, 16, 12),
-      run: (blocks, params, input, context) =>
-        runReversible(blocks as readonly ReversibleBlock[], params, { ...input, merge: joinedStreams }, context),
     });
-    await expect(logitsOf(model as never, 0)).rejects.toThrow("runReversible: takes no vectors");
+    await expect(logitsOf(model as never, 0)).rejects.toThrow("reversible: takes no vectors");
   });
 });

@@ -110,7 +110,7 @@ describe.each(cases)("%s", (_, more, ahead) => {
 });
 
 test("a layer that it was not made for is an error", () => {
-  expect(() => transformerXlScores(options).forLayer!({ biases: [], distances: [] }, 2, { queries: 1, keys: 1 })).toThrow(
-    "made for 2 layers, got layer 2",
-  );
+  expect(() =>
+    transformerXlScores(options).forLayer!({ biases: [], distances: [] }, 2, { queries: 1, keys: 1 }),
+  ).toThrow("made for 2 layers, got layer 2");
 });

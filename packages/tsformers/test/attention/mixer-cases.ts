@@ -238,7 +238,7 @@ export async function prepareMixer(
 }
 
 /** Weights eight times as large, biases that are not 0; what starts at some size of its own, as scales do, stays near it. */
-function louder(array: NDArray, path: string): NDArray {
+export function louder(array: NDArray, path: string): NDArray {
   const noise = normal(foldIn(randomKey(6), hash(path)), array.shape, { deviation: 0.1 }).data as Float32Array;
   const values = array.data as Float32Array;
   const small = values.every((x) => Math.abs(x) < 0.2);

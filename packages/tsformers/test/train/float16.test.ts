@@ -25,14 +25,15 @@ import { mixers } from "../../src/attention/index.ts";
 import { or, perHead } from "../../src/attention/patterns/combine.ts";
 import { patterns } from "../../src/attention/patterns/index.ts";
 import { type AttentionParams, attention } from "../../src/attention/softmax/attention.ts";
-import { type Block, type BlockParts, parallelBlock, preNormBlock } from "../../src/blocks/block.ts";
+import { type Block, type BlockParts, parallelBlock, postNormBlock, preNormBlock } from "../../src/blocks/block.ts";
 import { gatedBlock } from "../../src/blocks/gated-block.ts";
 import { recomputed } from "../../src/depth/recomputed.ts";
 import { meanOfStreams, type ReversibleBlock, reversible, reversibleBlock } from "../../src/depth/reversible.ts";
 import { stack } from "../../src/depth/stack.ts";
 import type { Mixer } from "../../src/kinds/index.ts";
-import { bert } from "../../src/models/bert.ts";
+import { bertParts } from "../../src/models/bert.ts";
 import { decoder } from "../../src/models/decoder.ts";
+import { encoder } from "../../src/models/encoder.ts";
 import { gpt, gptParts } from "../../src/models/gpt.ts";
 import { models } from "../../src/models/index.ts";
 import type { LanguageModel } from "../../src/models/language-model.ts";
@@ -128,7 +129,9 @@ const nextToken = (model: unknown): Case => tokenObjective(model as never) as ne
 /** A causal model, or one that looks both ways, of one layer. */
 function around(mixer: Mixer, direction: string): Case {
   if (direction === "causal") return nextToken(gpt({ ...options, mixer: () => mixer }));
-  return bothSides(bert({ ...options, mixer: () => mixer, activation: relu }) as LanguageModel<never>);
+  const ffn = mlp({ modelWidth: 16, ffnWidth: 64, activation: relu });
+  const block = postNormBlock({ modelWidth: 16, norm: layerNorm(), mixer, ffn });
+  return bothSides(encoder({ ...bertParts(options), depth: stack([block]) }) as LanguageModel<never>);
 }
 
 describe("positions", () => {

@@ -1,7 +1,9 @@
 import type { Tensor } from "@tsformers/engine";
 import type { BlockTraits } from "./block.ts";
-import type { AttentionMap, DecodePlace, Losses, StackState, View } from "./index.ts";
-import type { Context, Layer } from "./layer.ts";
+import type { Context, Layer, Losses } from "./layer.ts";
+import type { AttentionMap } from "./mixer.ts";
+import type { DecodePlace, StackState } from "./state.ts";
+import type { View } from "./view.ts";
 
 export type DepthInput = {
   /** [B, T, C] */

@@ -2,8 +2,9 @@ import { type Concrete, reshape, slice, splitKey, tanh } from "@tsformers/engine
 import type { makeView } from "../attention/core/view.ts";
 import { type AttentionParams, attention } from "../attention/softmax/attention.ts";
 import { type BlockParams, postNormBlock } from "../blocks/block.ts";
-import { type StackParams, stack } from "../depth/stack.ts";
-import type { Mixer, Pattern, PositionScheme } from "../kinds/index.ts";
+import { type DepthMaker, stacked } from "../depth/makers.ts";
+import type { StackParams } from "../depth/stack.ts";
+import type { Block, Depth, Mixer, Pattern, PositionScheme } from "../kinds/index.ts";
 import { embedding, paddedEmbedding } from "../nn/embedding.ts";
 import { type Activation, gelu, type MlpParams, mlp } from "../nn/feed-forward.ts";
 import type { Head } from "../nn/head.ts";
@@ -44,8 +45,8 @@ export type BertOptions<Mix = AttentionParams> = {
   readonly pattern?: Pattern | LayerPatterns;
   /** How positions exchange information in each layer. Default: softmax attention. */
   readonly mixer?: (layer: number) => Mixer<Mix>;
-  /** How the blocks follow one another. Default: {@link stack}. */
-  readonly depth?: typeof stack<BertBlockParams<Mix>>;
+  /** How the blocks follow one another. Default: {@link stacked}. */
+  readonly depth?: DepthMaker;
   /** Makes the views. Default: {@link makeView}. */
   readonly makeView?: typeof makeView;
 };
@@ -113,9 +114,8 @@ export function bertParts<Mix = AttentionParams>(
     return given;
   };
   const ffn = mlp({ modelWidth, ffnWidth, activation, dropoutRate });
-  const blocks = Array.from({ length: layers }, (_, layer) =>
-    postNormBlock({ modelWidth, norm, mixer: mixer(layer), ffn }),
-  );
+  const { arrange = postNormBlock, make } = options.depth ?? stacked;
+  const blocks = Array.from({ length: layers }, (_, layer) => arrange({ modelWidth, norm, mixer: mixer(layer), ffn }));
   return {
     name: "bert",
     vocabularySize,
@@ -126,7 +126,7 @@ export function bertParts<Mix = AttentionParams>(
     ...present({ pattern: options.pattern, makeView: options.makeView }),
     embeddingNorm: norm(modelWidth),
     dropoutRate,
-    depth: (options.depth ?? stack)(blocks, {}),
+    depth: make(blocks as readonly Block[], { modelWidth }) as Depth<StackParams<BertBlockParams<Mix>>>,
     head: maskedHead(options),
   };
 }

@@ -1,8 +1,9 @@
 import type { AttentionParams } from "../attention/softmax/attention.ts";
 import { attention } from "../attention/softmax/attention.ts";
 import { type BlockParams, preNormBlock } from "../blocks/block.ts";
-import { type StackParams, stack } from "../depth/stack.ts";
-import type { Mixer, Pattern, PositionScheme } from "../kinds/index.ts";
+import { type DepthMaker, stacked } from "../depth/makers.ts";
+import type { StackParams } from "../depth/stack.ts";
+import type { Block, Depth, Mixer, Pattern, PositionScheme } from "../kinds/index.ts";
 import { embedding } from "../nn/embedding.ts";
 import { type Activation, geluTanh, type MlpParams, mlp } from "../nn/feed-forward.ts";
 import { normalInitial } from "../nn/initial.ts";
@@ -38,8 +39,8 @@ export type GptOptions<Mix = AttentionParams> = {
   readonly pattern?: Pattern | LayerPatterns;
   /** How positions exchange information in each layer; must be causal. Default: softmax attention. */
   readonly mixer?: (layer: number) => Mixer<Mix>;
-  /** How the blocks follow one another. Default: {@link stack}. */
-  readonly depth?: typeof stack<GptBlockParams<Mix>>;
+  /** How the blocks follow one another. Default: {@link stacked}. */
+  readonly depth?: DepthMaker;
 };
 
 export type GptBlockParams<Mix = AttentionParams> = BlockParams<Mix, MlpParams>;
@@ -77,9 +78,8 @@ export function gptParts<Mix = AttentionParams>(
   const norm = layerNorm({ epsilon });
   const outInitial = normalInitial(0.02 / Math.sqrt(2 * layers));
   const ffn = mlp({ modelWidth, ffnWidth, activation, dropoutRate, outInitial });
-  const blocks = Array.from({ length: layers }, (_, layer) =>
-    preNormBlock({ modelWidth, norm, mixer: mixer(layer), ffn }),
-  );
+  const { arrange = preNormBlock, make } = options.depth ?? stacked;
+  const blocks = Array.from({ length: layers }, (_, layer) => arrange({ modelWidth, norm, mixer: mixer(layer), ffn }));
   return {
     name: "gpt",
     vocabularySize,
@@ -88,6 +88,8 @@ export function gptParts<Mix = AttentionParams>(
     ...(options.scheme ?? { positions: learned(length, modelWidth) }),
     ...present({ pattern: options.pattern }),
     dropoutRate,
-    depth: (options.depth ?? stack)(blocks, { finalNorm: norm(modelWidth) }),
+    depth: make(blocks as readonly Block[], { finalNorm: norm(modelWidth), modelWidth }) as Depth<
+      StackParams<GptBlockParams<Mix>>
+    >,
   };
 }

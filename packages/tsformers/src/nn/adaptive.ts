@@ -22,17 +22,17 @@ import type { EmbeddingParams } from "./embedding.ts";
 import type { Head } from "./head.ts";
 import { type Initial, normalInitial, zeros } from "./initial.ts";
 
-/** A vocabulary cut into clusters, tokens in order of frequency: rare ones have narrow vectors. */
+/** A vocabulary sorted by frequency and cut into clusters; rarer tokens have narrower vectors. */
 export type Clusters = {
   readonly vocabularySize: number;
   readonly modelWidth: number;
-  /** Where clusters end but for the last, ascending. */
+  /** Where clusters end, ascending, except the last. */
   readonly cutoffs: readonly number[];
   /** Vectors of cluster i have `modelWidth / divisor^i` features. Default: 4. */
   readonly divisor?: number;
 };
 
-/** The table of the most frequent tokens, [V₀, C], and those of the other clusters; all are projected to the model's width. */
+/** The table of the most frequent tokens, [V₀, C], and those of the other clusters. All are projected to the model's width. */
 export type AdaptiveEmbeddingParams = EmbeddingParams & {
   /** [C, C] */
   project: Tensor;
@@ -58,10 +58,10 @@ function rangesOf({ vocabularySize, modelWidth, cutoffs, divisor = 4 }: Clusters
 }
 
 /**
- * An embedding whose rare tokens have narrow vectors, projected to the model's width.
+ * Adaptive embedding: rarer tokens have narrower vectors, which are projected to the model's width.
  *
  * @shape  tokens int32 [...] → [..., C]
- * @cost   a look-up in each cluster for every token: static graphs do not skip
+ * @cost   a look-up in each cluster for every token, since static graphs cannot skip
  * @source Baevski & Auli 2019, "Adaptive Input Representations", arXiv:1809.10853
  */
 export function adaptiveEmbedding(
@@ -94,28 +94,28 @@ export function adaptiveEmbedding(
 
 export type AdaptiveHeadParams = {
   bias: Tensor;
-  /** A logit for each of the other clusters, beside those of the most frequent tokens: [n, C], [n]. */
+  /** The logits of the other clusters, which stand beside those of the most frequent tokens: [n, C], [n]. */
   clusters: { weight: Tensor; bias: Tensor };
   /** [Vᵢ] each. */
   tails: readonly { bias: Tensor }[];
-  /** [C, C], where the projection of the most frequent tokens is not that of the embedding. */
+  /** Projection of the most frequent tokens, [C, C], if it is not that of the embedding. */
   project?: Tensor;
 };
 
 export type AdaptiveHeadOptions = Clusters & {
-  /** The most frequent tokens have a projection of their own. Default: that of the embedding. */
+  /** Gives the most frequent tokens a projection of their own. Default: that of the embedding. */
   readonly ownProjection?: true;
   readonly initial?: Initial;
 };
 
 /**
- * Adaptive softmax, tied to an {@link adaptiveEmbedding}: first among the most frequent tokens and the other clusters, then within the
- * cluster. Its logits are logarithms of probabilities, `log p(cluster) + log p(token | cluster)`.
+ * Adaptive softmax, tied to an {@link adaptiveEmbedding}: chooses among the most frequent tokens and the other clusters, then within the
+ * cluster. Its logits are log-probabilities, `log p(cluster) + log p(token | cluster)`.
  *
- * Of n clusters behind the first, cluster i has the n − i-th of their logits, as in the authors' code.
+ * Of the n clusters after the first, cluster i has the (n − i)-th cluster logit, as in the authors' code.
  *
  * @shape  x [..., C] → [..., V]
- * @cost   every cluster for every position: static graphs do not skip, what is saved is parameters
+ * @cost   every cluster for every position, since static graphs cannot skip: it saves parameters, not time
  * @source Grave et al. 2017, "Efficient Softmax Approximation for GPUs", arXiv:1609.04309
  */
 export function adaptiveHead(options: AdaptiveHeadOptions): Head<AdaptiveHeadParams> {

@@ -180,12 +180,12 @@ test("odd widths: the option, what it must be and what came", async () => {
   }
   await says(() => sinusoidal(15), "sinusoidal: needs an even modelWidth, got 15");
   await says(() => transformerXlScores(odd), "transformer-xl: needs an even modelWidth, got 15");
-  const pairs = "it turns pairs, so it needs an even number";
+  const pairs = "features are rotated in pairs, so their number must be even";
   const whole = `rotary: heads have 5 features (modelWidth 15 / heads 3); ${pairs}`;
   await says(() => positions.rotary.load({}, odd), whole);
   await says(() => gptJ({ ...modelSizes, modelWidth: 15 }), whole);
   await says(() => roformer({ ...modelSizes, modelWidth: 15 }), whole);
-  await says(() => rotary(5), `rotary: cannot turn 5 of the 5 features of a head; ${pairs} of at most 5`);
+  await says(() => rotary(5), `rotary: cannot rotate 5 of the 5 features of a head; ${pairs} of at most 5`);
   await positions.rotary.load({ share: 0.5 }, odd);
 });
 

@@ -16,12 +16,12 @@ import { sumOfLosses } from "../../nn/losses.ts";
 type Named<T> = Readonly<Record<string, T>>;
 
 /**
- * Several mixers with heads of their own, as one: some heads look nearby, others among their like.
+ * Several mixers as one, each with heads of its own: for instance some heads attend locally and others by content.
  *
- * `y = Σ_i mixer_i(x)`: projecting heads back apart and adding up is projecting them back together. Losses are added up, maps put
- * one behind the other head by head. It decodes where all of them do.
+ * `y = Σ_i mixer_i(x)`: projecting each group of heads back and adding the results equals one output projection of all heads. Losses
+ * are added, attention maps joined head by head. It decodes if all of the mixers do.
  *
- * @param mixers by name, which is that of its parameters; each of the model's width, with some of the heads
+ * @param mixers by name, which is also the name of the mixer's parameters; each has the model's width and some of the heads
  * @shape  x [B, T, C] → y [B, T, C]
  */
 export function headsBeside(mixers: Named<Mixer>): Mixer<Named<unknown>> {
@@ -114,13 +114,13 @@ function sumOf(terms: readonly Tensor[]): Tensor {
 }
 
 /**
- * Maps of heads one behind the other, as wide as the widest.
+ * Attention maps joined along the head axis, padded to the widest.
  *
- * @throws TypeError where some heads have queries apart
+ * @throws TypeError when a map keeps some queries separately (`apart`)
  */
 function joined(maps: readonly AttentionMap[]): AttentionMap {
   if (maps.some(({ apart }) => apart !== undefined)) {
-    throw new TypeError("side by side: cannot join maps of which one has queries apart");
+    throw new TypeError("side by side: cannot join attention maps of which one keeps some queries separately");
   }
   const width = Math.max(...maps.map(({ weights }) => weights.shape[3]!));
   const wide = (x: Tensor): Tensor =>

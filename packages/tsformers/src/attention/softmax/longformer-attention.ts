@@ -28,7 +28,7 @@ import { slidingWindow } from "../patterns/window.ts";
 import { type AttentionParams, attention } from "./attention.ts";
 
 export type LongformerAttentionOptions = HeadProjectionOptions & {
-  /** w: w/2 neighbours on each side, w before the query in the causal form. */
+  /** w: w/2 neighbours on each side; causal: w positions before the query. */
   readonly window: number;
   /** Positions that see all, and that all see. */
   readonly globals: readonly number[];
@@ -42,13 +42,13 @@ export type LongformerAttentionParams = AttentionParams & {
 };
 
 /**
- * Longformer's attention: a window of neighbours and the global tokens under one softmax; what the global tokens themselves
- * see has queries, keys and values from projections of its own, which start as those of the window.
+ * Longformer's attention: a window of neighbours and the global tokens under one softmax. The queries of global tokens use
+ * separate projections of queries, keys and values, which are initialised like those of the window.
  *
  * `y_t = softmax(q_t·k_S)·v_S` with `S = window(t) ∪ G` for t ∉ G; `y_t = softmax(q′_t·k′)·v′` over all positions for t ∈ G.
  *
  * @shape  x [B, T, C] → y [B, T, C]
- * @cost   O(B·T·(w + g)·C) time, O(B·T·C) memory; decoding keeps w + g positions, and those before the last global one
+ * @cost   O(B·T·(w + g)·C) time, O(B·T·C) memory; decoding keeps w + g positions, and all those before the last global one
  * @source Beltagy, Peters & Cohan 2020, "Longformer: The Long-Document Transformer", §3.1, arXiv:2004.05150
  * @throws RangeError when `window` is odd and not causal
  */
@@ -92,7 +92,7 @@ export function longformerAttention(options: LongformerAttentionOptions): Mixer<
       if (here.length === 0) return { y: heads.fromHeads(params.out, mixed.mixed, context), map: mixed.map };
       const indices = constant(fromNumbers(here, [here.length], "int32"));
       const asked = (x: Tensor): Tensor => heads.toHeads(params.globalQuery, x);
-      // Turning is made ready for all positions; without it, only the few rows are projected.
+      // Rotation is prepared for all positions; without rotation, only the few global rows are projected.
       const turned =
         view.rotate === undefined ? asked(pickRows(x, here, 1)) : pickRows(view.rotate.query(asked(x)), here, 2);
       const whole = attend(turned, keysAndValues(params, x, view), {
@@ -137,7 +137,7 @@ export function longformerAttention(options: LongformerAttentionOptions): Mixer<
   }
 }
 
-/** A window and the global tokens, for all queries alike: global ones are answered elsewhere. */
+/** A window and the global tokens, the same for all queries: those of global tokens are computed separately. */
 function neighbours(before: number, after: number, globals: readonly number[], causal: boolean): Pattern {
   const near = slidingWindow({ before, after });
   const seen = runsOf(globals);
@@ -148,12 +148,12 @@ function neighbours(before: number, after: number, globals: readonly number[], c
   };
 }
 
-/** Query i is at `positions[i]` and sees what is not after it. */
+/** Query i is at position `positions[i]` and sees all positions up to it. */
 function upTo(positions: readonly number[]): Pattern {
   return { name: "causal, some queries", keys: (query, length) => [0, Math.min(positions[query]! + 1, length)] };
 }
 
-/** The same padding and scores under another pattern, for all queries or those at some positions. */
+/** A view with the same padding and scores under another pattern, for all queries or those at some positions. */
 function lookAgain(view: View, pattern: Pattern, at?: Tensor): View {
   const { keyMask, scores, keys, positions } = view;
   return makeView({
@@ -166,7 +166,7 @@ function lookAgain(view: View, pattern: Pattern, at?: Tensor): View {
   });
 }
 
-/** Rows at positions along an axis. */
+/** Selects rows at positions along an axis. */
 function pickRows(x: Tensor, positions: readonly number[], axis: number): Tensor {
   return concat(
     runPairs(runsOf(positions)).map(([from, to]) => slice(x, axis, from, to)),
@@ -174,7 +174,7 @@ function pickRows(x: Tensor, positions: readonly number[], axis: number): Tensor
   );
 }
 
-/** [B, H, T, D] with `rows` [B, H, G, D] at ascending positions. */
+/** Replaces the rows at ascending positions of [B, H, T, D] by `rows` [B, H, G, D]. */
 function putRows(x: Tensor, rows: Tensor, positions: readonly number[]): Tensor {
   const parts: Tensor[] = [];
   let [at, taken] = [0, 0];

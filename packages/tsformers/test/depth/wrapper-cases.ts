@@ -19,6 +19,7 @@ import {
   preNormCrossBlock,
 } from "../../src/blocks/cross-block.ts";
 import { gatedBlock } from "../../src/blocks/gated-block.ts";
+import { earlyExit } from "../../src/depth/early-exit.ts";
 import { recomputed } from "../../src/depth/recomputed.ts";
 import { type ReversibleBlock, reversible, reversibleBlock, sumOfStreams } from "../../src/depth/reversible.ts";
 import { shared } from "../../src/depth/shared.ts";
@@ -31,7 +32,10 @@ import { gruGate } from "../../src/nn/gate.ts";
 import type { Norm } from "../../src/nn/norm.ts";
 import { dynamicSpan } from "../../src/position/dynamic-span.ts";
 
-export const [batch, length, modelWidth, heads] = [2, 24, 16, 2];
+export const batch = 2;
+export const length = 24;
+export const modelWidth = 16;
+export const heads = 2;
 const sizes = { modelWidth, heads, length };
 
 /** Of every layer, what its mixer learns under `mixer`. */
@@ -56,6 +60,7 @@ const gain: Norm = (width) => ({
 });
 const ffn = mlp({ modelWidth, ffnWidth: 8, activation: geluTanh });
 const softmax = attention(sizes);
+const remembering = segmentMemory(softmax, { length: 8, modelWidth });
 
 type Parts = BlockParts<unknown, unknown>;
 const partsOf = (mixer: Mixer): Parts => ({ modelWidth, norm: gain, mixer, ffn }) as Parts;
@@ -121,6 +126,11 @@ export const wrappers: readonly Wrapper[] = [
     (parts) => preNormBlock(parts) as Block,
     (blocks) => shared(blocks) as Depth<never>,
   ),
+  two(
+    "early exit",
+    (parts) => preNormBlock(parts) as Block,
+    (blocks) => earlyExit(blocks, { threshold: 0.9 }) as Depth<never>,
+  ),
   {
     ...two(
       "universal depth",
@@ -159,12 +169,12 @@ export const wrapped: readonly WrappedMixer[] = [
   {
     name: "softmax with a memory",
     pattern: causal,
-    load: async () => segmentMemory(softmax, { length: 8, modelWidth }) as Mixer,
+    load: async () => remembering as Mixer,
   },
   {
-    name: "softmax with spans of each position",
+    name: "softmax with a memory and spans of each position",
     pattern: causal,
-    load: async () => dynamicSpan(softmax, { ...sizes, maxSpan: 12, ramp: 4, startBias: 0 }) as Mixer,
+    load: async () => dynamicSpan(remembering, { ...sizes, maxSpan: 12, ramp: 4, startBias: 0 }) as Mixer,
   },
   ...Object.entries(mixers).map(([name, entry]): WrappedMixer => {
     const isCausal = entry.directions.includes("causal");

@@ -1,8 +1,8 @@
 import * as z from "zod";
 import type { Mixer } from "../kinds/index.ts";
 import { headWidthOf, requireDirection, requireSizes } from "../nn/sizes.ts";
-import { count, exactCount, positionCount, stepCount } from "../options/count.ts";
-import { parseOptions } from "../options/parse-options.ts";
+import { count, exactCount, positionCount, stepCount } from "../schema/count.ts";
+import { parseOptions } from "../schema/parse-options.ts";
 import type { LengthProjection } from "./linformer/linformer-projection.ts";
 import type { LogitSource, Mixture } from "./synthesizer/synthetic-logits.ts";
 

@@ -2,9 +2,9 @@ import { Option } from "commander";
 import type * as z from "zod";
 import { mixers } from "../attention/index.ts";
 import { patterns } from "../attention/patterns/index.ts";
-import { explain, type SchemaNode, schemaTree } from "../options/explain.ts";
 import type { Entry } from "../run/catalogue.ts";
 import { kebab } from "../run/flags.ts";
+import { explain, type SchemaNode, schemaTree } from "../schema/explain.ts";
 import { UsageError } from "./exit.ts";
 import { settingValue } from "./setting-value.ts";
 

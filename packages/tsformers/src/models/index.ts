@@ -1,7 +1,7 @@
 import * as z from "zod";
 import type { PositionScheme } from "../kinds/index.ts";
-import { count, positionCount, widthCount } from "../options/count.ts";
-import { parseOptions } from "../options/parse-options.ts";
+import { count, positionCount, widthCount } from "../schema/count.ts";
+import { parseOptions } from "../schema/parse-options.ts";
 import type { LanguageModel } from "./language-model.ts";
 import type { SequenceToSequence } from "./sequence-to-sequence.ts";
 

@@ -2,8 +2,8 @@ import { mul } from "@tsformers/engine";
 import * as z from "zod";
 import type { PositionScheme } from "../kinds/index.ts";
 import { requireEvenWidth, requireSizes } from "../nn/sizes.ts";
-import { positionCount } from "../options/count.ts";
-import { parseOptions } from "../options/parse-options.ts";
+import { positionCount } from "../schema/count.ts";
+import { parseOptions } from "../schema/parse-options.ts";
 
 /** What a scheme must know of the model that it is built into. */
 export type PositionContext = {

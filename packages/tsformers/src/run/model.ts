@@ -4,8 +4,8 @@ import type { Architecture } from "../io/hugging-face/format.ts";
 import { type ModelEntry, type ModelName, models } from "../models/index.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
-import { parseOptions } from "../options/parse-options.ts";
 import { type PositionName, positions } from "../position/index.ts";
+import { parseOptions } from "../schema/parse-options.ts";
 import type { Choice } from "./catalogue.ts";
 
 /** What a model is made from; `length` is that of training rows. */

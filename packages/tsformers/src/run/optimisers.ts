@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { parseOptions } from "../options/parse-options.ts";
+import { parseOptions } from "../schema/parse-options.ts";
 import type { Optimiser } from "../train/optimiser.ts";
 import type { Choice } from "./catalogue.ts";
 

@@ -1,6 +1,6 @@
 import * as z from "zod";
-import { stepCount } from "../options/count.ts";
-import { parseOptions } from "../options/parse-options.ts";
+import { stepCount } from "../schema/count.ts";
+import { parseOptions } from "../schema/parse-options.ts";
 import { constant, inverseSquareRoot, type Schedule, warmupCosine } from "../train/schedule.ts";
 import type { Choice } from "./catalogue.ts";
 

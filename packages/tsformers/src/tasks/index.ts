@@ -1,6 +1,6 @@
 import * as z from "zod";
-import { count, exactCount, positionCount } from "../options/count.ts";
-import { parseOptions } from "../options/parse-options.ts";
+import { count, exactCount, positionCount } from "../schema/count.ts";
+import { parseOptions } from "../schema/parse-options.ts";
 import type { Task } from "./task.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 

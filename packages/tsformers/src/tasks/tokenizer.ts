@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { explain } from "../options/explain.ts";
+import { explain } from "../schema/explain.ts";
 
 /** What rebuilds a tokenizer, for runs and exported models. */
 export type TokenizerConfig =

@@ -2,11 +2,11 @@ import { describe, expect, it } from "vitest";
 import { mixers } from "../../src/attention/index.ts";
 import { patterns } from "../../src/attention/patterns/index.ts";
 import { models } from "../../src/models/index.ts";
-import { schemaTree } from "../../src/options/explain.ts";
-import { editDistance, nearest } from "../../src/options/nearest.ts";
 import { positions } from "../../src/position/index.ts";
 import { parseRunConfig, runSchema } from "../../src/run/config.ts";
 import { flagsOf, misplacedFlags, withFlags } from "../../src/run/flags.ts";
+import { schemaTree } from "../../src/schema/explain.ts";
+import { editDistance, nearest } from "../../src/schema/nearest.ts";
 import { tasks } from "../../src/tasks/index.ts";
 
 const message = (input: unknown): string => {

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { requireCounts, requireDirection } from "../../nn/sizes.ts";
-import { positionCount } from "../../options/count.ts";
-import { parseOptions } from "../../options/parse-options.ts";
+import { positionCount } from "../../schema/count.ts";
+import { parseOptions } from "../../schema/parse-options.ts";
 import type { Pattern } from "./pattern.ts";
 
 /** What a pattern must know of the model that it is built into. */

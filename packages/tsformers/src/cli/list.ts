@@ -1,6 +1,7 @@
 import { Command } from "commander";
-import { type MixerEntry, mixers } from "../attention/index.ts";
+import type { MixerEntry } from "../attention/index.ts";
 import { type PatternEntry, patterns } from "../attention/patterns/index.ts";
+import { mixers } from "../catalogue/mixers.ts";
 import { models } from "../models/index.ts";
 import { expectation } from "../schema/nearest.ts";
 import { catalogues } from "./catalogues.ts";

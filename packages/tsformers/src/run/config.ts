@@ -26,7 +26,7 @@ const schema = z.strictObject({
     .describe("the network"),
   objective: choiceSchema(
     Object.fromEntries(
-      Object.entries(objectives).map(([name, { summary }]) => [name, { summary, options: z.strictObject({}) }]),
+      Object.entries(objectives).map(([name, { summary }]) => [name, { summary, options: () => z.strictObject({}) }]),
     ),
   )
     .optional()

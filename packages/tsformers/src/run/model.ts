@@ -60,7 +60,7 @@ export async function makeModel(
     return modelOf(architectureOf(choice), "from");
   }
   const entry: ModelEntry = models[kind as ModelName];
-  const options = { ...chosen, vocabularySize, ...("length" in entry.options.shape ? { length } : {}) };
+  const options = { ...chosen, vocabularySize, ...("length" in entry.options().shape ? { length } : {}) };
   if (entry.category !== "decoder") {
     if (position !== undefined)
       throw new RangeError(`${kind} has its own positions; leave the position away, or take gpt`);
@@ -69,7 +69,7 @@ export async function makeModel(
       : { ...(await entry.load(options)), category: "encoder-decoder" };
   }
   if (position === undefined) return { ...(await entry.load(options)), category: "decoder" };
-  const { modelWidth, heads, layers } = parseOptions(entry.options, options, kind) as Record<
+  const { modelWidth, heads, layers } = parseOptions(entry.options(), options, kind) as Record<
     "modelWidth" | "heads" | "layers",
     number
   >;

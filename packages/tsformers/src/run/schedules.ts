@@ -12,7 +12,7 @@ export type ScheduleEntry = {
   readonly summary: string;
   readonly formula: string;
   readonly paper: string;
-  readonly options: z.ZodObject;
+  options(): z.ZodObject;
   make(options: unknown, context: ScheduleContext): Schedule;
 };
 
@@ -73,5 +73,5 @@ type EntryParts<O extends z.ZodObject> = Omit<ScheduleEntry, "options" | "make">
 };
 
 function entry<O extends z.ZodObject>(name: string, options: O, { make, ...about }: EntryParts<O>): ScheduleEntry {
-  return { ...about, options, make: (raw, context) => make(parseOptions(options, raw, name), context) };
+  return { ...about, options: () => options, make: (raw, context) => make(parseOptions(options, raw, name), context) };
 }

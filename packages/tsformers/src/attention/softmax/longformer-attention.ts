@@ -15,14 +15,17 @@ import {
   type Tensor,
   where,
 } from "@tsformers/engine";
+import * as z from "zod";
 import type { KeyValueCache, Mixer, Recurrent, View } from "../../kinds/index.ts";
 import { within } from "../../nn/dropout.ts";
 import type { LinearParams } from "../../nn/linear.ts";
+import { positionCount } from "../../schema/count.ts";
 import { attend } from "../core/executor.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
 import { ringDecoding, viewOfSlots, writeSlots } from "../core/ring.ts";
 import { clipRuns, runsOf, uniteRuns } from "../core/runs.ts";
 import { makeView } from "../core/view.ts";
+import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 import { full, type Pattern, type Runs } from "../patterns/pattern.ts";
 import { slidingWindow } from "../patterns/window.ts";
 import { type AttentionParams, attention } from "./attention.ts";
@@ -191,3 +194,24 @@ function putRows(x: Tensor, rows: Tensor, positions: readonly number[]): Tensor 
 function runPairs(runs: Runs): [from: number, to: number][] {
   return Array.from({ length: runs.length / 2 }, (_, i) => [runs[2 * i]!, runs[2 * i + 1]!]);
 }
+
+export type LongformerAttentionSettings = { readonly window?: number; readonly globals?: readonly number[] };
+
+export const longformerEntry: MixerEntry<"longformer", LongformerAttentionSettings> = /* @__PURE__ */ mixerEntry({
+  name: "longformer",
+  title: "Longformer attention",
+  year: 2020,
+  paper: "Beltagy, Peters & Cohan 2020, Longformer: The Long-Document Transformer, arXiv:2004.05150",
+  summary: "a sliding window, and global tokens with projections of their own",
+  formula: "y_t = softmax(q_t·k_S)·v_S, S = window(t) ∪ G; t ∈ G: softmax(q′_t·k′)·v′ over all",
+  cost: "O(n·(w + g)·d) time, O(n·d) memory",
+  exponent: 1,
+  directions: ["bidirectional", "causal"],
+  decodeState: "stays the same",
+  options: () =>
+    z.strictObject({
+      window: positionCount().default(256).describe("half of it on each side; all before the query in the causal form"),
+      globals: z.array(positionCount(0)).default([0]).describe("positions that see all and that all see"),
+    }),
+  make: (settings, context) => longformerAttention({ ...context, ...settings }),
+});

@@ -27,7 +27,11 @@ export type AttentionMap = {
    */
   readonly keys?: Tensor;
   /** Queries that see far more than the others: weights [B, H, G, S] over all keys stand here, and those above mean nothing. */
-  readonly apart?: { readonly queries: readonly number[]; readonly weights: Tensor };
+  readonly apart?: {
+    /** Their positions: the same for all rows, or int32 [B, G] with −1 where a row has fewer. */
+    readonly queries: readonly number[] | Tensor;
+    readonly weights: Tensor;
+  };
 };
 
 export type MixerOutput = {
@@ -71,6 +75,8 @@ export type MixerTraits = {
    * looked at; it reads no pattern, and no causal model takes it.
    */
   readonly sees: "pattern" | "earlier" | "all";
+  /** Whether it reads from the view which tokens of a row are global. Default: it does not. */
+  readonly readsGlobals?: true;
 };
 
 /** How positions exchange information. */

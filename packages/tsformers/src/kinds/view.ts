@@ -14,6 +14,11 @@ export type View = {
   readonly memory?: number;
   /** 1 for real keys, 0 for padding, [B, S]; with a memory [B, S − memory], of the others. */
   readonly keyMask?: Tensor;
+  /**
+   * 1 for tokens that see all and that all see, 0 for the others, [B, S]. Read by mixers that say so ({@link MixerTraits}). Default: those
+   * that the mixer was made with.
+   */
+  readonly globals?: Tensor;
   /** Of what the pattern shows, what each query sees: bool [1 or H', 1 or T, S], head h having row `h mod H'`. All of it unless told. */
   readonly visible?: Tensor;
   readonly rotate?: Rotation;

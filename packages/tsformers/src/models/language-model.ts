@@ -7,6 +7,8 @@ export type TokensInput = {
   readonly tokens: Tensor;
   /** 1 for tokens, 0 for padding, [B, T]. */
   readonly mask?: Tensor;
+  /** 1 for tokens that see all and that all see, 0 for the others, [B, T]. Default: those that the mixers were made with. */
+  readonly globals?: Tensor;
   /** Which segment a token belongs to, int32 [B, T]. Default: all the first. */
   readonly types?: Tensor;
   /** int32 [B, T], when they are not 0, 1, 2, … */

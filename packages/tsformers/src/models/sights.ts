@@ -24,6 +24,13 @@ export function requireReader(model: string, layers: Layers): void {
   );
 }
 
+/** @throws TypeError when an input says which tokens are global and no mixer reads it */
+export function requireGlobalReader(model: string, layers: Layers): void {
+  if (layers.some(({ mixer }) => mixer.readsGlobals)) return;
+  const names = [...new Set(layers.map(({ mixer }) => mixer.name))].join(" and ");
+  throw new TypeError(`${model}: ${names} knows no global tokens; leave globals out of the input`);
+}
+
 /** @throws TypeError for what is no mixer: a promise of one, or one that does not say what it sees */
 export function requireMixer<Params>(model: string, layer: number, mixer: Mixer<Params>): void {
   const { name, sees, apply }: Partial<Mixer<Params>> = mixer ?? {};

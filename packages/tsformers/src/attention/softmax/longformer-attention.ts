@@ -159,6 +159,25 @@ export function longformerAttention(options: LongformerAttentionOptions): Mixer<
   }
 }
 
+export type LongformerAttentionsOptions = Omit<LongformerAttentionOptions, "window"> & {
+  /** A window per layer; the last one holds for all further layers. */
+  readonly windows: readonly number[];
+};
+
+/**
+ * {@link longformerAttention} for each layer of a stack.
+ *
+ * @throws RangeError when `windows` is empty
+ */
+export function longformerAttentions(
+  options: LongformerAttentionsOptions,
+): (layer: number) => Mixer<LongformerAttentionParams> {
+  const { windows, ...rest } = options;
+  if (windows.length === 0) throw new RangeError("longformerAttentions: expected at least one window, got none");
+  const made = new Map([...new Set(windows)].map((window) => [window, longformerAttention({ ...rest, window })]));
+  return (layer) => made.get(windows[Math.min(layer, windows.length - 1)]!)!;
+}
+
 /** A window and the global tokens, the same for all queries: those of global tokens are computed separately. */
 function neighbours(before: number, after: number, globals: readonly number[], causal: boolean): Pattern {
   const near = slidingWindow({ before, after });

@@ -26,7 +26,7 @@ export type Pass = {
   readonly queries: number;
   /** 1 for tokens, 0 for padding, [B, T]. */
   readonly mask?: Tensor | undefined;
-  /** 1 for tokens that see all and that all see, [B, T]. */
+  /** 1 for global tokens, 0 for others, [B, T]. */
   readonly globals?: Tensor | undefined;
   /** int32 [B, T], when they are not 0, 1, 2, … */
   readonly positions?: Tensor | undefined;

@@ -5,7 +5,9 @@ import type { Format } from "./format.ts";
 import { gptNeoX } from "./gpt-neox.ts";
 import { gpt2 } from "./gpt2.ts";
 import { gptJ } from "./gptj.ts";
+import { led } from "./led.ts";
 import { llama } from "./llama.ts";
+import { longformer } from "./longformer.ts";
 import { mpt } from "./mpt.ts";
 import { openAiGpt } from "./openai-gpt.ts";
 import { roformer } from "./roformer.ts";
@@ -28,4 +30,6 @@ export const formats: readonly Format[] = [
   t5,
   torchTransformer,
   transfoXl,
+  longformer,
+  led,
 ];

@@ -1,3 +1,4 @@
+import { albert } from "./albert.ts";
 import { bert } from "./bert.ts";
 import { bloom } from "./bloom.ts";
 import { ctrl } from "./ctrl.ts";
@@ -8,6 +9,7 @@ import { gptJ } from "./gptj.ts";
 import { llama } from "./llama.ts";
 import { mpt } from "./mpt.ts";
 import { openAiGpt } from "./openai-gpt.ts";
+import { reformer } from "./reformer.ts";
 import { roformer } from "./roformer.ts";
 import { t5 } from "./t5.ts";
 import { torchTransformer } from "./torch-transformer.ts";
@@ -24,7 +26,9 @@ export const formats: readonly Format[] = [
   ctrl,
   llama,
   bert,
+  albert,
   roformer,
+  reformer,
   t5,
   torchTransformer,
   transfoXl,

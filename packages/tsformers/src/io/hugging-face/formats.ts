@@ -1,5 +1,6 @@
 import { albert } from "./albert.ts";
 import { bert } from "./bert.ts";
+import { bigBird } from "./big-bird.ts";
 import { bloom } from "./bloom.ts";
 import { ctrl } from "./ctrl.ts";
 import type { Format } from "./format.ts";
@@ -27,6 +28,7 @@ export const formats: readonly Format[] = [
   llama,
   bert,
   albert,
+  bigBird,
   roformer,
   reformer,
   t5,

@@ -24,6 +24,13 @@ export function requireReader(model: string, layers: Layers): void {
   );
 }
 
+/** @throws TypeError when an input has global tokens and no mixer reads them */
+export function requireGlobalReader(model: string, layers: Layers): void {
+  if (layers.some(({ mixer }) => mixer.readsGlobals)) return;
+  const names = [...new Set(layers.map(({ mixer }) => mixer.name))].join(" and ");
+  throw new TypeError(`${model}: ${names} takes no global tokens from the input; leave globals out`);
+}
+
 /** @throws TypeError when something is not a mixer: a promise of one, or an object without name, `sees` and `apply` */
 export function requireMixer<Params>(model: string, layer: number, mixer: Mixer<Params>): void {
   const { name, sees, apply }: Partial<Mixer<Params>> = mixer ?? {};

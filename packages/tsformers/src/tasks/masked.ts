@@ -20,7 +20,7 @@ const evalSeed = -1;
  * Rows of tokens of which some are hidden, to be predicted from what is left on both sides.
  *
  * Of the tokens that count, 15 % are predicted: 80 % of these are replaced by the mask token, the first one behind the vocabulary,
- * 10 % by any token, 10 % stay. Of each row that has tokens that count, at least one is predicted.
+ * 10 % by any token, 10 % stay. Of each row that has tokens that count, at least one is predicted. What does not count is padding.
  *
  * @param rows the same rows for a model that predicts the next token
  * @source Devlin et al. 2019, "BERT", §3.1, arXiv:1810.04805
@@ -29,6 +29,8 @@ export function maskedView(rows: TaskView<Batch>, options: MaskedOptions): NonNu
   const { vocabularySize, seed = 0, share = hiddenShare } = options;
   const trainKey = foldIn(randomKey(seed), 1);
   const hide = (batch: Batch, key: RandomKey) => hidden(batch, key, { vocabularySize, share });
+  // Batches of one evaluation have the same form, whether padding is in them or not.
+  const hideInEvaluation = (batch: Batch, key: RandomKey) => ({ mask: maskOf(batch), ...hide(batch, key) });
   return {
     vocabularySize: vocabularySize + 1,
     trainBatch: (step, batchSize, length) => hide(rows.trainBatch(step, batchSize, length), foldIn(trainKey, step)),
@@ -38,21 +40,28 @@ export function maskedView(rows: TaskView<Batch>, options: MaskedOptions): NonNu
       return {
         *[Symbol.iterator]() {
           let index = 0;
-          for (const batch of batches) yield hide(batch, foldIn(key, index++));
+          for (const batch of batches) yield hideInEvaluation(batch, foldIn(key, index++));
         },
       };
     },
   };
 }
 
+/** 1 at tokens that count, [B, T]. */
+function maskOf({ weights }: Batch): NDArray {
+  const values = Float32Array.from(weights.data as Float32Array, (weight) => (weight > 0 ? 1 : 0));
+  return new NDArray(weights.shape, "float32", values);
+}
+
 /** A draw of one million is fine enough for any share. */
 const grain = 1_000_000;
 
 function hidden(
-  { inputs, weights }: Batch,
+  rows: Batch,
   key: RandomKey,
   { vocabularySize, share }: { vocabularySize: number; share: number },
 ): Batch {
+  const { inputs, weights } = rows;
   const [batch, length] = inputs.shape as [number, number];
   const [forChoice, forWay, forToken] = splitKey(key, 3);
   const draw = (of: RandomKey, high: number) => integers(of, [batch, length], { high }).data as Int32Array;
@@ -71,6 +80,7 @@ function hidden(
     inputs: new NDArray([batch, length], "int32", shown),
     targets: inputs,
     weights: new NDArray([batch, length], "float32", chosen),
+    ...(counted.includes(0) ? { mask: maskOf(rows) } : {}),
   };
 }
 

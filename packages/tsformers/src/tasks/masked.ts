@@ -20,7 +20,8 @@ const evalSeed = -1;
  * Rows of tokens of which some are hidden, to be predicted from the tokens on both sides.
  *
  * Of the tokens with a weight, 15 % are predicted: 80 % of these are replaced by the mask token, which follows the vocabulary,
- * 10 % by a random token, 10 % are unchanged. Of each row with any weight, at least one token is predicted.
+ * 10 % by a random token, 10 % are unchanged. Of each row with any weight, at least one token is predicted. Tokens without a weight
+ * are padding.
  *
  * @param rows the same rows for a model that predicts the next token
  * @source Devlin et al. 2019, "BERT", §3.1, arXiv:1810.04805
@@ -29,6 +30,8 @@ export function maskedView(rows: TaskView<Batch>, options: MaskedOptions): NonNu
   const { vocabularySize, seed = 0, share = hiddenShare } = options;
   const trainKey = foldIn(randomKey(seed), 1);
   const hide = (batch: Batch, key: RandomKey) => hidden(batch, key, { vocabularySize, share });
+  // Batches of one evaluation have the same form, whether padding is in them or not.
+  const hideInEvaluation = (batch: Batch, key: RandomKey) => ({ mask: maskOf(batch), ...hide(batch, key) });
   return {
     vocabularySize: vocabularySize + 1,
     trainBatch: (step, batchSize, length) => hide(rows.trainBatch(step, batchSize, length), foldIn(trainKey, step)),
@@ -38,21 +41,28 @@ export function maskedView(rows: TaskView<Batch>, options: MaskedOptions): NonNu
       return {
         *[Symbol.iterator]() {
           let index = 0;
-          for (const batch of batches) yield hide(batch, foldIn(key, index++));
+          for (const batch of batches) yield hideInEvaluation(batch, foldIn(key, index++));
         },
       };
     },
   };
 }
 
+/** 1 at tokens that count, [B, T]. */
+function maskOf({ weights }: Batch): NDArray {
+  const values = Float32Array.from(weights.data as Float32Array, (weight) => (weight > 0 ? 1 : 0));
+  return new NDArray(weights.shape, "float32", values);
+}
+
 /** Shares are compared with draws out of one million. */
 const grain = 1_000_000;
 
 function hidden(
-  { inputs, weights }: Batch,
+  rows: Batch,
   key: RandomKey,
   { vocabularySize, share }: { vocabularySize: number; share: number },
 ): Batch {
+  const { inputs, weights } = rows;
   const [batch, length] = inputs.shape as [number, number];
   const [forChoice, forWay, forToken] = splitKey(key, 3);
   const draw = (of: RandomKey, high: number) => integers(of, [batch, length], { high }).data as Int32Array;
@@ -71,6 +81,7 @@ function hidden(
     inputs: new NDArray([batch, length], "int32", shown),
     targets: inputs,
     weights: new NDArray([batch, length], "float32", chosen),
+    ...(counted.includes(0) ? { mask: maskOf(rows) } : {}),
   };
 }
 

@@ -98,6 +98,8 @@ function besideSource(make: (parts: CrossBlockParts<unknown, unknown, unknown>) 
   };
 }
 
+export const preNormed = (mixer: Mixer): Block => preNormBlock(partsOf(mixer)) as Block;
+
 export const wrappers: readonly Wrapper[] = [
   one("pre-norm block", (parts) => preNormBlock(parts) as Block),
   one("post-norm block", (parts) => postNormBlock(parts) as Block),

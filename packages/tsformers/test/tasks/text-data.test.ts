@@ -242,7 +242,9 @@ describe("a text of any size", () => {
       const task = await createTask("text", { data }, { tokenizer, note: (line) => notes.push(line), ...context });
       expect(task.tokenizer).toBe(tokenizer);
       expect(task.vocabularySize).toBe(9);
-      expect(notes).toEqual([`${data}: read as unknown, since no token stands for them: "A" "L" "P" "H" "€" "!"`]);
+      expect(notes).toEqual([
+        `${data}: read as unknown, since the tokenizer has no token for them: "A" "L" "P" "H" "€" "!"`,
+      ]);
     }
     const ofGrammar = await createTask("text", {}, { tokenizer });
     expect(ofGrammar.tokenizer).toBe(tokenizer);

@@ -46,6 +46,8 @@ export type LshAttentionOptions = HeadProjectionOptions & {
   readonly keyEpsilon?: number;
   /** Seed of the rotations in evaluation and decoding; training draws new ones at each pass. Default: 0. */
   readonly seed?: number;
+  /** The rotations of a pass, [H, rounds, half the sum of the buckets' factors, D]. Default: drawn as `seed` says. */
+  readonly rotations?: (context: Context) => Tensor;
 };
 
 /**
@@ -76,6 +78,7 @@ export function lshAttention(options: LshAttentionOptions): Mixer<LshAttentionPa
   const frame = [heads, rounds, factors.reduce((a, b) => a + b, 0) / 2, headWidth];
   const fixed = () => constant(normal(randomKey(seed), frame));
   const drawn = (context: Context): Tensor => {
+    if (options.rotations !== undefined) return options.rotations(context);
     const { key } = within(context, "rotations");
     return key === undefined ? fixed() : randomNormal(key, frame);
   };

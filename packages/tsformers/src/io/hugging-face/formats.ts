@@ -1,4 +1,6 @@
+import { albert } from "./albert.ts";
 import { bert } from "./bert.ts";
+import { bigBird } from "./big-bird.ts";
 import { bloom } from "./bloom.ts";
 import { ctrl } from "./ctrl.ts";
 import type { Format } from "./format.ts";
@@ -8,6 +10,7 @@ import { gptJ } from "./gptj.ts";
 import { llama } from "./llama.ts";
 import { mpt } from "./mpt.ts";
 import { openAiGpt } from "./openai-gpt.ts";
+import { reformer } from "./reformer.ts";
 import { roformer } from "./roformer.ts";
 import { t5 } from "./t5.ts";
 import { torchTransformer } from "./torch-transformer.ts";
@@ -24,7 +27,10 @@ export const formats: readonly Format[] = [
   ctrl,
   llama,
   bert,
+  albert,
+  bigBird,
   roformer,
+  reformer,
   t5,
   torchTransformer,
   transfoXl,

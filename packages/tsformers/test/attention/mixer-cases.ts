@@ -39,7 +39,7 @@ export type MixerCase<Law extends string = string> = {
   readonly direction: Direction;
   readonly exponent: number;
   /** Whether outputs are averages of values. */
-  readonly averages: boolean;
+  readonly averages?: boolean;
   /** Laws that do not hold by its definition, each with the reason. */
   readonly exempt: Partial<Record<Law, string>>;
   load(context?: Partial<MixerContext>): Promise<Mixer>;

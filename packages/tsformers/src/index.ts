@@ -119,7 +119,7 @@ export {
   type Tokenizer,
   type TokenizerConfig,
   tokenizerFromConfig,
-} from "./tasks/tokenizer.ts";
+} from "./tokenizers/index.ts";
 // Training.
 export { suitableMicroBatches } from "./train/accumulate.ts";
 export { type AdafactorOptions, adafactor } from "./train/adafactor.ts";

@@ -36,7 +36,7 @@ import { copyTask } from "../../src/tasks/copy.ts";
 import { majorityTask } from "../../src/tasks/majority.ts";
 import type { Batch } from "../../src/tasks/task.ts";
 import { textTask } from "../../src/tasks/text.ts";
-import { characterTokenizer } from "../../src/tasks/tokenizer.ts";
+import { characterTokenizer } from "../../src/tokenizers/index.ts";
 import { lossAndGradients } from "../../src/train/accumulate.ts";
 import { adamw } from "../../src/train/adamw.ts";
 import { constant } from "../../src/train/schedule.ts";

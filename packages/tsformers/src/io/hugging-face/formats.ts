@@ -7,7 +7,9 @@ import type { Format } from "./format.ts";
 import { gptNeoX } from "./gpt-neox.ts";
 import { gpt2 } from "./gpt2.ts";
 import { gptJ } from "./gptj.ts";
+import { led } from "./led.ts";
 import { llama } from "./llama.ts";
+import { longformer } from "./longformer.ts";
 import { mpt } from "./mpt.ts";
 import { openAiGpt } from "./openai-gpt.ts";
 import { reformer } from "./reformer.ts";
@@ -34,4 +36,6 @@ export const formats: readonly Format[] = [
   t5,
   torchTransformer,
   transfoXl,
+  longformer,
+  led,
 ];

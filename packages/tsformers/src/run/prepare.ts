@@ -10,7 +10,7 @@ import {
 import type { Objective } from "../objectives/objective.ts";
 import { createTask } from "../tasks/index.ts";
 import type { Task, TaskView } from "../tasks/task.ts";
-import type { Tokenizer } from "../tasks/tokenizer.ts";
+import type { Tokenizer } from "../tokenizers/index.ts";
 import type { Choice } from "./catalogue.ts";
 import { ConfigError, type RunConfig } from "./config.ts";
 import { type AnyModel, makeModel } from "./model.ts";

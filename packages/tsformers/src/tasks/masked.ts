@@ -4,6 +4,8 @@ import type { Batch, TaskView, TaskViews } from "./task.ts";
 export type MaskedOptions = {
   /** Vocabulary of the unmasked rows. */
   readonly vocabularySize: number;
+  /** The token that stands for hidden ones. Default: one more, behind the vocabulary. */
+  readonly maskToken?: number | undefined;
   /** Default: 0. Evaluation hides the same tokens under every seed. */
   readonly seed?: number;
   /** Share of tokens to predict. Default: {@link hiddenShare}. */
@@ -19,7 +21,7 @@ const evalSeed = -1;
 /**
  * Rows of tokens of which some are hidden, to be predicted from the tokens on both sides.
  *
- * Of the tokens with a weight, 15 % are predicted: 80 % of these are replaced by the mask token, which follows the vocabulary,
+ * Of the tokens with a weight, 15 % are predicted: 80 % of these are replaced by the mask token,
  * 10 % by a random token, 10 % are unchanged. Of each row with any weight, at least one token is predicted. Tokens without a weight
  * are padding.
  *
@@ -27,13 +29,13 @@ const evalSeed = -1;
  * @source Devlin et al. 2019, "BERT", §3.1, arXiv:1810.04805
  */
 export function maskedView(rows: TaskView<Batch>, options: MaskedOptions): NonNullable<TaskViews["masked"]> {
-  const { vocabularySize, seed = 0, share = hiddenShare } = options;
+  const { vocabularySize, maskToken = vocabularySize, seed = 0, share = hiddenShare } = options;
   const trainKey = foldIn(randomKey(seed), 1);
-  const hide = (batch: Batch, key: RandomKey) => hidden(batch, key, { vocabularySize, share });
+  const hide = (batch: Batch, key: RandomKey) => hidden(batch, key, { vocabularySize, maskToken, share });
   // Batches of one evaluation have the same form, whether padding is in them or not.
   const hideInEvaluation = (batch: Batch, key: RandomKey) => ({ mask: maskOf(batch), ...hide(batch, key) });
   return {
-    vocabularySize: vocabularySize + 1,
+    vocabularySize: Math.max(vocabularySize, maskToken + 1),
     trainBatch: (step, batchSize, length) => hide(rows.trainBatch(step, batchSize, length), foldIn(trainKey, step)),
     evalBatches: (split, evaluation) => {
       const batches = rows.evalBatches(split, evaluation);
@@ -60,7 +62,7 @@ const grain = 1_000_000;
 function hidden(
   rows: Batch,
   key: RandomKey,
-  { vocabularySize, share }: { vocabularySize: number; share: number },
+  { vocabularySize, maskToken, share }: { vocabularySize: number; maskToken: number; share: number },
 ): Batch {
   const { inputs, weights } = rows;
   const [batch, length] = inputs.shape as [number, number];
@@ -73,7 +75,7 @@ function hidden(
     const from = row * length;
     for (const at of chosenOf(choice, counted, from, from + length, share)) {
       chosen[at] = counted[at]!;
-      if (way[at]! < 8) shown[at] = vocabularySize;
+      if (way[at]! < 8) shown[at] = maskToken;
       else if (way[at]! < 9) shown[at] = token[at]!;
     }
   }

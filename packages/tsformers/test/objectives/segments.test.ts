@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { type SegmentedSplit, segmentsOf, segmentsView } from "../../src/tasks/segments.ts";
 import type { Batch, EvalSplit } from "../../src/tasks/task.ts";
 import { textTask } from "../../src/tasks/text.ts";
-import { characterTokenizer } from "../../src/tasks/tokenizer.ts";
+import { characterTokenizer } from "../../src/tokenizers/index.ts";
 
 /** Token i of the split is i: rows say themselves where they come from. */
 const counting = (length: number): SegmentedSplit => ({

@@ -4,8 +4,6 @@ import { join } from "node:path";
 import { crc32 } from "node:zlib";
 
 import { afterEach, beforeEach, describe, expect, it, test, vi } from "vitest";
-
-import { huggingFaceTokenizer } from "../../src/io/hugging-face/tokenizer.ts";
 import { readText } from "../../src/io/read-text.ts";
 import { documentTokens } from "../../src/tasks/document-tokens.ts";
 import { createTask } from "../../src/tasks/index.ts";
@@ -13,7 +11,8 @@ import type { Batch, Task, TaskView } from "../../src/tasks/task.ts";
 import { textTask } from "../../src/tasks/text.ts";
 import { type TextDataContext, textDataTask } from "../../src/tasks/text-data.ts";
 import { cacheFolder } from "../../src/tasks/token-file.ts";
-import { byteTokenizer, characterTokenizer, type Tokenizer } from "../../src/tasks/tokenizer.ts";
+import { huggingFaceTokenizer } from "../../src/tokenizers/hugging-face.ts";
+import { byteTokenizer, characterTokenizer, type Tokenizer } from "../../src/tokenizers/index.ts";
 
 let folder: string;
 let cache: string;

@@ -73,6 +73,7 @@ export type { LanguageModel, LanguageModelOutput, TokensInput } from "./models/l
 export type { DecodeInput, DecodeOutput, EncodeOutput, SequenceToSequence } from "./models/sequence-to-sequence.ts";
 export { type ChunkOptions, chunkedFeedForward } from "./nn/chunked.ts";
 export * from "./nn/chunked-cross-entropy.ts";
+export * from "./nn/class-head.ts";
 export { crossEntropies, meanCrossEntropy } from "./nn/cross-entropy.ts";
 export { dropout, within } from "./nn/dropout.ts";
 export * from "./nn/embedding.ts";

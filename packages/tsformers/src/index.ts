@@ -29,8 +29,11 @@ export * from "./blocks/block.ts";
 export * from "./blocks/gated-block.ts";
 export { entryOf } from "./catalogue/catalogue-of.ts";
 export { type MixerName, mixers } from "./catalogue/mixers.ts";
+export { type OptimiserName, optimisers } from "./catalogue/optimisers.ts";
 export { type PatternName, patterns } from "./catalogue/patterns.ts";
 export { type PositionName, positions } from "./catalogue/positions.ts";
+export { type ScheduleName, schedules } from "./catalogue/schedules.ts";
+export { createTask, type TaskName, tasks } from "./catalogue/tasks.ts";
 export * from "./depth/recomputed.ts";
 export * from "./depth/reversible.ts";
 export { stack } from "./depth/stack.ts";
@@ -106,12 +109,10 @@ export { transformerXlScores as transformerXl } from "./position/transformer-xl.
 export { ConfigError, parseRunConfig, type RunConfig, type RunConfigInput, runSchema } from "./run/config.ts";
 export { countParameters } from "./run/count-parameters.ts";
 export { type AnyModel, type ModelChoice, makeModel } from "./run/model.ts";
-export { type OptimiserEntry, type OptimiserName, optimisers } from "./run/optimisers.ts";
 export { type PreparedRun, prepareRun } from "./run/prepare.ts";
-export { type ScheduleEntry, type ScheduleName, schedules } from "./run/schedules.ts";
 // Tasks and what they are measured by.
 export { grammarText } from "./tasks/grammar.ts";
-export { createTask, type TaskContext, type TaskEntry, type TaskName, tasks } from "./tasks/index.ts";
+export type { TaskContext, TaskEntry } from "./tasks/index.ts";
 export type { EvalTotals, Metric } from "./tasks/metric.ts";
 export type { Batch, EvalOptions, EvalSplit, PairBatch, Task, TaskView } from "./tasks/task.ts";
 export { textTask } from "./tasks/text.ts";
@@ -124,8 +125,6 @@ export {
 } from "./tokenizers/index.ts";
 // Training.
 export { suitableMicroBatches } from "./train/accumulate.ts";
-export { type AdafactorOptions, adafactor } from "./train/adafactor.ts";
-export { type AdamWOptions, adamw } from "./train/adamw.ts";
 export {
   type AuxiliaryLossInput,
   type AuxiliaryLossOptions,
@@ -134,10 +133,8 @@ export {
 } from "./train/auxiliary-losses.ts";
 export { type EarlyStopping, type EarlyStoppingState, earlyStopping } from "./train/early-stopping.ts";
 export { type Evaluator, evaluator } from "./train/evaluate.ts";
-export { type LionOptions, lion } from "./train/lion.ts";
 export { type LossScale, type LossScaleOptions, lossScale } from "./train/loss-scale.ts";
-export type { Optimiser, OptimiserState } from "./train/optimiser.ts";
-export { constant, inverseSquareRoot, type Schedule, warmupCosine } from "./train/schedule.ts";
-export { type SgdOptions, sgd } from "./train/sgd.ts";
+export * from "./train/optimisers/index.ts";
+export * from "./train/schedules/index.ts";
 export { type TrainState, type TrainStep, trainStep } from "./train/step.ts";
 export { type TrainEvent, type TrainOptions, type TrainResult, train } from "./train/train.ts";

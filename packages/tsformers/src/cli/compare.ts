@@ -1,6 +1,7 @@
 import { join, relative } from "node:path";
 import { Command } from "commander";
 import { positions } from "../catalogue/positions.ts";
+import { createTask } from "../catalogue/tasks.ts";
 import { type CompareOptions, planRuns, takesAnyPosition } from "../compare/plan.ts";
 import { type CompareEvent, type ComparisonOutcome, runComparison } from "../compare/run-comparison.ts";
 import { standardFor } from "../compare/standard.ts";
@@ -11,7 +12,6 @@ import { fingerprint } from "../run/canonical-json.ts";
 import type { RunConfig } from "../run/config.ts";
 import { count } from "../schema/count.ts";
 import { expectation } from "../schema/nearest.ts";
-import { createTask } from "../tasks/index.ts";
 import { openProgress, type Progress } from "../train/progress.ts";
 import { addFlags, configFrom, parseCount, parseCounts, parseList, runFlags } from "./config-flags.ts";
 import { Failure, interruption, UsageError } from "./exit.ts";

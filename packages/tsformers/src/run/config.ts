@@ -1,14 +1,14 @@
 import * as z from "zod";
+import { optimisers } from "../catalogue/optimisers.ts";
 import { positions } from "../catalogue/positions.ts";
+import { schedules } from "../catalogue/schedules.ts";
+import { tasks } from "../catalogue/tasks.ts";
 import { models } from "../models/index.ts";
 import { objectives } from "../objectives/index.ts";
 import { exactCount, positionCount, rowCount, stepCount } from "../schema/count.ts";
 import { explain, type NameOf } from "../schema/explain.ts";
-import { tasks } from "../tasks/index.ts";
 import { type Choice, choiceSchema } from "./catalogue.ts";
 import { checkpointChoice } from "./model.ts";
-import { optimisers } from "./optimisers.ts";
-import { schedules } from "./schedules.ts";
 
 /** Parameters and rates are float32. */
 const largest = 1e38;

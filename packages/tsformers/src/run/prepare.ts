@@ -1,4 +1,5 @@
 import type { NDArray } from "@tsformers/engine";
+import { createTask } from "../catalogue/tasks.ts";
 import { type ModelName, models } from "../models/index.ts";
 import {
   makeObjective,
@@ -8,7 +9,6 @@ import {
   usualObjective,
 } from "../objectives/index.ts";
 import type { Objective } from "../objectives/objective.ts";
-import { createTask } from "../tasks/index.ts";
 import type { Task, TaskView } from "../tasks/task.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import type { Choice } from "./catalogue.ts";

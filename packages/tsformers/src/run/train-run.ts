@@ -1,7 +1,13 @@
 import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Concrete, Device } from "@tsformers/engine";
+import { entryOf } from "../catalogue/catalogue-of.ts";
+import { optimisers } from "../catalogue/optimisers.ts";
+import { schedules } from "../catalogue/schedules.ts";
+import type { Optimiser, OptimiserEntry } from "../train/optimisers/index.ts";
+import type { Schedule, ScheduleContext, ScheduleEntry } from "../train/schedules/index.ts";
 import { type TrainEvent, type TrainResult, train } from "../train/train.ts";
+import type { Choice } from "./catalogue.ts";
 import { parseRunConfig, type RunConfig, type RunConfigInput } from "./config.ts";
 import {
   hasCheckpoint,
@@ -15,9 +21,7 @@ import {
 } from "./folder.ts";
 import { lockFile } from "./lock.ts";
 import { type OpenedModel, openModel } from "./open-model.ts";
-import { makeOptimiser } from "./optimisers.ts";
 import { type PreparedRun, prepareRun } from "./prepare.ts";
-import { makeSchedule } from "./schedules.ts";
 import { fittingParams, modelOfRun, requireTask, settingsOf } from "./start-from.ts";
 import { recordOf, requireOwnTokens, requireSameData } from "./task-record.ts";
 
@@ -116,7 +120,7 @@ async function trainPrepared(
     objective,
     task,
     view,
-    optimiser: await makeOptimiser(config.optimiser),
+    optimiser: makeOptimiser(config.optimiser),
     schedule: makeSchedule(config.schedule, config),
     steps: config.steps,
     batchSize: config.batchSize,
@@ -139,4 +143,12 @@ async function trainPrepared(
     ...(force !== undefined && { force }),
     ...(params !== undefined && { params }),
   });
+}
+
+function makeOptimiser({ kind, ...settings }: Choice): Optimiser {
+  return entryOf<OptimiserEntry>(optimisers, kind).make(settings);
+}
+
+function makeSchedule({ kind, ...settings }: Choice, context: ScheduleContext): Schedule {
+  return entryOf<ScheduleEntry>(schedules, kind).make(settings, context);
 }

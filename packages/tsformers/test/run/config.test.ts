@@ -2,12 +2,12 @@ import { describe, expect, it } from "vitest";
 import { mixers } from "../../src/catalogue/mixers.ts";
 import { patterns } from "../../src/catalogue/patterns.ts";
 import { positions } from "../../src/catalogue/positions.ts";
+import { tasks } from "../../src/catalogue/tasks.ts";
 import { models } from "../../src/models/index.ts";
 import { parseRunConfig, runSchema } from "../../src/run/config.ts";
 import { flagsOf, misplacedFlags, withFlags } from "../../src/run/flags.ts";
 import { schemaTree } from "../../src/schema/explain.ts";
 import { editDistance, nearest } from "../../src/schema/nearest.ts";
-import { tasks } from "../../src/tasks/index.ts";
 
 const message = (input: unknown): string => {
   try {

@@ -4,7 +4,7 @@ import { afterAll, expect, test } from "vitest";
 import { transformerXl } from "../../src/models/transformer-xl.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { textTask } from "../../src/tasks/text.ts";
-import { characterTokenizer } from "../../src/tasks/tokenizer.ts";
+import { characterTokenizer } from "../../src/tokenizers/index.ts";
 import { adamw } from "../../src/train/adamw.ts";
 import { evaluator } from "../../src/train/evaluate.ts";
 import { constant } from "../../src/train/schedule.ts";

@@ -15,7 +15,7 @@ import { linear } from "../../nn/linear.ts";
 import { present } from "../../nn/present.ts";
 import { axial } from "../../position/axial.ts";
 import { learned } from "../../position/learned.ts";
-import { activationName, count, epsilon, layerCount, only, parseConfig, standard } from "./config.ts";
+import { activationName, count, endTokens, epsilon, layerCount, only, parseConfig, standard } from "./config.ts";
 import { nextTokenLoss } from "./decoder-probe.ts";
 import { type Format, floatInput, labelInput, maskInput, type NamedTensors, type Probe, tokenInput } from "./format.ts";
 import { squeezed } from "./layout.ts";
@@ -48,6 +48,7 @@ const config = z.looseObject({
   local_num_chunks_before: only(1),
   local_num_chunks_after: only(0),
   tie_word_embeddings: only(false),
+  eos_token_id: endTokens(2),
 });
 
 type Config = z.output<typeof config>;
@@ -66,6 +67,7 @@ export const reformer: Format = {
       category: c.is_decoder ? "decoder" : "encoder",
       names: namesOf(c),
       length: c.max_position_embeddings,
+      endTokens: c.eos_token_id,
       probe: probe(c),
     };
   },

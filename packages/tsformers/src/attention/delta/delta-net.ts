@@ -96,15 +96,15 @@ export function deltaRule({ q, k, v, beta }: DeltaInput, state?: Tensor, chunk =
   return { mixed: t.slice(joined, 2, 0, length), state: last };
 }
 
-/** `(I + A)⁻¹ diag(β)`, [..., W, W], from k [..., W, K] and β [..., W, 1]. A is nilpotent: `(I + A)⁻¹ = Π_i (I + (−A)^{2^i})`. */
+/** `(I + A)⁻¹ diag(β)`, [..., W, W], from k [..., W, K] and β [..., W, 1]: blocks of 1, 2, 4, … on the diagonal are joined two by two. */
 function corrections(k: Tensor, beta: Tensor): Tensor {
-  const width = k.shape.at(-2)!;
-  const unit = t.cast(t.equal(t.iota([width, width], 0), t.iota([width, width], 1)), "float32");
-  let power = t.neg(t.mul(products(t.mul(k, beta), k), t.sub(1, unit)));
-  let inverse = t.add(unit, power);
-  for (let reach = 2; reach < width; reach *= 2) {
-    power = t.matmul(power, power);
-    inverse = t.matmul(inverse, t.add(unit, power));
+  const [width, below] = [k.shape.at(-2)!, products(t.mul(k, beta), k)];
+  const inBlocks = (size: number): Tensor =>
+    t.cast(t.equal(t.div(t.iota([width, width], 0), size), t.div(t.iota([width, width], 1), size)), "float32");
+  let inverse = inBlocks(1);
+  for (let size = 1; size < width; size *= 2) {
+    const between = t.mul(below, t.sub(inBlocks(2 * size), inBlocks(size)));
+    inverse = t.sub(inverse, t.matmul(t.matmul(inverse, between), inverse));
   }
   return t.mul(inverse, t.reshape(beta, [...beta.shape.slice(0, -2), 1, width]));
 }

@@ -18,7 +18,7 @@ import { Failure, interruption, UsageError } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** The comparison names models and positions in the plural; schemes are compared as they come. */
-const flags = runFlags.filter(({ name, path }) => name !== "model" && name !== "from" && path[0] !== "position");
+const flags = runFlags.filter(({ name, path }) => name !== "model" && name !== "from" && path[1] !== "position");
 
 const usualPositions = ["sinusoidal", "rotary", "t5", "alibi"];
 

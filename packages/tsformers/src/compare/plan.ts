@@ -3,6 +3,7 @@ import { type ModelName, models } from "../models/index.ts";
 import { fingerprint } from "../run/canonical-json.ts";
 import type { Choice } from "../run/catalogue.ts";
 import { ConfigError, parseRunConfig, type RunConfig } from "../run/config.ts";
+import { openParts, splitParts } from "../run/parts.ts";
 
 /** What is compared: every model with every position scheme under every seed. */
 export type CompareOptions = {
@@ -40,8 +41,7 @@ export type PlannedRun = {
 
 /** Whether a model takes any position scheme; the others have their own. */
 export function takesAnyPosition(model: string): boolean {
-  const entry = models[model as ModelName];
-  return entry.category === "decoder" && entry.anyPosition;
+  return openParts(model).includes("position");
 }
 
 /**
@@ -56,11 +56,7 @@ export function planRuns(options: CompareOptions, directory: string): PlannedRun
   const manyModels = new Set(variants.map(({ model }) => model.kind)).size > 1;
   return Array.from({ length: seeds }, (_, i) => config.seed + i).flatMap((seed) =>
     variants.map(({ model, position }): PlannedRun => {
-      const { position: _, ...shared } = config;
-      const own = parseRunConfig(
-        { ...shared, model, ...(position === undefined ? {} : { position }), seed },
-        "compare",
-      );
+      const own = parseRunConfig({ ...config, model: { ...model, ...(position && { position }) }, seed }, "compare");
       const job = {
         config: { ...own, length: config.length },
         lengths,
@@ -75,7 +71,8 @@ export function planRuns(options: CompareOptions, directory: string): PlannedRun
   );
 }
 
-function requireTakers({ config: { position }, models: names, positions }: CompareOptions): void {
+function requireTakers({ config, models: names, positions }: CompareOptions): void {
+  const position = positionOf(config);
   if (positions.length > 0 && !names.some(takesAnyPosition)) {
     const owners = `${names.join(" and ")} ${names.length === 1 ? "has its own" : "have their own"}`;
     const takers = Object.keys(models).filter(takesAnyPosition).join(", ");
@@ -88,9 +85,14 @@ function requireTakers({ config: { position }, models: names, positions }: Compa
 function variantsOf(name: string, { config, positions }: CompareOptions): { model: Choice; position?: Choice }[] {
   const known = Object.keys(models[name as ModelName].options.shape);
   // Options of the configuration's model that this one has too: width, layers and heads are the same for all.
-  const { kind: _, ...given } = config.model;
+  const { kind: _, position: __, ...given } = config.model;
   const shared = Object.fromEntries(Object.entries(given).filter(([option]) => known.includes(option)));
   const model = { kind: name, ...shared };
   if (!takesAnyPosition(name) || positions.length === 0) return [{ model }];
-  return positions.map((kind) => ({ model, position: config.position?.kind === kind ? config.position : { kind } }));
+  const position = positionOf(config);
+  return positions.map((kind) => ({ model, position: position?.kind === kind ? position : { kind } }));
+}
+
+function positionOf({ model }: RunConfig): Choice | undefined {
+  return [splitParts(model).chosen.position ?? []].flat()[0];
 }

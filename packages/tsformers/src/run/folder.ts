@@ -82,8 +82,8 @@ export async function readRunFolder(directory: string): Promise<RunFolder> {
 }
 
 /** What a checkpoint says of the model it belongs to. */
-export function modelIdentity({ model, position }: RunConfig): JsonValue {
-  return { model: JSON.parse(JSON.stringify({ ...model, position: position ?? null })) as JsonValue };
+export function modelIdentity({ model }: RunConfig): JsonValue {
+  return { model: JSON.parse(JSON.stringify(model)) as JsonValue };
 }
 
 /** Whether there is a checkpoint: until then a run may still be given another configuration. */

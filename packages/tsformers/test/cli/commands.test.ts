@@ -42,9 +42,20 @@ describe("help", () => {
 describe("wrong calls end with 2 and name what was meant", () => {
   it.each([
     [["trian"], "Did you mean train?"],
-    [["train", "--stepz", "3"], "Did you mean --steps?"],
+    [["train", "--stepz", "3"], "did you mean --steps?"],
+    [["train", "--mixer.feature", "3"], "did you mean --mixer.features?"],
+    [["train", "--window", "3"], "did you mean --mixer.window or --pattern.window?"],
+    [["train", "--weightDecay", "3"], "did you mean --optimiser.weight-decay?"],
+    [
+      ["train", "--mixer", "linear*2,lsh"],
+      "--mixer names mixers for 3 layers (linear, linear, lsh), and the model has 4",
+    ],
+    [["train", "--model", "llama", "--mixer", "lsh"], "--mixer: llama has its own mixers; gpt and bert take any"],
     [["train", "--position", "alibbi"], 'did you mean "alibi"?'],
-    [["train", "--steps", "many"], "Expected a number"],
+    [
+      ["train", "--steps", "many"],
+      '--steps: expected a whole number from 1 to 2,147,483,647 (steps are counted in 32 bits), got "many"',
+    ],
     [["train", "--steps", "-4"], "got -4"],
     [["train", "--symbols", "4"], "--symbols does not go with task text"],
     [["train", "--config", "absent.json"], "absent.json: no such file"],
@@ -86,6 +97,7 @@ describe("list and describe", () => {
       "mechanisms",
       "positions",
       "tasks",
+      "objectives",
       "optimisers",
       "schedules",
     ]);

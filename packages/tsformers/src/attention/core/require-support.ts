@@ -1,10 +1,11 @@
 import type { View } from "../../kinds/index.ts";
+import { CombinationError } from "../../options/combination-error.ts";
 
 /**
  * Refuses a view that the mixer cannot honour, instead of ignoring part of it.
  *
  * @param what the reason why scores, or rotation, are not supported; absent where they are
- * @throws TypeError `performer: cannot take scores (biases, learned distances): it computes no logits`
+ * @throws CombinationError `performer: cannot take scores (biases, learned distances): it computes no logits`
  */
 export function requireSupport(
   mixer: string,
@@ -12,9 +13,9 @@ export function requireSupport(
   what: { readonly scores?: string; readonly rotation?: string },
 ): void {
   if (view.scores !== undefined && what.scores !== undefined) {
-    throw new TypeError(`${mixer}: cannot take scores (biases, learned distances): ${what.scores}`);
+    throw new CombinationError(`${mixer}: cannot take scores (biases, learned distances): ${what.scores}`);
   }
   if (view.rotate !== undefined && what.rotation !== undefined) {
-    throw new TypeError(`${mixer}: cannot take rotated queries and keys (rotary positions): ${what.rotation}`);
+    throw new CombinationError(`${mixer}: cannot take rotated queries and keys (rotary positions): ${what.rotation}`);
   }
 }

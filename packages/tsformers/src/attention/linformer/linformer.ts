@@ -14,6 +14,7 @@ import {
 import type { KeyValueCache, Mixer, Rotation } from "../../kinds/index.ts";
 import type { LinearParams } from "../../nn/linear.ts";
 import { present } from "../../nn/present.ts";
+import { CombinationError } from "../../options/combination-error.ts";
 import { attend } from "../core/executor.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
 import { requireSupport } from "../core/require-support.ts";
@@ -116,7 +117,7 @@ export function linformer<P>(options: LinformerOptions<P>): Mixer<LinformerParam
       }
       const pair = params.projection;
       if (pair === undefined) {
-        throw new TypeError(
+        throw new CombinationError(
           `linformer: layer ${layer} has no projection of its own: pass the blocks to shareProjection`,
         );
       }

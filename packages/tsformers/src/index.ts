@@ -3,7 +3,7 @@
 export * from "./attention/axial/axial-attention.ts";
 export { type Attended, type AttendOptions, attend } from "./attention/core/executor.ts";
 export { type RingOptions, ringDecoding } from "./attention/core/ring.ts";
-export { makeView as look } from "./attention/core/view.ts";
+export { makeView } from "./attention/core/view.ts";
 export * from "./attention/etc/etc-attention.ts";
 export { type MixerContext, type MixerEntry, type MixerName, mixers } from "./attention/index.ts";
 export * from "./attention/kernel/linear-attention.ts";

@@ -22,7 +22,7 @@ export type DepthOutput = {
   readonly x: Tensor;
   /** Input of the first block, then the output of each; the last one after the final norm. */
   readonly hidden: readonly Tensor[];
-  /** What each layer looked at. Cost nothing unless called. */
+  /** Attention map of each layer, computed when called. */
   readonly maps: readonly (() => AttentionMap)[];
   /** Of all layers, equal names added up. */
   readonly losses: Losses;

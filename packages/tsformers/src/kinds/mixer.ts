@@ -9,44 +9,44 @@ export type MixerInput = {
   readonly view: View;
   /** Keys and values of another sequence, from {@link SoftmaxMixer.keysAndValues}. Default: those of `x`. */
   readonly cross?: KeyValueCache;
-  /** What the layer keeps, as the call before left it; each sort is absent where nothing is kept. */
+  /** State of the layer from the previous call; a sort is absent where nothing is kept. */
   readonly state?: LayerState;
-  /** Present in decoding: `x` goes on behind earlier positions. */
+  /** Present in decoding: `x` follows earlier positions. */
   readonly place?: DecodePlace;
-  /** What the block does to the stream before it is mixed; a memory keeps the stream as it came. Default: nothing, the stream is `x`. */
+  /** The residual stream before the block's norm, and that norm; memories store the stream. Default: the stream is `x`, without norm. */
   readonly stream?: { readonly x: Tensor; readonly norm: (x: Tensor) => Tensor };
 };
 
-/** Where attention went. */
+/** Attention weights, and the keys that they belong to. */
 export type AttentionMap = {
   /** [B, H, T, W] */
   readonly weights: Tensor;
   /**
-   * The key position of each weight, int32, broadcast to [B, H, T, W]; what stands beside a weight of zero means nothing.
-   * Absent: weight w is that of key w.
+   * The key position of each weight, int32, broadcast to [B, H, T, W]; ignore it where the weight is 0.
+   * Absent: weight w belongs to key w.
    */
   readonly keys?: Tensor;
-  /** Queries that see far more than the others: weights [B, H, G, S] over all keys stand here, and those above mean nothing. */
+  /** Queries that see far more than the others: their weights over all keys, [B, H, G, S], replace those in `weights`. */
   readonly apart?: { readonly queries: readonly number[]; readonly weights: Tensor };
 };
 
 export type MixerOutput = {
   /** [B, T, C] */
   readonly y: Tensor;
-  /** What the layer keeps after this call, of the sorts that went in. */
+  /** State of the layer after this call, of the sorts that were passed in. */
   readonly state?: LayerState;
-  /** What the layer wants added to the training loss. */
+  /** Losses to add in training. */
   readonly losses?: Losses;
-  /** What each query looked at. Computed when called, never larger than what the mixer itself computes, save where it says so. */
+  /** The attention map, computed when called; no larger than the mixer's own intermediate results, except where it says so. */
   readonly map?: () => AttentionMap;
 };
 
-/** How a causal mixer goes on from what earlier positions left behind. */
+/** How a causal mixer decodes position by position. */
 export type Recurrent<Params, State = unknown> = {
   /**
-   * The decode state before the first position. Mixers whose state does not grow ignore `capacity`, the most positions there will be.
+   * The decode state before the first position. `capacity` is the most positions there will be; constant-size states ignore it.
    *
-   * @param training the mixer's training state. Default: as {@link Mixer.initTrainingState} starts it
+   * @param training the mixer's training state. Default: that of {@link Mixer.initTrainingState} for seed 0
    */
   start(batch: number, capacity: number, training?: unknown): Concrete<State>;
   /** x [B, 1, C] at `position` (int32 scalar) → y [B, 1, C]; equal to row `position` of the parallel form. */
@@ -61,14 +61,14 @@ export type Recurrent<Params, State = unknown> = {
   };
 };
 
-/** What is known of a mixer before it runs. Models read it when they are put together. */
+/** Properties of a mixer that are known before it runs; models read them when they are built. */
 export type MixerTraits = {
-  /** As errors call it. */
+  /** Its name in errors. */
   readonly name: string;
   /**
-   * What its outputs depend on. `pattern`: on what the view's pattern shows, and nothing else. `earlier`: on positions of its own choice, none
-   * of them after the query; it reads no pattern. `all`: on later positions, too, if only because they have a say in which earlier ones are
-   * looked at; it reads no pattern, and no causal model takes it.
+   * What its outputs depend on. `pattern`: exactly the positions that the view's pattern shows. `earlier`: positions of its own choice,
+   * none of them after the query; it ignores the pattern. `all`: later positions, too, if only because they influence which earlier ones are
+   * looked at; it ignores the pattern, and causal models reject it.
    */
   readonly sees: "pattern" | "earlier" | "all";
 };
@@ -76,18 +76,18 @@ export type MixerTraits = {
 /** How positions exchange information. */
 export type Mixer<Params = unknown> = Layer<Params, [input: MixerInput, context: Context], MixerOutput> &
   MixerTraits & {
-    /** Absent where it cannot go on position by position. */
+    /** Decoding position by position. Absent: not possible. */
     readonly recurrent?: Recurrent<Params>;
-    /** The start of the training state: running centroids, drawn features. Absent: it has none. */
+    /** The initial training state: running centroids, drawn features. Absent: it has none. */
     initTrainingState?(key: RandomKey): Concrete<unknown>;
-    /** What each row remembers of what it read before. Absent: nothing. */
+    /** The memory of what each row read in earlier calls. Absent: none. */
     readonly segment?: SegmentMemory;
   };
 
-/** A mixer whose decode state is keys and values, one for each position; `apply` itself reads any number of positions behind others. */
+/** A mixer whose decode state is a key/value cache; its `apply` itself decodes any number of positions. */
 export type SoftmaxMixer<Params> = Mixer<Params> & {
-  /** The keys and values of a sequence [B, S, C] that others will look at. */
+  /** Keys and values of a sequence [B, S, C], for cross-attention. */
   keysAndValues(params: Params, source: Tensor, view: Pick<View, "rotate">): KeyValueCache;
-  /** Extents of a key/value cache entry but for batch and length: `[K, D]`. */
+  /** Shape of a key/value cache entry without batch and length: `[K, D]`. */
   readonly cacheShape: readonly [keyValueHeads: number, headWidth: number];
 };

@@ -23,11 +23,11 @@ export type BertOptions<Mix = AttentionParams> = {
   readonly vocabularySize: number;
   readonly layers: number;
   readonly modelWidth: number;
-  /** Of softmax attention; a mixer brings its own. */
+  /** H, heads of the default softmax attention. */
   readonly heads: number;
-  /** Positions that the learned embedding knows. */
+  /** Positions of the learned embedding. */
   readonly length: number;
-  /** Segments. Default: 2. */
+  /** Number of segments. Default: 2. */
   readonly types?: number;
   /** Default: 4 × modelWidth. */
   readonly ffnWidth?: number;
@@ -35,13 +35,13 @@ export type BertOptions<Mix = AttentionParams> = {
   readonly activation?: Activation;
   /** From transformed states to logits. Default: the tied embedding with a bias. */
   readonly output?: Head;
-  /** A token whose look-up teaches nothing. */
+  /** A token whose embedding gets no gradient. */
   readonly padding?: number;
   readonly dropoutRate?: number;
   readonly epsilon?: number;
   /** Default: learned positions. */
   readonly scheme?: PositionScheme;
-  /** What all layers see, or each. Default: everything. */
+  /** The pattern of all layers, or one per layer. Default: everything. */
   readonly pattern?: Pattern | LayerPatterns;
   /** How positions exchange information in each layer. Default: softmax attention. */
   readonly mixer?: (layer: number) => Mixer<Mix>;
@@ -71,8 +71,8 @@ export function bert<Mix = AttentionParams>(options: BertOptions<Mix>): Language
 }
 
 /**
- * BERT as it was pre-trained: beside masked tokens it tells from the first position, through a dense layer and tanh (the
- * pooler), whether the second segment follows the first.
+ * BERT as it was pre-trained: besides masked tokens it predicts whether the second segment follows the first, from the first
+ * position through a dense layer and tanh (the pooler).
  */
 export function bertForPreTraining<Mix = AttentionParams>(
   options: BertOptions<Mix>,
@@ -98,7 +98,7 @@ export function bertForPreTraining<Mix = AttentionParams>(
   };
 }
 
-/** The parts of which {@link bert} is put together. */
+/** The parts of {@link bert}. */
 export function bertParts<Mix = AttentionParams>(
   options: BertOptions<Mix>,
 ): EncoderParts<MaskedHeadParams, StackParams<BertBlockParams<Mix>>> {

@@ -18,9 +18,11 @@ import {
 } from "@tsformers/engine";
 import { distances } from "../attention/core/by-distance.ts";
 import { prepareScores } from "../attention/core/executor.ts";
-import type { Positions, Score, SoftmaxMixer, View } from "../kinds/index.ts";
+import { cacheDecoding } from "../attention/softmax/attention.ts";
+import type { Positions, Recurrent, Score, SoftmaxMixer, View } from "../kinds/index.ts";
 import { within } from "../nn/dropout.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
+import { sumOfLosses } from "../nn/losses.ts";
 import { logMask, type SpanOptions, softMask } from "./adaptive-span.ts";
 
 /** weight [H, C], bias [H] */
@@ -50,10 +52,10 @@ export function dynamicSpan<Inner>(
   options: DynamicSpanOptions,
 ): SoftmaxMixer<DynamicSpanParams<Inner>> {
   const { modelWidth, heads, penalty = 2e-6, startBias = -4, initial = normalInitial() } = options;
-  return {
-    name: inner.name,
-    sees: inner.sees,
-    cacheShape: inner.cacheShape,
+  // Its own way of going on knows nothing of spans.
+  const { recurrent: _, ...traits } = inner;
+  const mixer: SoftmaxMixer<DynamicSpanParams<Inner>> = {
+    ...traits,
     keysAndValues: (params, source, view) => inner.keysAndValues(params.inner, source, view),
     init: (key): Concrete<DynamicSpanParams<Inner>> => {
       const [own, rest] = splitKey(key, 2);
@@ -65,9 +67,10 @@ export function dynamicSpan<Inner>(
       const view = fading(input.view, mul(shares, options.maxSpan), options);
       const out = inner.apply(params.inner, { ...input, view }, within(context, "span"));
       const own = mul(mean(shares), penalty * options.maxSpan);
-      return { ...out, losses: { ...out.losses, span: own } };
+      return { ...out, losses: sumOfLosses([out.losses, { span: own }]) };
     },
   };
+  return { ...mixer, recurrent: cacheDecoding(mixer) as Recurrent<DynamicSpanParams<Inner>, never> };
 }
 
 /** Span shares `σ(v_h·x_t + b_h)`: x [B, T, C] → float32 [B, H, T, 1] */

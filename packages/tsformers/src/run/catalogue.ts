@@ -1,10 +1,10 @@
 import * as z from "zod";
 import { expectation } from "../options/nearest.ts";
 
-/** Something that can be chosen by name, before its code is loaded. */
+/** An entry of a catalogue, chosen by name before its code is loaded. */
 export type Entry = {
   readonly summary: string;
-  /** What may be set; every option has a description, and unknown ones are errors. */
+  /** Schema of its options; every option has a description, and unknown ones are errors. */
   readonly options: z.ZodObject;
 };
 
@@ -30,7 +30,7 @@ export function entryOf<E>(catalogue: Catalogue<E>, name: string): E {
 }
 
 /**
- * The schema of a choice: `kind` is a name of the catalogue, the rest are that entry's options.
+ * The schema of a choice: `kind` is a name in the catalogue, the other settings are that entry's options.
  *
  * @param options.elsewhere options that are set in another place of the configuration
  * @param options.nested choices that a kind takes beside its options

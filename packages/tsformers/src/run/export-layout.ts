@@ -9,10 +9,10 @@ import type { RunFolder } from "./folder.ts";
 import { isCheckpoint } from "./model.ts";
 import { splitParts, unusualParts } from "./parts.ts";
 
-/** How safetensors are laid out: as Hugging Face has the model, or under our own names, which tsformers alone reads. */
+/** Layout of safetensors: Hugging Face's layout of the model, or our own names, which only tsformers reads. */
 export type ExportLayout = "hugging-face" | "tsformers";
 
-/** What a configuration's model can be exported as. */
+/** The forms in which a configuration's model can be exported. */
 export type ExportLayouts = {
   /** ONNX is always possible. */
   readonly safetensors: ExportLayout;
@@ -20,7 +20,7 @@ export type ExportLayouts = {
   readonly reason?: string;
 };
 
-/** What the model of a configuration can be exported as: known before it is trained. */
+/** The forms in which a configuration's model can be exported, known before it is trained. */
 export function exportLayouts({ model }: Pick<RunConfig, "model">): ExportLayouts {
   if (isCheckpoint(model)) return { safetensors: "hugging-face" };
   if (!hasConfigWriter(model.kind)) return own(`Hugging Face has no model ${model.kind}`);
@@ -34,10 +34,10 @@ function own(reason: string): ExportLayouts {
   return { safetensors: "tsformers", reason };
 }
 
-/** A checkpoint's settings, and how its files name arrays. */
+/** A checkpoint's settings, and the rules that name the arrays of its files. */
 export type CheckpointLayout = { readonly config: CheckpointConfig; readonly names: readonly NameRule[] };
 
-/** How Hugging Face stores the model of a run, where it has it. */
+/** Hugging Face's layout of a run's model; undefined if it has none. */
 export function layoutOfRun({ config, task }: Pick<RunFolder, "config" | "task">): CheckpointLayout | undefined {
   if (exportLayouts(config).safetensors === "tsformers") return undefined;
   if (isCheckpoint(config.model)) {

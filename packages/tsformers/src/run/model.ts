@@ -8,16 +8,16 @@ import { parseOptions } from "../options/parse-options.ts";
 import { type Catalogue, type Choice, entryOf, optionsOf } from "./catalogue.ts";
 import { makeParts, partNames, partRefusal, splitParts } from "./parts.ts";
 
-/** What a model is made from; `length` is that of training rows. */
+/** What a model is built from; `length` is that of training rows. */
 export type ModelChoice = { readonly model: Choice; readonly length: number };
 
-/** A model of any kind, told apart by its category. */
+/** A model of any category, with the category as its tag. */
 export type AnyModel =
   | (LanguageModel & { readonly category: "decoder" })
   | (LanguageModel & { readonly category: "encoder" })
   | (SequenceToSequence & { readonly category: "encoder-decoder" });
 
-/** The model of a Hugging Face checkpoint that a run started from: its settings, complete, and whether its output is its own. */
+/** The model of a Hugging Face checkpoint that a run started from: its complete settings, and whether its output is untied. */
 export type CheckpointChoice = {
   readonly kind: "checkpoint";
   readonly settings: CheckpointConfig;

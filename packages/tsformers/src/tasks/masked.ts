@@ -2,25 +2,25 @@ import { foldIn, integers, NDArray, type RandomKey, randomKey, splitKey } from "
 import type { Batch, TaskView, TaskViews } from "./task.ts";
 
 export type MaskedOptions = {
-  /** Of the rows themselves. */
+  /** Vocabulary of the unmasked rows. */
   readonly vocabularySize: number;
-  /** Default: 0. Evaluation hides the same tokens under each. */
+  /** Default: 0. Evaluation hides the same tokens under every seed. */
   readonly seed?: number;
-  /** Default: {@link hiddenShare}. */
+  /** Share of tokens to predict. Default: {@link hiddenShare}. */
   readonly share?: number;
 };
 
-/** The share of tokens that are hidden, as BERT has it. */
+/** The share of tokens to predict, as in BERT. */
 export const hiddenShare = 0.15;
 
-/** Evaluation has its own seed, so that runs with different seeds compare. */
+/** Evaluation has a fixed seed, so that runs with different seeds can be compared. */
 const evalSeed = -1;
 
 /**
- * Rows of tokens of which some are hidden, to be predicted from what is left on both sides.
+ * Rows of tokens of which some are hidden, to be predicted from the tokens on both sides.
  *
- * Of the tokens that count, 15 % are predicted: 80 % of these are replaced by the mask token, the first one behind the vocabulary,
- * 10 % by any token, 10 % stay. Of each row that has tokens that count, at least one is predicted.
+ * Of the tokens with a weight, 15 % are predicted: 80 % of these are replaced by the mask token, which follows the vocabulary,
+ * 10 % by a random token, 10 % are unchanged. Of each row with any weight, at least one token is predicted.
  *
  * @param rows the same rows for a model that predicts the next token
  * @source Devlin et al. 2019, "BERT", §3.1, arXiv:1810.04805
@@ -45,7 +45,7 @@ export function maskedView(rows: TaskView<Batch>, options: MaskedOptions): NonNu
   };
 }
 
-/** A draw of one million is fine enough for any share. */
+/** Shares are compared with draws out of one million. */
 const grain = 1_000_000;
 
 function hidden(
@@ -74,7 +74,7 @@ function hidden(
   };
 }
 
-/** Places of a row that are predicted: those whose draw is low enough, or else the one whose draw is lowest. */
+/** Positions of a row that are predicted: those with a draw below the share, or the one with the lowest draw if there are none. */
 function chosenOf(choice: Int32Array, counted: Float32Array, from: number, to: number, share: number): number[] {
   const places: number[] = [];
   let lowest = -1;

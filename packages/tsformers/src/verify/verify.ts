@@ -32,14 +32,14 @@ import { verifyMechanism } from "./verify-mechanism.ts";
 export type { VerifyRow } from "./stored-cases.ts";
 
 /**
- * Runs every stored case of a model or of a mechanism: outputs, hidden states, attention maps, loss and gradients.
+ * Runs every stored case of a model or of a mechanism, and compares outputs, hidden states, attention maps, loss and gradients.
  *
  * The directory holds `cases.safetensors` (arrays `caseK.<tensor>`: inputs and expected results under the reference's names)
  * and `meta.json` (`tolerance`: outputs, loss, grads). With `"kind": "mechanism"` in it, {@link verifyMechanism} reads it;
  * otherwise the model is loaded from `config.json` and `model.safetensors`.
  *
- * @throws Error when a file is missing or damaged, the model or mechanism is not supported, or a case holds what it does not
- *   compute
+ * @throws Error when a file is missing or damaged, the model or mechanism is not supported, or a case stores a result that is not
+ *   computed
  */
 export async function verifyDirectory(directory: string, options: { readonly device: Device }): Promise<VerifyRow[]> {
   const meta = readJsonFile(join(directory, "meta.json"), jsonObject);
@@ -88,7 +88,7 @@ async function verifyCase(
   const ruleOf = new Map(names.map((rule) => [rule.theirs, rule]));
   const unknown = gradients.filter((of) => !ruleOf.has(of) && inputs[of]?.dtype !== "float32");
   if (unknown.length > 0)
-    throw new Error(`gradients are stored of ${unknown.join(", ")}, which the model does not have`);
+    throw new Error(`gradients are stored for ${unknown.join(", ")}, which the model does not have`);
   const paths = gradients.flatMap((of) => ruleOf.get(of)?.ours ?? []);
 
   const pass = (params: unknown, inputs: NamedTensors) => {
@@ -154,7 +154,7 @@ function unpadded(padding: NDArray | undefined): NDArray | undefined {
   );
 }
 
-/** Which elements a compare_mask [B, T] leaves: rows of [B, T, …], query rows of maps [B, H, T, S]; encoder tensors are compared whole. */
+/** Which elements count under a compare_mask [B, T]: rows of [B, T, …], query rows of maps [B, H, T, S]; encoder tensors as a whole. */
 function countsOf(tensor: string, { shape }: NDArray, mask: NDArray | undefined): (flat: number) => boolean {
   if (mask === undefined || tensor.startsWith("enc_")) return all;
   const [batch, length] = mask.shape as [number, number];

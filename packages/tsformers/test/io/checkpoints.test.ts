@@ -214,7 +214,7 @@ describe("loading", () => {
     [
       "a gradient of nothing",
       () => tensors("cases.safetensors", (a) => a.set("case0.grad.mystery", ndarray([1]))),
-      /gradients are stored of mystery/,
+      /gradients are stored for mystery/,
     ],
     [
       "a result of another shape",

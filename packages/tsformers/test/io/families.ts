@@ -63,6 +63,6 @@ export async function logitsOf({ probe, category }: Architecture, params: unknow
     input_ids: row([3, 1, 4, 1, 5, 0]),
     ...(category === "encoder-decoder" && { decoder_input_ids: row([0, 7, 8]) }),
   };
-  const pass = (given: never, named: never) => probe.run(given, named, evaluation, "").logits as Tensor;
+  const pass = (given: never, named: never) => probe.run(given, named, evaluation, { what: "" }).logits as Tensor;
   return ((await evaluate(pass, device, params as never, inputs as never)) as unknown as NDArray).toNumbers();
 }

@@ -12,6 +12,7 @@ import {
 import type { AttentionMap, LayerState, Mixer, MixerOutput, Recurrent, SegmentMemory } from "../../kinds/index.ts";
 import { within } from "../../nn/dropout.ts";
 import { sumOfLosses } from "../../nn/losses.ts";
+import { present } from "../../nn/present.ts";
 
 type Named<T> = Readonly<Record<string, T>>;
 
@@ -116,12 +117,20 @@ function sumOf(terms: readonly Tensor[]): Tensor {
 /**
  * Attention maps joined along the head axis, padded to the widest.
  *
- * @throws TypeError when a map keeps some queries separately (`apart`)
+ * @throws TypeError when the maps do not keep the same queries separately (`apart`)
  */
 function joined(maps: readonly AttentionMap[]): AttentionMap {
-  if (maps.some(({ apart }) => apart !== undefined)) {
-    throw new TypeError("side by side: cannot join attention maps of which one keeps some queries separately");
+  const separate = maps.map(({ apart }) => apart?.queries.join() ?? "none");
+  if (new Set(separate).size > 1) {
+    throw new TypeError("side by side: cannot join attention maps that keep different queries separately");
   }
+  const apart = maps[0]!.apart && {
+    queries: maps[0]!.apart.queries,
+    weights: concat(
+      maps.map((map) => map.apart!.weights),
+      1,
+    ),
+  };
   const width = Math.max(...maps.map(({ weights }) => weights.shape[3]!));
   const wide = (x: Tensor): Tensor =>
     pad(x, [
@@ -134,7 +143,8 @@ function joined(maps: readonly AttentionMap[]): AttentionMap {
     maps.map(({ weights }) => wide(weights)),
     1,
   );
-  if (maps.every(({ keys }) => keys === undefined)) return { weights };
+  const rest = present({ apart });
+  if (maps.every(({ keys }) => keys === undefined)) return { weights, ...rest };
   const keys = maps.map(({ weights, keys }) => wide(broadcastTo(keys ?? iota(weights.shape[3]!), weights.shape)));
-  return { weights, keys: concat(keys, 1) };
+  return { weights, keys: concat(keys, 1), ...rest };
 }

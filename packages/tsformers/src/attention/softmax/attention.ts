@@ -94,7 +94,7 @@ export function attention(options: AttentionOptions): SoftmaxMixer<AttentionPara
 }
 
 /** Decodes with a key/value cache of all earlier positions, under whatever causal pattern the view has. */
-function cacheDecoding(mixer: SoftmaxMixer<AttentionParams>): Recurrent<AttentionParams, KeyValueCache> {
+export function cacheDecoding<Params>(mixer: SoftmaxMixer<Params>): Recurrent<Params, KeyValueCache> {
   const [heads, width] = mixer.cacheShape;
   return {
     start: (batch, capacity) => {

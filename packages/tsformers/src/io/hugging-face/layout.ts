@@ -1,16 +1,16 @@
 import { allocate, NDArray, shapeText, sizeOfShape } from "@tsformers/engine";
 
-/** How an array of a foreign checkpoint holds one or several of ours; the same elements in another order. */
+/** How an array of a foreign checkpoint holds one or several of our arrays: the same elements in another order. */
 export type Layout = {
-  /** Their array as ours, one for each of our names. */
+  /** Splits their array into ours, in the order of our names. */
   read(theirs: NDArray): NDArray[];
-  /** The opposite: also turns gradients of ours into theirs. */
+  /** The inverse; also turns gradients of our arrays into theirs. */
   write(ours: readonly NDArray[]): NDArray;
 };
 
 export const same: Layout = { read: (theirs) => [theirs], write: ([ours]) => ours! };
 
-/** torch.nn.Linear stores [out, in] where ours is [in, out]. */
+/** torch.nn.Linear's [out, in], where ours is [in, out]. */
 export const transposed: Layout = {
   read: (theirs) => [transpose(theirs)],
   write: ([ours]) => transpose(ours!),
@@ -32,7 +32,7 @@ export function byHeads(heads: number): Layout {
       return new NDArray([heads * width, inWidth], ours!.dtype, data);
     },
   };
-  /** Of element i of [heads, in, width]. */
+  /** Index in their array of element i of [heads, in, width]. */
   function theirPlace(i: number, inWidth: number, width: number): number {
     const [head, column, feature] = [Math.floor(i / (inWidth * width)), Math.floor(i / width) % inWidth, i % width];
     return (head * width + feature) * inWidth + column;
@@ -45,7 +45,7 @@ export const unbatched: Layout = {
   write: ([ours]) => new NDArray([1, ...ours!.shape], ours!.dtype, ours!.data),
 };
 
-/** `count` matrices [in, out] side by side as [in, count · out], or vectors end to end: GPT-2's Conv1D. */
+/** `count` matrices [in, out] concatenated as [in, count · out], or vectors end to end: GPT-2's Conv1D. */
 export function columns(count: number): Layout {
   return {
     read: (theirs) => {
@@ -66,8 +66,8 @@ export function columns(count: number): Layout {
 }
 
 /**
- * `count` linear layers fused into one of rows: for each of `groups` heads its rows of the first layer, then of the
- * second, and so on. One group means the layers follow each other whole (MPT, torch.nn.MultiheadAttention); as many groups as heads is
+ * `count` linear layers fused row by row: for each of `groups`, its rows of the first layer, then of the second, and so on. One group
+ * means that whole layers follow each other (MPT, torch.nn.MultiheadAttention); as many groups as heads is
  * the interleaving of BLOOM and GPT-NeoX. Matrices are [out, in] there and [in, out] here; vectors are [out] in both.
  */
 export function rows(count: number, groups = 1): Layout {

@@ -52,7 +52,7 @@ const aliases = {
   head_dim: "d_kv",
 };
 
-/** T5 and T5 v1.1 checkpoints. The output is tied unless the file has a matrix of its own for it. */
+/** T5 and T5 v1.1 checkpoints. The output is tied if the file has no separate matrix for it. */
 export const t5: Format = {
   modelType: "t5",
   architectures: ["T5ForConditionalGeneration"],
@@ -136,7 +136,7 @@ export const t5: Format = {
   },
 };
 
-/** "relu", "gated-gelu", …; the gated form takes the tanh GELU when it says "gelu". */
+/** Parses "relu", "gated-gelu", …; "gated-gelu" means the tanh GELU. */
 function feedForwardOf(text: string): {
   ffn: (options: FeedForwardOptions) => FeedForward<unknown>;
   activation: Activation;
@@ -200,14 +200,14 @@ function probe<Params>(model: SequenceToSequence<Params>, options: ProbeOptions)
   };
 }
 
-/** Labels behind a start token, without the last; ignored ones become padding. */
+/** Labels shifted right by a start token, without the last; ignored labels become padding. */
 function shiftRight(labels: Tensor, { start, padding }: ProbeOptions): Tensor {
   const [batch] = labels.shape as [number, number];
   const shifted = concat([fill([batch, 1], start, "int32"), slice(labels, 1, 0, -1)], 1);
   return where(equal(shifted, -100), padding, shifted);
 }
 
-/** What a score modification adds to the logits of one row, [1, H, T, T]. */
+/** The bias that a score modification adds to the logits of one row, [1, H, T, T]. */
 function biasOf(scores: ScoreMod, params: unknown, heads: number, length: number): Tensor {
   const at = iota(length);
   const none = zeros([1, heads, length, 1]);

@@ -135,7 +135,7 @@ function vocabularyNames(c: Config): NameRule[] {
 
 const segmentInput = /^seg(\d+)\.(input|target)_ids$/;
 
-/** Segments one after the other, each remembering those before; the loss is the mean over segments. */
+/** Reads segments one after the other, with the memory of earlier ones; the loss is the mean over segments. */
 function probe(options: TransformerXlOptions): Probe {
   const token: InputRule = tokenInput(options.vocabularySize);
   return {
@@ -180,7 +180,7 @@ function probe(options: TransformerXlOptions): Probe {
   };
 }
 
-/** Lengths and clamps may differ from case to case: no parameter depends on them. */
+/** Lengths and clamps may differ between cases, since no parameter depends on them. */
 function optionsOfCase(options: TransformerXlOptions, about: CaseAbout): TransformerXlOptions {
   const { mem_len, clamp_len, same_length } = about;
   const { maxDistance: _, sameLength: __, ...rest } = options;

@@ -25,7 +25,7 @@ const options = z.strictObject({
   at_max: z.enum(["drop", "assign"]),
 });
 
-/** Of adaptive computation time: f(s) = tanh(s·Wf + mean over positions of s·Wm + bf), halting σ(s·w_halt + b_halt). */
+/** Adaptive computation time: f(s) = tanh(s·Wf + mean over positions of s·Wm + bf), halting σ(s·w_halt + b_halt). */
 export const act: Mechanism = {
   run({ x, Wf, Wm, bf, w_halt, b_halt, step_emb }, given, _, stored) {
     const { epsilon, max_steps: maxSteps, mode, halted_state, at_max } = options.parse(given);
@@ -47,7 +47,7 @@ export const act: Mechanism = {
         ...(at_max === "assign" && { assignsRest: true }),
       },
     );
-    // The reference stops when no position runs any more; what it stores of each step says when that was.
+    // The reference stops when every position has halted; the number of stored steps says when that was.
     const made = steps.slice(0, stored.update_weights?.[0] ?? maxSteps);
     const each = (of: (step: (typeof made)[number]) => Tensor) =>
       concat(

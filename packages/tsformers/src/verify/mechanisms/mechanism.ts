@@ -1,12 +1,12 @@
 import type { NDArray, Shape, Tensor } from "@tsformers/engine";
 
-/** How ours computes what a mechanism fixture stores. */
+/** How our code computes the results of a mechanism fixture. */
 export type Mechanism = {
   /**
-   * Results under the fixture's names; runs inside the trace. Inputs are those that meta.json lists: stored floats are float32
-   * tensors, of which gradients can be taken, stored integers and masks int32 ones. `arrays` are the same inputs as they
-   * are stored, for what must be known while tracing (masks, indices, tables of labels). `stored` are the shapes of the results that
-   * the case stores, where these depend on numbers.
+   * Results under the fixture's names; runs while tracing. `inputs` are those listed in meta.json: stored floats as float32
+   * tensors, which have gradients, stored integers and masks as int32 ones. `arrays` are the same inputs as
+   * stored, for what must be known while tracing (masks, indices, tables of labels). `stored` are the shapes of the results that
+   * the case stores, for results whose shape depends on values.
    *
    * Only results that the case stores are computed, however many are returned.
    *

@@ -16,12 +16,15 @@ const grammar: Standard = {
   evalTokens: 4096,
 };
 
-/** For real text, at the length of the README's table: some minutes for each run on two cores. */
+const textLength = 128;
+/** Tokens of an update on real text, whatever the length of its rows. */
+const textTokens = 2048;
+
+/** For real text, at the length of the README's table: one to two minutes for each run on two cores, also at length 1,024. */
 const text: Standard = {
   model: { kind: "gpt", layers: 4, modelWidth: 128, heads: 4 },
-  length: 128,
+  length: textLength,
   steps: 1000,
-  batchSize: 16,
   learningRate: 2e-3,
   evalEvery: 100,
   evalTokens: 16_384,
@@ -35,8 +38,18 @@ const symbols: Standard = {
   learningRate: 2e-3,
 };
 
-/** The default settings of a comparison on a task. */
-export function standardFor(task: { readonly kind: string; readonly data?: unknown }): Standard {
+/**
+ * The default settings of a comparison on a task.
+ *
+ * @param task.length that of rows, if it is given: longer rows come in smaller batches, so that an update costs about the same
+ */
+export function standardFor(task: {
+  readonly kind: string;
+  readonly data?: unknown;
+  readonly length?: number | undefined;
+}): Standard {
   if (task.kind !== "text") return symbols;
-  return task.data === undefined ? grammar : text;
+  if (task.data === undefined) return grammar;
+  const length = Number.isSafeInteger(task.length) ? Number(task.length) : textLength;
+  return { ...text, batchSize: Math.max(1, Math.round(textTokens / Math.max(1, length))) };
 }

@@ -51,3 +51,14 @@ export function choiceSchema(
   });
   return z.discriminatedUnion("kind", [...members, ...further] as never) as unknown as z.ZodType<Choice, Choice>;
 }
+
+/** The kinds of a choice, those of neighbouring layers that are alike together. */
+export function kindsOf(chosen: Choices): { readonly kind: string; readonly times: number }[] {
+  const runs: { kind: string; times: number }[] = [];
+  for (const { kind } of [chosen].flat()) {
+    const before = runs.at(-1);
+    if (before?.kind === kind) before.times++;
+    else runs.push({ kind, times: 1 });
+  }
+  return runs;
+}

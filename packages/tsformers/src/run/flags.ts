@@ -26,6 +26,11 @@ export type GivenFlags = ReadonlyMap<Flag, string>;
 /** Choices whose settings have short names, too. No short name may mean two things. */
 const shortened: ReadonlySet<string> = new Set(["task", "model"]);
 
+/** Whether the settings of a choice have short names, too. */
+export function isShortened(choice: string): boolean {
+  return shortened.has(choice);
+}
+
 /**
  * The flags of a configuration, in the schema's order: one for every setting, called by its place. A plain setting is `--steps`, a choice
  * `--model KIND` and `--model.layers`; a choice inside a choice is called by its own name, `--mixer KIND` and `--mixer.features`.

@@ -1,6 +1,6 @@
 import type { Command, Option } from "commander";
-import { nearest } from "../options/nearest.ts";
 import { kebab } from "../run/flags.ts";
+import { nearest } from "../schema/nearest.ts";
 import { UsageError } from "./exit.ts";
 
 /**

@@ -1,12 +1,12 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type * as z from "zod";
 import { jsonObject, readJsonFile } from "../io/read-json.ts";
-import { exactCount } from "../options/count.ts";
-import { quotedPath } from "../options/explain.ts";
 import { parseRunConfig, type RunConfig, runSchema } from "../run/config.ts";
 import { type Flag, flagName, flagNamed, flagsOf, type GivenFlags, misplacedFlags, withFlags } from "../run/flags.ts";
 import { mergedSettings } from "../run/merge-settings.ts";
 import { partRefusal } from "../run/parts.ts";
+import { exactCount } from "../schema/count.ts";
+import { quotedPath } from "../schema/explain.ts";
 import { UsageError } from "./exit.ts";
 import { flagText, headingOf, isShown, valueWord } from "./flag-help.ts";
 

@@ -3,13 +3,22 @@ import { Command, Option } from "commander";
 import * as z from "zod";
 import { type Panel, patternSvg } from "../attention/patterns/draw.ts";
 import { writeFileAtomic } from "../io/atomic-file.ts";
-import { nearest } from "../options/nearest.ts";
 import { type Choice, type Entry, entryOf } from "../run/catalogue.ts";
 import { parseRunConfig, type RunConfig } from "../run/config.ts";
 import { countParameters } from "../run/count-parameters.ts";
 import { type Flag, flagName, type GivenFlags, misplacedFlags, withFlags } from "../run/flags.ts";
 import { makeModel } from "../run/model.ts";
-import { openParts, type PartName, partNames, partRefusal, parts, splitParts, takersOf } from "../run/parts.ts";
+import {
+  makeEntry,
+  openParts,
+  type PartName,
+  partNames,
+  partRefusal,
+  parts,
+  splitParts,
+  takersOf,
+} from "../run/parts.ts";
+import { nearest } from "../schema/nearest.ts";
 import { catalogues } from "./catalogues.ts";
 import { addFlags, givenFlags, nameOfSetting, parseCount, runFlags } from "./config-flags.ts";
 import { drawPattern, type PatternReport, patternFacts, reportPattern } from "./describe-pattern.ts";
@@ -139,16 +148,16 @@ async function tellPart(
   const key = randomKey(0);
   switch (part) {
     case "mixer":
-      return counted((await entryOf(parts.mixer.catalogue, name).load(options, place)).init(key));
+      return counted((await makeEntry(entryOf(parts.mixer.catalogue, name), options, place)).init(key));
     case "pattern": {
       const { report, panels } = reportPattern(
-        await entryOf(parts.pattern.catalogue, name).load(options, place),
+        await makeEntry(entryOf(parts.pattern.catalogue, name), options, place),
         place,
       );
       return { more: { pattern: report }, panels };
     }
     case "position": {
-      const scheme = await entryOf(parts.position.catalogue, name).load(options, place);
+      const scheme = await makeEntry(entryOf(parts.position.catalogue, name), options, place);
       return counted([scheme.positions, scheme.scores, scheme.layerPositions].map((one) => one?.init(key)));
     }
   }
@@ -240,7 +249,7 @@ function find(name: string): Found[] {
 function describe(found: Found): Description {
   const { is, name, entry } = found;
   const texts = Object.entries(entry).flatMap(([key, value]) => {
-    if (key === "parts") return [];
+    if (key === "parts" || key === "name") return [];
     const text =
       key === "exponent"
         ? powerOf(value)
@@ -293,6 +302,7 @@ async function parametersOf(found: Found, given: GivenFlags, vocabularySize: num
 
 const labels: Readonly<Record<string, string>> = {
   exponent: "grows as",
+  decodeState: "decode state",
   beyond: "beyond the training length",
 };
 

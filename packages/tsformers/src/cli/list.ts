@@ -1,6 +1,6 @@
 import { Command } from "commander";
-import { expectation } from "../options/nearest.ts";
 import type { Entry } from "../run/catalogue.ts";
+import { expectation } from "../schema/nearest.ts";
 import { catalogues } from "./catalogues.ts";
 import { UsageError } from "./exit.ts";
 import { definitionList, type Terminal } from "./terminal.ts";

@@ -7,7 +7,7 @@ import { readJsonFile } from "../io/read-json.ts";
 import type { EvalSplit } from "../tasks/task.ts";
 import type { ReadText, Tokens } from "../tasks/text.ts";
 import { openTokenFile, type TokenPiece, tokenFilePath, writeTokenFile } from "../tasks/token-file.ts";
-import { readTokenizerConfig, tokenizerFromConfig } from "../tasks/tokenizer.ts";
+import { readTokenizerConfig, tokenizerFromConfig } from "../tokenizers/index.ts";
 
 const splits: readonly ("train" | EvalSplit)[] = ["train", "valid", "test"];
 const pieceTokens = 2 ** 20;

@@ -10,7 +10,7 @@ export type SharedParams = StackParams & {
 };
 
 export type SharedOptions = FinalNorm & {
-  /** Neighbouring layers that share a block: N layers have `groups` blocks. Default: 1, all layers share one. */
+  /** Into how many groups of neighbours the layers fall, as equal as can be; each shares a block. Default: 1. */
   readonly groups?: number;
   /**
    * Parts of a block's parameters that all layers share, by name; each layer has the others for itself. `["mixer", "mixerNorm"]` shares attention,
@@ -22,11 +22,11 @@ export type SharedOptions = FinalNorm & {
 /**
  * Layers that share parameters: ALBERT's. What a layer keeps from call to call (keys and values, centroids) is its own.
  *
- * @param blocks of each layer; layers that share a block run the first one of their group
+ * @param blocks of each layer; those that share parameters take the ones of the first of their group
  * @shape  x [B, T, C] → [B, T, C]
  * @cost   time of all layers, parameters of one, or of `groups`
  * @source Lan et al. 2020, "ALBERT", §3.1, arXiv:1909.11942
- * @throws RangeError when the layers do not divide into the groups, or a block has no such part
+ * @throws RangeError for more groups than layers, and for a part that a block does not have
  */
 export function shared(blocks: readonly Block[], options: SharedOptions = {}): Depth<SharedParams> {
   const { groups = 1, parts } = options;

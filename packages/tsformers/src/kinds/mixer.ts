@@ -27,7 +27,11 @@ export type AttentionMap = {
    */
   readonly keys?: Tensor;
   /** Queries that see far more than the others: their weights over all keys, [B, H, G, S], replace those in `weights`. */
-  readonly apart?: { readonly queries: readonly number[]; readonly weights: Tensor };
+  readonly apart?: {
+    /** Positions of these queries: the same in all rows, or int32 [B, G] with −1 where a row has fewer than G. */
+    readonly queries: readonly number[] | Tensor;
+    readonly weights: Tensor;
+  };
 };
 
 export type MixerOutput = {
@@ -71,6 +75,8 @@ export type MixerTraits = {
    * looked at; it ignores the pattern, and causal models reject it.
    */
   readonly sees: "pattern" | "earlier" | "all";
+  /** Whether it reads the view's `globals`. Default: no. */
+  readonly readsGlobals?: true;
 };
 
 /** How positions exchange information. */

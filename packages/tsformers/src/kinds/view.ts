@@ -14,6 +14,8 @@ export type View = {
   readonly memory?: number;
   /** 1 for real keys, 0 for padding: [B, S], or [B, S − memory] for the keys after a memory. */
   readonly keyMask?: Tensor;
+  /** 1 for global tokens, 0 for others, [B, S]; used by mixers with `readsGlobals`. Default: those the mixer was made with. */
+  readonly globals?: Tensor;
   /** Further mask on what the pattern shows: bool [1 or H', 1 or T, S], head h having row `h mod H'`. Default: no further mask. */
   readonly visible?: Tensor;
   readonly rotate?: Rotation;

@@ -1,18 +1,4 @@
-import {
-  add,
-  cast,
-  concat,
-  expandDims,
-  full,
-  greaterEqual,
-  iota,
-  minimum,
-  ones,
-  slice,
-  stopGradient,
-  sub,
-  type Tensor,
-} from "@tsformers/engine";
+import { cast, concat, full, ones, slice, stopGradient, type Tensor } from "@tsformers/engine";
 import type { SoftmaxMixer } from "../kinds/index.ts";
 
 export type SegmentMemoryOptions = {
@@ -25,13 +11,13 @@ export type SegmentMemoryOptions = {
 export type SegmentState = {
   /** The newest inputs of the layer, the newest last, [B, M, C]. */
   readonly vectors: Tensor;
-  /** How many of them, from the last on, are there yet, int32 [B]. */
-  readonly filled: Tensor;
+  /** 1 for those that may be seen, 0 where nothing was read yet and for padding, int32 [B, M]. */
+  readonly seen: Tensor;
 };
 
 /**
  * Attention that also looks at the layer's inputs of earlier segments: `k, v = W·[SG(memory), x]`, queries from x alone. Afterwards the
- * memory holds the last M of `[memory, x]`, without gradients.
+ * memory holds the last M of `[memory, x]`, without gradients. Padding takes a place in it, and is not seen.
  *
  * The memory is of the stream as it comes to the layer; the norm of a pre-norm block is applied to what was kept when it is looked at.
  * Without a memory that goes in, it is the mixer itself.
@@ -51,7 +37,7 @@ export function segmentMemory<Params>(
     ...mixer,
     segment: {
       length,
-      init: (batch) => ({ vectors: full([batch, length, modelWidth], 0), filled: full([batch], 0, "int32") }),
+      init: (batch) => ({ vectors: full([batch, length, modelWidth], 0), seen: full([batch, length], 0, "int32") }),
     },
     apply: (params, input, context) => {
       const memory = input.state?.segment as SegmentState | undefined;
@@ -60,25 +46,21 @@ export function segmentMemory<Params>(
       const { x: stream, norm } = input.stream ?? { x, norm: (x: Tensor) => x };
       const kept = cast(memory.vectors, stream.dtype);
       const cross = mixer.keysAndValues(params, concat([norm(kept), x], 1), view);
-      const keyMask = maskOf(memory, view.keyMask, stream);
-      const out = mixer.apply(params, { ...input, cross, view: { ...view, keyMask } }, context);
-      return { ...out, state: { ...input.state, segment: remembered(memory, stream, length) } };
+      const seen = concat([memory.seen, seenOf(view.keyMask, stream)], 1);
+      const out = mixer.apply(params, { ...input, cross, view: { ...view, keyMask: seen } }, context);
+      const vectors = concat([memory.vectors, cast(stream, memory.vectors.dtype)], 1);
+      const segment: SegmentState = { vectors: stopGradient(newest(vectors, length)), seen: newest(seen, length) };
+      return { ...out, state: { ...input.state, segment } };
     },
   };
 }
 
-/** 1 for keys that are there: those of the memory, then those of x, [B, M + T]. */
-function maskOf({ filled, vectors }: SegmentState, own: Tensor | undefined, x: Tensor): Tensor {
-  const [batch, length] = x.shape as [number, number];
-  const slots = vectors.shape[1]!;
-  const isThere = greaterEqual(iota([1, slots], 1), sub(slots, expandDims(filled, 1)));
-  return concat([cast(isThere, "int32"), own === undefined ? ones([batch, length], "int32") : cast(own, "int32")], 1);
+/** 1 for positions of x that are not padding, int32 [B, T]. */
+function seenOf(mask: Tensor | undefined, x: Tensor): Tensor {
+  return mask === undefined ? ones(x.shape.slice(0, 2), "int32") : cast(mask, "int32");
 }
 
-function remembered({ vectors, filled }: SegmentState, stream: Tensor, length: number): SegmentState {
-  const all = concat([vectors, cast(stream, vectors.dtype)], 1);
-  return {
-    vectors: stopGradient(slice(all, 1, all.shape[1]! - length)),
-    filled: minimum(add(filled, stream.shape[1]!), length),
-  };
+/** The last `count` positions of [B, T, …]. */
+function newest(x: Tensor, count: number): Tensor {
+  return slice(x, 1, x.shape[1]! - count);
 }

@@ -8,7 +8,7 @@ import { layerNorm } from "../nn/norm.ts";
 import { requireSizes } from "../nn/sizes.ts";
 import { alibi } from "../position/alibi.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
-import type { LanguageModel } from "./language-model.ts";
+import type { LanguageModel, TokensInput } from "./language-model.ts";
 
 export type BloomOptions = {
   readonly vocabularySize: number;
@@ -57,6 +57,7 @@ export function bloomParts(options: BloomOptions): DecoderParts {
 }
 
 /** Number of tokens before each, padding not counted: mask [B, T] → int32 [B, T]. */
-function countTokens(mask: Tensor): Tensor {
+function countTokens({ mask }: Pick<TokensInput, "mask">): Tensor | undefined {
+  if (mask === undefined) return undefined;
   return cast(maximum(sub(cumsum(cast(mask, "float32"), 1), 1), 0), "int32");
 }

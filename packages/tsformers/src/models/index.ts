@@ -1,8 +1,8 @@
 import * as z from "zod";
 import type { DepthMaker } from "../depth/makers.ts";
 import type { Mixer, PositionScheme } from "../kinds/index.ts";
-import { count, positionCount, widthCount } from "../options/count.ts";
-import { parseOptions } from "../options/parse-options.ts";
+import { count, positionCount, widthCount } from "../schema/count.ts";
+import { parseOptions } from "../schema/parse-options.ts";
 import type { LanguageModel } from "./language-model.ts";
 import type { SequenceToSequence } from "./sequence-to-sequence.ts";
 import type { LayerPatterns } from "./views.ts";
@@ -32,7 +32,7 @@ type About = {
   /** Which parts the model leaves open; the others are its own. */
   readonly parts: readonly PartName[];
   /** What may be set; every option has a description, and unknown ones are errors. */
-  readonly options: z.ZodObject;
+  options(): z.ZodObject;
 };
 
 /** Predicts each next token. */
@@ -219,7 +219,7 @@ function decoder<O extends z.ZodObject>(
   { make, parts = [], ...about }: Parts<O, LanguageModel>,
 ): DecoderEntry {
   const load: DecoderEntry["load"] = async (raw, given = {}) => make(parseOptions(options, raw, name), given);
-  return { ...about, category: "decoder", cost: attentionCost, causal: true, parts, options, load };
+  return { ...about, category: "decoder", cost: attentionCost, causal: true, parts, options: () => options, load };
 }
 
 function encoder<O extends z.ZodObject>(
@@ -228,7 +228,7 @@ function encoder<O extends z.ZodObject>(
   { make, parts = [], ...about }: Parts<O, LanguageModel>,
 ): EncoderEntry {
   const load: EncoderEntry["load"] = async (raw, given = {}) => make(parseOptions(options, raw, name), given);
-  return { ...about, category: "encoder", cost: attentionCost, causal: false, parts, options, load };
+  return { ...about, category: "encoder", cost: attentionCost, causal: false, parts, options: () => options, load };
 }
 
 function encoderDecoder<O extends z.ZodObject>(
@@ -237,7 +237,15 @@ function encoderDecoder<O extends z.ZodObject>(
   { make, parts = [], ...about }: Parts<O, SequenceToSequence>,
 ): EncoderDecoderEntry {
   const load: EncoderDecoderEntry["load"] = async (raw, given = {}) => make(parseOptions(options, raw, name), given);
-  return { ...about, category: "encoder-decoder", cost: attentionCost, causal: true, parts, options, load };
+  return {
+    ...about,
+    category: "encoder-decoder",
+    cost: attentionCost,
+    causal: true,
+    parts,
+    options: () => options,
+    load,
+  };
 }
 
 /** The options that were given: an absent one is absent, not undefined. */

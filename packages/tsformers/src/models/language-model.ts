@@ -7,6 +7,8 @@ export type TokensInput = {
   readonly tokens: Tensor;
   /** 1 for tokens, 0 for padding, [B, T]. */
   readonly mask?: Tensor;
+  /** 1 for global tokens, 0 for others, [B, T]. Default: those the mixers were made with. */
+  readonly globals?: Tensor;
   /** Segment of each token, int32 [B, T]. Default: 0 for all. */
   readonly types?: Tensor;
   /** Positions, int32 [B, T]. Default: 0, 1, 2, … */

@@ -10,6 +10,15 @@ export type Encoded = {
   readonly mask?: Tensor;
 };
 
+export type EncodeInput = {
+  /** int32 [B, S] */
+  readonly tokens: Tensor;
+  /** 1 for tokens, 0 for padding, [B, S]. */
+  readonly mask?: Tensor;
+  /** 1 for global tokens, 0 for others, [B, S]. Default: those the mixers were made with. */
+  readonly globals?: Tensor;
+};
+
 export type EncodeOutput = Encoded & {
   /** [B, S, C] */
   readonly memory: Tensor;
@@ -54,7 +63,7 @@ export type SequenceToSequence<Params = unknown> = {
   /** The same for sources. */
   readonly maxSourceLength?: number;
   init(key: RandomKey): Concrete<Params>;
-  encode(params: Params, source: { readonly tokens: Tensor; readonly mask?: Tensor }, context: Context): EncodeOutput;
+  encode(params: Params, source: EncodeInput, context: Context): EncodeOutput;
   decode(params: Params, target: DecodeInput, context: Context): DecodeOutput;
   /** Projects parameters back into their allowed range after each update. Absent: no constraints. */
   project?(params: Params): Params;

@@ -1,5 +1,5 @@
 import type { BlockTraits, Mixer } from "../kinds/index.ts";
-import { CombinationError } from "../options/combination-error.ts";
+import { CombinationError } from "../schema/combination-error.ts";
 
 type Layers = readonly BlockTraits[];
 
@@ -23,6 +23,13 @@ export function requireReader(model: string, layers: Layers): void {
   throw new CombinationError(
     `${model}: a pattern does nothing with ${names}, which looks at positions of its own choice; leave the pattern away`,
   );
+}
+
+/** @throws TypeError when an input has global tokens and no mixer reads them */
+export function requireGlobalReader(model: string, layers: Layers): void {
+  if (layers.some(({ mixer }) => mixer.readsGlobals)) return;
+  const names = [...new Set(layers.map(({ mixer }) => mixer.name))].join(" and ");
+  throw new TypeError(`${model}: ${names} takes no global tokens from the input; leave globals out`);
 }
 
 /** @throws TypeError when something is not a mixer: a promise of one, or an object without name, `sees` and `apply` */

@@ -1,11 +1,11 @@
 import * as z from "zod";
-import { expectation } from "../options/nearest.ts";
+import { expectation } from "../schema/nearest.ts";
 
 /** An entry of a catalogue, chosen by name before its code is loaded. */
 export type Entry = {
   readonly summary: string;
   /** Schema of its options; every option has a description, and unknown ones are errors. */
-  readonly options: z.ZodObject;
+  options(): z.ZodObject;
 };
 
 export type Catalogue<E = Entry> = Readonly<Record<string, E>>;
@@ -17,8 +17,8 @@ export type Choice = { readonly kind: string; readonly [option: string]: unknown
 export type Choices = Choice | readonly Choice[];
 
 /** The schema of an entry's options. */
-export function optionsOf({ options }: Entry): z.ZodObject {
-  return options;
+export function optionsOf(entry: Entry): z.ZodObject {
+  return entry.options();
 }
 
 /** @throws RangeError for a name that is not in the catalogue */

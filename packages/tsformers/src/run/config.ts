@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { models } from "../models/index.ts";
-import { exactCount, positionCount, rowCount, stepCount } from "../options/count.ts";
-import { explain, type NameOf, quotedPath } from "../options/explain.ts";
+import { exactCount, positionCount, rowCount, stepCount } from "../schema/count.ts";
+import { explain, type NameOf, quotedPath } from "../schema/explain.ts";
 import { tasks } from "../tasks/index.ts";
 import { type Choice, choiceSchema } from "./catalogue.ts";
 import { checkpointChoice } from "./model.ts";

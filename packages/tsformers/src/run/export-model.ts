@@ -8,7 +8,7 @@ import { weightsFile } from "../io/hugging-face/checkpoint-files.ts";
 import { tokenizerFiles } from "../io/hugging-face/companions.ts";
 import { writeNames } from "../io/hugging-face/names.ts";
 import { evaluation } from "../kinds/layer.ts";
-import type { TokenizerConfig } from "../tasks/tokenizer.ts";
+import type { TokenizerConfig } from "../tokenizers/index.ts";
 import type { RunConfig } from "./config.ts";
 import {
   type CheckpointLayout,

@@ -1,6 +1,6 @@
 import type * as z from "zod";
-import { alternatives, type SchemaNode, schemaTree } from "../options/explain.ts";
-import { settingValue, splitList, unbracketed } from "../options/setting-value.ts";
+import { alternatives, type SchemaNode, schemaTree } from "../schema/explain.ts";
+import { settingValue, splitList, unbracketed } from "../schema/setting-value.ts";
 import type { Choice } from "./catalogue.ts";
 
 /** A command-line flag made from one place of a configuration's schema. */

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../io/atomic-file.ts";
 import { jsonObject, readJsonFile } from "../io/read-json.ts";
-import { type Tokenizer, tokenizerFromConfig } from "../tasks/tokenizer.ts";
+import { type Tokenizer, tokenizerFromConfig } from "../tokenizers/index.ts";
 import type { JsonValue } from "../train/checkpoint.ts";
 import { canonicalJson } from "./canonical-json.ts";
 import { ConfigError, parseRunConfig, type RunConfig } from "./config.ts";

@@ -4,7 +4,7 @@ import type { Architecture } from "../io/hugging-face/format.ts";
 import { type ModelEntry, models } from "../models/index.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
-import { parseOptions } from "../options/parse-options.ts";
+import { parseOptions } from "../schema/parse-options.ts";
 import { type Catalogue, type Choice, entryOf, optionsOf } from "./catalogue.ts";
 import { makeParts, partNames, partRefusal, splitParts } from "./parts.ts";
 

@@ -8,6 +8,6 @@ const nothing = z.strictObject({});
 export const objectiveChoices: Catalogue = Object.fromEntries(
   Object.entries(objectives).map(([name, { summary, needs }]) => [
     name,
-    { summary, ...(needs !== undefined && { needs }), options: nothing },
+    { summary, ...(needs !== undefined && { needs }), options: () => nothing },
   ]),
 );

@@ -13,7 +13,7 @@ import { LogitsError } from "../generate/sampling.ts";
 import { type BeamOptions, openSequenceDecoder, type SequenceDecoder } from "../generate/sequence-decoder.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
-import type { Tokenizer } from "../tasks/tokenizer.ts";
+import type { Tokenizer } from "../tokenizers/index.ts";
 import { ConfigError } from "./config.ts";
 import { type OpenedModel, openModel } from "./open-model.ts";
 

@@ -5,7 +5,7 @@ import { architectureOf } from "../io/hugging-face/architecture.ts";
 import { otherTokenizer, readGenerationSettings, readTokenizer } from "../io/hugging-face/companions.ts";
 import { type Checkpoint, loadHuggingFace } from "../io/hugging-face/load.ts";
 import { readJsonFile } from "../io/read-json.ts";
-import { readTokenizerConfig, type Tokenizer, tokenizerFromConfig } from "../tasks/tokenizer.ts";
+import { readTokenizerConfig, type Tokenizer, tokenizerFromConfig } from "../tokenizers/index.ts";
 import { ownTokenizerFile } from "./export-target.ts";
 import { isRunFolder } from "./folder.ts";
 import { type LoadedRun, loadRun } from "./load-run.ts";
@@ -83,7 +83,7 @@ async function openCheckpoint(directory: string): Promise<OpenedModel> {
 async function writing(tokenizer: Tokenizer | undefined): Promise<Pick<OpenedModel, "tokenizer" | "promptTokens">> {
   if (tokenizer === undefined) return {};
   if (tokenizer.config.kind !== "hugging-face") return { tokenizer, promptTokens: (text) => tokenizer.encode(text) };
-  const { promptTokens } = await import("../io/hugging-face/tokenizer.ts");
+  const { promptTokens } = await import("../tokenizers/hugging-face.ts");
   return { tokenizer, promptTokens: (text) => promptTokens(tokenizer, text) };
 }
 

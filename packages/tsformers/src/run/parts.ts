@@ -1,7 +1,9 @@
 import * as z from "zod";
-import { type MixerContext, type MixerEntry, mixers } from "../attention/index.ts";
+import type { MixerContext, MixerEntry } from "../attention/index.ts";
 import { type PatternContext, type PatternEntry, patterns } from "../attention/patterns/index.ts";
+import { mixers } from "../catalogue/mixers.ts";
 import { type ModelEntry, type ModelParts, models } from "../models/index.ts";
+import type { LayerPatterns } from "../models/views.ts";
 import { type PositionContext, type PositionEntry, positions } from "../position/index.ts";
 import { canonicalJson } from "./canonical-json.ts";
 import {
@@ -16,18 +18,6 @@ import {
 
 /** What a part must know of the model that it is built into. */
 export type PartContext = MixerContext & PatternContext & PositionContext;
-
-/** Softmax attention as gpt and bert have it themselves, so that it can be named beside the others. */
-const softmax: MixerEntry = {
-  summary: "softmax attention over what the pattern shows",
-  formula: "y_t = softmax(q_t·k_S/√D)·v_S, S = pattern(t)",
-  paper: "Vaswani et al. 2017, arXiv:1706.03762",
-  cost: "O(pairs·d) time, memory of a block of queries",
-  exponent: 2,
-  directions: ["causal", "bidirectional"],
-  options: z.strictObject({}),
-  load: async (_, context) => (await import("../attention/softmax/attention.ts")).attention(context),
-};
 
 const modelCatalogue: Catalogue<ModelEntry> = models;
 
@@ -54,7 +44,7 @@ export type PartName = keyof Parts;
 /** Every part, in the order of flags and messages. */
 export const parts: Parts = {
   mixer: {
-    catalogue: { softmax, ...mixers },
+    catalogue: mixers,
     description: "how positions exchange information, in all layers or each",
     noun: "mixers",
     usual: "softmax",
@@ -175,7 +165,7 @@ async function mixersOfLayers(chosen: Choices, context: PartContext): Promise<No
 
 async function patternsOfLayers(chosen: Choices, context: PartContext): Promise<NonNullable<ModelParts["pattern"]>> {
   const choices = choicesOfLayers("pattern", chosen, context.layers);
-  const known = new Map<Choice, ReturnType<PatternEntry["load"]>>();
+  const known = new Map<Choice, Promise<LayerPatterns>>();
   const made = choices.map((choice) => {
     const own = known.get(choice) ?? make(parts.pattern.catalogue, choice, context);
     known.set(choice, own);
@@ -185,12 +175,21 @@ async function patternsOfLayers(chosen: Choices, context: PartContext): Promise<
   return (layer) => layers[layer]!(layer);
 }
 
-function make<Made>(
-  catalogue: Catalogue<{ load(options: unknown, context: PartContext): Made }>,
+async function make<Made>(
+  catalogue: Catalogue<Maker<Made>>,
   { kind, ...options }: Choice,
   context: PartContext,
-): Made {
-  return entryOf(catalogue, kind).load(options, context);
+): Promise<Made> {
+  return makeEntry(entryOf(catalogue, kind), options, context);
+}
+
+type Maker<Made> =
+  | { make(options: unknown, context: PartContext): Made }
+  | { load(options: unknown, context: PartContext): Promise<Made> };
+
+/** Makes a part from its entry. @throws RangeError naming what does not fit */
+export async function makeEntry<Made>(entry: Maker<Made>, options: unknown, context: PartContext): Promise<Made> {
+  return "make" in entry ? entry.make(options, context) : entry.load(options, context);
 }
 
 /** @throws RangeError for a list */

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { readJsonFile } from "../io/read-json.ts";
 import type { Task } from "../tasks/task.ts";
-import { readTokenizerConfig, type Tokenizer, type TokenizerConfig } from "../tasks/tokenizer.ts";
+import { readTokenizerConfig, type Tokenizer, type TokenizerConfig } from "../tokenizers/index.ts";
 import { ConfigError } from "./config.ts";
 
 /**

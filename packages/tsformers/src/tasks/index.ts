@@ -1,9 +1,9 @@
 import * as z from "zod";
-import { count, exactCount, positionCount } from "../options/count.ts";
-import { parseOptions } from "../options/parse-options.ts";
+import { count, exactCount, positionCount } from "../schema/count.ts";
+import { parseOptions } from "../schema/parse-options.ts";
+import type { Tokenizer } from "../tokenizers/index.ts";
 import type { Task } from "./task.ts";
 import type { ReadText } from "./text.ts";
-import type { Tokenizer } from "./tokenizer.ts";
 
 /** What a task is given besides its options. */
 export type TaskContext = {
@@ -22,7 +22,7 @@ export type TaskContext = {
 export type TaskEntry = {
   readonly summary: string;
   /** What may be set; every option has a description, and unknown ones are errors. */
-  readonly options: z.ZodObject;
+  options(): z.ZodObject;
   /** Checks the options and makes the task. @throws RangeError naming each option that does not fit, and why */
   load(options?: unknown, context?: TaskContext): Promise<Task>;
 };
@@ -70,7 +70,7 @@ export const tasks: Readonly<Record<TaskName, TaskEntry>> = {
     if (data !== undefined) return (await import("#files")).textDataTask({ ...options, data }, context);
     const [{ textTask }, { byteTokenizer, characterTokenizer }, { grammarText }] = await Promise.all([
       import("./text.ts"),
-      import("./tokenizer.ts"),
+      import("../tokenizers/index.ts"),
       import("./grammar.ts"),
     ]);
     const made = options.tokens === "byte" ? byteTokenizer : characterTokenizer;
@@ -109,7 +109,7 @@ function entry<O extends z.ZodObject>(
 ): TaskEntry {
   return {
     summary,
-    options,
+    options: () => options,
     load: async (raw = {}, context = {}) => make(parseOptions(options, raw, "task"), context),
   };
 }

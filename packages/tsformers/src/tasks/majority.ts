@@ -69,6 +69,7 @@ export function majorityTask(options: MajorityOptions = {}): Task<Required<Pick<
           batchOf(foldIn(randomKey(seed), step), 0, batchSize, length, batchSize),
         evalBatches: (split, { batchSize, length, limit = defaultRows }) => {
           const key = foldIn(randomKey(evalSeed), split === "valid" ? 0 : 1);
+          checkExtents("majority", { batchSize, length, limit });
           const batch = (first: number) => batchOf(key, first, batchSize, length, limit - first);
           batch(0); // so that a length that does not fit is reported here, not at the first batch
           return {

@@ -4,6 +4,8 @@ import type { Batch, TaskView, TaskViews } from "./task.ts";
 export type MaskedOptions = {
   /** Vocabulary of the unmasked rows. */
   readonly vocabularySize: number;
+  /** The token that stands for hidden ones. Default: one more, behind the vocabulary. */
+  readonly maskToken?: number | undefined;
   /** Default: 0. Evaluation hides the same tokens under every seed. */
   readonly seed?: number;
   /** Share of tokens to predict. Default: {@link hiddenShare}. */
@@ -19,18 +21,21 @@ const evalSeed = -1;
 /**
  * Rows of tokens of which some are hidden, to be predicted from the tokens on both sides.
  *
- * Of the tokens with a weight, 15 % are predicted: 80 % of these are replaced by the mask token, which follows the vocabulary,
- * 10 % by a random token, 10 % are unchanged. Of each row with any weight, at least one token is predicted.
+ * Of the tokens with a weight, 15 % are predicted: 80 % of these are replaced by the mask token,
+ * 10 % by a random token, 10 % are unchanged. Of each row with any weight, at least one token is predicted. Tokens without a weight
+ * are padding.
  *
  * @param rows the same rows for a model that predicts the next token
  * @source Devlin et al. 2019, "BERT", §3.1, arXiv:1810.04805
  */
 export function maskedView(rows: TaskView<Batch>, options: MaskedOptions): NonNullable<TaskViews["masked"]> {
-  const { vocabularySize, seed = 0, share = hiddenShare } = options;
+  const { vocabularySize, maskToken = vocabularySize, seed = 0, share = hiddenShare } = options;
   const trainKey = foldIn(randomKey(seed), 1);
-  const hide = (batch: Batch, key: RandomKey) => hidden(batch, key, { vocabularySize, share });
+  const hide = (batch: Batch, key: RandomKey) => hidden(batch, key, { vocabularySize, maskToken, share });
+  // Batches of one evaluation have the same form, whether padding is in them or not.
+  const hideInEvaluation = (batch: Batch, key: RandomKey) => ({ mask: maskOf(batch), ...hide(batch, key) });
   return {
-    vocabularySize: vocabularySize + 1,
+    vocabularySize: Math.max(vocabularySize, maskToken + 1),
     trainBatch: (step, batchSize, length) => hide(rows.trainBatch(step, batchSize, length), foldIn(trainKey, step)),
     evalBatches: (split, evaluation) => {
       const batches = rows.evalBatches(split, evaluation);
@@ -38,21 +43,28 @@ export function maskedView(rows: TaskView<Batch>, options: MaskedOptions): NonNu
       return {
         *[Symbol.iterator]() {
           let index = 0;
-          for (const batch of batches) yield hide(batch, foldIn(key, index++));
+          for (const batch of batches) yield hideInEvaluation(batch, foldIn(key, index++));
         },
       };
     },
   };
 }
 
+/** 1 at tokens that count, [B, T]. */
+function maskOf({ weights }: Batch): NDArray {
+  const values = Float32Array.from(weights.data as Float32Array, (weight) => (weight > 0 ? 1 : 0));
+  return new NDArray(weights.shape, "float32", values);
+}
+
 /** Shares are compared with draws out of one million. */
 const grain = 1_000_000;
 
 function hidden(
-  { inputs, weights }: Batch,
+  rows: Batch,
   key: RandomKey,
-  { vocabularySize, share }: { vocabularySize: number; share: number },
+  { vocabularySize, maskToken, share }: { vocabularySize: number; maskToken: number; share: number },
 ): Batch {
+  const { inputs, weights } = rows;
   const [batch, length] = inputs.shape as [number, number];
   const [forChoice, forWay, forToken] = splitKey(key, 3);
   const draw = (of: RandomKey, high: number) => integers(of, [batch, length], { high }).data as Int32Array;
@@ -63,7 +75,7 @@ function hidden(
     const from = row * length;
     for (const at of chosenOf(choice, counted, from, from + length, share)) {
       chosen[at] = counted[at]!;
-      if (way[at]! < 8) shown[at] = vocabularySize;
+      if (way[at]! < 8) shown[at] = maskToken;
       else if (way[at]! < 9) shown[at] = token[at]!;
     }
   }
@@ -71,6 +83,7 @@ function hidden(
     inputs: new NDArray([batch, length], "int32", shown),
     targets: inputs,
     weights: new NDArray([batch, length], "float32", chosen),
+    ...(counted.includes(0) ? { mask: maskOf(rows) } : {}),
   };
 }
 

@@ -101,6 +101,11 @@ export function segmentsView(options: {
       checkExtents(name, { batchSize, length, ...(limit !== undefined && { limit }) });
       const tokens = splits[split];
       const scored = Math.min(limit ?? Number.POSITIVE_INFINITY, tokens.length - 1);
+      if (limit !== undefined && limit < length) {
+        throw new RangeError(
+          `${name}: limit must be at least the length to fill a segment, got ${limit} at length ${length}`,
+        );
+      }
       if (scored < length) throw tooShort(name, split, tokens.length, 1, length);
       const segments = runs(split, scored + 1, length);
       const perRow = Math.ceil(segments.count / batchSize);

@@ -1,7 +1,6 @@
 import type { NDArray } from "@tsformers/engine";
-
+import type { Tokenizer } from "../tokenizers/index.ts";
 import type { Metric } from "./metric.ts";
-import type { Tokenizer } from "./tokenizer.ts";
 
 /**
  * Rows for predicting `targets[b,t]`: from `inputs[b,0…t]` if the model is causal, from all of `inputs[b]` if it sees both sides.

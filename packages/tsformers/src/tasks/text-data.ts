@@ -4,6 +4,7 @@ import { crc32 } from "node:zlib";
 import { FileError } from "../io/file-error.ts";
 import { defaultPieceBytes, noteOnStderr, openText, type TextSource } from "../io/read-text.ts";
 import type { Note } from "../io/text-files.ts";
+import { byteTokenizer, characterTokenizer, type Tokenizer } from "../tokenizers/index.ts";
 import type { EvalSplit } from "./task.ts";
 import {
   characterBoundary,
@@ -28,7 +29,6 @@ import {
   tokenFilePath,
   writeTokenFile,
 } from "./token-file.ts";
-import { byteTokenizer, characterTokenizer, type Tokenizer } from "./tokenizer.ts";
 
 /** How a text is read; everything except `tokenizer` and `note` is for tests. */
 export type TextDataContext = {

@@ -1,11 +1,11 @@
 import { foldIn, integers, NDArray, type RandomKey, randomKey } from "@tsformers/engine";
 
 import { crc32c } from "../io/crc32c.ts";
+import type { Tokenizer } from "../tokenizers/index.ts";
 import { maskedView } from "./masked.ts";
 import { bitsPerCharacter, loss } from "./metric.ts";
 import { segmentsView } from "./segments.ts";
 import { type Batch, checkExtents, type EvalSplit, type Task, type TaskView, type TaskViews } from "./task.ts";
-import type { Tokenizer } from "./tokenizer.ts";
 
 /** The tokens of a split, in memory or in a file. */
 export type Tokens = {
@@ -132,7 +132,7 @@ export function tokenTask(options: {
         key: foldIn(randomKey(seed), 1),
         length: defaultLength,
       }),
-      masked: maskedView(next, { vocabularySize: tokenizer.vocabularySize, seed }),
+      masked: maskedView(next, { ...tokenizer, seed }),
     },
   };
 }

@@ -12,7 +12,7 @@ import {
   valueAndGradWithExtra,
 } from "@tsformers/engine";
 import * as z from "zod";
-import { suggestion } from "../options/nearest.ts";
+import { suggestion } from "../schema/nearest.ts";
 import { mechanisms } from "./mechanisms/index.ts";
 import type { Mechanism } from "./mechanisms/mechanism.ts";
 import {

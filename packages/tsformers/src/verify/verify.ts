@@ -69,10 +69,11 @@ async function verifyCase(
   name: string,
   tensors: StoredTensors,
   { architecture, params }: Checkpoint,
-  { tolerances, about }: { readonly tolerances: Tolerances; readonly about: CaseAbout },
+  of: { readonly tolerances: Tolerances; readonly about: CaseAbout },
   device: Device,
 ): Promise<VerifyRow[]> {
   const { probe, names } = architecture;
+  const { tolerances } = of;
   const ruleOfInput = (name: string) =>
     Object.hasOwn(probe.inputs, name) ? probe.inputs[name] : probe.inputOf?.(name);
   const inputs = Object.fromEntries(
@@ -81,6 +82,7 @@ async function verifyCase(
       return rule === undefined ? [] : [[input, readInput(input, array, rule)] as const];
     }),
   );
+  const about = { ...of.about, ...probe.staticOf?.(inputs) };
   const mask = tensors.get("compare_mask");
   const expected = [...tensors].filter(([tensor]) => ruleOfInput(tensor) === undefined && tensor !== "compare_mask");
   const outputs = expected.map(([tensor]) => tensor).filter((tensor) => !tensor.startsWith("grad."));

@@ -28,7 +28,7 @@ const cases = mixerCases<Law>({
     { options: { chunk: 16, countsOnce: true } },
     { options: { chunk: 16, sees: "own bucket" }, only: "bidirectional" },
   ],
-  "reformer-local": [{ options: { chunk: 16 } }],
+  local: [{ options: { chunk: 16 } }],
   routing: [
     { options: { centroids: 4, window: 24 }, only: "causal" },
     {

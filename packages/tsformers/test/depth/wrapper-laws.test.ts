@@ -22,6 +22,8 @@ import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { makeView } from "../../src/attention/core/view.ts";
 import { behindMemory } from "../../src/attention/patterns/behind-memory.ts";
+import { causal } from "../../src/attention/patterns/pattern.ts";
+import { type StackParams, stack } from "../../src/depth/stack.ts";
 import { startDecoding, startSegments, startTraining } from "../../src/depth/states.ts";
 import type { Context, LayerState, Mixer, Pattern, StackState, View } from "../../src/kinds/index.ts";
 import { within } from "../../src/nn/dropout.ts";
@@ -34,12 +36,14 @@ import {
   heads,
   length,
   modelWidth,
+  preNormed,
   type Wrapper,
   wrapped,
   wrappers,
 } from "./wrapper-cases.ts";
 
-const device = await openCpu();
+// Graphs are small: a second thread would cost more than it does.
+const device = await openCpu({ threads: 1 });
 afterAll(() => device.close());
 
 /** float32, and sums in another order. */
@@ -68,6 +72,16 @@ type Pass = {
   readonly bare: Beside;
 };
 
+/** What so many queries see, behind a memory of `memory` positions. */
+const viewOf = (pattern: Pattern, queries: number, memory = 0): View =>
+  makeView({
+    pattern: memory === 0 ? pattern : behindMemory(pattern, memory),
+    queries,
+    keys: queries + memory,
+    ...(memory === 0 ? {} : { memory }),
+  });
+
+/** A mixer in a wrapper: parameters, the state that it starts with, and what is compiled of it. */
 function ready({ depth: make, enter = (x) => x, part }: Wrapper, mixer: Mixer, pattern: Pattern) {
   const depth = make(mixer);
   // Initial weights of 0.02 would let everything look alike; gains around the mixer stay at 1.
@@ -81,16 +95,8 @@ function ready({ depth: make, enter = (x) => x, part }: Wrapper, mixer: Mixer, p
   const own = (of: unknown): unknown => (part === undefined ? of : (of as Record<string, unknown> | undefined)?.[part]);
   const ofFirst = ({ training, segment }: StackState): LayerState =>
     present({ training: own(training?.[0]), segment: own(segment?.[0]) });
-  const viewOf = (queries: number, memory = 0): View =>
-    makeView({
-      pattern: memory === 0 ? pattern : behindMemory(pattern, memory),
-      queries,
-      keys: queries + memory,
-      ...(memory === 0 ? {} : { memory }),
-    });
-
   const pass = (params: DepthParams, x: Tensor, state: StackState, key: Tensor) => {
-    const view = viewOf(x.shape[1]!, mixer.segment?.length);
+    const view = viewOf(pattern, x.shape[1]!, mixer.segment?.length);
     const { gradient, extra } = valueAndGradWithExtra((of: { params: DepthParams; x: Tensor }) => {
       const out = depth.apply(of.params, { x: enter(of.x), view: () => view, state }, { key });
       const total = Object.values(out.losses).reduce((total, loss) => add(total, loss), weighted(out.x));
@@ -112,7 +118,7 @@ function ready({ depth: make, enter = (x) => x, part }: Wrapper, mixer: Mixer, p
 
   /** All positions at once, in evaluation and without a memory. */
   const whole = (params: DepthParams, x: Tensor, { training }: StackState) => {
-    const view = viewOf(x.shape[1]!);
+    const view = viewOf(pattern, x.shape[1]!);
     return depth.apply(params, { x: enter(x), view: () => view, state: present({ training }) }, {}).x;
   };
 
@@ -175,6 +181,26 @@ function looksIn(map: MapRead): { readonly keys: number[][]; readonly weights: N
   const weights = each.flat().map(({ weight }) => weight);
   return { keys: each.map((own) => own.map(({ key }) => key)), weights: fromNumbers(weights, [weights.length]) };
 }
+
+test("in a stack of unlike layers each keeps its own state", async () => {
+  const named = async (name: string) => wrapped.find((one) => one.name === name)!.load();
+  const [plain, drawn] = [await named("softmax"), await named("performer")];
+  const [routed, remembering] = [await named("routing"), await named("softmax with a memory")];
+  const order = [plain, drawn, remembering, plain, routed, remembering];
+  const depth = stack(order.map(preNormed));
+  const start: Concrete<StackState> = present({
+    segment: startSegments(depth.layers, batch),
+    training: startTraining(depth.layers, randomKey(4)),
+  });
+  const pass = (params: StackParams, x: Tensor, state: StackState, key: Tensor) => {
+    const view = (layer: number) => viewOf(causal, length, order[layer]!.segment?.length);
+    return depth.apply(params, { x, view, state }, { key }).state;
+  };
+  const after = (await using(pass, (run) => run(depth.init(randomKey(5)), x, start, key))) as StackState;
+  expect(formOf(after)).toEqual(formOf(start));
+  expect(Object.keys(after.training!)).toEqual(["1", "4"]);
+  expect(after.segment!.map((own) => own !== undefined)).toEqual([false, false, true, false, false, true]);
+});
 
 describe.each(wrappers.map((wrapper) => [wrapper.name, wrapper] as const))("%s", (_, wrapper) => {
   describe.each(wrapped.map((one) => [one.name, one] as const))("around %s", (_, { load, pattern }) => {

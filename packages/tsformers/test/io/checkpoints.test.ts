@@ -82,6 +82,8 @@ describe("loading", () => {
     "t5",
     "t5_v11",
     "nn_transformer_postln",
+    "longformer",
+    "led",
   ])("%s: the tree that is read is the one the model makes, and goes back to the same arrays", async (name) => {
     const { architecture, params } = await loadHuggingFace(golden + name);
     const read = flatten(params, isArray);

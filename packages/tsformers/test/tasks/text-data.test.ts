@@ -9,7 +9,7 @@ import type { Batch, Task, TaskView } from "../../src/tasks/task.ts";
 import { textTask } from "../../src/tasks/text.ts";
 import { type TextDataContext, textDataTask } from "../../src/tasks/text-data.ts";
 import { cacheFolder } from "../../src/tasks/token-file.ts";
-import { byteTokenizer, characterTokenizer, type Tokenizer } from "../../src/tasks/tokenizer.ts";
+import { byteTokenizer, characterTokenizer, type Tokenizer } from "../../src/tokenizers/index.ts";
 
 let folder: string;
 let cache: string;

@@ -7,7 +7,7 @@ import {
   characterTokenizer,
   readTokenizerConfig,
   tokenizerFromConfig,
-} from "../../src/tasks/tokenizer.ts";
+} from "../../src/tokenizers/index.ts";
 
 /** 1,000 characters in which every window is at one place only: 250 numbers of three digits and a space. */
 const numbers = Array.from({ length: 250 }, (_, n) => `${String(n).padStart(3, "0")} `).join("");

@@ -52,6 +52,7 @@ export function headsBeside(mixers: Named<Mixer>): Mixer<Named<unknown>> {
   return {
     name: all.map(([, { name }]) => name).join(" beside "),
     sees: (["all", "pattern"] as const).find((sight) => sights.includes(sight)) ?? "earlier",
+    ...(all.some(([, { readsGlobals }]) => readsGlobals) ? { readsGlobals: true } : {}),
     init: (key) => {
       const keys = keyed(key);
       return byName((mixer, name) => mixer.init(keys.get(name)!)) as Concrete<Named<unknown>>;
@@ -114,13 +115,18 @@ function sumOf(terms: readonly Tensor[]): Tensor {
   return terms.reduce((a, b) => add(a, b));
 }
 
+/** Equal for equal queries: those that the view gives differ in number only. */
+function queriesText(queries: NonNullable<AttentionMap["apart"]>["queries"]): string {
+  return "shape" in queries ? `the view's ${queries.shape[1]}` : queries.join();
+}
+
 /**
  * Attention maps joined along the head axis, padded to the widest.
  *
  * @throws TypeError when the maps do not keep the same queries separately (`apart`)
  */
 function joined(maps: readonly AttentionMap[]): AttentionMap {
-  const separate = maps.map(({ apart }) => apart?.queries.join() ?? "none");
+  const separate = maps.map(({ apart }) => (apart === undefined ? "none" : queriesText(apart.queries)));
   if (new Set(separate).size > 1) {
     throw new TypeError("side by side: cannot join attention maps that keep different queries separately");
   }

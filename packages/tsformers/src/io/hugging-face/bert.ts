@@ -89,13 +89,19 @@ export const bert: Format = {
 };
 
 /** Name rules of a stack of BERT's layers. */
-export function bertLayerNames(prefix: string, layers: number, width: number, ffnWidth: number): NameRule[] {
+export function bertLayerNames(
+  prefix: string,
+  layers: number,
+  width: number,
+  ffnWidth: number,
+  bias = true,
+): NameRule[] {
   return layerNames(layers, (i) => {
     const [theirs, ours] = [`${prefix}.${i}`, `blocks.${i}`];
     return [
-      ...linearNames(`${theirs}.attention.self.query`, `${ours}.mixer.query`, width, width),
-      ...linearNames(`${theirs}.attention.self.key`, `${ours}.mixer.key`, width, width),
-      ...linearNames(`${theirs}.attention.self.value`, `${ours}.mixer.value`, width, width),
+      ...linearNames(`${theirs}.attention.self.query`, `${ours}.mixer.query`, width, width, bias),
+      ...linearNames(`${theirs}.attention.self.key`, `${ours}.mixer.key`, width, width, bias),
+      ...linearNames(`${theirs}.attention.self.value`, `${ours}.mixer.value`, width, width, bias),
       ...linearNames(`${theirs}.attention.output.dense`, `${ours}.mixer.out`, width, width),
       ...normNames(`${theirs}.attention.output.LayerNorm`, `${ours}.mixerNorm`, width),
       ...linearNames(`${theirs}.intermediate.dense`, `${ours}.ffn.in`, width, ffnWidth),

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
-import { type Tokenizer, tokenizerFromConfig } from "../../tasks/tokenizer.ts";
+import { type Tokenizer, tokenizerFromConfig } from "../../tokenizers/index.ts";
 import { FileError } from "../file-error.ts";
 import { jsonObject, readJsonFile } from "../read-json.ts";
 

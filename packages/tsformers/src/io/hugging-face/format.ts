@@ -1,4 +1,4 @@
-import type { Tensor } from "@tsformers/engine";
+import type { NDArray, Tensor } from "@tsformers/engine";
 import type { makeView } from "../../attention/core/view.ts";
 import type { Context } from "../../kinds/layer.ts";
 import type { NameRule } from "./names.ts";
@@ -40,6 +40,8 @@ export type Probe = {
   inputOf?(name: string): InputRule | undefined;
   /** Results whose rows are not compared where an input marks them (1 = padding): result → input. */
   readonly padded?: Readonly<Record<string, string>>;
+  /** What of the inputs must be known while tracing, such as a count that decides a shape: added to `about`. */
+  staticOf?(inputs: Readonly<Record<string, NDArray>>): Readonly<Record<string, unknown>>;
   /**
    * Computes all results by name, among them `loss` if the inputs allow it. Results that are not used
    * cost nothing. `about` is the case's description in meta.json (`what`) and its options.
@@ -77,6 +79,8 @@ export type Format = {
   readonly prefix?: string;
   /** Buffers that files of this family may hold besides parameters; they are computed, not read. */
   readonly ignored?: RegExp;
+  /** Buffers that add nothing and are dropped, too: a file in which one is not 0 throughout is rejected. */
+  readonly zeros?: RegExp;
   /** Other names of arrays, also as parts after a dot: theirs → the one in the rules. */
   readonly renamed?: Readonly<Record<string, string>>;
   readonly shared?: readonly SharedArray[];

@@ -39,11 +39,15 @@ export function byHeads(heads: number): Layout {
   }
 }
 
-/** Removes leading axes of length 1: a table kept as [1, length, width]. */
-export const unbatched: Layout = {
-  read: ({ shape, dtype, data }) => [new NDArray(shape.slice(1), dtype, data)],
-  write: ([ours]) => new NDArray([1, ...ours!.shape], ours!.dtype, ours!.data),
-};
+/** An array with an axis of length 1 that ours has not: a table kept as [1, length, width]. */
+export function squeezed(axis: number): Layout {
+  return {
+    read: ({ shape, dtype, data }) => [new NDArray(shape.toSpliced(axis, 1), dtype, data)],
+    write: ([ours]) => new NDArray(ours!.shape.toSpliced(axis, 0, 1), ours!.dtype, ours!.data),
+  };
+}
+
+export const unbatched: Layout = squeezed(0);
 
 /** `count` matrices [in, out] concatenated as [in, count · out], or vectors end to end: GPT-2's Conv1D. */
 export function columns(count: number): Layout {

@@ -13,7 +13,7 @@ export type SettledArrays = {
  * Renames a file's arrays to the names of the full model: handles missing prefixes, older names, and several names of one
  * array.
  *
- * @throws Error when two names mean the same array but their elements differ
+ * @throws Error when two names mean the same array but their elements differ, and when a buffer of zeros holds something else
  */
 export async function settleNames(
   format: Format,
@@ -23,6 +23,10 @@ export async function settleNames(
   const fullName = fullNames(format, [...tensors.keys()]);
   const arrays = new Map<string, StoredTensor>();
   for (const [name, tensor] of tensors) {
+    if (format.zeros?.test(name)) {
+      await requireZeros(name, tensor, source);
+      continue;
+    }
     const full = fullName(name);
     if (arrays.has(full)) throw new Error(`${source}: holds ${full} twice, under another name too`);
     arrays.set(full, tensor);
@@ -42,6 +46,12 @@ export async function settleNames(
     notes.push(`${source}: ${name} differs from ${original}; the output takes ${shared.head ?? shared.first}`);
   }
   return { arrays, ownHead, notes };
+}
+
+async function requireZeros(name: string, tensor: StoredTensor, source: string): Promise<void> {
+  const { data } = convert(await tensor.read(), "float32");
+  if (data.some((value) => value !== 0))
+    throw new Error(`${source}: ${name} is not 0 throughout, as it must be in this family`);
 }
 
 /** Of each array with several names, keeps those that the rules of a built architecture ask for. */

@@ -1,24 +1,8 @@
 import * as z from "zod";
-import { explain } from "../options/explain.ts";
+import { explain } from "../schema/explain.ts";
+import type { Tokenizer, TokenizerConfig } from "./tokenizer.ts";
 
-/** Description of a tokenizer from which it can be rebuilt, for runs and exported models. */
-export type TokenizerConfig =
-  | { readonly kind: "byte" }
-  | { readonly kind: "character"; readonly alphabet: string }
-  /** The contents of `tokenizer.json` and `tokenizer_config.json`. */
-  | { readonly kind: "hugging-face"; readonly tokenizer: object; readonly config: object };
-
-/** Converts between text and token numbers. */
-export type Tokenizer = {
-  readonly config: TokenizerConfig;
-  readonly vocabularySize: number;
-  encode(text: string): Int32Array;
-  decode(tokens: ArrayLike<number>): string;
-  /** Characters of a text without a token, each once, in order of first occurrence. */
-  unknownIn(text: string): string[];
-  /** The token for unknown characters, if there is one; generation never yields it. */
-  readonly unknownToken?: number;
-};
+export type { Tokenizer, TokenizerConfig } from "./tokenizer.ts";
 
 /** Shown for unknown characters and for tokens outside the vocabulary. */
 const replacement = "\ufffd";
@@ -85,7 +69,7 @@ export function byteTokenizer(): Tokenizer {
 export async function tokenizerFromConfig(config: TokenizerConfig): Promise<Tokenizer> {
   if (config.kind === "byte") return byteTokenizer();
   if (config.kind === "character") return characterTokenizer(config.alphabet);
-  const { huggingFaceTokenizer } = await import("../io/hugging-face/tokenizer.ts");
+  const { huggingFaceTokenizer } = await import("./hugging-face.ts");
   return huggingFaceTokenizer(config);
 }
 

@@ -1,5 +1,6 @@
 import { Tokenizer as Published } from "@huggingface/tokenizers";
-import type { Tokenizer, TokenizerConfig } from "../../tasks/tokenizer.ts";
+import { present } from "../nn/present.ts";
+import type { Tokenizer, TokenizerConfig } from "./tokenizer.ts";
 
 /** The contents of a checkpoint's `tokenizer.json` and `tokenizer_config.json`. */
 export type HuggingFaceTokenizerConfig = Extract<TokenizerConfig, { kind: "hugging-face" }>;
@@ -31,7 +32,7 @@ export function huggingFaceTokenizer(config: HuggingFaceTokenizerConfig): Tokeni
     encode,
     decode: (tokens) => runsOf(tokens, known).map(decodeRun).join(replacement),
     unknownIn: (text) => (unknown === undefined ? [] : unknownPieces(text, (piece) => encode(piece).includes(unknown))),
-    ...(unknown !== undefined && { unknownToken: unknown }),
+    ...present({ unknownToken: unknown, maskToken: maskTokenOf(config, published) }),
   };
 }
 
@@ -72,6 +73,14 @@ function unknownTokenOf({ tokenizer }: HuggingFaceTokenizerConfig, published: Pu
   const { model } = tokenizer as { model?: { unk_token?: unknown; unk_id?: unknown } };
   if (typeof model?.unk_id === "number") return model.unk_id;
   return typeof model?.unk_token === "string" ? published.token_to_id(model.unk_token) : undefined;
+}
+
+/** As `tokenizer_config.json` names it, or by one of its usual names. */
+function maskTokenOf({ config }: HuggingFaceTokenizerConfig, published: Published): number | undefined {
+  const { mask_token: named } = config as { mask_token?: unknown };
+  const own = typeof named === "object" && named !== null ? (named as { content?: unknown }).content : named;
+  const names = typeof own === "string" ? [own] : ["[MASK]", "<mask>"];
+  return names.map((name) => published.token_to_id(name)).find((id) => id !== undefined);
 }
 
 /** Characters that are unknown by themselves, or words that are unknown only as a whole. */

@@ -151,9 +151,15 @@ function sharedSettings({ config }: CompareFlags, given: ReadonlyMap<Flag, strin
   const standard = standardFor({
     kind: String(flagged("task") ?? task.kind ?? "text"),
     data: flagged("task.data") ?? task.data,
-    length: Number(flagged("length") ?? file.length),
+    length: lengthIn(flagged("length") ?? file.length),
   });
   return mergedSettings(standard, file);
+}
+
+/** A length of rows that is one; what is none is left to the schema. */
+function lengthIn(value: unknown): number | undefined {
+  const length = Number(value);
+  return Number.isSafeInteger(length) && length > 0 ? length : undefined;
 }
 
 /** The settings that are varied, models and positions first. */

@@ -14,13 +14,7 @@ export * from "./attention/patterns/draw.ts";
 export { etc } from "./attention/patterns/etc.ts";
 export { fixed } from "./attention/patterns/fixed.ts";
 export { globalTokens } from "./attention/patterns/global.ts";
-export {
-  type LayerPatterns,
-  type PatternContext,
-  type PatternEntry,
-  type PatternName,
-  patterns,
-} from "./attention/patterns/index.ts";
+export type { PatternContext, PatternEntry } from "./attention/patterns/index.ts";
 export { local1d } from "./attention/patterns/local-1d.ts";
 export { local2d } from "./attention/patterns/local-2d.ts";
 export { longformer, longformerLayers } from "./attention/patterns/longformer.ts";
@@ -33,7 +27,9 @@ export { slidingWindow } from "./attention/patterns/window.ts";
 // Layers, and the parts that models are put together from.
 export * from "./blocks/block.ts";
 export * from "./blocks/gated-block.ts";
+export { entryOf } from "./catalogue/catalogue-of.ts";
 export { type MixerName, mixers } from "./catalogue/mixers.ts";
+export { type PatternName, patterns } from "./catalogue/patterns.ts";
 export * from "./depth/recomputed.ts";
 export * from "./depth/reversible.ts";
 export { stack } from "./depth/stack.ts";
@@ -76,6 +72,7 @@ export type { LanguageModel, LanguageModelOutput, TokensInput } from "./models/l
 export type { DecodeInput, DecodeOutput, EncodeOutput, SequenceToSequence } from "./models/sequence-to-sequence.ts";
 export { type ChunkOptions, chunkedFeedForward } from "./nn/chunked.ts";
 export * from "./nn/chunked-cross-entropy.ts";
+export * from "./nn/class-head.ts";
 export { crossEntropies, meanCrossEntropy } from "./nn/cross-entropy.ts";
 export { dropout, within } from "./nn/dropout.ts";
 export * from "./nn/embedding.ts";

@@ -1,5 +1,5 @@
 import type * as z from "zod";
-import type { Mixer } from "../kinds/index.ts";
+import type { Mechanism, Mixer } from "../kinds/index.ts";
 import { type Direction, requireDirectionOf, requireSizes } from "../nn/sizes.ts";
 import { type Agreement, checkedFunctions, type Entry, type EntryFunctions, type Published } from "../schema/entry.ts";
 import type { Refusals } from "./core/require-support.ts";
@@ -26,6 +26,10 @@ type AboutMixer = Published & {
   readonly directions: readonly Direction[];
   /** Which position schemes it does not work with, and why. Vectors added to inputs work with every mixer. Default: it works with all. */
   readonly refuses?: Refusals;
+  /** False where outputs are no averages of values: the weights of its map may have any sign and sum. */
+  readonly averages?: false;
+  /** How it computes what a recorded fixture of that name holds; `verify` finds it here. */
+  readonly proof?: Mechanism & { readonly fixture: string };
   /** How large the decode state is: whether it grows with the position. Absent: it does not decode. */
   readonly decodeState?: "grows" | "stays the same";
 };

@@ -1,8 +1,7 @@
 import { attentionFlops, countPattern, receptiveFields } from "../attention/patterns/count.ts";
 import { type DrawOptions, drawPanels, type Panel, panelsOf } from "../attention/patterns/draw.ts";
 import { headsOf } from "../attention/patterns/pattern.ts";
-import type { Pattern } from "../kinds/index.ts";
-import type { LayerPatterns } from "../models/views.ts";
+import type { LayerPatterns, Pattern } from "../kinds/index.ts";
 
 /** Where a pattern is looked at. */
 export type Place = {

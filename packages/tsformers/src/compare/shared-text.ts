@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import { writeFileAtomic } from "../io/atomic-file.ts";
@@ -12,34 +11,30 @@ import { readTokenizerConfig, tokenizerFromConfig } from "../tokenizers/index.ts
 const splits: readonly ("train" | EvalSplit)[] = ["train", "valid", "test"];
 const pieceTokens = 2 ** 20;
 
-const starts = z.array(z.int().nonnegative());
-const schema = z.strictObject({
-  tokenizer: z.unknown(),
-  sizeBytes: z.number(),
-  sum: z.number(),
-  documents: z.strictObject({ train: starts, valid: starts, test: starts }).optional(),
-});
+const schema = z.strictObject({ tokenizer: z.unknown(), sizeBytes: z.number(), sum: z.number() });
 
 /** Writes a text that was read, for other processes that need the same: {@link openSharedText}. */
 export async function shareText(folder: string, key: string, { tokenizer, tokenized }: ReadText): Promise<void> {
-  const { splits: tokens, evaluationCharacters, ...rest } = tokenized;
+  const { splits: tokens, documents, evaluationCharacters, sizeBytes, sum } = tokenized;
   async function* pieces(): AsyncGenerator<TokenPiece> {
     for (const split of splits) {
       // All are counted with the first piece of a split for evaluation.
       let characters = split === "valid" ? evaluationCharacters : 0;
-      for (const piece of piecesOf(tokens[split])) {
-        yield { split, tokens: piece, characters };
+      for (const [start, piece] of piecesOf(tokens[split])) {
+        const isWithin = (place: number) => place >= start && place < start + piece.length;
+        const places = (documents?.[split] ?? []).filter(isWithin).map((place) => place - start);
+        yield { split, tokens: piece, documents: places, characters };
         characters = 0;
       }
     }
   }
   await writeTokenFile(tokenFilePath(folder, key), tokenizer.vocabularySize, pieces());
-  await writeFileAtomic(aboutPath(folder, key), JSON.stringify({ tokenizer: tokenizer.config, ...rest }));
+  await writeFileAtomic(aboutPath(folder, key), JSON.stringify({ tokenizer: tokenizer.config, sizeBytes, sum }));
 }
 
-function* piecesOf(tokens: Tokens): Generator<Int32Array> {
+function* piecesOf(tokens: Tokens): Generator<[start: number, piece: Int32Array]> {
   for (let start = 0; start < tokens.length; start += pieceTokens) {
-    yield Int32Array.from(tokens.read(start, Math.min(start + pieceTokens, tokens.length)));
+    yield [start, Int32Array.from(tokens.read(start, Math.min(start + pieceTokens, tokens.length)))];
   }
 }
 
@@ -50,12 +45,12 @@ function* piecesOf(tokens: Tokens): Generator<Int32Array> {
  */
 export async function openSharedText(folder: string, key: string): Promise<ReadText> {
   const about = aboutPath(folder, key);
-  const { tokenizer: config, documents, ...rest } = readJsonFile(about, schema);
+  const { tokenizer: config, ...rest } = readJsonFile(about, schema);
   const tokenizer = await tokenizerFromConfig(readTokenizerConfig(config, about));
   const path = tokenFilePath(folder, key);
-  const found = existsSync(path) ? await openTokenFile(path, tokenizer.vocabularySize) : undefined;
+  const found = await openTokenFile(path, tokenizer.vocabularySize);
   if (found === undefined || found === "damaged") throw new FileError(path, "is missing or damaged");
-  return { tokenizer, tokenized: { ...found, ...rest, ...(documents !== undefined && { documents }) } };
+  return { tokenizer, tokenized: { ...found, ...rest } };
 }
 
 function aboutPath(folder: string, key: string): string {

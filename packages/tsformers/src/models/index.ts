@@ -1,11 +1,10 @@
 import * as z from "zod";
 import type { DepthMaker } from "../depth/makers.ts";
-import type { Mixer, PositionScheme } from "../kinds/index.ts";
+import type { LayerPatterns, Mixer, PositionScheme } from "../kinds/index.ts";
 import { count, positionCount, widthCount } from "../schema/count.ts";
 import { parseOptions } from "../schema/parse-options.ts";
 import type { LanguageModel } from "./language-model.ts";
 import type { SequenceToSequence } from "./sequence-to-sequence.ts";
-import type { LayerPatterns } from "./views.ts";
 
 /** What a model may leave open, each to be chosen from the catalogue of its kind. */
 export type PartName = "mixer" | "pattern" | "position" | "depth";

@@ -1,9 +1,10 @@
 import * as z from "zod";
 import type { MixerContext, MixerEntry } from "../attention/index.ts";
-import { type PatternContext, type PatternEntry, patterns } from "../attention/patterns/index.ts";
+import type { PatternContext, PatternEntry } from "../attention/patterns/index.ts";
 import { mixers } from "../catalogue/mixers.ts";
+import { patterns } from "../catalogue/patterns.ts";
+import type { LayerPatterns } from "../kinds/index.ts";
 import { type ModelEntry, type ModelParts, models } from "../models/index.ts";
-import type { LayerPatterns } from "../models/views.ts";
 import { type PositionContext, type PositionEntry, positions } from "../position/index.ts";
 import { canonicalJson } from "./canonical-json.ts";
 import {

@@ -38,6 +38,8 @@ export type MixerCase<Law extends string = string> = {
   readonly title: string;
   readonly direction: Direction;
   readonly exponent: number;
+  /** Whether outputs are averages of values. */
+  readonly averages?: boolean;
   /** Laws that do not hold by its definition, each with the reason. */
   readonly exempt: Partial<Record<Law, string>>;
   load(context?: Partial<MixerContext>): Promise<Mixer>;
@@ -69,7 +71,8 @@ export function mixerCases<Law extends string>(
           const load = async (context = {}) =>
             entry.make(options, { ...sizes, causal: direction === "causal", ...context });
           const title = `${[member, ...chosen].join(" ")}, ${direction}`;
-          return { member, title, direction, exponent: entry.exponent, exempt, load };
+          const { exponent, averages = true } = entry;
+          return { member, title, direction, exponent, averages, exempt, load };
         }),
     ),
   );

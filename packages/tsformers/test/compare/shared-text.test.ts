@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openCpu } from "@tsformers/engine/node";
@@ -19,8 +19,10 @@ afterAll(async () => {
 });
 
 it("gives the task of the text itself, and the text is not read again", async () => {
-  const data = join(home, "text.txt");
-  writeFileSync(data, "Größe, quick brown foxes.\n".repeat(99));
+  const data = join(home, "texts");
+  mkdirSync(data);
+  writeFileSync(join(data, "a.txt"), "Größe, quick brown foxes.\n".repeat(99));
+  writeFileSync(join(data, "b.txt"), "lazy dogs\n".repeat(50));
   const read = await readTextData({ data, tokens: "character", extensions: [".txt"] });
   await shareText(home, "text-1", read);
   const opened = await openSharedText(home, "text-1");
@@ -34,7 +36,10 @@ it("gives the task of the text itself, and the text is not read again", async ()
   const numbers = (task: typeof before) => task!.views.next.trainBatch(3, 4).inputs.toNumbers();
   expect(numbers(after)).toEqual(numbers(before));
 
-  rmSync(data);
+  expect(opened.tokenized.documents).toEqual(read.tokenized.documents);
+  expect(read.tokenized.documents!.train).toHaveLength(2);
+
+  rmSync(data, { recursive: true });
   const settings = {
     task: { kind: "text", data },
     model: { kind: "gpt", layers: 1, modelWidth: 8, heads: 1 },

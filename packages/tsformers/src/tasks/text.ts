@@ -36,6 +36,9 @@ export type TokenizedText = {
   readonly documents?: Documents;
 };
 
+/** A text that was read, and what turned it into tokens. */
+export type ReadText = { readonly tokenizer: Tokenizer; readonly tokenized: TokenizedText };
+
 const defaults = { length: 128 };
 
 /**

@@ -54,7 +54,7 @@ function runChild(
   directory: string,
   options: { readonly signal: AbortSignal; onMessage(message: ChildMessage): void },
 ): Promise<Ended> {
-  const program = fileURLToPath(new URL("./compare-child.js", import.meta.url));
+  const program = fileURLToPath(new URL("./child.js", import.meta.url));
   // In a process group of its own: Ctrl-C reaches only this process, which hands it on, once.
   const child: ChildProcess = fork(program, [directory], {
     detached: true,

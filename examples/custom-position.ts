@@ -57,6 +57,7 @@ async function trained(scheme: PositionScheme) {
   const result = await train({
     objective: tokenObjective(model),
     task,
+    view: task.views.next!,
     optimiser: adamw(),
     schedule: constantRate(5e-3),
     steps: 120,

@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { compile, flatten, isNdArray, mul, normal, randomKey, sum, type Tensor, valueAndGrad } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
-import { attention, evaluation, full, look, mixers, patterns } from "tsformers";
+import { attention, evaluation, full, makeView, mixers, patterns } from "tsformers";
 import type { AttentionJob, AttentionResult } from "../attention.ts";
 import { notAvailableCode } from "../child.ts";
 import { memoryBytes } from "../memory.ts";
@@ -38,7 +38,7 @@ const params = mixer.init(randomKey(0)) as never;
 
 type Given = { readonly params: never; readonly x: Tensor };
 const loss = ({ params, x }: Given, weights: Tensor): Tensor => {
-  const view = look({ pattern, queries: length, keys: length });
+  const view = makeView({ pattern, queries: length, keys: length });
   return sum(mul(mixer.apply(params, { x, view }, evaluation).y, weights));
 };
 const pass = compile(valueAndGrad(loss), { device });

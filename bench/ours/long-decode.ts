@@ -17,8 +17,8 @@ import {
   capacityFor,
   causal,
   gpt,
-  look,
   type MixerName,
+  makeView,
   mixers,
   openDecoder,
   patterns,
@@ -51,7 +51,7 @@ async function openMixer({ name, settings, tokens, width, heads }: LongDecodeJob
   const params = mixer.init(randomKey(0));
   const advance = compile(
     (params: never, x: Tensor, state: unknown, position: Tensor) => {
-      const view = look({ pattern: causal, queries: 1, keys: tokens, offset: position });
+      const view = makeView({ pattern: causal, queries: 1, keys: tokens, offset: position });
       return step(params, x, state, { position, view });
     },
     { device },

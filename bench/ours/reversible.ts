@@ -1,29 +1,19 @@
 /** Child of the attention bench for reversible blocks: prints one JSON line, a ReversibleResult (../reversible.ts). */
 import { writeFileSync } from "node:fs";
-import {
-  compile,
-  flatten,
-  isNdArray,
-  mul,
-  normal,
-  randomKey,
-  splitKey,
-  sum,
-  type Tensor,
-  valueAndGrad,
-} from "@tsformers/engine";
+import { compile, flatten, isNdArray, mul, normal, randomKey, sum, type Tensor, valueAndGrad } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import {
   attention,
   evaluation,
   geluTanh,
   layerNorm,
-  look,
+  makeView,
   mlp,
   patterns,
   preNormBlock,
   reversibleBlock,
-  runReversible,
+  reversible as reversibleDepth,
+  stack,
   sumOfStreams,
 } from "tsformers";
 import { memoryBytes } from "../memory.ts";
@@ -38,17 +28,17 @@ const parts = {
   mixer: attention({ modelWidth: width, heads }),
   ffn: mlp({ modelWidth: width, ffnWidth: 4 * width, activation: geluTanh }),
 };
-const block = reversibleBlock(parts);
-const plain = preNormBlock(parts);
-const params = splitKey(randomKey(0), layers).map((key) => block.init(key));
+const each = <T>(block: T): T[] => new Array<T>(layers).fill(block);
+const depth = reversible
+  ? reversibleDepth(each(reversibleBlock(parts)), { merge: sumOfStreams })
+  : stack(each(preNormBlock(parts)));
+const params = depth.init(randomKey(0));
 const parameterBytes = flatten(params, isNdArray).leaves.reduce((total, { size }) => total + 4 * size, 0);
 
-type Given = { readonly params: readonly unknown[]; readonly x: Tensor };
+type Given = { readonly params: Parameters<typeof depth.apply>[0]; readonly x: Tensor };
 const loss = ({ params, x }: Given, weights: Tensor): Tensor => {
-  const view = look({ pattern, queries: length, keys: length });
-  const y = reversible
-    ? runReversible(new Array(layers).fill(block), { blocks: params }, { x, view, merge: sumOfStreams }, evaluation).x
-    : params.reduce((x: Tensor, own) => plain.apply(own as never, { x, view }, evaluation).y, x);
+  const view = makeView({ pattern, queries: length, keys: length });
+  const { x: y } = depth.apply(params, { x, view: () => view, state: {} }, evaluation);
   return sum(mul(y, weights));
 };
 const pass = compile(valueAndGrad(loss), { device });

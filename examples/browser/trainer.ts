@@ -33,6 +33,7 @@ async function carryOut({ text, steps, device: name }: Order): Promise<void> {
   const { params } = await train({
     objective: tokenObjective(model),
     task,
+    view: task.views.next,
     optimiser: adamw({ weightDecay: 0.1, beta2: 0.99 }),
     schedule: warmupCosine({ peak: 4e-3, warmupSteps: 10, totalSteps: steps }),
     steps,

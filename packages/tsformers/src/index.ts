@@ -3,7 +3,7 @@
 export * from "./attention/axial/axial-attention.ts";
 export { type Attended, type AttendOptions, attend } from "./attention/core/executor.ts";
 export { type RingOptions, ringDecoding } from "./attention/core/ring.ts";
-export { makeView as look } from "./attention/core/view.ts";
+export { makeView } from "./attention/core/view.ts";
 export * from "./attention/etc/etc-attention.ts";
 export { type MixerContext, type MixerEntry, type MixerName, mixers } from "./attention/index.ts";
 export * from "./attention/kernel/linear-attention.ts";
@@ -112,7 +112,7 @@ export { shaw } from "./position/shaw.ts";
 export { concatenated, interleaved, type SinusoidalOptions, sinusoidal } from "./position/sinusoidal.ts";
 export { stepSignals } from "./position/step-signals.ts";
 export { bidirectionalBuckets, causalBuckets, t5Bias } from "./position/t5-bias.ts";
-export { transformerXl } from "./position/transformer-xl.ts";
+export { transformerXlScores as transformerXl } from "./position/transformer-xl.ts";
 // Whole runs as plain data.
 export { ConfigError, parseRunConfig, type RunConfig, type RunConfigInput, runSchema } from "./run/config.ts";
 export { countParameters } from "./run/count-parameters.ts";
@@ -132,7 +132,7 @@ export {
   type Tokenizer,
   type TokenizerConfig,
   tokenizerFromConfig,
-} from "./tasks/tokenizer.ts";
+} from "./tokenizers/index.ts";
 // Training.
 export { suitableMicroBatches } from "./train/accumulate.ts";
 export { type AdafactorOptions, adafactor } from "./train/adafactor.ts";

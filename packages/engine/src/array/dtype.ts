@@ -1,4 +1,4 @@
-/** Element types of arrays. `float64` exists for reference evaluation; float16 is stored as raw bits in a `Uint16Array`. */
+/** Element types of arrays. `float64` is for reference evaluation; `float16` is stored as raw bits in a `Uint16Array`. */
 export type DType = "float32" | "float16" | "float64" | "int32" | "int64" | "uint8" | "bool";
 
 /** The typed array that holds elements of each {@link DType}. */
@@ -56,7 +56,7 @@ export function typedArrayName(dtype: DType): string {
 /**
  * A zero-filled typed array of `length` elements of `dtype`.
  *
- * @throws TypeError for what names no dtype
+ * @throws TypeError when `dtype` is not the name of one
  */
 export function allocate<K extends DType>(dtype: K, length: number): TypedArrayOf[K] {
   if (!isDType(dtype)) {

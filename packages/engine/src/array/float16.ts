@@ -6,7 +6,7 @@ export function toHalf(value: number): number {
   float[0] = value;
   let x = bits[0]!;
   if (float[0] !== value) {
-    // Rounding to float32 first and to half afterwards would round twice: cut instead, and mark what was cut.
+    // Rounding to float32 first and to half afterwards would round twice: truncate instead, and record that bits were lost.
     if (Math.abs(float[0]) > Math.abs(value)) x--;
     x |= 1;
   }
@@ -23,7 +23,7 @@ export function toHalf(value: number): number {
   return sign | roundToEven(((shifted << 23) | mantissa) >>> 0, 13);
 }
 
-/** The number that half-precision bits stand for. */
+/** The number with the given half-precision bits. */
 export function fromHalf(half: number): number {
   const sign = half & 0x8000 ? -1 : 1;
   const exponent = (half >>> 10) & 0x1f;

@@ -3,17 +3,17 @@ import { fromHalf, toHalf } from "./float16.ts";
 import { type Shape, shapeText, sizeOfShape } from "./shape.ts";
 
 /**
- * Concrete data: a shape, a dtype and row-major elements. It lives outside traced functions, where {@link Tensor} lives.
+ * Concrete data: a shape, a dtype and row-major elements. Used outside traced functions; inside them there are {@link Tensor}s.
  *
- * Immutable by convention: nobody writes into `data` of an array that was handed over, except the owner of a
+ * Immutable by convention: `data` of an array that was passed on must not be written to, except by the owner of a
  * donated buffer (see `compile`).
  *
- * `data` may also be a function that makes the elements: it is called once, when they are first looked at. So the parameters of a
- * model of any size can be described, and counted, before there is memory for them.
+ * `data` may also be a function that makes the elements; it is called once, when they are first read. This way the parameters of
+ * a model of any size can be described and counted without memory for them.
  *
  * @throws RangeError when an extent is not a non-negative integer, or `data` does not hold exactly the number of
  *   elements that `shape` asks for
- * @throws TypeError when the arguments are no shape, dtype and typed array in this order, or `data` is not that of `dtype`
+ * @throws TypeError when the arguments are not a shape, a dtype and a typed array in this order, or `data` is of another type than `dtype`
  */
 export class NDArray {
   readonly shape: Shape;
@@ -48,7 +48,7 @@ export class NDArray {
 
   /**
    * The elements as JavaScript numbers, in row-major order (float16 decoded).
-   * @throws RangeError when an int64 element has no exact number
+   * @throws RangeError when an int64 element is not exact as a JavaScript number
    */
   toNumbers(): number[] {
     if (this.data instanceof BigInt64Array) return Array.from(this.data, exactNumber);
@@ -76,7 +76,7 @@ function checkedData({ shape, dtype }: NDArray, data: TypedArray): TypedArray {
   return data;
 }
 
-/** What an argument is, in a word: `a Float32Array`, `"int32"`, `a list`. */
+/** A short description of an argument: `a Float32Array`, `"int32"`, `a list`. */
 function kindOf(value: unknown): string {
   if (value === undefined) return "nothing";
   if (Array.isArray(value)) return "a list";
@@ -101,7 +101,7 @@ export function ndarray(values: Nested | TypedArray, shape?: Shape, dtype?: DTyp
   return fromNumbers(flat, shape ?? found, dtype ?? "float32");
 }
 
-/** An array of `dtype` from plain numbers in row-major order; for bool, anything but 0 is true. */
+/** An array of `dtype` from numbers in row-major order; for bool, every number except 0 is true. */
 export function fromNumbers(values: ArrayLike<number>, shape: Shape, dtype: DType = "float32"): NDArray {
   const data = allocate(dtype, values.length);
   if (data instanceof BigInt64Array) for (let i = 0; i < values.length; i++) data[i] = BigInt(values[i]!);
@@ -111,7 +111,7 @@ export function fromNumbers(values: ArrayLike<number>, shape: Shape, dtype: DTyp
   return new NDArray(shape, dtype, data);
 }
 
-/** An array filled with one value; its elements are made when they are first looked at. */
+/** An array filled with one value; its elements are made when they are first read. */
 export function full(shape: Shape, value: number, dtype: DType = "float32"): NDArray {
   const element = fromNumbers([value], [1], dtype).data[0]!;
   return new NDArray(shape, dtype, () => {
@@ -123,10 +123,10 @@ export function full(shape: Shape, value: number, dtype: DType = "float32"): NDA
 }
 
 /**
- * The same elements as another dtype. Floats to integers truncate towards zero; integers that do not fit keep their low
+ * Converts the elements to another dtype. Floats to integers truncate towards zero; integers that do not fit keep their low
  * bits; anything to bool is `≠ 0`; int64 to floats rounds.
  *
- * @throws RangeError when NaN or an infinity is to become int64
+ * @throws RangeError when NaN or an infinity would become int64
  */
 export function convert(array: NDArray, dtype: DType): NDArray {
   if (array.dtype === dtype) return array;

@@ -3,11 +3,11 @@ import { shapeText } from "./shape.ts";
 
 /**
  * An explicit source of randomness: two uint32 words, high word of the seed first. The same key always gives the same
- * numbers, so a key is used once; {@link splitKey} and {@link foldIn} make fresh ones.
+ * numbers, so use each key once; {@link splitKey} and {@link foldIn} make new ones.
  */
 export type RandomKey = { readonly words: readonly [number, number] };
 
-/** Second counter words, which keep the stream, the children of a split and folded keys apart. */
+/** Second counter words, which separate the stream, the children of a split, and folded keys. */
 const streamDomain = 0;
 const splitDomain = 0x5eed5eed;
 const foldDomain = 0xf01df01d;
@@ -57,7 +57,7 @@ export function foldIn(key: RandomKey, data: number): RandomKey {
   return { words: threefry2x32(key.words, [data, foldDomain]) };
 }
 
-/** The bits of a key as an int32 array, to hand it to a compiled function. @shape → [2] */
+/** The bits of a key as an int32 array, to pass it to a compiled function. @shape → [2] */
 export function keyToArray(key: RandomKey): NDArray {
   return new NDArray([2], "int32", Int32Array.from(key.words));
 }
@@ -75,7 +75,7 @@ export function keyFromArray(array: NDArray): RandomKey {
  * The first `length` words of a key's stream; `randomBits` in a graph gives the same ones.
  *
  * With `h = ceil(length / 2)` and `block[i] = threefry(key, [i, 0])` for `0 ≤ i < h`: word `i` is the first word of
- * `block[i]`, word `h + i` the second, cut to `length`. So a stream is not a prefix of a longer one.
+ * `block[i]`, word `h + i` the second, cut to `length`. A stream is therefore not a prefix of a longer one.
  */
 export function bitsOf(key: RandomKey, length: number): Uint32Array {
   requireUint32("bitsOf", "length", length);
@@ -85,7 +85,7 @@ export function bitsOf(key: RandomKey, length: number): Uint32Array {
   return words.subarray(0, length);
 }
 
-/** One block, written to `out[first]` and `out[second]`: nothing is allocated, which is what long streams need. */
+/** Writes one block to `out[first]` and `out[second]` without allocation, for the sake of long streams. */
 function writeBlock(
   key: readonly [number, number],
   counter0: number,

@@ -9,8 +9,8 @@ type FloatType = "float32" | "float16" | "float64";
 /**
  * Uniform numbers, `low ≤ x < high`: `low + u · (high − low)` with `u` the upper 24 bits of a word as a fraction.
  *
- * The bounds are first rounded to `dtype`. A result that rounding would carry up to `high` wraps to `low`, which
- * gives both ends of the interval their fair half of a rounding step.
+ * The bounds are first rounded to `dtype`. A result that rounding would raise to `high` becomes `low`, which
+ * gives both ends of the interval equal probability.
  *
  * @throws RangeError when a bound is not finite or `low > high`
  */
@@ -37,7 +37,7 @@ export function uniform(
  *
  * With `n` elements, `h = ceil(n / 2)` and `u` the 24-bit fractions of the stream's first `2h` words:
  * `r[i] = √(−2 ln(1 − u[i]))`, element `i` is `r[i] cos(2π u[h + i])` and element `h + i` is `r[i] sin(2π u[h + i])`,
- * so that no element lies beyond 5.77 deviations.
+ * so that no element is beyond 5.77 standard deviations.
  *
  * @throws RangeError when `mean` is not finite or `deviation` is negative
  * @source Box & Muller 1958, "A Note on the Generation of Random Normal Deviates"
@@ -61,12 +61,12 @@ export function normal(
 }
 
 /**
- * Normally distributed numbers, given that they lie within `lower` and `upper` deviations of the mean. `deviation` is
- * that of the normal before it is cut, as in other libraries' initialisers.
+ * Normally distributed numbers, truncated to between `lower` and `upper` standard deviations from the mean. `deviation` is
+ * that of the normal before truncation, as in other libraries' initialisers.
  *
  * Rejection from a uniform proposal `z` in `[lower, upper]`, kept with probability `exp((m² − z²) / 2)`, where `m` is
- * the point of the interval nearest to 0. Try number `r` of the elements still open reads the stream of
- * `foldIn(key, r)`. Bounds may be infinite: parts less likely than e^−44 times the mode are left out.
+ * the point of the interval nearest to 0. Attempt `r` for the elements that are still missing reads the stream of
+ * `foldIn(key, r)`. Bounds may be infinite: tails less likely than e^−44 times the mode are left out.
  *
  * @throws RangeError when `lower > upper`, `mean` is not finite or `deviation` is negative
  */
@@ -106,7 +106,7 @@ export function truncatedNormal(
 }
 
 /**
- * Whole numbers, `low ≤ x < high`, all equally likely: words that would favour some are drawn again.
+ * Integers, `low ≤ x < high`, uniformly distributed: words that would favour some of them are redrawn.
  *
  * @throws RangeError when the bounds are not integers of `dtype` or not `low < high`, or lie more than 2^32 apart
  */
@@ -133,7 +133,7 @@ const integerRange: Record<"int32" | "int64" | "uint8", readonly [number, number
 };
 
 /**
- * The numbers 0 … n − 1 in random order, every order equally likely (Fisher–Yates).
+ * The numbers 0 … n − 1 in random order, uniformly distributed over all orders (Fisher–Yates).
  *
  * @shape → int32 [n]
  * @throws RangeError when `n` is not an integer from 0 to 2^31
@@ -154,11 +154,11 @@ export function permutation(key: RandomKey, n: number): NDArray {
 }
 
 /**
- * One draw per row from the distribution `softmax(logits)`, by inverting its cumulative sum at a 53-bit uniform number.
+ * Draws one index per row from the distribution `softmax(logits)`, by inverting its cumulative sum at a 53-bit uniform number.
  * A logit of −∞ is never drawn.
  *
  * @shape logits […, V] → int32 […]
- * @throws RangeError when there is no last axis, or a row holds NaN or +∞, or nothing but −∞
+ * @throws RangeError when there is no last axis, or a row contains NaN or +∞, or only −∞
  */
 export function categorical(key: RandomKey, logits: NDArray): NDArray {
   const classes = logits.shape.at(-1);
@@ -204,7 +204,7 @@ function rowText(row: number, shape: Shape): string {
   return `row ${row} of logits ${shapeText(shape)}`;
 }
 
-/** Words without end, for draws that need an unknown number of them: chunk `c` is the stream of `foldIn(key, c)`. */
+/** An endless sequence of words, for draws that need an unknown number of them: chunk `c` is the stream of `foldIn(key, c)`. */
 function wordsOf(key: RandomKey): () => number {
   const chunkLength = 1024;
   let chunk: Uint32Array = new Uint32Array(0);
@@ -219,7 +219,7 @@ function wordsOf(key: RandomKey): () => number {
   };
 }
 
-/** An unbiased integer in `[0, bound)` for `1 ≤ bound ≤ 2^32`: words above the last whole multiple are passed over. */
+/** An unbiased integer in `[0, bound)` for `1 ≤ bound ≤ 2^32`: words above the last whole multiple are skipped. */
 function below(bound: number, next: () => number): number {
   const limit = 2 ** 32 - (2 ** 32 % bound);
   let word = next();
@@ -227,12 +227,12 @@ function below(bound: number, next: () => number): number {
   return word % bound;
 }
 
-/** The upper 24 bits as a number in [0, 1): what float32 holds exactly, so graphs can make the same numbers. */
+/** The upper 24 bits as a number in [0, 1), exact in float32, so that graphs can make the same numbers. */
 function fraction(word: number): number {
   return (word >>> 8) / 2 ** 24;
 }
 
-/** An array whose elements `fill` writes when they are first looked at. */
+/** An array whose elements `fill` writes when they are first read. */
 function drawn(shape: Shape, dtype: FloatType, fill: (values: Float32Array | Float64Array) => void): NDArray {
   return new NDArray(shape, dtype, () => {
     const wide = dtype === "float64" ? "float64" : "float32";

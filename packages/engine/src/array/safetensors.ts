@@ -2,13 +2,13 @@ import { allocate, type DType, sizeOf, type TypedArray } from "./dtype.ts";
 import { NDArray } from "./nd-array.ts";
 import { type Shape, shapeText, sizeOfShape } from "./shape.ts";
 
-/** What is wrong with safetensors bytes: the file, the tensor, what was expected and what was found. */
+/** Invalid safetensors bytes. The message names the file, the tensor, what was expected and what was found. */
 export class SafetensorsError extends Error {
   override readonly name = "SafetensorsError";
 }
 
 /**
- * What a file holds. `widened` names each tensor whose stored type the engine lacks, with that type: its elements were
+ * The contents of a file. `widened` names each tensor whose stored type the engine lacks, with that type: its elements were
  * converted without loss (BF16 to float32; I8, I16 and U16 to int32).
  */
 export type SafetensorsFile = {
@@ -17,12 +17,12 @@ export type SafetensorsFile = {
   readonly widened: Map<string, string>;
 };
 
-/** The largest header that the format's reference implementation reads. */
+/** The largest header that the reference implementation reads. */
 const largestHeaderBytes = 100_000_000;
 
 const metadataName = "__metadata__";
 
-/** Stored types: the bytes of one element, and the engine's dtype where it has the same one. */
+/** Stored types: bytes per element, and the engine's dtype if it has the same one. */
 const storedTypes: ReadonlyMap<string, { readonly bytes: number; readonly dtype?: DType }> = new Map([
   ["F64", { bytes: 8, dtype: "float64" }],
   ["F32", { bytes: 4, dtype: "float32" }],
@@ -48,10 +48,10 @@ const nameOfDType: Record<DType, string> = {
 };
 
 /**
- * Arrays as the bytes of a safetensors file: widest elements first, so that every tensor is aligned, then by name.
+ * Encodes arrays as a safetensors file: widest elements first, so that every tensor is aligned, then by name.
  * The same tensors and metadata give the same bytes.
  *
- * @throws SafetensorsError when a tensor is named `__metadata__` or the header would be too long to be read again
+ * @throws SafetensorsError when a tensor is named `__metadata__`, or the header would be too long to read back
  */
 export function encodeSafetensors(
   tensors: ReadonlyMap<string, NDArray> | Readonly<Record<string, NDArray>>,
@@ -67,7 +67,7 @@ export function encodeSafetensors(
   return bytes;
 }
 
-/** {@link encodeSafetensors} as pieces that follow one another: the header, then each tensor's own memory. */
+/** {@link encodeSafetensors} in consecutive pieces: the header, then each tensor's own memory. */
 export function safetensorsPieces(
   tensors: ReadonlyMap<string, NDArray> | Readonly<Record<string, NDArray>>,
   metadata: Readonly<Record<string, string>> = {},
@@ -102,17 +102,17 @@ export function safetensorsPieces(
   return [start, ...entries.map(([, { data }]) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength))];
 }
 
-/** A file whose bytes are read where they are wanted; see {@link openSafetensors}. */
+/** A file whose bytes are read on demand; see {@link openSafetensors}. */
 export type ByteSource = {
   readonly sizeBytes: number;
-  /** Fills `into` with the bytes from `begin` on. @throws Error when they are not all there */
+  /** Fills `into` with the bytes from `begin` on. @throws Error when the file ends before that */
   read(begin: number, into: Uint8Array): Promise<void>;
 };
 
-/** A tensor of a file that is not read yet; `dtype` is that of the array which `read` gives. */
+/** A tensor of a file that has not been read; `dtype` is that of the array that `read` returns. */
 export type StoredTensor = { readonly shape: Shape; readonly dtype: DType; read(): Promise<NDArray> };
 
-/** What the header of a file tells; see {@link SafetensorsFile}. */
+/** The contents of a file's header; see {@link SafetensorsFile}. */
 export type SafetensorsIndex = {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   readonly metadata: Record<string, string>;
@@ -120,11 +120,11 @@ export type SafetensorsIndex = {
 };
 
 /**
- * The arrays in the bytes of a safetensors file, in the order of their data. Every length is checked against the bytes
- * before anything is allocated. Tensors are views of `bytes` where alignment permits, and copies otherwise.
+ * Decodes the arrays of a safetensors file, in the order of their data. Every length is checked against the bytes
+ * before anything is allocated. Tensors are views of `bytes` where alignment permits, otherwise copies.
  *
- * @param source what errors call the bytes, such as the file's path
- * @throws SafetensorsError when the bytes are not a whole and sound file, or a tensor's type is not supported
+ * @param source name of the bytes in errors, such as the file's path
+ * @throws SafetensorsError when the bytes are not a complete and valid file, or a tensor's type is not supported
  * @source safetensors, "Format": length of the header (8 bytes, little-endian), header (JSON), data without holes
  */
 export function decodeSafetensors(bytes: Uint8Array, source = "safetensors"): SafetensorsFile {
@@ -138,10 +138,10 @@ export function decodeSafetensors(bytes: Uint8Array, source = "safetensors"): Sa
 }
 
 /**
- * The header of a safetensors file, with each tensor to be read by itself, so that a file of any size needs no more memory
- * than its largest tensor. Every length is checked against the file's before anything is allocated.
+ * Reads the header of a safetensors file; each tensor is read on demand, so that a file of any size needs only the memory
+ * of its largest tensor. Every length is checked against the file's before anything is allocated.
  *
- * @param source what errors call the file, such as its path
+ * @param source name of the file in errors, such as its path
  * @throws SafetensorsError as {@link decodeSafetensors}
  */
 export async function openSafetensors(file: ByteSource, source = "safetensors"): Promise<SafetensorsIndex> {
@@ -177,7 +177,7 @@ function headerLength(bytes: Uint8Array, fileBytes: number, source: string): num
   return Number(length);
 }
 
-/** The header's tensors in the order of their data, which are checked to fill `dataBytes` without holes. */
+/** The header's tensors in the order of their data, checked to fill `dataBytes` without holes. */
 function readHeader(
   bytes: Uint8Array,
   dataBytes: number,
@@ -194,7 +194,7 @@ function readHeader(
     if (name === metadataName) metadata = checkMetadata(value, source);
     else entries.push(checkEntry(name, value, fail));
   }
-  // JSON.parse keeps the last of two equal keys without a word; a colon outside of strings belongs to exactly one key.
+  // JSON.parse silently keeps the last of two equal keys; outside strings, each colon belongs to exactly one key.
   const colons = colonsOutsideStrings(header.text);
   if (colons !== fields)
     throw failure(source, "header")(`${fields} distinct keys`, `${colons} keys, some of them twice`);
@@ -217,7 +217,7 @@ function parseHeader(bytes: Uint8Array, source: string): { json: Record<string, 
   }
 }
 
-/** The dtype that elements of a stored type become. */
+/** The dtype that elements of a stored type are converted to. */
 function dtypeOf(type: string): DType {
   return storedTypes.get(type)?.dtype ?? (type === "BF16" ? "float32" : "int32");
 }
@@ -317,7 +317,7 @@ function isSizes(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
 }
 
-/** A foreign value for an error; never descends, since JSON.stringify gives up on deep nesting. */
+/** A value from the file, for an error; does not descend, since JSON.stringify fails on deep nesting. */
 function quoted(value: unknown): string {
   if (Array.isArray(value)) return shortened(`[${value.slice(0, 16).map((item) => (isScalar(item) ? item : "…"))}]`);
   if (!isScalar(value)) return "an object";
@@ -328,7 +328,7 @@ function isScalar(value: unknown): boolean {
   return typeof value !== "object" || value === null;
 }
 
-/** Foreign text within an error: long enough to recognise it, whatever the file says. */
+/** Text from the file, for an error, cut to a reasonable length. */
 function shortened(text: string): string {
   return text.length <= 100 ? text : `${text.slice(0, 97)}…`;
 }

@@ -26,8 +26,8 @@ export function stridesOf(shape: Shape): number[] {
 }
 
 /**
- * The shape two operands broadcast to, by NumPy's rule.
- * @throws RangeError naming `caller`, the axis and both shapes when they do not fit
+ * The shape that two operands broadcast to, by NumPy's rule.
+ * @throws RangeError naming `caller`, the axis and both shapes when they do not broadcast
  */
 export function broadcastShapes(caller: string, a: Shape, b: Shape): number[] {
   const rank = Math.max(a.length, b.length);
@@ -43,7 +43,7 @@ export function broadcastShapes(caller: string, a: Shape, b: Shape): number[] {
 
 /**
  * A non-negative axis from a possibly negative one.
- * @throws RangeError naming `caller` when the axis is outside the rank
+ * @throws RangeError naming `caller` when the axis is out of range
  */
 export function resolveAxis(caller: string, axis: number, shape: Shape): number {
   const resolved = axis < 0 ? axis + shape.length : axis;

@@ -27,7 +27,7 @@ export function valueAndGrad<Parameters, Rest extends readonly unknown[]>(
   };
 }
 
-/** {@link valueAndGrad} of a function that returns `[loss, extra]`: the extra tree comes out beside the gradient. */
+/** {@link valueAndGrad} of a function that returns `[loss, extra]`: the extra tree is returned with the gradient. */
 export function valueAndGradWithExtra<Parameters, Rest extends readonly unknown[], Extra>(
   loss: (parameters: Parameters, ...rest: Rest) => readonly [Tensor, Extra],
 ): (parameters: Parameters, ...rest: Rest) => { value: Tensor; gradient: Parameters; extra: Extra } {

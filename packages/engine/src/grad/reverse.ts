@@ -51,14 +51,14 @@ export function pullback(
   return replay(program, given).pull(cotangents, wanted);
 }
 
-/** A nested program computed here, and the way back through it. */
+/** A nested program written into this scope, and its gradient. */
 export type Replay = {
   readonly outputs: readonly Tensor[];
   /** Writes the gradient: d loss / d input for each wanted input. */
   pull(cotangents: readonly (Tensor | undefined)[], wanted: readonly boolean[]): (Tensor | undefined)[];
 };
 
-/** Writes the equations of `program` into the current scope, each as `emit` does: as they are unless told. */
+/** Writes the equations of `program` into the current scope. Default of `emit`: each equation unchanged. */
 export function replay(program: Program, given: readonly Tensor[], emit: EquationWriter = write): Replay {
   const scope = currentScope();
   const inputs = given.map((tensor) => scope.resolve(tensor));
@@ -76,10 +76,10 @@ export function replay(program: Program, given: readonly Tensor[], emit: Equatio
   };
 }
 
-/** An equation as it is. */
+/** Writes an equation unchanged. */
 export const write: EquationWriter = ({ primitive, params }, read) => bind(primitive, read, params);
 
-/** Float tensors that vary with any of `targets`, the targets included. */
+/** Float tensors that depend on any of `targets`, the targets included. */
 function dependents(equations: readonly Equation[], targets: readonly Tensor[]): ReadonlySet<Tensor> {
   const active = new Set(targets);
   for (const { inputs, outputs } of equations) {

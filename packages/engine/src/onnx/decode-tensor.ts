@@ -4,12 +4,12 @@ import { shapeText, sizeOfShape } from "../array/shape.ts";
 import { dtypeOfElementType } from "./element-type.ts";
 import type { onnx } from "./generated/onnx.js";
 
-/** A 64-bit integer as the protobuf layer hands it over. */
+/** A 64-bit integer as the protobuf library returns it. */
 export type WireInteger = number | { readonly low: number; readonly high: number };
 
 /**
  * The array of a foreign `TensorProto`, from `raw_data` or from the typed field of its element type. Memory is allocated
- * only after the length that the dims ask for was found in the message.
+ * only after checking that the message has the length that the dims ask for.
  *
  * @param where names the tensor in messages
  * @throws Error saying what was expected and what was found
@@ -41,7 +41,7 @@ export function decodeTensor(message: onnx.TensorProto.$Properties, where: strin
 
 /**
  * A JavaScript number for a 64-bit integer.
- * @throws Error when it is beyond ±2⁵³ and the number would be another one
+ * @throws Error when it is beyond ±2⁵³, where the number would not be exact
  */
 export function exactInteger(value: WireInteger, where: string): number {
   const n = typeof value === "number" ? value : value.high * 2 ** 32 + (value.low >>> 0);

@@ -7,13 +7,13 @@ const { AttributeType } = onnx.AttributeProto;
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /**
- * The model in the bytes of an ONNX file, which may come from anywhere: what is malformed, cut off or outside what
- * {@link OnnxModel} can say is an error, never a guess. Work and memory stay proportional to the bytes given.
+ * Decodes an ONNX file from any source: malformed or truncated input, or anything that {@link OnnxModel} cannot represent, is an
+ * error, never guessed at. Work and memory are proportional to the number of bytes.
  *
- * Names of nodes, documentation and shapes noted for intermediate values are left out. The domain `ai.onnx` is the
+ * Names of nodes, documentation and shapes of intermediate values are dropped. The domain `ai.onnx` is the
  * standard one and becomes `""`.
  *
- * @param source what to call the bytes in messages, such as a file name
+ * @param source name of the bytes in messages, such as a file name
  * @throws Error naming the source, the part, what was expected and what was found
  */
 export function decodeModel(bytes: Uint8Array, source = "ONNX model"): OnnxModel {

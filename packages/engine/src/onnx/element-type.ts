@@ -1,6 +1,6 @@
 import type { OnnxDType } from "./model.ts";
 
-/** The element types of ONNX that graphs here use, with their numbers in `TensorProto.DataType`. */
+/** The ONNX element types used here, with their numbers in `TensorProto.DataType`. */
 const numbers: Record<OnnxDType, number> = {
   float32: 1,
   uint8: 2,
@@ -26,7 +26,7 @@ export function elementTypeNumber(dtype: OnnxDType): number {
   return numbers[dtype];
 }
 
-/** The dtype of a number in `TensorProto.DataType`; `undefined` for the types the engine has no use for. */
+/** The dtype of a number in `TensorProto.DataType`; `undefined` for types that the engine does not use. */
 export function dtypeOfElementType(number: number): OnnxDType | undefined {
   return dtypes[number];
 }

@@ -12,10 +12,10 @@ const largestMessageBytes = 2 ** 31 - 1;
 /**
  * The bytes of an ONNX file for a model, in the protobuf format that every ONNX runtime reads.
  *
- * Tensors are written as little-endian `raw_data`. A node is named after its first output, so that a runtime's messages
- * can be traced back to the program, unless `nameOf` says otherwise.
+ * Tensors are written as little-endian `raw_data`. Default of `nameOf`: a node is named after its first output, so that a
+ * runtime's messages can be traced back to the program.
  *
- * @throws RangeError when an integer is not exact in a JavaScript number or the file would pass protobuf's limit of 2 GiB
+ * @throws RangeError when an integer is not exact as a JavaScript number, or the file would exceed protobuf's limit of 2 GiB
  * @throws Error when graphs are nested more than about 30 deep, which no reader of protobuf accepts
  */
 export function encodeModel(model: OnnxModel, nameOf: NameOf = firstOutput): Uint8Array<ArrayBuffer> {

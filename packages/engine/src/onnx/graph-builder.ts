@@ -3,7 +3,7 @@ import { fromNumbers, type NDArray } from "../array/nd-array.ts";
 import type { Program } from "../trace/program.ts";
 import type { OnnxAttribute, OnnxDType, OnnxGraph, OnnxNode } from "./model.ts";
 
-/** What may appear in the graph. */
+/** Which operators may be used. */
 export type LoweringOptions = {
   /** Only operators of the standard opset; otherwise ONNX Runtime's contrib operators may be used. */
   readonly portable: boolean;
@@ -52,7 +52,7 @@ export class GraphBuilder {
     return outputs;
   }
 
-  /** A constant; equal small ones, and the same array used again, are shared. Held by the outermost graph, nested graphs see it by name. */
+  /** A constant. Equal small ones are shared, and so is an array used again. The outermost graph holds it; nested graphs see it by name. */
   constant(value: NDArray): string {
     const key = value.size <= 16 ? `${value.dtype}|${value.shape.join()}|${value.data.join()}` : value;
     const known = this.#constants.get(key);
@@ -67,7 +67,7 @@ export class GraphBuilder {
     return this.constant(fromNumbers([value], [], dtype));
   }
 
-  /** A one-dimensional int64 constant: shapes, axes and bounds are given to operators in this form. */
+  /** A one-dimensional int64 constant, the form in which operators take shapes, axes and bounds. */
   ints(values: readonly number[]): string {
     return this.constant(fromNumbers(values, [values.length], "int64"));
   }
@@ -76,7 +76,7 @@ export class GraphBuilder {
     return this.node("Cast", [name], { attributes: { to: { int: onnxTypeCode[dtype] } } });
   }
 
-  /** Writes the equations of `program` here, its inputs being the values `names`. */
+  /** Writes the equations of `program` here, with the values `names` as its inputs. */
   inline(program: Program, names: readonly string[]): string[] {
     return this.#lowerNested(program, names, this);
   }

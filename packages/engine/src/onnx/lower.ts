@@ -10,7 +10,7 @@ const irVersion = 10;
 export type ModelNames = { readonly inputs?: readonly string[]; readonly outputs?: readonly string[] };
 
 /**
- * The ONNX model of a program. Inputs and outputs are called `in0…`, `out0…` unless named.
+ * The ONNX model of a program. Default names of inputs and outputs: `in0…`, `out0…`.
  *
  * @param options `portable: true` uses only operators of the standard opset, so that any ONNX runtime loads the model;
  *   otherwise contrib operators of ONNX Runtime make it faster
@@ -67,8 +67,8 @@ function lowerInto(program: Program, inputNames: readonly string[], graph: Graph
 }
 
 /**
- * Gives results the names of outputs. An output must be a value of its own (not an input, not a constant, not another
- * output), made by a node of this graph: such values are renamed, the rest get an Identity, which is a copy.
+ * Names results as outputs. An output must be a value of its own (not an input, a constant or another output), made by a node
+ * of this graph: such values are renamed; the others get an Identity node, which copies.
  */
 function nameOutputs(graph: GraphBuilder, results: readonly string[], names: readonly string[]): void {
   const made = new Set(graph.nodes.flatMap(({ outputs }) => outputs));

@@ -15,13 +15,13 @@ export type OnnxNode = {
   readonly op: string;
   /** `""` is the standard domain; `"com.microsoft"` holds ONNX Runtime's contrib operators. */
   readonly domain: string;
-  /** Names; `""` stands for an optional input that is absent. */
+  /** Names; `""` marks an absent optional input. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly attributes: Readonly<Record<string, OnnxAttribute>>;
 };
 
-/** Element types that appear in graphs: the engine's own, and the unsigned words that random bits need inside. */
+/** Element types in graphs: the engine's own, and the unsigned words that random bits need internally. */
 export type OnnxDType = DType | "uint32" | "string";
 
 export type OnnxValueInfo = {

@@ -3,9 +3,9 @@ import { Program } from "../trace/program.ts";
 import type { Equation, Tensor } from "../trace/tensor.ts";
 
 /**
- * The same program without equations that no output depends on, and with equal equations merged.
+ * The program without equations that no output depends on, and with equal equations merged.
  *
- * Merging does not undo recomputation: what is computed again reads an `after` of its own, and so differs.
+ * Merging does not undo recomputation: what is recomputed reads its own `after`, and is therefore different.
  */
 export function simplify(program: Program): Program {
   return mergeEqual(dropUnread(program));
@@ -51,7 +51,7 @@ function mergeEqual(program: Program): Program {
   return new Program(program.inputs, kept, program.outputs.map(resolve));
 }
 
-/** Text that is equal when parameters are; `undefined` for those that are not compared (programs). Large arrays are equal to themselves. */
+/** Equal text for equal parameters; `undefined` for those that are not compared (programs). Large arrays are compared by identity. */
 function paramsText(params: unknown): string | undefined {
   const entries = Object.entries(params as Record<string, unknown>).map(([name, value]) => [name, valueText(value)]);
   return entries.some(([, text]) => text === undefined) ? undefined : entries.join(";");

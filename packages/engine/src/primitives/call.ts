@@ -10,7 +10,7 @@ import type { GradientContext, Primitive } from "./primitive.ts";
 
 type CallParams = {
   readonly program: Program;
-  /** How the nested program is differentiated: by computing it again, or by a rule of its author. */
+  /** How the nested program is differentiated: by recomputing it, or by a rule given by the user. */
   readonly rule: (context: GradientContext<CallParams>) => (Tensor | undefined)[];
 };
 
@@ -36,8 +36,8 @@ export function call(types: readonly Tensor[], body: (inputs: Tensor[]) => unkno
 }
 
 /**
- * `fn` with its intermediates forgotten after the forward pass and computed again for the gradient (gradient checkpointing).
- * Costs one more forward pass of `fn`; saves everything between its inputs and outputs.
+ * Gradient checkpointing: `fn`, whose intermediates are discarded after the forward pass and recomputed for the gradient.
+ * Costs one more forward pass of `fn`; saves the memory of everything between its inputs and outputs.
  *
  * @source Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost", arXiv:1604.06174
  */
@@ -63,27 +63,27 @@ const recomputeRule: CallParams["rule"] = ({ inputs, params, cotangents, wanted 
   return gradients.map((gradient, i) => (i === at && gradient !== undefined ? after(gradient, ...others) : gradient));
 };
 
-/** One of the parts of {@link recomputeEach}: `fn` of `x`, where all that is costly depends on `x`. */
+/** One part of {@link recomputeEach}: `fn` of `x`, where everything costly depends on `x`. */
 export type RecomputedPart = { readonly x: Tensor; readonly fn: (x: Tensor) => readonly Tensor[] };
 
 /**
- * Functions that are each computed again for the gradient, one after the other, from the last to the first: the intermediates
- * of one part at a time are in memory. Other tensors that the functions read get their gradients too, summed over the parts
- * as they come.
+ * Functions that are each recomputed for the gradient, one after the other, from the last to the first: only the intermediates
+ * of one part at a time are in memory. Other tensors that the functions read get gradients, too, summed over the parts
+ * one by one.
  *
- * `recompute` of each alone would leave the order to the runtime, which may begin them all before it ends one.
+ * With `recompute` on each part, the runtime would choose the order, and might start all of them before finishing one.
  */
 export function recomputeEach(parts: readonly RecomputedPart[]): Tensor[][] {
   const closed = parts.map(({ x, fn }) => traceBody([x], ([inner]) => fn(inner!)));
   const shared = [...new Set(closed.flatMap(({ captured }) => captured))];
   const place = new Map(shared.map((tensor, i) => [tensor, parts.length + i]));
-  // Inputs of part i among those of the whole: its own, then what it reads of the shared ones.
+  // Indices of part i's inputs among those of the whole: its own, then the shared ones that it reads.
   const sources = closed.map(({ captured }, i) => [i, ...captured.map((one) => place.get(one)!)]);
   const counts = closed.map(({ program }) => program.outputs.length);
   const firsts = counts.map((_, i) => counts.slice(0, i).reduce((a, b) => a + b, 0));
   const write = (inputs: readonly Tensor[]) => {
     const outputs: Tensor[][] = [];
-    // From the last to the first here too: where later parts are the larger ones, the runtime finds room for all after the first of them.
+    // From last to first here, too: if later parts are larger, the memory of the first of them suffices for all others.
     for (let i = parts.length - 1; i >= 0; i--) {
       const own = sources[i]!.map((j) => inputs[j]!);
       const next = outputs[i + 1];
@@ -124,7 +124,7 @@ function size(tensor: Tensor): number {
   return tensor.dtype === "float32" || tensor.dtype === "float16" ? tensor.shape.reduce((a, b) => a * b, 1) : 0;
 }
 
-/** What the backward rule of {@link customGradient} is given. */
+/** Arguments of the backward rule of {@link customGradient}. */
 export type CustomGradientContext = {
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
@@ -133,10 +133,10 @@ export type CustomGradientContext = {
 };
 
 /**
- * A function of tensors with a gradient rule of your own. Outputs beyond those used by the caller may carry whatever the
- * rule wants to see again. Tensors that `forward` reads from around it get no gradient: pass them as arguments.
+ * A function of tensors with its own gradient rule. Further outputs, which the caller need not use, can carry intermediates that
+ * the rule needs. Tensors that `forward` reads from outside get no gradient: pass them as arguments.
  *
- * @throws RangeError when the rule returns a gradient whose shape is not its input's
+ * @throws RangeError when the rule returns a gradient with another shape than its input
  */
 export function customGradient(rules: {
   readonly forward: (...inputs: Tensor[]) => readonly Tensor[];

@@ -49,10 +49,10 @@ function withExtent(shape: Shape, axis: number, extent: number): Shape {
 }
 
 /**
- * Arrays put one after the other along `axis`.
+ * Concatenates arrays along `axis`.
  *
  * @shape list of [..., N_i, ...] → [..., Σ N_i, ...]
- * @throws RangeError when the list is empty, or two shapes differ elsewhere than at `axis`; TypeError when dtypes differ
+ * @throws RangeError when the list is empty, or two shapes differ at an axis other than `axis`; TypeError when dtypes differ
  */
 export function concat(list: readonly TensorLike[], axis: number): Tensor {
   if (list.length === 0) throw new RangeError("concat: expected at least one array, got an empty list");
@@ -62,7 +62,7 @@ export function concat(list: readonly TensorLike[], axis: number): Tensor {
 }
 
 /**
- * Arrays put one after the other along a new axis, which stands at `axis` of the result.
+ * Stacks arrays along a new axis, which is at `axis` of the result.
  *
  * @shape list of N arrays [...] → [..., N, ...]
  * @throws RangeError when the list is empty or the shapes differ
@@ -131,10 +131,10 @@ function takeRows(x: ReferenceArray, axis: number, start: number, extent: number
 }
 
 /**
- * An array cut into parts along `axis`: into a number of equal parts, or into parts of the given sizes.
+ * Splits an array along `axis`: into a number of equal parts, or into parts of the given sizes.
  *
  * @shape x [..., Σ N_i, ...] → list of [..., N_i, ...]
- * @throws RangeError when the extent does not divide by the number, or the sizes do not add up to it
+ * @throws RangeError when the extent is not divisible by the number, or the sizes do not add up to it
  */
 export function split(value: TensorLike, sizesOrCount: number | readonly number[], axis: number): Tensor[] {
   const x = asTensor(value);

@@ -10,7 +10,7 @@ import { structureText, unflatten } from "../tree/tree.ts";
 import { fill } from "./iota.ts";
 import type { Primitive } from "./primitive.ts";
 
-/** A branch, and which inputs of the equation are its own. Input 0 is the predicate. */
+/** A branch, and which inputs of the equation it reads. Input 0 is the predicate. */
 type Branch = { readonly program: Program; readonly reads: readonly number[] };
 
 type CondParams = {
@@ -68,7 +68,7 @@ function toPair(write: (branch: Branch) => Tensor[], params: CondParams): [() =>
   return [() => write(yes), () => write(no)];
 }
 
-/** d loss / d input for each target, zeros for those that the branch does not read. Runs while the branch is traced. */
+/** d loss / d input for each target, zeros for those that the branch does not read. Used while tracing the branch. */
 function branchGradients(
   { program, reads }: Branch,
   inputs: readonly Tensor[],
@@ -92,7 +92,7 @@ function lowerBranch(
       program,
       reads.map((i) => names[i]!),
     );
-    // Each output of a nested graph must be a value of its own, made inside it.
+    // Each output of a nested graph must be a separate value made inside it.
     return program.outputs.map(({ shape, dtype }, i) => ({
       name: inner.node("Identity", [results[i]!]),
       shape,
@@ -102,8 +102,8 @@ function lowerBranch(
 }
 
 /**
- * One of two branches, chosen while the program runs; the other is not computed. Branches take no arguments: they read
- * tensors from around them. Both return the same tree of the same types.
+ * One of two branches, chosen at run time; the other is not computed. Branches take no arguments: they read
+ * tensors from outside. Both must return the same tree of the same types.
  *
  * @shape predicate bool [] → the tree that both branches return
  * @throws RangeError when the branches return different trees, shapes or dtypes

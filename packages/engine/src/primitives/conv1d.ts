@@ -79,7 +79,7 @@ function inputGradient(x: Tensor, w: Tensor, dy: Tensor, { stride, dilation, gro
     [0, stride - 1, 0],
   );
   const reach = (width - 1) * dilation;
-  // Row s of the padded input is seen by rows s − reach … s of the spread dy; rows no window reached get zeros.
+  // Row s of the padded input takes part in rows s − reach … s of the spaced dy; rows that no window reached get zeros.
   const padded = x.shape[1]! + padding[0] + padding[1];
   const full = pad(spaced, [
     [0, 0],
@@ -90,7 +90,7 @@ function inputGradient(x: Tensor, w: Tensor, dy: Tensor, { stride, dilation, gro
   return slice(gradient, 1, padding[0], padding[0] + x.shape[1]!);
 }
 
-/** For each tap k the product of the rows that k sees with dy, all taps in one matrix product per group. */
+/** For each tap k, the product of the rows that k sees with dy; all taps in one matrix product per group. */
 function weightGradient(x: Tensor, w: Tensor, dy: Tensor, { stride, dilation, groups, padding }: Conv1dParams): Tensor {
   const [width, perGroup, outputs] = w.shape as [number, number, number];
   const positions = dy.shape[1]!;

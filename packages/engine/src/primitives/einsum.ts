@@ -6,10 +6,10 @@ import { reshape, transpose } from "./shape.ts";
 
 /**
  * Einstein summation of one or two operands: `einsum("bthd,bshd->bhts", q, k)`. Labels are single letters, each names an
- * axis; labels missing on the right are summed. Everything becomes one matrix product with transposes only where the
- * order of the axes demands them.
+ * axis; labels missing on the right are summed. Computed as one matrix product, with transposes only where the
+ * order of the axes requires them.
  *
- * @throws RangeError when a label stands for two extents or an operand's rank differs from its labels
+ * @throws RangeError when a label has two different extents, or the number of labels is not an operand's rank
  */
 export function einsum(formula: string, ...operands: readonly TensorLike[]): Tensor {
   const match = /^([a-zA-Z]*)(?:,([a-zA-Z]*))?->([a-zA-Z]*)$/.exec(formula.replaceAll(" ", ""));
@@ -63,7 +63,7 @@ function product(a: Labelled, b: Labelled, output: string, extents: ReadonlyMap<
   const rows = pick(a.labels, (label) => !b.labels.includes(label));
   const columns = pick(b.labels, (label) => !a.labels.includes(label));
   const size = (labels: string) => sizeOfShape([...labels].map((label) => extents.get(label)!));
-  // Keep an operand's own order when it already is batch-first with its two groups adjacent, whichever comes first.
+  // Keep an operand's layout if it is batch-first with its two groups of axes adjacent, in either order.
   const arrange = (operand: Labelled, own: string): { tensor: Tensor; ownFirst: boolean } => {
     const ownFirst = operand.labels !== batch + contracted + own;
     const order = ownFirst ? batch + own + contracted : batch + contracted + own;

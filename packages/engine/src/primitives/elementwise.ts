@@ -9,7 +9,7 @@ import { sumTo } from "./reduce.ts";
 export type NoParams = Readonly<Record<string, never>>;
 export const none: NoParams = {};
 
-/** What makes one elementwise primitive different from another; the factories below add the rest. */
+/** What distinguishes one elementwise primitive from another; the factories below add the rest. */
 export type UnaryRules = {
   readonly name: string;
   readonly evaluate: (x: number) => number;
@@ -75,7 +75,7 @@ export function binaryPrimitive(rules: BinaryRules): Primitive<NoParams> {
   };
 }
 
-/** `f` over the elements of arrays that broadcast to `shape`. */
+/** Applies `f` to the elements of arrays that broadcast to `shape`. */
 export function mapElements(
   arrays: readonly ReferenceArray[],
   shape: Shape,
@@ -109,7 +109,7 @@ export function binary(primitive: Primitive<NoParams>): (a: TensorLike, b: Tenso
   return (a, b) => bindOne(primitive, asTensors(a, b), none);
 }
 
-/** The ONNX lowering of a function that is one standard operator. */
+/** The ONNX lowering of a function that corresponds to one standard operator. */
 export function operator(op: string): (graph: GraphBuilder, x: string) => string {
   return (graph, x) => graph.node(op, [x]);
 }

@@ -39,7 +39,7 @@ export const tanhPrimitive: Primitive<NoParams> = unaryPrimitive({
   name: "tanh",
   evaluate: Math.tanh,
   onnx: operator("Tanh"),
-  // dy − dy·y² rather than dy·(1 − y²): every term waits for dy, so nothing is computed early and kept
+  // dy − dy·y² rather than dy·(1 − y²): every term depends on dy, so nothing can be computed early and kept in memory
   gradient: (dy, _, y) => sub(dy, mul(mul(dy, y), y)),
 });
 
@@ -92,7 +92,7 @@ export const erfPrimitive: Primitive<NoParams> = unaryPrimitive({
 export const erf: Unary = unary(erfPrimitive);
 
 /**
- * The error function to full double precision: its Maclaurin series near 0, the continued fraction of erfc beyond.
+ * The error function to full double precision: its Maclaurin series near 0, the continued fraction of erfc elsewhere.
  * @source Abramowitz & Stegun 1964, 7.1.6 and 7.1.14
  */
 export function erfNumber(x: number): number {

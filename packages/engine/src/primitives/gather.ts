@@ -54,7 +54,7 @@ export function gather(value: TensorLike, indices: TensorLike, axis = 0): Tensor
 
 type ScatterParams = Readonly<Record<string, never>>;
 
-/** Rows of x, indices, updates → x with the updates added to its rows, or in their place. */
+/** Scatters updates into rows: adds them to the rows of x at the indices, or replaces these rows. */
 function scatterPrimitive(
   name: string,
   reduction: "add" | "none",
@@ -96,7 +96,7 @@ export const scatterAddPrimitive: Primitive<ScatterParams> = scatterPrimitive(
   "scatterAdd",
   "add",
   (dy) => dy,
-  // ONNX Runtime's ScatterND adds rows from several threads at once and loses some that are named twice; ScatterElements does not.
+  // ONNX Runtime's ScatterND adds rows in several threads at once and loses some updates of repeated rows; ScatterElements does not.
   ({ graph, names: [data, at, updates], inputs: [x, indices] }) => {
     const [count, inner] = [sizeOfShape(indices!.shape), sizeOfShape(x!.shape.slice(1))];
     const column = graph.node("Reshape", [at!, graph.ints([count, 1])]);
@@ -113,7 +113,7 @@ export const scatterAddPrimitive: Primitive<ScatterParams> = scatterPrimitive(
 );
 
 /**
- * `x` with `updates` added to its rows at `indices`; rows named several times receive every update.
+ * `x` with `updates` added to its rows at `indices`; rows that occur several times receive every update.
  *
  * @shape x [N, ...], indices [I...] int, updates [I..., ...] → [N, ...]
  */
@@ -133,7 +133,7 @@ export const scatterSetPrimitive: Primitive<ScatterParams> = scatterPrimitive(
 );
 
 /**
- * `x` with its rows at `indices` replaced by `updates`. A row must not be named twice: which update stays is undefined.
+ * `x` with its rows at `indices` replaced by `updates`. Indices must be distinct: otherwise it is undefined which update is kept.
  *
  * @shape x [N, ...], indices [I...] int, updates [I..., ...] → [N, ...]
  */
@@ -169,7 +169,7 @@ export const takeAlongAxisPrimitive: Primitive<AxisParams> = {
 };
 
 /**
- * One element of `x` for each index, the other axes matched: `y[i, j] = x[i, indices[i, j]]` for axis 1.
+ * One element of `x` per index, the other axes matched: `y[i, j] = x[i, indices[i, j]]` for axis 1.
  *
  * @shape x [..., N, ...], indices [..., K, ...] int → [..., K, ...]
  */
@@ -213,14 +213,14 @@ export const scatterAlongAxisPrimitive: Primitive<AxisParams> = {
   },
 };
 
-/** `x` with `updates` added at `indices` along `axis`, the other axes matched; the opposite of {@link takeAlongAxis}. */
+/** `x` with `updates` added at `indices` along `axis`, the other axes matched; the transpose of {@link takeAlongAxis}. */
 export function scatterAlongAxis(value: TensorLike, indices: TensorLike, updates: TensorLike, axis = -1): Tensor {
   const x = asTensor(value);
   const inputs = [x, asTensor(indices, "int32"), asTensor(updates, x.dtype)];
   return bindOne(scatterAlongAxisPrimitive, inputs, { axis: resolveAxis("scatterAlongAxis", axis, x.shape) });
 }
 
-/** ONNX Runtime's CPU adds no float16 while scattering: such arrays are widened for it. */
+/** ONNX Runtime's CPU cannot add float16 when scattering: such arrays are widened to float32. */
 function addingIn32Bits(
   graph: GraphBuilder,
   { dtype }: ArrayType,

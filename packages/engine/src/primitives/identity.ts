@@ -10,7 +10,7 @@ export const stopGradientPrimitive: Primitive<NoParams> = {
   evaluate: ([x]) => [x!.data],
 };
 
-/** `x` itself, treated as a constant by differentiation. */
+/** The identity, with no gradient: differentiation treats the result as a constant. */
 export function stopGradient(x: TensorLike): Tensor {
   return bindOne(stopGradientPrimitive, [asTensor(x)], none);
 }
@@ -23,7 +23,7 @@ export const aliasPrimitive: Primitive<NoParams> = {
   evaluate: ([x]) => [x!.data],
 };
 
-/** `x` under a new name, so that it can be differentiated against on its own. Costs nothing. */
+/** `x` as a new tensor, so that it can be differentiated with respect to it separately. Costs nothing. */
 export function alias(x: TensorLike): Tensor {
   return bindOne(aliasPrimitive, [asTensor(x)], none);
 }
@@ -32,8 +32,8 @@ export const afterPrimitive: Primitive<NoParams> = {
   name: "after",
   type: ([x]) => [x!],
   gradient: ({ inputs, cotangents: [dy] }) => inputs.map((_, i) => (i === 0 ? dy : undefined)),
-  // ONNX Runtime orders nodes by a depth-first walk from the leaves; a data dependency is the only order it honours.
-  // One element of each other value, times zero, added to x: a scalar's worth of work (x is not rewritten where Add is in place).
+  // ONNX Runtime orders nodes by a depth-first walk from the leaves; only a data dependency can influence the order.
+  // Adds to x one element of each other value, times zero: the work of a scalar (x is not rewritten where Add is in place).
   lower: ({ graph, names, inputs: [x, ...firsts] }) => {
     const alike = new Map<string, string[]>();
     firsts.forEach(({ shape, dtype }, i) => {
@@ -53,8 +53,8 @@ export const afterPrimitive: Primitive<NoParams> = {
 };
 
 /**
- * `x`, computed on no earlier than each of `firsts`: scheduling edges. Recomputed activations wait for the gradient that needs
- * them this way, instead of being computed early and kept.
+ * `x`, scheduled to be computed after each of `firsts`. Recomputed activations use it to wait for the gradient that needs
+ * them, instead of being computed early and kept in memory.
  */
 export function after(x: Tensor, ...firsts: readonly Tensor[]): Tensor {
   return firsts.length === 0 ? x : bindOne(afterPrimitive, [x, ...firsts], none);
@@ -69,9 +69,9 @@ export const keptPrimitive: Primitive<NoParams> = {
 };
 
 /**
- * `x` itself, treated as a constant by differentiation, that {@link reversible} keeps from the forward pass instead of computing
- * it again: choices that rounding could turn over, such as the buckets of hashes. Said inside a nested program (`recompute`,
- * `scan`) it does nothing.
+ * The identity, with no gradient, that {@link reversible} stores in the forward pass instead of recomputing: for choices that
+ * rounding errors could change, such as hash buckets. Inside a nested program (`recompute`, `scan`) it
+ * has no effect.
  */
 export function kept(x: TensorLike): Tensor {
   return bindOne(keptPrimitive, [asTensor(x)], none);

@@ -19,7 +19,7 @@ export const iotaPrimitive: Primitive<IotaParams> = {
   },
   gradient: noGradient,
   lower: ({ graph, params: { shape, axis, dtype } }) => {
-    // Range knows no float16; the model stays small because the elements are made when it is loaded.
+    // Range does not support float16. The model stays small because the elements are made when it is loaded.
     const counted = dtype === "float16" ? "float32" : dtype;
     const [start, stop, step] = [0, shape[axis]!, 1].map((n) => graph.scalar(n, counted));
     const range = graph.node("Range", [start!, stop!, step!]);
@@ -36,7 +36,7 @@ export const iotaPrimitive: Primitive<IotaParams> = {
 };
 
 /**
- * 0, 1, 2, … along one axis: every element is its index there.
+ * 0, 1, 2, … along one axis: every element is its index along that axis.
  *
  * @shape → [N] for a length N, or the shape given
  */
@@ -66,7 +66,7 @@ export function ones(shape: Shape, dtype: DType = "float32"): Tensor {
 }
 
 /**
- * A row with a 1 at the index and 0 elsewhere, for each index; all 0 for an index outside `0 … depth − 1`.
+ * One-hot rows: a 1 at each index and 0 elsewhere; all 0 for an index outside `0 … depth − 1`.
  *
  * @shape indices int32 [...] → [..., depth]
  * @throws TypeError when the indices are not integers

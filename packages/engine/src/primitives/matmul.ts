@@ -9,7 +9,7 @@ import { reshape } from "./shape.ts";
 
 export type MatmulParams = { readonly transposeA: boolean; readonly transposeB: boolean; readonly scale: number };
 
-/** Rows, columns and batch axes of one operand as the product sees it. */
+/** Rows, columns and batch axes of one operand after an optional transpose. */
 function sides(x: ArrayType, transposed: boolean): { batch: Shape; rows: number; columns: number } {
   const [m, n] = x.shape.slice(-2) as [number, number];
   return { batch: x.shape.slice(0, -2), rows: transposed ? n : m, columns: transposed ? m : n };
@@ -37,7 +37,7 @@ export const matmulPrimitive: Primitive<MatmulParams> = {
         ? matmul(b!, dy!, { transposeA: transposeB, transposeB: true, scale })
         : matmul(dy!, b!, { transposeB: !transposeB, scale });
     if (wanted[1] && b!.shape.length === 2 && a!.shape.length > 2 && !transposeA) {
-      // One matrix shared by a batch: its gradient is one long product over all rows.
+      // A matrix shared by a batch: its gradient is one long product over all rows.
       const rows = reshape(a!, [-1, a!.shape.at(-1)!]);
       const grads = reshape(dy!, [-1, dy!.shape.at(-1)!]);
       const db = transposeB
@@ -106,7 +106,7 @@ function describe(x: ArrayType, transposed: boolean): string {
 export type MatmulOptions = { readonly transposeA?: boolean; readonly transposeB?: boolean; readonly scale?: number };
 
 /**
- * Matrix product over the last two axes, the axes before them broadcasting: `scale · op(A) · op(B)`.
+ * Matrix product over the last two axes; the axes before them broadcast: `scale · op(A) · op(B)`.
  *
  * Transposes and the scale cost nothing: they are folded into the product.
  *

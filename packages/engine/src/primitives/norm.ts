@@ -24,7 +24,7 @@ function checkNorm(name: string, inputs: readonly ArrayType[]): void {
   }
 }
 
-/** x, scale, bias → y, mean, 1/deviation; the statistics are what the gradient needs again. */
+/** x, scale, bias → y, mean, 1/deviation; the gradient needs the statistics again. */
 export const layerNormPrimitive: Primitive<NormParams> = {
   name: "layerNorm",
   type: (inputs) => {
@@ -35,7 +35,7 @@ export const layerNormPrimitive: Primitive<NormParams> = {
   gradient: ({ inputs: [x, scale], outputs: [, average, inverse], cotangents: [dy, dAverage, dInverse], wanted }) => {
     const width = x!.shape.at(-1)!;
     const [dx, dScale, dBias] = dy === undefined ? [] : throughOutput(dy, x!, scale!, average!, inverse!, wanted[0]!);
-    // The statistics are outputs too; only a second derivative reaches them.
+    // The statistics are outputs, too; only a second derivative uses their gradients.
     const throughStatistics = [
       dAverage && broadcastTo(mul(dAverage, 1 / width), x!.shape),
       dInverse && mul(sub(x!, average!), mul(mul(dInverse, pow(inverse!, 3)), -1 / width)),
@@ -44,7 +44,7 @@ export const layerNormPrimitive: Primitive<NormParams> = {
     return [wanted[0] && parts.length > 0 ? parts.reduce(add) : undefined, dScale, dBias];
   },
   lower: ({ graph, names, inputs: [x], params }) => {
-    // The statistics are float32 whatever the input is.
+    // The statistics are float32 for every input dtype.
     const [y, ...statistics] = graph.nodeWithOutputs("LayerNormalization", names, 3, {
       attributes: {
         axis: { int: -1 },
@@ -73,8 +73,8 @@ export const layerNormPrimitive: Primitive<NormParams> = {
 };
 
 /**
- * Gradients through y, with r = 1/deviation and m = mean of a row. In few passes over the rows: everything but
- * `dx = dy·r·scale − (x·a + b)` is a product with a vector, and a, b are one number a row.
+ * Gradients through y, with r = 1/deviation and m = mean of a row. Needs few passes over the rows: everything except
+ * `dx = dy·r·scale − (x·a + b)` is a product with a vector, and a, b are one number per row.
  */
 function throughOutput(
   dy: Tensor,
@@ -100,7 +100,7 @@ function throughOutput(
 }
 
 /**
- * Layer normalisation over the last axis: `(x − mean) / √(variance + ε) · scale + bias`.
+ * Layer normalisation over the last axis: `(x − mean) / √(variance + ε) · scale + bias`. Default: ε = 1e-5.
  *
  * @shape  x [..., C], scale [C], bias [C] → [..., C]
  * @source Ba, Kiros & Hinton 2016, "Layer Normalization", arXiv:1607.06450
@@ -145,7 +145,7 @@ export const rmsNormPrimitive: Primitive<NormParams> = {
 };
 
 /**
- * Root-mean-square normalisation over the last axis: `x / √(mean x² + ε) · scale`.
+ * Root-mean-square normalisation over the last axis: `x / √(mean x² + ε) · scale`. Default: ε = 1e-6.
  *
  * @shape  x [..., C], scale [C] → [..., C]
  * @source Zhang & Sennrich 2019, "Root Mean Square Layer Normalization", arXiv:1910.07467

@@ -7,7 +7,7 @@ import { noGradient, type Primitive, type ReferenceArray } from "./primitive.ts"
 
 type TopKParams = { readonly axis: number; readonly k: number; readonly largest: boolean };
 
-/** The elements of one line of an array along an axis, and where in the array they are. */
+/** The elements of one line of an array along an axis, and where they are in the array. */
 type Line = { readonly values: readonly number[]; readonly offset: number; readonly stride: number };
 
 function linesAlong({ shape, data }: ReferenceArray, axis: number): Line[] {
@@ -23,7 +23,7 @@ function checkOrdered(name: string, dtype: DType, shape: Shape): void {
   if (dtype === "bool") throw new TypeError(`${name}: dtype bool of ${shapeText(shape)} has no order; cast it first`);
 }
 
-/** Indices of the elements in order; equal elements keep the order they had. */
+/** Indices that sort the elements; equal elements keep their order. */
 function orderOf(values: readonly number[], largest: boolean): number[] {
   return values.map((_, i) => i).sort((i, j) => (largest ? values[j]! - values[i]! : values[i]! - values[j]!) || i - j);
 }
@@ -68,10 +68,10 @@ export const topKPrimitive: Primitive<TopKParams> = {
 
 /**
  * The `k` largest elements along `axis`, largest first, with their indices. Of equal elements the one with the lower
- * index comes first. The gradient of the values goes back to where they stood.
+ * index comes first. The gradient of the values goes back to their positions in `x`.
  *
  * @shape x [..., N, ...] → values [..., k, ...], indices int32 [..., k, ...]
- * @throws RangeError unless 1 ≤ k ≤ N
+ * @throws RangeError when k is not in 1 … N
  */
 export function topK(value: TensorLike, k: number, axis = -1): { values: Tensor; indices: Tensor } {
   return extremes("topK", asTensor(value), k, axis, true);
@@ -92,7 +92,7 @@ function extremes(
 export type SortOptions = { readonly descending?: boolean };
 
 /**
- * The elements in order along `axis`, smallest first unless `descending`. NaN has no place in an order: keep it out.
+ * Sorts along `axis`. Default: ascending. NaN has no defined place in the order.
  * @shape x [..., N, ...] → [..., N, ...]
  */
 export function sort(value: TensorLike, axis = -1, { descending = false }: SortOptions = {}): Tensor {
@@ -102,7 +102,7 @@ export function sort(value: TensorLike, axis = -1, { descending = false }: SortO
 }
 
 /**
- * The indices that put `x` in order along `axis`; equal elements keep their order, `descending` or not.
+ * Indices that sort `x` along `axis`; equal elements keep their order, also with `descending`.
  * @shape x [..., N, ...] → int32 [..., N, ...]
  */
 export function argsort(value: TensorLike, axis = -1, { descending = false }: SortOptions = {}): Tensor {
@@ -138,7 +138,7 @@ export const argmaxPrimitive: Primitive<AxisParams> = argPrimitive("argmax", "Ar
 export const argminPrimitive: Primitive<AxisParams> = argPrimitive("argmin", "ArgMin", false);
 
 /**
- * Index of the largest element along `axis`, the first of several. No gradient.
+ * Index of the largest element along `axis`, the first if there are several. No gradient.
  * @shape x [..., N, ...] → int32 [..., ...]
  */
 export function argmax(value: TensorLike, axis = -1): Tensor {
@@ -147,7 +147,7 @@ export function argmax(value: TensorLike, axis = -1): Tensor {
 }
 
 /**
- * Index of the smallest element along `axis`, the first of several. No gradient.
+ * Index of the smallest element along `axis`, the first if there are several. No gradient.
  * @shape x [..., N, ...] → int32 [..., ...]
  */
 export function argmin(value: TensorLike, axis = -1): Tensor {

@@ -3,13 +3,13 @@ import type { Shape } from "../array/shape.ts";
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Tensor } from "../trace/tensor.ts";
 
-/** What is known of an array before it has data. */
+/** The type of an array: known while tracing, before there are data. */
 export type ArrayType = { readonly shape: Shape; readonly dtype: DType };
 
-/** An array of the reference evaluator: whatever its dtype, the elements are float64 numbers in row-major order. */
+/** An array of the reference evaluator: elements are float64 numbers in row-major order, whatever the dtype. */
 export type ReferenceArray = ArrayType & { readonly data: Float64Array };
 
-/** What a gradient rule sees of its equation. All tensors belong to the scope in which the gradient is being written. */
+/** Input of a gradient rule. All tensors belong to the scope in which the gradient is being written. */
 export type GradientContext<Params> = {
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
@@ -20,21 +20,21 @@ export type GradientContext<Params> = {
   readonly wanted: readonly boolean[];
 };
 
-/** What a lowering rule sees of its equation: types of both sides and the ONNX names of the inputs. */
+/** Input of a lowering rule: types of inputs and outputs, and the ONNX names of the inputs. */
 export type LoweringContext<Params> = {
   readonly graph: GraphBuilder;
   readonly names: readonly string[];
   readonly inputs: readonly ArrayType[];
   readonly outputs: readonly ArrayType[];
-  /** Which outputs anything reads; the names of the others may be `""`. */
+  /** Which outputs are read; the names of the others may be `""`. */
   readonly used: readonly boolean[];
   readonly params: Params;
 };
 
 /**
- * One operation, with all of its meanings side by side. The type makes a missing rule a compile error.
+ * One operation, with all its rules side by side. The type makes a missing rule a compile error.
  *
- * Rules are methods so that a `Primitive<SomeParams>` can stand where a `Primitive` is asked for.
+ * Rules are methods so that a `Primitive<SomeParams>` is assignable to `Primitive`.
  */
 export interface Primitive<Params = unknown> {
   readonly name: string;
@@ -48,7 +48,7 @@ export interface Primitive<Params = unknown> {
   evaluate(inputs: readonly ReferenceArray[], params: Params, outputs: readonly ArrayType[]): Float64Array[];
 }
 
-/** The gradient rule of operations whose outputs do not vary smoothly with any input. */
+/** The gradient rule of operations that are piecewise constant or have integer inputs. */
 export function noGradient({ inputs }: GradientContext<unknown>): undefined[] {
   return inputs.map(() => undefined);
 }

@@ -10,7 +10,7 @@ import { noGradient, type Primitive } from "./primitive.ts";
 import { reshape, transpose } from "./shape.ts";
 import { slice } from "./slice.ts";
 
-/** Second counter words, as the host's `bitsOf`, `splitKey` and `foldIn` have them. */
+/** Second counter words, the same as in the host's `bitsOf`, `splitKey` and `foldIn`. */
 const domains = { stream: 0, split: 0x5eed5eed, fold: 0xf01df01d } as const;
 
 type ThreefryParams = { readonly domain: number };
@@ -52,10 +52,10 @@ const rotations = [
 ] as const;
 
 /**
- * The 20 rounds on uint32 values, whose sums and products wrap. Both words come out as rows of one int32 array.
+ * The 20 rounds on uint32 values, whose sums and products wrap. Both words are returned as rows of one int32 array.
  *
- * Four rounds and the key words added after them are the body of a Scan: written out, the rounds would be most of the
- * nodes of a model with dropout, and its session would take four times as long to create.
+ * Four rounds and the addition of key words are the body of a Scan: written out, the rounds would be most of the
+ * nodes of a model with dropout, and creating its session would take four times as long.
  */
 function lowerThreefry(graph: GraphBuilder, key: string, counters: string, n: number, domain: number): string {
   // ONNX Runtime infers the wrong shape for an Expand to no elements.
@@ -90,7 +90,7 @@ function lowerThreefry(graph: GraphBuilder, key: string, counters: string, n: nu
 
 /**
  * Four rounds and the addition of two key words.
- * A rotation is `x·2ʳ + (x >> 32 − r)`: ONNX Runtime multiplies and adds faster than it shifts left and takes the union.
+ * A rotation is `x·2ʳ + (x >> 32 − r)`: in ONNX Runtime, multiply and add are faster than a shift to the left and an "or".
  */
 function fourRounds(graph: GraphBuilder, names: readonly string[], n: number): OnnxGraph["outputs"] {
   const [first, second, added, left, right] = names;
@@ -151,7 +151,7 @@ export const bitFieldPrimitive: Primitive<BitFieldParams> = {
 };
 
 /**
- * `width` bits of each word, from bit `offset` (0 is the lowest) on, as a number from 0 to `2^width − 1`.
+ * Bit field: `width` bits of each word from bit `offset` (0 is the lowest) on, as a number from 0 to `2^width − 1`.
  * @shape x int32 [...] → int32 [...]
  */
 export function bitField(x: TensorLike, offset: number, width: number): Tensor {
@@ -159,7 +159,7 @@ export function bitField(x: TensorLike, offset: number, width: number): Tensor {
 }
 
 /**
- * Random words: the first words of the key's stream, the same ones that the host's `bitsOf` gives.
+ * Random words: the first words of the key's stream, equal to those of the host's `bitsOf`.
  *
  * @shape key int32 [2] → int32 shape
  * @source Salmon, Moraes, Dror & Shaw 2011, "Parallel Random Numbers: As Easy as 1, 2, 3", §3.2 (Threefry-2x32-20)
@@ -175,7 +175,7 @@ function threefry(key: TensorLike, counters: Tensor, domain: number): Tensor {
 }
 
 /**
- * Independent child keys, the same ones that the host's `splitKey` gives.
+ * Independent child keys, equal to those of the host's `splitKey`.
  * @shape key int32 [2] → `count` keys int32 [2]
  */
 export function splitKeys(key: TensorLike, count = 2): Tensor[] {
@@ -184,8 +184,8 @@ export function splitKeys(key: TensorLike, count = 2): Tensor[] {
 }
 
 /**
- * The key for item `data` (a step, a layer) under `key`, the same one that the host's `foldIn` gives.
- * @shape key int32 [2], data int32 [] → int32 [2]
+ * The key for item `data` (a step, a layer) under `key`, equal to that of the host's `foldIn`.
+ * @shape key int32 [2], data int32 scalar → int32 [2]
  */
 export function foldKey(key: TensorLike, data: TensorLike): Tensor {
   return reshape(threefry(key, reshape(asTensor(data, "int32"), [1]), domains.fold), [2]);

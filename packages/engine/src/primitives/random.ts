@@ -21,7 +21,7 @@ function checkFloat(caller: string, dtype: DType, shape: Shape): void {
 }
 
 /**
- * Uniform numbers, `0 ≤ x < 1`, the same ones that the host's `uniform` gives in float32.
+ * Uniform numbers, `0 ≤ x < 1`, equal to those of the host's `uniform` in float32.
  * @shape key int32 [2] → shape
  */
 export function randomUniform(key: TensorLike, shape: Shape, dtype: DType = "float32"): Tensor {
@@ -30,8 +30,8 @@ export function randomUniform(key: TensorLike, shape: Shape, dtype: DType = "flo
 }
 
 /**
- * Normally distributed numbers with mean 0 and deviation 1 by the Box–Muller transform, the same ones that the host's
- * `normal` gives up to rounding.
+ * Standard normal numbers by the Box–Muller transform, equal to those of the host's
+ * `normal` up to rounding.
  *
  * With `h = ceil(n / 2)` and `u` the 24-bit fractions of the first `2h` words: `r[i] = √(−2 ln(1 − u[i]))`, element `i`
  * is `r[i] cos(2π u[h + i])` and element `h + i` is `r[i] sin(2π u[h + i])`.
@@ -52,7 +52,7 @@ export function randomNormal(key: TensorLike, shape: Shape, dtype: DType = "floa
 }
 
 /**
- * True with the given probability, rounded to a multiple of 2⁻¹⁶: made for dropout, it spends 16 bits on an element.
+ * True with the given probability, rounded to a multiple of 2⁻¹⁶. Made for dropout: it uses 16 random bits per element.
  *
  * With `h = ceil(n / 2)` words of {@link randomBits}: element `i` is `(word[i] mod 2¹⁶) < p`, element `h + i` is
  * `⌊word[i] / 2¹⁶⌋ < p`, cut to `n`, where `p = round(2¹⁶ · probability)`.

@@ -10,7 +10,7 @@ import { stopGradient } from "./identity.ts";
 import type { LoweringContext, Primitive, ReferenceArray } from "./primitive.ts";
 import { broadcastTo, reshape } from "./shape.ts";
 
-/** Which axes a reduction removes, resolved and sorted; the lowered operators keep them as extent 1 on request. */
+/** Axes that a reduction removes, resolved and sorted; with `keepDims` they remain with extent 1. */
 export type ReduceParams = { readonly axes: readonly number[]; readonly keepDims: boolean };
 
 export type ReduceOptions = { readonly axes?: number | readonly number[]; readonly keepDims?: boolean };
@@ -47,7 +47,7 @@ function reductionPrimitive(
   };
 }
 
-/** Folds the elements along `axes`. */
+/** Reduces the elements along `axes` by a fold. */
 export function reduceElements(
   x: ReferenceArray,
   axes: readonly number[],
@@ -82,7 +82,7 @@ function sumsColumns({ inputs: [x], params: { axes } }: LoweringContext<ReducePa
   return leading && x!.dtype === "float32" && sizeOfShape(x!.shape.slice(0, -1)) >= 16;
 }
 
-/** ONNX Runtime multiplies by a row of ones four times faster than it reduces over leading axes. */
+/** In ONNX Runtime, a product with a row of ones is four times faster than a reduction over leading axes. */
 function lowerColumnSum({ graph, names, inputs: [x], outputs: [y] }: LoweringContext<ReduceParams>): string {
   const rows = sizeOfShape(x!.shape.slice(0, -1));
   const ones = graph.constant(new NDArray([1, rows], "float32", new Float32Array(rows).fill(1)));
@@ -91,7 +91,7 @@ function lowerColumnSum({ graph, names, inputs: [x], outputs: [y] }: LoweringCon
   return graph.node("Reshape", [graph.node("MatMul", [ones, flat]), graph.ints(y!.shape)]);
 }
 
-/** Ties share the gradient equally, as the limit of a smooth maximum does. */
+/** Ties share the gradient equally, like the limit of a smooth maximum. */
 function extremeGradient(dy: Tensor, x: Tensor, y: Tensor, axes: readonly number[]): Tensor {
   const hit = cast(equal(x, y), x.dtype);
   return mul(hit, div(dy, sum(hit, { axes, keepDims: true })));
@@ -127,30 +127,30 @@ function resolveAxes(caller: string, axes: ReduceOptions["axes"], shape: Shape):
   return [...new Set(list.map((axis) => resolveAxis(caller, axis, shape)))].sort((a, b) => a - b);
 }
 
-/** Sum over `axes` (all unless told). */
+/** Sum over `axes`. Default: all. */
 export const sum: (x: TensorLike, options?: ReduceOptions) => Tensor = reduction(sumPrimitive);
 
-/** Largest element along `axes` (all unless told). */
+/** Largest element along `axes`. Default: all. */
 export const max: (x: TensorLike, options?: ReduceOptions) => Tensor = reduction(maxPrimitive);
 
-/** Smallest element along `axes` (all unless told). */
+/** Smallest element along `axes`. Default: all. */
 export const min: (x: TensorLike, options?: ReduceOptions) => Tensor = reduction(minPrimitive);
 
-/** Mean over `axes` (all unless told). */
+/** Mean over `axes`. Default: all. */
 export function mean(value: TensorLike, options: ReduceOptions = {}): Tensor {
   const x = asTensor(value);
   const count = resolveAxes("mean", options.axes, x.shape).reduce((product, axis) => product * x.shape[axis]!, 1);
   return mul(sum(x, options), 1 / count);
 }
 
-/** Mean squared distance from the mean over `axes` (all unless told), without Bessel's correction. */
+/** Variance over `axes`: the mean squared distance from the mean, without Bessel's correction. Default: all. */
 export function variance(value: TensorLike, options: ReduceOptions = {}): Tensor {
   const x = asTensor(value);
   const centred = sub(x, mean(x, { ...options, keepDims: true }));
   return mean(mul(centred, centred), options);
 }
 
-/** `log Σ eˣ` over `axes` (all unless told), without overflow. */
+/** `log Σ eˣ` over `axes`, without overflow. Default: all. */
 export function logSumExp(value: TensorLike, options: ReduceOptions = {}): Tensor {
   const x = asTensor(value);
   const peak = stopGradient(max(x, { ...options, keepDims: true }));
@@ -160,7 +160,7 @@ export function logSumExp(value: TensorLike, options: ReduceOptions = {}): Tenso
     : reshape(total, reducedShape(x.shape, { axes: resolveAxes("logSumExp", options.axes, x.shape), keepDims: false }));
 }
 
-/** Sums the axes along which `shape` was broadcast to `x`; the gradient of broadcasting. */
+/** Gradient of broadcasting: sums over the axes along which `shape` was broadcast to `x`. */
 export function sumTo(x: Tensor, shape: Shape): Tensor {
   if (shapesEqual(x.shape, shape)) return x;
   const lead = x.shape.length - shape.length;

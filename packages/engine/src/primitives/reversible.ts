@@ -6,7 +6,7 @@ import { add, sub } from "./arithmetic.ts";
 import { call } from "./call.ts";
 import { after, keptPrimitive } from "./identity.ts";
 
-/** What is added to one stream, computed from the other one; further results come out beside the streams. */
+/** Computes from one stream what is added to the other, and any further results. */
 export type ReversibleStep = (x: Tensor) => readonly [added: Tensor, ...others: Tensor[]];
 
 /** Both streams after the last step, and the further results of each step. */
@@ -15,30 +15,30 @@ export type ReversibleResult = {
   readonly others: readonly (readonly Tensor[])[];
 };
 
-/** A step as a program of its source stream and of what it reads from around it. */
+/** A step as a program of its source stream and of the tensors that it reads from outside. */
 type ClosedStep = {
   readonly program: Program;
-  /** Places of its captured tensors among those of the whole. */
+  /** Indices of its captured tensors among those of all steps. */
   readonly reads: readonly number[];
-  /** Which of its inputs wait for the source stream, see {@link loose}. */
+  /** Which of its inputs must be made to wait for the source stream, see {@link loose}. */
   readonly waiting: ReadonlySet<number>;
 };
 
 /**
- * Steps that add, in turn, to the first stream a function of the second and to the second a function of the first:
- * `a ← a + f₀(b)`, `b ← b + f₁(a)`, `a ← a + f₂(b)`, … Nothing but the last pair is kept for the gradient: each step is
- * undone, `b ← b − f₁(a)`, while its gradient is taken, so that memory does not depend on how many steps there are.
+ * Reversible residual steps, which add in turn to each stream a function of the other:
+ * `a ← a + f₀(b)`, `b ← b + f₁(a)`, `a ← a + f₂(b)`, … Only the last pair is kept for the gradient: each step is
+ * undone, `b ← b − f₁(a)`, while its gradient is taken, so that memory does not grow with the number of steps.
  *
- * Other tensors that the steps read (parameters, keys of random numbers, masks) get their gradients too, summed over the steps.
- * What a step draws at random it draws again from the same key; what it marks as {@link kept} is not computed again.
+ * Other tensors that the steps read (parameters, random keys, masks) get gradients, too, summed over the steps.
+ * Random draws of a step are repeated from the same key; values marked by {@link kept} are stored instead of recomputed.
  *
- * The streams before a step are found up to rounding: differences of float32 lose about a digit over tens of steps, float16
- * ones everything, so keep the streams in float32.
+ * The streams before a step are recovered up to rounding: in float32 about one digit is lost over tens of steps, in float16
+ * all digits, so keep the streams in float32.
  *
  * @shape  streams, and what is added to them: all the same
  * @cost   one more forward pass
  * @source Gomez et al. 2017, "The Reversible Residual Network: Backpropagation Without Storing Activations", arXiv:1707.04585
- * @throws TypeError when what a step adds is not of the streams' type
+ * @throws TypeError when a step's addition has another type than the streams
  */
 export function reversible(streams: readonly [Tensor, Tensor], steps: readonly ReversibleStep[]): ReversibleResult {
   const counts: number[] = [];
@@ -65,7 +65,7 @@ export function reversible(streams: readonly [Tensor, Tensor], steps: readonly R
   return { streams: [results[0]!, results[1]!], others };
 }
 
-/** Both streams, the further results of all steps, then all that is kept. */
+/** Both streams, the further results of all steps, then all kept values. */
 function forward(start: readonly [Tensor, Tensor], steps: readonly ClosedStep[], read: readonly Tensor[]): Tensor[] {
   const streams: [Tensor, Tensor] = [...start];
   const others: Tensor[] = [];
@@ -84,7 +84,7 @@ function forward(start: readonly [Tensor, Tensor], steps: readonly ClosedStep[],
   return [...streams, ...others, ...keeps];
 }
 
-/** Undoes the steps from the last to the first, and takes the gradient of each on the way. */
+/** Undoes the steps from the last to the first, taking the gradient of each. */
 function backward(
   steps: readonly ClosedStep[],
   read: readonly Tensor[],
@@ -103,7 +103,7 @@ function backward(
   for (let i = steps.length - 1; i >= 0; i--) {
     const { program, reads } = steps[i]!;
     const [to, from] = [i % 2, 1 - (i % 2)];
-    // The runtime orders by data alone: a step waits until all of the one before is done, its parameters' gradients included.
+    // The runtime orders by data dependencies only: a step waits until the previous one is done, including its parameters' gradients.
     streams[from] = after(streams[from]!, ...done);
     const keeps = outputs.slice(keptEnd - countKept(program), keptEnd);
     keptEnd -= keeps.length;
@@ -127,14 +127,14 @@ function backward(
   return [...slopes, ...sums];
 }
 
-/** Inputs of a step: those that do not wait for the source by themselves are made to. */
+/** Inputs of a step; those in `waiting` are made to wait for the source. */
 function given({ reads, waiting }: ClosedStep, source: Tensor, read: readonly Tensor[]): Tensor[] {
   return [source, ...reads.map((j, at) => (waiting.has(at + 1) ? after(read[j]!, source) : read[j]!))];
 }
 
 /**
- * The inputs by which a program's equations that do not depend on input 0 (masks drawn from a key) can be made to. Without that
- * the runtime is free to compute them for all steps at once.
+ * The inputs that must be made to wait for input 0 so that all of a program's equations do, such as keys from which masks are drawn.
+ * Otherwise the runtime may compute those equations for all steps at once.
  */
 function loose({ inputs, equations }: Program): ReadonlySet<number> {
   const dependent = new Set([inputs[0]!]);

@@ -12,8 +12,8 @@ import { zerosLike } from "./iota.ts";
 import type { ArrayType, LoweringContext, Primitive } from "./primitive.ts";
 
 /**
- * Inputs: carries, stacked xs, captured. Outputs: last carries, stacked ys, and the carries as they stood before each
- * step, which only the gradient reads (a lowering leaves out what nobody reads).
+ * Inputs: carries, stacked xs, captured. Outputs: last carries, stacked ys, and the carries before each
+ * step, which only the gradient reads (a lowering leaves out unused outputs).
  */
 export type ScanParams = {
   /** (carries…, one slice of each x…, captured…) → (carries…, ys…) */
@@ -21,12 +21,12 @@ export type ScanParams = {
   readonly length: number;
   readonly carries: number;
   readonly xs: number;
-  /** From the last slice to the first. */
+  /** Run from the last slice to the first. */
   readonly reverse: boolean;
   readonly unroll: boolean;
 };
 
-/** Bodies at most this often repeated are written out. */
+/** Bodies that are repeated at most this often are written out. */
 const unrollUpTo = 4;
 
 export const scanPrimitive: Primitive<ScanParams> = {
@@ -52,7 +52,7 @@ export const scanPrimitive: Primitive<ScanParams> = {
       ...carriedGradients.map((i) => cotangents[i] ?? zerosLike(body.outputs[i]!)),
       ...wantedCaptured.map((i) => zerosLike(captured[i]!)),
     ];
-    // Only a second derivative reaches the carries before each step.
+    // Only a second derivative uses the gradients of the carries before each step.
     const seenBefore = carriedGradients.filter((i) => cotangents[carries + ys + i] !== undefined);
     const slices = [
       ...before,
@@ -170,14 +170,14 @@ function lowerScan({ graph, names, params, outputs, used }: LoweringContext<Scan
   const ownNames = own.map(() => graph.fresh("s"));
   const kept = range(outputs.length).filter((i) => i < carries || used[i]);
   const declared = own.map(({ shape, dtype }, i) => ({ name: ownNames[i]!, dtype, shape }));
-  // Scan wants something to scan: a plain loop counts.
+  // ONNX's Scan needs a scanned input: a plain loop scans a counter.
   const counter = xs > 0 ? [] : [{ name: graph.fresh("s"), dtype: "int32" as const, shape: [] }];
   const counted = xs > 0 ? [] : [graph.constant(fromNumbers(range(length), [length], "int32"))];
   const nested = graph.nested("scan", [...declared, ...counter], (inner) => {
     const results = inner.inline(body, [...ownNames, ...names.slice(carries + xs)]);
     const all = [...results, ...ownNames.slice(0, carries)];
     const types = [...body.outputs, ...body.outputs.slice(0, carries)];
-    // Each output of a nested graph must be a value of its own, made inside it.
+    // Each output of a nested graph must be a separate value made inside it.
     return kept.map((i) => ({ name: identity(inner, all[i]!), dtype: types[i]!.dtype, shape: types[i]!.shape }));
   });
   const direction = reverse ? 1 : 0;
@@ -225,12 +225,12 @@ function scanTensors(
 }
 
 /**
- * Repeats `step` along the leading axis of `xs`, handing a carry on: `(carry, x[i]) → [carry, y[i]]`.
+ * Repeats `step` along the leading axis of `xs`, passing on a carry: `(carry, x[i]) → [carry, y[i]]`.
  *
- * Carry, `xs` and `y` are trees of tensors. Short scans are written out, long ones become one ONNX Scan node; `unroll` decides
- * otherwise. The gradient keeps the carries only and computes each step again.
+ * Carry, `xs` and `y` are trees of tensors. Default of `unroll`: short scans are written out, long ones become one ONNX Scan node.
+ * The gradient stores only the carries, and recomputes each step.
  *
- * @param length needed when `xs` has no tensors
+ * @param length number of steps, needed if `xs` has no tensors
  * @returns the last carry and the stacked `y`
  */
 export function scan<Carry, X, Y>(

@@ -23,7 +23,7 @@ export const reshapePrimitive: Primitive<ShapeParams> = {
   evaluate: ([x]) => [x!.data],
 };
 
-/** The same elements in row-major order under another shape; one extent may be −1. */
+/** The same elements in row-major order with another shape; one extent may be −1, and is then inferred. */
 export function reshape(value: TensorLike, shape: Shape): Tensor {
   const x = asTensor(value);
   const known = shape.reduce((product, n) => (n === -1 ? product : product * n), 1);
@@ -71,7 +71,7 @@ export const transposePrimitive: Primitive<TransposeParams> = {
   },
 };
 
-/** Axis `i` of the result is axis `permutation[i]` of `x`; without a permutation the axes are reversed. */
+/** Permutes axes: axis `i` of the result is axis `permutation[i]` of `x`. Default: the axes in reverse order. */
 export function transpose(value: TensorLike, permutation?: readonly number[]): Tensor {
   const x = asTensor(value);
   const order =

@@ -3,7 +3,7 @@ import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import { asTensor, bindOne, type Tensor, type TensorLike } from "../trace/tensor.ts";
 import type { ArrayType, Primitive } from "./primitive.ts";
 
-/** Per axis: index of the first element taken, how many are taken, and the distance from one to the next. */
+/** Per axis: index of the first element, number of elements, and the step from one to the next. */
 type SliceParams = { readonly starts: readonly number[]; readonly sizes: Shape; readonly steps: readonly number[] };
 
 export const slicePrimitive: Primitive<SliceParams> = {
@@ -36,7 +36,7 @@ export const slicePrimitive: Primitive<SliceParams> = {
     const axes = sizes.map((_, axis) => axis).filter((axis) => sizes[axis] !== x!.shape[axis] || steps[axis] !== 1);
     const stops = starts.map((start, axis) => start + sizes[axis]! * steps[axis]!);
     const pick = (values: readonly number[]) => graph.ints(axes.map((axis) => values[axis]!));
-    // A stop before the first element cannot be −1, which counts from the end: it lies one further out.
+    // A stop before the first element cannot be −1, which counts from the end: it is one further out.
     const ends = stops.map((stop, axis) => (stop < 0 ? -x!.shape[axis]! - 1 : stop));
     // ONNX Runtime 1.30 on WebGPU begins every backward slice at the last element: what lies behind the first is cut off.
     const cut = axes.filter((axis) => steps[axis]! < 0 && starts[axis]! < x!.shape[axis]! - 1);
@@ -61,12 +61,12 @@ export const slicePrimitive: Primitive<SliceParams> = {
 };
 
 /**
- * Elements `start`, `start + step`, … before `stop` along `axis`, as Python's `x[start:stop:step]`: negative bounds count
- * from the end, bounds outside are cut to the axis, a negative step walks backwards. Without `stop`: to the end, or to
- * the beginning when walking backwards.
+ * Elements `start`, `start + step`, … before `stop` along `axis`, like Python's `x[start:stop:step]`: negative bounds count
+ * from the end, bounds out of range are clipped, a negative step goes backwards. Default of `stop`: the end, or
+ * the beginning for a negative step.
  *
  * @shape x [..., N, ...] → [..., M, ...]
- * @throws RangeError when `step` is 0 or a bound is no integer
+ * @throws RangeError when `step` is 0 or a bound is not an integer
  */
 export function slice(value: TensorLike, axis: number, start: number, stop?: number, step = 1): Tensor {
   const x = asTensor(value);
@@ -96,7 +96,7 @@ export function slice(value: TensorLike, axis: number, start: number, stop?: num
 }
 
 /**
- * `x` with the order along `axes` reversed.
+ * Reverses `x` along `axes`.
  * @shape x [...] → [...]
  */
 export function flip(value: TensorLike, axes: number | readonly number[]): Tensor {
@@ -116,7 +116,7 @@ function take(x: Tensor, starts: readonly number[], sizes: Shape, steps: readonl
   return whole ? x : bindOne(slicePrimitive, [x], { starts, sizes, steps });
 }
 
-/** Per axis: elements added before the first, after the last and between neighbours, all equal to `value`. */
+/** Per axis: number of elements added before the first, after the last and between neighbours, all equal to `value`. */
 type PadParams = {
   readonly before: readonly number[];
   readonly after: readonly number[];
@@ -171,7 +171,7 @@ function spread(n: number, between: number): number {
   return n === 0 ? 0 : n + (n - 1) * between;
 }
 
-/** Every element gets its own row, padded behind; the rows flattened and the last padding cut off. */
+/** Makes every element a row of its own, padded at the end, then flattens the rows and cuts off the last padding. */
 function lowerBetween(
   graph: GraphBuilder,
   name: string,
@@ -196,11 +196,11 @@ function lowerBetween(
 }
 
 /**
- * `x` with elements equal to `value` added before and after it along each axis.
+ * `x` with elements equal to `filler` added before and after it along each axis. Default of `filler`: 0.
  *
  * @param widths a pair `[before, after]` for each axis, none negative
  * @shape x [..., N, ...] → [..., before + N + after, ...]
- * @throws RangeError when there are not as many pairs as axes or a count is negative
+ * @throws RangeError when the number of pairs is not the rank, or a count is negative
  */
 export function pad(value: TensorLike, widths: readonly (readonly [number, number])[], filler = 0): Tensor {
   const x = asTensor(value);
@@ -213,7 +213,7 @@ export function pad(value: TensorLike, widths: readonly (readonly [number, numbe
   );
 }
 
-/** {@link pad} that also puts `between[axis]` elements between neighbours. */
+/** {@link pad} that also inserts `between[axis]` elements between neighbours. */
 export function spacedPad(
   x: Tensor,
   widths: readonly (readonly [number, number])[],

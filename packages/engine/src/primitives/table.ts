@@ -128,8 +128,8 @@ export type PrimitiveName =
   | "where";
 
 /**
- * The closed union of primitives: what a program is made of, with all the rules of each. A name without its record, and a
- * record without its name, are compile errors; so is a primitive without cases in the conformance tests.
+ * The closed union of primitives that programs consist of, with all their rules. A name without a record, and a
+ * record without a name, are compile errors; so is a primitive without cases in the conformance tests.
  */
 export const primitives: Readonly<Record<PrimitiveName, Primitive>> = {
   abs: absPrimitive,

@@ -8,7 +8,7 @@ import type { Tensor } from "../trace/tensor.ts";
 import { flatten, mapTree, type Structure, structureText, unflatten } from "../tree/tree.ts";
 import { type Device, type DeviceArray, type Executable, isDeviceArray } from "./device.ts";
 
-/** `Tree` with every `Tensor` replaced. */
+/** `Tree` with every `Tensor` replaced by `Leaf`. */
 export type Replace<Tree, Leaf> = Tree extends Tensor
   ? Leaf
   : Tree extends readonly unknown[] | Readonly<Record<string, unknown>>
@@ -18,24 +18,24 @@ export type Replace<Tree, Leaf> = Tree extends Tensor
 /** The concrete counterpart of a tree of tensors. */
 export type Concrete<Tree> = Replace<Tree, NDArray>;
 
-/** The counterpart of a tree of tensors whose arrays live on a device. */
+/** The counterpart of a tree of tensors with arrays on a device. */
 export type OnDevice<Tree> = Replace<Tree, DeviceArray>;
 
-/** What a compiled function takes: arrays from outside or already on the device. */
+/** Arguments of a compiled function: concrete arrays, or arrays on the device. */
 export type Given<Tree> = Replace<Tree, NDArray | DeviceArray>;
 
 export type CompileOptions = {
   readonly device: Device;
   /**
-   * Arguments, by position, that the caller gives away: their memory is written to by later calls. Results of the same
-   * shape and dtype alternate with them between two sets of buffers, so a training loop allocates nothing.
+   * Arguments, by position, that the caller gives up: later calls may overwrite their memory. They and results of the same
+   * shape and dtype alternate between two sets of buffers, so that a training loop allocates nothing. Default: none.
    */
   readonly donate?: readonly number[];
 };
 
 export type Compiled<Args extends readonly unknown[], Result> = {
   (...args: Given<Args>): Promise<OnDevice<Result>>;
-  /** Traces for the types of these arguments, whose elements are not looked at; kept for the preparation that follows. */
+  /** Traces for the types of these arguments, without reading elements; a following `prepare` uses the result. */
   trace(...args: Given<Args>): Program;
   /** Traces, lowers and prepares for the types of these arguments, without running. */
   prepare(...args: Given<Args>): Promise<void>;
@@ -53,12 +53,12 @@ type Prepared = {
 type Traced = { readonly program: Program; readonly structure: Structure };
 
 /**
- * Compiles a function of trees of tensors: traced once for each signature (structure, shapes, dtypes) of its arguments,
- * lowered to one ONNX graph, run on `device`. Results stay on the device; {@link readTree} brings them out.
+ * Compiles a function of trees of tensors: traced once per signature (structure, shapes, dtypes) of its arguments,
+ * lowered to one ONNX graph, run on `device`. Results stay on the device; {@link readTree} copies them back.
  *
- * Values in the arguments that are no arrays (numbers, strings) are part of the signature.
+ * Values in the arguments that are not arrays (numbers, strings) are part of the signature.
  *
- * @throws TypeError when the function returns no tensor; Error when an argument is gone or lives on another device
+ * @throws TypeError when the function returns no tensor; Error when an argument was disposed of or is on another device
  */
 export function compile<Args extends readonly unknown[], Result>(
   fn: (...args: Args) => Result,
@@ -68,7 +68,7 @@ export function compile<Args extends readonly unknown[], Result>(
     throw new TypeError(`compile: expected an open device, got ${described(device)}`);
   }
   const prepared = new Map<string, Promise<Prepared>>();
-  /** Programs that were asked for and are not prepared yet. */
+  /** Programs that were traced but are not prepared yet. */
   const programs = new Map<string, Traced>();
   const traceOnce = (args: readonly unknown[]) => {
     const { leaves, structure } = flatten(args, isArray);
@@ -92,7 +92,7 @@ export function compile<Args extends readonly unknown[], Result>(
     const { executable, structure, outputs, spare } = await entry;
     const inputs = leaves.map((leaf) => (leaf instanceof NDArray ? device.put(leaf) : leaf));
     const donated = spare.splice(0, spare.length, ...outputs.map(() => undefined));
-    // Who hands in a donated array once more gets new memory for the result.
+    // If a donated array is passed in once more, the result gets new memory.
     const into = donated.map((buffer) => (buffer !== undefined && inputs.includes(buffer) ? undefined : buffer));
     const results = await executable.run(inputs, into);
     keepDonated(args, inputs, donate, outputs, spare);
@@ -124,7 +124,7 @@ async function build(traced: () => Traced, device: Device): Promise<Prepared> {
   return { executable, structure, outputs, spare: outputs.map(() => undefined) };
 }
 
-/** Donated buffers become the results of the next call, each for the first output of its type that has none. */
+/** Donated buffers take the results of the next call, each the first output of its type that has no buffer yet. */
 function keepDonated(
   args: readonly unknown[],
   inputs: readonly DeviceArray[],
@@ -145,7 +145,7 @@ function keepDonated(
   });
 }
 
-/** Compiles, runs once and reads the result: for scripts and tests. */
+/** Compiles, runs once and reads the result; for scripts and tests. */
 export async function evaluate<Args extends readonly unknown[], Result>(
   fn: (...args: Args) => Result,
   device: Device,
@@ -159,7 +159,7 @@ export async function evaluate<Args extends readonly unknown[], Result>(
   }
 }
 
-/** Puts every array of a tree on a device, for work that uses them many times: a device elsewhere would copy them at each. */
+/** Puts every array of a tree on a device; for arrays used many times, which would otherwise be copied at each call. */
 export function putTree<Tree>(tree: Tree, device: Device): OnDevice<Tree> {
   return mapTree(tree, isNdArray, (leaf) => device.put(leaf)) as OnDevice<Tree>;
 }

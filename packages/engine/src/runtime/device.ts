@@ -5,24 +5,24 @@ import type { ArrayType } from "../primitives/primitive.ts";
 /** Where programs run. `cpu`, `webgpu` and `cuda` in Node, `wasm` and `webgpu` in the browser. */
 export type DeviceName = "cpu" | "cuda" | "webgpu" | "wasm";
 
-/** An array that lives on a device. Read it with {@link DeviceArray.read}; handing it to a compiled function moves nothing. */
+/** An array on a device. {@link DeviceArray.read} copies it back; passing it to a compiled function copies nothing. */
 export interface DeviceArray extends ArrayType {
   readonly device: Device;
-  /** A copy (on the CPU: the data itself) as a concrete array. Waits for the work that produces it. */
+  /** A copy (on the CPU: the data itself) as a concrete array. Waits until it is computed. */
   read(): Promise<NDArray>;
   /** Frees the memory. The array must not be used afterwards. */
   dispose(): void;
 }
 
 /**
- * A place that runs programs. Guarantees:
- * - runs of one device happen in the order in which they were asked for;
- * - inputs are never written to, unless their buffers were donated;
- * - a result is whole when its promise resolves, or, on a GPU, when it is read.
+ * Runs programs. Guarantees:
+ * - runs on one device happen in the order of the calls;
+ * - inputs are never written to, except donated ones;
+ * - a result is complete when its promise resolves or, on a GPU, when it is read.
  */
 export interface Device {
   readonly name: DeviceName;
-  /** Whether `put` shares memory with the array: what is written into it between runs is seen by the next run. */
+  /** Whether `put` shares memory with the array: changes made to it between runs are then seen by the next run. */
   readonly sharesMemory: boolean;
   /** Prepares a model for running. @throws Error naming the operator that the device cannot run */
   load(model: OnnxModel): Promise<Executable>;
@@ -37,7 +37,7 @@ export interface Device {
 /** A model that is ready to run on its device. */
 export interface Executable {
   /**
-   * Runs once. Results are written into the arrays given in `into`; where there is none the device allocates.
+   * Runs once. Results are written into the arrays given in `into`; for missing ones the device allocates memory.
    *
    * @returns one array per output
    */

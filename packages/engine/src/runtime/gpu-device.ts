@@ -17,15 +17,15 @@ export type GpuDeviceOptions = {
   readonly inOrder: InOrder;
 };
 
-/** Where an array is: in JavaScript's memory, or in a buffer of the GPU, or nowhere after it was disposed of. */
+/** Location of an array: in JavaScript's memory, in a GPU buffer, or nowhere after disposal. */
 type Place = { host: NDArray | undefined; buffer: Buffer | undefined; fed: boolean };
 type GpuArray = DeviceArray & { readonly place: Place };
 
 /**
- * A device whose results stay in GPU buffers until they are read. What is put on it moves there with its first use when
- * it is used once (a batch), and stays there from its second use on (parameters).
+ * A device whose results stay in GPU buffers until they are read. An array that is put on it is copied there at its first use, only for
+ * that run (a batch), and permanently at its second use (parameters).
  *
- * Arrays are moved by models of one `Identity` node: for a GPU buffer, `Tensor.getData` of onnxruntime-node 1.30 ends
+ * Arrays are copied by models of one `Identity` node: for a GPU buffer, `Tensor.getData` of onnxruntime-node 1.30 crashes
  * the process, and in the browser it turns the tensor into one on the CPU. Donated buffers are freed before the run, so
  * that the new results take their memory; onnxruntime-node ignores pre-allocated results on the GPU.
  */

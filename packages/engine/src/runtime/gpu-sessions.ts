@@ -4,19 +4,19 @@ import type { OnnxModel, OnnxNode } from "../onnx/model.ts";
 import type { Ort } from "./ort.ts";
 import { withinLimit, wordNodes } from "./word-nodes.ts";
 
-/** A session, and those of its results that are in use: they lie in its memory, so it must outlive them. */
+/** A session, with those of its results that are in use: they are in its memory, so it must outlive them. */
 export type Owner = { readonly session: InferenceSession; readonly living: Set<Buffer>; released: boolean };
 
-/** A result that lies on the GPU. */
+/** A result on the GPU. */
 export type Buffer = { readonly tensor: Tensor; readonly owner: Owner };
 
 export type GpuSessions = {
-  /** A session whose results stay on the GPU, or come out. */
+  /** Opens a session whose results stay on the GPU, or are copied to the CPU. */
   open(model: OnnxModel, resultsOnGpu: boolean): Promise<Owner>;
-  /** Counts a result as in use until it is given to `free`. */
+  /** Marks a result as in use until it is passed to `free`. */
   keep(tensor: Tensor, owner: Owner): Buffer;
   free(buffer: Buffer): Promise<void>;
-  /** Frees the session as soon as none of its results is in use: freeing a result after its session ends the process. */
+  /** Frees the session once none of its results is in use: freeing a result after its session crashes the process. */
   close(owner: Owner): Promise<void>;
   /** Frees all results and all sessions. */
   closeAll(): Promise<void>;

@@ -14,16 +14,16 @@ export type HostDeviceOptions = {
   readonly ort: Ort;
   readonly sessionOptions: InferenceSession.SessionOptions;
   readonly inOrder: InOrder;
-  /** Whether ONNX Runtime writes results into arrays that it is given. In the browser it loses them. */
+  /** Whether ONNX Runtime writes results into given arrays. In the browser it does not. */
   readonly writesInto: boolean;
 };
 
-/** An array with ONNX Runtime's view of it. */
+/** An array with ONNX Runtime's view of its memory. */
 type Held = { readonly array: NDArray; readonly tensor: Tensor };
-/** Nothing is held after the array was disposed of, or a later run took its memory. */
+/** `held` is undefined after the array was disposed of, or a later run took its memory. */
 type HostArray = DeviceArray & { readonly place: { held: Held | undefined } };
 
-/** A device whose arrays lie in JavaScript's memory; ONNX Runtime moves them to where it computes, if that is elsewhere. */
+/** A device whose arrays are in JavaScript's memory; ONNX Runtime copies them to where it computes, if necessary. */
 export function hostDevice(name: DeviceName, options: HostDeviceOptions): Device {
   const { ort, inOrder, sessionOptions, writesInto } = options;
   const open = untilClosed(name, inOrder);
@@ -48,7 +48,7 @@ export function hostDevice(name: DeviceName, options: HostDeviceOptions): Device
   };
   const put = (array: NDArray) => hold({ array, tensor: toOrt(ort, array) });
   const zeros = ({ shape, dtype }: ArrayType) => put(new NDArray(shape, dtype, allocate(dtype, sizeOfShape(shape))));
-  /** A new array in the memory of one that is gone from now on. */
+  /** A new array in the memory of another one, which becomes invalid. */
   const takeOver = (array: DeviceArray) => {
     const held = heldBy(array);
     (array as HostArray).place.held = undefined;

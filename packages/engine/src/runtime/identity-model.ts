@@ -1,7 +1,7 @@
 import type { DType } from "../array/dtype.ts";
 import type { OnnxModel } from "../onnx/model.ts";
 
-/** A model that copies an array of any extents from `in` to `out`. */
+/** A model that copies an array of any shape from `in` to `out`. */
 export function identityModel(dtype: DType, rank: number): OnnxModel {
   const shape = Array.from({ length: rank }, (_, axis) => `n${axis}`);
   return {

@@ -12,20 +12,20 @@ not part of its npm package; its install script fetches them:
 } as const;
 
 /**
- * Tries a device of Node with the smallest model there is.
- * @throws Error saying what was tried, what ONNX Runtime said and how to get the device
+ * Tests a device of Node with a minimal model.
+ * @throws Error saying what was tried, what ONNX Runtime reported and how to get the device
  */
 export async function requireAvailable(name: "webgpu" | "cuda", { InferenceSession }: Ort): Promise<void> {
   try {
     const session = await InferenceSession.create(encodeModel(identityModel("float32", 1)), {
       executionProviders: [name],
-      // Fatal errors only: what matters is in the exception.
+      // Log fatal errors only: the exception has the information.
       logSeverityLevel: 4,
     });
     await session.release();
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause);
-    // A failed check of ONNX Runtime begins with its source line and ends with the reason.
+    // A failed check in ONNX Runtime begins with its source line and ends with the reason.
     const said = message.split(" was false. ").at(-1)!.trim();
     throw new Error(`${name}: ONNX Runtime could not open the device, it said: ${said}\n${advice[name]}`, { cause });
   }

@@ -4,7 +4,7 @@ import { type Ort, ortVersion } from "./ort.ts";
 /**
  * Loads onnxruntime-node with its telemetry off.
  *
- * @throws Error saying what to do where the package, or its binary for this platform, is missing
+ * @throws Error with instructions when the package, or its binary for this platform, is missing
  */
 export async function loadRuntime(): Promise<Ort> {
   disableTelemetry();
@@ -20,12 +20,12 @@ export async function loadRuntime(): Promise<Ort> {
 }
 
 /**
- * Switches ONNX Runtime's telemetry off for this process and those it starts, unless `ORT_DISABLE_TELEMETRY` is set: `0`
- * leaves it on. Left on, it keeps a device id and a store of events in the user's cache folder and looks up its maker's
- * host. Every device of Node does this before it loads the runtime; call it in the main thread, before worker threads
- * start, where only those open devices.
+ * Switches ONNX Runtime's telemetry off for this process and its children. `ORT_DISABLE_TELEMETRY` takes precedence if set: `0`
+ * leaves telemetry on, in which case ONNX Runtime keeps a device id and a store of events in the user's cache folder and resolves its
+ * vendor's host. Every device of Node calls this before it loads the runtime; if only worker threads open devices, call it in the
+ * main thread before they start.
  *
- * @throws Error in a worker thread that was started without the variable: ONNX Runtime does not see a thread's environment
+ * @throws Error in a worker thread started without the variable: ONNX Runtime does not see a thread's environment
  */
 export function disableTelemetry(): void {
   if (process.env.ORT_DISABLE_TELEMETRY) return;

@@ -13,8 +13,8 @@ type Waiting = { readonly resolve: (value: Plain | undefined) => void; readonly 
 type WorkerArray = DeviceArray & { readonly number: number };
 
 /**
- * A device of Node that lives in a worker thread. Its arrays are numbers here and stay over there, because
- * onnxruntime-node 1.30 accepts no memory that two threads share.
+ * A device of Node in a worker thread. Here its arrays are only numbers; their data stay in the worker, because
+ * onnxruntime-node 1.30 does not accept memory shared by two threads.
  */
 export async function openInWorker(name: NodeDeviceName, options: NodeDeviceOptions): Promise<Device> {
   const { ask, tell, gone } = await start({ name, options: { ...options, worker: false } });
@@ -60,7 +60,7 @@ export async function openInWorker(name: NodeDeviceName, options: NodeDeviceOpti
     load,
     put: ({ shape, dtype, data }) => {
       const array = hold({ shape, dtype }, next++);
-      // A copy that is handed over: cloning by the message would copy twice.
+      // A copy whose memory is transferred: structured cloning would copy as well.
       const copy = data.slice();
       tell({ kind: "put", array: array.number, value: { shape, dtype, data: copy } }, [copy.buffer as ArrayBuffer]);
       return array;
@@ -83,13 +83,13 @@ export async function openInWorker(name: NodeDeviceName, options: NodeDeviceOpti
 
 type Post = {
   readonly ask: (order: Order) => Promise<Plain | undefined>;
-  /** For orders that cannot fail. */
+  /** Sends an order that cannot fail. */
   readonly tell: (order: Order, handedOver?: readonly ArrayBuffer[]) => void;
   /** Waits for the end of the worker. */
   readonly gone: () => Promise<void>;
 };
 
-/** Starts the worker; it keeps the process alive only while it owes an answer. */
+/** Starts the worker; it keeps the process alive only while an answer is pending. */
 async function start(workerData: WorkerStart): Promise<Post> {
   const worker = startWorker(workerData);
   const waiting = new Map<number, Waiting>();
@@ -148,9 +148,9 @@ async function start(workerData: WorkerStart): Promise<Post> {
 
 function startWorker(workerData: WorkerStart): Worker {
   disableTelemetry();
-  // A thread refuses the flag that `node --input-type=module --eval …` was started with.
+  // Worker threads reject the flag that `node --input-type=module --eval …` was started with.
   const options = { workerData, execArgv: process.execArgv.filter((flag) => !flag.startsWith("--input-type")) };
-  // Run from its sources, by a test runner: Node 20 cannot start a thread from TypeScript, the built file must be there.
+  // Run from sources by a test runner: Node 20 cannot start a thread from TypeScript, so the built file must exist.
   if (import.meta.url.endsWith(".ts"))
     return new Worker(new URL("../../dist/runtime/node-worker.js", import.meta.url), options);
   return new Worker(new URL("./node-worker.js", import.meta.url), options);

@@ -3,15 +3,15 @@ import type { OnnxModel } from "../onnx/model.ts";
 import type { ArrayType } from "../primitives/primitive.ts";
 import type { NodeDeviceName, NodeDeviceOptions } from "./node.ts";
 
-/** How a worker is started. */
+/** Start parameters of a worker. */
 export type WorkerStart = { readonly name: NodeDeviceName; readonly options: NodeDeviceOptions };
 
-/** An array as it crosses threads: classes do not survive the way. */
+/** An array in a message: class instances cannot be sent between threads. */
 export type Plain = ArrayType & { readonly data: TypedArray };
 
 /**
- * What a worker is asked to do. Arrays and executables in it go by numbers that the asking side gives, so that nobody
- * waits for a number.
+ * An order to the worker. Arrays and executables are identified by numbers that the sender chooses, so that it need not
+ * wait for one.
  */
 export type Order =
   | { readonly kind: "load"; readonly executable: number; readonly model: OnnxModel }

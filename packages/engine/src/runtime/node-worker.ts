@@ -7,7 +7,7 @@ import { serial } from "./serial.ts";
 
 // The program of the worker thread of node-worker-device.ts.
 
-/** Carries out orders on a device of this thread. */
+/** Returns a function that carries out orders on a device of this thread. */
 function servant(device: Device): (order: Order) => Promise<Plain | undefined> {
   const arrays = new Map<number, DeviceArray>();
   const executables = new Map<number, Executable>();
@@ -32,7 +32,7 @@ function servant(device: Device): (order: Order) => Promise<Plain | undefined> {
         return undefined;
       }
       case "read": {
-        // A copy, which the answer hands over: the array itself stays here.
+        // A copy whose memory the answer transfers: the array itself stays here.
         const { shape, dtype, data } = await found(arrays, order.array).read();
         return { shape, dtype, data: data.slice() };
       }

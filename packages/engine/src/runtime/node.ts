@@ -11,13 +11,13 @@ import { serial } from "./serial.ts";
 export { disableTelemetry } from "./node-runtime.ts";
 
 export type NodeDeviceOptions = {
-  /** Threads for the work inside one operator. Default: all cores. */
+  /** Threads used inside one operator. Default: all cores. */
   readonly threads?: number;
-  /** Where ONNX Runtime writes a profile, one file a session; see `onnxruntime` documentation for its format. */
+  /** Path prefix of ONNX Runtime's profiles, one file per session; for their format see `onnxruntime`'s documentation. Default: none. */
   readonly profilePrefix?: string;
   /**
-   * Runs programs in a worker thread, so that timers and requests of this one go on during a run. Arrays live in the
-   * worker: putting and reading copies them, results that go back in are not copied.
+   * Runs programs in a worker thread, so that timers and requests of this one are served during a run. Arrays are kept in the
+   * worker: putting and reading copies them, passing results back in does not. Default: false.
    */
   readonly worker?: boolean;
 };
@@ -34,7 +34,7 @@ const openers: Readonly<Record<NodeDeviceName, (options?: NodeDeviceOptions) => 
 /**
  * Opens a device by its name.
  *
- * @throws Error when the name is none of cpu, webgpu, cuda, or the device is not available: what was tried, how to get it
+ * @throws Error when the name is not one of cpu, webgpu, cuda, or the device is not available; it says what was tried and how to get it
  */
 export async function openDevice(name: NodeDeviceName, options: NodeDeviceOptions = {}): Promise<Device> {
   if (!Object.hasOwn(openers, name))
@@ -45,8 +45,8 @@ export async function openDevice(name: NodeDeviceName, options: NodeDeviceOption
 /**
  * Opens the CPU of this machine.
  *
- * Arrays are shared with ONNX Runtime, never copied; a run blocks the JavaScript thread until it is done, unless
- * `worker` is set.
+ * Arrays share memory with ONNX Runtime and are never copied. A run blocks the JavaScript thread until it is done, except with
+ * `worker`.
  */
 export async function openCpu(options: NodeDeviceOptions = {}): Promise<Device> {
   if (options.worker) return openInWorker("cpu", options);
@@ -72,7 +72,7 @@ export async function openWebGpu(options: NodeDeviceOptions = {}): Promise<Devic
 }
 
 /**
- * Opens an NVIDIA GPU. onnxruntime-node offers no arrays in CUDA memory: inputs and results of every run pass through
+ * Opens an NVIDIA GPU. onnxruntime-node does not support arrays in CUDA memory: inputs and results of every run are copied through
  * JavaScript's memory.
  *
  * @throws Error when ONNX Runtime's CUDA libraries are not installed or find no GPU
@@ -97,7 +97,7 @@ function sessionOptions(
   return {
     executionProviders: [name],
     enableMemPattern: false,
-    // Otherwise every session warns that shapes are computed on the CPU, which is as it should be.
+    // Otherwise every session warns that shapes are computed on the CPU, which is intended.
     ...(name === "cpu" ? {} : { logSeverityLevel: 3 }),
     ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
     ...(profilePrefix === undefined ? {} : { enableProfiling: true, profileFilePrefix: profilePrefix }),

@@ -5,26 +5,26 @@ import { sizeOfShape } from "../array/shape.ts";
 import type { OnnxModel } from "../onnx/model.ts";
 import type { ArrayType } from "../primitives/primitive.ts";
 
-/** The part of ONNX Runtime that is the same in Node and in the browser: what both packages re-export from one source. */
+/** The API of ONNX Runtime that is the same in Node and in the browser, since both packages re-export it from one source. */
 export type Ort = Pick<typeof import("onnxruntime-web"), "InferenceSession" | "Tensor">;
 
-/** The version of both packages that the engine is made for: package.json's `peerDependencies`. */
+/** The version of both packages that the engine supports: `peerDependencies` of package.json. */
 export const ortVersion = "1.30.0";
 
-/** @throws RangeError when it is no number of threads */
+/** @throws RangeError when `threads` is not a positive integer */
 export function requireThreads(threads: number): void {
   if (Number.isInteger(threads) && threads > 0) return;
   throw new RangeError(`threads: expected a positive integer, got ${threads}`);
 }
 
-/** ONNX Runtime's view of an array; both share one memory. */
+/** ONNX Runtime's view of an array; they share memory. */
 export function toOrt({ Tensor }: Ort, { shape, dtype, data }: NDArray): Tensor {
   return new Tensor(dtype as "float32", data as Float32Array, shape as number[]);
 }
 
-/** The array in a tensor that lies in JavaScript's memory; both share one memory. */
+/** The array of a tensor in JavaScript's memory; they share memory. */
 export function fromOrt({ data }: Tensor, { shape, dtype }: ArrayType): NDArray {
-  // Where JavaScript has a Float16Array, ONNX Runtime hands that out; arrays of the engine hold the bits.
+  // Where JavaScript has Float16Array, ONNX Runtime returns one; the engine's arrays hold the bits.
   const elements = data as unknown as TypedArray;
   if (dtype !== "float16") return new NDArray(shape, dtype, elements);
   return new NDArray(shape, dtype, new Uint16Array(elements.buffer, elements.byteOffset, sizeOfShape(shape)));

@@ -2,7 +2,7 @@ import { shapeText } from "../array/shape.ts";
 import type { ArrayType } from "../primitives/primitive.ts";
 import type { Device, DeviceArray } from "./device.ts";
 
-/** The array as the device made it. @throws Error when it lives on another device */
+/** Narrows an array to the type that `device` makes. @throws Error when it belongs to another device */
 export function ownArray<Own extends DeviceArray>(device: Device, array: DeviceArray): Own {
   if (array.device === device) return array as Own;
   throw new Error(
@@ -10,7 +10,7 @@ export function ownArray<Own extends DeviceArray>(device: Device, array: DeviceA
   );
 }
 
-/** For an array whose memory is gone. */
+/** The error for an array without memory. */
 export function goneError({ name }: Device, array: ArrayType): Error {
   return new Error(`${name}: expected a living array, got a ${typeText(array)} that was disposed of or donated`);
 }

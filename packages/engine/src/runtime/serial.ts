@@ -1,7 +1,7 @@
-/** Takes work and starts it when everything given before is done. A failure concerns its own caller only. */
+/** Starts each task after all earlier ones have finished. A failure affects only its own caller. */
 export type InOrder = <T>(work: () => Promise<T>) => Promise<T>;
 
-/** A queue of one: ONNX Runtime in the browser refuses a second `run` while one is under way. */
+/** A queue that runs one task at a time: ONNX Runtime in the browser rejects a second `run` during one. */
 export function serial(): InOrder {
   let last: Promise<unknown> = Promise.resolve();
   return (work) => {
@@ -11,7 +11,7 @@ export function serial(): InOrder {
   };
 }
 
-/** The part of a queue that belongs to one device: after `close`, which runs once, it takes no work. */
+/** A device's share of a queue: after `close`, which takes effect once, it accepts no tasks. */
 export function untilClosed(name: string, inOrder: InOrder): { inOrder: InOrder; close: typeof inOrder<void> } {
   let closed = false;
   return {

@@ -6,21 +6,21 @@ import { serial } from "./serial.ts";
 
 export type WebDeviceOptions = {
   /**
-   * Where onnxruntime-web finds its `.wasm` file: a folder's address, ending in `/`, or the files one by one. Beside its
-   * own script unless told, which bundlers that know `new URL(…, import.meta.url)` arrange by themselves.
+   * Where onnxruntime-web finds its `.wasm` file: the URL of a folder, ending in `/`, or of each file. Default: beside
+   * its own script; bundlers that support `new URL(…, import.meta.url)` arrange this automatically.
    */
   readonly wasmPaths?: string | { readonly wasm?: string | URL; readonly mjs?: string | URL };
   /**
-   * Threads of the CPU part. Default: all cores, up to eight. The page must be cross-origin isolated (headers
-   * `Cross-Origin-Opener-Policy: same-origin` and `Cross-Origin-Embedder-Policy: require-corp`), otherwise there is one.
-   * The first device that a page opens decides.
+   * Threads of the CPU part. Default: all cores, at most eight. Needs a cross-origin isolated page (headers
+   * `Cross-Origin-Opener-Policy: same-origin` and `Cross-Origin-Embedder-Policy: require-corp`); otherwise there is one thread.
+   * The first device that a page opens determines the number.
    */
   readonly threads?: number;
 };
 
 type OrtWeb = Ort & Pick<typeof import("onnxruntime-web"), "env">;
 
-/** All sessions of a page share one WebAssembly module for each bundle, which refuses a second `run` during one. */
+/** All sessions of a page share one WebAssembly module per bundle, which rejects a second `run` during one. */
 const inOrder = serial();
 
 /** The devices of the browser. */
@@ -28,7 +28,7 @@ export type WebDeviceName = "wasm" | "webgpu";
 
 /**
  * Opens a device by its name.
- * @throws Error when the name is neither wasm nor webgpu, or the device is not available: what was tried, how to get it
+ * @throws Error when the name is neither wasm nor webgpu, or the device is not available; it says what was tried and how to get it
  */
 export async function openDevice(name: WebDeviceName, options: WebDeviceOptions = {}): Promise<Device> {
   if (name === "wasm") return openWasm(options);
@@ -37,10 +37,10 @@ export async function openDevice(name: WebDeviceName, options: WebDeviceOptions 
 }
 
 /**
- * Opens the CPU of the browser. A run blocks the thread until it is done: use a web worker where a page must stay responsive.
- * Arrays lie in JavaScript's memory and are copied into WebAssembly's and back by each run.
+ * Opens the CPU of the browser. A run blocks the thread until it is done: use a web worker if the page must stay responsive.
+ * Arrays are in JavaScript's memory; each run copies them to WebAssembly's memory and back.
  *
- * @throws Error saying what to install where onnxruntime-web is missing
+ * @throws Error with instructions when onnxruntime-web is missing
  */
 export async function openWasm(options: WebDeviceOptions = {}): Promise<Device> {
   const ort = await loaded(import("onnxruntime-web/wasm"));
@@ -52,7 +52,7 @@ export async function openWasm(options: WebDeviceOptions = {}): Promise<Device> 
  * Opens the GPU of the browser. Results stay in GPU buffers until they are read; operators without a WebGPU kernel run
  * in WebAssembly.
  *
- * @throws Error when the browser has no WebGPU or it finds no adapter; saying what to install where onnxruntime-web is missing
+ * @throws Error when the browser has no WebGPU or finds no adapter; with instructions when onnxruntime-web is missing
  */
 export async function openWebGpu(options: WebDeviceOptions = {}): Promise<Device> {
   await requireAdapter();
@@ -77,7 +77,7 @@ function sessionOptions(provider: WebDeviceName): Parameters<Ort["InferenceSessi
   return {
     executionProviders: [provider],
     enableMemPattern: false,
-    // Otherwise every session warns that shapes are computed on the CPU, which is as it should be.
+    // Otherwise every session warns that shapes are computed on the CPU, which is intended.
     logSeverityLevel: 3,
     extra: { optimization: { disable_specified_optimizers: "CommonSubexpressionElimination" } },
   };

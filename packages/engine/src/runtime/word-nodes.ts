@@ -2,11 +2,11 @@ import { onnxTypeCode } from "../onnx/graph-builder.ts";
 import type { OnnxGraph, OnnxNode } from "../onnx/model.ts";
 
 /**
- * The nodes that compute with unsigned words, which is how random bits are made, with a name for each. WebGPU has kernels
- * for their sums but not for their shifts: unless all of them stay on the CPU, every round goes to the GPU and back.
+ * The nodes that compute with unsigned words, by which random bits are made, with a name for each. WebGPU has kernels
+ * for adding such words but not for shifting them: with only some of these nodes on the CPU, every round would be copied to and fro.
  *
- * Names are short and those of nested graphs repeat, because ONNX Runtime takes at most 8 kB of names of nodes that are
- * to stay on the CPU.
+ * Names are short, and those of nested graphs repeat, because ONNX Runtime accepts at most 8 kB of names of nodes
+ * that must run on the CPU.
  */
 export function wordNodes(graph: OnnxGraph, outerWords: ReadonlySet<string> = new Set()): Map<OnnxNode, string> {
   const words = new Set([
@@ -27,14 +27,14 @@ export function wordNodes(graph: OnnxGraph, outerWords: ReadonlySet<string> = ne
   return found;
 }
 
-/** What WebGPU cannot do with words anyway. */
+/** Operators on words that WebGPU lacks. */
 const cpuOnly: ReadonlySet<string> = new Set(["BitShift", "BitwiseXor", "Scan"]);
 
 function castsTo({ attributes: { to } }: OnnxNode): number | undefined {
   return to !== undefined && "int" in to ? to.int : undefined;
 }
 
-/** As many of the names as ONNX Runtime takes. More cost time only. */
+/** As many of the names as ONNX Runtime accepts. Leaving some out only costs time. */
 export function withinLimit(names: Iterable<string>): string[] {
   const kept: string[] = [];
   let bytes = 0;

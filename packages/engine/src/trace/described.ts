@@ -1,4 +1,4 @@
-/** A value in the words of an error about it, when it is not what was expected. */
+/** Describes a value of an unexpected kind, for errors. */
 export function described(value: unknown): string {
   if (typeof value !== "object" || value === null) return typeof value === "function" ? "a function" : String(value);
   if (value instanceof Promise) return "a promise: is an `await` missing, or a traced function async?";

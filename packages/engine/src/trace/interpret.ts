@@ -6,15 +6,15 @@ import type { Program } from "./program.ts";
 import type { Tensor } from "./tensor.ts";
 
 /**
- * Runs a program on the reference evaluators: float64, slow, obvious. The oracle of every lowering and every gradient.
+ * Runs a program on the reference evaluators, slowly, in float64. The oracle of every lowering and every gradient.
  *
- * @returns one array per output; floats of any width come back as float64
+ * @returns one array per output; floats of any width are returned as float64
  */
 export function interpret(program: Program, inputs: readonly NDArray[]): NDArray[] {
   return interpretReference(program, inputs.map(toReference)).map(fromReference);
 }
 
-/** {@link interpret} on reference arrays, for the evaluators of primitives that hold programs. */
+/** {@link interpret} on reference arrays, for the evaluators of primitives that contain programs. */
 export function interpretReference(program: Program, inputs: readonly ReferenceArray[]): ReferenceArray[] {
   const values = new Map<Tensor, ReferenceArray>();
   program.inputs.forEach((tensor, i) => {

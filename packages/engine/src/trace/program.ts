@@ -5,7 +5,7 @@ import { flatten, type Structure, unflatten } from "../tree/tree.ts";
 import { type Equation, Tensor, withScope } from "./tensor.ts";
 
 /**
- * A traced function: a flat list of equations from inputs to outputs. Nothing in it refers to anything outside,
+ * A traced function: a flat list of equations from inputs to outputs. It refers to nothing outside itself,
  * so it can be printed, differentiated, lowered and evaluated on its own.
  */
 export class Program {
@@ -19,20 +19,20 @@ export class Program {
     this.outputs = outputs;
   }
 
-  /** One line an equation, `c: float32[2, 3] = matmul a b {transposeB: true}`. */
+  /** One line per equation, `c: float32[2, 3] = matmul a b {transposeB: true}`. */
   toString(): string {
     return printProgram(this, "");
   }
 }
 
-/** A program with the tensors of the surrounding scope that it reads; they are its last inputs, in this order. */
+/** A program, and the tensors of the surrounding scope that it reads, which are its last inputs, in this order. */
 export type ClosedProgram = {
   readonly program: Program;
   readonly captured: readonly Tensor[];
   readonly structure: Structure;
 };
 
-/** Traces `body` over fresh inputs of the given types. Tensors of outer scopes that it uses become further inputs. */
+/** Traces `body` over new inputs of the given types. Tensors of outer scopes that it uses become further inputs. */
 export function traceBody(types: readonly ArrayType[], body: (inputs: Tensor[]) => unknown): ClosedProgram {
   return withScope((scope) => {
     const inputs = types.map((type) => new Tensor(type, scope));

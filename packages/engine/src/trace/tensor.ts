@@ -6,7 +6,7 @@ import { described } from "./described.ts";
 
 /**
  * A symbolic array inside a traced function: static shape and dtype, no data. Immutable; operations on it append
- * equations to the scope that is being traced.
+ * equations to the scope being traced.
  */
 export class Tensor implements ArrayType {
   readonly shape: Shape;
@@ -23,10 +23,10 @@ export class Tensor implements ArrayType {
     return `${this.dtype}${shapeText(this.shape)}`;
   }
 
-  /** @throws TypeError where an operator of JavaScript is applied: `x * 2` would be NaN */
+  /** @throws TypeError when a JavaScript operator is applied: `x * 2` would be NaN */
   [Symbol.toPrimitive](hint: string): string {
     if (hint === "string") return this.toString();
-    throw new TypeError(`operators do not compute with tensors, here ${this}; use add, mul, less and the like`);
+    throw new TypeError(`JavaScript operators do not work on tensors, here ${this}; use add, mul, less and the like`);
   }
 }
 
@@ -38,18 +38,18 @@ export type Equation = {
   readonly params: unknown;
 };
 
-/** Where equations are being written. Scopes nest: a body of `scan` is traced inside the scope of its caller. */
+/** Where equations are being written. Scopes nest: the body of a `scan` is traced inside the scope of its caller. */
 export class Scope {
   readonly parent: Scope | undefined;
   readonly equations: Equation[] = [];
-  /** Tensors of the parent that this scope reads, with the input that stands for each here. */
+  /** Tensors of the parent that this scope reads, with the corresponding input of this scope. */
   readonly captures: Map<Tensor, Tensor> = new Map();
 
   constructor(parent: Scope | undefined) {
     this.parent = parent;
   }
 
-  /** The tensor by which this scope knows `tensor`, which may belong to a scope further out. */
+  /** This scope's tensor for `tensor`, which may belong to an outer scope. */
   resolve(tensor: Tensor): Tensor {
     if (tensor.scope === this) return tensor;
     if (this.parent === undefined) {
@@ -106,7 +106,7 @@ export function bindOne<Params>(primitive: Primitive<Params>, inputs: readonly T
 /** What array functions accept: numbers and concrete arrays become constants of the program. */
 export type TensorLike = Tensor | NDArray | number;
 
-/** The primitive of constants. It lives here because every function that accepts a number needs it. */
+/** The primitive of constants. It is defined here because every function that accepts a number needs it. */
 export const constantPrimitive: Primitive<{ readonly value: NDArray }> = {
   name: "constant",
   type: (_, { value }) => [{ shape: value.shape, dtype: value.dtype }],
@@ -117,7 +117,7 @@ export const constantPrimitive: Primitive<{ readonly value: NDArray }> = {
 
 /**
  * A constant of the program. A number becomes a scalar of `dtype`. Default: float32.
- * @throws TypeError when it is neither
+ * @throws TypeError when `value` is neither an array nor a number
  */
 export function constant(value: NDArray | number, dtype?: DType): Tensor {
   if (typeof value !== "number" && !(value instanceof NDArray)) {
@@ -127,12 +127,12 @@ export function constant(value: NDArray | number, dtype?: DType): Tensor {
   return bindOne(constantPrimitive, [], { value: array });
 }
 
-/** A tensor from whatever a function was given; numbers take `dtype`. */
+/** Converts an argument to a tensor; numbers become scalars of `dtype`. */
 export function asTensor(value: TensorLike, dtype?: DType): Tensor {
   return value instanceof Tensor ? value : constant(value, dtype);
 }
 
-/** Operands of a binary function, numbers taking the dtype of the other side. */
+/** Converts the operands of a binary function; numbers take the dtype of the other operand. */
 export function asTensors(a: TensorLike, b: TensorLike): [Tensor, Tensor] {
   if (a instanceof Tensor) return [a, asTensor(b, a.dtype)];
   const right = asTensor(b, a instanceof NDArray ? a.dtype : undefined);

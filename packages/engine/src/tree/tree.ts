@@ -1,7 +1,7 @@
-/** A nest of lists and plain objects with leaves of type `Leaf`. Entries that are `undefined` are absent. */
+/** A nested structure of lists and plain objects with leaves of type `Leaf`. Entries that are `undefined` are absent. */
 export type Tree<Leaf> = Leaf | readonly Tree<Leaf>[] | { readonly [name: string]: Tree<Leaf> };
 
-/** The shape of a tree without its leaves: enough to put leaves back in order. */
+/** A tree without its leaves: enough to rebuild it from a list of leaves. */
 export type Structure =
   | { readonly kind: "leaf" }
   | { readonly kind: "static"; readonly value: unknown }
@@ -9,8 +9,8 @@ export type Structure =
   | { readonly kind: "record"; readonly entries: readonly (readonly [string, Structure])[] };
 
 /**
- * Takes a tree apart: leaves in depth-first order (list order; object keys in insertion order) with their dotted paths,
- * and the structure to put them back. Anything that is neither leaf, list nor plain object (a number, a string, null) is kept in the structure.
+ * Flattens a tree: leaves in depth-first order (list order; object keys in insertion order) with their dotted paths,
+ * and the structure to rebuild it. Anything else (a number, a string, null) is kept in the structure.
  */
 export function flatten<Leaf>(
   tree: unknown,
@@ -37,8 +37,8 @@ export function flatten<Leaf>(
 }
 
 /**
- * Puts leaves back into a structure; the inverse of {@link flatten}.
- * @throws RangeError when there are more or fewer leaves than places for them
+ * Rebuilds a tree from a structure and leaves; the inverse of {@link flatten}.
+ * @throws RangeError when the number of leaves does not match the structure
  */
 export function unflatten(structure: Structure, leaves: readonly unknown[]): unknown {
   let next = 0;
@@ -59,7 +59,7 @@ export function unflatten(structure: Structure, leaves: readonly unknown[]): unk
   return tree;
 }
 
-/** The same tree with every leaf replaced by what `fn` makes of it and its dotted path. */
+/** The tree with every leaf replaced by `fn(leaf, path)`, where `path` is dotted. */
 export function mapTree<Leaf>(
   tree: unknown,
   isLeaf: (value: unknown) => value is Leaf,
@@ -73,7 +73,7 @@ export function mapTree<Leaf>(
 }
 
 /**
- * Text that is equal exactly when two structures are; used in compile signatures. Static values are equal by
+ * Equal text exactly for equal structures; used in compile signatures. Static values are compared by
  * `Object.is`: a function or an instance of a class equals only itself.
  */
 export function structureText(structure: Structure): string {

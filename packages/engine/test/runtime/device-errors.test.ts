@@ -94,7 +94,7 @@ describe("what is no traced function", () => {
     [
       "computes with operators",
       (x: number) => x * 2,
-      "operators do not compute with tensors, here float32[3]; use add, mul",
+      "JavaScript operators do not work on tensors, here float32[3]; use add, mul",
     ],
     [
       "takes a list",

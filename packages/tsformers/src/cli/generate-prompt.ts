@@ -3,7 +3,7 @@ import { buffer } from "node:stream/consumers";
 import { fileError } from "../io/file-error.ts";
 import { decodeText } from "../io/read-text.ts";
 import type { Generator } from "../run/open-generator.ts";
-import type { Tokenizer } from "../tasks/tokenizer.ts";
+import type { Tokenizer } from "../tokenizers/index.ts";
 import { UsageError } from "./exit.ts";
 import type { GenerateFlags } from "./generate-settings.ts";
 

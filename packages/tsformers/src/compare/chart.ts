@@ -2,7 +2,7 @@ import { escapeHtml } from "./escape-html.ts";
 
 export type ChartPoint = { readonly x: number; readonly y: number; readonly deviation?: number };
 
-/** A line of a chart. `slot` picks its colour and marker, the same in every chart of a page. */
+/** A line of a chart. `slot` selects its colour and marker, the same in every chart of a page. */
 export type ChartSeries = { readonly name: string; readonly slot: number; readonly points: readonly ChartPoint[] };
 
 export type Chart = {
@@ -10,11 +10,11 @@ export type Chart = {
   readonly xLabel: string;
   readonly yLabel: string;
   readonly series: readonly ChartSeries[];
-  /** Places and texts of the marks on the x axis; round numbers unless given. */
+  /** Positions and texts of the ticks on the x axis. Default: round numbers. */
   readonly xTicks?: readonly { readonly x: number; readonly text: string }[];
-  /** Distances on the x axis are those of log₂ x. */
+  /** Logarithmic x axis, base 2. Default: linear. */
   readonly logarithmic?: boolean;
-  /** A mark at each point; without, only the lines. */
+  /** Whether points have markers. Default: false. */
   readonly markers?: boolean;
 };
 
@@ -22,7 +22,7 @@ const margin = { top: 10, right: 16, bottom: 42, left: 48 };
 
 /**
  * A line chart as SVG of a fixed size in CSS pixels, without scripts or fonts of its own. Colours come from the page's
- * `--series-0…7`; every point carries its figures as a tooltip. Points that are no finite numbers are left out.
+ * `--series-0…7`; every point has its figures as a tooltip. Points that are not finite are left out.
  */
 export function renderChart(chart: Chart, size: { readonly width: number; readonly height: number }): string {
   const series = chart.series.map((one) => ({
@@ -87,7 +87,7 @@ function seriesMarks({ name, slot, points }: ChartSeries, px: Projection, py: Pr
   ];
 }
 
-/** Shapes differ as well as colours, for readers who do not tell the colours apart. */
+/** Markers differ in shape as well as colour, for readers who cannot distinguish the colours. */
 export function marker(slot: number): string {
   const shapes = [
     '<circle r="4.5"/>',
@@ -98,7 +98,7 @@ export function marker(slot: number): string {
   return shapes[slot % shapes.length]!;
 }
 
-/** About `count` round numbers that span the range. */
+/** About `count` round numbers that cover the range. */
 function roundTicks(low: number, high: number, count: number): number[] {
   const span = high - low || Math.abs(high) || 1;
   const rough = span / count;

@@ -6,19 +6,19 @@ import { measureRun } from "./measure-run.ts";
 import { type ChildMessage, jobFile } from "./messages.ts";
 import type { RunJob } from "./plan.ts";
 
-// The program of a run's process: `compare-child DIR`, with the job in DIR/job.json. Ends with 0 when the result is written, with
-// 130 when it was interrupted (and may be started again), with 1 and an error on stderr otherwise.
+// The program of a run's process: `compare-child DIR`, with the job in DIR/job.json. It exits with 0 after writing the result, with
+// 130 when interrupted (it may be started again), otherwise with 1 and an error on stderr.
 const directory = process.argv[2]!;
 const controller = new AbortController();
 let listening: ReturnType<typeof onEndSignals> | undefined;
 const listen = () => {
   listening ??= onEndSignals(() => controller.abort());
 };
-// The parent is gone, however it ended: after its first signal, that is the second.
+// The parent has ended. If a signal arrived before, this counts as the second one.
 process.on("disconnect", () => (listening === undefined ? endNow() : listening.signalled()));
 
 const tell = (message: ChildMessage): void => {
-  // A message to a parent that has just gone is lost, which is all right; without a callback it would be an exception.
+  // A message to a parent that has just ended may be lost; without the callback it would be an exception.
   if (process.connected) process.send!(message, () => {});
 };
 

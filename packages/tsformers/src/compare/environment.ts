@@ -3,7 +3,7 @@ import { cpus, totalmem } from "node:os";
 import { packageVersion } from "../run/version.ts";
 import type { Environment } from "./results.ts";
 
-/** This machine and these versions. */
+/** Describes this machine and the versions in use. */
 export function describeEnvironment(): Environment {
   const processors = cpus();
   return {

@@ -12,16 +12,16 @@ import { type ChildMessage, resultFile } from "./messages.ts";
 import type { RunJob } from "./plan.ts";
 import type { CurvePoint, RunResult } from "./results.ts";
 
-/** A finished run on the disk: with what it was made, and what it gave. */
+/** Result of a finished run on disk, with the job that it belongs to. */
 export type StoredResult = { readonly version: string; readonly job: RunJob; readonly result: RunResult };
 
 const curvePoints = 120;
 
 /**
- * One run of a comparison, in a process of its own: trains (or goes on), evaluates at every length, writes `result.json`.
+ * Makes one run of a comparison in its own process: trains (or resumes), evaluates at every length, writes `result.json`.
  *
- * @param options.listen called when updates begin: from then on there is something to put away
- * @returns whether it was finished; `false` when `signal` came first
+ * @param options.listen called when updates begin: from then on there is progress to save on a signal
+ * @returns whether it was finished; `false` if `signal` aborted first
  */
 export async function measureRun(
   directory: string,
@@ -30,7 +30,7 @@ export async function measureRun(
 ): Promise<boolean> {
   const start = performance.now();
   const { signal, listen, tell } = options;
-  // In a worker, so that signals are heard during a step.
+  // In a worker, so that signals are handled during a step.
   const device = await openDevice(job.config.device, { worker: true });
   try {
     const { run, result } = await trainRun(job.config, {
@@ -96,7 +96,7 @@ function outcomeOf(
   };
 }
 
-/** Means of equal stretches, at most `count` of them. */
+/** Averages points over equal stretches, to at most `count` of them. */
 function smoothed(points: readonly CurvePoint[], count: number): CurvePoint[] {
   const width = Math.ceil(points.length / count);
   return Array.from({ length: Math.ceil(points.length / Math.max(width, 1)) }, (_, i) => {
@@ -105,7 +105,7 @@ function smoothed(points: readonly CurvePoint[], count: number): CurvePoint[] {
   });
 }
 
-/** Largest resident set of this process so far; `maxRSS` is in kilobytes. */
+/** Peak resident memory of this process in bytes; `maxRSS` is in kilobytes. */
 function peakMemory(): number {
   return process.resourceUsage().maxRSS * 1024;
 }

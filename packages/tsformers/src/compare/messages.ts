@@ -1,4 +1,4 @@
-/** What a run's process tells its parent while it works. */
+/** Messages of a run's process to its parent. */
 export type ChildMessage =
   | {
       readonly kind: "step";
@@ -8,7 +8,7 @@ export type ChildMessage =
       readonly tokensPerSecond: number;
       readonly secondsLeft: number;
     }
-  /** Something worth a line of its own. */
+  /** A message to show on a line of its own. */
   | { readonly kind: "note"; readonly message: string };
 
 /** Names of the files that parent and child share in a run's directory. */

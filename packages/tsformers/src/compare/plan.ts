@@ -4,23 +4,23 @@ import { fingerprint } from "../run/canonical-json.ts";
 import type { Choice } from "../run/catalogue.ts";
 import { ConfigError, parseRunConfig, type RunConfig } from "../run/config.ts";
 
-/** What is compared: every model with every position scheme under every seed. */
+/** What is compared: every model with every position scheme and every seed. */
 export type CompareOptions = {
-  /** What all runs share; its model and position give the options of those that are named. */
+  /** Settings that all runs share; options of its model and position apply to the compared ones of the same kind. */
   readonly config: RunConfig & { readonly length: number };
   readonly models: readonly string[];
-  /** Of models that take any scheme ({@link takesAnyPosition}); the others run once, with their own. */
+  /** Position schemes of models that take any ({@link takesAnyPosition}); other models run once, with their own. */
   readonly positions: readonly string[];
   readonly seeds: number;
-  /** Lengths at which the loss is measured. */
+  /** Lengths at which the loss is measured, in tokens. */
   readonly lengths: readonly number[];
-  /** Tokens of each of these evaluations. */
+  /** Tokens scored in each of these evaluations. Default: the task's own number. */
   readonly testTokens?: number;
-  /** Differs when the data differ: results on other data are not taken for these. */
+  /** Fingerprint of the data: results on other data are not reused. */
   readonly data: string;
 };
 
-/** What a run's process is told: everything that its result depends on. */
+/** The job of a run's process: everything that its result depends on. */
 export type RunJob = {
   readonly config: RunConfig & { readonly length: number };
   readonly lengths: readonly number[];
@@ -28,26 +28,26 @@ export type RunJob = {
   readonly data: string;
 };
 
-/** A run before it is made. */
+/** A run that is not made yet. */
 export type PlannedRun = {
   readonly id: string;
   readonly variant: string;
   readonly seed: number;
-  /** Named for what is in it: a run with another configuration has another directory. */
+  /** Named by a hash of the job: a run with another configuration has another directory. */
   readonly directory: string;
   readonly job: RunJob;
 };
 
-/** Whether a model takes any position scheme; the others have their own. */
+/** Whether a model takes any position scheme instead of its own. */
 export function takesAnyPosition(model: string): boolean {
   const entry = models[model as ModelName];
   return entry.category === "decoder" && entry.anyPosition;
 }
 
 /**
- * The runs of a comparison, seeds last, so that a first result of every variant comes early.
+ * Plans the runs of a comparison. Seeds vary slowest, so that a first result of every variant comes early.
  *
- * @throws ConfigError when position schemes are named that no model of the comparison takes, or one is set that is not compared
+ * @throws ConfigError when position schemes are given that no compared model takes, or the configured one is not among those compared
  */
 export function planRuns(options: CompareOptions, directory: string): PlannedRun[] {
   const { config, lengths, testTokens, seeds, data } = options;

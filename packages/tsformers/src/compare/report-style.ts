@@ -1,4 +1,4 @@
-/** The look of a report. Colours of series keep a contrast of at least 3 : 1 against the page in both themes. */
+/** Style sheet of a report. Colours of series have a contrast of at least 3 : 1 against the page in both themes. */
 export const reportStyle = `
 :root {
   color-scheme: light dark;

@@ -14,8 +14,8 @@ import {
 import { notesOf } from "./table.ts";
 
 /**
- * A comparison as one HTML file: tables, curves, the machine, and the command that repeats it. It loads nothing, runs no
- * scripts, follows the reader's light or dark theme and is laid out for phones as well as for wide windows.
+ * Renders a comparison as one HTML file: tables, curves, the machine, and the command that repeats it. It loads nothing, has no
+ * scripts, follows the reader's light or dark theme and suits phones as well as wide windows.
  */
 export function renderReport(comparison: Comparison): string {
   const summaries = summarise(comparison);
@@ -48,7 +48,7 @@ ${section("How this was made", "", `<pre><code>${escapeHtml(command)}</code></pr
 `;
 }
 
-/** The finding in one sentence: who is best at the training length and who at the longest. */
+/** The result in one sentence: which variant is best at the training length and at the longest. */
 function headline({ trainLength, lengths, metrics }: Comparison, summaries: readonly VariantSummary[]): string {
   const lossName = metrics[0]!.name;
   const atTraining = lowest(summaries.map(({ variant, metrics: own }) => ({ variant, loss: own[lossName] })));
@@ -83,7 +83,7 @@ function section(title: string, lead: string, content: string): string {
   return `<section><h2>${escapeHtml(title)}</h2>${lead === "" ? "" : `<p class="lead">${escapeHtml(lead)}</p>`}${content}</section>`;
 }
 
-/** Drawn once for wide windows and once for phones: scaled down, the text would be too small. */
+/** Drawn twice, for wide windows and for phones, where a scaled chart would have too small text. */
 function chartFigure(chart: Chart): string {
   const legend = chart.series
     .map(

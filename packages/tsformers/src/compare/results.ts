@@ -1,6 +1,6 @@
 import type { RunConfig } from "../run/config.ts";
 
-/** The machine and the versions that results were measured on. */
+/** The machine and the versions that produced the results. */
 export type Environment = {
   readonly cpu: string;
   readonly cores: number;
@@ -11,23 +11,23 @@ export type Environment = {
   readonly onnxruntime: string;
 };
 
-/** A loss at one length, or why there is none. */
+/** A loss at one length, or the reason why there is none. */
 export type LengthLoss = { readonly length: number } & ({ readonly loss: number } | { readonly missing: string });
 
 /** One point of a curve. */
 export type CurvePoint = { readonly step: number; readonly loss: number };
 
-/** What one run gave. */
+/** Result of one run. */
 export type RunResult = {
   readonly parameters: number;
-  /** Figures of the task at the training length on the test split, by the metric's name; the first is the loss. */
+  /** Metrics of the task at the training length on the test split, by name; the first is the loss. */
   readonly metrics: Readonly<Record<string, number>>;
   readonly byLength: readonly LengthLoss[];
   readonly trainCurve: readonly CurvePoint[];
   readonly validCurve: readonly CurvePoint[];
   readonly trainTokensPerSecond: number;
   readonly evalTokensPerSecond: number;
-  /** Largest resident memory of the process up to the end of training. */
+  /** Peak resident memory of the process up to the end of training, in bytes. */
   readonly peakBytes: number;
   readonly seconds: number;
 };
@@ -35,7 +35,7 @@ export type RunResult = {
 /** One cell of a comparison: a variant under one seed. */
 export type CompareRun = {
   readonly id: string;
-  /** What is compared, the same for all seeds: "gpt · alibi". */
+  /** Model and position scheme, the same for all seeds: "gpt · alibi". */
   readonly variant: string;
   readonly seed: number;
   readonly directory: string;
@@ -43,7 +43,7 @@ export type CompareRun = {
   readonly outcome: { readonly result: RunResult; readonly reused: boolean } | { readonly failure: string };
 };
 
-/** Everything a comparison found: the content of results.json and of the report. */
+/** All results of a comparison: the content of results.json and of the report. */
 export type Comparison = {
   readonly format: "tsformers-comparison";
   readonly version: 1;
@@ -57,7 +57,7 @@ export type Comparison = {
   readonly runs: readonly CompareRun[];
 };
 
-/** A mean over seeds, and the sample deviation where there are several. */
+/** A mean over seeds, and the sample standard deviation if there are several. */
 export type Spread = { readonly mean: number; readonly deviation?: number };
 
 /** One variant over all its seeds. */
@@ -76,7 +76,7 @@ export type VariantSummary = {
   readonly parameters?: number;
 };
 
-/** The runs of each variant together, in the order in which the variants were named. */
+/** Groups the runs by variant, in the order in which the variants were given. */
 export function summarise({ runs, metrics, lengths }: Comparison): VariantSummary[] {
   const variants = [...new Set(runs.map(({ variant }) => variant))];
   return variants.map((variant) => {
@@ -112,7 +112,7 @@ function lossesAt(results: readonly RunResult[], length: number): VariantSummary
   return { length, missing: reason !== undefined && "missing" in reason ? reason.missing : "not measured" };
 }
 
-/** Mean and sample deviation `√(Σ(x − mean)² / (n − 1))`. */
+/** Mean and sample standard deviation `√(Σ(x − mean)² / (n − 1))`. */
 export function spread(values: readonly number[]): Spread {
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
   if (values.length < 2) return { mean };

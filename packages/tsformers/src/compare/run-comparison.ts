@@ -24,7 +24,7 @@ export type CompareEvent =
     };
 
 export type RunComparisonOptions = {
-  /** Where the runs, results.json and report.html go. */
+  /** Directory of the runs, results.json and report.html. */
   readonly directory: string;
   /** The command that repeats it, for the report. */
   readonly command: string;
@@ -41,11 +41,11 @@ export type ComparisonOutcome = {
 };
 
 /**
- * Makes every run of a comparison, one after the other so that none disturbs another's measurements. Finished runs of an earlier
- * call are taken as they are and interrupted ones go on; a run that fails is reported and the others go on. Results and report
+ * Makes every run of a comparison, one at a time so that measurements do not disturb each other. Finished runs of an earlier
+ * call are reused and interrupted ones resumed; a run that fails is reported and the others continue. Results and report
  * are written after each run.
  *
- * @throws Error before anything is started when model and task do not fit
+ * @throws Error before anything is started if model and task do not fit
  */
 export async function runComparison(
   options: CompareOptions,
@@ -88,7 +88,7 @@ export async function runComparison(
 }
 
 /**
- * Asks for what a run will be trained and measured on, so that it fails now.
+ * Checks the data that a run will train and be measured on, so that errors come before the first run.
  *
  * @throws Error when its model cannot read the task, or the task has no row of the training length for it
  */

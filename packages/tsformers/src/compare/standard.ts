@@ -1,10 +1,10 @@
 import type { RunConfigInput } from "../run/config.ts";
 
-/** Settings that suit a task, where nothing else is said. */
+/** Default settings for a task. */
 export type Standard = Partial<RunConfigInput>;
 
 /**
- * Text made on the spot: a first look, over in about a minute on two cores. Small, but large enough that schemes differ.
+ * For generated text: a first look that takes about a minute on two cores. Small, but large enough for schemes to differ.
  */
 const grammar: Standard = {
   model: { kind: "gpt", layers: 2, modelWidth: 64, heads: 4 },
@@ -16,7 +16,7 @@ const grammar: Standard = {
   evalTokens: 4096,
 };
 
-/** Real text at the length of the README's table: some minutes for each run on two cores. */
+/** For real text, at the length of the README's table: some minutes for each run on two cores. */
 const text: Standard = {
   model: { kind: "gpt", layers: 4, modelWidth: 128, heads: 4 },
   length: 128,
@@ -27,7 +27,7 @@ const text: Standard = {
   evalTokens: 16_384,
 };
 
-/** Tasks of generated symbols. */
+/** For tasks of generated symbols. */
 const symbols: Standard = {
   model: { kind: "gpt", layers: 2, modelWidth: 64, heads: 4 },
   steps: 1000,
@@ -35,7 +35,7 @@ const symbols: Standard = {
   learningRate: 2e-3,
 };
 
-/** What a comparison of a task takes unless told otherwise. */
+/** The default settings of a comparison on a task. */
 export function standardFor(task: { readonly kind: string; readonly data?: unknown }): Standard {
   if (task.kind !== "text") return symbols;
   return task.data === undefined ? grammar : text;

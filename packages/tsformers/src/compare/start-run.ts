@@ -16,12 +16,12 @@ export type RunOutcome =
   | { readonly failure: string }
   | "interrupted";
 
-/** The lines of a failed process that are shown; the rest is in its log. */
+/** How many lines of a failed process's output are shown; the rest is in its log. */
 const shownLines = 6;
 
 /**
- * Makes one run of a comparison in a process of its own, so that its memory is its own and its crash no one else's. The result
- * of an earlier comparison is taken when this version made it from the same job.
+ * Makes one run of a comparison in a process of its own, so that memory is measured per run and a crash affects no other run.
+ * A stored result is reused if this version made it from the same job.
  */
 export async function startRun(
   { directory, job }: PlannedRun,
@@ -40,7 +40,7 @@ export async function startRun(
   rmSync(join(directory, resultFile), { force: true });
   await writeFileAtomic(join(directory, jobFile), `${JSON.stringify(job, null, 1)}\n`);
   const ended = await runChild(directory, options);
-  // By the signal where it did not listen yet, or was told twice.
+  // Ended by the signal if the child did not listen yet, or was signalled twice.
   if (ended.code === 130 || ended.signal === "SIGINT") return "interrupted";
   const result = ended.code === 0 ? storedResult(directory)?.result : undefined;
   if (result !== undefined) return { result, reused: false };
@@ -55,7 +55,7 @@ function runChild(
   options: { readonly signal: AbortSignal; onMessage(message: ChildMessage): void },
 ): Promise<Ended> {
   const program = fileURLToPath(new URL("./child.js", import.meta.url));
-  // In a process group of its own: Ctrl-C reaches only this process, which hands it on, once.
+  // The child has its own process group: Ctrl-C reaches only this process, which forwards it once.
   const child: ChildProcess = fork(program, [directory], {
     detached: true,
     stdio: ["ignore", "ignore", "pipe", "ipc"],

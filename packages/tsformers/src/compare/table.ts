@@ -1,14 +1,14 @@
 import { bytesText, countText, lossText, multipleText } from "./figures.ts";
 import { type Comparison, summarise, type VariantSummary } from "./results.ts";
 
-/** A table as text, before it is fitted to a terminal. The first column names the row. */
+/** A table as text, not yet fitted to a terminal. The first column names the row. */
 export type TextTable = {
   readonly title: string;
   readonly header: readonly string[];
   readonly rows: readonly (readonly string[])[];
 };
 
-/** The tables that a comparison prints: quality and cost, and loss by length; below them, notes on missing cells. */
+/** The tables that a comparison prints: quality and cost, and loss by length, with notes on missing cells. */
 export function comparisonTables(comparison: Comparison): { readonly tables: TextTable[]; readonly notes: string[] } {
   const { metrics, lengths, trainLength } = comparison;
   const summaries = summarise(comparison);
@@ -42,7 +42,7 @@ export function comparisonTables(comparison: Comparison): { readonly tables: Tex
   return { tables: [quality, byLength], notes: notesOf(summaries) };
 }
 
-/** Why cells are empty: each reason once, and every failed run. */
+/** Why cells are empty: each reason once, then every failed run. */
 export function notesOf(summaries: readonly VariantSummary[]): string[] {
   const reasons = summaries.flatMap(({ byLength, seeds }) =>
     seeds === 0 ? [] : byLength.flatMap((cell) => ("missing" in cell ? [`${cell.length}: ${cell.missing}`] : [])),
@@ -52,7 +52,7 @@ export function notesOf(summaries: readonly VariantSummary[]): string[] {
 }
 
 /**
- * A table as lines no wider than `columns`. Where it does not fit, every row becomes a small list instead.
+ * Renders a table as lines no wider than `columns`. If it does not fit, every row becomes a small list instead.
  */
 export function renderTable(
   { title, header, rows }: TextTable,

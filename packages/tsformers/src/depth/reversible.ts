@@ -69,6 +69,8 @@ export const sumOfStreams: StreamMerge = (y1, y2) => add(y1, y2);
 export type ReversibleOptions = FinalNorm & {
   /** Default: {@link joinedStreams}. */
   readonly merge?: StreamMerge;
+  /** Keeps the streams between blocks, so that what is inside can be looked at; memory then grows with the depth. */
+  readonly keepsStreams?: true;
 };
 
 /**
@@ -98,7 +100,8 @@ export function reversible<BlockParams>(
       if (input.input !== undefined) {
         throw new TypeError("reversible: takes no vectors for the input of each layer (per-layer, step-signals)");
       }
-      const way = input.place === undefined ? forgetful : asTheyStand;
+      const forgets = input.place === undefined && options.keepsStreams === undefined;
+      const way = forgets ? forgetful : asTheyStand;
       const { streams, ...rest } = way(blocks as readonly ReversibleBlock[], params.blocks, input, context);
       const merged = merge(cast(streams[0], input.x.dtype), cast(streams[1], input.x.dtype));
       const x = finalNormOf(options, params)(merged);

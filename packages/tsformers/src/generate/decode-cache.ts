@@ -16,45 +16,45 @@ import { type Kept, ringSize, slotCount, slotOf } from "./decode-slots.ts";
 
 type Layers = readonly KeyValueCache[];
 
-/** Where keys and values of positions read so far are kept between passes. */
+/** Key/value cache of the positions read so far. */
 export type DecodeCache = {
-  /** What a pass reads. */
+  /** Inputs of a pass. */
   readonly layers: Given<Layers>;
-  /** Positions there is room for, or as many as any layer keeps. */
+  /** Positions there is room for, at most as many as any layer keeps. */
   readonly capacity: number;
-  /** Whether there is too little room for so many positions. */
+  /** Whether there is too little room for `length` positions. */
   needsMore(length: number): boolean;
-  /** Inside the trace: what a pass of `width` tokens gives out of a layer's keys and values, its own among them. */
+  /** While tracing: the part of a layer's keys and values that the pass outputs; `entries` includes the `width` new positions. */
   result(entries: KeyValueCache, pass: PassSlots): KeyValueCache;
-  /** Keeps what a pass of `count` tokens behind `length` others gave out. */
+  /** Stores the outputs of a pass of `count` tokens that follows `length` others. */
   keep(results: OnDevice<Layers>, length: number, count: number): Promise<void>;
-  /** Makes room for as many positions again until there are enough. The first `length` are kept. */
+  /** Doubles the room until `needed` positions fit. The first `length` are kept. */
   grow(needed: number, length: number): Promise<void>;
   release(): Promise<void>;
 };
 
-/** Where a pass has its own keys and values. */
+/** Where a pass finds and puts its own keys and values. */
 export type PassSlots = {
   readonly width: number;
-  /** Where its only token is written, int32 [1]. Absent: its tokens stand behind what was kept. */
+  /** The slot in which its only token is written, int32 [1]. Absent: its tokens follow the kept ones. */
   readonly rows?: Tensor;
-  /** What the slots hold afterwards, where the device is to put it there. */
+  /** New contents of the slots, if the device has to arrange them. */
   readonly next?: Tensor;
 };
 
 const smallestCapacity = 64;
 
-/** The capacity that holds `length` positions: 64, 128, 256, … */
+/** The capacity for `length` positions: 64, 128, 256, … */
 export function capacityFor(length: number): number {
   return Math.max(smallestCapacity, 2 ** Math.ceil(Math.log2(length)));
 }
 
-/** The cache that suits a device, for layers that keep this much. */
+/** The kind of cache that suits a device, for layers that keep `kept`. */
 export function decodeCache(layers: readonly BlockTraits[], kept: readonly Kept[], device: Device): DecodeCache {
   return device.sharesMemory ? sharedCache(layers, kept) : deviceCache(layers, kept, device);
 }
 
-/** The capacity that holds `length` positions, as far as any layer keeps them. */
+/** The capacity for `length` positions, at most as many as any layer keeps. */
 function capacityOf(kept: readonly Kept[], length: number): number {
   return Math.min(capacityFor(length), Math.max(...kept.map(({ window }) => window + 1)));
 }
@@ -64,8 +64,8 @@ function emptySlots(blocks: readonly BlockTraits[], kept: readonly Kept[], capac
 }
 
 /**
- * A cache in memory that the device reads where it lies. A pass gives out its own positions only, which are written into their
- * slots here: everything that ONNX Runtime gives out in Node is copied once more into fresh memory.
+ * A cache in host memory, which the device reads in place. A pass outputs only its own positions, which are copied into their
+ * slots here, since everything that ONNX Runtime outputs in Node is copied into fresh memory.
  */
 function sharedCache(blocks: readonly BlockTraits[], kept: readonly Kept[]): DecodeCache {
   let layers: { key: NDArray; value: NDArray }[] = [];
@@ -125,7 +125,7 @@ function writeRows(cache: NDArray, from: NDArray, at: { row: number; slot: numbe
   }
 }
 
-/** A cache that stays on the device: a pass gives out the whole, and the buffers of the one before it are used again. */
+/** A cache that stays on the device: a pass outputs the whole cache, and the buffers of the previous one are reused. */
 function deviceCache(blocks: readonly BlockTraits[], kept: readonly Kept[], device: Device): DecodeCache {
   let layers: OnDevice<Layers> = [];
   let capacity = 0;
@@ -164,7 +164,7 @@ function deviceCache(blocks: readonly BlockTraits[], kept: readonly Kept[], devi
   };
 }
 
-/** The same entries with more room behind them in each layer. */
+/** The same entries with `more` slots at the end of each layer. */
 function widened(layers: Layers, more: readonly number[]): Layers {
   return layers.map(({ key, value }, layer) => {
     const none = [0, 0] as const;

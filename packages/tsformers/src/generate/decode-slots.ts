@@ -6,18 +6,18 @@ import { span } from "../attention/patterns/span.ts";
 import type { Slots } from "../kinds/index.ts";
 
 /**
- * What the layers of one pattern keep of earlier positions: pinned ones in slots of their own, in front, and the newest in a ring
- * behind them, in which a position takes the place of one that nobody will see again.
+ * What the layers of one pattern keep of earlier positions: pinned ones in permanent slots in front, followed by a ring buffer of the
+ * newest ones, in which a position overwrites one that no later query will see.
  */
 export type Kept = Omit<Reach, "pinned"> & {
   readonly pattern: Pattern;
-  /** The slot of each pinned position. */
+  /** The slot of each pinned position, by position. */
   readonly pinned: ReadonlyMap<number, number>;
-  /** No more positions than this are read. */
+  /** The most positions that are ever read. */
   readonly maxLength: number;
 };
 
-/** What layers keep that see by the causal parts of these patterns; layers of one pattern share it. */
+/** What layers with the causal parts of these patterns keep; layers with one pattern share it. */
 export function keptOf(given: readonly Pattern[], maxLength: number): Kept[] {
   const patterns = given.map((pattern) => causalPart(pattern, maxLength));
   const known = new Map<Pattern, Kept>();
@@ -29,12 +29,12 @@ export function keptOf(given: readonly Pattern[], maxLength: number): Kept[] {
   return patterns.map((pattern) => known.get(pattern)!);
 }
 
-/** How many slots the ring has when there is room for `capacity` positions. */
+/** Number of slots of the ring when there is room for `capacity` positions. */
 export function ringSize({ window }: Kept, capacity: number): number {
   return Math.min(window + 1, capacity);
 }
 
-/** How many slots there are in all. */
+/** Number of slots in all. */
 export function slotCount(kept: Kept, capacity: number): number {
   return kept.pinned.size + ringSize(kept, capacity);
 }
@@ -44,32 +44,32 @@ export function slotOf({ pinned }: Kept, ring: number, position: number): number
   return pinned.get(position) ?? pinned.size + (position % ring);
 }
 
-/** What a pass is told about the slots of some layers. What is absent follows from the length. */
+/** Inputs of a pass about the slots of some layers. Absent ones follow from the length. */
 export type GivenSlots<Leaf = NDArray> = {
-  /** Positions of all keys, int32 [S]; negative where there is none yet. */
+  /** Positions of all keys, int32 [S]; negative for empty slots. */
   readonly positions?: Leaf;
-  /** As in a view: bool [H', 1 or T, S]. */
+  /** Visibility mask as in a view: bool [H', 1 or T, S]. */
   readonly visible?: Leaf;
-  /** Where a single position is written, int32 [1]. */
+  /** The slot in which a single position is written, int32 [1]. */
   readonly rows?: Leaf;
-  /** The slots to look at, pinned ones in front and then by position, int32. */
+  /** The slots to read, pinned ones first and then by position, int32. */
   readonly order?: Leaf;
-  /** What each slot holds after the pass: the place of its key among those that the pass sees, int32 [slots]. */
+  /** For each slot, the index of its new content among the keys that the pass sees, int32 [slots]. */
   readonly next?: Leaf;
 };
 
 type Pass = {
-  /** How many positions came before. */
+  /** Number of positions before the pass. */
   readonly length: number;
   readonly count: number;
-  /** `count` filled up. */
+  /** `count` rounded up to the compiled width. */
   readonly width: number;
 };
 
-/** What a pass of several positions sees of a ring: as many slots, the newest ones. */
+/** The part of a ring that a pass of several positions sees: the newest `near` slots. */
 type Seen = { readonly ring: number; readonly near: number };
 
-/** For one position behind `length` others, which is written into its slot before it looks. */
+/** Inputs for one position that follows `length` others. It is written into its slot before it attends. */
 export function givenStep(kept: Kept, ring: number, length: number): GivenSlots {
   if (kept.isWindow) return {};
   const positions = positionsIn(kept, ring, length + 1);
@@ -82,7 +82,7 @@ export function givenStep(kept: Kept, ring: number, length: number): GivenSlots 
   };
 }
 
-/** For several positions: they stand behind the slots, which are put in the order of positions. */
+/** Inputs for several positions: they follow the slots, which are read in the order of positions. */
 export function givenChunk(kept: Kept, { ring, near }: Seen, pass: Pass): GivenSlots {
   const { pinned } = kept;
   const { length, width } = pass;
@@ -107,10 +107,10 @@ export function givenChunk(kept: Kept, { ring, near }: Seen, pass: Pass): GivenS
   return { order: int32(order), positions: int32(positions), visible };
 }
 
-/** What the slots hold after a pass of several positions: {@link GivenSlots.next}. */
+/** The slots' contents after a pass of several positions: {@link GivenSlots.next}. */
 export function nextSlots(kept: Kept, { ring, near }: Seen, { length, count }: Pass): NDArray {
   const { pinned } = kept;
-  // Behind no other positions, a pass sees its own alone.
+  // Without earlier positions, a pass sees only its own.
   const front = length === 0 ? 0 : pinned.size + near - length;
   return int32(
     positionsIn(kept, ring, length + count).map((position) => {
@@ -120,7 +120,7 @@ export function nextSlots(kept: Kept, { ring, near }: Seen, { length, count }: P
   );
 }
 
-/** Which position each slot holds when `length` were read; −1 where none. */
+/** The position in each slot after `length` were read; −1 for empty slots. */
 function positionsIn({ pinned }: Kept, ring: number, length: number): number[] {
   const newest = Array.from({ length: ring }, (_, slot) => {
     const position = length - 1 - ((length - 1 - slot + ring) % ring);
@@ -156,7 +156,7 @@ function int32(values: readonly number[]): NDArray {
   return fromNumbers(values, [values.length], "int32");
 }
 
-/** Inside the trace: the slots of a step of one position behind `length` others. */
+/** While tracing: the slots of a step of one position that follows `length` others. */
 export function stepSlots(kept: Kept, slots: number, length: Tensor, given: GivenSlots<Tensor>): Slots {
   const query = reshape(length, [1]);
   const { positions, visible, rows } = given;
@@ -173,7 +173,7 @@ export function stepSlots(kept: Kept, slots: number, length: Tensor, given: Give
   return { ...shown, positions: { query, key }, rows: mod(query, slots) };
 }
 
-/** Inside the trace: of several positions, `width` of them. Told of no slots, nothing came before. */
+/** While tracing: the slots of a pass of `width` positions. Without given slots, there are no earlier positions. */
 export function chunkSlots(
   kept: Kept,
   width: number,
@@ -188,12 +188,12 @@ export function chunkSlots(
   }
   const near = order.shape[0]! - pinned.size;
   if (pinned.size > 0) {
-    // A pinned position of the pass itself is seen from beyond the window, too.
+    // A pinned position of this pass is also visible from beyond the window.
     const ahead = pinned.size + near + 1;
     const shown: Pattern = { name: "what came before", keys: (t, slots) => span(0, ahead + t, slots) };
     return { pattern: shown, positions: { query, key: positions! }, visible: visible!, reach: maxLength - 1 };
   }
-  // Slots in order, then those of the pass: one line of positions.
+  // The slots in order, then those of the pass: positions are consecutive.
   const lines = { query: 0, keys: [{ from: -near, length: near + width }] };
   const recent: Pattern = {
     name: `window (${window} before)`,

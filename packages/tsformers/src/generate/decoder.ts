@@ -2,7 +2,6 @@ import {
   type Concrete,
   compile,
   constant,
-  type Device,
   type DeviceArray,
   flatten,
   fromNumbers,
@@ -29,28 +28,10 @@ import {
   ringSize,
   stepSlots,
 } from "./decode-slots.ts";
+import { type Decoder, type DecoderOptions, requireTokens } from "./decoding.ts";
 import { openStepDecoder } from "./step-decoder.ts";
 
-/** Decodes one sequence, token after token, each seen once: keys and values of earlier positions are kept. */
-export type Decoder = {
-  /** How many tokens were read so far. */
-  readonly length: number;
-  /** How many tokens it can read: no more than the model has positions. */
-  readonly maxLength: number;
-  /** Reads tokens behind those read before. @returns logits [V] for the token that follows */
-  read(tokens: readonly number[]): Promise<Float32Array>;
-  /** Forgets every token; compiled programs stay. */
-  restart(): void;
-  release(): Promise<void>;
-};
-
-export type DecoderOptions = {
-  readonly device: Device;
-  /** Reading more tokens than this is an error; what bounds the memory. */
-  readonly maxLength: number;
-  /** How many tokens of a prompt are read in one pass, at most. Default: 512. */
-  readonly tokensPerPass?: number;
-};
+export type { Decoder, DecoderOptions } from "./decoding.ts";
 
 /**
  * Prepares a model for decoding one sequence with cached keys and values.
@@ -194,16 +175,6 @@ function lastLogits({ logits, x, toLogits }: LanguageModelOutput, count: Tensor)
   if (logits.shape[1] === 1) return logits;
   const last = sub(count, 1);
   return toLogits === undefined ? gather(logits, last, 1) : toLogits(gather(x, last, 1));
-}
-
-/** @throws RangeError for no tokens, too many, and those that are not in the vocabulary */
-export function requireTokens(tokens: readonly number[], length: number, maxLength: number, vocabulary: number): void {
-  if (tokens.length === 0) throw new RangeError("read: expected at least one token");
-  if (length + tokens.length > maxLength) {
-    throw new RangeError(`read: ${length + tokens.length} tokens are more than maxLength ${maxLength}`);
-  }
-  const wrong = tokens.find((token) => !(Number.isInteger(token) && token >= 0 && token < vocabulary));
-  if (wrong !== undefined) throw new RangeError(`read: expected tokens of 0 … ${vocabulary - 1}, got ${wrong}`);
 }
 
 /** An ONNX model holds at most 2 GiB. */

@@ -3,32 +3,32 @@ import type { Decoder } from "./decoder.ts";
 import { checkSampling, draw, requireLogits, type SamplingOptions } from "./sampling.ts";
 
 /**
- * Why nothing more was written: there are as many tokens as were asked for; a token or text came that ends the sequence; the
- * decoder's `maxLength` was reached, in a model with learned positions the last of them; or a signal.
+ * Why a sequence ended: `count`: as many tokens as asked for; `end token` or `stop`: a token or text that ends it; `positions`: the
+ * decoder's `maxLength` was reached, which for learned positions is their number; `interrupted`: a signal.
  */
 export type Ending = "count" | "end token" | "stop" | "positions" | "interrupted";
 
-/** What is known when a sequence is at its end. */
+/** Result of a finished sequence. */
 export type Written = { readonly ended: Ending /** How many were written. */; readonly tokens: number };
 
 export type GenerateOptions = SamplingOptions & {
-  /** How many tokens to generate at most. */
+  /** The most tokens to generate. */
   readonly count: number;
-  /** Draws the tokens. Default: 0. */
+  /** Seed of the drawing. Default: 0. */
   readonly seed?: number;
-  /** Tokens with which the model itself ends a sequence; they are not given out. Default: none. */
+  /** Tokens with which the model itself ends a sequence; they are not yielded. Default: none. */
   readonly endTokens?: readonly number[];
-  /** Further tokens that end the sequence; they are not given out. Default: none. */
+  /** Further tokens that end the sequence; they are not yielded. Default: none. */
   readonly stopTokens?: readonly number[];
-  /** Ends the sequence behind the token that is being computed. */
+  /** Ends the sequence after the token that is being computed. */
   readonly signal?: AbortSignal;
 };
 
 /**
- * Reads a prompt, then draws token after token and gives out each as soon as it is there. Its return value says why it ended.
+ * Reads a prompt, then draws tokens one by one and yields each at once. Its return value says why it ended.
  *
- * @throws RangeError when the prompt is empty or does not fit, or an option makes no sense
- * @throws LogitsError when the model's logits stop being finite, saying after how many tokens
+ * @throws RangeError when the prompt is empty or does not fit, or an option is invalid
+ * @throws LogitsError when the model's logits stop being finite; the message says after how many tokens
  */
 export async function* generate(
   decoder: Decoder,
@@ -62,17 +62,17 @@ export function counted(tokens: number): string {
 }
 
 export type TextOptions = GenerateOptions & {
-  /** Texts that end the sequence; neither they nor anything behind them is given out. */
+  /** Texts that end the sequence; neither they nor anything after them is yielded. Default: none. */
   readonly stop?: readonly string[];
 };
 
-/** What text generation needs of a tokenizer. */
+/** The parts of a tokenizer that text generation needs. */
 export type TextCoder = {
   encode(text: string): ArrayLike<number>;
   decode(tokens: ArrayLike<number>): string;
-  /** The characters of a text that it has no token for. Absent where every character has one. */
+  /** The characters of a text without a token. Absent if every character has one. */
   unknownIn?(text: string): string[];
-  /** The token that stands for them: never drawn. */
+  /** The token for unknown characters, which is never drawn. */
   readonly unknownToken?: number;
 };
 
@@ -82,7 +82,7 @@ export class PromptError extends RangeError {
 }
 
 /**
- * The tokens of a prompt. Characters that the tokenizer does not know become its unknown token: `unknownIn` names them.
+ * Encodes a prompt. Characters unknown to the tokenizer become its unknown token; `unknownIn` lists them.
  *
  * @throws PromptError when the prompt is empty, or none of its characters is known
  */
@@ -97,7 +97,7 @@ export function encodePrompt(coder: TextCoder, prompt: string): number[] {
 
 const mostListed = 20;
 
-/** Characters as a sentence names them: `A, "\n", €`; no more than 20, and how many others there are. */
+/** Characters as listed in a sentence: `A, "\n", €`; at most 20, then the number of the others. */
 export function listed(characters: readonly string[]): string {
   const shown = characters
     .slice(0, mostListed)
@@ -107,8 +107,8 @@ export function listed(characters: readonly string[]): string {
 }
 
 /**
- * Text behind a prompt, piece by piece as it is generated. A piece that could still become a stop text, or a character
- * whose bytes are not all there, is held back until it is clear.
+ * Generates text after a prompt, and yields it piece by piece. Text that may still become part of a stop text, or a character
+ * with missing bytes, is held back until it is decided.
  *
  * @throws RangeError, LogitsError as {@link encodePrompt} and {@link generate} do
  */
@@ -124,13 +124,13 @@ export async function* generateText(
   return yield* textOf(generate(decoder, before, { ...options, forbiddenTokens }), coder, { ...options, before });
 }
 
-/** How many tokens before new ones are decoded with them: a token's text can depend on its neighbours. */
+/** Number of earlier tokens that new ones are decoded with, since a token's text can depend on its neighbours. */
 const contextTokens = 16;
 
 /**
- * The text of tokens, piece by piece as they come.
+ * The text of tokens, yielded piece by piece as they arrive.
  *
- * @param options.before tokens that the others follow, where they continue a text
+ * @param options.before earlier tokens, where the others continue a text
  */
 export async function* textOf(
   source: AsyncGenerator<number, Written>,
@@ -175,7 +175,7 @@ function firstStop(text: string, stop: readonly string[]): number | undefined {
   return found.length === 0 ? undefined : Math.min(...found);
 }
 
-/** How many characters at the end may still change or turn out to begin a stop text. */
+/** Number of characters at the end that may still change or become part of a stop text. */
 function unclear(text: string, stop: readonly string[]): number {
   const incomplete = /\ufffd*$/.exec(text)![0].length;
   const whole = text.slice(0, text.length - incomplete);

@@ -1,27 +1,27 @@
 import { foldIn, type RandomKey, uniform } from "@tsformers/engine";
 
 export type SamplingOptions = {
-  /** Logits are divided by it; 0 always takes the most likely token. Default: 1. */
+  /** Divisor of the logits; 0 always takes the most likely token. Default: 1. */
   readonly temperature?: number;
-  /** Only this many most likely tokens can be drawn. Default: all. */
+  /** Only the `topK` most likely tokens can be drawn. Default: all. */
   readonly topK?: number;
-  /** Only the fewest most likely tokens that together have this probability can be drawn. Default: 1. */
+  /** Only the smallest set of most likely tokens with at least this total probability can be drawn. Default: 1. */
   readonly topP?: number;
-  /** Tokens that are never taken, such as the one that stands for unknown characters. Default: none. */
+  /** Tokens that are never drawn, such as the one for unknown characters. Default: none. */
   readonly forbiddenTokens?: readonly number[];
 };
 
-/** Logits of which no token can be taken. */
+/** The logits allow no token to be drawn. */
 export class LogitsError extends Error {
   override readonly name = "LogitsError";
 }
 
 /**
- * Checks that a token can be taken: no logit is NaN or +∞, and one that is not forbidden is above −∞. A logit of −∞ hides its
- * token.
+ * Checks that a token can be drawn: no logit is NaN or +∞, and at least one allowed token has a logit above −∞. A logit of −∞
+ * excludes its token.
  *
- * @param place where the logits are from: the message begins with it
- * @throws LogitsError
+ * @param place where the logits come from; the message begins with it
+ * @throws LogitsError when none can be drawn
  */
 export function requireLogits(logits: ArrayLike<number>, place: string, forbiddenTokens: readonly number[] = []): void {
   let open = false;
@@ -37,7 +37,7 @@ export function requireLogits(logits: ArrayLike<number>, place: string, forbidde
   if (!open) throw new LogitsError(`${place}: no token is left to take, each is forbidden or has a logit of -Infinity`);
 }
 
-/** @throws RangeError when an option makes no sense */
+/** @throws RangeError when an option is invalid */
 export function checkSampling({ temperature = 1, topK, topP = 1 }: SamplingOptions): void {
   if (!(temperature >= 0 && temperature < Number.POSITIVE_INFINITY))
     throw new RangeError(`sampling: expected a temperature of 0 or more, got ${temperature}`);
@@ -49,7 +49,7 @@ export function checkSampling({ temperature = 1, topK, topP = 1 }: SamplingOptio
 /**
  * Draws the token number `step` of a sequence. The same key, step and logits always give the same token.
  *
- * Forbidden tokens are left out first, then comes temperature, then top-k, then top-p on what is left; of equal logits the
+ * Forbidden tokens are removed first, then temperature is applied, then top-k, then top-p to the rest. Of equal logits the
  * lower token counts as more likely.
  *
  * @throws LogitsError when a logit is NaN or +∞, or no token is left
@@ -60,7 +60,7 @@ export function sample(logits: ArrayLike<number>, options: SamplingOptions, key:
   return draw(logits, options, key, step);
 }
 
-/** {@link sample} from logits that are known to be fit for it. */
+/** {@link sample} without the check, for logits that were checked before. */
 export function draw(logits: ArrayLike<number>, options: SamplingOptions, key: RandomKey, step: number): number {
   const { temperature = 1, topK = logits.length, topP = 1, forbiddenTokens = [] } = options;
   if (temperature === 0 || topK === 1) return largest(logits, forbiddenTokens);
@@ -74,7 +74,7 @@ export function draw(logits: ArrayLike<number>, options: SamplingOptions, key: R
   return order[drawn < 0 ? likeliest.length - 1 : drawn]!;
 }
 
-/** How many of the weights, from the largest, together reach a share of `topP`. */
+/** How many of the weights, from the largest on, add up to a share of `topP`. */
 function nucleus(weights: readonly number[], topP: number): number {
   if (topP >= 1) return weights.length;
   const enough = topP * weights.reduce((a, b) => a + b, 0);
@@ -84,7 +84,7 @@ function nucleus(weights: readonly number[], topP: number): number {
 }
 
 /**
- * The token with the highest logit, the lowest of equals.
+ * The token with the highest logit; of equal logits the lowest token.
  *
  * @throws LogitsError when a logit is NaN or +∞, or no token is left
  */

@@ -17,31 +17,31 @@ import type { KeyValueCache } from "../kinds/index.ts";
 import { evaluation } from "../kinds/layer.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import { capacityFor } from "./decode-cache.ts";
-import { type Decoder, requireTokens } from "./decoder.ts";
+import { type Decoder, requireTokens } from "./decoding.ts";
 import { counted, type Ending, type GenerateOptions } from "./generate.ts";
 import { requireLogits } from "./sampling.ts";
 
 export type BeamOptions = Pick<GenerateOptions, "count" | "endTokens" | "stopTokens" | "forbiddenTokens" | "signal"> & {
-  /** The token that the target begins with. */
+  /** The first token of the target. */
   readonly start: number;
-  /** How many candidates are kept at each step. Default: 1, the greedy choice. */
+  /** Candidates kept at each step. Default: 1, greedy decoding. */
   readonly beams?: number;
-  /** Scores are log-probabilities divided by length to this power; 0 prefers short ones. Default: 1. */
+  /** Scores are log-probabilities divided by length to this power; 0 favours short targets. Default: 1. */
   readonly lengthPenalty?: number;
 };
 
-/** A target, without its start and end, its score, and why it has no more tokens. */
+/** A target without its start and end tokens, its score, and why it ended. */
 export type Hypothesis = { readonly tokens: readonly number[]; readonly score: number; readonly ended: Ending };
 
-/** Translates sources with a model that reads one sequence and writes another. */
+/** Decodes targets of sources with an encoder-decoder model. */
 export type SequenceDecoder = {
   /**
    * The best targets for a source, best first, as many as there are beams.
    *
-   * @throws LogitsError when the model's logits stop being finite, saying after how many tokens
+   * @throws LogitsError when the model's logits stop being finite; the message says after how many tokens
    */
   decode(source: readonly number[], options: BeamOptions): Promise<Hypothesis[]>;
-  /** Begins a target of a source, to be read token by token from its start token on, as {@link generate} does. */
+  /** Encodes a source, and begins a target that is read token by token from its start token on, as {@link generate} does. */
   begin(source: readonly number[], options: { readonly maxLength: number }): Promise<Decoder>;
   release(): Promise<void>;
 };
@@ -49,8 +49,8 @@ export type SequenceDecoder = {
 type Caches = OnDevice<readonly KeyValueCache[]>;
 
 /**
- * Prepares an encoder-decoder for greedy decoding and beam search. The source is encoded once; what the decoder's layers
- * look at in it, and keys and values of the targets so far, are kept on the device.
+ * Prepares an encoder-decoder for greedy decoding and beam search. The source is encoded once; its keys and values for
+ * cross-attention, and those of the targets so far, stay on the device.
  *
  * @source beam search with a length penalty: Wu et al. 2016, "Google's Neural Machine Translation System", §7,
  *   arXiv:1609.08144; here the penalty is lengthᵅ
@@ -87,7 +87,7 @@ export function openSequenceDecoder<Params>(
   };
   const step = compile(advance, { device, donate: [1] });
   const run = step as unknown as (...args: unknown[]) => Promise<{ logProbabilities: DeviceArray; layers: Caches }>;
-  /** Reads a source for so many targets side by side, each of at most `count` tokens. */
+  /** Encodes a source for `beams` targets side by side, each of at most `count` tokens. */
   const open = async (source: readonly number[], beams: number, count: number): Promise<Follow> => {
     checkSource(source, model.vocabularySize, model.maxSourceLength);
     const width = 2 ** Math.ceil(Math.log2(source.length));
@@ -149,7 +149,7 @@ export function openSequenceDecoder<Params>(
 
 type Memory = { readonly entries: readonly KeyValueCache[]; readonly mask: Tensor };
 
-/** Log-probabilities [beams, V] of what follows, when beam i continues beam `parents[i]` of the step before with `tokens[i]`. */
+/** Log-probabilities [beams, V] of the next token when beam i continues beam `parents[i]` of the previous step with `tokens[i]`. */
 type Follow = (tokens: readonly number[], parents: readonly number[], length: number) => Promise<Float32Array>;
 
 type Beam = { readonly tokens: readonly number[]; readonly sum: number; readonly parent: number };
@@ -167,7 +167,7 @@ async function search(options: BeamOptions & { readonly maxLength: number }, fol
   let finished: Hypothesis[] = [];
   let length = 0;
   for (; length < maxLength && live.length > 0 && !signal?.aborted; length++) {
-    // The program always continues as many beams as there are; those that are missing repeat the first and are not looked at.
+    // The program always continues `beams` targets; missing ones repeat the first, and their results are ignored.
     const rows = Array.from({ length: beams }, (_, i) => live[i] ?? live[0]!);
     const logs = await follow(
       rows.map(({ tokens }) => tokens.at(-1) ?? start),
@@ -180,7 +180,7 @@ async function search(options: BeamOptions & { readonly maxLength: number }, fol
       requireLogits(own, `decode: after ${counted(length)}`, forbiddenTokens);
     }
     const next: Beam[] = [];
-    // Enough that as many beams go on as there are, were every end among them.
+    // Enough continuations for all beams even if every end token is among them.
     const limit = Math.max(2, 1 + endings.size) * beams;
     continuations(live, logs, vocabulary, forbidden, limit).forEach(({ parent, token, sum }, rank) => {
       const { tokens } = live[parent]!;
@@ -191,7 +191,7 @@ async function search(options: BeamOptions & { readonly maxLength: number }, fol
     });
     finished = finished.sort((a, b) => b.score - a.score).slice(0, beams);
     live = next;
-    // Sums only fall, so this is more than any live beam can come to. A single beam is the greedy choice: its first end is its end.
+    // Sums only fall, so no live beam can score better than this. A single beam is greedy: the first end is final.
     const bound = Math.max(...live.map(({ sum }) => Math.max(score(sum, maxLength), score(sum, length + 2))));
     if (finished.length === beams && (beams === 1 || finished.at(-1)!.score >= bound)) live = [];
   }
@@ -202,7 +202,7 @@ async function search(options: BeamOptions & { readonly maxLength: number }, fol
 
 type Continuation = { readonly parent: number; readonly token: number; readonly sum: number };
 
-/** The `limit` most likely ways to continue any of the beams. */
+/** The `limit` most likely continuations of any of the beams. */
 function continuations(
   live: readonly Beam[],
   logs: Float32Array,

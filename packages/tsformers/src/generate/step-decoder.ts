@@ -12,7 +12,7 @@ import { startDecoding } from "../depth/states.ts";
 import { evaluation } from "../kinds/layer.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import { type GivenSlots, givenStep, keptOf, ringSize, slotCount, stepSlots } from "./decode-slots.ts";
-import { type Decoder, type DecoderOptions, requireTokens } from "./decoder.ts";
+import { type Decoder, type DecoderOptions, requireTokens } from "./decoding.ts";
 
 /**
  * Decodes with a model of which some layers keep states of their own (sums, clusters, buckets) instead of keys and values: token by

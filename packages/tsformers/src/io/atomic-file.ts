@@ -3,7 +3,7 @@ import { open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { FileError, fileError } from "./file-error.ts";
 
-/** What a file holds; a list of pieces follow one another, so that a large file need not be in memory twice. */
+/** Contents of a file. A list of pieces is written one after the other, so that a large file need not be in memory twice. */
 export type FileContents = Uint8Array | string | readonly Uint8Array[];
 
 /**

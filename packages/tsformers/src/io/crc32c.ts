@@ -5,10 +5,10 @@ let tables: Int32Array | undefined;
 /**
  * CRC-32C of some bytes, as an unsigned 32-bit integer.
  *
- * Pass the result of an earlier call as `previous` to continue it: `crc32c(b, crc32c(a))` is the sum of a followed by b.
+ * Pass the result of an earlier call as `previous` to continue it: `crc32c(b, crc32c(a))` is the checksum of a followed by b.
  *
  * @source RFC 3720, appendix B.4 (polynomial 0x1EDC6F41, reflected, inverted at both ends); Kounavis & Berry 2005, "A Systematic
- *   Approach to Building High Performance, Software-based, CRC Generators": four bytes a turn, one table for each
+ *   Approach to Building High Performance, Software-based, CRC Generators": four bytes at a time, with one table for each
  */
 export function crc32c(bytes: Uint8Array, previous = 0): number {
   const table = (tables ??= buildTables());
@@ -26,7 +26,7 @@ export function crc32c(bytes: Uint8Array, previous = 0): number {
   return ~sum >>> 0;
 }
 
-/** Entry `256 k + byte` is the sum of that byte followed by k zeros. Signed, since other numbers than int32 are slow here. */
+/** Entry `256 k + byte` is the checksum of that byte followed by k zeros. Signed, since only int32 numbers are fast here. */
 function buildTables(): Int32Array {
   const table = new Int32Array(4 * 256);
   for (let byte = 0; byte < 256; byte++) {

@@ -1,12 +1,12 @@
 import { flatten, full, NDArray, type OnnxModel, toOnnx, trace } from "@tsformers/engine";
 
 /**
- * A forward pass as an ONNX model that any runtime loads: parameters are initializers named by their paths, inputs are
+ * Exports a forward pass as an ONNX model that any runtime loads. Parameters become initializers named by their paths; inputs are
  * those of the function.
  *
- * @param forward from parameters and int32 inputs to one tensor
- * @param inputs extents of each input, by name
- * @param metadata travels in the file
+ * @param forward maps parameters and int32 inputs to one tensor
+ * @param inputs shape of each input, by name
+ * @param metadata stored in the file
  */
 export function exportOnnx(
   forward: (params: never, inputs: never) => unknown,

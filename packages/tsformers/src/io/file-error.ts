@@ -1,4 +1,4 @@
-/** A file that is missing, unreadable, or not of the form that was expected. The message begins with its path. */
+/** A file that is missing, unreadable, or not in the expected form. The message begins with its path. */
 export class FileError extends Error {
   override readonly name = "FileError";
   readonly path: string;
@@ -12,7 +12,7 @@ export class FileError extends Error {
   }
 }
 
-/** What the file system said about a path, in words. */
+/** Turns an error of the file system into words. */
 export function fileError(path: string, error: unknown): FileError {
   const { code } = error as NodeJS.ErrnoException;
   const problem = code === undefined ? undefined : problems[code];

@@ -14,9 +14,9 @@ export type Llama2cConfig = {
   readonly heads: number;
   readonly keyValueHeads: number;
   readonly vocabularySize: number;
-  /** Positions that the model was made for. */
+  /** Positions that the model was trained for. */
   readonly length: number;
-  /** Whether the output is the token embedding. */
+  /** Whether the output matrix is the token embedding. */
   readonly tied: boolean;
 };
 
@@ -25,7 +25,7 @@ const headerBytes = 7 * 4;
 /**
  * Reads a model of llama2.c: its first format, a header of seven int32 and float32 weights in a fixed order.
  *
- * @throws Error when the header makes no sense or the file is not exactly as long as the header demands
+ * @throws Error when the header is invalid, or the file's length does not match it
  * @source karpathy/llama2.c, `export.py`, version 0
  */
 export function readLlama2c(
@@ -59,7 +59,7 @@ export function readLlama2c(
   perLayer("ffn.out.weight", modelWidth, ffnWidth);
   perLayer("ffn.in.weight", ffnWidth, modelWidth);
   leaves.set("finalNorm.weight", next(modelWidth));
-  // Tables of the angles, which we compute.
+  // Tables of rotation angles, which we compute ourselves.
   at += 4 * length * headWidth;
   if (!tied) leaves.set("head.weight", transpose(next(vocabularySize, modelWidth)));
   const parts = llamaParts({ ...config, rotary: { pairing: neighbours }, epsilon: 1e-5 });
@@ -97,29 +97,29 @@ function readHeader(bytes: Uint8Array, source: string): Llama2cConfig {
   return { modelWidth, ffnWidth, layers, heads, keyValueHeads, vocabularySize, length, tied };
 }
 
-/** Text to tokens of a llama2.c model and back. */
+/** Tokenizer of a llama2.c model. */
 export type Llama2cTokenizer = {
   readonly vocabularySize: number;
-  /** Begins with the token that begins every text. */
+  /** Tokens of a text, preceded by the token that begins every text. */
   encode(text: string): number[];
   decode(tokens: ArrayLike<number>): string;
 };
 
 const beginning = 1;
 const ending = 2;
-/** The first of 256 tokens that stand for single bytes. */
+/** The first of the 256 tokens that represent single bytes. */
 const firstByte = 3;
 
 /**
- * Reads a tokenizer of llama2.c: for each token its score, its length and its bytes.
+ * Reads a tokenizer of llama2.c: for each token its score, length and bytes.
  *
- * @throws Error when the file ends early, has more tokens than told or lengths that it cannot hold
+ * @throws Error when the file ends early, has more tokens than `vocabularySize`, or impossible lengths
  */
 export function readLlama2cTokenizer(bytes: Uint8Array, vocabularySize: number, source: string): Llama2cTokenizer {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const pieces: string[] = [];
   const scores: number[] = [];
-  // One character for each byte: pieces need not be whole characters.
+  // One character per byte: pieces need not be whole characters.
   const binary = (part: Uint8Array) => Array.from(part, (byte) => String.fromCharCode(byte)).join("");
   let at = 4;
   for (let token = 0; token < vocabularySize; token++) {
@@ -151,7 +151,7 @@ export function readLlama2cTokenizer(bytes: Uint8Array, vocabularySize: number, 
   };
 }
 
-/** Characters that are tokens; the others byte by byte. */
+/** Splits a text into characters that are tokens; other characters byte by byte. */
 function split(text: string, tokenOf: ReadonlyMap<string, number>, binary: (bytes: Uint8Array) => string): number[] {
   return Array.from(text).flatMap((character) => {
     const bytes = new TextEncoder().encode(character);
@@ -160,7 +160,7 @@ function split(text: string, tokenOf: ReadonlyMap<string, number>, binary: (byte
   });
 }
 
-/** Joins the neighbours whose joint token has the highest score, again and again. */
+/** Repeatedly joins the neighbours whose joint token has the highest score. */
 function merge(
   tokens: number[],
   pieces: readonly string[],
@@ -178,7 +178,7 @@ function merge(
   }
 }
 
-/** A token written as `<0x0A>` stands for that byte. */
+/** A token written as `<0x0A>` represents that byte. */
 function plain(piece: string): string {
   const match = /^<0x([0-9A-F]{2})>$/.exec(piece);
   return match === null ? piece : String.fromCharCode(Number.parseInt(match[1]!, 16));

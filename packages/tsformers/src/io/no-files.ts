@@ -1,4 +1,4 @@
-// Stands in for files.ts in a browser.
+// Replaces files.ts in browsers.
 type Files = typeof import("./files.ts");
 
 export const textDataTask: Files["textDataTask"] = () => {

@@ -2,13 +2,13 @@ import { readFileSync } from "node:fs";
 import * as z from "zod";
 import { FileError, fileError } from "./file-error.ts";
 
-/** The largest JSON file that is read; tokenizers take a few megabytes. */
+/** The largest JSON file that is read; tokenizers have a few megabytes. */
 const largestBytes = 2 ** 28;
 
 /**
- * The contents of a JSON file in the form of a schema.
+ * Reads a JSON file and checks it against a schema.
  *
- * @throws FileError saying what is wrong with it, and where in it
+ * @throws FileError saying what is wrong with it, and where
  */
 export function readJsonFile<T>(path: string, schema: z.ZodType<T>): T {
   const result = schema.safeParse(parse(path, readBytes(path)));
@@ -34,7 +34,8 @@ function readBytes(path: string): Uint8Array {
 }
 
 function parse(path: string, bytes: Uint8Array): unknown {
-  if (bytes.length > largestBytes) throw new FileError(path, `has ${bytes.length} bytes, more than any JSON file here`);
+  if (bytes.length > largestBytes)
+    throw new FileError(path, `has ${bytes.length} bytes, too many for a JSON file of this library`);
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);

@@ -4,17 +4,17 @@ import { FileError, fileError } from "./file-error.ts";
 import { NotText, type TextPiece, textDecoding } from "./text-decoding.ts";
 import { type FoundFile, findFiles, type Note } from "./text-files.ts";
 
-/** How much of a file is read at once. */
+/** Bytes of a file read at a time. */
 export const defaultPieceBytes: number = 2 ** 22;
 
-/** The longest text that is read as a whole: a string holds no more, and a character takes at least a byte. */
+/** The longest text that is read as a whole: the length limit of a string, since a character takes at least a byte. */
 const mostBytes = constants.MAX_STRING_LENGTH;
 
 /**
- * The text of some bytes: UTF-8, or UTF-16 of either byte order behind a byte order mark. The mark is dropped.
+ * Decodes text: UTF-8, or UTF-16 of either byte order with a byte order mark, which is dropped.
  *
- * @param source where the bytes are from, such as a path: messages begin with it
- * @throws NotText naming the first byte that does not fit: invalid UTF-8 or UTF-16, zero bytes, and UTF-16 without a byte
+ * @param source where the bytes come from, such as a path: messages begin with it
+ * @throws NotText naming the first invalid byte: invalid UTF-8 or UTF-16, zero bytes, and UTF-16 without a byte
  *   order mark; FileError when the text is longer than a string may be
  */
 export function decodeText(bytes: Uint8Array, source: string): string {
@@ -28,7 +28,7 @@ export function decodeText(bytes: Uint8Array, source: string): string {
  * For texts that fit in memory; the task `text` reads files of any size.
  *
  * @param options as for `openText`
- * @throws FileError when the path is missing, holds no text or more than a string may, or a file is not text
+ * @throws FileError when the path is missing, holds no text or more than fits a string, or a file is not text
  */
 export function readText(path: string, options: { extensions?: readonly string[]; note?: Note } = {}): string {
   const { sizeBytes, pieces } = openText(path, options);
@@ -41,20 +41,20 @@ export function readText(path: string, options: { extensions?: readonly string[]
 /** A text of any size that can be read from its beginning as often as needed. */
 export type TextSource = {
   readonly sizeBytes: number;
-  /** The text by pieces of whole characters. @throws NotText at a piece that is none; FileError when a file cannot be read */
+  /** The text in pieces of whole characters. @throws NotText at a piece that is not text; FileError when a file cannot be read */
   pieces(): Generator<TextPiece>;
 };
 
 /**
  * Finds the text of a file, or of all files of a folder and the folders in it, in the order of their paths, joined by line
- * feeds. Nothing is kept in memory but a piece at a time.
+ * feeds. Only one piece at a time is kept in memory.
  *
- * Folders contribute the files whose names end in one of `extensions`; names that begin with a dot are passed over. With
- * `extensions: ["*"]` they contribute every file that is text.
+ * Of a folder, files count whose names end in one of `extensions`; names that begin with a dot are skipped. With
+ * `extensions: ["*"]` every file counts that is text.
  *
  * @param options.extensions Default: `[".txt", ".md"]`. A file named by `path` itself may have any.
- * @param options.note hears of pipes, broken links and the like that are passed over in a folder. Default: a line on stderr.
- * @param options.pieceBytes at least 8. Default: 4 MiB.
+ * @param options.note called for pipes, broken links and the like that are skipped in a folder. Default: a line on stderr.
+ * @param options.pieceBytes bytes read at a time, at least 8. Default: 4 MiB.
  * @throws FileError when the path is missing or neither a file nor a folder, or the folder has no such files
  */
 export function openText(
@@ -78,7 +78,7 @@ export function openText(
   };
 }
 
-/** @throws FileError when a text has nothing but blanks */
+/** @throws FileError when a text is blank */
 export function requireCharacters(path: string, hasAny: boolean, length: number): void {
   if (!hasAny) throw new FileError(path, `expected text, got nothing but ${length} blank characters`);
 }
@@ -89,7 +89,7 @@ export function noteOnStderr(line: string): void {
 
 const lineFeed: TextPiece = { text: "\n", utf8: Uint8Array.of(10) };
 
-/** Reads through `buffer`, which holds a piece. */
+/** Reads a file piece by piece through `buffer`. */
 function* filePieces(path: string, buffer: Buffer): Generator<TextPiece> {
   const decode = textDecoding(path);
   const file = inWords(path, () => openSync(path, "r"));
@@ -130,5 +130,5 @@ function textsAmong(files: readonly FoundFile[], buffer: Buffer): FoundFile[] {
 
 function requireOneString(source: string, sizeBytes: number): void {
   if (sizeBytes <= mostBytes) return;
-  throw new FileError(source, `has ${sizeBytes} bytes; of a text that is read as a whole, ${mostBytes} are the most`);
+  throw new FileError(source, `has ${sizeBytes} bytes; a text that is read as a whole can have at most ${mostBytes}`);
 }

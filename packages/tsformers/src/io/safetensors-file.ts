@@ -8,13 +8,13 @@ export type OpenSafetensors = SafetensorsIndex & { close(): Promise<void> };
 /** Node reads at most 2 GiB − 1 at a time. */
 const largestRead = 2 ** 30;
 
-/** How a file begins that Git LFS left in place of the real one. */
+/** The beginning of the pointer file that Git LFS leaves in place of a real one. */
 const pointerStart = "version https://git-lfs";
 
 /**
- * Opens a safetensors file of any size: its header is read and checked, its tensors when they are asked for.
+ * Opens a safetensors file of any size: its header is read and checked at once, its tensors on demand.
  *
- * @throws FileError when it is missing or no file; SafetensorsError when it is damaged
+ * @throws FileError when it is missing or not a file; SafetensorsError when it is damaged
  */
 export async function openSafetensorsFile(path: string): Promise<OpenSafetensors> {
   const file = await openFile(path);
@@ -31,7 +31,7 @@ export async function openSafetensorsFile(path: string): Promise<OpenSafetensors
   }
 }
 
-/** Every tensor of a file; see {@link openSafetensorsFile}. */
+/** Reads every tensor of a file; see {@link openSafetensorsFile}. */
 export async function readSafetensorsFile(path: string): Promise<Map<string, NDArray>> {
   const file = await openSafetensorsFile(path);
   try {
@@ -41,7 +41,7 @@ export async function readSafetensorsFile(path: string): Promise<Map<string, NDA
   }
 }
 
-/** Every tensor of an open file. */
+/** Reads every tensor of an open file. */
 export async function readTensors({ tensors }: SafetensorsIndex): Promise<Map<string, NDArray>> {
   const arrays = new Map<string, NDArray>();
   for (const [name, tensor] of tensors) arrays.set(name, await tensor.read());

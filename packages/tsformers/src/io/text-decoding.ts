@@ -1,30 +1,30 @@
 import { isAscii, isUtf8 } from "node:buffer";
 import { FileError } from "./file-error.ts";
 
-/** Bytes that are no text, or text in an encoding that is not read here. The message says what they look like. */
+/** Bytes that are not text, or text in an encoding that is not supported. The message says what they look like. */
 export class NotText extends FileError {}
 
-/** Some characters of a text, and the same as UTF-8. The bytes are valid until the next piece is asked for. */
+/** Some characters of a text, and their UTF-8. The bytes are valid until the next piece is requested. */
 export type TextPiece = { readonly text: string; readonly utf8: Uint8Array };
 
 /**
- * Turns the bytes of one text, handed over in order, into pieces of whole characters.
+ * Decodes the bytes of one text, passed in order, into pieces of whole characters.
  *
- * A call says how many of its bytes it `used`. The others, at most three, must come again before those that follow them;
- * with `last` there are none.
+ * A call returns how many of its bytes it `used`. The rest, at most three, must be passed again in front of the following ones;
+ * with `last` there is no rest.
  */
 export type TextDecoding = (bytes: Uint8Array, last: boolean) => { piece: TextPiece; used: number };
 
 type Encoding = "utf-8" | "utf-16le" | "utf-16be";
 
-/** Throws, given the place in the bytes at hand and words for the place in the whole text. */
+/** Throws an error; takes the position in the current bytes, and a function from the position in the whole text to the message. */
 type Refuse = (at: number, problem: (byte: number) => string) => never;
 
 /**
- * Begins to read a text: UTF-8, or UTF-16 of either byte order behind a byte order mark. The mark is dropped.
+ * Begins to decode a text: UTF-8, or UTF-16 of either byte order with a byte order mark, which is dropped.
  *
- * @param source where the bytes are from, such as a path: messages begin with it
- * @throws NotText when bytes are reached that do not fit, naming the first: invalid UTF-8 or UTF-16, zero bytes, and UTF-16
+ * @param source where the bytes come from, such as a path: messages begin with it
+ * @throws NotText at the first invalid bytes, naming their position: invalid UTF-8 or UTF-16, zero bytes, and UTF-16
  *   without a byte order mark
  */
 export function textDecoding(source: string): TextDecoding {
@@ -68,7 +68,7 @@ function fromUtf16(bytes: Uint8Array, encoding: "utf-16le" | "utf-16be", refuse:
   if (bytes.length % 2 === 1) refuse(bytes.length - 1, (at) => `expected UTF-16 text, found half a unit at byte ${at}`);
   const units = Buffer.from(bytes);
   const text = (encoding === "utf-16be" ? units.swap16() : units).toString("utf16le");
-  // Under the flag u a pair is one character and is not found.
+  // With the flag u, a surrogate pair is one character and is not found here.
   const lone = text.search(/\p{Surrogate}/u);
   if (lone >= 0) refuse(2 * lone, (at) => `expected UTF-16 text, found half a surrogate pair at byte ${at}`);
   const zero = text.indexOf("\0");
@@ -76,7 +76,7 @@ function fromUtf16(bytes: Uint8Array, encoding: "utf-16le" | "utf-16be", refuse:
   return { text, utf8: Buffer.from(text, "utf8") };
 }
 
-/** The encoding that a byte order mark tells, and where the text begins. */
+/** The encoding given by the byte order mark, and where the text begins. */
 function markOf([a, b, c]: Uint8Array): { encoding: Encoding; start: number } {
   if (a === 0xff && b === 0xfe) return { encoding: "utf-16le", start: 2 };
   if (a === 0xfe && b === 0xff) return { encoding: "utf-16be", start: 2 };
@@ -92,7 +92,7 @@ function refuseOtherForms(bytes: Uint8Array, source: string): void {
   throw new NotText(source, `this looks like ${form}${lacking}; convert it to UTF-8 first (iconv -f ${form} -t UTF-8)`);
 }
 
-/** In Latin text as UTF-16 every other byte is zero, and only those. */
+/** In Latin text as UTF-16 every other byte is zero, and no other bytes are. */
 function unmarkedUtf16(bytes: Uint8Array): string | undefined {
   const head = bytes.subarray(0, 4096);
   const zeros = (parity: number): number => head.filter((byte, index) => byte === 0 && index % 2 === parity).length;
@@ -101,7 +101,7 @@ function unmarkedUtf16(bytes: Uint8Array): string | undefined {
   return even > odd ? "UTF-16BE" : "UTF-16LE";
 }
 
-/** How many of the bytes are characters of which no byte is missing at the end. */
+/** How many of the bytes form whole characters. */
 function wholeCharacters(bytes: Uint8Array, encoding: Encoding): number {
   const { length } = bytes;
   if (encoding !== "utf-8") {
@@ -117,7 +117,7 @@ function wholeCharacters(bytes: Uint8Array, encoding: Encoding): number {
   return length;
 }
 
-/** How many bytes come before the first that is not UTF-8, by halving. */
+/** Length of the longest prefix that is valid UTF-8, by bisection. */
 function validPrefix(bytes: Uint8Array): number {
   const cut = (count: number): number => wholeCharacters(bytes.subarray(0, count), "utf-8");
   let [valid, invalid] = [0, bytes.length + 1];

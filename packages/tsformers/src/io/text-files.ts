@@ -2,10 +2,10 @@ import { type Dirent, readdirSync, type Stats, statSync } from "node:fs";
 import { extname, join } from "node:path";
 import { FileError, fileError } from "./file-error.ts";
 
-/** A file to read, and its size when it was found. */
+/** A file, and its size when it was found. */
 export type FoundFile = { readonly path: string; readonly sizeBytes: number };
 
-/** Says something on a line of its own. */
+/** Reports something on a line of its own. */
 export type Note = (line: string) => void;
 
 type Kind = "file" | "folder" | "pipe" | "socket" | "device" | "circle of links" | "nothing";
@@ -13,14 +13,14 @@ type Kind = "file" | "folder" | "pipe" | "socket" | "device" | "circle of links"
 type Search = { readonly extensions: readonly string[]; readonly note: Note };
 
 /**
- * The file at a path, or those of a folder and of the folders in it, in the order of their paths.
+ * The file at a path, or the files of a folder and of the folders in it, in the order of their paths.
  *
- * Of a folder those count whose names end in one of `extensions`, with `["*"]` all; names that begin with a dot do not.
- * Where such a name is a pipe, a link that leads nowhere or another thing without an end, a note says that it is passed
- * over; links to folders are passed over as well, since they may lead in a circle.
+ * Of a folder those files count whose names end in one of `extensions`, with `["*"]` all; names that begin with a dot are skipped.
+ * For a pipe, a broken link or another thing that cannot be read to its end, a note says that it is skipped;
+ * links to folders are skipped as well, since they may form a circle.
  *
- * @throws FileError when the path is missing or neither file nor folder, when there is no such file in the folder, and when
- *   a folder may not be read
+ * @throws FileError when the path is missing or neither file nor folder, when the folder has no such file, and when
+ *   a folder cannot be read
  */
 export function findFiles(path: string, search: Search): FoundFile[] {
   const { kind, sizeBytes } = lookAt(path);

@@ -21,15 +21,15 @@ export type TraxOptions = {
   readonly modelWidth: number;
   readonly heads: number;
   readonly ffnWidth: number;
-  /** Positions of the stored tables. */
+  /** Positions of the stored position tables. */
   readonly length: number;
 };
 
 const epsilon = 1e-6;
 
 /**
- * Trax's TransformerLM: a pre-norm ReLU decoder whose position table is stored. Its inputs are shifted right: 0 comes
- * first, the last token does not go in.
+ * Trax's TransformerLM: a pre-norm ReLU decoder with stored position tables. Its inputs are shifted right: they begin with 0, and
+ * leave out the last token.
  */
 export function traxLanguageModel(options: TraxOptions): LanguageModel<DecoderParams> {
   const { vocabularySize, layers, modelWidth, heads, ffnWidth, length } = options;
@@ -54,7 +54,7 @@ export function traxLanguageModel(options: TraxOptions): LanguageModel<DecoderPa
   });
 }
 
-/** Trax's Transformer: pre-norm, one embedding for both sides, stored position tables, an output matrix of its own. */
+/** Trax's Transformer: pre-norm, one embedding for source and target, stored position tables, a separate output matrix. */
 export function traxTransformer(options: TraxOptions): SequenceToSequence<EncoderDecoderParams> {
   const { vocabularySize, modelWidth, length } = options;
   return encoderDecoder({

@@ -1,5 +1,5 @@
-import type { Mixer, MixerInput, MixerOutput, MixerTraits, Recurrent, SoftmaxMixer } from "./index.ts";
 import type { Context, Layer } from "./layer.ts";
+import type { Mixer, MixerInput, MixerOutput, MixerTraits, Recurrent, SoftmaxMixer } from "./mixer.ts";
 
 /** What a block says of its mixer before it runs, so that a stack knows what to keep for it. */
 export type BlockTraits = {

@@ -1,7 +1,9 @@
 import type { Tensor } from "@tsformers/engine";
 import type { BlockTraits } from "./block.ts";
-import type { AttentionMap, DecodePlace, Losses, StackState, View } from "./index.ts";
-import type { Context, Layer } from "./layer.ts";
+import type { Context, Layer, Losses } from "./layer.ts";
+import type { AttentionMap } from "./mixer.ts";
+import type { DecodePlace, StackState } from "./state.ts";
+import type { View } from "./view.ts";
 
 export type DepthInput = {
   /** [B, T, C] */
@@ -20,7 +22,7 @@ export type DepthOutput = {
   readonly x: Tensor;
   /** Input of the first block, then the output of each; the last one after the final norm. */
   readonly hidden: readonly Tensor[];
-  /** What each layer looked at. Cost nothing unless called. */
+  /** Attention map of each layer, computed when called. */
   readonly maps: readonly (() => AttentionMap)[];
   /** Of all layers, equal names added up. */
   readonly losses: Losses;

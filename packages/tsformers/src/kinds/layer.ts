@@ -17,3 +17,6 @@ export type Context = {
 
 /** Evaluation: no dropout. */
 export const evaluation: Context = {};
+
+/** Scalars to add to the training loss, by name, each with its weight included: `{ commitment, ponder, span }`. */
+export type Losses = Readonly<Record<string, Tensor>>;

@@ -1,5 +1,5 @@
 import type { Concrete, Tensor } from "@tsformers/engine";
-import type { Slots } from "./index.ts";
+import type { Slots } from "./view.ts";
 
 /**
  * What a layer keeps from one call to the next, told apart by who owns it. It goes in and comes out whole: a wrapper hands the record
@@ -34,9 +34,6 @@ export type DecodePlace = {
   /** Where keys and values are kept. Default: position i in slot i. */
   readonly slots?: Slots | undefined;
 };
-
-/** Scalars to add to the training loss, by name, each with its weight included: `{ commitment, ponder, span }`. */
-export type Losses = Readonly<Record<string, Tensor>>;
 
 /** The memory of a mixer that looks back beyond its input. */
 export type SegmentMemory = {

@@ -2,8 +2,9 @@ import { type Concrete, reshape, slice, splitKey, tanh } from "@tsformers/engine
 import type { makeView } from "../attention/core/view.ts";
 import { type AttentionParams, attention } from "../attention/softmax/attention.ts";
 import { type BlockParams, postNormBlock } from "../blocks/block.ts";
-import { type StackParams, stack } from "../depth/stack.ts";
-import type { Mixer, Pattern, PositionScheme } from "../kinds/index.ts";
+import { type DepthMaker, stacked } from "../depth/makers.ts";
+import type { StackParams } from "../depth/stack.ts";
+import type { Block, Depth, Mixer, Pattern, PositionScheme } from "../kinds/index.ts";
 import { embedding, paddedEmbedding } from "../nn/embedding.ts";
 import { type Activation, gelu, type MlpParams, mlp } from "../nn/feed-forward.ts";
 import type { Head } from "../nn/head.ts";
@@ -22,11 +23,11 @@ export type BertOptions<Mix = AttentionParams> = {
   readonly vocabularySize: number;
   readonly layers: number;
   readonly modelWidth: number;
-  /** Of softmax attention; a mixer brings its own. */
+  /** H, heads of the default softmax attention. */
   readonly heads: number;
-  /** Positions that the learned embedding knows. */
+  /** Positions of the learned embedding. */
   readonly length: number;
-  /** Segments. Default: 2. */
+  /** Number of segments. Default: 2. */
   readonly types?: number;
   /** Default: 4 × modelWidth. */
   readonly ffnWidth?: number;
@@ -34,18 +35,18 @@ export type BertOptions<Mix = AttentionParams> = {
   readonly activation?: Activation;
   /** From transformed states to logits. Default: the tied embedding with a bias. */
   readonly output?: Head;
-  /** A token whose look-up teaches nothing. */
+  /** A token whose embedding gets no gradient. */
   readonly padding?: number;
   readonly dropoutRate?: number;
   readonly epsilon?: number;
   /** Default: learned positions. */
   readonly scheme?: PositionScheme;
-  /** What all layers see, or each. Default: everything. */
+  /** The pattern of all layers, or one per layer. Default: everything. */
   readonly pattern?: Pattern | LayerPatterns;
   /** How positions exchange information in each layer. Default: softmax attention. */
   readonly mixer?: (layer: number) => Mixer<Mix>;
-  /** How the blocks follow one another. Default: {@link stack}. */
-  readonly depth?: typeof stack<BertBlockParams<Mix>>;
+  /** How the blocks follow one another. Default: {@link stacked}. */
+  readonly depth?: DepthMaker;
   /** Makes the views. Default: {@link makeView}. */
   readonly makeView?: typeof makeView;
 };
@@ -70,8 +71,8 @@ export function bert<Mix = AttentionParams>(options: BertOptions<Mix>): Language
 }
 
 /**
- * BERT as it was pre-trained: beside masked tokens it tells from the first position, through a dense layer and tanh (the
- * pooler), whether the second segment follows the first.
+ * BERT as it was pre-trained: besides masked tokens it predicts whether the second segment follows the first, from the first
+ * position through a dense layer and tanh (the pooler).
  */
 export function bertForPreTraining<Mix = AttentionParams>(
   options: BertOptions<Mix>,
@@ -97,7 +98,7 @@ export function bertForPreTraining<Mix = AttentionParams>(
   };
 }
 
-/** The parts of which {@link bert} is put together. */
+/** The parts of {@link bert}. */
 export function bertParts<Mix = AttentionParams>(
   options: BertOptions<Mix>,
 ): EncoderParts<MaskedHeadParams, StackParams<BertBlockParams<Mix>>> {
@@ -113,9 +114,8 @@ export function bertParts<Mix = AttentionParams>(
     return given;
   };
   const ffn = mlp({ modelWidth, ffnWidth, activation, dropoutRate });
-  const blocks = Array.from({ length: layers }, (_, layer) =>
-    postNormBlock({ modelWidth, norm, mixer: mixer(layer), ffn }),
-  );
+  const { arrange = postNormBlock, make } = options.depth ?? stacked;
+  const blocks = Array.from({ length: layers }, (_, layer) => arrange({ modelWidth, norm, mixer: mixer(layer), ffn }));
   return {
     name: "bert",
     vocabularySize,
@@ -126,7 +126,7 @@ export function bertParts<Mix = AttentionParams>(
     ...present({ pattern: options.pattern, makeView: options.makeView }),
     embeddingNorm: norm(modelWidth),
     dropoutRate,
-    depth: (options.depth ?? stack)(blocks, {}),
+    depth: make(blocks as readonly Block[], { modelWidth }) as Depth<StackParams<BertBlockParams<Mix>>>,
     head: maskedHead(options),
   };
 }

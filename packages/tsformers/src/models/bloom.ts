@@ -8,21 +8,21 @@ import { layerNorm } from "../nn/norm.ts";
 import { requireSizes } from "../nn/sizes.ts";
 import { alibi } from "../position/alibi.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
-import type { LanguageModel } from "./language-model.ts";
+import type { LanguageModel, TokensInput } from "./language-model.ts";
 
 export type BloomOptions = {
   readonly vocabularySize: number;
   readonly layers: number;
   readonly modelWidth: number;
   readonly heads: number;
-  /** How a layer is put together; {@link preNormBlock} unless told. */
+  /** How a layer is built. Default: {@link preNormBlock}. */
   readonly block?: <Mix, Ffn>(parts: BlockParts<Mix, Ffn>) => Block;
   readonly dropoutRate?: number;
   readonly epsilon?: number;
 };
 
 /**
- * BLOOM: a pre-norm decoder that knows positions by ALiBi alone, with a norm after the embedding.
+ * BLOOM: a pre-norm decoder whose only positions are ALiBi, with a norm after the embedding.
  *
  * @source Le Scao et al. 2022, "BLOOM: A 176B-Parameter Open-Access Multilingual Language Model", arXiv:2211.05100
  */
@@ -30,7 +30,7 @@ export function bloom(options: BloomOptions): LanguageModel<DecoderParams> {
   return decoder(bloomParts(options));
 }
 
-/** The parts of which {@link bloom} is put together. */
+/** The parts of {@link bloom}. */
 export function bloomParts(options: BloomOptions): DecoderParts {
   const { vocabularySize, layers, modelWidth, heads, dropoutRate = 0, epsilon = 1e-5, block = preNormBlock } = options;
   requireSizes("bloom", options, { vocabularySize, layers });
@@ -56,7 +56,8 @@ export function bloomParts(options: BloomOptions): DecoderParts {
   };
 }
 
-/** How many tokens stand before each, padding not counted: mask [B, T] → int32 [B, T]. */
-function countTokens(mask: Tensor): Tensor {
+/** Number of tokens before each, padding not counted: mask [B, T] → int32 [B, T]. */
+function countTokens({ mask }: Pick<TokensInput, "mask">): Tensor | undefined {
+  if (mask === undefined) return undefined;
   return cast(maximum(sub(cumsum(cast(mask, "float32"), 1), 1), 0), "int32");
 }

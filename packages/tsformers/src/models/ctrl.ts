@@ -17,7 +17,7 @@ export type CtrlOptions = {
   readonly heads: number;
   readonly ffnWidth: number;
   readonly dropoutRate?: number;
-  /** Of the final norm; those in the blocks have 1e-6. */
+  /** ε of the final norm; norms in the blocks have 1e-6. Default: 1e-6. */
   readonly epsilon?: number;
   readonly angles?: NonNullable<SinusoidalOptions["angles"]>;
 };
@@ -31,7 +31,7 @@ export function ctrl(options: CtrlOptions): LanguageModel<DecoderParams> {
   return decoder(ctrlParts(options));
 }
 
-/** The parts of which {@link ctrl} is put together. */
+/** The parts of {@link ctrl}. */
 export function ctrlParts(options: CtrlOptions): DecoderParts {
   const { vocabularySize, layers, modelWidth, heads, ffnWidth, dropoutRate = 0, epsilon = 1e-6, angles } = options;
   requireSizes("ctrl", options, { vocabularySize, layers, ffnWidth });

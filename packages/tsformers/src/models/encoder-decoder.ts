@@ -24,7 +24,7 @@ import { sumOfLosses } from "../nn/losses.ts";
 import type { NormParams } from "../nn/norm.ts";
 import { present } from "../nn/present.ts";
 import type { SequenceToSequence } from "./sequence-to-sequence.ts";
-import { requireCausal } from "./sights.ts";
+import { requireCausal, requireGlobalReader } from "./sights.ts";
 import { type Pass, patternOfLayer, placesOf, type SightParts, viewsOf } from "./views.ts";
 
 /** The two stacks of an encoder-decoder, over vectors. */
@@ -131,7 +131,8 @@ export type EncoderDecoderParams = StacksParams & {
  * @throws TypeError for a mixer of the decoder that is not causal
  */
 export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<EncoderDecoderParams> {
-  requireCausal(`${parts.name ?? "encoder-decoder"}: decoder`, parts.decoder);
+  const { name = "encoder-decoder" } = parts;
+  requireCausal(`${name}: decoder`, parts.decoder);
   const { dropoutRate = 0, head = tiedHead(), sourceScores, targetScores } = parts;
   const body = stacks(parts);
   const sights = { ...present({ makeView: parts.makeView }) };
@@ -184,8 +185,9 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
       };
       return { ...body.init(a!), ...present(own) } as Concrete<EncoderDecoderParams>;
     },
-    encode: (params, { tokens, mask }, context) => {
-      const pass: Pass = { queries: tokens.shape[1]!, mask, remembers: false };
+    encode: (params, { tokens, mask, globals }, context) => {
+      if (globals !== undefined) requireGlobalReader(`${name}: encoder`, parts.encoder);
+      const pass: Pass = { queries: tokens.shape[1]!, mask, globals, remembers: false };
       const input = {
         x: embed(params, tokens, iota(pass.queries), "source", context),
         view: viewsOf(source, parts.encoder, params.sourceScores, pass),

@@ -15,12 +15,12 @@ export type GptNeoXOptions = {
   readonly layers: number;
   readonly modelWidth: number;
   readonly heads: number;
-  /** 4 × modelWidth unless told. */
+  /** Default: 4 × modelWidth. */
   readonly ffnWidth?: number;
-  /** A quarter of the head unless told. */
+  /** Default: a quarter of each head is rotated. */
   readonly rotary?: Omit<RotaryOptions, "pairing">;
   readonly activation?: Activation;
-  /** How a layer is put together; {@link parallelBlock} unless told. */
+  /** How a layer is built. Default: {@link parallelBlock}. */
   readonly block?: <Mix, Ffn>(parts: BlockParts<Mix, Ffn>) => Block;
   readonly attentionBias?: boolean;
   readonly dropoutRate?: number;
@@ -28,8 +28,8 @@ export type GptNeoXOptions = {
 };
 
 /**
- * GPT-NeoX: attention and feed-forward network side by side on norms of their own, rotary positions on the first quarter
- * of each head, an output matrix of its own.
+ * GPT-NeoX: attention and feed-forward network in parallel, each with its own norm; rotary positions on the first quarter
+ * of each head; an untied output matrix.
  *
  * @source Black et al. 2022, "GPT-NeoX-20B: An Open-Source Autoregressive Language Model", arXiv:2204.06745
  */
@@ -37,7 +37,7 @@ export function gptNeoX(options: GptNeoXOptions): LanguageModel<DecoderParams> {
   return decoder(gptNeoXParts(options));
 }
 
-/** The parts of which {@link gptNeoX} is put together. */
+/** The parts of {@link gptNeoX}. */
 export function gptNeoXParts(options: GptNeoXOptions): DecoderParts {
   const { vocabularySize, layers, modelWidth, heads, dropoutRate = 0, epsilon = 1e-5, block = parallelBlock } = options;
   const { ffnWidth = 4 * modelWidth, activation = gelu, attentionBias: bias = true } = options;

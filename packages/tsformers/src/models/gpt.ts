@@ -1,8 +1,9 @@
 import type { AttentionParams } from "../attention/softmax/attention.ts";
 import { attention } from "../attention/softmax/attention.ts";
 import { type BlockParams, preNormBlock } from "../blocks/block.ts";
-import { type StackParams, stack } from "../depth/stack.ts";
-import type { Mixer, Pattern, PositionScheme } from "../kinds/index.ts";
+import { type DepthMaker, stacked } from "../depth/makers.ts";
+import type { StackParams } from "../depth/stack.ts";
+import type { Block, Depth, Mixer, Pattern, PositionScheme } from "../kinds/index.ts";
 import { embedding } from "../nn/embedding.ts";
 import { type Activation, geluTanh, type MlpParams, mlp } from "../nn/feed-forward.ts";
 import { normalInitial } from "../nn/initial.ts";
@@ -19,27 +20,27 @@ export type GptOptions<Mix = AttentionParams> = {
   readonly vocabularySize: number;
   readonly layers: number;
   readonly modelWidth: number;
-  /** Of softmax attention; a mixer brings its own. */
+  /** H, heads of the default softmax attention. */
   readonly heads: number;
-  /** Positions that the learned embedding knows. */
+  /** Positions of the learned embedding. */
   readonly length: number;
   /** Default: 4 × modelWidth. */
   readonly ffnWidth?: number;
   /** Default: tanh GELU. */
   readonly activation?: Activation;
-  /** Factor of the logits of softmax attention in a layer, not to be given with a mixer. Default: 1/√headWidth. */
+  /** Factor of the logits of softmax attention by layer; not allowed with a mixer. Default: 1/√headWidth. */
   readonly scale?: (layer: number) => number;
-  /** Of embeddings, softmax attention and feed-forward networks; a mixer brings its own. Default: 0. */
+  /** Dropout of embeddings, softmax attention and feed-forward networks; a mixer has its own. Default: 0. */
   readonly dropoutRate?: number;
   readonly epsilon?: number;
   /** Default: learned positions. */
   readonly scheme?: PositionScheme;
-  /** What all layers see, or each, cut to what came before. Default: everything before. */
+  /** The pattern of all layers, or one per layer; its causal part is used. Default: everything before. */
   readonly pattern?: Pattern | LayerPatterns;
   /** How positions exchange information in each layer; must be causal. Default: softmax attention. */
   readonly mixer?: (layer: number) => Mixer<Mix>;
-  /** How the blocks follow one another. Default: {@link stack}. */
-  readonly depth?: typeof stack<GptBlockParams<Mix>>;
+  /** How the blocks follow one another. Default: {@link stacked}. */
+  readonly depth?: DepthMaker;
 };
 
 export type GptBlockParams<Mix = AttentionParams> = BlockParams<Mix, MlpParams>;
@@ -49,7 +50,7 @@ export type GptParams<Mix = AttentionParams> = DecoderParams<StackParams<GptBloc
 /**
  * GPT-2: a pre-norm decoder with learned positions, tanh GELU and tied embeddings.
  *
- * Residual projections start smaller by √(2N), so that the residual stream keeps its scale with depth.
+ * Initial residual projections are divided by √(2N), so that the scale of the residual stream does not grow with depth.
  *
  * @source Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"
  */
@@ -57,7 +58,7 @@ export function gpt<Mix = AttentionParams>(options: GptOptions<Mix>): LanguageMo
   return decoder(gptParts(options));
 }
 
-/** The parts of which {@link gpt} is put together. */
+/** The parts of {@link gpt}. */
 export function gptParts<Mix = AttentionParams>(
   options: GptOptions<Mix>,
 ): DecoderParts<StackParams<GptBlockParams<Mix>>> {
@@ -65,7 +66,7 @@ export function gptParts<Mix = AttentionParams>(
   const { ffnWidth = 4 * modelWidth, activation = geluTanh, scale = () => (modelWidth / heads) ** -0.5 } = options;
   requireSizes("gpt", options, { vocabularySize, layers, length, ffnWidth });
   if (options.mixer !== undefined && options.scale !== undefined) {
-    throw new TypeError("gpt: scale is that of softmax attention; a mixer has its own, so give one of the two");
+    throw new TypeError("gpt: scale belongs to softmax attention and a mixer has its own: give only one of the two");
   }
   const softmax = (layer: number) => attention({ modelWidth, heads, scale: scale(layer), dropoutRate, outInitial });
   const mixer = (layer: number): Mixer<Mix> => {
@@ -77,9 +78,8 @@ export function gptParts<Mix = AttentionParams>(
   const norm = layerNorm({ epsilon });
   const outInitial = normalInitial(0.02 / Math.sqrt(2 * layers));
   const ffn = mlp({ modelWidth, ffnWidth, activation, dropoutRate, outInitial });
-  const blocks = Array.from({ length: layers }, (_, layer) =>
-    preNormBlock({ modelWidth, norm, mixer: mixer(layer), ffn }),
-  );
+  const { arrange = preNormBlock, make } = options.depth ?? stacked;
+  const blocks = Array.from({ length: layers }, (_, layer) => arrange({ modelWidth, norm, mixer: mixer(layer), ffn }));
   return {
     name: "gpt",
     vocabularySize,
@@ -88,6 +88,8 @@ export function gptParts<Mix = AttentionParams>(
     ...(options.scheme ?? { positions: learned(length, modelWidth) }),
     ...present({ pattern: options.pattern }),
     dropoutRate,
-    depth: (options.depth ?? stack)(blocks, { finalNorm: norm(modelWidth) }),
+    depth: make(blocks as readonly Block[], { finalNorm: norm(modelWidth), modelWidth }) as Depth<
+      StackParams<GptBlockParams<Mix>>
+    >,
   };
 }

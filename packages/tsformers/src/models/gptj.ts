@@ -15,11 +15,11 @@ export type GptJOptions = {
   readonly layers: number;
   readonly modelWidth: number;
   readonly heads: number;
-  /** How many features of each head are rotated; GPT-J-6B has 64 of 256. All unless told. */
+  /** Rotated features of each head; GPT-J-6B has 64 of 256. Default: all. */
   readonly rotated?: number;
-  /** 4 × modelWidth unless told. */
+  /** Default: 4 × modelWidth. */
   readonly ffnWidth?: number;
-  /** tanh GELU unless told. */
+  /** Default: tanh GELU. */
   readonly activation?: Activation;
   readonly angles?: NonNullable<RotaryOptions["angles"]>;
   readonly dropoutRate?: number;
@@ -27,8 +27,8 @@ export type GptJOptions = {
 };
 
 /**
- * GPT-J: a decoder whose attention and feed-forward network read one norm and are added together, with partial rotary
- * positions over neighbouring features, no biases in attention, and an output matrix of its own with a bias.
+ * GPT-J: a decoder whose attention and feed-forward network share one norm and are added, with partial rotary
+ * positions over neighbouring features, no biases in attention, and an untied output matrix with a bias.
  *
  * @source Wang & Komatsuzaki 2021, "GPT-J-6B: A 6 Billion Parameter Autoregressive Language Model"
  */
@@ -36,7 +36,7 @@ export function gptJ(options: GptJOptions): LanguageModel<DecoderParams> {
   return decoder(gptJParts(options));
 }
 
-/** The parts of which {@link gptJ} is put together. */
+/** The parts of {@link gptJ}. */
 export function gptJParts(options: GptJOptions): DecoderParts {
   const { vocabularySize, layers, modelWidth, heads, dropoutRate = 0, epsilon = 1e-5 } = options;
   const { ffnWidth = 4 * modelWidth, activation = geluTanh, angles } = options;

@@ -7,72 +7,74 @@ export type TokensInput = {
   readonly tokens: Tensor;
   /** 1 for tokens, 0 for padding, [B, T]. */
   readonly mask?: Tensor;
-  /** Which segment a token belongs to, int32 [B, T]. Default: all the first. */
+  /** 1 for global tokens, 0 for others, [B, T]. Default: those the mixers were made with. */
+  readonly globals?: Tensor;
+  /** Segment of each token, int32 [B, T]. Default: 0 for all. */
   readonly types?: Tensor;
-  /** int32 [B, T], when they are not 0, 1, 2, … */
+  /** Positions, int32 [B, T]. Default: 0, 1, 2, … */
   readonly positions?: Tensor;
-  /** Present in decoding: what earlier positions left in each layer. */
+  /** Decode state of the layers; present in decoding only. */
   readonly decode?: DecodeLayers;
-  /** What each row remembers of earlier segments. Default: nothing. */
+  /** Segment memories of the layers. Default: empty. */
   readonly segment?: SegmentLayers;
 };
 
 export type DecodeLayers = {
-  /** Of each layer, from `startDecoding`; none before the first position where all layers keep keys and values. */
+  /** Decode state of each layer, from `startDecoding`. Empty before the first position if all layers keep keys and values. */
   readonly layers: readonly unknown[];
-  /** How many positions came before, int32 scalar. */
+  /** Number of positions before this pass, int32 scalar. */
   readonly position: Tensor;
-  /** How many positions there is room for. */
+  /** Number of positions there is room for. */
   readonly capacity: number;
-  /** Where each layer keeps keys and values. Default: position i in slot i. */
+  /** Slots of each layer's keys and values. Default: position i in slot i. */
   readonly slots?: readonly Slots[] | undefined;
 };
 
 export type SegmentLayers = {
-  /** Of each layer, from `startSegments`. */
+  /** Memory of each layer, from `startSegments`. */
   readonly layers: readonly unknown[];
-  /** 1 for rows whose document begins here: their memory starts again. float32 [B]. Default: no row. */
+  /** 1 for rows whose document begins here, whose memory is cleared, float32 [B]. Default: no row. */
   readonly fresh?: Tensor;
 };
 
-/** What a model is, whatever it gives out. */
+/** What all models over tokens have in common, whatever their output. */
 export type TokenModel<Params, Output> = {
   readonly vocabularySize: number;
-  /** How many positions its learned tables cover: nothing is read or written beyond. Absent: any number. */
+  /** Positions of its learned tables, the most it can read or write. Absent: no limit. */
   readonly maxLength?: number;
-  /** Whether outputs depend on earlier inputs only. */
+  /** Whether outputs depend only on the inputs up to their position. */
   readonly causal: boolean;
-  /** What each layer says of its mixer: what decoding and memories keep follows from it. */
+  /** Traits of each layer's mixer, from which the decode state and memories follow. */
   readonly layers: readonly BlockTraits[];
-  /** What each layer sees in decoding. */
+  /** The pattern of each layer in decoding. */
   readonly patterns: readonly Pattern[];
   init(key: RandomKey): Concrete<Params>;
   apply(params: Params, input: TokensInput, context: Context): Output;
-  /** Parameters put back where they may be, after each update. Absent: they may be anything. */
+  /** Projects parameters back into their allowed range after each update. Absent: no constraints. */
   project?(params: Params): Params;
 };
 
-/** Tokens to vectors: everything of a model but its head. */
+/** Tokens to vectors: a model without its head. */
 export type TokenBody<Params = unknown> = TokenModel<Params, DepthOutput> & {
-  /** Features of its output. */
+  /** C, features of its output. */
   readonly width: number;
-  /** The token embedding, for heads that are tied to it. */
+  /** The token embedding, for tied heads. */
   embeddingOf(params: Params): EmbeddingParams;
 };
 
 export type LanguageModelOutput = DepthOutput & {
   /** [B, T, V] */
   readonly logits: Tensor;
-  /** How `logits` come from `x`, for any positions of it: [..., C] → [..., V]. */
+  /** Computes logits from any positions of `x`: [..., C] → [..., V]. */
   readonly toLogits?: (x: Tensor) => Tensor;
-  /** A summary of each row, [B, C], where the model has one. */
+  /** A summary of each row, [B, C], if the model has one. */
   readonly pooled?: Tensor;
-  /** Logits of "the second segment follows the first" and "it does not", [B, 2], where the model has them. */
+  /** Logits of "the second segment follows the first" and "it does not", [B, 2], if the model has them. */
   readonly nextSentence?: Tensor;
 };
 
-/** A model that gives logits over a vocabulary at every position. */
+/** A model with logits over a vocabulary at every position. */
 export type LanguageModel<Params = unknown> = TokenModel<Params, LanguageModelOutput> & {
-  /** Everything but the head that gives logits: other heads can stand on it. It takes the same parameters. */
+  /** The model without its head, with the same parameters, for use with other heads. */
   readonly body: TokenBody;
 };

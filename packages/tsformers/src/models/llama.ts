@@ -14,12 +14,12 @@ export type LlamaOptions = {
   readonly layers: number;
   readonly modelWidth: number;
   readonly heads: number;
-  /** Heads of keys and values; `heads` unless told. */
+  /** Heads of keys and values. Default: `heads`. */
   readonly keyValueHeads?: number;
-  /** modelWidth / heads unless told. */
+  /** D, width of a head. Default: modelWidth / heads. */
   readonly headWidth?: number;
   readonly ffnWidth: number;
-  /** Pairs of halves unless told; the published weights before conversion by Hugging Face pair neighbours. */
+  /** Default: halves are paired. Published weights before conversion by Hugging Face pair neighbours. */
   readonly rotary?: RotaryOptions;
   readonly activation?: Activation;
   readonly attentionBias?: boolean;
@@ -29,8 +29,8 @@ export type LlamaOptions = {
 };
 
 /**
- * Llama: a pre-norm decoder of RMS norms, rotary positions, grouped-query attention and SwiGLU, without biases. Output
- * tied to the embedding, as in the small models; larger ones have a {@link linearHead}.
+ * Llama: a pre-norm decoder with RMS norms, rotary positions, grouped-query attention and SwiGLU, without biases. The output
+ * is tied to the embedding, as in the small models; larger ones have a {@link linearHead}.
  *
  * @source Touvron et al. 2023, "LLaMA: Open and Efficient Foundation Language Models", arXiv:2302.13971
  */
@@ -38,7 +38,7 @@ export function llama(options: LlamaOptions): LanguageModel<DecoderParams> {
   return decoder(llamaParts(options));
 }
 
-/** The parts of which {@link llama} is put together. */
+/** The parts of {@link llama}. */
 export function llamaParts(options: LlamaOptions): DecoderParts {
   const { vocabularySize, layers, modelWidth, heads, ffnWidth, dropoutRate = 0, epsilon = 1e-6 } = options;
   const { keyValueHeads = heads, headWidth = headWidthOf("llama", options), activation = silu } = options;

@@ -15,18 +15,18 @@ export type MptOptions = {
   readonly layers: number;
   readonly modelWidth: number;
   readonly heads: number;
-  /** The slopes run down to 2^−exponent; 8 unless told. */
+  /** Exponent of the smallest ALiBi slope, 2^−exponent. Default: 8. */
   readonly exponent?: number;
-  /** Factor of the attention logits; 1/√headWidth unless told. */
+  /** Factor of the attention logits. Default: 1/√headWidth. */
   readonly scale?: number;
-  /** Queries, keys and values are clipped to ± this. Not unless told. */
+  /** Queries, keys and values are clipped to ± this. Default: no clipping. */
   readonly clip?: number;
   readonly dropoutRate?: number;
   readonly epsilon?: number;
 };
 
 /**
- * MPT: a pre-norm decoder with ALiBi and no biases anywhere, not in its norms either.
+ * MPT: a pre-norm decoder with ALiBi and no biases, not even in its norms.
  *
  * @source MosaicML 2023, "Introducing MPT-7B"
  */
@@ -34,7 +34,7 @@ export function mpt(options: MptOptions): LanguageModel<DecoderParams> {
   return decoder(mptParts(options));
 }
 
-/** The parts of which {@link mpt} is put together. */
+/** The parts of {@link mpt}. */
 export function mptParts(options: MptOptions): DecoderParts {
   const { vocabularySize, layers, modelWidth, heads, exponent = 8, clip, dropoutRate = 0, epsilon = 1e-5 } = options;
   requireSizes("mpt", options, { vocabularySize, layers });

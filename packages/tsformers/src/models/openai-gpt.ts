@@ -14,16 +14,16 @@ export type OpenAiGptOptions = {
   readonly layers: number;
   readonly modelWidth: number;
   readonly heads: number;
-  /** Positions that the learned embedding knows. */
+  /** Positions of the learned embedding. */
   readonly length: number;
-  /** tanh GELU unless told. */
+  /** Default: tanh GELU. */
   readonly activation?: Activation;
   readonly dropoutRate?: number;
   readonly epsilon?: number;
 };
 
 /**
- * GPT, the first: a post-norm decoder with learned positions and tied embeddings; no norm after the last block.
+ * GPT-1: a post-norm decoder with learned positions and tied embeddings; no norm after the last block.
  *
  * @source Radford et al. 2018, "Improving Language Understanding by Generative Pre-Training"
  */
@@ -31,7 +31,7 @@ export function openAiGpt(options: OpenAiGptOptions): LanguageModel<DecoderParam
   return decoder(openAiGptParts(options));
 }
 
-/** The parts of which {@link openAiGpt} is put together. */
+/** The parts of {@link openAiGpt}. */
 export function openAiGptParts(options: OpenAiGptOptions): DecoderParts {
   const { vocabularySize, layers, modelWidth, heads, length, dropoutRate = 0, epsilon = 1e-5 } = options;
   requireSizes("openai-gpt", options, { vocabularySize, layers, length });

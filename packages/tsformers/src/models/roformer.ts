@@ -21,19 +21,19 @@ export type RoFormerOptions = {
   readonly layers: number;
   readonly modelWidth: number;
   readonly heads: number;
-  /** Of the token embedding, projected to modelWidth where they differ; modelWidth unless told. */
+  /** Width of the token embedding, projected to modelWidth if they differ. Default: modelWidth. */
   readonly embeddingWidth?: number;
-  /** Segments; 2 unless told. */
+  /** Number of segments. Default: 2. */
   readonly types?: number;
-  /** 4 × modelWidth unless told. */
+  /** Default: 4 × modelWidth. */
   readonly ffnWidth?: number;
-  /** Exact GELU unless told. */
+  /** Default: exact GELU. */
   readonly activation?: Activation;
-  /** Neighbouring features of whole heads unless told. */
+  /** Default: {@link rotary} over all features of a head, in neighbouring pairs. */
   readonly rotation?: QkTransform;
-  /** From transformed states to logits; the tied embedding with a bias unless told. */
+  /** From transformed states to logits. Default: the tied embedding with a bias. */
   readonly output?: Head;
-  /** A token whose look-up teaches nothing. */
+  /** A token whose embedding gets no gradient. */
   readonly padding?: number;
   readonly dropoutRate?: number;
   readonly epsilon?: number;
@@ -42,7 +42,7 @@ export type RoFormerOptions = {
 };
 
 /**
- * RoFormer: BERT without position vectors; queries and keys are rotated instead, in pairs of neighbouring features.
+ * RoFormer: BERT without position vectors; instead queries and keys are rotated, in pairs of neighbouring features.
  *
  * @source Su et al. 2021, arXiv:2104.09864
  */
@@ -50,7 +50,7 @@ export function roformer(options: RoFormerOptions): LanguageModel<BertParams> {
   return encoder(roformerParts(options));
 }
 
-/** The parts of RoFormer's encoder. */
+/** The parts of {@link roformer}. */
 export function roformerParts(options: RoFormerOptions): EncoderParts<MaskedHeadParams, StackParams<BertBlockParams>> {
   const { vocabularySize, layers, modelWidth, heads, dropoutRate = 0, epsilon = 1e-12, types = 2 } = options;
   const { embeddingWidth = modelWidth, ffnWidth = 4 * modelWidth, activation = gelu, padding } = options;

@@ -2,23 +2,32 @@ import type { Concrete, RandomKey, Tensor } from "@tsformers/engine";
 import type { AttentionMap, BlockTraits, Context, KeyValueCache, Losses, Pattern, StackState } from "../kinds/index.ts";
 import type { DecodeLayers } from "./language-model.ts";
 
-/** A sequence that was read: what the decoder's layers look at in it. */
+/** An encoded source: keys and values for the decoder's cross-attention. */
 export type Encoded = {
-  /** For each layer of the decoder, [B, H, S, D]. */
+  /** Keys and values for each layer of the decoder, [B, K, S, D]. */
   readonly entries: readonly KeyValueCache[];
   /** 1 for tokens, 0 for padding, [B, S]. */
   readonly mask?: Tensor;
+};
+
+export type EncodeInput = {
+  /** int32 [B, S] */
+  readonly tokens: Tensor;
+  /** 1 for tokens, 0 for padding, [B, S]. */
+  readonly mask?: Tensor;
+  /** 1 for global tokens, 0 for others, [B, S]. Default: those the mixers were made with. */
+  readonly globals?: Tensor;
 };
 
 export type EncodeOutput = Encoded & {
   /** [B, S, C] */
   readonly memory: Tensor;
   readonly hidden: readonly Tensor[];
-  /** What each layer looked at. Cost nothing unless called. */
+  /** Attention map of each layer, computed when called. */
   readonly maps: readonly (() => AttentionMap)[];
-  /** To add to the training loss. */
+  /** Losses to add in training. */
   readonly losses: Losses;
-  /** Of the encoder's layers. */
+  /** State of the encoder's layers. */
   readonly state: StackState;
 };
 
@@ -28,7 +37,7 @@ export type DecodeInput = {
   /** 1 for tokens, 0 for padding, [B, T]. */
   readonly mask?: Tensor;
   readonly encoded: Encoded;
-  /** Present in decoding: what earlier positions left in each layer. */
+  /** Decode state of the layers; present in decoding only. */
   readonly decode?: DecodeLayers;
 };
 
@@ -36,30 +45,30 @@ export type DecodeOutput = {
   /** [B, T, V] */
   readonly logits: Tensor;
   readonly hidden: readonly Tensor[];
-  /** Of looking at earlier outputs, layer by layer. Cost nothing unless called. */
+  /** Attention map of each layer over the target, computed when called. */
   readonly maps: readonly (() => AttentionMap)[];
-  /** Of looking at the source. */
+  /** Attention map of each layer over the source, computed when called. */
   readonly crossMaps: readonly (() => AttentionMap)[];
-  /** To add to the training loss. */
+  /** Losses to add in training. */
   readonly losses: Losses;
-  /** Of the decoder's layers. */
+  /** State of the decoder's layers. */
   readonly state: StackState;
 };
 
 /** A model that reads one sequence and predicts the next token of another. */
 export type SequenceToSequence<Params = unknown> = {
   readonly vocabularySize: number;
-  /** How many positions of targets its learned tables cover: nothing is written beyond. Absent: any number. */
+  /** Positions of its learned tables for targets, the most it can write. Absent: no limit. */
   readonly maxLength?: number;
-  /** The same of sources. */
+  /** The same for sources. */
   readonly maxSourceLength?: number;
   init(key: RandomKey): Concrete<Params>;
-  encode(params: Params, source: { readonly tokens: Tensor; readonly mask?: Tensor }, context: Context): EncodeOutput;
+  encode(params: Params, source: EncodeInput, context: Context): EncodeOutput;
   decode(params: Params, target: DecodeInput, context: Context): DecodeOutput;
-  /** Parameters put back where they may be, after each update. Absent: they may be anything. */
+  /** Projects parameters back into their allowed range after each update. Absent: no constraints. */
   project?(params: Params): Params;
-  /** What each layer of the decoder says of its mixer. */
+  /** Traits of the decoder layers' mixers. */
   readonly layers: readonly BlockTraits[];
-  /** What each layer of the decoder sees of the target. */
+  /** The pattern of each decoder layer over the target. */
   readonly patterns: readonly Pattern[];
 };

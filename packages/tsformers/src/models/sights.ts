@@ -3,8 +3,8 @@ import type { BlockTraits, Mixer } from "../kinds/index.ts";
 type Layers = readonly BlockTraits[];
 
 /**
- * @param model as errors call it
- * @throws TypeError naming the layer and its mixer where outputs depend on later positions
+ * @param model name of the model, for errors
+ * @throws TypeError naming the layer and its mixer if outputs depend on later positions
  */
 export function requireCausal(model: string, layers: Layers): void {
   layers.forEach(({ mixer }, layer) => {
@@ -15,7 +15,7 @@ export function requireCausal(model: string, layers: Layers): void {
   });
 }
 
-/** @throws TypeError when a pattern was given and the mixers of all layers choose for themselves what to look at */
+/** @throws TypeError when a pattern was given but no layer's mixer reads it */
 export function requireReader(model: string, layers: Layers): void {
   if (layers.some(({ mixer }) => mixer.sees === "pattern")) return;
   const names = [...new Set(layers.map(({ mixer }) => mixer.name))].join(" and ");
@@ -24,7 +24,14 @@ export function requireReader(model: string, layers: Layers): void {
   );
 }
 
-/** @throws TypeError for what is no mixer: a promise of one, or one that does not say what it sees */
+/** @throws TypeError when an input has global tokens and no mixer reads them */
+export function requireGlobalReader(model: string, layers: Layers): void {
+  if (layers.some(({ mixer }) => mixer.readsGlobals)) return;
+  const names = [...new Set(layers.map(({ mixer }) => mixer.name))].join(" and ");
+  throw new TypeError(`${model}: ${names} takes no global tokens from the input; leave globals out`);
+}
+
+/** @throws TypeError when something is not a mixer: a promise of one, or an object without name, `sees` and `apply` */
 export function requireMixer<Params>(model: string, layer: number, mixer: Mixer<Params>): void {
   const { name, sees, apply }: Partial<Mixer<Params>> = mixer ?? {};
   if (typeof apply === "function" && typeof name === "string" && sees !== undefined) return;

@@ -14,28 +14,28 @@ import type { SequenceToSequence } from "./sequence-to-sequence.ts";
 export type T5Options = {
   readonly vocabularySize: number;
   readonly layers: number;
-  /** `layers` unless told. */
+  /** Default: `layers`. */
   readonly decoderLayers?: number;
   readonly modelWidth: number;
   readonly heads: number;
-  /** modelWidth / heads unless told; T5 need not keep to it. */
+  /** D, width of a head, which T5 need not derive from modelWidth. Default: modelWidth / heads. */
   readonly headWidth?: number;
-  /** 4 × modelWidth unless told. */
+  /** Default: 4 × modelWidth. */
   readonly ffnWidth?: number;
-  /** {@link mlp} unless told; T5 v1.1 has a {@link gatedMlp}. */
+  /** Default: {@link mlp}; T5 v1.1 has a {@link gatedMlp}. */
   readonly ffn?: (options: FeedForwardOptions) => FeedForward<unknown>;
-  /** ReLU unless told; tanh GELU in v1.1. */
+  /** Default: ReLU; v1.1 has the tanh GELU. */
   readonly activation?: Activation;
   readonly distances?: BucketOptions;
-  /** The tied embedding on states × modelWidth^−½ unless told; v1.1 has a matrix of its own. */
+  /** Default: the tied embedding on states × modelWidth^−½; v1.1 has a separate matrix. */
   readonly head?: Head;
   readonly dropoutRate?: number;
   readonly epsilon?: number;
 };
 
 /**
- * T5: a pre-norm encoder and decoder with RMS norms and no biases; each stack learns one bias for each head and bucket of
- * distances, shared by its layers. Attention logits are not scaled: their initial weights are, by (C·D)^−½.
+ * T5: a pre-norm encoder and decoder with RMS norms and no biases; each stack learns one bias per head and bucket of
+ * distances, shared by its layers. Attention logits are not scaled: instead their initial weights are, by (C·D)^−½.
  *
  * @source Raffel et al. 2020, arXiv:1910.10683, §2.1; v1.1: Shazeer 2020, arXiv:2002.05202
  */
@@ -43,7 +43,7 @@ export function t5(options: T5Options): SequenceToSequence<EncoderDecoderParams>
   return encoderDecoder(t5Parts(options));
 }
 
-/** The parts of which {@link t5} is put together. */
+/** The parts of {@link t5}. */
 export function t5Parts(options: T5Options): EncoderDecoderParts {
   const {
     vocabularySize,

@@ -6,7 +6,7 @@ import type { Depth, LayerPositions, Pattern, StackState } from "../kinds/index.
 import { sumOfLosses } from "../nn/losses.ts";
 import { present } from "../nn/present.ts";
 import type { TokenBody, TokensInput } from "./language-model.ts";
-import { requireCausal, requireReader } from "./sights.ts";
+import { requireCausal, requireGlobalReader, requireReader } from "./sights.ts";
 import { type TokenFrontParams, type TokenFrontParts, tokenFront } from "./token-front.ts";
 import { patternOfLayer, placesOf, type SightParts, viewsOf } from "./views.ts";
 
@@ -21,8 +21,8 @@ export type TokenBodyParts<DepthParams = unknown> = TokenFrontParts &
     readonly depth: Depth<DepthParams>;
     /** Added to the input of every layer. */
     readonly layerPositions?: LayerPositions;
-    /** Positions of tokens behind padding, from the mask [B, T]. Default: 0, 1, 2, … from the first column. */
-    readonly positionsOf?: (mask: NonNullable<TokensInput["mask"]>) => NonNullable<TokensInput["positions"]>;
+    /** Positions of tokens among padding. Default: 0, 1, 2, … from the first column. */
+    readonly positionsOf?: (input: Pick<TokensInput, "tokens" | "mask">) => TokensInput["positions"];
   };
 
 export type TokenBodyParams<DepthParams = unknown> = TokenFrontParams &
@@ -65,12 +65,14 @@ export function tokenBody<DepthParams>(parts: TokenBodyParts<DepthParams>): Toke
       };
       return { ...front.init(a!), ...present(own), ...depth.init(b!) } as unknown as Concrete<Params>;
     },
-    apply: (params, { tokens, types, mask, positions, decode, segment }, context) => {
-      const counted = positions ?? (mask === undefined ? undefined : parts.positionsOf?.(mask));
-      const pass = { queries: tokens.shape[1]!, mask, positions: counted, decode, remembers: segment !== undefined };
+    apply: (params, input, context) => {
+      const { tokens, types, mask, globals, decode, segment } = input;
+      if (globals !== undefined) requireGlobalReader(name, layers);
+      const positions = input.positions ?? parts.positionsOf?.(input);
+      const pass = { queries: tokens.shape[1]!, mask, globals, positions, decode, remembers: segment !== undefined };
       const at = placesOf(pass);
       const x = front.apply(params, { tokens, types, at }, context);
-      const input = {
+      const given = {
         x,
         view: viewsOf(parts, layers, params.scores, pass),
         state: present({
@@ -83,7 +85,7 @@ export function tokenBody<DepthParams>(parts: TokenBodyParts<DepthParams>): Toke
           input: layerPositions && ((layer: number) => layerPositions.apply(params.layerPositions, layer, at)),
         }),
       };
-      const out = depth.apply(params, input, context);
+      const out = depth.apply(params, given, context);
       const penalty = scores?.penalty?.(params.scores);
       return penalty === undefined ? out : { ...out, losses: sumOfLosses([out.losses, penalty]) };
     },

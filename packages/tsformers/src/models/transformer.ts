@@ -15,7 +15,7 @@ import {
 } from "./encoder-decoder.ts";
 import type { SequenceToSequence } from "./sequence-to-sequence.ts";
 
-/** Where the norms of both stacks stand. */
+/** Placement of the norms in both stacks. */
 export type Arrangement = {
   readonly block: <Mix, Ffn>(parts: BlockParts<Mix, Ffn>) => Block;
   readonly crossBlock: <Mix, Cross, Ffn>(parts: CrossBlockParts<Mix, Cross, Ffn>) => CrossBlock;
@@ -23,23 +23,23 @@ export type Arrangement = {
   readonly finalNorms: boolean;
 };
 
-/** The paper's: a norm after each residual sum. */
+/** The arrangement of the paper: a norm after each residual sum. */
 export const postNorm: Arrangement = { block: postNormBlock, crossBlock: postNormCrossBlock, finalNorms: false };
 
-/** That of the paper's code by now: a norm before each sublayer, one more at the end. */
+/** The arrangement of the paper's later code: a norm before each sublayer, and a final norm. */
 export const preNorm: Arrangement = { block: preNormBlock, crossBlock: preNormCrossBlock, finalNorms: true };
 
 export type StackOptions = {
   readonly layers: number;
-  /** `layers` unless told. */
+  /** Default: `layers`. */
   readonly decoderLayers?: number;
   readonly modelWidth: number;
   readonly heads: number;
-  /** 4 × modelWidth unless told. */
+  /** Default: 4 × modelWidth. */
   readonly ffnWidth?: number;
-  /** {@link postNorm} unless told. */
+  /** Default: {@link postNorm}. */
   readonly arrangement?: Arrangement;
-  /** ReLU unless told. */
+  /** Default: ReLU. */
   readonly activation?: Activation;
   readonly dropoutRate?: number;
   readonly epsilon?: number;
@@ -51,13 +51,13 @@ export type TransformerOptions = StackOptions & { readonly vocabularySize: numbe
  * The Transformer: an encoder and a decoder; embeddings × √C plus sinusoids; one matrix for source, target and output.
  *
  * @source Vaswani et al. 2017, "Attention Is All You Need", §3, arXiv:1706.03762
- * @differs linear layers start Glorot-uniform as in Tensor2Tensor; the paper does not say
+ * @differs linear layers are initialised Glorot-uniform as in Tensor2Tensor; the paper does not say
  */
 export function transformer(options: TransformerOptions): SequenceToSequence<EncoderDecoderParams> {
   return encoderDecoder(transformerParts(options));
 }
 
-/** The parts of which {@link transformer} is put together. */
+/** The parts of {@link transformer}. */
 export function transformerParts(options: TransformerOptions): EncoderDecoderParts {
   const { vocabularySize, modelWidth, dropoutRate = 0 } = options;
   const stacks = transformerStacks(options);
@@ -76,7 +76,7 @@ export function transformerParts(options: TransformerOptions): EncoderDecoderPar
   };
 }
 
-/** The two stacks alone, over vectors. */
+/** The two stacks without embeddings and output, over vectors. */
 export function transformerStacks(options: StackOptions): StacksParts {
   const { layers, decoderLayers = layers, modelWidth, heads, dropoutRate = 0, epsilon = 1e-5 } = options;
   const { ffnWidth = 4 * modelWidth, activation = relu, arrangement = postNorm } = options;

@@ -26,6 +26,8 @@ export type Pass = {
   readonly queries: number;
   /** 1 for tokens, 0 for padding, [B, T]. */
   readonly mask?: Tensor | undefined;
+  /** 1 for global tokens, 0 for others, [B, T]. */
+  readonly globals?: Tensor | undefined;
   /** int32 [B, T], when they are not 0, 1, 2, … */
   readonly positions?: Tensor | undefined;
   /** Present in decoding: how many positions came before (int32 scalar), where each layer keeps them, how many there is room for. */
@@ -64,7 +66,7 @@ export function viewsOf(
   scores: unknown,
   pass: Pass,
 ): (layer: number) => View {
-  const { queries, mask, positions, decode, remembers } = pass;
+  const { queries, mask, globals, positions, decode, remembers } = pass;
   const slotsOf = (layer: number): Slots | undefined =>
     layers[layer]!.cacheShape === undefined ? undefined : decode?.slots?.[layer];
   const memoryOf = (layer: number): number => (remembers ? (layers[layer]!.segment?.length ?? 0) : 0);
@@ -84,7 +86,7 @@ export function viewsOf(
       pattern: memory === 0 ? seen : behindMemory(seen, memory),
       queries,
       keys,
-      ...present({ keyMask: mask, offset: decode?.position }),
+      ...present({ keyMask: mask, globals, offset: decode?.position }),
       ...(memory === 0 ? {} : { memory }),
       ...(positions === undefined ? {} : { positions: { query: positions, key: positions } }),
       ...schemes,

@@ -9,8 +9,8 @@ export type ChunkedCrossEntropyOptions = {
 };
 
 /**
- * −log p(target) at every position from hidden states: {@link crossEntropies} of `head(x)`, whose logits [..., V] are never there
- * as a whole. Each chunk's are made, reduced to losses and forgotten, and made again for the gradient.
+ * −log p(target) at every position from hidden states: {@link crossEntropies} of `head(x)` without ever holding all logits [..., V].
+ * The logits of each chunk are reduced to losses and discarded, and recomputed for the gradient.
  *
  * @param head logits of hidden states [n, C] → [n, V]
  * @shape  x [..., C], targets int [...] → [...]

@@ -5,18 +5,18 @@ import type { FeedForward } from "./feed-forward.ts";
 export type ChunkOptions = {
   /** Positions of one chunk; the last one may be shorter. */
   readonly chunkLength: number;
-  /** Forget each chunk after the forward pass and compute it again for the gradient, one at a time. */
+  /** Discard each chunk after the forward pass and recompute it for the gradient, one at a time. Default: false. */
   readonly recompute?: boolean;
 };
 
 /**
- * A feed-forward network applied to `chunkLength` positions at a time: the same result, with the hidden layer of one chunk in
- * memory. In training the hidden layers are kept for the gradient unless they are computed again.
+ * A feed-forward network applied to `chunkLength` positions at a time: the same result, with only one chunk's hidden layer in
+ * memory. In training the hidden layers are kept for the gradient, except with `recompute`.
  *
  * @shape  x [..., T, C] → [..., T, C]
- * @cost   that of the network, and with `recompute` its forward pass once more; memory chunkLength·F instead of T·F
+ * @cost   that of the network, plus its forward pass once more with `recompute`; memory chunkLength·F instead of T·F
  * @source Kitaev, Kaiser & Levskaya 2020, "Reformer: The Efficient Transformer", §3, arXiv:2001.04451
- * @differs dropout inside the network drops other elements than without chunks: each chunk draws its own
+ * @differs dropout inside the network drops other elements than without chunks, since each chunk draws its own
  * @throws RangeError when chunkLength is not an integer ≥ 1
  */
 export function chunkedFeedForward<Params>(ffn: FeedForward<Params>, options: ChunkOptions): FeedForward<Params> {
@@ -36,7 +36,7 @@ export function chunkedFeedForward<Params>(ffn: FeedForward<Params>, options: Ch
   };
 }
 
-/** Pieces of at most `chunkLength` along one axis. */
+/** Splits one axis into pieces of at most `chunkLength`. */
 export function intoChunks(x: Tensor, chunkLength: number, axis: number): Tensor[] {
   const length = x.shape.at(axis)!;
   const whole = Math.floor(length / chunkLength);

@@ -22,13 +22,14 @@ import {
 /**
  * −log p(target) at every position, in float32.
  *
- * `smoothing` ε moves that much of the target's weight to the uniform distribution over the V symbols:
- * `(1 − ε)·(−log p(target)) + ε·mean(−log p)`.
+ * Label smoothing ε (`smoothing`, default 0) moves that share of the target's weight to the uniform distribution over the V
+ * symbols: `(1 − ε)·(−log p(target)) + ε·mean(−log p)`.
  *
- * The gradient with respect to the logits is written out, `softmax − (1 − ε)·onehot(target) − ε/V`: of arrays with the
- * vocabulary's axis only the log probabilities are kept for it, and it takes three passes over them.
+ * The gradient with respect to the logits is written by hand, `softmax − (1 − ε)·onehot(target) − ε/V`: only the log-probabilities
+ * are kept for it, and it takes three passes over them.
  *
  * @shape  logits [..., V], targets int [...] → [...]
+ * @throws RangeError when smoothing is not in [0, 1)
  * @source smoothing: Szegedy et al. 2016, arXiv:1512.00567, §7
  */
 export function crossEntropies(logits: Tensor, targets: Tensor, options: { readonly smoothing?: number } = {}): Tensor {
@@ -56,9 +57,9 @@ export function crossEntropies(logits: Tensor, targets: Tensor, options: { reado
 }
 
 /**
- * The mean of −log p(target) over the positions whose target is not `ignored`; 0 when there are none.
+ * The mean of −log p(target) over the positions whose target is not `ignored`; 0 if there are none. Default of `ignored`: −100.
  *
- * @shape  logits [..., V], targets int [...] → []
+ * @shape  logits [..., V], targets int [...] → scalar
  */
 export function meanCrossEntropy(logits: Tensor, targets: Tensor, ignored = -100): Tensor {
   const counted = cast(notEqual(targets, ignored), "float32");

@@ -26,12 +26,12 @@ export function unembed({ weight }: EmbeddingParams, x: Tensor): Tensor {
   return matmul(x, weight, { transposeB: true });
 }
 
-/** An embedding whose vectors are multiplied by `factor` when looked up, √width in the original Transformer; not when tied to the output. */
+/** An embedding whose looked-up vectors are multiplied by `factor`, √width in the original Transformer. A tied output is not scaled. */
 export function scaledEmbedding(layer: Layer<EmbeddingParams>, factor: number): Layer<EmbeddingParams> {
   return { init: (key) => layer.init(key), apply: (params, tokens) => mul(layer.apply(params, tokens), factor) };
 }
 
-/** An embedding in which looking up `padding` teaches nothing: torch's `padding_idx`. */
+/** An embedding in which looking up `padding` gives no gradient: torch's `padding_idx`. */
 export function paddedEmbedding(layer: Layer<EmbeddingParams>, padding: number): Layer<EmbeddingParams> {
   return {
     init: (key) => layer.init(key),

@@ -13,7 +13,7 @@ import { dropout } from "./dropout.ts";
 import { type Initial, normalInitial } from "./initial.ts";
 import { type LinearParams, linear } from "./linear.ts";
 
-/** A function of one number, applied to every element. */
+/** An activation function, applied element by element. */
 export type Activation = (x: Tensor) => Tensor;
 
 export const relu: Activation = (x) => reluFunction(x);
@@ -23,14 +23,14 @@ export const gelu: Activation = (x) => geluFunction(x);
 export const geluTanh: Activation = (x) => geluFunction(x, { approximate: "tanh" });
 /** `x·σ(x)`, also called swish. */
 export const silu: Activation = (x) => mul(x, sigmoid(x));
-/** `x·σ(1.702·x)`, a rough form of GELU. */
+/** `x·σ(1.702·x)`, an approximation of GELU. */
 export const quickGelu: Activation = (x) => mul(x, sigmoid(mul(x, 1.702)));
 /** `max(x, 0)²` @source So et al. 2021, "Primer", arXiv:2109.08668 */
 export const squaredRelu: Activation = (x) => square(reluFunction(x));
 export const tanhActivation: Activation = (x) => tanh(x);
 export const sigmoidActivation: Activation = (x) => sigmoid(x);
 
-/** A position-wise network between attention layers. */
+/** The position-wise network of a layer. */
 export type FeedForward<Params> = Layer<Params, [x: Tensor, context: Context]>;
 
 export type FeedForwardOptions = {
@@ -40,14 +40,14 @@ export type FeedForwardOptions = {
   readonly bias?: boolean;
   readonly dropoutRate?: number;
   readonly initial?: Initial;
-  /** Of the projection back to the residual stream; GPT-2 makes it smaller with depth. */
+  /** Initialisation of the projection back to the residual stream; GPT-2 makes it smaller with depth. Default: `initial`. */
   readonly outInitial?: Initial;
 };
 
 export type MlpParams = { in: LinearParams; out: LinearParams };
 
 /**
- * `activation(x·W₁ + b₁)·W₂ + b₂`
+ * Feed-forward network of two layers: `activation(x·W₁ + b₁)·W₂ + b₂`.
  *
  * @shape  x [..., C] → [..., C], hidden [..., F]
  * @source Vaswani et al. 2017, §3.3
@@ -69,7 +69,7 @@ export function mlp(options: FeedForwardOptions): FeedForward<MlpParams> {
 export type GatedParams = { gate: LinearParams; in: LinearParams; out: LinearParams };
 
 /**
- * `(activation(x·W_gate) ∘ x·W_in)·W_out`: with `gelu` T5 v1.1's, with `silu` Llama's feed-forward network.
+ * Gated feed-forward network: `(activation(x·W_gate) ∘ x·W_in)·W_out`, with `gelu` T5 v1.1's, with `silu` Llama's.
  *
  * @shape  x [..., C] → [..., C], hidden [..., F]
  * @source Shazeer 2020, "GLU Variants Improve Transformer", arXiv:2002.05202

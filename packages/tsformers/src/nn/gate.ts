@@ -2,17 +2,17 @@ import { add, type Concrete, full, matmul, mul, sigmoid, splitKey, sub, type Ten
 import type { Layer } from "../kinds/layer.ts";
 import { type Initial, normalInitial } from "./initial.ts";
 
-/** How what a sublayer computed, y [..., C], comes onto the residual stream x [..., C]. */
+/** How the output of a sublayer, y [..., C], is combined with the residual stream x [..., C]. */
 export type Gate<Params> = Layer<Params, [x: Tensor, y: Tensor]>;
 
 export type GateOptions = {
   readonly modelWidth: number;
-  /** Where `b` starts: from 2 on a fresh gate lets little of y through. 2 unless told. */
+  /** Initial value of `b`; with 2 or more a fresh gate passes little of y. Default: 2. */
   readonly bias?: number;
   readonly initial?: Initial;
 };
 
-/** `x + y`: no gate. With {@link gatedBlock} the paper's TrXL-I. */
+/** `x + y`: no gate. With {@link gatedBlock} this is the paper's TrXL-I. */
 export function residualGate(): Gate<Record<string, never>> {
   return { init: () => ({}), apply: (_, x, y) => add(x, y) };
 }
@@ -20,7 +20,7 @@ export function residualGate(): Gate<Record<string, never>> {
 export type InputGateParams = { gate: Tensor };
 
 /**
- * `σ(x·W) ∘ x + y`
+ * Input gate: `σ(x·W) ∘ x + y`
  *
  * @shape  x, y [..., C] → [..., C]; W [C, C]
  * @source Parisotto et al. 2020, "Stabilizing Transformers for Reinforcement Learning", §3.2, arXiv:1910.06764
@@ -35,7 +35,7 @@ export function inputGate({ modelWidth, initial = normalInitial() }: GateOptions
 export type BiasedGateParams = { gate: Tensor; bias: Tensor };
 
 /**
- * `x + σ(x·W − b) ∘ y`
+ * Output gate: `x + σ(x·W − b) ∘ y`
  *
  * @shape  x, y [..., C] → [..., C]; W [C, C], b [C]
  * @source Parisotto et al. 2020, §3.2
@@ -45,7 +45,7 @@ export function outputGate(options: GateOptions): Gate<BiasedGateParams> {
 }
 
 /**
- * `s ∘ x + (1 − s) ∘ y` with `s = σ(x·W + b)`
+ * Highway gate: `s ∘ x + (1 − s) ∘ y` with `s = σ(x·W + b)`
  *
  * @shape  x, y [..., C] → [..., C]; W [C, C], b [C]
  * @source Parisotto et al. 2020, §3.2; Srivastava, Greff & Schmidhuber 2015, "Highway Networks", arXiv:1505.00387
@@ -57,7 +57,7 @@ export function highwayGate(options: GateOptions): Gate<BiasedGateParams> {
 export type SigTanhGateParams = BiasedGateParams & { candidate: Tensor };
 
 /**
- * `x + σ(y·W − b) ∘ tanh(y·U)`
+ * Sigmoid-tanh gate: `x + σ(y·W − b) ∘ tanh(y·U)`
  *
  * @shape  x, y [..., C] → [..., C]; W, U [C, C], b [C]
  * @source Parisotto et al. 2020, §3.2; van den Oord et al. 2016, "Conditional Image Generation with PixelCNN Decoders"
@@ -92,7 +92,7 @@ export type GruGateParams = {
  *
  * @shape  x, y [..., C] → [..., C]; W, U [C, C], b [C]
  * @source Parisotto et al. 2020, §3.2
- * @differs nothing in the formula from rllib's and DI-engine's units; they start the matrices as torch and Xavier do
+ * @differs the formula is that of rllib's and DI-engine's units; only their initialisation of the matrices differs (torch, Xavier)
  */
 export function gruGate(options: GateOptions): Gate<GruGateParams> {
   const { modelWidth, initial = normalInitial() } = options;
@@ -107,7 +107,7 @@ export function gruGate(options: GateOptions): Gate<GruGateParams> {
   };
 }
 
-/** What {@link gruGate} computes on its way. */
+/** The intermediate values of {@link gruGate}. */
 export function gruGateParts(params: GruGateParams, x: Tensor, y: Tensor): GruGateParts {
   const both = (ofY: Tensor, ofX: Tensor, state = x) => add(matmul(y, ofY), matmul(state, ofX));
   const reset = sigmoid(both(params.resetY, params.resetX));
@@ -116,7 +116,7 @@ export function gruGateParts(params: GruGateParams, x: Tensor, y: Tensor): GruGa
   return { reset, update, candidate, out: between(x, candidate, update) };
 }
 
-/** All [..., C]. */
+/** Reset gate, update gate and candidate, all [..., C]. */
 export type GruGateParts = {
   readonly reset: Tensor;
   readonly update: Tensor;

@@ -3,7 +3,7 @@ import { type EmbeddingParams, unembed } from "./embedding.ts";
 import { type Initial, normalInitial, zeros } from "./initial.ts";
 import { type LinearParams, linear } from "./linear.ts";
 
-/** Logits over the vocabulary from hidden states; may reuse the token embedding. */
+/** Computes logits over the vocabulary from hidden states; may reuse the token embedding. */
 export type Head<Params = unknown> = {
   init(key: RandomKey): Concrete<Params>;
   /** x [..., C] → [..., V] */
@@ -11,7 +11,7 @@ export type Head<Params = unknown> = {
 };
 
 /**
- * `x·Eᵀ` with the token embedding E.
+ * Tied output: `x·Eᵀ` with the token embedding E.
  *
  * @source Press & Wolf 2017, arXiv:1608.05859
  */
@@ -24,7 +24,7 @@ export function scaledHead<Params>(head: Head<Params>, factor: number): Head<Par
   return { init: (key) => head.init(key), apply: (params, x, tokens) => head.apply(params, mul(x, factor), tokens) };
 }
 
-/** `x·Eᵀ + b`: a bias for each symbol on top of the tied embedding, as in BERT and CTRL. */
+/** `x·Eᵀ + b`: the tied embedding with a bias per symbol, as in BERT and CTRL. */
 export function tiedHeadWithBias(vocabularySize: number): Head<{ bias: Tensor }> {
   return {
     init: (key) => ({ bias: zeros(key, [vocabularySize]) }),
@@ -32,7 +32,7 @@ export function tiedHeadWithBias(vocabularySize: number): Head<{ bias: Tensor }>
   };
 }
 
-/** A matrix of its own: `x·W + b`. */
+/** An output matrix of its own: `x·W + b`. */
 export function linearHead(
   modelWidth: number,
   vocabularySize: number,

@@ -1,18 +1,18 @@
 import { full, type NDArray, normal, type RandomKey, type Shape, truncatedNormal, uniform } from "@tsformers/engine";
 
-/** How a parameter starts. */
+/** Draws the initial value of a parameter of the given shape. */
 export type Initial = (key: RandomKey, shape: Shape) => NDArray;
 
 export const zeros: Initial = (_, shape) => full(shape, 0);
 
 export const ones: Initial = (_, shape) => full(shape, 1);
 
-/** Normal with the given deviation; 0.02 is GPT-2's and BERT's. */
+/** Normal with the given standard deviation. Default: 0.02, as in GPT-2 and BERT. */
 export function normalInitial(deviation = 0.02): Initial {
   return (key, shape) => normal(key, shape, { deviation });
 }
 
-/** Normal with the given deviation, cut off at two deviations; BERT's own initialisation. */
+/** Normal with the given standard deviation, truncated at two of them, as BERT is initialised. Default: 0.02. */
 export function truncatedInitial(deviation = 0.02): Initial {
   return (key, shape) => truncatedNormal(key, shape, { deviation });
 }

@@ -1,7 +1,7 @@
 import { add, type Tensor } from "@tsformers/engine";
 import type { Losses } from "../kinds/index.ts";
 
-/** Losses by name, equal names added up. */
+/** Merges losses by name; losses of equal names are added. */
 export function sumOfLosses(all: readonly (Losses | undefined)[]): Losses {
   const sums: Record<string, Tensor> = {};
   for (const losses of all) {

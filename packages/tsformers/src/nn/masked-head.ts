@@ -9,16 +9,16 @@ export type MaskedHeadParams = { dense: LinearParams; norm: NormParams; output: 
 export type MaskedHeadOptions = {
   readonly vocabularySize: number;
   readonly modelWidth: number;
-  /** Of the token embedding that the output is tied to; modelWidth unless told. */
+  /** Width of the token embedding that the output is tied to. Default: modelWidth. */
   readonly embeddingWidth?: number;
   readonly activation?: Activation;
   readonly epsilon?: number;
-  /** From transformed states to logits; the tied embedding with a bias unless told. */
+  /** From transformed states to logits. Default: the tied embedding with a bias. */
   readonly output?: Head;
 };
 
 /**
- * BERT's way to logits: `norm(activation(x·W + b))`, then the tied embedding with a bias.
+ * BERT's output layers: `norm(activation(x·W + b))`, then the tied embedding with a bias.
  *
  * @shape  x [..., C] → [..., V]
  * @source Devlin et al. 2019, §3.1, and its published code

@@ -11,10 +11,10 @@ import { ones, zeros } from "./initial.ts";
 
 export type NormParams = { weight: Tensor; bias?: Tensor };
 
-/** A layer that brings vectors to a common scale: its constructor knows the kind, its argument the width. */
+/** A normalisation: a layer that depends on the width of the vectors. */
 export type Norm = (width: number) => Layer<NormParams>;
 
-/** Layer normalisation with a gain and a bias. MPT leaves out the bias. */
+/** Layer normalisation with gain and bias. MPT has no bias. Default: ε = 1e-5. */
 export function layerNorm(options: { readonly epsilon?: number; readonly bias?: boolean } = {}): Norm {
   const { epsilon = 1e-5, bias = true } = options;
   return (width) => ({
@@ -23,7 +23,7 @@ export function layerNorm(options: { readonly epsilon?: number; readonly bias?: 
   });
 }
 
-/** Root-mean-square normalisation with a gain. */
+/** Root-mean-square normalisation with a gain. Default: ε = 1e-6. */
 export function rmsNorm(options: { readonly epsilon?: number } = {}): Norm {
   const { epsilon = 1e-6 } = options;
   return (width) => ({

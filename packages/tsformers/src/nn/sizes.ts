@@ -1,8 +1,8 @@
-/** What every model and mechanism is checked for before anything is made. */
+/** Sizes checked for every model and mechanism before anything is built. */
 export type Sizes = {
   readonly modelWidth: number;
   readonly heads: number;
-  /** Features of a head, where they need not be modelWidth / heads. */
+  /** Features of a head. Default: modelWidth / heads. */
   readonly headWidth?: number;
   readonly dropoutRate?: number;
 };
@@ -10,9 +10,9 @@ export type Sizes = {
 /**
  * Checks the sizes of a model or mechanism, and that its heads divide its width.
  *
- * @param caller its name
- * @param further sizes beside width and heads, by the names of their options
- * @throws RangeError naming the option, what it must be and what came
+ * @param caller the name that errors begin with
+ * @param further sizes besides width and heads, by the names of their options
+ * @throws RangeError naming the option, what it must be and what was given
  */
 export function requireSizes(caller: string, options: Sizes, further: Readonly<Record<string, unknown>>): void {
   headWidthOf(caller, options);
@@ -20,7 +20,7 @@ export function requireSizes(caller: string, options: Sizes, further: Readonly<R
   requireRate(caller, options.dropoutRate ?? 0);
 }
 
-/** As deep as any published checkpoint is; beyond it there would be nothing but silence while a graph is made. */
+/** As deep as the deepest published checkpoints; more layers would make building the graph take very long without any output. */
 const mostLayers = 1024;
 
 /** @throws RangeError `gpt: modelWidth must be a whole number of at least 1, got 0` */
@@ -53,9 +53,9 @@ export function requireEvenWidth(caller: string, modelWidth: number): void {
 }
 
 /**
- * Features of a head: modelWidth / heads, or what is given instead.
+ * Features of a head: `headWidth`. Default: modelWidth / heads.
  *
- * @throws RangeError for sizes that are no whole numbers, and for heads that do not divide the width
+ * @throws RangeError when a size is not a whole number, or the heads do not divide the width
  */
 export function headWidthOf(caller: string, { modelWidth, heads, headWidth }: Sizes): number {
   requireCounts(caller, { modelWidth, heads, ...(headWidth === undefined ? {} : { headWidth }) });

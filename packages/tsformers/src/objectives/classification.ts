@@ -1,18 +1,19 @@
 import {
+  and,
   type Concrete,
   cast,
-  concat,
+  cumsum,
   div,
+  equal,
   expandDims,
+  greater,
   maximum,
   mul,
   reshape,
   slice,
   splitKey,
-  sub,
   sum,
   type Tensor,
-  zeros,
 } from "@tsformers/engine";
 import { type Context, evaluation } from "../kinds/layer.ts";
 import type { TokenBody } from "../models/language-model.ts";
@@ -41,8 +42,8 @@ export const lastPosition: Pooling = (x, mask) => {
   const [batch, length, width] = x.shape as [number, number, number];
   if (mask === undefined) return reshape(slice(x, 1, length - 1), [batch, width]);
   const real = cast(mask, "float32");
-  const behind = concat([slice(real, 1, 1), zeros([batch, 1])], 1);
-  const isLast = cast(mul(real, sub(1, behind)), x.dtype);
+  const behind = cumsum(real, 1, { exclusive: true, reverse: true });
+  const isLast = cast(and(greater(real, 0), equal(behind, 0)), x.dtype);
   return sum(mul(x, expandDims(isLast, -1)), { axes: 1 });
 };
 

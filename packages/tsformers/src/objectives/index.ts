@@ -66,19 +66,25 @@ export function requireObjective(
   views: TaskViews,
   names: { readonly model: string; readonly task: string },
 ): void {
-  const { view, needs } = objectives[name];
-  const offered = Object.keys(objectives).filter(
-    (other) => views[objectives[other as ObjectiveName].view] !== undefined,
-  );
-  if (!fits(name, model)) {
-    const possible = Object.keys(objectives).filter((other) => fits(other as ObjectiveName, model));
+  const { needs = "a model over one sequence" } = objectives[name];
+  const all = Object.keys(objectives) as ObjectiveName[];
+  const offered = all.filter((other) => views[objectives[other].view] !== undefined);
+  const learned = all.filter((other) => fits(other, model));
+  const possible = learned.filter((other) => offered.includes(other));
+  if (possible.includes(name)) return;
+  if (possible.length === 0) {
     throw new RangeError(
-      `${names.model} cannot be trained for "${name}", which needs ${needs ?? "a model over one sequence"}; it can for ${possible.join(", ")}`,
+      `task ${names.task} has nothing for ${names.model}: it can be read for ${offered.join(", ")}, ${names.model} be trained for ${learned.join(", ")}`,
     );
   }
-  if (views[view] === undefined) {
-    throw new RangeError(`task ${names.task} has nothing for "${name}"; it has what ${offered.join(", ")} need`);
+  if (!learned.includes(name)) {
+    throw new RangeError(
+      `${names.model} cannot be trained for "${name}", which needs ${needs}; on task ${names.task} it can for ${possible.join(", ")}`,
+    );
   }
+  throw new RangeError(
+    `task ${names.task} has nothing for "${name}"; ${names.model} can be trained for ${possible.join(", ")} on it`,
+  );
 }
 
 /** The objective of a model on a task, once {@link requireObjective} has said yes. */

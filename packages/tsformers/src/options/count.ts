@@ -1,7 +1,7 @@
 import * as z from "zod";
 
 /**
- * A whole number of a configuration, from `least` to `most`. A wrong one is answered with the bounds and the reason of the upper one:
+ * A whole number of a configuration, from `least` to `most`. The error gives the bounds and the reason for the upper one:
  * `expected a whole number from 1 to 128 (deeper graphs take ONNX Runtime too long to prepare)`.
  */
 export function count(most: number, reason: string, least = 1): z.ZodInt {
@@ -9,17 +9,17 @@ export function count(most: number, reason: string, least = 1): z.ZodInt {
   return z.int({ error }).min(least, { error }).max(most, { error });
 }
 
-/** A number of positions, or of what is counted by them: windows, chunks, distances. */
+/** A number of positions, or of something measured in positions: windows, chunks, distances. */
 export function positionCount(least = 1): z.ZodInt {
   return count(1_000_000, "positions are exact up to there", least);
 }
 
-/** A number of features of one position. Four times as many by as many fill an array: at most 2³² numbers. */
+/** A number of features of one position. At this limit a matrix of width × 4·width still fits an array of 2³² numbers. */
 export function widthCount(): z.ZodInt {
   return count(24_576, "wider matrices do not fit an array");
 }
 
-/** A number of rows, or of parts of them. */
+/** A number of rows, or of parts of rows. */
 export function rowCount(): z.ZodInt {
   return count(1_000_000, "the rows of a step are made at once");
 }
@@ -29,7 +29,7 @@ export function stepCount(least = 1): z.ZodInt {
   return count(2 ** 31 - 1, "steps are counted in 32 bits", least);
 }
 
-/** Any number that is counted with: seeds, tokens of an evaluation. */
+/** Any other whole number: seeds, tokens of an evaluation. */
 export function exactCount(least = 1): z.ZodInt {
   return count(Number.MAX_SAFE_INTEGER, "larger numbers are not exact", least);
 }

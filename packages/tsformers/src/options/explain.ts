@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { expectation, suggestion } from "./nearest.ts";
 
-/** A schema as JSON Schema: what a program can read of it. */
+/** The parts of a schema's JSON Schema that programs read. */
 export type SchemaNode = {
   readonly properties?: Readonly<Record<string, SchemaNode>>;
   readonly oneOf?: readonly SchemaNode[];
@@ -15,23 +15,23 @@ export type SchemaNode = {
   readonly description?: string;
 };
 
-/** What a schema accepts, written out. */
+/** The JSON Schema of what a schema accepts. */
 export function schemaTree(schema: z.ZodType): SchemaNode {
   return z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as SchemaNode;
 }
 
 /**
- * The problems of a configuration, one sentence each, in words of the one who wrote it: where, what was expected, what
- * came, and the nearest known name for one that is not known.
+ * The problems of a configuration, one sentence each, in the user's terms: where, what was expected, what was given, and for an
+ * unknown name the nearest known one.
  *
- * @param nameOf what settings are called by the one who wrote it. Default: their dotted path in quotes
+ * @param nameOf how settings are called in messages. Default: their dotted path in quotes
  */
 export function explain(error: z.ZodError, schema: z.ZodType, nameOf: NameOf = quotedPath): string[] {
   const tree = schemaTree(schema);
   return [...new Set(error.issues.flatMap((issue) => sentences(issue, tree, nameOf)))];
 }
 
-/** What a setting is called where it was given, such as `--layers`. */
+/** The name of a setting in messages, such as `--layers`. */
 export type NameOf = (path: readonly string[]) => string;
 
 function sentences(issue: z.core.$ZodIssue, tree: SchemaNode, inside: NameOf): string[] {
@@ -59,7 +59,7 @@ function sentences(issue: z.core.$ZodIssue, tree: SchemaNode, inside: NameOf): s
   ];
 }
 
-/** Names of the settings of a place; of a choice, those of all its kinds together. */
+/** Names of the settings at a place; for a choice, those of all its kinds together. */
 export function knownKeys(node: SchemaNode | undefined): string[] {
   const own = Object.keys(node?.properties ?? {});
   return [...new Set([...own, ...alternatives(node).flatMap((member) => Object.keys(member.properties ?? {}))])];
@@ -99,7 +99,7 @@ function expected(issue: z.core.$ZodIssue): string {
 type Bound = ">=" | "<=" | ">" | "<";
 const bounds: Readonly<Record<Bound, string>> = { ">=": "of at least", "<=": "of at most", ">": "above", "<": "below" };
 
-/** JSON, and the numbers that it does not know. */
+/** As JSON; also shows numbers that JSON lacks. */
 function shown(input: unknown): string {
   return typeof input === "number" ? String(input) : JSON.stringify(input);
 }

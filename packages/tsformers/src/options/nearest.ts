@@ -1,7 +1,7 @@
 /**
- * The known name that a mistyped one was probably meant to be, or `undefined` when none is close: at most a third of its
- * characters differ (one for short names), counting insertions, deletions, changes and swaps of neighbours. A name that begins
- * or ends with what was typed is close too.
+ * The known name that a mistyped one was probably meant to be, or `undefined` if none is close. Close means that at most a third of its
+ * characters differ (one for short names), counting insertions, deletions, substitutions and swaps of neighbours; or that it begins
+ * or ends with the typed name.
  */
 export function nearest(typed: string, known: readonly string[]): string | undefined {
   const wanted = normal(typed);
@@ -16,13 +16,13 @@ export function nearest(typed: string, known: readonly string[]): string | undef
   return known.find((name) => normal(name).startsWith(wanted) || normal(name).endsWith(wanted));
 }
 
-/** `; did you mean "alibi"?` or, when nothing is close, nothing. */
+/** `; did you mean "alibi"?`, or an empty string if no name is close. */
 export function suggestion(typed: string, known: readonly string[], show: (name: string) => string = quoted): string {
   const name = nearest(typed, known);
   return name === undefined ? "" : `; did you mean ${show(name)}?`;
 }
 
-/** What follows an unknown name: `; did you mean "alibi"? Expected one of rotary, alibi` */
+/** The end of an error about an unknown name: `; did you mean "alibi"? Expected one of rotary, alibi` */
 export function expectation(typed: string, known: readonly string[]): string {
   const near = suggestion(typed, known);
   return `${near === "" ? "; expected" : `${near} Expected`} one of ${known.join(", ")}`;
@@ -32,7 +32,7 @@ function quoted(name: string): string {
   return JSON.stringify(name);
 }
 
-/** `learning_rate`, `learning-rate` and `learningRate` are one name. */
+/** `learning_rate`, `learning-rate` and `learningRate` count as one name. */
 function normal(name: string): string {
   return name.toLowerCase().replace(/[-_\s]/g, "");
 }

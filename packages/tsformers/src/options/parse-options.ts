@@ -2,11 +2,11 @@ import type * as z from "zod";
 import { explain } from "./explain.ts";
 
 /**
- * Options checked by their schema, defaults filled in.
+ * Parses options by their schema and fills in defaults.
  *
- * @param raw what was given; nothing counts as no options
- * @param name whose options they are
- * @throws RangeError `lsh: "chunk": expected a whole number, got 1.5`, with a line for each option that is wrong
+ * @param raw the options as given; undefined counts as no options
+ * @param name the name that errors begin with
+ * @throws RangeError `lsh: "chunk": expected a whole number, got 1.5`, with a line for each wrong option
  */
 export function parseOptions<O extends z.ZodType>(schema: O, raw: unknown, name: string): z.output<O> {
   const result = schema.safeParse(raw ?? {}, { reportInput: true });

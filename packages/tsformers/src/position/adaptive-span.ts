@@ -27,48 +27,48 @@ import { type Initial, normalInitial } from "../nn/initial.ts";
 import { productsByDistance } from "./shaw.ts";
 
 export type AdaptiveSpanParams = {
-  /** How far each head looks, as a share of the most: z/S, [H]. */
+  /** Span of each head as a share of the longest, z/S, [H]. */
   span: Tensor;
-  /** Keys for distances S, S − 1, …, 1 back, the same for all heads, [S, D]. */
+  /** Learned keys of the distances S, S − 1, …, 1, shared by all heads, [S, D]. */
   keys?: Tensor;
 };
 
 /** How the soft end of a span is computed. */
 export type SpanOptions = {
-  /** S: the farthest that a head may ever look back. */
+  /** S: the longest span, in positions. */
   readonly maxSpan: number;
-  /** R: over how many positions weights fade; 32 unless told. */
+  /** R: number of positions over which weights fade out. Default: 32. */
   readonly ramp?: number;
-  /** What the position before the query counts as: 0 unless told, as in the authors' code; the paper's distance is 1. */
+  /** Distance of the position before the query. Default: 0, as in the authors' code; in the paper 1. */
   readonly nearest?: 0 | 1;
 };
 
 export type AdaptiveSpanOptions = SpanOptions & {
   readonly heads: number;
-  /** The share of `maxSpan` that heads start with; 0 unless told: they see what fades alone. */
+  /** The initial share of `maxSpan`. Default: 0: heads start with the fading part of the span only. */
   readonly startShare?: number;
-  /** The width of a head: gives distances keys of their own, as the paper does. None unless given. */
+  /** D, width of a head: adds learned keys for distances, as in the paper. Default: no such keys. */
   readonly keyWidth?: number;
   readonly initial?: Initial;
-  /** Weight of {@link spanPenalty}; 2e-6 unless told. */
+  /** Weight of {@link spanPenalty}. Default: 2e-6. */
   readonly penalty?: number;
 };
 
 /**
- * Each head learns how far back it looks: weights beyond its span fade to nothing, and are never computed once no head reaches
- * them ({@link spanPattern}).
+ * Each head learns how far back it looks: weights beyond its span fade to zero. Once no head reaches them, they need not be computed
+ * at all ({@link spanPattern}).
  *
- * `a_ts = m(x_ts)·exp(logit_ts) / Σ_r m(x_tr)·exp(logit_tr)`, with `m(x) = clip((R + z − x)/R, 0, 1)`, x counted back from the position before
- * the query, `z = S·share_h`. As a change of logits: `logit + ln m`.
+ * `a_ts = m(x_ts)·exp(logit_ts) / Σ_r m(x_tr)·exp(logit_tr)`, with `m(x) = clip((R + z − x)/R, 0, 1)`, `z = S·share_h` and x the distance
+ * counted from the position before the query. As a change of logits: `logit + ln m`.
  *
- * Training adds {@link spanPenalty} to its loss and does {@link clampSpans} after each update.
+ * Training adds {@link spanPenalty} to the loss and applies {@link clampSpans} after each update.
  *
  * @shape  logits [B, H, T, S] → [B, H, T, S]
- * @cost   O(H·T·(T + S)) time beside the product; H parameters a layer, and S·D with keys for distances
+ * @cost   O(H·T·(T + S)) time besides the product; H parameters a layer, and S·D with learned keys
  * @source Sukhbaatar et al. 2019, "Adaptive Attention Span in Transformers", §3, arXiv:1905.07799
- * @differs where the pattern shows a query itself, it always sees itself; the paper's pattern does not
- *   (`spanPattern(…, { self: false })`). The authors' code divides by the sum plus 1e-8 of the unmasked softmax: the same to 1e-8
- *   of what the span leaves
+ * @differs where the pattern shows a query itself, the query always sees itself; in the paper it does not
+ *   (`spanPattern(…, { self: false })`). The authors' code divides by the sum plus 1e-8 of the unmasked softmax: equal up to 1e-8
+ *   of the remaining weight
  */
 export function adaptiveSpan(options: AdaptiveSpanOptions): ScoreMod<AdaptiveSpanParams> {
   const { heads, maxSpan, startShare = 0, keyWidth, initial = normalInitial() } = options;
@@ -97,44 +97,46 @@ export function adaptiveSpan(options: AdaptiveSpanOptions): ScoreMod<AdaptiveSpa
 }
 
 /**
- * `clip((R + z − x)/R, 0, 1)`, with x counted back from the position before the query.
+ * Soft mask `clip((R + z − x)/R, 0, 1)`, x being the distance counted from the position before the query.
  *
- * @shape distances key − query, float32, and spans z → what they broadcast to
+ * @shape distances key − query, float32, and spans z → their broadcast shape
  */
 export function softMask(distance: Tensor, z: Tensor, { ramp = 32, nearest = 0 }: SpanOptions): Tensor {
   const x = add(neg(distance), nearest - 1);
   return minimum(maximum(div(sub(add(z, ramp), x), ramp), 0), 1);
 }
 
-/** What a soft mask adds to logits: its logarithm, and where it is zero what hides. */
+/** What a soft mask adds to logits: its logarithm, and −1e30 where the mask is 0. */
 export function logMask(mask: Tensor): Tensor {
   return where(greater(mask, 0), log(maximum(mask, 1e-30)), hidden);
 }
 
 /**
- * What spans cost, to be added to the training loss: the sum over layers of the mean span, `weight·S·Σ_layers mean_h(share)`.
+ * The cost of spans, to be added to the training loss: `weight·S·Σ_layers mean_h(share)`.
  *
- * @shape  shares [H] of each layer → []
- * @differs as the authors' code, which takes the mean over heads where the paper divides by all heads of the model
+ * @param weight Default: 2e-6
+ *
+ * @shape  shares [H] of each layer → scalar
+ * @differs as in the authors' code, the mean is over the heads of a layer; the paper divides by all heads of the model
  */
 export function spanPenalty(layers: readonly { readonly span: Tensor }[], maxSpan: number, weight = 2e-6): Tensor {
   return layers.map(({ span }) => mul(mean(span), maxSpan * weight)).reduce((a, b) => add(a, b));
 }
 
-/** Shares put back between 0 and 1, as after each update they must be. */
+/** Clamps shares to [0, 1], as needed after each update. */
 export function clampSpans<Layers extends readonly AdaptiveSpanParams[]>(layers: Layers): Layers {
   return layers.map((own) => ({ ...own, span: minimum(maximum(own.span, 0), 1) })) as unknown as Layers;
 }
 
-/** Spans are widened to a multiple of this, so that a pattern stays the same, and compiled, while spans change a little. */
+/** Reaches are rounded up to a multiple of this, so that small changes of spans need no new pattern and no recompilation. */
 const spanGrain = 64;
 
 /**
- * What a layer needs to see at its present spans: as far back as any weight is left, rounded up to a multiple of 64. Compiled
- * with it, nothing farther is computed.
+ * The pattern that a layer needs for its present spans: as far back as any weight is above 0, rounded up to a multiple of 64. When it
+ * is compiled with the model, keys beyond it are not computed.
  *
- * @param options.self whether a query sees itself; it does unless told
- * @param options.byHead gives heads of different spans patterns of their own
+ * @param options.self whether a query sees itself. Default: true
+ * @param options.byHead gives heads with different spans different patterns. Default: one pattern for all heads
  */
 export function spanPattern(
   shares: NDArray,

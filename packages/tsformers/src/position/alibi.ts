@@ -4,17 +4,17 @@ import { hidden } from "../attention/core/query-block.ts";
 import type { ScoreMod } from "../kinds/index.ts";
 
 export type AlibiOptions = {
-  /** 8 unless told. */
+  /** Exponent of the slopes, see {@link alibiSlopes}. Default: 8. */
   readonly exponent?: number;
   /**
-   * Even heads look back and odd heads ahead, a query seeing itself in both, so that both directions have all slopes and heads
-   * tell them apart. Absent: every head lowers logits either way alike.
+   * Even heads look back and odd heads ahead, each including the query itself, so that both directions have all slopes and heads can
+   * distinguish them. Absent: every head treats both directions alike.
    */
   readonly perDirection?: true;
 };
 
 /**
- * Linear position bias: each head lowers a logit in proportion to distance.
+ * Linear position bias: each head lowers a logit in proportion to the distance.
  *
  * `logits[b,h,t,s] −= slope[h] · |t − s|`; under a causal pattern `|t − s|` is `t − s`.
  *
@@ -43,8 +43,10 @@ export function alibi(heads: number, { exponent, perDirection }: AlibiOptions = 
 }
 
 /**
- * `slope[h] = 2^(−exponent·(h+1)/H)` for H a power of two, the exponent 8 unless told; otherwise those of the next smaller power of two, followed by every
- * second one of twice that, as the authors' code does.
+ * Slopes of ALiBi: `slope[h] = 2^(−exponent·(h+1)/H)` for H a power of two; otherwise the slopes of the next smaller power of two, followed
+ * by every second one of twice that number, as in the authors' code.
+ *
+ * @param exponent Default: 8
  */
 export function alibiSlopes(heads: number, exponent = 8): number[] {
   const power = 2 ** Math.floor(Math.log2(heads));

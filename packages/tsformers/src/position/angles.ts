@@ -24,17 +24,17 @@ export function frequencies(width: number, base = 10_000): number[] {
   return Array.from({ length: Math.ceil(width / 2) }, (_, k) => base ** ((-2 * k) / width));
 }
 
-/** `base^(−k/(K − 1))` for k = 0 … K − 1, so that the slowest is 1/base exactly: Tensor2Tensor's. */
+/** `base^(−k/(K − 1))` for k = 0 … K − 1, so that the lowest frequency is exactly 1/base, as in Tensor2Tensor. */
 export function inclusiveFrequencies(count: number, base = 10_000): number[] {
   return Array.from({ length: count }, (_, k) => base ** (-k / Math.max(count - 1, 1)));
 }
 
 /**
- * Angles as exact as float32 can hold their sines and cosines: within 2.1e-7 (7·2⁻²⁵) for positions from −1,048,576 to 1,048,575. A float32 product of
- * position and frequency would lose 1e-4 by position 2,000, and everything by 1,000,000.
+ * Angles with sines and cosines nearly as exact as float32 can hold: within 2.1e-7 (7·2⁻²⁵) for positions from −1,048,576 to
+ * 1,048,575. A float32 product of position and frequency would have an error of 1e-4 by position 2,000, and be useless by 1,000,000.
  *
- * A position is written with three digits of base 128, `p = 128²·a + 128·b + c`. Waves of each digit are looked up in a table of 128 rows made
- * in float64, and `sin(x + y) = sin x·cos y + cos x·sin y` puts them together.
+ * A position is written with three digits of base 128, `p = 128²·a + 128·b + c`. The waves of each digit come from a table of 128 rows
+ * computed in float64, and are combined by `sin(x + y) = sin x·cos y + cos x·sin y`.
  */
 export function exactAngles(frequencies: readonly number[]): Angles {
   const [low, middle, high] = [1, base, base ** 2].map((step) => {
@@ -60,7 +60,7 @@ const base = 128;
 type Waves<Leaf = Tensor> = { readonly sin: Leaf; readonly cos: Leaf };
 type Table = Waves<NDArray>;
 
-/** Waves of the sum of two angles. */
+/** Waves of the sum of two angles, from the waves of each. */
 function sumOf(x: Waves, y: Waves): Waves {
   return {
     sin: add(mul(x.sin, y.cos), mul(x.cos, y.sin)),
@@ -69,8 +69,8 @@ function sumOf(x: Waves, y: Waves): Waves {
 }
 
 /**
- * Angles as a float32 product of position and frequency, rounded as PyTorch models round them. Checkpoints trained
- * that way expect it; the difference from {@link exactAngles} grows with the position.
+ * Angles as a float32 product of position and frequency, rounded as in PyTorch models. Checkpoints trained
+ * that way need it; the difference from {@link exactAngles} grows with the position.
  */
 export function roundedAngles(frequencies: readonly number[]): Angles {
   const rounded = ndarray(Float32Array.from(frequencies, (frequency) => 1 / Math.fround(1 / frequency)));

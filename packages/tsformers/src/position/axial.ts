@@ -24,22 +24,22 @@ export type AxialParams = { rows: Tensor; columns: Tensor };
 export type AxialOptions = {
   /** L₁ and L₂: positions 0, …, L₁·L₂ − 1 fill a grid row by row. */
   readonly grid: readonly [rows: number, columns: number];
-  /** C₁ and C₂ that stand side by side; or one width, in which both are added. */
+  /** C₁ and C₂, widths that are concatenated; or one width, in which both vectors are added. */
   readonly widths: readonly [rows: number, columns: number] | number;
-  /** In training, whole rows and columns of the grid lose their vectors with this probability; 0 unless told. */
+  /** Probability, in training, that a whole row or column of the grid loses its vector. Default: 0. */
   readonly dropoutRate?: number;
   readonly initial?: Initial;
 };
 
 /**
- * Learned positions in two factors: a vector for the row and one for the column of a grid that positions fill row by row.
+ * Axial position embedding: one learned vector for the row and one for the column of a grid that positions fill row by row.
  *
  * `P[p] = [E₁[⌊p / L₂⌋], E₂[p mod L₂]]`, or their sum.
  *
  * @shape  positions [T] or [B, T] int32 → [..., C₁ + C₂], or [..., C]
  * @cost   L₁·C₁ + L₂·C₂ parameters, for L₁·L₂ positions
  * @source Kitaev, Kaiser & Levskaya 2020, "Reformer", arXiv:2001.04451; the grid: Ho et al. 2019, arXiv:1912.12180
- * @differs positions beyond the grid take the vector of its last cell; what is dropped is the same for all rows of a batch
+ * @differs positions beyond the grid take the vector of its last cell; dropout is the same for all rows of a batch
  */
 export function axial({
   grid: [rows, columns],
@@ -69,14 +69,14 @@ function dropRows(table: Tensor, rate: number, context: Context, site: string): 
   return rate === 0 ? table : mul(table, dropout(ones([table.shape[0]!, 1], table.dtype), rate, context, site));
 }
 
-/** The cell of a grid, so many columns wide, that positions fill row by row. */
+/** Row and column of positions that fill a grid of `columns` columns row by row. */
 function cellOf(positions: Tensor, columns: number): { row: Tensor; column: Tensor } {
-  // Half a column is added against rounding: exact for positions below 2^22.
+  // Adding half a column guards against rounding: exact for positions below 2^22.
   const row = cast(floor(div(add(cast(positions, "float32"), 0.5), columns)), "int32");
   return { row, column: sub(positions, mul(row, columns)) };
 }
 
-/** Two factors of a length, as equal as they can be, whose product is at least the length. */
+/** Two factors as equal as possible whose product is at least `length`. */
 export function axialGrid(length: number): readonly [rows: number, columns: number] {
   const columns = Math.ceil(Math.sqrt(length));
   return [Math.ceil(length / columns), columns];

@@ -16,20 +16,20 @@ import {
 import { ofHeads, spreadFormula } from "../attention/core/by-distance.ts";
 import type { ScoreMod } from "../kinds/index.ts";
 
-/** [H] each. */
+/** Weight w and shift v of each head, [H] each. */
 export type DistanceAwareParams = { weight: Tensor; shift: Tensor };
 
 /**
- * Each head learns whether near or far positions matter to it: logits, made positive, are scaled by a bounded function of
- * distance.
+ * Distance-aware logits: each head learns whether near or far positions matter to it. Logits are rectified and scaled by a bounded
+ * function of distance.
  *
  * `logits[b,h,t,s] ← relu(logits) · f(w_h·|t − s|)`, with `f(R) = (1 + e^v_h) / (1 + e^(v_h − R))`: 1 at R = 0, towards 1 + e^v for
  * w > 0, towards 0 for w < 0.
  *
  * @shape  logits [B, H, T, S] → [B, H, T, S]
- * @cost   O(H·T·(T + S)) time beside the product; 2·H parameters a layer (`perLayer`)
+ * @cost   O(H·T·(T + S)) time besides the product; 2·H parameters a layer (`perLayer`)
  * @source Wu, Wu & Huang 2021, "DA-Transformer: Distance-aware Transformer", §3, arXiv:2010.06925
- * @differs what is hidden is hidden after the rectifier, as it must be: a logit of 0 has weight
+ * @differs the mask is applied after the rectifier: before it, hidden pairs would get a logit of 0 and so a weight
  */
 export function distanceAware(heads: number): ScoreMod<DistanceAwareParams> {
   return {
@@ -43,8 +43,8 @@ export function distanceAware(heads: number): ScoreMod<DistanceAwareParams> {
   };
 }
 
-/** `f(w·|distance|)` of {@link distanceAware}, for heads [H, 1, 1]. */
+/** The factor `f(w·|distance|)` of {@link distanceAware}, with w and v [H, 1, 1]. */
 export function distanceFactor(distance: Tensor, w: Tensor, v: Tensor): Tensor {
-  // As 1/(1 + e^x), a large x would give a gradient of 0·∞.
+  // Written as 1/(1 + e^x), a large x would give a gradient of 0·∞.
   return mul(add(exp(v), 1), sigmoid(sub(mul(w, abs(distance)), v)));
 }

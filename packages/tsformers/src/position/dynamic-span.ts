@@ -18,9 +18,11 @@ import {
 } from "@tsformers/engine";
 import { distances } from "../attention/core/by-distance.ts";
 import { prepareScores } from "../attention/core/executor.ts";
-import type { Positions, Score, SoftmaxMixer, View } from "../kinds/index.ts";
+import { cacheDecoding } from "../attention/softmax/attention.ts";
+import type { Positions, Recurrent, Score, SoftmaxMixer, View } from "../kinds/index.ts";
 import { within } from "../nn/dropout.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
+import { sumOfLosses } from "../nn/losses.ts";
 import { logMask, type SpanOptions, softMask } from "./adaptive-span.ts";
 
 /** weight [H, C], bias [H] */
@@ -29,20 +31,20 @@ export type DynamicSpanParams<Inner> = { span: { weight: Tensor; bias: Tensor };
 export type DynamicSpanOptions = SpanOptions & {
   readonly modelWidth: number;
   readonly heads: number;
-  /** Of the mean span in the training loss; 2e-6 unless told. */
+  /** Weight of the mean span in the training loss. Default: 2e-6. */
   readonly penalty?: number;
-  /** What the sigmoid starts from, so that spans start short; −4 unless told. */
+  /** Initial bias of the sigmoid; negative values make spans start short. Default: −4. */
   readonly startBias?: number;
   readonly initial?: Initial;
 };
 
 /**
- * Attention whose heads look as far back as each position itself wants: an adaptive span that depends on the input.
+ * Attention with a span computed from each query: an adaptive span that depends on the input.
  *
- * `z_t = S·σ(v_h·x_t + b_h)`; weights fade beyond it as in `adaptiveSpan`. Its loss is `penalty·S·mean(z/S)`.
+ * `z_t = S·σ(v_h·x_t + b_h)`; weights fade out beyond it as in {@link adaptiveSpan}. Its loss is `penalty·S·mean(z/S)`.
  *
  * @shape  x [B, T, C] → [B, T, C]
- * @cost   that of the attention, and a few passes over its logits
+ * @cost   that of the attention, plus a few passes over its logits
  * @source Sukhbaatar et al. 2019, §3, "Dynamic attention span", arXiv:1905.07799
  */
 export function dynamicSpan<Inner>(
@@ -50,10 +52,10 @@ export function dynamicSpan<Inner>(
   options: DynamicSpanOptions,
 ): SoftmaxMixer<DynamicSpanParams<Inner>> {
   const { modelWidth, heads, penalty = 2e-6, startBias = -4, initial = normalInitial() } = options;
-  return {
-    name: inner.name,
-    sees: inner.sees,
-    cacheShape: inner.cacheShape,
+  // Its own way of going on knows nothing of spans.
+  const { recurrent: _, ...traits } = inner;
+  const mixer: SoftmaxMixer<DynamicSpanParams<Inner>> = {
+    ...traits,
     keysAndValues: (params, source, view) => inner.keysAndValues(params.inner, source, view),
     init: (key): Concrete<DynamicSpanParams<Inner>> => {
       const [own, rest] = splitKey(key, 2);
@@ -65,18 +67,19 @@ export function dynamicSpan<Inner>(
       const view = fading(input.view, mul(shares, options.maxSpan), options);
       const out = inner.apply(params.inner, { ...input, view }, within(context, "span"));
       const own = mul(mean(shares), penalty * options.maxSpan);
-      return { ...out, losses: { ...out.losses, span: own } };
+      return { ...out, losses: sumOfLosses([out.losses, { span: own }]) };
     },
   };
+  return { ...mixer, recurrent: cacheDecoding(mixer) as Recurrent<DynamicSpanParams<Inner>, never> };
 }
 
-/** `σ(v_h·x_t + b_h)`: x [B, T, C] → float32 [B, H, T, 1] */
+/** Span shares `σ(v_h·x_t + b_h)`: x [B, T, C] → float32 [B, H, T, 1] */
 export function spanShares(x: Tensor, { weight, bias }: { weight: Tensor; bias: Tensor }): Tensor {
   const wanted = add(matmul(x, weight, { transposeB: true }), bias);
   return cast(sigmoid(expandDims(transpose(wanted, [0, 2, 1]), -1)), "float32");
 }
 
-/** A view in which weights fade beyond the span z [B, H, T, 1] of each query, on top of what it does to logits. */
+/** A view in which weights also fade out beyond the span z [B, H, T, 1] of each query. */
 export function fading(view: View, z: Tensor, options: SpanOptions): View {
   const scores = (positions: Positions): Score => {
     const own = view.scores?.(positions);
@@ -96,9 +99,9 @@ export function fading(view: View, z: Tensor, options: SpanOptions): View {
 }
 
 /**
- * The rows of z [B, H, T, 1] that are those of a block of queries.
+ * The rows of z [B, H, T, 1] that belong to a block of queries.
  *
- * @throws TypeError for blocks of queries whose positions do not say which they are
+ * @throws TypeError when it cannot be told from positions which queries a block holds
  */
 function ofQueries(z: Tensor, { query, lines, heads }: Positions, view: View): Tensor {
   const index = heads && constant(fromNumbers(heads, [heads.length], "int32"));
@@ -107,5 +110,5 @@ function ofQueries(z: Tensor, { query, lines, heads }: Positions, view: View): T
   if (lines !== undefined) return slice(own, 2, lines.query, lines.query + count);
   if (view.offset === undefined && view.positions.lines !== undefined) return gather(own, query, 2);
   if (count === z.shape[2]) return own;
-  throw new TypeError("dynamicSpan: cannot tell blocks of queries apart whose positions do not count from 0");
+  throw new TypeError("dynamicSpan: positions must count from 0 where queries are computed in blocks");
 }

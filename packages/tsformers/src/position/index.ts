@@ -215,7 +215,7 @@ export const positions: Readonly<Record<PositionName, PositionEntry>> = {
       cost: "C² parameters a layer and 2·C; O(n·C² + B·H·T·(T + S)·D) a layer",
       beyond: "defined: sinusoids of longer distances",
       make: async ({ untied, maxDistance }, { layers, modelWidth, heads }) => {
-        const { transformerXl } = await import("./transformer-xl.ts");
+        const { transformerXlScores: transformerXl } = await import("./transformer-xl.ts");
         const limit = maxDistance === undefined ? {} : { maxDistance };
         return { scores: transformerXl({ layers, modelWidth, heads, untied, ...limit }) };
       },

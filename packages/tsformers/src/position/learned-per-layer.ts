@@ -4,7 +4,7 @@ import { type Initial, normalInitial } from "../nn/initial.ts";
 import { learned } from "./learned.ts";
 
 /**
- * One trained vector for each position and layer, added to the input of the layer: depth does not wash positions out.
+ * One learned vector per position and layer, added to the input of the layer, so that position information survives depth.
  *
  * `x_n ← x_n + P_n[t]` for every layer n.
  *

@@ -2,7 +2,7 @@ import { type Concrete, splitKey } from "@tsformers/engine";
 import type { ScoreMod } from "../kinds/index.ts";
 import { sumOfLosses } from "../nn/losses.ts";
 
-/** The same scheme in every layer, each with parameters of its own. */
+/** Gives every layer its own parameters of a scheme. */
 export function perLayer<Params, Own>(
   scores: ScoreMod<Params, Own>,
   layers: number,

@@ -9,13 +9,13 @@ export type Pairing = {
   readonly join: (first: Tensor, second: Tensor) => Tensor;
 };
 
-/** (x₀, x₁), (x₂, x₃), …: RoFormer's and GPT-J's. */
+/** Pairs (x₀, x₁), (x₂, x₃), …, as in RoFormer and GPT-J. */
 export const neighbours: Pairing = {
   split: (x) => [slice(x, -1, 0, undefined, 2), slice(x, -1, 1, undefined, 2)],
   join: (first, second) => reshape(stack([first, second], -1), [...first.shape.slice(0, -1), 2 * first.shape.at(-1)!]),
 };
 
-/** (x₀, x_K), (x₁, x_{K+1}), …: GPT-NeoX's and Llama's. */
+/** Pairs (x₀, x_K), (x₁, x_{K+1}), …, as in GPT-NeoX and Llama. */
 export const halves: Pairing = {
   split: (x) => [slice(x, -1, 0, x.shape.at(-1)! / 2), slice(x, -1, x.shape.at(-1)! / 2)],
   join: (first, second) => concat([first, second], -1),
@@ -23,18 +23,18 @@ export const halves: Pairing = {
 
 export type RotaryOptions = {
   readonly pairing?: Pairing;
-  /** How many features of each head are rotated, from the first; the others stay. All unless told. */
+  /** Number of rotated features of each head, counted from the first; the others are unchanged. Default: all. */
   readonly rotated?: number;
-  /** 10,000 unless told. */
+  /** Base of the frequencies. Default: 10,000. */
   readonly base?: number;
-  /** `base^(−2k/rotated)` unless told. */
+  /** Default: `base^(−2k/rotated)`. */
   readonly frequencies?: readonly number[];
   readonly angles?: (frequencies: readonly number[]) => Angles;
 };
 
 /**
- * Rotates pairs of features of queries and keys by an angle in proportion to position, so that their product depends on
- * the distance alone: `(x, y) → (x·cos pω − y·sin pω, x·sin pω + y·cos pω)`, `ω_k = base^(−2k/rotated)`.
+ * Rotates pairs of features of queries and keys by an angle proportional to the position, so that their product depends only on
+ * the distance: `(x, y) → (x·cos pω − y·sin pω, x·sin pω + y·cos pω)`, `ω_k = base^(−2k/rotated)`.
  *
  * @shape  x [B, H, T, D] → [B, H, T, D]
  * @cost   O(B·H·T·D) time, no parameters
@@ -46,7 +46,7 @@ export function rotary(headWidth: number, options: RotaryOptions = {}): QkTransf
   requireCounts("rotary", { headWidth, rotated });
   if (rotated % 2 !== 0 || rotated > headWidth) {
     throw new RangeError(
-      `rotary: cannot turn ${rotated} of the ${headWidth} features of a head; ${needsPairs} of at most ${headWidth}`,
+      `rotary: cannot rotate ${rotated} of the ${headWidth} features of a head; ${needsPairs} of at most ${headWidth}`,
     );
   }
   const angles = (options.angles ?? exactAngles)(options.frequencies ?? frequencies(rotated, base));
@@ -68,9 +68,9 @@ export function rotary(headWidth: number, options: RotaryOptions = {}): QkTransf
 }
 
 /**
- * The width of heads that are rotated whole: modelWidth / heads.
+ * Width of a head of which all features are rotated: modelWidth / heads.
  *
- * @throws RangeError when heads do not divide the width, and when the width of a head is odd
+ * @throws RangeError when the heads do not divide the width, or the width of a head is odd
  */
 export function rotaryWidth({ modelWidth, heads }: { readonly modelWidth: number; readonly heads: number }): number {
   const headWidth = headWidthOf("rotary", { modelWidth, heads });
@@ -80,9 +80,9 @@ export function rotaryWidth({ modelWidth, heads }: { readonly modelWidth: number
   );
 }
 
-const needsPairs = "it turns pairs, so it needs an even number";
+const needsPairs = "features are rotated in pairs, so their number must be even";
 
-/** A rotation that turns values as it does keys: an option of RoFormer, not in its paper. */
+/** Rotates values like keys: an option of RoFormer's code that is not in the paper. */
 export function rotatingValues(rotation: QkTransform): QkTransform {
   return {
     prepare: (positions) => {

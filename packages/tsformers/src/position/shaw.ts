@@ -7,9 +7,9 @@ export type ShawParams = { key: Tensor; value?: Tensor };
 
 export type ShawOptions = {
   readonly headWidth: number;
-  /** Distances beyond it, on either side, count as this one. */
+  /** k: larger distances, on either side, count as this one. */
   readonly maxDistance: number;
-  /** Whether values, too, get a vector by distance. */
+  /** Whether values get a vector by distance, too. Default: true. */
   readonly values?: boolean;
   readonly initial?: Initial;
 };
@@ -19,7 +19,7 @@ export type ShawOptions = {
  *
  * `logits[b,h,t,s] = scale·q_t·(k_s + a^K_d)`, `y_t = Σ_s α_ts (v_s + a^V_d)`, with `d = clip(s − t, −k, k)`.
  *
- * No vector is made for a pair: queries are multiplied by each distance's vector and the products laid out, weights are added up by
+ * No vector is stored per pair: queries are multiplied by each distance's vector and the products expanded to pairs; weights are summed by
  * distance and multiplied by the vectors.
  *
  * @shape  logits [B, H, T, S] → [B, H, T, S], weights [B, H, T, S] → [B, H, T, D]; key and value [2k + 1, D], the same for all
@@ -58,7 +58,7 @@ export function shaw({
 }
 
 /**
- * Products of queries with a vector for each distance from `low` on, laid out by pairs.
+ * Products of queries with a vector per distance, from `low` on, expanded to pairs.
  *
  * @shape  query [B, H, T, D], table [N, D] or [H, N, D] → [B, H, T, S]
  */

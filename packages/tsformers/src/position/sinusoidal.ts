@@ -3,32 +3,32 @@ import type { PositionEmbedding } from "../kinds/index.ts";
 import { requireEvenWidth } from "../nn/sizes.ts";
 import { type Angles, exactAngles, frequencies } from "./angles.ts";
 
-/** How sines and cosines of K frequencies become a vector: two of [..., K] → [..., 2K]. */
+/** How sines and cosines of K frequencies are arranged in a vector: two of [..., K] → [..., 2K]. */
 export type SinusoidLayout = (waves: { readonly sin: Tensor; readonly cos: Tensor }) => Tensor;
 
-/** sin, cos, sin, cos, …: the paper's. */
+/** sin, cos, sin, cos, …, as in the paper. */
 export const interleaved: SinusoidLayout = ({ sin, cos }) => {
   const pairs = stack([sin, cos], -1);
   return reshape(pairs, [...sin.shape.slice(0, -1), 2 * sin.shape.at(-1)!]);
 };
 
-/** All sines, then all cosines: Tensor2Tensor's, Transformer-XL's, CTRL's. */
+/** All sines, then all cosines, as in Tensor2Tensor, Transformer-XL and CTRL. */
 export const concatenated: SinusoidLayout = ({ sin, cos }) => concat([sin, cos], -1);
 
 export type SinusoidalOptions = {
   readonly layout?: SinusoidLayout;
-  /** {@link frequencies} of the width unless told; {@link inclusiveFrequencies} are Tensor2Tensor's. */
+  /** Default: {@link frequencies} of the width; {@link inclusiveFrequencies} are Tensor2Tensor's. */
   readonly frequencies?: readonly number[];
   readonly angles?: (frequencies: readonly number[]) => Angles;
 };
 
 /**
- * Fixed waves: `PE[p, 2k] = sin(p · ω_k)`, `PE[p, 2k+1] = cos(p · ω_k)`, with `ω_k = 10000^(−2k/C)`.
+ * Sinusoidal positions: `PE[p, 2k] = sin(p · ω_k)`, `PE[p, 2k+1] = cos(p · ω_k)`, with `ω_k = 10000^(−2k/C)`.
  *
  * @shape  positions [T] or [B, T] int32 → [..., C]; no parameters
  * @source Vaswani et al. 2017, §3.5
- * @differs Tensor2Tensor, the paper's code, sets sines before cosines and spaces frequencies over C/2 − 1 steps; an odd
- *   width ends in a zero there
+ * @differs Tensor2Tensor, the paper's code, puts sines before cosines and spaces frequencies over C/2 − 1 steps; an odd
+ *   width ends with a zero there
  */
 export function sinusoidal(width: number, options: SinusoidalOptions = {}): PositionEmbedding<Record<string, never>> {
   const { layout = interleaved } = options;
@@ -38,7 +38,7 @@ export function sinusoidal(width: number, options: SinusoidalOptions = {}): Posi
   const missing = width - 2 * waves.length;
   if (missing < 0 || missing > 1) {
     throw new RangeError(
-      `sinusoidal: ${waves.length} frequencies make vectors of ${2 * waves.length}, got width ${width}`,
+      `sinusoidal: ${waves.length} frequencies give vectors of width ${2 * waves.length}, got width ${width}`,
     );
   }
   return {

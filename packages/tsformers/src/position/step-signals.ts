@@ -3,10 +3,10 @@ import type { LayerPositions } from "../kinds/index.ts";
 import { type SinusoidalOptions, sinusoidal } from "./sinusoidal.ts";
 
 /**
- * Waves of the position and of the step, added before every layer: how a layer that is applied again and again knows where it is,
- * and when.
+ * Sinusoids of the position and of the step, added before every layer: they tell a layer that is applied repeatedly where each vector
+ * is and which step it is in.
  *
- * `x_n ← x_n + scale·(PE[t] + PE[n + 1])`, with the waves PE of {@link sinusoidal}.
+ * `x_n ← x_n + scale·(PE[t] + PE[n + 1])`, with PE of {@link sinusoidal}.
  *
  * @shape  positions [T] or [B, T] int32 → [T, C] or [B, T, C]; no parameters
  * @source Dehghani et al. 2019, "Universal Transformers", §2.1 eq. 6, arXiv:1807.03819; steps count from 1

@@ -17,15 +17,15 @@ import { type Initial, normalInitial } from "../nn/initial.ts";
 export type Buckets = (distance: number) => number;
 
 export type BucketOptions = {
-  /** 32 unless told. */
+  /** Number of buckets. Default: 32. */
   readonly buckets?: number;
-  /** Distances from here on share a bucket; 128 unless told. */
+  /** Distances from here on share a bucket. Default: 128. */
   readonly maxDistance?: number;
 };
 
 /**
- * Buckets that look back only: one for each near distance, then wider and wider ones up to `maxDistance`. What lies ahead
- * shares bucket 0.
+ * Buckets for keys before the query: one per near distance, then wider and wider ones up to `maxDistance`. Keys after the query
+ * share bucket 0.
  *
  * `bucket(r) = r` for `r < E`, else `E + ⌊log(r/E) / log(maxDistance/E) · (buckets − E)⌋`, with `E = buckets / 2`.
  */
@@ -39,7 +39,7 @@ export function causalBuckets({ buckets = 32, maxDistance = 128 }: BucketOptions
   };
 }
 
-/** Half of the buckets for what came before and for the position itself, the other half for what comes after. */
+/** Half of the buckets for keys before the query and the query itself, the other half for keys after it. */
 export function bidirectionalBuckets({ buckets = 32, maxDistance = 128 }: BucketOptions = {}): Buckets {
   const half = Math.floor(buckets / 2);
   const bucket = causalBuckets({ buckets: half, maxDistance });
@@ -47,12 +47,12 @@ export function bidirectionalBuckets({ buckets = 32, maxDistance = 128 }: Bucket
 }
 
 /**
- * A learned number for each head and bucket of distances, added to the logits; one table for a whole stack.
+ * T5's relative position bias: a learned number per head and bucket of distances, added to the logits; one table for the whole stack.
  *
  * `logits[b,h,t,s] += table[bucket(s − t), h]`
  *
  * @shape  logits [B, H, T, S] → [B, H, T, S]; table [buckets, H]
- * @cost   O(H·T·S) time beside the sum, nothing beyond `maxDistance`; buckets·H parameters
+ * @cost   O(H·T·S) time besides the sum, nothing beyond `maxDistance`; buckets·H parameters
  * @source Raffel et al. 2020, "Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer", §2.1,
  *   arXiv:1910.10683
  */
@@ -67,7 +67,7 @@ export function t5Bias(
     init: (key) => ({ weight: initial(key, [buckets, heads]) }),
     prepare: ({ weight }, positions) => {
       const table = ofHeads(transpose(weight), positions);
-      // As a product with zeros and ones, looking up has a gradient that is a product, too.
+      // The look-up is a product with a one-hot matrix, so that its gradient is a product, too.
       const values = (from: number, to: number) => {
         const wanted = Array.from({ length: to - from }, (_, i) => bucketOf(from + i));
         const picked = oneHot(constant(fromNumbers(wanted, [to - from], "int32")), buckets, table.dtype);
@@ -79,7 +79,7 @@ export function t5Bias(
   };
 }
 
-/** The distances beyond which no other bucket begins, before and behind. */
+/** The distances, before and behind the query, beyond which the bucket no longer changes. */
 function saturation(bucketOf: Buckets, maxDistance: number): readonly [low: number, high: number] {
   let [low, high] = [-maxDistance, maxDistance];
   while (low < 0 && bucketOf(low + 1) === bucketOf(low)) low++;

@@ -22,13 +22,13 @@ import { concatenated, sinusoidal } from "./sinusoidal.ts";
 export type XlBiases = { content: Tensor; distance: Tensor };
 
 export type TransformerXlParams = {
-  /** One for all layers, or one for each. */
+  /** One shared by all layers, or one per layer. */
   biases: readonly XlBiases[];
   /** W_R of each layer, [H, C, D]. */
   distances: readonly Tensor[];
 };
 
-/** What one layer needs in a pass: keys of distances, from the farthest behind on, [H, N, D]. */
+/** One layer's parameters prepared for a pass: keys of distances [H, N, D], from the largest distance back to the one furthest ahead. */
 export type XlLayer = XlBiases & { readonly keys: Tensor; readonly low: number };
 
 export type TransformerXlOptions = {
@@ -36,30 +36,30 @@ export type TransformerXlOptions = {
   readonly modelWidth: number;
   readonly heads: number;
   readonly headWidth?: number;
-  /** Distances beyond it, on either side, count as this one; all are told apart unless given. */
+  /** Larger distances, on either side, count as this one. Default: no limit. */
   readonly maxDistance?: number;
-  /** Every layer has its own u and v. */
+  /** Every layer has its own u and v. Default: they are shared. */
   readonly untied?: boolean;
-  /** Whether keys may lie ahead; what lies ahead counts as distance 0 unless told. */
+  /** Whether keys may come after the query. Default: false; such keys then count as distance 0. */
   readonly bidirectional?: boolean;
   readonly initial?: Initial;
 };
 
 /**
- * Attention to distances beside attention to content: each distance has a key of its own, made from a sinusoid, and both kinds
- * of keys have a bias in place of the query's own position.
+ * Attention by distance added to attention by content: each distance has a key made from a sinusoid, and each of the two kinds of key
+ * has a learned bias in place of the query's own position.
  *
  * `logits[b,h,t,s] = scale·((q_t + u_h)·k_s + (q_t + v_h)·W_R R_{t−s})`, with `R_d = [sin(d·ω), cos(d·ω)]`.
  *
- * Sinusoids are defined ahead as well as behind, and rows are shifted for the distances that occur: bidirectional use needs nothing
- * but their projections. Those are computed once for a layer and pass, not for each block of queries.
+ * Sinusoids are defined for negative distances as well, so bidirectional use needs only their projections. Those are computed
+ * once per layer and pass, not for each block of queries.
  *
  * @shape  logits [B, H, T, S] → [B, H, T, S]
  * @cost   O(n·C² + B·H·T·(T + S)·D) time a layer; C² parameters a layer, and 2·C
  * @source Dai et al. 2019, "Transformer-XL", §3.3, arXiv:1901.02860; ahead: Yang et al. 2019, "XLNet", arXiv:1906.08237
  * @differs no dropout of the sinusoids; `maxDistance` is `clamp_len` of the authors' code
  */
-export function transformerXl(options: TransformerXlOptions): ScoreMod<TransformerXlParams, XlLayer> {
+export function transformerXlScores(options: TransformerXlOptions): ScoreMod<TransformerXlParams, XlLayer> {
   const { layers, modelWidth, heads, untied = false, bidirectional = false, initial = normalInitial() } = options;
   const { maxDistance = Number.POSITIVE_INFINITY } = options;
   requireEvenWidth("transformer-xl", modelWidth);
@@ -81,10 +81,10 @@ export function transformerXl(options: TransformerXlOptions): ScoreMod<Transform
         throw new RangeError(`transformerXl: made for ${layers} layers, got layer ${layer}`);
       }
       const far = Math.min(Math.max(pass.queries, pass.keys) - 1, maxDistance);
-      // Waves are those of query − key.
+      // The sinusoids of query − key.
       const behind = Array.from({ length: far + 1 + (bidirectional ? far : 0) }, (_, i) => far - i);
       const vectors = waves.apply({}, constant(fromNumbers(behind, [behind.length], "int32")));
-      // By heads from the start: ONNX Runtime 1.30 crashes on float16 products of what was transposed across heads.
+      // By heads from the start: ONNX Runtime 1.30 crashes on float16 products of tensors transposed across heads.
       return { ...own, keys: matmul(cast(vectors, weight.dtype), weight), low: -far };
     },
     prepare: ({ content, distance, keys, low }, positions) => {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 
-/** JSON with keys in order: equal data give equal text. */
+/** JSON with sorted keys: equal data give equal text. */
 export function canonicalJson(data: unknown): string {
   return JSON.stringify(data, (_, value: unknown) => {
     if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
@@ -8,7 +8,7 @@ export function canonicalJson(data: unknown): string {
   });
 }
 
-/** Eight characters that differ when the data differ. */
+/** Eight characters of a hash: different data almost certainly give different ones. */
 export function fingerprint(data: unknown): string {
   return createHash("sha256").update(canonicalJson(data)).digest("hex").slice(0, 8);
 }

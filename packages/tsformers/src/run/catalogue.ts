@@ -1,9 +1,9 @@
 import * as z from "zod";
 
-/** Something that can be chosen by name, before its code is loaded. */
+/** An entry of a catalogue, chosen by name before its code is loaded. */
 export type Entry = {
   readonly summary: string;
-  /** What may be set; every option has a description, and unknown ones are errors. */
+  /** Schema of its options; every option has a description, and unknown ones are errors. */
   readonly options: z.ZodObject;
 };
 
@@ -13,10 +13,10 @@ export type Catalogue = Readonly<Record<string, Entry>>;
 export type Choice = { readonly kind: string; readonly [option: string]: unknown };
 
 /**
- * The schema of a choice: `kind` is a name of the catalogue, the rest are that entry's options.
+ * The schema of a choice: `kind` is a name in the catalogue, the other settings are that entry's options.
  *
- * @param options.elsewhere options that are set in another place of the configuration
- * @param options.further schemas of choices that are in no catalogue
+ * @param options.elsewhere options that are set elsewhere in the configuration
+ * @param options.further schemas of choices outside the catalogue
  */
 export function choiceSchema(
   catalogue: Catalogue,

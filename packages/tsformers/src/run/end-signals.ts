@@ -1,10 +1,10 @@
-/** What ends a run from outside: Ctrl-C, a polite `kill`, a terminal that was closed. */
+/** Signals that end a run: Ctrl-C, `kill`, and a closed terminal. */
 export const endSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
- * Calls `onFirst` at the first of {@link endSignals}, so that work can be put away; the second ends the process at once.
+ * Calls `onFirst` at the first of {@link endSignals}, so that work can be saved; the second ends the process at once.
  *
- * @returns stops listening: then the first ends the process again
+ * @returns `release` stops listening, after which the first signal ends the process again
  */
 export function onEndSignals(onFirst: () => void): { readonly signalled: () => void; readonly release: () => void } {
   let isFirst = true;
@@ -21,8 +21,8 @@ export function onEndSignals(onFirst: () => void): { readonly signalled: () => v
 }
 
 /**
- * Ends this process at once, as Ctrl-C ends one that does not listen: shells show 130. `process.exit` would first wait for the worker
- * of a device, which does not stop before ONNX Runtime's step is over.
+ * Ends this process at once with the signal of Ctrl-C, so that shells show 130. `process.exit` would first wait for a device's worker,
+ * which does not stop before ONNX Runtime has finished its step.
  */
 export function endNow(): void {
   process.removeAllListeners("SIGINT");

@@ -1,7 +1,7 @@
 import { MemoryError } from "../train/memory.ts";
 import { kebab } from "./flags.ts";
 
-/** The message of an error in the words of the command line: settings are called by their flags. */
+/** The message of an error in terms of the command line, where settings are called by their flags. */
 export function errorText(error: unknown): string {
   if (error instanceof MemoryError) return error.text((setting) => `--${kebab(setting)}`);
   return error instanceof Error ? error.message : String(error);

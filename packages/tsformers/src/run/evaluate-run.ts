@@ -7,27 +7,27 @@ import type { AnyBatch, Reading } from "./prepare.ts";
 export type LengthsOptions = {
   readonly split: EvalSplit;
   readonly lengths: readonly number[];
-  /** Tokens of a batch; longer rows come in smaller batches, so that memory stays the same. */
+  /** Tokens of a batch; longer rows form smaller batches, so that memory stays the same. */
   readonly batchTokens: number;
-  /** Tokens that are scored at each length; the task's own number unless given. */
+  /** Tokens scored at each length. Default: the task's own number. */
   readonly limit?: number;
   /** Stops between batches. */
   readonly signal?: AbortSignal;
 };
 
-/** What an evaluation at one length gave, or why there was none. */
+/** Result of an evaluation at one length, or the reason why there is none. */
 export type LengthResult =
   | {
       readonly length: number;
       readonly loss: number;
       readonly totals: EvalTotals;
       readonly tokensPerSecond: number;
-      /** What a reader of the loss should know: rows were longer than the model has positions. */
+      /** A remark for readers of the loss, for example that rows were longer than the model has positions. */
       readonly note?: string;
     }
   | { readonly length: number; readonly missing: string };
 
-/** Scores parameters at several lengths. A length that the task has no rows for is reported, not thrown. */
+/** Scores parameters at several lengths. A length for which the task has no rows is reported, not thrown. */
 export async function evaluateAtLengths(
   reading: Reading,
   params: Given<unknown>,
@@ -63,7 +63,7 @@ async function evaluateAt(
       ...(limit === undefined ? {} : { limit: Math.max(limit, length) }),
     });
   } catch (error) {
-    // The task says so when its data do not reach; anything else is a defect.
+    // A RangeError is how a task says that its data do not suffice; any other error is a defect.
     if (error instanceof RangeError) return { length, missing: error.message };
     throw error;
   }
@@ -80,7 +80,7 @@ async function evaluateAt(
   return notes.length === 0 ? result : { ...result, note: notes.join("; ") };
 }
 
-/** Measures from the second batch on, for the first one is also compiled; a single batch counts with that. */
+/** Measures from the second batch on, since the first includes compilation; a single batch is measured including it. */
 function stopwatch(batches: Iterable<AnyBatch>, tokens: number, signal: AbortSignal | undefined) {
   let count = 0;
   let first = performance.now();

@@ -7,10 +7,10 @@ import type { RunConfig } from "./config.ts";
 import type { RunFolder } from "./folder.ts";
 import { isCheckpoint } from "./model.ts";
 
-/** How safetensors are laid out: as Hugging Face has the model, or under our own names, which tsformers alone reads. */
+/** Layout of safetensors: Hugging Face's layout of the model, or our own names, which only tsformers reads. */
 export type ExportLayout = "hugging-face" | "tsformers";
 
-/** What a configuration's model can be exported as. */
+/** The forms in which a configuration's model can be exported. */
 export type ExportLayouts = {
   /** ONNX is always possible. */
   readonly safetensors: ExportLayout;
@@ -18,11 +18,11 @@ export type ExportLayouts = {
   readonly reason?: string;
 };
 
-/** What the model of a configuration can be exported as: known before it is trained. */
+/** The forms in which a configuration's model can be exported, known before it is trained. */
 export function exportLayouts({ model: { kind }, position }: Pick<RunConfig, "model" | "position">): ExportLayouts {
   if (kind === "checkpoint") return { safetensors: "hugging-face" };
   if (!hasConfigWriter(kind)) return own(`Hugging Face has no model ${kind}`);
-  // GPT-2 has learned positions; with any other scheme it is not GPT-2.
+  // GPT-2 has learned positions; with any other scheme it is not Hugging Face's GPT-2.
   const usual = position === undefined || (kind === "gpt" && position.kind === "learned");
   return usual ? { safetensors: "hugging-face" } : own(`Hugging Face has no ${kind} with position ${position.kind}`);
 }
@@ -31,10 +31,10 @@ function own(reason: string): ExportLayouts {
   return { safetensors: "tsformers", reason };
 }
 
-/** A checkpoint's settings, and how its files name arrays. */
+/** A checkpoint's settings, and the rules that name the arrays of its files. */
 export type CheckpointLayout = { readonly config: CheckpointConfig; readonly names: readonly NameRule[] };
 
-/** How Hugging Face stores the model of a run, where it has it. */
+/** Hugging Face's layout of a run's model; undefined if it has none. */
 export function layoutOfRun({ config, task }: Pick<RunFolder, "config" | "task">): CheckpointLayout | undefined {
   if (exportLayouts(config).safetensors === "tsformers") return undefined;
   if (isCheckpoint(config.model)) {

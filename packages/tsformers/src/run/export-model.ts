@@ -8,7 +8,7 @@ import { weightsFile } from "../io/hugging-face/checkpoint-files.ts";
 import { tokenizerFiles } from "../io/hugging-face/companions.ts";
 import { writeNames } from "../io/hugging-face/names.ts";
 import { evaluation } from "../kinds/layer.ts";
-import type { TokenizerConfig } from "../tasks/tokenizer.ts";
+import type { TokenizerConfig } from "../tokenizers/index.ts";
 import type { RunConfig } from "./config.ts";
 import {
   type CheckpointLayout,
@@ -21,15 +21,15 @@ import { companionFiles, exportMark, ownTokenizerFile, requireExportTarget } fro
 import type { OpenedModel } from "./open-model.ts";
 import { packageVersion } from "./version.ts";
 
-/** The longest rows that an ONNX model of a checkpoint gets by itself: its extents are fixed, and some know 131,072 positions. */
+/** Default limit of the rows of a checkpoint's ONNX model: its shapes are fixed, and some checkpoints have 131,072 positions. */
 const usualLength = 512;
 
 /**
  * Writes a model's forward pass as an ONNX file, tokens int32 [B, T] to logits [B, T, V]; an encoder-decoder also reads
- * `source` and `source_mask` [B, S]. Extents are fixed; settings and tokenizer travel in the file's metadata.
+ * `source` and `source_mask` [B, S]. Shapes are fixed; settings and tokenizer are stored in the file's metadata.
  *
- * @param options.length tokens in a row. Default: the training length; of a checkpoint its own, 512 at most
- * @throws ExportTargetError when the path holds something else; RangeError for more positions than the model has learned
+ * @param options.length tokens in a row. Default: the training length; for a checkpoint its own, at most 512
+ * @throws ExportTargetError when the path holds something else; RangeError when `length` exceeds the model's learned positions
  */
 export async function exportModelOnnx(
   opened: OpenedModel,
@@ -68,17 +68,17 @@ export async function exportModelOnnx(
   await writeFileAtomic(path, bytes);
 }
 
-/** What safetensors of a model are laid out as. */
+/** The forms in which an opened model can be exported. */
 export function exportLayoutsOf({ run }: OpenedModel): ExportLayouts {
   return run === undefined ? { safetensors: "hugging-face" } : exportLayouts(run.config);
 }
 
 /**
- * Writes a model's parameters as a folder that appears whole or not at all: in Hugging Face's layout where it has the model,
- * otherwise as the run's own `config.json` and `task.json` beside weights under our names. Both open again in every command.
+ * Writes a model's parameters as a folder, completely or not at all: in Hugging Face's layout if it has the model,
+ * otherwise as the run's own `config.json` and `task.json` with weights under our names. Every command opens both.
  *
- * @returns which of the two
- * @throws ExportTargetError when the folder holds something else than an earlier export
+ * @returns the layout
+ * @throws ExportTargetError when the folder holds something other than an earlier export
  */
 export async function exportModelSafetensors(opened: OpenedModel, directory: string): Promise<ExportLayout> {
   await requireExportTarget(directory, "folder", opened.directory);
@@ -103,13 +103,13 @@ function ownFiles({ config, task, step }: NonNullable<OpenedModel["run"]>, ours:
   };
 }
 
-/** Where the data lie on this machine is nobody else's business, and of no use to them. */
+/** Removes the path of the data, which is private and useless on other machines. */
 function withoutData({ task: { data, ...task }, ...config }: RunConfig): RunConfig {
   return { ...config, task: task as RunConfig["task"] };
 }
 
 function checkpointFiles({ config, names }: CheckpointLayout, ours: ReadonlyMap<string, NDArray>): Files {
-  // Weights are read as float32 and stay so; readers take their width from the configuration.
+  // Weights are read as float32 and written as such; readers take the dtype from the configuration.
   const { dtype, torch_dtype, ...rest } = config;
   return {
     "config.json": json({ ...rest, dtype: "float32" }),
@@ -117,7 +117,7 @@ function checkpointFiles({ config, names }: CheckpointLayout, ours: ReadonlyMap<
   };
 }
 
-/** A checkpoint's companions as they are, a run's tokenizer in the form that its kind has. */
+/** A checkpoint's companion files unchanged, or a run's tokenizer in the form of its kind. */
 function companions({ directory, run, tokenizer }: OpenedModel): Files {
   if (run !== undefined) return tokenizer === undefined ? {} : tokenizerContents(tokenizer.config);
   const present = [ownTokenizerFile, ...companionFiles].filter((name) => existsSync(join(directory, name)));

@@ -5,17 +5,17 @@ import { tokenizerFiles } from "../io/hugging-face/companions.ts";
 import { openSafetensorsFile } from "../io/safetensors-file.ts";
 import { isRunFolder, runPaths } from "./folder.ts";
 
-/** An export that would replace what is no export. */
+/** An export would replace something that is not an export. */
 export class ExportTargetError extends Error {
   override readonly name = "ExportTargetError";
 }
 
-/** The entry of a safetensors file's metadata that says tsformers has exported it. */
+/** Metadata key that marks a safetensors file exported by tsformers. */
 export const exportMark = "tsformers";
 
 /**
- * Makes sure that an export may be written at a path: nothing is there, or an earlier export that is replaced as a whole, and
- * it is no part of a run or of what is exported.
+ * Makes sure that an export may be written at a path: the path is free, or holds an earlier export, which is replaced completely; and
+ * it is not part of a run or of what is exported.
  *
  * @param source the folder that is exported
  * @throws ExportTargetError saying what is there
@@ -50,7 +50,7 @@ async function requireOldFolder(path: string, target: string, isFolder: boolean)
     throw new ExportTargetError(`${path}: holds weights that tsformers did not export; choose another --out`);
 }
 
-/** Files that belong to a checkpoint's tokenizer and settings, beside its configuration and weights. */
+/** Files of a checkpoint's tokenizer and settings, besides its configuration and weights. */
 export const companionFiles: readonly string[] = [
   ...Object.values(tokenizerFiles),
   "generation_config.json",
@@ -64,7 +64,7 @@ export const companionFiles: readonly string[] = [
   "chat_template.jinja",
 ];
 
-/** The file beside a Hugging Face checkpoint in which an export leaves a tokenizer of ours. */
+/** The file in which an export in Hugging Face's layout stores one of our tokenizers. */
 export const ownTokenizerFile = "tsformers-tokenizer.json";
 
 const exportedNames = new Set(["config.json", "task.json", weightsFile, ownTokenizerFile, ...companionFiles]);
@@ -81,7 +81,7 @@ async function isOldFolder(folder: string): Promise<boolean> {
   return Object.hasOwn(metadata, exportMark);
 }
 
-/** An ONNX file begins with its version and its producer. */
+/** Whether a file is an ONNX model of an earlier version: it begins with its version and producer. */
 function isOldModel(path: string): boolean {
   const start = new Uint8Array(64);
   const file = openSync(path, "r");
@@ -93,18 +93,18 @@ function isOldModel(path: string): boolean {
   return start[0] === 0x08 && new TextDecoder("latin1").decode(start).includes(exportMark);
 }
 
-/** The nearest folder above a path that is a run, or the path itself. An export that keeps our names is none. */
+/** The path itself, or the nearest folder above it, that is a run. An export with our names is not a run. */
 function enclosingRun(path: string): string | undefined {
   if (isRunFolder(path) && !existsSync(join(path, weightsFile))) return path;
   return dirname(path) === path ? undefined : enclosingRun(dirname(path));
 }
 
-/** What a run's folder holds, and the folder itself. */
+/** Names of the files that a run's folder holds, and the folder itself. */
 function ownNames(run: string): ReadonlySet<string> {
   return new Set(["", ...Object.values(runPaths(run)).map((path) => basename(path))]);
 }
 
-/** Without links, also where the path itself is not there yet. */
+/** The path with links resolved, even if the path itself does not exist yet. */
 function realPath(path: string): string {
   const whole = resolve(path);
   if (existsSync(whole)) return realpathSync(whole);

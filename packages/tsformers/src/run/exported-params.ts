@@ -9,15 +9,15 @@ import { restore } from "../train/run-directory.ts";
 import { runPaths } from "./folder.ts";
 import type { SavedParams } from "./read-params.ts";
 
-/** Whether a run's folder is one that was exported: its weights are in one file in place of checkpoints. */
+/** Whether a run's folder is an export: its weights are in one file instead of checkpoints. */
 export function isExportedRun(directory: string): boolean {
   return !existsSync(runPaths(directory).checkpoints) && existsSync(join(directory, weightsFile));
 }
 
 /**
- * The parameters of an exported run.
+ * Reads the parameters of an exported run.
  *
- * @throws FileError or SafetensorsError when the file is damaged; Error when it holds those of another model
+ * @throws FileError or SafetensorsError when the file is damaged; Error when it belongs to another model
  */
 export async function readExportedParams<Params>(
   directory: string,

@@ -2,17 +2,17 @@ import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../io/atomic-file.ts";
 import { jsonObject, readJsonFile } from "../io/read-json.ts";
-import { type Tokenizer, tokenizerFromConfig } from "../tasks/tokenizer.ts";
+import { type Tokenizer, tokenizerFromConfig } from "../tokenizers/index.ts";
 import type { JsonValue } from "../train/checkpoint.ts";
 import { canonicalJson } from "./canonical-json.ts";
 import { ConfigError, parseRunConfig, type RunConfig } from "./config.ts";
 import { readTaskRecord, type TaskRecord } from "./task-record.ts";
 
-/** Where the parts of a run lie. */
+/** Paths of the parts of a run. */
 export type RunPaths = {
-  /** The settings, complete. */
+  /** The complete settings. */
   readonly config: string;
-  /** What the run keeps of its task: {@link TaskRecord}. */
+  /** The record of its task: {@link TaskRecord}. */
   readonly task: string;
   readonly checkpoints: string;
   readonly metrics: string;
@@ -30,14 +30,14 @@ export function runPaths(directory: string): RunPaths {
   };
 }
 
-/** Whether a directory holds a run, rather than a checkpoint for other programs. */
+/** Whether a directory holds a run, and not a checkpoint for other programs. */
 export function isRunFolder(directory: string): boolean {
   const { task, checkpoints } = runPaths(directory);
   return existsSync(task) || existsSync(checkpoints);
 }
 
 /**
- * The configuration that a run's directory was started with.
+ * Reads the configuration that a run's directory was started with.
  *
  * @throws ConfigError when there is none, or this version does not understand it
  */
@@ -62,15 +62,15 @@ function whatItIs(directory: string): string {
     : "it has no config.json. `tsformers train` makes runs";
 }
 
-/** A run's folder without its checkpoints. */
+/** The contents of a run's folder without its checkpoints. */
 export type RunFolder = {
   readonly config: RunConfig & { readonly length: number };
   readonly task: TaskRecord;
-  /** Present where tokens stand for text. */
+  /** Present if tokens represent text. */
   readonly tokenizer?: Tokenizer;
 };
 
-/** @throws ConfigError when it is no run; FileError when a file of it is damaged */
+/** @throws ConfigError when it is not a run; FileError when one of its files is damaged */
 export async function readRunFolder(directory: string): Promise<RunFolder> {
   const config = readRunConfig(directory);
   const task = readTaskRecord(runPaths(directory).task);
@@ -81,17 +81,17 @@ export async function readRunFolder(directory: string): Promise<RunFolder> {
   };
 }
 
-/** What a checkpoint says of the model it belongs to. */
+/** Identity of the model, stored in its checkpoints. */
 export function modelIdentity({ model, position }: RunConfig): JsonValue {
   return { model: JSON.parse(JSON.stringify({ ...model, position: position ?? null })) as JsonValue };
 }
 
-/** Whether there is a checkpoint: until then a run may still be given another configuration. */
+/** Whether there is a checkpoint: before the first one, a run's configuration may still be replaced. */
 export function hasCheckpoint(directory: string): boolean {
   return newestStep(directory) !== undefined;
 }
 
-/** The step of the newest checkpoint, whole or not; undefined where there is none. */
+/** Step of the newest checkpoint, damaged or not; undefined if there is none. */
 export function newestStep(directory: string): number | undefined {
   const { checkpoints } = runPaths(directory);
   const names = existsSync(checkpoints) ? readdirSync(checkpoints) : [];
@@ -99,7 +99,7 @@ export function newestStep(directory: string): number | undefined {
   return steps.length === 0 ? undefined : Math.max(...steps);
 }
 
-/** @throws ConfigError when a directory holds something else under a run's names */
+/** @throws ConfigError when a directory holds something else under the names of a run's files */
 export function requireOwnFolder(directory: string): void {
   const isOther = existsSync(runPaths(directory).config) && !isRunFolder(directory);
   if (isOther || existsSync(join(directory, "model.safetensors"))) {
@@ -109,7 +109,7 @@ export function requireOwnFolder(directory: string): void {
   }
 }
 
-/** Writes what a run owns: its settings and what it keeps of its task. */
+/** Writes a run's settings and the record of its task. */
 export async function writeRunFolder(directory: string, config: RunConfig, task: TaskRecord): Promise<void> {
   const paths = runPaths(directory);
   mkdirSync(directory, { recursive: true });
@@ -117,7 +117,7 @@ export async function writeRunFolder(directory: string, config: RunConfig, task:
   await writeFileAtomic(paths.config, `${JSON.stringify(config, null, 2)}\n`);
 }
 
-/** Settings by which one run may go on as another would: they change how it is made, not what is made at a step. */
+/** Settings that a resumed run may change: they affect how it computes, not the result of a step. */
 const changeable: ReadonlySet<string> = new Set([
   "steps",
   "microBatches",
@@ -130,9 +130,9 @@ const changeable: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Makes sure that a run may go on with a configuration.
+ * Makes sure that a run may be resumed with a configuration.
  *
- * @throws ConfigError naming the settings that differ and may not
+ * @throws ConfigError naming the settings that differ and must not
  */
 export function requireSameSettings(directory: string, before: RunConfig, now: RunConfig): void {
   const made = newestStep(directory) ?? 0;
@@ -158,7 +158,7 @@ function differingSettings(before: RunConfig, now: RunConfig): string[] {
   return changed.map((name) => `${name}: ${text(old.get(name))} then, ${text(fresh.get(name))} now`);
 }
 
-/** Settings by their dotted names. Where data lie may change: what they are is told by the task's fingerprint. */
+/** Settings by their dotted names, without the path of the data, which may change: the task's fingerprint identifies them. */
 function flatSettings({ task: { data: _, ...task }, ...rest }: RunConfig): Map<string, unknown> {
   const isTree = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value);
   return new Map(

@@ -4,21 +4,21 @@ import { modelIdentity, type RunFolder, readRunFolder } from "./folder.ts";
 import { type AnyModel, makeModel } from "./model.ts";
 import { readParams } from "./read-params.ts";
 
-/** A run as it was last saved. Its data are not looked at. */
+/** A run as it was last saved. Its data are not read. */
 export type LoadedRun = RunFolder & {
   readonly directory: string;
   readonly model: AnyModel;
-  /** The moving average where the run keeps one. */
+  /** Parameters: the moving average if the run keeps one. */
   readonly params: unknown;
   readonly step: number;
-  /** Newer checkpoints that were damaged. */
+  /** Newer checkpoints, which are damaged. */
   readonly problems: readonly CheckpointProblem[];
 };
 
 /**
- * Opens the newest whole checkpoint of a run's directory, or what was exported of a run under our own names.
+ * Opens the newest undamaged checkpoint of a run's directory, or an export of a run under our own names.
  *
- * @throws ConfigError when it is no run; Error when it has no checkpoint yet, or that of another run
+ * @throws ConfigError when it is not a run; Error when it has no checkpoint yet, or that of another run
  */
 export async function loadRun(directory: string): Promise<LoadedRun> {
   const folder = await readRunFolder(directory);

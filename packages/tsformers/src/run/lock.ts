@@ -6,11 +6,11 @@ import * as z from "zod";
 import { temporaryPath } from "../io/atomic-file.ts";
 import { fileError } from "../io/file-error.ts";
 
-/** Who holds a lock: a process that no later one can be taken for, whatever number that gets. */
+/** Owner of a lock: identified so that no later process can be mistaken for it, even with the same number. */
 type Owner = {
   readonly host: string;
   readonly pid: number;
-  /** When the process began, as its system tells; null where it does not. */
+  /** Start time of the process as given by its system; null if unknown. */
   readonly started: string | null;
 };
 
@@ -21,11 +21,11 @@ const ownerSchema: z.ZodType<Owner> = z.strictObject({
 });
 
 /**
- * Holds a file as a lock for this process. The file appears whole, with its owner in it, so that one which is empty, torn or
- * left behind by a process that has ended holds nobody up.
+ * Locks a file for this process. The file appears complete, with its owner in it: a file that is empty, torn or left
+ * behind by a process that has ended blocks nobody.
  *
- * @param options.waitMs how long to wait for a living owner, default 0
- * @returns gives the lock up
+ * @param options.waitMs how long to wait for a living owner, in milliseconds. Default: 0
+ * @returns a function that releases the lock
  * @throws Error naming the file and its living owner; FileError when the file cannot be written
  */
 export async function lockFile(path: string, options: { readonly waitMs?: number } = {}): Promise<() => void> {
@@ -48,7 +48,7 @@ function described({ host, pid }: Owner): string {
     : `process ${pid} on ${host} is at work here; wait for it, or, if that machine has ended it, remove this file`;
 }
 
-/** @returns whether the file was not there before */
+/** @returns false if the file exists already */
 function createWhole(path: string, text: string): boolean {
   const temporary = temporaryPath(path);
   try {
@@ -63,7 +63,7 @@ function createWhole(path: string, text: string): boolean {
   }
 }
 
-/** Some file systems have no links. There the file appears empty for a moment, in which another process may take it for stale. */
+/** Some file systems have no links. There the file is empty for a moment, in which another process may mistake it for stale. */
 function linkOrWrite(temporary: string, path: string, text: string): void {
   try {
     linkSync(temporary, path);
@@ -74,7 +74,7 @@ function linkOrWrite(temporary: string, path: string, text: string): void {
   }
 }
 
-/** Takes away a file that says `found`. Another process may have been faster: what it has put there since goes back. */
+/** Removes a file with the content `found`. If another process has replaced it in the meantime, puts the new file back. */
 function removeStale(path: string, found: string): void {
   const aside = temporaryPath(path);
   try {
@@ -105,7 +105,7 @@ function parseOwner(text: string): Owner | undefined {
   try {
     return ownerSchema.safeParse(JSON.parse(text)).data;
   } catch {
-    // No JSON: nothing that this program has written whole.
+    // Not JSON: this program did not write it completely.
     return undefined;
   }
 }
@@ -114,7 +114,7 @@ function ownerOf(pid: number): Owner {
   return { host: hostname(), pid, started: startOf(pid) ?? null };
 }
 
-/** Whether the process still runs. One on another machine cannot be asked, and counts as running. */
+/** Whether the process is still running. One on another machine cannot be checked, and counts as running. */
 function isAlive({ host, pid, started }: Owner): boolean {
   if (host !== hostname()) return true;
   if (!exists(pid)) return false;
@@ -131,12 +131,12 @@ function exists(pid: number): boolean {
   }
 }
 
-/** When a process began: on Linux ticks since a named boot, elsewhere the date that `ps` prints; undefined where neither is. */
+/** Start time of a process: on Linux in ticks since an identified boot, elsewhere the date printed by `ps`; undefined if unknown. */
 function startOf(pid: number): string | undefined {
   try {
     if (process.platform === "linux") {
       const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-      // The name in parentheses may hold spaces; the start is the 20th field behind it.
+      // The name in parentheses may contain spaces; the start is the 20th field after it.
       const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)!.split(" ");
       return `${boot} ${fields[19]}`;
     }

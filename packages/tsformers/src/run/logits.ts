@@ -3,7 +3,7 @@ import { evaluation } from "../kinds/layer.ts";
 import type { OpenedModel } from "./open-model.ts";
 
 /**
- * Logits of an opened decoder or encoder for one row of tokens, in one pass. For text token by token there is `openGenerator`;
+ * Logits of an opened decoder or encoder for one row of tokens, in one pass. To generate text, use `openGenerator`;
  * for many rows, `compile` a function around `model.apply`.
  *
  * @shape  tokens T → [1, T, V]

@@ -8,16 +8,16 @@ import { parseOptions } from "../options/parse-options.ts";
 import { type PositionName, positions } from "../position/index.ts";
 import type { Choice } from "./catalogue.ts";
 
-/** What a model is made from; `length` is that of training rows. */
+/** What a model is built from; `length` is that of training rows. */
 export type ModelChoice = { readonly model: Choice; readonly position?: Choice | undefined; readonly length: number };
 
-/** A model of any kind, told apart by its category. */
+/** A model of any category, with the category as its tag. */
 export type AnyModel =
   | (LanguageModel & { readonly category: "decoder" })
   | (LanguageModel & { readonly category: "encoder" })
   | (SequenceToSequence & { readonly category: "encoder-decoder" });
 
-/** The model of a Hugging Face checkpoint that a run started from: its settings, complete, and whether its output is its own. */
+/** The model of a Hugging Face checkpoint that a run started from: its complete settings, and whether its output is untied. */
 export type CheckpointChoice = {
   readonly kind: "checkpoint";
   readonly settings: CheckpointConfig;
@@ -47,7 +47,7 @@ export function modelOf({ model, category }: Architecture, source: string): AnyM
 /**
  * The model of a configuration.
  *
- * @throws RangeError when a position scheme is named for a model that has its own
+ * @throws RangeError when a position scheme is given for a model that has its own
  */
 export async function makeModel(
   { model: choice, position, length }: ModelChoice,

@@ -13,51 +13,51 @@ import { LogitsError } from "../generate/sampling.ts";
 import { type BeamOptions, openSequenceDecoder, type SequenceDecoder } from "../generate/sequence-decoder.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
-import type { Tokenizer } from "../tasks/tokenizer.ts";
+import type { Tokenizer } from "../tokenizers/index.ts";
 import { ConfigError } from "./config.ts";
 import { type OpenedModel, openModel } from "./open-model.ts";
 
-/** A model ready to write. */
+/** A model ready to generate. */
 export type Generator = {
-  /** A decoder goes on behind its prompt; an encoder-decoder reads it and answers with a sequence of its own. */
+  /** A decoder continues its prompt; an encoder-decoder reads it as source and answers with a sequence of its own. */
   readonly category: "decoder" | "encoder-decoder";
   readonly vocabularySize: number;
-  /** Absent where tokens do not stand for text. */
+  /** Absent if tokens do not represent text. */
   readonly tokenizer?: Tokenizer;
   /** Tokens with which the model ends a sequence. */
   readonly endTokens: readonly number[];
-  /** How many positions it has learned; absent where it knows any. */
+  /** Number of learned positions; absent if there is no limit. */
   readonly maxLength?: number;
-  /** What its user should hear, such as a damaged checkpoint that was skipped. */
+  /** Notes for the user, for example that a damaged checkpoint was skipped. */
   readonly notes: readonly string[];
   /**
-   * Tokens behind a prompt, as they come; the return value says why there are no more.
+   * Tokens that follow a prompt, yielded as they are generated; the return value says why they end.
    *
    * @throws PromptError when the model cannot read the prompt; LogitsError when its logits stop being finite
    */
   tokens(prompt: readonly number[], options: WriteOptions): AsyncGenerator<number, Written>;
-  /** Text behind a prompt, as it comes. Needs a tokenizer. Characters that are unknown are read as such: `tokenizer.unknownIn`. */
+  /** Text that follows a prompt, yielded as it is generated. Needs a tokenizer. Unknown characters are read as its unknown token. */
   text(prompt: string, options: WriteOptions & { readonly stop?: readonly string[] }): AsyncGenerator<string, Written>;
   release(): Promise<void>;
 };
 
-/** Of {@link generate}; `endTokens` are the model's own unless others are given, and an unknown token is never drawn. */
+/** Options of {@link generate}. Default of `endTokens`: the model's own. The unknown token is never drawn. */
 export type WriteOptions = GenerateOptions &
   Pick<BeamOptions, "lengthPenalty"> & {
-    /** Beam search with so many beams, of an encoder-decoder, instead of drawing tokens. */
+    /** Number of beams: beam search of an encoder-decoder instead of drawing tokens. Default: no beam search. */
     readonly beams?: number;
   };
 
 /**
- * Opens a run's directory, or one of a Hugging Face checkpoint, for generation.
+ * Opens the directory of a run or of a Hugging Face checkpoint for generation.
  *
- * @throws Error when it is neither, or its model does not write
+ * @throws Error when it is neither, or its model cannot generate
  */
 export async function openGenerator(directory: string, device: Device): Promise<Generator> {
   return generatorOf(await openModel(directory), device);
 }
 
-/** A generator of a model that is already in memory. */
+/** Makes a generator from a model that is in memory. */
 export function generatorOf(opened: OpenedModel, device: Device): Generator {
   const { model, tokenizer, promptTokens, endTokens, startToken, notes, params } = opened;
   if (model.category === "encoder")
@@ -141,7 +141,7 @@ function requirePrompt(prompt: readonly number[], vocabularySize: number, maxLen
     );
 }
 
-/** The error with the first parameter that is not finite, where that is the reason. */
+/** The error, with the name of the first parameter that is not finite if that is the cause. */
 function explained({ message }: LogitsError, params: unknown): LogitsError {
   const { leaves, paths } = flatten(params, isNdArray);
   const damaged = leaves.findIndex(

@@ -5,38 +5,38 @@ import { architectureOf } from "../io/hugging-face/architecture.ts";
 import { otherTokenizer, readGenerationSettings, readTokenizer } from "../io/hugging-face/companions.ts";
 import { type Checkpoint, loadHuggingFace } from "../io/hugging-face/load.ts";
 import { readJsonFile } from "../io/read-json.ts";
-import { readTokenizerConfig, type Tokenizer, tokenizerFromConfig } from "../tasks/tokenizer.ts";
+import { readTokenizerConfig, type Tokenizer, tokenizerFromConfig } from "../tokenizers/index.ts";
 import { ownTokenizerFile } from "./export-target.ts";
 import { isRunFolder } from "./folder.ts";
 import { type LoadedRun, loadRun } from "./load-run.ts";
 import { type AnyModel, isCheckpoint, modelOf } from "./model.ts";
 
-/** A model with its parameters, whoever saved them. */
+/** A model with its parameters, from a run, an export or a checkpoint. */
 export type OpenedModel = {
   readonly directory: string;
-  /** Present when it is a run: its settings, what it keeps of its task, and how many steps were made. */
+  /** Present if it is a run: its settings, the record of its task, and the number of steps made. */
   readonly run?: Pick<LoadedRun, "config" | "task" | "step">;
-  /** Present when it is a checkpoint: its settings, and how its files name arrays. */
+  /** Present if it is a checkpoint: its settings, and how its files name arrays. */
   readonly checkpoint?: Pick<Checkpoint, "config" | "architecture" | "ownHead">;
   readonly model: AnyModel;
   readonly params: unknown;
-  /** Tokens in a row that it was made for. */
+  /** Length of rows that the model was trained for. */
   readonly length: number;
-  /** Present where tokens stand for text. */
+  /** Present if tokens represent text. */
   readonly tokenizer?: Tokenizer;
-  /** Tokens of a whole text, with those that the tokenizer puts before and behind one. Present with a tokenizer. */
+  /** Tokens of a whole text, including those that the tokenizer adds around one. Present with a tokenizer. */
   readonly promptTokens?: (text: string) => Int32Array;
-  /** Tokens that end what is written. */
+  /** Tokens that end generated sequences. */
   readonly endTokens: readonly number[];
-  /** The token that targets begin with, of a model that reads one sequence and writes another. */
+  /** First token of targets, for an encoder-decoder. */
   readonly startToken: number;
-  /** What its user should hear, such as a damaged checkpoint that was skipped. */
+  /** Notes for the user, for example that a damaged checkpoint was skipped. */
   readonly notes: readonly string[];
 };
 
 /**
- * Opens a run's folder, one that was exported, or a checkpoint of Hugging Face's layout, for whatever is done with a model.
- * No data are needed.
+ * Opens a run's folder, an exported one, or a checkpoint in Hugging Face's layout. All commands that use a model open it by this.
+ * The run's data are not needed.
  *
  * @throws FileError when it is neither, or a file is damaged; Error when what it holds is not supported
  */
@@ -72,18 +72,18 @@ async function openCheckpoint(directory: string): Promise<OpenedModel> {
     params,
     length: architecture.length ?? 2048,
     ...(await writing(tokenizer)),
-    // Published defaults belong to published vocabularies; this one may be smaller.
+    // Default end tokens come from the published vocabulary; this one may be smaller.
     endTokens: endTokens.filter((token) => token < model.vocabularySize),
     startToken: startToken ?? architecture.startToken ?? 0,
     notes: tokenizer === undefined ? [...notes, ...otherTokenizer(directory)] : notes,
   };
 }
 
-/** A tokenizer, and how prompts are told apart from other texts. */
+/** A tokenizer, and the function that encodes prompts with its special tokens. */
 async function writing(tokenizer: Tokenizer | undefined): Promise<Pick<OpenedModel, "tokenizer" | "promptTokens">> {
   if (tokenizer === undefined) return {};
   if (tokenizer.config.kind !== "hugging-face") return { tokenizer, promptTokens: (text) => tokenizer.encode(text) };
-  const { promptTokens } = await import("../io/hugging-face/tokenizer.ts");
+  const { promptTokens } = await import("../tokenizers/hugging-face.ts");
   return { tokenizer, promptTokens: (text) => promptTokens(tokenizer, text) };
 }
 

@@ -5,17 +5,17 @@ import type { OpenedModel } from "./open-model.ts";
 import { type Reading, readingOf, taskOf } from "./prepare.ts";
 import { requireOwnTokens, requireSameData } from "./task-record.ts";
 
-/** What a model is measured on. */
+/** What a model is evaluated on. */
 export type EvaluationChoice = {
   readonly config: Pick<RunConfig, "task" | "length" | "seed">;
-  /** Whether a run may be measured on data that it was not made with. */
+  /** Whether a run may be evaluated on data other than its own. */
   readonly otherData: boolean;
 };
 
 /**
- * Makes the task that a model is measured on, read with the model's own tokenizer.
+ * Makes the task that a model is evaluated on, read with the model's own tokenizer.
  *
- * @throws ConfigError when data are missing, or not those that a run was made with; Error when the model cannot read the task
+ * @throws ConfigError when data are missing, or are not those of the run; Error when the model cannot read the task
  */
 export async function prepareEvaluation(
   { directory, run, model, tokenizer }: OpenedModel,
@@ -23,7 +23,7 @@ export async function prepareEvaluation(
 ): Promise<Reading & { readonly task: Task }> {
   const { data } = config.task;
   if (run !== undefined && typeof data === "string" && !existsSync(data))
-    throw new ConfigError(`${directory}: its data are not at ${data}; --data says where they are now`);
+    throw new ConfigError(`${directory}: its data are no longer at ${data}; give their present path by --data`);
   const task = await taskOf(config, tokenizer === undefined ? {} : { tokenizer });
   if (run !== undefined && !otherData) requireSameData(directory, run.task, task);
   if (run === undefined) requireOwnTokens(directory, tokenizer, task);

@@ -10,22 +10,22 @@ import {
 import type { Objective } from "../objectives/objective.ts";
 import { createTask } from "../tasks/index.ts";
 import type { Task, TaskView } from "../tasks/task.ts";
-import type { Tokenizer } from "../tasks/tokenizer.ts";
+import type { Tokenizer } from "../tokenizers/index.ts";
 import type { Choice } from "./catalogue.ts";
 import { ConfigError, type RunConfig } from "./config.ts";
 import { type AnyModel, makeModel } from "./model.ts";
 
-/** Batches of any form. */
+/** A batch of any form. */
 export type AnyBatch = Readonly<Record<string, NDArray>>;
 
-/** A task in the form that a model reads, and the model with what it is trained and measured for. */
+/** A task in the form that a model reads, and the model with its objective. */
 export type Reading = {
   readonly model: AnyModel;
   readonly objective: Objective<unknown, AnyBatch>;
   readonly view: TaskView<AnyBatch>;
 };
 
-/** A configuration made real: what a run trains on and what it trains. */
+/** A configuration with its task and model built. */
 export type PreparedRun = Reading & {
   /** With `length` filled in. */
   readonly config: RunConfig & { readonly length: number };
@@ -33,10 +33,10 @@ export type PreparedRun = Reading & {
 };
 
 /**
- * Makes the task and the model of a configuration.
+ * Builds the task and the model of a configuration.
  *
- * @param options.tokenizer of a run that goes on: its own, whatever the data look like now
- * @throws ConfigError when the model cannot learn the task: what it would need
+ * @param options.tokenizer the tokenizer of a resumed run, which is kept even if the data have changed
+ * @throws ConfigError when the model cannot learn the task, saying what it would need
  */
 export async function prepareRun(
   config: RunConfig,
@@ -48,14 +48,14 @@ export async function prepareRun(
   return { config: full, task, ...readingOf(task, model, { ...config, name: config.model.kind }) };
 }
 
-/** What is asked for, or goes without saying before the model is there: encoders fill in hidden tokens. */
+/** The configured objective, or the one that is clear before the model is built: encoders fill in hidden tokens. */
 function objectiveOf({ objective, model }: RunConfig, { views }: Task): string | undefined {
   if (objective !== undefined) return objective.kind;
   const isEncoder = models[model.kind as ModelName]?.category === "encoder";
   return isEncoder && views.masked !== undefined ? "masked" : undefined;
 }
 
-/** Tokens that a model must know to be trained for an objective. */
+/** Size of the vocabulary that a model needs for an objective. */
 export function vocabularyOf({ vocabularySize, views }: Task, objective: string | undefined): number {
   return objective === "masked" ? (views.masked?.vocabularySize ?? vocabularySize) : vocabularySize;
 }
@@ -69,11 +69,11 @@ export function taskOf(
 }
 
 /**
- * How a model reads a task.
+ * Combines a task with a model.
  *
- * @param options.name of the model, for messages
- * @param options.objective what it is trained for. Default: the usual one of the model on this task
- * @throws ConfigError when it cannot: what it would need
+ * @param options.name name of the model, for messages
+ * @param options.objective what the model is trained for. Default: its usual objective on this task
+ * @throws ConfigError when they do not fit, saying what the model would need
  */
 export function readingOf(
   task: Task,
@@ -84,9 +84,7 @@ export function readingOf(
   const kind = (options.objective?.kind ?? usualObjective(model, task.views) ?? "next") as ObjectiveName;
   const needed = vocabularyOf(task, kind);
   if (needed > model.vocabularySize) {
-    throw new RangeError(
-      `${name} has ${model.vocabularySize} tokens, task ${task.name} ${needed}; they do not stand for the same`,
-    );
+    throw new RangeError(`${name} has ${model.vocabularySize} tokens, task ${task.name} ${needed}; they do not match`);
   }
   try {
     requireObjective(kind, model, task.views, { model: name, task: task.name });
@@ -94,6 +92,6 @@ export function readingOf(
     throw new ConfigError((error as Error).message);
   }
   const objective = makeObjective(kind, model, task.views, { smoothing });
-  // The one place where the form of a batch is forgotten: view and objective have the same.
+  // The only place where the type of a batch is lost: view and objective agree on it.
   return { model, objective, view: task.views[objectives[kind].view] } as unknown as Reading;
 }

@@ -3,21 +3,21 @@ import { type CheckpointProblem, checkpointStore } from "../train/checkpoint.ts"
 import { type Identity, requireSameRun, restore } from "../train/run-directory.ts";
 import { runPaths } from "./folder.ts";
 
-/** What a run last saved of a model's parameters. */
+/** Parameters as a run last saved them. */
 export type SavedParams<Params> = {
-  /** The moving average where the run keeps one. */
+  /** The moving average if the run keeps one. */
   readonly params: Concrete<Params>;
-  /** Updates made. */
+  /** Number of updates made. */
   readonly step: number;
-  /** Newer checkpoints that were damaged. */
+  /** Newer checkpoints, which are damaged. */
   readonly problems: readonly CheckpointProblem[];
 };
 
 /**
- * Parameters from the newest whole checkpoint of a directory that `train` has written, for a model of the program's own.
+ * Reads parameters from the newest undamaged checkpoint in a directory written by `train`, for a model defined in a program.
  *
- * @param identity what the checkpoint must say of its run. Default: anything
- * @throws Error when there is no whole checkpoint, or it is that of another run or of a model with other parameters
+ * @param identity what the checkpoint must have as its run's identity. Default: anything
+ * @throws Error when there is no undamaged checkpoint, or it belongs to another run or to a model with other parameters
  */
 export async function readParams<Params>(
   directory: string,

@@ -4,10 +4,10 @@ import { parseOptions } from "../options/parse-options.ts";
 import { constant, inverseSquareRoot, type Schedule, warmupCosine } from "../train/schedule.ts";
 import type { Choice } from "./catalogue.ts";
 
-/** What a schedule must know of the run. */
+/** What a schedule depends on besides its options. */
 export type ScheduleContext = { readonly learningRate: number; readonly steps: number };
 
-/** A schedule as the catalogue knows it. */
+/** A schedule in the catalogue. */
 export type ScheduleEntry = {
   readonly summary: string;
   readonly formula: string;
@@ -18,7 +18,7 @@ export type ScheduleEntry = {
 
 export type ScheduleName = "cosine" | "constant" | "noam";
 
-const warmupSteps = stepCount(0).optional().describe("steps over which the rate rises from 0; 5 % of all unless given");
+const warmupSteps = stepCount(0).optional().describe("steps over which the rate rises from 0; default: 5 % of all");
 
 /** Every schedule by name. All reach `learningRate` at the end of the warm-up. */
 export const schedules: Readonly<Record<ScheduleName, ScheduleEntry>> = {

@@ -5,37 +5,37 @@ import type { AnyModel } from "./model.ts";
 import type { OpenedModel } from "./open-model.ts";
 
 /**
- * The settings of a run that starts from an opened model: the model as it is; of a run its length of rows and its task, too.
+ * The settings of a run that starts from an opened model: the model itself and, if it is a run, its length of rows and its task.
  *
- * @throws ConfigError for a model that no task trains
+ * @throws ConfigError for a model that no task can train
  */
 export function settingsOf({ directory, run, checkpoint, model, endTokens, startToken }: OpenedModel): RunConfigInput {
   if (model.category === "encoder")
     throw new ConfigError(`${directory}: an encoder fills in hidden tokens; there is no task that trains it yet`);
-  // An export does not say where its data lie.
+  // An export does not record the path of its data.
   if (run !== undefined)
     return { ...modelOfRun(run.config), ...(!isExportedRun(directory) && { task: run.config.task }) };
   const { config, ownHead } = checkpoint!;
-  // What generation_config.json says of tokens is kept here, too.
+  // The token settings of generation_config.json are kept here, too.
   const tokens = { eos_token_id: endTokens, ...("decode" in model && { decoder_start_token_id: startToken }) };
   return { model: { kind: "checkpoint", settings: { ...config, ...tokens }, ownHead } };
 }
 
-/** @throws ConfigError when nothing says what a run that starts from a checkpoint is to learn */
+/** @throws ConfigError when a run that starts from a checkpoint has no task */
 export function requireTask(directory: string, { task }: RunConfigInput): void {
   if (task !== undefined) return;
   throw new ConfigError(`${directory}: has no task of its own; say what to train on, such as --task text --data FILE`);
 }
 
-/** What a run's settings say of its model. */
+/** The settings of a run that concern its model. */
 export function modelOfRun({ model, position, length }: RunConfig): RunConfigInput {
   return { model, length, ...(position !== undefined && { position }) };
 }
 
 /**
- * The parameters of an opened model, for the model of a run that starts from it.
+ * The parameters of an opened model in the tree of the model that starts from it.
  *
- * @throws ConfigError naming the first that differs in shape, is missing or has no place
+ * @throws ConfigError naming the first parameter that has another shape, is missing or is unknown
  */
 export function fittingParams({ directory, params }: OpenedModel, model: AnyModel): Concrete<unknown> {
   const theirs = arraysOf(params);
@@ -45,12 +45,14 @@ export function fittingParams({ directory, params }: OpenedModel, model: AnyMode
     if (found !== undefined && shapesEqual(found.shape, shape)) continue;
     const has = found === undefined ? "has none" : `has [${found.shape}]`;
     throw new ConfigError(
-      `${directory}: the model of this run is another: it needs ${path} [${shape}], what it starts from ${has}; leave the model's settings away`,
+      `${directory}: the model of this run differs from the one it starts from: it needs ${path} [${shape}], which the other ${has}; leave out the model's settings`,
     );
   }
   const extra = [...theirs.keys()].find((path) => !wanted.has(path));
   if (extra !== undefined)
-    throw new ConfigError(`${directory}: the model of this run is another: it has no ${extra}, which this has`);
+    throw new ConfigError(
+      `${directory}: the model of this run differs from the one it starts from: it has no ${extra}, which the other has`,
+    );
   return params as Concrete<unknown>;
 }
 

@@ -1,23 +1,23 @@
 import * as z from "zod";
 import { readJsonFile } from "../io/read-json.ts";
 import type { Task } from "../tasks/task.ts";
-import { readTokenizerConfig, type Tokenizer, type TokenizerConfig } from "../tasks/tokenizer.ts";
+import { readTokenizerConfig, type Tokenizer, type TokenizerConfig } from "../tokenizers/index.ts";
 import { ConfigError } from "./config.ts";
 
 /**
- * What a run keeps of its task from the moment it is made, in `task.json`: enough to write, to export and to be looked at
- * without the data, and to tell other data from those it was made with.
+ * What a run keeps of its task in `task.json`: enough to generate, export and inspect without the data, and to tell whether other data
+ * are those it was trained on.
  */
 export type TaskRecord = {
   readonly name: string;
-  /** Equal for equal data and options. */
+  /** Equal for equal data and options of the task. */
   readonly fingerprint: string;
   readonly vocabularySize: number;
   /** T of training rows. */
   readonly length: number;
-  /** Present where tokens stand for text. */
+  /** Present if tokens represent text. */
   readonly tokenizer?: TokenizerConfig | undefined;
-  /** The token that targets begin with, where the task has a source and a target. */
+  /** First token of targets, if the task has sources and targets. */
   readonly startToken?: number | undefined;
 };
 
@@ -45,33 +45,33 @@ export function recordOf(
   };
 }
 
-/** @throws FileError when it is missing or not of this form */
+/** @throws FileError when it is missing or malformed */
 export function readTaskRecord(path: string): TaskRecord {
   const { tokenizer, ...record } = readJsonFile(path, schema);
   return tokenizer === undefined ? record : { ...record, tokenizer: readTokenizerConfig(tokenizer, path) };
 }
 
 /**
- * Makes sure that data are those that a run was made with.
+ * Makes sure that data are those that a run was trained on.
  *
- * @throws ConfigError saying what both are
+ * @throws ConfigError with the fingerprints of both
  */
 export function requireSameData(directory: string, record: TaskRecord, task: Task): void {
   if (record.fingerprint === task.fingerprint) return;
   throw new ConfigError(
-    `${directory}: the data are not those that the run was made with; they were\n  ${record.fingerprint}\nand are now\n  ${task.fingerprint}\n--data says where the run's own data are; \`eval --other-data\` measures on others, and \`train NEW --from ${directory} --data OTHER\` trains on them`,
+    `${directory}: the data are not those that the run was made with; they were\n  ${record.fingerprint}\nand are now\n  ${task.fingerprint}\n--data gives the path of the run's own data; \`eval --other-data\` measures on others, and \`train NEW --from ${directory} --data OTHER\` trains on them`,
   );
 }
 
 /**
- * Makes sure that a text is read with the tokens of the model that it goes into: an alphabet made from the text would number
- * characters as no checkpoint does. Bytes are numbered alike everywhere.
+ * Makes sure that a text is read with the tokens of the model: an alphabet made from the text would number
+ * characters differently from the checkpoint. Bytes have the same numbers everywhere.
  *
  * @throws ConfigError naming the checkpoint's folder
  */
 export function requireOwnTokens(directory: string, own: Tokenizer | undefined, { name, tokenizer }: Task): void {
   if (own !== undefined || tokenizer === undefined || tokenizer.config.kind === "byte") return;
   throw new ConfigError(
-    `${directory}: has no tokenizer (tokenizer.json), so nobody knows what its tokens stand for; task ${name} can only be read as bytes, with --tokens byte`,
+    `${directory}: has no tokenizer (tokenizer.json), so the meaning of its tokens is unknown; task ${name} can only be read as bytes, with --tokens byte`,
   );
 }

@@ -26,21 +26,21 @@ export type TrainRunOptions = {
   readonly device: Device;
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: TrainEvent) => void;
-  /** What `from` names, where the caller has opened it already. */
+  /** The model that `from` names, if the caller has opened it already. */
   readonly source?: OpenedModel;
-  /** How long to wait for another process that is at work on this run. */
+  /** How long to wait for another process that works on this run, in milliseconds. Default: see {@link lockFile}. */
   readonly waitMs?: number;
-  /** Starts even when memory seems too small. */
+  /** Start even if memory seems too small. Default: false. */
   readonly force?: boolean;
 };
 
 /**
- * Trains what a configuration says, in a folder of its own that holds all that is needed to go on, to write and to export:
- * config.json, task.json, checkpoints, metrics. A run that was interrupted goes on; one that is finished is only read, or
- * goes on with more steps. Until there is a checkpoint, the configuration may be replaced.
+ * Trains by a configuration, in a folder that holds all that is needed to resume, generate and export:
+ * config.json, task.json, checkpoints, metrics. An interrupted run is resumed; a finished one is only read, or
+ * continued if more steps are configured. Until there is a checkpoint, the configuration may be replaced.
  *
- * @throws ConfigError when the folder holds a run of another configuration or of other data; Error when another process is at
- *   work on it
+ * @throws ConfigError when the folder holds a run with another configuration or other data; Error when another process works
+ *   on it
  */
 export async function trainRun(
   input: RunConfigInput,
@@ -73,7 +73,7 @@ export async function trainRun(
   }
 }
 
-/** Settings with their defaults; those of the model are, where a run starts from another, that one's. */
+/** Settings with defaults filled in; a run that starts from a model takes that model's settings. */
 function completeSettings(
   input: RunConfigInput,
   saved: RunFolder | undefined,
@@ -90,14 +90,14 @@ function completeSettings(
   return withAbsolutePaths(parseRunConfig(settings, "configuration"));
 }
 
-/** What another number of steps does to the learning rate. */
+/** Describes how a changed number of steps affects the learning rate. */
 function changeOfSteps(before: RunConfig, now: RunConfig): string {
   const at = Math.min(before.steps, now.steps);
   const rate = (config: RunConfig) => makeSchedule(config.schedule, config)(at).toPrecision(3);
   return `${now.steps} steps instead of ${before.steps}: the ${now.schedule.kind} schedule now spans all of them; its learning rate at step ${at} was ${rate(before)} and is ${rate(now)}`;
 }
 
-/** Paths mean the same from any working directory. */
+/** Makes paths absolute, so that they stay valid from any working directory. */
 export function withAbsolutePaths(config: RunConfig): RunConfig {
   const { task, from } = config;
   return {

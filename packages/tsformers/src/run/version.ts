@@ -1,4 +1,4 @@
 import packageJson from "../../package.json" with { type: "json" };
 
-/** Of this package. */
+/** Version of this package. */
 export const packageVersion: string = packageJson.version;

@@ -1,6 +1,6 @@
 import { type SymbolOptions, type SymbolTask, symbolTask } from "./sequence-to-sequence.ts";
 
-/** Repeat the prompt: `3 1 4 | 3 1 4`. */
+/** Copies the prompt: `3 1 4 | 3 1 4`. */
 export function copyTask(options: SymbolOptions = {}): SymbolTask {
   return symbolTask("copy", (prompt) => prompt, options);
 }

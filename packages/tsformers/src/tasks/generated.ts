@@ -2,7 +2,7 @@ import { foldIn, NDArray, type RandomKey, randomKey } from "@tsformers/engine";
 
 import { type Batch, checkExtents, type PairBatch, type TaskView } from "./task.ts";
 
-/** One example of a causal task, not yet padded: `targets[t]` is scored where `weights[t]` is 1. */
+/** One example of a causal task before padding: `targets[t]` is scored where `weights[t]` is 1. */
 export type Row = {
   readonly inputs: readonly number[];
   readonly targets: readonly number[];
@@ -12,19 +12,19 @@ export type Row = {
 /** One example of an encoder-decoder task. */
 export type PairRow = Row & { readonly source: readonly number[] };
 
-/** Makes an example from nothing but its arguments. */
+/** Makes an example; a pure function of its arguments. */
 export type MakeRow<R> = (key: RandomKey, length: number, purpose: "train" | "eval") => R;
 
-/** Tokens scored in an evaluation of a generated task unless the caller sets a limit. */
+/** Default limit of the tokens scored in an evaluation of a generated task. */
 const defaultLimit = 4096;
 
-/** Evaluation has its own seed, so that runs with different seeds compare. */
+/** Evaluation has a fixed seed, so that runs with different seeds can be compared. */
 const evalSeed = -1;
 
 /**
- * A view whose examples are generated: example `row` of training step `s` and example `i` of a split each have a key of their
- * own, so they do not depend on the batch size. The seed only draws training examples; evaluation is the same under each. The last example of an evaluation is scored only as far as the limit goes
- * (default 4,096 tokens).
+ * A view whose examples are generated: example `row` of training step `s` and example `i` of a split each have their own random
+ * key, so they do not depend on the batch size. The seed affects training examples only; evaluation is the same under every seed.
+ * The last example of an evaluation is scored only up to the limit. Default of the limit: 4,096 tokens.
  */
 export function generatedView<R extends Row, B>(options: {
   name: string;
@@ -63,7 +63,7 @@ export function generatedView<R extends Row, B>(options: {
   };
 }
 
-/** Tokens in a row: everything is input but the last, everything is target but the first; scored where `scored` says. */
+/** A row of tokens: inputs are all but the last, targets all but the first; scored where `scored` says. */
 export function causalRow(tokens: readonly number[], scored: (index: number) => boolean): Row {
   return {
     inputs: tokens.slice(0, -1),
@@ -72,7 +72,7 @@ export function causalRow(tokens: readonly number[], scored: (index: number) => 
   };
 }
 
-/** Rows padded at their ends to [batchSize, length]. */
+/** Pads rows at their ends to [batchSize, length]. */
 export function packRows(rows: readonly Row[], batchSize: number, length: number): Batch {
   const column = (name: keyof Row): readonly (readonly number[])[] => rows.map((row) => row[name]);
   return {

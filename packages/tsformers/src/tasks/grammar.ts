@@ -1,9 +1,9 @@
 import { foldIn, randomKey, uniform } from "@tsformers/engine";
 
-/** Picks one of some alternatives, all equally likely. */
+/** Picks one of some alternatives, with equal probability. */
 type Choose = <T>(alternatives: readonly T[]) => T;
 
-/** What a paragraph is about; it stays the same throughout, so a model that looks further back knows more. */
+/** The subject of a paragraph, which stays the same throughout: a model that looks further back can predict more. */
 type Scene = { readonly hero: string; readonly friend: string; readonly place: string; readonly thing: string };
 
 const names = ["Ada", "Ben", "Cleo", "Dan", "Eva", "Finn", "Gus", "Hana", "Ivo", "June", "Kim", "Leo"] as const;
@@ -13,13 +13,13 @@ const adjectives = ["old", "small", "red", "quiet", "strange", "golden", "heavy"
 const adverbs = ["slowly", "at once", "with care", "in the rain", "before noon", "again"] as const;
 
 /**
- * English-like text of a small probabilistic grammar, made on the spot: `Ben went to the old castle with Eva. …`
+ * English-like text from a small probabilistic grammar: `Ben went to the old castle with Eva. …`
  *
- * Each paragraph keeps its hero, friend, place and thing, which a reader can only know from earlier in the paragraph.
+ * Each paragraph keeps its hero, friend, place and thing, which can only be predicted from earlier text of the paragraph.
  * Equal arguments give equal text on every machine.
  *
- * @param options.characters length of the text, default 200,000
- * @param options.seed default 0
+ * @param options.characters length of the text. Default: 200,000
+ * @param options.seed Default: 0
  */
 export function grammarText(options: { characters?: number; seed?: number } = {}): string {
   const { characters = 200_000, seed = 0 } = options;

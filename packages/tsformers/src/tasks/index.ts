@@ -1,8 +1,8 @@
 import * as z from "zod";
 import { count, exactCount, positionCount } from "../options/count.ts";
 import { parseOptions } from "../options/parse-options.ts";
+import type { Tokenizer } from "../tokenizers/index.ts";
 import type { Task } from "./task.ts";
-import type { Tokenizer } from "./tokenizer.ts";
 
 /** What a task is given besides its options. */
 export type TaskContext = {
@@ -67,7 +67,7 @@ export const tasks: Readonly<Record<TaskName, TaskEntry>> = {
     if (data !== undefined) return (await import("#files")).textDataTask({ ...options, data }, context);
     const [{ textTask }, { byteTokenizer, characterTokenizer }, { grammarText }] = await Promise.all([
       import("./text.ts"),
-      import("./tokenizer.ts"),
+      import("../tokenizers/index.ts"),
       import("./grammar.ts"),
     ]);
     const made = options.tokens === "byte" ? byteTokenizer : characterTokenizer;

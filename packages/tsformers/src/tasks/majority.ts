@@ -3,25 +3,25 @@ import { loss, tokenAccuracy } from "./metric.ts";
 import { checkExtents, type LabelledBatch, type Task, type TaskViews } from "./task.ts";
 
 export type MajorityOptions = {
-  /** How many different symbols there are, each a class. Default: 4. */
+  /** Number of different symbols, each of which is a class. Default: 4. */
   readonly symbols?: number;
-  /** T. Default: 64. */
+  /** T, positions of a training row. Default: 64. */
   readonly length?: number;
   /** Default: 0. */
   readonly seed?: number;
 };
 
-/** Evaluation has its own seed, so that runs with different seeds compare. */
+/** Evaluation has a fixed seed, so that runs with different seeds can be compared. */
 const evalSeed = -1;
 /** Rows scored in an evaluation. */
 const defaultRows = 512;
 
 /**
- * Which symbol is there most often: a row of random symbols, of which one has one more than any other, in any order. The class is that
- * symbol. No position tells it alone: a model has to count over the whole row.
+ * Which symbol occurs most often: a row of random symbols in random order, where one symbol occurs once more than each of the others. The
+ * class is that symbol. No single position reveals it: a model has to count over the whole row.
  *
- * Rows are as long as the symbols divide the length with one left over; what is behind that is padding. Tokens: 0 padding, then the
- * symbols.
+ * A row holds each symbol equally often and one symbol once more, as often as the length allows; the rest is padding. Tokens: 0 padding,
+ * then the symbols.
  */
 export function majorityTask(options: MajorityOptions = {}): Task<Required<Pick<TaskViews, "labelled">>> {
   const { symbols = 4, length: standard = 64, seed = 0 } = options;
@@ -69,6 +69,7 @@ export function majorityTask(options: MajorityOptions = {}): Task<Required<Pick<
           batchOf(foldIn(randomKey(seed), step), 0, batchSize, length, batchSize),
         evalBatches: (split, { batchSize, length, limit = defaultRows }) => {
           const key = foldIn(randomKey(evalSeed), split === "valid" ? 0 : 1);
+          checkExtents("majority", { batchSize, length, limit });
           const batch = (first: number) => batchOf(key, first, batchSize, length, limit - first);
           batch(0); // so that a length that does not fit is reported here, not at the first batch
           return {

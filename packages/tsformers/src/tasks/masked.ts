@@ -2,35 +2,40 @@ import { foldIn, integers, NDArray, type RandomKey, randomKey, splitKey } from "
 import type { Batch, TaskView, TaskViews } from "./task.ts";
 
 export type MaskedOptions = {
-  /** Of the rows themselves. */
+  /** Vocabulary of the unmasked rows. */
   readonly vocabularySize: number;
-  /** Default: 0. Evaluation hides the same tokens under each. */
+  /** The token that stands for hidden ones. Default: one more, behind the vocabulary. */
+  readonly maskToken?: number | undefined;
+  /** Default: 0. Evaluation hides the same tokens under every seed. */
   readonly seed?: number;
-  /** Default: {@link hiddenShare}. */
+  /** Share of tokens to predict. Default: {@link hiddenShare}. */
   readonly share?: number;
 };
 
-/** The share of tokens that are hidden, as BERT has it. */
+/** The share of tokens to predict, as in BERT. */
 export const hiddenShare = 0.15;
 
-/** Evaluation has its own seed, so that runs with different seeds compare. */
+/** Evaluation has a fixed seed, so that runs with different seeds can be compared. */
 const evalSeed = -1;
 
 /**
- * Rows of tokens of which some are hidden, to be predicted from what is left on both sides.
+ * Rows of tokens of which some are hidden, to be predicted from the tokens on both sides.
  *
- * Of the tokens that count, 15 % are predicted: 80 % of these are replaced by the mask token, the first one behind the vocabulary,
- * 10 % by any token, 10 % stay. Of each row that has tokens that count, at least one is predicted.
+ * Of the tokens with a weight, 15 % are predicted: 80 % of these are replaced by the mask token,
+ * 10 % by a random token, 10 % are unchanged. Of each row with any weight, at least one token is predicted. Tokens without a weight
+ * are padding.
  *
  * @param rows the same rows for a model that predicts the next token
  * @source Devlin et al. 2019, "BERT", §3.1, arXiv:1810.04805
  */
 export function maskedView(rows: TaskView<Batch>, options: MaskedOptions): NonNullable<TaskViews["masked"]> {
-  const { vocabularySize, seed = 0, share = hiddenShare } = options;
+  const { vocabularySize, maskToken = vocabularySize, seed = 0, share = hiddenShare } = options;
   const trainKey = foldIn(randomKey(seed), 1);
-  const hide = (batch: Batch, key: RandomKey) => hidden(batch, key, { vocabularySize, share });
+  const hide = (batch: Batch, key: RandomKey) => hidden(batch, key, { vocabularySize, maskToken, share });
+  // Batches of one evaluation have the same form, whether padding is in them or not.
+  const hideInEvaluation = (batch: Batch, key: RandomKey) => ({ mask: maskOf(batch), ...hide(batch, key) });
   return {
-    vocabularySize: vocabularySize + 1,
+    vocabularySize: Math.max(vocabularySize, maskToken + 1),
     trainBatch: (step, batchSize, length) => hide(rows.trainBatch(step, batchSize, length), foldIn(trainKey, step)),
     evalBatches: (split, evaluation) => {
       const batches = rows.evalBatches(split, evaluation);
@@ -38,21 +43,28 @@ export function maskedView(rows: TaskView<Batch>, options: MaskedOptions): NonNu
       return {
         *[Symbol.iterator]() {
           let index = 0;
-          for (const batch of batches) yield hide(batch, foldIn(key, index++));
+          for (const batch of batches) yield hideInEvaluation(batch, foldIn(key, index++));
         },
       };
     },
   };
 }
 
-/** A draw of one million is fine enough for any share. */
+/** 1 at tokens that count, [B, T]. */
+function maskOf({ weights }: Batch): NDArray {
+  const values = Float32Array.from(weights.data as Float32Array, (weight) => (weight > 0 ? 1 : 0));
+  return new NDArray(weights.shape, "float32", values);
+}
+
+/** Shares are compared with draws out of one million. */
 const grain = 1_000_000;
 
 function hidden(
-  { inputs, weights }: Batch,
+  rows: Batch,
   key: RandomKey,
-  { vocabularySize, share }: { vocabularySize: number; share: number },
+  { vocabularySize, maskToken, share }: { vocabularySize: number; maskToken: number; share: number },
 ): Batch {
+  const { inputs, weights } = rows;
   const [batch, length] = inputs.shape as [number, number];
   const [forChoice, forWay, forToken] = splitKey(key, 3);
   const draw = (of: RandomKey, high: number) => integers(of, [batch, length], { high }).data as Int32Array;
@@ -63,7 +75,7 @@ function hidden(
     const from = row * length;
     for (const at of chosenOf(choice, counted, from, from + length, share)) {
       chosen[at] = counted[at]!;
-      if (way[at]! < 8) shown[at] = vocabularySize;
+      if (way[at]! < 8) shown[at] = maskToken;
       else if (way[at]! < 9) shown[at] = token[at]!;
     }
   }
@@ -71,10 +83,11 @@ function hidden(
     inputs: new NDArray([batch, length], "int32", shown),
     targets: inputs,
     weights: new NDArray([batch, length], "float32", chosen),
+    ...(counted.includes(0) ? { mask: maskOf(rows) } : {}),
   };
 }
 
-/** Places of a row that are predicted: those whose draw is low enough, or else the one whose draw is lowest. */
+/** Positions of a row that are predicted: those with a draw below the share, or the one with the lowest draw if there are none. */
 function chosenOf(choice: Int32Array, counted: Float32Array, from: number, to: number, share: number): number[] {
   const places: number[] = [];
   let lowest = -1;

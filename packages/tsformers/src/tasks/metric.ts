@@ -1,4 +1,4 @@
-/** Sums over all scored tokens of an evaluation. A row counts when at least one of its tokens is scored. */
+/** Sums over all scored tokens of an evaluation. A row counts if at least one of its tokens is scored. */
 export type EvalTotals = {
   /** −Σ ln p(target), in nats. */
   readonly lossSum: number;
@@ -6,11 +6,11 @@ export type EvalTotals = {
   /** Tokens whose target is the most likely one. */
   readonly correct: number;
   readonly rows: number;
-  /** Rows of which every scored token is correct: those that greedy decoding gets right. */
+  /** Rows in which every scored token is correct, as greedy decoding would need. */
   readonly exactRows: number;
 };
 
-/** A figure to report, from the totals of an evaluation. */
+/** A figure to report, computed from the totals of an evaluation. */
 export type Metric = {
   readonly name: string;
   readonly label: string;
@@ -26,7 +26,7 @@ export const loss: Metric = {
   value: ({ lossSum, tokens }) => lossSum / tokens,
 };
 
-/** The share of scored tokens that are predicted right. */
+/** The share of scored tokens predicted correctly. */
 export const tokenAccuracy: Metric = {
   name: "tokenAccuracy",
   label: "token accuracy",
@@ -34,7 +34,7 @@ export const tokenAccuracy: Metric = {
   value: ({ correct, tokens }) => correct / tokens,
 };
 
-/** The share of rows that are right from the first scored token to the last. */
+/** The share of rows in which all scored tokens are correct. */
 export const exactAccuracy: Metric = {
   name: "exactAccuracy",
   label: "exact accuracy",
@@ -43,7 +43,7 @@ export const exactAccuracy: Metric = {
 };
 
 /**
- * Bits that the model needs for a character of text: `loss / ln 2 · tokensPerCharacter`, comparable across tokenisers.
+ * Bits per character of text: `loss / ln 2 · tokensPerCharacter`, comparable across tokenizers.
  */
 export function bitsPerCharacter(tokensPerCharacter: number): Metric {
   return {

@@ -5,31 +5,31 @@ import { exactAccuracy, loss, tokenAccuracy } from "./metric.ts";
 import type { Task, TaskViews } from "./task.ts";
 
 export type RecallOptions = {
-  /** How many different keys there are, default 16. */
+  /** Number of different keys. Default: 16. */
   readonly keys?: number;
-  /** How many different values there are, default 16. */
+  /** Number of different values. Default: 16. */
   readonly values?: number;
-  /** T of a training row, default 64: 16 pairs and 16 questions. */
+  /** T of a training row. Default: 64, which is 16 pairs and 16 questions. */
   readonly length?: number;
-  /** Default 0. */
+  /** Default: 0. */
   readonly seed?: number;
 };
 
-/** Between the pairs and the questions. */
+/** Separates the pairs from the questions. */
 const separator = 0;
-/** Fills the distance where a row is longer than its pairs and questions. */
+/** Fills rows that are longer than their pairs and questions. */
 const blank = 1;
 
 /**
- * Associative recall with many queries: pairs of a key and a value, then each key again in another order, to be followed by
+ * Multi-query associative recall: pairs of a key and a value, then each key again in another order, each to be followed by
  * its value: `a 7 c 2 b 7 | c 2 a 7 b 7`. Only the values of the second part are scored.
  *
- * Keys of a row are distinct; a row has n = min(⌊T / 4⌋, keys) pairs, and T − 4n blanks before the separator. Beyond
- * `T = 4 · keys` a longer row thus asks the same over a longer distance.
+ * Keys of a row are distinct. A row has n = min(⌊T / 4⌋, keys) pairs, and T − 4n blanks before the separator: for
+ * `T > 4 · keys` a longer row asks the same questions over a longer distance.
  * Tokens: 0 separator, 1 blank, then the keys, then the values.
  *
  * @source Arora et al. 2023, "Zoology", §3, arXiv:2312.04927 (multi-query associative recall)
- * @differs the distance lies between pairs and queries; there, gaps between queries follow a power law
+ * @differs here the distance is between pairs and questions; in the paper, the gaps between questions follow a power law
  */
 export function recallTask(options: RecallOptions = {}): Task<Required<Pick<TaskViews, "next">>> {
   const { keys = 16, values = 16, length = 64, seed = 0 } = options;

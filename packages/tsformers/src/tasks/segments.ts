@@ -1,23 +1,23 @@
 import { foldIn, integers, NDArray, type RandomKey } from "@tsformers/engine";
 import { type Batch, checkExtents, type EvalSplit, type TaskView } from "./task.ts";
 
-/** A stretch of a split that one row reads in one batch: `length` tokens or, at the end of a document, fewer. */
+/** The tokens that one row reads in one batch: `length` of them or, at the end of a document, fewer. */
 export type Segment = { readonly start: number; readonly end: number; readonly isFirst: boolean };
 
-/** The segments of a split in order; documents are cut apart, so that none reaches into two. */
+/** The segments of a split in order; no segment spans two documents. */
 export type Segments = { readonly count: number; at(index: number): Segment };
 
 /**
  * Cuts a split into segments.
  *
- * @param tokens how many there are; the last one is a target only
+ * @param tokens number of tokens; the last one is a target only
  * @param starts where documents begin, ascending, the first one at 0
- * @param shift how many tokens of each document are left out in front
+ * @param shift how many tokens are left out at the beginning of each document
  */
 export function segmentsOf(tokens: number, length: number, starts: readonly number[] = [0], shift = 0): Segments {
   const documents = starts.map((start, i) => {
     const end = Math.min(starts[i + 1] ?? tokens, tokens);
-    // The next token of the last one belongs to another document, or there is none.
+    // The token after the document's last one belongs to another document, or does not exist.
     return { from: Math.min(start + shift, end - 1), predicted: Math.max(end - 1 - start - shift, 0) };
   });
   const counts = documents.map(({ predicted }) => Math.ceil(predicted / length));
@@ -39,7 +39,7 @@ export function segmentsOf(tokens: number, length: number, starts: readonly numb
   };
 }
 
-/** The last document that begins at or before a segment and has any. */
+/** The last document that has segments and whose segments begin at or before an index. */
 function lastAtMost(before: readonly number[], index: number, counts: readonly number[]): number {
   let [low, high] = [0, before.length - 1];
   while (low < high) {
@@ -57,13 +57,13 @@ export type SegmentedSplit = {
 };
 
 /**
- * Rows that go on from batch to batch: row b reads the b-th of as many equal runs of segments. `fresh` marks rows whose document begins;
- * what fills up a segment at the end of a document has weight 0.
+ * Rows that continue from batch to batch: the segments of a split are cut into equal runs, and row b reads run b. `fresh` marks rows
+ * in which a document begins; padding at the end of a document has weight 0.
  *
- * Training begins each pass over the split at another place, so that segments are not always cut at the same tokens. Evaluation reads
- * the split once; the tokens of each length are the same.
+ * In training each pass over the split begins at another offset, so that segments are cut at different tokens. Evaluation reads
+ * the split once; the same tokens are scored at each length.
  *
- * @param options.documents where the documents of each split begin. Default: each split is one
+ * @param options.documents where the documents of each split begin. Default: each split is one document
  * @source Dai et al. 2019, "Transformer-XL", §3.2, arXiv:1901.02860
  */
 export function segmentsView(options: {
@@ -85,7 +85,7 @@ export function segmentsView(options: {
     trainBatch: (step, batchSize, length = standard) => {
       checkExtents(name, { batchSize, length });
       const { train } = splits;
-      // Shifted by a whole length, one segment less is left.
+      // Shifting by up to length − 1 tokens can cost a segment.
       const least = runs("train", train.length, length, length - 1).count;
       const perRow = Math.floor(least / batchSize);
       if (perRow < 1) throw tooShort(name, "train", train.length, batchSize, length);
@@ -101,6 +101,11 @@ export function segmentsView(options: {
       checkExtents(name, { batchSize, length, ...(limit !== undefined && { limit }) });
       const tokens = splits[split];
       const scored = Math.min(limit ?? Number.POSITIVE_INFINITY, tokens.length - 1);
+      if (limit !== undefined && limit < length) {
+        throw new RangeError(
+          `${name}: limit must be at least the length to fill a segment, got ${limit} at length ${length}`,
+        );
+      }
       if (scored < length) throw tooShort(name, split, tokens.length, 1, length);
       const segments = runs(split, scored + 1, length);
       const perRow = Math.ceil(segments.count / batchSize);

@@ -4,30 +4,30 @@ import { causalRow, generatedView, packPairs, packRows } from "./generated.ts";
 import { exactAccuracy, loss, tokenAccuracy } from "./metric.ts";
 import type { Task, TaskViews } from "./task.ts";
 
-/** Options of tasks that answer a random sequence of symbols with another. */
+/** Options of tasks that answer a random sequence of symbols with another sequence. */
 export type SymbolOptions = {
-  /** How many different symbols there are, default 10. */
+  /** Number of different symbols. Default: 10. */
   readonly symbols?: number;
-  /** T of a training row, default 64: a prompt of 32 symbols, the separator, and the answer but for its last symbol. */
+  /** T of a training row. Default: 64: a prompt of 32 symbols, the separator, and the answer without its last symbol. */
   readonly length?: number;
   /**
-   * Training prompts then have any number of symbols from this up to what fits, each equally likely; without it they are
-   * as long as fits. Evaluation prompts always are.
+   * Training prompts have a random number of symbols from this up to what fits, uniformly distributed. Default: always as
+   * many as fit, as in evaluation.
    */
   readonly shortest?: number;
-  /** Default 0. */
+  /** Default: 0. */
   readonly seed?: number;
 };
 
 export type SymbolTask = Task<Required<Pick<TaskViews, "next" | "pairs">>>;
 
-/** Between prompt and answer, before the decoder's first token, and as padding. Symbols are 1 … `symbols`. */
+/** Between prompt and answer, before the first token of the target, and as padding. Symbols are 1 … `symbols`. */
 const separator = 0;
 
 /**
  * A task that answers a prompt of n random symbols with n symbols; only the answer is scored.
  *
- * As rows: `prompt separator answer`, n = ⌊T / 2⌋ (an odd T leaves its last position empty).
+ * As rows: `prompt separator answer`, n = ⌊T / 2⌋ (for odd T the last position is empty).
  * As pairs: source = prompt, target = answer, n = T.
  */
 export function symbolTask(

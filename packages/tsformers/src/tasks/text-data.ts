@@ -4,6 +4,7 @@ import { crc32 } from "node:zlib";
 import { FileError } from "../io/file-error.ts";
 import { defaultPieceBytes, noteOnStderr, openText, type TextSource } from "../io/read-text.ts";
 import type { Note } from "../io/text-files.ts";
+import { byteTokenizer, characterTokenizer, type Tokenizer } from "../tokenizers/index.ts";
 import type { EvalSplit } from "./task.ts";
 import {
   characterBoundary,
@@ -27,36 +28,35 @@ import {
   tokenFilePath,
   writeTokenFile,
 } from "./token-file.ts";
-import { byteTokenizer, characterTokenizer, type Tokenizer } from "./tokenizer.ts";
 
-/** How a text is read; all but `tokenizer` and `note` are for tests. */
+/** How a text is read; everything except `tokenizer` and `note` is for tests. */
 export type TextDataContext = {
-  /** Tokens are those of this tokenizer, and none is made from the text. */
+  /** Use this tokenizer instead of making one from the text. */
   readonly tokenizer?: Tokenizer;
-  /** Hears what is passed over and, when reading takes long, how far it is. Default: a line on stderr. */
+  /** Called for what is skipped and, if reading takes long, for its progress. Default: a line on stderr. */
   readonly note?: Note;
-  /** Tokens of texts up to this size stay in memory. Default: 128 MiB. */
+  /** The largest text, in bytes, whose tokens are kept in memory. Default: 128 MiB. */
   readonly memoryBytes?: number;
-  /** How much is read at once. Default: 4 MiB. */
+  /** Bytes read at a time. Default: 4 MiB. */
   readonly pieceBytes?: number;
 };
 
 const splitNames: readonly ("train" | EvalSplit)[] = ["train", "valid", "test"];
 const defaultMemoryBytes = 2 ** 27;
-/** When reading takes longer, notes say how far it is. */
+/** Reading that takes longer is reported with its progress. */
 const patienceMs = 5_000;
 
 /**
- * The task of `textTask`, for a file or folder of any size.
+ * Makes the task of {@link textTask} for a file or folder of any size.
  *
- * The text is read twice, by pieces: first to know its length, its check sums and its characters, then to turn it into
- * tokens. Those of a small text are held in memory. Those of a larger one go to a file in the cache folder, from which
- * windows are read; it is found again by what the text and the tokenizer are, not by their names.
+ * The text is read twice, piece by piece: first for its length, checksums and characters, then to turn it into
+ * tokens. Those of a small text are kept in memory. Those of a larger one go to a file in the cache folder, from which
+ * windows are read; the file is found again by the contents of text and tokenizer, not by their names.
  *
- * Without a tokenizer of its own a run gets one of bytes, or of the characters of the training split; other characters, and
- * those that a given tokenizer does not know, become its token for what is unknown, and a note names them.
+ * Without `tokenizer`, the tokens are bytes, or the characters of the training split. Characters unknown to the tokenizer become
+ * its unknown token, and a note lists them.
  *
- * @throws FileError when the text cannot be read or is too short, or its tokens cannot be kept
+ * @throws FileError when the text cannot be read or is too short, or its tokens cannot be stored
  */
 export async function textDataTask(
   options: {
@@ -87,7 +87,7 @@ export async function textDataTask(
   return tokenTask({ ...options, tokenizer, tokenized: { ...survey, ...tokenized } });
 }
 
-/** The text as tokens, split by split. @throws FileError when it is too short to be split or no longer what was surveyed */
+/** The text as tokens, split by split. @throws FileError when it is too short to split, or has changed since the survey */
 async function* tokenPieces(
   source: TextSource,
   options: { data: string; survey: Survey; tokenizer: Tokenizer; progress: Progress; pieceBytes: number },
@@ -118,8 +118,8 @@ async function* tokenPieces(
 }
 
 /**
- * Pieces of at least so many units that end where a line ends, if they have an end of a line: a tokenizer that joins
- * characters then sees lines as a whole. A text that is shorter stays one.
+ * Regroups pieces so that each has at least `least` units and ends at the end of a line, if there is one: a tokenizer that merges
+ * characters then sees whole lines. A shorter text stays one piece.
  */
 function* wholeLines(pieces: Iterable<string>, least: number): Generator<string> {
   let held = "";
@@ -134,7 +134,7 @@ function* wholeLines(pieces: Iterable<string>, least: number): Generator<string>
   yield held;
 }
 
-/** Cuts pieces where the first splits end, and says which split each belongs to. */
+/** Cuts pieces at the ends of the splits, and says which split each belongs to. */
 function* bySplit(pieces: Iterable<string>, ends: readonly number[]): Generator<[split: number, text: string]> {
   let [position, split] = [0, 0];
   for (const piece of pieces) {
@@ -187,7 +187,7 @@ async function cachedTokens(
   return made;
 }
 
-/** What a token file is found by. */
+/** The key of a token file: a hash of text and tokenizer. */
 function keyOf({ sha256 }: Survey, tokenizer: Tokenizer): string {
   return createHash("sha256")
     .update(`${sha256} ${JSON.stringify(tokenizer.config)}`)
@@ -199,10 +199,10 @@ function noteUnknown(unknown: readonly string[], data: string, note: Note): void
   if (unknown.length === 0) return;
   const shown = unknown.slice(0, 12).map((character) => JSON.stringify(character));
   const more = unknown.length > shown.length ? ` and ${unknown.length - shown.length} more` : "";
-  note(`${data}: read as unknown, since no token stands for them: ${shown.join(" ")}${more}`);
+  note(`${data}: read as unknown, since the tokenizer has no token for them: ${shown.join(" ")}${more}`);
 }
 
-/** Speaks of work that takes longer than one is patient, and again each time that it does. */
+/** Reports progress of work that takes longer than {@link patienceMs}, and again after each such period. */
 function slowProgress(data: string, note: Note): Progress {
   let silentUntil = Date.now() + patienceMs;
   return (work, share) => {

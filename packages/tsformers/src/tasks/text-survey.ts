@@ -5,31 +5,31 @@ import { crc32c } from "../io/crc32c.ts";
 import { requireCharacters, type TextSource } from "../io/read-text.ts";
 import { splitEnds } from "./text.ts";
 
-/** What is known of a text before it is turned into tokens. */
+/** Properties of a text, collected before it is turned into tokens. */
 export type Survey = {
-  /** UTF-16 units, by which splits are measured. */
+  /** Length in UTF-16 units, which the splits are measured in. */
   readonly units: number;
-  /** As UTF-8; so are the check sums. */
+  /** Size as UTF-8, of which the checksums are, too. */
   readonly sizeBytes: number;
   /** CRC-32C, for the fingerprint. */
   readonly sum: number;
-  /** CRC-32, which is fast: to see whether the second reading found the same text. */
+  /** CRC-32, which is fast: tells whether the second reading found the same text. */
   readonly check: number;
   readonly sha256: string;
-  /** Every character once, in the order in which they come; empty where characters were not asked for. */
+  /** Every character once, in the order of first occurrence; empty if characters are not needed. */
   readonly alphabet: string;
-  /** Those of the training split. */
+  /** The characters of the training split. */
   readonly trainAlphabet: string;
 };
 
-/** Says how much of some work is done, from 0 to 1. */
+/** Reports the share of some work that is done, from 0 to 1. */
 export type Progress = (work: string, share: number) => void;
 
 /**
- * Reads a text once, by pieces.
+ * Reads a text once, piece by piece, and surveys it.
  *
- * @param options.data its path, for messages
- * @throws FileError when it has nothing but blanks
+ * @param options.data path of the text, for messages
+ * @throws FileError when the text is blank
  */
 export async function surveyText(
   source: TextSource,
@@ -51,7 +51,7 @@ export async function surveyText(
     await turn();
   }
   requireCharacters(data, !blank, units);
-  // Where the training split ends is known only now: it has the characters whose first place is in it.
+  // Only now is the end of the training split known: its characters are those that first occur before it.
   const [trainEnd] = splitEnds(units);
   const inTrain = [...places].filter(([character, place]) => place + character.length <= trainEnd);
   return {
@@ -65,10 +65,10 @@ export async function surveyText(
   };
 }
 
-/** Where each character of a text that is read by pieces comes first; the places are UTF-16 units. */
+/** Finds the first position of each character, in UTF-16 units, in a text that is read piece by piece. */
 function firstPlaces(): { add(text: string, position: number): void; places: Map<string, number> } {
   const places = new Map<string, number>();
-  // Nearly every character has come before: this is the fast way to see it. Halves of surrogate pairs are never in it.
+  // A fast path, since nearly every character has occurred before. Surrogates are never in it.
   const known = new Uint8Array(0x10000);
   const add = (text: string, position: number): void => {
     for (let i = 0; i < text.length; i++) {

@@ -1,26 +1,26 @@
 import { foldIn, integers, NDArray, type RandomKey, randomKey } from "@tsformers/engine";
 
 import { crc32c } from "../io/crc32c.ts";
+import type { Tokenizer } from "../tokenizers/index.ts";
 import { maskedView } from "./masked.ts";
 import { bitsPerCharacter, loss } from "./metric.ts";
 import { segmentsView } from "./segments.ts";
 import { type Batch, checkExtents, type EvalSplit, type Task, type TaskView, type TaskViews } from "./task.ts";
-import type { Tokenizer } from "./tokenizer.ts";
 
-/** The tokens of a split, wherever they are kept. */
+/** The tokens of a split, in memory or in a file. */
 export type Tokens = {
   readonly length: number;
-  /** Those from `start` up to `end`, which is not among them. */
+  /** The tokens from `start` up to, but without, `end`. */
   read(start: number, end: number): Int32Array | Uint8Array | Uint16Array | Uint32Array;
 };
 
-/** Its views are all of one text: windows that begin anywhere, rows that go on from batch to batch, windows with hidden tokens. */
+/** A task with all views of one text: windows that begin anywhere, rows that continue from batch to batch, windows with hidden tokens. */
 export type TextTask = Task<Required<Pick<TaskViews, "next" | "segments" | "masked">>>;
 
 /** A text as tokens. */
 export type TokenizedText = {
   readonly splits: Readonly<Record<"train" | EvalSplit, Tokens>>;
-  /** Characters of `valid` and `test` together. */
+  /** Number of characters of `valid` and `test` together. */
   readonly evaluationCharacters: number;
   /** The text as UTF-8. */
   readonly sizeBytes: number;
@@ -33,17 +33,17 @@ export type TokenizedText = {
 /**
  * Language modelling of a text: predict each next token.
  *
- * The text is split by position: the first 90 % train, then 5 % valid, 5 % test. Training rows are windows that begin
- * anywhere in the training split. Evaluation cuts a split into windows that follow each other: row `b` of one batch goes
- * on in row `b` of the next, so that models with a memory can carry it. At each length the same tokens are scored,
- * tokens 1 … `limit` of the split, by default all of it.
+ * The text is split by position: the first 90 % for training, then 5 % valid, 5 % test. Training rows are windows that begin
+ * anywhere in the training split. Evaluation cuts a split into consecutive windows: row `b` of one batch is continued by
+ * row `b` of the next, for models with a memory. The same tokens are scored at each length,
+ * tokens 1 … `limit` of the split. Default of `limit`: the whole split.
  *
- * The text and its tokens are held in memory; `createTask("text", { data })` reads files of any size.
+ * The text and its tokens are kept in memory; `createTask("text", { data })` reads files of any size.
  *
  * @param options.tokenizer makes the tokenizer from the training split, such as `characterTokenizer`
- * @param options.length default 128
- * @param options.seed default 0
- * @throws Error when the text is too short to be split; RangeError when a split is shorter than a window
+ * @param options.length Default: 128
+ * @param options.seed Default: 0
+ * @throws Error when the text is too short to split; RangeError when a split is shorter than a window
  */
 export function textTask(options: {
   text: string;
@@ -72,7 +72,7 @@ export function tokensInMemory(tokens: ReturnType<Tokens["read"]>): Tokens {
   return { length: tokens.length, read: (start, end) => tokens.subarray(start, end) };
 }
 
-/** The task of `textTask`, given the text as tokens. */
+/** Makes the task of {@link textTask} from the tokens of a text. */
 export function tokenTask(options: {
   tokenized: TokenizedText;
   tokenizer: Tokenizer;
@@ -129,14 +129,14 @@ export function tokenTask(options: {
         key: foldIn(randomKey(seed), 1),
         length: defaultLength,
       }),
-      masked: maskedView(next, { vocabularySize: tokenizer.vocabularySize, seed }),
+      masked: maskedView(next, { ...tokenizer, seed }),
     },
   };
 }
 
 /**
- * Places where windows begin, any of 0 … count − 1. Beyond 2^32 places, which is as far as `integers` draws, it draws the
- * number of a stretch of equal ones and the place in it; the few places behind the last whole stretch are then left out.
+ * Random start positions in 0 … count − 1. Beyond 2^32 positions, the limit of `integers`, it draws a block of equal size
+ * and a position inside; the few positions after the last whole block are then never drawn.
  */
 function randomStarts(key: RandomKey, batchSize: number, count: number): number[] {
   const stretch = Math.ceil(count / 2 ** 32);
@@ -148,7 +148,7 @@ function randomStarts(key: RandomKey, batchSize: number, count: number): number[
   return stretches.map((number, row) => number * stretch + places[row]!);
 }
 
-/** Rows that begin at each start; what lies at or beyond `end` is filled with token 0 and not scored. */
+/** Rows that begin at the given starts; positions at or beyond `end` get token 0 and weight 0. */
 function windows(tokens: Tokens, length: number, starts: readonly number[], end: number): Batch {
   const shape = [starts.length, length];
   const inputs = new Int32Array(starts.length * length);
@@ -179,12 +179,12 @@ function splitText(text: string): Record<"train" | EvalSplit, string> {
   return pieces;
 }
 
-/** Where the training split and the validation split of so many UTF-16 units end; see `characterBoundary`. */
+/** Ends of the training and the validation split of a text of `units` UTF-16 units; see `characterBoundary`. */
 export function splitEnds(units: number): [train: number, valid: number] {
   return [Math.floor(units * 0.9), Math.floor(units * 0.95)];
 }
 
-/** The index, or the one before when it falls between the two halves of a surrogate pair. */
+/** The index, or the one before if it falls between the two halves of a surrogate pair. */
 export function characterBoundary(text: string, index: number): number {
   return (text.codePointAt(index - 1) ?? 0) > 0xffff ? index - 1 : index;
 }

@@ -9,11 +9,11 @@ import { FileError, fileError } from "../io/file-error.ts";
 import type { EvalSplit } from "./task.ts";
 import type { TokenizedText, Tokens } from "./text.ts";
 
-/** Tokens of a split that follow those handed over before. Pieces come in the order of the splits. */
+/** Consecutive tokens of a split. Pieces come in the order of the splits. */
 export type TokenPiece = {
   readonly split: "train" | EvalSplit;
   readonly tokens: Int32Array;
-  /** Those of the tokens, counted where the split is for evaluation, else 0. */
+  /** Number of their characters, counted for evaluation splits only, else 0. */
   readonly characters: number;
 };
 
@@ -22,26 +22,26 @@ export type SplitTokens = Pick<TokenizedText, "splits" | "evaluationCharacters">
 export type TokenArray = Uint8Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
 
 /*
- * A token file: the tokens of the splits train, valid and test, one behind the other, each in the bytes of `tokenArray`; then
- * a footer of float64 numbers: `magic`, bytes of a token, tokens of train, valid and test, characters of valid and test, and
- * the CRC-32 of the file's name and of all before this number. With the name, a file that was renamed is not taken for the
- * one that should be there. Numbers have the byte order of the machine.
+ * A token file: the tokens of the splits train, valid and test, one after the other, each in the format of `tokenArray`; then
+ * a footer of float64 numbers: `magic`, bytes per token, tokens of train, valid and test, characters of valid and test, and
+ * the CRC-32 of the file's name and everything before this number. Because of the name, a renamed file is not mistaken for
+ * the right one. Numbers have the byte order of the machine.
  */
 type Footer = Record<"train" | EvalSplit | "evaluationCharacters", number>;
 const footerLength = 7;
 const footerBytes = 8 * footerLength;
-/** "tsfm" and the version of the form; read in the other byte order it is another number. */
+/** "tsfm" and the version of the format; in the other byte order it is a different number. */
 const magic = 0x7473666d_0001;
 const readBytes = 2 ** 22;
 const suffix = ".tokens";
-/** A temporary file that nobody has written to for so long is what a killed process left. */
+/** A temporary file that was not written to for so long must have been left by a killed process. */
 const leftAfterMs = 3_600_000;
 
-/** The folder for what can be made again: `TSFORMERS_CACHE`, else `tsformers` in `XDG_CACHE_HOME`, else in `~/.cache`. */
+/** The folder for files that can be recreated: `TSFORMERS_CACHE`, else `tsformers` in `XDG_CACHE_HOME`, else in `~/.cache`. */
 export function cacheFolder(environment: NodeJS.ProcessEnv = process.env): string {
   const { TSFORMERS_CACHE: own, XDG_CACHE_HOME: shared } = environment;
   if (own !== undefined && own !== "") return own;
-  // The standard says that a relative path here is to be ignored.
+  // The standard says that a relative path must be ignored here.
   return join(shared !== undefined && isAbsolute(shared) ? shared : join(homedir(), ".cache"), "tsformers");
 }
 
@@ -57,16 +57,16 @@ export function narrowed(tokens: Int32Array, vocabularySize: number): TokenArray
   return array;
 }
 
-/** The path of the token file of a text and a tokenizer that are known by `key`. */
+/** Path of the token file with a given key. */
 export function tokenFilePath(folder: string, key: string): string {
   return join(folder, `${key}${suffix}`);
 }
 
 /**
- * Opens a token file. All of it is read once to check it; after that only windows are. It stays open as long as its tokens
- * are in use, also when another process removes it.
+ * Opens a token file. It is read once as a whole to check it; later only windows are read. It stays open as long as its tokens
+ * are in use, even if another process removes it.
  *
- * @returns undefined when there is none; "damaged" when it is cut off or altered, or of another form
+ * @returns undefined if there is none; "damaged" if it is truncated, altered, or in another format
  */
 export async function openTokenFile(
   path: string,
@@ -98,8 +98,8 @@ export async function openTokenFile(
 }
 
 /**
- * Writes a token file, whole or not at all, whatever other processes do: it is written under another name and renamed.
- * Nothing is forced to the disk, since a file that a crash of the machine spoils is found out by its check sum.
+ * Writes a token file completely or not at all, whatever other processes do: it is written under another name and renamed.
+ * Nothing is synced to disk, since the checksum detects a file that a crash of the machine has damaged.
  *
  * @throws FileError when it cannot be written, and what `pieces` throws
  */
@@ -151,7 +151,7 @@ function openFile(path: string): number | undefined {
   }
 }
 
-/** What the footer says of the splits, when it and all tokens are as they were written. */
+/** The footer's numbers, if the checksum matches. */
 async function readFooter(path: string, file: number, vocabularySize: number): Promise<Footer | undefined> {
   const footer = new Float64Array(footerLength);
   const size = fstatSync(file).size;
@@ -171,7 +171,7 @@ async function readFooter(path: string, file: number, vocabularySize: number): P
   return writtenSum === sum ? { train, valid, test, evaluationCharacters } : undefined;
 }
 
-/** Fills `bytes` from a place in a file. @returns false when the file ends before */
+/** Fills `bytes` from a position in a file. @returns false if the file ends before that */
 function readFully(path: string, file: number, bytes: Uint8Array, position: number): boolean {
   for (let done = 0; done < bytes.length; ) {
     const count = readSome(path, file, bytes.subarray(done), position + done);
@@ -199,8 +199,8 @@ async function makeRoom(folder: string): Promise<void> {
 }
 
 /**
- * Makes a folder and those above it. `mkdir` with `recursive` does not end where the system refuses a name though the folder
- * above is there, such as in /proc.
+ * Makes a folder and its parents. `mkdir` with `recursive` does not return when the system refuses a name although the parent
+ * exists, as in /proc.
  */
 async function makeFolder(path: string, above = true): Promise<void> {
   try {

@@ -21,35 +21,35 @@ import type { Context, Losses } from "../kinds/index.ts";
 import { present } from "../nn/present.ts";
 import type { LossFunction, Memories, Symbolic } from "../objectives/objective.ts";
 
-/** A loss and its gradients, which still lack a factor that all of them share. */
+/** A loss and its gradients, which still lack a common factor. */
 export type Gradients<Params> = {
-  /** The weighted mean over the whole batch and what the model adds to it, []. */
+  /** The weighted mean over the whole batch plus the model's own losses, scalar. */
   readonly loss: Tensor;
-  /** What the model adds, by name. */
+  /** The model's own losses, by name. */
   readonly losses: Losses;
   readonly gradients: Params;
-  /** Multiplies the gradients; absent when it is 1. */
+  /** Factor that the gradients must be multiplied by. Absent: 1. */
   readonly factor?: Tensor;
-  /** What the state beside the parameters becomes. */
+  /** The next training state. */
   readonly trainingState?: unknown;
-  /** What the rows remember afterwards. */
+  /** The next memories of the rows. */
   readonly memories?: Memories;
 };
 
 export type GradientOptions = {
-  /** Multiplies the loss before it is differentiated; the factor returned takes it back. */
+  /** Multiplies the loss before differentiation; the returned factor divides by it. */
   readonly scale?: Tensor | undefined;
-  /** What stands beside the parameters under `trainingState`: each part hands it on to the next, undifferentiated. */
+  /** Training state of the mixers; each part of the batch passes it on to the next, without gradient. */
   readonly trainingState?: unknown;
-  /** What each row remembers; undifferentiated. */
+  /** Memories of the rows, without gradient. */
   readonly memories?: Memories | undefined;
 };
 
 /**
- * The loss of a batch and its gradients, computed in `microBatches` parts one after the other, so that the activations
- * of one part only are in memory. Both are exactly those of the whole batch, `Σ total / Σ weight`, but for dropout and rounding.
+ * The loss of a batch and its gradients, computed in `microBatches` parts one after the other, so that only the activations
+ * of one part are in memory. Both equal those of the whole batch, `Σ total / Σ weight`, except for dropout and rounding.
  *
- * @throws RangeError when the leading axis of the batch does not divide
+ * @throws RangeError when the leading axis of the batch does not divide into the parts
  */
 export function lossAndGradients<Params, B>(
   loss: LossFunction<Params, B>,
@@ -77,7 +77,7 @@ export function lossAndGradients<Params, B>(
       ...kept(extra.next),
     };
   }
-  // The sum of all parts is divided by their weight in the end: what counts once is multiplied by the weight of its part.
+  // The sum over parts is divided by their total weight: a loss that counts once is multiplied by the weight of its part.
   const part = (slice: Symbolic<B>, key: Tensor | undefined, state: unknown, memories: Memories | undefined) =>
     valueAndGradWithExtra((inner: Params) => {
       const out = loss(whole(inner, state), slice, key === undefined ? {} : { key }, memories);
@@ -126,10 +126,10 @@ export function lossAndGradients<Params, B>(
     }),
   };
 }
-/** Tokens of one part on a CPU: their widest activations still fit into the caches, and products are long enough to run at full speed. */
+/** Tokens of one part on a CPU: few enough that the widest activations fit into the caches, enough that products run at full speed. */
 const tokensPerPart = 1024;
 
-/** Parts into which to cut a batch on a CPU: the fewest that hold 1,024 tokens or one row each. Fewer passes go to memory that way. */
+/** Number of parts for a batch on a CPU: the fewest of at most 1,024 tokens, or of one row each, to save passes over memory. */
 export function suitableMicroBatches(batchSize: number, length: number): number {
   for (let parts = 1; parts < batchSize; parts++) {
     if (batchSize % parts === 0 && (batchSize / parts) * length <= tokensPerPart) return parts;
@@ -137,7 +137,7 @@ export function suitableMicroBatches(batchSize: number, length: number): number 
   return batchSize;
 }
 
-/** A batch in which nothing is scored has loss 0, not 0 / 0. */
+/** Avoids 0 / 0: a batch without scored tokens has loss 0. */
 function atLeastSomething(weight: Tensor): Tensor {
   return where(equal(weight, 0), 1, weight);
 }

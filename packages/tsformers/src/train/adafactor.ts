@@ -24,17 +24,17 @@ import {
 } from "./optimiser.ts";
 
 export type AdafactorOptions = {
-  /** ε₁, added to squared gradients; default 1e-30. */
+  /** ε₁, added to squared gradients. Default: 1e-30. */
   readonly epsilon?: number;
-  /** d, the largest root mean square of a step before the rate; default 1. */
+  /** d, the largest root mean square of an update before it is multiplied by the rate. Default: 1. */
   readonly clipThreshold?: number;
-  /** c of `β₂(t) = 1 − t^(−c)`; default 0.8. */
+  /** c of `β₂(t) = 1 − t^(−c)`. Default: 0.8. */
   readonly decayExponent?: number;
-  /** ε₂: makes rates relative to the size of the parameter, `η · max(ε₂, rms(w))`. Absent: rates are absolute. */
+  /** ε₂: makes rates relative to the size of the parameter, `η · max(ε₂, rms(w))`. Default: rates are absolute. */
   readonly relativeFloor?: number;
-  /** λ, default 0. */
+  /** λ. Default: 0. */
   readonly weightDecay?: number;
-  /** Where weights decay; at matrices unless told. */
+  /** Which parameters decay. Default: {@link matricesDecay}. */
   readonly decays?: Decays;
 };
 
@@ -89,7 +89,7 @@ export function adafactor(options: AdafactorOptions = {}): Optimiser {
   });
 }
 
-/** `g / √V` and the moments after this update. */
+/** `g / √V`, and the updated moments. */
 function precondition(
   gradient: Tensor,
   slots: Slots,

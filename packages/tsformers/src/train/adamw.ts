@@ -10,15 +10,15 @@ import {
 } from "./optimiser.ts";
 
 export type AdamWOptions = {
-  /** β₁, default 0.9. */
+  /** β₁. Default: 0.9. */
   readonly beta1?: number;
-  /** β₂, default 0.999. */
+  /** β₂. Default: 0.999. */
   readonly beta2?: number;
-  /** ε, added outside the square root; default 1e-8. */
+  /** ε, added outside the square root. Default: 1e-8. */
   readonly epsilon?: number;
-  /** λ, default 0.01. */
+  /** λ. Default: 0.01. */
   readonly weightDecay?: number;
-  /** Where weights decay; at matrices unless told. */
+  /** Which parameters decay. Default: {@link matricesDecay}. */
   readonly decays?: Decays;
 };
 
@@ -27,8 +27,8 @@ export type AdamWOptions = {
  * `m ← β₁m + (1 − β₁)g`, `v ← β₂v + (1 − β₂)g²`, `w ← (1 − ηλ)w − η · m̂ / (√v̂ + ε)` with `m̂ = m / (1 − β₁ᵗ)`,
  * `v̂ = v / (1 − β₂ᵗ)`.
  *
- * An update passes over memory as seldom as it can. So the slots leave the factors out, `momentum = m / (1 − β₁)` and
- * `square = v / (1 − β₂)`, and everything that does not vary inside a parameter is one number: with
+ * Written to pass over memory as seldom as possible: the slots leave out the factors, `momentum = m / (1 − β₁)` and
+ * `square = v / (1 − β₂)`, and everything that is constant within a parameter is one number. With
  * `a = √((1 − β₂) / (1 − β₂ᵗ))` and `b = (1 − β₁) / (1 − β₁ᵗ)`, `η m̂ / (√v̂ + ε) = (ηb/a) · momentum / (√square + ε/a)`.
  *
  * @source Loshchilov & Hutter 2019, "Decoupled Weight Decay Regularization", Algorithm 2, arXiv:1711.05101
@@ -61,7 +61,7 @@ export function adamw(options: AdamWOptions = {}): Optimiser {
 }
 
 /**
- * `1 − βᵗ` to full precision, also where βᵗ is close to 1: with `h = tanh(−½ t ln β)` it is `2h / (1 + h)`.
+ * `1 − βᵗ` to full precision even if βᵗ is close to 1: with `h = tanh(−½ t ln β)` it is `2h / (1 + h)`.
  */
 function oneMinusPower(beta: number, t: Tensor): Tensor {
   if (beta === 0) return add(mul(t, 0), 1);

@@ -4,33 +4,33 @@ import { crossEntropies } from "../nn/cross-entropy.ts";
 import type { WeightedLoss } from "../objectives/objective.ts";
 
 export type AuxiliaryLossInput = {
-  /** Outputs of layers 1 … N, [B, T, C]; the last one as the model's own prediction is made of it. */
+  /** Outputs of layers 1 … N, [B, T, C]; the last one in the form that the model's own prediction uses. */
   readonly hidden: readonly Tensor[];
-  /** Logits of the next symbol, the one after it, … from hidden states; all layers share them. */
+  /** Computes logits of the next symbol, the one after it, … from hidden states; shared by all layers. */
   readonly heads: readonly ((x: Tensor) => Tensor)[];
   /** The next symbol at each position, int32 [B, T]. */
   readonly targets: Tensor;
-  /** [B, T] */
+  /** Weights of the targets, [B, T]. */
   readonly weights: Tensor;
-  /** How much of the training is done, float32 [] from 0 to 1. */
+  /** Share of the training that is done, float32 scalar from 0 to 1. */
   readonly share: Tensor;
 };
 
 export type AuxiliaryLossOptions = {
-  /** Of the losses of symbols after the next one; 0.5 unless told. */
+  /** Weight of the losses of symbols after the next one. Default: 0.5. */
   readonly laterWeight?: number;
-  /** Positions whose logits are in memory at a time; all unless told. */
+  /** Positions whose logits are in memory at a time. Default: all. */
   readonly chunkLength?: number;
 };
 
 /**
- * Al-Rfou's losses for deep stacks: every layer predicts at every position, not only the next symbol.
+ * Al-Rfou's losses for deep stacks: every layer predicts at every position, and also symbols after the next one.
  *
  * `Σ_ℓ on_ℓ(share) · Σ_t w_t · (−log p_ℓ(target_t) + 0.5 · w_{t+1} · (−log p′_ℓ(target_{t+1})))`, over `Σ_t w_t`, with
- * on from {@link layersOn}. The last position of a row knows no symbol after its target.
+ * `on` from {@link layersOn}. At the last position of a row there is no symbol after the target.
  *
- * @shape  hidden N × [B, T, C], targets and weights [B, T] → [], []
- * @cost   a head's product for each layer and target in every step: static graphs do not skip what has stopped
+ * @shape  hidden N × [B, T, C], targets and weights [B, T] → two scalars
+ * @cost   a product of the head for each layer and target in every step, since static graphs cannot skip what has stopped
  * @source Al-Rfou et al. 2019, "Character-Level Language Modeling with Deeper Self-Attention", §3.2–3.4, arXiv:1808.04444
  */
 export function auxiliaryLosses(input: AuxiliaryLossInput, options: AuxiliaryLossOptions = {}): WeightedLoss {
@@ -39,7 +39,7 @@ export function auxiliaryLosses(input: AuxiliaryLossInput, options: AuxiliaryLos
   const on = layersOn(hidden.length, share);
   const rows = heads.map((head, distance) => {
     const targets = later(input.targets, distance);
-    // Both ends must be real: what is predicted from, and what is predicted.
+    // A prediction counts only if both its position and its target are real.
     const counted = distance === 0 ? weights : mul(mul(weights, later(weights, distance)), laterWeight);
     return { head, targets, counted };
   });
@@ -54,10 +54,10 @@ export function auxiliaryLosses(input: AuxiliaryLossInput, options: AuxiliaryLos
 }
 
 /**
- * Which layers' losses count: the one of layer ℓ of N stops when `ℓ / 2N` of the training are done, that of the last never does.
- * After half of the training only the last is left.
+ * Which layers' losses are active: that of layer ℓ of N stops when the share `ℓ / 2N` of the training is done, that of the last layer
+ * never stops. After half of the training only the last is left.
  *
- * @shape  share [] → [N], 1 or 0
+ * @shape  share scalar → [N], 1 or 0
  * @source Al-Rfou et al. 2019, §3.3
  */
 export function layersOn(layers: number, share: Tensor): Tensor {
@@ -65,7 +65,7 @@ export function layersOn(layers: number, share: Tensor): Tensor {
   return cast(less(share, constant(ndarray(Float32Array.from(ends)))), "float32");
 }
 
-/** What stands `distance` positions further on; 0 beyond the end. @shape [B, T] → [B, T] */
+/** The values `distance` positions later; 0 beyond the end. @shape [B, T] → [B, T] */
 function later(x: Tensor, distance: number): Tensor {
   if (distance === 0) return x;
   const [batch, length] = x.shape as [number, number];

@@ -9,22 +9,22 @@ import { syncDirectory, temporaryPath, writeFileSynced } from "../io/atomic-file
 import { FileError, fileError } from "../io/file-error.ts";
 import { readSafetensorsFile } from "../io/safetensors-file.ts";
 
-/** Anything that `JSON.stringify` writes and `JSON.parse` reads back equal. */
+/** Values that survive `JSON.stringify` and `JSON.parse` unchanged. */
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 
-/** A moment of a run: named arrays (parameters, optimiser state) and everything else that resuming needs. */
+/** The state of a run at one step: named arrays (parameters, optimiser state) and everything else needed to resume. */
 export type Checkpoint = {
   readonly step: number;
   readonly tensors: ReadonlyMap<string, NDArray>;
   readonly state: JsonValue;
 };
 
-/** A checkpoint that could not be used, and why, in a sentence that names the file. */
+/** A checkpoint that cannot be used, and a sentence that says why and names the file. */
 export type CheckpointProblem = { readonly path: string; readonly message: string };
 
 export type LatestCheckpoint = {
   readonly checkpoint: Checkpoint | undefined;
-  /** The newer ones that were skipped on the way, newest first. */
+  /** Newer checkpoints that were skipped because they are damaged, newest first. */
   readonly problems: readonly CheckpointProblem[];
 };
 
@@ -32,15 +32,15 @@ export type LatestCheckpoint = {
  * Checkpoints of one run, each a directory `step-00000100/` with `tensors.safetensors`, `state.json` and
  * `manifest.json`, which holds the size and SHA-256 of the other two.
  *
- * Guarantees: a checkpoint appears under its name only when all of its bytes are on the disk (written to a temporary
- * name, synced, renamed); what {@link latest} returns has the checksums it was written with, whole. Many processes may
+ * Guarantees: a checkpoint appears under its name only after all of its bytes are on the disk (written under a temporary
+ * name, synced, renamed); {@link latest} returns only checkpoints whose checksums match. Many processes may
  * read while one writes; only one may write.
  */
 export type CheckpointStore = {
   readonly directory: string;
-  /** Writes a checkpoint and returns its path. Then removes older ones beyond the newest `keep` and what crashed saves left. */
+  /** Writes a checkpoint and returns its path. Then removes older ones beyond the newest `keep`, and leftovers of crashed saves. */
   save(checkpoint: Checkpoint): Promise<string>;
-  /** The newest checkpoint that is whole. Changes nothing on the disk. */
+  /** The newest undamaged checkpoint. Does not change the disk. */
   latest(): Promise<LatestCheckpoint>;
 };
 
@@ -49,7 +49,7 @@ const version = 1;
 const manifestName = "manifest.json";
 const tensorsName = "tensors.safetensors";
 const stateName = "state.json";
-/** How much of a file is read or summed at once. */
+/** Bytes read or hashed at a time. */
 const pieceBytes = 2 ** 22;
 
 const fileSchema = z.object({ sizeBytes: z.int().nonnegative(), sha256: z.string().regex(/^[0-9a-f]{64}$/) });
@@ -64,7 +64,7 @@ type Manifest = z.infer<typeof manifestSchema>;
 /**
  * Opens the checkpoints of a directory, which need not exist yet.
  *
- * @param options.keep how many of the newest whole checkpoints stay after a save, ≥ 1, default 3
+ * @param options.keep how many of the newest undamaged checkpoints are kept after a save, ≥ 1. Default: 3
  */
 export function checkpointStore(directory: string, options: { keep?: number } = {}): CheckpointStore {
   const { keep = 3 } = options;
@@ -98,8 +98,8 @@ export function checkpointStore(directory: string, options: { keep?: number } = 
 }
 
 /**
- * Reads one checkpoint directory, after checking every byte of it.
- * @throws Error naming the file when one is missing, cut short, changed, or not of this format
+ * Reads one checkpoint directory after checking every byte of it.
+ * @throws Error naming the file when one is missing, truncated, altered, or not in this format
  */
 export async function readCheckpoint(path: string): Promise<Checkpoint> {
   const { step, files } = await readManifest(path);
@@ -110,7 +110,7 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
   return { step, tensors: await readSafetensorsFile(tensorsPath), state };
 }
 
-/** @throws Error when a file is missing, or has not the bytes that the manifest tells */
+/** @throws Error when a file is missing or does not match the manifest */
 async function requireWhole(path: string, { sizeBytes, sha256 }: z.infer<typeof fileSchema>): Promise<void> {
   const hash = createHash("sha256");
   let size = 0;
@@ -155,7 +155,7 @@ async function write(path: string, { step, tensors, state }: Checkpoint): Promis
   }
 }
 
-/** Whether a whole checkpoint with the same bytes is there already: then nothing is replaced, and no crash can lose it. */
+/** Whether an undamaged checkpoint with the same bytes exists already: then nothing is replaced, and no crash can lose it. */
 async function holds(path: string, manifest: Manifest): Promise<boolean> {
   try {
     if (JSON.stringify(await readManifest(path)) !== JSON.stringify(manifest)) return false;
@@ -204,8 +204,8 @@ function partError(path: string, error: unknown): unknown {
 }
 
 /**
- * Removes whole checkpoints older than the newest `keep` up to `step`. Damaged ones are neither counted, lest they displace whole ones,
- * nor removed: their owner may want to look.
+ * Removes undamaged checkpoints older than the newest `keep` up to `step`. Damaged ones do not count, so that they cannot displace others,
+ * and are not removed, since their owner may want to look.
  */
 async function prune(directory: string, step: number, keep: number): Promise<void> {
   const paths = (await stepsIn(directory)).filter((s) => s <= step).map((s) => join(directory, nameOf(s)));
@@ -214,7 +214,7 @@ async function prune(directory: string, step: number, keep: number): Promise<voi
   await removeLeftovers(directory);
 }
 
-/** Manifest and sizes are right; checksums would cost reading everything at every save. */
+/** Checks manifest and sizes only; checksums would mean reading everything at every save. */
 async function sizesAgree(path: string): Promise<boolean> {
   try {
     const { files } = await readManifest(path);
@@ -225,7 +225,7 @@ async function sizesAgree(path: string): Promise<boolean> {
   }
 }
 
-/** Gives up a name in one step; removing in place could be interrupted half-way and leave a torn checkpoint behind. */
+/** Frees a name in one step; removal in place could be interrupted and leave a torn checkpoint behind. */
 async function moveAside(path: string): Promise<void> {
   try {
     await rename(path, temporaryPath(path));
@@ -239,7 +239,7 @@ async function removeLeftovers(directory: string): Promise<void> {
   await Promise.all(names.map((name) => rm(join(directory, name), { recursive: true, force: true })));
 }
 
-/** Steps that have an entry, newest first. */
+/** Steps with an entry, newest first. */
 async function stepsIn(directory: string): Promise<number[]> {
   const names = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return [];
@@ -263,12 +263,12 @@ function stepOf(name: string): number | undefined {
   return Number.isSafeInteger(step) && nameOf(step) === name ? step : undefined;
 }
 
-/** Size and checksum of a file that is written by pieces. */
+/** Size and checksum of a file given in pieces. */
 function described(pieces: readonly Uint8Array[]): z.infer<typeof fileSchema> {
   const hash = createHash("sha256");
   let sizeBytes = 0;
   for (const piece of pieces) {
-    // A call takes no more than 2 GiB.
+    // One call can hash at most 2 GiB.
     for (let at = 0; at < piece.length; at += pieceBytes) hash.update(piece.subarray(at, at + pieceBytes));
     sizeBytes += piece.length;
   }

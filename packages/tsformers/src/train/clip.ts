@@ -12,7 +12,7 @@ import {
   type Tensor,
 } from "@tsformers/engine";
 
-/** The length of all gradients taken as one vector, `√(Σ g²)`. @shape a tree → [] */
+/** The norm of all gradients as one vector, `√(Σ g²)`. @shape a tree → scalar */
 export function globalNorm(gradients: unknown): Tensor {
   const floats = flatten(gradients, isTensor).leaves.filter(({ dtype }) => isFloat(dtype));
   const squares = floats.map((gradient) => sum(square(gradient)));
@@ -20,8 +20,8 @@ export function globalNorm(gradients: unknown): Tensor {
 }
 
 /**
- * The factor that brings a norm down to `most`, `min(1, most / (norm + 1e-6))`, as in PyTorch. Multiplying gradients by
- * it, together with every other factor that they all share, costs one pass.
+ * The factor that scales a norm down to at most `most`, `min(1, most / (norm + 1e-6))`, as in PyTorch. Multiplied into the other
+ * factors that all gradients share, it costs no pass of its own.
  *
  * @source Pascanu et al. 2013, "On the difficulty of training recurrent neural networks", Algorithm 1
  */

@@ -1,4 +1,4 @@
-/** What early stopping remembers between evaluations: plain data, so that it travels in a checkpoint. */
+/** State of early stopping between evaluations: plain data, stored in checkpoints. */
 export type EarlyStoppingState = {
   /** The lowest loss so far and its step; `null` before the first evaluation. */
   readonly best: { readonly step: number; readonly loss: number } | null;
@@ -16,8 +16,8 @@ export type EarlyStopping = {
 /**
  * Stops when `patience` evaluations in a row did not lower the best loss by more than `minimumGain`.
  *
- * @param options.patience evaluations without improvement that are tolerated, ≥ 1
- * @param options.minimumGain how far below the best a loss must lie to count, default 0
+ * @param options.patience how many evaluations without improvement end the run, ≥ 1
+ * @param options.minimumGain by how much a loss must be below the best to count as an improvement. Default: 0
  */
 export function earlyStopping(options: { patience: number; minimumGain?: number }): EarlyStopping {
   const { patience, minimumGain = 0 } = options;

@@ -12,9 +12,9 @@ import {
 import type { BatchTotals, Memories, Objective, Symbolic } from "../objectives/objective.ts";
 import type { EvalTotals } from "../tasks/metric.ts";
 
-/** Scores parameters on batches; the graph is made once for each shape of a batch. */
+/** Scores parameters on batches; the graph is compiled once per shape of a batch. */
 export type Evaluator<Params, B> = {
-  /** Sums over all batches, in float64. Memories start empty and go from batch to batch. */
+  /** Sums over all batches, in float64. Memories start empty and are passed from batch to batch. */
   evaluate(params: Given<Params>, batches: Iterable<B>): Promise<EvalTotals>;
   release(): Promise<void>;
 };

@@ -10,21 +10,21 @@ import {
 } from "./optimiser.ts";
 
 export type LionOptions = {
-  /** β₁, how much of the momentum steers the step; default 0.9. */
+  /** β₁, weight of the momentum in the update direction. Default: 0.9. */
   readonly beta1?: number;
-  /** β₂, how much of the momentum is kept; default 0.99. */
+  /** β₂, decay of the momentum. Default: 0.99. */
   readonly beta2?: number;
-  /** λ, default 0. */
+  /** λ. Default: 0. */
   readonly weightDecay?: number;
-  /** Where weights decay; at matrices unless told. */
+  /** Which parameters decay. Default: {@link matricesDecay}. */
   readonly decays?: Decays;
 };
 
 /**
- * Lion: every weight moves by the rate, in the direction that momentum and gradient agree on:
+ * Lion: every weight moves by exactly the rate, with the sign of an average of momentum and gradient:
  * `w ← (1 − ηλ)w − η·sign(β₁m + (1 − β₁)g)`, `m ← β₂m + (1 − β₂)g`.
  *
- * Rates should be 3 to 10 times smaller than AdamW's and decays as much larger.
+ * Compared with AdamW, use a rate 3 to 10 times smaller, and a decay as many times larger.
  *
  * @source Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", Algorithm 2, arXiv:2302.06675
  */

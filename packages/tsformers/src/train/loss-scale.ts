@@ -2,26 +2,26 @@ import { add, equal, fromNumbers, maximum, minimum, mul, type NDArray, type Tens
 
 /** Settings of dynamic loss scaling. */
 export type LossScaleOptions = {
-  /** The factor of the loss at the start, default 2^15. */
+  /** The initial factor of the loss. Default: 2^15. */
   readonly initial?: number;
-  /** Updates without overflow after which the factor doubles, default 2000. */
+  /** Updates without overflow after which the factor doubles. Default: 2000. */
   readonly growEvery?: number;
-  /** The factor never falls below this, default 1. */
+  /** The smallest factor. Default: 1. */
   readonly least?: number;
 };
 
-/** The factor (float32 []) and the updates since it last changed (int32 []). */
+/** The factor (float32 scalar) and the number of updates since it last changed (int32 scalar). */
 export type LossScaleState<Leaf = Tensor> = { readonly factor: Leaf; readonly good: Leaf };
 
 /**
- * Dynamic loss scaling for float16: the loss is multiplied by a factor so that small gradients do not vanish. When
+ * Dynamic loss scaling for float16: the loss is multiplied by a factor so that small gradients do not underflow. When
  * gradients overflow, the update is skipped and the factor halved; after `growEvery` good updates it doubles.
  *
  * @source Micikevicius et al. 2018, "Mixed Precision Training", §3.2, arXiv:1710.03740
  */
 export type LossScale = {
   init(): LossScaleState<NDArray>;
-  /** @param finite whether this update's gradients were, bool [] */
+  /** @param finite whether all gradients of this update were finite, bool scalar */
   update(state: LossScaleState, finite: Tensor): LossScaleState;
 };
 
@@ -47,5 +47,5 @@ export function lossScale(options: LossScaleOptions = {}): LossScale {
   };
 }
 
-/** A factor beyond this would overflow float32 together with a large loss. */
+/** A larger factor could overflow float32 together with a large loss. */
 const largest = 2 ** 24;

@@ -1,22 +1,22 @@
 import { flatten, isNdArray, Program, sizeOf, sizeOfShape, type Tensor } from "@tsformers/engine";
 import type { ArrayType } from "./optimiser.ts";
 
-/** About how much memory a training run takes. */
+/** Estimate of the memory of a training run. */
 export type MemoryEstimate = {
   readonly parameters: number;
-  /** Parameters, optimiser, average: everything that goes from step to step. */
+  /** Parameters, optimiser state, moving average: everything kept from step to step. */
   readonly stateBytes: number;
-  /** Activations, gradients and the next state at the worst moment of a step. */
+  /** Activations, gradients and the next state at the peak of a step. */
   readonly stepBytes: number;
   readonly totalBytes: number;
 };
 
 /**
- * Counts from shapes: no element of an array is looked at.
+ * Estimates memory from shapes; array contents are not read.
  *
- * @param params and `state`, trees of concrete arrays
- * @param step the training step; without it, the least that any step takes: the next state
- * @param copied whether checkpoints copy the state, because it lives elsewhere
+ * @param params and `state`: trees of concrete arrays
+ * @param step the training step. Default: the lower bound of any step, the next state
+ * @param copied whether checkpoints copy the state because it is not in host memory
  */
 export function estimateMemory(params: unknown, state: unknown, step?: Program, copied = false): MemoryEstimate {
   const parameters = flatten(params, isNdArray).leaves.reduce((total, { size }) => total + size, 0);
@@ -27,23 +27,23 @@ export function estimateMemory(params: unknown, state: unknown, step?: Program, 
   return { parameters, stateBytes, stepBytes, totalBytes };
 }
 
-/** Bytes of all arrays of a tree. */
+/** Total bytes of the arrays of a tree. */
 function bytesIn(tree: unknown): number {
   return flatten(tree, isNdArray).leaves.reduce((total, leaf) => total + bytesOf(leaf), 0);
 }
 
 /**
- * Measured for training steps of GPTs of 3 and 19 million parameters, in 1 and 4 micro-batches, on ONNX Runtime 1.30, CPU: it takes 1.4 to
- * 1.7 times what the program's own order would, for its order is another, and about this much for itself.
+ * Measured for training steps of GPTs of 3 and 19 million parameters, in 1 and 4 micro-batches, on ONNX Runtime 1.30, CPU: its own order of
+ * execution takes 1.4 to 1.7 times the memory of the program's order, and the runtime itself needs about `runtimeBytes`.
  */
 const keptByRuntime = 1.5;
 const runtimeBytes = 100e6;
 
-/** The graph itself, here and in the runtime: measured with 100 layers of width 16, 45,886 equations and 295 MB. */
+/** Size of the graph here and in the runtime, measured with 100 layers of width 16: 45,886 equations and 295 MB. */
 const bytesPerEquation = 6.4e3;
 
 /**
- * The most bytes that a program's own arrays take at once when its equations run in their order and every array is freed
+ * Peak memory of a program's own arrays, when its equations run in order and every array is freed
  * after its last use. Inputs and constants are not counted, outputs are.
  */
 export function peakBytes({ equations, outputs }: Program): number {
@@ -79,7 +79,7 @@ export function peakBytes({ equations, outputs }: Program): number {
   return peak;
 }
 
-/** Primitives whose result is their first input under another name. */
+/** Primitives whose result shares memory with their first input. */
 const views: ReadonlySet<string> = new Set(["alias", "reshape", "stopGradient", "after"]);
 
 /** `3.2M parameters · 38.9 MB from step to step · about 420 MB in a step` */
@@ -88,7 +88,7 @@ export function memoryText({ parameters, stateBytes, totalBytes }: MemoryEstimat
 }
 
 /**
- * Memory that this process may still take, where it can tell. Limits of its container count, and on Linux those of its shell (`ulimit -v`,
+ * Memory that this process may still take, if known. Takes into account limits of its container and, on Linux, of its shell (`ulimit -v`,
  * `ulimit -d`).
  */
 export function availableBytes(): number | undefined {
@@ -96,7 +96,7 @@ export function availableBytes(): number | undefined {
   return Math.min(process.availableMemory(), limitedBytes());
 }
 
-/** What the process's own limits leave of address space and data; infinite where there are none. */
+/** Address space and data that the process's own limits leave; infinite without limits. */
 function limitedBytes(): number {
   const { existsSync, readFileSync } = process.getBuiltinModule("node:fs");
   if (!existsSync("/proc/self/limits")) return Number.POSITIVE_INFINITY;
@@ -110,14 +110,14 @@ function limitedBytes(): number {
   return Math.max(0, Math.min(left("Max address space", "VmSize"), left("Max data size", "VmData")));
 }
 
-/** A run that takes more memory than is free. */
+/** The run needs more memory than is free. */
 export class MemoryError extends Error {
   override readonly name = "MemoryError";
-  /** The error in other words for its settings. */
+  /** The message with other names of the settings. */
   readonly text: (nameOf: (setting: string) => string) => string;
 
   constructor(estimate: MemoryEstimate, free: number) {
-    // Where the model alone is too large, a smaller batch does not help.
+    // If the model alone is too large, a smaller batch does not help.
     const batch = runtimeBytes + 2 * estimate.stateBytes > free ? [] : ["batchSize", "length"];
     const text = (nameOf: (setting: string) => string) => {
       const lower = [...batch, "modelWidth", "layers"].map(nameOf).join(", ");
@@ -129,7 +129,7 @@ export class MemoryError extends Error {
   }
 }
 
-/** @throws MemoryError when a run takes more than is free */
+/** @throws MemoryError when a run needs more memory than is free */
 export function requireMemory(estimate: MemoryEstimate, free: number): void {
   if (estimate.totalBytes > free) throw new MemoryError(estimate, free);
 }

@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { writeFileAtomic } from "../io/atomic-file.ts";
 import { fileError } from "../io/file-error.ts";
 
-/** One line of a metrics file: the step and whatever was measured at it. */
+/** One line of a metrics file: a step and what was measured at it. */
 export type MetricRecord = { readonly step: number; readonly [name: string]: number | string | boolean | null };
 
 /** Appends records to a JSON Lines file. Every record is handed to the operating system before `write` returns. */
@@ -14,14 +14,15 @@ export type MetricsLog = {
 };
 
 /**
- * Opens a JSON Lines metrics file: one JSON object a line, in order of steps.
+ * Opens a JSON Lines metrics file: one JSON object per line, in order of steps.
  *
- * Without `resumeAt` the file starts empty. With it, records up to that step stay and later ones go: they belong to
- * steps that will be made again. So the file of an interrupted run reads like that of an uninterrupted one.
- * For that, a step's records must be written before its checkpoint. A last line that was torn by a crash goes too. Numbers that JSON cannot hold (NaN, infinities) are written as `null`.
+ * Without `resumeAt` the file starts empty. With it, records after that step are removed, since those steps
+ * will be made again: the file of an interrupted run reads like that of an uninterrupted one.
+ * For this, a step's records must be written before its checkpoint. A last line torn by a crash is removed, too. Numbers that
+ * JSON cannot represent (NaN, infinities) are written as `null`.
  *
  * @param options.resumeAt the step of the checkpoint that the run continues from
- * @param options.drop which of the records up to then go too, because they will be made again
+ * @param options.drop which of the earlier records are removed too, because they will be made again. Default: none
  * @throws Error naming file and line when an earlier file is not a metrics file (a complete line is not an object with a step)
  */
 export async function openMetricsLog(
@@ -47,7 +48,7 @@ export async function openMetricsLog(
 }
 
 /**
- * The records of a metrics file; none when it does not exist. A torn last line (without a line feed) is left out.
+ * The records of a metrics file; none if it does not exist. A torn last line (without a line feed) is left out.
  * @throws Error naming file and line when a complete line is not an object with a step
  */
 export function readMetrics(path: string): MetricRecord[] {

@@ -3,9 +3,9 @@ import { requireFraction } from "./optimiser.ts";
 
 /**
  * An exponential moving average (EMA) of parameters: `a ← d·a + (1 − d)·w` with `d = min(decay, (1 + t) / (10 + t))`, so
- * that it follows quickly in the beginning, when everything moves.
+ * that it adapts quickly at the beginning of training.
  *
- * @param step the number t of the update, from 1, int32 []
+ * @param step the number t of the update, from 1, int32 scalar
  * @source Polyak & Juditsky 1992; the warm-up is that of TensorFlow's ExponentialMovingAverage
  */
 export function followAverage<Params>(average: Params, params: Params, decay: number, step: Tensor): Params {

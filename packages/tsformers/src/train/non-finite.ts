@@ -16,7 +16,7 @@ import {
 import type { Symbolic } from "../objectives/objective.ts";
 import { areFinite, type Control, type TrainState, type TrainStep } from "./step.ts";
 
-/** The steps of a run stopped giving numbers. */
+/** A step of a run gave NaN or infinite numbers. */
 export class NonFiniteError extends Error {
   override readonly name = "NonFiniteError";
   readonly step: number;
@@ -28,11 +28,11 @@ export class NonFiniteError extends Error {
 }
 
 /**
- * Finds out where a step that gave no finite loss or gradient norm lost its numbers, by computing it again.
+ * Finds where a step with a non-finite loss or gradient norm went wrong, by computing it again.
  *
- * @param state as it was before the step
- * @returns an error that names the first parameter that is not finite itself, or else the first gradient that is not,
- *   in the order of the backward pass, which is about the reverse of the parameters' own
+ * @param state the state before the step
+ * @returns an error that names the first non-finite parameter or, if there is none, the first non-finite gradient,
+ *   in the order of the backward pass, which is roughly the reverse order of the parameters
  */
 export async function explainNonFinite<Params, B>(
   step: number,
@@ -72,7 +72,7 @@ export async function explainNonFinite<Params, B>(
   }
 }
 
-/** How many elements are not finite. */
+/** Number of elements that are not finite. */
 function countOthers(x: Tensor): Tensor {
   return sum(cast(not(areFinite(isFloat(x.dtype) ? x : cast(x, "float32"))), "float32"));
 }

@@ -11,19 +11,19 @@ import {
   unflatten,
 } from "@tsformers/engine";
 
-/** What an optimiser keeps for one parameter, by name. */
+/** State of an optimiser for one parameter, by name. */
 export type Slots<Leaf = Tensor> = Readonly<Record<string, Leaf>>;
 
 /** The slots of every parameter that has any, by the parameter's path. */
 export type OptimiserState<Leaf = Tensor> = Readonly<Record<string, Slots<Leaf>>>;
 
-/** What changes from update to update: the rate η (float32 []) and the number t of the update, from 1 (int32 []). */
+/** Inputs of each update: the rate η (float32 scalar) and the number t of the update, from 1 (int32 scalar). */
 export type Pace = { readonly learningRate: Tensor; readonly step: Tensor };
 
 /** How gradients change parameters. `init` runs outside the trace, `update` inside it. */
 export type Optimiser = {
   readonly name: string;
-  /** Equal for equal rules and settings: a run must not be resumed with another. */
+  /** Equal for equal rules and settings: a run may only be resumed with the same optimiser. */
   readonly fingerprint: string;
   /** @param params a tree of concrete arrays */
   init(params: unknown): OptimiserState<NDArray>;
@@ -35,13 +35,13 @@ export type Optimiser = {
   ): { readonly params: Params; readonly state: OptimiserState };
 };
 
-/** Whether weights decay at a parameter. */
+/** Whether weight decay applies to a parameter. */
 export type Decays = (path: string, shape: Shape) => boolean;
 
 /** Matrices decay; biases and gains, which have one axis, do not. */
 export const matricesDecay: Decays = (_, shape) => shape.length >= 2;
 
-/** What an array holds, without the data. */
+/** Shape and dtype of an array. */
 export type ArrayType = { readonly shape: Shape; readonly dtype: DType };
 
 /** One parameter in an update. */
@@ -52,17 +52,17 @@ export type UpdateInput = {
   readonly slots: Slots;
 };
 
-/** An optimiser that treats every parameter on its own. */
+/** The update rule of an optimiser that treats every parameter separately. */
 export type Rule = {
   readonly name: string;
   readonly settings: Readonly<Record<string, number>>;
-  /** The slots of a parameter before the first update. */
+  /** The initial slots of a parameter. */
   slots(type: ArrayType): Slots<NDArray>;
-  /** Computes, once, the scalars that all parameters share; what it returns is called for each parameter. */
+  /** Computes the scalars that all parameters share, and returns the update of one parameter. */
   begin(pace: Pace): (input: UpdateInput) => { readonly parameter: Tensor; readonly slots: Slots };
 };
 
-/** The optimiser that applies a rule to every float of a tree; other leaves stay as they are. */
+/** Applies a rule to every float array of a tree; other leaves are unchanged. */
 export function perParameter({ name, settings, slots, begin }: Rule): Optimiser {
   const values = Object.entries(settings).map(([setting, value]) => `${setting}=${value}`);
   return {
@@ -95,17 +95,17 @@ export function perParameter({ name, settings, slots, begin }: Rule): Optimiser 
   };
 }
 
-/** A slot of a parameter's own shape. */
+/** A slot of zeros with the parameter's shape. */
 export function zerosLike({ shape, dtype }: ArrayType): NDArray {
   return full(shape, 0, dtype);
 }
 
-/** @throws RangeError unless `0 ≤ value < 1` */
+/** @throws RangeError when `value` is not in [0, 1) */
 export function requireFraction(caller: string, name: string, value: number): void {
   if (!(value >= 0 && value < 1)) throw new RangeError(`${caller}: ${name} must be ≥ 0 and < 1, got ${value}`);
 }
 
-/** @throws RangeError unless the value is finite and ≥ 0 */
+/** @throws RangeError when `value` is negative or not finite */
 export function requireNonNegative(caller: string, name: string, value: number): void {
   if (!(value >= 0 && Number.isFinite(value))) {
     throw new RangeError(`${caller}: ${name} must be a finite number ≥ 0, got ${value}`);

@@ -1,6 +1,6 @@
 /** What a progress display shows. */
 export type ProgressState = {
-  /** Updates made so far, of `totalSteps`. */
+  /** Number of updates so far, of `totalSteps`. */
   readonly step: number;
   readonly totalSteps: number;
   readonly loss: number;
@@ -8,16 +8,16 @@ export type ProgressState = {
   readonly secondsLeft: number;
 };
 
-/** A display of a run: a bar that is redrawn on a terminal, a line now and then elsewhere. */
+/** Display of a run's progress: a bar that is redrawn on a terminal, a line from time to time elsewhere. */
 export type Progress = {
   update(state: ProgressState): void;
-  /** A message of its own line, which does not disturb the bar. */
+  /** Shows a message on a line of its own, without disturbing the bar. */
   log(message: string): void;
-  /** Ends the bar's line; with a state, shows that last. */
+  /** Ends the bar's line; with a state, shows it last. */
   done(state?: ProgressState): void;
 };
 
-/** What a display needs of `process.stderr`. */
+/** The part of `process.stderr` that a display needs. */
 export type ProgressStream = {
   write(text: string): unknown;
   readonly isTTY?: boolean;
@@ -28,13 +28,13 @@ const clearLine = "\r\u001b[2K";
 const defaultColumns = 80;
 
 /**
- * Opens a progress display on a stream: a bar where it is a terminal, plain lines where it is not.
+ * Opens a progress display on a stream: a bar if it is a terminal, plain lines if not.
  *
- * The bar is redrawn at most ten times a second and always fits the terminal's present width; plain lines come at most
- * once per `lineEveryMs`. `NO_COLOR` (set and not empty) or `TERM=dumb` in the environment leave out colours.
+ * The bar is redrawn at most ten times per second and always fits the terminal's current width; plain lines come at most
+ * once per `lineEveryMs`. `NO_COLOR` (set and not empty) or `TERM=dumb` in the environment turn off colours.
  *
- * @param options.lineEveryMs default 10,000
- * @param options.now milliseconds, default the clock
+ * @param options.lineEveryMs Default: 10,000
+ * @param options.now the time in milliseconds. Default: the clock
  */
 export function openProgress(
   options: {
@@ -86,8 +86,8 @@ export function renderLine(state: ProgressState): string {
 /**
  * One line for a terminal, never wider than `columns − 1` so that it cannot wrap.
  *
- * Measurements that do not fit go from the right, the percentage stays; the bar takes up to 30 columns of the room left,
- * and goes when that is less than 8.
+ * Measurements that do not fit are dropped from the right, the percentage stays; the bar takes up to 30 columns of the remaining space,
+ * and is left out if that is less than 8.
  */
 export function renderBar(state: ProgressState, columns: number, options: { color?: boolean } = {}): string {
   const width = Math.max(columns - 1, 0);

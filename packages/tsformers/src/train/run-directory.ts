@@ -6,27 +6,27 @@ import { type MetricRecord, openMetricsLog } from "./metrics.ts";
 import { openTensorBoardLog } from "./tensorboard.ts";
 import type { Progress } from "./train-options.ts";
 
-/** What a run must have in common with the one whose checkpoint it goes on from. */
+/** What a run must have in common with the run that it resumes. */
 export type Identity = { readonly [name: string]: JsonValue };
 
 /**
  * The directory of one run: `checkpoints/`, `metrics.jsonl` and TensorBoard's event files.
  */
 export type RunDirectory = {
-  /** The checkpoint to go on from, if any, and how far its run was. */
+  /** The checkpoint to resume from, if any, and the progress of its run. */
   readonly latest: { readonly checkpoint: Checkpoint; readonly progress: Progress } | undefined;
-  /** Newer checkpoints that were damaged. */
+  /** Newer checkpoints, which are damaged. */
   readonly problems: readonly CheckpointProblem[];
   log(record: MetricRecord): void;
-  /** Saves a tree of arrays under their dotted paths. @returns the checkpoint's path */
+  /** Saves a tree of arrays by their dotted paths. @returns the checkpoint's path */
   save(step: number, arrays: unknown, progress: Progress): Promise<string>;
   close(): void;
 };
 
 /**
- * Opens the directory of a run, new or to go on with.
+ * Opens the directory of a run, to start a new one or resume.
  *
- * @throws Error when it holds a run of another identity, naming the first difference
+ * @throws Error when it holds a run with another identity, naming the first difference
  */
 export async function openRunDirectory(
   directory: string,
@@ -40,7 +40,7 @@ export async function openRunDirectory(
   const resumeAt = checkpoint === undefined ? {} : { resumeAt: checkpoint.step };
   const metrics = await openMetricsLog(join(directory, "metrics.jsonl"), {
     ...resumeAt,
-    // An evaluation that was cut off after its checkpoint is made again, and so is its record.
+    // An evaluation that was interrupted after its checkpoint is repeated, so its record is removed.
     drop: ({ step, ...rest }) =>
       "valid/loss" in rest && step === checkpoint?.step && latest?.progress.evaluation?.step !== step,
   });
@@ -67,7 +67,7 @@ export async function openRunDirectory(
 }
 
 const number = z.number();
-/** JSON has no NaN. */
+/** NaN is null in JSON. */
 const loss = number.nullable().transform((value) => value ?? Number.NaN);
 const progressSchema = z.object({
   stopping: z
@@ -82,7 +82,7 @@ const progressSchema = z.object({
 });
 const stateSchema = z.object({ identity: z.record(z.string(), z.json()), progress: progressSchema });
 
-/** What stands beside a checkpoint's arrays. @throws Error naming the file when it is of another form */
+/** The state stored with a checkpoint's arrays. @throws Error naming the file when it has another form */
 function readState(directory: string, { step, state }: Checkpoint): { identity: Identity; progress: Progress } {
   const result = stateSchema.safeParse(state);
   if (result.success) return result.data as { identity: Identity; progress: Progress };
@@ -92,8 +92,8 @@ function readState(directory: string, { step, state }: Checkpoint): { identity: 
 }
 
 /**
- * A tree like `like` that holds the arrays of a checkpoint. They are handed over: a run may write into their memory.
- * @throws Error naming the array that is missing, has another shape or dtype, or has no place
+ * A tree like `like` with the arrays of a checkpoint. It takes ownership of them: a run may overwrite their memory.
+ * @throws Error naming the array that is missing, unknown, or has another shape or dtype
  */
 export function restore<Tree>(like: Tree, { tensors, step }: Checkpoint): Tree {
   const { leaves, paths, structure } = flatten(like, isNdArray);
@@ -114,7 +114,7 @@ export function restore<Tree>(like: Tree, { tensors, step }: Checkpoint): Tree {
 }
 
 /**
- * Makes sure that a checkpoint belongs to a run: what both say of themselves must be equal.
+ * Makes sure that a checkpoint belongs to a run: their identities must be equal.
  *
  * @throws Error naming the first difference
  */
@@ -130,7 +130,7 @@ export function requireSameRun(directory: string, wanted: Identity, checkpoint: 
   }
 }
 
-/** JSON with sorted keys. */
+/** JSON with sorted keys, for comparison. */
 function canonical(value: JsonValue | undefined): string {
   if (value === undefined) return "none";
   return JSON.stringify(value, (_, inner: unknown) =>

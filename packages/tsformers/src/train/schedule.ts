@@ -1,7 +1,7 @@
 /**
- * A learning rate as a function of the update's number. Updates count from 1; every schedule is also defined at 0.
+ * A learning rate as a function of the update's number. Updates are numbered from 1; every schedule is also defined at 0.
  *
- * Schedules are evaluated outside the training graph and handed in as one number, so changing one never compiles anew.
+ * Schedules are evaluated outside the training graph and passed in as a number, so changing one needs no recompilation.
  */
 export type Schedule = (step: number) => number;
 
@@ -12,13 +12,13 @@ export function constant(rate: number): Schedule {
 }
 
 /**
- * Linear warm-up to a peak, then half a cosine down to a floor, where it stays.
+ * Linear warm-up to a peak, then half a cosine down to a floor, where the rate stays.
  *
  * `η(s) = peak · s / warmupSteps` for `s < warmupSteps`, afterwards
  * `η(s) = floor + ½ (peak − floor) (1 + cos(π · (s − warmupSteps) / (totalSteps − warmupSteps)))`, and `floor` for `s ≥ totalSteps`.
  *
- * @param options.floor default 0
- * @throws RangeError unless `0 ≤ warmupSteps ≤ totalSteps` and `0 ≤ floor ≤ peak`
+ * @param options.floor Default: 0
+ * @throws RangeError when `warmupSteps` is not in 0 … `totalSteps`, or `floor` is not in 0 … `peak`
  * @source Loshchilov & Hutter 2017, "SGDR", eq. 5, arXiv:1608.03983, without restarts
  */
 export function warmupCosine(options: {
@@ -45,13 +45,13 @@ export function warmupCosine(options: {
 }
 
 /**
- * Noam: linear warm-up, then decay with the square root of the step.
+ * Noam schedule: linear warm-up, then decay with the inverse square root of the step.
  *
  * `η(s) = scale · d^(−½) · min(s^(−½), s · warmupSteps^(−3/2))` with d the model width; the peak, at `s = warmupSteps`,
  * is `scale / √(d · warmupSteps)`.
  *
- * @param options.warmupSteps default 4000, the paper's
- * @param options.scale default 1, the paper's
+ * @param options.warmupSteps Default: 4000, as in the paper
+ * @param options.scale Default: 1, as in the paper
  * @source Vaswani et al. 2017, "Attention Is All You Need", eq. 3, arXiv:1706.03762
  */
 export function inverseSquareRoot(options: { modelWidth: number; warmupSteps?: number; scale?: number }): Schedule {

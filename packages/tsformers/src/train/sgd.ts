@@ -10,22 +10,22 @@ import {
 } from "./optimiser.ts";
 
 export type SgdOptions = {
-  /** μ, default 0. */
+  /** μ. Default: 0. */
   readonly momentum?: number;
-  /** Looks ahead: the step is `g + μ·velocity`. */
+  /** Nesterov momentum: the step is `g + μ·velocity`. Default: false. */
   readonly nesterov?: boolean;
-  /** λ, default 0; added to the gradient. */
+  /** λ, added to the gradient. Default: 0. */
   readonly weightDecay?: number;
-  /** Where weights decay; at matrices unless told. */
+  /** Which parameters decay. Default: {@link matricesDecay}. */
   readonly decays?: Decays;
 };
 
 /**
  * Stochastic gradient descent: `g ← g + λw`, `velocity ← μ·velocity + g`, `w ← w − η·velocity`, as in PyTorch.
  *
- * @throws RangeError when `nesterov` is asked for without momentum
+ * @throws RangeError for `nesterov` without momentum
  * @source Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning"
- * @differs from the paper: the rate multiplies the velocity, not what flows into it
+ * @differs from the paper: the rate multiplies the velocity instead of the gradient
  */
 export function sgd(options: SgdOptions = {}): Optimiser {
   const { momentum = 0, nesterov = false, weightDecay = 0, decays = matricesDecay } = options;

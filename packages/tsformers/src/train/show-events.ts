@@ -20,7 +20,7 @@ export function showEvents(progress: Progress): (event: TrainEvent) => void {
         return progress.log(`step ${event.step} · valid loss ${event.loss.toFixed(4)}`);
       case "prepared":
         slowStart = setTimeout(() => progress.log("the first step takes long; it is still at work"), 10_000);
-        // Nothing waits for it.
+        // The timer must not keep the process alive.
         slowStart.unref();
         return undefined;
       case "checkpoint":

@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { crc32c } from "../io/crc32c.ts";
 import { fileError } from "../io/file-error.ts";
 
-/** Writes scalars that TensorBoard reads while the run goes on. */
+/** Writes scalars that TensorBoard can read while the run continues. */
 export type TensorBoardLog = {
   readonly path: string;
-  /** Adds one point to the curve `tag`; tags with a common prefix before "/" share a section, as in `train/loss`. */
+  /** Adds a point to the curve `tag`; tags with the same prefix before "/" share a section, as in `train/loss`. */
   scalar(tag: string, value: number, step: number): void;
   close(): void;
 };
@@ -16,11 +16,11 @@ export type TensorBoardLog = {
 /**
  * Creates a TensorBoard event file, `events.out.tfevents.<seconds>.<host>`, in a run's directory.
  *
- * Every open makes a new file, as TensorBoard expects of a restarted run. With `resumeAt`, the file begins by telling
- * TensorBoard to forget the points after that step, which are about to be made again.
+ * Every call makes a new file, as TensorBoard expects of a restarted run. With `resumeAt`, the file begins by telling
+ * TensorBoard to drop the points after that step, which are about to be made again.
  *
- * @param options.resumeAt the step of the checkpoint that the run continues from
- * @param options.now milliseconds since 1970, default the clock; written with every point
+ * @param options.resumeAt the step of the checkpoint that the run resumes from
+ * @param options.now milliseconds since 1970, written with every point. Default: the clock
  */
 export function openTensorBoardLog(
   directory: string,
@@ -53,7 +53,7 @@ export function openTensorBoardLog(
   };
 }
 
-/** Two runs that begin within one second get different names: TensorBoard ignores what follows the host. */
+/** Runs that begin within the same second get different names: TensorBoard ignores what follows the host. */
 function createUnused(path: string): { path: string; file: number } {
   for (let attempt = 0; ; attempt++) {
     const candidate = attempt === 0 ? path : `${path}.${attempt}`;
@@ -79,7 +79,7 @@ function frame(bytes: Uint8Array): Uint8Array {
   return record;
 }
 
-/** `rotateRight(crc, 15) + 0xa282ead8`: a CRC stored among data whose CRC is taken in turn would weaken both. */
+/** `rotateRight(crc, 15) + 0xa282ead8`: taking the CRC of data that contains unmasked CRCs would weaken both. */
 function maskedCrc(bytes: Uint8Array): number {
   const sum = crc32c(bytes);
   return (((sum >>> 15) | (sum << 17)) + 0xa282ead8) >>> 0;
@@ -95,7 +95,7 @@ function scalarSummary(tag: string, value: number): Uint8Array {
   return nested(5, nested(1, concatenate(text(1, tag), fixed32(2, value))));
 }
 
-/** `Event.session_log = 7`: `SessionLog { status = 1 }` with `START = 1`, at which readers drop points from this step on. */
+/** `Event.session_log = 7`: `SessionLog { status = 1 }` with `START = 1`, after which readers drop points from this step on. */
 function sessionStart(): Uint8Array {
   return nested(7, concatenate(varint((1 << 3) | 0), varint(1)));
 }
@@ -120,7 +120,7 @@ function fixed32(field: number, value: number): Uint8Array {
   return concatenate(varint((field << 3) | 5), bytes);
 }
 
-/** Base-128, least significant group first; division, for shifts would cut steps to 32 bits. */
+/** Base-128, least significant group first; uses division, since shifts would truncate steps to 32 bits. */
 function varint(value: number): Uint8Array {
   const bytes: number[] = [];
   let rest = value;

@@ -12,7 +12,7 @@ import type { Schedule } from "./schedule.ts";
 export type TrainOptions<Params, B> = {
   readonly objective: Objective<Params, B>;
   readonly task: { readonly fingerprint: string };
-  /** How the task is read, in the form that the objective needs. Batches are pure functions of the step, so a resumed run needs no state of it. */
+  /** How the task is read, in the form that the objective needs. Batches are pure functions of the step, so it has no state to resume. */
   readonly view: TaskView<B>;
   readonly optimiser: Optimiser;
   readonly schedule: Schedule;
@@ -21,46 +21,46 @@ export type TrainOptions<Params, B> = {
   /** T of training rows. */
   readonly length: number;
   readonly device: Device;
-  /** Draws parameters and dropout, default 0. */
+  /** Seed of parameters and dropout. Default: 0. */
   readonly seed?: number;
-  /** Parameters to start from; the objective's own unless given. */
+  /** Initial parameters. Default: the objective's own. */
   readonly params?: Concrete<Params>;
 
   readonly clipNorm?: number;
-  /** Parts in which a batch is worked through; on a CPU those that suit its caches unless given, elsewhere one. */
+  /** Parts into which a batch is divided. Default: on a CPU, parts that fit its caches; elsewhere 1. */
   readonly microBatches?: number;
   readonly averageDecay?: number;
   readonly float16?: LossScale;
 
-  /** Steps between evaluations on the valid split; there is one at the end in any case. */
+  /** Steps between evaluations on the valid split. Default: one evaluation at the end, which is made in any case. */
   readonly evalEvery?: number;
   readonly evalTokens?: number;
-  /** Evaluations in a row without improvement after which the run ends; it never does so unless given. */
+  /** Consecutive evaluations without improvement after which the run ends. Default: never. */
   readonly patience?: number;
 
-  /** Where checkpoints and metrics go. A run that is there goes on. Nothing is written unless given. */
+  /** Directory of checkpoints and metrics; a run in it is resumed. Default: nothing is written. */
   readonly directory?: string;
-  /** Steps between checkpoints; there is one at the end in any case. */
+  /** Steps between checkpoints. Default: one checkpoint at the end, which is written in any case. */
   readonly checkpointEvery?: number;
   readonly keep?: number;
-  /** What else makes this run itself, such as the model's configuration; a run of another is not resumed. */
+  /** Further identity of this run, such as the model's configuration; a run with another identity is not resumed. */
   readonly identity?: JsonValue;
 
-  /** Awaited when all that can be known was checked, before the first step: a start that fails never comes here. */
+  /** Awaited after all checks, before the first step: not called if the run fails to start. */
   readonly onBegin?: () => Promise<void>;
   readonly onEvent?: (event: TrainEvent) => void;
-  /** When it aborts, the step in progress is finished and a checkpoint written. */
+  /** When it aborts, the current step is finished and a checkpoint written. */
   readonly signal?: AbortSignal;
-  /** Starts even when the estimate of memory exceeds what is available. */
+  /** Start even if the estimated memory exceeds what is available. Default: false. */
   readonly force?: boolean;
 };
 
 export type TrainEvent =
   | { readonly kind: "memory"; readonly estimate: MemoryEstimate; readonly text: string }
   | { readonly kind: "resumed"; readonly step: number }
-  /** Something that the user should hear. */
+  /** A message for the user. */
   | { readonly kind: "note"; readonly text: string }
-  /** The step is compiled: updates are made from here on. */
+  /** The step is compiled; updates follow. */
   | { readonly kind: "prepared"; readonly step: number }
   | { readonly kind: "damaged"; readonly problem: CheckpointProblem }
   | {
@@ -69,7 +69,7 @@ export type TrainEvent =
       readonly totalSteps: number;
       readonly loss: number;
       readonly gradientNorm: number;
-      /** What the model adds to the loss, by name. */
+      /** The model's own losses, by name. */
       readonly losses: Readonly<Record<string, number>>;
       readonly learningRate: number;
       readonly tokensPerSecond: number;
@@ -80,18 +80,18 @@ export type TrainEvent =
 
 export type TrainResult<Params> = {
   readonly ended: "finished" | "stopped early" | "interrupted";
-  /** Updates made, also before this call. */
+  /** Updates made, including earlier calls. */
   readonly step: number;
   readonly params: Concrete<Params>;
-  /** Moving average of the parameters; evaluations use it. */
+  /** Moving average of the parameters, which evaluations use. */
   readonly average?: Concrete<Params>;
-  /** Of the last evaluation. */
+  /** Totals of the last evaluation. */
   readonly evaluation?: { readonly step: number; readonly totals: EvalTotals };
-  /** Rows times length over the median time of a step; NaN when no step was made. */
+  /** Rows times length divided by the median time of a step; NaN if no step was made. */
   readonly tokensPerSecond: number;
 };
 
-/** What a checkpoint holds beside arrays. */
+/** Contents of a checkpoint besides arrays. */
 export type Progress = {
   readonly stopping: EarlyStoppingState | null;
   readonly evaluation: { readonly step: number; readonly totals: EvalTotals } | null;

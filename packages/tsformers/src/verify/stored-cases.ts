@@ -3,12 +3,12 @@ import { convert, type NDArray, shapesEqual, shapeText } from "@tsformers/engine
 import { readSafetensorsFile } from "../io/safetensors-file.ts";
 import { largestError, parseTolerance, type Tolerance, toleranceText } from "./tolerance.ts";
 
-/** One tensor of one case: how far ours is from the stored one. */
+/** One compared tensor of a case: how far our result is from the stored one. */
 export type VerifyRow = {
   readonly case: string;
   readonly tensor: string;
   readonly largestError: number;
-  /** As meta.json states it. */
+  /** The tolerance as stated in meta.json. */
   readonly tolerance: string;
   readonly ok: boolean;
 };
@@ -17,7 +17,7 @@ export type StoredTensors = ReadonlyMap<string, NDArray>;
 
 export type Tolerances = Readonly<Record<"outputs" | "loss" | "grads", Tolerance>>;
 
-/** Those of a meta.json; loss and gradients have that of outputs unless told. */
+/** The tolerances of a meta.json. Default for loss and gradients: the tolerance of outputs. */
 export function readTolerances(meta: Readonly<Record<string, unknown>>): Tolerances {
   const { tolerance } = meta;
   if (typeof tolerance !== "object" || tolerance === null) throw new Error('meta.json: expected an object "tolerance"');
@@ -27,7 +27,7 @@ export function readTolerances(meta: Readonly<Record<string, unknown>>): Toleran
   return { outputs, loss: given("loss"), grads: given("grads") };
 }
 
-/** The arrays of `cases.safetensors` by case and name, cases in the order of their numbers. @throws Error when missing or damaged */
+/** Reads the arrays of `cases.safetensors` by case and name, in the order of case numbers. @throws Error when missing or damaged */
 export async function readCases(directory: string): Promise<Map<string, StoredTensors>> {
   const arrays = await readSafetensorsFile(join(directory, "cases.safetensors"));
   const cases = new Map<string, Map<string, NDArray>>();
@@ -44,14 +44,14 @@ export async function readCases(directory: string): Promise<Map<string, StoredTe
   return cases;
 }
 
-/** What meta.json lists must be there, or a check would be skipped without a word. */
+/** Makes sure that everything listed in meta.json exists, since otherwise a check would be skipped silently. */
 export function checkListed(name: string, tensors: StoredTensors, listed: readonly string[]): void {
   const missing = listed.filter((tensor) => !tensors.has(tensor));
   if (missing.length > 0)
     throw new Error(`${name}: meta.json lists ${missing.join(", ")}, which cases.safetensors does not hold`);
 }
 
-/** The named results. @throws Error that says which are not computed, and what is */
+/** Picks named results. @throws Error listing those that are not computed, and those that are */
 export function pick<T>(record: Readonly<Record<string, T>>, names: readonly string[]): Record<string, T> {
   const absent = names.filter((name) => !Object.hasOwn(record, name));
   if (absent.length > 0) {

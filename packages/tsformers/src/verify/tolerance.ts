@@ -3,10 +3,10 @@ import type { NDArray } from "@tsformers/engine";
 /** Allowed distance from an expected value e: `absolute + relative · |e|`. */
 export type Tolerance = { readonly absolute: number; readonly relative: number };
 
-/** For integers. */
+/** Tolerance of integers. */
 export const exact: Tolerance = { absolute: 0, relative: 0 };
 
-/** Reads "abs 2e-5 + rel 2e-4", of which either part may be absent, and "exact". @throws Error when it says something else */
+/** Parses "abs 2e-5 + rel 2e-4", of which either part may be absent, or "exact". @throws Error for anything else */
 export function parseTolerance(text: unknown, name: string): Tolerance {
   if (typeof text === "string" && /^\s*exact\b/i.test(text)) return exact;
   const number = "([0-9]+(?:\\.[0-9]*)?(?:e[+-]?[0-9]+)?)";
@@ -28,7 +28,7 @@ export function toleranceText({ absolute, relative }: Tolerance): string {
     .join(" + ");
 }
 
-/** The largest distance between two arrays, and whether every element is within its tolerance. Elements whose `counts` is 0 do not count. */
+/** The largest distance between two arrays, and whether every element is within its tolerance. Elements whose `counts` is 0 are ignored. */
 export function largestError(
   found: NDArray,
   expected: NDArray,
@@ -43,7 +43,7 @@ export function largestError(
     const [x, y] = [a[i]!, b[i]!];
     const same = Object.is(x, y) || x === y;
     const error = same ? 0 : Math.abs(x - y);
-    // NaN on one side only must never pass: every comparison with NaN is false.
+    // NaN on one side only must never pass; every comparison with NaN is false.
     if (!(error <= tolerance.absolute + tolerance.relative * Math.abs(y))) ok = false;
     if (!(error <= largest)) largest = Number.isNaN(error) ? Number.POSITIVE_INFINITY : error;
   }

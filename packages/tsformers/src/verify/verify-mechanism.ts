@@ -27,7 +27,7 @@ import {
 } from "./stored-cases.ts";
 import { exact } from "./tolerance.ts";
 
-/** `inputs` with their shapes; whatever else a case stores is compared. */
+/** `inputs` with their shapes; everything else that a case stores is compared. */
 const caseShape = z.object({
   options: z.record(z.string(), z.unknown()).default({}),
   inputs: z.record(z.string(), z.array(z.int().nonnegative())),
@@ -39,10 +39,10 @@ const metaShape = z.object({ fixture: z.string(), cases: z.record(z.string(), ca
 type Case = z.output<typeof caseShape>;
 
 /**
- * Runs every stored case of one mechanism, with the options that meta.json states for it: its results, and where `grad.<input>`
- * is stored, the gradient of `sum(out · R)` with respect to that input. Stored integers are compared exactly.
+ * Runs every stored case of one mechanism with the options in meta.json: compares its results and, where `grad.<input>`
+ * is stored, the gradient of `sum(out · R)` with respect to that input. Stored integers must match exactly.
  *
- * @throws Error when the mechanism or an option is unknown, something listed is missing, or a case stores what is not computed
+ * @throws Error when the mechanism or an option is unknown, something listed is missing, or a case stores a result that is not computed
  */
 export async function verifyMechanism(
   directory: string,
@@ -87,15 +87,17 @@ async function verifyCase(
   const results = expected.flatMap(([tensor]) => (tensor.startsWith("grad.") ? [] : [tensor]));
   const unknown = gradients.filter((of) => arrays[of] === undefined || !isFloat(arrays[of]));
   if (unknown.length > 0)
-    throw new Error(`gradients are stored of ${unknown.join(", ")}, expected of float inputs alone`);
+    throw new Error(`gradients are stored for ${unknown.join(", ")}, but only float inputs have any`);
   if (gradients.length > 0) checkListed(name, tensors, ["out", "R"]);
   const fed = Object.fromEntries(Object.entries(arrays).map(([input, array]) => [input, tensorOf(array)]));
   const weights = tensors.get("R");
+  const shapes = Object.fromEntries(expected.map(([tensor, { shape }]) => [tensor, shape]));
 
   const pass = (given: Floats, weights: Tensor | undefined) => {
-    if (weights === undefined) return { results: pick(mechanism.run(given, options, arrays), results), gradient: {} };
+    if (weights === undefined)
+      return { results: pick(mechanism.run(given, options, arrays, shapes), results), gradient: {} };
     const { gradient, extra } = valueAndGradWithExtra((of: Floats) => {
-      const found = mechanism.run({ ...given, ...of }, options, arrays);
+      const found = mechanism.run({ ...given, ...of }, options, arrays, shapes);
       return [sum(mul(pick(found, ["out"]).out!, weights)), pick(found, results)];
     })(pick(given, gradients));
     return { results: extra, gradient };
@@ -121,7 +123,7 @@ async function verifyCase(
 function checkCases(stored: ReadonlyMap<string, StoredTensors>, cases: Readonly<Record<string, Case>>): void {
   const missing = Object.keys(cases).filter((name) => !stored.has(name));
   if (missing.length > 0)
-    throw new Error(`meta.json lists ${missing.join(", ")}, of which cases.safetensors holds nothing`);
+    throw new Error(`meta.json lists ${missing.join(", ")}, which cases.safetensors does not hold`);
   for (const [name, tensors] of stored) {
     const entry = cases[name];
     if (entry === undefined)

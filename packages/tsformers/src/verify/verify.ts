@@ -11,7 +11,7 @@ import {
   valueAndGradWithExtra,
 } from "@tsformers/engine";
 import { makeAveragingView } from "../attention/core/view.ts";
-import type { InputRule, NamedTensors } from "../io/hugging-face/format.ts";
+import type { CaseAbout, InputRule, NamedTensors } from "../io/hugging-face/format.ts";
 import { type Checkpoint, loadHuggingFace } from "../io/hugging-face/load.ts";
 import { writeNames } from "../io/hugging-face/names.ts";
 import { jsonObject, readJsonFile } from "../io/read-json.ts";
@@ -32,14 +32,14 @@ import { verifyMechanism } from "./verify-mechanism.ts";
 export type { VerifyRow } from "./stored-cases.ts";
 
 /**
- * Runs every stored case of a model or of a mechanism: outputs, hidden states, attention maps, loss and gradients.
+ * Runs every stored case of a model or of a mechanism, and compares outputs, hidden states, attention maps, loss and gradients.
  *
  * The directory holds `cases.safetensors` (arrays `caseK.<tensor>`: inputs and expected results under the reference's names)
  * and `meta.json` (`tolerance`: outputs, loss, grads). With `"kind": "mechanism"` in it, {@link verifyMechanism} reads it;
  * otherwise the model is loaded from `config.json` and `model.safetensors`.
  *
- * @throws Error when a file is missing or damaged, the model or mechanism is not supported, or a case holds what it does not
- *   compute
+ * @throws Error when a file is missing or damaged, the model or mechanism is not supported, or a case stores a result that is not
+ *   computed
  */
 export async function verifyDirectory(directory: string, options: { readonly device: Device }): Promise<VerifyRow[]> {
   const meta = readJsonFile(join(directory, "meta.json"), jsonObject);
@@ -52,8 +52,8 @@ export async function verifyDirectory(directory: string, options: { readonly dev
     const { tensors: listed, what } = asRecord(entries[name]);
     checkListed(name, tensors, Array.isArray(listed) ? listed : []);
     try {
-      const about = { tolerances, what: typeof what === "string" ? what : "" };
-      rows.push(...(await verifyCase(name, tensors, checkpoint, about, options.device)));
+      const about = { ...asRecord(entries[name]), what: typeof what === "string" ? what : "" };
+      rows.push(...(await verifyCase(name, tensors, checkpoint, { tolerances, about }, options.device)));
     } catch (error) {
       throw new Error(`${name}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
@@ -69,31 +69,35 @@ async function verifyCase(
   name: string,
   tensors: StoredTensors,
   { architecture, params }: Checkpoint,
-  { tolerances, what }: { readonly tolerances: Tolerances; readonly what: string },
+  of: { readonly tolerances: Tolerances; readonly about: CaseAbout },
   device: Device,
 ): Promise<VerifyRow[]> {
   const { probe, names } = architecture;
+  const { tolerances } = of;
+  const ruleOfInput = (name: string) =>
+    Object.hasOwn(probe.inputs, name) ? probe.inputs[name] : probe.inputOf?.(name);
   const inputs = Object.fromEntries(
-    Object.entries(probe.inputs).flatMap(([input, rule]) => {
-      const array = tensors.get(input);
-      return array === undefined ? [] : [[input, readInput(input, array, rule)] as const];
+    [...tensors].flatMap(([input, array]) => {
+      const rule = ruleOfInput(input);
+      return rule === undefined ? [] : [[input, readInput(input, array, rule)] as const];
     }),
   );
+  const about = { ...of.about, ...probe.staticOf?.(inputs) };
   const mask = tensors.get("compare_mask");
-  const expected = [...tensors].filter(([tensor]) => !Object.hasOwn(probe.inputs, tensor) && tensor !== "compare_mask");
+  const expected = [...tensors].filter(([tensor]) => ruleOfInput(tensor) === undefined && tensor !== "compare_mask");
   const outputs = expected.map(([tensor]) => tensor).filter((tensor) => !tensor.startsWith("grad."));
   const gradients = expected.flatMap(([tensor]) => (tensor.startsWith("grad.") ? [tensor.slice("grad.".length)] : []));
   const ruleOf = new Map(names.map((rule) => [rule.theirs, rule]));
   const unknown = gradients.filter((of) => !ruleOf.has(of) && inputs[of]?.dtype !== "float32");
   if (unknown.length > 0)
-    throw new Error(`gradients are stored of ${unknown.join(", ")}, which the model does not have`);
+    throw new Error(`gradients are stored for ${unknown.join(", ")}, which the model does not have`);
   const paths = gradients.flatMap((of) => ruleOf.get(of)?.ours ?? []);
 
   const pass = (params: unknown, inputs: NamedTensors) => {
-    const run = (params: unknown, inputs: NamedTensors) => pick(probe.run(params, inputs, evaluation, what), outputs);
+    const run = (params: unknown, inputs: NamedTensors) => pick(probe.run(params, inputs, evaluation, about), outputs);
     if (gradients.length === 0) return { outputs: run(params, inputs), parameters: {}, inputs: {} };
     const { gradient, extra } = valueAndGradWithExtra((given: { params: unknown; floats: NamedTensors }) => {
-      const all = probe.run(given.params, { ...inputs, ...given.floats }, evaluation, what);
+      const all = probe.run(given.params, { ...inputs, ...given.floats }, evaluation, about);
       if (all.loss === undefined) throw new Error("gradients are stored, but the inputs give no loss");
       return [all.loss, pick(all, outputs)];
     })({
@@ -152,7 +156,7 @@ function unpadded(padding: NDArray | undefined): NDArray | undefined {
   );
 }
 
-/** Which elements a compare_mask [B, T] leaves: rows of [B, T, …], query rows of maps [B, H, T, S]; encoder tensors are compared whole. */
+/** Which elements count under a compare_mask [B, T]: rows of [B, T, …], query rows of maps [B, H, T, S]; encoder tensors as a whole. */
 function countsOf(tensor: string, { shape }: NDArray, mask: NDArray | undefined): (flat: number) => boolean {
   if (mask === undefined || tensor.startsWith("enc_")) return all;
   const [batch, length] = mask.shape as [number, number];

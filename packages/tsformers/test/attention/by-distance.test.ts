@@ -28,7 +28,7 @@ import { alibi } from "../../src/position/alibi.ts";
 import { distanceAware } from "../../src/position/distance-aware.ts";
 import { shaw } from "../../src/position/shaw.ts";
 import { bidirectionalBuckets, t5Bias } from "../../src/position/t5-bias.ts";
-import { transformerXl } from "../../src/position/transformer-xl.ts";
+import { transformerXlScores } from "../../src/position/transformer-xl.ts";
 
 const device = await openCpu();
 afterAll(() => device.close());
@@ -167,10 +167,13 @@ const schemes: [string, Scheme][] = [
     t5Bias(heads, bidirectionalBuckets({ buckets: 8, maxDistance: 20 }), { buckets: 8, maxDistance: 20 }) as Scheme,
   ],
   ["shaw", shaw({ headWidth, maxDistance: 5 }) as Scheme],
-  ["transformer-xl", transformerXl({ layers: 1, modelWidth: 12, heads, bidirectional: true }) as unknown as Scheme],
+  [
+    "transformer-xl",
+    transformerXlScores({ layers: 1, modelWidth: 12, heads, bidirectional: true }) as unknown as Scheme,
+  ],
   [
     "transformer-xl, clamped",
-    transformerXl({ layers: 1, modelWidth: 12, heads, bidirectional: true, maxDistance: 9 }) as unknown as Scheme,
+    transformerXlScores({ layers: 1, modelWidth: 12, heads, bidirectional: true, maxDistance: 9 }) as unknown as Scheme,
   ],
   ["distance-aware", distanceAware(heads) as Scheme],
   ["adaptive span", adaptiveSpan({ heads, maxSpan: 40, ramp: 7, startShare: 0.31, keyWidth: headWidth }) as Scheme],

@@ -82,7 +82,7 @@ test("per head: head h sees pattern h, all together what any sees", () => {
 
 test("patterns that differ over other numbers of heads do not combine", () => {
   const three = dilatedHeads({ before: 1, after: 1, dilations: [1, 2, 3] });
-  expect(() => or(three, perHead([full, causal]))).toThrow("over 3 heads, the second over 2");
+  expect(() => or(three, perHead([full, causal]))).toThrow("for 3 heads, the second for 2");
 });
 
 test("per layer: in turn", () => {

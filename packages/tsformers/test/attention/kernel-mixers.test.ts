@@ -55,9 +55,9 @@ function initialised(mixer: AnyMixer): Concrete<Params> {
 function run(
   mixer: AnyMixer,
   params: Concrete<Params>,
-  options: { x?: NDArray; mask?: NDArray; carried?: unknown; turned?: true } = {},
+  options: { x?: NDArray; mask?: NDArray; training?: unknown; turned?: true } = {},
 ) {
-  const pass = (params: Params, x: Tensor, rest: { mask?: Tensor; carried?: Tensor }) => {
+  const pass = (params: Params, x: Tensor, rest: { mask?: Tensor; training?: unknown }) => {
     const view = makeView({
       pattern: causalPattern,
       queries: x.shape[1]!,
@@ -65,12 +65,13 @@ function run(
       ...(rest.mask === undefined ? {} : { keyMask: rest.mask }),
       ...(options.turned ? { rotation: rotary(modelWidth / heads) } : {}),
     });
-    const { y, map } = mixer.apply(params, { x, view, ...(rest.carried ? { carried: rest.carried } : {}) }, evaluation);
+    const state = rest.training === undefined ? {} : { state: { training: rest.training } };
+    const { y, map } = mixer.apply(params, { x, view, ...state }, evaluation);
     return { y, weights: map!().weights };
   };
   const rest = {
     ...(options.mask ? { mask: options.mask } : {}),
-    ...(options.carried ? { carried: options.carried } : {}),
+    ...(options.training ? { training: options.training } : {}),
   };
   return evaluate(pass, device, params, options.x ?? x, rest as { mask?: NDArray });
 }
@@ -78,16 +79,16 @@ function run(
 describe.each(Object.keys(members))("%s", (name) => {
   const make = members[name]!;
 
-  test.each([{}, { gated: true }, { turned: true }, { carried: true }] as const)(
+  test.each([{}, { gated: true }, { turned: true }, { training: true }] as const)(
     "decodes step by step as in one pass, %o",
     async (how) => {
       const mixer = make({ causal: true, ...("gated" in how ? { gated: true } : {}) });
       const params = initialised(mixer);
       const turned = "turned" in how ? { turned: true as const } : {};
-      const carried = "carried" in how ? mixer.initTrainingState?.(randomKey(9)) : undefined;
-      const { y } = await run(mixer, params, { ...turned, ...(carried ? { carried } : {}) });
+      const training = "training" in how ? mixer.initTrainingState?.(randomKey(9)) : undefined;
+      const { y } = await run(mixer, params, { ...turned, ...(training ? { training } : {}) });
       const recurrent = mixer.recurrent as unknown as Recurrent<Params, KernelMixerState> & {
-        start(batch: number, capacity: number, carried?: unknown): Concrete<KernelMixerState>;
+        start(batch: number, capacity: number, training?: unknown): Concrete<KernelMixerState>;
       };
       const step = compile(
         (params: Params, x: Tensor, state: KernelMixerState, position: Tensor) => {
@@ -102,7 +103,7 @@ describe.each(Object.keys(members))("%s", (name) => {
         },
         { device },
       );
-      let state = recurrent.start(batch, length, carried);
+      let state = recurrent.start(batch, length, training);
       for (let t = 0; t < length; t++) {
         const row = ndarray(pick(x, t), [batch, 1, modelWidth]);
         const out = await readTree(await step(params, row, state, ndarray(t, [], "int32")));

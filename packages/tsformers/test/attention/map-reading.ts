@@ -5,7 +5,7 @@ import { rowsOf } from "./mixer-cases.ts";
 export type MapRead = {
   readonly weights: NDArray;
   readonly keys?: NDArray;
-  readonly apart?: { readonly queries: readonly number[]; readonly weights: NDArray };
+  readonly apart?: { readonly queries: readonly number[] | NDArray; readonly weights: NDArray };
 };
 
 export type Look = { readonly key: number; readonly weight: number };
@@ -18,14 +18,22 @@ export function looksOf({ weights, keys, apart }: MapRead): (b: number, h: numbe
   const own = apart?.weights.toNumbers() ?? [];
   const all = apart?.weights.shape.at(-1) ?? 0;
   return (b, h, t) => {
-    const g = apart?.queries.indexOf(t) ?? -1;
+    const queries = apart === undefined ? [] : queriesOf(apart.queries, b);
+    const g = queries.indexOf(t);
     const row = b * heads + h;
-    const first = g < 0 ? (row * length + t) * width : (row * apart!.queries.length + g) * all;
+    const first = g < 0 ? (row * length + t) * width : (row * queries.length + g) * all;
     const found = g < 0 ? w.slice(first, first + width) : own.slice(first, first + all);
     return found
       .map((weight, i) => ({ weight, key: g < 0 ? (k?.[first + i] ?? i) : i }))
       .filter(({ weight }) => weight !== 0);
   };
+}
+
+/** Of row b. */
+function queriesOf(queries: readonly number[] | NDArray, b: number): readonly number[] {
+  if (!("shape" in queries)) return queries;
+  const count = queries.shape[1]!;
+  return queries.toNumbers().slice(b * count, (b + 1) * count);
 }
 
 type Projection = { readonly weight: NDArray; readonly bias?: NDArray };

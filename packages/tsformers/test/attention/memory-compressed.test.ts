@@ -200,7 +200,7 @@ describe.each(["filled", "dropped"] as const)("looking ahead, the last block %s"
 test("no whole block to look at is an error, and so is a factor below 1", async () => {
   const { mixer, pass } = ours({ causal: false, last: "dropped" });
   const run = expectSame(pass, pass, mixer.init(randomKey(1)), input(2), device);
-  await expect(run).rejects.toThrow("memory-compressed: no block of 3 is whole among 2 positions");
+  await expect(run).rejects.toThrow("memory-compressed: no complete block of 3 among 2 positions");
   expect(() => ours({ causal: true, factor: 0 })).toThrow("memory-compressed: expected a factor of at least 1, got 0");
 });
 

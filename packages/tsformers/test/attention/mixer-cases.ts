@@ -83,11 +83,12 @@ export type Given = {
   readonly mask?: readonly (readonly number[])[];
   /** Key of dropout. */
   readonly key?: number;
-  readonly carried?: unknown;
+  /** Training state that goes in. */
+  readonly training?: unknown;
   readonly view?: Partial<ViewOptions>;
 };
 
-export type Outcome = { readonly y: NDArray; readonly map?: MapRead; readonly carried?: unknown };
+export type Outcome = { readonly y: NDArray; readonly map?: MapRead; readonly training?: unknown };
 
 export type AttentionMapRead = {
   readonly weights: NDArray;
@@ -127,7 +128,11 @@ export async function prepareMixer(
       ...(mask === undefined ? {} : { keyMask: mask }),
       ...given.view,
     });
-    const input: MixerInput = { x, view, ...(given.carried === undefined ? {} : { carried: given.carried }) };
+    const input: MixerInput = {
+      x,
+      view,
+      ...(given.training === undefined ? {} : { state: { training: given.training } }),
+    };
     const context: Context = key === undefined ? {} : { key };
     return mixer.apply(params, input, context) as MixerOutput;
   };
@@ -140,27 +145,30 @@ export async function prepareMixer(
   const pass = (view: Given["view"]) =>
     once(view, () =>
       compile(
-        (params: never, x: Tensor, mask?: Tensor, key?: Tensor, carried?: unknown) => {
-          const { y, map, carried: next } = apply(params, x, mask, key, { carried, ...(view ? { view } : {}) });
+        (params: never, x: Tensor, mask?: Tensor, key?: Tensor, training?: unknown) => {
+          const { y, map, state } = apply(params, x, mask, key, { training, ...(view ? { view } : {}) });
           const seen = map?.();
-          return { y, ...(seen === undefined ? {} : { map: seen }), ...(next === undefined ? {} : { carried: next }) };
+          return {
+            y,
+            ...(seen === undefined ? {} : { map: seen }),
+            ...(state?.training === undefined ? {} : { training: state.training }),
+          };
         },
         { device },
       ),
     ) as unknown as (...args: unknown[]) => Promise<unknown>;
 
   const loss = (params: never, x: Tensor, weights: Tensor, mask?: Tensor): Tensor => {
-    const { y, loss } = apply(params, x, mask);
-    const own = sum(mul(y, weights));
-    return loss === undefined ? own : add(own, loss);
+    const { y, losses = {} } = apply(params, x, mask);
+    return Object.values(losses).reduce((total, loss) => add(total, loss), sum(mul(y, weights)));
   };
 
   return {
     mixer,
     params,
-    run: async (x, { mask, key, carried, view } = {}) => {
+    run: async (x, { mask, key, training, view } = {}) => {
       const keyArray = key === undefined ? undefined : keyToArray(randomKey(key));
-      return (await readTree(await pass(view)(params, x, mask && maskArray(mask), keyArray, carried))) as Outcome;
+      return (await readTree(await pass(view)(params, x, mask && maskArray(mask), keyArray, training))) as Outcome;
     },
     decode: async (x, mask) => {
       const { recurrent } = mixer;
@@ -230,7 +238,7 @@ export async function prepareMixer(
 }
 
 /** Weights eight times as large, biases that are not 0; what starts at some size of its own, as scales do, stays near it. */
-function louder(array: NDArray, path: string): NDArray {
+export function louder(array: NDArray, path: string): NDArray {
   const noise = normal(foldIn(randomKey(6), hash(path)), array.shape, { deviation: 0.1 }).data as Float32Array;
   const values = array.data as Float32Array;
   const small = values.every((x) => Math.abs(x) < 0.2);

@@ -229,16 +229,16 @@ describe.each(cases.map((one) => [one.title, one] as const))("%s", (_, one) => {
     await release();
   });
 
-  test("what it carries keeps its form, and is the start unless told", async () => {
+  test("its training state keeps its form", async () => {
     const { mixer, run } = await prepare();
     if (mixer.initTrainingState === undefined) return;
     const start = mixer.initTrainingState(randomKey(0));
     const x = inputs(64);
-    const { y, carried } = await run(x, { carried: start, key: 1 });
+    const { y, training } = await run(x, { training: start, key: 1 });
     const form = (tree: unknown) => flatten(tree, isNdArray).leaves.map(({ shape, dtype }) => ({ shape, dtype }));
     expect(finite(y)).toBe(true);
-    expect(form(carried)).toEqual(form(start));
-    expect(flatten(carried, isNdArray).structure).toEqual(flatten(start, isNdArray).structure);
+    expect(form(training)).toEqual(form(start));
+    expect(flatten(training, isNdArray).structure).toEqual(flatten(start, isNdArray).structure);
   });
 
   describe("its map", () => {

@@ -99,33 +99,33 @@ test.each([
 
 const mixer = rfa({ modelWidth: 8, heads: H, causal: false, features: M, pool: 3 });
 const x = normal(randomKey(7), [1, T, 8]);
-const apply = (params: RfaParams, x: Tensor, carried: Tensor, context: { key?: Tensor }) =>
-  mixer.apply(params, { x, carried, view: makeView({ pattern: full, queries: T, keys: T }) }, context);
+const apply = (params: RfaParams, x: Tensor, training: Tensor, context: { key?: Tensor }) =>
+  mixer.apply(params, { x, state: { training }, view: makeView({ pattern: full, queries: T, keys: T }) }, context);
 
 test("training takes matrices of the pool, evaluation the first", async () => {
   const params = mixer.init(randomKey(8));
   const step = compile(
-    (params: RfaParams, x: Tensor, carried: Tensor, key: Tensor) =>
-      apply(params, x, carried, { key }).carried as Tensor,
+    (params: RfaParams, x: Tensor, training: Tensor, key: Tensor) =>
+      apply(params, x, training, { key }).state!.training as Tensor,
     { device },
   );
-  let carried = mixer.initTrainingState!(randomKey(9)) as Concrete<Drawn>;
+  let training = mixer.initTrainingState!(randomKey(9)) as Concrete<Drawn>;
   const evaluated = async () =>
     (
       await evaluate(
-        (params: RfaParams, x: Tensor, carried: Tensor) => apply(params, x, carried, {}).y,
+        (params: RfaParams, x: Tensor, training: Tensor) => apply(params, x, training, {}).y,
         device,
         params,
         x,
-        carried as never,
+        training as never,
       )
     ).toNumbers();
   const first = await evaluated();
   const drawn = new Set<string>();
   for (let pass = 0; pass < 30; pass++) {
-    carried = (await readTree(await step(params, x, carried as never, keyToArray(randomKey(pass))))) as never;
+    training = (await readTree(await step(params, x, training as never, keyToArray(randomKey(pass))))) as never;
     drawn.add(
-      carried.matrix
+      training.matrix
         .toNumbers()
         .slice(0, 4)
         .map((x) => x.toFixed(3))
@@ -134,7 +134,7 @@ test("training takes matrices of the pool, evaluation the first", async () => {
   }
   expect(drawn.size).toBe(3);
   expect(drawn).toContain(
-    carried
+    training
       .fixed!.toNumbers()
       .slice(0, 4)
       .map((x) => x.toFixed(3))

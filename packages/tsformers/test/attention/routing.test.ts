@@ -277,16 +277,21 @@ test("a centroid that lost all its points is still a number", async () => {
 
 const sizes = { modelWidth: 12, heads: 3, centroids: 4, window: 6 };
 
-async function mixed(options: Partial<RoutingOptions>, x: NDArray, carried?: Concrete<Centroids>, training = false) {
+async function mixed(options: Partial<RoutingOptions>, x: NDArray, before?: Concrete<Centroids>, trains = false) {
   const mixer = routing({ ...sizes, causal: true, ...options });
   const length = x.shape[1]!;
-  const pass = (params: never, x: Tensor, carried: Centroids | undefined, key: Tensor) => {
+  const pass = (params: never, x: Tensor, training: Centroids | undefined, key: Tensor) => {
     const view = makeView({ pattern: causal, queries: length, keys: length });
-    const { y, loss, carried: next } = mixer.apply(params, { x, view, carried }, training ? { key } : evaluation);
-    return { y, loss, next } as { y: Tensor; loss: Tensor; next: Centroids };
+    const state = training === undefined ? {} : { state: { training } };
+    const out = mixer.apply(params, { x, view, ...state }, trains ? { key } : evaluation);
+    return { y: out.y, loss: out.losses?.commitment, next: out.state?.training } as {
+      y: Tensor;
+      loss: Tensor;
+      next: Centroids;
+    };
   };
   const compiled = compile(pass, { device });
-  return readTree(await compiled(mixer.init(randomKey(5)) as never, x, carried as never, keyToArray(randomKey(6))));
+  return readTree(await compiled(mixer.init(randomKey(5)) as never, x, before as never, keyToArray(randomKey(6))));
 }
 
 test("balanced causal clusters let later tokens change what earlier ones get, nearest ones do not", async () => {
@@ -321,10 +326,10 @@ test("centroids move in training only, with queries and keys where those differ,
   expect((await mixed({}, x)).loss).toBeUndefined();
 });
 
-test("decoding goes on from the carried centroids, in memory that does not grow", async () => {
+test("decoding goes on from the trained centroids, in memory that does not grow", async () => {
   const mixer = routing({ ...sizes, causal: true });
   const recurrent = mixer.recurrent as unknown as {
-    start(batch: number, capacity: number, carried?: unknown): unknown;
+    start(batch: number, capacity: number, training?: unknown): unknown;
     step(params: never, x: Tensor, state: never, at: object): { y: Tensor; state: unknown };
   };
   const shapes = (capacity: number) =>

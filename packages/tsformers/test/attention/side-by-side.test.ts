@@ -45,7 +45,7 @@ test.each(cases.map((one) => [one.direction, one] as const))("%s: what each give
   }
 });
 
-test("it decodes, and carries what its parts carry", async () => {
+test("it decodes, and keeps the training state of its parts", async () => {
   const one = cases.find(({ direction }) => direction === "causal")!;
   const { mixer, run, decode } = await prepareMixer(one, device);
   const x = inputs(23, 1, 2);
@@ -53,8 +53,8 @@ test("it decodes, and carries what its parts carry", async () => {
   (await decode(x)).toNumbers().forEach((value, i) => void expect(value).toBeCloseTo(whole[i]!, 4));
 
   const start = mixer.initTrainingState!(randomKey(3));
-  const { carried } = await run(x, { carried: start, key: 1 });
-  expect(flatten(carried, isNdArray).structure).toEqual(flatten(start, isNdArray).structure);
+  const { training } = await run(x, { training: start, key: 1 });
+  expect(flatten(training, isNdArray).structure).toEqual(flatten(start, isNdArray).structure);
   expect(Object.keys(start as object)).toEqual(["routing"]);
 });
 

@@ -3,7 +3,7 @@ import { UsageError } from "../../src/cli/exit.ts";
 import { usualPrompt } from "../../src/cli/generate-prompt.ts";
 import { type GenerateFlags, requireSense, writeOptions } from "../../src/cli/generate-settings.ts";
 import type { Generator } from "../../src/run/open-generator.ts";
-import { byteTokenizer, characterTokenizer } from "../../src/tasks/tokenizer.ts";
+import { byteTokenizer, characterTokenizer } from "../../src/tokenizers/index.ts";
 
 const model = (more: Partial<Generator> = {}): Generator => ({
   category: "decoder",

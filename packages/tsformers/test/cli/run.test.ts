@@ -111,5 +111,5 @@ it("copies with an encoder-decoder and answers in numbers", async () => {
   expect(tokens).toHaveLength(3);
   const wrong = await cli("train", "never", "--task", "recall", "--model", "transformer", "--steps", "4");
   expect(wrong.code).toBe(2);
-  expect(wrong.log).toContain("Take copy or reverse");
+  expect(wrong.log).toContain("task recall has nothing for transformer");
 });

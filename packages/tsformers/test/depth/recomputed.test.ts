@@ -26,7 +26,7 @@ import { causal } from "../../src/attention/patterns/pattern.ts";
 import { attention } from "../../src/attention/softmax/attention.ts";
 import { type Block, emptyCacheOf, preNormBlock } from "../../src/blocks/block.ts";
 import { recomputed } from "../../src/depth/recomputed.ts";
-import { runStack } from "../../src/depth/stack.ts";
+import { stack } from "../../src/depth/stack.ts";
 import type { KeyValueCache, Mixer } from "../../src/kinds/index.ts";
 import { geluTanh, mlp } from "../../src/nn/feed-forward.ts";
 import { layerNorm } from "../../src/nn/norm.ts";
@@ -57,7 +57,8 @@ const run = (block: typeof plain) => (params: unknown[], x: Tensor, bias: Tensor
   const forward = (of: { params: unknown[]; x: Tensor; bias: Tensor }) => {
     const scores = () => ({ logits: (logits: Tensor) => add(logits, of.bias) });
     const view = makeView({ pattern: causal, queries: length, keys: length, scores });
-    return runStack([block, block, block] as Block[], { blocks: of.params }, { x: of.x, view }, { key });
+    const depth = stack([block, block, block] as Block[]);
+    return depth.apply({ blocks: of.params }, { x: of.x, view: () => view, state: {} }, { key });
   };
   const out = forward({ params, x, bias });
   const slopes = grad((of: { params: unknown[]; x: Tensor; bias: Tensor }) => sum(sin(forward(of).x)))({
@@ -96,15 +97,15 @@ function mapLeaves(tree: unknown, fn: () => Tensor): unknown {
   return Object.fromEntries(Object.entries(tree as object).map(([name, child]) => [name, mapLeaves(child, fn)]));
 }
 
-test("a mixer's loss and what it carries come out, with the gradient of the loss", async () => {
+test("a mixer's losses and its training state come out, with the gradient of the loss", async () => {
   const pooling: Mixer<{ gain: Tensor }> = {
     name: "pooling",
     sees: "all",
     init: () => ({ gain: fromNumbers([0.7], []) }),
-    apply: ({ gain }, { x, carried }) => ({
+    apply: ({ gain }, { x, state }) => ({
       y: mul(mean(x, { axes: 1, keepDims: true }), mul(gain, x)),
-      loss: mean(square(mul(x, gain))),
-      carried: { seen: add((carried as { seen: Tensor }).seen, mean(x)) },
+      losses: { energy: mean(square(mul(x, gain))) },
+      state: { training: { seen: add((state!.training as { seen: Tensor }).seen, mean(x)) } },
     }),
   };
   const pooled = preNormBlock({ modelWidth: width, norm, mixer: pooling, ffn });
@@ -112,11 +113,11 @@ test("a mixer's loss and what it carries come out, with the gradient of the loss
   type Params = Parameters<typeof pooled.apply>[0];
   let looks = true;
   const both = (block: typeof pooled) => (params: Params, x: Tensor, seen: Tensor) => {
-    const apply = (params: Params) => block.apply(params, { x, view: view(), carried: { seen } }, {});
-    const { carried, map } = apply(params);
+    const apply = (params: Params) => block.apply(params, { x, view: view(), state: { training: { seen } } }, {});
+    const { state, map } = apply(params);
     looks = map !== undefined;
-    const total = (params: Params) => add(sum(sin(apply(params).y)), apply(params).loss!);
-    return { carried, slopes: grad(total)(params) };
+    const total = (params: Params) => add(sum(sin(apply(params).y)), apply(params).losses!.energy!);
+    return { training: state!.training, slopes: grad(total)(params) };
   };
   const given = [pooled.init(randomKey(1)), x, fromNumbers([3], [])] as const;
   const ours = numbersOf(await evaluate(both(recomputed(pooled)), device, ...given));
@@ -132,8 +133,8 @@ test("with a cache it writes into it as the block does", async () => {
   const empty = emptyCacheOf(plain, batch, length);
   const step = (block: typeof plain) => (params: Params, x: Tensor, entries: KeyValueCache, count: Tensor) => {
     const view = makeView({ pattern: causal, queries: length, keys: length, offset: count });
-    const out = block.apply(params, { x, view, cache: { entries, length: count } }, {});
-    return [out.y, out.cache!];
+    const out = block.apply(params, { x, view, state: { decode: entries }, place: { position: count } }, {});
+    return [out.y, out.state!.decode as KeyValueCache];
   };
   const run = (block: typeof plain) =>
     evaluate(step(block), device, params[0]!, x, empty, fromNumbers([0], [], "int32"));

@@ -30,13 +30,13 @@ import {
   joinedStreams,
   meanOfStreams,
   type ReversibleBlock,
+  reversible,
   reversibleBlock,
-  runReversible,
   type StreamMerge,
   sumOfStreams,
 } from "../../src/depth/reversible.ts";
-import { runStack } from "../../src/depth/stack.ts";
-import type { Mixer } from "../../src/kinds/index.ts";
+import { type StackParams, stack } from "../../src/depth/stack.ts";
+import type { Depth, KeyValueCache, Mixer, View } from "../../src/kinds/index.ts";
 import type { Context } from "../../src/kinds/layer.ts";
 import { geluTanh, mlp } from "../../src/nn/feed-forward.ts";
 import { layerNorm } from "../../src/nn/norm.ts";
@@ -73,7 +73,7 @@ function mapArrays<T>(tree: T, fn: (array: NDArray) => NDArray): T {
   return Object.fromEntries(Object.entries(tree as object).map(([name, child]) => [name, mapArrays(child, fn)])) as T;
 }
 
-type Tree = { blocks: readonly unknown[] };
+type Tree = StackParams;
 
 /** A view whose scores have a parameter: it reaches the mixers without being handed in as one. */
 const viewOf = (bias: Tensor, keyMask: Tensor) =>
@@ -85,6 +85,9 @@ const viewOf = (bias: Tensor, keyMask: Tensor) =>
     scores: () => ({ logits: (l) => add(l, bias) }),
   });
 
+/** Every layer sees the same. */
+const always = (view: View) => () => view;
+
 type Way = (
   blocks: readonly ReversibleBlock[],
   params: Tree,
@@ -95,9 +98,9 @@ type Way = (
 ) => Tensor;
 
 const forgetful: Way = (blocks, params, x, bias, mask, context) =>
-  runReversible(blocks, params, { x, view: viewOf(bias, mask) }, context).x;
+  reversible(blocks).apply(params, { x, view: always(viewOf(bias, mask)), state: {} }, context).x;
 const plain: Way = (blocks, params, x, bias, mask, context) =>
-  runStack(blocks, params, { x: concat([x, x], -1), view: viewOf(bias, mask) }, context).x;
+  stack(blocks).apply(params, { x: concat([x, x], -1), view: always(viewOf(bias, mask)), state: {} }, context).x;
 
 /** The output, and the gradients of a weighted sum of its sines. */
 const both =
@@ -155,69 +158,68 @@ test("another key drops other elements", async () => {
   expect(await run(key)).not.toEqual(await run(keyToArray(randomKey(4))));
 });
 
-test("blocks of any mixer: its loss and what it carries come out, with the gradient of the loss", async () => {
-  /** The mean over time; carries the mean of all it saw. */
+test("blocks of any mixer: its losses and its training state come out, with the gradient of the loss", async () => {
+  /** The mean over time; its training state is the mean of all it saw. */
   const pooling: Mixer<{ gain: Tensor }> = {
     name: "pooling",
     sees: "all",
     init: () => ({ gain: fromNumbers([0.7], []) }),
     initTrainingState: () => ({ seen: fromNumbers([0], []) }),
-    apply: ({ gain }, { x, carried }) => ({
+    apply: ({ gain }, { x, state }) => ({
       y: mul(mean(x, { axes: 1, keepDims: true }), mul(gain, x)),
-      loss: mean(square(mul(x, gain))),
-      carried: { seen: add((carried as { seen: Tensor }).seen, mean(x)) },
+      losses: { energy: mean(square(mul(x, gain))) },
+      state: { training: { seen: add((state!.training as { seen: Tensor }).seen, mean(x)) } },
     }),
   };
   const pooled = reversibleBlock({ modelWidth: width, norm: layerNorm(), mixer: pooling, ffn });
   const blocks = [pooled, pooled] as readonly unknown[] as readonly ReversibleBlock[];
   const params = paramsOf(pooled, 2);
   const view = () => makeView({ pattern: causal, queries: length, keys: length });
-  const carried = { 0: { seen: fromNumbers([1], []) }, 1: { seen: fromNumbers([2], []) } };
+  const before = { 0: { seen: fromNumbers([1], []) }, 1: { seen: fromNumbers([2], []) } };
   type State = Record<string, { seen: Tensor }>;
-  const ours = (params: Tree, x: Tensor, carried: State) => {
-    const run = (params: Tree) => runReversible(blocks, params, { x, view: view(), carried }, {});
-    const total = ({ x, loss }: ReturnType<typeof run>) => add(sum(sin(x)), loss!);
-    return [run(params).carried, grad((params: Tree) => total(run(params)))(params)];
+  const ours = (params: Tree, x: Tensor, training: State) => {
+    const run = (params: Tree) => reversible(blocks).apply(params, { x, view, state: { training } }, {});
+    const total = ({ x, losses }: ReturnType<typeof run>) => add(sum(sin(x)), losses.energy!);
+    return [run(params).state.training, grad((params: Tree) => total(run(params)))(params)];
   };
-  const theirs = (params: Tree, x: Tensor, carried: State) => {
+  const theirs = (params: Tree, x: Tensor, training: State) => {
     const run = (params: Tree) => {
       let pair = concat([x, x], -1);
       const outs = blocks.map((one, i) => {
-        const out = one.apply(params.blocks[i], { x: pair, view: view(), carried: carried[i]! }, {});
+        const out = one.apply(params.blocks[i], { x: pair, view: view(), state: { training: training[i]! } }, {});
         pair = out.y;
         return out;
       });
-      return { outs, total: add(sum(sin(pair)), add(outs[0]!.loss!, outs[1]!.loss!)) };
+      return { outs, total: add(sum(sin(pair)), add(outs[0]!.losses!.energy!, outs[1]!.losses!.energy!)) };
     };
-    const next = Object.fromEntries(run(params).outs.map((out, i) => [i, out.carried]));
+    const next = Object.fromEntries(run(params).outs.map((out, i) => [i, out.state!.training]));
     return [next, grad((params: Tree) => run(params).total)(params)];
   };
-  expectClose(
-    await numbers(ours as never, params, x, carried),
-    await numbers(theirs as never, params, x, carried),
-    1e-5,
-  );
+  expectClose(await numbers(ours as never, params, x, before), await numbers(theirs as never, params, x, before), 1e-5);
 });
 
 test("maps are those of the blocks one by one", async () => {
   const blocks = [block, block] as readonly unknown[] as readonly ReversibleBlock[];
   const params = paramsOf(block, 2);
-  const look = (way: "runReversible" | "runStack") => (params: Tree, x: Tensor, bias: Tensor, mask: Tensor) => {
-    const view = viewOf(bias, mask);
-    const out =
-      way === "runStack"
-        ? runStack(blocks, params, { x: concat([x, x], -1), view }, {})
-        : runReversible(blocks, params, { x, view }, {});
-    return out.maps.map((map) => map().weights);
-  };
-  const ours = await numbers(look("runReversible") as never, params, x, bias, mask);
-  expect(ours).toEqual(await numbers(look("runStack") as never, params, x, bias, mask));
+  const look =
+    (depth: Depth<Tree>, start: (x: Tensor) => Tensor) => (params: Tree, x: Tensor, bias: Tensor, mask: Tensor) => {
+      const out = depth.apply(params, { x: start(x), view: always(viewOf(bias, mask)), state: {} }, {});
+      expect(out.maps).toHaveLength(2);
+      return out.maps.map((map) => map().weights);
+    };
+  const ours = await numbers(look(reversible(blocks), (x) => x) as never, params, x, bias, mask);
+  const pair = (x: Tensor) => concat([x, x], -1);
+  expect(ours).toEqual(await numbers(look(stack(blocks), pair) as never, params, x, bias, mask));
 });
 
 test("streams are joined, averaged or added", async () => {
   const params = paramsOf(block, 1);
   const merged = (merge: StreamMerge) => (params: Tree, x: Tensor, bias: Tensor, mask: Tensor) =>
-    runReversible([block as ReversibleBlock], params, { x, view: viewOf(bias, mask), merge }, {}).x;
+    reversible([block as ReversibleBlock], { merge }).apply(
+      params,
+      { x, view: always(viewOf(bias, mask)), state: {} },
+      {},
+    ).x;
   const joined = await numbers(merged(joinedStreams) as never, params, x, bias, mask);
   const rows = Array.from({ length: batch * length }, (_, row) => joined.slice(row * 2 * width, (row + 1) * 2 * width));
   const sums = rows.flatMap((row) => row.slice(0, width).map((value, c) => value + row[width + c]!));
@@ -231,22 +233,20 @@ test("position by position with a cache gives the whole sequence's output", asyn
   const params = paramsOf(block, 2);
   const finalNorm = layerNorm()(2 * width);
   const tree = { ...params, finalNorm: finalNorm.init(randomKey(0)) };
-  type Normed = Tree & { finalNorm: { weight: Tensor } };
-  const whole = (params: Normed, x: Tensor) =>
-    runReversible(
-      blocks,
-      params,
-      { x, view: makeView({ pattern: causal, queries: length, keys: length }), finalNorm },
-      {},
-    ).x;
+  const depth = reversible(blocks, { finalNorm });
+  const whole = (params: Tree, x: Tensor) => {
+    const view = makeView({ pattern: causal, queries: length, keys: length });
+    return depth.apply(params, { x, view: always(view), state: {} }, {}).x;
+  };
   const expected = await evaluate(whole as never, device, tree as never, x as never);
   let cache = blocks.map((one) => emptyCacheOf(one, batch, length));
   const outs: number[][] = [];
   for (let at = 0; at < length; at++) {
-    const step = (params: Normed, x: Tensor, layers: { key: Tensor; value: Tensor }[], count: Tensor) => {
-      const view = makeView({ pattern: causal, queries: 1, keys: length, offset: count });
-      const out = runReversible(blocks, params, { x, view, cache: { layers, length: count }, finalNorm }, {});
-      return { x: out.x, cache: out.cache! };
+    const step = (params: Tree, x: Tensor, decode: KeyValueCache[], position: Tensor) => {
+      const view = makeView({ pattern: causal, queries: 1, keys: length, offset: position });
+      const input = { x, view: always(view), state: { decode }, place: () => ({ position }) };
+      const out = depth.apply(params, input, {});
+      return { x: out.x, cache: out.state.decode };
     };
     const row = fromNumbers(
       Array.from({ length: batch }, (_, b) =>

@@ -22,8 +22,9 @@ import { slidingWindow } from "../../src/attention/patterns/window.ts";
 import { decodeCache } from "../../src/generate/decode-cache.ts";
 import { keptOf } from "../../src/generate/decode-slots.ts";
 import { openDecoder } from "../../src/generate/decoder.ts";
+import type { PositionScheme } from "../../src/kinds/index.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
-import { gpt, type PositionScheme } from "../../src/models/gpt.ts";
+import { gpt } from "../../src/models/gpt.ts";
 import { kindOf } from "../../src/position/compatibility.ts";
 import { type PositionName, positions } from "../../src/position/index.ts";
 
@@ -167,7 +168,7 @@ test.each([true, false])(
   async (sharesMemory) => {
     const own = [window(20), or(window(99), globals(0, 3)), causal];
     const model = gpt({ vocabularySize: V, ...sizes, layers: 3, pattern: perLayer(own) });
-    const cache = decodeCache(model as never, keptOf(own, 5000), { ...device, sharesMemory });
+    const cache = decodeCache(model.layers, keptOf(own, 5000), { ...device, sharesMemory });
     const room = () => cache.layers.map(({ key }) => key.shape[2]);
     await cache.grow(10, 0);
     expect(room()).toEqual([21, 66, 64]);
@@ -176,7 +177,7 @@ test.each([true, false])(
     await cache.grow(4800, 100);
     expect(room()).toEqual([21, 102, 5000]);
     expect(cache.needsMore(5000)).toBe(false);
-    const near = decodeCache(model as never, keptOf([own[0]!, own[0]!, own[1]!], 5000), device);
+    const near = decodeCache(model.layers, keptOf([own[0]!, own[0]!, own[1]!], 5000), device);
     await near.grow(100, 0);
     expect(near.needsMore(5000)).toBe(false);
   },

@@ -6,7 +6,7 @@ import { generate, generateText } from "../../src/generate/generate.ts";
 import { mostLikely } from "../../src/generate/sampling.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import { gpt } from "../../src/models/gpt.ts";
-import { byteTokenizer } from "../../src/tasks/tokenizer.ts";
+import { byteTokenizer } from "../../src/tokenizers/index.ts";
 
 const model = gpt({ vocabularySize: 256, layers: 2, modelWidth: 32, heads: 4, length: 200 });
 const params = model.init(randomKey(3));

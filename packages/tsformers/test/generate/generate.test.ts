@@ -10,7 +10,7 @@ import {
   type Written,
 } from "../../src/generate/generate.ts";
 import { LogitsError } from "../../src/generate/sampling.ts";
-import { byteTokenizer, characterTokenizer } from "../../src/tasks/tokenizer.ts";
+import { byteTokenizer, characterTokenizer } from "../../src/tokenizers/index.ts";
 
 /** A decoder that wants to say these tokens, one after the other, whatever it reads; NaN is what it cannot say. */
 function speaker(tokens: readonly number[], { vocabularySize = 256, maxLength = 1000 } = {}): Decoder {

@@ -17,6 +17,7 @@ import { globalTokens } from "../../src/attention/patterns/global.ts";
 import { causal } from "../../src/attention/patterns/pattern.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
 import { attention } from "../../src/attention/softmax/attention.ts";
+import { startDecoding } from "../../src/depth/states.ts";
 import { keptOf, slotCount } from "../../src/generate/decode-slots.ts";
 import { openDecoder } from "../../src/generate/decoder.ts";
 import type { Mixer } from "../../src/kinds/index.ts";
@@ -115,8 +116,9 @@ test.each([
       decoder.restart();
     }
     await decoder.release();
-    const slots = keptOf(model.patterns!, 50).map((own) => slotCount(own, 50));
-    const [, kept] = model.startPast!(params, 1, 50, slots) as [unknown, { key: NDArray }];
+    const slots = keptOf(model.patterns, 50).map((own) => slotCount(own, 50));
+    const started = startDecoding(model.layers, { batch: 1, capacity: 50, slots });
+    const [, kept] = started as [unknown, { key: NDArray }];
     expect(kept.key.shape[2]).toBe(room);
   },
 );

@@ -82,6 +82,8 @@ describe("loading", () => {
     "t5",
     "t5_v11",
     "nn_transformer_postln",
+    "longformer",
+    "led",
   ])("%s: the tree that is read is the one the model makes, and goes back to the same arrays", async (name) => {
     const { architecture, params } = await loadHuggingFace(golden + name);
     const read = flatten(params, isArray);
@@ -214,7 +216,7 @@ describe("loading", () => {
     [
       "a gradient of nothing",
       () => tensors("cases.safetensors", (a) => a.set("case0.grad.mystery", ndarray([1]))),
-      /gradients are stored of mystery/,
+      /gradients are stored for mystery/,
     ],
     [
       "a result of another shape",

@@ -19,6 +19,20 @@ export const smallConfigs: Readonly<Record<string, Readonly<Record<string, unkno
   llama: { ...sizes, intermediate_size: 20, max_position_embeddings: 9 },
   bert: { ...sizes, intermediate_size: 20, max_position_embeddings: 9 },
   roformer: { ...sizes, intermediate_size: 20, max_position_embeddings: 9 },
+  longformer: { ...sizes, intermediate_size: 20, max_position_embeddings: 9, attention_window: 2 },
+  led: {
+    vocab_size: 23,
+    d_model: 12,
+    encoder_layers: 1,
+    decoder_layers: 1,
+    encoder_attention_heads: 2,
+    decoder_attention_heads: 4,
+    encoder_ffn_dim: 20,
+    decoder_ffn_dim: 16,
+    max_encoder_position_embeddings: 9,
+    max_decoder_position_embeddings: 8,
+    attention_window: 2,
+  },
   t5: { vocab_size: 23, d_model: 12, d_kv: 6, d_ff: 20, num_layers: 1, num_heads: 2 },
 };
 
@@ -63,6 +77,6 @@ export async function logitsOf({ probe, category }: Architecture, params: unknow
     input_ids: row([3, 1, 4, 1, 5, 0]),
     ...(category === "encoder-decoder" && { decoder_input_ids: row([0, 7, 8]) }),
   };
-  const pass = (given: never, named: never) => probe.run(given, named, evaluation, "").logits as Tensor;
+  const pass = (given: never, named: never) => probe.run(given, named, evaluation, { what: "" }).logits as Tensor;
   return ((await evaluate(pass, device, params as never, inputs as never)) as unknown as NDArray).toNumbers();
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it, test } from "vitest";
 import { readTokenizer } from "../../src/io/hugging-face/companions.ts";
-import { huggingFaceTokenizer, promptTokens } from "../../src/io/hugging-face/tokenizer.ts";
+import { huggingFaceTokenizer, promptTokens } from "../../src/tokenizers/hugging-face.ts";
 
 /** A tokenizer with what Python's `tokenizers` makes of texts. */
 type Fixture = {

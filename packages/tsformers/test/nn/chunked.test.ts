@@ -1,5 +1,4 @@
 import {
-  add,
   compile,
   type Device,
   evaluate,
@@ -19,11 +18,11 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Context, evaluation } from "../../src/kinds/layer.ts";
+import { type GptParams, gpt } from "../../src/models/gpt.ts";
 import type { LanguageModel } from "../../src/models/language-model.ts";
 import { chunkedFeedForward } from "../../src/nn/chunked.ts";
 import { chunkedCrossEntropies } from "../../src/nn/chunked-cross-entropy.ts";
 import { crossEntropies } from "../../src/nn/cross-entropy.ts";
-import { embedding } from "../../src/nn/embedding.ts";
 import { type FeedForward, gatedMlp, geluTanh, type MlpParams, mlp, silu } from "../../src/nn/feed-forward.ts";
 import { normalInitial } from "../../src/nn/initial.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
@@ -132,17 +131,14 @@ describe.each([0, 0.1])("losses in chunks, smoothing %d", (smoothing) => {
 });
 
 test("a language model trains the same with the loss in chunks", async () => {
-  const tokens = embedding(11, width, normalInitial(1));
-  type Params = { tokens: { weight: Tensor }; out: Tensor };
+  const whole = gpt({ vocabularySize: 11, layers: 1, modelWidth: width, heads: 2, length: 5 });
+  type Params = GptParams;
   const model = (speaks: boolean): LanguageModel<Params> => ({
-    vocabularySize: 11,
-    init: (key) => ({ tokens: tokens.init(key), out: normal(key, [width, 11]) }),
-    apply: (params, input) => {
-      const x = add(tokens.apply(params.tokens, input.tokens), 0.5);
-      const toLogits = (x: Tensor) => matmul(x, params.out);
-      return { logits: toLogits(x), hidden: [x], maps: [], ...(speaks ? { toLogits } : {}) };
+    ...whole,
+    apply: (...given) => {
+      const { toLogits, ...out } = whole.apply(...given);
+      return speaks ? { ...out, toLogits: toLogits! } : out;
     },
-    emptyCache: () => [],
   });
   const inputs = fromNumbers([1, 2, 3, 4, 5, 6, 7, 8, 9, 10], [2, 5], "int32");
   const targets = fromNumbers([2, 3, 4, 5, 6, 7, 8, 9, 10, 0], [2, 5], "int32");

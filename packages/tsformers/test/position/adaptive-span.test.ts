@@ -124,8 +124,8 @@ test("a dynamic span is the same in blocks, in blocks in another order, and toke
   const step = compile(
     (params: never, x: Tensor, cache: { key: Tensor; value: Tensor }, length: Tensor) => {
       const view = makeView({ pattern: causal, queries: 1, keys: 80, offset: length });
-      const { y, cache: next } = mixer.apply(params, { x, view, cache: { entries: cache, length } }, {});
-      return { y, cache: next! };
+      const { y, state } = mixer.apply(params, { x, view, state: { decode: cache }, place: { position: length } }, {});
+      return { y, cache: state!.decode };
     },
     { device },
   ) as unknown as (...args: unknown[]) => Promise<{ y: DeviceArray; cache: unknown }>;
@@ -151,7 +151,7 @@ test("a dynamic span costs its mean", async () => {
   const params = mixer.init(randomKey(1)) as unknown as { span: { weight: NDArray; bias: NDArray } };
   const x = noise([2, 5, modelWidth], 5);
   const pass = (params: never, x: Tensor) =>
-    mixer.apply(params, { x, view: makeView({ pattern: causal, queries: 5, keys: 5 }) }, {}).loss!;
+    mixer.apply(params, { x, view: makeView({ pattern: causal, queries: 5, keys: 5 }) }, {}).losses!.span!;
   const loss = ((await evaluate(pass, device, params as never, x)) as unknown as NDArray).item();
   const [w, rows] = [params.span.weight.toNumbers(), x.toNumbers()];
   let total = 0;

@@ -201,7 +201,7 @@ describe("rotary", () => {
   });
 
   test("a number of features that cannot be paired is refused", () => {
-    expect(() => rotary(6, { rotated: 3 })).toThrow("even number");
+    expect(() => rotary(6, { rotated: 3 })).toThrow("number must be even");
     expect(() => rotary(4, { rotated: 6 })).toThrow("at most 4");
   });
 });

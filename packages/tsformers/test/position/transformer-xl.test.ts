@@ -7,7 +7,7 @@ import { causal, full } from "../../src/attention/patterns/pattern.ts";
 import {
   type TransformerXlOptions,
   type TransformerXlParams,
-  transformerXl,
+  transformerXlScores,
 } from "../../src/position/transformer-xl.ts";
 
 const device = await openCpu();
@@ -64,7 +64,7 @@ const cases: [string, Partial<TransformerXlOptions>, number][] = [
 
 describe.each(cases)("%s", (_, more, ahead) => {
   test.each([1, 11, 40])("weights are the softmax of the paper's logits, %i positions", async (length) => {
-    const scheme = transformerXl({ ...options, ...more });
+    const scheme = transformerXlScores({ ...options, ...more });
     let seed = 3;
     const params = mapTree(
       scheme.init(randomKey(1)),
@@ -110,7 +110,7 @@ describe.each(cases)("%s", (_, more, ahead) => {
 });
 
 test("a layer that it was not made for is an error", () => {
-  expect(() => transformerXl(options).forLayer!({ biases: [], distances: [] }, 2, { queries: 1, keys: 1 })).toThrow(
-    "made for 2 layers, got layer 2",
-  );
+  expect(() =>
+    transformerXlScores(options).forLayer!({ biases: [], distances: [] }, 2, { queries: 1, keys: 1 }),
+  ).toThrow("made for 2 layers, got layer 2");
 });

@@ -7,7 +7,7 @@ import { type PositionName, positions } from "../../src/position/index.ts";
 import { makeModel } from "../../src/run/model.ts";
 import { generatorOf } from "../../src/run/open-generator.ts";
 import type { OpenedModel } from "../../src/run/open-model.ts";
-import { characterTokenizer, type Tokenizer } from "../../src/tasks/tokenizer.ts";
+import { characterTokenizer, type Tokenizer } from "../../src/tokenizers/index.ts";
 
 const device = await openCpu();
 afterAll(() => device.close());

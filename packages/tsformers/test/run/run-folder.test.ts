@@ -76,7 +76,9 @@ describe("what a run owns", () => {
     const moved = join(home, "moved.txt");
     cpSync(data, moved);
     rmSync(data);
-    await expect(evaluationOf()).rejects.toThrow(`its data are not at ${data}; --data says where`);
+    await expect(evaluationOf()).rejects.toThrow(
+      `its data are no longer at ${data}; give their present path by --data`,
+    );
     await expect(evaluationOf({ task: { kind: "text", data: moved } })).resolves.toBeDefined();
 
     writeFileSync(data, text("ABCDEFGH "));
@@ -221,13 +223,13 @@ describe("starting from", () => {
     await trained();
     const model = { kind: "gpt", layers: 2, modelWidth: 16, heads: 2 };
     await expect(more({ from: run, model, task: { kind: "text", data }, ...rest })).rejects.toThrow(
-      /the model of this run is another: it needs blocks\.1\..* has none/,
+      /the model of this run differs from the one it starts from: it needs blocks\.1\..* has none/,
     );
     const checkpoint = join(home, "gpt2");
     await exportModelSafetensors(await openModel(run), checkpoint);
     rmSync(join(checkpoint, "tsformers-tokenizer.json"));
     await expect(more({ from: checkpoint, task: { kind: "text", data }, ...rest })).rejects.toThrow(
-      "nobody knows what its tokens stand for",
+      "the meaning of its tokens is unknown",
     );
   });
 });

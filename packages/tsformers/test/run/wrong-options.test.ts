@@ -19,7 +19,7 @@ import { transformer } from "../../src/models/transformer.ts";
 import { positions } from "../../src/position/index.ts";
 import { rotary } from "../../src/position/rotary.ts";
 import { sinusoidal } from "../../src/position/sinusoidal.ts";
-import { transformerXl } from "../../src/position/transformer-xl.ts";
+import { transformerXlScores } from "../../src/position/transformer-xl.ts";
 import { optimisers } from "../../src/run/optimisers.ts";
 import { schedules } from "../../src/run/schedules.ts";
 
@@ -179,13 +179,13 @@ test("odd widths: the option, what it must be and what came", async () => {
     await says(() => positions[name].load({}, odd), `${name}: needs an even modelWidth, got 15`);
   }
   await says(() => sinusoidal(15), "sinusoidal: needs an even modelWidth, got 15");
-  await says(() => transformerXl(odd), "transformer-xl: needs an even modelWidth, got 15");
-  const pairs = "it turns pairs, so it needs an even number";
+  await says(() => transformerXlScores(odd), "transformer-xl: needs an even modelWidth, got 15");
+  const pairs = "features are rotated in pairs, so their number must be even";
   const whole = `rotary: heads have 5 features (modelWidth 15 / heads 3); ${pairs}`;
   await says(() => positions.rotary.load({}, odd), whole);
   await says(() => gptJ({ ...modelSizes, modelWidth: 15 }), whole);
   await says(() => roformer({ ...modelSizes, modelWidth: 15 }), whole);
-  await says(() => rotary(5), `rotary: cannot turn 5 of the 5 features of a head; ${pairs} of at most 5`);
+  await says(() => rotary(5), `rotary: cannot rotate 5 of the 5 features of a head; ${pairs} of at most 5`);
   await positions.rotary.load({ share: 0.5 }, odd);
 });
 

@@ -5,7 +5,7 @@ import { copyTask } from "../../src/tasks/copy.ts";
 import { createTask, tasks } from "../../src/tasks/index.ts";
 import { recallTask } from "../../src/tasks/recall.ts";
 import { reverseTask } from "../../src/tasks/reverse.ts";
-import type { Batch, Task } from "../../src/tasks/task.ts";
+import type { Batch, Task, TaskViews } from "../../src/tasks/task.ts";
 
 const rows = (array: NDArray): number[][] => {
   const flat = array.toNumbers();
@@ -14,7 +14,7 @@ const rows = (array: NDArray): number[][] => {
 const scored = ({ weights }: Batch): number => weights.toNumbers().reduce((sum, weight) => sum + weight, 0);
 
 /** The answer of each row, worked out from its inputs alone: what a perfect model would say. */
-const oracles: [Task, (inputs: number[]) => (number | undefined)[]][] = [
+const oracles: [Task<Required<Pick<TaskViews, "next">>>, (inputs: number[]) => (number | undefined)[]][] = [
   [copyTask({ seed: 1 }), (inputs) => inputs.map((_, t) => (t < 32 ? undefined : inputs[t - 32]))],
   [reverseTask({ seed: 1 }), (inputs) => inputs.map((_, t) => (t < 32 ? undefined : inputs[63 - t]))],
   [
@@ -56,7 +56,7 @@ describe.each(oracles)("$name", (task, answer) => {
   });
 
   it("evaluates on the same rows under every seed and batch size, and on others than it trains on", async () => {
-    const other = await createTask(task.name, { seed: 77 });
+    const other = (await createTask(task.name, { seed: 77 })).views.next!;
     const options = { batchSize: 4, length: 64, limit: 256 };
     const batches = task.views.next.evalBatches("valid", options);
     expect([...batches]).toEqual([...batches]);
@@ -131,7 +131,12 @@ describe("the catalogue", () => {
   it.each(Object.keys(tasks))("makes %s from its defaults, under its own name", async (name) => {
     const task = await createTask(name);
     expect(task.name).toBe(name);
-    expect(task.views.next.trainBatch(0, 2).inputs.shape).toEqual([2, task.length]);
+    const views = Object.entries(task.views);
+    expect(views.length).toBeGreaterThan(0);
+    for (const [view, { trainBatch }] of views) {
+      const { inputs } = trainBatch(1, 2);
+      expect(inputs.shape, view).toEqual([2, view === "pairs" ? Math.floor(task.length / 2) : task.length]);
+    }
     expect(task.metrics[0]!.name).toBe("loss");
     expect((await createTask(name)).fingerprint).toBe(task.fingerprint);
   });

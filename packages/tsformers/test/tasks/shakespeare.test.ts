@@ -12,10 +12,10 @@ describe.skipIf(!here)("text task on tinyshakespeare", () => {
   it("has its 65 characters and the one for unknown ones, and scores the same tokens at 1×, 2×, 4× and 8× length", async () => {
     const task = await createTask("text", { data });
     expect(task.vocabularySize).toBe(66);
-    const [row] = [...task.views.next.evalBatches("test", { batchSize: 1, length: 128, limit: 128 })];
+    const [row] = [...task.views.next!.evalBatches("test", { batchSize: 1, length: 128, limit: 128 })];
     expect(row!.targets.toNumbers().includes(0)).toBe(false);
     for (const length of [128, 256, 512, 1024]) {
-      const batches = [...task.views.next.evalBatches("valid", { batchSize: 4, length, limit: 8192 })];
+      const batches = [...task.views.next!.evalBatches("valid", { batchSize: 4, length, limit: 8192 })];
       expect(batches).toHaveLength(8192 / length / 4);
       for (const { weights } of batches) expect(weights.toNumbers().every((weight) => weight === 1)).toBe(true);
     }
@@ -24,6 +24,6 @@ describe.skipIf(!here)("text task on tinyshakespeare", () => {
   it("reads bytes as well", async () => {
     const task = await createTask("text", { data, tokens: "byte" });
     expect(task.vocabularySize).toBe(256);
-    expect(task.tokenizer!.decode(task.views.next.trainBatch(0, 1).inputs.toNumbers())).toMatch(/^[\n -z]{128}$/);
+    expect(task.tokenizer!.decode(task.views.next!.trainBatch(0, 1).inputs.toNumbers())).toMatch(/^[\n -z]{128}$/);
   });
 });

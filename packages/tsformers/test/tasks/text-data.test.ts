@@ -5,11 +5,11 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { readText } from "../../src/io/read-text.ts";
 import { createTask } from "../../src/tasks/index.ts";
-import type { Batch, Task } from "../../src/tasks/task.ts";
+import type { Batch, Task, TaskView } from "../../src/tasks/task.ts";
 import { textTask } from "../../src/tasks/text.ts";
 import { type TextDataContext, textDataTask } from "../../src/tasks/text-data.ts";
 import { cacheFolder } from "../../src/tasks/token-file.ts";
-import { byteTokenizer, characterTokenizer, type Tokenizer } from "../../src/tasks/tokenizer.ts";
+import { byteTokenizer, characterTokenizer, type Tokenizer } from "../../src/tokenizers/index.ts";
 
 let folder: string;
 let cache: string;
@@ -42,6 +42,8 @@ const make = (data: string, context: TextDataContext = {}, options: object = {})
 const cached = (): string[] => readdirSync(cache);
 const plain = ({ inputs, targets, weights }: Batch): number[][] => [inputs, targets, weights].map((a) => a.toNumbers());
 
+const nextOf = (task: Task): TaskView<Batch> => task.views.next!;
+
 function expectSame(task: Task, other: Task): void {
   expect(task.fingerprint).toBe(other.fingerprint);
   expect(task.tokenizer?.config).toEqual(other.tokenizer?.config);
@@ -52,13 +54,15 @@ function expectSame(task: Task, other: Task): void {
   );
   for (const step of [1, 2, 3]) {
     for (const length of [1, 7, 40]) {
-      expect(plain(task.views.next.trainBatch(step, 16, length))).toEqual(plain(other.trainBatch(step, 16, length)));
+      expect(plain(nextOf(task).trainBatch(step, 16, length))).toEqual(
+        plain(nextOf(other).trainBatch(step, 16, length)),
+      );
     }
   }
   for (const split of ["valid", "test"] as const) {
     const options = { batchSize: 3, length: 5 };
-    expect(Array.from(task.views.next.evalBatches(split, options), plain)).toEqual(
-      Array.from(other.evalBatches(split, options), plain),
+    expect(Array.from(nextOf(task).evalBatches(split, options), plain)).toEqual(
+      Array.from(nextOf(other).evalBatches(split, options), plain),
     );
   }
 }
@@ -93,12 +97,13 @@ describe("a text on disk", () => {
       const tasks = [textTask({ text, tokenizer: characterTokenizer, seed: 5, length: 7 }), await make(data, large)];
       const tokens = tasks.map((task) =>
         (["valid", "test"] as const).map((split) =>
-          Array.from(task.views.next.evalBatches(split, { batchSize: 1, length: 1 }), plain),
+          Array.from(nextOf(task).evalBatches(split, { batchSize: 1, length: 1 }), plain),
         ),
       );
       expect(tokens[1]).toEqual(tokens[0]);
       expect(tasks[1]!.tokenizer?.config).toEqual(tasks[0]!.tokenizer?.config);
-      expect(plain(tasks[1]!.trainBatch(1, 4, 100))).toEqual(plain(tasks[0]!.trainBatch(1, 4, 100)));
+      const [inMemory, onDisk] = tasks.map((task) => plain(nextOf(task).trainBatch(1, 4, 100)));
+      expect(onDisk).toEqual(inMemory);
     },
   );
 
@@ -132,7 +137,7 @@ describe("a text on disk", () => {
       tokenizer: { ...wide, config: { kind: "character", alphabet: "a" } },
     });
     expect(cached().map((name) => readFileSync(join(cache, name)).length - 56)).toContain(4 * text.length);
-    expect(wide.decode(task.views.next.trainBatch(1, 1).inputs.toNumbers())).toMatch(/^[a-z ]{7}$/);
+    expect(wide.decode(nextOf(task).trainBatch(1, 1).inputs.toNumbers())).toMatch(/^[a-z ]{7}$/);
   });
 
   it("is found again by its content and its tokenizer, whatever it is called", async () => {
@@ -237,7 +242,9 @@ describe("a text of any size", () => {
       const task = await createTask("text", { data }, { tokenizer, note: (line) => notes.push(line), ...context });
       expect(task.tokenizer).toBe(tokenizer);
       expect(task.vocabularySize).toBe(9);
-      expect(notes).toEqual([`${data}: read as unknown, since no token stands for them: "A" "L" "P" "H" "€" "!"`]);
+      expect(notes).toEqual([
+        `${data}: read as unknown, since the tokenizer has no token for them: "A" "L" "P" "H" "€" "!"`,
+      ]);
     }
     const ofGrammar = await createTask("text", {}, { tokenizer });
     expect(ofGrammar.tokenizer).toBe(tokenizer);

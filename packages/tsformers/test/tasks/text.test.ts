@@ -7,7 +7,7 @@ import {
   characterTokenizer,
   readTokenizerConfig,
   tokenizerFromConfig,
-} from "../../src/tasks/tokenizer.ts";
+} from "../../src/tokenizers/index.ts";
 
 /** 1,000 characters in which every window is at one place only: 250 numbers of three digits and a space. */
 const numbers = Array.from({ length: 250 }, (_, n) => `${String(n).padStart(3, "0")} `).join("");
@@ -34,16 +34,16 @@ describe("textTask: training", () => {
 
   it("is a pure function of seed and step", () => {
     const again = textTask({ text: numbers, tokenizer: characterTokenizer, length: 16, seed: 3 });
-    again.trainBatch(0, 5);
-    expect(again.trainBatch(7, 5)).toEqual(task.views.next.trainBatch(7, 5));
+    again.views.next.trainBatch(0, 5);
+    expect(again.views.next.trainBatch(7, 5)).toEqual(task.views.next.trainBatch(7, 5));
     expect(task.views.next.trainBatch(8, 5)).not.toEqual(task.views.next.trainBatch(7, 5));
     const other = textTask({ text: numbers, tokenizer: characterTokenizer, length: 16, seed: 4 });
-    expect(other.trainBatch(7, 5)).not.toEqual(task.views.next.trainBatch(7, 5));
+    expect(other.views.next.trainBatch(7, 5)).not.toEqual(task.views.next.trainBatch(7, 5));
   });
 
   it("reaches the first and the last window of the split", () => {
     const short = textTask({ text: numbers.slice(0, 40), tokenizer: characterTokenizer, length: 34 });
-    const starts = new Set(rows(short.trainBatch(0, 64).inputs).map((input) => input.join()));
+    const starts = new Set(rows(short.views.next.trainBatch(0, 64).inputs).map((input) => input.join()));
     expect(starts.size).toBe(36 - 34);
   });
 });
@@ -56,8 +56,8 @@ describe("textTask: what runs that were begun earlier go on with", () => {
     const same = textTask({ text: numbers, tokenizer, length: 16, seed: 3 });
     expect(same.fingerprint).toBe(`text ${kind} bytes=1000 crc32c=6f07b340 seed=3`);
     expect(same.vocabularySize).toBe(size);
-    expect(same.trainBatch(7, 2, 6).inputs.toNumbers()).toEqual(inputs);
-    const [first] = [...same.evalBatches("valid", { batchSize: 1, length: 5, limit: 5 })];
+    expect(same.views.next.trainBatch(7, 2, 6).inputs.toNumbers()).toEqual(inputs);
+    const [first] = [...same.views.next.evalBatches("valid", { batchSize: 1, length: 5, limit: 5 })];
     expect(first!.targets.toNumbers()).toEqual(targets);
   });
 
@@ -121,7 +121,7 @@ describe("textTask: evaluation", () => {
     const batches = task.views.next.evalBatches("valid", { batchSize: 2, length: 8 });
     const other = textTask({ text: numbers, tokenizer: characterTokenizer, length: 16, seed: 99 });
     expect([...batches]).toEqual([...batches]);
-    expect([...other.evalBatches("valid", { batchSize: 2, length: 8 })]).toEqual([...batches]);
+    expect([...other.views.next.evalBatches("valid", { batchSize: 2, length: 8 })]).toEqual([...batches]);
   });
 
   it("refuses windows that do not fit, and says what would", () => {
@@ -208,7 +208,7 @@ describe("tokenizers", () => {
   it("put an unknown character of the validation split to token 0", () => {
     const text = `${"ab".repeat(450)}${"z".repeat(100)}`;
     const unknown = textTask({ text, tokenizer: characterTokenizer });
-    const [batch] = [...unknown.evalBatches("valid", { batchSize: 1, length: 49 })];
+    const [batch] = [...unknown.views.next.evalBatches("valid", { batchSize: 1, length: 49 })];
     expect(new Set(batch!.targets.toNumbers())).toEqual(new Set([0]));
   });
 });

@@ -28,24 +28,25 @@ import { type AttentionParams, attention } from "../../src/attention/softmax/att
 import { type Block, type BlockParts, parallelBlock, postNormBlock, preNormBlock } from "../../src/blocks/block.ts";
 import { gatedBlock } from "../../src/blocks/gated-block.ts";
 import { recomputed } from "../../src/depth/recomputed.ts";
-import { meanOfStreams, type ReversibleBlock, reversibleBlock, runReversible } from "../../src/depth/reversible.ts";
+import { meanOfStreams, type ReversibleBlock, reversible, reversibleBlock } from "../../src/depth/reversible.ts";
+import { stack } from "../../src/depth/stack.ts";
 import type { Mixer } from "../../src/kinds/index.ts";
-import { bertParts, maskedLanguageModel } from "../../src/models/bert.ts";
+import { bertParts } from "../../src/models/bert.ts";
 import { decoder } from "../../src/models/decoder.ts";
 import { encoder } from "../../src/models/encoder.ts";
 import { gpt, gptParts } from "../../src/models/gpt.ts";
 import { models } from "../../src/models/index.ts";
-import type { MaskedLanguageModel } from "../../src/models/masked-language-model.ts";
+import type { LanguageModel } from "../../src/models/language-model.ts";
 import { chunkedFeedForward } from "../../src/nn/chunked.ts";
 import { crossEntropies } from "../../src/nn/cross-entropy.ts";
 import { type EmbeddingParams, embedding } from "../../src/nn/embedding.ts";
 import { gatedMlp, geluTanh, mlp, relu, silu } from "../../src/nn/feed-forward.ts";
 import { gruGate, highwayGate, inputGate, outputGate, residualGate, sigTanhGate } from "../../src/nn/gate.ts";
 import { normalInitial } from "../../src/nn/initial.ts";
-import { maskedHead } from "../../src/nn/masked-head.ts";
 import { layerNorm, rmsNorm } from "../../src/nn/norm.ts";
+import type { LossFunction } from "../../src/objectives/objective.ts";
 import { sequenceToSequenceObjective } from "../../src/objectives/sequence-to-sequence.ts";
-import { type LossFunction, tokenObjective } from "../../src/objectives/tokens.ts";
+import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { dynamicSpan } from "../../src/position/dynamic-span.ts";
 import { positions } from "../../src/position/index.ts";
 import { adamw } from "../../src/train/adamw.ts";
@@ -115,7 +116,7 @@ async function expectTrains(load: () => Case | Promise<Case>, tolerance = close)
 }
 
 /** Every position predicts its target, from both sides. */
-function bothSides(model: MaskedLanguageModel<never>): Case {
+function bothSides(model: LanguageModel<never>): Case {
   const loss = (params: never, { inputs, targets, weights, sourceWeights }: Symbols, context: object) => {
     const { logits } = model.apply(params, { tokens: inputs, mask: sourceWeights }, context);
     return { total: sum(mul(crossEntropies(logits, targets), weights)), weight: sum(weights) };
@@ -128,10 +129,9 @@ const nextToken = (model: unknown): Case => tokenObjective(model as never) as ne
 /** A causal model, or one that looks both ways, of one layer. */
 function around(mixer: Mixer, direction: string): Case {
   if (direction === "causal") return nextToken(gpt({ ...options, mixer: () => mixer }));
-  const parts = bertParts(options);
   const ffn = mlp({ modelWidth: 16, ffnWidth: 64, activation: relu });
   const block = postNormBlock({ modelWidth: 16, norm: layerNorm(), mixer, ffn });
-  return bothSides(maskedLanguageModel(V, encoder({ ...parts, blocks: [block] }), maskedHead(options)) as never);
+  return bothSides(encoder({ ...bertParts(options), depth: stack([block]) }) as LanguageModel<never>);
 }
 
 describe("positions", () => {
@@ -227,7 +227,7 @@ describe("patterns", () => {
   test("blocks of queries, computed again", async () => {
     const parts = gptParts(options);
     await expectTrains(() =>
-      nextToken(decoder({ ...parts, look: (view) => makeView({ ...view, queriesPerBlock: 4, keptPairs: 0 }) })),
+      nextToken(decoder({ ...parts, makeView: (view) => makeView({ ...view, queriesPerBlock: 4, keptPairs: 0 }) })),
     );
   });
 });
@@ -263,7 +263,7 @@ describe("blocks", () => {
       () => preNormBlock({ ...parts, ffn: chunkedFeedForward(ffn, { chunkLength: 4 }) as never }) as Block,
     ],
   ] as [string, () => Block][])("%s", async (_, make) => {
-    await expectTrains(() => nextToken(decoder({ ...gptParts(options), blocks: [make(), make()] })));
+    await expectTrains(() => nextToken(decoder({ ...gptParts(options), depth: stack([make(), make()]) })));
   });
 
   test.each(["softmax", "lsh", "routing", "performer"])("reversible, around %s", async (name) => {
@@ -273,14 +273,8 @@ describe("blocks", () => {
           ? parts.mixer
           : await mixers[name as "lsh"].load(forms[name]![0], { ...sizes, causal: true });
       const block = reversibleBlock({ ...parts, mixer: made });
-      return nextToken(
-        decoder({
-          ...gptParts(options),
-          blocks: [block, block] as never,
-          run: (blocks, params, input, context) =>
-            runReversible(blocks as readonly ReversibleBlock[], params, { ...input, merge: meanOfStreams }, context),
-        }),
-      );
+      const depth = reversible([block, block] as ReversibleBlock[], { merge: meanOfStreams });
+      return nextToken(decoder({ ...gptParts(options), depth }));
     });
   });
 });

@@ -24,7 +24,7 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { dropout } from "../../src/nn/dropout.ts";
-import type { LossFunction } from "../../src/objectives/tokens.ts";
+import type { LossFunction } from "../../src/objectives/objective.ts";
 import { adamw } from "../../src/train/adamw.ts";
 import { lossScale } from "../../src/train/loss-scale.ts";
 import { explainNonFinite, NonFiniteError } from "../../src/train/non-finite.ts";

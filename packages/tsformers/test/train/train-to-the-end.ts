@@ -24,6 +24,7 @@ const device = await openCpu();
 const result = await train({
   objective: tokenObjective(model),
   task,
+  view: task.views.next,
   optimiser: adamw(),
   schedule: warmupCosine({ peak: 3e-3, warmupSteps: 10, totalSteps: steps }),
   steps,

@@ -44,6 +44,7 @@ function short(more: Partial<TrainOptions<never, Batch>> = {}): TrainOptions<nev
   return {
     objective: objective as never,
     task,
+    view: task.views.next,
     optimiser: adamw(),
     schedule: warmupCosine({ peak: 3e-3, warmupSteps: 4, totalSteps: 12 }),
     steps: 12,

@@ -130,7 +130,7 @@ describe("a damaged fixture is reported", () => {
       "a gradient is of no input",
       "alibi",
       { tensors: (tensors) => tensors.set("case20.grad.w", tensors.get("case20.out")!) },
-      "stored of w",
+      "stored for w",
     ],
     [
       "what is weighed is missing",

@@ -19,20 +19,20 @@ import {
 import { hidden } from "../core/query-block.ts";
 
 export type AxialAttentionOptions = {
-  /** Along which axis of the grid positions see one another: the other one is batch. */
+  /** The axis of the grid along which positions attend to one another; the other axis is treated as batch. */
   readonly axis: "row" | "column";
-  /** Sees only what comes before it along the axis, and itself. */
+  /** Whether a position sees only itself and what comes before it along the axis. */
   readonly causal: boolean;
   /** 1 for real positions, 0 for padding, [B, R, W]. */
   readonly keyMask?: Tensor;
-  /** Factor of the logits; 1/√D unless told. */
+  /** Factor of the logits. Default: 1/√D. */
   readonly scale?: number;
 };
 
 /**
  * Softmax attention along one axis of a grid: each row, or each column, is a sequence of its own.
  *
- * `out = softmax(q·kᵀ/√D)·v` over the positions of one row (axis "row") or of one column. What sees nothing gets 0.
+ * `out = softmax(q·kᵀ/√D)·v` over the positions of one row (axis "row") or of one column. A query that sees no key gets 0.
  *
  * @shape  q, k, v [B, H, R, W, D] for a grid of R rows and W columns → mixed [B, H, R, W, D]; weights [B, H, R, W, W] over
  *   the columns, or [B, H, R, W, R] over the rows
@@ -56,7 +56,7 @@ export function axialAttention(
   return { mixed: along(matmul(weights, along(v))), weights: () => along(weights) };
 }
 
-/** bool, broadcast to [B, H, lines, L, L]; absent where all is visible. */
+/** Visibility mask, bool, broadcast to [B, H, lines, L, L]; undefined where every pair is visible. */
 function visibleAlong(length: number, causal: boolean, mask: Tensor | undefined): Tensor | undefined {
   const real = mask && expandDims(expandDims(cast(mask, "bool"), 1), 3);
   if (!causal) return real;
@@ -64,13 +64,13 @@ function visibleAlong(length: number, causal: boolean, mask: Tensor | undefined)
   return real === undefined ? before : and(before, real);
 }
 
-/** Without padding everything sees itself. */
+/** Sets the weights of queries that see no key to 0. Without padding every query sees at least itself. */
 function sighted(weights: Tensor, visible: Tensor | undefined, mask: Tensor | undefined): Tensor {
   if (mask === undefined || visible === undefined) return weights;
   return mul(weights, max(cast(visible, weights.dtype), { axes: -1, keepDims: true }));
 }
 
-/** Every row becomes the one above it, the first one zeros: [B, T, C] of a grid in raster order. */
+/** Shifts a grid down by one row; the first row becomes zeros. x is [B, T, C] in raster order. */
 export function shiftDown(x: Tensor, columns: number): Tensor {
   const length = x.shape[1]!;
   if (length <= columns) return zerosLike(x);
@@ -82,11 +82,11 @@ export function shiftDown(x: Tensor, columns: number): Tensor {
 }
 
 /**
- * What a grid knows of the rows above: `shiftDown(column(row(x)))`, of which every position of a row may see all.
+ * What a position may know of the rows above: `shiftDown(column(row(x)))`, which every position of a row may see in full.
  *
- * Two functions of [B, T, C] in raster order: `row` lets positions of a row see one another, all of them, and `column` lets
- * them see what is above and themselves. After the shift, position (r, c) depends on all of rows 0 … r − 1 and on nothing else; causal
- * attention along row r adds what is left of c. Together they see all that comes before.
+ * `row` and `column` are functions of [B, T, C] in raster order: `row` lets the positions of a row see one another without a mask,
+ * `column` lets a position see itself and the positions above it. After the shift, position (r, c) depends on all of rows 0 … r − 1
+ * and on nothing else; causal attention along row r adds the positions left of c. Together they cover everything that comes before.
  *
  * @source Ho et al. 2019, §3.1 and figure 2: the outer decoder
  */

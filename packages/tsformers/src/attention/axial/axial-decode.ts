@@ -27,22 +27,21 @@ import type { Recurrent } from "../../kinds/index.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import { maskAt } from "../core/mask-at.ts";
 import { hidden } from "../core/query-block.ts";
-import type { AxialAutoregressiveParams } from "./axial.ts";
-import type { AxialLayer, AxialLayerOptions, Projected } from "./axial-layer.ts";
+import type { AxialAutoregressiveParams, AxialLayer, AxialLayerOptions, Projected } from "./axial-layer.ts";
 
-/** What two rows of a grid of W columns, and the columns above, left behind. `real` marks what was written and is no padding. */
+/** Decode state of {@link axialRecurrent} for a grid of W columns. `real` is 1 for positions that are written and are not padding. */
 export type AxialState = {
-  /** The row at hand and the one before, in turn: inputs [B, 2W, C], queries, keys and values [B, H, 2W, D]. */
+  /** Ring of two rows, the current and the previous one: inputs [B, 2W, C]; queries, keys and values [B, H, 2W, D]. */
   rows: { x: Tensor; q: Tensor; k: Tensor; v: Tensor; real: Tensor };
-  /** Of each column, keys and values of the rows above: [B, H, W, R, D]. */
+  /** For each column, keys and values of the rows above: [B, H, W, R, D]. */
   columns: { k: Tensor; v: Tensor; real: Tensor };
-  /** The inner keys and values of the row at hand: [B, H, W, D]. */
+  /** Keys and values of the inner attention in the current row: [B, H, W, D]. */
   inner: { k: Tensor; v: Tensor; real: Tensor };
 };
 
 /**
- * The autoregressive arrangement, token by token. What the row above knows about column c is worked out when column c of the next row
- * needs it, so that no step does a whole row's work.
+ * Decodes the autoregressive arrangement token by token. What the row above contributes to column c is computed when column c of
+ * the next row needs it, so that the work is spread evenly over the steps.
  */
 export function axialRecurrent(
   layer: AxialLayer,
@@ -128,17 +127,17 @@ export function axialRecurrent(
   };
 }
 
-/** `entries` [B, H, L, D] with `entry` [B, H, 1, D] where `isSlot` [L] says. */
+/** `entries` [B, H, L, D] with `entry` [B, H, 1, D] written where `isSlot` [L] is true. */
 function written(entries: Tensor, entry: Tensor, isSlot: Tensor): Tensor {
   return where(expandDims(isSlot, 1), entry, entries);
 }
 
-/** What is real [B, L] and chosen [L]: bool [B, 1, 1, L]. */
+/** Positions that are both real [B, L] and chosen [L]: bool [B, 1, 1, L]. */
 function shown(real: Tensor, chosen: Tensor): Tensor {
   return expandDims(expandDims(and(cast(real, "bool"), chosen), 1), 1);
 }
 
-/** Attention of one query [B, H, 1, D]; 0 where it sees nothing. */
+/** Attention of one query, [B, H, 1, D]; 0 where it sees no key. */
 function seen({ q, k, v }: Projected, visible: Tensor): Tensor {
   const raw = matmul(q, k, { transposeB: true, scale: 1 / Math.sqrt(q.shape.at(-1)!) });
   const logits = raw.dtype === "float16" ? cast(raw, "float32") : raw;

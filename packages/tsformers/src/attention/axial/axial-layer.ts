@@ -22,22 +22,26 @@ import { headWidthOf } from "../../nn/sizes.ts";
 import { type AttentionParams, joinHeads, splitHeads } from "../softmax/attention.ts";
 import { axialAttention } from "./axial-attention.ts";
 
+export type AxialSequentialParams = { row: AttentionParams; column: AttentionParams };
+
+export type AxialAutoregressiveParams = AxialSequentialParams & { inner: AttentionParams };
+
 export type AxialLayerOptions = {
   readonly modelWidth: number;
   readonly heads: number;
-  /** W: positions in a row of the grid; position i stands in row ⌊i/W⌋. The last row may be shorter. */
+  /** W: positions in a row of the grid; position i is in row ⌊i/W⌋. The last row may be shorter. */
   readonly columns: number;
-  /** modelWidth / heads unless told. */
+  /** D, width of a head. Default: modelWidth / heads. */
   readonly headWidth?: number;
   readonly bias?: boolean;
   readonly dropoutRate?: number;
   readonly initial?: Initial;
 };
 
-/** An axis, and whether what comes later along it is hidden. */
+/** An axis of the grid, and whether later positions along it are hidden. */
 export type Along = { readonly axis: "row" | "column"; readonly causal: boolean };
 
-/** The weights of one attention [B, H, T, W or R], and the key positions they stand for [1, 1, T, W or R]. */
+/** Weights of one attention [B, H, T, W or R], and the key positions that they belong to [1, 1, T, W or R]. */
 export type AxisMap = Required<Pick<AttentionMap, "weights" | "keys">>;
 
 /** Queries, keys and values [B, H, T, D] of positions in raster order. */
@@ -46,12 +50,12 @@ export type Projected = { readonly q: Tensor; readonly k: Tensor; readonly v: Te
 export type AxialLayer = {
   readonly headWidth: number;
   init(key: RandomKey): Concrete<AttentionParams>;
-  /** x [B, T, C] */
+  /** Queries, keys and values of x [B, T, C]. */
   project(params: AttentionParams, x: Tensor, view: View): Projected;
   mix(projected: Projected, view: View, along: Along): { readonly mixed: Tensor; readonly map: () => AxisMap };
-  /** mixed [B, H, T, D] → [B, T, C] */
+  /** Joins the heads and projects them back: mixed [B, H, T, D] → [B, T, C]. */
   out(params: AttentionParams, mixed: Tensor, context: Context, site: string): Tensor;
-  /** All of it, one after the other. */
+  /** The whole attention along one axis: project, attend, project back. */
   attend(
     params: AttentionParams,
     x: Tensor,
@@ -59,7 +63,7 @@ export type AxialLayer = {
   ): { readonly y: Tensor; readonly map: () => AxisMap };
 };
 
-/** Multi-head attention along the axes of a grid that a sequence fills row by row: what the axial mixers are put together from. */
+/** Multi-head attention along the axes of a grid that a sequence fills row by row: the building block of the axial mixers. */
 export function axialLayer(options: AxialLayerOptions): AxialLayer {
   const { modelWidth, heads, columns, dropoutRate = 0, bias = true, initial = normalInitial() } = options;
   const headWidth = headWidthOf("axial", options);
@@ -100,7 +104,7 @@ export function axialLayer(options: AxialLayerOptions): AxialLayer {
   return layer;
 }
 
-/** Attention maps side by side, each with its share. */
+/** Attention maps side by side, each scaled by its share. */
 export function joinAxisMaps(parts: readonly AxisMap[]): AxisMap {
   return parts.length === 1 ? parts[0]! : { weights: beside(parts, "weights"), keys: beside(parts, "keys") };
 }
@@ -112,7 +116,7 @@ function beside(parts: readonly AxisMap[], of: "weights" | "keys"): Tensor {
   );
 }
 
-/** [B, H, T, D] → [B, H, R, W, D], zeros behind the end. */
+/** [B, H, T, D] → [B, H, R, W, D], the end of the last row filled with zeros. */
 function toGrid(x: Tensor, columns: number): Tensor {
   const [batch, heads, length, width] = x.shape as [number, number, number, number];
   const rows = Math.ceil(length / columns);
@@ -137,8 +141,8 @@ function fromGrid(x: Tensor, length: number): Tensor {
 }
 
 /**
- * [B or 1, R, W]: padding of the batch, and what is missing of the last row. Absent where nothing is hidden: causal attention meets the
- * missing ones only from behind them.
+ * Mask of real grid cells, [B or 1, R, W]: 0 for padding and for cells missing from the last row. Undefined where nothing needs to
+ * be hidden: causal attention never looks at the missing cells, since they come after every real position.
  */
 function gridMask({ keyMask }: View, length: number, columns: number, { causal }: Along): Tensor | undefined {
   const rows = Math.ceil(length / columns);
@@ -155,14 +159,14 @@ function gridMask({ keyMask }: View, length: number, columns: number, { causal }
   return reshape(whole, [real.shape[0]!, rows, columns]);
 }
 
-/** The positions of a query's row or column, int32 [1, 1, T, W or R]. */
+/** The positions in a query's row or column, int32 [1, 1, T, W or R]. */
 function keysAlong(axis: Along["axis"], length: number, columns: number): Tensor {
   const rows = Math.ceil(length / columns);
   const width = axis === "row" ? columns : rows;
   const keys = Array.from({ length: length * width }, (_, i) => {
     const [query, at] = [Math.floor(i / width), i % width];
     const key = axis === "row" ? query - (query % columns) + at : at * columns + (query % columns);
-    // Behind the end there is nothing, and no weight.
+    // Cells past the end have weight 0; any valid position does as their index.
     return Math.min(key, length - 1);
   });
   return constant(fromNumbers(keys, [1, 1, length, width], "int32"));

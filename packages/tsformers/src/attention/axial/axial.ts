@@ -5,10 +5,19 @@ import { requireSupport } from "../core/require-support.ts";
 import type { AttentionParams } from "../softmax/attention.ts";
 import { rowsAbove } from "./axial-attention.ts";
 import { axialRecurrent } from "./axial-decode.ts";
-import { type AxialLayerOptions, type AxisMap, axialLayer, joinAxisMaps } from "./axial-layer.ts";
+import {
+  type AxialAutoregressiveParams,
+  type AxialLayerOptions,
+  type AxialSequentialParams,
+  type AxisMap,
+  axialLayer,
+  joinAxisMaps,
+} from "./axial-layer.ts";
+
+export type { AxialAutoregressiveParams, AxialSequentialParams } from "./axial-layer.ts";
 
 /**
- * Axial attention with both axes at once: a position attends along its row and along its column, and takes the sum.
+ * Axial attention with both axes at once: a position attends along its row and along its column, and the results are added.
  *
  * `y = (row(q, k, v) + column(q, k, v))·W_out`, each a softmax of its own over the same projections: the weights of a query sum to 2.
  * Bidirectional.
@@ -16,8 +25,8 @@ import { type AxialLayerOptions, type AxisMap, axialLayer, joinAxisMaps } from "
  * @shape  x [B, T, C] → y [B, T, C]
  * @cost   O(B·T·(W + T/W)·C) time beside the projections: n√n with W near √n
  * @source Ho et al. 2019, "Axial Attention in Multidimensional Transformers", §3, arXiv:1912.12180
- * @differs the paper takes the axes one after the other, {@link axialSequential}; the sum is an implementation's way to need half of
- *   the projections
+ * @differs the paper takes the axes one after the other, {@link axialSequential}; some implementations add them instead, which needs
+ *   half the projections
  */
 export function axialSum(options: AxialLayerOptions): Mixer<AttentionParams> {
   const layer = axialLayer(options);
@@ -35,13 +44,11 @@ export function axialSum(options: AxialLayerOptions): Mixer<AttentionParams> {
   };
 }
 
-export type AxialSequentialParams = { row: AttentionParams; column: AttentionParams };
-
 /**
- * Axial attention, one axis after the other: along rows, then along columns, after which every position has reached every other.
+ * Axial attention, one axis after the other: along rows, then along columns, after which every position has seen every other.
  *
- * `h = x + row(x)`, `y = row(x) + column(h)`, so that with the block's own residual connection the two are layers in a row.
- * Bidirectional. Its map shows the two attentions side by side, half the weight each: what both together reach is everything.
+ * `h = x + row(x)`, `y = row(x) + column(h)`, so that together with the block's own residual connection the two are layers in
+ * sequence. Bidirectional. `map()` shows the two attentions side by side, each with half the weight; their product reaches all positions.
  *
  * @shape  x [B, T, C] → y [B, T, C]
  * @cost   O(B·T·(W + T/W)·C) time beside the projections: n√n with W near √n
@@ -66,17 +73,15 @@ export function axialSequential(options: AxialLayerOptions): Mixer<AxialSequenti
   };
 }
 
-export type AxialAutoregressiveParams = AxialSequentialParams & { inner: AttentionParams };
-
 /**
- * Causal axial attention in the arrangement of the Axial Transformer: what the rows above know, and the own row so far.
+ * Causal axial attention in the arrangement of the Axial Transformer: an outer part for the rows above, an inner part for the row so far.
  *
- * Outer: `a = x + row(x)`, all of each row; `o = a + column(a)`, what is above and itself; `u = o` shifted down by a row.
- * Inner: `h = x + u`, `y = u + row(h)`, each row as far as the query. Position (r, c) so depends on all of rows 0 … r − 1 and on row r
- * up to c: on everything before it, and on nothing else.
+ * Outer: `a = x + row(x)`, unmasked within each row; `o = a + column(a)`, the position and those above it; `u` = `o` shifted down by a row.
+ * Inner: `h = x + u`, `y = u + row(h)`, each row up to the query. Position (r, c) therefore depends on all of rows 0 … r − 1 and on
+ * row r up to c: on everything before it, and on nothing after.
  *
- * Steps keep queries, keys and values of two rows, the column keys and values of all rows, and the inner ones of one row: O(√n)
- * work for each token. The map shows the three attentions side by side, the outer two where their result arrives, a row below.
+ * The decode state holds queries, keys and values of two rows, the column keys and values of all rows, and the inner ones of one row: O(√n)
+ * work for each token. `map()` shows the three attentions side by side, the outer two one row further down, where their result is used.
  *
  * @shape  x [B, T, C] → y [B, T, C]
  * @cost   O(B·T·(W + T/W)·C) time beside three times the projections: n√n with W near √n
@@ -102,7 +107,7 @@ export function axialAutoregressive(options: AxialLayerOptions): Mixer<AxialAuto
         maps.push(map);
         return add(x, y);
       };
-      // A hidden pixel stands above others all the same: they get what it knows of its row and column, and nothing of its own.
+      // A masked pixel still lies above others: they receive what it knows of its row and column, and nothing of its own input.
       const own = view.keyMask === undefined ? x : mul(x, expandDims(cast(view.keyMask, x.dtype), 2));
       const above = rowsAbove(own, columns, { row: residual("row", false), column: residual("column", true) });
       const along = { axis: "row", causal: true } as const;
@@ -119,21 +124,21 @@ const acrossColumns = { axis: "column", causal: false } as const;
 
 function expectPlain(input: MixerInput): MixerInput {
   oneSequence("axial", input);
-  requireSupport("axial", input.view, { scores: "a row and a column of the grid are each a sequence of its own" });
+  requireSupport("axial", input.view, { scores: "each row and column of the grid is a sequence of its own" });
   return input;
 }
 
-/** Each with the same share of the whole. */
+/** Scales each map by one over their number. */
 function evenly(maps: readonly AxisMap[]): AttentionMap {
   return joinAxisMaps(maps.map(({ weights, keys }) => ({ weights: mul(weights, 1 / maps.length), keys })));
 }
 
-/** Weights of the row above; of the first row, none. */
+/** Weights moved down by one row; the first row gets none. */
 function shiftedDown({ weights, keys }: AxisMap, columns: number): AxisMap {
   return { weights: lowered(weights, columns), keys: lowered(keys, columns) };
 }
 
-/** [·, ·, T, ·] */
+/** {@link shiftDown} of [·, ·, T, ·]. */
 function lowered(x: Tensor, columns: number): Tensor {
   const length = x.shape[2]!;
   const by = Math.min(columns, length);

@@ -26,25 +26,25 @@ import {
 import type { Positions } from "../../kinds/index.ts";
 
 /**
- * What is known for each distance key − query, and perhaps for each query; below `low` it is what it is at `low`, above
- * `high` what it is at `high`.
+ * A value for each distance key − query, optionally different for each query. Below `low` the value is that at `low`, above `high`
+ * that at `high`.
  */
 export type ByDistance = {
   readonly low: number;
   readonly high: number;
-  /** [..., T, to − from], or [..., 1, to − from] when queries do not differ, for distances `from`, …, `to − 1`. */
+  /** [..., T, to − from], or [..., 1, to − from] when all queries share them, for distances `from`, …, `to − 1`. */
   readonly values: (from: number, to: number) => Tensor;
 };
 
 /**
- * Lays out for each pair what is known for each distance: `y[..., t, s] = values[..., t, key[s] − query[t]]`.
+ * Expands values by distance to values by pair: `y[..., t, s] = values[..., t, key[s] − query[t]]`.
  *
- * Where positions stand in lines, values are computed for the distances that occur, and rows are shifted against each other by
- * reshaping: nothing is looked up, and the gradient adds along diagonals the same way. Otherwise each pair looks its own up.
+ * Where positions are consecutive (`lines`), values are computed for the distances that occur, and rows are shifted against each
+ * other by reshaping: no gather is needed, and the gradient sums along diagonals likewise. Otherwise each pair gathers its own value.
  *
- * @shape  → [..., T, S], with T or S 1 where all are alike; otherwise values [H, 1, ·] → [H, T, S] or [B, H, T, S], and
+ * @shape  → [..., T, S], with T or S 1 where all values are equal; otherwise values [H, 1, ·] → [H, T, S] or [B, H, T, S], and
  *   [B, H, T, ·] → [B, H, T, S]
- * @cost   O(T·(T + S)) for each leading index, nothing for keys beyond `low` and `high`
+ * @cost   O(T·(T + S)) for each leading index; keys beyond `low` and `high` cost nothing
  * @source the shift: Huang et al. 2018, "Music Transformer", §3.4.1, arXiv:1809.04281
  */
 export function spread(positions: Positions, by: ByDistance): Tensor {
@@ -53,7 +53,7 @@ export function spread(positions: Positions, by: ByDistance): Tensor {
   const pieces = bandsOf(positions, by).map(({ columns, near, from, to }) => {
     const own = by.values(from, to);
     if (near === undefined) return { x: own, columns };
-    // What no query enters into would otherwise be laid out for all blocks beforehand, and kept.
+    // Without a dependency on the query, the values of all blocks would be computed ahead of time and kept in memory.
     const tied = own.shape.at(-2) === 1 ? after(own, query) : own;
     return { x: skew(widen(tied, near, -1), query.shape[0]!, columns), columns };
   });
@@ -66,9 +66,9 @@ export function spread(positions: Positions, by: ByDistance): Tensor {
 }
 
 /**
- * {@link spread} of a formula, which knows no bounds.
+ * {@link spread} of a formula that is defined for every distance.
  *
- * @param formula of distances key − query as float32, [1, n] or [T, S] or [B, 1, T, S]; numbers of heads must be [H, 1, 1]
+ * @param formula of distances key − query as float32, [1, n] or [T, S] or [B, 1, T, S]; values per head must be [H, 1, 1]
  */
 export function spreadFormula(positions: Positions, formula: (distance: Tensor) => Tensor): Tensor {
   if (positions.lines === undefined) {
@@ -91,8 +91,8 @@ export type VectorsByDistance = {
 };
 
 /**
- * Mixes vectors by weights of pairs: `y[b,h,t] = Σ_s weights[b,h,t,s] · vectors[key[s] − query[t]]`, as one product of what each
- * distance weighs with the vectors. The opposite of {@link spread}.
+ * Mixes vectors by the weights of pairs: `y[b,h,t] = Σ_s weights[b,h,t,s] · vectors[key[s] − query[t]]`, computed as one product of
+ * the weight of each distance with the vectors. The transpose of {@link spread}.
  *
  * @shape  weights [B, H, T, S] → [B, H, T, D]
  * @cost   O(B·H·T·(T + S)·D), and only O(B·H·T·S) for keys beyond `low` and `high`
@@ -115,17 +115,17 @@ export function collect(weights: Tensor, positions: Positions, by: VectorsByDist
   return parts.reduce((a, b) => add(a, b));
 }
 
-/** Neighbouring keys. Absent `near`: all of them are at one distance, or beyond it. */
+/** A range of neighbouring keys. Without `near`, all of them have one distance, or lie beyond the bounds. */
 type Band = {
   readonly columns: number;
-  /** The distances known that they meet: `from`, …, `to − 1`. */
+  /** The known distances that occur: `from`, …, `to − 1`. */
   readonly from: number;
   readonly to: number;
-  /** How many more distances they meet on either side, one beyond the last included: T + S in all. */
+  /** How many more distances occur on either side, including one past the last: T + S in all. */
   readonly near?: readonly [before: number, behind: number];
 };
 
-/** Runs of keys that stand in lines cut where they are no longer, or not yet, near enough for distances to matter. */
+/** Splits consecutive keys where they start or stop being near enough for the distance to matter. */
 function bandsOf({ query, lines }: Positions, { low, high }: Pick<ByDistance, "low" | "high">): Band[] {
   const count = query.shape[0]!;
   return lines!.keys.flatMap(({ from: start, length }) => {
@@ -144,7 +144,7 @@ function bandsOf({ query, lines }: Positions, { low, high }: Pick<ByDistance, "l
   });
 }
 
-/** Repeats what stands at the ends of an axis. */
+/** Repeats the first and last entry of an axis. */
 function widen(x: Tensor, [before, behind]: readonly [number, number], axis: -1 | -2): Tensor {
   const repeat = (end: Tensor, times: number) => {
     const shape = end.shape.map((n, i) => (i === end.shape.length + axis ? times : n));
@@ -175,7 +175,7 @@ function unskew(x: Tensor): Tensor {
   return reshape(pad(flat, [...none, [rows - 1, 1]]), [...front, rows, rows + columns]);
 }
 
-/** all [H, 1, N] or [B, H, T or 1, N], index [T, S] or [B, T, S] → what stands at the index in each row. */
+/** all [H, 1, N] or [B, H, T or 1, N], index [T, S] or [B, T, S] → the entry at the index in each row. */
 function lookUp(all: Tensor, index: Tensor): Tensor {
   const each = index.shape.length === 2 ? index : expandDims(index, 1);
   const batch = index.shape.length === 2 ? [] : [index.shape[0]!];
@@ -185,7 +185,7 @@ function lookUp(all: Tensor, index: Tensor): Tensor {
   return takeAlongAxis(rows, broadcastTo(each, [...front, queries, keys]));
 }
 
-/** The place of each pair's distance between `low` and `high`. */
+/** The distance of each pair, clipped to [low, high], counted from `low`. */
 function clipped(positions: Positions, { low, high }: Pick<ByDistance, "low" | "high">): Tensor {
   return sub(maximum(minimum(distances(positions), high), low), low);
 }
@@ -195,7 +195,7 @@ export function distances({ query, key }: Positions): Tensor {
   return sub(expandDims(key, -2), expandDims(query, -1));
 }
 
-/** The rows of x [H, ...] that are those of these heads; all of them unless told. */
+/** The rows of x [H, ...] that belong to the heads of `positions`. Default: all of them. */
 export function ofHeads(x: Tensor, { heads }: Positions): Tensor {
   return heads === undefined ? x : gather(x, constant(fromNumbers(heads, [heads.length], "int32")), 0);
 }

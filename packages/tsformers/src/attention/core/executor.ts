@@ -10,10 +10,10 @@ import {
   split,
   type Tensor,
 } from "@tsformers/engine";
-import type { AttentionMap, KeyValueCache, Score, View } from "../../kinds/index.ts";
-import type { Context } from "../../kinds/layer.ts";
+import type { KeyValueCache, Score, View } from "../../kinds/index.ts";
 import { within } from "../../nn/dropout.ts";
 import type { Pattern } from "../patterns/pattern.ts";
+import type { Attended, AttendOptions } from "./attended.ts";
 import { joinMaps } from "./map.ts";
 import { computedPairs, type Plan, plansOf, type QueryBlock } from "./plan.ts";
 import { attendBlock, type BlockInput, blockMap, type Mixed, type PlanMap, positionsOf } from "./query-block.ts";
@@ -21,25 +21,13 @@ import { inverseOf, rearrange } from "./rearrange.ts";
 import { countRuns } from "./runs.ts";
 import { attendWhole } from "./whole.ts";
 
-export type Attended = {
-  /** [B, H, T, D] */
-  readonly mixed: Tensor;
-  readonly map: () => AttentionMap;
-};
-
-export type AttendOptions = {
-  readonly view: View;
-  /** Factor of the logits. */
-  readonly scale: number;
-  readonly dropoutRate?: number;
-  readonly context: Context;
-};
+export type { Attended, AttendOptions } from "./attended.ts";
 
 /**
- * `softmax(scale·q·kᵀ + …)·v` over what the view shows, computed where it shows anything: block by block of queries, each with the
- * keys that any of them sees, masked inside where not all do. Queries that see nothing get 0.
+ * `softmax(scale·q·kᵀ + …)·v` over the visible pairs of the view, computed block by block of queries: each block with the keys that
+ * any of its queries sees, masked inside where not all of them do. Queries that see no key get 0.
  *
- * Long sequences keep no weights for the gradient: blocks are computed again, one at a time, so that memory in both
+ * For long sequences no weights are kept for the gradient: blocks are recomputed one at a time, so that peak memory in both
  * directions is that of one block.
  *
  * @shape  q [B, H, T, D], key [B, K, S, D], value [B, K, S, D]; each key head serves H/K consecutive heads
@@ -92,7 +80,7 @@ export function attend(q: Tensor, entries: KeyValueCache, options: AttendOptions
   };
 }
 
-/** Scores of the blocks whose weights are kept: made once, outside what is computed again, for all layers of a stack. */
+/** Scores of the blocks whose weights are kept: computed once for all layers of a stack, outside what is recomputed. */
 export function prepareScores(view: View): ReadonlyMap<unknown, Score> {
   const { scores, pattern } = view;
   if (scores === undefined) return new Map();
@@ -105,7 +93,7 @@ export function prepareScores(view: View): ReadonlyMap<unknown, Score> {
   );
 }
 
-/** Whether all pairs are computed at once: for single queries, and for the conventions of other implementations. */
+/** Whether all pairs are computed at once: for single queries, and to reproduce the conventions of other implementations. */
 function isWhole({ offset, blindAverage, hide, visible, queries }: View): boolean {
   const isStep = visible !== undefined && queries === 1;
   return isStep || offset !== undefined || blindAverage !== undefined || hide !== undefined;
@@ -115,7 +103,7 @@ function recomputes(view: View): boolean {
   return computedPairs(view.pattern, view) > (view.keptPairs ?? 2 ** 20);
 }
 
-/** Heads that see alike. */
+/** Heads with the same pattern. */
 type HeadGroup = { readonly pattern: Pattern; readonly heads: readonly number[]; readonly keyHeads: readonly number[] };
 
 function headGroups(heads: number, keyHeads: number, pattern: Pattern): HeadGroup[] {
@@ -132,7 +120,7 @@ function isInOrder(heads: readonly number[]): boolean {
   return heads.every((head, i) => head === i);
 }
 
-/** Heads of [B, H, ·, ·]. */
+/** Selects heads of [B, H, ·, ·]. */
 function pickHeads(x: Tensor, heads: readonly number[]): Tensor {
   if (heads.length === x.shape[1] && isInOrder(heads)) return x;
   return concat(
@@ -141,7 +129,7 @@ function pickHeads(x: Tensor, heads: readonly number[]): Tensor {
   );
 }
 
-/** Undoes {@link pickHeads} of groups whose heads, one group after the other, are `order`. */
+/** Inverse of {@link pickHeads}: joins groups whose heads, one group after the other, are `order`. */
 function putHeadsBack(parts: readonly Tensor[], order: readonly number[]): Tensor {
   const joined = parts.length === 1 ? parts[0]! : concat(parts, 1);
   if (isInOrder(order) || joined.shape[1] === 1) return joined;
@@ -165,8 +153,8 @@ function attendPattern(pattern: Pattern, input: PatternInput): { mixed: Tensor; 
 }
 
 /**
- * The plans of heads that can be computed side by side: each head its own keys, as many as the others, block by block.
- * Absent where blocks differ in size, or where scores would have to be told apart.
+ * Plans of heads that can be computed together, because block by block they have equally many keys. Undefined where blocks differ in
+ * size, or where scores would need to differ between the plans.
  */
 function alignedPlans(groups: readonly HeadGroup[], view: View): readonly Plan[] | undefined {
   const separate = groups.length > 1 && groups.every(({ heads }, i) => heads.length === 1 && heads[0] === i);
@@ -178,7 +166,7 @@ function alignedPlans(groups: readonly HeadGroup[], view: View): readonly Plan[]
   return rest.every((plan) => shape(plan) === shape(first!)) ? [first!, ...rest] : undefined;
 }
 
-/** Works through one plan for all heads, or one for each where those are aligned. */
+/** Computes one plan for all heads, or one plan per head where those are aligned. */
 function attendPlans(
   plans: readonly Plan[],
   input: PatternInput,
@@ -186,7 +174,7 @@ function attendPlans(
 ): { out: Mixed; maps: () => PlanMap[] } {
   const [plan] = plans as [Plan, ...Plan[]];
   const { order, blocks } = plan;
-  // Blocks of the same queries, each with some of their keys, follow one another.
+  // Blocks of the same queries, each with some of their keys, are adjacent.
   const rows = [...new Set(blocks.map(({ queries: [from] }) => from))];
   const arrange = (x: Tensor): Tensor => (order === undefined ? x : rearrange(x, order, 2));
   const putBack = (x: Tensor): Tensor => (order === undefined ? x : rearrange(x, inverseOf(order), 2));
@@ -234,8 +222,8 @@ function computedAgain(inputs: readonly (BlockInput & { x: Tensor })[]): Mixed[]
 }
 
 /**
- * Joins what different keys gave the same queries. A part has normalised its own weights: its share of the whole is the softmax
- * of the logarithms of their sums.
+ * Merges partial results of the same queries over different keys. Each part is normalised by itself: its share of the whole is the
+ * softmax of the parts' log-normalisers.
  */
 function join(parts: readonly Mixed[]): Mixed {
   if (parts.length === 1) return parts[0]!;
@@ -256,13 +244,13 @@ function concatenated(parts: readonly Tensor[]): Tensor {
   return parts.length === 1 ? parts[0]! : concat(parts, 2);
 }
 
-/** The keys and values of each block: of one plan for all heads, or of one for each. */
+/** The keys and values of each block, for one plan shared by all heads or one plan per head. */
 function inSegments({ key, value }: KeyValueCache, plans: readonly Plan[]): (block: number) => KeyValueCache {
   if (plans.length === 1) {
     const [keys, values] = [piecesOf(key, plans[0]!), piecesOf(value, plans[0]!)];
     return (block) => ({ key: keys(block), value: values(block) });
   }
-  // Cut together: each head has pieces of its own, and half as many are fewer nodes.
+  // Keys and values are cut together: each head has its own pieces, and this halves the number of nodes.
   const both = concat([key, value], -1);
   const heads = plans.map((plan, head) => piecesOf(slice(both, 1, head, head + 1), plan));
   const width = key.shape.at(-1)!;
@@ -277,8 +265,8 @@ function inSegments({ key, value }: KeyValueCache, plans: readonly Plan[]): (blo
 }
 
 /**
- * Cuts [B, K, S, D] once at every place where the keys of a block begin or end; a block's keys are some of the pieces side by
- * side. The gradient of each piece is then a sum over the blocks that see it, however many pieces there are.
+ * Cuts [B, K, S, D] once at every place where the keys of a block begin or end; a block's keys are then a concatenation of pieces.
+ * The gradient of each piece is a sum over the blocks that see it, however many pieces there are.
  */
 function piecesOf(x: Tensor, { blocks }: Plan): (block: number) => Tensor {
   const length = x.shape[2]!;

@@ -11,26 +11,26 @@ import { maskAt } from "./mask-at.ts";
 export type HeadProjectionOptions = {
   readonly modelWidth: number;
   readonly heads: number;
-  /** modelWidth / heads unless told. */
+  /** D, width of a head. Default: modelWidth / heads. */
   readonly headWidth?: number;
   readonly bias?: boolean;
   readonly dropoutRate?: number;
   readonly initial?: Initial;
 };
 
-/** The way from the model's width into the heads and back. */
+/** Projections from the model's width into heads and back. */
 export type HeadProjections = {
   readonly headWidth: number;
-  /** Of one way in. */
+  /** Parameters of one input projection (of queries, keys or values). */
   initHeads(key: RandomKey): Concrete<LinearParams>;
   initOut(key: RandomKey): Concrete<LinearParams>;
   /** x [B, T, C] → [B, H, T, D] */
   toHeads(params: LinearParams, x: Tensor): Tensor;
-  /** [B, H, T, D] → [B, T, C], dropout included */
+  /** [B, H, T, D] → [B, T, C], followed by dropout. */
   fromHeads(params: LinearParams, mixed: Tensor, context: Context): Tensor;
 };
 
-/** @throws RangeError for sizes that are no whole numbers, and for heads that do not divide the width */
+/** @throws RangeError when a size is not a whole number, or the heads do not divide the width */
 export function headProjections(mixer: string, options: HeadProjectionOptions): HeadProjections {
   const { modelWidth, heads, bias = true, dropoutRate = 0, initial = normalInitial() } = options;
   const headWidth = headWidthOf(mixer, options);
@@ -46,13 +46,13 @@ export function headProjections(mixer: string, options: HeadProjectionOptions): 
   };
 }
 
-/** @throws TypeError for keys and values that are not those of `x` */
+/** @throws TypeError when the input brings the keys and values of another sequence */
 export function oneSequence(mixer: string, { cross }: MixerInput): void {
   if (cross === undefined) return;
-  throw new TypeError(`${mixer}: mixes one sequence, got the keys and values of another`);
+  throw new TypeError(`${mixer}: self-attention only, got the keys and values of another`);
 }
 
-/** {@link maskAt} as float32. */
+/** {@link maskAt} cast to float32. */
 export function realAt(mask: Tensor | undefined, position: Tensor): Tensor | undefined {
   const own = maskAt(mask, position);
   return own && cast(own, "float32");

@@ -20,10 +20,10 @@ import { inverseOf, rearrange } from "./rearrange.ts";
 import { countRuns } from "./runs.ts";
 
 /**
- * One map of what blocks of queries weighed: over all keys where blocks compute a good part of them, otherwise over the sets of
- * keys that they compute.
+ * Joins the weights of query blocks into one attention map: over all keys where the blocks compute a good part of them, otherwise
+ * over the sets of keys that they compute.
  *
- * @param groups for each group of heads, its plans
+ * @param groups the plans of each group of heads
  */
 export function joinMaps(groups: readonly (readonly PlanMap[])[], keys: number): AttentionMap {
   const width = Math.max(...groups.map((plans) => plans.reduce((sum, { plan }) => sum + widthOf(plan), 0)));
@@ -40,7 +40,7 @@ export function joinMaps(groups: readonly (readonly PlanMap[])[], keys: number):
   return { weights: concat(weights, 1), keys: concat(indices, 1) };
 }
 
-/** Weights of all queries in their own order [B, H, T, W], with the logarithms of their sums [B, H, T, 1]. */
+/** Weights of all queries in sequence order [B, H, T, W], with their log-normalisers [B, H, T, 1]. */
 type Rows = { readonly weights: Tensor; readonly keys?: Tensor; readonly sums: Tensor };
 
 function joinPlans(plans: readonly Rows[]): { weights: Tensor; keys?: Tensor } {
@@ -53,12 +53,12 @@ function joinPlans(plans: readonly Rows[]): { weights: Tensor; keys?: Tensor } {
   );
   const weights = plans.map(({ weights }, i) => mul(weights, slice(shares, -1, i, i + 1)));
   const keys = plans.flatMap(({ keys }) => keys ?? []);
-  // Parts exclude each other: over all keys, their weights add up.
+  // Parts cover different keys: laid out over all keys, their weights can be added.
   if (keys.length === 0) return { weights: weights.reduce((a, b) => add(a, b)) };
   return { weights: concat(weights, -1), keys: concat(keys, -1) };
 }
 
-/** Queries one after the other, the positions of the keys that they weighed, in the plan's order. */
+/** Consecutive queries and the positions of the keys that they weighed, in the plan's order. */
 type Row = {
   readonly queries: number;
   readonly weights: Tensor;
@@ -66,7 +66,7 @@ type Row = {
   readonly sums: Tensor;
 };
 
-/** Blocks of the same queries as one. */
+/** Joins blocks of the same queries into one row. */
 function rowsOf({ plan, blocks }: PlanMap): Row[] {
   const starts = [...new Set(plan.blocks.map(({ queries: [from] }) => from))];
   return starts.map((start) => {
@@ -120,7 +120,7 @@ function denseRows(map: PlanMap, keys: number): Rows {
   const rows = rowsOf(map);
   const weights = rows.map(({ weights, keys: own }) => {
     if (own.length === keys && map.plan.order === undefined) return weights;
-    // Keys that the block does not compute take the column of zeros behind the others.
+    // Keys that the block does not compute point to a column of zeros at the end.
     const column = new Int32Array(keys).fill(own.length);
     own.forEach((key, at) => {
       column[key] = at;
@@ -154,14 +154,14 @@ function runPositions(runs: Runs): number[] {
   return positions;
 }
 
-/** The most keys that the blocks of a query compute. */
+/** The largest number of keys computed for any query. */
 function widthOf({ blocks }: Plan): number {
   const widths = new Map<number, number>();
   for (const { queries, keys } of blocks) widths.set(queries[0], (widths.get(queries[0]) ?? 0) + countRuns(keys));
   return Math.max(...widths.values());
 }
 
-/** Zeros behind the last axis. */
+/** Pads the last axis with zeros up to `width`. */
 function widen(x: Tensor, width: number): Tensor {
   const missing = width - x.shape.at(-1)!;
   return missing === 0 ? x : pad(x, [...x.shape.slice(1).map((): [number, number] => [0, 0]), [0, missing]]);

@@ -2,23 +2,23 @@ import { NDArray } from "@tsformers/engine";
 import { headsOf, type Pattern, type Runs } from "../patterns/pattern.ts";
 import { clipRuns, countRuns, uniteRuns } from "./runs.ts";
 
-/** Some queries, and keys that any of them sees. */
+/** A block of queries, and the keys that any of them sees. */
 export type QueryBlock = {
   readonly queries: readonly [from: number, to: number];
   /** Never empty. */
   readonly keys: Runs;
-  /** Columns, of the keys side by side, that not every query of the block sees: bool [queries, columns]. Blocks alike share the array. */
+  /** The range of key columns that not every query of the block sees, bool [queries, columns]. Equal blocks share the array. */
   readonly partial?: { readonly columns: readonly [from: number, to: number]; readonly visible: NDArray };
-  /** Whether a query of the block sees nothing. */
+  /** Whether some query of the block sees no key. */
   readonly blind: boolean;
 };
 
 /**
- * How a pattern is worked through at one length: blocks of queries in the order in which the positions stand. Queries that see
- * many keys have several blocks, one after the other, each with some of the keys.
+ * How attention over a pattern is computed at one length: blocks of queries in the plan's order. Queries that see many keys have several
+ * consecutive blocks, each with some of the keys.
  */
 export type Plan = {
-  /** Positions in the order of the plan; absent: as they come. */
+  /** Positions in the order of the plan. Absent: sequence order. */
   readonly order?: Int32Array;
   readonly blocks: readonly QueryBlock[];
 };
@@ -26,14 +26,14 @@ export type Plan = {
 export type PlanOptions = {
   readonly queries: number;
   readonly keys: number;
-  /** The size that costs least, by {@link costOf}, unless told. */
+  /** Queries in a block. Default: the size that costs least, by {@link costOf}. */
   readonly queriesPerBlock?: number;
 };
 
 const cache = new WeakMap<Pattern, Map<string, readonly Plan[]>>();
 
 /**
- * The plans of a pattern that is the same for all heads: one, or one for each of its parts. Made once for a pattern, its lengths and the block size.
+ * The plans of a pattern that is the same for all heads: one, or one for each of its parts. Cached by pattern, lengths and block size.
  *
  * @throws RangeError for a pattern that differs by head
  */
@@ -47,7 +47,7 @@ export function plansOf(pattern: Pattern, options: PlanOptions): readonly Plan[]
   return plans;
 }
 
-/** Products of queries and keys that the plans of all heads compute, visible or not: what memory and time grow with. */
+/** Query-key products that the plans of all heads compute, visible or not: memory and time grow with them. */
 export function computedPairs(pattern: Pattern, options: PlanOptions): number {
   const heads = headsOf(pattern);
   const pairs = heads.flatMap((own) => plansOf(own, options).flatMap(({ blocks }) => blocks.map(pairsOf)));
@@ -80,12 +80,12 @@ type Spans = Pick<QueryBlock, "queries" | "keys">;
 
 const finestBlock = 64;
 const candidates = [64, 128, 256, 512];
-/** Blocks of more products than this are cut at multiples of so many keys: blocks alike in size find room where others were. */
+/** Blocks with more products than this are cut at multiples of as many keys: equally large blocks can then reuse memory. */
 const mostPairs = 2 ** 21;
 const keysPerBlock = 2048;
-/** Runs of keys begin and end at multiples of this, and smaller gaps are computed and masked: cutting costs more. */
+/** Runs of keys begin and end at multiples of this, and smaller gaps are computed and masked, since cutting costs more. */
 const grain = 32;
-/** What a block costs beyond its products, in products; and each piece that its keys are put together from. */
+/** The fixed cost of a block, in products; and that of each piece that its keys are concatenated from. */
 const blockOverhead = 8192;
 const pieceOverhead = 1024;
 function costOf(blocks: readonly Spans[]): number {
@@ -118,7 +118,7 @@ function layOut(
     if (finest === undefined) for (let query = from; query < to; query++) seen = uniteRuns(seen, rows(query));
     else for (const part of finest.slice(from / finestBlock, Math.ceil(to / finestBlock))) seen = uniteRuns(seen, part);
     const closed = closeGaps(seen, keys);
-    // Queries that see nothing still need a key to give their weight of zero to.
+    // The softmax needs at least one key even for queries that see none; its weight is set to zero later.
     return { queries: [from, to], keys: closed.length === 0 ? [0, 1] : closed };
   });
 }
@@ -134,7 +134,7 @@ function closeGaps(runs: Runs, keys: number): Runs {
   return closed;
 }
 
-/** What is seen, in the new order: position i of it is `order[i]`. */
+/** The visible keys in a new order of positions: new position i is old position `order[i]`. */
 function rearranged(pattern: Pattern, order: Int32Array): (at: number) => Runs {
   const place = new Int32Array(order.length);
   order.forEach((position, i) => {
@@ -192,7 +192,7 @@ function partialOf(
   return { partial: { columns: [low, high], visible: share(cut, to - from, columns, shared) }, blind };
 }
 
-/** The array held for equal cells: far fewer blocks differ than there are. */
+/** Returns a shared array for equal cells: there are far fewer different blocks than blocks. */
 function share(cells: Uint8Array, rows: number, columns: number, shared: Map<string, NDArray[]>): NDArray {
   let hash = 0x811c9dc5;
   for (let i = 0; i < cells.length; i++) hash = Math.imul(hash ^ cells[i]!, 0x01000193);

@@ -34,39 +34,39 @@ import type { Plan, QueryBlock } from "./plan.ts";
 import { countRuns } from "./runs.ts";
 import { softmaxPart, softmaxValues } from "./softmax-values.ts";
 
-/** Added to logits of hidden pairs: beyond any real logit, and finite, so that fully masked rows give no NaN. */
+/** Added to the logits of hidden pairs: below any real logit, yet finite, so that fully masked rows give no NaN. */
 export const hidden = -1e30;
 
-/** One block of queries, and how it is computed. */
+/** One block of queries, and everything needed to compute it. */
 export type BlockInput = {
   readonly view: View;
   readonly plan: Plan;
-  /** One for all heads, or one for each, of the same queries and as many keys. */
+  /** One block for all heads, or one per head, all of the same queries and equally many keys. */
   readonly blocks: readonly QueryBlock[];
-  /** [B, K, W, D]: the keys and values of the block's runs side by side. */
+  /** The keys and values of the block's runs, concatenated: each [B, K, W, D]. */
   readonly entries: () => KeyValueCache;
   readonly scale: number;
   readonly dropoutRate?: number;
   readonly context: Context;
-  /** The heads these are, where not all. */
+  /** Indices of the heads. Absent: all heads. */
   readonly heads?: readonly number[];
-  /** Whether other blocks see other keys for the same queries. */
+  /** Whether other blocks hold other keys of the same queries, so that log-normalisers are needed to merge them. */
   readonly withSums: boolean;
   readonly recomputed: boolean;
 };
 
-/** The weights of a plan's blocks, and the logarithm of the sum that each query's were divided by. */
+/** The weights of a plan's blocks, and each query's log-normaliser. */
 export type PlanMap = { readonly plan: Plan; readonly blocks: readonly { weights: Tensor; sums: Tensor }[] };
 
-/** What a block mixed. */
+/** Result of one block. */
 export type Mixed = {
   /** [B, H, T, D] */
   readonly mixed: Tensor;
-  /** The logarithm of the sum of each query's weights, [B, H, T, 1], where other blocks see other keys. */
+  /** Log-normaliser of each query's weights, [B, H, T, 1]; present where other blocks hold other keys of the same queries. */
   readonly sums?: Tensor;
 };
 
-/** One block of queries [B, H, T, D] over its keys. */
+/** Attention of one block of queries [B, H, T, D] over its keys. */
 export function attendBlock(q: Tensor, input: BlockInput): Mixed {
   const { key, value } = input.entries();
   const { logits, sighted, score } = blockLogits(q, key, input);
@@ -87,14 +87,14 @@ function mixValues(logits: Tensor, q: Tensor, values: Tensor, score: Score | und
   return sums === undefined ? { mixed } : { mixed, sums };
 }
 
-/** What {@link attendBlock} weighs its values with. */
+/** The weights of {@link attendBlock}. */
 export function blockMap(q: Tensor, input: BlockInput): PlanMap["blocks"][number] {
   const { logits, sighted } = blockLogits(q, input.entries().key, { ...input, recomputed: false });
   const { weights, sums } = normalised(logits);
   return { weights: sighted === undefined ? weights : mul(weights, sighted), sums };
 }
 
-/** Softmax stays in float32, also where the model computes in float16. */
+/** The softmax is computed in float32 even where the model computes in float16. */
 function blockLogits(q: Tensor, key: Tensor, input: BlockInput): { logits: Tensor; sighted?: Tensor; score?: Score } {
   const { view, blocks, scale } = input;
   const raw = cast(groupedProduct(q, key, { transposeB: true, scale }), "float32");
@@ -119,7 +119,7 @@ function normalised(logits: Tensor): { weights: Tensor; sums: Tensor } {
   return { weights: div(raised, total), sums: add(log(total), top) };
 }
 
-/** Added to logits, broadcast to [B, H, T, W]: 0 where visible, very negative where not. Absent where all is visible. */
+/** Added to logits, broadcast to [B, H, T, W]: 0 where visible, −1e30 where hidden. Undefined where all is visible. */
 function hidingOf(q: Tensor, input: BlockInput): Tensor | undefined {
   const parts = input.blocks.map((block) => hidingOfHead(q, input, block));
   if (parts.length === 1) return parts[0];
@@ -142,7 +142,7 @@ function hidingOfHead(
   if (partial !== undefined) {
     const [low, high] = partial.columns;
     const added = where(constant(partial.visible), 0, hidden);
-    // Made from constants alone, masks of all blocks would be written out beforehand, and kept.
+    // Masks made from constants alone would be computed for all blocks ahead of time and kept in memory.
     const own = recomputed ? after(added, q) : added;
     const whole =
       high - low === width
@@ -165,7 +165,7 @@ function hidingOfHead(
   return hiding === undefined ? padding : add(hiding, padding);
 }
 
-/** Where the queries and keys of a block stand. */
+/** Positions of the queries and keys of a block. */
 export function positionsOf({ positions }: View, plan: Plan, { queries: [from, to], keys }: QueryBlock): Positions {
   const query = slice(inPlanOrder(positions.query, plan), -1, from, to);
   const key = takeRuns(inPlanOrder(positions.key, plan), keys);
@@ -183,20 +183,20 @@ function blockPositions(q: Tensor, { view, plan, blocks, heads, recomputed }: Bl
   return { ...positions, query, ...(heads === undefined ? {} : { heads }) };
 }
 
-/** Along the last axis. */
+/** Rearranges the last axis into the plan's order. */
 function inPlanOrder(x: Tensor, { order }: Plan): Tensor {
   if (order === undefined) return x;
   return gather(x, constant(fromNumbers(order, [order.length], "int32")), -1);
 }
 
-/** Runs of the last axis side by side. */
+/** Concatenates runs of the last axis. */
 function takeRuns(x: Tensor, runs: Runs): Tensor {
   const parts: Tensor[] = [];
   for (let i = 0; i < runs.length; i += 2) parts.push(slice(x, -1, runs[i]!, runs[i + 1]!));
   return parts.length === 1 ? parts[0]! : concat(parts, -1);
 }
 
-/** What patterns of heads show, bool [H', T, S] → [1 or H, T, S], head h that of pattern `h mod H'`. */
+/** Masks of patterns by head, bool [H', T, S] → [1 or H, T, S]: head h gets that of pattern `h mod H'`. */
 export function byHead(mask: Tensor, heads: number): Tensor {
   const patterns = mask.shape[0]!;
   if (patterns === 1 || patterns === heads) return mask;
@@ -204,7 +204,7 @@ export function byHead(mask: Tensor, heads: number): Tensor {
   return gather(mask, constant(fromNumbers(own, [heads], "int32")), 0);
 }
 
-/** A product of [B, H, ·, ·] with [B, K, ·, ·], each of the K shared by H/K consecutive heads. */
+/** Matrix product of [B, H, ·, ·] with [B, K, ·, ·], where each of the K key heads serves H/K consecutive heads. */
 export function groupedProduct(a: Tensor, b: Tensor, options: { transposeB?: boolean; scale?: number }): Tensor {
   const [batch, heads, ...rows] = a.shape as [number, number, number, number];
   const shared = b.shape[1]!;

@@ -1,6 +1,6 @@
 import { constant, customGradient, fromNumbers, gather, type Tensor } from "@tsformers/engine";
 
-/** Elements of `x` along `axis` in a new order, `order[i]` being the place that element i comes from. Its gradient is the way back. */
+/** Permutes `x` along `axis`: element i of the result is element `order[i]` of `x`. The gradient is the inverse permutation. */
 export function rearrange(x: Tensor, order: Int32Array, axis: number): Tensor {
   const indices = (from: Int32Array) => constant(fromNumbers(from, [from.length], "int32"));
   return customGradient({
@@ -9,7 +9,7 @@ export function rearrange(x: Tensor, order: Int32Array, axis: number): Tensor {
   })(x)[0]!;
 }
 
-/** Where each element went: `inverse[order[i]] = i`. */
+/** The inverse permutation: `inverse[order[i]] = i`. */
 export function inverseOf(order: Int32Array): Int32Array {
   const inverse = new Int32Array(order.length);
   order.forEach((from, i) => {

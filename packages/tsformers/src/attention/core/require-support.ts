@@ -1,9 +1,10 @@
 import type { View } from "../../kinds/index.ts";
 
 /**
- * Says no to what a mixer cannot honour, instead of ignoring it.
+ * Refuses a view that the mixer cannot honour, instead of ignoring part of it.
  *
- * @throws TypeError `performer: cannot take scores (biases, learned distances): it never computes logits`
+ * @param what the reason why scores, or rotation, are not supported; absent where they are
+ * @throws TypeError `performer: cannot take scores (biases, learned distances): it computes no logits`
  */
 export function requireSupport(
   mixer: string,
@@ -14,6 +15,6 @@ export function requireSupport(
     throw new TypeError(`${mixer}: cannot take scores (biases, learned distances): ${what.scores}`);
   }
   if (view.rotate !== undefined && what.rotation !== undefined) {
-    throw new TypeError(`${mixer}: cannot take turned queries and keys (rotary positions): ${what.rotation}`);
+    throw new TypeError(`${mixer}: cannot take rotated queries and keys (rotary positions): ${what.rotation}`);
   }
 }

@@ -27,17 +27,17 @@ import { makeView } from "./view.ts";
 export type RingOptions = {
   /** W: how many positions back a query sees, besides itself. */
   readonly window: number;
-  /** Distance from one position seen to the next; 1 unless told. */
+  /** Distance from one visible position to the next. Default: 1. */
   readonly dilation?: number;
-  /** Positions that all later ones see, however far. */
+  /** Positions that all later queries see, at any distance. */
   readonly pinned?: readonly number[];
 };
 
 /**
- * Decodes attention over a sliding window with room for the window alone: the newest position takes the place of the one that
- * nobody will see again. Memory and time for each position stay the same however many came before.
+ * Decodes attention over a sliding window with a ring buffer: each new position overwrites the one that no later query will see.
+ * Memory and time per position stay constant, however long the sequence.
  *
- * @shape state: keys and values [B, K, P + W·dilation + 1, D], pinned ones in front
+ * @shape state: keys and values [B, K, P + W·dilation + 1, D], the P pinned positions in front
  * @cost  O(B·H·(P + W)·D) for each position
  */
 export function ringDecoding<Params>(
@@ -62,7 +62,7 @@ export function ringDecoding<Params>(
   };
 }
 
-/** Which position each slot holds: the pinned ones, then slot r the newest position p ≤ `position` with p ≡ r; negative where none is yet. */
+/** The position in each slot: the pinned ones, then in slot r the newest position p ≤ `position` with p ≡ r; negative while empty. */
 function slotPositions(position: Tensor, room: number, pinned: readonly number[]): Tensor {
   const ring = sub(position, mod(sub(position, iota(room)), room));
   return pinned.length === 0 ? ring : concat([constant(fromNumbers(pinned, [pinned.length], "int32")), ring], 0);
@@ -72,19 +72,19 @@ function ringView(view: View, position: Tensor, slots: Tensor, options: Required
   const { dilation, pinned } = options;
   const inRing = greaterEqual(iota(slots.shape[0]!), pinned.length);
   const known = and(greaterEqual(slots, 0), lessEqual(slots, position));
-  // A pinned position is seen where it is pinned, at any distance, and not once more in the ring.
+  // A pinned position is visible in its pinned slot, at any distance, and must not count a second time in the ring.
   const once = pinned.length === 0 ? known : and(known, notTwice(slots, inRing, pinned));
   const atStep = equal(mod(sub(position, slots), dilation), 0);
   return viewOfSlots(view, position, slots, dilation === 1 ? once : and(once, or(not(inRing), atStep)));
 }
 
-/** Keys and values of a position put into the slots that hold it. */
+/** Writes the keys and values of a position into the slots assigned to it. */
 export function writeSlots(state: KeyValueCache, own: KeyValueCache, slots: Tensor, position: Tensor): KeyValueCache {
   const isOwn = expandDims(equal(slots, position), 1);
   return { key: where(isOwn, own.key, state.key), value: where(isOwn, own.value, state.value) };
 }
 
-/** How the query at `position` looks at slots that hold these positions (int32 [L]), of which it may see some (bool [L]). */
+/** View of the query at `position` on slots that hold the positions `slots` (int32 [L]); `seen` (bool [L]) marks the visible ones. */
 export function viewOfSlots(view: View, position: Tensor, slots: Tensor, seen: Tensor): View {
   const mask = expandDims(seen, 0);
   const real = view.keyMask && cast(gather(view.keyMask, maximum(slots, 0), 1), "bool");

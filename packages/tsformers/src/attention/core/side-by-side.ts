@@ -12,16 +12,17 @@ import {
 import type { AttentionMap, LayerState, Mixer, MixerOutput, Recurrent, SegmentMemory } from "../../kinds/index.ts";
 import { within } from "../../nn/dropout.ts";
 import { sumOfLosses } from "../../nn/losses.ts";
+import { present } from "../../nn/present.ts";
 
 type Named<T> = Readonly<Record<string, T>>;
 
 /**
- * Several mixers with heads of their own, as one: some heads look nearby, others among their like.
+ * Several mixers as one, each with heads of its own: for instance some heads attend locally and others by content.
  *
- * `y = Σ_i mixer_i(x)`: projecting heads back apart and adding up is projecting them back together. Losses are added up, maps put
- * one behind the other head by head. It decodes where all of them do.
+ * `y = Σ_i mixer_i(x)`: projecting each group of heads back and adding the results equals one output projection of all heads. Losses
+ * are added, attention maps joined head by head. It decodes if all of the mixers do.
  *
- * @param mixers by name, which is that of its parameters; each of the model's width, with some of the heads
+ * @param mixers by name, which is also the name of the mixer's parameters; each has the model's width and some of the heads
  * @shape  x [B, T, C] → y [B, T, C]
  */
 export function headsBeside(mixers: Named<Mixer>): Mixer<Named<unknown>> {
@@ -51,6 +52,7 @@ export function headsBeside(mixers: Named<Mixer>): Mixer<Named<unknown>> {
   return {
     name: all.map(([, { name }]) => name).join(" beside "),
     sees: (["all", "pattern"] as const).find((sight) => sights.includes(sight)) ?? "earlier",
+    ...(all.some(([, { readsGlobals }]) => readsGlobals) ? { readsGlobals: true } : {}),
     init: (key) => {
       const keys = keyed(key);
       return byName((mixer, name) => mixer.init(keys.get(name)!)) as Concrete<Named<unknown>>;
@@ -113,15 +115,28 @@ function sumOf(terms: readonly Tensor[]): Tensor {
   return terms.reduce((a, b) => add(a, b));
 }
 
+/** Equal for equal queries: those that the view gives differ in number only. */
+function queriesText(queries: NonNullable<AttentionMap["apart"]>["queries"]): string {
+  return "shape" in queries ? `the view's ${queries.shape[1]}` : queries.join();
+}
+
 /**
- * Maps of heads one behind the other, as wide as the widest.
+ * Attention maps joined along the head axis, padded to the widest.
  *
- * @throws TypeError where some heads have queries apart
+ * @throws TypeError when the maps do not keep the same queries separately (`apart`)
  */
 function joined(maps: readonly AttentionMap[]): AttentionMap {
-  if (maps.some(({ apart }) => apart !== undefined)) {
-    throw new TypeError("side by side: cannot join maps of which one has queries apart");
+  const separate = maps.map(({ apart }) => (apart === undefined ? "none" : queriesText(apart.queries)));
+  if (new Set(separate).size > 1) {
+    throw new TypeError("side by side: cannot join attention maps that keep different queries separately");
   }
+  const apart = maps[0]!.apart && {
+    queries: maps[0]!.apart.queries,
+    weights: concat(
+      maps.map((map) => map.apart!.weights),
+      1,
+    ),
+  };
   const width = Math.max(...maps.map(({ weights }) => weights.shape[3]!));
   const wide = (x: Tensor): Tensor =>
     pad(x, [
@@ -134,7 +149,8 @@ function joined(maps: readonly AttentionMap[]): AttentionMap {
     maps.map(({ weights }) => wide(weights)),
     1,
   );
-  if (maps.every(({ keys }) => keys === undefined)) return { weights };
+  const rest = present({ apart });
+  if (maps.every(({ keys }) => keys === undefined)) return { weights, ...rest };
   const keys = maps.map(({ weights, keys }) => wide(broadcastTo(keys ?? iota(weights.shape[3]!), weights.shape)));
-  return { weights, keys: concat(keys, 1) };
+  return { weights, keys: concat(keys, 1), ...rest };
 }

@@ -14,8 +14,8 @@ import {
 } from "@tsformers/engine";
 
 /**
- * `softmax(logits)·values`, with a gradient that passes over the logits three times: a row's products of weights and their
- * gradients sum to those of its output and the output's gradient, which are D numbers instead of S.
+ * `softmax(logits)·values` with a cheap gradient of only three passes over the logits: the row sum that the softmax gradient needs,
+ * over S weights times their gradients, equals the sum over D outputs times theirs.
  *
  * @shape  logits [B, H, T, S], values [B, H, S, D] → [B, H, T, D]
  * @source the identity: Dao et al. 2022, "FlashAttention", §3 and appendix B, arXiv:2205.14135
@@ -34,9 +34,9 @@ export function softmaxValues(logits: Tensor, values: Tensor): Tensor {
 }
 
 /**
- * {@link softmaxValues} over some of the keys, with the logarithm of the sum of each row's weights, by which parts are joined.
+ * {@link softmaxValues} over some of the keys, together with each row's log-normaliser, by which such parts are merged.
  *
- * @shape  logits [B, H, T, S], values [B, H, S, D] → mixed [B, H, T, D], sums [B, H, T, 1]
+ * @shape  logits [B, H, T, S], values [B, H, S, D] → mixed [B, H, T, D], sums (log-normalisers) [B, H, T, 1]
  */
 export function softmaxPart(logits: Tensor, values: Tensor): { mixed: Tensor; sums: Tensor } {
   const [mixed, sums] = customGradient({

@@ -12,20 +12,21 @@ export type ViewOptions = Pick<
   | "offset"
   | "memory"
   | "keyMask"
+  | "globals"
   | "scores"
   | "queriesPerBlock"
   | "keptPairs"
   | "blindAverage"
 > & {
-  /** Positions, when rows of the batch differ. Default: 0, 1, 2, …; those of a memory are negative. */
+  /** Positions, where rows of the batch differ. Default: 0, 1, 2, …; those of a memory are negative. */
   readonly positions?: { readonly query: Tensor; readonly key: Tensor };
   readonly rotation?: QkTransform;
 };
 
 /**
- * What one pass of a stack may see: a pattern, padding, and the position schemes made ready.
+ * What one pass of a stack may see: pattern, padding, and position schemes prepared for these positions.
  *
- * @throws TypeError for positions of its own behind a memory
+ * @throws TypeError when both `positions` and a `memory` are given
  */
 export function makeView(options: ViewOptions): View {
   const { rotation, positions: given, ...rest } = options;
@@ -38,13 +39,13 @@ export function makeView(options: ViewOptions): View {
   const order = offset === undefined ? iota(queries) : add(iota(queries), offset);
   const line = offset === undefined ? { lines: { query: 0, keys: [{ from: -memory, length: keys }] } } : {};
   const positions = given ?? { query: order, key: memory === 0 ? iota(keys) : sub(iota(keys), memory), ...line };
-  // Cached keys were turned when they were new: those of this pass stand where its queries do.
+  // Cached keys were rotated when they were new; the keys of this pass are at the positions of its queries.
   const turned = offset === undefined ? positions : { query: positions.query, key: positions.query };
   const view = { ...rest, positions, ...present({ rotate: rotation?.prepare(turned) }) };
   return { ...view, prepared: prepareScores(view) };
 }
 
-/** {@link makeView} at keys that stand in slots: what decoding sees. */
+/** {@link makeView} over keys stored in slots: the view of a decoding step. */
 export function makeViewOfSlots(
   { pattern, positions, visible, isSighted }: Slots,
   { rotation, scores }: Pick<ViewOptions, "rotation" | "scores">,
@@ -55,28 +56,28 @@ export function makeViewOfSlots(
     queries,
     keys,
     positions,
-    // Kept keys were turned when they were new: those of this pass stand where its queries do.
+    // Cached keys were rotated when they were new; the keys of this pass are at the positions of its queries.
     ...present({
       visible,
       scores,
       blindAverage: isSighted,
       rotate: rotation?.prepare({ query: positions.query, key: positions.query }),
     }),
-    // Without lines, scores could not tell blocks of queries apart.
+    // Without consecutive positions, scores could not distinguish blocks of queries.
     ...(positions.lines === undefined ? { queriesPerBlock: queries } : {}),
   };
   return { ...view, prepared: prepareScores(view) };
 }
 
 /**
- * {@link makeView} as PyTorch implementations do it: a query that sees nothing averages over all keys instead of getting 0.
- * Only losses at such positions tell the difference.
+ * {@link makeView} with the convention of PyTorch implementations: a query that sees no key averages over all keys instead of getting 0.
+ * Only losses at such positions differ.
  */
 export function makeAveragingView(options: ViewOptions): View {
   return makeView({ ...options, blindAverage: true });
 }
 
-/** {@link makeAveragingView} for implementations that replace hidden logits rather than add to them: no gradient passes there. */
+/** {@link makeAveragingView} for implementations that overwrite hidden logits instead of adding to them: no gradient reaches those. */
 export function makeFillingView(options: ViewOptions): View {
   return { ...makeAveragingView(options), hide: (logits, visible) => where(visible, logits, hidden) };
 }

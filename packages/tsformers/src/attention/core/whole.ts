@@ -16,10 +16,10 @@ import {
 import type { KeyValueCache, View } from "../../kinds/index.ts";
 import { dropout } from "../../nn/dropout.ts";
 import { causal, denseMask, full } from "../patterns/pattern.ts";
-import type { Attended, AttendOptions } from "./executor.ts";
+import type { Attended, AttendOptions } from "./attended.ts";
 import { byHead, groupedProduct, hidden } from "./query-block.ts";
 
-/** Attention with every pair computed and what is hidden masked: for cached keys, and for the conventions of other implementations. */
+/** Attention with every pair computed and hidden pairs masked: for cached keys, and for the conventions of other implementations. */
 export function attendWhole(q: Tensor, { key, value }: KeyValueCache, options: AttendOptions): Attended {
   const { view, scale, dropoutRate = 0, context } = options;
   const raw = cast(groupedProduct(q, key, { transposeB: true, scale }), "float32");
@@ -42,7 +42,7 @@ function addHidden(logits: Tensor, visible: Tensor): Tensor {
   return add(logits, where(visible, 0, hidden));
 }
 
-/** bool, broadcast to [B, H, T, S]; absent where all is visible. */
+/** Visibility mask, bool, broadcast to [B, H, T, S]; undefined where all is visible. */
 function visibleOf(view: View, heads: number): Tensor | undefined {
   const { visible, keyMask } = view;
   const masks = [
@@ -53,7 +53,7 @@ function visibleOf(view: View, heads: number): Tensor | undefined {
   return masks.length === 0 ? undefined : masks.reduce((a, b) => and(a, b));
 }
 
-/** bool [1, 1 or H, T, S] */
+/** The pattern's mask, bool [1, 1 or H, T, S]; undefined for the full pattern. */
 function shownBy({ pattern, queries, keys, offset }: View, heads: number): Tensor | undefined {
   if (pattern === full) return undefined;
   if (offset === undefined) return expandDims(byHead(constant(denseMask(pattern, queries, keys)), heads), 0);

@@ -11,13 +11,13 @@ import { etc } from "../patterns/etc.ts";
 import { full, type Pattern } from "../patterns/pattern.ts";
 import { byDistance, byMembership, type Labelling, labelScore } from "./etc-labels.ts";
 
-/** One of the two inputs as a query: what it asks, what it may look at, and how pairs are labelled. */
+/** One of the two inputs as queries: its query vectors, its pattern, and how its pairs are labelled. */
 export type EtcSide = {
   /** [B, H, T, D] */
   readonly query: Tensor;
-  /** Keys and values of the global input, then of the long one, side by side: [B, H, G + L, D]. */
+  /** Keys and values of the global input followed by those of the long input: [B, H, G + L, D]. */
   readonly entries: KeyValueCache;
-  /** (query of this side) → positions in [global ‖ long]. */
+  /** Which positions of [global ‖ long] each query of this side sees. */
   readonly pattern: Pattern;
   readonly scores?: (positions: Positions) => Score;
 };
@@ -31,7 +31,7 @@ export type EtcOptions = {
 };
 
 /**
- * Global-local attention: each side's queries look at both inputs under one softmax.
+ * Global-local attention of one side: its queries see both inputs under one softmax.
  *
  * @shape  → [B, H, T, D] of the side
  * @source Ainslie et al. 2020, "ETC: Encoding Long and Structured Inputs in Transformers", §2.2, arXiv:2004.08483
@@ -48,15 +48,15 @@ export function attendSide({ query, entries, pattern, scores }: EtcSide, options
 }
 
 export type EtcAttentionOptions = HeadProjectionOptions & {
-  /** G: how many positions in front are the global input. */
+  /** G: how many leading positions form the global input. */
   readonly globals: number;
   /** r: how far long positions see to each side. */
   readonly radius: number;
-  /** Distances up to this have labels of their own; no labels by distance or segment when 0. */
+  /** Distances up to this have labels of their own. 0: no labels by distance or segment. */
   readonly furthestLabel: number;
-  /** Global token s summarises the long positions of segment s, [L]: pairs within and across get different labels. */
+  /** The segment of each long position, [L]; global token s summarises segment s. Pairs within and across have different labels. */
   readonly segments?: ArrayLike<number>;
-  /** Whether a global token sees only its own segment; it sees all unless told. */
+  /** Whether a global token sees only its own segment. Default: false. */
   readonly hard?: boolean;
 };
 
@@ -69,12 +69,12 @@ export type EtcAttentionParams = {
 };
 
 /**
- * ETC's mixer over [global ‖ long]: four parts of attention, two softmaxes. The sides share their projections, as those that
- * start from BERT do.
+ * ETC's mixer over [global ‖ long]: four parts of attention in two softmaxes. The two sides share their projections, as in ETC models
+ * initialised from BERT.
  *
- * `y_i = softmax((q_i·k_j + q_i·P[id_ij] + b[id_ij])/√D)·v_j`; long i: j ∈ G or |i − j| ≤ r; global i: all j, or its own segment.
+ * `y_i = softmax((q_i·k_j + q_i·P[id_ij] + b[id_ij])/√D)·v_j`; long i: j ∈ G or |i − j| ≤ r; global i: all j, or only its own segment.
  *
- * Labels: 0 same, 1 … k right, k + 1 … 2k left, then own segment, other segment, and a global token's other segment.
+ * Labels: 0 same position, 1 … k right, k + 1 … 2k left, then own segment, other segment, and a global token's other segment.
  *
  * @shape  x [B, G + L, C] → y [B, G + L, C]
  * @cost   O(B·(G·(G + L) + L·(G + 2r + 1))·C) time
@@ -106,7 +106,7 @@ export function etcAttention(options: EtcAttentionOptions): Mixer<EtcAttentionPa
       oneSequence("etcAttention", input);
       const { x, view } = input;
       const length = x.shape[1]!;
-      requireSupport("etcAttention", view, { scores: "it has labels of its own" });
+      requireSupport("etcAttention", view, { scores: "it has its own relative position labels" });
       const turn = view.rotate;
       const all = heads.toHeads(params.query, x);
       const query = turn?.query(all) ?? all;
@@ -146,7 +146,7 @@ export function etcAttention(options: EtcAttentionOptions): Mixer<EtcAttentionPa
 
 type Membership = (global: number, long: number) => boolean;
 
-/** Pairs within a side are labelled by distance, pairs across by segment. */
+/** Label terms of one side: pairs within a side are labelled by distance, pairs across the sides by segment. */
 function labelsOf(
   side: "global" | "long",
   { furthestLabel: k, globals }: EtcAttentionOptions,

@@ -20,7 +20,7 @@ import {
 import type { Positions, Score } from "../../kinds/index.ts";
 import { spread } from "../core/by-distance.ts";
 
-/** What label l adds to a logit of head h: `(q·vectors[l, h] + biases[l, h])·scale`. */
+/** Parameters of the labels. Label l adds to a logit of head h: `(q·vectors[l, h] + biases[l, h])·scale`. */
 export type EtcLabels = {
   /** [labels, H, D] */
   readonly vectors: Tensor;
@@ -28,16 +28,16 @@ export type EtcLabels = {
   readonly biases: Tensor;
 };
 
-/** What each label adds, [B, H, T, labels], to what pairs get: for some keys side by side after others, broadcast to [B, H, T, keys]. */
+/** Label terms `added` [B, H, T, labels] → terms of pairs, for consecutive groups of keys, each broadcast to [B, H, T, keys]. */
 export type Labelling = (added: Tensor, positions: Positions) => readonly LabelledKeys[];
 
 export type LabelledKeys = { readonly keys: number; readonly added: Tensor };
 
-/** Adds to each logit what the label of its pair is worth to the query. */
+/** Adds to each logit the term of its pair's label. */
 export function labelScore({ vectors, biases }: EtcLabels, labelling: Labelling): (positions: Positions) => Score {
   return (positions) => ({
     logits: (logits, { query, scale }) => {
-      // In the dtype of the logits: ONNX Runtime 1.30 crashes on float16 products of what was transposed across heads.
+      // In the dtype of the logits: ONNX Runtime 1.30 crashes on float16 products of tensors transposed across heads.
       const [q, of, bias] = [query, vectors, biases].map((x) => cast(x, logits.dtype)) as [Tensor, Tensor, Tensor];
       const products = matmul(q, transpose(of, [1, 0, 2]), { transposeB: true });
       const added = mul(add(products, expandDims(transpose(bias, [1, 0]), 1)), scale);
@@ -56,7 +56,7 @@ export function labelScore({ vectors, biases }: EtcLabels, labelling: Labelling)
   });
 }
 
-/** A label written down for each pair: ids [T, S] int. */
+/** An explicit label for each pair: ids [T, S] int. */
 export function byTable(ids: NDArray): Labelling {
   return (added, { query, key }) => {
     const own = gather(gather(constant(ids), query, 0), key, 1);
@@ -72,7 +72,7 @@ export function byTable(ids: NDArray): Labelling {
  */
 export function byDistance(furthest: number): (added: Tensor, positions: Positions) => Tensor {
   return (added, positions) => {
-    // From furthest left to furthest right: 2k, …, k + 1, 0, 1, …, k.
+    // Ordered from the furthest left to the furthest right: 2k, …, k + 1, 0, 1, …, k.
     const leftToRight = Array.from({ length: 2 * furthest + 1 }, (_, i) =>
       i < furthest ? 2 * furthest - i : i - furthest,
     );
@@ -85,7 +85,7 @@ export function byDistance(furthest: number): (added: Tensor, positions: Positio
   };
 }
 
-/** One label where `isMember` holds for the pair, another where not: [B, H, T, keys], or 1 for the keys where all are members. */
+/** One label for pairs where `isMember` holds, another for the rest: [B, H, T, keys], or one column where all pairs are members. */
 export function byMembership(
   isMember: (query: number, key: number) => boolean,
   [member, other]: readonly [member: number, other: number],

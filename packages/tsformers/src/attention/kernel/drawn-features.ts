@@ -21,39 +21,42 @@ import {
 import type { Context } from "../../kinds/layer.ts";
 import type { Draw } from "./random-rows.ts";
 
-/** Random features as they go from step to step. */
+/** Random features as training state. */
 export type Drawn = {
-  /** int32 [2]: everything is drawn under it. */
+  /** Random key from which every matrix is drawn, int32 [2]. */
   key: Tensor;
-  /** How many training passes there were, int32 []. */
+  /** Training passes so far, int32 []. */
   step: Tensor;
-  /** What training looks along now, [..., M, D]. */
+  /** The matrix of the current training pass, [..., M, D]. */
   matrix: Tensor;
-  /** What evaluation looks along, where it is not the same. */
+  /** The matrix of evaluation, where it differs from that of training. */
   fixed?: Tensor;
 };
 
 export type Redraw = {
-  /** How many training passes look along the same rows; they are never drawn again unless told. */
+  /** Training passes between draws. Default: never drawn again. */
   readonly every?: number;
-  /** How many different matrices there are to draw from; without end unless told. */
+  /** How many different matrices there are to draw from. Default: unlimited. */
   readonly pool?: number;
-  /** Evaluation looks along the first matrix of all instead of the latest. */
+  /** Evaluation uses the first matrix instead of the latest. */
   readonly evaluatesFirst?: true;
 };
 
-/** How a mixer comes by its random features, and when by new ones. */
+/** How a mixer gets its random features, and when they are drawn again. */
 export type Draws = {
   start(key: RandomKey): Concrete<Drawn>;
-  /** [..., M, D] for this pass. */
+  /** The matrix of this pass, [..., M, D]. */
   current(drawn: Drawn, context: Context): Tensor;
-  /** What to hand to the next pass. */
+  /** Training state for the next pass. */
   next(drawn: Drawn, context: Context): Drawn;
 };
 
 /**
- * A schedule of drawn matrices. What is drawn at a step depends on the key and the step alone, so a resumed training goes on as
- * if it had not stopped; of a pool nothing is stored, its matrix i is drawn under its key when wanted.
+ * A schedule of random matrices. The matrix of a step depends only on the key and the step, so resumed training continues exactly;
+ * a pool is not stored: its matrix i is drawn from the key when needed.
+ *
+ * @param draw draws a matrix of the given shape [..., M, D]
+ * @throws RangeError when `every` is not a positive whole number
  */
 export function draws(draw: Draw, shape: Shape, { every, pool, evaluatesFirst }: Redraw): Draws {
   if (every !== undefined && !(Number.isInteger(every) && every > 0)) {
@@ -87,7 +90,7 @@ function firstKey(key: Tensor): Tensor {
   return foldKey(splitKeys(key, 2)[0]!, 0);
 }
 
-/** A number below `count`, int32 []. */
+/** A random number below `count`, int32 []. */
 function chosen(key: Tensor, count: number): Tensor {
   return mod(bitField(randomBits(key, []), 0, 31), count);
 }

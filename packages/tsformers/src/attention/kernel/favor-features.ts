@@ -19,44 +19,44 @@ import {
 } from "@tsformers/engine";
 import type { FeatureMap } from "./feature-map.ts";
 
-/** Makes features of the rows [M, D] that were drawn for it. */
+/** Random features: maps vectors to features by the rows [M, D] of a random matrix. */
 export type RandomFeatures = {
-  /** How many features M rows give. */
+  /** Number of features that M rows give. */
   count(rows: number): number;
-  /** Whether the features of a key depend on other keys. */
+  /** Whether the features of a key depend on other keys, which rules out decoding step by step. */
   readonly whole?: true;
   map(projection: Tensor): FeatureMap;
 };
 
-/** What a stabiliser may look at. */
+/** Input of a stabiliser. */
 export type Exponents = {
   /** x̃·ω [B, H, T, M] */
   readonly products: Tensor;
-  /** ½|x̃|² [B, H, T, 1], which the kernel itself takes off. */
+  /** ½|x̃|² [B, H, T, 1], which the kernel itself subtracts. */
   readonly halfNorms: Tensor;
-  /** 0 for keys that do not count, [B, 1, T, 1]. */
+  /** 0 for masked keys, [B, 1, T, 1]. */
   readonly mask?: Tensor | undefined;
-  /** Stops the gradient of what divides out, and of nothing else. */
+  /** Stops the gradient of terms that cancel between numerator and denominator; the identity where they do not cancel. */
   readonly stop: (x: Tensor) => Tensor;
 };
 
-/** What products are lowered by: half norms, and something that keeps their exponentials from overflowing. */
+/** What is subtracted from the products x̃·ω: the half norms, and a term that keeps the exponentials from overflowing. */
 export type Stabiliser = (exponents: Exponents) => Tensor;
 
-/** Half norms alone: what is left is the kernel as it is written. */
+/** The half norms alone: the kernel exactly as defined. */
 export const unstabilised: Stabiliser = ({ halfNorms }) => halfNorms;
 
-/** The largest product of each vector: for queries, whose half norms divide out as well. */
+/** The largest product of each vector: for queries, where any factor per query, half norms included, cancels. */
 export const largestOfEach: Stabiliser = ({ products, stop: settle }) => settle(rowMax(products));
 
-/** The largest exponent of all vectors: for keys. It looks ahead, which without ε is a matter of rounding. */
+/** The largest exponent over all vectors: for keys. It depends on later keys, which for ε = 0 affects rounding only. */
 export const largestOfAll: Stabiliser = ({ products, halfNorms, mask, stop: settle }) =>
   add(halfNorms, settle(max(masked(sub(rowMax(products), halfNorms), mask), { axes: -2, keepDims: true })));
 
 /**
- * The stabilisers of the authors' code: the largest product of each query, and of all keys together, half norms left aside.
+ * The stabilisers of the authors' code: the largest product per query, and over all keys together, without half norms.
  *
- * @param through whether gradients go through them; with ε they must, to be exact
+ * @param through whether gradients flow through the stabilisers; with ε > 0 they must, to be exact
  */
 export function publishedStabilisers(through: boolean): { readonly query: Stabiliser; readonly key: Stabiliser } {
   const settle = through ? (x: Tensor) => x : stopGradient;
@@ -68,13 +68,13 @@ export function publishedStabilisers(through: boolean): { readonly query: Stabil
 }
 
 export type FavorOptions = {
-  /** Added to each feature, before it is divided by √M. 0 unless told. */
+  /** ε, added to each feature before it is divided by √M. Default: 0. */
   readonly epsilon?: number;
-  /** {@link largestOfEach} unless told. */
+  /** Stabiliser of queries. Default: {@link largestOfEach}. */
   readonly query?: Stabiliser;
-  /** {@link unstabilised} unless told: what is causal must not look ahead. */
+  /** Stabiliser of keys. Default: {@link unstabilised}, since causal attention must not depend on later keys. */
   readonly key?: Stabiliser;
-  /** Estimates exp(q·k) instead of exp(q·k/√D). */
+  /** Estimate exp(q·k) instead of exp(q·k/√D). */
   readonly unscaled?: true;
 };
 
@@ -84,9 +84,9 @@ export type FavorOptions = {
  *
  * @shape  projection [M, D]: x [B, H, T, D] → [B, H, T, M]
  * @source Choromanski et al. 2021, "Rethinking Attention with Performers", Lemma 1, arXiv:2009.14794
- * @differs the authors' code adds ε = 1e-6 (or 1e-4) after lowering exponents by a maximum over all keys, so that future keys
- *   change earlier outputs. Here ε is 0, where stabilisers divide out, and keys are not stabilised: their exponents stay
- *   below ½|ω|² ≈ ½D by themselves. The authors' way: `{ epsilon: 1e-6, ...publishedStabilisers(true) }`
+ * @differs the authors' code adds ε = 1e-6 (or 1e-4) after subtracting a maximum over all keys, so that future keys
+ *   change earlier outputs. Here ε is 0, where stabilisers cancel, and keys are not stabilised: their exponents stay
+ *   below ½|ω|² ≈ ½D anyway. The authors' way: `{ epsilon: 1e-6, ...publishedStabilisers(true) }`
  */
 export function positive(options: FavorOptions = {}): RandomFeatures {
   return exponentials(
@@ -97,7 +97,7 @@ export function positive(options: FavorOptions = {}): RandomFeatures {
 }
 
 /**
- * {@link positive} features of each row and its opposite: `(2M)^−½ e^{−½|x̃|²} [e^u, e^−u]`, `u = ω·x̃`. Less variance for
+ * {@link positive} features of each row and its negative: `(2M)^−½ e^{−½|x̃|²} [e^u, e^−u]`, `u = ω·x̃`. Lower variance with
  * the same rows.
  */
 export function hyperbolic(options: FavorOptions = {}): RandomFeatures {
@@ -113,13 +113,13 @@ function exponentials(
   count: (rows: number) => number,
   spread: (products: Tensor) => Tensor,
 ): RandomFeatures {
-  // Without ε a stabiliser divides out, and its gradient is 0.
+  // With ε = 0 a stabiliser cancels, and its gradient is 0.
   const settle = epsilon === 0 ? stopGradient : (x: Tensor) => x;
   const features = (projection: Tensor, stabiliser: Stabiliser) => (x: Tensor, mask?: Tensor) => {
     const products = spread(projected(x, projection, unscaled));
     const lowered = stabiliser({ products, halfNorms: halfNorms(x, unscaled), mask, stop: settle });
     const share = products.shape.at(-1)! ** -0.5;
-    // The factor M^−½ goes into what is taken off, which has one column.
+    // The factor M^−½ is applied to the subtracted term, which has only one column.
     const raised = exp(masked(sub(products, sub(lowered, Math.log(share))), mask));
     return epsilon === 0 ? raised : add(raised, epsilon * share);
   };
@@ -133,7 +133,7 @@ function exponentials(
 /**
  * Trigonometric features of the softmax kernel: `M^−½ e^{½|x̃|²} [cos u, sin u]`, `u = ω·x̃`.
  *
- * Their products can be negative, and vary most where the kernel is small: sums of weights may come near 0.
+ * Products of these features can be negative, and vary most where the kernel is small: the normaliser may come near 0.
  *
  * @source Rahimi & Recht 2007, "Random Features for Large-Scale Kernel Machines"; Choromanski et al. 2021, §2.3
  */
@@ -150,7 +150,7 @@ export function trigonometric({ unscaled }: { readonly unscaled?: true } = {}): 
 }
 
 /**
- * Features of a kernel of one's own: `f(ω·x̃) + ε`, with f = ReLU and ε = 1e-3 unless told.
+ * Features of a generalised kernel: `f(ω·x̃) + ε`. Default: f = ReLU, ε = 1e-3.
  *
  * @source Choromanski et al. 2021, §2.2 and appendix B.3 ("Performer-ReLU")
  */
@@ -170,7 +170,7 @@ export function generalised({
   return { count: (rows) => rows, map: (projection) => ({ query: features(projection), key: features(projection) }) };
 }
 
-/** ω·x̃, [B, H, T, M]. */
+/** The products x̃·ω, [B, H, T, M]. */
 function projected(x: Tensor, projection: Tensor, unscaled: true | undefined): Tensor {
   return matmul(x, projection, { transposeB: true, scale: unscaled ? 1 : x.shape.at(-1)! ** -0.25 });
 }

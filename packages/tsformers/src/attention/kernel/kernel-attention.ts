@@ -21,40 +21,40 @@ import {
 import type { Denominator } from "./denominator.ts";
 import { chunkedSums, parallelSums, seen, stepSums, wholeSums } from "./kernel-sums.ts";
 
-/** Queries and keys as a kernel sees them. */
+/** Features of queries and keys. */
 export type Features = {
   /** [B, H, T, M] */
   readonly query: Tensor;
   /** [B, H, S, M] */
   readonly key: Tensor;
-  /** Others in place of these for the values' sum, not for the sum of weights: turned by position. */
+  /** Rotated features, used for the weighted sum of values but not for the normaliser. */
   readonly turned?: { readonly query: Tensor; readonly key: Tensor };
 };
 
 export type KernelOptions = {
-  /** Whether a query sees only keys up to its own. */
+  /** Whether a query sees only keys up to its own position. */
   readonly causal: boolean;
   readonly denominator: Denominator;
   /** 1 for real keys, 0 for padding, [B, S]. */
   readonly keyMask?: Tensor;
   /**
-   * Causal only: of the sums so far step t keeps σ(gateLogits), and takes 1 − σ(gateLogits) of its own key and value,
-   * [B, H, T].
+   * Causal only, [B, H, T]: step t multiplies the sums so far by σ(gateLogits), and adds its own key and value with the factor
+   * 1 − σ(gateLogits).
    */
   readonly gateLogits?: Tensor;
-  /** Positions in a chunk of the causal form. */
+  /** Positions in a chunk of the causal form. Default: see {@link chunkedSums}. */
   readonly chunk?: number;
-  /** All pairs at once, as in the definition. */
+  /** Compute all pairs at once, as in the definition. */
   readonly parallel?: true;
 };
 
-/** [B, H, T, D], and what it was divided by before the denominator had its say, [B, H, T, 1]. */
+/** The outputs [B, H, T, D], and the normaliser before it is passed to the denominator, [B, H, T, 1]. */
 export type KernelMixed = { readonly mixed: Tensor; readonly weights: Tensor };
 
 /**
- * Attention whose weights are products of features: `y_t = Σ_s (φ(q_t)·φ(k_s)) v_s / Σ_s φ(q_t)·φ(k_s)`.
+ * Kernel attention, whose weights are products of features: `y_t = Σ_s (φ(q_t)·φ(k_s)) v_s / Σ_s φ(q_t)·φ(k_s)`.
  *
- * Computed in float32 whatever the model computes in: sums run over whole sequences.
+ * Computed in float32 whatever the model's dtype, since sums run over whole sequences.
  *
  * @shape  v [B, H, S, D] → mixed [B, H, T, D]
  * @cost   O(B·H·(T + S)·M·D) time; causal: see {@link chunkedSums}
@@ -77,14 +77,14 @@ export function kernelAttention(features: Features, v: Tensor, options: KernelOp
   return divided(slice(both, -1, 0, width), slice(both, -1, width), options.denominator, v);
 }
 
-/** Sums of all so far: of `φ(k) ⊗ v` [B, H, M, D] and of `φ(k)` [B, H, M, 1]. */
+/** Decode state: running sums of `φ(k) ⊗ v` [B, H, M, D] and of `φ(k)` [B, H, M, 1]. */
 export type KernelState = { values: Tensor; weights: Tensor };
 
 /**
- * {@link kernelAttention}, causal, of one position.
+ * One step of causal {@link kernelAttention}.
  *
  * @shape  v [B, H, 1, D], keyMask [B, 1], gateLogits [B, H, 1] → mixed [B, H, 1, D]
- * @cost   O(B·H·M·D) time and memory, wherever in the sequence
+ * @cost   O(B·H·M·D) time and memory, independent of the position
  */
 export function kernelStep(
   state: KernelState,
@@ -99,7 +99,7 @@ export function kernelStep(
   return { ...divided(values.sums, weights.sums, options.denominator, v), state: next };
 }
 
-/** The weights of {@link kernelAttention} that it never computes, all T × S of them. */
+/** The full matrix of weights [B, H, T, S], which {@link kernelAttention} itself never computes. */
 export function kernelWeights(features: Features, options: KernelOptions): Tensor {
   const { query, key, turned, logDecay } = gated(features, options);
   const products = (q: Tensor, k: Tensor): Tensor => {
@@ -112,11 +112,11 @@ export function kernelWeights(features: Features, options: KernelOptions): Tenso
 }
 
 function divided(sums: Tensor, weights: Tensor, denominator: Denominator, { dtype }: Tensor): KernelMixed {
-  // A product with the reciprocal has a gradient of fewer passes than a quotient.
+  // The gradient of a product with the reciprocal takes fewer passes than that of a quotient.
   return { mixed: cast(mul(sums, div(1, denominator(weights))), dtype), weights };
 }
 
-/** Keys that count for nothing where masked, and for 1 − g where gated; padding leaves what was before as it is. */
+/** Applies mask and gate to the keys: masked keys become 0, gated ones are scaled by 1 − g. Padding leaves the state unchanged. */
 function gated(
   { query, key, turned }: Features,
   { keyMask, gateLogits }: Pick<KernelOptions, "keyMask" | "gateLogits">,

@@ -35,50 +35,51 @@ export type KernelMixerOptions = HeadProjectionOptions & {
   readonly causal: boolean;
   readonly denominator?: Denominator;
   /**
-   * Lets each head forget: with `g_t = σ(w·x_t + b)` the sums so far are kept by g and the new key and value count for
-   * 1 − g. Causal only.
+   * Lets each head forget: with `g_t = σ(w·x_t + b)` the running sums are multiplied by g, and the new key and value by 1 − g.
+   * Causal only. Default: no gate.
    */
   readonly gated?: true;
-  /** Positions in a chunk of the causal form; see {@link chunkedSums}. */
+  /** Positions in a chunk of the causal form. Default: see {@link chunkedSums}. */
   readonly chunk?: number;
 };
 
-/** Projections, the gate's where there is one, and what the kernel itself learns. */
+/** Projections, those of the gate if there is one, and the kernel's own parameters. */
 export type KernelMixerParams<Own> = AttentionParams & { gate?: LinearParams; own?: Own };
 
-/** What tells one of these mixers from another. */
+/** What distinguishes one kernel mixer from another. */
 export type Kernel<Own> = {
   readonly name: string;
-  /** M. */
+  /** M, number of features. */
   readonly features: number;
-  /** What random features look along. */
+  /** The random matrices, for random features. */
   readonly draws?: Draws;
-  /** What it learns, if anything. */
+  /** Parameters of its own, if any. */
   readonly init?: (key: RandomKey) => Concrete<Own>;
   readonly map: (own: Own | undefined, directions: Tensor | undefined) => FeatureMap;
   readonly denominator: Denominator;
-  /** Whether rotary positions turn queries and keys before the map, or their features after it; or why neither. */
+  /** Whether rotary positions rotate queries and keys before the map, or their features after it; or why neither works. */
   readonly turns: "vectors" | "features" | { readonly never: string };
-  /** The map of a key depends on other keys, so that there is no decoding step by step. */
+  /** The features of a key depend on other keys, so that decoding step by step is impossible. */
   readonly whole?: true;
 };
 
-/** The sums so far, and what random features look along. */
+/** Decode state: the running sums, and the random matrix. */
 export type KernelMixerState = KernelState & { directions?: Tensor };
 
 /**
  * A mixer of {@link kernelAttention}: queries, keys and values projected by head, mapped to features, mixed, projected back.
  *
- * What is drawn is training state; without it all passes look along the rows drawn first under the key of seed 0. Decoding does
- * the latter too, unless `start` is given the training state.
+ * The random matrix is training state; without it every pass uses the matrix first drawn from the key of seed 0. So does
+ * decoding, unless `start` is given the training state.
  *
  * @shape  x [B, T, C] → y [B, T, C]
- * @cost   O(B·T·C²) time for the projections, and that of {@link kernelAttention}; `map()` computes T × T weights when called
+ * @cost   O(B·T·C²) time for the projections, plus that of {@link kernelAttention}; `map()` computes T × T weights when called
  */
 export function kernelMixer<Own>(kernel: Kernel<Own>, options: KernelMixerOptions): Mixer<KernelMixerParams<Own>> {
   const { modelWidth, heads, causal, initial = normalInitial() } = options;
   const { name, draws, features, turns } = kernel;
-  if (options.gated && !causal) throw new RangeError(`${name}: a gate goes from step to step: it needs causal: true`);
+  if (options.gated && !causal)
+    throw new RangeError(`${name}: a gate decays sums over earlier positions, so it needs causal: true`);
   const { headWidth, initHeads, initOut, toHeads, fromHeads } = headProjections(name, options);
   const toGate = linear(modelWidth, heads, { initial });
   let first: Concrete<Drawn> | undefined;
@@ -88,7 +89,7 @@ export function kernelMixer<Own>(kernel: Kernel<Own>, options: KernelMixerOption
   };
   type Params = KernelMixerParams<Own>;
 
-  /** What {@link kernelAttention} and its kin are given of positions x, of which `keyMask` [B, T] are real. */
+  /** Inputs of {@link kernelAttention} and {@link kernelStep} for positions x, of which `keyMask` [B, T] are real. */
   const look = (params: Params, x: Tensor, view: View, directions?: Tensor, keyMask?: Tensor): Looked => {
     requireSupport(name, view, {
       scores: "it computes no logits",
@@ -172,7 +173,7 @@ type Looked = { readonly features: Features; readonly values: Tensor; readonly m
 
 const unturned: Rotation = { query: (q) => q, key: (k) => k };
 
-/** Sums run over whole sequences: in float32, whatever the model computes in. */
+/** Casts to float32, since sums run over whole sequences. */
 function float(x: Tensor): Tensor {
   return cast(x, "float32");
 }

@@ -17,8 +17,8 @@ import {
 } from "@tsformers/engine";
 
 /**
- * Each query's sum over all keys: `Σ_s (q_t·k_s) v_s = q_t·(Σ_s k_s ⊗ v_s)`, with features for queries and keys. A column
- * of ones among the values sums the weights alone.
+ * Each query's sum over all keys: `Σ_s (q_t·k_s) v_s = q_t·(Σ_s k_s ⊗ v_s)`, where q and k are features. A column of ones among
+ * the values gives the sum of weights.
  *
  * @shape  q [..., T, M], k [..., S, M], v [..., S, D] → [..., T, D]
  * @cost   O((T + S)·M·D) time
@@ -28,10 +28,10 @@ export function wholeSums(q: Tensor, k: Tensor, v: Tensor): Tensor {
 }
 
 /**
- * Each query's sum over the keys up to its own, by the definition, all pairs at once:
+ * Each query's sum over keys up to its own position, by the definition, all pairs at once:
  * `Σ_{s≤t} (Π_{s<r≤t} decay_r) (q_t·k_s) v_s`. The oracle of {@link chunkedSums} and {@link stepSums}.
  *
- * @param logDecay the logarithm of how much of the past is left at step t, at most 0; all of it unless told
+ * @param logDecay logarithm of the factor by which step t multiplies the past, at most 0. Default: 0, no decay
  * @shape  q, k [..., T, M], v [..., T, D], logDecay [..., T] → [..., T, D]
  * @cost   O(T²·(M + D)) time, O(T²) memory
  */
@@ -40,10 +40,10 @@ export function parallelSums(q: Tensor, k: Tensor, v: Tensor, logDecay?: Tensor)
 }
 
 /**
- * {@link parallelSums} in linear time: all pairs within chunks of W positions, and for what came before a chunk the state
- * `Σ k_s ⊗ v_s`. Decays are only met as differences of their sums, so that nothing grows.
+ * {@link parallelSums} in linear time: all pairs within chunks of W positions, and a state `Σ k_s ⊗ v_s` for everything before a
+ * chunk. Decays enter only as differences of their running sums, so that no exponential overflows.
  *
- * @param positions W; the power of two next to √(M·D) unless told, where pairs and states take the same memory
+ * @param positions W. Default: the power of two nearest to √(M·D), where pairs and states take the same memory
  * @cost   O(T·(W·(M + D) + M·D)) time, O(T·(W + M·D/W)) memory
  * @source Hua et al. 2022, "Transformer Quality in Linear Time", §3.3, arXiv:2202.10447; with decays: Dao & Gu 2024,
  *   "Transformers are SSMs", §6, arXiv:2405.21060
@@ -67,7 +67,7 @@ function usualChunk(features: number, width: number): number {
  * {@link parallelSums} one position at a time: `S ← decay·S + k ⊗ v`, then `q·S`.
  *
  * @shape  q, k [..., 1, M], v [..., 1, D], state [..., M, D], logDecay [..., 1] → sums [..., 1, D], state [..., M, D]
- * @cost   O(M·D) time and memory, wherever in the sequence
+ * @cost   O(M·D) time and memory, independent of the position
  */
 export function stepSums(
   state: Tensor,
@@ -81,7 +81,7 @@ export function stepSums(
   return { sums: matmul(q, next), state: next };
 }
 
-/** q, k [..., N, W, M], v [..., N, W, D], decays [..., N, W] → what each position has from the chunks before its own. */
+/** q, k [..., N, W, M], v [..., N, W, D], decays [..., N, W] → the contribution of earlier chunks to each position. */
 function sumsBefore(q: Tensor, k: Tensor, v: Tensor, decays?: Tensor): Tensor {
   if (decays === undefined) return matmul(q, statesBefore(matmul(k, v, { transposeA: true })));
   const soFar = cumsum(decays, -1);
@@ -91,16 +91,16 @@ function sumsBefore(q: Tensor, k: Tensor, v: Tensor, decays?: Tensor): Tensor {
   return matmul(mul(q, expandDims(exp(soFar), -1)), states);
 }
 
-/** What each chunk adds [..., N, M, D], and how much it leaves [..., N] → the state before each. */
+/** What each chunk adds [..., N, M, D] and its log-decay [..., N] → the state before each chunk. */
 function statesBefore(added: Tensor, logDecay?: Tensor): Tensor {
   const cell = added.shape.slice(-2) as [number, number];
   return reshape(rowsBefore(reshape(added, [...added.shape.slice(0, -2), cell[0] * cell[1]]), logDecay), added.shape);
 }
 
-/** Chunks whose states are summed by one product; more are summed in groups, or time would grow with the square of N. */
+/** The most chunks whose states are summed by one product; more are summed in groups, so that time does not grow with N². */
 const group = 64;
 
-/** {@link statesBefore} of rows [..., N, E]: a product with a triangle, which is many times faster than a running sum. */
+/** {@link statesBefore} of rows [..., N, E]: a product with a triangular matrix, which is much faster than a running sum. */
 function rowsBefore(rows: Tensor, logDecay?: Tensor): Tensor {
   const axis = rows.shape.length - 2;
   const count = rows.shape[axis]!;
@@ -117,7 +117,7 @@ function rowsBefore(rows: Tensor, logDecay?: Tensor): Tensor {
   return fromChunks(add(near, reaching), axis, count);
 }
 
-/** What is left at row t of what row s ≤ t added, 0 for s > t: [T, T], with decays [..., T, T]. */
+/** How much of what row s ≤ t added remains at row t, 0 for s > t: [T, T], with decays [..., T, T]. */
 export function seen(length: number, logDecay?: Tensor): Tensor {
   const ones = Array.from({ length: length ** 2 }, (_, at) => (at % length <= Math.floor(at / length) ? 1 : 0));
   const triangle = constant(fromNumbers(ones, [length, length]));
@@ -127,7 +127,7 @@ export function seen(length: number, logDecay?: Tensor): Tensor {
   return exp(where(equal(triangle, 1), between, -1e30));
 }
 
-/** What is left before row t of what row s < t added, and in one more row after the last: [..., T + 1, T]. */
+/** How much of what row s < t added remains before row t, with one more row after the last: [..., T + 1, T]. */
 function before(length: number, logDecay?: Tensor): Tensor {
   const after = seen(length, logDecay);
   return pad(
@@ -136,7 +136,7 @@ function before(length: number, logDecay?: Tensor): Tensor {
   );
 }
 
-/** [..., T, ...] → [..., N, W, ...], the last chunk filled up with zeros, which add nothing and let all of the past through. */
+/** [..., T, ...] → [..., N, W, ...], the last chunk padded with zeros, which add nothing and do not decay the state. */
 function inChunks(x: Tensor, axis: number, chunk: number): Tensor {
   const count = Math.ceil(x.shape[axis]! / chunk);
   const missing = count * chunk - x.shape[axis]!;

@@ -7,28 +7,28 @@ import { type KernelMixerOptions, type KernelMixerParams, kernelMixer } from "./
 import { type Draw, orthogonalRows } from "./random-rows.ts";
 
 export type PerformerOptions = KernelMixerOptions & {
-  /** How many directions are drawn; D·ln D, rounded, unless told. Hyperbolic and trigonometric features are twice as many. */
+  /** Number of rows drawn. Default: D·ln D, rounded. Hyperbolic and trigonometric features are twice as many. */
   readonly features?: number;
-  /** Positive features of the softmax kernel unless told. */
+  /** Random features. Default: {@link positive} features of the softmax kernel. */
   readonly kernel?: RandomFeatures;
-  /** {@link orthogonalRows} of the lengths of normal vectors unless told. */
+  /** How rows are drawn. Default: {@link orthogonalRows} with the lengths of normal vectors. */
   readonly draw?: Draw;
-  /** After how many training passes rows are drawn anew; 1,000 unless told, `Infinity` for never. */
+  /** Training passes after which rows are drawn again; `Infinity` for never. Default: 1,000. */
   readonly redrawEvery?: number;
 };
 
 /**
- * FAVOR+: softmax attention estimated with random features, `exp(q·k/√D) ≈ φ(q)·φ(k)`, and so in linear time.
+ * FAVOR+: softmax attention estimated with random features, `exp(q·k/√D) ≈ φ(q)·φ(k)`, in linear time.
  *
- * All heads look along the same rows. Rotary positions turn queries and keys before the features: what is estimated is
- * softmax attention with them. Weights sum to 1; a causal position all of whose keys have features below the least number of
- * float32 (½|k̃|² − ω·k̃ above 87 for every ω) gives 0.
+ * All heads share the same rows. Rotary positions rotate queries and keys before the feature map, so that softmax attention with
+ * rotary positions is what is estimated. Weights sum to 1; a causal position gives 0 if the features of all its keys underflow
+ * in float32 (½|k̃|² − ω·k̃ above 87 for every ω).
  *
  * @shape  x [B, T, C] → y [B, T, C]; training state: the rows [M, D], their key, the passes so far
  * @cost   O(B·H·T·M·D) time, O(B·H·T·M) memory
  * @source Choromanski et al. 2021, "Rethinking Attention with Performers", arXiv:2009.14794
  * @differs no ε in features or denominator, and in the causal form no maximum over keys: see {@link positive}. The authors
- *   draw new rows at every step; here they stay for a thousand, as in the best-known PyTorch code, which saves the drawing
+ *   draw new rows at every step; here they stay for 1,000, as in the best-known PyTorch code, which saves time
  */
 export function performer(options: PerformerOptions): Mixer<KernelMixerParams<never>> {
   const name = "performer";

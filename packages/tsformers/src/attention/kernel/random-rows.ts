@@ -23,20 +23,20 @@ import {
   zeros,
 } from "@tsformers/engine";
 
-/** Draws the directions along which random features look: rows of width D, [..., M, D]. */
+/** Draws a random matrix whose rows of width D define random features, [..., M, D]. */
 export type Draw = (key: Tensor, shape: Shape) => Tensor;
 
 /** Independent standard normal numbers. */
 export const gaussianRows: Draw = (key, shape) => randomNormal(key, shape);
 
-/** Lengths of drawn rows: [..., M, D] → [..., M, 1]. */
+/** Draws lengths of rows: shape [..., M, D] → lengths [..., M, 1]. */
 export type RowLengths = (key: Tensor, shape: Shape) => Tensor;
 
-/** Those of standard normal vectors: each row alone is distributed as with {@link gaussianRows}. */
+/** The lengths of standard normal vectors: each single row then has the distribution of {@link gaussianRows}. */
 export const gaussianLengths: RowLengths = (key, shape) =>
   sqrt(sum(square(randomNormal(key, shape)), { axes: shape.length - 1, keepDims: true }));
 
-/** √D for all, the root of the mean square of the others. */
+/** √D for all rows, the root mean square of {@link gaussianLengths}. */
 export const equalLengths: RowLengths = (_, shape) =>
   reshape(
     constant(ndarray([Math.sqrt(shape.at(-1)!)])),
@@ -44,8 +44,8 @@ export const equalLengths: RowLengths = (_, shape) =>
   );
 
 /**
- * Rows in blocks of D that are orthogonal to each other, in uniformly distributed directions: the estimate of the kernel
- * varies less than with independent rows.
+ * Rows orthogonal to each other in blocks of D, in uniformly distributed directions: the kernel estimate has a lower variance
+ * than with independent rows. Default: {@link gaussianLengths}.
  *
  * @source Choromanski et al. 2021, "Rethinking Attention with Performers", §2.4, arXiv:2009.14794
  */
@@ -61,7 +61,7 @@ export function orthogonalRows(lengths: RowLengths = gaussianLengths): Draw {
   };
 }
 
-/** Gram–Schmidt over the rows of squares [..., D, D]; what is taken away is taken away twice, for float32's sake. */
+/** Gram–Schmidt over the rows of squares [..., D, D]; projections are subtracted twice for accuracy in float32. */
 function orthonormal(squares: Tensor): Tensor {
   const width = squares.shape.at(-1)!;
   const flat = reshape(squares, [-1, width, width]);

@@ -24,9 +24,9 @@ import type { FeatureMap } from "./feature-map.ts";
 import { type KernelMixerOptions, type KernelMixerParams, kernelMixer } from "./kernel-mixer.ts";
 import { gaussianRows } from "./random-rows.ts";
 
-/** What is made of u = W·x̂. */
+/** The features of projected vectors u = W·x̂. */
 export type RfaKernel = {
-  /** How many features M rows give. */
+  /** Number of features that M rows give. */
   count(rows: number): number;
   /** u [B, H, T, M] → features */
   of(u: Tensor): Tensor;
@@ -45,13 +45,13 @@ export const arcCosineKernel: RfaKernel = {
 };
 
 /**
- * Features of vectors on the sphere: those of `u = W·x̂`, `x̂ = x / (|x| + ε)`.
+ * Random features of normalised vectors: those of `u = W·x̂`, `x̂ = x / (|x| + ε)`.
  *
  * @shape  w [H, M, D]: x [B, H, T, D] → [B, H, T, M], or twice as many
  */
 export function rfaFeatures(w: Tensor, kernel: RfaKernel = gaussianKernel, normEpsilon = 1e-3): FeatureMap {
   const features = (x: Tensor) => {
-    // The bound only keeps the slope of the root finite for a vector of zeros.
+    // The lower bound keeps the slope of the root finite for a zero vector.
     const length = sqrt(maximum(sum(square(x), { axes: -1, keepDims: true }), 1e-30));
     return kernel.of(matmul(mul(x, div(1, add(length, normEpsilon))), w, { transposeB: true }));
   };
@@ -59,33 +59,33 @@ export function rfaFeatures(w: Tensor, kernel: RfaKernel = gaussianKernel, normE
 }
 
 export type RfaOptions = KernelMixerOptions & {
-  /** How many directions are drawn for each head; D unless told. Sines and cosines make twice as many features of them. */
+  /** Number of rows drawn for each head. Default: D. Sines and cosines give twice as many features. */
   readonly features?: number;
-  /** {@link gaussianKernel} unless told. */
+  /** Default: {@link gaussianKernel}. */
   readonly kernel?: RfaKernel;
-  /** Rows are divided by it; 1 unless told. */
+  /** τ, by which the rows are divided. Default: 1. */
   readonly temperature?: number;
-  /** ε of |x| + ε; 1e-3 unless told. */
+  /** ε of |x| + ε. Default: 1e-3. */
   readonly normEpsilon?: number;
-  /** Of how many matrices each training pass takes one; 500 unless told, 1 for always the same. */
+  /** Number of matrices that training passes draw from; 1: always the same matrix. Default: 500. */
   readonly pool?: number;
 };
 
-/** Deviations of the drawn rows by head and width, [H, D]. */
+/** σ, learned deviations of the random rows by head and component, [H, D]. */
 export type RfaParams = KernelMixerParams<{ deviation: Tensor }>;
 
 /**
  * Random feature attention: the Gaussian kernel between normalised queries and keys, estimated with sines and cosines.
  *
- * `u = W·x̂`, `W = σ ∘ w / τ` with w drawn from the normal distribution and σ learned; with `gated` the sums forget:
- * `S_t = g_t S_{t−1} + (1 − g_t) φ(k_t) ⊗ v_t`. Training takes another matrix of the pool at each pass; evaluation and decoding
- * take the first. Rotary positions turn queries and keys, whose length they leave alone, before the features.
+ * `u = W·x̂`, `W = σ ∘ w / τ` with w drawn from the normal distribution and σ learned; with `gated` the sums decay:
+ * `S_t = g_t S_{t−1} + (1 − g_t) φ(k_t) ⊗ v_t`. Each training pass draws a matrix from the pool; evaluation and decoding
+ * use the first. Rotary positions rotate queries and keys, which keeps their length, before the feature map.
  *
- * @shape  x [B, T, C] → y [B, T, C]; training state: w [H, M, D] twice, of training and of evaluation, their key, the passes so far
+ * @shape  x [B, T, C] → y [B, T, C]; training state: w [H, M, D] of training and of evaluation, their key, the passes so far
  * @cost   O(B·H·T·M·D) time, O(B·H·T·M) memory
  * @source Peng et al. 2021, "Random Feature Attention", arXiv:2103.02143
- * @differs the paper divides by the sum of weights as it is, which can be 0 or less; its code takes at least 1 in the
- *   recurrent form, `atLeast(1)`, and a magnitude of at least 1e-3 in the other. All forms here do the latter
+ * @differs the paper divides by the sum of weights as it is, which can be 0 or negative; its code clamps it to at least 1 in the
+ *   recurrent form, `atLeast(1)`, and its magnitude to at least 1e-3 in the other. All forms here do the latter
  *   (`awayFromZero(1e-3)`), so that they agree; `exactly` is the paper's
  */
 export function rfa(options: RfaOptions): Mixer<RfaParams> {

@@ -20,20 +20,20 @@ import {
 import { glorotUniform, type Initial, normalInitial } from "../../nn/initial.ts";
 
 /**
- * Makes fewer positions of a sequence by a matrix E [S, M] from S positions to M slots, the same for all channels (of a
- * head). Its transpose is the k × n matrix of the paper.
+ * Shortens a sequence by a matrix E [S, M] from S positions to M slots, the same for all channels (of a head). E is the transpose of
+ * the paper's k × n matrix.
  */
 export type LengthProjection<Params> = {
-  /** M: the most slots there are. */
+  /** M: the largest number of slots. */
   readonly slots: number;
-  /** The longest sequence. */
+  /** The longest sequence, in positions. */
   readonly length: number;
   /** With `heads`, each head has a matrix of its own. */
   init(key: RandomKey, heads?: number): Concrete<Params>;
   /**
-   * `Eᵀ·x`: [B, S, C] → [B, M, C], or by head [B, H, S, D] → [B, H, M, D]. Padding in `x` is 0 already.
+   * `Eᵀ·x`: [B, S, C] → [B, M, C], or by head [B, H, S, D] → [B, H, M, D]. Padding in `x` must be 0 already.
    *
-   * @param real 1 for real positions, 0 for padding, [B, S]; all are real unless told
+   * @param real 1 for real positions, 0 for padding, [B, S]. Default: all are real
    */
   apply(params: Params, x: Tensor, real?: Tensor): Tensor;
   /** 1 for slots that hold anything real, [B, M]. */
@@ -41,7 +41,7 @@ export type LengthProjection<Params> = {
 };
 
 export type ProjectionSize = {
-  /** The longest sequence. */
+  /** The longest sequence, in positions. */
   readonly length: number;
   /** How many slots a sequence of that length fills. */
   readonly slots: number;
@@ -50,9 +50,9 @@ export type ProjectionSize = {
 export type LearnedProjectionParams = { weight: Tensor };
 
 /**
- * Every slot holds a learned sum over all positions: `x̄_j = Σ_s E[s, j]·x_s`.
+ * Learned projection: every slot holds a learned sum over all positions, `x̄_j = Σ_s E[s, j]·x_s`.
  *
- * A shorter sequence uses the first rows of E; where E has more columns than `slots`, the first of them are used.
+ * A shorter sequence uses the first rows of E. Where E has more columns than `slots`, the first of them are used.
  *
  * @shape  weight [length, slots], by head [H, length, slots]
  * @cost   O(B·S·M·C) time, length·slots parameters
@@ -76,8 +76,8 @@ export function learnedProjection(
 }
 
 /**
- * Slot j holds the mean of the real positions among `⌈length / slots⌉` that follow one another. A shorter sequence
- * fills fewer slots.
+ * Mean pooling: slot j holds the mean of the real positions in its window of `⌈length / slots⌉` consecutive positions. A shorter
+ * sequence fills fewer slots.
  *
  * @cost   O(B·S·C) time, no parameters
  * @source Wang et al. 2020, §4, "General projections"
@@ -101,9 +101,9 @@ export function meanProjection(size: ProjectionSize): LengthProjection<Record<st
 export type ConvolutionProjectionParams = { weight: Tensor };
 
 /**
- * Slot j holds a learned sum of the `⌈length / slots⌉` positions of its window, `x̄_j = Σ_i a[i]·x_{jw + i}`: a
- * convolution whose kernel is as long as its stride, the same for all slots. A shorter sequence fills fewer slots; what
- * is missing of the last window is 0.
+ * Strided convolution: slot j holds a learned sum of the `⌈length / slots⌉` positions of its window, `x̄_j = Σ_i a[i]·x_{jw + i}`.
+ * The kernel is as long as the stride, and shared by all slots. A shorter sequence fills fewer slots; the last window is
+ * padded with zeros.
  *
  * @shape  weight [W], by head [H, W], for windows of W positions
  * @cost   O(B·S·C) time, W parameters
@@ -135,7 +135,7 @@ function checked(name: string, size: ProjectionSize): ProjectionSize {
   );
 }
 
-/** Sums over windows, weighed alike in each: [..., S, C] → [..., ⌈S / W⌉, C], taps [..., 1, 1, W]; ones unless told. */
+/** Weighted sums over windows, with the same weights in each: [..., S, C] → [..., ⌈S / W⌉, C], taps [..., 1, 1, W]. Default: ones. */
 function windowSums(x: Tensor, width: number, taps: Tensor = ones([1, width], x.dtype)): Tensor {
   const [length, channels] = x.shape.slice(-2) as [number, number];
   const windows = Math.ceil(length / width);

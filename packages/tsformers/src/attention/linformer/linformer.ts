@@ -23,39 +23,39 @@ import { type AttentionParams, splitHeads } from "../softmax/attention.ts";
 import type { LengthProjection } from "./linformer-projection.ts";
 
 /**
- * What has a projection of its own: keys and values of each head (`none`), keys and values (`headwise`), each layer
- * (`key-value`), or only the first layer (`layerwise`).
+ * What gets projection matrices of its own: the keys and the values of each head (`none`), the keys and the values of each layer
+ * (`headwise`), each layer (`key-value`), or only the first layer, for all (`layerwise`).
  */
 export type ProjectionSharing = "none" | "headwise" | "key-value" | "layerwise";
 
 export type LinformerOptions<P> = HeadProjectionOptions & {
-  /** From positions to slots. Its number of slots may differ from layer to layer. */
+  /** The projection from positions to slots. Its number of slots may differ from layer to layer. */
   readonly projection: LengthProjection<P>;
-  /** `key-value` unless told. */
+  /** Default: `key-value`. */
   readonly sharing?: ProjectionSharing;
-  /** Which layer this is, from 0: under `layerwise` only the first has parameters of the projection. */
+  /** Index of this layer, from 0: under `layerwise` only the first has projection parameters. Default: 0. */
   readonly layer?: number;
 };
 
-/** Of the projection of keys, and that of values where they differ. */
+/** Parameters of the projection of keys, and of that of values where they are not shared. */
 export type ProjectionPair<P> = { key: P; value?: P };
 
-/** `projection` is absent where the first layer's is used: {@link shareProjection}. */
+/** `projection` is absent where that of the first layer is used: see {@link shareProjection}. */
 export type LinformerParams<P> = AttentionParams & { projection?: ProjectionPair<P> };
 
 /**
- * Attention over a fixed number of slots, each a sum over positions: `softmax(q·(Eᵀ·K)ᵀ / √D)·(Fᵀ·V)`.
+ * Attention over a fixed number of slots, each a weighted sum of positions: `softmax(q·(Eᵀ·K)ᵀ / √D)·(Fᵀ·V)`.
  *
- * Not causal: every slot holds later positions too. Padding is left out of the sums. Where the heads share E, it is
- * applied before the linear maps of keys and values, which then see M rows instead of S: the two commute.
+ * Not causal, since every slot mixes in later positions. Padding is left out of the sums. Where the heads share E, it is
+ * applied before the key and value projections, which then have M rows instead of S: the two operations commute.
  *
- * `map()` gives the weights of the values themselves, `softmax(…)·Fᵀ`: T × S when called, and below 0 where F is.
+ * `map()` gives the effective weights of the values, `softmax(…)·Fᵀ`: T × S, computed when called, and negative where F is.
  *
  * @shape  x [B, T, C] → y [B, T, C]; E, F [S, M]
  * @cost   O(B·T·M·C) time, O(B·H·T·M) memory
  * @source Wang et al. 2020, "Linformer: Self-Attention with Linear Complexity", §4, arXiv:2006.04768
- * @differs sharing is `key-value` unless told: the paper finds that it loses little, and it halves the parameters and
- *   the largest products. Its authors' code adds the biases of keys and values after E; here E sums them too, as in
+ * @differs the default sharing is `key-value`: the paper finds that it loses little, and it halves the parameters and
+ *   the largest products. The authors' code adds the biases of keys and values after E; here E sums them too, as in
  *   `E·K`.
  * @throws RangeError when the sequence is longer than the projection was made for
  */
@@ -65,7 +65,7 @@ export function linformer<P>(options: LinformerOptions<P>): Mixer<LinformerParam
   const scale = 1 / Math.sqrt(headWidth);
   const perHead = sharing === "none" ? heads : undefined;
 
-  /** `Eᵀ·(x·W + b)` by head, as `(Eᵀ·x)·W + Eᵀ·1·b`: fewer rows go through W. `sums` are of x and of 1. */
+  /** `Eᵀ·(x·W + b)` by head, computed as `(Eᵀ·x)·W + Eᵀ·1·b`: fewer rows are multiplied by W. `sums` are those of x and of 1. */
   const mapSums = (own: LinearParams, sums: { ofX: Tensor; ofOnes: Tensor }): Tensor => {
     const slots = matmul(sums.ofX, own.weight);
     return splitHeads(own.bias === undefined ? slots : add(slots, mul(sums.ofOnes, own.bias)), heads);
@@ -149,8 +149,8 @@ export function linformer<P>(options: LinformerOptions<P>): Mixer<LinformerParam
 }
 
 /**
- * Gives the projection of the first block to all: the parameters of a stack as `layerwise` sharing needs them, its
- * gradient the sum over the layers.
+ * Hands the first block's projection to all blocks: the parameters of a stack under `layerwise` sharing. The gradient of the
+ * projection is the sum over the layers.
  */
 export function shareProjection<P, Block extends { mixer: LinformerParams<P> }>(blocks: readonly Block[]): Block[] {
   const projection = blocks[0]?.mixer.projection;
@@ -159,7 +159,7 @@ export function shareProjection<P, Block extends { mixer: LinformerParams<P> }>(
   );
 }
 
-/** Which positions are real, [B, S], and how positions turn queries and keys. */
+/** Which positions are real, [B, S], and the rotation of queries and keys. */
 type Of = { readonly real?: Tensor; readonly rotate?: Rotation };
 
 /** [1, n, n] */

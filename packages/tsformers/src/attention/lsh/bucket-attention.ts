@@ -8,27 +8,27 @@ import { attendWindows, type Rows, sizesOf, windowWeights } from "./lsh-windows.
 
 export type BucketAttentionOptions = {
   readonly reach: Reach;
-  /** How many buckets there are, beside the one of padding. */
+  /** Number of buckets, not counting the one for padding. */
   readonly buckets: BucketCount;
   /** Tokens in a chunk. */
   readonly chunk: number;
-  /** How many chunks before its own a query looks at; 1 unless told. */
+  /** How many chunks before its own a query looks at. Default: 1. */
   readonly chunksBack?: number;
   /**
-   * Lets the first chunk of each round look back at the last one of the round before, and that of the first round at the very
-   * last, as Trax, Hugging Face and lucidrains have it; results depend on padding then, and a key may be met twice in a round.
-   * By the paper's formula there is nothing to look back at.
+   * Lets the first chunk of each round look back at the last chunk of the round before, and that of the first round at the very
+   * last, as Trax, Hugging Face and lucidrains do. Results then depend on padding, and a key may be met twice in a round.
+   * By the paper's formula the first chunk looks back at nothing. Default: no wrapping.
    */
   readonly wraps?: true;
   /**
-   * Counts a key once that is met in several rounds: takes `log N_ij` off logits, as the paper has it. Trax and Hugging Face do
-   * not, nor do we unless told: it costs as many passes over the logits as there are rounds, to undo a gentle preference for keys
-   * that several rounds agree on.
+   * Counts a key once even if several rounds find it: subtracts `log N_ij` from logits, as in the paper. Default: not, as in Trax
+   * and Hugging Face: it costs as many passes over the logits as there are rounds, and removes only a mild preference for keys
+   * that several rounds find.
    */
   readonly countsOnce?: true;
-  /** Factor of the logits; 1 unless told: keys have unit length already. */
+  /** Factor of the logits. Default: 1, since keys have unit length. */
   readonly scale?: number;
-  /** Computed together, see {@link attendWindows}. */
+  /** How many logits are computed at a time. Default: see {@link attendWindows}. */
   readonly logitsAtATime?: number;
   /** 1 for real tokens, 0 for padding, [B, T]. Padded queries get 0. */
   readonly keyMask?: Tensor;
@@ -38,18 +38,18 @@ export type BucketAttended = {
   /** [B, H, T, D] */
   readonly mixed: Tensor;
   readonly map: () => AttentionMap & { readonly keys: Tensor };
-  /** How much each round counts for each query, [B, H, R, T]. */
+  /** The weight of each round in each query's result, [B, H, R, T]. */
   readonly roundWeights: () => Tensor;
 };
 
 /**
  * Attention within buckets: in each of R rounds tokens are sorted by bucket and position and cut into chunks; a query looks at its
- * own chunk and the one before, itself only where it sees nothing else; rounds are weighed by the softmax of the logarithms of their
- * sums of weights.
+ * own chunk and the one before, and at itself only if it sees no other key. Rounds are combined with weights from the softmax of
+ * their log-normalisers.
  *
- * Sequences that fit into one chunk need no buckets where those are no bounds: all see all.
+ * A sequence that fits into one chunk sees everything, without buckets, where the reach crosses bucket bounds.
  *
- * @param buckets int32 [B, H, R, T]; those of one pass may be used for another
+ * @param buckets int32 [B, H, R, T]; those of an earlier pass may be reused
  * @shape  q, k, v [B, H, T, D] → [B, H, T, D]
  * @cost   O(B·H·R·T·(log T + chunk·D)) time; memory: {@link attendWindows}
  * @source Kitaev, Kaiser & Levskaya 2020, "Reformer: The Efficient Transformer", §2, arXiv:2001.04451
@@ -88,7 +88,9 @@ export function bucketAttention(rows: Rows, buckets: Tensor, options: BucketAtte
 }
 
 /**
- * Vectors of length 1, but for ε: `x / √(Σ x² + D·ε)`, which is Trax's and Hugging Face's root mean square norm divided by √D.
+ * Normalises vectors to length 1: `x / √(Σ x² + D·ε)`, which is Trax's and Hugging Face's root mean square norm divided by √D.
+ *
+ * @param epsilon ε. Default: 1e-6
  *
  * @shape [..., D] → [..., D]
  */

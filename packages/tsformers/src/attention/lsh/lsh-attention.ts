@@ -29,41 +29,43 @@ export type LshAttentionParams = { queryKey: LinearParams; value: LinearParams; 
 
 export type LshAttentionOptions = HeadProjectionOptions & {
   readonly causal: boolean;
-  /** How many buckets; `usualBuckets(length, chunk)` is a good choice for sequences of up to `length`. */
+  /** Number of buckets; `usualBuckets(length, chunk)` is a good choice for sequences of up to `length`. */
   readonly buckets: BucketCount;
-  /** Rounds of hashing; 2 unless told. */
+  /** Rounds of hashing. Default: 2. */
   readonly rounds?: number;
-  /** Tokens in a chunk; 64 unless told. */
+  /** Tokens in a chunk. Default: 64. */
   readonly chunk?: number;
   readonly chunksBack?: number;
-  /** What a query looks at; the last `chunk` tokens of its bucket when causal, whole chunks otherwise, unless told. */
+  /** Which tokens a query looks at. Default: the last `chunk` tokens of its bucket when causal, otherwise whole chunks. */
   readonly reach?: Reach;
   readonly wraps?: true;
   readonly countsOnce?: true;
-  /** Factor of the logits; 1 unless told, as Trax and Hugging Face have it; 1/√headWidth is lucidrains'. */
+  /** Factor of the logits. Default: 1, as in Trax and Hugging Face; lucidrains has 1/√headWidth. */
   readonly scale?: number;
-  /** Inside the root of keys' lengths. */
+  /** ε of {@link unitVectors}, which normalises keys. */
   readonly keyEpsilon?: number;
-  /** Of the rotations of evaluation and decoding; 0 unless told. Training draws new ones at each pass. */
+  /** Seed of the rotations in evaluation and decoding; training draws new ones at each pass. Default: 0. */
   readonly seed?: number;
+  /** The rotations of a pass, [H, rounds, half the sum of the buckets' factors, D]. Default: drawn as `seed` says. */
+  readonly rotations?: (context: Context) => Tensor;
 };
 
 /**
- * Attention to alike tokens only, found by hashing: one projection gives queries and, at length 1, keys; see {@link lshBuckets} for
- * the hash and {@link bucketAttention} for the rest.
+ * Attention among similar tokens only, found by hashing: one projection gives the queries and, normalised to length 1, the keys. See
+ * {@link lshBuckets} for the hash and {@link bucketAttention} for the rest.
  *
- * Causal, a query looks at the last `chunk` tokens of its own bucket unless told otherwise ({@link ownBucket}), and decoding step
- * by step equals the parallel form. Trax and Hugging Face look at whole chunks ({@link earlierInChunks}), where later tokens
- * decide which earlier ones share a chunk, which no decoding can know: under that reach it looks at the last `2·chunk` tokens of
- * the bucket instead, which is the same under {@link sameBucket} as long as no bucket has more tokens than a chunk.
+ * Causal: by default a query looks at the last `chunk` tokens of its own bucket ({@link ownBucket}), and decoding step by step
+ * equals the parallel form. Trax and Hugging Face look at whole chunks ({@link earlierInChunks}), where later tokens decide which
+ * earlier ones share a chunk, which no decoding can know. Under that reach decoding looks at the last `2·chunk` tokens of the bucket
+ * instead, which is the same under {@link sameBucket} as long as no bucket has more tokens than a chunk.
  *
- * Rotary positions turn queries and keys after hashing: what is alike meets wherever it stands. Buckets are `kept` where blocks
- * are undone and computed again.
+ * Rotary positions rotate queries and keys after hashing, so that similar tokens share a bucket whatever their distance. Buckets are
+ * marked `kept`, so that reversible blocks, which recompute their layers, see the same ones.
  *
  * @shape  x [B, T, C] → y [B, T, C]
- * @cost   O(B·H·R·T·(log T + chunk·D)) time, O(B·T·C) memory; decoding O(B·H·R·chunk·D) a token with a cache of keys and values
+ * @cost   O(B·H·R·T·(log T + chunk·D)) time, O(B·T·C) memory; decoding O(B·H·R·chunk·D) a token with a key/value cache
  * @source Kitaev, Kaiser & Levskaya 2020, "Reformer: The Efficient Transformer", §2, arXiv:2001.04451
- * @differs `wraps` and the causal reach as said; no dropout of weights
+ * @differs `wraps` and the causal reach, see above; no dropout of attention weights
  */
 export function lshAttention(options: LshAttentionOptions): Mixer<LshAttentionParams> {
   const { heads, causal, buckets, rounds = 2, chunk = 64, chunksBack = 1, scale = 1, seed = 0 } = options;
@@ -71,11 +73,12 @@ export function lshAttention(options: LshAttentionOptions): Mixer<LshAttentionPa
   const { headWidth, initHeads, initOut, toHeads, fromHeads } = headProjections("lsh attention", options);
   const reach = options.reach ?? (causal ? ownBucket(chunk * chunksBack) : wholeChunks);
   if (reach.causal !== causal)
-    throw new RangeError(`lsh attention: causal is ${causal}, that of its reach ${reach.causal}`);
+    throw new RangeError(`lsh attention: causal is ${causal}, but its reach has causal ${reach.causal}`);
   const factors = factorsOf(buckets);
   const frame = [heads, rounds, factors.reduce((a, b) => a + b, 0) / 2, headWidth];
   const fixed = () => constant(normal(randomKey(seed), frame));
   const drawn = (context: Context): Tensor => {
+    if (options.rotations !== undefined) return options.rotations(context);
     const { key } = within(context, "rotations");
     return key === undefined ? fixed() : randomNormal(key, frame);
   };
@@ -86,7 +89,7 @@ export function lshAttention(options: LshAttentionOptions): Mixer<LshAttentionPa
     return { raw, rows: { q: rotate?.query(raw) ?? raw, k: rotate?.key(k) ?? k, v: rotate?.value?.(v) ?? v } };
   };
   const check = (view: View): void =>
-    requireSupport("lsh attention", view, { scores: "its queries and keys stand in an order of their own" });
+    requireSupport("lsh attention", view, { scores: "its queries and keys are sorted by bucket, not by position" });
 
   const recurrent: Recurrent<LshAttentionParams, LshState> = {
     start: (batch, capacity) =>
@@ -110,7 +113,7 @@ export function lshAttention(options: LshAttentionOptions): Mixer<LshAttentionPa
 
   return {
     name: "lsh attention",
-    // Chunks, unlike counts within a bucket, shift when later tokens sort before.
+    // Without a count per bucket the reach is by chunks, whose bounds shift when later tokens sort in front.
     sees: causal && reach.count !== undefined ? "earlier" : "all",
     init: (key): Concrete<LshAttentionParams> => {
       const [q, v, o] = splitKey(key, 3);

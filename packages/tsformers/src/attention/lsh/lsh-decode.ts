@@ -26,16 +26,19 @@ import {
 import { self, unseen } from "./lsh-reach.ts";
 import type { Rows } from "./lsh-windows.ts";
 
-/** Keys and values so far with room for L, [B, H, L, D], and the positions of the latest tokens of each bucket, int32 [B, H, R, buckets, W], −1 where there is none. */
+/**
+ * Decode state: keys and values of the positions so far, with room for L, [B, H, L, D], and the positions of the latest tokens of each
+ * bucket, int32 [B, H, R, buckets, W], −1 where there is none.
+ */
 export type LshState = { key: Tensor; value: Tensor; recent: Tensor };
 
 export type LshStateSizes = {
   readonly heads: number;
   readonly headWidth: number;
   readonly rounds: number;
-  /** That of padding included. */
+  /** Number of buckets, including that of padding. */
   readonly buckets: number;
-  /** How many tokens of a bucket are remembered. */
+  /** W: how many of the latest tokens of a bucket are kept. */
   readonly window: number;
 };
 
@@ -49,12 +52,12 @@ export function startLsh(batch: number, capacity: number, sizes: LshStateSizes):
 }
 
 /**
- * Attention of one token over the last W tokens of its bucket in each round, itself only where there are none.
+ * One decoding step: attention of one token over the last W tokens of its bucket in each round, and over itself only if there are none.
  *
  * @param buckets int32 [B, H, R, 1]
  * @param position int32 scalar
  * @shape  q, k, v [B, H, 1, D] → mixed [B, H, 1, D]
- * @cost   O(B·H·R·W·D) time, wherever in the sequence
+ * @cost   O(B·H·R·W·D) time, independent of the position
  */
 export function stepLsh(
   state: LshState,
@@ -98,7 +101,7 @@ export function stepLsh(
   };
 }
 
-/** How often each number of a row is in it, [N, W] → [N, W]. */
+/** How often each number occurs in its row, [N, W] → [N, W]. */
 function repetitions(x: Tensor): Tensor {
   return sum(cast(equal(expandDims(x, 1), expandDims(x, 2)), "float32"), { axes: -1 });
 }

@@ -14,18 +14,18 @@ import {
   where,
 } from "@tsformers/engine";
 
-/** How many buckets there are: a number, or factors whose product it is, each hashed on its own; all even. */
+/** Number of buckets: a number, or factors whose product it is, each hashed separately; all must be even. */
 export type BucketCount = number | readonly number[];
 
 /**
- * The bucket of each vector in each round of hashing: `h(x) = argmax([xR; −xR])`, the half-axis of a randomly turned frame that x
- * is nearest to. Vectors that point alike share a bucket with a probability that grows with how alike they are.
+ * The bucket of each vector in each round of hashing: `h(x) = argmax([xR; −xR])`, which names the nearest half-axis of a randomly
+ * rotated frame. The more similar the directions of two vectors, the more likely they share a bucket.
  *
- * With factors b₁, b₂, … the frame is hashed in parts, `h = h₁ + b₁·h₂ + …`: the product is linear in the sum of the factors
- * instead of in their product. No gradient passes.
+ * With factors b₁, b₂, … the parts are hashed separately, `h = h₁ + b₁·h₂ + …`: the cost is linear in the sum of the factors
+ * instead of in their product. No gradient flows through.
  *
  * @param rotations [H, R, M, D] with M half the sum of the factors, standard normal
- * @param keyMask 1 for real vectors, 0 for padding, [B, T]: padding goes to one more bucket behind the others
+ * @param keyMask 1 for real vectors, 0 for padding, [B, T]: padding gets a bucket of its own after the others
  * @shape  x [B, H, T, D] → int32 [B, H, R, T]
  * @cost   O(B·H·R·T·M·D) time, O(B·H·R·T·M) memory
  * @source Kitaev, Kaiser & Levskaya 2020, "Reformer: The Efficient Transformer", §2, arXiv:2001.04451; after Andoni et al. 2015,
@@ -59,7 +59,7 @@ export function lshBuckets(x: Tensor, rotations: Tensor, count: BucketCount, key
   return where(reshape(cast(keyMask, "bool"), [batch, 1, 1, length]), hashed, product);
 }
 
-/** @throws RangeError unless all factors are even and positive */
+/** @throws RangeError when a factor is not an even positive number */
 export function factorsOf(count: BucketCount): readonly number[] {
   const factors = typeof count === "number" ? [count] : count;
   if (factors.length > 0 && factors.every((factor) => Number.isInteger(factor) && factor > 0 && factor % 2 === 0))
@@ -69,11 +69,11 @@ export function factorsOf(count: BucketCount): readonly number[] {
   );
 }
 
-/** Beyond this many buckets hashing them in two parts costs much less. */
+/** With more buckets than this, hashing in two parts costs much less. */
 const mostUnfactored = 64;
 
 /**
- * About two buckets for each chunk of the longest sequence, as the paper has it: the power of two below `2·⌊length / chunk⌋`,
+ * The paper's number of buckets, about two per chunk of the longest sequence: the largest power of two up to `2·⌊length / chunk⌋`,
  * in two factors where there are many.
  */
 export function usualBuckets(length: number, chunk: number): BucketCount {

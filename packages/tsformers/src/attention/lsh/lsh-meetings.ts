@@ -18,9 +18,9 @@ import { type Reach, unseen } from "./lsh-reach.ts";
 type Window = Pick<Order, "query" | "key" | "token">;
 
 /**
- * In how many rounds each query of a window meets each of its keys: `N_ij = |{r : j ∈ P_i^(r)}|`.
+ * The number of rounds in which each query of a window sees each of its keys: `N_ij = |{r : j ∈ P_i^(r)}|`.
  *
- * @param rowsOf rows of tokens as they stand in the windows: [N, chunk or W, E]
+ * @param rowsOf gathers rows of tokens in window order: [N, chunk or W, E]
  * @shape  [N, chunk, W]
  * @cost   O(R) passes over all logits
  * @source Kitaev, Kaiser & Levskaya 2020, "Reformer: The Efficient Transformer", §2, "Multi-round LSH attention", arXiv:2001.04451

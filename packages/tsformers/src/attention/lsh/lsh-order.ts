@@ -25,32 +25,32 @@ import {
 } from "@tsformers/engine";
 import type { Slots } from "./lsh-reach.ts";
 
-/** How the sorted tokens are cut. */
+/** How sorted tokens are cut into chunks. */
 export type Chunking = {
   /** Tokens in a chunk. */
   readonly chunk: number;
   /** How many chunks before its own a query looks at. */
   readonly chunksBack: number;
-  /** Whether what stands before the first chunk of a round is the last of the round before (of the last, for the first). */
+  /** Whether the first chunk of a round looks back at the last chunk of the round before (the first round: at that of the last round). */
   readonly wraps: boolean;
 };
 
-/** The tokens of every head and round sorted by bucket, then position, and cut into chunks: N chunks in all rounds, W keys for each. */
+/** The tokens of every head and round, sorted by bucket, then position, and cut into N chunks over all rounds, each with W keys. */
 export type Order = {
-  /** Whether chunks of one round are seen from another. */
+  /** Whether chunks look back into another round. */
   readonly wraps: boolean;
-  /** Tokens in chunks, int32 [B·H, N, chunk]; what fills up the last chunk of a round names some token. */
+  /** The tokens of each chunk, int32 [B·H, N, chunk]; fill in the last chunk of a round repeats some token. */
   readonly queries: Tensor;
   /** The tokens that each chunk looks at, int32 [B·H, N, W]. */
   readonly keys: Tensor;
-  /** Where each token stands in each round, int32 [B·H, R, T]. */
+  /** Index of each token in the sorted order of each round, int32 [B·H, R, T]. */
   readonly places: Tensor;
   /** Labels of `queries` [B·H, N, chunk, 1] and `keys` [B·H, N, 1, W]. */
   readonly query: Slots;
   readonly key: Slots;
-  /** Taken off what may be seen of `keys`: very large for padding and where there is no chunk, [B·H, N, 1, W]. */
+  /** Subtracted from the bound of `keys`: very large for padding and for missing chunks, [B·H, N, 1, W]. */
   readonly hidden: Tensor;
-  /** For each token its bucket in each round and its place in that round, [B·H, T, R], float32. */
+  /** For each token, its bucket in each round and its index in that round's order, [B·H, T, R], float32. */
   readonly token: { readonly bucket: Tensor; readonly slot: Tensor };
 };
 
@@ -62,7 +62,7 @@ const veryLarge = 2 ** 60;
  * @param keyMask 1 for real tokens, 0 for padding, [B, T]
  * @shape  buckets int32 [B, H, R, T]
  * @cost   O(B·H·R·T·log T) time
- * @throws RangeError when the numbers to sort by would not fit into 31 bits
+ * @throws RangeError when the sort keys would not fit into 31 bits
  */
 export function sortIntoChunks(
   buckets: Tensor,
@@ -75,9 +75,9 @@ export function sortIntoChunks(
   const chunks = Math.ceil(length / chunk);
   const filled = chunks * chunk;
   if ((count + 1) * length >= 2 ** 31) {
-    throw new RangeError(`lsh: ${count} buckets of ${length} tokens are more than 31 bits tell apart`);
+    throw new RangeError(`lsh: ${count} buckets of ${length} tokens give sort keys of more than 31 bits`);
   }
-  // Bucket and position in one number: sorting it is stable whatever the runtime does with ties, and gives both back.
+  // Bucket and position in one number: sorting is stable on every runtime, and both can be recovered.
   const numbered = add(mul(reshape(buckets, [lines, rounds, length]), length), iota(length));
   const sorted = sort(numbered, -1);
   const tokens = mod(sorted, length);
@@ -85,7 +85,7 @@ export function sortIntoChunks(
     filled === length ? x : concat([x, add(zeros([lines, rounds, filled - length], x.dtype), value)], -1);
   const token = fill(tokens, 0);
   const inRound = fill(cast(div(sub(sorted, tokens), length), "float32"), count + 1);
-  // Chunks that wrap around show tokens of another round, whose bucket of the same number is another one.
+  // Chunks that wrap around see tokens of another round, where the same bucket number means another bucket.
   const bucket = wraps ? add(inRound, reshape(mul(iota(rounds, 0, "float32"), count + 2), [1, rounds, 1])) : inRound;
   const slot = cast(add(zeros([lines, rounds, filled], "int32"), iota(filled)), "float32");
   const inChunks = (x: Tensor): Tensor => reshape(x, [lines, rounds * chunks, chunk]);
@@ -142,7 +142,7 @@ function lookBack(
   });
 }
 
-/** Very large for the slots of padding and for those that fill up a chunk, [B·H, R, filled]. */
+/** Very large for padding and for fill at the end of a round, 0 otherwise, [B·H, R, filled]. */
 function hiddenOf(token: Tensor, keyMask: Tensor | undefined, heads: number, length: number): Tensor {
   const [lines, , filled] = token.shape as [number, number, number];
   const beyond = constant(
@@ -159,7 +159,7 @@ function hiddenOf(token: Tensor, keyMask: Tensor | undefined, heads: number, len
   return where(or(padding, equal(beyond, veryLarge)), veryLarge, 0);
 }
 
-/** The inverse of the permutation of each line and round. */
+/** The inverse of each permutation, by row and round. */
 function placesOf(tokens: Tensor): Tensor {
   const [lines, rounds, length] = tokens.shape as [number, number, number];
   const line = reshape(mul(iota(lines * rounds), length), [lines, rounds, 1]);

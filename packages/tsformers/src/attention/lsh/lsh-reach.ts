@@ -1,43 +1,43 @@
 import { abs, add, minimum, mul, sub, type Tensor } from "@tsformers/engine";
 
-/** Tokens as they stand sorted by bucket: of queries all [..., c, 1], of keys all [..., 1, W]; whole numbers in float32. */
+/** Sorted tokens: all [..., c, 1] for queries, all [..., 1, W] for keys; whole numbers in float32. */
 export type Slots = {
-  /** Which token. */
+  /** Position in the sequence. */
   readonly position: Tensor;
   readonly bucket: Tensor;
-  /** Where in the sorted order. */
+  /** Index in the sorted order. */
   readonly slot: Tensor;
 };
 
 /**
- * Which tokens near it in the sorted order a query looks at, as a bound that its logits are cut to: a logit that may count lies
- * below it, the query's own is cut to {@link self}, what it may not see to something much lower. Own logits count where there is
- * nothing else, and only there.
+ * Which tokens near it in the sorted order a query looks at, expressed as an upper bound on logits: visible keys get a bound above
+ * every logit, the query itself gets {@link self}, hidden keys get something much lower. A query therefore weighs itself only if
+ * it sees no other key.
  */
 export type Reach = {
-  /** Whether what comes later in the sequence stays unseen. */
+  /** Whether later positions are hidden. */
   readonly causal: boolean;
-  /** Whether tokens of other buckets are seen where they share chunks. */
+  /** Whether tokens of other buckets are seen if they share chunks. */
   readonly acrossBuckets: boolean;
-  /** How far back in the sorted order it goes where the chunks let it; all that they hold unless told. */
+  /** How far back in the sorted order a query looks, within its chunks. Default: to the beginning of its chunks. */
   readonly count?: number;
-  /** hidden: added to what is taken off keys that nobody sees (0 or very large), shaped like `key` */
+  /** hidden: subtracted from the bound of keys that nobody sees (0 or very large), shaped like `key` */
   bound(query: Slots, key: Slots, hidden: Tensor): Tensor;
 };
 
-/** A power of two far above any logit: whole multiples and halves of it stay exact in float32, up to 2^23 positions. */
+/** A power of two far above any logit: whole multiples and halves of it are exact in float32, up to 2^23 positions. */
 const far = 2 ** 18;
 
 /**
- * What the logit of a token with itself is replaced by. Trax and Hugging Face have −1e5 there, and −1e9 where the future or padding
- * is: any two numbers do that lie far enough below all logits and each other.
+ * Replaces the logit of a token with itself. Trax and Hugging Face have −1e5 there, and −1e9 for the future and padding:
+ * any two numbers work that are far below all logits and far apart.
  */
 export const self: number = -far / 2;
 
-/** Keys hidden by more than this are not seen. */
+/** Keys with a bound below this are not seen. */
 export const unseen: number = -far;
 
-/** All of the own chunk and the chunks before it, across buckets: what Trax and Hugging Face compute. */
+/** The own chunk and the chunks before it, across buckets: what Trax and Hugging Face compute. */
 export const wholeChunks: Reach = {
   causal: false,
   acrossBuckets: true,
@@ -45,10 +45,10 @@ export const wholeChunks: Reach = {
 };
 
 /**
- * {@link wholeChunks} but for what comes later in the sequence.
+ * {@link wholeChunks} without later positions.
  *
- * Which earlier tokens share a query's chunk depends on how many later ones sort before it: nothing of later tokens is seen, but
- * changing one may change what earlier queries look at. {@link ownBucket} is free of that.
+ * Which earlier tokens share a query's chunk depends on how many later ones sort in front: later tokens are never seen, but
+ * changing one may change what earlier queries see. {@link ownBucket} does not have this problem.
  */
 export const earlierInChunks: Reach = {
   causal: true,
@@ -57,11 +57,11 @@ export const earlierInChunks: Reach = {
 };
 
 /**
- * The `count` tokens before it in its own bucket: what a query sees depends on what came before it and on nothing else, so that
- * decoding step by step equals the parallel form.
+ * The last `count` tokens before it in its own bucket: what a query sees depends only on earlier tokens, so that decoding step by
+ * step equals the parallel form.
  */
 export function ownBucket(count: number): Reach {
-  // Sorted, tokens of later buckets stand further on: one number tells them apart from those of the own bucket that are too far.
+  // Later buckets sort further on: one number separates them from tokens of the own bucket that are too far back.
   const place = ({ slot, bucket }: Slots): Tensor => add(slot, mul(bucket, 2 * count));
   return {
     causal: true,
@@ -76,7 +76,7 @@ export function ownBucket(count: number): Reach {
   };
 }
 
-/** Of what `reach` shows, the query's bucket: the paper's definition. */
+/** Restricts `reach` to the query's bucket: the paper's definition. */
 export function sameBucket(reach: Reach): Reach {
   return {
     ...reach,

@@ -40,23 +40,23 @@ export type WindowOptions = {
   readonly scale: number;
   /** Whether a pair that meets in several rounds counts once. */
   readonly countsOnce?: true;
-  /** Computed together where they may be divided up: as many as stay in the caches, 2^19 unless told. At least those of a round. */
+  /** Logits computed at a time, where the work can be split; at least those of one round. Default: 2^19, which fits the caches. */
   readonly logitsAtATime?: number;
 };
 
-/** Queries, keys and values by name, [B, H, T, D] or in groups of heads. */
+/** Queries, keys and values, each [B, H, T, D] or in groups of heads. */
 export type Rows = { readonly q: Tensor; readonly k: Tensor; readonly v: Tensor };
 
 /**
- * Softmax attention of every query over its windows of all rounds as if they were one: `Σ_r Σ_j exp(s_ij) v_j / Σ_r Σ_j exp(s_ij)`.
- * That is each round's own attention, weighed with the softmax over rounds of the logarithms of their sums; sums are kept beside
- * the largest logit instead of as logarithms, which 32 bits would round away where that is {@link self}.
+ * Softmax attention of every query over its windows of all rounds as one set: `Σ_r Σ_j exp(s_ij) v_j / Σ_r Σ_j exp(s_ij)`.
+ * This equals each round's own attention, weighted by the softmax over rounds of their log-normalisers. Sums are kept relative to
+ * the largest logit, not as logarithms, which float32 would round away where that logit is {@link self}.
  *
- * A few heads at a time, or one round of one head, and nothing but results and sums is kept for the gradient: windows are gathered
- * and weighed again. Sorting back is gathering too: the gradient of a permutation of rows is its inverse.
+ * Computed a few heads at a time, or one round of one head; only results and sums are kept for the gradient, and windows are
+ * gathered and weighed again. Undoing the sort is also a gather: the gradient of a permutation of rows is its inverse.
  *
  * @shape  q, k, v [B, H, T, D] → [B, H, T, D]
- * @cost   O(B·H·R·T·W·D) time; O(B·H·T·D) memory and O(T·W) for what is at hand, W keys in a window
+ * @cost   O(B·H·R·T·W·D) time; O(B·H·T·D) memory and O(T·W) for the current part, W keys in a window
  */
 export function attendWindows(rows: Rows, order: Order, options: WindowOptions): Tensor {
   const sizes = sizesOf(order);
@@ -70,7 +70,7 @@ export function attendWindows(rows: Rows, order: Order, options: WindowOptions):
   const shapes = { ...sizes, rounds: rounds / steps, chunks: chunks / steps, size };
   const grouped = (x: Tensor): Tensor => reshape(x, [groups, -1, x.shape.at(-1)!]);
   const tokens = size * sizes.length;
-  // The order goes in beside the rows: where blocks are computed again, the gradient must read that of its own pass.
+  // The order is an input like the rows: where blocks are recomputed, the gradient must use the order of its own pass.
   const { leaves, structure } = flatten(inGroups(order, groups, steps, options), isTensor);
   const orderOf = ([, , , ...rest]: readonly Tensor[]) => unflatten(structure, rest) as ReturnType<typeof inGroups>;
   const [mixed] = customGradient({
@@ -115,7 +115,7 @@ export function attendWindows(rows: Rows, order: Order, options: WindowOptions):
 }
 
 /**
- * What {@link attendWindows} weighs the windows of each query with, one round after the other, and the tokens in them.
+ * The weights of {@link attendWindows} over the windows of each query, one round after the other, and the tokens in them.
  *
  * @shape weights [B, H, T, R·W], keys int32 [B, H, T, R·W]
  */
@@ -143,7 +143,7 @@ export function windowWeights(rows: Rows, order: Order, options: WindowOptions):
 export type Sizes = {
   readonly length: number;
   readonly rounds: number;
-  /** In all of these rounds. */
+  /** Chunks in all rounds together. */
   readonly chunks: number;
   readonly chunk: number;
   readonly window: number;
@@ -154,25 +154,25 @@ export function sizesOf({ queries, keys, places }: Order): Sizes {
   return { length: places.shape[2]!, rounds: places.shape[1]!, chunks, chunk, window: keys.shape[2]! };
 }
 
-/** Sizes of what is computed at a time: g heads, and some rounds or all. */
+/** Sizes of one part: g heads, and some or all rounds. */
 type Shapes = Sizes & { readonly size: number };
 
-/** The order of what is computed at a time: g heads of N chunks, their rows one after the other. */
+/** The order of one part: g heads of N chunks, their rows one after the other. */
 type Part = {
   /** Rows [g·N·chunk], [g·N·W]. */
   readonly queries: Tensor;
   readonly keys: Tensor;
-  /** For each round, where the rows [g·T] stand among the queries. */
+  /** For each round, the index of each row [g·T] among the queries. */
   readonly places: readonly Tensor[];
   readonly query: Slots;
   readonly key: Slots;
   readonly hidden: Tensor;
 };
 
-/** Where pairs are counted once: of each of the g·T tokens in every round. */
+/** Buckets and indices of the g·T tokens in every round, where pairs are counted once. */
 type Token = { readonly token?: Order["token"] | undefined };
 
-/** All parts, behind axes of groups and steps; tokens behind one of groups. */
+/** Splits the order into parts, with leading axes of groups and steps; `token` has the groups axis only. */
 function inGroups(order: Order, groups: number, steps: number, { countsOnce }: WindowOptions): { parts: Part } & Token {
   const { length, rounds, chunks, chunk } = sizesOf(order);
   const size = order.queries.shape[0]! / groups;
@@ -185,7 +185,7 @@ function inGroups(order: Order, groups: number, steps: number, { countsOnce }: W
       : transpose(own, [0, 2, 1, 3, ...x.shape.slice(2).map((_, i) => 4 + i)]);
   };
   const labels = (x: Tensor): Tensor => reshape(apart(x), [groups, steps, size * n, ...x.shape.slice(2)]);
-  /** Rows of a head, and of a round, become rows of the part. */
+  /** Row indices within a head, or a round, become row indices within the part. */
   const rowsOf = (x: Tensor, perHead: number, perRound: number): Tensor => {
     const own = apart(x);
     const [, , , each] = own.shape as [number, number, number, number];
@@ -214,13 +214,13 @@ function groupSize(lines: number, logits: number, most: number): number {
   return Array.from({ length: fits }, (_, i) => fits - i).find((size) => lines % size === 0)!;
 }
 
-/** Results of a function for each group, one after the other. */
+/** Maps a function over the groups, one after the other. */
 function each<X, Y>(groups: number, xs: X, body: (x: X) => Y): Y {
   const none: readonly Tensor[] = [];
   return scan((_, x: X) => [none, body(x)] as const, none, xs, { length: groups, unroll: groups === 1 })[1];
 }
 
-/** What is left after each step has added to it. */
+/** Folds a function over the steps; returns the last carry. */
 function onward<Carry>(steps: number, start: Carry, parts: Part, step: (before: Carry, part: Part) => Carry): Carry {
   return scan((before: Carry, part: Part) => [step(before, part), []] as const, start, parts, {
     length: steps,
@@ -228,7 +228,7 @@ function onward<Carry>(steps: number, start: Carry, parts: Part, step: (before: 
   })[0];
 }
 
-/** Rows in windows [g·N, chunk or W, ·], and what the queries make of the keys. */
+/** Gathers the windows' rows [g·N, chunk or W, ·] and computes their logits. */
 function look({ q, k, v }: Rows, part: Part & Token, { size, ...sizes }: Shapes, { reach, scale }: WindowOptions) {
   const { chunks, chunk, window } = sizes;
   const ofQueries = (x: Tensor): Tensor => reshape(gather(x, part.queries), [size * chunks, chunk, -1]);
@@ -244,7 +244,7 @@ function look({ q, k, v }: Rows, part: Part & Token, { size, ...sizes }: Shapes,
 
 type Looked = ReturnType<typeof look>;
 
-/** Sums of values and of weights of each token, the weights as if `tops` were 0. */
+/** Each token's sums of values and of weights, both scaled by exp(−`tops`). */
 type Mixed = { readonly mixed: Tensor; readonly tops: Tensor; readonly totals: Tensor };
 
 function mix(before: Mixed, { own, logits }: Looked, part: Part): Mixed {
@@ -270,7 +270,7 @@ function mixGradient(
 ): Rows {
   const raised = exp(sub(logits, withoutFill(ofQueries(known.tops), shapes)));
   const d = ofQueries(known.d);
-  // Logits that the bound replaced weigh nothing, or all that there is: no gradient passes either way.
+  // A logit that the bound replaced has weight 0, or is the only one: its gradient is 0 in either case.
   const dLogits = mul(raised, sub(matmul(d, own.v, { transposeB: true }), ofQueries(known.offsets)));
   const back = (x: Tensor): Tensor => inOwnOrder(x, part).reduce((a, b) => add(a, b));
   return {
@@ -280,7 +280,7 @@ function mixGradient(
   };
 }
 
-/** What fills up the last chunk of a round looks at keys in the name of some token: beside a very large number that comes to 0. */
+/** Removes the fill at the end of a round: with a very large normaliser its weights become 0. */
 function withoutFill(tops: Tensor, { rounds, chunks, chunk, length, size }: Shapes): Tensor {
   const filled = (chunks / rounds) * chunk;
   if (filled === length) return tops;
@@ -288,13 +288,13 @@ function withoutFill(tops: Tensor, { rounds, chunks, chunk, length, size }: Shap
   return add(tops, constant(fromNumbers(fill, tops.shape)));
 }
 
-/** Rows of each round in the order of the tokens: [..., chunk, E] → R × [g·T, E]. */
+/** Rows of each round, back in sequence order: [..., chunk, E] → R × [g·T, E]. */
 function inOwnOrder(x: Tensor, { places }: Part): Tensor[] {
   const rows = reshape(x, [-1, x.shape.at(-1)!]);
   return places.map((at) => gather(rows, at));
 }
 
-/** Adds what windows hold of a chunk to the chunk itself: [g·N, W, D] → [g, N, chunk, D]. */
+/** Adds up all that windows hold of each chunk: [g·N, W, D] → [g, N, chunk, D]. */
 function foldWindows(x: Tensor, { size, chunks, chunk, window }: Shapes): Tensor {
   const parts = reshape(x, [size, chunks, window, x.shape.at(-1)!]);
   const back = window / chunk - 1;

@@ -1,24 +1,24 @@
 import { expandDims, max, min, pad, reshape, slice, type Tensor } from "@tsformers/engine";
 import type { Pattern } from "../patterns/pattern.ts";
 
-/** What a position sees of blocks that were made one slot each. */
+/** Which compressed blocks, each one slot, a position sees. */
 export type BlockRule = {
   /**
-   * What stands in slot 0, which every position sees: position 0 uncompressed (causal only), or a learned key and
+   * The content of slot 0, which every position sees: position 0 uncompressed (causal only), or a learned key and
    * value.
    */
   readonly first: "position" | "learned";
-  /** How many positions after its last a block is seen. */
+  /** How many positions after its last one a block becomes visible. */
   readonly delay: 0 | 1;
 };
 
-/** Slot 0 holds position 0, and a block is seen by what comes after it. */
+/** Slot 0 holds position 0, and a block is seen by the positions after it. */
 export const strictlyPast: BlockRule = { first: "position", delay: 1 };
 
 /** Slot 0 holds a learned key and value, and a block is seen from its own last position on. */
 export const learnedFirst: BlockRule = { first: "learned", delay: 0 };
 
-/** Of slots [first, block 0, block 1, …], those that a position sees when it may not look ahead. */
+/** The slots among [first, block 0, block 1, …] that a position sees in the causal form. */
 export function slotsSeen(factor: number, rule: BlockRule): Pattern {
   return {
     name: `blocks of ${factor} in the past`,
@@ -26,7 +26,7 @@ export function slotsSeen(factor: number, rule: BlockRule): Pattern {
   };
 }
 
-/** What becomes of a last block that is not whole: its missing positions are 0, or it does not count. */
+/** Treatment of an incomplete last block: filled up with zeros, or dropped. */
 export type LastBlock = "filled" | "dropped";
 
 /** Blocks of positions side by side: [B, S, C] → [B, N, factor·C]. */
@@ -45,7 +45,7 @@ export function blocksAsFeatures(x: Tensor, factor: number, last: LastBlock): Te
   return reshape(rows, [batch, blocks, factor * width]);
 }
 
-/** 1 for blocks that count, [B, S] → [B, N]: those with something real in them, or those that are real as a whole. */
+/** Mask of blocks, [B, S] → [B, N]: `filled`: 1 for blocks with a real position; `dropped`: 1 for blocks that are real throughout. */
 export function realBlocks(real: Tensor, factor: number, last: LastBlock): Tensor {
   const rows = blocksAsFeatures(expandDims(real, -1), factor, last);
   return (last === "filled" ? max : min)(rows, { axes: -1 });

@@ -42,33 +42,33 @@ import {
 
 export type MemoryCompressedOptions = HeadProjectionOptions & {
   readonly causal: boolean;
-  /** Positions that one slot stands for; 3 unless told. */
+  /** Positions per slot. Default: 3. */
   readonly factor?: number;
   /**
-   * What the convolution compresses: the inputs of the projections to keys and values, or keys and values; `inputs`
-   * unless told.
+   * What the convolution compresses: the inputs of the key and value projections, or keys and values themselves. Default:
+   * `inputs`.
    */
   readonly compress?: "inputs" | "keys and values";
-  /** {@link strictlyPast} unless told. */
+  /** Which blocks a position sees when causal. Default: {@link strictlyPast}. */
   readonly rule?: BlockRule;
-  /** Where positions look ahead; `filled` unless told. */
+  /** Treatment of an incomplete last block; not causal only. Default: `filled`. */
   readonly last?: LastBlock;
 };
 
-/** Convolutions as matrices of the positions of a block side by side, [factor·C, C]. */
+/** Convolutions, each a matrix over the concatenated positions of a block, [factor·C, C]. */
 export type CompressionParams = { inputs: LinearParams } | { key: LinearParams; value: LinearParams };
 
 export type MemoryCompressedParams = AttentionParams & {
   compress: CompressionParams;
-  /** Slot 0 where it is learned, each [H, D]. */
+  /** The learned slot 0, key and value [H, D] each. */
   first?: { key: Tensor; value: Tensor };
 };
 
-/** Slots so far and which are real [B, L], and the inputs of the block at hand, [B, factor, C] and [B, factor]. */
+/** Decode state: slots so far, which of them are real [B, L], and the inputs of the current block, [B, factor, C] and [B, factor]. */
 export type MemoryCompressedState = KeyValueCache & { filled: Tensor; block: Tensor; real: Tensor };
 
 /**
- * The kinds of the five layers of the paper's T-DMCA: attention within blocks of 256, and compressed attention between.
+ * The mixers of the five layers of the paper's T-DMCA: attention within blocks of 256, alternating with compressed attention.
  */
 export const tDmcaLayers: readonly ("local" | "memory-compressed")[] = [
   "local",
@@ -79,22 +79,22 @@ export const tDmcaLayers: readonly ("local" | "memory-compressed")[] = [
 ];
 
 /**
- * Softmax attention over blocks of positions: a convolution whose kernel is as long as its stride makes one slot of
- * each block.
+ * Softmax attention over compressed positions: a convolution whose stride equals its kernel size turns each block of positions into
+ * one slot.
  *
- * `x̄_j = Σ_i x_{cj + i}·A_i + a` for i < c, keys and values projected from x̄ (or made so from keys and values
- * themselves); causal: slot 0 is position 0 itself, and position t sees slots 0 … ⌊t / c⌋, whole blocks before its own.
+ * `x̄_j = Σ_i x_{cj + i}·A_i + a` for i < c, keys and values projected from x̄ (or keys and values compressed in the same
+ * way). Causal: slot 0 is position 0 itself, and position t sees slots 0 … ⌊t / c⌋, the complete blocks before its own.
  *
- * Padding counts as 0 in a filled block; a dropped block is one that is not real as a whole. `map()` gives a slot's
- * weight to the last position of its block, and none to a learned slot.
+ * Padding counts as 0 in a filled block; dropping removes blocks that are not real throughout. `map()` gives a slot's
+ * weight to the last position of its block, and leaves out a learned slot.
  *
  * @shape  x [B, T, C] → y [B, T, C]
  * @cost   O(B·T²·C / c) time; memory: {@link attend}, with S = T / c keys
  * @source Liu et al. 2018, "Generating Wikipedia by Summarizing Long Sequences", §4.2.3, arXiv:1801.10198
- * @differs the paper says nothing of causality: what a position sees is the rule of its authors' library. Where
- *   positions look ahead that library drops a last block that is not whole; here it is filled with 0 unless told, or
- *   the last positions, and sequences shorter than a block, would go unseen.
- * @throws RangeError when `last` is `dropped` and no block is whole
+ * @differs the paper does not describe causal masking: the rule is that of its authors' library. In the bidirectional form
+ *   that library drops an incomplete last block; here the default is to fill it with 0, since otherwise the last
+ *   positions, and sequences shorter than a block, would not be seen.
+ * @throws RangeError when `last` is `dropped` and no block is complete
  */
 export function memoryCompressed(options: MemoryCompressedOptions): Mixer<MemoryCompressedParams> {
   const { modelWidth, heads, causal, factor = 3, compress = "inputs", rule = strictlyPast, dropoutRate = 0 } = options;
@@ -112,7 +112,7 @@ export function memoryCompressed(options: MemoryCompressedOptions): Mixer<Memory
   const pattern = causal ? slotsSeen(factor, rule) : full;
   type Params = MemoryCompressedParams;
 
-  /** One slot for each block of x [B, S, C]. */
+  /** One slot per block of x [B, S, C]. */
   const blocksOf = ({ compress: own, ...params }: Params, x: Tensor, real?: Tensor): KeyValueCache => {
     const masked = (x: Tensor) => (real === undefined ? x : mul(x, expandDims(cast(real, x.dtype), -1)));
     if ("inputs" in own) {
@@ -126,7 +126,7 @@ export function memoryCompressed(options: MemoryCompressedOptions): Mixer<Memory
     return { key, value };
   };
 
-  /** Slot 0, from position 0 [B, 1, C] where it is not learned; absent where there is none. */
+  /** Slot 0, learned or from position 0 [B, 1, C]; undefined where the rule has none. */
   const firstOf = (params: Params, x: Tensor): KeyValueCache | undefined => {
     if (params.first !== undefined) {
       const spread = (slot: Tensor) =>
@@ -135,7 +135,7 @@ export function memoryCompressed(options: MemoryCompressedOptions): Mixer<Memory
     }
     return causal ? { key: toHeads(params.key, x), value: toHeads(params.value, x) } : undefined;
   };
-  /** 1 where slot 0 may be seen, [B, 1]. */
+  /** 1 where slot 0 is visible, [B, 1]. */
   const firstFilled = (real: Tensor): Tensor =>
     rule.first === "learned" ? ones([real.shape[0]!, 1]) : slice(real, 1, 0, 1);
 
@@ -157,8 +157,8 @@ export function memoryCompressed(options: MemoryCompressedOptions): Mixer<Memory
       const [batch] = x.shape as [number];
       const isReal = realAt(view.keyMask, position) ?? ones([batch, 1]);
       const block = where(expandDims(place, -1), x, state.block);
-      // What is left of the block before makes a wrong slot, which is seen only when this block has overwritten all of
-      // it.
+      // Leftovers of the previous block give a wrong slot; it becomes visible only after the current block has overwritten all
+      // of them.
       const real = where(place, isReal, state.real);
       const slots = state.filled.shape[1]!;
       const own = blocksOf(params, block, real);
@@ -183,7 +183,7 @@ export function memoryCompressed(options: MemoryCompressedOptions): Mixer<Memory
       };
       const seen = div(add(position, 1 - rule.delay), factor);
       const { mixed } = attend(toHeads(params.query, x), next, {
-        // Of the slots, position t sees those up to one: as if it stood there.
+        // Position t sees the slots up to `seen`, like a causal query at that offset.
         view: makeView({ pattern: causalPattern, queries: 1, keys: slots, offset: seen, keyMask: next.filled }),
         scale,
         context: evaluation,
@@ -219,7 +219,7 @@ export function memoryCompressed(options: MemoryCompressedOptions): Mixer<Memory
       const first = firstOf(params, slice(x, 1, 0, 1));
       const whole = last === "filled" || length >= factor;
       const slots = [...(first === undefined ? [] : [first]), ...(whole ? [blocksOf(params, x, real)] : [])];
-      if (slots.length === 0) throw new RangeError(`${name}: no block of ${factor} is whole among ${length} positions`);
+      if (slots.length === 0) throw new RangeError(`${name}: no complete block of ${factor} among ${length} positions`);
       const entries = {
         key: joined(
           slots.map(({ key }) => key),
@@ -249,8 +249,8 @@ export function memoryCompressed(options: MemoryCompressedOptions): Mixer<Memory
 }
 
 const refusals = {
-  scores: "a logit belongs to a block of positions",
-  rotation: "a key stands for a block of positions",
+  scores: "each logit belongs to a block of positions",
+  rotation: "each key combines a block of positions",
 };
 
 function joined(parts: readonly Tensor[], axis: number): Tensor {
@@ -259,7 +259,7 @@ function joined(parts: readonly Tensor[], axis: number): Tensor {
 
 type Slots = { readonly factor: number; readonly length: number; readonly first: "position" | "learned" | undefined };
 
-/** A map over slots as one over positions. */
+/** Turns a map over slots into one over positions. */
 function overPositions({ weights, keys }: AttentionMap, slots: number, of: Slots): AttentionMap {
   const { factor, length, first } = of;
   const ahead = first === undefined ? 0 : 1;

@@ -5,13 +5,13 @@ import { perLayer } from "./per-layer.ts";
 import { addSpan, expectWhole, span } from "./span.ts";
 
 export type GridOptions = {
-  /** Positions in a row of the grid; position i stands in row ⌊i/columns⌋. The last row may be shorter. */
+  /** Positions in a row of the grid; position i is in row ⌊i/columns⌋. The last row may be shorter. */
   readonly columns: number;
   readonly causal: boolean;
 };
 
 /**
- * A position sees its own row of the grid; causal: as far as itself.
+ * A position sees its own row of the grid; causal: up to itself.
  *
  * `S_i = {j : ⌊j/w⌋ = ⌊i/w⌋}`
  *
@@ -30,7 +30,7 @@ export function axialRow({ columns, causal }: GridOptions): Pattern {
 }
 
 /**
- * A position sees its own column of the grid; causal: what is above and itself, or, `strictly`, only what is above.
+ * A position sees its own column of the grid; causal: itself and what is above, or, with `strictly`, only what is above.
  *
  * `S_i = {j : j ≡ i mod w}`
  *
@@ -51,7 +51,7 @@ export function axialColumn({ columns, causal, strictly }: GridOptions & { reado
   };
 }
 
-/** Row and column under one softmax. */
+/** Row and column of each position under one softmax. */
 export function axialCross(options: GridOptions): Pattern {
   return or(axialRow(options), axialColumn(options));
 }
@@ -61,7 +61,7 @@ export function axialHeads(options: GridOptions): Pattern {
   return perHead([axialRow(options), axialColumn(options)]);
 }
 
-/** Even layers see rows, odd layers columns: after two, everything has reached every position. */
+/** Even layers see rows, odd layers columns: two layers connect every pair of positions. */
 export function axialLayers(options: GridOptions): (layer: number) => Pattern {
   return perLayer([axialRow(options), axialColumn(options)]);
 }

@@ -3,17 +3,17 @@ import type { RandomBlocks } from "./bigbird.ts";
 import { expectWhole } from "./span.ts";
 
 export type UniformBlocksOptions = {
-  /** r: how many for each block of queries. */
+  /** r: random blocks per block of queries. */
   readonly random: number;
   readonly heads: number;
   readonly seed: number;
-  /** Blocks that see all and are seen by all: the first and the last unless told. */
+  /** Blocks that see all and are seen by all: the first and the last, or none. Default: `ends`. */
   readonly globals?: "ends" | "none";
 };
 
 /**
- * Random blocks drawn evenly, without repetition, from all that a block does not see anyway: not itself, not its neighbours, not
- * the global blocks. Where fewer than r are left, all of them.
+ * Random blocks drawn uniformly, without repetition, from those that a block does not see anyway: not itself, its neighbours or
+ * the global blocks. If fewer than r are left, all of them.
  */
 export function uniformBlocks({ random, heads, seed, globals = "ends" }: UniformBlocksOptions): RandomBlocks {
   expectWhole("bigbird", "random", random);
@@ -34,7 +34,7 @@ export function uniformBlocks({ random, heads, seed, globals = "ends" }: Uniform
     );
 }
 
-/** A table of one's own: for each head, for each block of queries, its blocks of keys. */
+/** A fixed table: for each head and block of queries, its blocks of keys. */
 export function givenBlocks(table: readonly (readonly (readonly number[])[])[]): RandomBlocks {
   return () => table;
 }

@@ -5,23 +5,23 @@ import { expectWhole } from "./span.ts";
 export type ReleasedBlocksOptions = {
   /** Positions in a block. */
   readonly block: number;
-  /** r. */
+  /** r: random blocks per block of queries. */
   readonly random: number;
   readonly heads: number;
-  /** The layer's index in the released models. */
+  /** Index of the layer in the released models. */
   readonly seed: number;
-  /** The longest sequence of the model; 4,096 unless told. */
+  /** The longest sequence of the model, in positions. Default: 4,096. */
   readonly maxLength?: number;
 };
 
 /**
- * The random blocks of the published BigBird models, number by number as Hugging Face draws them in training.
+ * The random blocks of the published BigBird models, number for number as Hugging Face draws them in training.
  *
- * They are not what the paper says: at lengths 1,024, 3,072 and 4,096 all of them lie in the first 1,024 positions, at others in
- * the first 2r + 5 blocks. Sequences of no more than that see everything, as those models fall back to full attention.
+ * They differ from the paper: at lengths 1,024, 3,072 and 4,096 all of them lie in the first 1,024 positions, at others in
+ * the first 2r + 5 blocks. Sequences of up to 2r + 5 blocks see everything, since those models fall back to full attention there.
  *
  * @source Zaheer et al. 2020, arXiv:2007.14062, and its released code
- * @differs the TensorFlow code has the rule of length 1,024 for 2,048 as well, and keeps one draw for training and use
+ * @differs the TensorFlow code applies the rule of length 1,024 to 2,048 as well, and keeps one draw for training and use
  */
 export function releasedBlocks(options: ReleasedBlocksOptions): RandomBlocks {
   const { block, random, heads, seed, maxLength = 4096 } = options;
@@ -40,7 +40,7 @@ export function releasedBlocks(options: ReleasedBlocksOptions): RandomBlocks {
   };
 }
 
-/** Rows 1 … most − 2; their blocks lie below `last`. */
+/** Random blocks of rows 1 … most − 2, drawn below block `last`. */
 function earlyRows(numbers: NumpyRandom, most: number, last: number, random: number): number[][] {
   const middle = Array.from({ length: most - 2 }, (_, i) => i + 1);
   return middle.map((row) => numbers.permutation(earlyCandidates(row, middle, most, last)).slice(0, random));
@@ -54,7 +54,7 @@ function earlyCandidates(row: number, middle: readonly number[], most: number, l
   return [...middle.slice(0, row - 2), ...middle.slice(row + 1, last)];
 }
 
-/** All heads' blocks of one row, then those of the next, as they are drawn; all from the first 2r + 5 blocks. */
+/** Random blocks of all heads, row by row in the order of drawing, all from the first 2r + 5 blocks. */
 function firstBlocks(numbers: NumpyRandom, blocks: number, { random, heads }: ReleasedBlocksOptions): number[][][] {
   const table = Array.from({ length: heads }, (): number[][] => [[]]);
   for (let row = 1; row < blocks; row++) for (const own of table) own.push(drawRow(numbers, row, random));

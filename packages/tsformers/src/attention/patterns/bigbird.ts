@@ -3,17 +3,17 @@ import type { Pattern, Runs } from "./pattern.ts";
 import { addSpan, expectWhole } from "./span.ts";
 
 /**
- * The random blocks of a sequence of that many blocks: for each head, for each block of queries, its blocks of keys. Heads beyond those
- * given repeat. Blocks that are visible anyway may be among them and add nothing.
+ * The random blocks for a sequence of `blocks` blocks: for each head and block of queries, its blocks of keys. With more heads than
+ * entries they repeat. Blocks that are visible anyway may be among them and add nothing.
  */
 export type RandomBlocks = (blocks: number) => readonly (readonly (readonly number[])[])[];
 
 export type BigBirdOptions = {
   /** Positions in a block; the last one may be shorter. */
   readonly block: number;
-  /** {@link uniformBlocks}, {@link releasedBlocks}, or a table of one's own. */
+  /** {@link uniformBlocks}, {@link releasedBlocks}, or {@link givenBlocks}. */
   readonly random: RandomBlocks;
-  /** How many heads draw blocks of their own. */
+  /** How many heads have random blocks of their own; further heads repeat them. */
   readonly heads: number;
 };
 
@@ -25,8 +25,8 @@ export type BigBirdOptions = {
  *
  * @cost   O(n·b·(5 + r)) pairs
  * @source Zaheer et al. 2020, "Big Bird: Transformers for Longer Sequences", §2 and appendix D, arXiv:2007.14062
- * @differs a key is seen or not; the released block-sparse code counts a block twice that is drawn twice, and Hugging Face's draws
- *   block 0 r times whenever it does not train
+ * @differs a key is seen or not; the released block-sparse code counts a block twice if it is drawn twice, and Hugging Face's draws
+ *   block 0 r times outside training
  */
 export function bigbird({ block, random, heads }: BigBirdOptions): Pattern {
   expectWhole("bigbird", "block", block, 1);
@@ -93,7 +93,7 @@ function perRandomHead(
   return heads === 1 ? patterns[0]! : { ...perHead(patterns), name };
 }
 
-/** Made once for a length: all queries of a block see alike. */
+/** Caches the rows of a length: all queries of a block see the same keys. */
 function rowsOf(make: (length: number) => readonly Runs[]): (length: number) => readonly Runs[] {
   const known = new Map<number, readonly Runs[]>();
   return (length) => {
@@ -103,7 +103,7 @@ function rowsOf(make: (length: number) => readonly Runs[]): (length: number) => 
   };
 }
 
-/** Positions of blocks that begin behind `start` positions, all of which are visible too. */
+/** Positions of blocks that begin after the first `start` positions, which are visible too. */
 function blockRuns(blocks: readonly number[], size: number, start: number, length: number): Runs {
   const runs: number[] = [];
   addSpan(runs, 0, Math.min(start, length));

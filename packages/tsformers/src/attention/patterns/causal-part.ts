@@ -6,9 +6,9 @@ type Known = { readonly part: Pattern; readonly lengths: Map<number, boolean> };
 const known = new WeakMap<Pattern, Known>();
 
 /**
- * What a causal model sees of a pattern in sequences of `length`: `and(pattern, causal)`, and the pattern itself where that shows nothing ahead.
+ * The causal part of a pattern for sequences of `length`: `and(pattern, causal)`, or the pattern itself if it is causal already.
  *
- * The same value for the same pattern, since plans are kept by it: a pattern that is causal already costs nothing more.
+ * Returns the same object for the same pattern, since plans are cached by it: a pattern that is causal already costs nothing extra.
  */
 export function causalPart(pattern: Pattern, length: number): Pattern {
   if (pattern === causal || pattern === full) return causal;

@@ -2,7 +2,7 @@ import { intersectRuns, subtractRuns, uniteRuns } from "../core/runs.ts";
 import { headsOf, type Pattern, type Runs } from "./pattern.ts";
 
 /**
- * What any of the patterns shows. Where they lie together in different orders, the executor takes them one by one.
+ * Union: a pair is visible if any of the patterns shows it. Where their orders differ, the executor computes the parts one by one.
  *
  * @throws RangeError when patterns per head do not have the same number of heads
  */
@@ -19,20 +19,20 @@ export function or(first: Pattern, ...others: readonly Pattern[]): Pattern {
   );
 }
 
-/** What all of the patterns show, laid out in the order of the first that has one. */
+/** Intersection: a pair is visible if all of the patterns show it. Uses the order of the first pattern that has one. */
 export function and(first: Pattern, ...others: readonly Pattern[]): Pattern {
   return others.reduce((a, b) => combine("and", a, b, restrict(intersectRuns, and)), first);
 }
 
-/** What `a` shows and `b` does not. */
+/** Difference: a pair is visible if `a` shows it and `b` does not. */
 export function except(a: Pattern, b: Pattern): Pattern {
   return combine("except", a, b, restrict(subtractRuns, except));
 }
 
 /**
- * Head h sees what pattern h shows; with more heads than patterns they repeat.
+ * Head h has pattern h; with more heads than patterns they repeat.
  *
- * @throws RangeError for no pattern, and for one that differs by head already
+ * @throws RangeError when there is no pattern, or one of them differs by head already
  */
 export function perHead(patterns: readonly Pattern[]): Pattern {
   if (patterns.length === 0) throw new RangeError("perHead: expected at least one pattern, got none");
@@ -52,7 +52,7 @@ function combine(word: string, a: Pattern, b: Pattern, of: (a: Pattern, b: Patte
   const [left, right] = [headsOf(a), headsOf(b)];
   if (left.length === 1 && right.length === 1) return { name, ...of(left[0]!, right[0]!) };
   if (left.length !== right.length && left.length !== 1 && right.length !== 1) {
-    throw new RangeError(`${name}: the first differs over ${left.length} heads, the second over ${right.length}`);
+    throw new RangeError(`${name}: the first has patterns for ${left.length} heads, the second for ${right.length}`);
   }
   const heads = Array.from({ length: Math.max(left.length, right.length) }, (_, head) =>
     combine(word, left[head % left.length]!, right[head % right.length]!, of),

@@ -2,15 +2,15 @@ import { countRuns } from "../core/runs.ts";
 import { headsOf, type Pattern } from "./pattern.ts";
 
 export type PatternCount = {
-  /** Visible pairs of a query and a key, the mean over the heads. */
+  /** Visible pairs of a query and a key, averaged over the heads. */
   readonly pairs: number;
-  /** Those of each head that differs. */
+  /** Visible pairs of each head that differs. */
   readonly pairsOfHeads: readonly number[];
   /** `pairs / (queries·keys)` */
   readonly density: number;
 };
 
-/** Exactly what a pattern shows at some lengths. */
+/** Counts the visible pairs of a pattern exactly, for given numbers of queries and keys. */
 export function countPattern(pattern: Pattern, queries: number, keys: number = queries): PatternCount {
   const pairsOfHeads = headsOf(pattern).map((own) => {
     let pairs = 0;
@@ -24,8 +24,8 @@ export function countPattern(pattern: Pattern, queries: number, keys: number = q
 /**
  * Floating-point operations of attention over a pattern, forward, one sequence.
  *
- * `2·D·Σ_h pairs_h` for the logits and as many for the weighted sums: `4·D·Σ_h pairs_h`. The softmax and what is computed in
- * vain at the edges of blocks are not in it (`computedPairs` of `plan.ts` has the latter), nor are the projections.
+ * `2·D·Σ_h pairs_h` for the logits and as many for the weighted sums: `4·D·Σ_h pairs_h`. Not included: the softmax, hidden pairs
+ * computed at the edges of blocks (`computedPairs` in `plan.ts` counts those), and the projections.
  */
 export function attentionFlops(
   { pairsOfHeads }: PatternCount,
@@ -36,9 +36,9 @@ export function attentionFlops(
   return 4 * headWidth * pairs;
 }
 
-/** How far information has come after some layers. */
+/** How far information has spread after some layers. */
 export type ReceptiveField = {
-  /** From how many input positions each output position depends, itself included. */
+  /** The number of input positions that each output position depends on, itself included. */
   readonly reached: Int32Array;
   readonly least: number;
   readonly mean: number;
@@ -48,11 +48,11 @@ export type ReceptiveField = {
 };
 
 /**
- * How many positions reach each position through 1, 2, …, `layers` layers, exactly: `R_0(i) = {i}`,
- * `R_n(i) = R_{n−1}(i) ∪ ⋃ {R_{n−1}(j) : j ∈ S_i of layer n}`; the first term is the residual connection. Of patterns that differ
- * by head, what any head sees counts.
+ * The number of positions that reach each position through 1, 2, …, `layers` layers, exactly: `R_0(i) = {i}`,
+ * `R_n(i) = R_{n−1}(i) ∪ ⋃ {R_{n−1}(j) : j ∈ S_i of layer n}`; the first term is the residual connection. For patterns that differ
+ * by head, a key counts if any head sees it.
  *
- * @param patternOf the pattern of each layer, 0 being next to the input
+ * @param patternOf the pattern of each layer; layer 0 is next to the input
  * @cost   sets as bits: n²/8 bytes three times, and for each run of keys about 2·log₂ n unions of n bits
  */
 export function receptiveFields(
@@ -65,7 +65,7 @@ export function receptiveFields(
     const before = fields.at(-1);
     const settled =
       fields.length > 1 && sameSizes(before!, fields.at(-2)!) && patternOf(layer) === patternOf(layer - 1);
-    // What has reached everything, or no longer grows under a pattern that stays, remains as it is.
+    // A field that covers everything, or has stopped growing under an unchanged pattern, stays as it is.
     if (before !== undefined && (before.least === length || settled)) fields.push(before);
     else {
       sets = sets.spread(patternOf(layer));
@@ -90,13 +90,13 @@ function summary(reached: Int32Array): ReceptiveField {
   };
 }
 
-/** A set of positions for each position, as bits; a binary tree above them holds the unions of neighbours. */
+/** One set of positions per position, as bits, with the unions of neighbouring sets in a binary tree above them. */
 class BitSets {
   readonly #length: number;
   readonly #words: number;
-  /** Node 1 is the root, node n has children 2n and 2n + 1, and position i is node length + i: for any length. */
+  /** Node 1 is the root, node n has children 2n and 2n + 1, and position i is node length + i; works for any length. */
   readonly #tree: Uint32Array;
-  /** Words of each node outside of which there is nothing. */
+  /** The range of words of each node that may be non-zero. */
   readonly #from: Int32Array;
   readonly #to: Int32Array;
 
@@ -119,7 +119,7 @@ class BitSets {
     return sets;
   }
 
-  /** The sets after one layer. */
+  /** The sets after one more layer. */
   spread(pattern: Pattern): BitSets {
     const length = this.#length;
     for (let node = length - 1; node > 0; node--) {
@@ -132,7 +132,7 @@ class BitSets {
       next.#takeIn(into, this, into);
       const runs = pattern.keys(query, length);
       for (let i = 0; i < runs.length; i += 2) {
-        // Walks up from both ends, taking the nodes that lie within.
+        // Walks up from both ends and takes the nodes that lie inside the range.
         let [low, high] = [runs[i]! + length, Math.min(runs[i + 1]!, length) + length];
         for (; low < high; low >>= 1, high >>= 1) {
           if (low & 1) next.#takeIn(into, this, low++);
@@ -152,7 +152,7 @@ class BitSets {
     });
   }
 
-  /** Node `into` with all that node `from` of `source` has. */
+  /** Adds the set of node `from` of `source` to node `into`. */
   #takeIn(into: number, source: BitSets, from: number): void {
     const words = this.#words;
     const [tree, other] = [this.#tree, source.#tree];

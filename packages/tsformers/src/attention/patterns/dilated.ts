@@ -5,16 +5,16 @@ import { addSpan, expectWhole } from "./span.ts";
 import { slidingWindow, type WindowOptions } from "./window.ts";
 
 export type DilatedOptions = WindowOptions & {
-  /** Distance between neighbours of the window; 1 leaves no gaps. */
+  /** Distance between neighbouring keys of the window; 1: no gaps. */
   readonly dilation: number;
 };
 
 /**
- * A sliding window with gaps: as many keys as a window, further apart.
+ * A sliding window with gaps: as many keys as a plain window, further apart.
  *
  * `S_i = {i + k·dilation : −before ≤ k ≤ after}`
  *
- * Positions of one residue modulo the dilation see only one another, and are worked through side by side.
+ * Positions of one residue modulo the dilation see only one another, and are computed side by side.
  *
  * @cost   O(n·(before + after + 1)) pairs
  * @source Beltagy, Peters & Cohan 2020, "Longformer", §3.1, arXiv:2004.05150
@@ -37,7 +37,7 @@ export function dilatedWindow({ before, after, dilation }: DilatedOptions): Patt
   };
 }
 
-/** A dilation for each head; with more heads they repeat. Heads of one dilation share a pattern. */
+/** A dilation per head; with more heads they repeat. Heads with equal dilations share a pattern. */
 export function dilatedHeads({
   dilations,
   ...sides

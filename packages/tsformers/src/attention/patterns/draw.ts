@@ -7,14 +7,14 @@ export type Picture = {
   readonly size: number;
   /** Queries, and keys, of a cell: `cell²` pairs. */
   readonly cell: number;
-  /** For each row of cells from the first queries on: the cells with a visible pair. */
+  /** For each row of cells, first queries first: the cells that contain a visible pair. */
   readonly rows: readonly Runs[];
 };
 
 /**
- * What a pattern that is the same for all heads shows at some length, shrunk to at most `largest` cells a side.
+ * The picture of a pattern that is the same for all heads, at some length, scaled down to at most `largest` cells a side.
  *
- * A cell is set where any of its pairs is visible: thin lines stay, and areas look denser than they are.
+ * A cell is set if any of its pairs is visible: thin lines survive, and areas look denser than they are.
  */
 export function pictureOf(pattern: Pattern, length: number, largest: number): Picture {
   const cell = Math.max(1, Math.ceil(length / largest));
@@ -39,10 +39,10 @@ function shrunk(runs: Runs, cell: number): Runs {
   return cells;
 }
 
-/** One of the pictures that show what a stack of layers sees. */
+/** One of the pictures of what a stack of layers sees. */
 export type Panel = { readonly title: string; readonly pattern: Pattern };
 
-/** A panel for each pattern that differs, by layer and by head. */
+/** One panel per different pattern, titled by its layers and heads. */
 export function panelsOf(
   patternOf: (layer: number) => Pattern,
   { layers, heads }: { readonly layers: number; readonly heads: number },
@@ -59,7 +59,7 @@ export function panelsOf(
       return { place: places.join(", "), pattern };
     });
   });
-  // Where all have one name, only their places tell them apart.
+  // If all have one name, the title is their layers and heads alone.
   const names = new Set(each.map(({ pattern }) => pattern.name));
   return each.map(({ place, pattern }) => {
     const parts = each.length > 1 && names.size === 1 ? [place] : [place, pattern.name];
@@ -85,9 +85,9 @@ function listed(what: string, numbers: readonly number[]): string {
 
 export type DrawOptions = {
   readonly length: number;
-  /** Width of the terminal. */
+  /** Width of the terminal, in characters. */
   readonly columns: number;
-  /** Whether more than ASCII can be shown. */
+  /** Whether non-ASCII characters can be shown. */
   readonly unicode: boolean;
 };
 
@@ -97,7 +97,7 @@ const gap = 2;
  * Patterns as text, queries downwards and keys to the right: side by side where there is room.
  *
  * A character holds one key and two queries, or, where a picture would be too wide, two keys and four queries (Braille dots);
- * beyond that cells stand for several positions.
+ * beyond that, a dot covers several positions.
  */
 export function drawPanels(panels: readonly Panel[], { length, columns, unicode }: DrawOptions): string {
   const together = Math.min(panels.length, 2);
@@ -119,10 +119,10 @@ export function drawPanels(panels: readonly Panel[], { length, columns, unicode 
 }
 
 type Glyphs = {
-  /** Cells in a character. */
+  /** Cells in a character, horizontally. */
   readonly wide: number;
   readonly high: number;
-  /** The character with those cells set, row by row. */
+  /** The character for these cells, row by row. */
   readonly glyph: (set: readonly boolean[]) => string;
 };
 
@@ -138,7 +138,7 @@ const asciiHalves: Glyphs = {
   glyph: ([upper, lower]) => (upper ? (lower ? "#" : "'") : lower ? "." : " "),
 };
 
-/** Bits of the eight dots, row by row. */
+/** Bit values of the eight Braille dots, row by row. */
 const brailleBits = [0x01, 0x08, 0x02, 0x10, 0x04, 0x20, 0x40, 0x80];
 
 const braille: Glyphs = {
@@ -194,7 +194,7 @@ function cut(text: string, width: number, unicode: boolean): string {
   return plain.length <= width ? plain : `${plain.slice(0, Math.max(0, width - dots.length))}${dots}`;
 }
 
-/** Patterns as an SVG of its own, 512 pixels each, below one another; at most 1,024 cells a side. */
+/** Patterns as a self-contained SVG, 512 pixels a side each, below one another; at most 1,024 cells a side. */
 export function patternSvg(panels: readonly Panel[], length: number): string {
   const [side, title, margin] = [512, 24, 12];
   const height = panels.length * (side + title + margin) + margin;
@@ -220,7 +220,7 @@ export function patternSvg(panels: readonly Panel[], length: number): string {
   ].join("\n");
 }
 
-/** Runs that rows below one another share become one rectangle. */
+/** Merges equal runs of consecutive rows into rectangles. */
 function rectangles({ rows }: Picture): string {
   const path: string[] = [];
   let open = new Map<string, number>();

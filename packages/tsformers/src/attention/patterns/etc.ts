@@ -3,18 +3,18 @@ import type { Pattern } from "./pattern.ts";
 import { addSpan, expectWhole } from "./span.ts";
 
 export type EtcOptions = {
-  /** g: how many positions in front are the global input. */
+  /** g: how many leading positions form the global input. */
   readonly globals: number;
   /** r: how far long positions see to each side. */
   readonly radius: number;
-  /** The segment of each long position: global token s then sees only long positions of segment s. */
+  /** The segment of each long position: global token s then sees only long positions of segment s. Default: global tokens see all. */
   readonly segments?: ArrayLike<number>;
 };
 
 /**
- * ETC's pattern over its two inputs side by side, [global ‖ long]: its four parts under one softmax for each query.
+ * ETC's pattern over the concatenation [global ‖ long] of its two inputs: four parts, under one softmax for each query.
  *
- * Global to global: all. Global to long: all, or one segment each. Long to global: all. Long to long: `|i − j| ≤ r`.
+ * Global to global: all. Global to long: all, or only its segment. Long to global: all. Long to long: `|i − j| ≤ r`.
  *
  * @cost   O(n_g·(n_g + n_l) + n_l·(n_g + 2·r + 1)) pairs
  * @source Ainslie et al. 2020, "ETC: Encoding Long and Structured Inputs in Transformers", §2.2, arXiv:2004.08483

@@ -8,11 +8,11 @@ export type FixedOptions = {
   /** l: positions in a block. */
   readonly stride: number;
   readonly causal: boolean;
-  /** c: how many positions of each block all later ones see. */
+  /** c: how many positions of each block are summary positions, visible to all later queries. */
   readonly summary: number;
-  /** Which c of a block, counted from its end; 0, the last ones, unless told. */
+  /** Which group of c positions of a block, counted from its end. Default: 0, the last ones. */
   readonly place?: number;
-  /** The first position of each block counts among them, as in Long Range Arena's form. */
+  /** The first position of each block is a summary position too, as in Long Range Arena. */
   readonly withFirst?: true;
 };
 
@@ -39,7 +39,7 @@ export function fixedBlock({ stride, causal }: Pick<FixedOptions, "stride" | "ca
  *
  * `A2_i = {j : l − (place + 1)·c ≤ j mod l < l − place·c, j ≤ i}`
  *
- * Causal queries before the first summary position see nothing: it takes both halves, or residual connections.
+ * Causal queries before the first summary position see no key: combine both halves, or rely on residual connections.
  *
  * @cost   O(n²·c/l) pairs
  * @source Child et al. 2019, §4.2, arXiv:1904.10509
@@ -62,22 +62,22 @@ export function fixedSummary(options: FixedOptions): Pattern {
   };
 }
 
-/** Both halves in every head, the paper's merged head. */
+/** Both halves in every head: the paper's merged head. */
 export function fixed(options: FixedOptions): Pattern {
   return laidOut(or(fixedBlock(options), fixedSummary(options)), summariesFirst(options));
 }
 
 /**
- * Both halves in every head, each head with summary positions of its own: head h has those at place h.
+ * Both halves in every head, with different summary positions per head: head h has those at place h, modulo `places`.
  *
- * @param options.places how many places there are: all that fit into a block unless told
+ * @param options.places number of places. Default: as many as fit into a block
  */
 export function fixedHeads(options: Omit<FixedOptions, "place"> & { readonly places?: number }): Pattern {
   const { stride, summary, places = Math.floor(stride / summary) } = options;
   return perHead(Array.from({ length: places }, (_, place) => fixed({ ...options, place })));
 }
 
-/** Layers take the two halves in turn. */
+/** Layers alternate between the two halves. */
 export function fixedLayers(options: FixedOptions): (layer: number) => Pattern {
   return perLayer([fixedBlock(options), fixedSummary(options)]);
 }
@@ -92,7 +92,7 @@ function summarySpan({ stride, summary, place = 0 }: FixedOptions): [low: number
   return [stride - (place + 1) * summary, stride - place * summary];
 }
 
-/** Summary positions side by side, so that all queries see one run of them. */
+/** Order with the summary positions next to one another, so that queries see them as one run. */
 function summariesFirst(options: FixedOptions): Order {
   const [low, high] = summarySpan(options);
   const { stride, withFirst = false } = options;

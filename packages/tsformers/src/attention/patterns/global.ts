@@ -4,15 +4,15 @@ import { full, type Pattern, causal as past, type Runs } from "./pattern.ts";
 import { addSpan, expectWhole } from "./span.ts";
 
 export type GlobalOptions = {
-  /** Ascending or not; those beyond a sequence's end are left out. */
+  /** Global positions in any order; those past the end of a sequence are ignored. */
   readonly positions: readonly number[];
   readonly causal: boolean;
 };
 
 /**
- * Global tokens: they see all, and all see them. On its own no more than that: `or` it with a pattern of neighbours.
+ * Global tokens: they see all, and all see them. Other pairs are hidden: combine it by `or` with a pattern of neighbours.
  *
- * `S_i = everything for i ∈ G, G otherwise`; causal: of each, what is not after i.
+ * `S_i = everything for i ∈ G, G otherwise`; causal: only keys up to i.
  *
  * @cost   2·n·g pairs
  * @source Beltagy, Peters & Cohan 2020, "Longformer", §3.1, arXiv:2004.05150
@@ -37,8 +37,8 @@ export function globalTokens({ positions, causal }: GlobalOptions): Pattern {
 }
 
 /**
- * Global tokens side by side in front: one block of queries sees all, and their keys are one run. Absent where they stand there
- * already.
+ * Order with the global tokens in front: their queries form one block that sees all, and their keys one run. Undefined where they
+ * are in front already.
  */
 export function globalsFirst(positions: readonly number[], rest?: Order, rule = ""): Order | undefined {
   const runs = runsOf(positions);

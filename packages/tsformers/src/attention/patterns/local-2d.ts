@@ -9,9 +9,9 @@ export type Local2dOptions = {
   /** Pixels in a row of the image. */
   readonly columns: number;
   readonly queryBlock: Extent;
-  /** How far the memory reaches beyond the block of queries: up, and to the left and right. */
+  /** How far the keys extend beyond the block of queries: up, and to the left and right. */
   readonly flange: Extent;
-  /** Whether pixels see only what is generated before them. */
+  /** Whether pixels see only what was generated before them. */
   readonly causal: boolean;
 };
 
@@ -20,12 +20,12 @@ export type Local2dOptions = {
  *
  * Pixels are generated block by block (blocks row by row, pixels inside row by row). Causal queries see their block up to
  * themselves, the strip above it (flange rows, the block's columns and the flange's on both sides), and the strip left of it
- * over all rows of the block: what is lower there was generated earlier all the same. In the order of the raster this looks
- * ahead; a decoder takes the image in the order of generation, {@link local2dGenerated}. Not causal: block and flange as a whole.
+ * over all rows of the block, including lower rows, since the block to the left was generated earlier. In raster order this looks
+ * ahead; a decoder takes the image in the order of generation, {@link local2dGenerated}. Not causal: the whole block and its flange.
  *
  * @cost   O(n·(h + m_h)·(w + 2·m_w)) pairs
  * @source Parmar et al. 2018, "Image Transformer", §3.3, arXiv:1802.05751
- * @differs pixels outside the image do not exist; the authors' code pads them and masks the padding
+ * @differs pixels outside the image are left out; the authors' code pads them and masks the padding
  */
 export function local2d(options: Local2dOptions): Pattern {
   const { columns, queryBlock, flange, causal } = options;
@@ -52,7 +52,7 @@ export function local2d(options: Local2dOptions): Pattern {
   };
 }
 
-/** Pixels block by block, blocks row by row, and row by row inside. */
+/** Order of generation: block by block, blocks row by row, and pixels row by row inside. */
 export function blockRaster({ columns, queryBlock }: Pick<Local2dOptions, "columns" | "queryBlock">): Order {
   const [height, width] = queryBlock;
   return sharedOrder(`blocks ${columns} ${height} ${width}`, (length) => {
@@ -71,10 +71,10 @@ export function blockRaster({ columns, queryBlock }: Pick<Local2dOptions, "colum
 }
 
 /**
- * {@link local2d} over pixels in the order in which they are generated: position i is pixel `blockRaster(…)[i]`. Causal in the
- * order of positions.
+ * {@link local2d} over pixels in the order of their generation: position i is pixel `blockRaster(…)[i]`. Causal in that
+ * order.
  *
- * @param options.rows of the image: where the last blocks end
+ * @param options.rows rows of the image, which decide where the last blocks end
  */
 export function local2dGenerated({ rows, ...options }: Local2dOptions & { readonly rows: number }): Pattern {
   expectWhole("local-2d", "rows", rows, 1);

@@ -6,22 +6,22 @@ import type { Pattern } from "./pattern.ts";
 import { expectWhole } from "./span.ts";
 
 export type LongformerOptions = {
-  /** w: w/2 neighbours on each side, w before the query in the causal form. */
+  /** w: w/2 neighbours on each side; causal: w positions before the query. */
   readonly window: number;
   readonly globals: readonly number[];
   readonly causal: boolean;
-  /** Distance between neighbours, for each head; with more heads they repeat. 1 unless told. */
+  /** Distance between neighbours, per head; with more heads they repeat. Default: 1 in all heads. */
   readonly dilations?: readonly number[];
 };
 
 /**
- * Longformer's pattern: a sliding window, with gaps in some heads, and global tokens.
+ * Longformer's pattern: a sliding window, dilated in some heads, and global tokens.
  *
- * `S_i = {j : |i − j| ≤ w/2} ∪ G` for i ∉ G, everything for i ∈ G. A window of w shows w + 1 keys, the query among them.
+ * `S_i = {j : |i − j| ≤ w/2} ∪ G` for i ∉ G, everything for i ∈ G. A window of w covers w + 1 keys, the query included.
  *
  * @cost   O(n·(w + 2·g)) pairs
  * @source Beltagy, Peters & Cohan 2020, "Longformer: The Long-Document Transformer", §3.1, arXiv:2004.05150
- * @differs the pattern only: queries and keys of global tokens may have projections of their own, which is a mixer's matter
+ * @differs this is the pattern only; separate projections for global tokens are part of the mixer, {@link longformerAttention}
  * @throws RangeError when `window` is odd and not causal
  */
 export function longformer(options: LongformerOptions): Pattern {
@@ -39,22 +39,22 @@ function oneHead({ window, globals, causal }: LongformerOptions, dilation: numbe
   const near = dilatedWindow({ ...sides, dilation });
   if (globals.length === 0) return near;
   const whole = or(near, globalTokens({ positions: globals, causal }));
-  // One order for both: a part for each would be two softmaxes to merge.
+  // One order for both: two parts would need two softmaxes and a merge.
   const order = globalsFirst(globals, dilation === 1 ? undefined : byResidue(dilation), `residue ${dilation}`);
   return order === undefined ? whole : laidOut(whole, order);
 }
 
 export type LongformerLayersOptions = Omit<LongformerOptions, "window"> & {
-  /** A window for each layer, narrow ones below in the paper's language models; the last one holds for all further layers. */
+  /** A window per layer, the paper's language models having small ones in lower layers; the last one holds for all further layers. */
   readonly windows: readonly number[];
-  /** The first layer whose heads have gaps; 0 unless told. */
+  /** The first layer with dilated heads. Default: 0. */
   readonly dilatedFrom?: number;
 };
 
 /**
- * Longformer over a stack of layers.
+ * Longformer's pattern for each layer of a stack.
  *
- * @throws RangeError for no window
+ * @throws RangeError when `windows` is empty
  */
 export function longformerLayers(options: LongformerLayersOptions): (layer: number) => Pattern {
   const { windows, dilations = [1], dilatedFrom = 0, ...rest } = options;

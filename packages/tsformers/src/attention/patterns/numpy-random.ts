@@ -1,6 +1,6 @@
-/** The part of NumPy's legacy generator that published random plans were drawn with. */
+/** The part of NumPy's legacy random generator that the published random plans were drawn with. */
 export type NumpyRandom = {
-  /** What `np.random.permutation(items)` gives. */
+  /** Same result as `np.random.permutation(items)`. */
   permutation(items: readonly number[]): number[];
 };
 
@@ -8,8 +8,8 @@ const size = 624;
 const middle = 397;
 
 /**
- * `np.random.seed(seed)`, and what comes after it: the Mersenne Twister MT19937, and shuffling from the last element down with
- * draws that are thrown away where they exceed the place.
+ * Same numbers as after `np.random.seed(seed)`: the Mersenne Twister MT19937, and shuffling from the last element down, where
+ * draws above the index are rejected.
  *
  * @source Matsumoto & Nishimura 1998, "Mersenne Twister"
  */
@@ -37,7 +37,7 @@ export function numpyRandom(seed: number): NumpyRandom {
     word ^= (word << 15) & 0xefc60000;
     return (word ^ (word >>> 18)) >>> 0;
   };
-  /** 0 … most, each as likely. */
+  /** A uniform random whole number in 0 … most. */
   const upTo = (most: number): number => {
     const mask = 2 ** Math.ceil(Math.log2(most + 1)) - 1;
     for (;;) {

@@ -5,14 +5,14 @@ export type Order = NonNullable<Pattern["order"]>;
 
 const known = new Map<string, Order>();
 
-/** One function object for each rule: patterns with the same one are worked through together. */
+/** Returns one function object per rule: patterns that share it are computed together. */
 export function sharedOrder(rule: string, order: Order): Order {
   const first = known.get(rule) ?? order;
   known.set(rule, first);
   return first;
 }
 
-/** Positions 0, stride, 2·stride, … first, then 1, stride + 1, …: on a grid of `stride` columns, column by column. */
+/** Positions 0, stride, 2·stride, … first, then 1, stride + 1, …: column by column on a grid of `stride` columns. */
 export function byResidue(stride: number): Order {
   return sharedOrder(`residue ${stride}`, (length) => {
     const order = new Int32Array(length);
@@ -24,7 +24,7 @@ export function byResidue(stride: number): Order {
   });
 }
 
-/** The positions for which `isFirst` holds, then the others, each in the order of `rest`, or as they come. */
+/** The positions for which `isFirst` holds, then the others, each in the order of `rest`. Default of `rest`: sequence order. */
 export function inFront(rule: string, isFirst: (position: number) => boolean, rest?: Order): Order {
   return sharedOrder(rule, (length) => {
     const all = rest?.(length) ?? Int32Array.from({ length }, (_, position) => position);
@@ -32,7 +32,7 @@ export function inFront(rule: string, isFirst: (position: number) => boolean, re
   });
 }
 
-/** The pattern laid out in one order, where parts of it would otherwise be worked through each in its own. */
+/** The pattern with one order throughout, so that its parts are not computed separately, each in its own order. */
 export function laidOut(pattern: Pattern, order: Order): Pattern {
   const { parts: _, heads, ...rest } = pattern;
   return heads === undefined ? { ...rest, order } : { ...rest, heads: heads.map((own) => laidOut(own, order)) };

@@ -9,12 +9,12 @@ export const full: Pattern = { name: "full", keys: (_, length) => [0, length] };
 /** A position sees itself and what came before. */
 export const causal: Pattern = { name: "causal", keys: (query, length) => [0, Math.min(query + 1, length)] };
 
-/** The pattern of each head: one where all heads see alike. */
+/** The patterns of the heads; a single one where all heads have the same. */
 export function headsOf(pattern: Pattern): readonly Pattern[] {
   return pattern.heads ?? [pattern];
 }
 
-/** The pattern written out: bool [heads that differ, queries, keys], the oracle of every other reader. */
+/** The pattern as a dense mask: bool [heads that differ, queries, keys], the oracle of the other readers. */
 export function denseMask(pattern: Pattern, queries: number, keys: number = queries): NDArray {
   const heads = headsOf(pattern);
   const cells = new Uint8Array(heads.length * queries * keys);

@@ -1,26 +1,26 @@
 import { causal, headsOf, type Pattern, type Runs } from "./pattern.ts";
 
-/** Which earlier positions later ones still see: what decoding must keep. */
+/** Which earlier positions later queries still see: what the decode state must keep. */
 export type Reach = {
-  /** How many positions back queries see, besides the pinned ones. */
+  /** How many positions back queries see, besides the pinned positions. */
   readonly window: number;
-  /** Positions that are seen from farther away, ascending. */
+  /** Positions that are seen from farther away, in ascending order. */
   readonly pinned: readonly number[];
-  /** Whether every head of every query sees the window and nothing else: itself and `window` positions before. */
+  /** Whether every head of every query sees exactly itself and the `window` positions before it. */
   readonly isWindow: boolean;
 };
 
-/** A pinned position has a slot of its own from the start on: more than these are kept as all others are. */
+/** The most pinned positions: each has a permanent slot, so beyond this number keys are kept like all others. */
 const mostPinned = 256;
 
 /**
- * How far back the positions of a sequence of up to `length` see under a causal pattern, read off the pattern itself: whatever it is
- * made of, a key is kept until no query will see it again. Reaches over the whole length where the pattern has no bound.
+ * How far back the positions of a sequence of up to `length` see under a causal pattern, computed from the pattern itself: a key
+ * must be kept until no later query sees it. The reach is the whole length where the pattern has no bound.
  *
- * Positions are pinned where that halves what must be kept.
+ * Positions are pinned if that at least halves what must be kept.
  *
  * @cost   one call of `pattern.keys` for each position and head that differs
- * @throws RangeError for a pattern that shows a position what comes after it
+ * @throws RangeError when the pattern shows a position what comes after it
  */
 export function reachOf(pattern: Pattern, length: number): Reach {
   if (pattern === causal) return { window: length - 1, pinned: [], isWindow: true };
@@ -28,7 +28,7 @@ export function reachOf(pattern: Pattern, length: number): Reach {
   // The last query sees its whole window.
   const width = length - 1 - (heads[0]!.keys(length - 1, length)[0] ?? length - 1);
   let isWindow = true;
-  // From the last query on backwards, a key is met first by the last query that sees it: `next` leads past those that were met.
+  // Going back from the last query, the first one found to see a key is the last that does: `next` skips keys already found.
   const next = Int32Array.from({ length: length + 1 }, (_, key) => key);
   const distances = new Int32Array(length);
   for (let query = length - 1; query >= 0; query--) {
@@ -57,7 +57,7 @@ function isSpan(runs: Runs, from: number, to: number): boolean {
   return runs.length === 2 && runs[0] === from && runs[1] === to;
 }
 
-/** Where a chain ends; it is shorter the next time. */
+/** End of a chain of links; shortens the chain for the next lookup. */
 function follow(next: Int32Array, start: number): number {
   let end = start;
   while (next[end] !== end) end = next[end]!;
@@ -69,7 +69,7 @@ function follow(next: Int32Array, start: number): number {
   return end;
 }
 
-/** The window that takes least room together with the positions pinned because they are seen from beyond it. */
+/** The window that needs the least room, together with the positions that must be pinned because they are seen from farther away. */
 function nearest(distances: Int32Array): { readonly window: number; readonly room: number } {
   const beyond = new Int32Array(distances.length + 1);
   for (const distance of distances) beyond[distance]!++;

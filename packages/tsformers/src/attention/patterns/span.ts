@@ -1,12 +1,12 @@
 import type { Runs } from "./pattern.ts";
 
-/** Positions from `low` to `high`, exclusive, as far as there are any below `length`. */
+/** Positions from `low` to `high` (exclusive), clipped to 0 … length − 1. */
 export function span(low: number, high: number, length: number): Runs {
   const [from, to] = [Math.max(0, low), Math.min(length, high)];
   return from < to ? [from, to] : [];
 }
 
-/** Puts positions from `from` to `to`, exclusive, behind the runs so far, joined where they touch or overlap. */
+/** Appends positions from `from` to `to` (exclusive) to runs, merged with the last run if they touch or overlap. */
 export function addSpan(runs: number[], from: number, to: number): void {
   if (from >= to) return;
   const end = runs.length - 1;

@@ -6,17 +6,17 @@ import { addSpan, expectWhole } from "./span.ts";
 import { slidingWindow } from "./window.ts";
 
 export type StridedOptions = {
-  /** l, near √n; the width of an image. */
+  /** l: the stride, near √n; for images their width. */
   readonly stride: number;
   readonly causal: boolean;
-  /** `stride` keys back with the query itself, as the released code has it, unless told: the paper's l before the query. */
+  /** Positions back in the first half. Default: `stride` − 1, as in the released code; the paper has l. */
   readonly reach?: number;
 };
 
 /**
  * The first half of the strided pattern: the last l positions.
  *
- * `A1_i = {j : i − l < j ≤ i}`, or as far ahead as well.
+ * `A1_i = {j : i − l < j ≤ i}`; not causal: as far ahead as well.
  *
  * @source Child et al. 2019, "Generating Long Sequences with Sparse Transformers", §4.2, arXiv:1904.10509
  * @differs the paper begins at i − l, its code at i − l + 1 so that the query is one of the l; the default is the code's, which
@@ -49,17 +49,17 @@ export function stridedColumn({ stride, causal }: StridedOptions): Pattern {
   };
 }
 
-/** Both halves in every head, the paper's merged head. */
+/** Both halves in every head: the paper's merged head. */
 export function strided(options: StridedOptions): Pattern {
   return or(stridedLocal(options), stridedColumn(options));
 }
 
-/** Even heads take the one half, odd heads the other. */
+/** Even heads have the first half, odd heads the second. */
 export function stridedHeads(options: StridedOptions): Pattern {
   return perHead([stridedLocal(options), stridedColumn(options)]);
 }
 
-/** Layers take the two halves in turn: after two layers everything has reached every position. */
+/** Layers alternate between the two halves: two layers connect every pair of positions. */
 export function stridedLayers(options: StridedOptions): (layer: number) => Pattern {
   return perLayer([stridedLocal(options), stridedColumn(options)]);
 }

@@ -2,9 +2,9 @@ import type { Pattern } from "./pattern.ts";
 import { expectWhole, span } from "./span.ts";
 
 export type WindowOptions = {
-  /** How many positions back. */
+  /** Visible positions before the query. */
   readonly before: number;
-  /** How many positions ahead; 0 for the causal form. */
+  /** Visible positions after the query; 0 when causal. */
   readonly after: number;
 };
 

@@ -31,15 +31,15 @@ import type { Context } from "../../kinds/layer.ts";
 import { dropout } from "../../nn/dropout.ts";
 import { hidden } from "../core/query-block.ts";
 
-/** Clusters of one query or key that a map shows. */
+/** How many clusters of one query or key an attention map shows. */
 const clustersShown = 8;
 
 /** The members of each cluster, int32 [B, H, k, W], in the order of their positions. */
 export type Members = Tensor;
 
 /**
- * The `window` positions that score highest with each centroid: clusters of equal size, so that a position is in none of them, in
- * one, or in several. Padding comes in only where there is nothing else.
+ * The `window` positions that score highest with each centroid. Clusters have equal size, so a position may be in none of them, in
+ * one, or in several. Padding is a member only where there are too few real positions.
  *
  * @shape scores [B, H, k, T], keyMask [B, T] → [B, H, k, W], W = min(window, T)
  * @cost  O(B·H·k·T·log W) time
@@ -52,15 +52,15 @@ export function topMembers(scores: Tensor, window: number, keyMask?: Tensor): Me
 }
 
 export type BalancedOptions = {
-  /** Who asks in each cluster, and who is looked at. The same, to be causal. */
+  /** Members of each cluster as queries, and as keys. Causal attention needs them equal. */
   readonly queries: Members;
   readonly keys: Members;
   readonly causal: boolean;
   /** Factor of the logits. */
   readonly scale: number;
-  /** In place of the logit of a position with itself, for those who look at themselves only when there is nobody else. */
+  /** Replaces the logit of a position with itself, so that positions weigh themselves only if they see no other member. */
   readonly selfLogit?: number;
-  /** Added to the number of clusters of a position, by which its sum is divided; 0 unless told. */
+  /** Added to the number of clusters of a position, by which its sum is divided. Default: 0. */
   readonly countEpsilon?: number;
   /** 1 for real keys, 0 for padding, [B, T]. */
   readonly keyMask?: Tensor;
@@ -71,17 +71,17 @@ export type BalancedOptions = {
 export type Balanced = {
   /** [B, H, T, D] */
   readonly mixed: Tensor;
-  /** How many clusters each query is in, [B, H, T]. */
+  /** Number of clusters that each query is in, [B, H, T]. */
   readonly counts: Tensor;
   readonly map: () => AttentionMap;
 };
 
 /**
- * Softmax attention inside clusters. What a position has from several clusters is averaged; in none, it gets 0.
+ * Softmax attention inside clusters. A position in several clusters gets the average of its results; one in no cluster gets 0.
  *
  * @shape  q, k, v [B, H, T, D] → mixed [B, H, T, D]
  * @cost   O(B·H·k·W²·D) time, O(B·H·k·W·(W + D)) memory
- * @throws RangeError for a causal mask over clusters whose queries are not their keys
+ * @throws RangeError when causal and clusters have different queries and keys
  */
 export function balancedAttention(q: Tensor, k: Tensor, v: Tensor, options: BalancedOptions): Balanced {
   const { queries, keys, scale, countEpsilon = 0, dropoutRate = 0, context } = options;
@@ -117,7 +117,7 @@ function takeRows(x: Tensor, rows: Tensor): Tensor {
   return gather(reshape(x, [-1, x.shape[3]!]), rows);
 }
 
-/** logits [B, H, k, W, W], and where padding hides keys 1 for the queries that see any, 0 for the others. */
+/** Applies masks to logits [B, H, k, W, W]. Where padding hides keys, also gives 1 for queries that see any key, 0 for the others. */
 function hide(
   logits: Tensor,
   keyRows: Tensor,
@@ -126,7 +126,7 @@ function hide(
   const [queries, keys] = logits.shape.slice(-2) as [number, number];
   const [row, column] = [iota([queries, 1]), iota(keys)];
   const selfless = selfLogit === undefined ? logits : where(equal(row, column), selfLogit, logits);
-  // Members are in the order of their positions: who comes later is right of the diagonal.
+  // Members are sorted by position: later ones are right of the diagonal.
   const later = causal ? where(less(row, column), hidden, 0) : undefined;
   if (keyMask === undefined) return { logits: later === undefined ? selfless : add(selfless, later) };
   const [batch, heads] = logits.shape as [number, number];
@@ -142,8 +142,8 @@ function hide(
 }
 
 /**
- * What each position looked at in the first {@link clustersShown} of its clusters: weights of clusters [B, H, k, W, W] put where
- * their queries stand, divided by the number of clusters that a query is in.
+ * What each position looked at in the first {@link clustersShown} of its clusters: weights of clusters [B, H, k, W, W] moved to their
+ * queries' positions and divided by the number of clusters of the query.
  */
 function byQuery(
   weights: Tensor,
@@ -154,12 +154,12 @@ function byQuery(
   const [batch, heads, clusters, , width] = weights.shape as [number, number, number, number, number];
   const shown = Math.min(clusters, clustersShown);
   const places = batch * heads * length;
-  // The how manieth of its clusters this one is for each member.
+  // For each member, the rank of this cluster among the member's clusters.
   const cells = add(queries, reshape(mul(iota(batch * heads * clusters), length), [batch, heads, clusters, 1]));
   const members = scatterSet(zeros([places * clusters]), cells, ones(queries.shape));
   const before = cumsum(reshape(members, [batch, heads, clusters, length]), 2, { exclusive: true });
   const rank = cast(gather(reshape(before, [-1]), cells), "int32");
-  // What is not shown goes to one more row, which is cut off.
+  // Weights that are not shown go to an extra row, which is cut off.
   const rows = where(less(rank, shown), add(mul(rowsOf(queries, length), shown), rank), places * shown);
   const put = (x: Tensor): Tensor => {
     const all = scatterSet(zeros([places * shown + 1, width], x.dtype), rows, x);

@@ -31,7 +31,7 @@ import {
   zeros,
 } from "@tsformers/engine";
 
-/** Running counts and sums of the vectors that were nearest to each of k centroids, by head. */
+/** Training state: running counts and sums of the vectors nearest to each of k centroids, by head. */
 export type Centroids = {
   /** [H, k] */
   counts: Tensor;
@@ -39,19 +39,19 @@ export type Centroids = {
   sums: Tensor;
 };
 
-/** How queries and keys are brought to a common length before centroids and they themselves are compared. */
+/** How queries, keys and centroids are normalised before they are compared. */
 export type Measure = {
   query(q: Tensor): Tensor;
   key(k: Tensor): Tensor;
-  /** A projected query or key as centroids see it: what they are means of. */
+  /** A projected query or key in the form that centroids are means of. */
   point(x: Tensor): Tensor;
-  /** A mean of such points as points are compared with it. */
+  /** A mean of such points, normalised for the comparison with points. */
   centroid(mean: Tensor): Tensor;
   /** Factor of the logits for heads of width D. */
   scale(width: number): number;
 };
 
-/** `(x − mean) / √(variance + 10⁻⁶)` over each vector, without gain and bias: all come out with length √D. */
+/** `(x − mean) / √(variance + 10⁻⁶)` over each vector, without gain and bias: every result has length √D. */
 export function unitVariance(x: Tensor): Tensor {
   const width = x.shape.at(-1)!;
   return layerNorm(x, ones([width], x.dtype), zeros([width], x.dtype), 1e-6);
@@ -76,7 +76,7 @@ export const layerNormalised: Measure = {
   scale: () => 1,
 };
 
-/** Queries as they are, keys of length 1, points and centroids compared by the angle between them; factor 1/√D. */
+/** Queries unchanged, keys of length 1, points and centroids compared by the angle between them; factor 1/√D. */
 export const cosine: Measure = {
   query: same,
   key: unitLength,
@@ -85,24 +85,24 @@ export const cosine: Measure = {
   scale: (width) => 1 / Math.sqrt(width),
 };
 
-/** Centroids that are normal vectors with variance 1, each as if one vector had been counted. */
+/** Centroids from a standard normal distribution, each with a count of 1. */
 export function startCentroids(key: RandomKey, heads: number, count: number, width: number): Concrete<Centroids> {
   const drawn = normal(key, [heads, count, width]);
   const { program } = traceBody([], () => unitVariance(constant(drawn)));
   return { counts: full([heads, count], 1), sums: convert(interpret(program, [])[0]!, "float32") };
 }
 
-/** Laplace's smoothing: no centroid is divided by nothing. */
+/** Laplace smoothing, which avoids division by zero for empty centroids. */
 const smoothing = 1e-5;
 
-/** `μ = sums / c`, `c = (counts + ε) / (N + kε) · N`, `N = Σ counts`, without gradient: [H, k, D]. */
+/** Centroids `μ = sums / c`, `c = (counts + ε) / (N + kε) · N`, `N = Σ counts`, without gradient: [H, k, D]. */
 export function meansOf({ counts, sums }: Centroids): Tensor {
   const all = sum(counts, { axes: -1, keepDims: true });
   const share = div(add(counts, smoothing), add(all, counts.shape[1]! * smoothing));
   return stopGradient(div(sums, expandDims(mul(share, all), -1)));
 }
 
-/** `x·μ`: points [B, H, T, D], centroids [H, k, D] → [B, H, k, T], without gradient. */
+/** Scores `x·μ`: points [B, H, T, D], centroids [H, k, D] → [B, H, k, T], without gradient. */
 export function nearness(points: Tensor, centroids: Tensor): Tensor {
   return stopGradient(matmul(centroids, cast(points, "float32"), { transposeB: true }));
 }
@@ -112,14 +112,14 @@ export function nearestCentroids(scores: Tensor): Tensor {
   return kept(argmax(scores, -2));
 }
 
-/** Points, the centroid nearest to each, and which of them are real ([B, T], 1 or 0). */
+/** Points, the nearest centroid of each, and which points are real ([B, T], 1 or 0). */
 export type Assigned = { readonly points: Tensor; readonly nearest: Tensor; readonly keyMask?: Tensor };
 
 /**
- * `β · mean ‖x − SG(μ)‖²`, `μ` the nearest centroid: draws points to their centroids, which do not move for it.
+ * `β · mean ‖x − SG(μ)‖²`, `μ` the nearest centroid and SG the stopped gradient: pulls points to their centroids, not the reverse.
  *
  * @param means [H, k, D]
- * @shape points [B, H, T, D], nearest [B, H, T] → []
+ * @shape points [B, H, T, D], nearest [B, H, T] → scalar
  * @source Roy et al. 2021; the mean is that over all elements, as in the authors' code
  */
 export function commitmentLoss(means: Tensor, { points, nearest, keyMask }: Assigned, weight: number): Tensor {
@@ -135,7 +135,7 @@ export function commitmentLoss(means: Tensor, { points, nearest, keyMask }: Assi
 
 /**
  * Centroids after a pass: `counts ← decay·counts + (1 − decay)·Σ 1`, `sums ← decay·sums + (1 − decay)·Σ x` over the points
- * nearest to each, without padding. Of several sets of points (queries and keys) the mean counts.
+ * nearest to each, without padding. For several sets of points (queries and keys) their mean is used.
  *
  * @source Roy et al. 2021, Algorithm 1; van den Oord et al. 2017, "Neural Discrete Representation Learning", appendix A.1,
  *   arXiv:1711.00937

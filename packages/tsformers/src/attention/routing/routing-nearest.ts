@@ -32,11 +32,11 @@ import { dropout } from "../../nn/dropout.ts";
 import { hidden } from "../core/query-block.ts";
 
 export type NearestOptions = {
-  /** How many members of its cluster a position looks at, itself included. */
+  /** W: members of its cluster that a position looks at, itself included. */
   readonly window: number;
   /** Factor of the logits. */
   readonly scale: number;
-  /** In place of the logit of a position with itself, for those who look at themselves only when there is nobody else. */
+  /** Replaces the logit of a position with itself, so that positions weigh themselves only if they see no other member. */
   readonly selfLogit?: number;
   /** 1 for real keys, 0 for padding, [B, T]. */
   readonly keyMask?: Tensor;
@@ -46,7 +46,7 @@ export type NearestOptions = {
  * Softmax attention of each position over the last W members of its own cluster, up to itself: a sliding window over the
  * sequence sorted by cluster.
  *
- * @param cluster the one cluster of each position, int32 [B, H, T]
+ * @param cluster the cluster of each position, int32 [B, H, T]
  * @shape  q, k, v [B, H, T, D] → mixed [B, H, T, D]
  * @cost   O(B·H·T·W·D) time, O(B·H·T·(W + D)) memory
  */
@@ -60,7 +60,7 @@ export function nearestAttention(
   const { scale, keyMask, dropoutRate = 0, context } = options;
   const [batch, heads, length] = q.shape as [number, number, number];
   const window = Math.min(options.window, length);
-  // Padding is in a cluster of its own, or it would take up room in the windows of others.
+  // Padding gets a cluster of its own, or it would take up room in the windows of others.
   const own = keyMask === undefined ? cluster : where(cast(expandDims(keyMask, 1), "bool"), cluster, padding);
   const { sort, unsort } = byCluster(own);
   const inChunks = (x: Tensor, filler = 0): Tensor => fillChunks(x, window, filler);
@@ -91,17 +91,17 @@ export function nearestAttention(
 
 /** The cluster of padding: the last of all. */
 const padding = 2 ** 30;
-/** The cluster of what fills up chunks. */
+/** The cluster of the fill at the end of chunks. */
 const nobody = -1;
 
-/** Puts rows [B, H, T, ·] in the order of cluster and position, and back. */
+/** Sorts rows [B, H, T, ·] by cluster and position, and back. */
 function byCluster(cluster: Tensor): Record<"sort" | "unsort", (x: Tensor) => Tensor> {
   const [batch, heads, length] = cluster.shape as [number, number, number];
   const first = reshape(mul(iota(batch * heads), length), [batch, heads, 1]);
   const order = argsort(cluster, -1);
   const [there, back] = [add(order, first), add(argsort(order, -1), first)];
   const take = (x: Tensor, rows: Tensor): Tensor => gather(reshape(x, [-1, x.shape[3]!]), rows);
-  // A gather at places that are all different has another gather for its gradient, where the engine has to add up.
+  // The gradient of a permutation is the inverse gather, where the engine's own gradient of a gather would scatter-add.
   const permute = customGradient({
     forward: (x, to, _) => [take(x!, to!)],
     backward: ({ inputs: [, , from], cotangents: [dy] }) => [take(dy!, from!)],
@@ -129,7 +129,7 @@ function fillChunks(x: Tensor, window: number, filler: number): Tensor {
   return reshape(filled, [batch, heads, -1, window, width]);
 }
 
-/** Each chunk with the one before it in front, where there are several: [B, H, chunks, W, ·] → [B, H, chunks, 2W, ·]. */
+/** Each chunk preceded by the chunk before it, if there are several: [B, H, chunks, W, ·] → [B, H, chunks, 2W, ·]. */
 function withChunkBefore(x: Tensor, filler: number): Tensor {
   const chunks = x.shape[2]!;
   if (chunks === 1) return x;
@@ -147,25 +147,28 @@ function withChunkBefore(x: Tensor, filler: number): Tensor {
   return concat([before, x], 3);
 }
 
-/** The last two axes changed over, one of which has extent 1. */
+/** Transposes the last two axes, one of which has extent 1. */
 function swap(x: Tensor): Tensor {
   return reshape(x, [...x.shape.slice(0, -2), x.shape.at(-1)!, x.shape.at(-2)!]);
 }
 
-/** Of W queries and the `width` keys that end with the last of them: added to logits, 0 for the last W keys up to each; and which is itself. */
+/**
+ * Masks of W queries over `width` keys that end with the last query. `band`: added to logits, 0 for the last W keys up to each query;
+ * `self`: true on the diagonal.
+ */
 function bandOf(window: number, width: number): { band: Tensor; self: Tensor } {
   const distance = sub(iota([window, 1]), sub(iota(width), width - window));
   const inside = and(lessEqual(0, distance), less(distance, window));
   return { band: where(inside, 0, hidden), self: equal(distance, 0) };
 }
 
-/** The last W members of every cluster: a ring for each. */
+/** Decode state: the last W members of every cluster, in ring buffers. */
 export type Rings = {
   /** [B, H, k, W, D] */
   keys: Tensor;
   /** [B, H, k, W, D] */
   values: Tensor;
-  /** How many members there were, int32 [B, H, k]. */
+  /** Members so far, int32 [B, H, k]. */
   counts: Tensor;
 };
 
@@ -181,10 +184,10 @@ export function emptyRings(
 }
 
 /**
- * {@link nearestAttention} of one position.
+ * One step of {@link nearestAttention}.
  *
  * @shape  q, k, v [B, H, 1, D], cluster [B, H, 1], keyMask [B, 1] → mixed [B, H, 1, D]
- * @cost   O(B·H·W·D) time and O(B·H·k·W·D) memory, wherever in the sequence
+ * @cost   O(B·H·W·D) time and O(B·H·k·W·D) memory, independent of the position
  */
 export function nearestStep(
   { keys, values, counts }: Rings,

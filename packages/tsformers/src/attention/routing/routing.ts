@@ -21,35 +21,35 @@ import {
 } from "./routing-centroids.ts";
 import { emptyRings, nearestAttention, nearestStep, type Rings } from "./routing-nearest.ts";
 
-/** Without `key`, queries and keys are one projection. */
+/** Without `key`, queries and keys share one projection. */
 export type RoutingParams = { query: LinearParams; key?: LinearParams; value: LinearParams; out: LinearParams };
 
 export type RoutingOptions = HeadProjectionOptions & {
   readonly causal: boolean;
-  /** k, about √n. */
+  /** k: number of clusters, about √n. */
   readonly centroids: number;
-  /** W, about n / k: members of a cluster that are looked at. */
+  /** W: members of a cluster that are looked at, about n / k. */
   readonly window: number;
-  /** {@link nearestMembers} where causal, {@link balancedMembers} otherwise, unless told. */
+  /** Who belongs to a cluster. Default: {@link nearestMembers} when causal, otherwise {@link balancedMembers}. */
   readonly members?: ClusterAttention;
-  /** {@link layerNormalised} unless told. */
+  /** Default: {@link layerNormalised}. */
   readonly measure?: Measure;
-  /** Factor of the logits; the measure's unless told. */
+  /** Factor of the logits. Default: that of `measure`. */
   readonly scale?: number;
-  /** In place of the logit of a position with itself; causal only. */
+  /** Replaces the logit of a position with itself; causal only. Default: no replacement. */
   readonly selfLogit?: number;
-  /** How much of the running counts and sums is left after a training pass; 0.999 unless told. */
+  /** Decay of the running counts and sums per training pass. Default: 0.999. */
   readonly decay?: number;
-  /** β of the commitment loss; 10⁻⁴ unless told. */
+  /** β, weight of the commitment loss. Default: 10⁻⁴. */
   readonly commitment?: number;
 };
 
 type ClusterInput = {
   readonly q: Tensor;
-  /** `q` itself where queries and keys are one. */
+  /** `q` itself where queries and keys are shared. */
   readonly k: Tensor;
   readonly v: Tensor;
-  /** `x·μ` [B, H, k, T] of queries and of keys. */
+  /** Scores `x·μ` [B, H, k, T] of queries and of keys. */
   readonly scores: { readonly query: Tensor; readonly key: Tensor };
   /** The centroid nearest to each query, int32 [B, H, T]. */
   readonly nearest: Tensor;
@@ -62,19 +62,19 @@ type ClusterInput = {
   readonly context: Context;
 };
 
-/** Who belongs to a cluster, and so to whose attention. */
+/** Membership of clusters, and attention inside them. */
 export type ClusterAttention = {
   mix(input: ClusterInput): { readonly mixed: Tensor; readonly map: () => AttentionMap };
-  /** One position of the causal form; absent where later positions have a say in who belongs to a cluster. */
+  /** One step of the causal form; absent where later positions influence membership. */
   readonly step?: typeof nearestStep;
 };
 
 /**
  * Each centroid takes the W positions that score highest with it: {@link balancedAttention}, the published form.
  *
- * Where causal, a position looks at earlier members only, but whether the two of them are members depends on the scores of the
- * whole sequence: a later token can push an earlier one out of its cluster. What a model learns from that is not there when it
- * generates, so this form has no step.
+ * Where causal, a position looks at earlier members only, but membership depends on the scores of the whole sequence: a later token
+ * can push an earlier one out of its cluster. In training the model may rely on that, but it is not available in generation, so
+ * this form has no step.
  */
 export const balancedMembers: ClusterAttention = {
   mix: ({ q, k, v, scores, ...rest }) => {
@@ -85,8 +85,8 @@ export const balancedMembers: ClusterAttention = {
 };
 
 /**
- * Each position belongs to the centroid nearest to it and looks at the last W members up to itself: {@link nearestAttention}.
- * Nothing depends on later positions, and decoding step by step, with a ring of W members for each centroid, gives the same.
+ * Each position belongs to its nearest centroid and looks at the last W members up to itself: {@link nearestAttention}.
+ * Nothing depends on later positions, and decoding step by step, with a ring buffer of W members per centroid, gives the same results.
  */
 export const nearestMembers: ClusterAttention = {
   mix: ({ q, k, v, nearest, causal, ...rest }) => {
@@ -96,27 +96,27 @@ export const nearestMembers: ClusterAttention = {
   step: nearestStep,
 };
 
-/** What decoding keeps: the centroids as training left them, and what {@link nearestStep} does. */
+/** Decode state: the centroids as training left them, and the ring buffers of {@link nearestStep}. */
 export type RoutingState = Rings & { centroids: Centroids };
 
 /**
- * Attention among tokens that are close to the same centroid. Centroids are running means of the queries and keys themselves,
- * kept as training state; a loss draws queries and keys to them.
+ * Attention among tokens near the same centroid. Centroids are running means of the queries and keys themselves (training state); a
+ * commitment loss pulls queries and keys to them.
  *
  * `y_t = softmax(q_t·k_s)·v_s` over the s that share a cluster with t. Causal: keys are the queries (one projection), and
  * clusters are {@link nearestMembers}; the published {@link balancedMembers} let later tokens change what earlier ones see.
- * Bidirectional: queries and keys are projected apart and both meet at the same centroids. Rotary positions turn queries and
- * keys after they were sent to their clusters.
+ * Bidirectional: queries and keys have separate projections and share the centroids. Rotary positions rotate queries and
+ * keys after the assignment to clusters.
  *
- * Without training state the centroids are those of seed 0, they stay, and there is no loss.
+ * Without training state the centroids are those of seed 0, they stay fixed, and there is no loss.
  *
  * @shape  x [B, T, C] → y [B, T, C]; training state: counts [H, k], sums [H, k, D]
  * @cost   O(B·H·T·(k + W)·D) time: O(T^1.5) with k and W about √T
  * @source Roy, Saffar, Vaswani & Grangier 2021, "Efficient Content-Based Sparse Attention with Routing Transformers",
  *   arXiv:2003.05997
- * @differs causal clusters, see above; counts start at 1 and not at 0 (where sums start as the centroids, the first step would
- *   otherwise throw them far away). The paper has half of the heads attend locally: {@link sideBySide} adds a local mixer
- * @throws RangeError for heads that do not divide the width, counts below 1, and a self logit where not causal
+ * @differs causal clusters, see above; counts start at 1 instead of 0, since sums start as the centroids and the first step would
+ *   otherwise move them far away. The paper has half of the heads attend locally: {@link headsBeside} adds a local mixer
+ * @throws RangeError when the heads do not divide the width, a count is below 1, or `selfLogit` is given and it is not causal
  */
 export function routing(options: RoutingOptions): Mixer<RoutingParams> {
   const { heads, causal, centroids, window, dropoutRate = 0 } = options;
@@ -127,9 +127,9 @@ export function routing(options: RoutingOptions): Mixer<RoutingParams> {
   const scale = options.scale ?? measure.scale(headWidth);
   const start = (key: RandomKey) => startCentroids(key, heads, centroids, headWidth);
 
-  /** Queries, keys, values of positions x, and how near they are to each centroid. */
+  /** Queries, keys, values of positions x, and their scores with each centroid. */
   const look = (params: RoutingParams, x: Tensor, view: View, running: Centroids) => {
-    requireSupport("routing", view, { scores: "the members of a cluster stand anywhere, and differ by head" });
+    requireSupport("routing", view, { scores: "the members of a cluster are at any positions, and differ by head" });
     const query = toHeads(params.query, x);
     const key = params.key === undefined ? query : toHeads(params.key, x);
     const value = toHeads(params.value, x);

@@ -4,10 +4,12 @@ import { requireSupport } from "../core/require-support.ts";
 import { type IsabParams, isab, type SetBlockOptions } from "./set-blocks.ts";
 
 /**
- * A whole {@link isab} as a mixer, its residuals and network included: positions exchange information through M learned
+ * An {@link isab} as a mixer, including its residuals and network: positions exchange information through M learned inducing
  * points.
  *
- * Not causal, and blind to order: positions come in with the embeddings or not at all.
+ * Not causal, and invariant to order: positions can only come in with the embeddings.
+ *
+ * @param options.points M, number of inducing points
  *
  * @shape  x [B, T, C] → y [B, T, C]
  * @cost   O(B·T·M·C) time, O(B·H·T·M) memory
@@ -24,8 +26,8 @@ export function inducedSet(options: SetBlockOptions & { readonly points: number 
       oneSequence(name, input);
       const { x, view } = input;
       requireSupport(name, view, {
-        scores: "the learned points stand nowhere",
-        rotation: "the learned points stand nowhere",
+        scores: "inducing points have no position",
+        rotation: "inducing points have no position",
       });
       const { y, map } = block.apply(params, x, view.keyMask, context);
       return { y, map };

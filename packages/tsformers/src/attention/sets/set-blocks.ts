@@ -22,29 +22,29 @@ import { makeView } from "../core/view.ts";
 import { full } from "../patterns/pattern.ts";
 import { joinHeads } from "../softmax/attention.ts";
 
-/** What the paper and its authors' code do differently inside a block. */
+/** Where the paper and its authors' code differ inside a block. */
 export type SetForm = {
   /** Factor of the logits. */
   scale(modelWidth: number, headWidth: number): number;
-  /** What attention is added to: the queries' vectors as they came [B, T, C], or as the block projects them. */
+  /** The residual that attention is added to: the queries' inputs [B, T, C], or their projections. */
   residual(queries: Tensor, projected: Tensor): Tensor;
-  /** Whether heads are projected back. */
+  /** Whether the joined heads have an output projection. */
   readonly out?: true;
-  /** Applied to each element by itself. */
+  /** The feed-forward network, applied to each element separately. */
   ffn(modelWidth: number): FeedForward<unknown>;
-  /** Whether pooling applies such a network to the elements before it looks at them. */
+  /** Whether pooling first applies such a network to the elements. */
   readonly poolsTransformed?: true;
-  /** After attention and after the network; nothing is normalised where absent. */
+  /** Normalisation after attention and after the network. Absent: none. */
   readonly norm?: Norm;
 };
 
 export type SetFormOptions = { readonly initial?: Initial; readonly dropoutRate?: number };
 
 /**
- * The block of the paper: logits scaled by `1/√D`, heads projected back, the queries themselves as residual, two layers
- * in the network, layer norms.
+ * The block of the paper: logits scaled by `1/√D`, an output projection, the queries' inputs as residual, a network of two layers,
+ * layer norms.
  *
- * @param options `ffnWidth`: twice the model's width unless told; the paper does not say
+ * @param options `ffnWidth`: hidden width of the network, which the paper does not state. Default: 2 × modelWidth
  */
 export function paperForm(options: SetFormOptions & { readonly ffnWidth?: number } = {}): SetForm {
   return {
@@ -64,8 +64,8 @@ export function paperForm(options: SetFormOptions & { readonly ffnWidth?: number
 }
 
 /**
- * The block of the authors' code: logits scaled by `1/√C` (the width of all heads together), nothing projected back,
- * the projected queries as residual, one layer in the network, `relu(x·W + b)`, and no norms unless given.
+ * The block of the authors' code: logits scaled by `1/√C` (the width of all heads together), no output projection,
+ * the projected queries as residual, a network of one layer, `relu(x·W + b)`. Default of `norm`: none.
  */
 export function publishedForm(options: SetFormOptions & { readonly norm?: Norm } = {}): SetForm {
   const { initial = normalInitial() } = options;
@@ -87,7 +87,7 @@ export function publishedForm(options: SetFormOptions & { readonly norm?: Norm }
 export type SetBlockOptions = {
   readonly modelWidth: number;
   readonly heads: number;
-  /** {@link paperForm} unless told. */
+  /** Default: {@link paperForm}. */
   readonly form?: SetForm;
   readonly dropoutRate?: number;
   readonly initial?: Initial;
@@ -105,7 +105,7 @@ export type MabParams = {
   ffnNorm?: NormParams;
 };
 
-/** A block of the elements of a set, or of two; `keyMask` [B, S] is 1 for real elements of the last. */
+/** A layer over one set of elements, or two; `keyMask` [B, S] is 1 for real elements of the last set. */
 export type SetLayer<Params, Sets extends readonly unknown[], Output = SetOutput> = Layer<
   Params,
   [...sets: Sets, keyMask: Tensor | undefined, context: Context],
@@ -113,8 +113,8 @@ export type SetLayer<Params, Sets extends readonly unknown[], Output = SetOutput
 >;
 
 /**
- * Multihead attention block: `H = LN(X + Multihead(X, Y, Y))`, then `LN(H + rFF(H))`. The order of the rows of Y
- * changes nothing.
+ * Multihead attention block: `H = LN(X + Multihead(X, Y, Y))`, then `LN(H + rFF(H))`. Invariant to the order of the
+ * rows of Y.
  *
  * @shape  X [B, T, C], Y [B, S, C] → [B, T, C]
  * @cost   O(B·T·S·C) time
@@ -164,15 +164,15 @@ export function sab(options: SetBlockOptions): SetLayer<MabParams, [elements: Te
   };
 }
 
-/** With what the points saw, [B, M, C]. */
+/** Output of {@link isab}, with the states of the inducing points, [B, M, C]. */
 export type InducedOutput = SetOutput & { readonly gathered: Tensor };
 
 export type IsabParams = { points: Tensor; gather: MabParams; spread: MabParams };
 
 /**
- * Induced set attention block: M learned points look at the set, and the set looks at them: `MAB(X, MAB(I, X))`.
+ * Induced set attention block: M learned inducing points attend to the set, and the set attends to them: `MAB(X, MAB(I, X))`.
  *
- * `map()` gives the products of the two, what each element has of each other through the points: S × S when called.
+ * `map()` gives the product of the two attentions, from element to element through the points: S × S, computed when called.
  *
  * @shape  x [B, S, C] → [B, S, C]; points [M, C]
  * @cost   O(B·S·M·C) time
@@ -200,8 +200,8 @@ export function isab(
 export type PmaParams = { seeds: Tensor; rows?: unknown; block: MabParams };
 
 /**
- * Pooling by multihead attention: M learned seeds look at the set: `MAB(S, rFF(Z))`. The order of the elements changes
- * nothing.
+ * Pooling by multihead attention: M learned seeds attend to the set: `MAB(S, rFF(Z))`. Invariant to the order of the
+ * elements.
  *
  * @shape  z [B, S, C] → [B, M, C]; seeds [M, C]
  * @cost   O(B·S·M·C) time
@@ -234,7 +234,7 @@ function forEach(points: Tensor, { shape: [batch] }: Tensor): Tensor {
   return broadcastTo(expandDims(points, 0), [batch!, ...points.shape]);
 }
 
-/** What is seen of others through what they see. */
+/** The product of two attentions: what the first sees through the second. */
 function through(first: AttentionMap, second: AttentionMap): AttentionMap {
   return { weights: matmul(first.weights, second.weights) };
 }

@@ -29,10 +29,10 @@ import type { Context } from "../../kinds/layer.ts";
 import { dropout } from "../../nn/dropout.ts";
 import { hidden } from "../core/query-block.ts";
 
-/** [B, N·W] with 1 for real positions, and [B, N] with 1 for blocks that have any; B is 1 where rows do not differ. */
+/** 1 for real positions, [B, N·W], and 1 for blocks that have any, [B, N]; B is 1 where rows do not differ. */
 export type BlockMask = { readonly positions: Tensor; readonly blocks: Tensor };
 
-/** What of N blocks of W positions is real; absent where all is: there is no padding, and the last block is full. */
+/** Masks of N blocks of W positions; undefined where everything is real: no padding, and the last block full. */
 export function blockMask(length: number, block: number, keyMask?: Tensor): BlockMask | undefined {
   const missing = (block - (length % block)) % block;
   if (keyMask === undefined && missing === 0) return undefined;
@@ -47,7 +47,7 @@ export function blockMask(length: number, block: number, keyMask?: Tensor): Bloc
   return { positions, blocks: max(reshape(positions, [positions.shape[0]!, -1, block]), { axes: 2 }) };
 }
 
-/** [..., T, D] → [..., N·W, D], zeros behind. */
+/** Pads the sequence to whole blocks: [..., T, D] → [..., N·W, D], zeros at the end. */
 export function fillBlocks(x: Tensor, block: number): Tensor {
   const axis = x.shape.length - 2;
   const missing = (block - (x.shape[axis]! % block)) % block;
@@ -59,8 +59,8 @@ export function fillBlocks(x: Tensor, block: number): Tensor {
 }
 
 /**
- * What is known of each block before it is sorted: the sum of its positions. Causal: the sum of all positions up to the first of
- * the block, which is all that the block's first query may know.
+ * Summary of each block for the sorting network: the sum of its positions. Causal: the sum of all positions up to the first of
+ * the block, since the block's first query may know no more.
  *
  * @shape x [B, T, C] → [B, N, C]
  */
@@ -74,13 +74,13 @@ export function blockSummaries(x: Tensor, block: number, causal: boolean, mask?:
   return add(cumsum(sums, 1, { exclusive: true }), first);
 }
 
-/** Two products per head: [H, C, F] and [H, F, M], M the most blocks that there may be. */
+/** Two layers per head: [H, C, F] and [H, F, M], where M is the largest number of blocks. */
 export type SortNetParams = { first: Tensor; second: Tensor };
 
 /**
- * How much each block wants the keys of each other: `R = F₂·relu(F₁·ψ)`.
+ * Logits of the sorting network, which say how much each block wants the keys of each other: `R = F₂·relu(F₁·ψ)`.
  *
- * @shape summaries [B, N, C] → [B, H, N, N], row i for what block i gets
+ * @shape summaries [B, N, C] → [B, H, N, N], row i for the sorted block i
  */
 export function sortLogits(
   { first, second }: SortNetParams,
@@ -92,10 +92,10 @@ export function sortLogits(
 }
 
 /**
- * Which source blocks (columns) each block (rows) may get: those that have anything in them, and causal: that are over before it
- * begins. Bool, broadcast to [B, 1, N, N]; absent where all.
+ * Which source blocks (columns) each sorted block (rows) may use: blocks that are not empty, and when causal, blocks that end before
+ * it begins. Bool, broadcast to [B, 1, N, N]; undefined where all.
  *
- * @param wholeColumns blocks without real positions get nothing either, since what they ask for would count
+ * @param wholeColumns also hide the rows of blocks without real positions, which would otherwise count in the column sums
  */
 export function visibleBlocks(
   blocks: number,
@@ -115,13 +115,13 @@ export type SortedOptions = {
   /** W, positions in a block. */
   readonly block: number;
   readonly causal: boolean;
-  /** Whether queries look at the keys of their own block too. */
+  /** Whether queries also look at the keys of their own block. */
   readonly local: boolean;
-  /** SortCut: all queries look at the first of the sorted blocks, so many, and not each at its own. */
+  /** SortCut: all queries look at the first `cut` sorted blocks, instead of each at its own. */
   readonly cut?: number;
   /** Factor of the logits. */
   readonly scale: number;
-  /** Of {@link visibleBlocks}. */
+  /** From {@link visibleBlocks}. */
   readonly visible?: Tensor;
   readonly mask?: BlockMask;
   readonly dropoutRate?: number;
@@ -129,15 +129,15 @@ export type SortedOptions = {
 };
 
 /**
- * Softmax attention over keys that were sorted in blocks, and those of the query's own block.
+ * Softmax attention over sorted keys and those of the query's own block.
  *
- * `K′ = S·K`, `V′ = S·V` over blocks: key p of sorted block i is `Σ_j S[i,j]·K[j,p]`, where padding adds nothing; it is hidden where
- * all that could add to it is padding or not visible. One softmax over both parts.
+ * `K′ = S·K`, `V′ = S·V` over blocks: key p of sorted block i is `Σ_j S[i,j]·K[j,p]`, where padding contributes nothing; it is hidden
+ * if all its sources are padding or not visible. One softmax over both parts.
  *
- * @param weights S, [B, H, N, N]
+ * @param weights the sort matrix S, [B, H, N, N]
  * @shape  q, k, v [B, H, T, D] → mixed [B, H, T, D]
  * @cost   O(B·H·T·(W + N)·D) time, O(B·H·T·(W + D)) memory
- * @throws RangeError for SortCut where causal: first queries would look at sorted blocks of the end
+ * @throws RangeError for SortCut when causal: the first queries would see sorted blocks from the end
  */
 export function sortedAttention(
   q: Tensor,
@@ -179,7 +179,7 @@ export function sortedAttention(
   };
 }
 
-/** Added to logits [B, H, N, W, ·], broadcast to them: 0 where visible, very negative where not. Absent where all is visible. */
+/** Added to logits [B, H, N, W, ·], broadcast: 0 where visible, −1e30 where hidden. Undefined where all is visible. */
 function hidingOf(blocks: number, sorted: number, options: SortedOptions): Tensor | undefined {
   const { block, causal, local, cut, visible, mask } = options;
   const positions = mask && reshape(mask.positions, [mask.positions.shape[0]!, 1, blocks, 1, block]);
@@ -197,7 +197,7 @@ function hidingOf(blocks: number, sorted: number, options: SortedOptions): Tenso
   return concat([spread(sortedHiding, (cut === undefined ? 1 : sorted) * block), spread(ownHiding, block)], -1);
 }
 
-/** How many visible positions each position of a sorted block is made of: [B or 1, 1, rows, 1, W]. */
+/** The number of visible source positions of each position of a sorted block: [B or 1, 1, rows, 1, W]. */
 export function visibleSlots(visible: Tensor, block: number, positions?: Tensor): Tensor {
   const [batch, , rows, blocks] = visible.shape as [number, number, number, number];
   const sources = cast(visible, "float32");
@@ -208,7 +208,7 @@ export function visibleSlots(visible: Tensor, block: number, positions?: Tensor)
   return expandDims(counts, 3);
 }
 
-/** Where keys stand; those of a sorted block where they do in the block of real keys that weighs most: [B, H, T, ·]. */
+/** Positions of the keys; for a sorted key, its position in the source block with the largest weight: [B, H, T, ·]. */
 function positionsOf(sort: Tensor, length: number, { block, local, cut, mask }: SortedOptions): Tensor {
   const [batch, heads, sorted, blocks] = sort.shape as [number, number, number, number];
   const inside = iota(block);

@@ -18,16 +18,16 @@ import {
 } from "@tsformers/engine";
 import { hidden } from "../core/query-block.ts";
 
-/** The logarithms of column sums that each row is divided by: logits [..., N, N] → [..., N or 1, N]. */
+/** Logarithms of the column sums that each row is divided by: logits [..., N, N] → [..., N or 1, N]. */
 export type ColumnSums = (logits: Tensor) => Tensor;
 
 /**
- * Sums of whole columns, as published. Under a causal mask this lets later rows change earlier ones: how much of a source block
- * is left to an early row depends on how much later rows ask for.
+ * Sums of whole columns, as published. Under a causal mask later rows then change earlier ones: how much of a source block
+ * an early row gets depends on how much later rows ask for.
  */
 export const overAllRows: ColumnSums = (logits) => logSumExp(logits, { axes: -2, keepDims: true });
 
-/** Sums of the rows up to each: nothing depends on later rows. Each row is divided by what it and those before it ask for. */
+/** Sums over the rows up to each row: each row is divided by what it and earlier rows ask for, and nothing depends on later rows. */
 export const overRowsSoFar: ColumnSums = (logits) => {
   const rows = logits.shape.at(-2)!;
   let sums = logits;
@@ -35,7 +35,7 @@ export const overRowsSoFar: ColumnSums = (logits) => {
   return sums;
 };
 
-/** `log(eᵃ + eᵇ)`, of any size. */
+/** `log(eᵃ + eᵇ)` without overflow. */
 export function logAddExp(a: Tensor, b: Tensor): Tensor {
   const top = stopGradient(maximum(a, b));
   return add(top, log(add(exp(sub(a, top)), exp(sub(b, top)))));
@@ -48,17 +48,17 @@ function shiftDown(x: Tensor, rows: number): Tensor {
 }
 
 export type Balancing = {
-  /** How many times rows, then columns, are brought to a sum of 1. */
+  /** How many times rows, then columns, are normalised to sum 1. */
   readonly iterations: number;
   readonly temperature: number;
-  /** {@link overAllRows} unless told. */
+  /** Default: {@link overAllRows}. */
   readonly columns?: ColumnSums;
-  /** Which entries there are: bool, broadcast to [..., N, N]; the others come out as 0. All unless told. */
+  /** Visible entries, bool, broadcast to [..., N, N]; the others come out as 0. Default: all. */
   readonly visible?: Tensor;
 };
 
 /**
- * Sinkhorn balancing: a matrix of positive weights that comes near to a permutation, rows and columns of sum 1.
+ * Sinkhorn balancing: alternately normalises rows and columns to sum 1, which brings the matrix near to a permutation.
  *
  * With `x = logits / temperature`, repeatedly `x[i,j] −= log Σ_j exp x[i,j]`, then `x[i,j] −= log Σ_i exp x[i,j]`; the result is
  * `exp x`. Sums run over visible entries; rows without any come out as 0.
@@ -76,7 +76,7 @@ export function balance(
     for (let i = 0; i < iterations; i++) x = logSoftmax(logSoftmax(x, -1), -2);
     return exp(x);
   }
-  // A row or column with nothing visible in it is normalised to something: it is hidden again each time.
+  // Normalisation gives entries of fully hidden rows and columns a value: they are hidden again each time.
   const mask = (x: Tensor): Tensor => (visible === undefined ? x : where(visible, x, hidden));
   x = mask(x);
   for (let i = 0; i < iterations; i++) {
@@ -86,7 +86,7 @@ export function balance(
   return exp(x);
 }
 
-/** Noise of Gumbel's distribution, `−log(−log u)`, u uniform. */
+/** Gumbel noise, `−log(−log u)` with u uniform. */
 export function gumbelNoise(key: Tensor, shape: Shape): Tensor {
   const u = add(randomUniform(key, shape), 2 ** -25);
   return neg(log(neg(log(u))));

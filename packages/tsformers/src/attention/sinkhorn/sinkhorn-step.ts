@@ -32,7 +32,7 @@ import { hidden } from "../core/query-block.ts";
 import { type SortNetParams, sortLogits, visibleSlots } from "./sinkhorn-attention.ts";
 import { logAddExp } from "./sinkhorn-balance.ts";
 
-/** What the positions so far left behind, N blocks of W at most. */
+/** Decode state, with room for N blocks of W positions. */
 export type SinkhornState = {
   /** [B, H, N·W, D], padding as 0. */
   keys: Tensor;
@@ -41,12 +41,12 @@ export type SinkhornState = {
   real: Tensor;
   /** The sum of all real positions, [B, 1, C]. */
   summary: Tensor;
-  /** Logarithms of the column sums so far in each iteration of the balancing, [iterations, B, H, 1, N]. */
+  /** Logarithms of the column sums so far, for each balancing iteration, [iterations, B, H, 1, N]. */
   columns: Tensor;
   sorted: Sorted;
 };
 
-/** The current block's sorted keys and values [B, H, W, D], and which of them there are, [B, 1, 1, W]. */
+/** The sorted keys and values of the current block [B, H, W, D], and which of them exist, [B, 1, 1, W]. */
 type Sorted = { keys: Tensor; values: Tensor; slots: Tensor };
 
 export type SinkhornExtents = {
@@ -83,11 +83,11 @@ export type SinkhornStepOptions = {
 };
 
 /**
- * Causal Sinkhorn attention of one position, columns divided by sums of the rows so far. At the first position of a block its row
- * of the sort matrix is balanced, which needs of earlier rows their column sums alone, and the keys of past blocks are mixed by it.
+ * One step of causal Sinkhorn attention with column sums over the rows so far. At the first position of a block, its row of the sort
+ * matrix is balanced, for which the column sums of earlier rows suffice, and the keys of past blocks are mixed by it.
  *
  * @shape  x [B, 1, C], q, k, v [B, H, 1, D] → mixed [B, H, 1, D]
- * @cost   O(B·H·W·D) time for a position, and O(B·H·N·(W·D + iterations)) once a block; memory O(B·H·N·W·D)
+ * @cost   O(B·H·W·D) time per position, and O(B·H·N·(W·D + iterations)) once per block; memory O(B·H·N·W·D)
  */
 export function sinkhornStep(
   state: SinkhornState,
@@ -141,7 +141,7 @@ export function sinkhornStep(
     columns,
     sorted,
   };
-  /** The current block of [B, H, N·W, D], behind its sorted one. */
+  /** The current block of [B, H, N·W, D], preceded by its sorted block. */
   const source = (all: Tensor, before: Tensor): Tensor => {
     if (!local) return before;
     const rows = add(mul(iota(batch * heads), blocks), current);
@@ -160,7 +160,7 @@ export function sinkhornStep(
 }
 
 /**
- * Row i of the balanced matrix, and the column sums that go on to row i + 1.
+ * Balances row i of the matrix, and updates the column sums for row i + 1.
  *
  * @shape logits [B, H, 1, N], visible bool [B, 1, 1, N], columns [iterations, B, H, 1, N] → weights [B, H, 1, N]
  */

@@ -26,43 +26,43 @@ export type SinkhornOptions = HeadProjectionOptions & {
   readonly causal: boolean;
   /** W, positions in a block. */
   readonly block: number;
-  /** The longest sequence. */
+  /** The longest sequence, in positions. */
   readonly length: number;
-  /** How many times rows, then columns, are normalised; 8 unless told. */
+  /** How many times rows, then columns, are normalised. Default: 8. */
   readonly iterations?: number;
-  /** What the sort logits are divided by; 0.75 unless told. */
+  /** Divisor of the sort logits. Default: 0.75. */
   readonly temperature?: number;
-  /** Factor of the Gumbel noise that is added to the sort logits in training; 1 unless told. */
+  /** Factor of the Gumbel noise added to the sort logits in training. Default: 1. */
   readonly noise?: number;
-  /** Where causal {@link overRowsSoFar}, otherwise {@link overAllRows}, unless told. */
+  /** Default: {@link overRowsSoFar} when causal, otherwise {@link overAllRows}. */
   readonly columns?: ColumnSums;
-  /** SortCut: all queries look at so many sorted blocks, the first. Bidirectional only. */
+  /** SortCut: all queries look at the first `cut` sorted blocks. Bidirectional only. Default: each query at its own sorted block. */
   readonly cut?: number;
-  /** Whether queries look at their own block too; they do unless told or `cut` is given. */
+  /** Whether queries also look at their own block. Default: true without `cut`, false with it. */
   readonly local?: boolean;
-  /** F, hidden width of the sorting network; that of a head unless told. */
+  /** F, hidden width of the sorting network. Default: that of a head. */
   readonly sortWidth?: number;
-  /** Factor of the logits; 1/√headWidth unless told. */
+  /** Factor of the logits. Default: 1/√headWidth. */
   readonly scale?: number;
 };
 
 /**
- * Local attention in blocks, and to one other block each: its keys are sorted to it by a matrix that a small network makes of sums
- * over blocks, and that Sinkhorn balancing brings near to a permutation.
+ * Attention of each block to itself and to one sorted block. A small network reads block sums and gives sort logits, which Sinkhorn
+ * balancing turns into a matrix near to a permutation; the keys of the blocks are mixed by it.
  *
- * `S = Sinkhorn((F₂·relu(F₁·ψ) + noise) / temperature)`, `y = softmax(q·[S·K ‖ K]ᵀ/√D)·[S·V ‖ V]` over sorted and own block. Causal:
- * ψ sums up to the first position of a block, S mixes past blocks only, and columns are divided by sums of the rows so far; with
- * the published {@link overAllRows} outputs depend on later positions through those sums, and there is no decoding.
+ * `S = Sinkhorn((F₂·relu(F₁·ψ) + noise) / temperature)`, `y = softmax(q·[S·K ‖ K]ᵀ/√D)·[S·V ‖ V]` over the sorted and the own block.
+ * Causal: ψ sums up to the first position of a block, S mixes past blocks only, and columns are divided by sums over the rows so far;
+ * with the published {@link overAllRows} outputs depend on later positions through those sums, and decoding is impossible.
  *
- * Rotary positions turn keys before they are mixed: a logit is then the S-weighted mean of what it would be for each source key.
- * The map shows a sorted key at the source that weighs most. Padding adds nothing to ψ, K or V, and blocks of nothing else take no
- * part in the balancing.
+ * Rotary positions rotate keys before they are mixed: a logit is then the S-weighted mean of those with each source key.
+ * `map()` shows a sorted key at its source with the largest weight. Padding adds nothing to ψ, K or V, and blocks of padding are
+ * left out of the balancing.
  *
  * @shape  x [B, T, C] → y [B, T, C]; T up to `length`
  * @cost   O(B·H·T·(W + N)·D) time for N = T / W blocks, and O(B·H·N²·iterations)
  * @source Tay, Bahri, Yang, Metzler & Juan 2020, "Sparse Sinkhorn Attention", arXiv:2002.11296
  * @differs the causal column sums, see above
- * @throws RangeError for heads that do not divide the width, and for SortCut where causal
+ * @throws RangeError when the heads do not divide the width, for SortCut when causal, and for sequences longer than `length`
  */
 export function sinkhorn(options: SinkhornOptions): Mixer<SinkhornParams> {
   const { modelWidth, heads, causal, block, dropoutRate = 0, initial = normalInitial() } = options;
@@ -74,7 +74,7 @@ export function sinkhorn(options: SinkhornOptions): Mixer<SinkhornParams> {
   const blocks = Math.ceil(options.length / block);
 
   const project = (params: SinkhornParams, x: Tensor, view: View): Record<"q" | "k" | "v", Tensor> => {
-    requireSupport("sinkhorn", view, { scores: "a sorted key is a mixture of keys that stand in many places" });
+    requireSupport("sinkhorn", view, { scores: "a sorted key is a mixture of keys from many positions" });
     const [q, k, v] = [toHeads(params.query, x), toHeads(params.key, x), toHeads(params.value, x)];
     const { rotate } = view;
     return { q: rotate?.query(q) ?? q, k: rotate?.key(k) ?? k, v: rotate?.value?.(v) ?? v };
@@ -148,5 +148,5 @@ function check({ causal, cut, block }: SinkhornOptions): void {
     throw new RangeError(`sinkhorn: expected blocks of a positive number of positions, got ${block}`);
   }
   if (causal && cut !== undefined)
-    throw new RangeError("sinkhorn: SortCut shows the end of the sequence: causal: false");
+    throw new RangeError("sinkhorn: SortCut shows all queries the end of the sequence, so it needs causal: false");
 }

@@ -25,15 +25,15 @@ export type AttentionParams = { query: LinearParams; key: LinearParams; value: L
 export type AttentionOptions = {
   readonly modelWidth: number;
   readonly heads: number;
-  /** Heads of keys and values, each shared by heads / keyValueHeads query heads; `heads` unless told. */
+  /** K, heads of keys and values, each shared by heads / keyValueHeads query heads. Default: `heads`. */
   readonly keyValueHeads?: number;
-  /** modelWidth / heads unless told. */
+  /** D, width of a head. Default: modelWidth / heads. */
   readonly headWidth?: number;
-  /** Factor of the logits; 1/√headWidth unless told. */
+  /** Factor of the logits. Default: 1/√headWidth. */
   readonly scale?: number;
   readonly bias?: boolean;
   readonly outBias?: boolean;
-  /** Applied to queries, keys and values; MPT clips them. */
+  /** Applied to the projected queries, keys and values; MPT clips them. Default: the identity. */
   readonly project?: (x: Tensor) => Tensor;
   readonly dropoutRate?: number;
   readonly initial?: Initial;
@@ -41,9 +41,9 @@ export type AttentionOptions = {
 };
 
 /**
- * Multi-head softmax attention: `softmax(q·kᵀ·scale + mask)·v`, heads side by side, then projected back.
+ * Multi-head softmax attention: `softmax(q·kᵀ·scale + mask)·v`, heads concatenated, then projected back.
  *
- * Position schemes and patterns come in through the view; keys and values may be those of another sequence (`cross`) or cached.
+ * Patterns and position schemes are part of the view; keys and values may come from another sequence (`cross`) or a cache.
  *
  * @shape  x [B, T, C] → y [B, T, C]
  * @cost   O(B·H·P·D) time for P visible pairs, T·S under the full pattern; memory: {@link attend}
@@ -93,8 +93,8 @@ export function attention(options: AttentionOptions): SoftmaxMixer<AttentionPara
   return { ...mixer, recurrent: cacheDecoding(mixer) as Recurrent<AttentionParams, never> };
 }
 
-/** Decodes with the keys and values of all earlier positions, under whatever causal pattern the view has. */
-function cacheDecoding(mixer: SoftmaxMixer<AttentionParams>): Recurrent<AttentionParams, KeyValueCache> {
+/** Decodes with a key/value cache of all earlier positions, under whatever causal pattern the view has. */
+export function cacheDecoding<Params>(mixer: SoftmaxMixer<Params>): Recurrent<Params, KeyValueCache> {
   const [heads, width] = mixer.cacheShape;
   return {
     start: (batch, capacity) => {
@@ -122,7 +122,7 @@ export function joinHeads(x: Tensor): Tensor {
   return reshape(transpose(x, [0, 2, 1, 3]), [batch, length, heads * width]);
 }
 
-/** What a pass looks at: keys and values of earlier positions and its own. */
+/** The keys and values of a pass: the cached ones and its own. */
 function withOwn(
   entries: KeyValueCache | undefined,
   own: KeyValueCache,
@@ -134,7 +134,7 @@ function withOwn(
   return { key: concat([entries.key, own.key], 2), value: concat([entries.value, own.value], 2) };
 }
 
-/** Writes new entries into some slots: rows of the cache seen as [B·K·L, D]. */
+/** Writes new entries into given slots, with the cache seen as rows [B·K·L, D]. */
 function writeRows(old: KeyValueCache, own: KeyValueCache, slots: Tensor): KeyValueCache {
   const [batch, heads, capacity, width] = old.key.shape as [number, number, number, number];
   const first = mul(iota(batch * heads), capacity);

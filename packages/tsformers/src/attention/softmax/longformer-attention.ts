@@ -1,16 +1,15 @@
 import {
   type Concrete,
   cast,
-  concat,
   constant,
   equal,
+  expandDims,
   full as filled,
   fromNumbers,
-  gather,
   iota,
   lessEqual,
   max,
-  slice,
+  mul,
   splitKey,
   type Tensor,
   where,
@@ -18,20 +17,23 @@ import {
 import type { KeyValueCache, Mixer, Recurrent, View } from "../../kinds/index.ts";
 import { within } from "../../nn/dropout.ts";
 import type { LinearParams } from "../../nn/linear.ts";
+import { requireCounts } from "../../nn/sizes.ts";
 import { attend } from "../core/executor.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
 import { ringDecoding, viewOfSlots, writeSlots } from "../core/ring.ts";
 import { clipRuns, runsOf, uniteRuns } from "../core/runs.ts";
-import { makeView } from "../core/view.ts";
-import { full, type Pattern, type Runs } from "../patterns/pattern.ts";
+import { full, type Pattern } from "../patterns/pattern.ts";
 import { slidingWindow } from "../patterns/window.ts";
 import { type AttentionParams, attention } from "./attention.ts";
+import { fixedGlobals, type GlobalTokens, givenGlobals, lookAgain } from "./global-tokens.ts";
 
 export type LongformerAttentionOptions = HeadProjectionOptions & {
-  /** w: w/2 neighbours on each side, w before the query in the causal form. */
+  /** w: w/2 neighbours on each side; causal: w positions before the query. */
   readonly window: number;
-  /** Positions that see all, and that all see. */
+  /** Positions that see all, and that all see, in rows whose view does not tell. */
   readonly globals: readonly number[];
+  /** How many tokens of a row can be global where the view tells which; those beyond are like the others. Default: 64. */
+  readonly maxGlobals?: number;
   readonly causal: boolean;
 };
 
@@ -42,18 +44,23 @@ export type LongformerAttentionParams = AttentionParams & {
 };
 
 /**
- * Longformer's attention: a window of neighbours and the global tokens under one softmax; what the global tokens themselves
- * see has queries, keys and values from projections of its own, which start as those of the window.
+ * Longformer's attention: a window of neighbours and the global tokens under one softmax. The queries of global tokens use
+ * separate projections of queries, keys and values, which are initialised like those of the window.
  *
  * `y_t = softmax(q_t·k_S)·v_S` with `S = window(t) ∪ G` for t ∉ G; `y_t = softmax(q′_t·k′)·v′` over all positions for t ∈ G.
  *
+ * G is the same in all rows (`globals`), or told by the view, row by row; the causal form knows the former only. Padding is never in S;
+ * where the form is not causal, what padding itself mixes is 0.
+ *
  * @shape  x [B, T, C] → y [B, T, C]
- * @cost   O(B·T·(w + g)·C) time, O(B·T·C) memory; decoding keeps w + g positions, and those before the last global one
+ * @cost   O(B·T·(w + g)·C) time, O(B·T·C) memory, g being `maxGlobals` where the view tells; decoding keeps w + g positions, and all
+ *   those before the last global one
  * @source Beltagy, Peters & Cohan 2020, "Longformer: The Long-Document Transformer", §3.1, arXiv:2004.05150
- * @throws RangeError when `window` is odd and not causal
+ * @throws RangeError when `window` is odd and not causal; TypeError when the view tells global tokens of the causal form
  */
 export function longformerAttention(options: LongformerAttentionOptions): Mixer<LongformerAttentionParams> {
-  const { window, causal } = options;
+  const { window, causal, maxGlobals = 64 } = options;
+  requireCounts("longformerAttention", { maxGlobals });
   if (!causal && window % 2 !== 0) {
     throw new RangeError(`longformerAttention: expected an even window, half of it on each side, got ${window}`);
   }
@@ -62,6 +69,21 @@ export function longformerAttention(options: LongformerAttentionOptions): Mixer<
   const scale = 1 / Math.sqrt(heads.headWidth);
   const globals = [...new Set(options.globals)].sort((a, b) => a - b);
   const pattern = neighbours(causal ? window : window / 2, causal ? 0 : window / 2, globals, causal);
+  const behind = new Map<number, Pattern>();
+  const behindSlots = (slots: number): Pattern => {
+    const known = behind.get(slots) ?? neighboursBehind(slots, window / 2);
+    behind.set(slots, known);
+    return known;
+  };
+  const globalsOf = (view: View): GlobalTokens | undefined => {
+    if (view.globals !== undefined) {
+      if (!causal) return givenGlobals(view, view.globals, maxGlobals, behindSlots);
+      throw new TypeError("longformerAttention: the causal form has the global tokens it was made with, and no others");
+    }
+    const here = globals.filter((position) => position < view.queries);
+    if (here.length === 0) return undefined;
+    return fixedGlobals(view, here, { near: pattern, wide: causal ? upTo(here) : full });
+  };
   const keysAndValues = (params: LongformerAttentionParams, x: Tensor, view: View): KeyValueCache => {
     const key = heads.toHeads(params.globalKey, x);
     const value = heads.toHeads(params.globalValue, x);
@@ -70,6 +92,7 @@ export function longformerAttention(options: LongformerAttentionOptions): Mixer<
   return {
     name: "longformer",
     sees: causal ? "earlier" : "all",
+    ...(causal ? {} : { readsGlobals: true }),
     init: (key): Concrete<LongformerAttentionParams> => {
       const [own] = splitKey(key, 1);
       const params = near.init(own!);
@@ -78,9 +101,7 @@ export function longformerAttention(options: LongformerAttentionOptions): Mixer<
     apply: (params, input, context) => {
       oneSequence("longformerAttention", input);
       const { x, view } = input;
-      const length = x.shape[1]!;
-      const here = globals.filter((position) => position < length);
-      const local = lookAgain(view, pattern);
+      const tokens = globalsOf(view);
       const query = heads.toHeads(params.query, x);
       const own = near.keysAndValues(params, x, view);
       const rest = {
@@ -88,21 +109,22 @@ export function longformerAttention(options: LongformerAttentionOptions): Mixer<
         context,
         ...(options.dropoutRate === undefined ? {} : { dropoutRate: options.dropoutRate }),
       };
-      const mixed = attend(view.rotate?.query(query) ?? query, own, { ...rest, view: local });
-      if (here.length === 0) return { y: heads.fromHeads(params.out, mixed.mixed, context), map: mixed.map };
-      const indices = constant(fromNumbers(here, [here.length], "int32"));
+      const { mixed, map } = attend(view.rotate?.query(query) ?? query, tokens?.near(own) ?? own, {
+        ...rest,
+        view: tokens?.nearView ?? lookAgain(view, { pattern }),
+      });
+      const out = (mixed: Tensor): Tensor =>
+        heads.fromHeads(params.out, causal ? mixed : withoutPadding(mixed, view), context);
+      if (tokens === undefined) return { y: out(mixed), map };
       const asked = (x: Tensor): Tensor => heads.toHeads(params.globalQuery, x);
-      // Turning is made ready for all positions; without it, only the few rows are projected.
-      const turned =
-        view.rotate === undefined ? asked(pickRows(x, here, 1)) : pickRows(view.rotate.query(asked(x)), here, 2);
-      const whole = attend(turned, keysAndValues(params, x, view), {
+      // Rotation is prepared for all positions; without rotation, only the few global rows are projected.
+      const turned = view.rotate === undefined ? asked(tokens.pick(x)) : tokens.pick(view.rotate.query(asked(x)));
+      const wide = attend(turned, keysAndValues(params, x, view), {
         ...rest,
         context: within(context, "global"),
-        view: lookAgain(view, causal ? upTo(here) : full, indices),
+        view: tokens.wideView,
       });
-      const joined = putRows(mixed.mixed, whole.mixed, here);
-      const map = () => ({ ...mixed.map(), apart: { queries: here, weights: whole.map().weights } });
-      return { y: heads.fromHeads(params.out, joined, context), map };
+      return { y: out(tokens.put(mixed, wide.mixed)), map: () => tokens.map(map(), wide.map()) };
     },
     ...(causal ? { recurrent: recurrent() } : {}),
   };
@@ -137,7 +159,26 @@ export function longformerAttention(options: LongformerAttentionOptions): Mixer<
   }
 }
 
-/** A window and the global tokens, for all queries alike: global ones are answered elsewhere. */
+export type LongformerAttentionsOptions = Omit<LongformerAttentionOptions, "window"> & {
+  /** A window per layer; the last one holds for all further layers. */
+  readonly windows: readonly number[];
+};
+
+/**
+ * {@link longformerAttention} for each layer of a stack.
+ *
+ * @throws RangeError when `windows` is empty
+ */
+export function longformerAttentions(
+  options: LongformerAttentionsOptions,
+): (layer: number) => Mixer<LongformerAttentionParams> {
+  const { windows, ...rest } = options;
+  if (windows.length === 0) throw new RangeError("longformerAttentions: expected at least one window, got none");
+  const made = new Map([...new Set(windows)].map((window) => [window, longformerAttention({ ...rest, window })]));
+  return (layer) => made.get(windows[Math.min(layer, windows.length - 1)]!)!;
+}
+
+/** A window and the global tokens, the same for all queries: those of global tokens are computed separately. */
 function neighbours(before: number, after: number, globals: readonly number[], causal: boolean): Pattern {
   const near = slidingWindow({ before, after });
   const seen = runsOf(globals);
@@ -148,46 +189,26 @@ function neighbours(before: number, after: number, globals: readonly number[], c
   };
 }
 
-/** Query i is at `positions[i]` and sees what is not after it. */
+/** Query i is at position `positions[i]` and sees all positions up to it. */
 function upTo(positions: readonly number[]): Pattern {
   return { name: "causal, some queries", keys: (query, length) => [0, Math.min(positions[query]! + 1, length)] };
 }
 
-/** The same padding and scores under another pattern, for all queries or those at some positions. */
-function lookAgain(view: View, pattern: Pattern, at?: Tensor): View {
-  const { keyMask, scores, keys, positions } = view;
-  return makeView({
-    pattern,
-    queries: at?.shape[0] ?? view.queries,
-    keys,
-    ...(keyMask === undefined ? {} : { keyMask }),
-    ...(scores === undefined ? {} : { scores }),
-    ...(at === undefined ? {} : { positions: { query: gather(positions.query, at, -1), key: positions.key } }),
-  });
+/** A window around each query, behind `slots` slots in front of the keys that every query sees. */
+function neighboursBehind(slots: number, side: number): Pattern {
+  const near = slidingWindow({ before: side, after: side });
+  return {
+    name: `${near.name} behind ${slots} slots`,
+    keys: (query, length) =>
+      uniteRuns(
+        [0, slots],
+        near.keys(query, length - slots).map((at) => at + slots),
+      ),
+  };
 }
 
-/** Rows at positions along an axis. */
-function pickRows(x: Tensor, positions: readonly number[], axis: number): Tensor {
-  return concat(
-    runPairs(runsOf(positions)).map(([from, to]) => slice(x, axis, from, to)),
-    axis,
-  );
-}
-
-/** [B, H, T, D] with `rows` [B, H, G, D] at ascending positions. */
-function putRows(x: Tensor, rows: Tensor, positions: readonly number[]): Tensor {
-  const parts: Tensor[] = [];
-  let [at, taken] = [0, 0];
-  for (const [from, to] of runPairs(runsOf(positions))) {
-    if (from > at) parts.push(slice(x, 2, at, from));
-    parts.push(slice(rows, 2, taken, taken + to - from));
-    taken += to - from;
-    at = to;
-  }
-  if (at < x.shape[2]!) parts.push(slice(x, 2, at));
-  return concat(parts, 2);
-}
-
-function runPairs(runs: Runs): [from: number, to: number][] {
-  return Array.from({ length: runs.length / 2 }, (_, i) => [runs[2 * i]!, runs[2 * i + 1]!]);
+/** [B, H, T, D] with 0 where a position is padding. */
+function withoutPadding(mixed: Tensor, { keyMask }: View): Tensor {
+  if (keyMask === undefined) return mixed;
+  return mul(mixed, cast(cast(expandDims(expandDims(keyMask, 1), 3), "bool"), mixed.dtype));
 }

@@ -31,21 +31,21 @@ import type { AttentionParams } from "./attention.ts";
 
 export type ReformerLocalOptions = HeadProjectionOptions & {
   readonly causal: boolean;
-  /** Tokens in a chunk; 128 unless told. */
+  /** Tokens in a chunk. Default: 128. */
   readonly chunk?: number;
 };
 
-/** Keys, values [B, H, 2·chunk, D] and whether they are real [B, 2·chunk] of the latest positions, position p in place p mod 2·chunk. */
+/** Decode state: keys, values [B, H, 2·chunk, D] and real flags [B, 2·chunk] of the latest positions; p is in slot p mod 2·chunk. */
 export type ReformerLocalState = { key: Tensor; value: Tensor; real: Tensor };
 
 /**
- * Local attention in chunks: a query sees its own chunk and the one before, with nothing ahead of it when causal.
+ * Local attention in chunks: a query sees its own chunk and the one before, and nothing after itself when causal.
  *
  * `S_i = {j : ⌊j/chunk⌋ ∈ {⌊i/chunk⌋ − 1, ⌊i/chunk⌋}}`, j ≤ i when causal. The causal form is softmax attention over the
  * pattern `local-1d`, but decodes with the last two chunks instead of all keys and values.
  *
  * @shape  x [B, T, C] → y [B, T, C]
- * @cost   O(B·H·T·chunk·D) time, O(B·T·C) memory; decoding O(B·H·chunk·D) time and memory, wherever in the sequence
+ * @cost   O(B·H·T·chunk·D) time, O(B·T·C) memory; decoding O(B·H·chunk·D) time and memory, independent of the position
  * @source Kitaev, Kaiser & Levskaya 2020, "Reformer: The Efficient Transformer", arXiv:2001.04451: the local layers of its
  *   authors' code
  */

@@ -19,19 +19,19 @@ import type { SourceLogits } from "./synthetic-logits.ts";
 
 export type SyntheticOptions = Omit<AttendOptions, "view" | "scale"> & {
   readonly view: Omit<ViewOptions, "scores" | "rotation">;
-  /** What each source counts for, broadcast to [B, H, T, S]; 1 unless told. */
+  /** Factor of each source's logits, broadcast to [B, H, T, S]. Default: 1. */
   readonly factors?: readonly Tensor[] | undefined;
 };
 
 /**
- * `softmax(Σ_i factor_i·logits_i)·v` over what the view shows.
+ * `softmax(Σ_i factor_i·logits_i)·v` over the visible pairs of the view.
  *
- * Sources that are products of rows and columns become one product, their rows and columns side by side; the others are
- * computed for one block of queries at a time. Logits that no input has a part in are computed once for the whole
+ * Sources of the form rows times columns become one matrix product, their rows and columns concatenated; the others are
+ * computed for one block of queries at a time. Logits that do not depend on the input are computed once for the whole
  * batch.
  *
  * @shape  values [B, H, S, D] → [B, H, T, D]
- * @cost   O(B·H·T·S·(D + E)) time; memory: {@link attend}, and whatever the rows are
+ * @cost   O(B·H·T·S·(D + E)) time; memory: {@link attend}, plus that of the rows
  */
 export function attendSynthetic(sources: readonly SourceLogits[], values: Tensor, options: SyntheticOptions): Attended {
   const { view: given, factors, dropoutRate = 0, context } = options;
@@ -53,8 +53,8 @@ export function attendSynthetic(sources: readonly SourceLogits[], values: Tensor
     const runs = positions.lines?.keys ?? [{ from: 0, length: keys }];
     const parts = others.map(({ source, factor }, i) => {
       const rows = pieces[i]!(positions.lines?.query ?? 0);
-      // What takes room must wait for its block's turn; a table stands there anyway, and is added to a product that
-      // waits.
+      // Large intermediate results must wait for their block's turn. A table exists in memory anyway, and is added to a product
+      // that waits.
       const table = rows.shape.at(-1)! >= keys && products.length > 0;
       const waiting = table ? rows : after(rows, query);
       const byRun = runs.map(({ from, length }) => source.logits(waiting, from, from + length));
@@ -92,12 +92,12 @@ export function attendSynthetic(sources: readonly SourceLogits[], values: Tensor
   };
 }
 
-/** Queries in a block so that all keys go in: rows of tables are then cut once. */
+/** Block size of queries for blocks that hold all keys: rows of tables are then cut once. */
 function queriesFor(keys: number): number {
   return Math.max(64, Math.min(512, 64 * Math.floor(2 ** 14 / keys)));
 }
 
-/** The rows of each block of queries, cut once; where all is one pass, all rows. */
+/** Cuts the rows into the blocks of queries, once; if everything is one pass, returns all rows. */
 function byBlock(rows: Tensor, view: SyntheticOptions["view"]): (from: number) => Tensor {
   if (view.offset !== undefined) return () => rows;
   const plans = plansOf(view.pattern, view);
@@ -111,7 +111,7 @@ function byBlock(rows: Tensor, view: SyntheticOptions["view"]): (from: number) =
   return (from) => at.get(from)!;
 }
 
-/** values [B, H, S, D] → [1, H, S, B·D]: weights that are the same for the whole batch then take one product. */
+/** values [B, H, S, D] → [1, H, S, B·D]: weights that are equal for the whole batch then need one product. */
 function foldBatch(values: Tensor): Tensor {
   const [batch, heads, keys, width] = values.shape as [number, number, number, number];
   return reshape(transpose(values, [1, 2, 0, 3]), [1, heads, keys, batch * width]);

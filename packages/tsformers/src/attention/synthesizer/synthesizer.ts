@@ -20,26 +20,26 @@ import { type LogitSource, type Mixture, plainSum, type SourceLogits } from "./s
 
 export type SynthesizerOptions = HeadProjectionOptions & {
   readonly causal: boolean;
-  /** Where logits come from; several are mixed. */
+  /** Sources of logits; several are mixed. */
   readonly sources: readonly LogitSource<unknown>[];
-  /** {@link plainSum} unless told. */
+  /** How the logits of several sources are combined. Default: {@link plainSum}. */
   readonly mixture?: Mixture<unknown>;
 };
 
 export type SynthesizerParams = { value: LinearParams; out: LinearParams; sources: unknown[]; mixture: unknown };
 
 /**
- * Values of the positions so far, which of them are real [B, L], and keys where a source is a product of queries and
- * keys.
+ * Decode state: values of the positions so far, which of them are real [B, L], and keys where a source is a product of queries
+ * and keys.
  */
 export type SynthesizerState = { value: Tensor; real: Tensor; key?: Tensor };
 
 /**
- * Attention whose logits are written by each position, or by none: `softmax(B)·V` with B from
+ * Attention with synthetic logits, computed from each position alone or independent of the input: `softmax(B)·V` with B from
  * {@link SynthesizerOptions.sources}.
  *
- * Columns of B belong to positions: a source is made for a longest sequence, and shorter ones use its first rows and
- * columns. Rotary positions turn the queries and keys of {@link dotProductLogits}.
+ * Columns of B belong to positions: a source has a longest sequence, and shorter ones use its first rows and columns.
+ * Rotary positions rotate the queries and keys of {@link dotProductLogits}.
  *
  * @shape  x [B, T, C] → y [B, T, C]
  * @cost   O(B·H·T²·D) time; memory: that of one block of queries, {@link attendSynthetic}, and tables of N² for each
@@ -62,7 +62,7 @@ export function synthesizer(options: SynthesizerOptions): Mixer<SynthesizerParam
     of: { keys: number; view: View; at?: Tensor },
   ): SourceLogits[] => {
     const { keys, view, at } = of;
-    const rotation = sources.some(({ turns }) => turns) ? {} : { rotation: "no source has queries and keys to turn" };
+    const rotation = sources.some(({ turns }) => turns) ? {} : { rotation: "no source of logits has queries and keys" };
     requireSupport(name, view, { scores: "its logits are not products of queries and keys", ...rotation });
     return sources.map((source, i) =>
       source.prepare(params.sources[i], x, { keys, ...present({ at, rotate: view.rotate }) }),
@@ -139,6 +139,6 @@ function checkSources(sources: readonly LogitSource<unknown>[], mixture: Mixture
     throw new RangeError(`synthesizer: expected ${expected} of logits, got ${sources.length}`);
   }
   if (sources.filter(({ turns }) => turns).length > 1) {
-    throw new RangeError("synthesizer: expected at most one source of queries and keys");
+    throw new RangeError("synthesizer: expected at most one source that is a dot product of queries and keys");
   }
 }

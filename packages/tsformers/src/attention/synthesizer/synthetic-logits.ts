@@ -24,33 +24,33 @@ import { type LinearParams, linear } from "../../nn/linear.ts";
 import { splitHeads } from "../softmax/attention.ts";
 
 /**
- * Logits [B, H, T, S], not computed yet: products of rows and columns, or made of the rows of some queries. B may be 1.
+ * Logits [B, H, T, S] before they are computed: a product of rows and columns, or a function of the rows of some queries. B may be 1.
  */
 export type SourceLogits = {
-  /** What there is of each query, [B, H, T, E]. */
+  /** A row per query, [B, H, T, E]. */
   readonly rows: Tensor;
 } & (
   | {
-      /** What there is of each key, [B, H, S, E]. */
+      /** A row per key, [B, H, S, E]. */
       readonly columns: Tensor;
-      /** Whether the columns are made of the inputs, so that decoding has to keep those of earlier positions. */
+      /** Whether the columns are computed from the inputs, so that the decode state has to keep them. */
       readonly ofInputs?: true;
     }
   | {
-      /** Rows of R queries → their logits of keys [from, to), [B, H, R, to − from]. */
+      /** Logits of R queries for keys [from, to): rows → [B, H, R, to − from]. */
       logits(rows: Tensor, from: number, to: number): Tensor;
     }
 );
 
-/** One way to make logits. */
+/** One source of logits. */
 export type LogitSource<Params> = {
-  /** The longest sequence. */
+  /** The longest sequence, in positions. */
   readonly length: number;
-  /** It is a product of queries and keys, which rotary positions turn and decoding keeps. */
+  /** It is a product of queries and keys, which rotary positions rotate and the decode state keeps. */
   readonly turns?: true;
   init(key: RandomKey): Concrete<Params>;
   /**
-   * @param keys how many columns; `at`: where x [B, 1, C] stands (int32 scalar), if not at the beginning
+   * @param keys number of columns; `at`: position of x [B, 1, C] (int32 scalar) if it is a single decoding step
    */
   prepare(
     params: Params,
@@ -62,7 +62,7 @@ export type LogitSource<Params> = {
 type HeadSize = { readonly modelWidth: number; readonly heads: number };
 type TableSize = {
   readonly heads: number;
-  /** N: the longest sequence. */
+  /** N: the longest sequence, in positions. */
   readonly length: number;
   readonly initial?: Initial;
 };
@@ -70,13 +70,13 @@ type TableSize = {
 export type DenseLogitParams = { hidden: LinearParams; columns: Tensor; bias: Tensor };
 
 /**
- * Every position writes its own row of logits: `relu(x·W₁ + b₁)·W₂ + b₂`, the first S columns. Not scaled.
+ * Dense Synthesizer: every position computes its own row of logits, `relu(x·W₁ + b₁)·W₂ + b₂`, the first S columns. Not scaled.
  *
  * @shape  W₁ [C, H·E], columns (W₂ᵀ of each head) [H, N, E], bias [H, N]
  * @source Tay et al. 2021, "Synthesizer: Rethinking Self-Attention in Transformer Models", §3.1, arXiv:2005.00743
  */
 export function denseLogits(
-  options: HeadSize & TableSize & { /** E; modelWidth / heads unless told. */ readonly hiddenWidth?: number },
+  options: HeadSize & TableSize & { /** E. Default: modelWidth / heads. */ readonly hiddenWidth?: number },
 ): LogitSource<DenseLogitParams> {
   const { modelWidth, heads, length, initial = normalInitial() } = options;
   const width = options.hiddenWidth ?? modelWidth / heads;
@@ -93,7 +93,7 @@ export function denseLogits(
     },
     prepare: ({ hidden: own, columns, bias }, x, { keys }) => {
       const rows = relu(splitHeads(hidden.apply(own, x), heads));
-      // The bias of a key is one more column, which every query weighs with 1.
+      // The bias of a key is an extra column, which every query multiplies by 1.
       const whole = concat([columns, expandDims(bias, -1)], -1);
       return {
         rows: concat([rows, ones([...rows.shape.slice(0, -1), 1], rows.dtype)], -1),
@@ -106,9 +106,9 @@ export function denseLogits(
 export type TableLogitParams = { table?: Tensor };
 
 /**
- * The logits of all sequences are one table: `R[h, t, s]`, its first T rows and S columns. Not scaled.
+ * Random Synthesizer: one table of logits for all sequences, `R[h, t, s]`, its first T rows and S columns. Not scaled.
  *
- * @param options `seed`: the table is drawn with it once and never trained, nor is it a parameter
+ * @param options `seed`: draws the table once, which is then neither trained nor a parameter. Default: the table is learned
  * @shape  table [H, N, N]
  * @source Tay et al. 2021, §3.2
  */
@@ -128,9 +128,9 @@ export function tableLogits(options: TableSize & { readonly seed?: number }): Lo
 export type FactorisedTableParams = { rows: Tensor; columns: Tensor };
 
 /**
- * {@link tableLogits} of low rank: `R = R₁·R₂ᵀ`.
+ * Factorised Random Synthesizer: {@link tableLogits} of low rank, `R = R₁·R₂ᵀ`.
  *
- * @param options `rank`: 8 unless told, as in the paper
+ * @param options `rank`. Default: 8, as in the paper
  * @shape  rows, columns [H, N, rank]
  * @source Tay et al. 2021, §3.2
  */
@@ -138,7 +138,7 @@ export function factorisedTableLogits(
   options: TableSize & { readonly rank?: number },
 ): LogitSource<FactorisedTableParams> {
   const { heads, length, rank = 8 } = options;
-  // Products of `rank` pairs then have deviation 1, as the entries of the whole table have.
+  // A sum of `rank` products then has standard deviation 1, like the entries of the whole table.
   const initial = options.initial ?? normalInitial(rank ** -0.25);
   return {
     length,
@@ -156,10 +156,10 @@ export function factorisedTableLogits(
 export type FactorisedDenseParams = { minor: LinearParams; major: LinearParams };
 
 /**
- * {@link denseLogits} as products of two short rows: `logits[t, s] = A[t, s mod a] · B[t, ⌊s / a⌋]` with `A = x·W_a`,
- * `B = x·W_b`.
+ * Factorised Dense Synthesizer: {@link denseLogits} as products of two short rows,
+ * `logits[t, s] = A[t, s mod a] · B[t, ⌊s / a⌋]` with `A = x·W_a`, `B = x·W_b`.
  *
- * @param options `minorWidth`: a, ⌈√N⌉ unless told; b is ⌈N / a⌉
+ * @param options `minorWidth`: a, where b is ⌈N / a⌉. Default: ⌈√N⌉
  * @shape  W_a [C, H·a], W_b [C, H·b]
  * @source Tay et al. 2021, §3.2.1
  */
@@ -190,7 +190,7 @@ export function productsOf(minor: Tensor, major: Tensor): SourceLogits {
       const [first, last] = [Math.floor(from / width), Math.ceil(to / width)];
       const a = slice(rows, -1, 0, width);
       const b = slice(rows, -1, width + first, width + last);
-      // A matrix product of one term each: its gradient is two products, where that of `mul` is two passes and two
+      // As a matrix product with one term its gradient is two products; that of `mul` would be two passes and two
       // sums.
       const products = reshape(matmul(expandDims(b, -1), expandDims(a, -2)), [...rows.shape.slice(0, -1), -1]);
       return slice(products, -1, from - first * width, to - first * width);
@@ -200,7 +200,7 @@ export function productsOf(minor: Tensor, major: Tensor): SourceLogits {
 
 export type DotProductParams = { query: LinearParams; key: LinearParams };
 
-/** The logits of softmax attention, `q·kᵀ / √D`, as one source among others. */
+/** The logits of softmax attention, `q·kᵀ / √D`, as one source among others; there can be only one of these. */
 export function dotProductLogits(
   options: HeadSize & { readonly bias?: boolean; readonly initial?: Initial },
 ): LogitSource<DotProductParams> {
@@ -228,18 +228,18 @@ export function dotProduct(q: Tensor, k: Tensor): SourceLogits {
   return { rows: mul(q, 1 / Math.sqrt(q.shape.at(-1)!)), columns: k, ofInputs: true };
 }
 
-/** Of a table [H, N, …] the rows of x [B, T, C]: [1, H, T, …]. */
+/** The rows of a table [H, N, …] at the positions of x [B, T, C]: [1, H, T, …]. */
 function rowsAt(table: Tensor, x: Tensor, at: Tensor | undefined): Tensor {
   const rows = at === undefined ? slice(table, 1, 0, x.shape[1]!) : gather(table, reshape(at, [1]), 1);
   return expandDims(rows, 0);
 }
 
-/** How the logits of several sources become those of one. */
+/** How the logits of several sources are combined. */
 export type Mixture<Params> = {
-  /** How many sources it takes; any number unless told. */
+  /** Number of sources it takes. Default: any. */
   readonly sources?: number;
   init(key: RandomKey, sources: number): Concrete<Params>;
-  /** What each source counts for, broadcast to [B, H, T, S]; absent: 1. */
+  /** Factor of each source's logits, broadcast to [B, H, T, S]; undefined: 1. */
   factors(params: Params, sources: number): readonly Tensor[] | undefined;
 };
 
@@ -247,7 +247,7 @@ export type Mixture<Params> = {
 export const plainSum: Mixture<Record<string, never>> = { init: () => ({}), factors: () => undefined };
 
 /**
- * `(1 − σ(α))·logits₀ + σ(α)·logits₁`, α for each head, from 0: mesh-tensorflow's "plus alpha".
+ * `(1 − σ(α))·logits₀ + σ(α)·logits₁` with one α per head, initially 0: mesh-tensorflow's "plus alpha".
  *
  * @shape  alpha [H]
  */
@@ -263,7 +263,7 @@ export function headWeighted(heads: number): Mixture<{ alpha: Tensor }> {
 }
 
 /**
- * `Σ_i softmax(α)_i·logits_i`, α from 0.
+ * `Σ_i softmax(α)_i·logits_i`, α initially 0.
  *
  * @shape  alpha [sources]
  * @source Tay et al. 2021, §3.3, "Mixture of Synthesizers"

@@ -2,14 +2,14 @@ import { FileError } from "../file-error.ts";
 import type { Architecture, Format } from "./format.ts";
 import { formats } from "./formats.ts";
 
-/** The settings of a checkpoint's `config.json`, as they are in the file. */
+/** The settings of a checkpoint's `config.json`, as stored. */
 export type CheckpointConfig = Readonly<Record<string, unknown>>;
 
 /**
- * The family that a checkpoint's settings belong to.
+ * The format (family of checkpoints) that settings belong to.
  *
- * @param path where they are from, for messages
- * @throws FileError when it is not one of the supported ones
+ * @param path where they come from, for messages
+ * @throws FileError when the family is not supported
  */
 export function formatOf(config: CheckpointConfig, path: string): Format {
   const { model_type: type, architectures } = config;
@@ -33,7 +33,7 @@ export function formatOf(config: CheckpointConfig, path: string): Format {
   return format;
 }
 
-/** The architecture of settings, of which a run keeps these two. */
+/** The architecture of the settings that a run keeps. */
 export function architectureOf({ settings, ownHead }: { settings: CheckpointConfig; ownHead: boolean }): Architecture {
   return formatOf(settings, "model.settings").build(settings, { has: () => false, ownHead });
 }

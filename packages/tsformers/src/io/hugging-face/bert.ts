@@ -8,7 +8,7 @@ import { maskedLanguageModelProbe } from "./encoder-probe.ts";
 import { type Format, type SharedArray, tiedHeadNames } from "./format.ts";
 import { arrayName, layerNames, linearNames, type NameRule, normNames } from "./names.ts";
 
-/** The settings that BERT and RoFormer share, but for the size of the vocabulary and of the positions. */
+/** The settings that BERT and RoFormer share, except for the numbers of tokens and positions. */
 export const bertSettings: {
   readonly hidden_size: z.ZodType<number>;
   readonly num_hidden_layers: z.ZodType<number>;
@@ -42,7 +42,7 @@ const config = z.looseObject({
   position_embedding_type: only("absolute"),
 });
 
-/** BERT checkpoints: masked language models, with the next-sentence task where the file has its weights. */
+/** BERT checkpoints: masked language models, with the next-sentence task if the file has its weights. */
 export const bert: Format = {
   modelType: "bert",
   architectures: ["BertForMaskedLM", "BertForPreTraining"],
@@ -88,14 +88,20 @@ export const bert: Format = {
   },
 };
 
-/** The names of a stack of BERT's layers. */
-export function bertLayerNames(prefix: string, layers: number, width: number, ffnWidth: number): NameRule[] {
+/** Name rules of a stack of BERT's layers. */
+export function bertLayerNames(
+  prefix: string,
+  layers: number,
+  width: number,
+  ffnWidth: number,
+  bias = true,
+): NameRule[] {
   return layerNames(layers, (i) => {
     const [theirs, ours] = [`${prefix}.${i}`, `blocks.${i}`];
     return [
-      ...linearNames(`${theirs}.attention.self.query`, `${ours}.mixer.query`, width, width),
-      ...linearNames(`${theirs}.attention.self.key`, `${ours}.mixer.key`, width, width),
-      ...linearNames(`${theirs}.attention.self.value`, `${ours}.mixer.value`, width, width),
+      ...linearNames(`${theirs}.attention.self.query`, `${ours}.mixer.query`, width, width, bias),
+      ...linearNames(`${theirs}.attention.self.key`, `${ours}.mixer.key`, width, width, bias),
+      ...linearNames(`${theirs}.attention.self.value`, `${ours}.mixer.value`, width, width, bias),
       ...linearNames(`${theirs}.attention.output.dense`, `${ours}.mixer.out`, width, width),
       ...normNames(`${theirs}.attention.output.LayerNorm`, `${ours}.mixerNorm`, width),
       ...linearNames(`${theirs}.intermediate.dense`, `${ours}.ffn.in`, width, ffnWidth),
@@ -105,7 +111,7 @@ export function bertLayerNames(prefix: string, layers: number, width: number, ff
   });
 }
 
-/** The names of the head for masked tokens; an untied output keeps its bias with its matrix. */
+/** Name rules of the head for masked tokens; an untied output stores its bias with its matrix. */
 export function maskedHeadNames(vocabulary: number, width: number, embeddingWidth: number, tied: boolean): NameRule[] {
   return [
     ...linearNames("cls.predictions.transform.dense", "head.dense", width, embeddingWidth),
@@ -116,7 +122,7 @@ export function maskedHeadNames(vocabulary: number, width: number, embeddingWidt
   ];
 }
 
-/** The arrays of that head which files may hold under two names. */
+/** The arrays of that head that files may store under two names. */
 export function sharedOutput(tokens: string): SharedArray[] {
   const [bias, ownBias] = ["cls.predictions.bias", "cls.predictions.decoder.bias"];
   return [tiedHeadNames(tokens, "cls.predictions.decoder.weight"), { names: [bias, ownBias], first: ownBias }];

@@ -24,7 +24,7 @@ const config = z.looseObject({
 
 const aliases = { num_hidden_layers: "n_layer", num_attention_heads: "n_head", n_embed: "hidden_size" };
 
-/** BLOOM checkpoints. Queries, keys and values of each head follow each other in one matrix. */
+/** BLOOM checkpoints. Queries, keys and values of each head are interleaved in one matrix. */
 export const bloom: Format = {
   modelType: "bloom",
   architectures: ["BloomForCausalLM"],
@@ -75,7 +75,7 @@ export const bloom: Format = {
   },
 };
 
-/** Adds the reference's own form of the bias, `slope · key position`, which differs from ours by a constant for each query. */
+/** Adds the reference's own form of the bias, `slope · key position`, which differs from ours by a constant per query. */
 function withBias(probe: Probe, heads: number): Probe {
   return {
     ...probe,
@@ -87,7 +87,7 @@ function withBias(probe: Probe, heads: number): Probe {
   };
 }
 
-/** [B, S] → [B, H, 1, S] */
+/** Position of each key in its row, for every head: [B, S] → [B, H, 1, S] */
 function keyBias(mask: Tensor, heads: number): Tensor {
   const real = cast(mask, "float32");
   const positions = mul(sub(cumsum(real, 1), 1), real);

@@ -6,13 +6,13 @@ import { FileError } from "../file-error.ts";
 import { readJsonFile } from "../read-json.ts";
 import { type OpenSafetensors, openSafetensorsFile } from "../safetensors-file.ts";
 
-/** The arrays of a checkpoint, read one by one while it is open. */
+/** The arrays of an open checkpoint, read one by one. */
 export type CheckpointArrays = { readonly tensors: ReadonlyMap<string, StoredTensor>; close(): Promise<void> };
 
-/** The one file of a checkpoint's weights. */
+/** The file of weights of a checkpoint that has only one. */
 export const weightsFile = "model.safetensors";
 
-/** The file that says which of several files holds which array. */
+/** The file that says which of several files holds each array. */
 const indexFile = "model.safetensors.index.json";
 
 const indexSchema = z.looseObject({
@@ -71,7 +71,7 @@ async function openShards(
   }
 }
 
-/** @throws FileError unless a path is a folder with a `config.json` */
+/** @throws FileError when the path is not a folder with a `config.json` */
 export function requireCheckpointFolder(directory: string): void {
   const found = statSync(directory, { throwIfNoEntry: false });
   if (found === undefined) throw new FileError(directory, "no such folder");
@@ -99,7 +99,7 @@ function missingWeights(directory: string): string {
   return `has its weights as ${other} only; ${expected}. Convert it with transformers: AutoModel….from_pretrained(folder).save_pretrained(new_folder)`;
 }
 
-/** Weights in forms of other libraries; PyTorch's may run code when they are opened. */
+/** Weights in the formats of other libraries. PyTorch's may run code when opened. */
 const foreignWeights = /\.(bin|pt|pth|ckpt|h5|msgpack|gguf|onnx)$|\.bin\.index\.json$/;
 
 function listed(names: readonly string[]): string {

@@ -1,14 +1,14 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
-import { type Tokenizer, tokenizerFromConfig } from "../../tasks/tokenizer.ts";
+import { type Tokenizer, tokenizerFromConfig } from "../../tokenizers/index.ts";
 import { FileError } from "../file-error.ts";
 import { jsonObject, readJsonFile } from "../read-json.ts";
 
 /** The files of a checkpoint's tokenizer. */
 export const tokenizerFiles = { tokenizer: "tokenizer.json", config: "tokenizer_config.json" } as const;
 
-/** The file of a checkpoint's settings of generation. */
+/** The file of a checkpoint's generation settings. */
 export const generationFile = "generation_config.json";
 
 const tokenizerSchema = z.looseObject(
@@ -17,9 +17,9 @@ const tokenizerSchema = z.looseObject(
 );
 
 /**
- * The tokenizer of a checkpoint's `tokenizer.json`, where it has one.
+ * The tokenizer of a checkpoint's `tokenizer.json`; undefined if it has none.
  *
- * @throws FileError when a file is damaged, or has a part that is not supported
+ * @throws FileError when a file is damaged or has an unsupported part
  */
 export async function readTokenizer(directory: string): Promise<Tokenizer | undefined> {
   const path = join(directory, tokenizerFiles.tokenizer);
@@ -34,10 +34,10 @@ export async function readTokenizer(directory: string): Promise<Tokenizer | unde
   }
 }
 
-/** What tokenizers are stored as that only their own libraries read. */
+/** Tokenizer files that only their own libraries read. */
 const otherTokenizers = ["vocab.json", "vocab.txt", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model"];
 
-/** What to say of a checkpoint whose tokenizer cannot be read; nothing where it has none. */
+/** A note about a checkpoint whose tokenizer cannot be read; empty if it has none. */
 export function otherTokenizer(directory: string): string[] {
   const found = otherTokenizers.find((name) => existsSync(join(directory, name)));
   if (found === undefined) return [];
@@ -53,7 +53,7 @@ const generationSchema = z.looseObject({
   decoder_start_token_id: z.union([token, z.array(token)]).nullish(),
 });
 
-/** What a checkpoint's `generation_config.json` says; nothing where there is none. */
+/** The contents of a checkpoint's `generation_config.json`; empty if there is none. */
 export type GenerationSettings = { readonly endTokens?: readonly number[]; readonly startToken?: number };
 
 /** @throws FileError when it is damaged */

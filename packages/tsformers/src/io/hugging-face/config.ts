@@ -13,7 +13,7 @@ import {
 import { explain } from "../../options/explain.ts";
 import { FileError } from "../file-error.ts";
 
-/** A count of layers, heads or features: large enough for any model, small enough to be no attack. */
+/** A number of layers, heads or features: large enough for any model, small enough to be harmless. */
 export const count: z.ZodNumber = z.int().min(1).max(10_000_000);
 export const layerCount: z.ZodNumber = z.int().min(1).max(4096);
 export const epsilon: z.ZodNumber = z.number().positive().max(1);
@@ -44,12 +44,12 @@ export const activationName: z.ZodType<Activation, string> = z
   })
   .transform((name) => activations[name]!);
 
-/** A setting that has the published value where a file leaves it out or has null. */
+/** A setting with a default, which is used where a file leaves it out or has null. */
 export function standard<Out, In>(setting: z.ZodType<Out, In>, value: In): z.ZodType<Out> {
   return z.preprocess((given) => given ?? value, setting);
 }
 
-/** A token's number: the published one where a file leaves it out, none where it has null or a negative one. */
+/** A token number; `value` is the default of the published configuration; null or a negative number means none. */
 export function tokenId(value: number | null): z.ZodType<number | undefined> {
   return z
     .int()
@@ -58,7 +58,7 @@ export function tokenId(value: number | null): z.ZodType<number | undefined> {
     .transform((id) => (id === null || id < 0 ? undefined : id));
 }
 
-/** The tokens that end a text, of which a file may have one, several or, with null, none. */
+/** The tokens that end a text; a file may have one, several or, with null, none. */
 export function endTokens(value: number | null): z.ZodType<readonly number[]> {
   return z
     .union([z.int(), z.array(z.int())])
@@ -67,7 +67,7 @@ export function endTokens(value: number | null): z.ZodType<readonly number[]> {
     .transform((ids) => [ids ?? []].flat().filter((id) => id >= 0));
 }
 
-/** A setting that this library only knows with one value, which is also what its absence means. */
+/** A setting of which only one value is supported, which is also its default. */
 export function only(value: string | number | boolean): z.ZodType<unknown> {
   return z
     .unknown()
@@ -77,13 +77,13 @@ export function only(value: string | number | boolean): z.ZodType<unknown> {
     .optional();
 }
 
-/** Where settings are from: whoever knows the folder puts its path in place of this. */
+/** Placeholder for the path of the settings, which callers that know the folder replace. */
 export const configFile = "config.json";
 
 /**
- * Reads a configuration; errors name the file's settings.
+ * Reads a configuration; errors use the file's names of settings.
  *
- * @param aliases other names of settings, which count where a file has both, as in transformers: theirs → the schema's
+ * @param aliases other names of settings (theirs → the schema's), which win if a file has both, as in transformers
  */
 export function parseConfig<T>(
   schema: z.ZodType<T>,
@@ -99,7 +99,7 @@ export function parseConfig<T>(
   throw new FileError(configFile, explain(result.error, schema).join("; "));
 }
 
-/** Names of settings that GPT-2 and its kin take from others. */
+/** Other names of settings in GPT-2 and related families. */
 export const gptAliases: Readonly<Record<string, string>> = {
   hidden_size: "n_embd",
   max_position_embeddings: "n_positions",

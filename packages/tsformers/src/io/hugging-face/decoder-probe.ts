@@ -5,7 +5,7 @@ import { meanCrossEntropy } from "../../nn/cross-entropy.ts";
 import { present } from "../../nn/present.ts";
 import { labelInput, maskInput, type NamedTensors, type Probe, positionInput, tokenInput } from "./format.ts";
 
-/** A pass of a decoder under the names of transformers: the loss is that of the next token, labels shifted inside. */
+/** A forward pass of a decoder with transformers' names; the loss is that of the next token, with labels shifted inside. */
 export function languageModelProbe<Params>(model: LanguageModel<Params>): Probe {
   return {
     inputs: {

@@ -5,7 +5,7 @@ import { present } from "../../nn/present.ts";
 import { numbered, weightsOf } from "./decoder-probe.ts";
 import { labelInput, maskInput, type Probe, positionInput, tokenInput } from "./format.ts";
 
-/** A pass of an encoder under the names of transformers: masked tokens, and the next sentence where the model has that task. */
+/** A forward pass of an encoder with transformers' names: masked tokens, and the next sentence if the model has that task. */
 export function maskedLanguageModelProbe<Params>(model: LanguageModel<Params>, types: number): Probe {
   return {
     inputs: {

@@ -1,26 +1,26 @@
-import type { Tensor } from "@tsformers/engine";
+import type { NDArray, Tensor } from "@tsformers/engine";
 import type { makeView } from "../../attention/core/view.ts";
 import type { Context } from "../../kinds/layer.ts";
 import type { NameRule } from "./names.ts";
 
-/** Arrays by the names that cases and outputs of the reference implementation have, such as `input_ids` and `logits`. */
+/** Arrays by the reference implementation's names of inputs and outputs, such as `input_ids` and `logits`. */
 export type NamedTensors = Readonly<Record<string, Tensor>>;
 
-/** What a checkpoint of one architecture holds, once its configuration is known. */
+/** The model of a checkpoint and how to read it, once its configuration is known. */
 export type Architecture<Model = unknown> = {
   readonly model: Model;
   readonly category: "decoder" | "encoder" | "encoder-decoder" | "stacks";
   readonly names: readonly NameRule[];
-  /** Positions that its learned table covers, or that it was made for. */
+  /** Positions of its learned table, or that it was trained for. */
   readonly length?: number;
   /** Tokens that end a text. */
   readonly endTokens?: readonly number[];
-  /** The token that targets begin with, of an encoder-decoder. */
+  /** First token of targets, for an encoder-decoder. */
   readonly startToken?: number;
   readonly probe: Probe;
 };
 
-/** What an input may hold: floats, or integers of a range; labels may also be −100, which is not counted. */
+/** Allowed values of an input: floats, or integers below a bound; labels may also be −100, which is ignored. */
 export type InputRule = { readonly dtype: "float32" | "int32"; readonly below?: number; readonly orIgnored?: boolean };
 
 export const tokenInput = (vocabularySize: number): InputRule => ({ dtype: "int32", below: vocabularySize });
@@ -29,38 +29,45 @@ export const maskInput: InputRule = { dtype: "int32", below: 2 };
 export const positionInput: InputRule = { dtype: "int32", below: 2 ** 24 };
 export const floatInput: InputRule = { dtype: "float32" };
 
-/** A whole pass under the reference's names. */
+/** Description of a case in meta.json. */
+export type CaseAbout = { readonly what: string; readonly [option: string]: unknown };
+
+/** A forward pass with the reference's names. */
 export type Probe = {
-  /** Inputs that it understands. */
+  /** The inputs it accepts. */
   readonly inputs: Readonly<Record<string, InputRule>>;
-  /** Results of which the rows marked in an input (1 = padding) are not compared: result → input. */
+  /** Rules of further inputs by name, for inputs whose number varies, such as those of segments. */
+  inputOf?(name: string): InputRule | undefined;
+  /** Results whose rows are not compared where an input marks them (1 = padding): result → input. */
   readonly padded?: Readonly<Record<string, string>>;
+  /** What of the inputs must be known while tracing, such as a count that decides a shape: added to `about`. */
+  staticOf?(inputs: Readonly<Record<string, NDArray>>): Readonly<Record<string, unknown>>;
   /**
-   * Everything the pass computes, by name; `loss` among it when the inputs allow it. What is not used
-   * costs nothing. `what` is the case's description in meta.json.
+   * Computes all results by name, among them `loss` if the inputs allow it. Results that are not used
+   * cost nothing. `about` is the case's description in meta.json (`what`) and its options.
    */
-  run(params: unknown, inputs: NamedTensors, context: Context, what: string): NamedTensors;
+  run(params: unknown, inputs: NamedTensors, context: Context, about: CaseAbout): NamedTensors;
 };
 
-/** What building an architecture may depend on besides its configuration. */
+/** What an architecture may depend on besides its configuration. */
 export type BuildOptions = {
-  /** Whether the file has an array of this name, under any of its names. */
+  /** Whether the file has an array of this name, or of one of its aliases. */
   has(name: string): boolean;
-  /** Whether the output has a matrix of its own even where the configuration ties it to the embedding. */
+  /** Whether the output has a separate matrix even if the configuration ties it to the embedding. */
   readonly ownHead: boolean;
-  /** What a pass may see. Verification takes the reference's way with queries that see nothing. */
+  /** Makes the views. Verification uses the reference's treatment of queries that see no key. */
   readonly makeView?: typeof makeView;
 };
 
 /**
- * One array that a file may hold under several names: under one, or under several with the same elements. Where they differ,
- * the `head` counts for the output, or `first` for everything; without either the file is refused.
+ * An array that a file may hold under several names: under one of them, or under several with equal elements. If they differ,
+ * `head` is used for the output, or `first` for everything; without either the file is rejected.
  */
 export type SharedArray = {
   readonly names: readonly string[];
-  /** A name that may also be an output matrix of its own. */
+  /** A name that may also hold a separate output matrix. */
   readonly head?: string;
-  /** The name that counts where elements differ. */
+  /** The name that is used where elements differ. */
   readonly first?: string;
 };
 
@@ -68,18 +75,20 @@ export type SharedArray = {
 export type Format = {
   readonly modelType: string;
   readonly architectures: readonly string[];
-  /** Prefix that files of the bare model without its head leave out. */
+  /** Prefix of names that is absent in files of the model without its head. */
   readonly prefix?: string;
-  /** Buffers that files of this family may hold besides the parameters; they are computed, not read. */
+  /** Buffers that files of this family may hold besides parameters; they are computed, not read. */
   readonly ignored?: RegExp;
-  /** Other names that files give to arrays, also behind a dot: theirs → that of the rules. */
+  /** Buffers that add nothing and are dropped, too: a file in which one is not 0 throughout is rejected. */
+  readonly zeros?: RegExp;
+  /** Other names of arrays, also as parts after a dot: theirs → the one in the rules. */
   readonly renamed?: Readonly<Record<string, string>>;
   readonly shared?: readonly SharedArray[];
-  /** @throws Error when the configuration asks for what this library does not do */
+  /** @throws Error when the configuration asks for something unsupported */
   build(config: Readonly<Record<string, unknown>>, options: BuildOptions): Architecture;
 };
 
-/** A token embedding that is the output too, unless the output has a matrix of its own. */
+/** A token embedding that is also the output matrix, if the file has no separate one. */
 export function tiedHeadNames(tokens: string, head = "lm_head.weight"): SharedArray {
   return { names: [tokens, head], head };
 }

@@ -1,16 +1,22 @@
+import { albert } from "./albert.ts";
 import { bert } from "./bert.ts";
+import { bigBird } from "./big-bird.ts";
 import { bloom } from "./bloom.ts";
 import { ctrl } from "./ctrl.ts";
 import type { Format } from "./format.ts";
 import { gptNeoX } from "./gpt-neox.ts";
 import { gpt2 } from "./gpt2.ts";
 import { gptJ } from "./gptj.ts";
+import { led } from "./led.ts";
 import { llama } from "./llama.ts";
+import { longformer } from "./longformer.ts";
 import { mpt } from "./mpt.ts";
 import { openAiGpt } from "./openai-gpt.ts";
+import { reformer } from "./reformer.ts";
 import { roformer } from "./roformer.ts";
 import { t5 } from "./t5.ts";
 import { torchTransformer } from "./torch-transformer.ts";
+import { transfoXl } from "./transfo-xl.ts";
 
 /** Every family of checkpoints that can be read. */
 export const formats: readonly Format[] = [
@@ -23,7 +29,13 @@ export const formats: readonly Format[] = [
   ctrl,
   llama,
   bert,
+  albert,
+  bigBird,
   roformer,
+  reformer,
   t5,
   torchTransformer,
+  transfoXl,
+  longformer,
+  led,
 ];

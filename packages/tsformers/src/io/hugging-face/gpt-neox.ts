@@ -25,7 +25,7 @@ const config = z.looseObject({
   ...ropeSettings,
 });
 
-/** GPT-NeoX and Pythia checkpoints. Queries, keys and values of each head follow each other in one matrix. */
+/** GPT-NeoX and Pythia checkpoints. Queries, keys and values of each head are interleaved in one matrix. */
 export const gptNeoX: Format = {
   modelType: "gpt_neox",
   architectures: ["GPTNeoXForCausalLM"],

@@ -34,7 +34,7 @@ const config = z.looseObject({
   eos_token_id: endTokens(50_256),
 });
 
-/** GPT-2 checkpoints. Its linear layers are stored [in, out], queries, keys and values side by side. */
+/** GPT-2 checkpoints. Linear layers are stored [in, out]; queries, keys and values are concatenated. */
 export const gpt2: Format = {
   modelType: "gpt2",
   architectures: ["GPT2LMHeadModel"],

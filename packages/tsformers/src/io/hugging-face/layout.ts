@@ -1,28 +1,55 @@
 import { allocate, NDArray, shapeText, sizeOfShape } from "@tsformers/engine";
 
-/** How an array of a foreign checkpoint holds one or several of ours; the same elements in another order. */
+/** How an array of a foreign checkpoint holds one or several of our arrays: the same elements in another order. */
 export type Layout = {
-  /** Their array as ours, one for each of our names. */
+  /** Splits their array into ours, in the order of our names. */
   read(theirs: NDArray): NDArray[];
-  /** The opposite: also turns gradients of ours into theirs. */
+  /** The inverse; also turns gradients of our arrays into theirs. */
   write(ours: readonly NDArray[]): NDArray;
 };
 
 export const same: Layout = { read: (theirs) => [theirs], write: ([ours]) => ours! };
 
-/** torch.nn.Linear stores [out, in] where ours is [in, out]. */
+/** torch.nn.Linear's [out, in], where ours is [in, out]. */
 export const transposed: Layout = {
   read: (theirs) => [transpose(theirs)],
   write: ([ours]) => transpose(ours!),
 };
 
-/** Removes leading axes of length 1: a table kept as [1, length, width]. */
-export const unbatched: Layout = {
-  read: ({ shape, dtype, data }) => [new NDArray(shape.slice(1), dtype, data)],
-  write: ([ours]) => new NDArray([1, ...ours!.shape], ours!.dtype, ours!.data),
-};
+/** torch.nn.Linear [heads · width, in] as [heads, in, width]. */
+export function byHeads(heads: number): Layout {
+  return {
+    read: ({ shape: [rows, inWidth], dtype, data }) => {
+      const width = rows! / heads;
+      const array = new NDArray([rows!, inWidth!], dtype, data);
+      return [rearrange(array, [heads, inWidth!, width], (i) => theirPlace(i, inWidth!, width))];
+    },
+    write: ([ours]) => {
+      const [, inWidth, width] = ours!.shape as [number, number, number];
+      const data = allocate(ours!.dtype, ours!.size) as Float32Array;
+      const source = ours!.data as Float32Array;
+      for (let i = 0; i < data.length; i++) data[theirPlace(i, inWidth, width)] = source[i]!;
+      return new NDArray([heads * width, inWidth], ours!.dtype, data);
+    },
+  };
+  /** Index in their array of element i of [heads, in, width]. */
+  function theirPlace(i: number, inWidth: number, width: number): number {
+    const [head, column, feature] = [Math.floor(i / (inWidth * width)), Math.floor(i / width) % inWidth, i % width];
+    return (head * width + feature) * inWidth + column;
+  }
+}
 
-/** `count` matrices [in, out] side by side as [in, count · out], or vectors end to end: GPT-2's Conv1D. */
+/** An array with an axis of length 1 that ours has not: a table kept as [1, length, width]. */
+export function squeezed(axis: number): Layout {
+  return {
+    read: ({ shape, dtype, data }) => [new NDArray(shape.toSpliced(axis, 1), dtype, data)],
+    write: ([ours]) => new NDArray(ours!.shape.toSpliced(axis, 0, 1), ours!.dtype, ours!.data),
+  };
+}
+
+export const unbatched: Layout = squeezed(0);
+
+/** `count` matrices [in, out] concatenated as [in, count · out], or vectors end to end: GPT-2's Conv1D. */
 export function columns(count: number): Layout {
   return {
     read: (theirs) => {
@@ -43,8 +70,8 @@ export function columns(count: number): Layout {
 }
 
 /**
- * `count` linear layers fused into one of rows: for each of `groups` heads its rows of the first layer, then of the
- * second, and so on. One group means the layers follow each other whole (MPT, torch.nn.MultiheadAttention); as many groups as heads is
+ * `count` linear layers fused row by row: for each of `groups`, its rows of the first layer, then of the second, and so on. One group
+ * means that whole layers follow each other (MPT, torch.nn.MultiheadAttention); as many groups as heads is
  * the interleaving of BLOOM and GPT-NeoX. Matrices are [out, in] there and [in, out] here; vectors are [out] in both.
  */
 export function rows(count: number, groups = 1): Layout {

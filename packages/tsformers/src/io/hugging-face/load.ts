@@ -14,10 +14,10 @@ export type Checkpoint = {
   readonly modelType: string;
   readonly config: CheckpointConfig;
   readonly architecture: Architecture;
-  /** Whether the output has a matrix of its own, whatever the configuration says. */
+  /** Whether the output has a separate matrix, whatever the configuration says. */
   readonly ownHead: boolean;
   readonly params: Tree<NDArray>;
-  /** What its user should hear, such as an output that is not tied though the configuration says so. */
+  /** Notes for the user, for example that the output is not tied although the configuration says so. */
   readonly notes: readonly string[];
 };
 
@@ -25,8 +25,8 @@ export type Checkpoint = {
  * Reads a directory with `config.json` and `model.safetensors` (or its shards) as a model and its parameters. Files may be
  * of any size: arrays are read one by one, and floats of any width become float32.
  *
- * @throws FileError when a file is missing, or the folder is no checkpoint; SafetensorsError when one is damaged; Error when
- *   the configuration asks for what is not supported, or the arrays are not exactly those that it calls for
+ * @throws FileError when a file is missing, or the folder is not a checkpoint; SafetensorsError when a file is damaged; Error when
+ *   the configuration asks for something unsupported, or the arrays do not match it exactly
  */
 export async function loadHuggingFace(
   directory: string,
@@ -57,7 +57,7 @@ async function place(
   const architecture = build(ownHead);
   const known = new Set(architecture.names.map(({ theirs }) => theirs));
   const params = await loadNames(architecture.names, dropSharedNames(format, arrays, known), weightsFile);
-  // A configuration that does not tie them expects the two to differ.
+  // A configuration that does not tie them implies that they differ: no note is needed.
   const expected = ownHead && (config.tie_word_embeddings === false || build(false).names.length === known.size);
   return { architecture, ownHead, params, notes: expected ? [] : notes };
 }

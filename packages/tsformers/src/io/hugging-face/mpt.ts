@@ -32,8 +32,8 @@ const config = z.looseObject({
 const aliases = { num_attention_heads: "n_heads", hidden_size: "d_model", num_hidden_layers: "n_layers" };
 
 /**
- * MPT checkpoints as transformers reads them: always ALiBi down to slopes of 2^−8, always 4 × d_model hidden features and
- * never biases, whatever `alibi`, `alibi_bias_max`, `expansion_ratio` and `no_bias` say. A checkpoint that needs them has arrays that are refused as unknown.
+ * MPT checkpoints as transformers reads them: always ALiBi with slopes down to 2^−8, 4 × d_model hidden features and no biases,
+ * whatever `alibi`, `alibi_bias_max`, `expansion_ratio` and `no_bias` say. Arrays of biases are rejected as unknown.
  */
 export const mpt: Format = {
   modelType: "mpt",

@@ -10,22 +10,22 @@ import {
 } from "@tsformers/engine";
 import { columns, type Layout, rows, same, transposed } from "./layout.ts";
 
-/** One array of a foreign checkpoint, and where its elements are in our tree of parameters. */
+/** One array of a foreign checkpoint, and where its elements go in our parameter tree. */
 export type NameRule = {
   readonly theirs: string;
-  /** Of their array, as the configuration demands it. */
+  /** Shape of their array, by the configuration. */
   readonly shape: Shape;
   /** Dotted paths in our tree. */
   readonly ours: readonly string[];
   readonly layout: Layout;
 };
 
-/** An array that is stored there as it is here. */
+/** A rule for an array that is stored in the same layout. */
 export function arrayName(theirs: string, ours: string, shape: Shape): NameRule {
   return { theirs, shape, ours: [ours], layout: same };
 }
 
-/** The weight and, where there is one, the bias of a norm. */
+/** Rules for the weight and optional bias of a norm. */
 export function normNames(theirs: string, ours: string, width: number, bias = true): NameRule[] {
   const both = [
     arrayName(`${theirs}.weight`, `${ours}.weight`, [width]),
@@ -34,7 +34,7 @@ export function normNames(theirs: string, ours: string, width: number, bias = tr
   return bias ? both : both.slice(0, 1);
 }
 
-/** A torch.nn.Linear: weight [out, in] and, unless told, a bias. */
+/** Rules for a torch.nn.Linear: weight [out, in] and a bias. Default of `bias`: true. */
 export function linearNames(theirs: string, ours: string, inWidth: number, outWidth: number, bias = true): NameRule[] {
   const weight = {
     theirs: `${theirs}.weight`,
@@ -45,7 +45,7 @@ export function linearNames(theirs: string, ours: string, inWidth: number, outWi
   return bias ? [weight, arrayName(`${theirs}.bias`, `${ours}.bias`, [outWidth])] : [weight];
 }
 
-/** Several linear layers of one width fused into one torch.nn.Linear; see {@link rows} for `groups`. */
+/** Rules for several linear layers of one width fused into one torch.nn.Linear; see {@link rows} for `groups`. */
 export function fusedLinearNames(
   theirs: readonly [weight: string, bias?: string],
   ours: readonly string[],
@@ -60,7 +60,7 @@ export function fusedLinearNames(
   return [weight, { theirs: theirs[1], shape: [total], ours: ours.map((name) => `${name}.bias`), layout }];
 }
 
-/** A Conv1D of GPT-2: weight [in, out] and a bias; several names of ours lie side by side in it. */
+/** Rules for a Conv1D of GPT-2: weight [in, out] and a bias, in which several of our layers may be concatenated. */
 export function conv1dNames(theirs: string, ours: readonly string[], inWidth: number, outWidth: number): NameRule[] {
   const layout = columns(ours.length);
   const total = outWidth * ours.length;
@@ -76,7 +76,7 @@ export function layerNames(count: number, layer: (i: number) => NameRule[]): Nam
 }
 
 /**
- * Our tree of parameters from foreign arrays. Floats of any width become float32.
+ * Builds our parameter tree from foreign arrays. Floats of any width become float32.
  *
  * @throws Error listing every missing, unknown or misshapen array
  */
@@ -89,7 +89,7 @@ export function readNames(
   return grow(new Map(rules.flatMap((rule) => placed(rule, arrays.get(rule.theirs)!))));
 }
 
-/** {@link readNames} from arrays that are read one after the other, so that only one is held twice. */
+/** {@link readNames} from arrays that are read one by one, so that only one is in memory twice. */
 export async function loadNames(
   rules: readonly NameRule[],
   arrays: ReadonlyMap<string, StoredTensor>,
@@ -108,7 +108,7 @@ function placed({ ours, layout }: NameRule, array: NDArray): [string, NDArray][]
   return ours.map((path, i) => [path, parts[i]!]);
 }
 
-/** What a header tells of an array. */
+/** The part of a header about one array. */
 type ArrayHeader = Pick<NDArray, "shape" | "dtype">;
 
 function checkNames(rules: readonly NameRule[], arrays: ReadonlyMap<string, ArrayHeader>, source: string): void {
@@ -128,14 +128,14 @@ function checkNames(rules: readonly NameRule[], arrays: ReadonlyMap<string, Arra
   throw new Error(`${source}: its arrays are not those of this configuration\n  ${shown}${rest}`);
 }
 
-/** Foreign arrays from our leaves by path, for example a gradient under the names of its checkpoint. */
+/** Foreign arrays from our leaves by path; for example, gradients under their checkpoint names. */
 export function writeNames(rules: readonly NameRule[], leaves: ReadonlyMap<string, NDArray>): Map<string, NDArray> {
   const written = new Map<string, NDArray>();
   for (const { theirs, ours, layout } of rules) {
     const parts = ours.map((path) => leaves.get(path));
     const missing = ours.find((_, i) => parts[i] === undefined);
     if (missing !== undefined)
-      throw new Error(`writeNames: ${theirs} is made of ${ours.join(", ")}, and ${missing} is not there`);
+      throw new Error(`writeNames: ${theirs} needs ${ours.join(", ")}, of which ${missing} is missing`);
     written.set(theirs, layout.write(parts as NDArray[]));
   }
   return written;
@@ -148,7 +148,7 @@ function wrongArray({ theirs, shape }: NameRule, array: ArrayHeader | undefined)
   return [`${theirs}: the configuration asks for ${shapeText(shape)}, found ${shapeText(array.shape)}`];
 }
 
-/** A tree from dotted paths; numbers are places in lists. */
+/** A tree from dotted paths; numbers are indices of lists. */
 export function grow(leaves: ReadonlyMap<string, NDArray>): Tree<NDArray> {
   type Node = { [name: string]: Node | NDArray };
   const root: Node = Object.create(null) as Node;

@@ -12,7 +12,7 @@ import { languageModelProbe } from "./decoder-probe.ts";
 import { type Format, tiedHeadNames } from "./format.ts";
 import { arrayName, conv1dNames, layerNames, linearNames, normNames } from "./names.ts";
 
-/** "gelu" is the tanh form here, unlike everywhere else. */
+/** "gelu" is the tanh form in GPT-1, unlike everywhere else. */
 const activations = { gelu: geluTanh, relu, silu, swish: silu };
 
 const config = z.looseObject({
@@ -76,7 +76,7 @@ export const openAiGpt: Format = {
   },
 };
 
-/** The reference's way: what lies ahead gets a logit of −10⁴, padding far less, so that a query behind nothing but padding looks ahead. */
+/** The reference's masking: keys ahead get a logit of −10⁴, padding far less, so that a query with only padding before it looks ahead. */
 function viewWithPenalty({ pattern, scores, ...options }: ViewOptions): View {
   const visible = constant(denseMask(pattern, options.queries, options.keys));
   return makeAveragingView({

@@ -4,7 +4,7 @@ import type { RotaryOptions } from "../../position/rotary.ts";
 import { FileError } from "../file-error.ts";
 import { configFile } from "./config.ts";
 
-/** The settings of rotary positions that checkpoints of GPT-NeoX and Llama share, in their new and their old places. */
+/** The rotary settings that checkpoints of GPT-NeoX and Llama share, in their new and their old places. */
 export const ropeSettings: {
   readonly rope_parameters: Optional<
     z.ZodObject<{ rope_theta: Optional<z.ZodNumber>; partial_rotary_factor: Optional<z.ZodNumber> }, z.core.$loose>
@@ -43,7 +43,7 @@ const llama3Scaling = z.looseObject({
   original_max_position_embeddings: z.number().positive(),
 });
 
-/** Rotary positions as a configuration asks for them, with angles rounded as PyTorch does. @throws Error for a scaling that is not known */
+/** Rotary positions of a configuration, with angles rounded as in PyTorch. @throws Error for an unknown scaling */
 export function ropeOf(settings: Settings, headWidth: number, partial: number): RotaryOptions {
   const given = { ...settings.rope_scaling, ...settings.rope_parameters } as Record<string, unknown>;
   const parameters = settings.rope_parameters ?? {};
@@ -60,7 +60,7 @@ export function ropeOf(settings: Settings, headWidth: number, partial: number): 
   return { rotated, angles: roundedAngles, frequencies: scale(frequencies, given, settings.max_position_embeddings) };
 }
 
-/** Rounded down, as transformers does; a product that rounding left just below an even number means that number. */
+/** Rounded down, as in transformers; a product just below an even number because of rounding counts as that number. */
 function rotatedFeatures(product: number): number {
   const features = Math.floor(product);
   return features % 2 === 0 ? features : Math.floor(product + 1e-9);
@@ -94,7 +94,7 @@ function scale(
   );
 }
 
-/** Long waves are stretched by `factor`, short ones stay, those between are blended. @source Llama 3.1 model card */
+/** Low frequencies are divided by `factor`, high ones kept, those between interpolated. @source Llama 3.1 model card */
 function llama3Frequency(frequency: number, s: z.output<typeof llama3Scaling>): number {
   const wavelength = (2 * Math.PI) / frequency;
   const { low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: length } = s;

@@ -3,17 +3,17 @@ import type { Format, SharedArray } from "./format.ts";
 
 /** The arrays of a file under the names of the full model. */
 export type SettledArrays = {
-  /** Each name of {@link SharedArray} still stands for itself. */
+  /** Every name of a {@link SharedArray} is still present. */
   readonly arrays: Map<string, StoredTensor>;
   readonly ownHead: boolean;
   readonly notes: readonly string[];
 };
 
 /**
- * Gives a file's arrays the names of the full model: prefixes that are left out, older names, and names of arrays that are
- * one are all understood.
+ * Renames a file's arrays to the names of the full model: handles missing prefixes, older names, and several names of one
+ * array.
  *
- * @throws Error when two names mean the same array and their elements differ
+ * @throws Error when two names mean the same array but their elements differ, and when a buffer of zeros holds something else
  */
 export async function settleNames(
   format: Format,
@@ -23,6 +23,10 @@ export async function settleNames(
   const fullName = fullNames(format, [...tensors.keys()]);
   const arrays = new Map<string, StoredTensor>();
   for (const [name, tensor] of tensors) {
+    if (format.zeros?.test(name)) {
+      await requireZeros(name, tensor, source);
+      continue;
+    }
     const full = fullName(name);
     if (arrays.has(full)) throw new Error(`${source}: holds ${full} twice, under another name too`);
     arrays.set(full, tensor);
@@ -44,7 +48,13 @@ export async function settleNames(
   return { arrays, ownHead, notes };
 }
 
-/** Keeps, of each array with several names, what the rules of a built architecture ask for. */
+async function requireZeros(name: string, tensor: StoredTensor, source: string): Promise<void> {
+  const { data } = convert(await tensor.read(), "float32");
+  if (data.some((value) => value !== 0))
+    throw new Error(`${source}: ${name} is not 0 throughout, as it must be in this family`);
+}
+
+/** Of each array with several names, keeps those that the rules of a built architecture ask for. */
 export function dropSharedNames(
   { shared = [], ignored }: Format,
   arrays: ReadonlyMap<string, StoredTensor>,
@@ -52,7 +62,7 @@ export function dropSharedNames(
 ): Map<string, StoredTensor> {
   const kept = new Map([...arrays].filter(([name]) => known.has(name) || ignored?.test(name) !== true));
   for (const { names, head, first } of shared) {
-    // An output of its own is another array: neither stands for the other.
+    // A separate output matrix is another array, not an alias.
     const alike = names.filter((name) => name !== head || !known.has(name));
     const present = alike.filter((name) => arrays.has(name));
     const source = present.find((name) => name === first) ?? present[0];
@@ -64,7 +74,7 @@ export function dropSharedNames(
   return kept;
 }
 
-/** Arrays outside of the bare model, which have no prefix. */
+/** Arrays outside the bare model, which have no prefix. */
 const outsideBody = /^(lm_head|embed_out|cls)\./;
 
 function fullNames({ prefix = "", renamed = {} }: Format, names: readonly string[]): (name: string) => string {
@@ -82,7 +92,7 @@ async function differing(
   arrays: ReadonlyMap<string, StoredTensor>,
 ): Promise<{ name: string; original: string } | undefined> {
   const present = names.filter((name) => arrays.has(name));
-  // A head that differs is no error, so the others are compared first.
+  // A head that differs is not an error, so the others are compared first.
   const [original, ...others] = present.sort((a, b) => Number(a === head) - Number(b === head));
   if (original === undefined || others.length === 0) return undefined;
   const expected = arrays.get(original)!;

@@ -1,10 +1,9 @@
-import { concat, equal, fill, iota, slice, type Tensor, where, zeros } from "@tsformers/engine";
+import { iota, type Tensor, zeros } from "@tsformers/engine";
 import { z } from "zod";
 import type { ScoreMod } from "../../kinds/index.ts";
 import { encoderDecoder } from "../../models/encoder-decoder.ts";
 import type { SequenceToSequence } from "../../models/sequence-to-sequence.ts";
 import { t5Parts } from "../../models/t5.ts";
-import { meanCrossEntropy } from "../../nn/cross-entropy.ts";
 import { type Activation, type FeedForward, type FeedForwardOptions, gatedMlp, mlp } from "../../nn/feed-forward.ts";
 import { type Head, linearHead, scaledHead, tiedHead } from "../../nn/head.ts";
 import { present } from "../../nn/present.ts";
@@ -22,8 +21,9 @@ import {
   tokenId,
 } from "./config.ts";
 import { numbered, weightsOf } from "./decoder-probe.ts";
-import { type Format, labelInput, maskInput, type Probe, tokenInput } from "./format.ts";
+import type { Format, Probe } from "./format.ts";
 import { arrayName, layerNames, linearNames, type NameRule, normNames } from "./names.ts";
+import { sequenceToSequenceInputs, sequenceToSequencePass } from "./sequence-to-sequence-probe.ts";
 
 const config = z.looseObject({
   vocab_size: standard(count, 32_128),
@@ -52,7 +52,7 @@ const aliases = {
   head_dim: "d_kv",
 };
 
-/** T5 and T5 v1.1 checkpoints. The output is tied unless the file has a matrix of its own for it. */
+/** T5 and T5 v1.1 checkpoints. The output is tied if the file has no separate matrix for it. */
 export const t5: Format = {
   modelType: "t5",
   architectures: ["T5ForConditionalGeneration"],
@@ -136,7 +136,7 @@ export const t5: Format = {
   },
 };
 
-/** "relu", "gated-gelu", …; the gated form takes the tanh GELU when it says "gelu". */
+/** Parses "relu", "gated-gelu", …; "gated-gelu" means the tanh GELU. */
 function feedForwardOf(text: string): {
   ffn: (options: FeedForwardOptions) => FeedForward<unknown>;
   activation: Activation;
@@ -166,48 +166,23 @@ type ProbeOptions = {
 };
 
 function probe<Params>(model: SequenceToSequence<Params>, options: ProbeOptions): Probe {
-  const { vocabularySize } = model;
   return {
-    inputs: {
-      input_ids: tokenInput(vocabularySize),
-      attention_mask: maskInput,
-      decoder_input_ids: tokenInput(vocabularySize),
-      decoder_attention_mask: maskInput,
-      labels: labelInput(vocabularySize),
-    },
+    inputs: sequenceToSequenceInputs(model.vocabularySize),
     run: (params, inputs, context) => {
-      const { input_ids: source, attention_mask: mask, decoder_attention_mask: targetMask, labels } = inputs;
-      if (source === undefined) throw new Error("expected input_ids [B, S]");
-      const tokens = inputs.decoder_input_ids ?? (labels && shiftRight(labels, options));
-      if (tokens === undefined) throw new Error("expected decoder_input_ids or labels [B, T]");
-      const encoded = model.encode(params as Params, { tokens: source, ...present({ mask }) }, context);
-      const out = model.decode(params as Params, { tokens, encoded, ...present({ mask: targetMask }) }, context);
+      const { encoded, tokens, results } = sequenceToSequencePass(model, params, inputs, options, context);
       const own = params as { sourceScores: unknown; targetScores: unknown };
+      const sourceLength = encoded.memory.shape[1]!;
       return {
-        logits: out.logits,
-        ...numbered("enc_hidden_", encoded.hidden),
-        enc_hidden_last: encoded.memory,
+        ...results,
         ...numbered("enc_attn", weightsOf(encoded.maps)),
-        ...numbered("dec_hidden_", out.hidden),
-        dec_hidden_last: out.hidden.at(-1)!,
-        ...numbered("dec_attn", weightsOf(out.maps)),
-        ...numbered("cross_attn", weightsOf(out.crossMaps)),
-        enc_bias: biasOf(options.sourceScores!, own.sourceScores, options.heads, source.shape[1]!),
+        enc_bias: biasOf(options.sourceScores!, own.sourceScores, options.heads, sourceLength),
         dec_bias: biasOf(options.targetScores!, own.targetScores, options.heads, tokens.shape[1]!),
-        ...(labels === undefined ? {} : { loss: meanCrossEntropy(out.logits, labels) }),
       };
     },
   };
 }
 
-/** Labels behind a start token, without the last; ignored ones become padding. */
-function shiftRight(labels: Tensor, { start, padding }: ProbeOptions): Tensor {
-  const [batch] = labels.shape as [number, number];
-  const shifted = concat([fill([batch, 1], start, "int32"), slice(labels, 1, 0, -1)], 1);
-  return where(equal(shifted, -100), padding, shifted);
-}
-
-/** What a score modification adds to the logits of one row, [1, H, T, T]. */
+/** The bias that a score modification adds to the logits of one row, [1, H, T, T]. */
 function biasOf(scores: ScoreMod, params: unknown, heads: number, length: number): Tensor {
   const at = iota(length);
   const none = zeros([1, heads, length, 1]);

@@ -24,7 +24,7 @@ const config = z.looseObject({
   bias: only(true),
 });
 
-/** torch.nn.Transformer, over vectors. It has final norms in the post-norm form too. */
+/** torch.nn.Transformer, over vectors. Unlike ours, it has final norms in the post-norm form, too. */
 export const torchTransformer: Format = {
   modelType: "torch.nn.Transformer",
   architectures: [],
@@ -105,7 +105,7 @@ function probe(model: Stacks, see: typeof makeView): Probe {
       ...Object.fromEntries(masks.map((name): [string, InputRule] => [name, maskInput])),
     },
     padded: { out: "tgt_key_padding_mask", memory: "src_key_padding_mask" },
-    run: (params, inputs, context, what) => {
+    run: (params, inputs, context, { what }) => {
       const { src, tgt, R: weights } = inputs;
       if (src === undefined || tgt === undefined) throw new Error("expected src [B, S, C] and tgt [B, T, C]");
       const given = params as StacksParams;
@@ -130,18 +130,18 @@ function probe(model: Stacks, see: typeof makeView): Probe {
   };
 }
 
-/** The mask of a causal target is stated in the case's description, not stored. */
+/** Whether the target is causal, which the case's description states instead of a stored mask. */
 function isCausal(what: string): boolean {
   return /\bcausal\b/i.test(what) && !/\b(no|not|non|without)\b[ -]*(a )?causal/i.test(what);
 }
 
-/** Hides pairs [T, S] where the mask is 1. */
+/** Hides pairs where the mask [T, S] is 1. */
 function hide(hiding: Tensor): () => Score {
   const own = where(cast(hiding, "bool"), hidden, 0);
   return () => ({ logits: (logits) => add(logits, own) });
 }
 
-/** `Σ out ∘ weights` over the positions that are no padding. */
+/** `Σ out ∘ weights` over the positions that are not padding. */
 function weighted(out: Tensor, weights: Tensor, padding: Tensor | undefined): Tensor {
   const products = mul(out, weights);
   return sum(padding === undefined ? products : mul(products, expandDims(sub(1, cast(padding, "float32")), -1)));

@@ -1,6 +1,6 @@
 import { present } from "../../nn/present.ts";
 
-/** Sizes of a model of the catalogue. */
+/** Sizes of a catalogue model. */
 export type ModelSizes = {
   readonly vocabularySize: number;
   readonly layers: number;
@@ -9,18 +9,18 @@ export type ModelSizes = {
   readonly length: number;
   readonly ffnWidth?: number;
   readonly keyValueHeads?: number;
-  /** The token that targets begin with, of an encoder-decoder. */
+  /** First token of targets, for an encoder-decoder. */
   readonly startToken?: number;
 };
 
-/** Our models have no such tokens; where a file leaves them out, published defaults count. */
+/** Our models have no such tokens; left out, the published defaults would apply. */
 const noTokens = { bos_token_id: null, eos_token_id: null, pad_token_id: null };
 
-/** The `config.json` of a model of our catalogue as Hugging Face writes it. */
+/** Writes the `config.json` of a catalogue model in Hugging Face's form. */
 type Writer = (sizes: ModelSizes) => Record<string, unknown>;
 
 /**
- * Models of the catalogue, with their own positions, that Hugging Face has under a name, with the same arithmetic up to
+ * Catalogue models, with their default positions, that Hugging Face has as well, with the same arithmetic up to
  * rounding.
  */
 const configWriters: Readonly<Record<string, Writer>> = {
@@ -163,22 +163,22 @@ const configWriters: Readonly<Record<string, Writer>> = {
     is_encoder_decoder: true,
     tie_word_embeddings: true,
     decoder_start_token_id: startToken,
-    // Labels shifted by transformers are filled with it.
+    // transformers puts it in front when it shifts labels.
     pad_token_id: startToken,
   }),
 };
 
 /**
- * The `config.json` of a model of our catalogue with its own positions, as Hugging Face writes it.
+ * The `config.json` of a catalogue model with its default positions, in Hugging Face's form.
  *
- * @returns undefined where it has no such model
+ * @returns undefined if Hugging Face has no such model
  */
 export function writeConfig(kind: string, sizes: ModelSizes): Record<string, unknown> | undefined {
   const written = Object.hasOwn(configWriters, kind) ? configWriters[kind]!(sizes) : undefined;
   return written && { ...noTokens, ...written };
 }
 
-/** Whether Hugging Face has a model of our catalogue. */
+/** Whether Hugging Face has a catalogue model. */
 export function hasConfigWriter(kind: string): boolean {
   return Object.hasOwn(configWriters, kind);
 }
@@ -201,7 +201,7 @@ function encoderSettings({
   };
 }
 
-/** A share of a head's features that readers, who round `share · width` down, take for `rotated` of them. */
+/** The share of a head's features that readers, who round `share · width` down, turn back into `rotated`. */
 function rotaryShare(rotated: number, width: number): number {
   const share = rotated / width;
   return Math.floor(share * width) === rotated ? share : (rotated + 0.5) / width;

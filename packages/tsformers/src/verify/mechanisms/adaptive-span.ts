@@ -16,7 +16,7 @@ const options = z.strictObject({
 });
 
 /**
- * Of adaptive spans: q [B, H, T, D] over the S positions before each, k and v [B, H, S + T, D], the shares z_param [H], perhaps
+ * Adaptive spans: q [B, H, T, D] over the S positions before each query, k and v [B, H, S + T, D], the shares z_param [H], optional
  * keys of distances rel [S, D], the nearest first; dynamic spans have x [B, T, C], v_span [H, C] and b_span [H] instead.
  */
 export const adaptiveSpans: Mechanism = {
@@ -32,7 +32,7 @@ export const adaptiveSpans: Mechanism = {
       ? spanShares(x!, { weight: weight!, bias: bias! })
       : broadcastTo(reshape(share!, [1, heads, 1, 1]), [batch, heads, queries, 1]);
     const scheme = adaptiveSpan({ heads, ...how });
-    // The scheme keeps keys in the order of positions: the farthest first.
+    // The scheme stores keys by position: the farthest first.
     const params = { span: share!, ...(rel === undefined ? {} : { keys: flip(rel, 0) }) };
     const view = dynamic
       ? fading(makeView(plain), mul(shares, maxSpan), how)

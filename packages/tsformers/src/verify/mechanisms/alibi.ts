@@ -11,7 +11,7 @@ const heads = z.int().positive();
 const slopes = z.strictObject({ heads });
 const attention = z.strictObject({ heads, causal: z.boolean() });
 
-/** Of ALiBi: the slopes alone, or attention of q [B, H, T, D] over k and v [B, H, S, D], queries being the last T of S positions. */
+/** ALiBi: the slopes alone, or attention of q [B, H, T, D] over k and v [B, H, S, D], where queries are the last T of S positions. */
 export const alibi: Mechanism = {
   run({ q, k, v }, given) {
     if (q === undefined) return { out: constant(ndarray(alibiSlopes(slopes.parse(given).heads))) };

@@ -10,7 +10,7 @@ const composition = z.strictObject({ heads: z.int().positive() });
 type Inputs = Readonly<Record<string, Tensor>>;
 
 /**
- * Of axial attention: one axis, or the sum of both, of q, k, v [B, H, R, W, D]; or the autoregressive composition over
+ * Axial attention: one axis, or the sum of both, of q, k, v [B, H, R, W, D]; or the autoregressive composition over
  * x [B, R, W, C] with weights `row.W…`, `col.W…`, `inner.W…`.
  */
 export const axialAttention: Mechanism = {

@@ -10,7 +10,7 @@ const options = z.strictObject({
   length: size,
 });
 
-/** Of axial positions: E1 [L₁, C₁] and E2 [L₂, C₂]. */
+/** Axial positions: E1 [L₁, C₁] and E2 [L₂, C₂]. */
 export const axialPosition: Mechanism = {
   run({ E1: rows, E2: columns }, given) {
     const { combine, shape: grid, length } = options.parse(given);

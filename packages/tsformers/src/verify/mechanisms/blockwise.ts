@@ -11,7 +11,7 @@ const options = z.union([
   z.strictObject({ ...blocks, permutations: z.array(permutation).min(1) }),
 ]);
 
-/** @throws RangeError for a permutation of another number of blocks */
+/** @throws RangeError when the permutation does not have n_blocks entries */
 export function blockwisePattern(given: Readonly<Record<string, unknown>>): Pattern {
   const chosen = options.parse(given);
   const all = "permutation" in chosen ? [chosen.permutation] : chosen.permutations;
@@ -22,7 +22,7 @@ export function blockwisePattern(given: Readonly<Record<string, unknown>>): Patt
   return "permutation" in chosen ? oneForAll(chosen.permutation) : blockwiseHeads(chosen.permutations);
 }
 
-/** Of blockwise attention: q, k, v [B, H, T, D]. */
+/** Blockwise attention: q, k, v [B, H, T, D]. */
 export const blockwise: Mechanism = {
   run: (inputs, given) => maskedAttention(inputs, blockwisePattern(given)),
 };

@@ -11,7 +11,7 @@ import type { Mechanism } from "./mechanism.ts";
 
 const options = z.strictObject({ causal: z.boolean() });
 
-/** Of the distance-aware Transformer: q, k, v [B, H, T, D], w and v_param [H], perhaps key_mask [B, T]. */
+/** Distance-aware Transformer: q, k, v [B, H, T, D], w and v_param [H], optional key_mask [B, T]. */
 export const daTransformer: Mechanism = {
   run({ q, k, v, w, v_param: shift }, given, { key_mask: mask }) {
     const pattern = options.parse(given).causal ? causal : full;

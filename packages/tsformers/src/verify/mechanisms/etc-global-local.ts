@@ -6,10 +6,10 @@ import { byTable, labelScore } from "../../attention/etc/etc-labels.ts";
 import type { Pattern } from "../../attention/patterns/pattern.ts";
 import type { Mechanism } from "./mechanism.ts";
 
-// Which pairs see each other and how they are labelled is stored pair by pair; the sizes say how that was made.
+// Visibility and labels are stored for every pair; these sizes document how they were made.
 const options = z.strictObject({ radius: z.int().nonnegative(), rel_max_distance: z.int().nonnegative() });
 
-/** Of ETC: both sides over [global ‖ long], with masks and labels for each pair. */
+/** ETC: both sides over [global ‖ long], with masks and labels for each pair. */
 export const etcGlobalLocal: Mechanism = {
   run(inputs, given, arrays) {
     options.parse(given);
@@ -31,7 +31,7 @@ export const etcGlobalLocal: Mechanism = {
     return {
       out: concat([global.mixed, long.mixed], 2),
       probs_global: global.map().weights,
-      // Stored with the long keys in front.
+      // The fixture stores the long keys first.
       probs_long: concat([slice(long.map().weights, -1, globals), slice(long.map().weights, -1, 0, globals)], -1),
     };
   },

@@ -5,7 +5,7 @@ import type { Mechanism } from "./mechanism.ts";
 
 const options = z.strictObject({ gate: z.enum(["gru", "input", "output", "highway", "sigtanh"]) });
 
-/** Of GTrXL's gates: x, y [..., C], matrices of y (Wr, Wz, …) and of x (Ur, Uz, …) [out, in], bg [C]; Wg is the others' gate. */
+/** GTrXL's gates: x, y [..., C], matrices of y (Wr, Wz, …) and of x (Ur, Uz, …) [out, in], bg [C]; Wg is the gate's matrix, in the GRU the candidate's. */
 export const gtrxlGate: Mechanism = {
   run(inputs, given) {
     const { gate } = options.parse(given);

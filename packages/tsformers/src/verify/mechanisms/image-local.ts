@@ -19,7 +19,7 @@ const options = z.discriminatedUnion("kind", [
   }),
 ]);
 
-/** @throws RangeError when the image is not as large as the sequence is long */
+/** @throws RangeError when the image has another number of pixels than the sequence has positions */
 export function imageLocalPattern(given: Readonly<Record<string, unknown>>, length: number): Pattern {
   const chosen = options.parse(given);
   if (chosen.kind === "1d") return local1d(chosen);
@@ -28,7 +28,7 @@ export function imageLocalPattern(given: Readonly<Record<string, unknown>>, leng
   return local2d({ columns: width, queryBlock, flange, causal });
 }
 
-/** Of the Image Transformer: q, k, v [B, H, T, D], pixels in raster order. */
+/** Image Transformer: q, k, v [B, H, T, D], pixels in raster order. */
 export const imageLocal: Mechanism = {
   run: (inputs, given) => maskedAttention(inputs, imageLocalPattern(given, inputs.q!.shape[2]!)),
 };

@@ -1,7 +1,8 @@
 import type { Mechanism } from "./mechanism.ts";
 
-/** What can be verified, by the fixture's name. */
+/** Mechanisms that can be verified, by the fixture's name. */
 export const mechanisms: Readonly<Record<string, () => Promise<Mechanism>>> = {
+  act: async () => (await import("./act.ts")).act,
   alibi: async () => (await import("./alibi.ts")).alibi,
   sinusoidal: async () => (await import("./sinusoidal.ts")).sinusoidal,
   t5_buckets: async () => (await import("./t5-buckets.ts")).t5Buckets,

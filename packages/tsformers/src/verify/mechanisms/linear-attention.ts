@@ -7,7 +7,7 @@ import type { Mechanism } from "./mechanism.ts";
 
 const options = z.strictObject({ causal: z.boolean(), eps: z.number().nonnegative() });
 
-/** Of the Linear Transformer: q [B, H, T, D], k [B, H, S, D], v [B, H, S, E] and perhaps key_mask [B, S]. */
+/** Linear Transformer: q [B, H, T, D], k [B, H, S, D], v [B, H, S, E] and optional key_mask [B, S]. */
 export const linearAttention: Mechanism = {
   run({ q, k, v }, given, { key_mask: mask }) {
     const { causal, eps } = options.parse(given);

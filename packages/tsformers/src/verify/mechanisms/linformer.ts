@@ -9,7 +9,7 @@ import type { Mechanism } from "./mechanism.ts";
 
 const options = z.strictObject({});
 
-/** Of Linformer: q [B, H, T, D], k, v [B, H, S, D], E and perhaps another F, [M, N ≥ S] or by head [H, M, N]. */
+/** Linformer: q [B, H, T, D], k, v [B, H, S, D], E and optionally a separate F, [M, N ≥ S] or by head [H, M, N]. */
 export const linformer: Mechanism = {
   run({ q, k, v, E, F = E }, given) {
     options.parse(given);

@@ -16,7 +16,7 @@ const options = z.strictObject({
   n_buckets: z.union([even, z.array(even).nonempty()]),
 });
 
-/** Of the Reformer: qk [B, H, T, D], v [B, H, T, D], rotations [H, D, R, M] and perhaps key_mask [B, T]. */
+/** Reformer: qk [B, H, T, D], v [B, H, T, D], rotations [H, D, R, M] and optional key_mask [B, T]. */
 export const lshAttention: Mechanism = {
   run({ qk, v, rotations }, given, { key_mask: mask }) {
     const { chunk, look_back, causal, same_bucket, scale_keys, n_buckets } = options.parse(given);

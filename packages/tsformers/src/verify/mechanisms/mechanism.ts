@@ -1,11 +1,12 @@
-import type { NDArray, Tensor } from "@tsformers/engine";
+import type { NDArray, Shape, Tensor } from "@tsformers/engine";
 
-/** How ours computes what a mechanism fixture stores. */
+/** How our code computes the results of a mechanism fixture. */
 export type Mechanism = {
   /**
-   * Results under the fixture's names; runs inside the trace. Inputs are those that meta.json lists: stored floats are float32
-   * tensors, of which gradients can be taken, stored integers and masks int32 ones. `arrays` are the same inputs as they
-   * are stored, for what must be known while tracing (masks, indices, tables of labels).
+   * Results under the fixture's names; runs while tracing. `inputs` are those listed in meta.json: stored floats as float32
+   * tensors, which have gradients, stored integers and masks as int32 ones. `arrays` are the same inputs as
+   * stored, for what must be known while tracing (masks, indices, tables of labels). `stored` are the shapes of the results that
+   * the case stores, for results whose shape depends on values.
    *
    * Only results that the case stores are computed, however many are returned.
    *
@@ -15,5 +16,6 @@ export type Mechanism = {
     inputs: Readonly<Record<string, Tensor>>,
     options: Readonly<Record<string, unknown>>,
     arrays: Readonly<Record<string, NDArray>>,
+    stored: Readonly<Record<string, Shape>>,
   ): Readonly<Record<string, Tensor>>;
 };

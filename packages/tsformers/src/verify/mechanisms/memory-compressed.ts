@@ -14,7 +14,7 @@ const options = z.strictObject({
   heads: z.int().positive(),
 });
 
-/** Of memory-compressed attention: x [B, T, C], conv_w [factor, C, C], conv_b [C], Wq, Wk, Wv [C, C]; nothing projects back. */
+/** Memory-compressed attention: x [B, T, C], conv_w [factor, C, C], conv_b [C], Wq, Wk, Wv [C, C]; no output projection. */
 export const memoryCompressed: Mechanism = {
   run({ x, conv_w, conv_b, Wq, Wk, Wv }, given) {
     const { causal, factor, heads } = options.parse(given);

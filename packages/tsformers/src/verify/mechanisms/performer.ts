@@ -21,7 +21,7 @@ const options = z.strictObject({
   normalize_data: z.boolean(),
 });
 
-/** Of the Performer: q [B, H, T, D], k [B, H, S, D], v [B, H, S, E] and the projection [M, D]. */
+/** Performer: q [B, H, T, D], k [B, H, S, D], v [B, H, S, E] and the projection [M, D]. */
 export const performer: Mechanism = {
   run({ q, k, v, projection }, given) {
     const chosen = options.parse(given);

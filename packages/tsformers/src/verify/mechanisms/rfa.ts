@@ -11,7 +11,7 @@ const options = z.strictObject({
   norm_eps: z.number().nonnegative(),
 });
 
-/** Of RFA: q [B, H, T, D], k [B, H, S, D], v [B, H, S, E], W [H, M, D] and, for the gated mode, gate_logits [B, H, T]. */
+/** RFA: q [B, H, T, D], k [B, H, S, D], v [B, H, S, E], W [H, M, D] and, for the gated mode, gate_logits [B, H, T]. */
 export const rfa: Mechanism = {
   run({ q, k, v, W, gate_logits: gateLogits }, given) {
     const { features: kernel, mode, norm_eps } = options.parse(given);

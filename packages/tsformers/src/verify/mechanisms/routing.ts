@@ -16,7 +16,7 @@ const options = z.strictObject({
   scatter_eps: z.number().nonnegative(),
 });
 
-/** Of the Routing Transformer with fixed centroids: qk (shared), v [B, H, T, D], centroids [H, k, D] and perhaps key_mask [B, T]. */
+/** Routing Transformer with fixed centroids: qk (shared), v [B, H, T, D], centroids [H, k, D] and optional key_mask [B, T]. */
 export const routing: Mechanism = {
   run({ qk, v, centroids }, given, { key_mask: mask }) {
     const { normalize, score, window, causal, scale, self_value: self, scatter_eps } = options.parse(given);

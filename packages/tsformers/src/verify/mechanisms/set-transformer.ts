@@ -14,7 +14,7 @@ const options = z.strictObject({
 
 type Inputs = Readonly<Record<string, Tensor>>;
 
-/** Of the Set Transformer: X [B, T, C], Y [B, S, C], points I or seeds S [1, M, C], and weights under the names of the code. */
+/** Set Transformer: X [B, T, C], Y [B, S, C], points I or seeds S [1, M, C], and weights under the names of the authors' code. */
 export const setTransformer: Mechanism = {
   run(inputs, given) {
     const { form: which, ln, block, heads } = options.parse(given);
@@ -66,7 +66,7 @@ function mlpParams(inputs: Inputs, name: string) {
   return { in: linearParams(inputs, `${name}1`), out: linearParams(inputs, `${name}2`) };
 }
 
-/** Stored [out, in]. */
+/** Linear parameters, which the fixture stores as [out, in]. */
 function linearParams(inputs: Inputs, name: string) {
   const [weight, bias] = [inputs[`${name}.weight`], inputs[`${name}.bias`]];
   if (weight === undefined || bias === undefined)

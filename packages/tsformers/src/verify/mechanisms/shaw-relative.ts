@@ -10,7 +10,7 @@ import type { Mechanism } from "./mechanism.ts";
 const options = z.strictObject({ k: z.int().nonnegative(), causal: z.boolean() });
 
 /**
- * Of Shaw's relative positions: q [B, H, T, D], k and v [B, H, S, D], rel_k [2k + 1, D] and perhaps rel_v, queries being the last T
+ * Shaw's relative positions: q [B, H, T, D], k and v [B, H, S, D], rel_k [2k + 1, D] and optional rel_v, where queries are the last T
  * of S positions.
  */
 export const shawRelative: Mechanism = {
@@ -32,12 +32,12 @@ export const shawRelative: Mechanism = {
   },
 };
 
-/** Causal when the first query stands at `offset`. */
+/** Causal pattern whose first query is at position `offset`. */
 export function lastQueries(offset: number): Pattern {
   return { name: "causal", keys: (query, length) => [0, Math.min(query + offset + 1, length)] };
 }
 
-/** Where queries stand that are the last of as many positions as there are keys. */
+/** Positions of queries that are the last ones among the keys. */
 export function lastPositions(queries: number, keys: number): Pick<Parameters<typeof makeView>[0], "positions"> {
   if (queries === keys) return {};
   return {

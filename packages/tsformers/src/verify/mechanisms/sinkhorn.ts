@@ -24,8 +24,8 @@ const options = z.strictObject({
 });
 
 /**
- * Of sparse Sinkhorn attention: q, k, v [B, H, T, D], and the logits of the sort matrix, `sort_logits` [B, H, N, N], or what they
- * are made of, x [B, T, C], F1 [H, C, F] and F2 [H, F, N]; perhaps with noise, `gumbel` [B, H, N, N], and key_mask [B, T].
+ * Sparse Sinkhorn attention: q, k, v [B, H, T, D], and the logits of the sort matrix, `sort_logits` [B, H, N, N], or their
+ * inputs, x [B, T, C], F1 [H, C, F] and F2 [H, F, N]; optional noise, `gumbel` [B, H, N, N], and key_mask [B, T].
  */
 export const sinkhorn: Mechanism = {
   run({ q, k, v, sort_logits: sortOf, x, F1, F2, gumbel }, given, { key_mask: keyMask }) {

@@ -10,7 +10,7 @@ const options = z.strictObject({
   base: z.number().positive(),
 });
 
-/** Of the sinusoidal table: its rows at positions [T]. */
+/** The sinusoidal table: its rows at positions [T]. */
 export const sinusoidal: Mechanism = {
   run({ positions }, given) {
     const { layout, denominator, d, base } = options.parse(given);

@@ -45,7 +45,7 @@ export function sparseTransformerPattern(given: Readonly<Record<string, unknown>
   }
 }
 
-/** Of the Sparse Transformer: q, k, v [B, H, T, D], each pattern through the executor. */
+/** Sparse Transformer: q, k, v [B, H, T, D], each pattern through the executor. */
 export const sparseTransformer: Mechanism = {
   run: (inputs, given) => maskedAttention(inputs, sparseTransformerPattern(given)),
 };

@@ -27,8 +27,8 @@ const options = z.discriminatedUnion("kind", [
 type Inputs = Readonly<Record<string, Tensor>>;
 
 /**
- * Of the Synthesizer: v [B, H, S, D], and what the kind needs of x [B, T, C], W1, b1, W2, b2, Wa, Wb, table, R1, R2, q, k and
- * alpha, the weights with their heads first.
+ * Synthesizer: v [B, H, S, D] and, depending on the kind, some of x [B, T, C], W1, b1, W2, b2, Wa, Wb, table, R1, R2, q, k and
+ * alpha, with heads as the first axis of weights.
  */
 export const synthesizer: Mechanism = {
   run(inputs, given) {
@@ -75,7 +75,7 @@ function dense({ x, W1, b1, W2, b2 }: Inputs, keys: number): SourceLogits {
   return denseLogits({ modelWidth, heads, length, hiddenWidth }).prepare(params, x!, { keys });
 }
 
-/** Tables have no inputs: what stands for them says only how many queries there are. */
+/** Tables do not depend on inputs: the placeholder only gives the number of queries. */
 function table({ table, v }: Inputs, keys: number): SourceLogits {
   const [heads, length] = table!.shape as [number, number];
   return tableLogits({ heads, length }).prepare({ table: table! }, rowsOf(v!), { keys });

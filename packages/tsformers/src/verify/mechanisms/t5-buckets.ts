@@ -9,7 +9,7 @@ const options = z.strictObject({
   bidirectional: z.boolean(),
 });
 
-/** Of T5: the buckets of distances key − query. */
+/** T5: the buckets of distances key − query. */
 export const t5Buckets: Mechanism = {
   run(_, given, { relative_position: distances }) {
     const { num_buckets: buckets, max_distance: maxDistance, bidirectional } = options.parse(given);

@@ -28,14 +28,14 @@ afterAll(() => device.close());
 const sizes = { modelWidth: 8, heads: 2, length: 16 };
 const [V, batch] = [11, 2];
 
-type Carried = { carried: Record<string, Record<string, NDArray>> };
+type Trained = { trainingState: Record<string, Record<string, NDArray>> };
 
-/** Trains a model whose second layer carries state, and returns what it carried after each update. */
-async function carriedBy(
+/** Trains a model whose second layer has a training state, and returns it after each update. */
+async function statesOf(
   name: "routing" | "performer",
   options: object,
   settings: object = {},
-): Promise<Carried["carried"][]> {
+): Promise<Trained["trainingState"][]> {
   const mixer = await mixers[name].load(options, { ...sizes, causal: true });
   const plain = await mixers.linear.load({}, { ...sizes, causal: true });
   const model = gpt({ vocabularySize: V, layers: 2, ...sizes, mixer: (layer) => (layer === 1 ? mixer : plain) });
@@ -47,8 +47,8 @@ async function carriedBy(
     ...settings,
   });
   let state = step.init(objective.init(randomKey(1)));
-  const params = () => (state as unknown as { params: Carried }).params;
-  const seen = [params().carried];
+  const params = () => (state as unknown as { params: Trained }).params;
+  const seen = [params().trainingState];
   const update = compile(step.update as never, { device }) as unknown as (
     ...args: unknown[]
   ) => Promise<{ state: never }>;
@@ -62,8 +62,8 @@ async function carriedBy(
     const control = { learningRate: fromNumbers([1e-3], []), key: keyToArray(randomKey(i)) };
     const out = await update(state, { inputs: rows, targets: rows, weights }, control);
     state = (await readTree(out.state)) as unknown as Concrete<TrainState<never>>;
-    seen.push(params().carried);
-    expect((state as unknown as { average: Carried }).average.carried).toEqual(params().carried);
+    seen.push(params().trainingState);
+    expect((state as unknown as { average: Trained }).average.trainingState).toEqual(params().trainingState);
   }
   return seen;
 }
@@ -73,7 +73,7 @@ const numbers = (array: NDArray | undefined) => array!.toNumbers();
 test.each([{}, { microBatches: 2 }, { float16: lossScale() }])(
   "centroids follow their members, %o",
   async (settings) => {
-    const seen = await carriedBy("routing", { centroids: 4 }, settings);
+    const seen = await statesOf("routing", { centroids: 4 }, settings);
     expect(Object.keys(seen[0]!)).toEqual(["1"]);
     for (let i = 1; i < seen.length; i++) {
       for (const [name, array] of Object.entries(seen[i]!["1"]!)) {
@@ -85,9 +85,9 @@ test.each([{}, { microBatches: 2 }, { float16: lossScale() }])(
 );
 
 test("directions are drawn again when their time has come, and never trained", async () => {
-  const seen = await carriedBy("performer", { features: 4, redrawEvery: 2 });
-  const matrices = seen.map((carried) => numbers(carried["1"]!.matrix));
-  expect(seen.map((carried) => numbers(carried["1"]!.step))).toEqual([[0], [1], [2], [3]]);
+  const seen = await statesOf("performer", { features: 4, redrawEvery: 2 });
+  const matrices = seen.map((state) => numbers(state["1"]!.matrix));
+  expect(seen.map((state) => numbers(state["1"]!.step))).toEqual([[0], [1], [2], [3]]);
   const changes = matrices.slice(1).map((matrix, i) => JSON.stringify(matrix) !== JSON.stringify(matrices[i]));
   expect(changes.filter((changed) => changed).length).toBe(1);
 });

@@ -1,18 +1,19 @@
 import { Tokenizer as Published } from "@huggingface/tokenizers";
-import type { Tokenizer, TokenizerConfig } from "../../tasks/tokenizer.ts";
+import { present } from "../nn/present.ts";
+import type { Tokenizer, TokenizerConfig } from "./tokenizer.ts";
 
-/** What `tokenizer.json` and `tokenizer_config.json` of a checkpoint hold. */
+/** The contents of a checkpoint's `tokenizer.json` and `tokenizer_config.json`. */
 export type HuggingFaceTokenizerConfig = Extract<TokenizerConfig, { kind: "hugging-face" }>;
 
-/** What a token outside the vocabulary is shown as. */
+/** Shown for tokens outside the vocabulary. */
 const replacement = "\ufffd";
 
 /**
- * The tokenizer of a checkpoint: byte-level BPE, unigram, WordPiece and what else the library knows. `encode` leaves special
- * tokens around a text away; {@link promptTokens} adds them. `decode` leaves them out, and shows characters whose bytes are
- * not all there as U+FFFD.
+ * The tokenizer of a checkpoint: byte-level BPE, unigram, WordPiece and everything else the library supports. `encode` leaves out the
+ * special tokens around a text, which {@link promptTokens} adds. `decode` leaves them out as well, and shows characters with missing
+ * bytes as U+FFFD.
  *
- * @throws Error naming a part that the library does not know
+ * @throws Error naming a part that the library does not support
  */
 export function huggingFaceTokenizer(config: HuggingFaceTokenizerConfig): Tokenizer {
   const published = openOnce(config);
@@ -31,13 +32,13 @@ export function huggingFaceTokenizer(config: HuggingFaceTokenizerConfig): Tokeni
     encode,
     decode: (tokens) => runsOf(tokens, known).map(decodeRun).join(replacement),
     unknownIn: (text) => (unknown === undefined ? [] : unknownPieces(text, (piece) => encode(piece).includes(unknown))),
-    ...(unknown !== undefined && { unknownToken: unknown }),
+    ...present({ unknownToken: unknown, maskToken: maskTokenOf(config, published) }),
   };
 }
 
 /**
- * The tokens of a whole text as its tokenizer's own post-processor makes them, such as one that begins every text, or one
- * that ends a source.
+ * The tokens of a whole text with the special tokens that the tokenizer's post-processor adds, such as one that begins every text, or
+ * one that ends a source.
  */
 export function promptTokens(tokenizer: Tokenizer, text: string): Int32Array {
   const { config } = tokenizer;
@@ -57,7 +58,7 @@ function openOnce(config: HuggingFaceTokenizerConfig): Published {
   return published;
 }
 
-/** The library expects every part to be named, and added tokens as a list. */
+/** The library expects every part to be present, and added tokens as a list. */
 function open({ tokenizer, config }: HuggingFaceTokenizerConfig): Published {
   const parts = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null, added_tokens: [] };
   return new Published({ ...parts, ...tokenizer }, config);
@@ -67,21 +68,29 @@ function isCleaned({ config }: HuggingFaceTokenizerConfig): boolean {
   return (config as { clean_up_tokenization_spaces?: unknown }).clean_up_tokenization_spaces === true;
 }
 
-/** That of the model itself: `tokenizer_config.json` also names tokens that the model never writes for what it does not know. */
+/** The unknown token of the model itself: `tokenizer_config.json` also names tokens that the model never produces for unknown text. */
 function unknownTokenOf({ tokenizer }: HuggingFaceTokenizerConfig, published: Published): number | undefined {
   const { model } = tokenizer as { model?: { unk_token?: unknown; unk_id?: unknown } };
   if (typeof model?.unk_id === "number") return model.unk_id;
   return typeof model?.unk_token === "string" ? published.token_to_id(model.unk_token) : undefined;
 }
 
-/** Characters that are unknown by themselves; words, where it is only their characters together. */
+/** As `tokenizer_config.json` names it, or by one of its usual names. */
+function maskTokenOf({ config }: HuggingFaceTokenizerConfig, published: Published): number | undefined {
+  const { mask_token: named } = config as { mask_token?: unknown };
+  const own = typeof named === "object" && named !== null ? (named as { content?: unknown }).content : named;
+  const names = typeof own === "string" ? [own] : ["[MASK]", "<mask>"];
+  return names.map((name) => published.token_to_id(name)).find((id) => id !== undefined);
+}
+
+/** Characters that are unknown by themselves, or words that are unknown only as a whole. */
 function unknownPieces(text: string, isUnknown: (piece: string) => boolean): string[] {
   if (!isUnknown(text)) return [];
   const characters = [...new Set(text)].filter(isUnknown);
   return characters.length > 0 ? characters : [...new Set(text.split(/\s+/))].filter(isUnknown);
 }
 
-/** Tokens between those that are not in the vocabulary. */
+/** Runs of tokens between those outside the vocabulary. */
 function runsOf(tokens: ArrayLike<number>, known: ReadonlySet<number>): number[][] {
   const runs: number[][] = [[]];
   for (const token of Array.from(tokens)) {

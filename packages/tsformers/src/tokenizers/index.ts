@@ -1,26 +1,10 @@
 import * as z from "zod";
 import { explain } from "../options/explain.ts";
+import type { Tokenizer, TokenizerConfig } from "./tokenizer.ts";
 
-/** What rebuilds a tokenizer, for runs and exported models. */
-export type TokenizerConfig =
-  | { readonly kind: "byte" }
-  | { readonly kind: "character"; readonly alphabet: string }
-  /** The contents of `tokenizer.json` and `tokenizer_config.json`. */
-  | { readonly kind: "hugging-face"; readonly tokenizer: object; readonly config: object };
+export type { Tokenizer, TokenizerConfig } from "./tokenizer.ts";
 
-/** Text to token numbers and back. */
-export type Tokenizer = {
-  readonly config: TokenizerConfig;
-  readonly vocabularySize: number;
-  encode(text: string): Int32Array;
-  decode(tokens: ArrayLike<number>): string;
-  /** Characters of a text that no token stands for, each once, in the order in which they come. */
-  unknownIn(text: string): string[];
-  /** The token that stands for what is unknown, where there is one: generation never writes it. */
-  readonly unknownToken?: number;
-};
-
-/** What an unknown character, or a token outside the vocabulary, is shown as. */
+/** Shown for unknown characters and for tokens outside the vocabulary. */
 const replacement = "\ufffd";
 
 const schema = z.strictObject({
@@ -41,12 +25,12 @@ const schema = z.strictObject({
 });
 
 /**
- * One token per Unicode code point: those of `text` in ascending order from 1 on; 0 stands for every other character.
+ * One token per Unicode code point: 1, 2, … for those of `text` in ascending order, 0 for every other character.
  */
 export function characterTokenizer(text: string): Tokenizer {
   const alphabet = alphabetOf(text);
   const tokenOf = new Map(alphabet.map((character, index) => [character.codePointAt(0)!, index + 1]));
-  // Most characters have one unit, and looking them up in an array is much faster than in a map.
+  // Most characters are one UTF-16 unit, and an array look-up is much faster than that of a map.
   const tokenOfUnit = Int32Array.from({ length: 0x10000 }, (_, unit) => tokenOf.get(unit) ?? 0);
   return {
     config: { kind: "character", alphabet: alphabet.join("") },
@@ -81,18 +65,18 @@ export function byteTokenizer(): Tokenizer {
   };
 }
 
-/** The tokenizer that a config describes. That of Hugging Face brings its library with it, which is loaded when it is wanted. */
+/** Builds the tokenizer of a config. The library for Hugging Face tokenizers is loaded on demand. */
 export async function tokenizerFromConfig(config: TokenizerConfig): Promise<Tokenizer> {
   if (config.kind === "byte") return byteTokenizer();
   if (config.kind === "character") return characterTokenizer(config.alphabet);
-  const { huggingFaceTokenizer } = await import("../io/hugging-face/tokenizer.ts");
+  const { huggingFaceTokenizer } = await import("./hugging-face.ts");
   return huggingFaceTokenizer(config);
 }
 
 /**
- * A stored config, checked.
+ * Checks a stored config.
  *
- * @param source where it is stored, such as a path: the message begins with it
+ * @param source where it is stored, such as a path: messages begin with it
  * @throws Error saying what is wrong with it
  */
 export function readTokenizerConfig(data: unknown, source: string): TokenizerConfig {

@@ -1,0 +1,66 @@
+import { cast, concat, full, ones, slice, stopGradient, type Tensor } from "@tsformers/engine";
+import type { SoftmaxMixer } from "../kinds/index.ts";
+
+export type SegmentMemoryOptions = {
+  /** M: how many positions are remembered. */
+  readonly length: number;
+  readonly modelWidth: number;
+};
+
+/** What a row remembers. */
+export type SegmentState = {
+  /** The newest inputs of the layer, the newest last, [B, M, C]. */
+  readonly vectors: Tensor;
+  /** 1 for those that may be seen, 0 where nothing was read yet and for padding, int32 [B, M]. */
+  readonly seen: Tensor;
+};
+
+/**
+ * Attention that also looks at the layer's inputs of earlier segments: `k, v = W·[SG(memory), x]`, queries from x alone. Afterwards the
+ * memory holds the last M of `[memory, x]`, without gradients. Padding takes a place in it, and is not seen.
+ *
+ * The memory is of the stream as it comes to the layer; the norm of a pre-norm block is applied to what was kept when it is looked at.
+ * Without a memory that goes in, it is the mixer itself.
+ *
+ * @shape  x [B, T, C], memory [B, M, C] → y [B, T, C]
+ * @cost   O(B·H·T·(M + T)·D) time; a path through N layers reaches back N·M positions
+ * @source Dai et al. 2019, "Transformer-XL", §3.2, arXiv:1901.02860
+ */
+export function segmentMemory<Params>(
+  mixer: SoftmaxMixer<Params>,
+  options: SegmentMemoryOptions,
+): SoftmaxMixer<Params> {
+  const { length, modelWidth } = options;
+  if (!(Number.isSafeInteger(length) && length >= 1))
+    throw new RangeError(`segmentMemory: length must be a whole number of at least 1, got ${length}`);
+  return {
+    ...mixer,
+    segment: {
+      length,
+      init: (batch) => ({ vectors: full([batch, length, modelWidth], 0), seen: full([batch, length], 0, "int32") }),
+    },
+    apply: (params, input, context) => {
+      const memory = input.state?.segment as SegmentState | undefined;
+      if (memory === undefined) return mixer.apply(params, input, context);
+      const { x, view } = input;
+      const { x: stream, norm } = input.stream ?? { x, norm: (x: Tensor) => x };
+      const kept = cast(memory.vectors, stream.dtype);
+      const cross = mixer.keysAndValues(params, concat([norm(kept), x], 1), view);
+      const seen = concat([memory.seen, seenOf(view.keyMask, stream)], 1);
+      const out = mixer.apply(params, { ...input, cross, view: { ...view, keyMask: seen } }, context);
+      const vectors = concat([memory.vectors, cast(stream, memory.vectors.dtype)], 1);
+      const segment: SegmentState = { vectors: stopGradient(newest(vectors, length)), seen: newest(seen, length) };
+      return { ...out, state: { ...input.state, segment } };
+    },
+  };
+}
+
+/** 1 for positions of x that are not padding, int32 [B, T]. */
+function seenOf(mask: Tensor | undefined, x: Tensor): Tensor {
+  return mask === undefined ? ones(x.shape.slice(0, 2), "int32") : cast(mask, "int32");
+}
+
+/** The last `count` positions of [B, T, …]. */
+function newest(x: Tensor, count: number): Tensor {
+  return slice(x, 1, x.shape[1]! - count);
+}

@@ -1,0 +1,74 @@
+import { attention } from "../attention/softmax/attention.ts";
+import { postNormBlock } from "../blocks/block.ts";
+import type { HaltingOptions } from "../depth/act.ts";
+import { type UniversalParams, universal } from "../depth/universal.ts";
+import type { Mixer } from "../kinds/index.ts";
+import { embedding, scaledEmbedding } from "../nn/embedding.ts";
+import { mlp, relu } from "../nn/feed-forward.ts";
+import { normalInitial } from "../nn/initial.ts";
+import { layerNorm } from "../nn/norm.ts";
+import { present } from "../nn/present.ts";
+import { requireSizes } from "../nn/sizes.ts";
+import { stepSignals } from "../position/step-signals.ts";
+import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
+import type { LanguageModel } from "./language-model.ts";
+
+export type UniversalTransformerOptions = {
+  readonly vocabularySize: number;
+  /** Steps at most. */
+  readonly steps: number;
+  readonly modelWidth: number;
+  /** Of softmax attention; a mixer brings its own. */
+  readonly heads: number;
+  /** Default: 4 × modelWidth. */
+  readonly ffnWidth?: number;
+  /** How positions exchange information; must be causal. Default: softmax attention. */
+  readonly mixer?: Mixer;
+  /** When positions halt and what becomes of their states. */
+  readonly halting?: Omit<HaltingOptions, "maxSteps">;
+  /** Of the ponder loss. Default: 0.01. */
+  readonly ponderWeight?: number;
+  readonly dropoutRate?: number;
+  /** Of the norms. Default: 1e-6. */
+  readonly epsilon?: number;
+};
+
+/**
+ * Universal Transformer with adaptive computation time, as a language model: one block, applied to every position as often as the position
+ * wants, its input marked with position and step each time.
+ *
+ * `a = norm(s + attention(s))`, `s ← norm(a + ffn(a))`, `s` being the state plus its signals; see `universal` for the halting.
+ *
+ * @source Dehghani et al. 2019, "Universal Transformers", arXiv:1807.03819
+ * @differs decoder only; the paper's is an encoder-decoder
+ */
+export function universalTransformer(
+  options: UniversalTransformerOptions,
+): LanguageModel<DecoderParams<UniversalParams>> {
+  return decoder(universalTransformerParts(options));
+}
+
+/** The parts of which {@link universalTransformer} is put together. */
+export function universalTransformerParts(options: UniversalTransformerOptions): DecoderParts<UniversalParams> {
+  const { vocabularySize, steps, modelWidth, heads, dropoutRate = 0, epsilon = 1e-6 } = options;
+  const { ffnWidth = 4 * modelWidth, halting = {}, ponderWeight } = options;
+  requireSizes("universal-transformer", options, { vocabularySize, steps, ffnWidth });
+  const block = postNormBlock<unknown, unknown>({
+    modelWidth,
+    norm: layerNorm({ epsilon }),
+    mixer: options.mixer ?? attention({ modelWidth, heads, dropoutRate }),
+    ffn: mlp({ modelWidth, ffnWidth, activation: relu, dropoutRate }),
+  });
+  return {
+    name: "universal-transformer",
+    vocabularySize,
+    width: modelWidth,
+    tokens: scaledEmbedding(
+      embedding(vocabularySize, modelWidth, normalInitial(modelWidth ** -0.5)),
+      Math.sqrt(modelWidth),
+    ),
+    layerPositions: stepSignals(modelWidth),
+    dropoutRate,
+    depth: universal(block, { ...halting, ...present({ ponderWeight }), modelWidth, maxSteps: steps }),
+  };
+}

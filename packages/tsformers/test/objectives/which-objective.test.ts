@@ -1,0 +1,108 @@
+import { describe, expect, test } from "vitest";
+import { mixers } from "../../src/attention/index.ts";
+import { bert } from "../../src/models/bert.ts";
+import { gpt } from "../../src/models/gpt.ts";
+import { transformer } from "../../src/models/transformer.ts";
+import { transformerXl } from "../../src/models/transformer-xl.ts";
+import {
+  makeObjective,
+  type ObjectiveName,
+  objectives,
+  requireObjective,
+  type Trainable,
+  usualObjective,
+} from "../../src/objectives/index.ts";
+import { copyTask } from "../../src/tasks/copy.ts";
+import { majorityTask } from "../../src/tasks/majority.ts";
+import { recallTask } from "../../src/tasks/recall.ts";
+import type { Task } from "../../src/tasks/task.ts";
+import { textTask } from "../../src/tasks/text.ts";
+import { byteTokenizer } from "../../src/tokenizers/index.ts";
+
+const sizes = { vocabularySize: 257, layers: 1, modelWidth: 8, heads: 2, length: 16 };
+const linear = await mixers.linear.load({}, { ...sizes, causal: true });
+const models = {
+  gpt: { ...gpt(sizes), category: "decoder" },
+  linear: { ...gpt({ ...sizes, mixer: () => linear }), category: "decoder" },
+  "transformer-xl": { ...transformerXl({ ...sizes, memoryLength: 4 }), category: "decoder" },
+  bert: { ...bert(sizes), category: "encoder" },
+  transformer: { ...transformer(sizes), category: "encoder-decoder" },
+} as Readonly<Record<string, Trainable>>;
+
+const tasks: Readonly<Record<string, Task>> = {
+  text: textTask({ text: "plain words ".repeat(30), tokenizer: byteTokenizer, length: 8 }),
+  copy: copyTask(),
+  recall: recallTask(),
+  majority: majorityTask(),
+};
+
+/** What each model is trained for on each task; null where it cannot be. */
+const usual: Readonly<Record<string, Readonly<Record<string, ObjectiveName | null>>>> = {
+  text: { gpt: "next", linear: "next", "transformer-xl": "segments", bert: "masked", transformer: null },
+  copy: { gpt: "next", linear: "next", "transformer-xl": "next", bert: null, transformer: "pairs" },
+  recall: { gpt: "next", linear: "next", "transformer-xl": "next", bert: null, transformer: null },
+  majority: { gpt: "class", linear: "class", "transformer-xl": "class", bert: "class", transformer: null },
+};
+
+/** What is said of a model, a task and an objective that do not fit; undefined where they do. */
+function refusal(name: ObjectiveName, model: string, task: string): string | undefined {
+  try {
+    requireObjective(name, models[model]!, tasks[task]!.views, { model, task });
+  } catch (error) {
+    expect(error).toBeInstanceOf(RangeError);
+    return (error as Error).message;
+  }
+  return undefined;
+}
+
+describe.each(Object.entries(usual))("on %s", (task, byModel) => {
+  test.each(Object.entries(byModel))("%s is trained for %s", (model, expected) => {
+    const { views } = tasks[task]!;
+    expect(usualObjective(models[model]!, views) ?? null).toBe(expected);
+    if (expected !== null) expect(refusal(expected, model, task)).toBeUndefined();
+  });
+});
+
+const names = Object.keys(objectives) as ObjectiveName[];
+const everything = Object.keys(models).flatMap((model) =>
+  Object.keys(tasks).flatMap((task) => names.map((name) => [name, model, task] as const)),
+);
+
+test.each(everything)("%s for %s on %s: made, or refused in one line that says what would do", (name, model, task) => {
+  const { views } = tasks[task]!;
+  const said = refusal(name, model, task);
+  if (said === undefined) {
+    const objective = makeObjective(name, models[model]!, views);
+    expect(views[objectives[name].view]).toBeDefined();
+    expect(objective.startMemories !== undefined).toBe(name === "segments" && model === "transformer-xl");
+    return;
+  }
+  expect(said).not.toContain("\n");
+  // What it names as possible is possible.
+  const others = names.filter((other) => refusal(other, model, task) === undefined);
+  if (others.length === 0) {
+    expect(said).toBe(refusal("next", model, task));
+    expect(said).toContain(`task ${task} has nothing for ${model}`);
+  } else {
+    for (const other of others) expect(said).toContain(other);
+    expect(said).toContain(`"${name}"`);
+  }
+});
+
+test("what is said", () => {
+  expect(refusal("next", "bert", "text")).toBe(
+    'bert cannot be trained for "next", which needs a causal model; on task text it can for masked',
+  );
+  expect(refusal("pairs", "gpt", "copy")).toBe(
+    'gpt cannot be trained for "pairs", which needs an encoder-decoder; on task copy it can for next',
+  );
+  expect(refusal("masked", "gpt", "copy")).toBe(
+    'task copy has nothing for "masked"; gpt can be trained for next on it',
+  );
+  expect(refusal("next", "transformer", "recall")).toBe(
+    "task recall has nothing for transformer: it can be read for next, transformer be trained for pairs",
+  );
+  expect(refusal("next", "bert", "copy")).toBe(
+    "task copy has nothing for bert: it can be read for next, pairs, bert be trained for masked, class",
+  );
+});

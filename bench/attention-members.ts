@@ -59,7 +59,7 @@ export const attentionMembers: readonly AttentionMember[] = [
   of("mixer", "longformer", "bidirectional", () => ({ window: 256, globals: [0] })),
   of("pattern", "bigbird", "bidirectional", () => ({ block: 64, random: 3 })),
   of("mixer", "etc", "bidirectional", () => ({ globals: 128, radius: 84, furthestLabel: 12 })),
-  of("mixer", "reformer-local", "causal", () => ({ chunk: 128 })),
+  of("mixer", "local", "causal", () => ({ chunk: 128 })),
   of("mixer", "lsh", "bidirectional", () => ({ rounds: 2, chunk: 64 })),
   of("mixer", "lsh", "causal", () => ({ rounds: 2, chunk: 64 }), { name: "lsh causal" }),
   of("mixer", "routing", "bidirectional", clusters),

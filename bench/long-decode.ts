@@ -34,7 +34,7 @@ const members: readonly Pick<LongDecodeJob, "name" | "settings" | "pattern">[] =
   { name: "window, a model", pattern: "window", settings: { before: 255 } },
   { name: "longformer, a model", pattern: "longformer", settings: { window: 256, globals: [0] } },
   { name: "longformer", settings: { window: 256, globals: [0] } },
-  { name: "reformer-local", settings: { chunk: 128 } },
+  { name: "local", settings: { chunk: 128 } },
   { name: "routing", settings: { centroids: 16, window: 64 } },
   { name: "linear", settings: {} },
   { name: "performer", settings: { features: 64 } },

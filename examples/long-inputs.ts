@@ -23,7 +23,7 @@ import {
 
 const sizes = { layers: 2, modelWidth: 32, heads: 4, length: 64 };
 const near = or(slidingWindow({ before: 7, after: 0 }), globalTokens({ positions: [0], causal: true }));
-const linear = await mixers.linear.load({}, { ...sizes, causal: true });
+const linear = mixers.linear.make({}, { ...sizes, causal: true });
 
 // What a pattern costs is counted, not estimated.
 const [some, all] = [countPattern(near, sizes.length), countPattern(causal, sizes.length)];

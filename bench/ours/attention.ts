@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { compile, flatten, isNdArray, mul, normal, randomKey, sum, type Tensor, valueAndGrad } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
-import { attention, evaluation, full, makeView, mixers, patterns } from "tsformers";
+import { attention, evaluation, full, type MixerEntry, makeView, mixers, patterns } from "tsformers";
 import type { AttentionJob, AttentionResult } from "../attention.ts";
 import { notAvailableCode } from "../child.ts";
 import { memoryBytes } from "../memory.ts";
@@ -33,7 +33,7 @@ const pattern =
 const mixer =
   kind === "pattern"
     ? softmax
-    : await mixers[name as keyof typeof mixers].load(settings, { ...about, modelWidth: width });
+    : (mixers as Readonly<Record<string, MixerEntry>>)[name]!.make(settings, { ...about, modelWidth: width });
 const params = mixer.init(randomKey(0)) as never;
 
 type Given = { readonly params: never; readonly x: Tensor };

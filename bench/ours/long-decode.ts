@@ -17,7 +17,7 @@ import {
   capacityFor,
   causal,
   gpt,
-  type MixerName,
+  type MixerEntry,
   makeView,
   mixers,
   openDecoder,
@@ -45,7 +45,7 @@ async function openMixer({ name, settings, tokens, width, heads }: LongDecodeJob
   const softmax = attention(sizes);
   const isWindow = name === "window";
   const context = { ...sizes, length: tokens, causal: true };
-  const mixer = isWindow ? softmax : await mixers[name as MixerName].load(settings, context);
+  const mixer = isWindow ? softmax : (mixers as Readonly<Record<string, MixerEntry>>)[name]!.make(settings, context);
   const ring = isWindow ? ringDecoding(softmax, settings as { window: number }) : mixer.recurrent!;
   const { start, step } = ring as unknown as Recurrent<never, unknown>;
   const params = mixer.init(randomKey(0));

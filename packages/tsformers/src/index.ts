@@ -1,16 +1,9 @@
 // The catalogues: everything that has a name, loaded when it is made.
 
-export * from "./attention/axial/axial-attention.ts";
 export { type Attended, type AttendOptions, attend } from "./attention/core/executor.ts";
 export { type RingOptions, ringDecoding } from "./attention/core/ring.ts";
 export { makeView } from "./attention/core/view.ts";
-export * from "./attention/etc/etc-attention.ts";
-export { type MixerContext, type MixerEntry, type MixerName, mixers } from "./attention/index.ts";
-export * from "./attention/kernel/linear-attention.ts";
-export * from "./attention/kernel/performer.ts";
-export * from "./attention/kernel/rfa.ts";
-export * from "./attention/linformer/linformer.ts";
-export * from "./attention/lsh/lsh-attention.ts";
+export * from "./attention/index.ts";
 export { axialColumn, axialRow } from "./attention/patterns/axial.ts";
 export { bigbird, bigbirdExtended } from "./attention/patterns/bigbird.ts";
 export { blockwise } from "./attention/patterns/blockwise.ts";
@@ -37,12 +30,10 @@ export { perLayer as patternPerLayer } from "./attention/patterns/per-layer.ts";
 export { type Reach, reachOf } from "./attention/patterns/reach.ts";
 export { strided } from "./attention/patterns/strided.ts";
 export { slidingWindow } from "./attention/patterns/window.ts";
-export * from "./attention/sets/set-blocks.ts";
 // Layers, and the parts that models are put together from.
-export * from "./attention/softmax/attention.ts";
-export * from "./attention/softmax/longformer-attention.ts";
 export * from "./blocks/block.ts";
 export * from "./blocks/gated-block.ts";
+export { type MixerName, mixers } from "./catalogue/mixers.ts";
 export * from "./depth/recomputed.ts";
 export * from "./depth/reversible.ts";
 export { stack } from "./depth/stack.ts";

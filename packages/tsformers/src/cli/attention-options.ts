@@ -1,23 +1,23 @@
 import { Option } from "commander";
 import type * as z from "zod";
-import { mixers } from "../attention/index.ts";
 import { patterns } from "../attention/patterns/index.ts";
-import { explain, type SchemaNode, schemaTree } from "../options/explain.ts";
+import { mixers } from "../catalogue/mixers.ts";
 import type { Entry } from "../run/catalogue.ts";
 import { kebab } from "../run/flags.ts";
+import { explain, type SchemaNode, schemaTree } from "../schema/explain.ts";
 import { UsageError } from "./exit.ts";
 import { settingValue } from "./setting-value.ts";
 
 /** What may be set of a pattern or a mechanism, by option name. */
 export function optionNodes(entry: Entry): Readonly<Record<string, SchemaNode>> {
-  return schemaTree(entry.options).properties ?? {};
+  return schemaTree(entry.options()).properties ?? {};
 }
 
 /** The patterns and mechanisms that have an option, by the name of its flag. */
 const owners: ReadonlyMap<string, readonly string[]> = (() => {
   const found = new Map<string, string[]>();
   for (const [name, entry] of Object.entries<Entry>({ ...mixers, ...patterns })) {
-    for (const option of Object.keys(entry.options.shape)) {
+    for (const option of Object.keys(entry.options().shape)) {
       found.set(kebab(option), [...(found.get(kebab(option)) ?? []), name]);
     }
   }
@@ -65,7 +65,7 @@ export function misplacedOptions(
   described: readonly { readonly name: string; readonly entry: Entry }[],
   given: Iterable<string>,
 ): string[] {
-  const known = new Set(described.flatMap(({ entry }) => Object.keys(entry.options.shape).map(kebab)));
+  const known = new Set(described.flatMap(({ entry }) => Object.keys(entry.options().shape).map(kebab)));
   const names = [...new Set(described.map(({ name }) => name))].join(" and ");
   return [...given]
     .filter((flag) => !known.has(flag))
@@ -81,7 +81,7 @@ export function misplacedOptions(
  * @throws UsageError for what the schema or the thing itself refuses
  */
 export async function made<T>(name: string, entry: Entry, options: unknown, make: () => T | Promise<T>): Promise<T> {
-  const checked = entry.options.safeParse(options, { reportInput: true });
+  const checked = entry.options().safeParse(options, { reportInput: true });
   if (!checked.success) throw new UsageError(`${name}: ${sentences(checked.error, entry)}`);
   try {
     return await make();
@@ -92,5 +92,5 @@ export async function made<T>(name: string, entry: Entry, options: unknown, make
 }
 
 function sentences(error: z.ZodError, entry: Entry): string {
-  return explain(error, entry.options).join("\n  ");
+  return explain(error, entry.options()).join("\n  ");
 }

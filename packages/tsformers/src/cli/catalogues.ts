@@ -1,5 +1,5 @@
-import { mixers } from "../attention/index.ts";
 import { patterns } from "../attention/patterns/index.ts";
+import { mixers } from "../catalogue/mixers.ts";
 import { models } from "../models/index.ts";
 import { positions } from "../position/index.ts";
 import type { Catalogue } from "../run/catalogue.ts";

@@ -1,10 +1,10 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import * as z from "zod";
 import { jsonObject, readJsonFile } from "../io/read-json.ts";
-import { exactCount } from "../options/count.ts";
-import { expectation } from "../options/nearest.ts";
 import { parseRunConfig, type RunConfig, runSchema } from "../run/config.ts";
 import { type Flag, flagsOf, kebab, misplacedFlags, withFlags } from "../run/flags.ts";
+import { exactCount } from "../schema/count.ts";
+import { expectation } from "../schema/nearest.ts";
 import { UsageError } from "./exit.ts";
 
 /** The flags of a run, made from its schema. */

@@ -1,17 +1,17 @@
 import { randomKey } from "@tsformers/engine";
 import { Command, Option } from "commander";
-import { type MixerName, mixers } from "../attention/index.ts";
 import { type Panel, patternSvg } from "../attention/patterns/draw.ts";
 import { type PatternEntry, type PatternName, patterns } from "../attention/patterns/index.ts";
+import { type MixerName, mixers } from "../catalogue/mixers.ts";
 import { writeFileAtomic } from "../io/atomic-file.ts";
 import type { ModelName } from "../models/index.ts";
-import { schemaTree } from "../options/explain.ts";
-import { nearest } from "../options/nearest.ts";
 import type { Catalogue, Entry } from "../run/catalogue.ts";
 import { parseRunConfig, runSchema } from "../run/config.ts";
 import { countParameters } from "../run/count-parameters.ts";
 import { flagsOf, kebab, misplacedFlags, withFlags } from "../run/flags.ts";
 import { makeModel } from "../run/model.ts";
+import { schemaTree } from "../schema/explain.ts";
+import { nearest } from "../schema/nearest.ts";
 import { attentionFlags, givenAttentionFlags, made, misplacedOptions, readOptions } from "./attention-options.ts";
 import { catalogues } from "./catalogues.ts";
 import { addFlags, givenFlags, parseCount } from "./config-flags.ts";
@@ -118,7 +118,7 @@ async function tell({ is, name, entry }: Found, options: Given & Readonly<Record
   if (is === "mechanisms") {
     const own = mixers[name as MixerName];
     const place = placeOf(own.directions, models, options);
-    const mixer = await made(name, own, chosen, () => own.load(chosen, place));
+    const mixer = await made(name, own, chosen, () => own.make(chosen, place));
     return {
       description: { ...description, parameters: { total: countParameters(mixer.init(randomKey(0))) } },
       panels: [],
@@ -187,6 +187,7 @@ function find(name: string): Found[] {
 
 function describe(is: string, name: string, entry: Entry): Description {
   const texts = Object.entries(entry).flatMap(([key, value]) => {
+    if (key === "name") return [];
     const text =
       key === "exponent"
         ? powerOf(value)
@@ -197,7 +198,7 @@ function describe(is: string, name: string, entry: Entry): Description {
             : undefined;
     return text === undefined ? [] : [[key, text] as const];
   });
-  const options = Object.entries(schemaTree(entry.options).properties ?? {}).map(([option, node]) => ({
+  const options = Object.entries(schemaTree(entry.options()).properties ?? {}).map(([option, node]) => ({
     name: option,
     description: node.description ?? "",
     ...(node.default === undefined ? {} : { default: node.default }),
@@ -238,6 +239,7 @@ async function parametersOf(
 
 const labels: Readonly<Record<string, string>> = {
   exponent: "grows as",
+  decodeState: "decode state",
   anyPosition: "any position scheme",
   beyond: "beyond the training length",
 };

@@ -1,8 +1,9 @@
 import { Command } from "commander";
-import { type MixerEntry, mixers } from "../attention/index.ts";
+import type { MixerEntry } from "../attention/index.ts";
 import { type PatternEntry, patterns } from "../attention/patterns/index.ts";
+import { mixers } from "../catalogue/mixers.ts";
 import { models } from "../models/index.ts";
-import { expectation } from "../options/nearest.ts";
+import { expectation } from "../schema/nearest.ts";
 import { catalogues } from "./catalogues.ts";
 import { UsageError } from "./exit.ts";
 import { definitionList, type Terminal } from "./terminal.ts";

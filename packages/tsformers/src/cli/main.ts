@@ -1,10 +1,10 @@
 import { statSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { FileError } from "../io/file-error.ts";
-import { expectation } from "../options/nearest.ts";
 import { ConfigError } from "../run/config.ts";
 import { errorText } from "../run/error-text.ts";
 import { packageVersion } from "../run/version.ts";
+import { expectation } from "../schema/nearest.ts";
 import { exitCodes, Failure, type FailureKind, UsageError } from "./exit.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
 

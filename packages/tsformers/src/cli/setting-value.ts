@@ -1,4 +1,4 @@
-import type { SchemaNode } from "../options/explain.ts";
+import type { SchemaNode } from "../schema/explain.ts";
 import { UsageError } from "./exit.ts";
 
 /**

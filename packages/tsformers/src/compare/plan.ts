@@ -86,7 +86,7 @@ function requireTakers({ config: { position }, models: names, positions }: Compa
 }
 
 function variantsOf(name: string, { config, positions }: CompareOptions): { model: Choice; position?: Choice }[] {
-  const known = Object.keys(models[name as ModelName].options.shape);
+  const known = Object.keys(models[name as ModelName].options().shape);
   // Options of the configuration's model that this one has too: width, layers and heads are the same for all.
   const { kind: _, ...given } = config.model;
   const shared = Object.fromEntries(Object.entries(given).filter(([option]) => known.includes(option)));

@@ -3,6 +3,7 @@
 export type * from "./block.ts";
 export type * from "./depth.ts";
 export type * from "./layer.ts";
+export type * from "./mechanism.ts";
 export type * from "./mixer.ts";
 export type * from "./pattern.ts";
 export type * from "./position.ts";

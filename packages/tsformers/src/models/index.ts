@@ -1,7 +1,7 @@
 import * as z from "zod";
 import type { PositionScheme } from "../kinds/index.ts";
-import { count, positionCount, widthCount } from "../options/count.ts";
-import { parseOptions } from "../options/parse-options.ts";
+import { count, positionCount, widthCount } from "../schema/count.ts";
+import { parseOptions } from "../schema/parse-options.ts";
 import type { LanguageModel } from "./language-model.ts";
 import type { SequenceToSequence } from "./sequence-to-sequence.ts";
 
@@ -17,7 +17,7 @@ type About = {
   /** Whether outputs depend on earlier inputs only, so that the model can generate. */
   readonly causal: boolean;
   /** What may be set; every option has a description, and unknown ones are errors. */
-  readonly options: z.ZodObject;
+  options(): z.ZodObject;
 };
 
 /** Predicts each next token. */
@@ -211,7 +211,15 @@ function decoder<O extends z.ZodObject>(
     }
     return make(parseOptions(options, raw, name), scheme);
   };
-  return { ...about, category: "decoder", cost: attentionCost, causal: true, anyPosition, options, load };
+  return {
+    ...about,
+    category: "decoder",
+    cost: attentionCost,
+    causal: true,
+    anyPosition,
+    options: () => options,
+    load,
+  };
 }
 
 function encoder<O extends z.ZodObject>(
@@ -220,7 +228,7 @@ function encoder<O extends z.ZodObject>(
   { make, ...about }: Parts<O, LanguageModel>,
 ): EncoderEntry {
   const load = async (raw: unknown) => make(parseOptions(options, raw, name));
-  return { ...about, category: "encoder", cost: attentionCost, causal: false, options, load };
+  return { ...about, category: "encoder", cost: attentionCost, causal: false, options: () => options, load };
 }
 
 function encoderDecoder<O extends z.ZodObject>(
@@ -229,7 +237,7 @@ function encoderDecoder<O extends z.ZodObject>(
   { make, ...about }: Parts<O, SequenceToSequence>,
 ): EncoderDecoderEntry {
   const load = async (raw: unknown) => make(parseOptions(options, raw, name));
-  return { ...about, category: "encoder-decoder", cost: attentionCost, causal: true, options, load };
+  return { ...about, category: "encoder-decoder", cost: attentionCost, causal: true, options: () => options, load };
 }
 
 /** The options that were given: an absent one is absent, not undefined. */

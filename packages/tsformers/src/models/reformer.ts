@@ -1,6 +1,6 @@
 import { type LshAttentionOptions, lshAttention } from "../attention/lsh/lsh-attention.ts";
 import { usualBuckets } from "../attention/lsh/lsh-hash.ts";
-import { reformerLocal } from "../attention/softmax/reformer-local.ts";
+import { localAttention } from "../attention/softmax/local-attention.ts";
 import { reversible, reversibleBlock } from "../depth/reversible.ts";
 import type { StackParams } from "../depth/stack.ts";
 import type { Depth, Mixer, PositionEmbedding } from "../kinds/index.ts";
@@ -70,7 +70,7 @@ export function reformerParts(options: ReformerOptions): DecoderParts<StackParam
   requireSizes("reformer", options, { vocabularySize, layers, length, ffnWidth });
   const sizes = { modelWidth, heads, causal, dropoutRate, bias: false, ...present({ headWidth: options.headWidth }) };
   const mixers = [
-    () => reformerLocal({ ...sizes, ...present({ chunk: localChunk }) }) as Mixer,
+    () => localAttention({ ...sizes, ...present({ chunk: localChunk }) }) as Mixer,
     () => lshAttention({ ...sizes, buckets: usualBuckets(length, lsh.chunk ?? 64), ...lsh }) as Mixer,
   ];
   const mixer = options.mixer ?? ((layer) => mixers[layer % 2]!());

@@ -46,6 +46,16 @@ export function requireDirection(caller: string, causal: unknown): void {
   if (typeof causal !== "boolean") throw new TypeError(`${caller}: causal must be true or false, ${got(causal)}`);
 }
 
+export type Direction = "causal" | "bidirectional";
+
+/** @throws RangeError `linformer: is bidirectional only, not causal`; TypeError as {@link requireDirection} */
+export function requireDirectionOf(caller: string, directions: readonly Direction[], causal: boolean): void {
+  requireDirection(caller, causal);
+  const wanted = causal ? "causal" : "bidirectional";
+  if (directions.includes(wanted)) return;
+  throw new RangeError(`${caller}: is ${directions.join(" and ")} only, not ${wanted}`);
+}
+
 /** @throws RangeError `sinusoidal: needs an even modelWidth, got 15` */
 export function requireEvenWidth(caller: string, modelWidth: number): void {
   requireCounts(caller, { modelWidth });

@@ -2,8 +2,8 @@ import { mul } from "@tsformers/engine";
 import * as z from "zod";
 import type { PositionScheme } from "../kinds/index.ts";
 import { requireEvenWidth, requireSizes } from "../nn/sizes.ts";
-import { positionCount } from "../options/count.ts";
-import { parseOptions } from "../options/parse-options.ts";
+import { positionCount } from "../schema/count.ts";
+import { parseOptions } from "../schema/parse-options.ts";
 
 /** What a scheme must know of the model that it is built into. */
 export type PositionContext = {
@@ -23,7 +23,7 @@ export type PositionEntry = {
   /** What happens beyond the training length. */
   readonly beyond: string;
   /** What may be set; every option has a description, and unknown ones are errors. */
-  readonly options: z.ZodObject;
+  options(): z.ZodObject;
   /** Checks the options and makes the scheme. @throws RangeError naming what does not fit */
   load(options: unknown, context: PositionContext): Promise<PositionScheme>;
 };
@@ -285,7 +285,7 @@ type EntryParts<O extends z.ZodObject> = Omit<PositionEntry, "options" | "load">
 function entry<O extends z.ZodObject>(name: string, options: O, { make, ...about }: EntryParts<O>): PositionEntry {
   return {
     ...about,
-    options,
+    options: () => options,
     load: async (raw, context) => {
       const { layers, length } = context;
       requireSizes(name, context, { layers, length });

@@ -4,7 +4,7 @@ import * as z from "zod";
 export type Entry = {
   readonly summary: string;
   /** Schema of its options; every option has a description, and unknown ones are errors. */
-  readonly options: z.ZodObject;
+  options(): z.ZodObject;
 };
 
 export type Catalogue = Readonly<Record<string, Entry>>;
@@ -24,7 +24,7 @@ export function choiceSchema(
 ): z.ZodType<Choice, Choice> {
   const { elsewhere = [], further = [] } = options;
   const members = Object.entries(catalogue).map(([kind, entry]) => {
-    const own = Object.entries(entry.options.shape).filter(([name]) => !elsewhere.includes(name));
+    const own = Object.entries(entry.options().shape).filter(([name]) => !elsewhere.includes(name));
     return z.strictObject({ kind: z.literal(kind), ...Object.fromEntries(own) });
   });
   return z.discriminatedUnion("kind", [...members, ...further] as never) as unknown as z.ZodType<Choice, Choice>;

@@ -1,9 +1,9 @@
 import * as z from "zod";
 import { models } from "../models/index.ts";
 import { objectives } from "../objectives/index.ts";
-import { exactCount, positionCount, rowCount, stepCount } from "../options/count.ts";
-import { explain, type NameOf } from "../options/explain.ts";
 import { positions } from "../position/index.ts";
+import { exactCount, positionCount, rowCount, stepCount } from "../schema/count.ts";
+import { explain, type NameOf } from "../schema/explain.ts";
 import { tasks } from "../tasks/index.ts";
 import { type Choice, choiceSchema } from "./catalogue.ts";
 import { checkpointChoice } from "./model.ts";
@@ -26,7 +26,7 @@ const schema = z.strictObject({
     .describe("the network"),
   objective: choiceSchema(
     Object.fromEntries(
-      Object.entries(objectives).map(([name, { summary }]) => [name, { summary, options: z.strictObject({}) }]),
+      Object.entries(objectives).map(([name, { summary }]) => [name, { summary, options: () => z.strictObject({}) }]),
     ),
   )
     .optional()

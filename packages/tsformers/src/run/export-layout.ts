@@ -42,7 +42,7 @@ export function layoutOfRun({ config, task }: Pick<RunFolder, "config" | "task">
   }
   const { kind, ...chosen } = config.model;
   const { vocabularySize, startToken } = task;
-  const options = models[kind as ModelName].options.parse({ ...chosen, vocabularySize }) as ModelSizes;
+  const options = models[kind as ModelName].options().parse({ ...chosen, vocabularySize }) as ModelSizes;
   const written = writeConfig(kind, {
     ...options,
     length: config.length,

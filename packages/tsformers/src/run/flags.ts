@@ -1,5 +1,5 @@
 import type * as z from "zod";
-import { alternatives, type SchemaNode, schemaTree } from "../options/explain.ts";
+import { alternatives, type SchemaNode, schemaTree } from "../schema/explain.ts";
 
 /** A command-line flag made from one place of a configuration's schema. */
 export type Flag = {

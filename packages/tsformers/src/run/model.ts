@@ -4,8 +4,8 @@ import type { Architecture } from "../io/hugging-face/format.ts";
 import { type ModelEntry, type ModelName, models } from "../models/index.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
-import { parseOptions } from "../options/parse-options.ts";
 import { type PositionName, positions } from "../position/index.ts";
+import { parseOptions } from "../schema/parse-options.ts";
 import type { Choice } from "./catalogue.ts";
 
 /** What a model is built from; `length` is that of training rows. */
@@ -60,7 +60,7 @@ export async function makeModel(
     return modelOf(architectureOf(choice), "from");
   }
   const entry: ModelEntry = models[kind as ModelName];
-  const options = { ...chosen, vocabularySize, ...("length" in entry.options.shape ? { length } : {}) };
+  const options = { ...chosen, vocabularySize, ...("length" in entry.options().shape ? { length } : {}) };
   if (entry.category !== "decoder") {
     if (position !== undefined)
       throw new RangeError(`${kind} has its own positions; leave the position away, or take gpt`);
@@ -69,7 +69,7 @@ export async function makeModel(
       : { ...(await entry.load(options)), category: "encoder-decoder" };
   }
   if (position === undefined) return { ...(await entry.load(options)), category: "decoder" };
-  const { modelWidth, heads, layers } = parseOptions(entry.options, options, kind) as Record<
+  const { modelWidth, heads, layers } = parseOptions(entry.options(), options, kind) as Record<
     "modelWidth" | "heads" | "layers",
     number
   >;

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { parseOptions } from "../options/parse-options.ts";
+import { parseOptions } from "../schema/parse-options.ts";
 import type { Optimiser } from "../train/optimiser.ts";
 import type { Choice } from "./catalogue.ts";
 
@@ -9,7 +9,7 @@ export type OptimiserEntry = {
   readonly formula: string;
   readonly paper: string;
   readonly cost: string;
-  readonly options: z.ZodObject;
+  options(): z.ZodObject;
   load(options: unknown): Promise<Optimiser>;
 };
 
@@ -84,5 +84,5 @@ type EntryParts<O extends z.ZodObject> = Omit<OptimiserEntry, "options" | "load"
 };
 
 function entry<O extends z.ZodObject>(name: string, options: O, { make, ...about }: EntryParts<O>): OptimiserEntry {
-  return { ...about, options, load: async (raw) => make(parseOptions(options, raw, name)) };
+  return { ...about, options: () => options, load: async (raw) => make(parseOptions(options, raw, name)) };
 }

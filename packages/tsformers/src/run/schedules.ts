@@ -1,6 +1,6 @@
 import * as z from "zod";
-import { stepCount } from "../options/count.ts";
-import { parseOptions } from "../options/parse-options.ts";
+import { stepCount } from "../schema/count.ts";
+import { parseOptions } from "../schema/parse-options.ts";
 import { constant, inverseSquareRoot, type Schedule, warmupCosine } from "../train/schedule.ts";
 import type { Choice } from "./catalogue.ts";
 
@@ -12,7 +12,7 @@ export type ScheduleEntry = {
   readonly summary: string;
   readonly formula: string;
   readonly paper: string;
-  readonly options: z.ZodObject;
+  options(): z.ZodObject;
   make(options: unknown, context: ScheduleContext): Schedule;
 };
 
@@ -73,5 +73,5 @@ type EntryParts<O extends z.ZodObject> = Omit<ScheduleEntry, "options" | "make">
 };
 
 function entry<O extends z.ZodObject>(name: string, options: O, { make, ...about }: EntryParts<O>): ScheduleEntry {
-  return { ...about, options, make: (raw, context) => make(parseOptions(options, raw, name), context) };
+  return { ...about, options: () => options, make: (raw, context) => make(parseOptions(options, raw, name), context) };
 }

@@ -1,6 +1,6 @@
 import * as z from "zod";
-import { count, exactCount, positionCount } from "../options/count.ts";
-import { parseOptions } from "../options/parse-options.ts";
+import { count, exactCount, positionCount } from "../schema/count.ts";
+import { parseOptions } from "../schema/parse-options.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import type { Task } from "./task.ts";
 
@@ -19,7 +19,7 @@ export type TaskContext = {
 export type TaskEntry = {
   readonly summary: string;
   /** What may be set; every option has a description, and unknown ones are errors. */
-  readonly options: z.ZodObject;
+  options(): z.ZodObject;
   /** Checks the options and makes the task. @throws RangeError naming each option that does not fit, and why */
   load(options?: unknown, context?: TaskContext): Promise<Task>;
 };
@@ -106,7 +106,7 @@ function entry<O extends z.ZodObject>(
 ): TaskEntry {
   return {
     summary,
-    options,
+    options: () => options,
     load: async (raw = {}, context = {}) => make(parseOptions(options, raw, "task"), context),
   };
 }

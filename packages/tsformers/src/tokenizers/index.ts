@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { explain } from "../options/explain.ts";
+import { explain } from "../schema/explain.ts";
 import type { Tokenizer, TokenizerConfig } from "./tokenizer.ts";
 
 export type { Tokenizer, TokenizerConfig } from "./tokenizer.ts";

@@ -12,9 +12,11 @@ import {
   valueAndGradWithExtra,
 } from "@tsformers/engine";
 import * as z from "zod";
-import { suggestion } from "../options/nearest.ts";
+import type { MixerEntry } from "../attention/index.ts";
+import { mixers } from "../catalogue/mixers.ts";
+import type { Mechanism } from "../kinds/mechanism.ts";
+import { suggestion } from "../schema/nearest.ts";
 import { mechanisms } from "./mechanisms/index.ts";
-import type { Mechanism } from "./mechanisms/mechanism.ts";
 import {
   checkListed,
   compareArrays,
@@ -50,16 +52,15 @@ export async function verifyMechanism(
   { device }: { readonly device: Device },
 ): Promise<VerifyRow[]> {
   const { fixture, cases } = parse(metaShape, meta, "meta.json");
-  const load = Object.hasOwn(mechanisms, fixture) ? mechanisms[fixture] : undefined;
-  if (load === undefined) {
-    const known = Object.keys(mechanisms);
+  const mechanism = await mechanismOf(fixture);
+  if (mechanism === undefined) {
+    const known = [...Object.keys(mechanisms), ...proofs.map(({ fixture }) => fixture)];
     const near = suggestion(fixture, known) || `; known are ${known.join(", ")}`;
     throw new Error(`meta.json: unknown mechanism ${JSON.stringify(fixture)}${near}`);
   }
   const tolerances = readTolerances(meta);
   const stored = await readCases(directory);
   checkCases(stored, cases);
-  const mechanism = await load();
   const rows: VerifyRow[] = [];
   for (const [name, tensors] of stored) {
     try {
@@ -69,6 +70,14 @@ export async function verifyMechanism(
     }
   }
   return rows;
+}
+
+/** What members of the catalogue bring along. */
+const proofs = Object.values<MixerEntry>(mixers).flatMap(({ proof }) => proof ?? []);
+
+async function mechanismOf(fixture: string): Promise<Mechanism | undefined> {
+  if (Object.hasOwn(mechanisms, fixture)) return mechanisms[fixture]!();
+  return proofs.find((proof) => proof.fixture === fixture);
 }
 
 type Floats = Readonly<Record<string, Tensor>>;

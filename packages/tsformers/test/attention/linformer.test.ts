@@ -17,7 +17,6 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { makeView } from "../../src/attention/core/view.ts";
-import { mixers } from "../../src/attention/index.ts";
 import {
   type LinformerParams,
   linformer,
@@ -31,6 +30,7 @@ import {
   meanProjection,
 } from "../../src/attention/linformer/linformer-projection.ts";
 import { full } from "../../src/attention/patterns/pattern.ts";
+import { mixers } from "../../src/catalogue/mixers.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import type { LinearParams } from "../../src/nn/linear.ts";
 import { expectSame, noisy, outputsAndGradients } from "./outputs-and-gradients.ts";
@@ -217,10 +217,7 @@ describe("a projection for all layers", () => {
 
 test("slots may differ from layer to layer", async () => {
   const shape = async (layer: number) => {
-    const mixer = await mixers.linformer.load(
-      { slots: [8, 4] },
-      { modelWidth, heads, length: 16, causal: false, layer },
-    );
+    const mixer = mixers.linformer.make({ slots: [8, 4] }, { modelWidth, heads, length: 16, causal: false, layer });
     return (mixer.init(randomKey(1)) as unknown as LinformerParams<Any>).projection!.key.weight.shape;
   };
   expect([await shape(0), await shape(1), await shape(2)]).toEqual([
@@ -263,5 +260,5 @@ test("too long a sequence, too many slots and looking only back are refused", as
   await expect(run).rejects.toThrow("linformer: made for sequences of at most 11, got 12");
   expect(() => learnedProjection({ length: 3, slots: 4 })).toThrow("learnedProjection: expected at least one slot");
   const context = { modelWidth, heads, length: 8, causal: true };
-  await expect(mixers.linformer.load({}, context)).rejects.toThrow("linformer: is bidirectional only, not causal");
+  expect(() => mixers.linformer.make({}, context)).toThrow("linformer: is bidirectional only, not causal");
 });

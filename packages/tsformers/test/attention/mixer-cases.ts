@@ -20,9 +20,9 @@ import {
   valueAndGrad,
 } from "@tsformers/engine";
 import { makeView, type ViewOptions } from "../../src/attention/core/view.ts";
-import { type MixerContext, mixers } from "../../src/attention/index.ts";
+import type { MixerContext, MixerEntry } from "../../src/attention/index.ts";
 import { causal, full } from "../../src/attention/patterns/pattern.ts";
-import { attention } from "../../src/attention/softmax/attention.ts";
+import { mixers } from "../../src/catalogue/mixers.ts";
 import type { Mixer, MixerInput, MixerOutput } from "../../src/kinds/index.ts";
 import type { Context } from "../../src/kinds/layer.ts";
 import type { MapRead } from "./map-reading.ts";
@@ -38,6 +38,8 @@ export type MixerCase<Law extends string = string> = {
   readonly title: string;
   readonly direction: Direction;
   readonly exponent: number;
+  /** Whether outputs are averages of values. */
+  readonly averages?: boolean;
   /** Laws that do not hold by its definition, each with the reason. */
   readonly exempt: Partial<Record<Law, string>>;
   load(context?: Partial<MixerContext>): Promise<Mixer>;
@@ -51,29 +53,26 @@ type Variant<Law extends string> = {
 };
 
 /**
- * Every member in each direction it works in, and softmax attention, which must pass what the others are asked.
+ * Every member in each direction it works in.
  *
  * @param variants by member; those that are absent are taken without options
  */
 export function mixerCases<Law extends string>(
   variants: Readonly<Record<string, readonly Variant<Law>[]>>,
 ): MixerCase<Law>[] {
-  const unknown = Object.keys(variants).filter((name) => name !== "softmax" && !Object.hasOwn(mixers, name));
+  const unknown = Object.keys(variants).filter((name) => !Object.hasOwn(mixers, name));
   if (unknown.length > 0) throw new Error(`no mixer is called ${unknown.join(", ")}`);
-  const softmax = {
-    exponent: 2,
-    directions: ["causal", "bidirectional"] as const,
-    load: async (_: unknown, context: MixerContext) => attention(context),
-  };
-  return Object.entries({ softmax, ...mixers }).flatMap(([member, entry]) =>
+  return Object.entries<MixerEntry>(mixers).flatMap(([member, entry]) =>
     (variants[member] ?? [{ options: {} }]).flatMap(({ options, only, exempt = {} }) =>
       entry.directions
         .filter((direction) => only === undefined || direction === only)
         .map((direction): MixerCase<Law> => {
           const chosen = Object.entries(options).map(([name, value]) => `${name} ${JSON.stringify(value)}`);
-          const load = (context = {}) => entry.load(options, { ...sizes, causal: direction === "causal", ...context });
+          const load = async (context = {}) =>
+            entry.make(options, { ...sizes, causal: direction === "causal", ...context });
           const title = `${[member, ...chosen].join(" ")}, ${direction}`;
-          return { member, title, direction, exponent: entry.exponent, exempt, load };
+          const { exponent, averages = true } = entry;
+          return { member, title, direction, exponent, averages, exempt, load };
         }),
     ),
   );

@@ -2,10 +2,10 @@ import { constant, fromNumbers, gather, type NDArray, normal, randomKey, slice, 
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { makeView } from "../../src/attention/core/view.ts";
-import { mixers } from "../../src/attention/index.ts";
 import { full } from "../../src/attention/patterns/pattern.ts";
 import { inducedSet } from "../../src/attention/sets/set-attention.ts";
 import { isab, mab, paperForm, pma, publishedForm, sab } from "../../src/attention/sets/set-blocks.ts";
+import { mixers } from "../../src/catalogue/mixers.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import { layerNorm } from "../../src/nn/norm.ts";
 import { expectSame, noisy } from "./outputs-and-gradients.ts";
@@ -95,7 +95,5 @@ test("the mixer is the whole block, and knows its directions", async () => {
     device,
   );
   const context = { modelWidth, heads, length: 8, causal: true };
-  await expect(mixers["induced-set"].load({}, context)).rejects.toThrow(
-    "induced-set: is bidirectional only, not causal",
-  );
+  expect(() => mixers["induced-set"].make({}, context)).toThrow("induced-set: is bidirectional only, not causal");
 });

@@ -23,7 +23,6 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { makeView } from "../../src/attention/core/view.ts";
-import { mixers } from "../../src/attention/index.ts";
 import { full } from "../../src/attention/patterns/pattern.ts";
 import { splitHeads } from "../../src/attention/softmax/attention.ts";
 import { type SynthesizerParams, synthesizer } from "../../src/attention/synthesizer/synthesizer.ts";
@@ -44,6 +43,7 @@ import {
   type TableLogitParams,
   tableLogits,
 } from "../../src/attention/synthesizer/synthetic-logits.ts";
+import { mixers } from "../../src/catalogue/mixers.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import type { LinearParams } from "../../src/nn/linear.ts";
 import { expectSame, noisy } from "./outputs-and-gradients.ts";
@@ -266,7 +266,7 @@ test("what does not fit is refused in words", async () => {
     "synthesizer: expected at least one source of logits, got 0",
   );
   const context = { ...size, length: 8 };
-  await expect(mixers.synthesizer.load({ logits: ["dense"], mixture: "by head" }, context)).rejects.toThrow(
+  expect(() => mixers.synthesizer.make({ logits: ["dense"], mixture: "by head" }, context)).toThrow(
     "expected 2 sources",
   );
 });

@@ -2,8 +2,8 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { mixers } from "../../src/attention/index.ts";
 import { patterns } from "../../src/attention/patterns/index.ts";
+import { mixers } from "../../src/catalogue/mixers.ts";
 import { main } from "../../src/cli/main.ts";
 
 const home = mkdtempSync(join(tmpdir(), "tsformers-describe-"));

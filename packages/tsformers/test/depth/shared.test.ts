@@ -13,10 +13,10 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { makeView } from "../../src/attention/core/view.ts";
-import { mixers } from "../../src/attention/index.ts";
 import { causal } from "../../src/attention/patterns/pattern.ts";
 import { attention } from "../../src/attention/softmax/attention.ts";
 import { preNormBlock } from "../../src/blocks/block.ts";
+import { mixers } from "../../src/catalogue/mixers.ts";
 import { type SharedOptions, shared } from "../../src/depth/shared.ts";
 import { stack } from "../../src/depth/stack.ts";
 import { startDecoding, startTraining } from "../../src/depth/states.ts";
@@ -108,7 +108,7 @@ describe.each(cases)("%s", (_, options, plan, parts) => {
 });
 
 test("each layer keeps a training state of its own", async () => {
-  const mixer = await mixers.routing.load({ centroids: 3, window: 6 }, { modelWidth, heads: 2, length, causal: true });
+  const mixer = mixers.routing.make({ centroids: 3, window: 6 }, { modelWidth, heads: 2, length, causal: true });
   const layers = [blockAround(mixer), blockAround(mixer)];
   const depth = shared(layers);
   const params = paramsOf(depth as Depth<never>);

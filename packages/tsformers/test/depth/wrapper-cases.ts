@@ -1,7 +1,7 @@
 import { concat, constant, fromNumbers, mul, normal, randomKey, type Tensor } from "@tsformers/engine";
 import { headsBeside } from "../../src/attention/core/side-by-side.ts";
 import { makeView } from "../../src/attention/core/view.ts";
-import { mixers } from "../../src/attention/index.ts";
+import type { MixerEntry } from "../../src/attention/index.ts";
 import { causal, full } from "../../src/attention/patterns/pattern.ts";
 import { attention } from "../../src/attention/softmax/attention.ts";
 import {
@@ -19,6 +19,7 @@ import {
   preNormCrossBlock,
 } from "../../src/blocks/cross-block.ts";
 import { gatedBlock } from "../../src/blocks/gated-block.ts";
+import { mixers } from "../../src/catalogue/mixers.ts";
 import { earlyExit } from "../../src/depth/early-exit.ts";
 import { recomputed } from "../../src/depth/recomputed.ts";
 import { type ReversibleBlock, reversible, reversibleBlock, sumOfStreams } from "../../src/depth/reversible.ts";
@@ -157,7 +158,7 @@ const small: Readonly<Record<string, object>> = {
   etc: { globals: 2, radius: 4, furthestLabel: 2 },
   longformer: { window: 6 },
   lsh: { chunk: 8 },
-  "reformer-local": { chunk: 8 },
+  local: { chunk: 8 },
   routing: { centroids: 3, window: 8 },
   sinkhorn: { block: 4 },
   linformer: { slots: 6 },
@@ -178,9 +179,9 @@ export const wrapped: readonly WrappedMixer[] = [
     pattern: causal,
     load: async () => dynamicSpan(remembering, { ...sizes, maxSpan: 12, ramp: 4, startBias: 0 }) as Mixer,
   },
-  ...Object.entries(mixers).map(([name, entry]): WrappedMixer => {
+  ...Object.entries<MixerEntry>(mixers).map(([name, entry]): WrappedMixer => {
     const isCausal = entry.directions.includes("causal");
-    const load = () => entry.load(small[name] ?? {}, { ...sizes, causal: isCausal });
+    const load = async () => entry.make(small[name] ?? {}, { ...sizes, causal: isCausal });
     return { name, pattern: isCausal ? causal : full, load };
   }),
 ];

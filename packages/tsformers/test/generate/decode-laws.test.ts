@@ -19,13 +19,13 @@ import { type LayerPatterns, type PatternName, patterns } from "../../src/attent
 import { causal, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { perLayer } from "../../src/attention/patterns/per-layer.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
+import { kindOf } from "../../src/catalogue/compatibility.ts";
 import { decodeCache } from "../../src/generate/decode-cache.ts";
 import { keptOf } from "../../src/generate/decode-slots.ts";
 import { openDecoder } from "../../src/generate/decoder.ts";
 import type { PositionScheme } from "../../src/kinds/index.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import { gpt } from "../../src/models/gpt.ts";
-import { kindOf } from "../../src/position/compatibility.ts";
 import { type PositionName, positions } from "../../src/position/index.ts";
 
 const device = await openCpu();

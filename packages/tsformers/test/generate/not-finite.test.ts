@@ -1,7 +1,7 @@
 import { type Concrete, isNdArray, mapTree, NDArray, randomKey } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
-import { mixers } from "../../src/attention/index.ts";
+import { mixers } from "../../src/catalogue/mixers.ts";
 import { openDecoder } from "../../src/generate/decoder.ts";
 import { type GenerateOptions, generate } from "../../src/generate/generate.ts";
 import { LogitsError } from "../../src/generate/sampling.ts";
@@ -16,7 +16,7 @@ const device = await openCpu();
 afterAll(() => device.close());
 
 const sizes = { vocabularySize: 11, layers: 1, modelWidth: 8, heads: 2, length: 12 };
-const linear = await mixers.linear.load({}, { ...sizes, causal: true });
+const linear = mixers.linear.make({}, { ...sizes, causal: true });
 const prompt = [1, 2, 3];
 
 /** Parameters in which one table of positions is not a number from a position on. */

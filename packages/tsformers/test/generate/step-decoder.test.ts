@@ -11,12 +11,13 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
-import { type MixerName, mixers } from "../../src/attention/index.ts";
+import type { MixerEntry } from "../../src/attention/index.ts";
 import { or } from "../../src/attention/patterns/combine.ts";
 import { globalTokens } from "../../src/attention/patterns/global.ts";
 import { causal } from "../../src/attention/patterns/pattern.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
 import { attention } from "../../src/attention/softmax/attention.ts";
+import { type MixerName, mixers } from "../../src/catalogue/mixers.ts";
 import { startDecoding } from "../../src/depth/states.ts";
 import { keptOf, slotCount } from "../../src/generate/decode-slots.ts";
 import { openDecoder } from "../../src/generate/decoder.ts";
@@ -46,7 +47,7 @@ const globals = (...positions: number[]) => globalTokens({ positions, causal: tr
 
 test.each([
   ["linear", "performer", "rotary"],
-  ["longformer", "reformer-local", "alibi"],
+  ["longformer", "local", "alibi"],
   ["longformer", "linear", "rotary"],
 ] as [MixerName, MixerName, keyof typeof schemes][])(
   "%s and %s with %s positions decode as one pass computes",
@@ -57,11 +58,10 @@ test.each([
       longformer: { window: 6, globals: [0, 4] },
       linear: {},
       performer: { features: 8 },
-      "reformer-local": {},
+      local: {},
     };
-    const [a, b] = await Promise.all(
-      [first, second].map((name) => mixers[name].load(options[name as keyof typeof options], context)),
-    );
+    const catalogue: Readonly<Record<string, MixerEntry>> = mixers;
+    const [a, b] = [first, second].map((name) => catalogue[name]!.make(options[name as keyof typeof options], context));
     const model = gpt({
       vocabularySize: V,
       layers: 2,
@@ -97,7 +97,7 @@ test.each([
 ] as const)(
   "softmax attention between layers of linear attention keeps %s, and decodes as one pass computes",
   async (_, pattern, room) => {
-    const linear = await mixers.linear.load({}, { ...sizes, causal: true });
+    const linear = mixers.linear.make({}, { ...sizes, causal: true });
     const mixer = (layer: number) => (layer === 1 ? attention(sizes) : linear) as Mixer<never>;
     const model = gpt({ vocabularySize: V, layers: 3, ...sizes, scheme: schemes.rotary, mixer, pattern });
     const params = mapTree(model.init(randomKey(2)), isNdArray, loud) as Concrete<never>;

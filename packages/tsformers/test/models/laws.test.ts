@@ -25,7 +25,7 @@ const length = 128;
 /** Every causal language model: the decoders with their own positions, and the one that takes any with each. */
 const decoders: [string, () => Promise<LanguageModel>][] = Object.entries(models).flatMap(([name, entry]) => {
   if (entry.category !== "decoder") return [];
-  const options = { ...sizes, ...("length" in entry.options.shape ? { length } : {}) };
+  const options = { ...sizes, ...("length" in entry.options().shape ? { length } : {}) };
   const own: [string, () => Promise<LanguageModel>] = [name, () => entry.load(options)];
   if (!entry.anyPosition) return [own];
   const context = { modelWidth: sizes.modelWidth, heads: sizes.heads, layers: sizes.layers, length };
@@ -185,11 +185,11 @@ describe.each(pairs)("%s", (_, entry) => {
 
 test("every model of the catalogue has parameters, and the options it states make it", async () => {
   for (const [name, entry] of Object.entries(models)) {
-    const options = { ...sizes, ...("length" in entry.options.shape ? { length } : {}) };
+    const options = { ...sizes, ...("length" in entry.options().shape ? { length } : {}) };
     const model = await entry.load(options);
     const { leaves } = flatten(model.init(randomKey(1)), (value): value is NDArray => value instanceof NDArray);
     expect(leaves.length, name).toBeGreaterThan(10);
     expect(model.vocabularySize, name).toBe(V);
-    expect(() => entry.options.parse({ ...options, nonsense: 1 }), name).toThrow("nonsense");
+    expect(() => entry.options().parse({ ...options, nonsense: 1 }), name).toThrow("nonsense");
   }
 });

@@ -16,10 +16,10 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
-import { mixers } from "../../src/attention/index.ts";
 import { attention } from "../../src/attention/softmax/attention.ts";
 import { preNormBlock } from "../../src/blocks/block.ts";
 import { preNormCrossBlock } from "../../src/blocks/cross-block.ts";
+import { mixers } from "../../src/catalogue/mixers.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import { bert } from "../../src/models/bert.ts";
 import { encoderDecoder } from "../../src/models/encoder-decoder.ts";
@@ -49,7 +49,7 @@ afterAll(() => device.close());
 const [V, length, modelWidth, heads] = [11, 12, 16, 2];
 const sizes = { vocabularySize: V, layers: 2, modelWidth, heads, length };
 const mixer = (name: "routing" | "performer", causal: boolean) =>
-  mixers[name].load(name === "routing" ? { centroids: 3 } : {}, { modelWidth, heads, length, causal });
+  mixers[name].make(name === "routing" ? { centroids: 3 } : {}, { modelWidth, heads, length, causal });
 
 const formOf = (tree: unknown) => {
   const { leaves, structure } = flatten(tree, isNdArray);

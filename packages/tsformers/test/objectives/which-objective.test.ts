@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { mixers } from "../../src/attention/index.ts";
+import { mixers } from "../../src/catalogue/mixers.ts";
 import { bert } from "../../src/models/bert.ts";
 import { gpt } from "../../src/models/gpt.ts";
 import { transformer } from "../../src/models/transformer.ts";
@@ -20,7 +20,7 @@ import { textTask } from "../../src/tasks/text.ts";
 import { byteTokenizer } from "../../src/tokenizers/index.ts";
 
 const sizes = { vocabularySize: 257, layers: 1, modelWidth: 8, heads: 2, length: 16 };
-const linear = await mixers.linear.load({}, { ...sizes, causal: true });
+const linear = mixers.linear.make({}, { ...sizes, causal: true });
 const models = {
   gpt: { ...gpt(sizes), category: "decoder" },
   linear: { ...gpt({ ...sizes, mixer: () => linear }), category: "decoder" },

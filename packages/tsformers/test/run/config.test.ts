@@ -1,12 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { mixers } from "../../src/attention/index.ts";
 import { patterns } from "../../src/attention/patterns/index.ts";
+import { mixers } from "../../src/catalogue/mixers.ts";
 import { models } from "../../src/models/index.ts";
-import { schemaTree } from "../../src/options/explain.ts";
-import { editDistance, nearest } from "../../src/options/nearest.ts";
 import { positions } from "../../src/position/index.ts";
 import { parseRunConfig, runSchema } from "../../src/run/config.ts";
 import { flagsOf, misplacedFlags, withFlags } from "../../src/run/flags.ts";
+import { schemaTree } from "../../src/schema/explain.ts";
+import { editDistance, nearest } from "../../src/schema/nearest.ts";
 import { tasks } from "../../src/tasks/index.ts";
 
 const message = (input: unknown): string => {
@@ -75,7 +75,7 @@ describe("parseRunConfig", () => {
       for (const [name, inner] of Object.entries(node)) walk(inner, `${path}/${name}`);
     };
     const everything = { ...models, ...positions, ...tasks, ...mixers, ...patterns };
-    for (const [name, { options }] of Object.entries(everything)) walk(schemaTree(options), name);
+    for (const [name, { options }] of Object.entries(everything)) walk(schemaTree(options()), name);
     walk(schemaTree(runSchema), "run");
     const exact = /\/(seed|pool|evalTokens|patience|keep)$/;
     expect(unbounded.filter((path) => !exact.test(path))).toEqual([]);

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import type * as z from "zod";
-import { mixers } from "../../src/attention/index.ts";
+import type { MixerEntry } from "../../src/attention/index.ts";
 import { patterns } from "../../src/attention/patterns/index.ts";
 import { attention } from "../../src/attention/softmax/attention.ts";
+import { mixers } from "../../src/catalogue/mixers.ts";
 import { bert } from "../../src/models/bert.ts";
 import { bloom } from "../../src/models/bloom.ts";
 import { ctrl } from "../../src/models/ctrl.ts";
@@ -36,24 +37,35 @@ type Member = {
 const members: [string, Member][] = [
   ...Object.entries(models).map(([name, entry]): [string, Member] => [
     name,
-    { options: entry.options, required: modelSizes, load: (options) => entry.load(options) },
+    { options: entry.options(), required: modelSizes, load: (options) => entry.load(options) },
   ]),
-  ...[...Object.entries(mixers), ...Object.entries(patterns)].map(([name, entry]): [string, Member] => [
+  ...Object.entries<MixerEntry>(mixers).map(([name, entry]): [string, Member] => [
     name,
     {
-      options: entry.options,
+      options: entry.options(),
+      load: (options, context) =>
+        entry.make(options, { ...sizes, causal: entry.directions[0] === "causal", ...context } as never),
+    },
+  ]),
+  ...Object.entries(patterns).map(([name, entry]): [string, Member] => [
+    name,
+    {
+      options: entry.options(),
       load: (options, context) =>
         entry.load(options, { ...sizes, causal: entry.directions[0] === "causal", ...context } as never),
     },
   ]),
   ...Object.entries(positions).map(([name, entry]): [string, Member] => [
     name,
-    { options: entry.options, load: (options, context) => entry.load(options, { ...sizes, ...context }) },
+    { options: entry.options(), load: (options, context) => entry.load(options, { ...sizes, ...context }) },
   ]),
-  ...Object.entries(optimisers).map(([name, { options, load }]): [string, Member] => [name, { options, load }]),
+  ...Object.entries(optimisers).map(([name, { options, load }]): [string, Member] => [
+    name,
+    { options: options(), load },
+  ]),
   ...Object.entries(schedules).map(([name, { options, make }]): [string, Member] => [
     name,
-    { options, load: (given) => make(given, { learningRate: 1e-3, steps: 10 }) },
+    { options: options(), load: (given) => make(given, { learningRate: 1e-3, steps: 10 }) },
   ]),
 ];
 
@@ -109,13 +121,18 @@ describe.each(members)("%s", (name, { options, required, load }) => {
 });
 
 describe.each([
-  ...Object.entries(mixers).map(([name, entry]) => [name, entry, ["heads", "length", "modelWidth"]] as const),
+  ...Object.entries<MixerEntry>(mixers).map(
+    ([name, entry]) => [name, entry, ["heads", "length", "modelWidth"]] as const,
+  ),
   ...Object.entries(patterns).map(([name, entry]) => [name, entry, ["heads", "length", "layers"]] as const),
   ...Object.entries(positions).map(([name, entry]) => [name, entry, Object.keys(sizes)] as const),
 ])("%s", (name, entry, known) => {
   test("what it must know of the model is checked", async () => {
     const direction = "directions" in entry ? { causal: entry.directions[0] === "causal" } : {};
-    const load = (context: object): unknown => entry.load({}, { ...sizes, ...direction, ...context } as never);
+    const load = (context: object): unknown => {
+      const all = { ...sizes, ...direction, ...context } as never;
+      return "make" in entry ? entry.make({}, all) : entry.load({}, all);
+    };
     await load({});
     for (const size of known) {
       for (const value of [0, -3, 1.5, undefined]) {

@@ -21,12 +21,13 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { makeView } from "../../src/attention/core/view.ts";
-import { mixers } from "../../src/attention/index.ts";
+import type { MixerEntry } from "../../src/attention/index.ts";
 import { or, perHead } from "../../src/attention/patterns/combine.ts";
 import { patterns } from "../../src/attention/patterns/index.ts";
 import { type AttentionParams, attention } from "../../src/attention/softmax/attention.ts";
 import { type Block, type BlockParts, parallelBlock, postNormBlock, preNormBlock } from "../../src/blocks/block.ts";
 import { gatedBlock } from "../../src/blocks/gated-block.ts";
+import { mixers } from "../../src/catalogue/mixers.ts";
 import { recomputed } from "../../src/depth/recomputed.ts";
 import { meanOfStreams, type ReversibleBlock, reversible, reversibleBlock } from "../../src/depth/reversible.ts";
 import { stack } from "../../src/depth/stack.ts";
@@ -144,7 +145,7 @@ describe("models", () => {
   test.each(Object.entries(models))("%s", async (_, entry) => {
     await expectTrains(async () => {
       const given = { vocabularySize: V, layers: 1, modelWidth: 16, heads: 2, dropoutRate: 0.1 };
-      const all = { ...given, ...("length" in entry.options.shape && { length }) };
+      const all = { ...given, ...("length" in entry.options().shape && { length }) };
       if (entry.category === "decoder") return nextToken(await entry.load(all));
       if (entry.category === "encoder") return bothSides((await entry.load(all)) as never);
       return sequenceToSequenceObjective(await entry.load(all)) as never;
@@ -160,7 +161,7 @@ const forms: Readonly<Record<string, readonly object[]>> = {
   etc: [{ globals: 2, radius: 3, furthestLabel: 2 }],
   longformer: [{ window: 4 }],
   lsh: [{ chunk: 4 }, { chunk: 4, countsOnce: true }],
-  "reformer-local": [{ chunk: 4 }],
+  local: [{ chunk: 4 }],
   routing: [{}, { localHeads: 1, localChunk: 4 }, { measure: "cosine" }],
   sinkhorn: [{ block: 4 }, { block: 4, cut: 2 }],
   linformer: [{ slots: 4 }, { slots: 4, sharing: "none" }, { slots: 4, projection: "convolution" }],
@@ -181,7 +182,7 @@ const oneWay: Readonly<Record<string, string>> = {
 };
 
 describe("mixers", () => {
-  const cases = Object.entries(mixers).flatMap(([name, entry]) =>
+  const cases = Object.entries<MixerEntry>(mixers).flatMap(([name, entry]) =>
     (forms[name] ?? [{}]).flatMap((form) =>
       entry.directions
         .filter((direction) => Object.keys(form).every((option) => (oneWay[option] ?? direction) === direction))
@@ -189,9 +190,7 @@ describe("mixers", () => {
     ),
   );
   test.each(cases)("%s %j, %s", async (_, form, direction, entry) => {
-    await expectTrains(async () =>
-      around(await entry.load(form, { ...sizes, causal: direction === "causal" }), direction),
-    );
+    await expectTrains(async () => around(entry.make(form, { ...sizes, causal: direction === "causal" }), direction));
   });
 
   test("with spans of each position", async () => {
@@ -268,10 +267,9 @@ describe("blocks", () => {
 
   test.each(["softmax", "lsh", "routing", "performer"])("reversible, around %s", async (name) => {
     await expectTrains(async () => {
+      const catalogue: Readonly<Record<string, MixerEntry>> = mixers;
       const made =
-        name === "softmax"
-          ? parts.mixer
-          : await mixers[name as "lsh"].load(forms[name]![0], { ...sizes, causal: true });
+        name === "softmax" ? parts.mixer : catalogue[name]!.make(forms[name]![0], { ...sizes, causal: true });
       const block = reversibleBlock({ ...parts, mixer: made });
       const depth = reversible([block, block] as ReversibleBlock[], { merge: meanOfStreams });
       return nextToken(decoder({ ...gptParts(options), depth }));

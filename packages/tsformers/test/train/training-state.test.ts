@@ -10,7 +10,7 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { mixers } from "../../src/attention/index.ts";
+import { mixers } from "../../src/catalogue/mixers.ts";
 import { gpt } from "../../src/models/gpt.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { positions } from "../../src/position/index.ts";
@@ -36,8 +36,8 @@ async function statesOf(
   options: object,
   settings: object = {},
 ): Promise<Trained["trainingState"][]> {
-  const mixer = await mixers[name].load(options, { ...sizes, causal: true });
-  const plain = await mixers.linear.load({}, { ...sizes, causal: true });
+  const mixer = mixers[name].make(options, { ...sizes, causal: true });
+  const plain = mixers.linear.make({}, { ...sizes, causal: true });
   const model = gpt({ vocabularySize: V, layers: 2, ...sizes, mixer: (layer) => (layer === 1 ? mixer : plain) });
   const objective = tokenObjective(model);
   const step = trainStep({

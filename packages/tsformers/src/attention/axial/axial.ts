@@ -1,7 +1,10 @@
 import { add, type Concrete, cast, expandDims, mul, pad, slice, splitKey, type Tensor } from "@tsformers/engine";
+import * as z from "zod";
 import type { AttentionMap, Mixer, MixerInput, Recurrent } from "../../kinds/index.ts";
+import { positionCount } from "../../schema/count.ts";
 import { oneSequence } from "../core/head-projections.ts";
 import { requireSupport } from "../core/require-support.ts";
+import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 import type { AttentionParams } from "../softmax/attention.ts";
 import { rowsAbove } from "./axial-attention.ts";
 import { axialRecurrent } from "./axial-decode.ts";
@@ -119,12 +122,14 @@ export function axialAutoregressive(options: AxialLayerOptions): Mixer<AxialAuto
   };
 }
 
+const refusals = { scores: "each row and column of the grid is a sequence of its own" };
+
 const acrossRows = { axis: "row", causal: false } as const;
 const acrossColumns = { axis: "column", causal: false } as const;
 
 function expectPlain(input: MixerInput): MixerInput {
   oneSequence("axial", input);
-  requireSupport("axial", input.view, { scores: "each row and column of the grid is a sequence of its own" });
+  requireSupport("axial", input.view, refusals);
   return input;
 }
 
@@ -150,3 +155,39 @@ function lowered(x: Tensor, columns: number): Tensor {
   ]);
   return slice(moved, 2, 0, length);
 }
+
+export type AxialSettings = { readonly columns?: number; readonly arrangement?: "sequential" | "sum" };
+
+export const axialEntry: MixerEntry<"axial", AxialSettings> = /* @__PURE__ */ mixerEntry({
+  name: "axial",
+  title: "Axial attention",
+  year: 2019,
+  paper: "Ho et al. 2019, Axial Attention in Multidimensional Transformers, arXiv:1912.12180",
+  summary: "attention along the rows and the columns of a grid, each a sequence of its own",
+  formula: "h = x + row(x), y = row(x) + column(h); causal: u = down(column≤(row(x))), y = u + row≤(x + u)",
+  cost: "O(n·√n·d) time, O(n·(√n + d)) memory",
+  exponent: 1.5,
+  directions: ["bidirectional", "causal"],
+  refuses: refusals,
+  decodeState: "grows",
+  options: () =>
+    z.strictObject({
+      columns: positionCount()
+        .optional()
+        .describe("positions in a row of the grid that the sequence fills. Default: the root of the length"),
+      arrangement: z
+        .enum(["sequential", "sum"])
+        .optional()
+        .describe(
+          "rows then columns, with projections each, or both at once with the same (bidirectional only). Default: sequential",
+        ),
+    }),
+  make: ({ columns, arrangement }, context): Mixer => {
+    const options = { ...context, columns: columns ?? Math.max(1, Math.round(Math.sqrt(context.length))) };
+    if (context.causal && arrangement !== undefined) {
+      throw new RangeError(`axial: causal has an arrangement of its own, got ${arrangement}`);
+    }
+    if (context.causal) return axialAutoregressive(options);
+    return arrangement === "sum" ? axialSum(options) : axialSequential(options);
+  },
+});

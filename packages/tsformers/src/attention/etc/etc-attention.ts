@@ -1,12 +1,15 @@
 import { type Concrete, concat, full as filled, normal, pad, slice, splitKey, type Tensor } from "@tsformers/engine";
+import * as z from "zod";
 import type { AttentionMap, KeyValueCache, Mixer, Positions, Score } from "../../kinds/index.ts";
 import type { Context } from "../../kinds/layer.ts";
 import { within } from "../../nn/dropout.ts";
 import type { LinearParams } from "../../nn/linear.ts";
+import { positionCount } from "../../schema/count.ts";
 import { type Attended, attend } from "../core/executor.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
 import { requireSupport } from "../core/require-support.ts";
 import { makeView } from "../core/view.ts";
+import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 import { etc } from "../patterns/etc.ts";
 import { full, type Pattern } from "../patterns/pattern.ts";
 import { byDistance, byMembership, type Labelling, labelScore } from "./etc-labels.ts";
@@ -60,6 +63,8 @@ export type EtcAttentionOptions = HeadProjectionOptions & {
   readonly hard?: boolean;
 };
 
+const refusals = { scores: "it has its own relative position labels" };
+
 export type EtcAttentionParams = {
   query: LinearParams;
   key: LinearParams;
@@ -106,7 +111,7 @@ export function etcAttention(options: EtcAttentionOptions): Mixer<EtcAttentionPa
       oneSequence("etcAttention", input);
       const { x, view } = input;
       const length = x.shape[1]!;
-      requireSupport("etcAttention", view, { scores: "it has its own relative position labels" });
+      requireSupport("etcAttention", view, refusals);
       const turn = view.rotate;
       const all = heads.toHeads(params.query, x);
       const query = turn?.query(all) ?? all;
@@ -188,3 +193,31 @@ function mapOf(global: Attended, long: Attended, globals: number): AttentionMap 
     ]);
   return { weights: behind(weights), ...(keys === undefined ? {} : { keys: behind(keys) }), apart };
 }
+
+export type EtcAttentionSettings = {
+  readonly globals?: number;
+  readonly radius?: number;
+  readonly furthestLabel?: number;
+};
+
+export const etcEntry: MixerEntry<"etc", EtcAttentionSettings> = /* @__PURE__ */ mixerEntry({
+  name: "etc",
+  title: "ETC's global-local attention",
+  year: 2020,
+  paper: "Ainslie et al. 2020, ETC: Encoding Long and Structured Inputs in Transformers, arXiv:2004.08483",
+  summary: "two inputs: a short global one that sees all, a long one that sees it and its neighbours",
+  formula: "softmax((q_i·k_j + q_i·P[id_ij] + b[id_ij])/√D)·v_j, long i: j ∈ G or |i − j| ≤ r; global i: all j",
+  cost: "O(n·(r + g)·d) time, O(n·d) memory",
+  exponent: 1,
+  directions: ["bidirectional"],
+  refuses: refusals,
+  options: () =>
+    z.strictObject({
+      globals: positionCount().default(8).describe("how many positions in front are the global input"),
+      radius: positionCount(0).default(84).describe("how far long positions see to each side"),
+      furthestLabel: positionCount(0)
+        .default(12)
+        .describe("distances up to this have labels of their own; 0: no labels"),
+    }),
+  make: (settings, context) => etcAttention({ ...context, ...settings }),
+});

@@ -10,6 +10,7 @@ import {
   type Tensor,
   transpose,
 } from "@tsformers/engine";
+import * as z from "zod";
 import type { Context, Mixer, Recurrent, Rotation, View } from "../../kinds/index.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import { normalInitial } from "../../nn/initial.ts";
@@ -17,7 +18,7 @@ import { type LinearParams, linear } from "../../nn/linear.ts";
 import { present } from "../../nn/present.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
 import { maskAt } from "../core/mask-at.ts";
-import { requireSupport } from "../core/require-support.ts";
+import { type Refusals, requireSupport } from "../core/require-support.ts";
 import type { AttentionParams } from "../softmax/attention.ts";
 import type { Denominator } from "./denominator.ts";
 import type { Drawn, Draws } from "./drawn-features.ts";
@@ -92,7 +93,7 @@ export function kernelMixer<Own>(kernel: Kernel<Own>, options: KernelMixerOption
   /** Inputs of {@link kernelAttention} and {@link kernelStep} for positions x, of which `keyMask` [B, T] are real. */
   const look = (params: Params, x: Tensor, view: View, directions?: Tensor, keyMask?: Tensor): Looked => {
     requireSupport(name, view, {
-      scores: "it computes no logits",
+      ...kernelRefusals,
       ...(typeof turns === "object" ? { rotation: turns.never } : {}),
     });
     const [q, k, v] = [params.query, params.key, params.value].map((own) => toHeads(own, x)) as [
@@ -167,6 +168,14 @@ export function kernelMixer<Own>(kernel: Kernel<Own>, options: KernelMixerOption
     ...(draws === undefined ? {} : { initTrainingState: draws.start }),
     ...(causal && !kernel.whole ? { recurrent: recurrent as unknown as Recurrent<Params, never> } : {}),
   };
+}
+
+/** Why kernel mixers do not take scores. */
+export const kernelRefusals: Refusals = { scores: "it computes no logits" };
+
+/** The setting for {@link KernelMixerOptions.gated}. */
+export function gatedOption(): z.ZodDefault<z.ZodBoolean> {
+  return z.boolean().default(false).describe("lets each head forget (causal only)");
 }
 
 type Looked = { readonly features: Features; readonly values: Tensor; readonly mixing: KernelOptions };

@@ -1,13 +1,23 @@
+import * as z from "zod";
 import type { Mixer } from "../../kinds/index.ts";
 import { headWidthOf } from "../../nn/sizes.ts";
+import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 import { plus } from "./denominator.ts";
-import { eluPlusOne, type FeatureMap } from "./feature-map.ts";
-import { type KernelMixerOptions, type KernelMixerParams, kernelMixer } from "./kernel-mixer.ts";
+import { eluPlusOne, exponential, type FeatureMap, rectified } from "./feature-map.ts";
+import {
+  gatedOption,
+  type KernelMixerOptions,
+  type KernelMixerParams,
+  kernelMixer,
+  kernelRefusals,
+} from "./kernel-mixer.ts";
 
 export type LinearAttentionOptions = KernelMixerOptions & {
   /** Feature map, which keeps the width of a head. Default: {@link eluPlusOne}. */
   readonly featureMap?: FeatureMap;
 };
+
+const defaults = { epsilon: 1e-6 };
 
 /**
  * Linear attention: `y_t = φ(q_t)·(Σ_s φ(k_s) ⊗ v_s) / (φ(q_t)·Σ_s φ(k_s) + 1e-6)`, sums over all s, or over s ≤ t when causal.
@@ -27,7 +37,48 @@ export function linearAttention(options: LinearAttentionOptions): Mixer<KernelMi
   const map = options.featureMap ?? eluPlusOne;
   const name = "linear attention";
   return kernelMixer(
-    { name, features: headWidthOf(name, options), map: () => map, denominator: plus(1e-6), turns: "features" },
+    {
+      name,
+      features: headWidthOf(name, options),
+      map: () => map,
+      denominator: plus(defaults.epsilon),
+      turns: "features",
+    },
     options,
   );
 }
+
+export type LinearAttentionSettings = {
+  readonly featureMap?: "elu+1" | "relu" | "exp";
+  readonly epsilon?: number;
+  readonly gated?: boolean;
+};
+
+export const linearEntry: MixerEntry<"linear", LinearAttentionSettings> = /* @__PURE__ */ mixerEntry({
+  name: "linear",
+  title: "Linear attention",
+  year: 2020,
+  paper: "Katharopoulos et al. 2020, Transformers are RNNs, arXiv:2006.16236",
+  summary: "attention as a kernel of features: sums over keys and values that do not grow with the length",
+  formula: "y_t = φ(q_t)·Σ_s φ(k_s) ⊗ v_s / (φ(q_t)·Σ_s φ(k_s) + ε)",
+  cost: "O(n·d²/h) time, O(n·d) memory",
+  exponent: 1,
+  directions: ["causal", "bidirectional"],
+  refuses: kernelRefusals,
+  decodeState: "stays the same",
+  options: () =>
+    z.strictObject({
+      featureMap: z.enum(["elu+1", "relu", "exp"]).default("elu+1").describe("what makes features of queries and keys"),
+      epsilon: z.number().nonnegative().default(defaults.epsilon).describe("added to the sum of weights"),
+      gated: gatedOption(),
+    }),
+  make: ({ featureMap, epsilon, gated }, context) => {
+    const maps = { "elu+1": eluPlusOne, relu: rectified(), exp: exponential };
+    return linearAttention({
+      ...context,
+      featureMap: maps[featureMap],
+      denominator: plus(epsilon),
+      ...(gated ? { gated } : {}),
+    });
+  },
+});

@@ -1,10 +1,21 @@
+import * as z from "zod";
 import type { Mixer } from "../../kinds/index.ts";
+import { present } from "../../nn/present.ts";
 import { headWidthOf } from "../../nn/sizes.ts";
+import { positionCount, stepCount } from "../../schema/count.ts";
+import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 import { exactly } from "./denominator.ts";
 import { draws } from "./drawn-features.ts";
-import { largestOfAll, positive, type RandomFeatures } from "./favor-features.ts";
-import { type KernelMixerOptions, type KernelMixerParams, kernelMixer } from "./kernel-mixer.ts";
-import { type Draw, orthogonalRows } from "./random-rows.ts";
+import {
+  generalised,
+  hyperbolic,
+  largestOfAll,
+  positive,
+  type RandomFeatures,
+  trigonometric,
+} from "./favor-features.ts";
+import { type KernelMixerOptions, type KernelMixerParams, kernelMixer, kernelRefusals } from "./kernel-mixer.ts";
+import { type Draw, equalLengths, gaussianRows, orthogonalRows } from "./random-rows.ts";
 
 export type PerformerOptions = KernelMixerOptions & {
   /** Number of rows drawn. Default: D·ln D, rounded. Hyperbolic and trigonometric features are twice as many. */
@@ -16,6 +27,8 @@ export type PerformerOptions = KernelMixerOptions & {
   /** Training passes after which rows are drawn again; `Infinity` for never. Default: 1,000. */
   readonly redrawEvery?: number;
 };
+
+const defaults = { redrawEvery: 1000 };
 
 /**
  * FAVOR+: softmax attention estimated with random features, `exp(q·k/√D) ≈ φ(q)·φ(k)`, in linear time.
@@ -33,7 +46,10 @@ export type PerformerOptions = KernelMixerOptions & {
 export function performer(options: PerformerOptions): Mixer<KernelMixerParams<never>> {
   const name = "performer";
   const headWidth = headWidthOf(name, options);
-  const { features: rows = Math.max(1, Math.round(headWidth * Math.log(headWidth))), redrawEvery = 1000 } = options;
+  const {
+    features: rows = Math.max(1, Math.round(headWidth * Math.log(headWidth))),
+    redrawEvery = defaults.redrawEvery,
+  } = options;
   if (!(Number.isInteger(rows) && rows > 0))
     throw new RangeError(`${name}: expected a positive number of features, got ${rows}`);
   const kernel = options.kernel ?? positive(options.causal ? {} : { key: largestOfAll });
@@ -54,3 +70,61 @@ export function performer(options: PerformerOptions): Mixer<KernelMixerParams<ne
     options,
   );
 }
+
+export type PerformerSettings = {
+  readonly features?: number;
+  readonly kernel?: "positive" | "hyperbolic" | "trigonometric" | "relu";
+  readonly rows?: "orthogonal" | "orthogonal of equal length" | "independent";
+  readonly redrawEvery?: number | null;
+};
+
+export const performerEntry: MixerEntry<"performer", PerformerSettings> = /* @__PURE__ */ mixerEntry({
+  name: "performer",
+  title: "Performer (FAVOR+)",
+  year: 2021,
+  paper: "Choromanski et al. 2021, Rethinking Attention with Performers, arXiv:2009.14794",
+  summary: "softmax attention estimated with positive orthogonal random features (FAVOR+)",
+  formula: "exp(q·k/√d) ≈ φ(q)·φ(k), φ(x) = M^−½ exp(Ωx − ½|x|²)",
+  cost: "O(n·m·d) time, O(n·(m + d)) memory",
+  exponent: 1,
+  directions: ["causal", "bidirectional"],
+  refuses: kernelRefusals,
+  decodeState: "stays the same",
+  options: () =>
+    z.strictObject({
+      features: positionCount().optional().describe("how many directions are drawn. Default: D·ln D"),
+      kernel: z
+        .enum(["positive", "hyperbolic", "trigonometric", "relu"])
+        .default("positive")
+        .describe("what is estimated and how: softmax in three ways, or the ReLU kernel"),
+      rows: z
+        .enum(["orthogonal", "orthogonal of equal length", "independent"])
+        .default("orthogonal")
+        .describe("how directions are drawn"),
+      redrawEvery: stepCount()
+        .nullable()
+        .default(defaults.redrawEvery)
+        .describe("training passes between draws; null for never"),
+    }),
+  make: ({ features, kernel, rows, redrawEvery }, context) => {
+    const stabilised = context.causal ? {} : { key: largestOfAll };
+    const kernels = {
+      positive: positive(stabilised),
+      hyperbolic: hyperbolic(stabilised),
+      trigonometric: trigonometric(),
+      relu: generalised(),
+    };
+    const draws = {
+      orthogonal: orthogonalRows(),
+      "orthogonal of equal length": orthogonalRows(equalLengths),
+      independent: gaussianRows,
+    };
+    return performer({
+      ...context,
+      ...present({ features }),
+      kernel: kernels[kernel],
+      draw: draws[rows],
+      redrawEvery: redrawEvery ?? Number.POSITIVE_INFINITY,
+    });
+  },
+});

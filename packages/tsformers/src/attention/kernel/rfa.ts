@@ -16,12 +16,22 @@ import {
   sum,
   type Tensor,
 } from "@tsformers/engine";
+import * as z from "zod";
 import type { Mixer } from "../../kinds/index.ts";
+import { present } from "../../nn/present.ts";
 import { headWidthOf } from "../../nn/sizes.ts";
+import { exactCount, positionCount } from "../../schema/count.ts";
+import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 import { awayFromZero } from "./denominator.ts";
 import { draws } from "./drawn-features.ts";
 import type { FeatureMap } from "./feature-map.ts";
-import { type KernelMixerOptions, type KernelMixerParams, kernelMixer } from "./kernel-mixer.ts";
+import {
+  gatedOption,
+  type KernelMixerOptions,
+  type KernelMixerParams,
+  kernelMixer,
+  kernelRefusals,
+} from "./kernel-mixer.ts";
 import { gaussianRows } from "./random-rows.ts";
 
 /** The features of projected vectors u = W·x̂. */
@@ -74,6 +84,8 @@ export type RfaOptions = KernelMixerOptions & {
 /** σ, learned deviations of the random rows by head and component, [H, D]. */
 export type RfaParams = KernelMixerParams<{ deviation: Tensor }>;
 
+const defaults = { temperature: 1, pool: 500 };
+
 /**
  * Random feature attention: the Gaussian kernel between normalised queries and keys, estimated with sines and cosines.
  *
@@ -95,9 +107,9 @@ export function rfa(options: RfaOptions): Mixer<RfaParams> {
     heads,
     features: rows = headWidth,
     kernel = gaussianKernel,
-    temperature = 1,
+    temperature = defaults.temperature,
     normEpsilon = 1e-3,
-    pool = 500,
+    pool = defaults.pool,
   } = options;
   if (!(Number.isInteger(rows) && rows > 0))
     throw new RangeError(`${name}: expected a positive number of features, got ${rows}`);
@@ -119,3 +131,42 @@ export function rfa(options: RfaOptions): Mixer<RfaParams> {
     options,
   );
 }
+
+export type RfaSettings = {
+  readonly features?: number;
+  readonly kernel?: "gaussian" | "arc-cosine";
+  readonly gated?: boolean;
+  readonly temperature?: number;
+  readonly pool?: number;
+};
+
+export const rfaEntry: MixerEntry<"rfa", RfaSettings> = /* @__PURE__ */ mixerEntry({
+  name: "rfa",
+  title: "Random feature attention",
+  year: 2021,
+  paper: "Peng et al. 2021, Random Feature Attention, arXiv:2103.02143",
+  summary: "attention with a Gaussian kernel of normalised queries and keys, estimated with sines and cosines",
+  formula: "y_t = φ(q_t)·S_t / φ(q_t)·z_t, S_t = g_t S_{t−1} + (1 − g_t) φ(k_t) ⊗ v_t, φ(x) = [sin Wx̂, cos Wx̂]",
+  cost: "O(n·m·d) time, O(n·(m + d)) memory",
+  exponent: 1,
+  directions: ["causal", "bidirectional"],
+  refuses: kernelRefusals,
+  decodeState: "stays the same",
+  options: () =>
+    z.strictObject({
+      features: positionCount().optional().describe("how many directions are drawn for each head. Default: D"),
+      kernel: z.enum(["gaussian", "arc-cosine"]).default("gaussian").describe("the kernel that is estimated"),
+      gated: gatedOption(),
+      temperature: z.number().positive().default(defaults.temperature).describe("τ: directions are divided by it"),
+      pool: exactCount().default(defaults.pool).describe("of how many drawn matrices each training pass takes one"),
+    }),
+  make: ({ features, kernel, gated, temperature, pool }, context) =>
+    rfa({
+      ...context,
+      ...present({ features }),
+      kernel: kernel === "gaussian" ? gaussianKernel : arcCosineKernel,
+      temperature,
+      pool,
+      ...(gated ? { gated } : {}),
+    }),
+});

@@ -11,16 +11,25 @@ import {
   splitKey,
   type Tensor,
 } from "@tsformers/engine";
+import * as z from "zod";
 import type { KeyValueCache, Mixer, Rotation } from "../../kinds/index.ts";
 import type { LinearParams } from "../../nn/linear.ts";
 import { present } from "../../nn/present.ts";
+import { positionCount } from "../../schema/count.ts";
 import { attend } from "../core/executor.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
 import { requireSupport } from "../core/require-support.ts";
 import { makeView } from "../core/view.ts";
+import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 import { full } from "../patterns/pattern.ts";
 import { type AttentionParams, splitHeads } from "../softmax/attention.ts";
-import type { LengthProjection } from "./linformer-projection.ts";
+import {
+  convolutionProjection,
+  type LengthProjection,
+  learnedProjection,
+  meanProjection,
+  type ProjectionSize,
+} from "./linformer-projection.ts";
 
 /**
  * What gets projection matrices of its own: the keys and the values of each head (`none`), the keys and the values of each layer
@@ -43,6 +52,10 @@ export type ProjectionPair<P> = { key: P; value?: P };
 /** `projection` is absent where that of the first layer is used: see {@link shareProjection}. */
 export type LinformerParams<P> = AttentionParams & { projection?: ProjectionPair<P> };
 
+const defaults = { sharing: "key-value" } as const;
+
+const refusals = { scores: "a logit belongs to a slot, which has no position" };
+
 /**
  * Attention over a fixed number of slots, each a weighted sum of positions: `softmax(q·(Eᵀ·K)ᵀ / √D)·(Fᵀ·V)`.
  *
@@ -60,7 +73,7 @@ export type LinformerParams<P> = AttentionParams & { projection?: ProjectionPair
  * @throws RangeError when the sequence is longer than the projection was made for
  */
 export function linformer<P>(options: LinformerOptions<P>): Mixer<LinformerParams<P>> {
-  const { heads, projection, sharing = "key-value", layer = 0, dropoutRate = 0 } = options;
+  const { heads, projection, sharing = defaults.sharing, layer = 0, dropoutRate = 0 } = options;
   const { headWidth, initHeads, initOut, toHeads, fromHeads } = headProjections("linformer", options);
   const scale = 1 / Math.sqrt(headWidth);
   const perHead = sharing === "none" ? heads : undefined;
@@ -109,7 +122,7 @@ export function linformer<P>(options: LinformerOptions<P>): Mixer<LinformerParam
     apply: (params, input, context) => {
       oneSequence("linformer", input);
       const { x, view } = input;
-      requireSupport("linformer", view, { scores: "a logit belongs to a slot, which has no position" });
+      requireSupport("linformer", view, refusals);
       const [, length] = x.shape as [number, number];
       if (length > projection.length) {
         throw new RangeError(`linformer: made for sequences of at most ${projection.length}, got ${length}`);
@@ -166,3 +179,53 @@ type Of = { readonly real?: Tensor; readonly rotate?: Rotation };
 function identity(size: number, { dtype }: Tensor): Tensor {
   return expandDims(cast(equal(iota(size), expandDims(iota(size), 1)), dtype), 0);
 }
+
+export type LinformerSettings = {
+  readonly slots?: number | readonly number[];
+  readonly projection?: "learned" | "mean" | "convolution";
+  readonly sharing?: ProjectionSharing;
+};
+
+export const linformerEntry: MixerEntry<"linformer", LinformerSettings> = /* @__PURE__ */ mixerEntry({
+  name: "linformer",
+  title: "Linformer",
+  year: 2020,
+  paper: "Wang et al. 2020, Linformer: Self-Attention with Linear Complexity, arXiv:2006.04768",
+  summary: "attention over a fixed number of slots that positions are summed into",
+  formula: "softmax(q·(EK)ᵀ / √d)·(FV), E and F [k, n]",
+  cost: "O(n·k·d) time, O(n·k) memory",
+  exponent: 1,
+  directions: ["bidirectional"],
+  refuses: refusals,
+  options: () =>
+    z.strictObject({
+      slots: z
+        .union([positionCount(), z.array(positionCount()).min(1)])
+        .default(256)
+        .describe("how many slots the longest sequence fills, or a list of it for each layer"),
+      projection: z
+        .enum(["learned", "mean", "convolution"])
+        .default("learned")
+        .describe("how positions become slots: sums over all, means or learned sums over windows"),
+      sharing: z
+        .enum(["none", "headwise", "key-value", "layerwise"])
+        .default(defaults.sharing)
+        .describe(
+          "what has a projection of its own: each head's keys and values, keys and values, each layer, the stack",
+        ),
+    }),
+  make: ({ slots, projection, sharing }, context) => {
+    const { length, layer = 0 } = context;
+    const wanted = typeof slots === "number" ? slots : slots[Math.min(layer, slots.length - 1)]!;
+    const projections: Record<typeof projection, (size: ProjectionSize) => LengthProjection<unknown>> = {
+      learned: learnedProjection,
+      mean: meanProjection,
+      convolution: convolutionProjection,
+    };
+    return linformer({
+      ...context,
+      projection: projections[projection]({ length, slots: Math.min(wanted, length) }),
+      sharing,
+    });
+  },
+});

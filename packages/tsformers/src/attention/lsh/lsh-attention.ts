@@ -11,18 +11,21 @@ import {
   splitKey,
   type Tensor,
 } from "@tsformers/engine";
+import * as z from "zod";
 import type { Mixer, Recurrent, View } from "../../kinds/index.ts";
 import { type Context, evaluation } from "../../kinds/layer.ts";
 import { within } from "../../nn/dropout.ts";
 import type { LinearParams } from "../../nn/linear.ts";
 import { present } from "../../nn/present.ts";
+import { exactCount, passCount, positionCount } from "../../schema/count.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
 import { maskAt } from "../core/mask-at.ts";
 import { requireSupport } from "../core/require-support.ts";
+import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 import { bucketAttention, unitVectors } from "./bucket-attention.ts";
 import { type LshState, startLsh, stepLsh } from "./lsh-decode.ts";
-import { type BucketCount, factorsOf, lshBuckets } from "./lsh-hash.ts";
-import { ownBucket, type Reach, wholeChunks } from "./lsh-reach.ts";
+import { type BucketCount, factorsOf, lshBuckets, usualBuckets } from "./lsh-hash.ts";
+import { earlierInChunks, ownBucket, type Reach, sameBucket, wholeChunks } from "./lsh-reach.ts";
 import type { Rows } from "./lsh-windows.ts";
 
 export type LshAttentionParams = { queryKey: LinearParams; value: LinearParams; out: LinearParams };
@@ -50,6 +53,10 @@ export type LshAttentionOptions = HeadProjectionOptions & {
   readonly rotations?: (context: Context) => Tensor;
 };
 
+const defaults = { rounds: 2, chunk: 64, seed: 0 };
+
+const refusals = { scores: "its queries and keys are sorted by bucket, not by position" };
+
 /**
  * Attention among similar tokens only, found by hashing: one projection gives the queries and, normalised to length 1, the keys. See
  * {@link lshBuckets} for the hash and {@link bucketAttention} for the rest.
@@ -68,7 +75,8 @@ export type LshAttentionOptions = HeadProjectionOptions & {
  * @differs `wraps` and the causal reach, see above; no dropout of attention weights
  */
 export function lshAttention(options: LshAttentionOptions): Mixer<LshAttentionParams> {
-  const { heads, causal, buckets, rounds = 2, chunk = 64, chunksBack = 1, scale = 1, seed = 0 } = options;
+  const { heads, causal, buckets, chunksBack = 1, scale = 1 } = options;
+  const { rounds, chunk, seed } = { ...defaults, ...options };
   const { wraps, countsOnce, keyEpsilon } = options;
   const { headWidth, initHeads, initOut, toHeads, fromHeads } = headProjections("lsh attention", options);
   const reach = options.reach ?? (causal ? ownBucket(chunk * chunksBack) : wholeChunks);
@@ -88,8 +96,7 @@ export function lshAttention(options: LshAttentionOptions): Mixer<LshAttentionPa
     const k = unitVectors(raw, keyEpsilon);
     return { raw, rows: { q: rotate?.query(raw) ?? raw, k: rotate?.key(k) ?? k, v: rotate?.value?.(v) ?? v } };
   };
-  const check = (view: View): void =>
-    requireSupport("lsh attention", view, { scores: "its queries and keys are sorted by bucket, not by position" });
+  const check = (view: View): void => requireSupport("lsh attention", view, refusals);
 
   const recurrent: Recurrent<LshAttentionParams, LshState> = {
     start: (batch, capacity) =>
@@ -139,3 +146,61 @@ export function lshAttention(options: LshAttentionOptions): Mixer<LshAttentionPa
     ...(causal ? { recurrent: recurrent as unknown as Recurrent<LshAttentionParams, never> } : {}),
   };
 }
+
+export type LshAttentionSettings = {
+  readonly rounds?: number;
+  readonly chunk?: number;
+  readonly buckets?: number | readonly number[];
+  readonly sees?: "own bucket" | "chunks";
+  readonly countsOnce?: boolean;
+  readonly scaled?: boolean;
+  readonly seed?: number;
+};
+
+export const lshEntry: MixerEntry<"lsh", LshAttentionSettings> = /* @__PURE__ */ mixerEntry({
+  name: "lsh",
+  title: "LSH attention",
+  year: 2020,
+  paper: "Kitaev, Kaiser & Levskaya 2020, Reformer: The Efficient Transformer, arXiv:2001.04451",
+  summary: "attention within buckets of alike tokens, found by hashing and sorting (Reformer)",
+  formula: "h(x) = argmax([xR; −xR]); y_i = Σ_r Σ_{j ∈ P_i^r} exp(q_i·k_j) v_j / Z_i, k = q/|q|",
+  cost: "O(n·log n·r + n·r·c·d) time, O(n·d) memory",
+  exponent: 1,
+  directions: ["causal", "bidirectional"],
+  refuses: refusals,
+  decodeState: "grows",
+  options: () =>
+    z.strictObject({
+      rounds: passCount().default(defaults.rounds).describe("how often tokens are hashed and sorted"),
+      chunk: positionCount().default(defaults.chunk).describe("tokens in a chunk of the sorted order"),
+      buckets: z
+        .union([positionCount().multipleOf(2), z.array(positionCount().multipleOf(2)).min(1)])
+        .optional()
+        .describe("how many buckets, or even factors of it. Default: about two for each chunk of the longest sequence"),
+      sees: z
+        .enum(["own bucket", "chunks"])
+        .optional()
+        .describe(
+          "its bucket only, or all of its chunk and the one before; causal chunks let later tokens choose what earlier ones see. " +
+            "Default: own bucket where causal, otherwise chunks",
+        ),
+      countsOnce: z.boolean().default(false).describe("counts a key once that is met in several rounds"),
+      scaled: z.boolean().default(false).describe("divides logits by √d, though keys have unit length"),
+      seed: exactCount(0).default(defaults.seed).describe("of the rotations of evaluation and decoding"),
+    }),
+  make: ({ rounds, chunk, buckets, sees, countsOnce, scaled, seed }, context) => {
+    const { causal, modelWidth, heads } = context;
+    const inChunks = causal ? earlierInChunks : wholeChunks;
+    const inBucket = causal ? ownBucket(chunk) : sameBucket(wholeChunks);
+    return lshAttention({
+      ...context,
+      rounds,
+      chunk,
+      buckets: buckets ?? usualBuckets(context.length, chunk),
+      reach: (sees ?? (causal ? "own bucket" : "chunks")) === "chunks" ? inChunks : inBucket,
+      ...(countsOnce ? { countsOnce } : {}),
+      scale: scaled ? Math.sqrt(heads / modelWidth) : 1,
+      seed,
+    });
+  },
+});

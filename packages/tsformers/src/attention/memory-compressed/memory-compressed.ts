@@ -21,20 +21,24 @@ import {
   type Tensor,
   where,
 } from "@tsformers/engine";
+import * as z from "zod";
 import type { AttentionMap, KeyValueCache, Mixer, Recurrent } from "../../kinds/index.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import { type LinearParams, linear } from "../../nn/linear.ts";
 import { present } from "../../nn/present.ts";
+import { positionCount } from "../../schema/count.ts";
 import { attend } from "../core/executor.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence, realAt } from "../core/head-projections.ts";
 import { requireSupport } from "../core/require-support.ts";
 import { makeView } from "../core/view.ts";
+import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 import { causal as causalPattern, full } from "../patterns/pattern.ts";
 import { type AttentionParams, joinHeads, splitHeads } from "../softmax/attention.ts";
 import {
   type BlockRule,
   blocksAsFeatures,
   type LastBlock,
+  learnedFirst,
   realBlocks,
   slotsSeen,
   strictlyPast,
@@ -97,7 +101,8 @@ export const tDmcaLayers: readonly ("local" | "memory-compressed")[] = [
  * @throws RangeError when `last` is `dropped` and no block is complete
  */
 export function memoryCompressed(options: MemoryCompressedOptions): Mixer<MemoryCompressedParams> {
-  const { modelWidth, heads, causal, factor = 3, compress = "inputs", rule = strictlyPast, dropoutRate = 0 } = options;
+  const { modelWidth, heads, causal, rule = strictlyPast, dropoutRate = 0 } = options;
+  const { factor, compress } = { ...defaults, ...options };
   const name = "memory-compressed";
   if (!Number.isInteger(factor) || factor < 1)
     throw new RangeError(`${name}: expected a factor of at least 1, got ${factor}`);
@@ -248,6 +253,8 @@ export function memoryCompressed(options: MemoryCompressedOptions): Mixer<Memory
   };
 }
 
+const defaults = { factor: 3, compress: "inputs" } as const;
+
 const refusals = {
   scores: "each logit belongs to a block of positions",
   rotation: "each key combines a block of positions",
@@ -271,3 +278,40 @@ function overPositions({ weights, keys }: AttentionMap, slots: number, of: Slots
   const shown = first === "learned" ? where(equal(own, 0), 0, weights) : weights;
   return { weights: shown, keys: gather(table, own) };
 }
+
+export type MemoryCompressedSettings = {
+  readonly factor?: number;
+  readonly compress?: "inputs" | "keys and values";
+  readonly first?: "position" | "learned";
+};
+
+export const memoryCompressedEntry: MixerEntry<"memory-compressed", MemoryCompressedSettings> =
+  /* @__PURE__ */ mixerEntry({
+    name: "memory-compressed",
+    title: "Memory-compressed attention",
+    year: 2018,
+    paper: "Liu et al. 2018, Generating Wikipedia by Summarizing Long Sequences, arXiv:1801.10198",
+    summary: "softmax attention over blocks of positions that a strided convolution makes one slot of",
+    formula: "softmax(q·k̄ᵀ / √d)·v̄, k̄, v̄ from convolutions with stride c",
+    cost: "O(n²·d / c) time, O(n·d) memory",
+    exponent: 2,
+    directions: ["causal", "bidirectional"],
+    refuses: refusals,
+    decodeState: "grows",
+    options: () =>
+      z.strictObject({
+        factor: positionCount().default(defaults.factor).describe("how many positions become one"),
+        compress: z
+          .enum(["inputs", "keys and values"])
+          .default(defaults.compress)
+          .describe("what the convolution compresses"),
+        first: z
+          .enum(["position", "learned"])
+          .default("position")
+          .describe(
+            "what every position sees: the first one, then blocks of the past; or a learned slot, then also blocks that end with itself",
+          ),
+      }),
+    make: ({ factor, compress, first }, context) =>
+      memoryCompressed({ ...context, factor, compress, rule: first === "position" ? strictlyPast : learnedFirst }),
+  });

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { requireCounts, requireDirection } from "../../nn/sizes.ts";
-import { positionCount } from "../../options/count.ts";
-import { parseOptions } from "../../options/parse-options.ts";
+import { positionCount } from "../../schema/count.ts";
+import { parseOptions } from "../../schema/parse-options.ts";
 import type { Pattern } from "./pattern.ts";
 
 /** What a pattern must know of the model that it is built into. */
@@ -29,7 +29,7 @@ export type PatternEntry = {
   /** Which of the two ways it works in; the first is that of the paper. */
   readonly directions: readonly ("causal" | "bidirectional")[];
   /** What may be set; every option has a description, and unknown ones are errors. */
-  readonly options: z.ZodObject;
+  options(): z.ZodObject;
   /**
    * Checks the options and makes the patterns.
    *
@@ -410,7 +410,7 @@ type EntryParts<O extends z.ZodObject> = Omit<PatternEntry, "options" | "load"> 
 function entry<O extends z.ZodObject>(name: string, options: O, { make, ...about }: EntryParts<O>): PatternEntry {
   return {
     ...about,
-    options,
+    options: () => options,
     load: async (raw, context) => {
       const { causal, length, heads, layers } = context;
       requireCounts(name, { length, heads, layers });

@@ -1,16 +1,23 @@
 import { add, type Concrete, constant, type RandomKey, randomKey, splitKey, type Tensor } from "@tsformers/engine";
+import * as z from "zod";
 import type { AttentionMap, Mixer, Recurrent, View } from "../../kinds/index.ts";
 import { type Context, evaluation } from "../../kinds/layer.ts";
 import type { LinearParams } from "../../nn/linear.ts";
 import { present } from "../../nn/present.ts";
+import { headWidthOf } from "../../nn/sizes.ts";
+import { positionCount } from "../../schema/count.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
 import { maskAt } from "../core/mask-at.ts";
 import { requireSupport } from "../core/require-support.ts";
+import { headsBeside } from "../core/side-by-side.ts";
+import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
+import { localAttention } from "../softmax/local-attention.ts";
 import { balancedAttention, topMembers } from "./routing-balanced.ts";
 import {
   type Assigned,
   type Centroids,
   commitmentLoss,
+  cosine,
   layerNormalised,
   type Measure,
   meansOf,
@@ -96,6 +103,10 @@ export const nearestMembers: ClusterAttention = {
   step: nearestStep,
 };
 
+const defaults = { decay: 0.999, commitment: 1e-4 };
+
+const refusals = { scores: "the members of a cluster are at any positions, and differ by head" };
+
 /** Decode state: the centroids as training left them, and the ring buffers of {@link nearestStep}. */
 export type RoutingState = Rings & { centroids: Centroids };
 
@@ -121,7 +132,7 @@ export type RoutingState = Rings & { centroids: Centroids };
 export function routing(options: RoutingOptions): Mixer<RoutingParams> {
   const { heads, causal, centroids, window, dropoutRate = 0 } = options;
   const { members = causal ? nearestMembers : balancedMembers, measure = layerNormalised } = options;
-  const { selfLogit, decay = 0.999, commitment = 1e-4 } = options;
+  const { selfLogit, decay = defaults.decay, commitment = defaults.commitment } = options;
   check(options);
   const { headWidth, initHeads, initOut, toHeads, fromHeads } = headProjections("routing", options);
   const scale = options.scale ?? measure.scale(headWidth);
@@ -129,7 +140,7 @@ export function routing(options: RoutingOptions): Mixer<RoutingParams> {
 
   /** Queries, keys, values of positions x, and their scores with each centroid. */
   const look = (params: RoutingParams, x: Tensor, view: View, running: Centroids) => {
-    requireSupport("routing", view, { scores: "the members of a cluster are at any positions, and differ by head" });
+    requireSupport("routing", view, refusals);
     const query = toHeads(params.query, x);
     const key = params.key === undefined ? query : toHeads(params.key, x);
     const value = toHeads(params.value, x);
@@ -222,3 +233,99 @@ function check({ causal, centroids, window, selfLogit }: RoutingOptions): void {
 function constants({ counts, sums }: Concrete<Centroids>): Centroids {
   return { counts: constant(counts), sums: constant(sums) };
 }
+
+export type RoutingSettings = {
+  readonly centroids?: number;
+  readonly window?: number;
+  readonly members?: "nearest" | "balanced";
+  readonly measure?: "layer norm" | "cosine";
+  readonly scale?: number;
+  readonly selfLogit?: number;
+  readonly decay?: number;
+  readonly commitment?: number;
+  readonly localHeads?: number;
+  readonly localChunk?: number;
+};
+
+export const routingEntry: MixerEntry<"routing", RoutingSettings> = /* @__PURE__ */ mixerEntry({
+  name: "routing",
+  title: "Routing attention",
+  year: 2021,
+  paper:
+    "Roy, Saffar, Vaswani & Grangier 2021, Efficient Content-Based Sparse Attention with Routing Transformers, arXiv:2003.05997",
+  summary: "attention within clusters of tokens that are near the same running centroid",
+  formula: "y_t = softmax(q_t·k_C)·v_C, C = {s : μ(s) = μ(t)}; q, k layer-normalised, k = q where causal",
+  cost: "O(n^1.5·d) time, O(n^1.5·h + n·d) memory",
+  exponent: 1.5,
+  directions: ["causal", "bidirectional"],
+  refuses: refusals,
+  decodeState: "stays the same",
+  options: () =>
+    z.strictObject({
+      centroids: positionCount()
+        .optional()
+        .describe("clusters of each head. Default: about √n of the longest sequence"),
+      window: positionCount()
+        .optional()
+        .describe("members of a cluster that are looked at. Default: the longest sequence by centroids"),
+      members: z
+        .enum(["nearest", "balanced"])
+        .optional()
+        .describe(
+          "each token goes to its nearest centroid, or each centroid takes the tokens nearest to it; the latter is as published, but lets " +
+            "later tokens choose what earlier ones see, and does not decode. Default: nearest where causal, otherwise balanced, the only one there",
+        ),
+      measure: z
+        .enum(["layer norm", "cosine"])
+        .default("layer norm")
+        .describe("how queries and keys are brought to a common length"),
+      scale: z
+        .number()
+        .positive()
+        .optional()
+        .describe("factor of the logits. Default: 1 after layer norm, 1/√d with cosine"),
+      selfLogit: z
+        .number()
+        .optional()
+        .describe("in place of a token's logit with itself (causal only). Default: the logit itself"),
+      decay: z
+        .number()
+        .min(0)
+        .max(1)
+        .default(defaults.decay)
+        .describe("of the running centroids, for each training step"),
+      commitment: z
+        .number()
+        .nonnegative()
+        .default(defaults.commitment)
+        .describe("β, weight of the loss that draws tokens to centroids"),
+      localHeads: positionCount(0)
+        .default(0)
+        .describe(
+          "heads that look at their own chunk and the one before instead; half of them in the paper's best models",
+        ),
+      localChunk: positionCount().default(128).describe("tokens in a chunk of the local heads"),
+    }),
+  make: ({ members, measure, window, localHeads, localChunk, scale, selfLogit, ...rest }, context): Mixer => {
+    const { heads, length } = context;
+    const { centroids = Math.max(1, Math.round(Math.sqrt(length))) } = rest;
+    if (localHeads >= heads) {
+      throw new RangeError(`routing: expected fewer than all ${heads} heads to be local, got ${localHeads}`);
+    }
+    const headWidth = headWidthOf("routing", context);
+    const routed = routing({
+      ...context,
+      ...rest,
+      heads: heads - localHeads,
+      headWidth,
+      centroids,
+      window: window ?? Math.ceil(length / centroids),
+      measure: measure === "cosine" ? cosine : layerNormalised,
+      ...(members === undefined ? {} : { members: members === "nearest" ? nearestMembers : balancedMembers }),
+      ...present({ scale, selfLogit }),
+    });
+    if (localHeads === 0) return routed;
+    const local = localAttention({ ...context, heads: localHeads, headWidth, chunk: localChunk });
+    return headsBeside({ local, routing: routed });
+  },
+});

@@ -1,12 +1,15 @@
 import { add, type Concrete, cast, mul, splitKey, type Tensor } from "@tsformers/engine";
+import * as z from "zod";
 import type { Mixer, Recurrent, View } from "../../kinds/index.ts";
 import { type Context, evaluation } from "../../kinds/layer.ts";
 import { within } from "../../nn/dropout.ts";
 import { normalInitial } from "../../nn/initial.ts";
 import { present } from "../../nn/present.ts";
+import { passCount, positionCount } from "../../schema/count.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
 import { maskAt } from "../core/mask-at.ts";
 import { requireSupport } from "../core/require-support.ts";
+import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 import type { AttentionParams } from "../softmax/attention.ts";
 import {
   type BlockMask,
@@ -46,6 +49,10 @@ export type SinkhornOptions = HeadProjectionOptions & {
   readonly scale?: number;
 };
 
+const defaults = { iterations: 8, temperature: 0.75, noise: 1 };
+
+const refusals = { scores: "a sorted key is a mixture of keys from many positions" };
+
 /**
  * Attention of each block to itself and to one sorted block. A small network reads block sums and gives sort logits, which Sinkhorn
  * balancing turns into a matrix near to a permutation; the keys of the blocks are mixed by it.
@@ -66,7 +73,8 @@ export type SinkhornOptions = HeadProjectionOptions & {
  */
 export function sinkhorn(options: SinkhornOptions): Mixer<SinkhornParams> {
   const { modelWidth, heads, causal, block, dropoutRate = 0, initial = normalInitial() } = options;
-  const { iterations = 8, temperature = 0.75, noise = 1, cut, local = cut === undefined } = options;
+  const { cut, local = cut === undefined } = options;
+  const { iterations, temperature, noise } = { ...defaults, ...options };
   const { columns = causal ? overRowsSoFar : overAllRows } = options;
   check(options);
   const { headWidth, initHeads, initOut, toHeads, fromHeads } = headProjections("sinkhorn", options);
@@ -74,7 +82,7 @@ export function sinkhorn(options: SinkhornOptions): Mixer<SinkhornParams> {
   const blocks = Math.ceil(options.length / block);
 
   const project = (params: SinkhornParams, x: Tensor, view: View): Record<"q" | "k" | "v", Tensor> => {
-    requireSupport("sinkhorn", view, { scores: "a sorted key is a mixture of keys from many positions" });
+    requireSupport("sinkhorn", view, refusals);
     const [q, k, v] = [toHeads(params.query, x), toHeads(params.key, x), toHeads(params.value, x)];
     const { rotate } = view;
     return { q: rotate?.query(q) ?? q, k: rotate?.key(k) ?? k, v: rotate?.value?.(v) ?? v };
@@ -150,3 +158,58 @@ function check({ causal, cut, block }: SinkhornOptions): void {
   if (causal && cut !== undefined)
     throw new RangeError("sinkhorn: SortCut shows all queries the end of the sequence, so it needs causal: false");
 }
+
+export type SinkhornSettings = {
+  readonly block?: number;
+  readonly iterations?: number;
+  readonly temperature?: number;
+  readonly noise?: number;
+  readonly columns?: "so far" | "whole";
+  readonly cut?: number;
+  readonly local?: boolean;
+  readonly sortWidth?: number;
+};
+
+export const sinkhornEntry: MixerEntry<"sinkhorn", SinkhornSettings> = /* @__PURE__ */ mixerEntry({
+  name: "sinkhorn",
+  title: "Sinkhorn attention",
+  year: 2020,
+  paper: "Tay, Bahri, Yang, Metzler & Juan 2020, Sparse Sinkhorn Attention, arXiv:2002.11296",
+  summary: "attention within the own block and one sorted to it by a learned, balanced mixing of blocks",
+  formula: "y = softmax(q·[S·K ‖ K]ᵀ/√d)·[S·V ‖ V], S = Sinkhorn((F₂·relu(F₁·Σ_block x) + g)/τ)",
+  cost: "O(n·(b + n/b)·d) time, O(n·(b + d)) memory, b = √n",
+  exponent: 1.5,
+  directions: ["causal", "bidirectional"],
+  refuses: refusals,
+  decodeState: "grows",
+  options: () =>
+    z.strictObject({
+      block: positionCount().optional().describe("tokens in a block. Default: about √n of the longest sequence"),
+      iterations: passCount().default(defaults.iterations).describe("how often rows, then columns, are normalised"),
+      temperature: z.number().positive().default(defaults.temperature).describe("what the sort logits are divided by"),
+      noise: z.number().nonnegative().default(defaults.noise).describe("factor of the Gumbel noise in training"),
+      columns: z
+        .enum(["so far", "whole"])
+        .optional()
+        .describe(
+          "rows that columns are normalised over; whole ones depend on later tokens, and do not decode. Default: so far where causal, " +
+            "otherwise whole",
+        ),
+      cut: positionCount()
+        .optional()
+        .describe("SortCut: all look at so many sorted blocks (bidirectional only). Default: each at its own"),
+      local: z
+        .boolean()
+        .optional()
+        .describe("whether tokens look at their own block too. Default: they do, save with SortCut"),
+      sortWidth: positionCount().optional().describe("hidden width of the sorting network. Default: that of a head"),
+    }),
+  make: ({ block, columns, cut, local, sortWidth, ...rest }, context) =>
+    sinkhorn({
+      ...context,
+      ...rest,
+      block: block ?? 2 ** Math.round(Math.log2(context.length) / 2),
+      ...(columns === undefined ? {} : { columns: columns === "whole" ? overAllRows : overRowsSoFar }),
+      ...present({ cut, local, sortWidth }),
+    }),
+});

@@ -12,13 +12,16 @@ import {
   type Tensor,
   transpose,
 } from "@tsformers/engine";
+import * as z from "zod";
 import type { DecodePlace, KeyValueCache, Recurrent, SoftmaxMixer, View } from "../../kinds/index.ts";
 import { dropout } from "../../nn/dropout.ts";
 import { type Initial, normalInitial } from "../../nn/initial.ts";
 import { type LinearParams, linear } from "../../nn/linear.ts";
 import { present } from "../../nn/present.ts";
 import { headWidthOf, requireCounts, requireRate } from "../../nn/sizes.ts";
+import { widthCount } from "../../schema/count.ts";
 import { attend } from "../core/executor.ts";
+import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 
 export type AttentionParams = { query: LinearParams; key: LinearParams; value: LinearParams; out: LinearParams };
 
@@ -148,3 +151,25 @@ function writeRows(old: KeyValueCache, own: KeyValueCache, slots: Tensor): KeyVa
     ]);
   return { key: write(old.key, own.key), value: write(old.value, own.value) };
 }
+
+export type SoftmaxSettings = { readonly keyValueHeads?: number };
+
+export const softmaxEntry: MixerEntry<"softmax", SoftmaxSettings> = /* @__PURE__ */ mixerEntry({
+  name: "softmax",
+  title: "Softmax attention",
+  year: 2017,
+  paper: "Vaswani et al. 2017, Attention Is All You Need, arXiv:1706.03762",
+  summary: "softmax attention over what the pattern shows",
+  formula: "y_t = softmax(q_t·k_S/√D)·v_S, S = pattern(t)",
+  cost: "O(P·d) time for the P pairs that the pattern shows, n² when it is full; O(n·d) memory",
+  exponent: 2,
+  directions: ["causal", "bidirectional"],
+  decodeState: "grows",
+  options: () =>
+    z.strictObject({
+      keyValueHeads: widthCount()
+        .optional()
+        .describe("heads of keys and values, each shared by several query heads. Default: as many as query heads"),
+    }),
+  make: (settings, context) => attention({ ...context, ...present(settings) }),
+});

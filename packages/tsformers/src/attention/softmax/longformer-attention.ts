@@ -14,14 +14,17 @@ import {
   type Tensor,
   where,
 } from "@tsformers/engine";
+import * as z from "zod";
 import type { KeyValueCache, Mixer, Recurrent, View } from "../../kinds/index.ts";
 import { within } from "../../nn/dropout.ts";
 import type { LinearParams } from "../../nn/linear.ts";
 import { requireCounts } from "../../nn/sizes.ts";
+import { positionCount } from "../../schema/count.ts";
 import { attend } from "../core/executor.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
 import { ringDecoding, viewOfSlots, writeSlots } from "../core/ring.ts";
 import { clipRuns, runsOf, uniteRuns } from "../core/runs.ts";
+import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 import { full, type Pattern } from "../patterns/pattern.ts";
 import { slidingWindow } from "../patterns/window.ts";
 import { type AttentionParams, attention } from "./attention.ts";
@@ -43,6 +46,8 @@ export type LongformerAttentionParams = AttentionParams & {
   globalValue: LinearParams;
 };
 
+const defaults = { maxGlobals: 64 };
+
 /**
  * Longformer's attention: a window of neighbours and the global tokens under one softmax. The queries of global tokens use
  * separate projections of queries, keys and values, which are initialised like those of the window.
@@ -59,7 +64,7 @@ export type LongformerAttentionParams = AttentionParams & {
  * @throws RangeError when `window` is odd and not causal; TypeError when the view tells global tokens of the causal form
  */
 export function longformerAttention(options: LongformerAttentionOptions): Mixer<LongformerAttentionParams> {
-  const { window, causal, maxGlobals = 64 } = options;
+  const { window, causal, maxGlobals = defaults.maxGlobals } = options;
   requireCounts("longformerAttention", { maxGlobals });
   if (!causal && window % 2 !== 0) {
     throw new RangeError(`longformerAttention: expected an even window, half of it on each side, got ${window}`);
@@ -212,3 +217,31 @@ function withoutPadding(mixed: Tensor, { keyMask }: View): Tensor {
   if (keyMask === undefined) return mixed;
   return mul(mixed, cast(cast(expandDims(expandDims(keyMask, 1), 3), "bool"), mixed.dtype));
 }
+
+export type LongformerAttentionSettings = {
+  readonly window?: number;
+  readonly globals?: readonly number[];
+  readonly maxGlobals?: number;
+};
+
+export const longformerEntry: MixerEntry<"longformer", LongformerAttentionSettings> = /* @__PURE__ */ mixerEntry({
+  name: "longformer",
+  title: "Longformer attention",
+  year: 2020,
+  paper: "Beltagy, Peters & Cohan 2020, Longformer: The Long-Document Transformer, arXiv:2004.05150",
+  summary: "a sliding window, and global tokens with projections of their own",
+  formula: "y_t = softmax(q_t·k_S)·v_S, S = window(t) ∪ G; t ∈ G: softmax(q′_t·k′)·v′ over all",
+  cost: "O(n·(w + g)·d) time, O(n·d) memory",
+  exponent: 1,
+  directions: ["bidirectional", "causal"],
+  decodeState: "stays the same",
+  options: () =>
+    z.strictObject({
+      window: positionCount().default(256).describe("half of it on each side; all before the query in the causal form"),
+      globals: z.array(positionCount(0)).default([0]).describe("positions that see all and that all see"),
+      maxGlobals: positionCount()
+        .default(defaults.maxGlobals)
+        .describe("how many tokens of a row can be global where the input says which (bidirectional only)"),
+    }),
+  make: (settings, context) => longformerAttention({ ...context, ...settings }),
+});

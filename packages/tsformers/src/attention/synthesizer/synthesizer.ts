@@ -8,15 +8,31 @@ import {
   type Tensor,
   where,
 } from "@tsformers/engine";
+import * as z from "zod";
 import type { Mixer, Recurrent, View } from "../../kinds/index.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import type { LinearParams } from "../../nn/linear.ts";
 import { present } from "../../nn/present.ts";
+import { exactCount, positionCount } from "../../schema/count.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence, realAt } from "../core/head-projections.ts";
 import { requireSupport } from "../core/require-support.ts";
+import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 import { causal as causalPattern, full } from "../patterns/pattern.ts";
 import { attendSynthetic } from "./attend-synthetic.ts";
-import { type LogitSource, type Mixture, plainSum, type SourceLogits } from "./synthetic-logits.ts";
+import {
+  denseLogits,
+  dotProductLogits,
+  factorisedDenseLogits,
+  factorisedRank,
+  factorisedTableLogits,
+  headWeighted,
+  type LogitSource,
+  type Mixture,
+  plainSum,
+  type SourceLogits,
+  softmaxWeighted,
+  tableLogits,
+} from "./synthetic-logits.ts";
 
 export type SynthesizerOptions = HeadProjectionOptions & {
   readonly causal: boolean;
@@ -33,6 +49,12 @@ export type SynthesizerParams = { value: LinearParams; out: LinearParams; source
  * and keys.
  */
 export type SynthesizerState = { value: Tensor; real: Tensor; key?: Tensor };
+
+/** By default; a source that is a product of queries and keys takes rotation. */
+const refusals = {
+  scores: "its logits are not products of queries and keys",
+  rotation: "no source of logits has queries and keys",
+};
 
 /**
  * Attention with synthetic logits, computed from each position alone or independent of the input: `softmax(B)·V` with B from
@@ -62,8 +84,8 @@ export function synthesizer(options: SynthesizerOptions): Mixer<SynthesizerParam
     of: { keys: number; view: View; at?: Tensor },
   ): SourceLogits[] => {
     const { keys, view, at } = of;
-    const rotation = sources.some(({ turns }) => turns) ? {} : { rotation: "no source of logits has queries and keys" };
-    requireSupport(name, view, { scores: "its logits are not products of queries and keys", ...rotation });
+    const { scores, rotation } = refusals;
+    requireSupport(name, view, sources.some(({ turns }) => turns) ? { scores } : { scores, rotation });
     return sources.map((source, i) =>
       source.prepare(params.sources[i], x, { keys, ...present({ at, rotate: view.rotate }) }),
     );
@@ -142,3 +164,64 @@ function checkSources(sources: readonly LogitSource<unknown>[], mixture: Mixture
     throw new RangeError("synthesizer: expected at most one source that is a dot product of queries and keys");
   }
 }
+
+export type SyntheticLogits =
+  | "dense"
+  | "table"
+  | "fixed table"
+  | "factorised table"
+  | "factorised dense"
+  | "dot product";
+
+export type SynthesizerSettings = {
+  readonly logits?: readonly SyntheticLogits[];
+  readonly mixture?: "sum" | "by head" | "softmax";
+  readonly rank?: number;
+  readonly seed?: number;
+};
+
+export const synthesizerEntry: MixerEntry<"synthesizer", SynthesizerSettings> = /* @__PURE__ */ mixerEntry({
+  name: "synthesizer",
+  title: "Synthesizer",
+  year: 2021,
+  paper: "Tay et al. 2021, Synthesizer: Rethinking Self-Attention in Transformer Models, arXiv:2005.00743",
+  summary: "attention without queries and keys: each position writes its row of logits, or a table has them",
+  formula: "softmax(B)·V, B = relu(x·W₁)·W₂, or R, or R₁·R₂ᵀ, or sums of these",
+  cost: "O(n²·d) time, memory of a block of queries; n² parameters for each head of a table",
+  exponent: 2,
+  directions: ["causal", "bidirectional"],
+  refuses: refusals,
+  decodeState: "grows",
+  options: () =>
+    z.strictObject({
+      logits: z
+        .array(z.enum(["dense", "table", "fixed table", "factorised table", "factorised dense", "dot product"]))
+        .min(1)
+        .default(["dense"])
+        .describe(
+          "where logits come from: written by each position, tables (trained or drawn once), or queries and keys",
+        ),
+      mixture: z
+        .enum(["sum", "by head", "softmax"])
+        .default("sum")
+        .describe("how several are mixed: summed, two weighed by a number for each head, or weighed by a softmax"),
+      rank: positionCount().default(factorisedRank).describe("of a factorised table"),
+      seed: exactCount(0).default(0).describe("of a fixed table"),
+    }),
+  make: ({ logits, mixture, rank, seed }, context) => {
+    const sources: Record<SyntheticLogits, () => LogitSource<unknown>> = {
+      dense: () => denseLogits(context),
+      table: () => tableLogits(context),
+      "fixed table": () => tableLogits({ ...context, seed }),
+      "factorised table": () => factorisedTableLogits({ ...context, rank }),
+      "factorised dense": () => factorisedDenseLogits(context),
+      "dot product": () => dotProductLogits(context),
+    };
+    const mixtures: Record<typeof mixture, Mixture<unknown>> = {
+      sum: plainSum,
+      "by head": headWeighted(context.heads),
+      softmax: softmaxWeighted,
+    };
+    return synthesizer({ ...context, sources: logits.map((name) => sources[name]()), mixture: mixtures[mixture] });
+  },
+});

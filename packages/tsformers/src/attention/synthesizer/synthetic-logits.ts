@@ -125,6 +125,9 @@ export function tableLogits(options: TableSize & { readonly seed?: number }): Lo
   };
 }
 
+/** The rank of factorised tables, as in the paper. */
+export const factorisedRank = 8;
+
 export type FactorisedTableParams = { rows: Tensor; columns: Tensor };
 
 /**
@@ -137,7 +140,7 @@ export type FactorisedTableParams = { rows: Tensor; columns: Tensor };
 export function factorisedTableLogits(
   options: TableSize & { readonly rank?: number },
 ): LogitSource<FactorisedTableParams> {
-  const { heads, length, rank = 8 } = options;
+  const { heads, length, rank = factorisedRank } = options;
   // A sum of `rank` products then has standard deviation 1, like the entries of the whole table.
   const initial = options.initial ?? normalInitial(rank ** -0.25);
   return {

@@ -10,7 +10,7 @@ import {
   squaredRelu,
   tanhActivation,
 } from "../../nn/feed-forward.ts";
-import { explain } from "../../options/explain.ts";
+import { explain } from "../../schema/explain.ts";
 import { FileError } from "../file-error.ts";
 
 /** A number of layers, heads or features: large enough for any model, small enough to be harmless. */

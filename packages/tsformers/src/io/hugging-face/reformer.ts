@@ -4,7 +4,7 @@ import { type LshAttentionParams, lshAttention } from "../../attention/lsh/lsh-a
 import { factorsOf, lshBuckets } from "../../attention/lsh/lsh-hash.ts";
 import { earlierInChunks, wholeChunks } from "../../attention/lsh/lsh-reach.ts";
 import { splitHeads } from "../../attention/softmax/attention.ts";
-import { reformerLocal } from "../../attention/softmax/reformer-local.ts";
+import { localAttention } from "../../attention/softmax/local-attention.ts";
 import type { Mixer, PositionEmbedding } from "../../kinds/index.ts";
 import { type DecoderParams, decoder } from "../../models/decoder.ts";
 import { encoder } from "../../models/encoder.ts";
@@ -102,7 +102,7 @@ function mixerOf(c: Config, layer: number, rotations: Tensor | undefined): Mixer
     causal: c.is_decoder,
     bias: false,
   };
-  if (c.attn_layers[layer] === "local") return reformerLocal({ ...sizes, chunk: c.local_attn_chunk_length }) as Mixer;
+  if (c.attn_layers[layer] === "local") return localAttention({ ...sizes, chunk: c.local_attn_chunk_length }) as Mixer;
   const mixer = lshAttention({
     ...sizes,
     buckets: bucketsOf(c),

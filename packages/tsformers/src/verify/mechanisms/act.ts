@@ -15,7 +15,7 @@ import {
 } from "@tsformers/engine";
 import * as z from "zod";
 import { adaptiveSteps, leakyAverage, weightedSum } from "../../depth/act.ts";
-import type { Mechanism } from "./mechanism.ts";
+import type { Mechanism } from "../../kinds/mechanism.ts";
 
 const options = z.strictObject({
   epsilon: z.number().min(0).lt(1),

@@ -4,9 +4,9 @@ import { attend } from "../../attention/core/executor.ts";
 import { makeView } from "../../attention/core/view.ts";
 import type { Pattern } from "../../attention/patterns/pattern.ts";
 import { evaluation } from "../../kinds/layer.ts";
+import type { Mechanism } from "../../kinds/mechanism.ts";
 import { adaptiveSpan, softMask, spanPenalty } from "../../position/adaptive-span.ts";
 import { fading, spanShares } from "../../position/dynamic-span.ts";
-import type { Mechanism } from "./mechanism.ts";
 
 const options = z.strictObject({
   max_span: z.int().positive(),

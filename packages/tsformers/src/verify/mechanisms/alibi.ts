@@ -4,8 +4,8 @@ import { attend } from "../../attention/core/executor.ts";
 import { makeView } from "../../attention/core/view.ts";
 import { causal, full } from "../../attention/patterns/pattern.ts";
 import { evaluation } from "../../kinds/layer.ts";
+import type { Mechanism } from "../../kinds/mechanism.ts";
 import { alibiSlopes, alibi as scores } from "../../position/alibi.ts";
-import type { Mechanism } from "./mechanism.ts";
 
 const heads = z.int().positive();
 const slopes = z.strictObject({ heads });

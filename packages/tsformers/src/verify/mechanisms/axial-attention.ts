@@ -1,7 +1,7 @@
 import { add, matmul, pad, reshape, slice, type Tensor, transpose } from "@tsformers/engine";
 import * as z from "zod";
 import { axialAttention as alongAxis, rowsAbove } from "../../attention/axial/axial-attention.ts";
-import type { Mechanism } from "./mechanism.ts";
+import type { Mechanism } from "../../kinds/mechanism.ts";
 
 const one = z.strictObject({ axis: z.enum(["row", "column"]), causal: z.boolean() });
 const both = z.strictObject({ combine: z.literal("sum") });

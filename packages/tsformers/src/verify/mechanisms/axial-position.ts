@@ -1,7 +1,7 @@
 import { iota } from "@tsformers/engine";
 import * as z from "zod";
+import type { Mechanism } from "../../kinds/mechanism.ts";
 import { axial } from "../../position/axial.ts";
-import type { Mechanism } from "./mechanism.ts";
 
 const size = z.int().positive();
 const options = z.strictObject({

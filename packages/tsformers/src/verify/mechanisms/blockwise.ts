@@ -1,8 +1,8 @@
 import * as z from "zod";
 import { blockwiseHeads, blockwise as oneForAll } from "../../attention/patterns/blockwise.ts";
 import type { Pattern } from "../../attention/patterns/pattern.ts";
+import type { Mechanism } from "../../kinds/mechanism.ts";
 import { maskedAttention } from "./masked-attention.ts";
-import type { Mechanism } from "./mechanism.ts";
 
 const permutation = z.array(z.int().nonnegative()).min(1);
 const blocks = { n_blocks: z.int().positive() };

@@ -5,9 +5,9 @@ import { attend } from "../../attention/core/executor.ts";
 import { makeView } from "../../attention/core/view.ts";
 import { causal, full } from "../../attention/patterns/pattern.ts";
 import { evaluation } from "../../kinds/layer.ts";
+import type { Mechanism } from "../../kinds/mechanism.ts";
 import { present } from "../../nn/present.ts";
 import { distanceAware, distanceFactor } from "../../position/distance-aware.ts";
-import type { Mechanism } from "./mechanism.ts";
 
 const options = z.strictObject({ causal: z.boolean() });
 

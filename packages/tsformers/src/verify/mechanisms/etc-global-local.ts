@@ -4,7 +4,7 @@ import { runsOf } from "../../attention/core/runs.ts";
 import { attendSide } from "../../attention/etc/etc-attention.ts";
 import { byTable, labelScore } from "../../attention/etc/etc-labels.ts";
 import type { Pattern } from "../../attention/patterns/pattern.ts";
-import type { Mechanism } from "./mechanism.ts";
+import type { Mechanism } from "../../kinds/mechanism.ts";
 
 // Visibility and labels are stored for every pair; these sizes document how they were made.
 const options = z.strictObject({ radius: z.int().nonnegative(), rel_max_distance: z.int().nonnegative() });

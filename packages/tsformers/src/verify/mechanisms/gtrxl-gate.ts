@@ -1,7 +1,7 @@
 import { type Tensor, transpose } from "@tsformers/engine";
 import * as z from "zod";
+import type { Mechanism } from "../../kinds/mechanism.ts";
 import { gruGateParts, highwayGate, inputGate, outputGate, sigTanhGate } from "../../nn/gate.ts";
-import type { Mechanism } from "./mechanism.ts";
 
 const options = z.strictObject({ gate: z.enum(["gru", "input", "output", "highway", "sigtanh"]) });
 

@@ -2,8 +2,8 @@ import * as z from "zod";
 import { local1d } from "../../attention/patterns/local-1d.ts";
 import { local2d } from "../../attention/patterns/local-2d.ts";
 import type { Pattern } from "../../attention/patterns/pattern.ts";
+import type { Mechanism } from "../../kinds/mechanism.ts";
 import { maskedAttention } from "./masked-attention.ts";
-import type { Mechanism } from "./mechanism.ts";
 
 const size = z.int().positive();
 const extent = (least: z.ZodInt) => z.tuple([least, least]);

@@ -1,4 +1,4 @@
-import type { Mechanism } from "./mechanism.ts";
+import type { Mechanism } from "../../kinds/mechanism.ts";
 
 /** Mechanisms that can be verified, by the fixture's name. */
 export const mechanisms: Readonly<Record<string, () => Promise<Mechanism>>> = {

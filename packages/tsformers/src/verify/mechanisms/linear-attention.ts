@@ -3,7 +3,7 @@ import * as z from "zod";
 import { plus } from "../../attention/kernel/denominator.ts";
 import { eluPlusOne } from "../../attention/kernel/feature-map.ts";
 import { kernelAttention } from "../../attention/kernel/kernel-attention.ts";
-import type { Mechanism } from "./mechanism.ts";
+import type { Mechanism } from "../../kinds/mechanism.ts";
 
 const options = z.strictObject({ causal: z.boolean(), eps: z.number().nonnegative() });
 

@@ -5,7 +5,7 @@ import { makeView } from "../../attention/core/view.ts";
 import { learnedProjection } from "../../attention/linformer/linformer-projection.ts";
 import { full } from "../../attention/patterns/pattern.ts";
 import { evaluation } from "../../kinds/layer.ts";
-import type { Mechanism } from "./mechanism.ts";
+import type { Mechanism } from "../../kinds/mechanism.ts";
 
 const options = z.strictObject({});
 

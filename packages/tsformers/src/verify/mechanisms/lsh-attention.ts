@@ -3,8 +3,8 @@ import * as z from "zod";
 import { bucketAttention, unitVectors } from "../../attention/lsh/bucket-attention.ts";
 import { lshBuckets } from "../../attention/lsh/lsh-hash.ts";
 import { earlierInChunks, sameBucket, wholeChunks } from "../../attention/lsh/lsh-reach.ts";
+import type { Mechanism } from "../../kinds/mechanism.ts";
 import { present } from "../../nn/present.ts";
-import type { Mechanism } from "./mechanism.ts";
 
 const even = z.number().int().positive().multipleOf(2);
 const options = z.strictObject({

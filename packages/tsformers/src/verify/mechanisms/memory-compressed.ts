@@ -5,8 +5,8 @@ import { blocksAsFeatures } from "../../attention/memory-compressed/compressed-b
 import { memoryCompressed as mixer } from "../../attention/memory-compressed/memory-compressed.ts";
 import { full } from "../../attention/patterns/pattern.ts";
 import { evaluation } from "../../kinds/layer.ts";
+import type { Mechanism } from "../../kinds/mechanism.ts";
 import { linear } from "../../nn/linear.ts";
-import type { Mechanism } from "./mechanism.ts";
 
 const options = z.strictObject({
   causal: z.boolean(),

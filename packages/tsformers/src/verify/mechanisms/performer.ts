@@ -10,7 +10,7 @@ import {
   unstabilised,
 } from "../../attention/kernel/favor-features.ts";
 import { kernelAttention } from "../../attention/kernel/kernel-attention.ts";
-import type { Mechanism } from "./mechanism.ts";
+import type { Mechanism } from "../../kinds/mechanism.ts";
 
 const options = z.strictObject({
   kernel: z.enum(["softmax", "hyperbolic", "trig", "relu"]),

@@ -3,7 +3,7 @@ import * as z from "zod";
 import { exactly } from "../../attention/kernel/denominator.ts";
 import { kernelAttention } from "../../attention/kernel/kernel-attention.ts";
 import { arcCosineKernel, gaussianKernel, rfaFeatures } from "../../attention/kernel/rfa.ts";
-import type { Mechanism } from "./mechanism.ts";
+import type { Mechanism } from "../../kinds/mechanism.ts";
 
 const options = z.strictObject({
   features: z.enum(["sincos", "arccos"]),

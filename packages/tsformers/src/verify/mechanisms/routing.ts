@@ -3,8 +3,8 @@ import * as z from "zod";
 import { balancedAttention, topMembers } from "../../attention/routing/routing-balanced.ts";
 import { cosine, layerNormalised, nearness } from "../../attention/routing/routing-centroids.ts";
 import { evaluation } from "../../kinds/layer.ts";
+import type { Mechanism } from "../../kinds/mechanism.ts";
 import { present } from "../../nn/present.ts";
-import type { Mechanism } from "./mechanism.ts";
 
 const options = z.strictObject({
   normalize: z.enum(["layernorm", "l2_key"]),

@@ -2,8 +2,8 @@ import { reshape, type Tensor, transpose } from "@tsformers/engine";
 import * as z from "zod";
 import { isab, type MabParams, mab, paperForm, pma, publishedForm, sab } from "../../attention/sets/set-blocks.ts";
 import { evaluation } from "../../kinds/layer.ts";
+import type { Mechanism } from "../../kinds/mechanism.ts";
 import { layerNorm } from "../../nn/norm.ts";
-import type { Mechanism } from "./mechanism.ts";
 
 const options = z.strictObject({
   form: z.enum(["repo", "paper"]),

@@ -4,8 +4,8 @@ import { attend } from "../../attention/core/executor.ts";
 import { makeView } from "../../attention/core/view.ts";
 import { full, type Pattern } from "../../attention/patterns/pattern.ts";
 import { evaluation } from "../../kinds/layer.ts";
+import type { Mechanism } from "../../kinds/mechanism.ts";
 import { shaw } from "../../position/shaw.ts";
-import type { Mechanism } from "./mechanism.ts";
 
 const options = z.strictObject({ k: z.int().nonnegative(), causal: z.boolean() });
 

@@ -9,8 +9,8 @@ import {
 } from "../../attention/sinkhorn/sinkhorn-attention.ts";
 import { balance, overAllRows, overRowsSoFar } from "../../attention/sinkhorn/sinkhorn-balance.ts";
 import { evaluation } from "../../kinds/layer.ts";
+import type { Mechanism } from "../../kinds/mechanism.ts";
 import { present } from "../../nn/present.ts";
-import type { Mechanism } from "./mechanism.ts";
 
 const options = z.strictObject({
   iters: z.int().nonnegative(),

@@ -1,7 +1,7 @@
 import * as z from "zod";
+import type { Mechanism } from "../../kinds/mechanism.ts";
 import { frequencies, inclusiveFrequencies } from "../../position/angles.ts";
 import { concatenated, interleaved, sinusoidal as waves } from "../../position/sinusoidal.ts";
-import type { Mechanism } from "./mechanism.ts";
 
 const options = z.strictObject({
   layout: z.enum(["interleaved", "concat"]),

@@ -2,8 +2,8 @@ import * as z from "zod";
 import { fixed, fixedBlock, fixedHeads, fixedSummary } from "../../attention/patterns/fixed.ts";
 import type { Pattern } from "../../attention/patterns/pattern.ts";
 import { strided, stridedColumn, stridedHeads, stridedLocal } from "../../attention/patterns/strided.ts";
+import type { Mechanism } from "../../kinds/mechanism.ts";
 import { maskedAttention } from "./masked-attention.ts";
-import type { Mechanism } from "./mechanism.ts";
 
 const size = z.int().positive();
 const strides = [

@@ -13,7 +13,7 @@ import {
   tableLogits,
 } from "../../attention/synthesizer/synthetic-logits.ts";
 import { evaluation } from "../../kinds/layer.ts";
-import type { Mechanism } from "./mechanism.ts";
+import type { Mechanism } from "../../kinds/mechanism.ts";
 
 const causal = z.boolean();
 const options = z.discriminatedUnion("kind", [

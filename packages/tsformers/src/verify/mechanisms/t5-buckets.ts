@@ -1,7 +1,7 @@
 import { constant, fromNumbers } from "@tsformers/engine";
 import * as z from "zod";
+import type { Mechanism } from "../../kinds/mechanism.ts";
 import { bidirectionalBuckets, causalBuckets } from "../../position/t5-bias.ts";
-import type { Mechanism } from "./mechanism.ts";
 
 const options = z.strictObject({
   num_buckets: z.int().positive(),

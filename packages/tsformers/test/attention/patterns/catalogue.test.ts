@@ -28,7 +28,7 @@ test.each(cases)("%s, %s, length %i: well formed, causal where it says so", asyn
 test.each(entries)("%s: refuses unknown options and the wrong direction, describes every option", async (_, entry) => {
   const causal = entry.directions[0] === "causal";
   await expect(entry.load({ nothing: 1 }, { ...context, length: 64, causal })).rejects.toThrow("nothing");
-  for (const option of Object.values(entry.options.shape))
+  for (const option of Object.values(entry.options().shape))
     expect((option as { description?: string }).description).toBeTruthy();
   if (entry.directions.length === 1) {
     await expect(entry.load({}, { ...context, length: 64, causal: !causal })).rejects.toThrow("only, not");

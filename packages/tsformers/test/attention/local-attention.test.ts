@@ -2,9 +2,9 @@ import { compile, type NDArray, ndarray, type Tensor } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
 import { makeView, type ViewOptions } from "../../src/attention/core/view.ts";
-import { mixers } from "../../src/attention/index.ts";
 import { local1d } from "../../src/attention/patterns/local-1d.ts";
 import { attention } from "../../src/attention/softmax/attention.ts";
+import { mixers } from "../../src/catalogue/mixers.ts";
 import { alibi } from "../../src/position/alibi.ts";
 import { rotary } from "../../src/position/rotary.ts";
 import { inputs, prepareMixer, sizes } from "./mixer-cases.ts";
@@ -15,12 +15,12 @@ afterAll(() => device.close());
 const local = (causal: boolean) =>
   prepareMixer(
     {
-      member: "reformer-local",
+      member: "local",
       title: "",
       direction: causal ? "causal" : "bidirectional",
       exponent: 1,
       exempt: {},
-      load: () => mixers["reformer-local"].load({ chunk: 8 }, { ...sizes, causal }),
+      load: async () => mixers.local.make({ chunk: 8 }, { ...sizes, causal }),
     },
     device,
   );

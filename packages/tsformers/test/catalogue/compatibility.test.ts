@@ -17,12 +17,13 @@ import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { ringDecoding } from "../../src/attention/core/ring.ts";
 import { makeView } from "../../src/attention/core/view.ts";
-import { mixers } from "../../src/attention/index.ts";
+import type { MixerEntry } from "../../src/attention/index.ts";
 import { causal, full } from "../../src/attention/patterns/pattern.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
 import { attention } from "../../src/attention/softmax/attention.ts";
+import { compatibility, compatibilityTable, kindOf } from "../../src/catalogue/compatibility.ts";
+import { mixers } from "../../src/catalogue/mixers.ts";
 import type { Mixer, Positions, ScoreMod } from "../../src/kinds/index.ts";
-import { compatibility, compatibilityTable, kindOf } from "../../src/position/compatibility.ts";
 import { type PositionName, positions } from "../../src/position/index.ts";
 import type { rotary } from "../../src/position/rotary.ts";
 import { sinusoidal } from "../../src/position/sinusoidal.ts";
@@ -36,7 +37,7 @@ const small: Record<string, object> = {
   etc: { globals: 4, radius: 6, furthestLabel: 3 },
   longformer: { window: 12 },
   lsh: { chunk: 16 },
-  "reformer-local": { chunk: 16 },
+  local: { chunk: 16 },
   routing: { centroids: 4, window: 16 },
   sinkhorn: { block: 16 },
   // The sum of weights that the other kernel estimates comes close to 0, and what is divided by it far from anything.
@@ -55,15 +56,14 @@ type Member = {
 
 async function make(name: string): Promise<Member> {
   const window = name === "softmax in a window" ? { window: 9 } : {};
-  const isCausal =
-    !Object.hasOwn(mixers, name) || mixers[name as never as keyof typeof mixers].directions.includes("causal");
+  const entry: MixerEntry = (mixers as Readonly<Record<string, MixerEntry>>)[name] ?? mixers.softmax;
+  const isCausal = entry.directions.includes("causal");
   const context = { ...sizes, length, causal: isCausal };
   const soft = attention(context);
-  const softmax =
-    window.window === undefined ? soft : { ...soft, recurrent: ringDecoding(soft, { window: window.window }) };
-  const mixer = Object.hasOwn(mixers, name)
-    ? await mixers[name as keyof typeof mixers].load(small[name] ?? {}, context)
-    : softmax;
+  const mixer =
+    window.window === undefined
+      ? entry.make(small[name] ?? {}, context)
+      : { ...soft, recurrent: ringDecoding(soft, { window: window.window }) };
   const params = mapTree(mixer.init(randomKey(5)), isNdArray, loud) as never;
   return { mixer, params, isCausal, ...window };
 }
@@ -140,15 +140,15 @@ const apart = (a: number[][], b: number[][]): number => Math.max(...a.map((row, 
 const nothing = { told: {}, own: {} };
 const schemesOf = (kind: string) => (Object.keys(kindOf) as PositionName[]).filter((name) => kindOf[name] === kind);
 
-describe.each(Object.entries(compatibility))("%s", (name, answers) => {
+describe.each(Object.entries(compatibility()))("%s", (name, { refuses, decodeState }) => {
   for (const kind of ["rotation", "scores"] as const) {
-    const answer = answers[kind];
-    test.each(schemesOf(kind))(`with %s: ${answer === "yes" ? "yes" : "no"}`, async (scheme) => {
+    const reason = refuses?.[kind];
+    test.each(schemesOf(kind))(`with %s: ${reason === undefined ? "yes" : "no"}`, async (scheme) => {
       const member = await make(name);
       const told = await tell(scheme);
       const x = inputs(length);
-      if (answer !== "yes") {
-        await expect(onePass(member, told, x)).rejects.toThrow(answer.no);
+      if (reason !== undefined) {
+        await expect(onePass(member, told, x)).rejects.toThrow(reason);
         return;
       }
       const found = await onePass(member, told, x);
@@ -180,7 +180,7 @@ describe.each(Object.entries(compatibility))("%s", (name, answers) => {
     };
     const grows = "cacheShape" in mixer && mixer.recurrent === undefined ? true : size(length) > size(16);
     const decodes = mixer.recurrent !== undefined || "cacheShape" in mixer;
-    expect(decodes ? (grows ? "grows" : "stays the same") : undefined).toBe(answers.memory);
+    expect(decodes ? (grows ? "grows" : "stays the same") : undefined).toBe(decodeState);
   });
 });
 

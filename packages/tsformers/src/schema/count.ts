@@ -33,3 +33,8 @@ export function stepCount(least = 1): z.ZodInt {
 export function exactCount(least = 1): z.ZodInt {
   return count(Number.MAX_SAFE_INTEGER, "larger numbers are not exact", least);
 }
+
+/** How often something is repeated: each time is a part of the graph. */
+export function passCount(): z.ZodInt {
+  return count(1000, "each is a part of the graph");
+}

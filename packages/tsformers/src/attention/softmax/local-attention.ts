@@ -20,23 +20,28 @@ import {
   type Tensor,
   where,
 } from "@tsformers/engine";
+import * as z from "zod";
 import type { Mixer, Recurrent, View } from "../../kinds/index.ts";
 import { evaluation } from "../../kinds/layer.ts";
+import { positionCount } from "../../schema/count.ts";
 import { attend } from "../core/executor.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
 import { maskAt } from "../core/mask-at.ts";
 import { hidden } from "../core/query-block.ts";
+import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 import type { Pattern } from "../patterns/pattern.ts";
 import type { AttentionParams } from "./attention.ts";
 
-export type ReformerLocalOptions = HeadProjectionOptions & {
+export type LocalAttentionOptions = HeadProjectionOptions & {
   readonly causal: boolean;
   /** Tokens in a chunk. Default: 128. */
   readonly chunk?: number;
 };
 
 /** Decode state: keys, values [B, H, 2·chunk, D] and real flags [B, 2·chunk] of the latest positions; p is in slot p mod 2·chunk. */
-export type ReformerLocalState = { key: Tensor; value: Tensor; real: Tensor };
+export type LocalAttentionState = { key: Tensor; value: Tensor; real: Tensor };
+
+const defaults = { chunk: 128 };
 
 /**
  * Local attention in chunks: a query sees its own chunk and the one before, and nothing after itself when causal.
@@ -49,9 +54,9 @@ export type ReformerLocalState = { key: Tensor; value: Tensor; real: Tensor };
  * @source Kitaev, Kaiser & Levskaya 2020, "Reformer: The Efficient Transformer", arXiv:2001.04451: the local layers of its
  *   authors' code
  */
-export function reformerLocal(options: ReformerLocalOptions): Mixer<AttentionParams> {
-  const { heads, causal, chunk = 128, dropoutRate = 0 } = options;
-  const { headWidth, initHeads, initOut, toHeads, fromHeads } = headProjections("reformer local", options);
+export function localAttention(options: LocalAttentionOptions): Mixer<AttentionParams> {
+  const { heads, causal, chunk = defaults.chunk, dropoutRate = 0 } = options;
+  const { headWidth, initHeads, initOut, toHeads, fromHeads } = headProjections("local attention", options);
   const scale = 1 / Math.sqrt(headWidth);
   const pattern = ownAndBefore(chunk, causal);
   const look = (params: AttentionParams, x: Tensor, { rotate }: View) => {
@@ -63,7 +68,7 @@ export function reformerLocal(options: ReformerLocalOptions): Mixer<AttentionPar
     return { q: rotate?.query(q) ?? q, key: rotate?.key(k) ?? k, value: rotate?.value?.(v) ?? v };
   };
 
-  const recurrent: Recurrent<AttentionParams, ReformerLocalState> = {
+  const recurrent: Recurrent<AttentionParams, LocalAttentionState> = {
     start: (batch) => ({
       key: full([batch, heads, 2 * chunk, headWidth], 0),
       value: full([batch, heads, 2 * chunk, headWidth], 0),
@@ -97,14 +102,14 @@ export function reformerLocal(options: ReformerLocalOptions): Mixer<AttentionPar
   };
 
   return {
-    name: "reformer local",
+    name: "local attention",
     sees: causal ? "earlier" : "all",
     init: (key): Concrete<AttentionParams> => {
       const [q, k, v, o] = splitKey(key, 4);
       return { query: initHeads(q!), key: initHeads(k!), value: initHeads(v!), out: initOut(o!) };
     },
     apply: (params, input, context) => {
-      oneSequence("reformer local", input);
+      oneSequence("local attention", input);
       const view = { ...input.view, pattern };
       const { q, ...entries } = look(params, input.x, view);
       const { mixed, map } = attend(q, entries, { view, scale, dropoutRate, context });
@@ -123,3 +128,20 @@ function ownAndBefore(chunk: number, causal: boolean): Pattern {
     },
   };
 }
+
+export type LocalAttentionSettings = { readonly chunk?: number };
+
+export const localEntry: MixerEntry<"local", LocalAttentionSettings> = /* @__PURE__ */ mixerEntry({
+  name: "local",
+  title: "Local attention in chunks",
+  year: 2020,
+  paper: "Kitaev, Kaiser & Levskaya 2020, Reformer: The Efficient Transformer, arXiv:2001.04451",
+  summary: "softmax attention within the own chunk and the one before",
+  formula: "S_i = {j : ⌊j/c⌋ ∈ {⌊i/c⌋ − 1, ⌊i/c⌋}}",
+  cost: "O(n·c·d) time, O(n·d) memory",
+  exponent: 1,
+  directions: ["causal", "bidirectional"],
+  decodeState: "stays the same",
+  options: () => z.strictObject({ chunk: positionCount().default(defaults.chunk).describe("tokens in a chunk") }),
+  make: (settings, context) => localAttention({ ...context, ...settings }),
+});

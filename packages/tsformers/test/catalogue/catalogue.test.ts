@@ -1,0 +1,97 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import * as z from "zod";
+import { catalogueOf } from "../../src/catalogue/catalogue-of.ts";
+import { mixers } from "../../src/catalogue/mixers.ts";
+import type { Agreement } from "../../src/schema/entry.ts";
+
+const source = new URL("../../src/", import.meta.url);
+
+type Listed = Readonly<Record<string, { readonly name: string; options(): z.ZodObject }>>;
+
+const rooms: readonly (readonly [room: string, maker: string, catalogue: Listed])[] = [
+  ["attention", "mixerEntry", mixers],
+];
+
+describe.each(rooms)("%s", (room, maker, catalogue) => {
+  test("every entry that is written is listed, by its own name", () => {
+    const files = readdirSync(new URL(room, source), { recursive: true, encoding: "utf8" });
+    const written = files
+      .filter((file) => file.endsWith(".ts"))
+      .flatMap((file) => {
+        const text = readFileSync(new URL(`${room}/${file}`, source), "utf8");
+        return [...text.matchAll(new RegExp(`=\\s+/\\* @__PURE__ \\*/ ${maker}\\(\\{\\s*name: "([^"]+)"`, "g"))];
+      })
+      .map(([, name]) => name!);
+    expect(written.length).toBeGreaterThan(2);
+    expect(Object.keys(catalogue).sort()).toEqual(written.sort());
+    for (const [name, entry] of Object.entries(catalogue)) expect(entry.name).toBe(name);
+  });
+
+  test.each(Object.entries(catalogue))("%s: every option says what it is, and may be left out", (name, { options }) => {
+    const schema = options();
+    expect(options(), "one schema for all calls").toBe(schema);
+    for (const [option, own] of Object.entries(schema.shape)) {
+      expect((own as z.ZodType).description, `${name} ${option}`).toBeTruthy();
+      expect((own as z.ZodType).safeParse(undefined).success, `${name} ${option} without a value`).toBe(true);
+    }
+    expect(schema.safeParse({ nonsense: 1 }).success).toBe(false);
+  });
+});
+
+test("a catalogue is in the order of categories, years and names", () => {
+  const entry = (name: string, year: number, category: string) => ({
+    name,
+    year,
+    category,
+    options: () => z.object({}),
+  });
+  const room = {
+    first: entry("late", 2020, "b"),
+    second: entry("zebra", 2010, "a"),
+    third: entry("early", 1990, "b"),
+    fourth: entry("apple", 2010, "a"),
+    noEntry: { name: "a pattern" },
+    func: () => 0,
+  };
+  expect(Object.keys(catalogueOf(room))).toEqual(["early", "apple", "zebra", "late"]);
+  expect(Object.keys(catalogueOf(room, ["a", "b"]))).toEqual(["apple", "zebra", "early", "late"]);
+});
+
+const context = { modelWidth: 24, heads: 3, length: 16, causal: true };
+
+test("names and settings are types", () => {
+  mixers.performer.make({ features: 8, redrawEvery: null }, context);
+  // @ts-expect-error: a mistyped option
+  expect(() => mixers.performer.make({ featurs: 64 }, context)).toThrow('did you mean "features"');
+  // @ts-expect-error: a value of another type
+  expect(() => mixers.performer.make({ kernel: "negative" }, context)).toThrow("expected one of positive");
+  // @ts-expect-error: local attention has no such option
+  expect(() => mixers.local.make({ window: 4 }, context)).toThrow("unknown setting");
+  // @ts-expect-error: a mistyped name
+  expect(mixers.perfomer).toBeUndefined();
+});
+
+test("a type of settings must say what its schema says", () => {
+  const agree =
+    <Settings>() =>
+    <Schema extends z.ZodObject>(schema: Schema & Agreement<Settings, Schema>): Schema =>
+      schema;
+  const schema = z.strictObject({ size: z.int().default(1), names: z.array(z.string()).optional() });
+  agree<{ readonly size?: number; readonly names?: readonly string[] }>()(schema);
+  // @ts-expect-error: an option that the schema does not have
+  agree<{ readonly size?: number; readonly names?: readonly string[]; readonly more?: number }>()(schema);
+  // @ts-expect-error: an option is missing
+  agree<{ readonly size?: number }>()(schema);
+  // @ts-expect-error: of another type
+  agree<{ readonly size?: string; readonly names?: readonly string[] }>()(schema);
+  // @ts-expect-error: narrower than the schema
+  agree<{ readonly size?: 1 | 2; readonly names?: readonly string[] }>()(schema);
+  // @ts-expect-error: required here, optional there
+  agree<{ readonly size: number; readonly names?: readonly string[] }>()(schema);
+  agree<Readonly<Record<string, never>>>()(z.strictObject({}));
+  // @ts-expect-error: the schema has none
+  agree<{ readonly size?: number }>()(z.strictObject({}));
+  // @ts-expect-error: the type has none
+  agree<Readonly<Record<string, never>>>()(schema);
+});

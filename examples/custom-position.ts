@@ -21,7 +21,7 @@ import {
 import { openDevice } from "@tsformers/engine/node";
 import {
   adamw,
-  constant as constantRate,
+  constantRate,
   createTask,
   evaluation,
   gpt,

@@ -4,6 +4,7 @@ import { compile, flatten, isNdArray, mul, normal, randomKey, sum, type Tensor, 
 import { openCpu } from "@tsformers/engine/node";
 import {
   attention,
+  blockStack,
   evaluation,
   geluTanh,
   layerNorm,
@@ -13,7 +14,6 @@ import {
   preNormBlock,
   reversibleBlock,
   reversible as reversibleDepth,
-  stack,
   sumOfStreams,
 } from "tsformers";
 import { memoryBytes } from "../memory.ts";
@@ -31,7 +31,7 @@ const parts = {
 const each = <T>(block: T): T[] => new Array<T>(layers).fill(block);
 const depth = reversible
   ? reversibleDepth(each(reversibleBlock(parts)), { merge: sumOfStreams })
-  : stack(each(preNormBlock(parts)));
+  : blockStack(each(preNormBlock(parts)));
 const params = depth.init(randomKey(0));
 const parameterBytes = flatten(params, isNdArray).leaves.reduce((total, { size }) => total + 4 * size, 0);
 

@@ -36,7 +36,7 @@ export * from "./blocks/gated-block.ts";
 export { type MixerName, mixers } from "./catalogue/mixers.ts";
 export * from "./depth/recomputed.ts";
 export * from "./depth/reversible.ts";
-export { stack } from "./depth/stack.ts";
+export { blockStack } from "./depth/stack.ts";
 // Generation.
 export { capacityFor } from "./generate/decode-cache.ts";
 export { type Decoder, type DecoderOptions, openDecoder } from "./generate/decoder.ts";
@@ -139,7 +139,7 @@ export { type Evaluator, evaluator } from "./train/evaluate.ts";
 export { type LionOptions, lion } from "./train/lion.ts";
 export { type LossScale, type LossScaleOptions, lossScale } from "./train/loss-scale.ts";
 export type { Optimiser, OptimiserState } from "./train/optimiser.ts";
-export { constant, inverseSquareRoot, type Schedule, warmupCosine } from "./train/schedule.ts";
+export { constantRate, inverseSquareRoot, type Schedule, warmupCosine } from "./train/schedule.ts";
 export { type SgdOptions, sgd } from "./train/sgd.ts";
 export { type TrainState, type TrainStep, trainStep } from "./train/step.ts";
 export { type TrainEvent, type TrainOptions, type TrainResult, train } from "./train/train.ts";

@@ -32,9 +32,13 @@ afterAll(() => rmSync(folder, { recursive: true }));
 type Blow = { readonly afterSteps: number; readonly afterMs: number };
 
 /** @returns the steps that it reported, and its result unless it was killed first */
-async function life(directory: string, blow?: Blow): Promise<{ steps: number[]; result: string | undefined }> {
+async function life(
+  directory: string,
+  rows: string,
+  blow?: Blow,
+): Promise<{ steps: number[]; result: string | undefined }> {
   const program = join(folder, readdirSync(folder).find((name) => /^trainer\.m?js$/.test(name))!);
-  const child = spawn(process.execPath, [program, directory], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [program, directory, rows], { stdio: ["ignore", "pipe", "inherit"] });
   let printed = "";
   let timer: NodeJS.Timeout | undefined;
   child.stdout.on("data", (text: Buffer) => {
@@ -51,36 +55,45 @@ async function life(directory: string, blow?: Blow): Promise<{ steps: number[]; 
   return { steps, result: lines.find((line) => line.startsWith("{")) };
 }
 
-test("a run that is killed again and again at random moments ends with the same bytes", {
-  timeout: 60_000,
-}, async () => {
-  const [whole, killed] = [join(folder, "whole"), join(folder, "killed")];
-  const { result, steps } = await life(whole);
-  expect(steps).toHaveLength(40);
+test.each([
+  ["apart", "rows have nothing to do with each other"],
+  ["segments", "rows go on, and what they remember is part of a checkpoint"],
+])(
+  "a run that is killed again and again at random moments ends with the same bytes: %s, %s",
+  {
+    timeout: 60_000,
+  },
+  async (rows) => {
+    const [whole, killed] = [join(folder, `whole-${rows}`), join(folder, `killed-${rows}`)];
+    const { result, steps } = await life(whole, rows);
+    expect(steps).toHaveLength(40);
 
-  const blows: Blow[] = [];
-  const begins: number[] = [];
-  for (let kill = 0; kill < 3; kill++) {
-    blows.push({ afterSteps: 2 + Math.floor(Math.random() * 10), afterMs: Math.random() * 12 });
-    begins.push((await life(killed, blows.at(-1))).steps[0]!);
-  }
-  const last = await life(killed);
-  begins.push(last.steps[0] ?? 41);
-  expect(last.result, `blows ${JSON.stringify(blows)}, lives began at ${begins}`).toBe(result);
-  // Checkpoints come every 4 steps, and before evaluations: what was made before the last step that was told is not made again.
-  begins.slice(1).forEach((begin, i) => {
-    const saved = begins[i]! + blows[i]!.afterSteps - 2;
-    expect(begin).toBeGreaterThanOrEqual(4 * Math.floor(saved / 4) + 1);
-  });
+    const blows: Blow[] = [];
+    const begins: number[] = [];
+    for (let kill = 0; kill < 3; kill++) {
+      blows.push({ afterSteps: 2 + Math.floor(Math.random() * 10), afterMs: Math.random() * 12 });
+      begins.push((await life(killed, rows, blows.at(-1))).steps[0]!);
+    }
+    const last = await life(killed, rows);
+    begins.push(last.steps[0] ?? 41);
+    expect(last.result, `blows ${JSON.stringify(blows)}, lives began at ${begins}`).toBe(result);
+    // Checkpoints come every 4 steps, and before evaluations: what was made before the last step that was told is not made again.
+    begins.slice(1).forEach((begin, i) => {
+      const saved = begins[i]! + blows[i]!.afterSteps - 2;
+      expect(begin).toBeGreaterThanOrEqual(4 * Math.floor(saved / 4) + 1);
+    });
 
-  const finalTensors = (run: string) => readFileSync(join(run, "checkpoints", "step-00000040", "tensors.safetensors"));
-  expect(finalTensors(killed).equals(finalTensors(whole))).toBe(true);
-  const losses = (run: string) =>
-    readMetrics(join(run, "metrics.jsonl")).map(({ step, loss, gradientNorm, ...rest }) => [
-      step,
-      loss,
-      gradientNorm,
-      rest["valid/loss"],
-    ]);
-  expect(losses(killed)).toEqual(losses(whole));
-});
+    const finalTensors = (run: string) =>
+      readFileSync(join(run, "checkpoints", "step-00000040", "tensors.safetensors"));
+    expect(finalTensors(killed).equals(finalTensors(whole))).toBe(true);
+    expect(finalTensors(whole).includes('"memories.')).toBe(rows === "segments");
+    const losses = (run: string) =>
+      readMetrics(join(run, "metrics.jsonl")).map(({ step, loss, gradientNorm, ...rest }) => [
+        step,
+        loss,
+        gradientNorm,
+        rest["valid/loss"],
+      ]);
+    expect(losses(killed)).toEqual(losses(whole));
+  },
+);

@@ -2,7 +2,17 @@
 import { writeFileSync } from "node:fs";
 import { compile, flatten, isNdArray, mul, normal, randomKey, sum, type Tensor, valueAndGrad } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
-import { attention, evaluation, full, type MixerEntry, makeView, mixers, patterns } from "tsformers";
+import {
+  attention,
+  entryOf,
+  evaluation,
+  full,
+  type MixerEntry,
+  makeView,
+  mixers,
+  type PatternEntry,
+  patterns,
+} from "tsformers";
 import type { AttentionJob, AttentionResult } from "../attention.ts";
 import { notAvailableCode } from "../child.ts";
 import { memoryBytes } from "../memory.ts";
@@ -27,13 +37,9 @@ const baselineBytes = memoryBytes("VmRSS");
 const about = { length, causal, heads };
 const softmax = attention({ modelWidth: width, heads });
 const pattern =
-  kind === "pattern"
-    ? (await patterns[name as keyof typeof patterns].load(settings, { ...about, layers: 1 }))(0)
-    : full;
+  kind === "pattern" ? entryOf<PatternEntry>(patterns, name).make(settings, { ...about, layers: 1 })(0) : full;
 const mixer =
-  kind === "pattern"
-    ? softmax
-    : (mixers as Readonly<Record<string, MixerEntry>>)[name]!.make(settings, { ...about, modelWidth: width });
+  kind === "pattern" ? softmax : entryOf<MixerEntry>(mixers, name).make(settings, { ...about, modelWidth: width });
 const params = mixer.init(randomKey(0)) as never;
 
 type Given = { readonly params: never; readonly x: Tensor };

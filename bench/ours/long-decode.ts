@@ -16,11 +16,13 @@ import {
   attention,
   capacityFor,
   causal,
+  entryOf,
   gpt,
   type MixerEntry,
   makeView,
   mixers,
   openDecoder,
+  type PatternEntry,
   patterns,
   type Recurrent,
   reachOf,
@@ -45,7 +47,7 @@ async function openMixer({ name, settings, tokens, width, heads }: LongDecodeJob
   const softmax = attention(sizes);
   const isWindow = name === "window";
   const context = { ...sizes, length: tokens, causal: true };
-  const mixer = isWindow ? softmax : (mixers as Readonly<Record<string, MixerEntry>>)[name]!.make(settings, context);
+  const mixer = isWindow ? softmax : entryOf<MixerEntry>(mixers, name).make(settings, context);
   const ring = isWindow ? ringDecoding(softmax, settings as { window: number }) : mixer.recurrent!;
   const { start, step } = ring as unknown as Recurrent<never, unknown>;
   const params = mixer.init(randomKey(0));
@@ -73,7 +75,12 @@ async function openMixer({ name, settings, tokens, width, heads }: LongDecodeJob
 
 /** A model whose one layer sees by a pattern. */
 async function openModel({ pattern, settings, tokens, width, heads }: LongDecodeJob): Promise<Reading> {
-  const layers = await patterns[pattern!].load(settings, { length: tokens, causal: true, heads, layers: 1 });
+  const layers = entryOf<PatternEntry>(patterns, pattern!).make(settings, {
+    length: tokens,
+    causal: true,
+    heads,
+    layers: 1,
+  });
   const sizes = { vocabularySize: 256, layers: 1, modelWidth: width, heads, length: tokens };
   const model = gpt({ ...sizes, scheme: {}, pattern: layers });
   const decoder = openDecoder(model, model.init(randomKey(0)), { device, maxLength: tokens });

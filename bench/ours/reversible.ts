@@ -21,7 +21,7 @@ import type { ReversibleJob, ReversibleResult } from "../reversible.ts";
 
 const { reversible, layers, length, width, heads, window, threads } = JSON.parse(process.argv[2]!) as ReversibleJob;
 const device = await openCpu({ threads });
-const pattern = (await patterns.window.load({ before: window - 1 }, { length, causal: true, heads, layers }))(0);
+const pattern = patterns.window.make({ before: window - 1 }, { length, causal: true, heads, layers })(0);
 const parts = {
   modelWidth: width,
   norm: layerNorm(),

@@ -1,4 +1,5 @@
 import type { Entry } from "../schema/entry.ts";
+import { expectation } from "../schema/nearest.ts";
 
 /** The entries among the exports of a room, by the names that configurations call them. */
 export type Entries<Room> = {
@@ -21,6 +22,17 @@ export function catalogueOf<Room extends object>(room: Room, categories: readonl
     .filter(isEntry)
     .sort((a, b) => rank(a) - rank(b) || (a.year ?? 0) - (b.year ?? 0) || a.name.localeCompare(b.name));
   return Object.fromEntries(entries.map((entry) => [entry.name, entry])) as Entries<Room>;
+}
+
+/**
+ * The entry of a name that comes from outside.
+ *
+ * @throws RangeError `unknown "alibbi"; did you mean "alibi"? Expected one of …`
+ */
+export function entryOf<E>(catalogue: Readonly<Record<string, E>>, name: string): E {
+  const entry = Object.hasOwn(catalogue, name) ? catalogue[name] : undefined;
+  if (entry !== undefined) return entry;
+  throw new RangeError(`unknown ${JSON.stringify(name)}${expectation(name, Object.keys(catalogue))}`);
 }
 
 type Ranked = AnyEntry<string> & { readonly category?: string; readonly year?: number };

@@ -1,7 +1,7 @@
 import { Option } from "commander";
 import type * as z from "zod";
-import { patterns } from "../attention/patterns/index.ts";
 import { mixers } from "../catalogue/mixers.ts";
+import { patterns } from "../catalogue/patterns.ts";
 import type { Entry } from "../run/catalogue.ts";
 import { kebab } from "../run/flags.ts";
 import { explain, type SchemaNode, schemaTree } from "../schema/explain.ts";

@@ -1,5 +1,5 @@
-import { patterns } from "../attention/patterns/index.ts";
 import { mixers } from "../catalogue/mixers.ts";
+import { patterns } from "../catalogue/patterns.ts";
 import { models } from "../models/index.ts";
 import { positions } from "../position/index.ts";
 import type { Catalogue } from "../run/catalogue.ts";

@@ -28,13 +28,13 @@ const longestField = 16_384;
 const mostPanels = 4;
 
 /** Counts what a pattern shows, and gives its pictures. */
-export async function reportPattern(
+export function reportPattern(
   entry: PatternEntry,
   options: unknown,
   place: Place,
-): Promise<{ readonly report: PatternReport; readonly panels: readonly Panel[] }> {
+): { readonly report: PatternReport; readonly panels: readonly Panel[] } {
   const { length, layers, heads, modelWidth } = place;
-  const patternOf = await entry.load(options, place);
+  const patternOf = entry.make(options, place);
   const all = Array.from({ length: layers }, (_, layer) => patternOf(layer));
   const counts = new Map(
     [...new Set(all)].map((pattern) => [pattern, countPattern(usedHeads(pattern, heads), length)]),

@@ -1,8 +1,9 @@
 import { randomKey } from "@tsformers/engine";
 import { Command, Option } from "commander";
 import { type Panel, patternSvg } from "../attention/patterns/draw.ts";
-import { type PatternEntry, type PatternName, patterns } from "../attention/patterns/index.ts";
+import type { PatternEntry } from "../attention/patterns/index.ts";
 import { type MixerName, mixers } from "../catalogue/mixers.ts";
+import { type PatternName, patterns } from "../catalogue/patterns.ts";
 import { writeFileAtomic } from "../io/atomic-file.ts";
 import type { ModelName } from "../models/index.ts";
 import type { Catalogue, Entry } from "../run/catalogue.ts";

@@ -1,7 +1,8 @@
 import { Command } from "commander";
 import type { MixerEntry } from "../attention/index.ts";
-import { type PatternEntry, patterns } from "../attention/patterns/index.ts";
+import type { PatternEntry } from "../attention/patterns/index.ts";
 import { mixers } from "../catalogue/mixers.ts";
+import { patterns } from "../catalogue/patterns.ts";
 import { models } from "../models/index.ts";
 import { expectation } from "../schema/nearest.ts";
 import { catalogues } from "./catalogues.ts";

@@ -21,3 +21,6 @@ export type Pattern = {
   /** Disjoint patterns whose union is this one, where parts need different orders. */
   readonly parts?: readonly Pattern[];
 };
+
+/** What each layer sees, the first one being 0. */
+export type LayerPatterns = (layer: number) => Pattern;

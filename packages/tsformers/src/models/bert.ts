@@ -4,7 +4,7 @@ import { type AttentionParams, attention } from "../attention/softmax/attention.
 import { type BlockParams, postNormBlock } from "../blocks/block.ts";
 import { type DepthMaker, stacked } from "../depth/makers.ts";
 import type { StackParams } from "../depth/stack.ts";
-import type { Block, Depth, Mixer, Pattern, PositionScheme } from "../kinds/index.ts";
+import type { Block, Depth, LayerPatterns, Mixer, Pattern, PositionScheme } from "../kinds/index.ts";
 import { embedding, paddedEmbedding } from "../nn/embedding.ts";
 import { type Activation, gelu, type MlpParams, mlp } from "../nn/feed-forward.ts";
 import type { Head } from "../nn/head.ts";
@@ -17,7 +17,6 @@ import { learned } from "../position/learned.ts";
 import { type EncoderParams, type EncoderParts, encoder } from "./encoder.ts";
 import type { LanguageModel } from "./language-model.ts";
 import { requireMixer } from "./sights.ts";
-import type { LayerPatterns } from "./views.ts";
 
 export type BertOptions<Mix = AttentionParams> = {
   readonly vocabularySize: number;

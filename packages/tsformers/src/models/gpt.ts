@@ -3,7 +3,7 @@ import { attention } from "../attention/softmax/attention.ts";
 import { type BlockParams, preNormBlock } from "../blocks/block.ts";
 import { type DepthMaker, stacked } from "../depth/makers.ts";
 import type { StackParams } from "../depth/stack.ts";
-import type { Block, Depth, Mixer, Pattern, PositionScheme } from "../kinds/index.ts";
+import type { Block, Depth, LayerPatterns, Mixer, Pattern, PositionScheme } from "../kinds/index.ts";
 import { embedding } from "../nn/embedding.ts";
 import { type Activation, geluTanh, type MlpParams, mlp } from "../nn/feed-forward.ts";
 import { normalInitial } from "../nn/initial.ts";
@@ -14,7 +14,6 @@ import { learned } from "../position/learned.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
 import { requireMixer } from "./sights.ts";
-import type { LayerPatterns } from "./views.ts";
 
 export type GptOptions<Mix = AttentionParams> = {
   readonly vocabularySize: number;

@@ -3,11 +3,17 @@ import { makeView, makeViewOfSlots } from "../attention/core/view.ts";
 import { behindMemory } from "../attention/patterns/behind-memory.ts";
 import { causalPart } from "../attention/patterns/causal-part.ts";
 import { causal, full } from "../attention/patterns/pattern.ts";
-import type { BlockTraits, Pattern, Positions, QkTransform, ScoreMod, Slots, View } from "../kinds/index.ts";
+import type {
+  BlockTraits,
+  LayerPatterns,
+  Pattern,
+  Positions,
+  QkTransform,
+  ScoreMod,
+  Slots,
+  View,
+} from "../kinds/index.ts";
 import { present } from "../nn/present.ts";
-
-/** What each layer sees, the first one being 0. */
-export type LayerPatterns = (layer: number) => Pattern;
 
 /** What the layers of a stack see, and how position changes it. */
 export type SightParts = {

@@ -3,12 +3,12 @@ import { or, perHead } from "../../src/attention/patterns/combine.ts";
 import { dilatedHeads, dilatedWindow } from "../../src/attention/patterns/dilated.ts";
 import { fixed, fixedBlock, fixedSummary } from "../../src/attention/patterns/fixed.ts";
 import { globalTokens } from "../../src/attention/patterns/global.ts";
-import { type PatternName, patterns } from "../../src/attention/patterns/index.ts";
 import { local1d } from "../../src/attention/patterns/local-1d.ts";
 import { causal, full, headsOf, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { reachOf } from "../../src/attention/patterns/reach.ts";
 import { strided, stridedLocal } from "../../src/attention/patterns/strided.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
+import { type PatternName, patterns } from "../../src/catalogue/patterns.ts";
 
 const window = (before: number) => slidingWindow({ before, after: 0 });
 const globals = (...positions: number[]) => globalTokens({ positions, causal: true });
@@ -43,7 +43,7 @@ const names = (Object.keys(patterns) as PatternName[]).filter((name) => patterns
 
 test.each(names)("%s: what a query sees is near or pinned, and no less is kept than that", async (name) => {
   const length = 200;
-  const layers = await patterns[name].load({}, { length, causal: true, heads: 4, layers: 2 });
+  const layers = patterns[name].make({}, { length, causal: true, heads: 4, layers: 2 });
   for (const pattern of [layers(0), layers(1)]) {
     const { window, pinned } = reachOf(pattern, length);
     let farthest = 0;

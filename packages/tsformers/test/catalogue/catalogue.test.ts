@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import * as z from "zod";
 import { catalogueOf } from "../../src/catalogue/catalogue-of.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
+import { patterns } from "../../src/catalogue/patterns.ts";
 import type { Agreement } from "../../src/schema/entry.ts";
 
 const source = new URL("../../src/", import.meta.url);
@@ -11,6 +12,7 @@ type Listed = Readonly<Record<string, { readonly name: string; options(): z.ZodO
 
 const rooms: readonly (readonly [room: string, maker: string, catalogue: Listed])[] = [
   ["attention", "mixerEntry", mixers],
+  ["attention/patterns", "patternEntry", patterns],
 ];
 
 describe.each(rooms)("%s", (room, maker, catalogue) => {

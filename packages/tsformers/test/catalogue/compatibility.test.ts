@@ -21,6 +21,7 @@ import type { MixerEntry } from "../../src/attention/index.ts";
 import { causal, full } from "../../src/attention/patterns/pattern.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
 import { attention } from "../../src/attention/softmax/attention.ts";
+import { entryOf } from "../../src/catalogue/catalogue-of.ts";
 import { compatibility, compatibilityTable, kindOf } from "../../src/catalogue/compatibility.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
 import type { Mixer, Positions, ScoreMod } from "../../src/kinds/index.ts";
@@ -56,7 +57,7 @@ type Member = {
 
 async function make(name: string): Promise<Member> {
   const window = name === "softmax in a window" ? { window: 9 } : {};
-  const entry: MixerEntry = (mixers as Readonly<Record<string, MixerEntry>>)[name] ?? mixers.softmax;
+  const entry: MixerEntry = window.window === undefined ? entryOf<MixerEntry>(mixers, name) : mixers.softmax;
   const isCausal = entry.directions.includes("causal");
   const context = { ...sizes, length, causal: isCausal };
   const soft = attention(context);

@@ -2,8 +2,8 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { patterns } from "../../src/attention/patterns/index.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
+import { patterns } from "../../src/catalogue/patterns.ts";
 import { main } from "../../src/cli/main.ts";
 
 const home = mkdtempSync(join(tmpdir(), "tsformers-describe-"));
@@ -84,7 +84,7 @@ test.each(Object.keys(mixers))("the mechanism %s is described, with its paramete
 test.each([
   [["describe", "lonformer"], "did you mean longformer?"],
   [["describe", "longformer", "--windw", "3"], "Did you mean --window?"],
-  [["describe", "gpt", "--stride", "3"], "--stride does not go with gpt; it is an option of strided, fixed"],
+  [["describe", "gpt", "--stride", "3"], "--stride does not go with gpt; it is an option of fixed, strided"],
   [["describe", "patterns/longformer", "--ffn-width", "3"], "--ffn-width does not go with longformer"],
   [["describe", "patterns/longformer", "--window", "wide"], '"window": expected a whole number'],
   [["describe", "patterns/longformer", "--window", "5"], "even window"],

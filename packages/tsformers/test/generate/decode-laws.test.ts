@@ -15,15 +15,15 @@ import { afterAll, describe, expect, test } from "vitest";
 import { or, perHead } from "../../src/attention/patterns/combine.ts";
 import { dilatedHeads } from "../../src/attention/patterns/dilated.ts";
 import { globalTokens } from "../../src/attention/patterns/global.ts";
-import { type LayerPatterns, type PatternName, patterns } from "../../src/attention/patterns/index.ts";
 import { causal, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { perLayer } from "../../src/attention/patterns/per-layer.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
 import { kindOf } from "../../src/catalogue/compatibility.ts";
+import { type PatternName, patterns } from "../../src/catalogue/patterns.ts";
 import { decodeCache } from "../../src/generate/decode-cache.ts";
 import { keptOf } from "../../src/generate/decode-slots.ts";
 import { openDecoder } from "../../src/generate/decoder.ts";
-import type { PositionScheme } from "../../src/kinds/index.ts";
+import type { LayerPatterns, PositionScheme } from "../../src/kinds/index.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import { gpt } from "../../src/models/gpt.ts";
 import { type PositionName, positions } from "../../src/position/index.ts";
@@ -98,7 +98,7 @@ const names = (Object.keys(patterns) as PatternName[]).filter((name) => patterns
 test.each(names.map((name, i) => [name, i % 2 === 0 ? "rotary" : "shaw"] as const))(
   "%s of the catalogue, with %s positions",
   async (name, scheme) => {
-    const pattern = await patterns[name].load({}, { ...sizes, causal: true });
+    const pattern = patterns[name].make({}, { ...sizes, causal: true });
     await expectOnePass(pattern, await schemeOf(scheme));
   },
 );

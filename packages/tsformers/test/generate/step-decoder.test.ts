@@ -17,6 +17,7 @@ import { globalTokens } from "../../src/attention/patterns/global.ts";
 import { causal } from "../../src/attention/patterns/pattern.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
 import { attention } from "../../src/attention/softmax/attention.ts";
+import { entryOf } from "../../src/catalogue/catalogue-of.ts";
 import { type MixerName, mixers } from "../../src/catalogue/mixers.ts";
 import { startDecoding } from "../../src/depth/states.ts";
 import { keptOf, slotCount } from "../../src/generate/decode-slots.ts";
@@ -60,8 +61,9 @@ test.each([
       performer: { features: 8 },
       local: {},
     };
-    const catalogue: Readonly<Record<string, MixerEntry>> = mixers;
-    const [a, b] = [first, second].map((name) => catalogue[name]!.make(options[name as keyof typeof options], context));
+    const [a, b] = [first, second].map((name) =>
+      entryOf<MixerEntry>(mixers, name).make(options[name as keyof typeof options], context),
+    );
     const model = gpt({
       vocabularySize: V,
       layers: 2,

@@ -6,17 +6,19 @@ import type { MixerEntry } from "../../src/attention/index.ts";
 import { causalPart } from "../../src/attention/patterns/causal-part.ts";
 import { and, or } from "../../src/attention/patterns/combine.ts";
 import { globalTokens } from "../../src/attention/patterns/global.ts";
-import { type LayerPatterns, patterns } from "../../src/attention/patterns/index.ts";
+import type { PatternEntry } from "../../src/attention/patterns/index.ts";
 import { causal, denseMask, full, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
 import { attention } from "../../src/attention/softmax/attention.ts";
 import { preNormBlock } from "../../src/blocks/block.ts";
 import { preNormCrossBlock } from "../../src/blocks/cross-block.ts";
 import { gatedBlock } from "../../src/blocks/gated-block.ts";
+import { entryOf } from "../../src/catalogue/catalogue-of.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
+import { patterns } from "../../src/catalogue/patterns.ts";
 import { recomputed } from "../../src/depth/recomputed.ts";
 import { type ReversibleBlock, reversible, reversibleBlock } from "../../src/depth/reversible.ts";
-import type { Mixer, ScoreMod } from "../../src/kinds/index.ts";
+import type { LayerPatterns, Mixer, ScoreMod } from "../../src/kinds/index.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import { bloomParts } from "../../src/models/bloom.ts";
 import { ctrlParts } from "../../src/models/ctrl.ts";
@@ -98,10 +100,10 @@ function isCausalFull(pattern: LayerPatterns): boolean {
   });
 }
 
-const everyPattern = Object.entries(patterns).flatMap(([name, entry]) =>
-  entry.directions.map((direction): [string, () => Promise<LayerPatterns>] => [
+const everyPattern = Object.entries<PatternEntry>(patterns).flatMap(([name, entry]) =>
+  entry.directions.map((direction): [string, () => LayerPatterns] => [
     `${name}, ${direction}`,
-    () => entry.load({}, { length: sizes.length, heads: 3, layers: 2, causal: direction === "causal" }),
+    () => entry.make({}, { length: sizes.length, heads: 3, layers: 2, causal: direction === "causal" }),
   ]),
 );
 
@@ -128,8 +130,8 @@ describe.each(Object.entries(decoders))("%s", (name, parts) => {
   const some = /^(full|window|axial|longformer), bidirectional/;
   test.each(name === "gpt" ? everyPattern : everyPattern.filter(([title]) => some.test(title)))(
     "is causal with the pattern %s, which has an effect unless it shows all that came before",
-    async (_, load) => {
-      const pattern = await load();
+    async (_, make) => {
+      const pattern = make();
       const found = await expectCausal(decoder({ ...parts(options), pattern }) as LanguageModel<never>);
       const change = distance(found, (await plain)[0]!);
       if (isCausalFull(pattern)) expect(change).toBeLessThan(1e-5);
@@ -161,8 +163,8 @@ describe("the causal part of a pattern", () => {
     expect([causalPart(depends, 8), causalPart(depends, 9).name]).toEqual([depends, "depends and causal"]);
   });
 
-  test.each(everyPattern)("%s: what it shows of the past", async (_, load) => {
-    const pattern = (await load())(0);
+  test.each(everyPattern)("%s: what it shows of the past", (_, make) => {
+    const pattern = make()(0);
     const found = denseMask(causalPart(pattern, 16), 16);
     expect(found.data).toEqual(denseMask(and(pattern, causal), 16).data);
   });
@@ -234,8 +236,7 @@ describe("forms of mechanisms in which later tokens have a say", () => {
     ["routing", { members: "balanced", localHeads: 1 }, "local attention beside routing"],
     ["sinkhorn", { columns: "whole" }, "sinkhorn"],
   ] as const)("%s %j is refused", async (name, given, called) => {
-    const catalogue: Readonly<Record<string, MixerEntry>> = mixers;
-    const mixer = catalogue[name]!.make(given, { ...sizes, causal: true });
+    const mixer = entryOf<MixerEntry>(mixers, name).make(given, { ...sizes, causal: true });
     expect(() => gpt({ ...options, mixer: () => mixer })).toThrow(
       `gpt: ${called}, the mixer of layer 0, is not causal`,
     );

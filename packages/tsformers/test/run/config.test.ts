@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { patterns } from "../../src/attention/patterns/index.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
+import { patterns } from "../../src/catalogue/patterns.ts";
 import { models } from "../../src/models/index.ts";
 import { positions } from "../../src/position/index.ts";
 import { parseRunConfig, runSchema } from "../../src/run/config.ts";

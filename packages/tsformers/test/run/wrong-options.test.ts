@@ -1,9 +1,10 @@
 import { describe, expect, test } from "vitest";
 import type * as z from "zod";
 import type { MixerEntry } from "../../src/attention/index.ts";
-import { patterns } from "../../src/attention/patterns/index.ts";
+import type { PatternEntry } from "../../src/attention/patterns/index.ts";
 import { attention } from "../../src/attention/softmax/attention.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
+import { patterns } from "../../src/catalogue/patterns.ts";
 import { bert } from "../../src/models/bert.ts";
 import { bloom } from "../../src/models/bloom.ts";
 import { ctrl } from "../../src/models/ctrl.ts";
@@ -39,22 +40,16 @@ const members: [string, Member][] = [
     name,
     { options: entry.options(), required: modelSizes, load: (options) => entry.load(options) },
   ]),
-  ...Object.entries<MixerEntry>(mixers).map(([name, entry]): [string, Member] => [
-    name,
-    {
-      options: entry.options(),
-      load: (options, context) =>
-        entry.make(options, { ...sizes, causal: entry.directions[0] === "causal", ...context } as never),
-    },
-  ]),
-  ...Object.entries(patterns).map(([name, entry]): [string, Member] => [
-    name,
-    {
-      options: entry.options(),
-      load: (options, context) =>
-        entry.load(options, { ...sizes, causal: entry.directions[0] === "causal", ...context } as never),
-    },
-  ]),
+  ...[...Object.entries<MixerEntry>(mixers), ...Object.entries<PatternEntry>(patterns)].map(
+    ([name, entry]): [string, Member] => [
+      name,
+      {
+        options: entry.options(),
+        load: (options, context) =>
+          entry.make(options, { ...sizes, causal: entry.directions[0] === "causal", ...context } as never),
+      },
+    ],
+  ),
   ...Object.entries(positions).map(([name, entry]): [string, Member] => [
     name,
     { options: entry.options(), load: (options, context) => entry.load(options, { ...sizes, ...context }) },
@@ -124,7 +119,9 @@ describe.each([
   ...Object.entries<MixerEntry>(mixers).map(
     ([name, entry]) => [name, entry, ["heads", "length", "modelWidth"]] as const,
   ),
-  ...Object.entries(patterns).map(([name, entry]) => [name, entry, ["heads", "length", "layers"]] as const),
+  ...Object.entries<PatternEntry>(patterns).map(
+    ([name, entry]) => [name, entry, ["heads", "length", "layers"]] as const,
+  ),
   ...Object.entries(positions).map(([name, entry]) => [name, entry, Object.keys(sizes)] as const),
 ])("%s", (name, entry, known) => {
   test("what it must know of the model is checked", async () => {

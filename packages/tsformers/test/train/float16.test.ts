@@ -23,11 +23,13 @@ import { afterAll, describe, expect, test } from "vitest";
 import { makeView } from "../../src/attention/core/view.ts";
 import type { MixerEntry } from "../../src/attention/index.ts";
 import { or, perHead } from "../../src/attention/patterns/combine.ts";
-import { patterns } from "../../src/attention/patterns/index.ts";
+import type { PatternEntry } from "../../src/attention/patterns/index.ts";
 import { type AttentionParams, attention } from "../../src/attention/softmax/attention.ts";
 import { type Block, type BlockParts, parallelBlock, postNormBlock, preNormBlock } from "../../src/blocks/block.ts";
 import { gatedBlock } from "../../src/blocks/gated-block.ts";
+import { entryOf } from "../../src/catalogue/catalogue-of.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
+import { patterns } from "../../src/catalogue/patterns.ts";
 import { recomputed } from "../../src/depth/recomputed.ts";
 import { meanOfStreams, type ReversibleBlock, reversible, reversibleBlock } from "../../src/depth/reversible.ts";
 import { blockStack } from "../../src/depth/stack.ts";
@@ -203,9 +205,9 @@ describe("mixers", () => {
 describe("patterns", () => {
   // Softmax attention under each, the same parameters for all: a pattern has none of its own.
   test.each(["causal", "bidirectional"] as const)("%s ones", async (direction) => {
-    const all = Object.values(patterns).filter(({ directions }) => directions.includes(direction));
+    const all = Object.values<PatternEntry>(patterns).filter(({ directions }) => directions.includes(direction));
     const context = { length, heads: 2, layers: 1, causal: direction === "causal" };
-    const each = await Promise.all(all.map(async ({ load }) => (await load({}, context))(0)));
+    const each = all.map((entry) => entry.make({}, context)(0));
     const mixed = [...each, perHead([each[0]!, each[1]!]), or(each[2]!, each[3]!)];
     const [tokens, mixer] = [embedding(V, 16, normalInitial(1)), attention({ ...sizes, initial: normalInitial(0.2) })];
     type Params = { tokens: EmbeddingParams; mixer: AttentionParams };
@@ -267,9 +269,10 @@ describe("blocks", () => {
 
   test.each(["softmax", "lsh", "routing", "performer"])("reversible, around %s", async (name) => {
     await expectTrains(async () => {
-      const catalogue: Readonly<Record<string, MixerEntry>> = mixers;
       const made =
-        name === "softmax" ? parts.mixer : catalogue[name]!.make(forms[name]![0], { ...sizes, causal: true });
+        name === "softmax"
+          ? parts.mixer
+          : entryOf<MixerEntry>(mixers, name).make(forms[name]![0], { ...sizes, causal: true });
       const block = reversibleBlock({ ...parts, mixer: made });
       const depth = reversible([block, block] as ReversibleBlock[], { merge: meanOfStreams });
       return nextToken(decoder({ ...gptParts(options), depth }));

@@ -1,8 +1,12 @@
+import * as z from "zod";
+import { positionCount } from "../../schema/count.ts";
 import { or, perHead } from "./combine.ts";
 import { byResidue } from "./order.ts";
 import type { Pattern } from "./pattern.ts";
-import { perLayer } from "./per-layer.ts";
+import { type HalvesUse, halvesOption, type PatternEntry, patternEntry } from "./pattern-entry.ts";
+import { always, perLayer } from "./per-layer.ts";
 import { addSpan, expectWhole, span } from "./span.ts";
+import { rootOf } from "./usual-sizes.ts";
 
 export type GridOptions = {
   /** Positions in a row of the grid; position i is in row ⌊i/columns⌋. The last row may be shorter. */
@@ -65,3 +69,27 @@ export function axialHeads(options: GridOptions): Pattern {
 export function axialLayers(options: GridOptions): (layer: number) => Pattern {
   return perLayer([axialRow(options), axialColumn(options)]);
 }
+
+export type AxialPatternSettings = { readonly columns?: number; readonly use?: HalvesUse };
+
+export const axialEntry: PatternEntry<"axial", AxialPatternSettings> = /* @__PURE__ */ patternEntry({
+  name: "axial",
+  title: "Rows and columns of a grid",
+  year: 2019,
+  paper: "Ho et al. 2019, Axial Attention in Multidimensional Transformers, arXiv:1912.12180",
+  summary: "the query's own row and column of a grid",
+  formula: "S_i = {j : ⌊j/w⌋ = ⌊i/w⌋} and {j : j ≡ i mod w}",
+  cost: "n·(w + n/w) pairs: n√n",
+  exponent: 1.5,
+  directions: ["bidirectional", "causal"],
+  options: () =>
+    z.strictObject({
+      columns: positionCount().optional().describe("positions in a row of the grid. Default: the root of the length"),
+      use: halvesOption("layers"),
+    }),
+  make: ({ columns, use }, { length, causal }) => {
+    const options = { columns: columns ?? rootOf(length), causal };
+    if (use === "layers") return axialLayers(options);
+    return always(use === "merged" ? axialCross(options) : axialHeads(options));
+  },
+});

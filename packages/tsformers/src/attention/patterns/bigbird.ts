@@ -1,5 +1,11 @@
+import * as z from "zod";
+import { positionCount } from "../../schema/count.ts";
+import { givenBlocks, uniformBlocks } from "./bigbird-plan.ts";
+import { releasedBlocks } from "./bigbird-released-plan.ts";
 import { perHead } from "./combine.ts";
 import type { Pattern, Runs } from "./pattern.ts";
+import { type PatternEntry, patternEntry } from "./pattern-entry.ts";
+import { eachLayer } from "./per-layer.ts";
 import { addSpan, expectWhole } from "./span.ts";
 
 /**
@@ -113,3 +119,62 @@ function blockRuns(blocks: readonly number[], size: number, start: number, lengt
   }
   return runs;
 }
+
+export type BigBirdSettings = {
+  readonly block?: number;
+  readonly random?: number;
+  readonly globals?: number;
+  readonly plan?: "uniform" | "released";
+  readonly seed?: number;
+  readonly blocks?: readonly (readonly (readonly number[])[])[];
+};
+
+export const bigbirdEntry: PatternEntry<"bigbird", BigBirdSettings> = /* @__PURE__ */ patternEntry({
+  name: "bigbird",
+  title: "BigBird's pattern",
+  year: 2020,
+  paper: "Zaheer et al. 2020, Big Bird: Transformers for Longer Sequences, arXiv:2007.14062",
+  summary: "blocks see themselves, their neighbours, random blocks, and the first and last, which see all",
+  formula: "block i sees {0, i − 1, i, i + 1, last} ∪ random(i)",
+  cost: "n·b·(5 + r) pairs",
+  exponent: 1,
+  directions: ["bidirectional"],
+  options: () =>
+    z.strictObject({
+      block: positionCount()
+        .optional()
+        .describe("positions in a block. Default: a sixteenth of the length, at most 64"),
+      random: positionCount(0).default(3).describe("r, random blocks for each block"),
+      globals: positionCount(0)
+        .optional()
+        .describe(
+          "global tokens in front, instead of the first and the last block (ETC variant). Default: the first and the last block",
+        ),
+      plan: z
+        .enum(["uniform", "released"])
+        .default("uniform")
+        .describe("drawn evenly from all blocks, or as in the published models: from the first ones only"),
+      seed: positionCount(0).default(0).describe("layer n draws with seed + n"),
+      blocks: z
+        .array(z.array(z.array(positionCount(0))))
+        .optional()
+        .describe("the random blocks themselves: for each head, for each block, its blocks. Default: they are drawn"),
+    }),
+  make: ({ random, globals, plan, seed, blocks: given, ...rest }, { length, heads }) => {
+    const { block = Math.max(1, Math.min(64, Math.round(length / 16))) } = rest;
+    if (plan === "released" && globals !== undefined) {
+      throw new RangeError('bigbird: plan "released" is one of the first and last block; leave globals away');
+    }
+    const shared = { block, heads };
+    return eachLayer((layer) => {
+      const drawn = { random, heads, seed: seed + layer };
+      if (given !== undefined || plan === "uniform") {
+        const ends = globals === undefined ? "ends" : "none";
+        const blocks = given === undefined ? uniformBlocks({ ...drawn, globals: ends }) : givenBlocks(given);
+        if (globals !== undefined) return bigbirdExtended({ ...shared, globals, random: blocks });
+        return bigbird({ ...shared, random: blocks });
+      }
+      return bigbird({ ...shared, random: releasedBlocks({ ...drawn, block, maxLength: Math.max(4096, length) }) });
+    });
+  },
+});

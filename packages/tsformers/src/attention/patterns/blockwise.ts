@@ -1,5 +1,9 @@
+import * as z from "zod";
+import { positionCount } from "../../schema/count.ts";
 import { perHead } from "./combine.ts";
 import type { Pattern } from "./pattern.ts";
+import { type PatternEntry, patternEntry } from "./pattern-entry.ts";
+import { always } from "./per-layer.ts";
 
 /**
  * Blockwise attention: queries of block i see the keys of block π(i) and nothing else.
@@ -56,3 +60,39 @@ export function shiftingHeads(options: { blocks: number; heads: number; shifted:
     }),
   );
 }
+
+export type BlockwiseSettings = {
+  readonly blocks?: number;
+  readonly shifted?: number;
+  readonly permutations?: readonly (readonly number[])[];
+};
+
+export const blockwiseEntry: PatternEntry<"blockwise", BlockwiseSettings> = /* @__PURE__ */ patternEntry({
+  name: "blockwise",
+  title: "Blockwise attention",
+  year: 2020,
+  paper: "Qiu et al. 2020, Blockwise Self-Attention for Long Document Understanding, arXiv:1911.02972",
+  summary: "blocks of queries see one block of keys each, by a permutation for each head",
+  formula: "S_i = {j : block(j) = π_h(block(i))}",
+  cost: "n²/n_b pairs",
+  exponent: 2,
+  directions: ["bidirectional"],
+  options: () =>
+    z.strictObject({
+      blocks: positionCount().default(2).describe("n_b, into how many blocks the sequence is cut"),
+      shifted: positionCount(0)
+        .optional()
+        .describe("how many heads see another block than their own. Default: a third of them"),
+      permutations: z
+        .array(z.array(positionCount(0)).min(1))
+        .min(1)
+        .optional()
+        .describe(
+          "for each head, the block that each block sees: [[0,1],[1,0]]; instead of the two above. Default: as the two above say",
+        ),
+    }),
+  make: ({ blocks, shifted, permutations }, { heads }) => {
+    if (permutations !== undefined) return always(blockwiseHeads(permutations));
+    return always(shiftingHeads({ blocks, heads, shifted: Math.min(heads, shifted ?? Math.round(heads / 3)) }));
+  },
+});

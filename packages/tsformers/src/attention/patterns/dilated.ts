@@ -1,7 +1,12 @@
+import * as z from "zod";
+import { positionCount } from "../../schema/count.ts";
 import { perHead } from "./combine.ts";
 import { byResidue } from "./order.ts";
 import type { Pattern } from "./pattern.ts";
+import { type PatternEntry, patternEntry } from "./pattern-entry.ts";
+import { always } from "./per-layer.ts";
 import { addSpan, expectWhole } from "./span.ts";
+import { eighthOf, positionsAfter } from "./usual-sizes.ts";
 import { slidingWindow, type WindowOptions } from "./window.ts";
 
 export type DilatedOptions = WindowOptions & {
@@ -45,3 +50,31 @@ export function dilatedHeads({
   const made = new Map([...new Set(dilations)].map((dilation) => [dilation, dilatedWindow({ ...sides, dilation })]));
   return made.size === 1 ? [...made.values()][0]! : perHead(dilations.map((dilation) => made.get(dilation)!));
 }
+
+export type DilatedSettings = {
+  readonly before?: number;
+  readonly after?: number;
+  readonly dilations?: readonly number[];
+};
+
+export const dilatedEntry: PatternEntry<"dilated", DilatedSettings> = /* @__PURE__ */ patternEntry({
+  name: "dilated",
+  title: "Dilated window",
+  year: 2020,
+  paper: "Beltagy, Peters & Cohan 2020, Longformer: The Long-Document Transformer, arXiv:2004.05150",
+  summary: "a sliding window with gaps, of a width for each head",
+  formula: "S_i = {i + k·dilation : −before ≤ k ≤ after}",
+  cost: "n·(before + after + 1) pairs",
+  exponent: 1,
+  directions: ["causal", "bidirectional"],
+  options: () =>
+    z.strictObject({
+      before: positionCount(0).optional().describe("keys back. Default: a sixteenth of the length, at most 128"),
+      after: positionCount(0).optional().describe("keys ahead. Default: 0 when causal, otherwise as many as before"),
+      dilations: z.array(positionCount()).min(1).default([2]).describe("distance between keys, for each head in turn"),
+    }),
+  make: ({ before: given, after, dilations }, { length, causal }) => {
+    const before = given ?? eighthOf(length / 2, 128);
+    return always(dilatedHeads({ before, after: positionsAfter("dilated", after, before, causal), dilations }));
+  },
+});

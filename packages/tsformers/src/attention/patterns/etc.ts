@@ -1,6 +1,12 @@
+import * as z from "zod";
+import { present } from "../../nn/present.ts";
+import { positionCount } from "../../schema/count.ts";
 import { runsOf } from "../core/runs.ts";
 import type { Pattern } from "./pattern.ts";
+import { type PatternEntry, patternEntry } from "./pattern-entry.ts";
+import { always } from "./per-layer.ts";
 import { addSpan, expectWhole } from "./span.ts";
+import { eighthOf } from "./usual-sizes.ts";
 
 export type EtcOptions = {
   /** g: how many leading positions form the global input. */
@@ -44,3 +50,44 @@ export function etc({ globals, radius, segments }: EtcOptions): Pattern {
     },
   };
 }
+
+export type EtcSettings = {
+  readonly globals?: number;
+  readonly radius?: number;
+  readonly segments?: readonly number[];
+};
+
+export const etcEntry: PatternEntry<"etc", EtcSettings> = /* @__PURE__ */ patternEntry({
+  name: "etc",
+  title: "ETC's pattern",
+  year: 2020,
+  paper: "Ainslie et al. 2020, ETC: Encoding Long and Structured Inputs in Transformers, arXiv:2004.08483",
+  summary: "a global input that sees all, and a long one that sees it and its neighbours",
+  formula: "[global ‖ long]: g→g, g→l and l→g all, l→l {j : |i − j| ≤ r}",
+  cost: "n_g·(n_g + n_l) + n_l·(n_g + 2·r + 1) pairs",
+  exponent: 1,
+  directions: ["bidirectional"],
+  options: () =>
+    z.strictObject({
+      globals: positionCount(0)
+        .optional()
+        .describe("positions in front that are the global input. Default: a sixteenth of the length, at most 256"),
+      radius: positionCount(0)
+        .optional()
+        .describe("how far long positions see. Default: a sixteenth of the length, at most 84"),
+      segments: z
+        .array(positionCount(0))
+        .optional()
+        .describe(
+          "the segment of each long position: global token s then sees only long positions of segment s. Default: it sees all",
+        ),
+    }),
+  make: ({ globals, radius, segments }, { length }) =>
+    always(
+      etc({
+        globals: globals ?? eighthOf(length / 2, 256),
+        radius: radius ?? eighthOf(length / 2, 84),
+        ...present({ segments }),
+      }),
+    ),
+});

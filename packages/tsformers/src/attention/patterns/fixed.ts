@@ -1,8 +1,12 @@
+import * as z from "zod";
+import { positionCount } from "../../schema/count.ts";
 import { or, perHead } from "./combine.ts";
 import { inFront, laidOut, type Order } from "./order.ts";
 import type { Pattern } from "./pattern.ts";
-import { perLayer } from "./per-layer.ts";
+import { type HalvesUse, halvesOption, type PatternEntry, patternEntry } from "./pattern-entry.ts";
+import { always, perLayer } from "./per-layer.ts";
 import { addSpan, expectWhole, span } from "./span.ts";
+import { rootOf } from "./usual-sizes.ts";
 
 export type FixedOptions = {
   /** l: positions in a block. */
@@ -101,3 +105,43 @@ function summariesFirst(options: FixedOptions): Order {
     return (at >= low && at < high) || (withFirst && at === 0);
   });
 }
+
+export type FixedSettings = {
+  readonly stride?: number;
+  readonly summary?: number;
+  readonly withFirst?: boolean;
+  readonly use?: HalvesUse;
+  readonly ownPlaces?: boolean;
+};
+
+export const fixedEntry: PatternEntry<"fixed", FixedSettings> = /* @__PURE__ */ patternEntry({
+  name: "fixed",
+  title: "Fixed pattern",
+  year: 2019,
+  paper: "Child et al. 2019, Generating Long Sequences with Sparse Transformers, arXiv:1904.10509",
+  summary: "the query's own block, and a few summary positions of all blocks before",
+  formula: "A1_i = {j : ⌊j/l⌋ = ⌊i/l⌋, j ≤ i}, A2_i = {j : j mod l ≥ l − c, j ≤ i}",
+  cost: "n·(l + c·n/l) pairs: n√n",
+  exponent: 1.5,
+  directions: ["causal", "bidirectional"],
+  options: () =>
+    z.strictObject({
+      stride: positionCount().optional().describe("l, positions in a block. Default: the root of the length"),
+      summary: positionCount().optional().describe("c, summary positions of a block. Default: l/8, at least 1"),
+      withFirst: z.boolean().default(false).describe("the first of each block is a summary position too"),
+      use: halvesOption("merged"),
+      ownPlaces: z.boolean().default(false).describe("each head has summary positions of its own (merged halves)"),
+    }),
+  make: ({ stride: given, summary, withFirst, use, ownPlaces }, { length, causal, heads }) => {
+    const stride = given ?? rootOf(length);
+    const first = withFirst ? ({ withFirst: true } as const) : {};
+    const options = { stride, causal, summary: summary ?? Math.max(1, Math.floor(stride / 8)), ...first };
+    if (ownPlaces && use !== "merged") throw new RangeError('fixed: ownPlaces goes with use "merged"');
+    if (ownPlaces) {
+      const places = Math.min(heads, Math.floor(stride / options.summary));
+      return always(fixedHeads({ ...options, places }));
+    }
+    if (use === "layers") return fixedLayers(options);
+    return always(use === "merged" ? fixed(options) : perHead([fixedBlock(options), fixedSummary(options)]));
+  },
+});

@@ -1,6 +1,10 @@
+import * as z from "zod";
+import { positionCount } from "../../schema/count.ts";
 import { runsOf } from "../core/runs.ts";
 import { inFront, type Order } from "./order.ts";
 import { full, type Pattern, causal as past, type Runs } from "./pattern.ts";
+import { type PatternEntry, patternEntry } from "./pattern-entry.ts";
+import { always } from "./per-layer.ts";
 import { addSpan, expectWhole } from "./span.ts";
 
 export type GlobalOptions = {
@@ -55,3 +59,22 @@ function runsText(runs: Runs): string {
   }
   return parts.length === 0 ? "none" : parts.join(", ");
 }
+
+export type GlobalTokensSettings = { readonly positions?: readonly number[] };
+
+export const globalEntry: PatternEntry<"global", GlobalTokensSettings> = /* @__PURE__ */ patternEntry({
+  name: "global",
+  title: "Global tokens",
+  year: 2020,
+  paper: "Beltagy, Peters & Cohan 2020, Longformer: The Long-Document Transformer, arXiv:2004.05150",
+  summary: "a few positions see all and are seen by all; alone no more than that",
+  formula: "S_i = everything for i ∈ G, G otherwise",
+  cost: "2·n·g pairs",
+  exponent: 1,
+  directions: ["bidirectional", "causal"],
+  options: () =>
+    z.strictObject({
+      positions: z.array(positionCount(0)).default([0]).describe("positions that see all and are seen by all"),
+    }),
+  make: ({ positions }, { causal }) => always(globalTokens({ positions, causal })),
+});

@@ -1,7 +1,12 @@
+import * as z from "zod";
+import { positionCount } from "../../schema/count.ts";
 import { runsOf } from "../core/runs.ts";
 import { type Order, sharedOrder } from "./order.ts";
 import type { Pattern, Runs } from "./pattern.ts";
+import { type PatternEntry, patternEntry } from "./pattern-entry.ts";
+import { always } from "./per-layer.ts";
 import { addSpan, expectWhole } from "./span.ts";
+import { rootOf } from "./usual-sizes.ts";
 
 type Extent = readonly [rows: number, columns: number];
 
@@ -109,4 +114,61 @@ function below(runs: Runs, length: number): Runs {
   const kept: number[] = [];
   for (let i = 0; i < runs.length; i += 2) addSpan(kept, runs[i]!, Math.min(length, runs[i + 1]!));
   return kept;
+}
+
+export type Local2dSettings = {
+  readonly columns?: number;
+  readonly queryBlock?: readonly number[];
+  readonly flange?: readonly number[];
+  readonly sequence?: "generated" | "raster";
+};
+
+export const local2dEntry: PatternEntry<"local-2d", Local2dSettings> = /* @__PURE__ */ patternEntry({
+  name: "local-2d",
+  title: "2-D local attention",
+  year: 2018,
+  paper: "Parmar et al. 2018, Image Transformer, arXiv:1802.05751",
+  summary: "the query's own block of pixels, and a flange around it",
+  formula: "S_i = block(i) up to i ∪ strip above ∪ strip to the left",
+  cost: "n·(h + m_h)·(w + 2·m_w) pairs",
+  exponent: 1,
+  directions: ["causal", "bidirectional"],
+  options: () =>
+    z.strictObject({
+      columns: positionCount().optional().describe("pixels in a row of the image. Default: the root of the length"),
+      queryBlock: z
+        .array(positionCount())
+        .length(2)
+        .optional()
+        .describe("rows and columns of a block. Default: an eighth of the image's, at least 2"),
+      flange: z
+        .array(positionCount(0))
+        .length(2)
+        .optional()
+        .describe("rows above and columns aside that are visible. Default: as the block"),
+      sequence: z
+        .enum(["generated", "raster"])
+        .optional()
+        .describe(
+          "the order of positions: block by block as pixels are generated, or row by row. Default: generated when causal, otherwise raster",
+        ),
+    }),
+  make: (settings, { length, causal }) => {
+    const columns = settings.columns ?? rootOf(length);
+    const rows = Math.ceil(length / columns);
+    const [height, width] = settings.queryBlock ?? [blockExtent(rows), blockExtent(columns)];
+    const [up, aside] = settings.flange ?? [height!, width!];
+    const sizes = { columns, queryBlock: [height!, width!], flange: [up!, aside!], causal } as const;
+    if ((settings.sequence ?? (causal ? "generated" : "raster")) === "generated") {
+      return always(local2dGenerated({ ...sizes, rows }));
+    }
+    if (causal) {
+      throw new RangeError('local-2d: looks ahead in the order of the raster; causal needs sequence "generated"');
+    }
+    return always(local2d(sizes));
+  },
+});
+
+function blockExtent(extent: number): number {
+  return Math.max(2, Math.round(extent / 8));
 }

@@ -1,9 +1,13 @@
+import * as z from "zod";
+import { positionCount } from "../../schema/count.ts";
 import { or, perHead } from "./combine.ts";
 import { dilatedWindow } from "./dilated.ts";
 import { globalsFirst, globalTokens } from "./global.ts";
 import { byResidue, laidOut } from "./order.ts";
 import type { Pattern } from "./pattern.ts";
+import { type PatternEntry, patternEntry } from "./pattern-entry.ts";
 import { expectWhole } from "./span.ts";
+import { eighthOf } from "./usual-sizes.ts";
 
 export type LongformerOptions = {
   /** w: w/2 neighbours on each side; causal: w positions before the query. */
@@ -13,6 +17,8 @@ export type LongformerOptions = {
   /** Distance between neighbours, per head; with more heads they repeat. Default: 1 in all heads. */
   readonly dilations?: readonly number[];
 };
+
+const defaults = { dilations: [1], dilatedFrom: 0 };
 
 /**
  * Longformer's pattern: a sliding window, dilated in some heads, and global tokens.
@@ -25,7 +31,7 @@ export type LongformerOptions = {
  * @throws RangeError when `window` is odd and not causal
  */
 export function longformer(options: LongformerOptions): Pattern {
-  const { dilations = [1] } = options;
+  const { dilations = defaults.dilations } = options;
   const made = new Map([...new Set(dilations)].map((dilation) => [dilation, oneHead(options, dilation)]));
   return made.size === 1 ? [...made.values()][0]! : perHead(dilations.map((dilation) => made.get(dilation)!));
 }
@@ -57,7 +63,7 @@ export type LongformerLayersOptions = Omit<LongformerOptions, "window"> & {
  * @throws RangeError when `windows` is empty
  */
 export function longformerLayers(options: LongformerLayersOptions): (layer: number) => Pattern {
-  const { windows, dilations = [1], dilatedFrom = 0, ...rest } = options;
+  const { windows, dilations = defaults.dilations, dilatedFrom = defaults.dilatedFrom, ...rest } = options;
   if (windows.length === 0) throw new RangeError("longformer: expected at least one window, got none");
   const made = new Map<string, Pattern>();
   return (layer) => {
@@ -71,3 +77,45 @@ export function longformerLayers(options: LongformerLayersOptions): (layer: numb
     return pattern;
   };
 }
+
+export type LongformerSettings = {
+  readonly window?: number;
+  readonly windows?: readonly number[];
+  readonly globals?: readonly number[];
+  readonly dilations?: readonly number[];
+  readonly dilatedFrom?: number;
+};
+
+export const longformerEntry: PatternEntry<"longformer", LongformerSettings> = /* @__PURE__ */ patternEntry({
+  name: "longformer",
+  title: "Longformer's pattern",
+  year: 2020,
+  paper: "Beltagy, Peters & Cohan 2020, Longformer: The Long-Document Transformer, arXiv:2004.05150",
+  summary: "a sliding window, with gaps in some heads, and global tokens",
+  formula: "S_i = {j : |i − j| ≤ w/2} ∪ G, everything for i ∈ G",
+  cost: "n·(w + 2·g) pairs",
+  exponent: 1,
+  directions: ["bidirectional", "causal"],
+  options: () =>
+    z.strictObject({
+      window: positionCount()
+        .optional()
+        .describe("w, neighbours on both sides together. Default: an eighth of the length, at most 512"),
+      windows: z
+        .array(positionCount())
+        .min(1)
+        .optional()
+        .describe("w of each layer instead; the last holds for further ones. Default: w in all layers"),
+      globals: z.array(positionCount(0)).default([0]).describe("positions that see all and are seen by all"),
+      dilations: z
+        .array(positionCount())
+        .min(1)
+        .default(defaults.dilations)
+        .describe("distance between neighbours, for each head in turn"),
+      dilatedFrom: positionCount(0).default(defaults.dilatedFrom).describe("the first layer with such distances"),
+    }),
+  make: ({ window, windows, ...rest }, { length, causal }) => {
+    const standard = 2 * Math.max(1, Math.round(eighthOf(length, 512) / 2));
+    return longformerLayers({ windows: windows ?? [window ?? standard], causal, ...rest });
+  },
+});

@@ -1,5 +1,9 @@
 import { fromNumbers, type NDArray } from "@tsformers/engine";
+import * as z from "zod";
 import type { Pattern } from "../../kinds/index.ts";
+import type { NoSettings } from "../../schema/entry.ts";
+import { type PatternEntry, patternEntry } from "./pattern-entry.ts";
+import { always } from "./per-layer.ts";
 
 export type { Pattern, Runs } from "../../kinds/index.ts";
 
@@ -27,3 +31,17 @@ export function denseMask(pattern: Pattern, queries: number, keys: number = quer
   });
   return fromNumbers(cells, [heads.length, queries, keys], "bool");
 }
+
+export const fullEntry: PatternEntry<"full", NoSettings> = /* @__PURE__ */ patternEntry({
+  name: "full",
+  title: "Full attention",
+  year: 2017,
+  paper: "Vaswani et al. 2017, Attention Is All You Need, arXiv:1706.03762",
+  summary: "every position sees every position, or all before it",
+  formula: "S_i = {0, …, n − 1}, causal {0, …, i}",
+  cost: "n² pairs, causal n²/2",
+  exponent: 2,
+  directions: ["causal", "bidirectional"],
+  options: () => z.strictObject({}),
+  make: (_, context) => always(context.causal ? causal : full),
+});

@@ -1,8 +1,13 @@
+import * as z from "zod";
+import { present } from "../../nn/present.ts";
+import { positionCount } from "../../schema/count.ts";
 import { or, perHead } from "./combine.ts";
 import { byResidue } from "./order.ts";
 import type { Pattern } from "./pattern.ts";
-import { perLayer } from "./per-layer.ts";
+import { type HalvesUse, halvesOption, type PatternEntry, patternEntry } from "./pattern-entry.ts";
+import { always, perLayer } from "./per-layer.ts";
 import { addSpan, expectWhole } from "./span.ts";
+import { rootOf } from "./usual-sizes.ts";
 import { slidingWindow } from "./window.ts";
 
 export type StridedOptions = {
@@ -63,3 +68,28 @@ export function stridedHeads(options: StridedOptions): Pattern {
 export function stridedLayers(options: StridedOptions): (layer: number) => Pattern {
   return perLayer([stridedLocal(options), stridedColumn(options)]);
 }
+
+export type StridedSettings = { readonly stride?: number; readonly reach?: number; readonly use?: HalvesUse };
+
+export const stridedEntry: PatternEntry<"strided", StridedSettings> = /* @__PURE__ */ patternEntry({
+  name: "strided",
+  title: "Strided pattern",
+  year: 2019,
+  paper: "Child et al. 2019, Generating Long Sequences with Sparse Transformers, arXiv:1904.10509",
+  summary: "the last l positions, and every l-th before them",
+  formula: "A1_i = {j : i − l < j ≤ i}, A2_i = {j : (i − j) mod l = 0, j ≤ i}",
+  cost: "n·(l + n/l) pairs: n√n",
+  exponent: 1.5,
+  directions: ["causal", "bidirectional"],
+  options: () =>
+    z.strictObject({
+      stride: positionCount().optional().describe("l, the width of an image. Default: the root of the length"),
+      reach: positionCount(0).optional().describe("positions back of the first half; the paper has l. Default: l − 1"),
+      use: halvesOption("merged"),
+    }),
+  make: ({ stride, reach, use }, { length, causal }) => {
+    const options = { stride: stride ?? rootOf(length), causal, ...present({ reach }) };
+    if (use === "layers") return stridedLayers(options);
+    return always(use === "merged" ? strided(options) : stridedHeads(options));
+  },
+});

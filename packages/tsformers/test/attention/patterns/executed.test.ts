@@ -4,7 +4,8 @@ import { afterAll, expect, test } from "vitest";
 import { attend } from "../../../src/attention/core/executor.ts";
 import { makeView } from "../../../src/attention/core/view.ts";
 import { attendWhole } from "../../../src/attention/core/whole.ts";
-import { type PatternEntry, patterns } from "../../../src/attention/patterns/index.ts";
+import type { PatternEntry } from "../../../src/attention/patterns/index.ts";
+import { patterns } from "../../../src/catalogue/patterns.ts";
 
 const device = await openCpu();
 afterAll(() => device.close());
@@ -16,7 +17,7 @@ const cases = Object.entries<PatternEntry>(patterns).flatMap(([name, entry]) =>
 
 /** Orders and parts in the executor, against the mask of every pair. */
 test.each(cases)("%s, %s, length %i: computed in blocks as with a dense mask", async (_, direction, length, entry) => {
-  const layers = await entry.load({}, { length, causal: direction === "causal", heads, layers: 2 });
+  const layers = entry.make({}, { length, causal: direction === "causal", heads, layers: 2 });
   const [q, k, v] = [1, 2, 3].map((seed) => normal(randomKey(seed), [1, heads, length, 4]));
   const run = compile(
     (q: Tensor, key: Tensor, value: Tensor) =>

@@ -1,13 +1,22 @@
+import { readFileSync } from "node:fs";
 import { defineConfig, type UserConfig } from "tsdown";
 
 /** File by file: a bundler then drops whole files that nothing uses, also those whose code it could not judge by itself. */
 const shared: UserConfig = { root: "src", unbundle: true, dts: true, clean: true, logLevel: "warn" };
 
+/** The sources of what a package exports. */
+function exportsOf(folder: string): string[] {
+  const { exports } = JSON.parse(readFileSync(`${folder}/package.json`, "utf8")) as {
+    readonly exports: Readonly<Record<string, { readonly source: string }>>;
+  };
+  return Object.values(exports).map(({ source }) => source);
+}
+
 const config: UserConfig[] = defineConfig([
   {
     ...shared,
     cwd: "packages/engine",
-    entry: ["src/index.ts", "src/runtime/node.ts", "src/runtime/node-worker.ts", "src/runtime/web.ts"],
+    entry: [...exportsOf("packages/engine"), "src/runtime/node-worker.ts"],
     platform: "neutral",
     deps: { neverBundle: [/^onnxruntime-/, /^node:/] },
   },
@@ -15,8 +24,7 @@ const config: UserConfig[] = defineConfig([
     ...shared,
     cwd: "packages/tsformers",
     entry: [
-      "src/index.ts",
-      "src/node.ts",
+      ...exportsOf("packages/tsformers"),
       "src/cli.ts",
       "src/compare/child.ts",
       "src/io/files.ts",

@@ -2,20 +2,12 @@
 import { writeFileSync } from "node:fs";
 import { compile, flatten, isNdArray, mul, normal, randomKey, sum, type Tensor, valueAndGrad } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
-import {
-  attention,
-  blockStack,
-  evaluation,
-  geluTanh,
-  layerNorm,
-  makeView,
-  mlp,
-  patterns,
-  preNormBlock,
-  reversibleBlock,
-  reversible as reversibleDepth,
-  sumOfStreams,
-} from "tsformers";
+import { evaluation } from "tsformers";
+import { preNormBlock } from "tsformers/blocks";
+import { patterns } from "tsformers/catalogue";
+import { blockStack, reversibleBlock, reversible as reversibleDepth, sumOfStreams } from "tsformers/depth";
+import { attention, makeView } from "tsformers/mixers";
+import { geluTanh, layerNorm, mlp } from "tsformers/nn";
 import { memoryBytes } from "../memory.ts";
 import type { ReversibleJob, ReversibleResult } from "../reversible.ts";
 

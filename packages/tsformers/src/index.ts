@@ -9,9 +9,11 @@ export {
   openDecoder,
   type TextOptions,
 } from "./generate/index.ts";
+export { type Context, evaluation } from "./kinds/layer.ts";
 export { type GptOptions, gpt } from "./models/gpt.ts";
 export type { LanguageModel } from "./models/language-model.ts";
 export { type Objective, tokenObjective } from "./objectives/index.ts";
+export { grammarText } from "./tasks/grammar.ts";
 export { createTask } from "./tasks/index.ts";
 export type { Task } from "./tasks/task.ts";
 export { textTask } from "./tasks/text.ts";

@@ -27,6 +27,13 @@ export {
 } from "./optimiser.ts";
 export { constantRate, inverseSquareRoot, type Schedule, warmupCosine } from "./schedule.ts";
 export { type SgdOptions, sgd } from "./sgd.ts";
-export { type Control, type StepMetrics, type StepOptions, type TrainState, type TrainStep, trainStep } from "./step.ts";
+export {
+  type Control,
+  type StepMetrics,
+  type StepOptions,
+  type TrainState,
+  type TrainStep,
+  trainStep,
+} from "./step.ts";
 export { train } from "./train.ts";
 export type { Progress, TrainEvent, TrainOptions, TrainResult } from "./train-options.ts";

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { segmentsOf, segmentsView } from "../../src/tasks/segments.ts";
 import type { Batch } from "../../src/tasks/task.ts";
 import { textTask } from "../../src/tasks/text.ts";
-import { characterTokenizer } from "../../src/tasks/tokenizer.ts";
+import { characterTokenizer } from "../../src/tokenizers/index.ts";
 
 /** Token i is i: a row says where it was cut. */
 const counting = (length: number) => ({

@@ -11,7 +11,7 @@ import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { copyTask } from "../../src/tasks/copy.ts";
 import type { Batch } from "../../src/tasks/task.ts";
 import { textTask } from "../../src/tasks/text.ts";
-import { characterTokenizer } from "../../src/tasks/tokenizer.ts";
+import { characterTokenizer } from "../../src/tokenizers/index.ts";
 import { adamw } from "../../src/train/adamw.ts";
 import { warmupCosine } from "../../src/train/schedule.ts";
 import { train } from "../../src/train/train.ts";

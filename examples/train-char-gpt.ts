@@ -21,7 +21,7 @@ const task = textTask({ text: grammarText({ characters: 60_000 }), tokenizer: ch
 
 // A model is a value: sizes, and a position scheme from the catalogue.
 const sizes = { layers: 2, modelWidth: 64, heads: 4 };
-const scheme = await positions.rotary.load({}, { ...sizes, length: 64 });
+const scheme = positions.rotary.make({}, { ...sizes, length: 64 });
 const model = gpt({ ...sizes, vocabularySize: task.vocabularySize, length: 64, scheme });
 
 const device = await openDevice("cpu");

@@ -1,7 +1,7 @@
 import { mixers } from "../catalogue/mixers.ts";
 import { patterns } from "../catalogue/patterns.ts";
+import { positions } from "../catalogue/positions.ts";
 import { models } from "../models/index.ts";
-import { positions } from "../position/index.ts";
 import type { Catalogue } from "../run/catalogue.ts";
 import { optimisers } from "../run/optimisers.ts";
 import { schedules } from "../run/schedules.ts";

@@ -1,12 +1,12 @@
 import { join, relative } from "node:path";
 import { Command } from "commander";
+import { positions } from "../catalogue/positions.ts";
 import { type CompareOptions, planRuns, takesAnyPosition } from "../compare/plan.ts";
 import { type CompareEvent, type ComparisonOutcome, runComparison } from "../compare/run-comparison.ts";
 import { standardFor } from "../compare/standard.ts";
 import { comparisonTables, renderTable } from "../compare/table.ts";
 import { jsonObject, readJsonFile } from "../io/read-json.ts";
 import { models } from "../models/index.ts";
-import { positions } from "../position/index.ts";
 import { fingerprint } from "../run/canonical-json.ts";
 import type { RunConfig } from "../run/config.ts";
 import { count } from "../schema/count.ts";

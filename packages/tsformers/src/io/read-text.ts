@@ -38,11 +38,14 @@ export function readText(path: string, options: { extensions?: readonly string[]
   return text;
 }
 
+/** A piece of a text, and the number of the file that it comes from; a line feed between two files belongs to the first. */
+export type FilePiece = TextPiece & { readonly file: number };
+
 /** A text of any size that can be read from its beginning as often as needed. */
 export type TextSource = {
   readonly sizeBytes: number;
   /** The text in pieces of whole characters. @throws NotText at a piece that is not text; FileError when a file cannot be read */
-  pieces(): Generator<TextPiece>;
+  pieces(): Generator<FilePiece>;
 };
 
 /**
@@ -70,9 +73,9 @@ export function openText(
     sizeBytes: files.reduce((sum, file) => sum + file.sizeBytes, 0),
     *pieces() {
       const buffer = newBuffer();
-      for (const [index, file] of files.entries()) {
-        if (index > 0) yield lineFeed;
-        yield* filePieces(file.path, buffer);
+      for (const [file, { path }] of files.entries()) {
+        if (file > 0) yield { ...lineFeed, file: file - 1 };
+        for (const piece of filePieces(path, buffer)) yield { ...piece, file };
       }
     },
   };

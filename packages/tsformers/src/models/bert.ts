@@ -76,8 +76,14 @@ export function bert<Mix = AttentionParams>(options: BertOptions<Mix>): Language
 export function bertForPreTraining<Mix = AttentionParams>(
   options: BertOptions<Mix>,
 ): LanguageModel<BertPreTrainingParams<Mix>> {
-  const model = bert(options);
-  const { modelWidth } = options;
+  return withNextSentence(bert(options), options.modelWidth);
+}
+
+/** Adds to a model of masked tokens the pooler, and logits for whether the second segment follows the first. */
+export function withNextSentence<Mix>(
+  model: LanguageModel<BertParams<Mix>>,
+  modelWidth: number,
+): LanguageModel<BertPreTrainingParams<Mix>> {
   const pooler = linear(modelWidth, modelWidth);
   const nextSentence = linear(modelWidth, 2);
   const { project: _, ...rest } = model;

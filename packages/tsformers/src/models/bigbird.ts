@@ -1,11 +1,11 @@
 import { bigbird as bigbirdPattern, type RandomBlocks } from "../attention/patterns/bigbird.ts";
 import { uniformBlocks } from "../attention/patterns/bigbird-plan.ts";
 import { type AttentionParams, attention } from "../attention/softmax/attention.ts";
-import type { Mixer } from "../kinds/index.ts";
+import { blockSparseAttention } from "../attention/softmax/block-sparse-attention.ts";
 import { scaledEmbedding } from "../nn/embedding.ts";
 import { geluTanh } from "../nn/feed-forward.ts";
 import { requireCounts } from "../nn/sizes.ts";
-import { type BertOptions, type BertParams, bertParts } from "./bert.ts";
+import { type BertOptions, type BertParams, type BertPreTrainingParams, bertParts, withNextSentence } from "./bert.ts";
 import { encoder } from "./encoder.ts";
 import type { LanguageModel } from "./language-model.ts";
 
@@ -14,8 +14,10 @@ export type BigBirdOptions = Omit<BertOptions, "scheme" | "pattern" | "mixer" | 
   readonly block?: number;
   /** r: random blocks that each block of queries sees. Default: 3. */
   readonly random?: number;
-  /** The random blocks of a layer. Default: drawn uniformly, each layer and head its own. */
+  /** The random blocks of a layer; one that stands twice in a list counts twice. Default: drawn uniformly, each layer and head its own. */
   readonly randomBlocks?: (layer: number) => RandomBlocks;
+  /** All positions see all, as short texts do in the released code. Default: by blocks. */
+  readonly full?: true;
   /** Whether queries, keys and values have biases. Default: true. */
   readonly bias?: boolean;
   /** Word embeddings are multiplied by √C. Default: they are not. */
@@ -30,27 +32,39 @@ export type BigBirdOptions = Omit<BertOptions, "scheme" | "pattern" | "mixer" | 
  *
  * @cost   O(n·b·(5 + r)) pairs
  * @source Zaheer et al. 2020, "Big Bird: Transformers for Longer Sequences", arXiv:2007.14062
- * @differs short sequences need no full attention instead: where few blocks are left, all of them are seen. A block that is drawn though
- *   it is seen anyway counts once
+ * @differs texts are computed as they are, not padded to whole blocks. With the default random blocks, short texts see fewer blocks than in
+ *   the released code, which sees all where there are at most 2·r + 5
  */
 export function bigbird(options: BigBirdOptions): LanguageModel<BertParams> {
   return encoder(bigbirdParts(options));
 }
 
+/** BigBird with the next-sentence task of {@link bertForPreTraining}. */
+export function bigbirdForPreTraining(options: BigBirdOptions): LanguageModel<BertPreTrainingParams> {
+  return withNextSentence(bigbird(options), options.modelWidth);
+}
+
 /** The parts of which {@link bigbird} is put together. */
 export function bigbirdParts(options: BigBirdOptions): ReturnType<typeof bertParts<AttentionParams>> {
-  const { block = 64, random = 3, randomBlocks, bias = true, scaled, ...rest } = options;
+  const { block = 64, random = 3, randomBlocks, full, bias = true, scaled, ...rest } = options;
   const { modelWidth, heads, layers, dropoutRate = 0, activation = geluTanh } = options;
   requireCounts("bigbird", { block, heads, layers });
-  const randomOf = randomBlocks ?? ((layer: number) => uniformBlocks({ random, heads, seed: layer }));
-  const patterns = Array.from({ length: layers }, (_, layer) =>
-    bigbirdPattern({ block, heads, random: randomOf(layer) }),
+  const drawn = Array.from(
+    { length: layers },
+    (_, layer): RandomBlocks =>
+      randomBlocks === undefined ? uniformBlocks({ random, heads, seed: layer }) : randomBlocks(layer),
   );
+  const patterns = drawn.map((own) => bigbirdPattern({ block, heads, random: own }));
+  const sizes = { modelWidth, heads, bias, outBias: true, dropoutRate };
   const parts = bertParts<AttentionParams>({
     ...rest,
     activation,
-    pattern: (layer) => patterns[layer]!,
-    mixer: (): Mixer<AttentionParams> => attention({ modelWidth, heads, bias, outBias: true, dropoutRate }),
+    ...(full
+      ? { mixer: () => attention(sizes) }
+      : {
+          pattern: (layer) => patterns[layer]!,
+          mixer: (layer) => blockSparseAttention({ ...sizes, block, random: drawn[layer]! }),
+        }),
   });
   const tokens = scaled ? scaledEmbedding(parts.tokens, Math.sqrt(modelWidth)) : parts.tokens;
   return { ...parts, name: "bigbird", tokens };

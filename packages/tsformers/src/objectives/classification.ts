@@ -1,11 +1,14 @@
 import {
   and,
+  broadcastTo,
   type Concrete,
   cast,
+  constant,
   cumsum,
   div,
   equal,
   expandDims,
+  fromNumbers,
   greater,
   maximum,
   mul,
@@ -15,11 +18,12 @@ import {
   sum,
   type Tensor,
 } from "@tsformers/engine";
-import { type Context, evaluation } from "../kinds/layer.ts";
+import { type Context, evaluation, type Layer } from "../kinds/layer.ts";
 import type { TokenBody } from "../models/language-model.ts";
 import { crossEntropies } from "../nn/cross-entropy.ts";
-import { dropout } from "../nn/dropout.ts";
-import { type LinearParams, linear } from "../nn/linear.ts";
+import { dropout, within } from "../nn/dropout.ts";
+import { linear } from "../nn/linear.ts";
+import { present } from "../nn/present.ts";
 import type { LabelledBatch } from "../tasks/task.ts";
 import { besideLoss, type Objective, type Symbolic } from "./objective.ts";
 import { predictionTotals } from "./prediction-totals.ts";
@@ -47,31 +51,50 @@ export const lastPosition: Pooling = (x, mask) => {
   return sum(mul(x, expandDims(isLast, -1)), { axes: 1 });
 };
 
+/** 1 at some positions of every row, 0 elsewhere: float32 of a shape [B, T]. */
+function marked(positions: readonly number[], shape: readonly number[]): Tensor {
+  const length = shape[1]!;
+  const row = Array.from({ length }, (_, t) => (positions.includes(t) ? 1 : 0));
+  return broadcastTo(constant(fromNumbers(row, [1, length])), shape);
+}
+
 export type ClassificationOptions = {
   readonly classes: number;
   /** Default: the mean of a model that sees both sides, the last position of a causal one. */
   readonly pooling?: Pooling;
+  /** From the pooled vector to logits, [B, C] → [B, classes]. Default: one linear layer. */
+  readonly head?: Layer<unknown, [x: Tensor, context: Context]>;
+  /** Positions of global tokens, the same in all rows, for a body that takes them from its input. Default: those the body was made with. */
+  readonly globals?: readonly number[];
   /** Label smoothing in training. Default: 0. */
   readonly smoothing?: number;
+  /** Of the pooled vector. Default: 0. */
   readonly dropoutRate?: number;
 };
 
-export type ClassificationParams<Params> = Params & { classHead: LinearParams };
+export type ClassificationParams<Params> = Params & { classHead: unknown };
 
 /**
- * Trains any body of the family to tell the class of a row: its vectors are pooled to one, a linear layer gives the logits. The loss is
- * the weighted mean of −log p(class).
+ * Trains any body of the family to tell the class of a row: its vectors are pooled to one, of which a head makes logits. The loss is the
+ * weighted mean of −log p(class).
+ *
+ * RoBERTa and Longformer read the class of the first token, which is global, through a hidden layer: `{ pooling: firstPosition, globals: [0],
+ * head: hiddenClassHead({ modelWidth, classes }) }`.
+ *
+ * @throws TypeError in its loss for `globals` when no layer of the body takes them
  */
 export function classification<Params>(
   body: TokenBody<Params>,
   options: ClassificationOptions,
 ): Objective<ClassificationParams<Params>, LabelledBatch> {
   const { classes, pooling = body.causal ? lastPosition : meanOfPositions, smoothing = 0, dropoutRate = 0 } = options;
-  const head = linear(body.width, classes);
+  const head: NonNullable<ClassificationOptions["head"]> = options.head ?? linear(body.width, classes);
   const run = (params: ClassificationParams<Params>, { inputs, mask }: Symbolic<LabelledBatch>, context: Context) => {
-    const out = body.apply(params, { tokens: inputs, mask }, context);
+    const globals = options.globals && marked(options.globals, inputs.shape);
+    const out = body.apply(params, { tokens: inputs, mask, ...present({ globals }) }, context);
     const pooled = dropout(pooling(out.x, mask), dropoutRate, context, "class");
-    return { ...out, logits: expandDims(head.apply(params.classHead, pooled), 1) };
+    const logits = head.apply(params.classHead, pooled, within(context, "classHead"));
+    return { ...out, logits: expandDims(logits, 1) };
   };
   return {
     init: (key) => {

@@ -1,7 +1,7 @@
 import * as z from "zod";
+import { positions } from "../catalogue/positions.ts";
 import { models } from "../models/index.ts";
 import { objectives } from "../objectives/index.ts";
-import { positions } from "../position/index.ts";
 import { exactCount, positionCount, rowCount, stepCount } from "../schema/count.ts";
 import { explain, type NameOf } from "../schema/explain.ts";
 import { tasks } from "../tasks/index.ts";

@@ -1,10 +1,12 @@
 import * as z from "zod";
+import { entryOf } from "../catalogue/catalogue-of.ts";
+import { positions } from "../catalogue/positions.ts";
 import type { CheckpointConfig } from "../io/hugging-face/architecture.ts";
 import type { Architecture } from "../io/hugging-face/format.ts";
 import { type ModelEntry, type ModelName, models } from "../models/index.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
-import { type PositionName, positions } from "../position/index.ts";
+import type { PositionEntry } from "../position/index.ts";
 import { parseOptions } from "../schema/parse-options.ts";
 import type { Choice } from "./catalogue.ts";
 
@@ -74,6 +76,6 @@ export async function makeModel(
     number
   >;
   const { kind: name, ...rest } = position;
-  const scheme = await positions[name as PositionName].load(rest, { modelWidth, heads, layers, length });
+  const scheme = entryOf<PositionEntry>(positions, name).make(rest, { modelWidth, heads, layers, length });
   return { ...(await entry.load(options, scheme)), category: "decoder" };
 }

@@ -31,7 +31,10 @@ const length = (tokens: number): z.ZodDefault<z.ZodInt> =>
   positionCount().default(tokens).describe("tokens in a training row");
 
 const textOptions = z.strictObject({
-  data: z.string().optional().describe("a text file, or a folder of them; without it, text of a built-in grammar"),
+  data: z
+    .string()
+    .optional()
+    .describe("a text file, or a folder of them, each one a document; without it, text of a built-in grammar"),
   tokens: z.enum(["character", "byte"]).default("character").describe("what one token is"),
   extensions: z
     .array(z.string().regex(/^(\.\S+|\*)$/, 'an extension like ".txt", or "*" for every text file'))

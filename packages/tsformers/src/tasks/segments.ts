@@ -12,13 +12,14 @@ export type Segments = { readonly count: number; at(index: number): Segment };
  *
  * @param tokens number of tokens; the last one is a target only
  * @param starts where documents begin, ascending, the first one at 0
- * @param shift how many tokens are left out at the beginning of each document
+ * @param shift how many tokens are left out at the beginning of each document, fewer where less than a segment would be left
  */
 export function segmentsOf(tokens: number, length: number, starts: readonly number[] = [0], shift = 0): Segments {
   const documents = starts.map((start, i) => {
-    const end = Math.min(starts[i + 1] ?? tokens, tokens);
     // The token after the document's last one belongs to another document, or does not exist.
-    return { from: Math.min(start + shift, end - 1), predicted: Math.max(end - 1 - start - shift, 0) };
+    const last = Math.min(starts[i + 1] ?? tokens, tokens) - 1;
+    const from = start + Math.min(shift, Math.max(last - start - length, 0));
+    return { from, predicted: last - from };
   });
   const counts = documents.map(({ predicted }) => Math.ceil(predicted / length));
   const before: number[] = [];
@@ -37,6 +38,16 @@ export function segmentsOf(tokens: number, length: number, starts: readonly numb
       return { start, end: start + Math.min(length, predicted - place), isFirst: place === 0 };
     },
   };
+}
+
+/** How many of the first tokens it takes to predict `scored` of them: the first one of a document is not predicted. */
+function tokensToScore(scored: number, tokens: number, starts: readonly number[] = [0]): number {
+  let count = scored;
+  for (const start of starts) {
+    if (start >= count) break;
+    count++;
+  }
+  return Math.min(count, tokens);
 }
 
 /** The last document that has segments and whose segments begin at or before an index. */
@@ -60,8 +71,8 @@ export type SegmentedSplit = {
  * Rows that continue from batch to batch: the segments of a split are cut into equal runs, and row b reads run b. `fresh` marks rows
  * in which a document begins; padding at the end of a document has weight 0.
  *
- * In training each pass over the split begins at another offset, so that segments are cut at different tokens. Evaluation reads
- * the split once; the same tokens are scored at each length.
+ * In training each pass over the split begins at another offset in each document, so that segments are cut at different tokens.
+ * Evaluation reads the split once; the same tokens are scored at each length.
  *
  * @param options.documents where the documents of each split begin. Default: each split is one document
  * @source Dai et al. 2019, "Transformer-XL", §3.2, arXiv:1901.02860
@@ -78,20 +89,22 @@ export function segmentsView(options: {
     segmentsOf(
       tokens,
       length,
-      documents?.[split].filter((start) => start < tokens - 1),
+      documents?.[split].filter((start) => start < tokens),
       shift,
     );
+  const { train } = splits;
+  const ofTrain = (length: number, shift: number): Segments => runs("train", train.length, length, shift);
+  const [shortest, ofPass] = [keepLast(ofTrain), keepLast(ofTrain)];
   return {
     trainBatch: (step, batchSize, length = standard) => {
       checkExtents(name, { batchSize, length });
-      const { train } = splits;
       // Shifting by up to length − 1 tokens can cost a segment.
-      const least = runs("train", train.length, length, length - 1).count;
+      const least = shortest(length, length - 1).count;
       const perRow = Math.floor(least / batchSize);
       if (perRow < 1) throw tooShort(name, "train", train.length, batchSize, length);
       const [pass, column] = [Math.floor((step - 1) / perRow), (step - 1) % perRow];
       const shift = integers(foldIn(key, pass), [], { high: length }).item();
-      const segments = runs("train", train.length, length, shift);
+      const segments = ofPass(length, shift);
       return packed(train, length, batchSize, (row) => {
         const segment = segments.at(row * perRow + column);
         return column === 0 ? { ...segment, isFirst: true } : segment;
@@ -107,7 +120,7 @@ export function segmentsView(options: {
         );
       }
       if (scored < length) throw tooShort(name, split, tokens.length, 1, length);
-      const segments = runs(split, scored + 1, length);
+      const segments = runs(split, tokensToScore(scored, tokens.length, documents?.[split]), length);
       const perRow = Math.ceil(segments.count / batchSize);
       return {
         *[Symbol.iterator]() {
@@ -122,6 +135,15 @@ export function segmentsView(options: {
         },
       };
     },
+  };
+}
+
+/** Keeps the last result: the next step mostly needs it again, and a split may have many documents. */
+function keepLast(make: (length: number, shift: number) => Segments): typeof make {
+  let last: { readonly length: number; readonly shift: number; readonly made: Segments } | undefined;
+  return (length, shift) => {
+    if (last?.length !== length || last.shift !== shift) last = { length, shift, made: make(length, shift) };
+    return last.made;
   };
 }
 

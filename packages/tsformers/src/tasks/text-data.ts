@@ -5,6 +5,7 @@ import { FileError } from "../io/file-error.ts";
 import { defaultPieceBytes, noteOnStderr, openText, type TextSource } from "../io/read-text.ts";
 import type { Note } from "../io/text-files.ts";
 import { byteTokenizer, characterTokenizer, type Tokenizer } from "../tokenizers/index.ts";
+import { addDocuments, documentTokens } from "./document-tokens.ts";
 import type { EvalSplit } from "./task.ts";
 import {
   characterBoundary,
@@ -52,6 +53,8 @@ const patienceMs = 5_000;
  * The text is read twice, piece by piece: first for its length, checksums and characters, then to turn it into
  * tokens. Those of a small text are kept in memory. Those of a larger one go to a file in the cache folder, from which
  * windows are read; the file is found again by the contents of text and tokenizer, not by their names.
+ *
+ * Each file of a folder is a document, with the line feed behind it: the view `segments` reads none into another.
  *
  * Without `tokenizer`, the tokens are bytes, or the characters of the training split. Characters unknown to the tokenizer become
  * its unknown token, and a note lists them.
@@ -101,13 +104,15 @@ async function* tokenPieces(
     }
   }
   const units = [0, 0, 0];
-  let done = 0;
+  let [done, document] = [0, 0];
   for (const [split, text] of bySplit(wholeLines(summed(), pieceBytes), splitEnds(survey.units))) {
+    const starts: number[] = [];
+    while (survey.documents[document]! < done + text.length) starts.push(survey.documents[document++]! - done);
     units[split]! += text.length;
     done += text.length;
     yield {
       split: splitNames[split]!,
-      tokens: tokenizer.encode(text),
+      ...documentTokens(tokenizer, text, starts),
       characters: split === 0 ? 0 : countCharacters(text),
     };
     progress("turned into tokens", done / survey.units);
@@ -153,16 +158,17 @@ function* bySplit(pieces: Iterable<string>, ends: readonly number[]): Generator<
 
 async function collectTokens(pieces: AsyncIterable<TokenPiece>, vocabularySize: number): Promise<SplitTokens> {
   const parts: Record<"train" | EvalSplit, TokenArray[]> = { train: [], valid: [], test: [] };
+  const documents = { train: [0], valid: [0], test: [0] };
+  const lengths = { train: 0, valid: 0, test: 0 };
   let evaluationCharacters = 0;
-  for await (const { split, tokens, characters } of pieces) {
+  for await (const { split, tokens, documents: places, characters } of pieces) {
     parts[split].push(narrowed(tokens, vocabularySize));
+    addDocuments(documents[split], places, lengths[split]);
+    lengths[split] += tokens.length;
     evaluationCharacters += characters;
   }
   const joined = (split: "train" | EvalSplit): Tokens => {
-    const whole = tokenArray(
-      vocabularySize,
-      parts[split].reduce((sum, part) => sum + part.length, 0),
-    );
+    const whole = tokenArray(vocabularySize, lengths[split]);
     let position = 0;
     for (const part of parts[split]) {
       whole.set(part, position);
@@ -170,7 +176,8 @@ async function collectTokens(pieces: AsyncIterable<TokenPiece>, vocabularySize: 
     }
     return tokensInMemory(whole);
   };
-  return { evaluationCharacters, splits: { train: joined("train"), valid: joined("valid"), test: joined("test") } };
+  const splits = { train: joined("train"), valid: joined("valid"), test: joined("test") };
+  return { evaluationCharacters, splits, documents };
 }
 
 async function cachedTokens(
@@ -187,10 +194,11 @@ async function cachedTokens(
   return made;
 }
 
-/** The key of a token file: a hash of text and tokenizer. */
-function keyOf({ sha256 }: Survey, tokenizer: Tokenizer): string {
+/** Identifies a token file: the same text in other files has other documents. */
+function keyOf({ sha256, documents }: Survey, tokenizer: Tokenizer): string {
+  const files = documents.length > 1 ? ` ${documents.join(" ")}` : "";
   return createHash("sha256")
-    .update(`${sha256} ${JSON.stringify(tokenizer.config)}`)
+    .update(`${sha256} ${JSON.stringify(tokenizer.config)}${files}`)
     .digest("hex")
     .slice(0, 32);
 }

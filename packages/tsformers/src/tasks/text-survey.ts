@@ -20,6 +20,8 @@ export type Survey = {
   readonly alphabet: string;
   /** The characters of the training split. */
   readonly trainAlphabet: string;
+  /** Where files begin, in UTF-16 units, ascending, the first one at 0. An empty file has its line feed, the last one nothing. */
+  readonly documents: readonly number[];
 };
 
 /** Reports the share of some work that is done, from 0 to 1. */
@@ -37,9 +39,11 @@ export async function surveyText(
 ): Promise<Survey> {
   const hash = createHash("sha256");
   let [units, sizeBytes, sum, check] = [0, 0, 0, 0];
+  const documents: number[] = [];
   let blank = true;
   const { add, places } = firstPlaces();
-  for (const { text, utf8 } of source.pieces()) {
+  for (const { text, utf8, file } of source.pieces()) {
+    if (file === documents.length) documents.push(units);
     if (withCharacters) add(text, units);
     blank &&= text.trim() === "";
     hash.update(utf8);
@@ -62,6 +66,7 @@ export async function surveyText(
     sha256: hash.digest("hex"),
     alphabet: [...places.keys()].join(""),
     trainAlphabet: inTrain.map(([character]) => character).join(""),
+    documents,
   };
 }
 

@@ -17,6 +17,9 @@ export type Tokens = {
 /** A task with all views of one text: windows that begin anywhere, rows that continue from batch to batch, windows with hidden tokens. */
 export type TextTask = Task<Required<Pick<TaskViews, "next" | "segments" | "masked">>>;
 
+/** The tokens at which the documents of each split begin, ascending, the first one at 0: a split may begin within a document. */
+export type Documents = Readonly<Record<"train" | EvalSplit, readonly number[]>>;
+
 /** A text as tokens. */
 export type TokenizedText = {
   readonly splits: Readonly<Record<"train" | EvalSplit, Tokens>>;
@@ -26,8 +29,8 @@ export type TokenizedText = {
   readonly sizeBytes: number;
   /** CRC-32C of these bytes. */
   readonly sum: number;
-  /** Where the documents of each split begin, ascending, the first one at 0. Absent: each split is one document. */
-  readonly documents?: Readonly<Record<"train" | EvalSplit, readonly number[]>>;
+  /** Where the documents of each split begin, see {@link Documents}. Absent: each split is one document. */
+  readonly documents?: Documents;
 };
 
 /**

@@ -6,32 +6,36 @@ import { setImmediate as turn } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import { temporaryPath } from "../io/atomic-file.ts";
 import { FileError, fileError } from "../io/file-error.ts";
+import { addDocuments } from "./document-tokens.ts";
 import type { EvalSplit } from "./task.ts";
-import type { TokenizedText, Tokens } from "./text.ts";
+import type { Documents, TokenizedText, Tokens } from "./text.ts";
 
 /** Consecutive tokens of a split. Pieces come in the order of the splits. */
 export type TokenPiece = {
   readonly split: "train" | EvalSplit;
   readonly tokens: Int32Array;
+  /** Those of the tokens at which documents begin, ascending. */
+  readonly documents: readonly number[];
   /** Number of their characters, counted for evaluation splits only, else 0. */
   readonly characters: number;
 };
 
-export type SplitTokens = Pick<TokenizedText, "splits" | "evaluationCharacters">;
+export type SplitTokens = Required<Pick<TokenizedText, "splits" | "documents" | "evaluationCharacters">>;
 
 export type TokenArray = Uint8Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
 
 /*
  * A token file: the tokens of the splits train, valid and test, one after the other, each in the format of `tokenArray`; then
- * a footer of float64 numbers: `magic`, bytes per token, tokens of train, valid and test, characters of valid and test, and
- * the CRC-32 of the file's name and everything before this number. Because of the name, a renamed file is not mistaken for
- * the right one. Numbers have the byte order of the machine.
+ * float64 numbers: where the documents of train, valid and test begin, and a footer of `magic`, bytes per token, tokens of train,
+ * valid and test, documents of train, valid and test, characters of valid and test, and the CRC-32 of the file's name and everything
+ * before this number. Because of the name, a renamed file is not mistaken for the right one. Numbers have the byte order of the machine.
  */
-type Footer = Record<"train" | EvalSplit | "evaluationCharacters", number>;
-const footerLength = 7;
+type Properties = { readonly tokens: Counts; readonly documents: Documents; readonly evaluationCharacters: number };
+type Counts = readonly [train: number, valid: number, test: number];
+const footerLength = 10;
 const footerBytes = 8 * footerLength;
 /** "tsfm" and the version of the format; in the other byte order it is a different number. */
-const magic = 0x7473666d_0001;
+const magic = 0x7473666d_0002;
 const readBytes = 2 ** 22;
 const suffix = ".tokens";
 /** A temporary file that was not written to for so long must have been left by a killed process. */
@@ -74,14 +78,15 @@ export async function openTokenFile(
 ): Promise<SplitTokens | "damaged" | undefined> {
   const file = openFile(path);
   if (file === undefined) return undefined;
-  const whole = await readFooter(path, file, vocabularySize);
+  const whole = await readProperties(path, file, vocabularySize);
   if (whole === undefined) {
     closeSync(file);
     return "damaged";
   }
   const owner = { file };
   toClose.register(owner, file);
-  const { train, valid, test, evaluationCharacters } = whole;
+  const { documents, evaluationCharacters } = whole;
+  const [train, valid, test] = whole.tokens;
   const split = (from: number, length: number): Tokens => ({
     length,
     read: (start, end) => {
@@ -93,6 +98,7 @@ export async function openTokenFile(
   });
   return {
     splits: { train: split(0, train), valid: split(train, valid), test: split(train + valid, test) },
+    documents,
     evaluationCharacters,
   };
 }
@@ -114,22 +120,26 @@ export async function writeTokenFile(
   const file = await writing(() => open(temporary, "wx"));
   try {
     const lengths = { train: 0, valid: 0, test: 0 };
+    const documents = { train: [0], valid: [0], test: [0] };
     let characters = 0;
-    let sum = crc32(basename(path));
+    let check = crc32(basename(path));
     const append = async (bytes: Uint8Array): Promise<void> => {
-      sum = crc32(bytes, sum);
+      check = crc32(bytes, check);
       await writing(() => file.appendFile(bytes));
     };
     for await (const piece of pieces) {
       const tokens = narrowed(piece.tokens, vocabularySize);
+      addDocuments(documents[piece.split], piece.documents, lengths[piece.split]);
       lengths[piece.split] += tokens.length;
       characters += piece.characters;
       await append(new Uint8Array(tokens.buffer));
     }
-    const { train, valid, test } = lengths;
+    const { train, valid, test } = documents;
     const itemBytes = tokenArray(vocabularySize, 0).BYTES_PER_ELEMENT;
-    await append(new Uint8Array(Float64Array.of(magic, itemBytes, train, valid, test, characters).buffer));
-    await writing(() => file.appendFile(new Uint8Array(Float64Array.of(sum).buffer)));
+    const tokens = [lengths.train, lengths.valid, lengths.test];
+    await append(bytesOf([...train, ...valid, ...test]));
+    await append(bytesOf([magic, itemBytes, ...tokens, train.length, valid.length, test.length, characters]));
+    await writing(() => file.appendFile(bytesOf([check])));
     await file.close();
     await writing(() => rename(temporary, path));
   } catch (error) {
@@ -137,6 +147,10 @@ export async function writeTokenFile(
     await rm(temporary, { force: true });
     throw error;
   }
+}
+
+function bytesOf(numbers: readonly number[]): Uint8Array {
+  return new Uint8Array(Float64Array.from(numbers).buffer);
 }
 
 const toClose = new FinalizationRegistry<number>((file) => closeSync(file));
@@ -151,24 +165,44 @@ function openFile(path: string): number | undefined {
   }
 }
 
-/** The footer's numbers, if the checksum matches. */
-async function readFooter(path: string, file: number, vocabularySize: number): Promise<Footer | undefined> {
+/** What the file says behind its tokens, if the checksum matches. */
+async function readProperties(path: string, file: number, vocabularySize: number): Promise<Properties | undefined> {
   const footer = new Float64Array(footerLength);
   const size = fstatSync(file).size;
   if (size < footerBytes || !readFully(path, file, new Uint8Array(footer.buffer), size - footerBytes)) return undefined;
-  const [form, itemBytes, train = 0, valid = 0, test = 0, evaluationCharacters = 0, writtenSum] = footer;
-  const tokens = train + valid + test;
+  const [form, itemBytes = 0] = footer;
+  const tokens = countsIn(footer.subarray(2, 5));
+  const counts = countsIn(footer.subarray(5, 8));
+  const [evaluationCharacters = 0, writtenSum] = footer.subarray(8);
   const fits = form === magic && itemBytes === tokenArray(vocabularySize, 0).BYTES_PER_ELEMENT;
-  if (!fits || size !== tokens * itemBytes + footerBytes) return undefined;
-  let sum = crc32(basename(path));
+  const documentBytes = 8 * sum(counts);
+  if (!fits || size !== sum(tokens) * itemBytes + documentBytes + footerBytes) return undefined;
+  let check = crc32(basename(path));
   const summed = size - 8;
   for (let position = 0; position < summed; position += readBytes) {
     const bytes = new Uint8Array(Math.min(readBytes, summed - position));
     if (!readFully(path, file, bytes, position)) return undefined;
-    sum = crc32(bytes, sum);
+    check = crc32(bytes, check);
     await turn();
   }
-  return writtenSum === sum ? { train, valid, test, evaluationCharacters } : undefined;
+  const starts = new Float64Array(sum(counts));
+  const found = readFully(path, file, new Uint8Array(starts.buffer), size - footerBytes - documentBytes);
+  if (!found || writtenSum !== check) return undefined;
+  const [train, valid] = counts;
+  const documents = {
+    train: Array.from(starts.subarray(0, train)),
+    valid: Array.from(starts.subarray(train, train + valid)),
+    test: Array.from(starts.subarray(train + valid)),
+  };
+  return { tokens, documents, evaluationCharacters };
+}
+
+function countsIn([train = 0, valid = 0, test = 0]: Float64Array): Counts {
+  return [train, valid, test];
+}
+
+function sum([train, valid, test]: Counts): number {
+  return train + valid + test;
 }
 
 /** Fills `bytes` from a position in a file. @returns false if the file ends before that */

@@ -36,6 +36,6 @@ test.each([1, 2, 7, 16, 64])("chunks of %i give what one position after the othe
     { toNumbers(): number[] }
   >;
   const expected = steps!.toNumbers();
-  chunks!.toNumbers().forEach((value, i) => expect(value).toBeCloseTo(expected[i]!, 5));
+  for (const [i, value] of chunks!.toNumbers().entries()) expect(value).toBeCloseTo(expected[i]!, 5);
   await run.release();
 });

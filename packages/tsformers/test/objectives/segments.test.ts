@@ -185,6 +185,57 @@ describe("several documents", () => {
     }
     expect(targets).toEqual(steps(0, tokens).filter((token) => !documents.includes(token)));
   });
+
+  test("a limit counts what is scored, and no first token of a document is", () => {
+    const view = viewOf(tokens, length, { documents });
+    const scored = steps(0, tokens).filter((token) => !documents.includes(token));
+    for (const limit of [10, 48, 49, 50, 51, 52, 53, 123, 400, scored.length]) {
+      for (const own of [1, 7, 10]) {
+        const batches = [...view.evalBatches("valid", { batchSize: 2, length: own, limit })];
+        const targets = [0, 1].flatMap((row) => readBy(row, batches).flatMap((read) => read.targets));
+        expect(targets).toEqual(scored.slice(0, limit));
+      }
+    }
+  });
+
+  test("the last one may have one token, which is not predicted from the document before", () => {
+    const view = viewOf(50, 10, { documents: [0, 20, 49] });
+    const read = readBy(0, [...view.evalBatches("test", { batchSize: 1, length: 10 })]);
+    expect(read.flatMap(({ targets }) => targets)).toEqual([...steps(1, 19), ...steps(21, 28)]);
+    for (const step of steps(1, 60))
+      for (const own of readBy(0, [view.trainBatch(step, 1)])) {
+        expect(own.targets).not.toContain(49);
+      }
+  });
+
+  test("those that are no longer than a segment are read as a whole, in every pass", () => {
+    const short = steps(0, 40).map((i) => i * 8);
+    const view = viewOf(320, length, { documents: short });
+    const reads = readBy(
+      0,
+      steps(1, 120).map((step) => view.trainBatch(step, 1)),
+    );
+    expect(reads.map(({ inputs }) => inputs[0])).toEqual([...short, ...short, ...short]);
+    for (const { inputs, fresh } of reads) expect([inputs.length, fresh]).toEqual([7, true]);
+  });
+
+  test("those that are longer lose less than a segment at their beginning, and each pass reads as many segments", () => {
+    const [a, b] = [0, 13];
+    const view = viewOf(600, length, { documents: [a, b] });
+    const perPass = 59;
+    const firsts = new Set<number>();
+    for (const pass of steps(0, 20)) {
+      const reads = readBy(
+        0,
+        steps(1 + pass * perPass, perPass).map((step) => view.trainBatch(step, 1)),
+      );
+      expect(reads[0]!.inputs).toHaveLength(length);
+      firsts.add(reads[0]!.inputs[0]!);
+      expectGoesOn(reads, [a, b]);
+    }
+    expect([...firsts].every((first) => first <= 2)).toBe(true);
+    expect(firsts.size).toBeGreaterThan(1);
+  });
 });
 
 test("a text is read in order by its tokenizer's tokens", () => {

@@ -1,14 +1,17 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { crc32 } from "node:zlib";
 
+import { afterEach, beforeEach, describe, expect, it, test, vi } from "vitest";
 import { readText } from "../../src/io/read-text.ts";
+import { documentTokens } from "../../src/tasks/document-tokens.ts";
 import { createTask } from "../../src/tasks/index.ts";
 import type { Batch, Task, TaskView } from "../../src/tasks/task.ts";
 import { textTask } from "../../src/tasks/text.ts";
 import { type TextDataContext, textDataTask } from "../../src/tasks/text-data.ts";
 import { cacheFolder } from "../../src/tasks/token-file.ts";
+import { huggingFaceTokenizer } from "../../src/tokenizers/hugging-face.ts";
 import { byteTokenizer, characterTokenizer, type Tokenizer } from "../../src/tokenizers/index.ts";
 
 let folder: string;
@@ -40,6 +43,8 @@ const make = (data: string, context: TextDataContext = {}, options: object = {})
     { note: (line) => notes.push(line), ...context },
   );
 const cached = (): string[] => readdirSync(cache);
+/** Bytes of a token file behind its tokens, with one document in each split. */
+const ending = 3 * 8 + 10 * 8;
 const plain = ({ inputs, targets, weights }: Batch): number[][] => [inputs, targets, weights].map((a) => a.toNumbers());
 
 const nextOf = (task: Task): TaskView<Batch> => task.views.next!;
@@ -127,7 +132,7 @@ describe("a text on disk", () => {
       const data = put(`${size}.txt`, text);
       const task = await make(data, large);
       expectSame(task, textTask({ text, tokenizer: characterTokenizer, length: 7, seed: 5 }));
-      const sizes = cached().map((name) => readFileSync(join(cache, name)).length - 56);
+      const sizes = cached().map((name) => readFileSync(join(cache, name)).length - ending);
       expect(sizes).toContain(4 * size * bytes);
     }
     const wide: Tokenizer = { ...byteTokenizer(), vocabularySize: 2 ** 16 + 1 };
@@ -136,7 +141,7 @@ describe("a text on disk", () => {
       ...large,
       tokenizer: { ...wide, config: { kind: "character", alphabet: "a" } },
     });
-    expect(cached().map((name) => readFileSync(join(cache, name)).length - 56)).toContain(4 * text.length);
+    expect(cached().map((name) => readFileSync(join(cache, name)).length - ending)).toContain(4 * text.length);
     expect(wide.decode(nextOf(task).trainBatch(1, 1).inputs.toNumbers())).toMatch(/^[a-z ]{7}$/);
   });
 
@@ -170,7 +175,8 @@ describe("a text on disk", () => {
       Buffer.alloc(whole.length),
       other,
     ];
-    damaged.push(altered(0), altered(whole.length - 60), altered(whole.length - 1), altered(whole.length - 33));
+    damaged.push(altered(0), altered(whole.length - ending - 4), altered(whole.length - ending + 4));
+    damaged.push(altered(whole.length - 1), altered(whole.length - 33));
     for (const bytes of damaged) {
       writeFileSync(path, bytes);
       notes = [];
@@ -230,6 +236,189 @@ describe("a text on disk", () => {
       const context = { tokenizer, memoryBytes, pieceBytes: 64 };
       await expect(make(data, context)).rejects.toThrow(/a\.txt: the text changed while it was read/);
     }
+  });
+});
+
+/** A stretch of tokens that one row reads in one batch, and whether what it remembers is forgotten before. */
+type Read = { readonly inputs: string; readonly target: string; readonly fresh: boolean };
+
+const readsOf = (task: Task, batches: Iterable<Batch>, row = 0): Read[] =>
+  Array.from(batches, ({ inputs, targets, weights, fresh }) => {
+    const width = inputs.shape[1]!;
+    const own = (array: { toNumbers(): number[] }): number[] => array.toNumbers().slice(row * width, (row + 1) * width);
+    const count = own(weights).filter((weight) => weight === 1).length;
+    return {
+      inputs: task.tokenizer!.decode(own(inputs).slice(0, count)),
+      target: task.tokenizer!.decode(own(targets).slice(Math.max(count - 1, 0), count)),
+      fresh: fresh!.toNumbers()[row] === 1,
+    };
+  }).filter(({ inputs }) => inputs !== "");
+
+describe("the documents of a folder", () => {
+  /** Files in which every character is another one, so that what is read says where it is from. */
+  const sizes = [70, 1, 0, 300, 9, 2, 0, 33, 450, 12, 11, 3, 20, 1, 25, 0];
+  const letters = (from: number, count: number): string =>
+    String.fromCodePoint(...Array.from({ length: count }, (_, i) => 0x4e00 + from + i));
+  const texts = sizes.map((size, i) =>
+    letters(
+      sizes.slice(0, i).reduce((a, b) => a + b, 0),
+      size,
+    ),
+  );
+  const whole = texts.join("\n");
+  const ends = texts.map((_, i) => texts.slice(0, i + 1).join("\n").length + 1);
+  const documentAt = (place: number): number => ends.findIndex((end) => place < end);
+  const place = ({ inputs, target }: Read): [from: number, to: number] => {
+    const from = whole.indexOf(inputs + target);
+    expect(from).toBeGreaterThanOrEqual(0);
+    return [from, from + inputs.length];
+  };
+  const splits = { train: 0, valid: Math.floor(whole.length * 0.9), test: Math.floor(whole.length * 0.95) };
+  const begins = (from: number): boolean => ends.includes(from) || Object.values(splits).includes(from);
+  const folderTask = (context: TextDataContext): Promise<Task> => {
+    for (const [i, text] of texts.entries()) put(`${String(i).padStart(2, "0")}.txt`, text);
+    return make(join(folder, "data"), { tokenizer: characterTokenizer(whole), ...context });
+  };
+
+  it.each([
+    ["in memory", {}],
+    ["in a token file", large],
+    ["in a token file that was there", large],
+  ])("are never joined, and memories begin anew with each: %s", async (name, context) => {
+    if (name.endsWith("there")) await folderTask(context);
+    const task = await folderTask(context);
+    const { segments } = task.views as { segments: TaskView<Batch> };
+    for (const split of ["valid", "test"] as const) {
+      for (const length of [1, 5, 20]) {
+        const reads = readsOf(task, segments.evalBatches(split, { batchSize: 1, length }));
+        for (const read of reads) {
+          const [from, to] = place(read);
+          expect(documentAt(from)).toBe(documentAt(to));
+          expect(read.fresh).toBe(begins(from));
+        }
+        const end = split === "valid" ? splits.test : whole.length;
+        const predicted = Array.from({ length: end - splits[split] }, (_, i) => splits[split] + i).filter(
+          (at) => !begins(at),
+        );
+        expect(reads.map(({ inputs }) => inputs.length).reduce((a, b) => a + b)).toBe(predicted.length);
+      }
+    }
+    for (const row of [0, 1, 2]) {
+      const batches = Array.from({ length: 300 }, (_, i) => segments.trainBatch(i + 1, 3, 10));
+      let end: number | undefined;
+      let documents = 0;
+      for (const read of readsOf(task, batches, row)) {
+        const [from, to] = place(read);
+        expect(documentAt(from)).toBe(documentAt(to));
+        if (from !== end) expect(read.fresh).toBe(true);
+        if (!read.fresh) expect(documentAt(from)).toBe(documentAt(end!));
+        if (read.fresh) documents++;
+        end = to;
+      }
+      expect(documents).toBeGreaterThan(10);
+    }
+  });
+
+  it("change nothing for rows that begin anywhere, and no fingerprint", async () => {
+    const expected = textTask({ text: whole, tokenizer: () => characterTokenizer(whole), length: 7, seed: 5 });
+    for (const context of [{}, large]) {
+      const task = await folderTask(context);
+      expectSame(task, expected);
+      const { masked } = task.views;
+      expect(masked!.trainBatch(3, 4, 30)).toEqual(expected.views.masked.trainBatch(3, 4, 30));
+    }
+  });
+
+  it("are one for a single file", async () => {
+    const data = put("one.txt", whole);
+    const expected = textTask({ text: whole, tokenizer: () => characterTokenizer(whole), length: 7, seed: 5 });
+    for (const context of [{}, large]) {
+      const task = await make(data, { tokenizer: characterTokenizer(whole), ...context });
+      for (const step of [1, 2, 70]) {
+        expect(task.views.segments!.trainBatch(step, 3)).toEqual(expected.views.segments.trainBatch(step, 3));
+      }
+      const reads = readsOf(task, task.views.segments!.evalBatches("valid", { batchSize: 1, length: 6 }));
+      expect(reads.map(({ fresh }) => fresh)).toEqual(reads.map((_, i) => i === 0));
+    }
+  });
+
+  it("are told apart where the text is the same: each has its own token file", async () => {
+    const task = await folderTask(large);
+    rmSync(join(folder, "data"), { recursive: true });
+    const alone = await make(put("all.txt", whole), { tokenizer: characterTokenizer(whole), ...large });
+    expect(cached()).toHaveLength(2);
+    const fresh = (task: Task): number =>
+      readsOf(task, task.views.segments!.evalBatches("test", { batchSize: 1, length: 5 })).filter(({ fresh }) => fresh)
+        .length;
+    expect([fresh(task) > 2, fresh(alone)]).toEqual([true, 1]);
+  });
+
+  it("are missing in a token file of the format before, which is made anew", async () => {
+    const data = put("one.txt", whole);
+    const tokenizer = characterTokenizer(whole);
+    await make(data, { tokenizer, ...large });
+    const [name] = cached();
+    const path = join(cache, name!);
+    const made = readFileSync(path);
+    const tokens = made.subarray(0, made.length - ending);
+    const count = (from: number, to: number): number => tokenizer.encode(whole.slice(from, to)).length;
+    const counts = [count(0, splits.valid), count(splits.valid, splits.test), count(splits.test, whole.length)];
+    const numbers = Buffer.from(Float64Array.of(0x7473666d_0001, 2, ...counts, counts[1]! + counts[2]!).buffer);
+    const sum = crc32(Buffer.concat([tokens, numbers]), crc32(name!));
+    writeFileSync(path, Buffer.concat([tokens, numbers, Buffer.from(Float64Array.of(sum).buffer)]));
+    await make(data, { tokenizer, ...large });
+    expect(notes).toEqual([`${path}: damaged; it is made anew`]);
+    expect(readFileSync(path).equals(made)).toBe(true);
+  });
+});
+
+describe("where documents begin among tokens that join characters", () => {
+  const fixture = (name: string) =>
+    JSON.parse(readFileSync(new URL(`../fixtures/tokenizers/${name}.json`, import.meta.url), "utf8")) as {
+      tokenizer: object;
+      config: object;
+    };
+  /** Two line feeds are a token of their own, and each text begins with a space. */
+  const joining: Tokenizer = {
+    ...byteTokenizer(),
+    vocabularySize: 300,
+    encode: (text) => {
+      const tokens = [...` ${text}`.replaceAll("\n\n", "\u{100}")].map((character) => character.codePointAt(0)!);
+      return Int32Array.from(tokens);
+    },
+    decode: (tokens) => String.fromCodePoint(...Array.from(tokens)).replaceAll("\u{100}", "\n\n"),
+  };
+  const tokenizers: [string, Tokenizer][] = [
+    ["bytes", byteTokenizer()],
+    ["two line feeds as one, and a space before each text", joining],
+    ...["byte-bpe", "word-piece", "unigram"].map((name): [string, Tokenizer] => {
+      const { tokenizer, config } = fixture(name);
+      return [name, huggingFaceTokenizer({ kind: "hugging-face", tokenizer, config })];
+    }),
+  ];
+  const sentence = (n: number): string => `the ${"see and hello world ".repeat(1 + (n % 3))}${"e".repeat(n % 7)} end`;
+  const files = Array.from({ length: 60 }, (_, n) => `${sentence(n)}\n${sentence(3 * n)}\n${"\n".repeat(n % 3)}`);
+
+  test.each(tokenizers)("%s", (_, tokenizer) => {
+    const text = files.join("\n");
+    const starts = files.map(
+      (_, i) =>
+        files
+          .slice(0, i)
+          .map((file) => `${file}\n`)
+          .join("").length,
+    );
+    const { tokens, documents } = documentTokens(tokenizer, text, starts);
+    expect([...tokens]).toEqual([...tokenizer.encode(text)]);
+    expect(documents).toHaveLength(files.length);
+    const bare = (text: string): string => text.replaceAll(/\s+/g, " ").trim();
+    documents.forEach((start, i) => {
+      const own = tokens.subarray(start, documents[i + 1] ?? tokens.length);
+      expect(bare(tokenizer.decode(own))).toBe(bare(tokenizer.decode(tokenizer.encode(files[i]!))));
+    });
+    const later = documentTokens(tokenizer, text, starts.slice(1));
+    expect(later).toEqual({ tokens, documents: documents.slice(1) });
+    expect(documentTokens(tokenizer, text, [])).toEqual({ tokens, documents: [] });
   });
 });
 

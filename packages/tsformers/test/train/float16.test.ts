@@ -30,6 +30,7 @@ import { gatedBlock } from "../../src/blocks/gated-block.ts";
 import { entryOf } from "../../src/catalogue/catalogue-of.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
 import { patterns } from "../../src/catalogue/patterns.ts";
+import { positions } from "../../src/catalogue/positions.ts";
 import { recomputed } from "../../src/depth/recomputed.ts";
 import { meanOfStreams, type ReversibleBlock, reversible, reversibleBlock } from "../../src/depth/reversible.ts";
 import { blockStack } from "../../src/depth/stack.ts";
@@ -51,7 +52,7 @@ import type { LossFunction } from "../../src/objectives/objective.ts";
 import { sequenceToSequenceObjective } from "../../src/objectives/sequence-to-sequence.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { dynamicSpan } from "../../src/position/dynamic-span.ts";
-import { positions } from "../../src/position/index.ts";
+import type { PositionEntry } from "../../src/position/index.ts";
 import { adamw } from "../../src/train/adamw.ts";
 import { auxiliaryLosses } from "../../src/train/auxiliary-losses.ts";
 import { lossScale } from "../../src/train/loss-scale.ts";
@@ -138,8 +139,8 @@ function around(mixer: Mixer, direction: string): Case {
 }
 
 describe("positions", () => {
-  test.each(Object.entries(positions))("%s", async (_, entry) => {
-    await expectTrains(async () => nextToken(gpt({ ...options, scheme: await entry.load({}, sizes) })));
+  test.each(Object.entries<PositionEntry>(positions))("%s", async (_, entry) => {
+    await expectTrains(async () => nextToken(gpt({ ...options, scheme: entry.make({}, sizes) })));
   });
 });
 

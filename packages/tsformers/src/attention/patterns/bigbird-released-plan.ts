@@ -1,4 +1,4 @@
-import type { RandomBlocks } from "./bigbird.ts";
+import { listedBlocks, type RandomBlocks } from "./bigbird.ts";
 import { type NumpyRandom, numpyRandom } from "./numpy-random.ts";
 import { expectWhole } from "./span.ts";
 
@@ -27,8 +27,7 @@ export function releasedBlocks(options: ReleasedBlocksOptions): RandomBlocks {
   const { block, random, heads, seed, maxLength = 4096 } = options;
   for (const name of ["block", "random", "heads"] as const) expectWhole("bigbird", name, options[name], 1);
   return (blocks) => {
-    const all = Array.from({ length: blocks }, (_, i) => i);
-    if (blocks <= 2 * random + 5) return [all.map(() => all)];
+    if (blocks <= 2 * random + 5) return [allOthers(blocks)];
     const numbers = numpyRandom(seed);
     if ([1024, 3072, 4096].includes(blocks * block)) {
       const most = Math.floor(maxLength / block);
@@ -38,6 +37,15 @@ export function releasedBlocks(options: ReleasedBlocksOptions): RandomBlocks {
     }
     return firstBlocks(numbers, blocks, options);
   };
+}
+
+/** For each block all blocks that it does not see anyway. */
+function allOthers(blocks: number): number[][] {
+  const all = Array.from({ length: blocks }, (_, i) => i);
+  return all.map((row) => {
+    const seen = new Set(listedBlocks(row, blocks, []));
+    return all.filter((block) => !seen.has(block));
+  });
 }
 
 /** Random blocks of rows 1 … most − 2, drawn below block `last`. */

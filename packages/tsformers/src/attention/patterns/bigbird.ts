@@ -10,7 +10,7 @@ import { addSpan, expectWhole } from "./span.ts";
 
 /**
  * The random blocks for a sequence of `blocks` blocks: for each head and block of queries, its blocks of keys. With more heads than
- * entries they repeat. Blocks that are visible anyway may be among them and add nothing.
+ * entries they repeat. Blocks that are visible anyway may be among them; a pattern shows them once.
  */
 export type RandomBlocks = (blocks: number) => readonly (readonly (readonly number[])[])[];
 
@@ -31,8 +31,8 @@ export type BigBirdOptions = {
  *
  * @cost   O(n·b·(5 + r)) pairs
  * @source Zaheer et al. 2020, "Big Bird: Transformers for Longer Sequences", §2 and appendix D, arXiv:2007.14062
- * @differs a key is seen or not; the released block-sparse code counts a block twice if it is drawn twice, and Hugging Face's draws
- *   block 0 r times outside training
+ * @differs a key is seen or not; the released code counts a block twice if it is drawn twice or is drawn and seen anyway, as
+ *   {@link blockSparseAttention} does
  */
 export function bigbird({ block, random, heads }: BigBirdOptions): Pattern {
   expectWhole("bigbird", "block", block, 1);
@@ -42,11 +42,20 @@ export function bigbird({ block, random, heads }: BigBirdOptions): Pattern {
       const drawn = randomOf(blocks, head);
       return Array.from({ length: blocks }, (_, row) => {
         if (row === 0 || row === blocks - 1) return [0, length];
-        return blockRuns([0, row - 1, row, row + 1, blocks - 1, ...(drawn[row] ?? [])], block, 0, length);
+        return blockRuns(listedBlocks(row, blocks, drawn[row] ?? []), block, 0, length);
       });
     });
     return (query, length) => rows(length)[Math.floor(query / block)] ?? [];
   });
+}
+
+/**
+ * The blocks of keys that a block of queries sees: all for the first and the last, otherwise the first, its neighbours and itself, the
+ * last, and then those that are drawn for it, whether they are among the others or not.
+ */
+export function listedBlocks(row: number, blocks: number, drawn: readonly number[]): readonly number[] {
+  if (row === 0 || row === blocks - 1) return Array.from({ length: blocks }, (_, block) => block);
+  return [...new Set([0, row - 1, row, row + 1, blocks - 1]), ...drawn.filter((block) => block < blocks)];
 }
 
 /**

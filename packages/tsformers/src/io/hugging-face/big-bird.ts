@@ -2,14 +2,16 @@ import { constant, fromNumbers, type Tensor } from "@tsformers/engine";
 import { z } from "zod";
 import type { RandomBlocks } from "../../attention/patterns/bigbird.ts";
 import { releasedBlocks } from "../../attention/patterns/bigbird-released-plan.ts";
-import { bigbird } from "../../models/bigbird.ts";
+import type { BertParams } from "../../models/bert.ts";
+import { bigbird, bigbirdForPreTraining } from "../../models/bigbird.ts";
+import type { LanguageModel } from "../../models/language-model.ts";
 import { type Head, linearHead } from "../../nn/head.ts";
 import { present } from "../../nn/present.ts";
 import { bertLayerNames, bertSettings, maskedHeadNames, sharedOutput } from "./bert.ts";
 import { activationName, count, parseConfig, standard } from "./config.ts";
 import { maskedLanguageModelProbe } from "./encoder-probe.ts";
-import type { Format, NamedTensors, Probe } from "./format.ts";
-import { arrayName, normNames } from "./names.ts";
+import type { CaseAbout, Format, NamedTensors, Probe } from "./format.ts";
+import { arrayName, linearNames, normNames } from "./names.ts";
 
 const config = z.looseObject({
   ...bertSettings,
@@ -25,34 +27,50 @@ const config = z.looseObject({
 
 type Config = z.output<typeof config>;
 
-/** BigBird checkpoints: masked language models, with block-sparse or with full attention. */
+/**
+ * BigBird checkpoints: masked language models with block-sparse or full attention, with the next-sentence task if the file has its weights.
+ *
+ * Random blocks are those that the released code draws for a layer and keeps, in training and in use. transformers draws them in training
+ * only; otherwise each of its random blocks is block 0. Cases that were recorded so (`call_mode` eval) are verified so.
+ */
 export const bigBird: Format = {
   modelType: "big_bird",
   architectures: ["BigBirdForMaskedLM", "BigBirdForPreTraining"],
   prefix: "bert.",
-  ignored: /(\.position_ids|\.pooler\.(weight|bias)|cls\.seq_relationship\.(weight|bias))$/,
+  ignored: /(\.position_ids|\.pooler\.(weight|bias))$/,
   shared: sharedOutput("bert.embeddings.word_embeddings.weight"),
-  build: (json, { makeView, ownHead }) => {
+  build: (json, { has, makeView, ownHead }) => {
     const c = parseConfig(config, json);
     const [width, vocabulary, types] = [c.hidden_size, c.vocab_size, c.type_vocab_size];
     const tied = c.tie_word_embeddings && !ownHead;
     const output: Head | undefined = tied ? undefined : (linearHead(width, vocabulary, { bias: true }) as Head);
-    const model = bigbird({
-      vocabularySize: vocabulary,
-      layers: c.num_hidden_layers,
-      modelWidth: width,
-      heads: c.num_attention_heads,
-      length: c.max_position_embeddings,
-      types,
-      ffnWidth: c.intermediate_size,
-      activation: c.hidden_act,
-      epsilon: c.layer_norm_eps,
-      block: c.block_size,
-      randomBlocks: (layer) => randomBlocksOf(c, layer),
-      bias: c.use_bias,
-      ...(c.rescale_embeddings && { scaled: true }),
-      ...present({ makeView, output, padding: c.pad_token_id }),
-    });
+    const nextSentence = has("cls.seq_relationship.weight");
+    const modelWith = (randomBlocks: LayerBlocks) => {
+      const options = {
+        vocabularySize: vocabulary,
+        layers: c.num_hidden_layers,
+        modelWidth: width,
+        heads: c.num_attention_heads,
+        length: c.max_position_embeddings,
+        types,
+        ffnWidth: c.intermediate_size,
+        activation: c.hidden_act,
+        epsilon: c.layer_norm_eps,
+        block: c.block_size,
+        randomBlocks,
+        bias: c.use_bias,
+        ...(c.attention_type === "original_full" && { full: true as const }),
+        ...(c.rescale_embeddings && { scaled: true as const }),
+        ...present({ makeView, output, padding: c.pad_token_id }),
+      };
+      return nextSentence ? bigbirdForPreTraining(options) : bigbird(options);
+    };
+    const model = modelWith(releasedOf(c));
+    const probeWith = (randomBlocks: LayerBlocks): Probe => {
+      const model = modelWith(randomBlocks) as LanguageModel<BertParams>;
+      return withRandomBlocks(c, randomBlocks, maskedLanguageModelProbe(model, types));
+    };
+    const [probe, inUse] = [probeWith(releasedOf(c)), probeWith(firstBlockOf(c))];
     return {
       model,
       category: "encoder",
@@ -63,39 +81,61 @@ export const bigBird: Format = {
         ...normNames("bert.embeddings.LayerNorm", "embeddingNorm", width),
         ...bertLayerNames("bert.encoder.layer", c.num_hidden_layers, width, c.intermediate_size, c.use_bias),
         ...maskedHeadNames(vocabulary, width, width, tied),
+        ...(nextSentence ? linearNames("bert.pooler", "pooler", width, width) : []),
+        ...(nextSentence ? linearNames("cls.seq_relationship", "nextSentence", width, 2) : []),
       ],
       length: c.max_position_embeddings,
-      probe: withRandomBlocks(c, maskedLanguageModelProbe(model, types)),
+      probe: {
+        ...probe,
+        run: (params, inputs, context, about) => (isEval(about) ? inUse : probe).run(params, inputs, context, about),
+      },
     };
   },
 };
 
-/** Full attention sees all blocks; block-sparse attention those that the released code draws, layer by layer. */
-function randomBlocksOf(c: Config, layer: number): RandomBlocks {
-  if (c.attention_type === "original_full") {
-    return (blocks) => [Array.from({ length: blocks }, () => Array.from({ length: blocks }, (_, i) => i))];
-  }
+/** The random blocks of each layer. */
+type LayerBlocks = (layer: number) => RandomBlocks;
+
+function releasedOf(c: Config): LayerBlocks {
   const [heads, random] = [c.num_attention_heads, c.num_random_blocks];
-  return releasedBlocks({ block: c.block_size, heads, random, seed: layer, maxLength: c.max_position_embeddings });
+  return (layer) =>
+    releasedBlocks({ block: c.block_size, heads, random, seed: layer, maxLength: c.max_position_embeddings });
+}
+
+/** Those of transformers outside training: block 0, each time. */
+function firstBlockOf(c: Config): LayerBlocks {
+  const first = new Array<number>(c.num_random_blocks).fill(0);
+  return (layer) => (blocks) =>
+    isShort(c, blocks)
+      ? releasedOf(c)(layer)(blocks)
+      : Array.from({ length: c.num_attention_heads }, () => new Array<number[]>(blocks).fill(first));
+}
+
+/** Whether so few blocks see all. */
+function isShort(c: Config, blocks: number): boolean {
+  return blocks <= 2 * c.num_random_blocks + 5;
+}
+
+function isEval({ call_mode: mode }: CaseAbout): boolean {
+  return typeof mode === "string" && mode.startsWith("eval");
 }
 
 /** Adds the random blocks of each layer, int32 [H, blocks − 2, r]: of all blocks of queries but the first and the last. */
-function withRandomBlocks(c: Config, probe: Probe): Probe {
+function withRandomBlocks(c: Config, randomBlocks: LayerBlocks, probe: Probe): Probe {
+  const drawn = (blocks: number): NamedTensors => {
+    if (c.attention_type === "original_full" || isShort(c, blocks)) return {};
+    const layers = Array.from({ length: c.num_hidden_layers }, (_, layer): [string, Tensor] => {
+      const table = randomBlocks(layer)(blocks).map((rows) => rows.slice(1, blocks - 1));
+      const shape = [table.length, blocks - 2, c.num_random_blocks];
+      return [`rand_blocks.layer${layer}`, constant(fromNumbers(table.flat(2), shape, "int32"))];
+    });
+    return Object.fromEntries(layers);
+  };
   return {
     ...probe,
     run: (params, inputs, context, about) => {
       const length = inputs.input_ids?.shape[1] ?? 0;
-      return { ...probe.run(params, inputs, context, about), ...drawn(c, Math.ceil(length / c.block_size)) };
+      return { ...probe.run(params, inputs, context, about), ...drawn(Math.ceil(length / c.block_size)) };
     },
   };
-}
-
-function drawn(c: Config, blocks: number): NamedTensors {
-  if (c.attention_type === "original_full" || blocks <= 2 * c.num_random_blocks + 5) return {};
-  const layers = Array.from({ length: c.num_hidden_layers }, (_, layer): [string, Tensor] => {
-    const table = randomBlocksOf(c, layer)(blocks).map((rows) => rows.slice(1, blocks - 1));
-    const shape = [table.length, blocks - 2, c.num_random_blocks];
-    return [`rand_blocks.layer${layer}`, constant(fromNumbers(table.flat(2), shape, "int32"))];
-  });
-  return Object.fromEntries(layers);
 }

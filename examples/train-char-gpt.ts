@@ -9,12 +9,12 @@ import {
   gpt,
   grammarText,
   openDecoder,
-  positions,
   textTask,
   tokenObjective,
   train,
   warmupCosine,
 } from "tsformers";
+import { positions } from "tsformers/catalogue";
 
 // Any text will do; this one is made on the spot.
 const task = textTask({ text: grammarText({ characters: 60_000 }), tokenizer: characterTokenizer, length: 64 });

@@ -33,7 +33,7 @@ import { patterns } from "../../src/catalogue/patterns.ts";
 import { positions } from "../../src/catalogue/positions.ts";
 import { recomputed } from "../../src/depth/recomputed.ts";
 import { meanOfStreams, type ReversibleBlock, reversible, reversibleBlock } from "../../src/depth/reversible.ts";
-import { stack } from "../../src/depth/stack.ts";
+import { blockStack } from "../../src/depth/stack.ts";
 import type { Mixer } from "../../src/kinds/index.ts";
 import { bertParts } from "../../src/models/bert.ts";
 import { decoder } from "../../src/models/decoder.ts";
@@ -135,7 +135,7 @@ function around(mixer: Mixer, direction: string): Case {
   if (direction === "causal") return nextToken(gpt({ ...options, mixer: () => mixer }));
   const ffn = mlp({ modelWidth: 16, ffnWidth: 64, activation: relu });
   const block = postNormBlock({ modelWidth: 16, norm: layerNorm(), mixer, ffn });
-  return bothSides(encoder({ ...bertParts(options), depth: stack([block]) }) as LanguageModel<never>);
+  return bothSides(encoder({ ...bertParts(options), depth: blockStack([block]) }) as LanguageModel<never>);
 }
 
 describe("positions", () => {
@@ -265,7 +265,7 @@ describe("blocks", () => {
       () => preNormBlock({ ...parts, ffn: chunkedFeedForward(ffn, { chunkLength: 4 }) as never }) as Block,
     ],
   ] as [string, () => Block][])("%s", async (_, make) => {
-    await expectTrains(() => nextToken(decoder({ ...gptParts(options), depth: stack([make(), make()]) })));
+    await expectTrains(() => nextToken(decoder({ ...gptParts(options), depth: blockStack([make(), make()]) })));
   });
 
   test.each(["softmax", "lsh", "routing", "performer"])("reversible, around %s", async (name) => {

@@ -4,7 +4,7 @@ import { requireRate, type Schedule } from "./schedule.ts";
 import { type ScheduleEntry, scheduleEntry } from "./schedule-entry.ts";
 
 /** The same rate at every step: `η(s) = rate`. */
-export function constant(rate: number): Schedule {
+export function constantRate(rate: number): Schedule {
   requireRate("constant", "rate", rate);
   return () => rate;
 }
@@ -15,5 +15,5 @@ export const constantEntry: ScheduleEntry<"constant", NoSettings> = /* @__PURE__
   summary: "the same rate at every step",
   formula: "η(s) = peak",
   options: () => z.strictObject({}),
-  make: (_, { learningRate }) => constant(learningRate),
+  make: (_, { learningRate }) => constantRate(learningRate),
 });

@@ -1,7 +1,7 @@
+import { models } from "../catalogue/models.ts";
 import { optimisers } from "../catalogue/optimisers.ts";
 import { schedules } from "../catalogue/schedules.ts";
 import { tasks } from "../catalogue/tasks.ts";
-import { models } from "../models/index.ts";
 import type { Catalogue } from "../run/catalogue.ts";
 import { objectiveChoices } from "../run/objective-choices.ts";
 import { parts } from "../run/parts.ts";

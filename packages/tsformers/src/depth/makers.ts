@@ -11,7 +11,7 @@ import { recomputed } from "./recomputed.ts";
 import { meanOfStreams, type ReversibleBlock, reversible, reversibleBlock } from "./reversible.ts";
 import { type SharedOptions, shared } from "./shared.ts";
 import { blockStack, type StackParams } from "./stack.ts";
-import { type UniversalOptions, universal } from "./universal.ts";
+import { defaultPonderWeight, type UniversalOptions, universal } from "./universal.ts";
 
 /** How the blocks of a model follow one another, for models that leave the choice open. */
 export type DepthMaker = {
@@ -141,7 +141,7 @@ export const universalEntry: DepthEntry<"universal", UniversalSettings> = /* @__
         .default("sum")
         .describe("how states enter the result: the paper's weighted sum, or Tensor2Tensor's leaky average"),
       keepsHalted: z.boolean().default(false).describe("whether positions that halted keep their state for the others"),
-      ponderWeight: z.number().nonnegative().default(0.01).describe("weight of the ponder loss"),
+      ponderWeight: z.number().nonnegative().default(defaultPonderWeight).describe("weight of the ponder loss"),
     }),
   make: ({ update, keepsHalted, ...settings }) =>
     repeating({

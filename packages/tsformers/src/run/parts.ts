@@ -4,12 +4,13 @@ import type { PatternContext, PatternEntry } from "../attention/patterns/index.t
 import { entryOf } from "../catalogue/catalogue-of.ts";
 import { depths } from "../catalogue/depths.ts";
 import { mixers } from "../catalogue/mixers.ts";
+import { models } from "../catalogue/models.ts";
 import { patterns } from "../catalogue/patterns.ts";
 import { positions } from "../catalogue/positions.ts";
 import type { DepthEntry } from "../depth/index.ts";
 import type { DepthMaker } from "../depth/makers.ts";
 import type { LayerPatterns } from "../kinds/index.ts";
-import { type ModelEntry, type ModelParts, models } from "../models/index.ts";
+import type { ModelEntry, ModelParts } from "../models/index.ts";
 import type { PositionContext, PositionEntry } from "../position/index.ts";
 import { canonicalJson } from "./canonical-json.ts";
 import { type Catalogue, type Choice, type Choices, choiceSchema, type Entry } from "./catalogue.ts";

@@ -241,7 +241,7 @@ export const models: Readonly<Record<ModelName, ModelEntry>> = {
     "universal-transformer",
     z.strictObject({
       vocabularySize,
-      steps: count(128, "deeper graphs take ONNX Runtime too long to prepare")
+      maxSteps: count(128, "deeper graphs take ONNX Runtime too long to prepare")
         .default(6)
         .describe("how often the block is applied at most"),
       modelWidth,
@@ -256,7 +256,8 @@ export const models: Readonly<Record<ModelName, ModelEntry>> = {
       paper: "Dehghani et al. 2019, Universal Transformers, arXiv:1807.03819",
       summary: "one block, applied to every position until it halts (ACT)",
       formula: "s ← block(s + PE[t] + PE[n]); stop when Σσ(w·s + b) > 1 − ε; y = Σ w_n·s_n",
-      make: async (options) => (await import("./universal-transformer.ts")).universalTransformer(present(options)),
+      make: async ({ maxSteps, ...options }) =>
+        (await import("./universal-transformer.ts")).universalTransformer({ ...present(options), steps: maxSteps }),
     },
   ),
   reformer: decoder(

@@ -1,5 +1,7 @@
 // What reads and writes files or starts processes, and so runs in Node only.
-export { type CompareOptions, type PlannedRun, planRuns } from "./compare/plan.ts";
+export { labelsOf } from "./compare/labels.ts";
+export type { PlannedRun } from "./compare/plan.ts";
+export type { CompareOptions } from "./compare/prepare-comparison.ts";
 export { renderReport } from "./compare/report.ts";
 export { type CompareRun, type Comparison, type RunResult, summarise, type VariantSummary } from "./compare/results.ts";
 export { type CompareEvent, type ComparisonOutcome, runComparison } from "./compare/run-comparison.ts";

@@ -1,7 +1,9 @@
 import { type NDArray, randomKey } from "@tsformers/engine";
 import { describe, expect, test } from "vitest";
-import { type SegmentedSplit, segmentsView } from "../../src/tasks/segments.ts";
+import { type SegmentedSplit, segmentsOf, segmentsView } from "../../src/tasks/segments.ts";
 import type { Batch, EvalSplit } from "../../src/tasks/task.ts";
+import { textTask } from "../../src/tasks/text.ts";
+import { characterTokenizer } from "../../src/tokenizers/index.ts";
 
 /** Token i of the split is i: rows say themselves where they come from. */
 const counting = (length: number): SegmentedSplit => ({
@@ -128,10 +130,15 @@ describe("one document", () => {
     expect([...viewOf(tokens, length, { seed: 5 }).evalBatches("valid", options)]).toEqual(batches);
   });
 
-  test("an evaluation whose limit fills no segment is refused", () => {
-    expect(() => view.evalBatches("test", { batchSize: 1, length: 20, limit: 10 })).toThrow(
-      "counting: limit must be at least the length to fill a segment, got 10 at length 20",
+  test("refuses what does not fit, and says what would", () => {
+    const short = viewOf(40, 10);
+    expect(() => short.trainBatch(1, 4)).toThrow(
+      "counting: 4 rows of segments of length 10 need more than the 40 tokens of the train split; use a shorter length, fewer rows",
     );
+    expect(short.trainBatch(1, 3).inputs.shape).toEqual([3, 10]);
+    expect(() => short.evalBatches("test", { batchSize: 1, length: 40 })).toThrow("1 row of segments of length 40");
+    expect(() => short.evalBatches("test", { batchSize: 1, length: 20, limit: 10 })).toThrow(/limit must be at least/);
+    expect(() => short.trainBatch(1, 0)).toThrow("batchSize must be an integer ≥ 1, got 0");
   });
 });
 
@@ -139,6 +146,21 @@ describe("several documents", () => {
   // Of 1, 2, 3 and of many tokens: those of one token have nothing to predict.
   const documents = [0, 50, 51, 53, 56, 130, 131, 400];
   const [tokens, length] = [700, 10];
+
+  test("are cut apart: a segment ends with its document, and the next one begins", () => {
+    const segments = segmentsOf(tokens, length, documents);
+    const all = steps(0, segments.count).map((index) => segments.at(index));
+    const ends = [...documents.slice(1), tokens];
+    const expected = documents.flatMap((from, i) => {
+      const predicted = ends[i]! - 1 - from;
+      return steps(0, Math.ceil(predicted / length)).map((place) => ({
+        start: from + place * length,
+        end: Math.min(from + (place + 1) * length, ends[i]! - 1),
+        isFirst: place === 0,
+      }));
+    });
+    expect(all).toEqual(expected);
+  });
 
   test.each([1, 3])("are never joined in training, with %i rows, in any pass", (rows) => {
     const view = viewOf(tokens, length, { documents });
@@ -214,4 +236,14 @@ describe("several documents", () => {
     expect([...firsts].every((first) => first <= 2)).toBe(true);
     expect(firsts.size).toBeGreaterThan(1);
   });
+});
+
+test("a text is read in order by its tokenizer's tokens", () => {
+  const text = Array.from({ length: 250 }, (_, n) => `${String(n).padStart(3, "0")} `).join("");
+  const { tokenizer, views } = textTask({ text, tokenizer: characterTokenizer, length: 16 });
+  const batches = steps(1, 10).map((step) => views.segments.trainBatch(step, 5));
+  for (let row = 0; row < 5; row++) {
+    const read = batches.map(({ inputs }) => tokenizer!.decode(rowsOf(inputs)[row]!)).join("");
+    expect(text.slice(0, 900)).toContain(read);
+  }
 });

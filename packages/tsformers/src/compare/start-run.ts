@@ -78,7 +78,7 @@ type Ended = { readonly code: number | null; readonly signal: NodeJS.Signals | n
 
 async function runChild(directory: string, work: ChildWork, options: StartOptions): Promise<Ended> {
   const text = await options.text();
-  const program = fileURLToPath(new URL("./compare-child.js", import.meta.url));
+  const program = fileURLToPath(new URL("./child.js", import.meta.url));
   // The child has its own process group: Ctrl-C reaches only this process, which forwards it once.
   const child: ChildProcess = fork(program, [directory, work, ...(text === undefined ? [] : [text])], {
     detached: true,

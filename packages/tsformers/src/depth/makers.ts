@@ -5,7 +5,7 @@ import { type EarlyExitOptions, earlyExit } from "./early-exit.ts";
 import { recomputed } from "./recomputed.ts";
 import { meanOfStreams, type ReversibleBlock, reversible, reversibleBlock } from "./reversible.ts";
 import { type SharedOptions, shared } from "./shared.ts";
-import { type StackParams, stack } from "./stack.ts";
+import { blockStack, type StackParams } from "./stack.ts";
 import { type UniversalOptions, universal } from "./universal.ts";
 
 /** How the blocks of a model follow one another, for models that leave the choice open. */
@@ -19,7 +19,7 @@ export type DepthMaker = {
 };
 
 /** One after the other. */
-export const stacked: DepthMaker = { make: (blocks, options) => stack(blocks, options) };
+export const stacked: DepthMaker = { make: (blocks, options) => blockStack(blocks, options) };
 
 /** {@link shared} layers. */
 export function sharing(options: Pick<SharedOptions, "groups" | "parts"> = {}): DepthMaker {
@@ -33,7 +33,7 @@ export const reversing: DepthMaker = {
 };
 
 /** Blocks that are {@link recomputed} for the gradient. */
-export const recomputing: DepthMaker = { make: (blocks, options) => stack(blocks.map(recomputed), options) };
+export const recomputing: DepthMaker = { make: (blocks, options) => blockStack(blocks.map(recomputed), options) };
 
 /** The first block again and again, as many times as there are layers, each position until it halts: {@link universal}. */
 export function repeating(options: Omit<UniversalOptions, "maxSteps" | "modelWidth" | "finalNorm"> = {}): DepthMaker {

@@ -3,9 +3,10 @@ import type { MixerContext, MixerEntry } from "../attention/index.ts";
 import type { PatternContext, PatternEntry } from "../attention/patterns/index.ts";
 import { mixers } from "../catalogue/mixers.ts";
 import { patterns } from "../catalogue/patterns.ts";
+import { positions } from "../catalogue/positions.ts";
 import type { LayerPatterns } from "../kinds/index.ts";
 import { type ModelEntry, type ModelParts, models } from "../models/index.ts";
-import { type PositionContext, type PositionEntry, positions } from "../position/index.ts";
+import type { PositionContext, PositionEntry } from "../position/index.ts";
 import { canonicalJson } from "./canonical-json.ts";
 import {
   type Catalogue,

@@ -20,7 +20,7 @@ import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { textTask } from "../../src/tasks/text.ts";
 import { characterTokenizer } from "../../src/tokenizers/index.ts";
 import { adamw } from "../../src/train/adamw.ts";
-import { constant } from "../../src/train/schedule.ts";
+import { constantRate } from "../../src/train/schedule.ts";
 import { train } from "../../src/train/train.ts";
 import { louder } from "../attention/mixer-cases.ts";
 import { built } from "../io/families.ts";
@@ -152,7 +152,7 @@ test("it learns one batch by heart", async () => {
     task,
     view: { ...masked, trainBatch: () => masked.trainBatch(1, 16, length) },
     optimiser: adamw(),
-    schedule: constant(1e-2),
+    schedule: constantRate(1e-2),
     steps: 60,
     batchSize: 16,
     length,

@@ -25,7 +25,7 @@ import { type ReformerOptions, reformer } from "../../src/models/reformer.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { copyTask } from "../../src/tasks/copy.ts";
 import { adamw } from "../../src/train/adamw.ts";
-import { constant } from "../../src/train/schedule.ts";
+import { constantRate } from "../../src/train/schedule.ts";
 import { train } from "../../src/train/train.ts";
 import { louder } from "../attention/mixer-cases.ts";
 import { built } from "../io/families.ts";
@@ -155,7 +155,7 @@ test("it learns to copy", async () => {
     task,
     view: task.views.next,
     optimiser: adamw(),
-    schedule: constant(5e-3),
+    schedule: constantRate(5e-3),
     steps: 60,
     batchSize: 16,
     length: 8,

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { mixers } from "../../src/catalogue/mixers.ts";
 import { patterns } from "../../src/catalogue/patterns.ts";
+import { positions } from "../../src/catalogue/positions.ts";
 import { models } from "../../src/models/index.ts";
-import { positions } from "../../src/position/index.ts";
 import type { Choice, Entry } from "../../src/run/catalogue.ts";
 import { parseRunConfig, runSchema } from "../../src/run/config.ts";
 import { type Flag, flagNamed, flagsOf, misplacedFlags, withFlags } from "../../src/run/flags.ts";

@@ -15,6 +15,7 @@ export const catalogues: Readonly<Record<string, Shelf>> = {
   patterns: { entries: parts.pattern.catalogue, path: ["model", "pattern"] },
   mechanisms: { entries: parts.mixer.catalogue, path: ["model", "mixer"] },
   positions: { entries: parts.position.catalogue, path: ["model", "position"] },
+  depths: { entries: parts.depth.catalogue, path: ["model", "depth"] },
   tasks: { entries: tasks, path: ["task"] },
   objectives: { entries: objectiveChoices, path: ["objective"] },
   optimisers: { entries: optimisers, path: ["optimiser"] },

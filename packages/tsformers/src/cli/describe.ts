@@ -156,6 +156,8 @@ async function tellPart(
       );
       return { more: { pattern: report }, panels };
     }
+    case "depth":
+      return { more: {}, panels: [] };
     case "position": {
       const scheme = await makeEntry(entryOf(parts.position.catalogue, name), options, place);
       return counted([scheme.positions, scheme.scores, scheme.layerPositions].map((one) => one?.init(key)));

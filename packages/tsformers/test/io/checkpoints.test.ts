@@ -84,6 +84,8 @@ describe("loading", () => {
     "nn_transformer_postln",
     "longformer",
     "led",
+    "bigbird",
+    "bigbird_full",
   ])("%s: the tree that is read is the one the model makes, and goes back to the same arrays", async (name) => {
     const { architecture, params } = await loadHuggingFace(golden + name);
     const read = flatten(params, isArray);

@@ -19,6 +19,7 @@ export const smallConfigs: Readonly<Record<string, Readonly<Record<string, unkno
   llama: { ...sizes, intermediate_size: 20, max_position_embeddings: 9 },
   bert: { ...sizes, intermediate_size: 20, max_position_embeddings: 9 },
   roformer: { ...sizes, intermediate_size: 20, max_position_embeddings: 9 },
+  big_bird: { ...sizes, intermediate_size: 20, max_position_embeddings: 9 },
   longformer: { ...sizes, intermediate_size: 20, max_position_embeddings: 9, attention_window: 2 },
   led: {
     vocab_size: 23,

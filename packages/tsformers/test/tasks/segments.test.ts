@@ -1,164 +1,249 @@
-import { randomKey } from "@tsformers/engine";
+import { type NDArray, randomKey } from "@tsformers/engine";
 import { describe, expect, test } from "vitest";
-import { segmentsOf, segmentsView } from "../../src/tasks/segments.ts";
-import type { Batch } from "../../src/tasks/task.ts";
+import { type SegmentedSplit, segmentsOf, segmentsView } from "../../src/tasks/segments.ts";
+import type { Batch, EvalSplit } from "../../src/tasks/task.ts";
 import { textTask } from "../../src/tasks/text.ts";
 import { characterTokenizer } from "../../src/tokenizers/index.ts";
 
-/** Token i is i: a row says where it was cut. */
-const counting = (length: number) => ({
+/** Token i of the split is i: rows say themselves where they come from. */
+const counting = (length: number): SegmentedSplit => ({
   length,
-  read: (start: number, end: number) => Array.from({ length: end - start }, (_, i) => start + i),
+  read: (start, end) => {
+    if (start < 0 || end > length) throw new RangeError(`${start} … ${end} is not all in 0 … ${length}`);
+    return Int32Array.from({ length: end - start }, (_, i) => start + i);
+  },
 });
+const splitsOf = (length: number): Record<"train" | EvalSplit, SegmentedSplit> => ({
+  train: counting(length),
+  valid: counting(length),
+  test: counting(length),
+});
+const viewOf = (tokens: number, length: number, more: { documents?: readonly number[]; seed?: number } = {}) =>
+  segmentsView({
+    name: "counting",
+    splits: splitsOf(tokens),
+    documents: more.documents && { train: more.documents, valid: more.documents, test: more.documents },
+    key: randomKey(more.seed ?? 0),
+    length,
+  });
 
-function viewOf(tokens: number, documents?: readonly number[]) {
-  const all = { train: counting(tokens), valid: counting(tokens), test: counting(tokens) };
-  const starts = documents && { train: documents, valid: documents, test: documents };
-  return segmentsView({ name: "numbers", splits: all, documents: starts, key: randomKey(3), length: 5 });
+const rowsOf = (array: NDArray): number[][] => {
+  const flat = array.toNumbers();
+  const width = array.shape[1]!;
+  return Array.from({ length: array.shape[0]! }, (_, b) => flat.slice(b * width, (b + 1) * width));
+};
+
+/** What one row reads in a batch: what counts of it, and whether its document begins. */
+type Read = { readonly inputs: number[]; readonly targets: number[]; readonly fresh: boolean };
+
+function readBy(row: number, batches: readonly Batch[]): Read[] {
+  return batches.map(({ inputs, targets, weights, fresh }) => {
+    const own = rowsOf(weights)[row]!;
+    const count = own.filter((weight) => weight === 1).length;
+    expect(own.slice(0, count).every((weight) => weight === 1)).toBe(true);
+    return {
+      inputs: rowsOf(inputs)[row]!.slice(0, count),
+      targets: rowsOf(targets)[row]!.slice(0, count),
+      fresh: fresh!.toNumbers()[row] === 1,
+    };
+  });
 }
 
-type Row = { readonly inputs: number[]; readonly targets: number[]; readonly fresh: boolean };
-
-/** The rows of a batch without what is not scored. */
-function rowsOf({ inputs, targets, weights, fresh }: Batch): Row[] {
-  const [batch, length] = inputs.shape as [number, number];
-  const scored = weights.toNumbers();
-  return Array.from({ length: batch }, (_, b) => {
-    const own = (array: Batch["inputs"]) =>
-      array
-        .toNumbers()
-        .slice(b * length, (b + 1) * length)
-        .filter((_, t) => scored[b * length + t] === 1);
-    return { inputs: own(inputs), targets: own(targets), fresh: fresh!.toNumbers()[b] === 1 };
-  });
+/** Goes through a row: each batch goes on where the one before ended, unless a document begins. */
+function expectGoesOn(reads: readonly Read[], starts: readonly number[]): void {
+  let end: number | undefined;
+  for (const { inputs, targets, fresh } of reads) {
+    if (inputs.length === 0) continue;
+    expect(targets).toEqual(inputs.map((token) => token + 1));
+    expect(inputs).toEqual(inputs.map((_, i) => inputs[0]! + i));
+    if (!fresh) expect(inputs[0]).toBe(end);
+    // No document reaches into another one, not by a target either.
+    const document = starts.findLastIndex((start) => start <= inputs[0]!);
+    expect(targets.at(-1)).toBeLessThan(starts[document + 1] ?? Number.POSITIVE_INFINITY);
+    end = targets.at(-1);
+  }
 }
 
-const next = (values: readonly number[]) => values.map((value) => value + 1);
+const steps = (from: number, count: number) => Array.from({ length: count }, (_, i) => from + i);
 
-describe("training", () => {
-  test("each row goes on where it ended in the batch before, and begins afresh at a pass", () => {
-    const view = viewOf(103);
-    const [batchSize, length] = [4, 5];
-    let before: Row[] | undefined;
-    const shifts = new Set<number>();
-    let passes = 0;
-    for (let step = 1; step <= 25; step++) {
-      const rows = rowsOf(view.trainBatch(step, batchSize, length));
-      for (const { inputs, targets } of rows) {
-        // Only the last segment of the text may be shorter.
-        if (targets.at(-1) !== 102) expect(inputs).toHaveLength(length);
-        expect(targets).toEqual(next(inputs));
-        expect(inputs).toEqual(inputs.map((_, t) => inputs[0]! + t));
-      }
-      const isPass = rows.every(({ fresh }) => fresh);
-      expect(rows.some(({ fresh }) => fresh)).toBe(isPass);
-      if (isPass) {
-        passes++;
-        shifts.add(rows[0]!.inputs[0]!);
-        // Rows stand side by side and share nothing.
-        const starts = rows.map(({ inputs }) => inputs[0]!);
-        expect(starts).toEqual([...starts].sort((a, b) => a - b));
-        expect(new Set(starts).size).toBe(batchSize);
-      }
-      const firsts = rows.map(({ inputs }) => inputs[0]);
-      if (!isPass) expect(firsts).toEqual(before!.map(({ targets }) => targets.at(-1)));
-      before = rows;
+describe("one document", () => {
+  const [tokens, length, rows] = [1003, 10, 4];
+  const view = viewOf(tokens, length);
+  // 993 tokens are predicted when the longest shift is left out: 100 segments, 25 for each row.
+  const perRow = 25;
+
+  test("a row's batches, one behind the other, are the text", () => {
+    const batches = steps(1, perRow).map((step) => view.trainBatch(step, rows));
+    for (let row = 0; row < rows; row++) {
+      const reads = readBy(row, batches);
+      expectGoesOn(reads, [0]);
+      expect(reads.map(({ fresh }) => fresh)).toEqual([true, ...new Array(perRow - 1).fill(false)]);
+      const all = reads.flatMap(({ inputs }) => inputs);
+      expect(all).toEqual(all.map((_, i) => all[0]! + i));
+      expect(all).toHaveLength(perRow * length);
     }
-    // 20 segments at least, 5 in each row: 25 batches are 5 passes, cut at other tokens.
-    expect(passes).toBe(5);
-    expect(shifts.size).toBeGreaterThan(1);
-    expect(Math.max(...shifts)).toBeLessThan(length);
+    const firsts = rowsOf(batches[0]!.inputs).map((row) => row[0]!);
+    expect(firsts).toEqual(steps(0, rows).map((row) => firsts[0]! + row * perRow * length));
   });
 
-  test("a batch is a function of its number alone", () => {
-    const [one, other] = [viewOf(103), viewOf(103)];
-    for (let step = 1; step <= 9; step++) other.trainBatch(step, 4, 5);
-    expect(rowsOf(other.trainBatch(12, 4, 5))).toEqual(rowsOf(one.trainBatch(12, 4, 5)));
-  });
-
-  test("no row reads over the end of a document; what follows begins afresh", () => {
-    const documents = [0, 23, 24, 60];
-    const view = viewOf(120, documents);
-    for (let step = 1; step <= 20; step++) {
-      for (const { inputs, targets, fresh } of rowsOf(view.trainBatch(step, 3, 5))) {
-        const document = documents.findLast((start) => start <= inputs[0]!)!;
-        const end = documents.find((start) => start > document) ?? 120;
-        expect(Math.max(...targets)).toBeLessThan(end);
-        // The first segment of a document, but for what a pass leaves out at its beginning.
-        if (inputs[0]! - document < 5 && inputs[0]! === document) expect(fresh).toBe(true);
-      }
+  test("begins again behind the last segment, everywhere, and at another place", () => {
+    const passes = steps(0, 12).map((pass) => view.trainBatch(1 + pass * perRow, rows));
+    for (const { fresh } of passes) expect(fresh!.toNumbers()).toEqual([1, 1, 1, 1]);
+    const shifts = passes.map(({ inputs }) => rowsOf(inputs)[0]![0]!);
+    expect(shifts.every((shift) => shift >= 0 && shift < length)).toBe(true);
+    expect(new Set(shifts).size).toBeGreaterThan(3);
+    for (const pass of steps(0, 12)) {
+      const batches = steps(1 + pass * perRow, perRow).map((step) => view.trainBatch(step, rows));
+      for (let row = 0; row < rows; row++) expectGoesOn(readBy(row, batches), [0]);
     }
   });
-});
 
-describe("evaluation", () => {
-  const scoredIn = (tokens: number, length: number, batchSize: number, limit?: number, documents?: readonly number[]) =>
-    [
-      ...viewOf(tokens, documents).evalBatches("valid", {
-        batchSize,
-        length,
-        ...(limit === undefined ? {} : { limit }),
-      }),
-    ].map(rowsOf);
+  test("a step's batch depends on nothing but the seed and the step: a resumed run reads the same", () => {
+    const all = steps(1, 60).map((step) => view.trainBatch(step, rows));
+    const resumed = viewOf(tokens, length);
+    for (const step of [60, 26, 25, 3]) expect(resumed.trainBatch(step, rows)).toEqual(all[step - 1]);
+    const other = viewOf(tokens, length, { seed: 1 });
+    const passes = steps(0, 8).map((pass) => 1 + pass * perRow);
+    expect(passes.map((step) => other.trainBatch(step, rows))).not.toEqual(
+      passes.map((step) => view.trainBatch(step, rows)),
+    );
+  });
 
   test.each([
-    [5, 3],
-    [7, 4],
-    [1, 2],
-    [50, 1],
-  ])("at length %i in %i rows the same tokens are scored, each once, rows going on", (length, batchSize) => {
-    const batches = scoredIn(83, length, batchSize, 60);
-    const targets = batches.flat().flatMap(({ targets }) => targets);
-    expect(targets.sort((a, b) => a - b)).toEqual(Array.from({ length: 60 }, (_, i) => i + 1));
-    batches.forEach((rows, i) => {
-      rows.forEach(({ inputs, fresh }, b) => {
-        if (inputs.length === 0) return;
-        expect(fresh).toBe(i === 0);
-        if (i > 0) expect(inputs[0]).toBe(batches[i - 1]![b]!.inputs.at(-1)! + 1);
-      });
+    [10, 4, undefined],
+    [7, 3, undefined],
+    [25, 1, undefined],
+    [10, 4, 333],
+    [33, 5, 100],
+  ])("an evaluation at length %i, batch %i scores each token once, limit %s", (length, batchSize, limit) => {
+    const options = { batchSize, length, ...(limit === undefined ? {} : { limit }) };
+    const batches = [...view.evalBatches("valid", options)];
+    const targets: number[] = [];
+    for (let row = 0; row < batchSize; row++) {
+      const reads = readBy(row, batches);
+      expectGoesOn(reads, [0]);
+      expect(reads[0]!.fresh).toBe(true);
+      targets.push(...reads.flatMap(({ targets }) => targets));
+    }
+    expect(targets).toEqual(steps(1, limit ?? tokens - 1));
+    for (const { inputs } of batches) expect(inputs.shape).toEqual([batchSize, length]);
+    expect([...viewOf(tokens, length, { seed: 5 }).evalBatches("valid", options)]).toEqual(batches);
+  });
+
+  test("refuses what does not fit, and says what would", () => {
+    const short = viewOf(40, 10);
+    expect(() => short.trainBatch(1, 4)).toThrow(
+      "counting: 4 rows of segments of length 10 need more than the 40 tokens of the train split; use a shorter length, fewer rows",
+    );
+    expect(short.trainBatch(1, 3).inputs.shape).toEqual([3, 10]);
+    expect(() => short.evalBatches("test", { batchSize: 1, length: 40 })).toThrow("1 row of segments of length 40");
+    expect(() => short.evalBatches("test", { batchSize: 1, length: 20, limit: 10 })).toThrow(/limit must be at least/);
+    expect(() => short.trainBatch(1, 0)).toThrow("batchSize must be an integer ≥ 1, got 0");
+  });
+});
+
+describe("several documents", () => {
+  // Of 1, 2, 3 and of many tokens: those of one token have nothing to predict.
+  const documents = [0, 50, 51, 53, 56, 130, 131, 400];
+  const [tokens, length] = [700, 10];
+
+  test("are cut apart: a segment ends with its document, and the next one begins", () => {
+    const segments = segmentsOf(tokens, length, documents);
+    const all = steps(0, segments.count).map((index) => segments.at(index));
+    const ends = [...documents.slice(1), tokens];
+    const expected = documents.flatMap((from, i) => {
+      const predicted = ends[i]! - 1 - from;
+      return steps(0, Math.ceil(predicted / length)).map((place) => ({
+        start: from + place * length,
+        end: Math.min(from + (place + 1) * length, ends[i]! - 1),
+        isFirst: place === 0,
+      }));
     });
+    expect(all).toEqual(expected);
   });
 
-  test("first tokens of documents are no targets", () => {
-    const documents = [0, 9, 10, 30];
-    const targets = scoredIn(40, 4, 3, undefined, documents)
-      .flat()
-      .flatMap(({ targets }) => targets);
-    const expected = Array.from({ length: 40 }, (_, i) => i).filter((i) => !documents.includes(i));
-    expect(targets.sort((a, b) => a - b)).toEqual(expected);
+  test.each([1, 3])("are never joined in training, with %i rows, in any pass", (rows) => {
+    const view = viewOf(tokens, length, { documents });
+    let fresh = 0;
+    const reads = steps(1, 400).map((step) => view.trainBatch(step, rows));
+    for (let row = 0; row < rows; row++) {
+      const own = readBy(row, reads);
+      expectGoesOn(own, documents);
+      fresh += own.filter((read) => read.fresh).length;
+    }
+    expect(fresh).toBeGreaterThan(rows * 6);
+  });
+
+  test("are never joined in evaluation, and each token that has one before it in its document is scored once", () => {
+    const view = viewOf(tokens, length, { documents });
+    const batches = [...view.evalBatches("test", { batchSize: 3, length })];
+    const targets: number[] = [];
+    for (let row = 0; row < 3; row++) {
+      const reads = readBy(row, batches);
+      expectGoesOn(reads, documents);
+      targets.push(...reads.flatMap(({ targets }) => targets));
+    }
+    expect(targets).toEqual(steps(0, tokens).filter((token) => !documents.includes(token)));
+  });
+
+  test("a limit counts what is scored, and no first token of a document is", () => {
+    const view = viewOf(tokens, length, { documents });
+    const scored = steps(0, tokens).filter((token) => !documents.includes(token));
+    for (const limit of [10, 48, 49, 50, 51, 52, 53, 123, 400, scored.length]) {
+      for (const own of [1, 7, 10]) {
+        const batches = [...view.evalBatches("valid", { batchSize: 2, length: own, limit })];
+        const targets = [0, 1].flatMap((row) => readBy(row, batches).flatMap((read) => read.targets));
+        expect(targets).toEqual(scored.slice(0, limit));
+      }
+    }
+  });
+
+  test("the last one may have one token, which is not predicted from the document before", () => {
+    const view = viewOf(50, 10, { documents: [0, 20, 49] });
+    const read = readBy(0, [...view.evalBatches("test", { batchSize: 1, length: 10 })]);
+    expect(read.flatMap(({ targets }) => targets)).toEqual([...steps(1, 19), ...steps(21, 28)]);
+    for (const step of steps(1, 60))
+      for (const own of readBy(0, [view.trainBatch(step, 1)])) {
+        expect(own.targets).not.toContain(49);
+      }
+  });
+
+  test("those that are no longer than a segment are read as a whole, in every pass", () => {
+    const short = steps(0, 40).map((i) => i * 8);
+    const view = viewOf(320, length, { documents: short });
+    const reads = readBy(
+      0,
+      steps(1, 120).map((step) => view.trainBatch(step, 1)),
+    );
+    expect(reads.map(({ inputs }) => inputs[0])).toEqual([...short, ...short, ...short]);
+    for (const { inputs, fresh } of reads) expect([inputs.length, fresh]).toEqual([7, true]);
+  });
+
+  test("those that are longer lose less than a segment at their beginning, and each pass reads as many segments", () => {
+    const [a, b] = [0, 13];
+    const view = viewOf(600, length, { documents: [a, b] });
+    const perPass = 59;
+    const firsts = new Set<number>();
+    for (const pass of steps(0, 20)) {
+      const reads = readBy(
+        0,
+        steps(1 + pass * perPass, perPass).map((step) => view.trainBatch(step, 1)),
+      );
+      expect(reads[0]!.inputs).toHaveLength(length);
+      firsts.add(reads[0]!.inputs[0]!);
+      expectGoesOn(reads, [a, b]);
+    }
+    expect([...firsts].every((first) => first <= 2)).toBe(true);
+    expect(firsts.size).toBeGreaterThan(1);
   });
 });
 
-test("segments are counted and found without walking through them", () => {
-  const segments = segmentsOf(41, 4, [0, 9, 10, 30]);
-  const all = Array.from({ length: segments.count }, (_, i) => segments.at(i));
-  expect(all.map(({ start, end, isFirst }) => [start, end, isFirst])).toEqual([
-    [0, 4, true],
-    [4, 8, false],
-    [10, 14, true],
-    [14, 18, false],
-    [18, 22, false],
-    [22, 26, false],
-    [26, 29, false],
-    [30, 34, true],
-    [34, 38, false],
-    [38, 40, false],
-  ]);
-});
-
-test("a text has such a view, whose rows are its letters in order", () => {
-  const text = "the quick brown fox jumps over the lazy dog, ".repeat(10);
-  const task = textTask({ text, tokenizer: characterTokenizer, length: 8 });
-  const [first, second] = [1, 2].map((step) => task.views.segments.trainBatch(step, 2));
-  const decode = (batch: Batch, row: number) =>
-    task.tokenizer!.decode(batch.inputs.toNumbers().slice(row * 8, (row + 1) * 8));
-  for (const row of [0, 1]) expect(text).toContain(decode(first!, row) + decode(second!, row));
-});
-
-test("what is too short is refused, with what to do", () => {
-  expect(() => viewOf(20).trainBatch(1, 4, 5)).toThrow(
-    "numbers: 4 rows of segments of length 5 need more than the 20 tokens of the train split; use a shorter length, fewer rows or a longer text",
-  );
-  expect(() => viewOf(20).evalBatches("test", { batchSize: 1, length: 30 })).toThrow("1 row of segments of length 30");
-  expect(() => viewOf(20).trainBatch(1, 0, 5)).toThrow("batchSize must be an integer ≥ 1, got 0");
+test("a text is read in order by its tokenizer's tokens", () => {
+  const text = Array.from({ length: 250 }, (_, n) => `${String(n).padStart(3, "0")} `).join("");
+  const { tokenizer, views } = textTask({ text, tokenizer: characterTokenizer, length: 16 });
+  const batches = steps(1, 10).map((step) => views.segments.trainBatch(step, 5));
+  for (let row = 0; row < 5; row++) {
+    const read = batches.map(({ inputs }) => tokenizer!.decode(rowsOf(inputs)[row]!)).join("");
+    expect(text.slice(0, 900)).toContain(read);
+  }
 });

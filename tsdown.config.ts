@@ -1,36 +1,38 @@
+import { readFileSync } from "node:fs";
 import { defineConfig, type UserConfig } from "tsdown";
+
+/** File by file: a bundler then drops whole files that nothing uses, also those whose code it could not judge by itself. */
+const shared: UserConfig = { root: "src", unbundle: true, dts: true, clean: true, logLevel: "warn" };
+
+/** The sources of what a package exports. */
+function exportsOf(folder: string): string[] {
+  const { exports } = JSON.parse(readFileSync(`${folder}/package.json`, "utf8")) as {
+    readonly exports: Readonly<Record<string, { readonly source: string }>>;
+  };
+  return Object.values(exports).map(({ source }) => source);
+}
 
 const config: UserConfig[] = defineConfig([
   {
+    ...shared,
     cwd: "packages/engine",
-    entry: {
-      index: "src/index.ts",
-      node: "src/runtime/node.ts",
-      "node-worker": "src/runtime/node-worker.ts",
-      web: "src/runtime/web.ts",
-    },
-    dts: true,
+    entry: [...exportsOf("packages/engine"), "src/runtime/node-worker.ts"],
     platform: "neutral",
     deps: { neverBundle: [/^onnxruntime-/, /^node:/] },
-    clean: true,
-    logLevel: "warn",
   },
   {
+    ...shared,
     cwd: "packages/tsformers",
-    entry: {
-      index: "src/index.ts",
-      node: "src/node.ts",
-      cli: "src/cli.ts",
-      "compare-child": "src/compare/child.ts",
-      files: "src/io/files.ts",
-      "no-files": "src/io/no-files.ts",
-    },
-    dts: true,
+    entry: [
+      ...exportsOf("packages/tsformers"),
+      "src/cli.ts",
+      "src/compare/child.ts",
+      "src/io/files.ts",
+      "src/io/no-files.ts",
+    ],
     platform: "node",
     fixedExtension: false,
     deps: { neverBundle: [/^#/, /^@tsformers\/engine/, /^onnxruntime-/] },
-    clean: true,
-    logLevel: "warn",
   },
 ]);
 

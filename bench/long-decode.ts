@@ -1,4 +1,4 @@
-import type { PatternName } from "tsformers";
+import type { PatternName } from "tsformers/catalogue";
 import { type Bench, median, type Row } from "./bench.ts";
 import { measureInTurn, type Side } from "./child.ts";
 import { ourSide } from "./sides.ts";

@@ -19,17 +19,8 @@ import {
   type Tensor,
 } from "@tsformers/engine";
 import { openDevice } from "@tsformers/engine/node";
-import {
-  adamw,
-  constant as constantRate,
-  createTask,
-  evaluation,
-  gpt,
-  type PositionScheme,
-  type ScoreMod,
-  tokenObjective,
-  train,
-} from "tsformers";
+import { adamw, constantRate, createTask, evaluation, gpt, tokenObjective, train } from "tsformers";
+import type { PositionScheme, ScoreMod } from "tsformers/kinds";
 
 /**
  * `logits[b,h,t,s] −= exp(slope[h]) · log(1 + |t − s|)`

@@ -3,23 +3,25 @@ import assert from "node:assert/strict";
 import { openDevice } from "@tsformers/engine/node";
 import {
   adamw,
-  attentionFlops,
-  causal,
-  constant,
-  countPattern,
+  constantRate,
   createTask,
   type GptOptions,
   generate,
-  globalTokens,
   gpt,
-  mixers,
   openDecoder,
-  or,
-  receptiveFields,
-  slidingWindow,
   tokenObjective,
   train,
 } from "tsformers";
+import { mixers } from "tsformers/catalogue";
+import {
+  attentionFlops,
+  causal,
+  countPattern,
+  globalTokens,
+  or,
+  receptiveFields,
+  slidingWindow,
+} from "tsformers/patterns";
 
 const sizes = { layers: 2, modelWidth: 32, heads: 4, length: 64 };
 const near = or(slidingWindow({ before: 7, after: 0 }), globalTokens({ positions: [0], causal: true }));
@@ -43,7 +45,7 @@ async function trained(name: string, options: Partial<GptOptions<unknown>>) {
     task,
     view: task.views.next!,
     optimiser: adamw(),
-    schedule: constant(5e-3),
+    schedule: constantRate(5e-3),
     steps: 60,
     batchSize: 8,
     length: sizes.length,

@@ -9,19 +9,19 @@ import {
   gpt,
   grammarText,
   openDecoder,
-  positions,
   textTask,
   tokenObjective,
   train,
   warmupCosine,
 } from "tsformers";
+import { positions } from "tsformers/catalogue";
 
 // Any text will do; this one is made on the spot.
 const task = textTask({ text: grammarText({ characters: 60_000 }), tokenizer: characterTokenizer, length: 64 });
 
 // A model is a value: sizes, and a position scheme from the catalogue.
 const sizes = { layers: 2, modelWidth: 64, heads: 4 };
-const scheme = await positions.rotary.load({}, { ...sizes, length: 64 });
+const scheme = positions.rotary.make({}, { ...sizes, length: 64 });
 const model = gpt({ ...sizes, vocabularySize: task.vocabularySize, length: 64, scheme });
 
 const device = await openDevice("cpu");

@@ -2,17 +2,10 @@
 import { writeFileSync } from "node:fs";
 import { compile, flatten, isNdArray, mul, normal, randomKey, sum, type Tensor, valueAndGrad } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
-import {
-  attention,
-  entryOf,
-  evaluation,
-  full,
-  type MixerEntry,
-  makeView,
-  mixers,
-  type PatternEntry,
-  patterns,
-} from "tsformers";
+import { evaluation } from "tsformers";
+import { entryOf, mixers, patterns } from "tsformers/catalogue";
+import { attention, type MixerEntry, makeView } from "tsformers/mixers";
+import { full, type PatternEntry } from "tsformers/patterns";
 import type { AttentionJob, AttentionResult } from "../attention.ts";
 import { notAvailableCode } from "../child.ts";
 import { memoryBytes } from "../memory.ts";

@@ -1,7 +1,8 @@
 /** Our side of the gpt-step bench: prints one JSON line, a StepResult (../gpt-step.ts). */
 import { compile, flatten, fromNumbers, isDeviceArray, keyToArray, NDArray, randomKey } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
-import { adamw, gpt, suitableMicroBatches, tokenObjective, trainStep } from "tsformers";
+import { adamw, gpt, tokenObjective } from "tsformers";
+import { suitableMicroBatches, trainStep } from "tsformers/train";
 import type { StepResult } from "../gpt-step.ts";
 import { memoryBytes } from "../memory.ts";
 import { readWorkload, syntheticBatch } from "../workload.ts";

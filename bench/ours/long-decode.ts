@@ -12,22 +12,12 @@ import {
   type Tensor,
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
-import {
-  attention,
-  capacityFor,
-  causal,
-  entryOf,
-  gpt,
-  type MixerEntry,
-  makeView,
-  mixers,
-  openDecoder,
-  type PatternEntry,
-  patterns,
-  type Recurrent,
-  reachOf,
-  ringDecoding,
-} from "tsformers";
+import { gpt, openDecoder } from "tsformers";
+import { entryOf, mixers, patterns } from "tsformers/catalogue";
+import { capacityFor } from "tsformers/generate";
+import type { Recurrent } from "tsformers/kinds";
+import { attention, type MixerEntry, makeView, ringDecoding } from "tsformers/mixers";
+import { causal, type PatternEntry, reachOf } from "tsformers/patterns";
 import { median } from "../bench.ts";
 import type { LongDecodeJob, LongDecodeResult } from "../long-decode.ts";
 

@@ -2,20 +2,12 @@
 import { writeFileSync } from "node:fs";
 import { compile, flatten, isNdArray, mul, normal, randomKey, sum, type Tensor, valueAndGrad } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
-import {
-  attention,
-  evaluation,
-  geluTanh,
-  layerNorm,
-  makeView,
-  mlp,
-  patterns,
-  preNormBlock,
-  reversibleBlock,
-  reversible as reversibleDepth,
-  stack,
-  sumOfStreams,
-} from "tsformers";
+import { evaluation } from "tsformers";
+import { preNormBlock } from "tsformers/blocks";
+import { patterns } from "tsformers/catalogue";
+import { blockStack, reversibleBlock, reversible as reversibleDepth, sumOfStreams } from "tsformers/depth";
+import { attention, makeView } from "tsformers/mixers";
+import { geluTanh, layerNorm, mlp } from "tsformers/nn";
 import { memoryBytes } from "../memory.ts";
 import type { ReversibleJob, ReversibleResult } from "../reversible.ts";
 
@@ -31,7 +23,7 @@ const parts = {
 const each = <T>(block: T): T[] => new Array<T>(layers).fill(block);
 const depth = reversible
   ? reversibleDepth(each(reversibleBlock(parts)), { merge: sumOfStreams })
-  : stack(each(preNormBlock(parts)));
+  : blockStack(each(preNormBlock(parts)));
 const params = depth.init(randomKey(0));
 const parameterBytes = flatten(params, isNdArray).leaves.reduce((total, { size }) => total + 4 * size, 0);
 

@@ -11,7 +11,8 @@ import {
   trace,
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
-import { adamw, gpt, tokenObjective, trainStep } from "tsformers";
+import { adamw, gpt, tokenObjective } from "tsformers";
+import { trainStep } from "tsformers/train";
 import type { StartupResult } from "../startup.ts";
 import { readWorkload, syntheticBatch } from "../workload.ts";
 

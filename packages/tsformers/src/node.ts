@@ -1,12 +1,6 @@
-// What reads and writes files or starts processes, and so runs in Node only.
-export { type CompareOptions, type PlannedRun, planRuns } from "./compare/plan.ts";
-export { renderReport } from "./compare/report.ts";
-export { type CompareRun, type Comparison, type RunResult, summarise, type VariantSummary } from "./compare/results.ts";
-export { type CompareEvent, type ComparisonOutcome, runComparison } from "./compare/run-comparison.ts";
-export { exportOnnx } from "./io/export-onnx.ts";
-export { loadHuggingFace } from "./io/hugging-face/load.ts";
-export { readText } from "./io/read-text.ts";
-export { evaluateAtLengths, type LengthResult } from "./run/evaluate-run.ts";
+// Runs in folders, and what training writes and shows. Runs in Node only.
+
+export { evaluateAtLengths, type LengthResult, type LengthsOptions } from "./run/evaluate-run.ts";
 export { type ExportLayout, type ExportLayouts, exportLayouts } from "./run/export-layout.ts";
 export { exportModelOnnx, exportModelSafetensors } from "./run/export-model.ts";
 export { type LoadedRun, loadRun } from "./run/load-run.ts";
@@ -15,9 +9,16 @@ export { type Generator, generatorOf, openGenerator, type WriteOptions } from ".
 export { type OpenedModel, openModel } from "./run/open-model.ts";
 export { readParams, type SavedParams } from "./run/read-params.ts";
 export { type TrainRunOptions, trainRun } from "./run/train-run.ts";
-export { type Checkpoint, type CheckpointStore, checkpointStore, readCheckpoint } from "./train/checkpoint.ts";
-export { type MetricRecord, openMetricsLog, readMetrics } from "./train/metrics.ts";
-export { openProgress, type Progress } from "./train/progress.ts";
+export {
+  type Checkpoint,
+  type CheckpointProblem,
+  type CheckpointStore,
+  checkpointStore,
+  type JsonValue,
+  type LatestCheckpoint,
+  readCheckpoint,
+} from "./train/checkpoint.ts";
+export { type MetricRecord, type MetricsLog, openMetricsLog, readMetrics } from "./train/metrics.ts";
+export { openProgress, type Progress, type ProgressState, type ProgressStream } from "./train/progress.ts";
 export { showEvents } from "./train/show-events.ts";
 export { openTensorBoardLog, type TensorBoardLog } from "./train/tensorboard.ts";
-export { type VerifyRow, verifyDirectory } from "./verify/verify.ts";

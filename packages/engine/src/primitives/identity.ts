@@ -69,7 +69,7 @@ export const keptPrimitive: Primitive<NoParams> = {
 };
 
 /**
- * The identity, with no gradient, that {@link reversible} stores in the forward pass instead of recomputing: for choices that
+ * The identity, with no gradient, that {@link reversibleSteps} stores in the forward pass instead of recomputing: for choices that
  * rounding errors could change, such as hash buckets. Inside a nested program (`recompute`, `scan`) it
  * has no effect.
  */

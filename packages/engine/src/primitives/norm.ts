@@ -105,7 +105,7 @@ function throughOutput(
  * @shape  x [..., C], scale [C], bias [C] → [..., C]
  * @source Ba, Kiros & Hinton 2016, "Layer Normalization", arXiv:1607.06450
  */
-export function layerNorm(x: TensorLike, scale: TensorLike, bias: TensorLike, epsilon = 1e-5): Tensor {
+export function layerNormalization(x: TensorLike, scale: TensorLike, bias: TensorLike, epsilon = 1e-5): Tensor {
   return bind(layerNormPrimitive, [asTensor(x), asTensor(scale), asTensor(bias)], { epsilon })[0]!;
 }
 
@@ -150,7 +150,7 @@ export const rmsNormPrimitive: Primitive<NormParams> = {
  * @shape  x [..., C], scale [C] → [..., C]
  * @source Zhang & Sennrich 2019, "Root Mean Square Layer Normalization", arXiv:1910.07467
  */
-export function rmsNorm(x: TensorLike, scale: TensorLike, epsilon = 1e-6): Tensor {
+export function rmsNormalization(x: TensorLike, scale: TensorLike, epsilon = 1e-6): Tensor {
   return bindOne(rmsNormPrimitive, [asTensor(x), asTensor(scale)], { epsilon });
 }
 

@@ -40,13 +40,18 @@ type ClosedStep = {
  * @source Gomez et al. 2017, "The Reversible Residual Network: Backpropagation Without Storing Activations", arXiv:1707.04585
  * @throws TypeError when a step's addition has another type than the streams
  */
-export function reversible(streams: readonly [Tensor, Tensor], steps: readonly ReversibleStep[]): ReversibleResult {
+export function reversibleSteps(
+  streams: readonly [Tensor, Tensor],
+  steps: readonly ReversibleStep[],
+): ReversibleResult {
   const counts: number[] = [];
   const traced = steps.map((step, i) => {
     const { program, captured } = traceBody([streams[1 - (i % 2)]!], ([x]) => step(x!));
     const [added] = program.outputs;
     if (added === undefined || added.dtype !== streams[0].dtype || !shapesEqual(added.shape, streams[0].shape)) {
-      throw new TypeError(`reversible: step ${i} adds ${added} to a stream ${streams[0]}; they must be of one type`);
+      throw new TypeError(
+        `reversibleSteps: step ${i} adds ${added} to a stream ${streams[0]}; they must be of one type`,
+      );
     }
     counts.push(program.outputs.length - 1);
     return { program, captured };

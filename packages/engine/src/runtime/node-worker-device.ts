@@ -152,6 +152,6 @@ function startWorker(workerData: WorkerStart): Worker {
   const options = { workerData, execArgv: process.execArgv.filter((flag) => !flag.startsWith("--input-type")) };
   // Run from sources by a test runner: Node 20 cannot start a thread from TypeScript, so the built file must exist.
   if (import.meta.url.endsWith(".ts"))
-    return new Worker(new URL("../../dist/node-worker.js", import.meta.url), options);
+    return new Worker(new URL("../../dist/runtime/node-worker.js", import.meta.url), options);
   return new Worker(new URL("./node-worker.js", import.meta.url), options);
 }

@@ -19,7 +19,7 @@ import {
   type ReversibleStep,
   randomKey,
   readTree,
-  reversible,
+  reversibleSteps,
   sin,
   sum,
   type Tensor,
@@ -76,12 +76,14 @@ function run(fn: (...inputs: Tensor[]) => unknown, ...inputs: NDArray[]): number
 test("values and gradients are those of the steps without the trick, masks and shared tensors included", async () => {
   const values = (way: Way) => (x: Tensor, w: Tensor, shared: Tensor, key: Tensor) =>
     way([x, x], steps(x, w, shared, key)).streams;
-  expect(run(values(reversible) as never, x, w, shared, key)).toEqual(run(values(plain) as never, x, w, shared, key));
+  expect(run(values(reversibleSteps) as never, x, w, shared, key)).toEqual(
+    run(values(plain) as never, x, w, shared, key),
+  );
   const expected = run(slopes(plain) as never, x, w, shared, key);
   // float64: what is lost by adding and subtracting
-  expectClose(run(slopes(reversible) as never, x, w, shared, key), expected, 12);
+  expectClose(run(slopes(reversibleSteps) as never, x, w, shared, key), expected, 12);
   const device = await openCpu();
-  const out = await readTree(await compile(slopes(reversible), { device })(x, w, shared, key));
+  const out = await readTree(await compile(slopes(reversibleSteps), { device })(x, w, shared, key));
   // float32
   expectClose(
     out.flatMap((array) => array.toNumbers()),
@@ -100,7 +102,7 @@ test("a loss that reads one stream, or a further result only, has its gradients"
     const some = (way: Way) => (x: Tensor, w: Tensor, shared: Tensor, key: Tensor) =>
       grad(([x, w, shared]: Given) => pick(way([x, x], steps(x, w, shared, key))))([x, w, shared]);
     const expected = run(some(plain) as never, x, w, shared, key);
-    expectClose(run(some(reversible) as never, x, w, shared, key), expected, 12);
+    expectClose(run(some(reversibleSteps) as never, x, w, shared, key), expected, 12);
   }
 });
 
@@ -112,8 +114,8 @@ test("what a step keeps is computed once, the rest twice", () => {
   const loss = (way: Way) => (x: Tensor) =>
     grad((x: Tensor) => sum(way([x, x], [choose, choose, choose]).streams[0]))(x);
   const expected = run(loss(plain) as never, x);
-  expectClose(run(loss(reversible) as never, x), expected, 12);
-  const { program } = traceBody([x], ([x]) => loss(reversible)(x!));
+  expectClose(run(loss(reversibleSteps) as never, x), expected, 12);
+  const { program } = traceBody([x], ([x]) => loss(reversibleSteps)(x!));
   const { nodes } = toOnnx(program).graph;
   const count = (name: string) => nodes.filter(({ op }) => op === name).length;
   // the first step is not undone: nobody reads what was before it
@@ -121,7 +123,7 @@ test("what a step keeps is computed once, the rest twice", () => {
 });
 
 test("a step that adds something of another shape is refused", () => {
-  expect(() => run(((x: Tensor) => reversible([x, x], [(stream) => [sum(stream)]]).streams) as never, x)).toThrow(
-    /reversible: step 0 adds float32\[\] to a stream float32\[3, 4\]/,
+  expect(() => run(((x: Tensor) => reversibleSteps([x, x], [(stream) => [sum(stream)]]).streams) as never, x)).toThrow(
+    /reversibleSteps: step 0 adds float32\[\] to a stream float32\[3, 4\]/,
   );
 });

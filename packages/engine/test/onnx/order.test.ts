@@ -13,7 +13,7 @@ import {
   type OnnxModel,
   randomKey,
   recompute,
-  reversible,
+  reversibleSteps,
   sin,
   sum,
   type Tensor,
@@ -68,7 +68,7 @@ test("a reversible step is undone after the gradients of the step behind it; its
         const hidden = tanh(matmul(stream, w));
         return [where(bernoulli(foldKey(key, i), 0.5, size), hidden, 0)];
       });
-      return sum(mul(...reversible([x, x], steps).streams));
+      return sum(mul(...reversibleSteps([x, x], steps).streams));
     })(weights);
   }, key);
   expect([reads(model, "out0", "out1"), reads(model, "out1", "out2")]).toEqual([true, true]);

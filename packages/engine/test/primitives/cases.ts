@@ -143,31 +143,36 @@ export const cases: Readonly<Record<PrimitiveName, readonly Case[]>> = {
   softmax: lanes(t.softmax),
   logSoftmax: lanes(t.logSoftmax),
   layerNorm: [
-    example("rows", [normals(1, 3, 5), normals(2, 5), normals(3, 5)], (x, scale, bias) => t.layerNorm(x, scale, bias), {
-      tolerance: 1e-4,
-    }),
+    example(
+      "rows",
+      [normals(1, 3, 5), normals(2, 5), normals(3, 5)],
+      (x, scale, bias) => t.layerNormalization(x, scale, bias),
+      {
+        tolerance: 1e-4,
+      },
+    ),
     example(
       "three axes",
       [normals(1, 2, 2, 4), normals(2, 4), normals(3, 4)],
-      (x, scale, bias) => t.layerNorm(x, scale, bias, 0.1),
+      (x, scale, bias) => t.layerNormalization(x, scale, bias, 0.1),
       { tolerance: 1e-4 },
     ),
     example(
       "float64",
       [as("float64", normals(1, 2, 4)), as("float64", normals(2, 4)), as("float64", normals(3, 4))],
-      (x, scale, bias) => t.layerNorm(x, scale, bias),
+      (x, scale, bias) => t.layerNormalization(x, scale, bias),
       { tolerance: 1e-4 },
     ),
     example(
       "float16",
       [as("float16", normals(1, 2, 4)), as("float16", normals(2, 4)), as("float16", normals(3, 4))],
-      (x, scale, bias) => t.layerNorm(x, scale, bias),
+      (x, scale, bias) => t.layerNormalization(x, scale, bias),
       { tolerance: 1e-2 },
     ),
   ],
   rmsNorm: [
-    example("rows", [normals(1, 3, 5), normals(2, 5)], (x, scale) => t.rmsNorm(x, scale), { tolerance: 1e-4 }),
-    example("three axes", [normals(1, 2, 2, 4), normals(2, 4)], (x, scale) => t.rmsNorm(x, scale, 0.1), {
+    example("rows", [normals(1, 3, 5), normals(2, 5)], (x, scale) => t.rmsNormalization(x, scale), { tolerance: 1e-4 }),
+    example("three axes", [normals(1, 2, 2, 4), normals(2, 4)], (x, scale) => t.rmsNormalization(x, scale, 0.1), {
       tolerance: 1e-4,
     }),
   ],

@@ -18,7 +18,7 @@ import {
 } from "../../src/index.ts";
 import { openCpu, openDevice } from "../../src/runtime/node.ts";
 
-// The thread runs the built file dist/node-worker.js: `npm run build` makes it.
+// The thread runs the built file dist/runtime/node-worker.js: `npm run build` makes it.
 const here = await openCpu();
 const there = await openCpu({ worker: true });
 afterAll(() => Promise.all([here.close(), there.close()]));

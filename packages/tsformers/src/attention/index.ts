@@ -93,3 +93,9 @@ export {
   synthesizer,
   synthesizerEntry,
 } from "./synthesizer/synthesizer.ts";
+
+// What mixers are written with, and used without a model:
+
+export { type Attended, type AttendOptions, attend } from "./core/executor.ts";
+export { type RingOptions, ringDecoding } from "./core/ring.ts";
+export { makeView, type ViewOptions } from "./core/view.ts";

@@ -1,26 +1,7 @@
 import type { MixerEntry } from "../attention/index.ts";
-import type { PositionName } from "../position/index.ts";
+import type { PositionEntry, PositionKind } from "../position/index.ts";
 import { mixers } from "./mixers.ts";
-
-/** How a position scheme can tell a model about positions. */
-export type PositionKind = "inputs" | "rotation" | "scores";
-
-/** How each scheme of the catalogue tells a model about positions; `none` does not. */
-export const kindOf: Readonly<Record<PositionName, PositionKind | undefined>> = {
-  none: undefined,
-  sinusoidal: "inputs",
-  learned: "inputs",
-  axial: "inputs",
-  "per-layer": "inputs",
-  "step-signals": "inputs",
-  rotary: "rotation",
-  t5: "scores",
-  alibi: "scores",
-  shaw: "scores",
-  "transformer-xl": "scores",
-  "distance-aware": "scores",
-  "adaptive-span": "scores",
-};
+import { positions } from "./positions.ts";
 
 /** What a mixer says of schemes and decoding. */
 export type Compatibility = Pick<MixerEntry, "refuses" | "decodeState">;
@@ -42,9 +23,9 @@ export function compatibilityTable(): string {
       `| ${name} | yes | ${answer(refuses?.rotation)} | ${answer(refuses?.scores)} | ${decodeState} |`,
   );
   const schemes = (kind: PositionKind): string =>
-    Object.entries(kindOf)
-      .filter(([, own]) => own === kind)
-      .map(([name]) => name)
+    Object.values<PositionEntry>(positions)
+      .filter(({ category }) => category === kind)
+      .map(({ name }) => name)
       .join(", ");
   return [
     `| mechanism | added to inputs: ${schemes("inputs")} | rotating queries and keys: ${schemes("rotation")} | changing logits: ${schemes("scores")} | decode state |`,

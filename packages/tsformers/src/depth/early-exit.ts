@@ -16,7 +16,7 @@ import {
 } from "@tsformers/engine";
 import type { Block, Depth } from "../kinds/index.ts";
 import { type FinalNorm, finalNormOf, openLayers } from "./layers.ts";
-import { type StackParams, stack } from "./stack.ts";
+import { blockStack, type StackParams } from "./stack.ts";
 
 /** How sure a layer is of a position that it changed from `before` to `after` [B, T, C]: float32 [B, T], 1 at most. */
 export type Confidence = (before: Tensor, after: Tensor) => Tensor;
@@ -62,7 +62,7 @@ export function earlyExit<BlockParams>(
     );
   }
   return {
-    ...stack(blocks, options),
+    ...blockStack(blocks, options),
     apply: (params, input, context) => {
       const layers = openLayers(input);
       const hidden = [input.x];

@@ -5,18 +5,19 @@ import {
   flatten,
   isTensor,
   mul,
+  reversibleSteps,
   type Structure,
   split,
   type Tensor,
-  reversible as undone,
   unflatten,
 } from "@tsformers/engine";
 import { type BlockParams, type BlockParts, blockAround, initBlock } from "../blocks/block.ts";
 import type { Block, Context, Depth, DepthInput, DepthOutput, MixerInput, MixerOutput } from "../kinds/index.ts";
 import { within } from "../nn/dropout.ts";
 import { sumOfLosses } from "../nn/losses.ts";
+import { CombinationError } from "../schema/combination-error.ts";
 import { type FinalNorm, finalNormOf, openLayers, stateOfLayer, stateOfStack } from "./layers.ts";
-import { type StackParams, stack } from "./stack.ts";
+import { blockStack, type StackParams } from "./stack.ts";
 
 /** A block over two residual streams, side by side in its input and output [B, T, 2C] where it stands alone. */
 export type ReversibleBlock<Params = unknown> = Block<Params> & {
@@ -77,7 +78,7 @@ export type ReversibleOptions = FinalNorm & {
  * Reversible blocks one after the other from `x₁ = x₂ = x`, the last pair merged, then the final norm where there is one.
  *
  * Values and gradients are those of the blocks one by one; memory for the gradient does not depend on how many there are, see
- * `reversible` of the engine. Dropout drops the same in both passes, since its keys are the same. Mixers that choose by
+ * `reversibleSteps` of the engine. Dropout drops the same in both passes, since its keys are the same. Mixers that choose by
  * comparing numbers (buckets of hashes, clusters) mark the choice as `kept`: the streams come back up to rounding only, which
  * could turn a close choice over. In decoding nothing is differentiated, and the blocks run as they stand.
  *
@@ -95,10 +96,12 @@ export function reversible<BlockParams>(
 ): Depth<StackParams<BlockParams>> {
   const { merge = joinedStreams } = options;
   return {
-    ...stack(blocks, options),
+    ...blockStack(blocks, options),
     apply: (params, input, context) => {
       if (input.input !== undefined) {
-        throw new TypeError("reversible: takes no vectors for the input of each layer (per-layer, step-signals)");
+        throw new CombinationError(
+          "reversible: takes no vectors for the input of each layer (per-layer, step-signals)",
+        );
       }
       const forgets = input.place === undefined && options.keepsStreams === undefined;
       const way = forgets ? forgetful : asTheyStand;
@@ -136,7 +139,7 @@ const forgetful: Way = (blocks, params, input, context) => {
     (stream: Tensor): [Tensor] => [cast(block.transform(params[i], cast(stream, x.dtype), within(context, i)), wide)],
   ]);
   const start = cast(x, wide);
-  const { streams, others } = undone([start, start], steps);
+  const { streams, others } = reversibleSteps([start, start], steps);
   const beside = structures.map((structure, i) => unflatten(structure, [...others[2 * i]!]) as Beside);
   const maps = looking.map((last, i) => {
     return () => asTheyStand(blocks.slice(0, last + 1), params, input, context).maps[i]!();

@@ -11,7 +11,7 @@ export type StackParams<BlockParams = unknown> = { blocks: readonly BlockParams[
  *
  * @shape  x [B, T, C] → [B, T, C]
  */
-export function stack<BlockParams>(
+export function blockStack<BlockParams>(
   blocks: readonly Block<BlockParams>[],
   options: FinalNorm = {},
 ): Depth<StackParams<BlockParams>> {

@@ -1,7 +1,7 @@
 import type { NDArray, Tree } from "@tsformers/engine";
 import { attention } from "../attention/softmax/attention.ts";
 import { preNormBlock } from "../blocks/block.ts";
-import { stack } from "../depth/stack.ts";
+import { blockStack } from "../depth/stack.ts";
 import { type DecoderParams, decoder } from "../models/decoder.ts";
 import { type EncoderDecoderParams, encoderDecoder } from "../models/encoder-decoder.ts";
 import type { LanguageModel } from "../models/language-model.ts";
@@ -46,7 +46,7 @@ export function traxLanguageModel(options: TraxOptions): LanguageModel<DecoderPa
     width: modelWidth,
     tokens: embedding(vocabularySize, modelWidth),
     positions: learned(length, modelWidth),
-    depth: stack(
+    depth: blockStack(
       Array.from({ length: layers }, () => block),
       { finalNorm: norm(modelWidth) },
     ),

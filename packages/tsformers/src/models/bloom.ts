@@ -1,7 +1,7 @@
 import { cast, cumsum, maximum, sub, type Tensor } from "@tsformers/engine";
 import { attention } from "../attention/softmax/attention.ts";
 import { type Block, type BlockParts, preNormBlock } from "../blocks/block.ts";
-import { stack } from "../depth/stack.ts";
+import { blockStack } from "../depth/stack.ts";
 import { embedding } from "../nn/embedding.ts";
 import { geluTanh, mlp } from "../nn/feed-forward.ts";
 import { layerNorm } from "../nn/norm.ts";
@@ -49,7 +49,7 @@ export function bloomParts(options: BloomOptions): DecoderParts {
     embeddingNorm: norm(modelWidth),
     scores: alibi(heads),
     positionsOf: countTokens,
-    depth: stack(
+    depth: blockStack(
       Array.from({ length: layers }, () => layer),
       { finalNorm: norm(modelWidth) },
     ),

@@ -1,6 +1,6 @@
 import { attention } from "../attention/softmax/attention.ts";
 import { preNormBlock } from "../blocks/block.ts";
-import { stack } from "../depth/stack.ts";
+import { blockStack } from "../depth/stack.ts";
 import { embedding, scaledEmbedding } from "../nn/embedding.ts";
 import { mlp, relu } from "../nn/feed-forward.ts";
 import { tiedHeadWithBias } from "../nn/head.ts";
@@ -48,7 +48,7 @@ export function ctrlParts(options: CtrlOptions): DecoderParts {
     tokens: scaledEmbedding(embedding(vocabularySize, modelWidth), Math.sqrt(modelWidth)),
     positions: sinusoidal(modelWidth, { layout: concatenated, ...(angles === undefined ? {} : { angles }) }),
     dropoutRate,
-    depth: stack(
+    depth: blockStack(
       Array.from({ length: layers }, () => block),
       { finalNorm: layerNorm({ epsilon })(modelWidth) },
     ),

@@ -2,7 +2,7 @@ import { add, type Concrete, cast, iota, splitKey, type Tensor } from "@tsformer
 import { makeView } from "../attention/core/view.ts";
 import { full } from "../attention/patterns/pattern.ts";
 import type { CrossBlock } from "../blocks/cross-block.ts";
-import { type StackParams, stack } from "../depth/stack.ts";
+import { blockStack, type StackParams } from "../depth/stack.ts";
 import { placeOfLayer, startTraining } from "../depth/states.ts";
 import type {
   AttentionMap,
@@ -53,10 +53,10 @@ export type Stacks = {
 
 /** An encoder and a decoder that looks at what it gives out. */
 export function stacks(parts: StacksParts): Stacks {
-  const encoder = stack(parts.encoder, present({ finalNorm: parts.encoderNorm }));
+  const encoder = blockStack(parts.encoder, present({ finalNorm: parts.encoderNorm }));
   // Blocks that look at nothing but what came before, once each is bound to its part of the source.
   const decoder = (bind: (block: CrossBlock, layer: number) => Block["apply"]) =>
-    stack(
+    blockStack(
       parts.decoder.map((block, i): Block => ({ ...block, apply: bind(block, i) })),
       present({ finalNorm: parts.decoderNorm }),
     );

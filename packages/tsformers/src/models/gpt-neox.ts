@@ -1,6 +1,6 @@
 import { attention } from "../attention/softmax/attention.ts";
 import { type Block, type BlockParts, parallelBlock } from "../blocks/block.ts";
-import { stack } from "../depth/stack.ts";
+import { blockStack } from "../depth/stack.ts";
 import { embedding } from "../nn/embedding.ts";
 import { type Activation, gelu, mlp } from "../nn/feed-forward.ts";
 import { linearHead } from "../nn/head.ts";
@@ -57,7 +57,7 @@ export function gptNeoXParts(options: GptNeoXOptions): DecoderParts {
     tokens: embedding(vocabularySize, modelWidth),
     rotation: rotary(headWidth, { rotated: 2 * Math.ceil(headWidth / 8), ...options.rotary, pairing: halves }),
     dropoutRate,
-    depth: stack(
+    depth: blockStack(
       Array.from({ length: layers }, () => layer),
       { finalNorm: norm(modelWidth) },
     ),

@@ -1,6 +1,6 @@
 import { attention } from "../attention/softmax/attention.ts";
 import { sharedNormBlock } from "../blocks/block.ts";
-import { stack } from "../depth/stack.ts";
+import { blockStack } from "../depth/stack.ts";
 import { embedding } from "../nn/embedding.ts";
 import { type Activation, geluTanh, mlp } from "../nn/feed-forward.ts";
 import { linearHead } from "../nn/head.ts";
@@ -56,7 +56,7 @@ export function gptJParts(options: GptJOptions): DecoderParts {
     tokens: embedding(vocabularySize, modelWidth),
     rotation: rotary(modelWidth / heads, { pairing: neighbours, rotated, ...(angles === undefined ? {} : { angles }) }),
     dropoutRate,
-    depth: stack(
+    depth: blockStack(
       Array.from({ length: layers }, () => block),
       { finalNorm: norm(modelWidth) },
     ),

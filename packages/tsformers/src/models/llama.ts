@@ -1,6 +1,6 @@
 import { attention } from "../attention/softmax/attention.ts";
 import { preNormBlock } from "../blocks/block.ts";
-import { stack } from "../depth/stack.ts";
+import { blockStack } from "../depth/stack.ts";
 import { embedding } from "../nn/embedding.ts";
 import { type Activation, gatedMlp, silu } from "../nn/feed-forward.ts";
 import { rmsNorm } from "../nn/norm.ts";
@@ -63,7 +63,7 @@ export function llamaParts(options: LlamaOptions): DecoderParts {
     width: modelWidth,
     tokens: embedding(vocabularySize, modelWidth),
     rotation: rotary(headWidth, { pairing: halves, ...options.rotary }),
-    depth: stack(
+    depth: blockStack(
       Array.from({ length: layers }, () => block),
       { finalNorm: norm(modelWidth) },
     ),

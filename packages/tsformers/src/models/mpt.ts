@@ -1,7 +1,7 @@
 import { maximum, minimum } from "@tsformers/engine";
 import { attention } from "../attention/softmax/attention.ts";
 import { preNormBlock } from "../blocks/block.ts";
-import { stack } from "../depth/stack.ts";
+import { blockStack } from "../depth/stack.ts";
 import { embedding } from "../nn/embedding.ts";
 import { gelu, mlp } from "../nn/feed-forward.ts";
 import { layerNorm } from "../nn/norm.ts";
@@ -58,7 +58,7 @@ export function mptParts(options: MptOptions): DecoderParts {
     width: modelWidth,
     tokens: embedding(vocabularySize, modelWidth),
     scores: alibi(heads, { exponent }),
-    depth: stack(
+    depth: blockStack(
       Array.from({ length: layers }, () => block),
       { finalNorm: norm(modelWidth) },
     ),

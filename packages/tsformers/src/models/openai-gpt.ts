@@ -1,6 +1,6 @@
 import { attention } from "../attention/softmax/attention.ts";
 import { postNormBlock } from "../blocks/block.ts";
-import { stack } from "../depth/stack.ts";
+import { blockStack } from "../depth/stack.ts";
 import { embedding } from "../nn/embedding.ts";
 import { type Activation, geluTanh, mlp } from "../nn/feed-forward.ts";
 import { layerNorm } from "../nn/norm.ts";
@@ -48,6 +48,6 @@ export function openAiGptParts(options: OpenAiGptOptions): DecoderParts {
     tokens: embedding(vocabularySize, modelWidth),
     positions: learned(length, modelWidth),
     dropoutRate,
-    depth: stack(Array.from({ length: layers }, () => block)),
+    depth: blockStack(Array.from({ length: layers }, () => block)),
   };
 }

@@ -1,7 +1,7 @@
 import type { makeView } from "../attention/core/view.ts";
 import { attention } from "../attention/softmax/attention.ts";
 import { postNormBlock } from "../blocks/block.ts";
-import { type StackParams, stack } from "../depth/stack.ts";
+import { blockStack, type StackParams } from "../depth/stack.ts";
 import type { QkTransform } from "../kinds/index.ts";
 import { embedding, paddedEmbedding } from "../nn/embedding.ts";
 import { type Activation, gelu, mlp } from "../nn/feed-forward.ts";
@@ -73,7 +73,7 @@ export function roformerParts(options: RoFormerOptions): EncoderParts<MaskedHead
     ...(embeddingWidth === modelWidth ? {} : { project: linear(embeddingWidth, modelWidth) }),
     rotation: options.rotation ?? rotary(rotaryWidth(options), { pairing: neighbours }),
     dropoutRate,
-    depth: stack(Array.from({ length: layers }, () => block)),
+    depth: blockStack(Array.from({ length: layers }, () => block)),
     head: maskedHead(options),
     ...present({ makeView: options.makeView }),
   };

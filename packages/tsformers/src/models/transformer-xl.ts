@@ -1,7 +1,7 @@
 import { slidingWindow } from "../attention/patterns/window.ts";
 import { attention } from "../attention/softmax/attention.ts";
 import { type BlockParts, postNormBlock, preNormBlock } from "../blocks/block.ts";
-import { stack } from "../depth/stack.ts";
+import { blockStack } from "../depth/stack.ts";
 import { segmentMemory } from "../memory/segment-memory.ts";
 import { adaptiveEmbedding, adaptiveHead, type Clusters } from "../nn/adaptive.ts";
 import { embedding, scaledEmbedding } from "../nn/embedding.ts";
@@ -77,7 +77,7 @@ export function transformerXlParts(options: TransformerXlOptions): DecoderParts 
     scores: transformerXlScores({ layers, modelWidth, heads, headWidth, ...present({ maxDistance, untied }) }),
     ...(options.sameLength && { pattern: slidingWindow({ before: memoryLength - 1, after: 0 }) }),
     dropoutRate,
-    depth: stack(Array.from({ length: layers }, () => block)),
+    depth: blockStack(Array.from({ length: layers }, () => block)),
     head: clusters === undefined ? tiedHeadWithBias(vocabularySize) : adaptiveHead(clusters),
   };
 }

@@ -20,7 +20,7 @@ import {
 import type { Layer } from "../kinds/layer.ts";
 import type { EmbeddingParams } from "./embedding.ts";
 import type { Head } from "./head.ts";
-import { type Initial, normalInitial, zeros } from "./initial.ts";
+import { type Initial, normalInitial, zerosInitial } from "./initial.ts";
 
 /** A vocabulary sorted by frequency and cut into clusters; rarer tokens have narrower vectors. */
 export type Clusters = {
@@ -125,9 +125,9 @@ export function adaptiveHead(options: AdaptiveHeadOptions): Head<AdaptiveHeadPar
     init: (key) => {
       const [a, b] = splitKey(key, 2);
       return {
-        bias: zeros(key, [first.to]),
-        clusters: { weight: initial(a!, [tails.length, first.width]), bias: zeros(key, [tails.length]) },
-        tails: tails.map(({ from, to }) => ({ bias: zeros(key, [to - from]) })),
+        bias: zerosInitial(key, [first.to]),
+        clusters: { weight: initial(a!, [tails.length, first.width]), bias: zerosInitial(key, [tails.length]) },
+        tails: tails.map(({ from, to }) => ({ bias: zerosInitial(key, [to - from]) })),
         ...(ownProjection && { project: initial(b!, [modelWidth, first.width]) }),
       } as Concrete<AdaptiveHeadParams>;
     },

@@ -1,32 +1,22 @@
-import {
-  gelu as geluFunction,
-  mul,
-  relu as reluFunction,
-  sigmoid,
-  splitKey,
-  square,
-  type Tensor,
-  tanh,
-} from "@tsformers/engine";
+import { gelu, mul, relu, sigmoid, splitKey, square, type Tensor, tanh } from "@tsformers/engine";
 import type { Context, Layer } from "../kinds/layer.ts";
 import { dropout } from "./dropout.ts";
 import { type Initial, normalInitial } from "./initial.ts";
 import { type LinearParams, linear } from "./linear.ts";
 
+export { gelu, relu };
+
 /** An activation function, applied element by element. */
 export type Activation = (x: Tensor) => Tensor;
 
-export const relu: Activation = (x) => reluFunction(x);
-/** The exact form, `x·Φ(x)`. */
-export const gelu: Activation = (x) => geluFunction(x);
 /** The tanh form of GPT-2 ("gelu_new"). */
-export const geluTanh: Activation = (x) => geluFunction(x, { approximate: "tanh" });
+export const geluTanh: Activation = (x) => gelu(x, { approximate: "tanh" });
 /** `x·σ(x)`, also called swish. */
 export const silu: Activation = (x) => mul(x, sigmoid(x));
 /** `x·σ(1.702·x)`, an approximation of GELU. */
 export const quickGelu: Activation = (x) => mul(x, sigmoid(mul(x, 1.702)));
 /** `max(x, 0)²` @source So et al. 2021, "Primer", arXiv:2109.08668 */
-export const squaredRelu: Activation = (x) => square(reluFunction(x));
+export const squaredRelu: Activation = (x) => square(relu(x));
 export const tanhActivation: Activation = (x) => tanh(x);
 export const sigmoidActivation: Activation = (x) => sigmoid(x);
 

@@ -1,6 +1,6 @@
 import { add, type Concrete, mul, type RandomKey, type Tensor } from "@tsformers/engine";
 import { type EmbeddingParams, unembed } from "./embedding.ts";
-import { type Initial, normalInitial, zeros } from "./initial.ts";
+import { type Initial, normalInitial, zerosInitial } from "./initial.ts";
 import { type LinearParams, linear } from "./linear.ts";
 
 /** Computes logits over the vocabulary from hidden states; may reuse the token embedding. */
@@ -27,7 +27,7 @@ export function scaledHead<Params>(head: Head<Params>, factor: number): Head<Par
 /** `x·Eᵀ + b`: the tied embedding with a bias per symbol, as in BERT and CTRL. */
 export function tiedHeadWithBias(vocabularySize: number): Head<{ bias: Tensor }> {
   return {
-    init: (key) => ({ bias: zeros(key, [vocabularySize]) }),
+    init: (key) => ({ bias: zerosInitial(key, [vocabularySize]) }),
     apply: ({ bias }, x, tokens) => add(unembed(tokens, x), bias),
   };
 }

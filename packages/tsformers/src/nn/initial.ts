@@ -3,9 +3,9 @@ import { full, type NDArray, normal, type RandomKey, type Shape, truncatedNormal
 /** Draws the initial value of a parameter of the given shape. */
 export type Initial = (key: RandomKey, shape: Shape) => NDArray;
 
-export const zeros: Initial = (_, shape) => full(shape, 0);
+export const zerosInitial: Initial = (_, shape) => full(shape, 0);
 
-export const ones: Initial = (_, shape) => full(shape, 1);
+export const onesInitial: Initial = (_, shape) => full(shape, 1);
 
 /** Normal with the given standard deviation. Default: 0.02, as in GPT-2 and BERT. */
 export function normalInitial(deviation = 0.02): Initial {

@@ -1,6 +1,6 @@
 import { add, type Concrete, matmul, splitKey, type Tensor } from "@tsformers/engine";
 import type { Layer } from "../kinds/layer.ts";
-import { type Initial, normalInitial, zeros } from "./initial.ts";
+import { type Initial, normalInitial, zerosInitial } from "./initial.ts";
 
 export type LinearParams = { weight: Tensor; bias?: Tensor };
 
@@ -20,7 +20,7 @@ export function linear(
     init: (key): Concrete<LinearParams> => {
       const [weightKey, biasKey] = splitKey(key, 2);
       const weight = initial(weightKey!, [inWidth, outWidth]);
-      return bias ? { weight, bias: zeros(biasKey!, [outWidth]) } : { weight };
+      return bias ? { weight, bias: zerosInitial(biasKey!, [outWidth]) } : { weight };
     },
     apply: ({ weight, bias }, x) => {
       const product = matmul(x, weight);

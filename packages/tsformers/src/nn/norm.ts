@@ -1,13 +1,6 @@
-import {
-  constant,
-  type DType,
-  full,
-  layerNorm as layerNormFunction,
-  rmsNorm as rmsNormFunction,
-  type Tensor,
-} from "@tsformers/engine";
+import { constant, type DType, full, layerNormalization, rmsNormalization, type Tensor } from "@tsformers/engine";
 import type { Layer } from "../kinds/layer.ts";
-import { ones, zeros } from "./initial.ts";
+import { onesInitial, zerosInitial } from "./initial.ts";
 
 export type NormParams = { weight: Tensor; bias?: Tensor };
 
@@ -18,8 +11,8 @@ export type Norm = (width: number) => Layer<NormParams>;
 export function layerNorm(options: { readonly epsilon?: number; readonly bias?: boolean } = {}): Norm {
   const { epsilon = 1e-5, bias = true } = options;
   return (width) => ({
-    init: (key) => ({ weight: ones(key, [width]), ...(bias ? { bias: zeros(key, [width]) } : {}) }),
-    apply: ({ weight, bias }, x) => layerNormFunction(x, weight, bias ?? zeroBias(width, x.dtype), epsilon),
+    init: (key) => ({ weight: onesInitial(key, [width]), ...(bias ? { bias: zerosInitial(key, [width]) } : {}) }),
+    apply: ({ weight, bias }, x) => layerNormalization(x, weight, bias ?? zeroBias(width, x.dtype), epsilon),
   });
 }
 
@@ -27,8 +20,8 @@ export function layerNorm(options: { readonly epsilon?: number; readonly bias?: 
 export function rmsNorm(options: { readonly epsilon?: number } = {}): Norm {
   const { epsilon = 1e-6 } = options;
   return (width) => ({
-    init: (key) => ({ weight: ones(key, [width]) }),
-    apply: ({ weight }, x) => rmsNormFunction(x, weight, epsilon),
+    init: (key) => ({ weight: onesInitial(key, [width]) }),
+    apply: ({ weight }, x) => rmsNormalization(x, weight, epsilon),
   });
 }
 

@@ -6,6 +6,19 @@ import type { Objective } from "./objective.ts";
 import { sequenceToSequenceObjective } from "./sequence-to-sequence.ts";
 import { tokenObjective } from "./tokens.ts";
 
+export {
+  type ClassificationOptions,
+  type ClassificationParams,
+  classification,
+  firstPosition,
+  lastPosition,
+  meanOfPositions,
+  type Pooling,
+} from "./classification.ts";
+export type { BatchTotals, LossFunction, Memories, Objective, Symbolic, WeightedLoss } from "./objective.ts";
+export { sequenceToSequenceObjective } from "./sequence-to-sequence.ts";
+export { type TokenObjectiveOptions, tokenObjective } from "./tokens.ts";
+
 export type ObjectiveName = "next" | "segments" | "masked" | "class" | "pairs";
 
 /** What a model is trained for, before a model is there. */

@@ -17,6 +17,7 @@ import {
   type Tensor,
   where,
 } from "@tsformers/engine";
+import * as z from "zod";
 import { ofHeads, spreadFormula } from "../attention/core/by-distance.ts";
 import { hidden } from "../attention/core/query-block.ts";
 import { perHead } from "../attention/patterns/combine.ts";
@@ -24,6 +25,9 @@ import type { Pattern } from "../attention/patterns/pattern.ts";
 import { span } from "../attention/patterns/span.ts";
 import type { ScoreMod } from "../kinds/index.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
+import { positionCount } from "../schema/count.ts";
+import { perLayer } from "./per-layer.ts";
+import { type PositionEntry, positionEntry } from "./position-entry.ts";
 import { productsByDistance } from "./shaw.ts";
 
 export type AdaptiveSpanParams = {
@@ -54,6 +58,8 @@ export type AdaptiveSpanOptions = SpanOptions & {
   readonly penalty?: number;
 };
 
+const defaults = { ramp: 32, startShare: 0, penalty: 2e-6 };
+
 /**
  * Each head learns how far back it looks: weights beyond its span fade to zero. Once no head reaches them, they need not be computed
  * at all ({@link spanPattern}).
@@ -71,7 +77,7 @@ export type AdaptiveSpanOptions = SpanOptions & {
  *   of the remaining weight
  */
 export function adaptiveSpan(options: AdaptiveSpanOptions): ScoreMod<AdaptiveSpanParams> {
-  const { heads, maxSpan, startShare = 0, keyWidth, initial = normalInitial() } = options;
+  const { heads, maxSpan, startShare = defaults.startShare, keyWidth, initial = normalInitial() } = options;
   return {
     init: (key): Concrete<AdaptiveSpanParams> => ({
       span: fromNumbers(new Array<number>(heads).fill(startShare), [heads]),
@@ -101,7 +107,7 @@ export function adaptiveSpan(options: AdaptiveSpanOptions): ScoreMod<AdaptiveSpa
  *
  * @shape distances key − query, float32, and spans z → their broadcast shape
  */
-export function softMask(distance: Tensor, z: Tensor, { ramp = 32, nearest = 0 }: SpanOptions): Tensor {
+export function softMask(distance: Tensor, z: Tensor, { ramp = defaults.ramp, nearest = 0 }: SpanOptions): Tensor {
   const x = add(neg(distance), nearest - 1);
   return minimum(maximum(div(sub(add(z, ramp), x), ramp), 0), 1);
 }
@@ -119,7 +125,11 @@ export function logMask(mask: Tensor): Tensor {
  * @shape  shares [H] of each layer → scalar
  * @differs as in the authors' code, the mean is over the heads of a layer; the paper divides by all heads of the model
  */
-export function spanPenalty(layers: readonly { readonly span: Tensor }[], maxSpan: number, weight = 2e-6): Tensor {
+export function spanPenalty(
+  layers: readonly { readonly span: Tensor }[],
+  maxSpan: number,
+  weight: number = defaults.penalty,
+): Tensor {
   return layers.map(({ span }) => mul(mean(span), maxSpan * weight)).reduce((a, b) => add(a, b));
 }
 
@@ -140,7 +150,7 @@ const spanGrain = 64;
  */
 export function spanPattern(
   shares: NDArray,
-  { maxSpan, ramp = 32, nearest = 0 }: SpanOptions,
+  { maxSpan, ramp = defaults.ramp, nearest = 0 }: SpanOptions,
   { self = true, byHead = false }: { readonly self?: boolean; readonly byHead?: boolean } = {},
 ): Pattern {
   const reaches = shares.toNumbers().map((share) => {
@@ -159,3 +169,50 @@ export function spanPattern(
   };
   return byHead ? perHead(reaches.map(patternOf)) : patternOf(Math.max(...reaches));
 }
+
+export type AdaptiveSpanSettings = {
+  readonly maxSpan?: number;
+  readonly ramp?: number;
+  readonly startShare?: number;
+  readonly keys?: boolean;
+  readonly penalty?: number;
+};
+
+export const adaptiveSpanEntry: PositionEntry<"adaptive-span", AdaptiveSpanSettings> = /* @__PURE__ */ positionEntry({
+  name: "adaptive-span",
+  title: "Adaptive spans",
+  year: 2019,
+  paper: "Sukhbaatar et al. 2019, Adaptive Attention Span in Transformers, arXiv:1905.07799",
+  category: "scores",
+  summary: "each head learns how far back it looks",
+  formula: "a_ts ∝ m(x)·exp(q_t·(k_s + p_{t−s})/√D), m(x) = clip((R + z − x)/R, 0, 1), z = maxSpan·share_h",
+  cost: "H + maxSpan·D parameters a layer; O(B·H·T·(T + S)·D) a layer",
+  beyond: "defined: nothing beyond the spans is seen",
+  directions: ["causal"],
+  options: () =>
+    z.strictObject({
+      maxSpan: positionCount().optional().describe("the farthest a head may look back. Default: the training length"),
+      ramp: z
+        .number()
+        .positive()
+        .default(defaults.ramp)
+        .describe("over how many positions weights fade at the end of a span"),
+      startShare: z
+        .number()
+        .min(0)
+        .max(1)
+        .default(defaults.startShare)
+        .describe("the share of the farthest that spans start with"),
+      keys: z.boolean().default(true).describe("whether distances have keys of their own"),
+      penalty: z
+        .number()
+        .nonnegative()
+        .default(defaults.penalty)
+        .describe("what a position of mean span costs in the loss of a layer"),
+    }),
+  make: ({ keys, ...settings }, { layers, length, modelWidth, heads }) => {
+    const width = keys ? { keyWidth: modelWidth / heads } : {};
+    const { maxSpan = length, ...rest } = settings;
+    return { scores: perLayer(adaptiveSpan({ heads, maxSpan, ...rest, ...width }), layers) };
+  },
+});

@@ -1,7 +1,10 @@
 import { abs, add, cast, constant, expandDims, greater, mul, ndarray, neg, reshape, where } from "@tsformers/engine";
+import * as z from "zod";
 import { distances, ofHeads } from "../attention/core/by-distance.ts";
 import { hidden } from "../attention/core/query-block.ts";
 import type { ScoreMod } from "../kinds/index.ts";
+import type { NoSettings } from "../schema/entry.ts";
+import { type PositionEntry, positionEntry } from "./position-entry.ts";
 
 export type AlibiOptions = {
   /** Exponent of the slopes, see {@link alibiSlopes}. Default: 8. */
@@ -54,3 +57,18 @@ export function alibiSlopes(heads: number, exponent = 8): number[] {
   const between = series(2 * power).filter((_, h) => h % 2 === 0);
   return [...series(power), ...between.slice(0, heads - power)];
 }
+
+export const alibiEntry: PositionEntry<"alibi", NoSettings> = /* @__PURE__ */ positionEntry({
+  name: "alibi",
+  title: "ALiBi",
+  year: 2022,
+  paper: "Press, Smith & Lewis 2022, Train Short, Test Long, arXiv:2108.12409",
+  category: "scores",
+  summary:
+    "logits fall linearly with distance, at a slope for each head; where all see all, heads look back and ahead in turn",
+  formula: "logits[h,t,s] −= 2^(−8(h+1)/H)·|t − s|",
+  cost: "no parameters; O(B·H·T·S) a layer",
+  beyond: "holds its loss at many times the training length",
+  options: () => z.strictObject({}),
+  make: (_, { heads, causal }) => ({ scores: alibi(heads, causal ? {} : { perDirection: true }) }),
+});

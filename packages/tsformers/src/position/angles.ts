@@ -15,17 +15,25 @@ import {
   sub,
   type Tensor,
 } from "@tsformers/engine";
+import * as z from "zod";
 
 /** Sines and cosines of `position · frequency`: positions [...] int32 → two of [..., K]. */
 export type Angles = (positions: Tensor) => Waves;
 
+const defaults = { base: 10_000 };
+
+/** The setting for the base of {@link frequencies}. */
+export function baseOption(): z.ZodDefault<z.ZodNumber> {
+  return z.number().positive().default(defaults.base).describe("longest wavelength is 2π times this");
+}
+
 /** `base^(−2k/width)` for k = 0 … width/2 − 1: wavelengths from 2π to 2π·base. */
-export function frequencies(width: number, base = 10_000): number[] {
+export function frequencies(width: number, base: number = defaults.base): number[] {
   return Array.from({ length: Math.ceil(width / 2) }, (_, k) => base ** ((-2 * k) / width));
 }
 
 /** `base^(−k/(K − 1))` for k = 0 … K − 1, so that the lowest frequency is exactly 1/base, as in Tensor2Tensor. */
-export function inclusiveFrequencies(count: number, base = 10_000): number[] {
+export function inclusiveFrequencies(count: number, base: number = defaults.base): number[] {
   return Array.from({ length: count }, (_, k) => base ** (-k / Math.max(count - 1, 1)));
 }
 

@@ -13,10 +13,12 @@ import {
   sub,
   type Tensor,
 } from "@tsformers/engine";
+import * as z from "zod";
 import type { PositionEmbedding } from "../kinds/index.ts";
 import { type Context, evaluation } from "../kinds/layer.ts";
 import { dropout } from "../nn/dropout.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
+import { type PositionEntry, positionEntry } from "./position-entry.ts";
 
 /** rows [L₁, C₁], columns [L₂, C₂] */
 export type AxialParams = { rows: Tensor; columns: Tensor };
@@ -81,3 +83,30 @@ export function axialGrid(length: number): readonly [rows: number, columns: numb
   const columns = Math.ceil(Math.sqrt(length));
   return [Math.ceil(length / columns), columns];
 }
+
+export type AxialPositionSettings = { readonly dropoutRate?: number };
+
+export const axialEntry: PositionEntry<"axial", AxialPositionSettings> = /* @__PURE__ */ positionEntry({
+  name: "axial",
+  title: "Axial positions",
+  year: 2020,
+  paper: "Kitaev, Kaiser & Levskaya 2020, Reformer: The Efficient Transformer, arXiv:2001.04451",
+  category: "inputs",
+  summary: "trained vectors for the row and the column of a grid that positions fill, added to the inputs",
+  formula: "x[t] = token[t] + [E₁[⌊t / L₂⌋], E₂[t mod L₂]], L₁·L₂ ≥ length",
+  cost: "(L₁ + L₂)·C/2 parameters, about √length·C",
+  beyond: "undefined: positions past the grid take the vector of its last cell; generation ends before them",
+  options: () =>
+    z.strictObject({
+      dropoutRate: z
+        .number()
+        .min(0)
+        .lt(1)
+        .default(0)
+        .describe("with which probability a row or column of the grid loses its vector in training"),
+    }),
+  make: (settings, { length, modelWidth }) => {
+    const half = Math.floor(modelWidth / 2);
+    return { positions: axial({ grid: axialGrid(length), widths: [half, modelWidth - half], ...settings }) };
+  },
+});

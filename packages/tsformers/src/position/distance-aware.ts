@@ -13,8 +13,12 @@ import {
   sub,
   type Tensor,
 } from "@tsformers/engine";
+import * as z from "zod";
 import { ofHeads, spreadFormula } from "../attention/core/by-distance.ts";
 import type { ScoreMod } from "../kinds/index.ts";
+import type { NoSettings } from "../schema/entry.ts";
+import { perLayer } from "./per-layer.ts";
+import { type PositionEntry, positionEntry } from "./position-entry.ts";
 
 /** Weight w and shift v of each head, [H] each. */
 export type DistanceAwareParams = { weight: Tensor; shift: Tensor };
@@ -48,3 +52,17 @@ export function distanceFactor(distance: Tensor, w: Tensor, v: Tensor): Tensor {
   // Written as 1/(1 + e^x), a large x would give a gradient of 0·∞.
   return mul(add(exp(v), 1), sigmoid(sub(mul(w, abs(distance)), v)));
 }
+
+export const distanceAwareEntry: PositionEntry<"distance-aware", NoSettings> = /* @__PURE__ */ positionEntry({
+  name: "distance-aware",
+  title: "Distance-aware attention",
+  year: 2021,
+  paper: "Wu, Wu & Huang 2021, DA-Transformer: Distance-aware Transformer, arXiv:2010.06925",
+  category: "scores",
+  summary: "each head learns whether near or far positions matter to it",
+  formula: "logits = relu(q_t·k_s)·f(w_h·|t − s|)/√D, f(R) = (1 + e^v)/(1 + e^(v − R))",
+  cost: "2·H parameters a layer; O(B·H·T·(T + S)) a layer",
+  beyond: "defined: the function of distance levels off",
+  options: () => z.strictObject({}),
+  make: (_, { layers, heads }) => ({ scores: perLayer(distanceAware(heads), layers) }),
+});

@@ -1,7 +1,10 @@
 import { splitKey, type Tensor } from "@tsformers/engine";
+import * as z from "zod";
 import type { LayerPositions } from "../kinds/index.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
+import type { NoSettings } from "../schema/entry.ts";
 import { learned } from "./learned.ts";
+import { type PositionEntry, positionEntry } from "./position-entry.ts";
 
 /**
  * One learned vector per position and layer, added to the input of the layer, so that position information survives depth.
@@ -29,3 +32,17 @@ export function learnedPerLayer(
     },
   };
 }
+
+export const learnedPerLayerEntry: PositionEntry<"per-layer", NoSettings> = /* @__PURE__ */ positionEntry({
+  name: "per-layer",
+  title: "Learned positions for each layer",
+  year: 2018,
+  paper: "Al-Rfou et al. 2018, Character-Level Language Modeling with Deeper Self-Attention, arXiv:1808.04444",
+  category: "inputs",
+  summary: "a trained vector for each position and layer, added to the input of the layer",
+  formula: "x_n[t] ← x_n[t] + P_n[t], P_n [length, C] for every layer n",
+  cost: "layers·length·C parameters",
+  beyond: "undefined: positions past the tables take their last vectors; generation ends before them",
+  options: () => z.strictObject({}),
+  make: (_, { layers, length, modelWidth }) => ({ layerPositions: learnedPerLayer(layers, length, modelWidth) }),
+});

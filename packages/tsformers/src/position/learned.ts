@@ -1,6 +1,9 @@
 import { gather, minimum, type Tensor } from "@tsformers/engine";
+import * as z from "zod";
 import type { PositionEmbedding } from "../kinds/index.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
+import type { NoSettings } from "../schema/entry.ts";
+import { type PositionEntry, positionEntry } from "./position-entry.ts";
 
 /**
  * One learned vector per position.
@@ -21,3 +24,17 @@ export function learned(
     apply: ({ weight }, positions) => gather(weight, minimum(positions, length - 1)),
   };
 }
+
+export const learnedEntry: PositionEntry<"learned", NoSettings> = /* @__PURE__ */ positionEntry({
+  name: "learned",
+  title: "Learned positions",
+  year: 2017,
+  paper: "Gehring et al. 2017, Convolutional Sequence to Sequence Learning, arXiv:1705.03122",
+  category: "inputs",
+  summary: "a trained vector for each position, added to the inputs",
+  formula: "x[t] = token[t] + P[t], P [length, C]",
+  cost: "length·C parameters",
+  beyond: "undefined: positions past the table take its last vector; generation ends before them",
+  options: () => z.strictObject({}),
+  make: (_, { length, modelWidth }) => ({ positions: learned(length, modelWidth) }),
+});

@@ -1,7 +1,9 @@
 import { add, cast, concat, expandDims, mul, reshape, slice, stack, sub, type Tensor } from "@tsformers/engine";
+import * as z from "zod";
 import type { QkTransform } from "../kinds/index.ts";
 import { headWidthOf, requireCounts } from "../nn/sizes.ts";
-import { type Angles, exactAngles, frequencies } from "./angles.ts";
+import { type Angles, baseOption, exactAngles, frequencies } from "./angles.ts";
+import { type PositionEntry, positionEntry } from "./position-entry.ts";
 
 /** Which features of a head are rotated together: x [..., 2K] ↔ two of [..., K]. */
 export type Pairing = {
@@ -25,7 +27,7 @@ export type RotaryOptions = {
   readonly pairing?: Pairing;
   /** Number of rotated features of each head, counted from the first; the others are unchanged. Default: all. */
   readonly rotated?: number;
-  /** Base of the frequencies. Default: 10,000. */
+  /** Base of the {@link frequencies}. Default: 10,000. */
   readonly base?: number;
   /** Default: `base^(−2k/rotated)`. */
   readonly frequencies?: readonly number[];
@@ -42,7 +44,7 @@ export type RotaryOptions = {
  * @differs the two pairings are not interchangeable: weights trained with one need a permutation for the other
  */
 export function rotary(headWidth: number, options: RotaryOptions = {}): QkTransform {
-  const { pairing = halves, rotated = headWidth, base = 10_000 } = options;
+  const { pairing = halves, rotated = headWidth, base } = options;
   requireCounts("rotary", { headWidth, rotated });
   if (rotated % 2 !== 0 || rotated > headWidth) {
     throw new RangeError(
@@ -91,3 +93,33 @@ export function rotatingValues(rotation: QkTransform): QkTransform {
     },
   };
 }
+
+export type RotarySettings = {
+  readonly base?: number;
+  readonly pairing?: "halves" | "neighbours";
+  readonly share?: number;
+};
+
+export const rotaryEntry: PositionEntry<"rotary", RotarySettings> = /* @__PURE__ */ positionEntry({
+  name: "rotary",
+  title: "Rotary positions",
+  year: 2021,
+  paper: "Su et al. 2021, RoFormer: Enhanced Transformer with Rotary Position Embedding, arXiv:2104.09864",
+  category: "rotation",
+  summary: "queries and keys turned by an angle in proportion to position",
+  formula: "(x, y) → (x·cos pω − y·sin pω, x·sin pω + y·cos pω)",
+  cost: "no parameters; O(B·H·T·D) a layer",
+  beyond: "loss rises beyond the training length, more slowly than with sinusoids",
+  options: () =>
+    z.strictObject({
+      base: baseOption(),
+      pairing: z.enum(["halves", "neighbours"]).default("halves").describe("which features turn together"),
+      share: z.number().positive().max(1).default(1).describe("share of each head's features that turns"),
+    }),
+  make: ({ base, pairing, share }, { modelWidth, heads }) => {
+    const headWidth = modelWidth / heads;
+    const wanted = 2 * Math.max(1, Math.round((share * headWidth) / 2));
+    const rotated = share === 1 || wanted > headWidth ? rotaryWidth({ modelWidth, heads }) : wanted;
+    return { rotation: rotary(headWidth, { pairing: pairing === "halves" ? halves : neighbours, rotated, base }) };
+  },
+});

@@ -1,7 +1,11 @@
 import { add, type Concrete, cast, matmul, slice, splitKey, type Tensor } from "@tsformers/engine";
+import * as z from "zod";
 import { collect, ofHeads, spread } from "../attention/core/by-distance.ts";
 import type { Positions, ScoreMod } from "../kinds/index.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
+import { positionCount } from "../schema/count.ts";
+import { perLayer } from "./per-layer.ts";
+import { type PositionEntry, positionEntry } from "./position-entry.ts";
 
 export type ShawParams = { key: Tensor; value?: Tensor };
 
@@ -13,6 +17,8 @@ export type ShawOptions = {
   readonly values?: boolean;
   readonly initial?: Initial;
 };
+
+const defaults = { values: true };
 
 /**
  * A learned vector for each distance, added to the key and to the value that a query sees at that distance.
@@ -30,7 +36,7 @@ export type ShawOptions = {
 export function shaw({
   headWidth,
   maxDistance,
-  values = true,
+  values = defaults.values,
   initial = normalInitial(),
 }: ShawOptions): ScoreMod<ShawParams> {
   return {
@@ -76,3 +82,25 @@ export function productsByDistance(
       matmul(query, cast(slice(known, -2, from - low, to - low), query.dtype), { transposeB: true, scale }),
   });
 }
+
+export type ShawSettings = { readonly maxDistance?: number; readonly values?: boolean };
+
+export const shawEntry: PositionEntry<"shaw", ShawSettings> = /* @__PURE__ */ positionEntry({
+  name: "shaw",
+  title: "Shaw's relative positions",
+  year: 2018,
+  paper: "Shaw, Uszkoreit & Vaswani 2018, Self-Attention with Relative Position Representations, arXiv:1803.02155",
+  category: "scores",
+  summary: "a trained vector for each distance, added to the key and the value that a query sees there",
+  formula: "logits = q_t·(k_s + a^K_d)/√D, y_t = Σ_s α_ts·(v_s + a^V_d), d = clip(s − t, −k, k)",
+  cost: "2·(2k + 1)·D parameters a layer; O(B·H·T·min(S, T + 2k)·D) a layer",
+  beyond: "defined: far distances share a vector",
+  options: () =>
+    z.strictObject({
+      maxDistance: positionCount().default(16).describe("distances from here on share a vector"),
+      values: z.boolean().default(defaults.values).describe("whether values, too, get a vector by distance"),
+    }),
+  make: (settings, { layers, modelWidth, heads }) => ({
+    scores: perLayer(shaw({ headWidth: modelWidth / heads, ...settings }), layers),
+  }),
+});

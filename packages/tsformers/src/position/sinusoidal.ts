@@ -1,7 +1,9 @@
-import { concat, pad, reshape, stack, type Tensor } from "@tsformers/engine";
+import { concat, mul, pad, reshape, stack, type Tensor } from "@tsformers/engine";
+import * as z from "zod";
 import type { PositionEmbedding } from "../kinds/index.ts";
 import { requireEvenWidth } from "../nn/sizes.ts";
-import { type Angles, exactAngles, frequencies } from "./angles.ts";
+import { type Angles, baseOption, exactAngles, frequencies } from "./angles.ts";
+import { type PositionEntry, positionEntry } from "./position-entry.ts";
 
 /** How sines and cosines of K frequencies are arranged in a vector: two of [..., K] → [..., 2K]. */
 export type SinusoidLayout = (waves: { readonly sin: Tensor; readonly cos: Tensor }) => Tensor;
@@ -54,3 +56,39 @@ export function sinusoidal(width: number, options: SinusoidalOptions = {}): Posi
     },
   };
 }
+
+export type WaveSettings = { readonly base?: number; readonly scale?: number };
+
+/** The settings of fixed waves. */
+export function waveOptions(): z.ZodObject<
+  { readonly base: z.ZodDefault<z.ZodNumber>; readonly scale: z.ZodDefault<z.ZodNumber> },
+  z.core.$strict
+> {
+  return z.strictObject({
+    base: baseOption(),
+    // The paper multiplies embeddings by √C instead, for which it starts them at 1/√C: the ratio of the two is the same.
+    scale: z
+      .number()
+      .positive()
+      .default(0.02)
+      .describe("height of the waves; 0.02 is the size of embedded tokens at the start, as in the paper"),
+  });
+}
+
+export const sinusoidalEntry: PositionEntry<"sinusoidal", WaveSettings> = /* @__PURE__ */ positionEntry({
+  name: "sinusoidal",
+  title: "Sinusoidal positions",
+  year: 2017,
+  paper: "Vaswani et al. 2017, Attention Is All You Need, arXiv:1706.03762",
+  category: "inputs",
+  summary: "fixed waves added to the inputs",
+  formula: "PE[p, 2k] = scale·sin(p·ω_k), PE[p, 2k+1] = scale·cos(p·ω_k), ω_k = base^(−2k/C)",
+  cost: "no parameters",
+  beyond: "defined, but loss rises soon after the training length",
+  options: waveOptions,
+  make: ({ base, scale }, { modelWidth }) => {
+    requireEvenWidth("sinusoidal", modelWidth);
+    const waves = sinusoidal(modelWidth, { frequencies: frequencies(modelWidth, base) });
+    return { positions: { ...waves, apply: (_, positions) => mul(waves.apply({}, positions), scale) } };
+  },
+});

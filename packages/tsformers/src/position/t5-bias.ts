@@ -9,9 +9,12 @@ import {
   type Tensor,
   transpose,
 } from "@tsformers/engine";
+import * as z from "zod";
 import { ofHeads, spread } from "../attention/core/by-distance.ts";
 import type { ScoreMod } from "../kinds/index.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
+import { positionCount } from "../schema/count.ts";
+import { type PositionEntry, positionEntry } from "./position-entry.ts";
 
 /** The bucket of a distance key − query. */
 export type Buckets = (distance: number) => number;
@@ -23,13 +26,16 @@ export type BucketOptions = {
   readonly maxDistance?: number;
 };
 
+const defaults = { buckets: 32, maxDistance: 128 };
+
 /**
  * Buckets for keys before the query: one per near distance, then wider and wider ones up to `maxDistance`. Keys after the query
  * share bucket 0.
  *
  * `bucket(r) = r` for `r < E`, else `E + ⌊log(r/E) / log(maxDistance/E) · (buckets − E)⌋`, with `E = buckets / 2`.
  */
-export function causalBuckets({ buckets = 32, maxDistance = 128 }: BucketOptions = {}): Buckets {
+export function causalBuckets(options: BucketOptions = {}): Buckets {
+  const { buckets, maxDistance } = { ...defaults, ...options };
   const exact = Math.floor(buckets / 2);
   return (distance) => {
     const back = Math.max(-distance, 0);
@@ -40,7 +46,8 @@ export function causalBuckets({ buckets = 32, maxDistance = 128 }: BucketOptions
 }
 
 /** Half of the buckets for keys before the query and the query itself, the other half for keys after it. */
-export function bidirectionalBuckets({ buckets = 32, maxDistance = 128 }: BucketOptions = {}): Buckets {
+export function bidirectionalBuckets(options: BucketOptions = {}): Buckets {
+  const { buckets, maxDistance } = { ...defaults, ...options };
   const half = Math.floor(buckets / 2);
   const bucket = causalBuckets({ buckets: half, maxDistance });
   return (distance) => (distance > 0 ? half : 0) + bucket(-Math.abs(distance));
@@ -61,7 +68,7 @@ export function t5Bias(
   bucketOf: Buckets,
   options: BucketOptions & { readonly initial?: Initial } = {},
 ): ScoreMod<{ weight: Tensor }> {
-  const { buckets = 32, maxDistance = 128, initial = normalInitial() } = options;
+  const { buckets, maxDistance, initial = normalInitial() } = { ...defaults, ...options };
   const [low, high] = saturation(bucketOf, maxDistance);
   return {
     init: (key) => ({ weight: initial(key, [buckets, heads]) }),
@@ -86,3 +93,35 @@ function saturation(bucketOf: Buckets, maxDistance: number): readonly [low: numb
   while (high > 0 && bucketOf(high - 1) === bucketOf(high)) high--;
   return [low, high];
 }
+
+export type T5BiasSettings = { readonly buckets?: number; readonly maxDistance?: number };
+
+export const t5Entry: PositionEntry<"t5", T5BiasSettings> = /* @__PURE__ */ positionEntry({
+  name: "t5",
+  title: "T5's relative position bias",
+  year: 2020,
+  paper:
+    "Raffel et al. 2020, Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer, arXiv:1910.10683",
+  category: "scores",
+  summary: "a learned bias for each head and bucket of distances",
+  formula: "logits[h,t,s] += table[bucket(s − t), h]",
+  cost: "buckets·H parameters; O(B·H·T·S) a layer",
+  beyond: "far distances share the last bucket; loss rises more slowly than with sinusoids or rotation",
+  options: () =>
+    z.strictObject({
+      buckets: positionCount(4)
+        .default(defaults.buckets)
+        .describe("how many distances are told apart; half of them ahead where not causal"),
+      maxDistance: positionCount(8)
+        .optional()
+        .describe(
+          "distances from here on share a bucket. Default: a quarter of the training length, at least twice the exact ones",
+        ),
+    }),
+  make: ({ buckets, maxDistance }, { heads, length, causal }) => {
+    // T5 itself: 128 of 512. A last bucket that training seldom meets would decide what happens beyond the training length.
+    const distances = { buckets, maxDistance: maxDistance ?? Math.max(buckets, Math.ceil(length / 4)) };
+    const bucketOf = causal ? causalBuckets(distances) : bidirectionalBuckets(distances);
+    return { scores: t5Bias(heads, bucketOf, distances) };
+  },
+});

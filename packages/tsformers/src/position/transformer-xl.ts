@@ -10,11 +10,15 @@ import {
   splitKey,
   type Tensor,
 } from "@tsformers/engine";
+import * as z from "zod";
 import { ofHeads } from "../attention/core/by-distance.ts";
 import { groupedProduct } from "../attention/core/query-block.ts";
 import type { ScoreMod } from "../kinds/index.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
+import { present } from "../nn/present.ts";
 import { headWidthOf, requireEvenWidth } from "../nn/sizes.ts";
+import { positionCount } from "../schema/count.ts";
+import { type PositionEntry, positionEntry } from "./position-entry.ts";
 import { productsByDistance } from "./shaw.ts";
 import { concatenated, sinusoidal } from "./sinusoidal.ts";
 
@@ -45,6 +49,8 @@ export type TransformerXlOptions = {
   readonly initial?: Initial;
 };
 
+const defaults = { untied: false };
+
 /**
  * Attention by distance added to attention by content: each distance has a key made from a sinusoid, and each of the two kinds of key
  * has a learned bias in place of the query's own position.
@@ -60,7 +66,14 @@ export type TransformerXlOptions = {
  * @differs no dropout of the sinusoids; `maxDistance` is `clamp_len` of the authors' code
  */
 export function transformerXlScores(options: TransformerXlOptions): ScoreMod<TransformerXlParams, XlLayer> {
-  const { layers, modelWidth, heads, untied = false, bidirectional = false, initial = normalInitial() } = options;
+  const {
+    layers,
+    modelWidth,
+    heads,
+    untied = defaults.untied,
+    bidirectional = false,
+    initial = normalInitial(),
+  } = options;
   const { maxDistance = Number.POSITIVE_INFINITY } = options;
   requireEvenWidth("transformer-xl", modelWidth);
   const headWidth = headWidthOf("transformer-xl", options);
@@ -100,3 +113,36 @@ export function transformerXlScores(options: TransformerXlOptions): ScoreMod<Tra
     },
   };
 }
+
+export type TransformerXlSettings = { readonly maxDistance?: number; readonly untied?: boolean };
+
+export const transformerXlEntry: PositionEntry<"transformer-xl", TransformerXlSettings> = /* @__PURE__ */ positionEntry(
+  {
+    name: "transformer-xl",
+    title: "Transformer-XL's relative positions",
+    year: 2019,
+    paper: "Dai et al. 2019, Transformer-XL: Attentive Language Models beyond a Fixed-Length Context, arXiv:1901.02860",
+    category: "scores",
+    summary: "keys made of sinusoids of the distance, and two biases in place of the query's position",
+    formula: "logits = ((q_t + u)·k_s + (q_t + v)·W_R R_{t−s})/√D",
+    cost: "C² parameters a layer and 2·C; O(n·C² + B·H·T·(T + S)·D) a layer",
+    beyond: "defined: sinusoids of longer distances",
+    options: () =>
+      z.strictObject({
+        maxDistance: positionCount()
+          .optional()
+          .describe("distances from here on count as this one. Default: all are told apart"),
+        untied: z.boolean().default(defaults.untied).describe("whether every layer has its own biases u and v"),
+      }),
+    make: ({ maxDistance, untied }, { layers, modelWidth, heads, causal }) => ({
+      scores: transformerXlScores({
+        layers,
+        modelWidth,
+        heads,
+        untied,
+        bidirectional: !causal,
+        ...present({ maxDistance }),
+      }),
+    }),
+  },
+);

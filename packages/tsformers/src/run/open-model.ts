@@ -3,7 +3,7 @@ import { join } from "node:path";
 import * as z from "zod";
 import { architectureOf } from "../io/hugging-face/architecture.ts";
 import { otherTokenizer, readGenerationSettings, readTokenizer } from "../io/hugging-face/companions.ts";
-import { type Checkpoint, loadHuggingFace } from "../io/hugging-face/load.ts";
+import { type LoadedCheckpoint, loadHuggingFace } from "../io/hugging-face/load.ts";
 import { readJsonFile } from "../io/read-json.ts";
 import { readTokenizerConfig, type Tokenizer, tokenizerFromConfig } from "../tokenizers/index.ts";
 import { ownTokenizerFile } from "./export-target.ts";
@@ -17,7 +17,7 @@ export type OpenedModel = {
   /** Present if it is a run: its settings, the record of its task, and the number of steps made. */
   readonly run?: Pick<LoadedRun, "config" | "task" | "step">;
   /** Present if it is a checkpoint: its settings, and how its files name arrays. */
-  readonly checkpoint?: Pick<Checkpoint, "config" | "architecture" | "ownHead">;
+  readonly checkpoint?: Pick<LoadedCheckpoint, "config" | "architecture" | "ownHead">;
   readonly model: AnyModel;
   readonly params: unknown;
   /** Length of rows that the model was trained for. */

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { stepCount } from "../schema/count.ts";
 import { parseOptions } from "../schema/parse-options.ts";
-import { constant, inverseSquareRoot, type Schedule, warmupCosine } from "../train/schedule.ts";
+import { constantRate, inverseSquareRoot, type Schedule, warmupCosine } from "../train/schedule.ts";
 import type { Choice } from "./catalogue.ts";
 
 /** What a schedule depends on besides its options. */
@@ -45,7 +45,7 @@ export const schedules: Readonly<Record<ScheduleName, ScheduleEntry>> = {
     summary: "the same rate at every step",
     formula: "η(s) = peak",
     paper: "",
-    make: (_, { learningRate }) => constant(learningRate),
+    make: (_, { learningRate }) => constantRate(learningRate),
   }),
   noam: entry("noam", z.strictObject({ warmupSteps }), {
     summary: "linear warm-up, then down with the square root of the step",

@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Concrete, Device } from "@tsformers/engine";
+import type { ReadText } from "../tasks/text.ts";
 import { type TrainEvent, type TrainResult, train } from "../train/train.ts";
 import { parseRunConfig, type RunConfig, type RunConfigInput } from "./config.ts";
 import {
@@ -30,6 +31,8 @@ export type TrainRunOptions = {
   readonly source?: OpenedModel;
   /** How long to wait for another process that works on this run, in milliseconds. Default: see {@link lockFile}. */
   readonly waitMs?: number;
+  /** The text of the task's data, if the caller has read it already. */
+  readonly text?: ReadText;
   /** Start even if memory seems too small. Default: false. */
   readonly force?: boolean;
 };
@@ -58,7 +61,10 @@ export async function trainRun(
     const config = completeSettings(input, saved, source);
     if (saved !== undefined) requireSameSettings(directory, saved.config, { length: saved.task.length, ...config });
     const tokenizer = (saved ?? source)?.tokenizer;
-    const run = await prepareRun(config, tokenizer === undefined ? {} : { tokenizer });
+    const run = await prepareRun(config, {
+      ...(tokenizer !== undefined && { tokenizer }),
+      ...(options.text !== undefined && { text: options.text }),
+    });
     if (saved !== undefined) requireSameData(directory, saved.task, run.task);
     if (source !== undefined) requireOwnTokens(source.directory, source.tokenizer, run.task);
     const params = source === undefined ? {} : { params: fittingParams(source, run.model) };

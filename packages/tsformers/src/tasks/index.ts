@@ -3,6 +3,7 @@ import { count, exactCount, positionCount } from "../schema/count.ts";
 import { parseOptions } from "../schema/parse-options.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import type { Task } from "./task.ts";
+import type { ReadText } from "./text.ts";
 
 /** What a task is given besides its options. */
 export type TaskContext = {
@@ -11,6 +12,8 @@ export type TaskContext = {
    * from the data; tasks that have no text pass over it.
    */
   readonly tokenizer?: Tokenizer;
+  /** The text of the task's data, where it was read before; tasks that read no data pass over it. */
+  readonly text?: ReadText;
   /** Hears what is passed over in the data and, when reading takes long, how far it is. Default: a line on stderr. */
   readonly note?: (line: string) => void;
 };

@@ -33,6 +33,9 @@ export type TokenizedText = {
   readonly documents?: Documents;
 };
 
+/** A text that was read, and what turned it into tokens. */
+export type ReadText = { readonly tokenizer: Tokenizer; readonly tokenized: TokenizedText };
+
 /**
  * Language modelling of a text: predict each next token.
  *

@@ -6,7 +6,7 @@
 export type Schedule = (step: number) => number;
 
 /** The same rate at every step: `η(s) = rate`. */
-export function constant(rate: number): Schedule {
+export function constantRate(rate: number): Schedule {
   requireRate("constant", "rate", rate);
   return () => rate;
 }

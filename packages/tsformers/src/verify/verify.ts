@@ -12,7 +12,7 @@ import {
 } from "@tsformers/engine";
 import { makeAveragingView } from "../attention/core/view.ts";
 import type { CaseAbout, InputRule, NamedTensors } from "../io/hugging-face/format.ts";
-import { type Checkpoint, loadHuggingFace } from "../io/hugging-face/load.ts";
+import { type LoadedCheckpoint, loadHuggingFace } from "../io/hugging-face/load.ts";
 import { writeNames } from "../io/hugging-face/names.ts";
 import { jsonObject, readJsonFile } from "../io/read-json.ts";
 import { evaluation } from "../kinds/layer.ts";
@@ -68,7 +68,7 @@ function asRecord(value: unknown): Record<string, unknown> {
 async function verifyCase(
   name: string,
   tensors: StoredTensors,
-  { architecture, params }: Checkpoint,
+  { architecture, params }: LoadedCheckpoint,
   of: { readonly tolerances: Tolerances; readonly about: CaseAbout },
   device: Device,
 ): Promise<VerifyRow[]> {

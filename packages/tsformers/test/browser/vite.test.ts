@@ -1,8 +1,9 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build, createLogger } from "vite";
+import { gzipSync } from "node:zlib";
+import { build, createLogger, type InlineConfig, type Rolldown } from "vite";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { type OpenPage, openSite } from "../../../engine/test/browser/chromium.ts";
 
@@ -16,19 +17,23 @@ vi.stubEnv("NODE_ENV", "production");
 let open: OpenPage | undefined;
 afterEach(() => open?.close());
 
-/** Builds a page with Vite. @returns where it lies, and what Vite warned of */
-async function site(folder: string): Promise<{ folder: string; warnings: readonly string[] }> {
-  const outDir = mkdtempSync(join(work, "site-"));
+/** Builds with Vite. @returns the chunks of code, and what Vite warned of: modules of Node in a page, among others */
+async function built(config: InlineConfig): Promise<{ chunks: Rolldown.OutputChunk[]; warnings: readonly string[] }> {
   const warnings: string[] = [];
   // How long plugins take is this machine's affair.
   const warn = (text: string) => void (text.includes("PLUGIN_TIMINGS") || warnings.push(text));
   const customLogger = { ...createLogger("silent"), warn, warnOnce: warn };
-  await build({
-    root: folder,
-    logLevel: "warn",
-    customLogger,
-    build: { outDir, emptyOutDir: true, chunkSizeWarningLimit: 1000 },
-  });
+  const result = await build({ logLevel: "warn", customLogger, configFile: false, ...config });
+  const outputs = [result].flat() as readonly Rolldown.RolldownOutput[];
+  return { chunks: outputs.flatMap(({ output }) => output).filter((file) => file.type === "chunk"), warnings };
+}
+
+/** Builds a page. @returns where it lies, and what Vite warned of */
+async function site(folder: string): Promise<{ folder: string; warnings: readonly string[] }> {
+  const outDir = mkdtempSync(join(work, "site-"));
+  const configFile = existsSync(join(folder, "vite.config.ts")) && join(folder, "vite.config.ts");
+  const options = { outDir, emptyOutDir: true, chunkSizeWarningLimit: 1000 };
+  const { warnings } = await built({ root: folder, configFile, build: options });
   return { folder: outDir, warnings };
 }
 
@@ -86,5 +91,58 @@ describe("a page in a project without onnxruntime-web", () => {
     open = await openSite(folder);
     await open.page.waitForFunction("document.title !== ''");
     expect(await open.page.title()).toMatch(title);
+  });
+});
+
+describe("a page takes what it uses", () => {
+  const project = join(work, "sizes");
+  beforeAll(() => {
+    mkdirSync(project);
+    symlinkSync(join(root, "node_modules"), join(project, "node_modules"));
+  });
+
+  /** What a script of these lines loads: bytes gzipped, without ONNX Runtime, and the packages that are not ours. */
+  async function loaded(source: string): Promise<{ bytes: number; packages: string[]; warnings: readonly string[] }> {
+    const input = join(project, "main.js");
+    writeFileSync(input, source);
+    const rolldownOptions = { input, external: [/^onnxruntime-/] };
+    const { chunks, warnings } = await built({ root: project, build: { write: false, rolldownOptions } });
+    const parts = new Map(chunks.map((chunk) => [chunk.fileName, chunk]));
+    const first = new Set<string>();
+    const follow = (name: string): void => {
+      const chunk = first.has(name) ? undefined : parts.get(name);
+      first.add(name);
+      for (const next of chunk?.imports ?? []) follow(next);
+    };
+    follow(chunks.find(({ isEntry }) => isEntry)!.fileName);
+    const now = [...first].flatMap((name) => parts.get(name) ?? []);
+    const foreign = now
+      .flatMap(({ modules }) => Object.keys(modules))
+      .map((path) => /.*\/node_modules\/((@[^/]+\/)?[^/]+)/.exec(path)?.[1]);
+    return {
+      bytes: now.reduce((sum, { code }) => sum + gzipSync(code, { level: 9 }).length, 0),
+      packages: [...new Set(foreign.filter((name) => name !== undefined))],
+      warnings,
+    };
+  }
+
+  // Bounds are some third above what was measured when they were set: 0.02, 5.7, 25, 35 and 55 kB.
+  test.each([
+    ["nothing", `import "@tsformers/engine"; import "tsformers";`, 1_000, []],
+    ["matmul", `import { matmul } from "@tsformers/engine"; console.log(matmul);`, 8_000, []],
+    ["gpt", `import { gpt } from "tsformers"; console.log(gpt);`, 33_000, []],
+    ["gpt and train", `import { gpt, train } from "tsformers"; console.log(gpt, train);`, 46_000, []],
+    [
+      "gpt, train and a device",
+      `import { openDevice } from "@tsformers/engine/web"; import { gpt, train } from "tsformers"; console.log(gpt, openDevice, train);`,
+      72_000,
+      ["long", "protobufjs"],
+    ],
+  ] as const)("%s", async (name, source, most, packages) => {
+    const found = await loaded(source);
+    console.log(`${name}: ${(found.bytes / 1000).toFixed(2)} kB gzipped, at most ${most / 1000} kB`);
+    expect(found.warnings).toEqual([]);
+    expect(found.packages.toSorted()).toEqual(packages);
+    expect(found.bytes).toBeLessThan(most);
   });
 });

@@ -4,6 +4,7 @@ import * as z from "zod";
 import { catalogueOf } from "../../src/catalogue/catalogue-of.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
 import { patterns } from "../../src/catalogue/patterns.ts";
+import { positions } from "../../src/catalogue/positions.ts";
 import type { Agreement } from "../../src/schema/entry.ts";
 
 const source = new URL("../../src/", import.meta.url);
@@ -13,6 +14,7 @@ type Listed = Readonly<Record<string, { readonly name: string; options(): z.ZodO
 const rooms: readonly (readonly [room: string, maker: string, catalogue: Listed])[] = [
   ["attention", "mixerEntry", mixers],
   ["attention/patterns", "patternEntry", patterns],
+  ["position", "positionEntry", positions],
 ];
 
 describe.each(rooms)("%s", (room, maker, catalogue) => {
@@ -22,7 +24,7 @@ describe.each(rooms)("%s", (room, maker, catalogue) => {
       .filter((file) => file.endsWith(".ts"))
       .flatMap((file) => {
         const text = readFileSync(new URL(`${room}/${file}`, source), "utf8");
-        return [...text.matchAll(new RegExp(`=\\s+/\\* @__PURE__ \\*/ ${maker}\\(\\{\\s*name: "([^"]+)"`, "g"))];
+        return [...text.matchAll(new RegExp(`=\\s+/\\* @__PURE__ \\*/ ${maker}\\(\\s*\\{\\s*name: "([^"]+)"`, "g"))];
       })
       .map(([, name]) => name!);
     expect(written.length).toBeGreaterThan(2);

@@ -22,10 +22,11 @@ import { causal, full } from "../../src/attention/patterns/pattern.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
 import { attention } from "../../src/attention/softmax/attention.ts";
 import { entryOf } from "../../src/catalogue/catalogue-of.ts";
-import { compatibility, compatibilityTable, kindOf } from "../../src/catalogue/compatibility.ts";
+import { compatibility, compatibilityTable } from "../../src/catalogue/compatibility.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
+import { type PositionName, positions } from "../../src/catalogue/positions.ts";
 import type { Mixer, Positions, ScoreMod } from "../../src/kinds/index.ts";
-import { type PositionName, positions } from "../../src/position/index.ts";
+import type { PositionEntry } from "../../src/position/index.ts";
 import type { rotary } from "../../src/position/rotary.ts";
 import { sinusoidal } from "../../src/position/sinusoidal.ts";
 import { arrayOf, inputs, rowsOf, sizes } from "../attention/mixer-cases.ts";
@@ -86,7 +87,7 @@ type Told = {
 };
 
 async function tell(name: PositionName): Promise<{ told: Told; own: unknown }> {
-  const { scores, rotation } = await positions[name].load({}, { ...sizes, layers: 1, length });
+  const { scores, rotation } = entryOf<PositionEntry>(positions, name).make({}, { ...sizes, layers: 1, length });
   if (scores === undefined) return { told: { rotation: rotation as never }, own: {} };
   const own = mapTree(scores.init(randomKey(3)) as never, isNdArray, (x: NDArray) => loud(loud(x)));
   return {
@@ -139,7 +140,8 @@ const distance = (a: readonly number[], b: readonly number[]): number =>
 const apart = (a: number[][], b: number[][]): number => Math.max(...a.map((row, t) => distance(row, b[t]!)));
 
 const nothing = { told: {}, own: {} };
-const schemesOf = (kind: string) => (Object.keys(kindOf) as PositionName[]).filter((name) => kindOf[name] === kind);
+const schemesOf = (kind: string) =>
+  (Object.keys(positions) as PositionName[]).filter((name) => positions[name].category === kind);
 
 describe.each(Object.entries(compatibility()))("%s", (name, { refuses, decodeState }) => {
   for (const kind of ["rotation", "scores"] as const) {
@@ -185,17 +187,16 @@ describe.each(Object.entries(compatibility()))("%s", (name, { refuses, decodeSta
   });
 });
 
-test("every scheme of the catalogue is of the kind that the table says", async () => {
-  expect(Object.keys(kindOf).sort()).toEqual(Object.keys(positions).sort());
-  for (const [name, entry] of Object.entries(positions)) {
-    const scheme = await entry.load({}, { ...sizes, layers: 2, length });
+test("every scheme of the catalogue is of the kind that its entry says", async () => {
+  for (const entry of Object.values<PositionEntry>(positions)) {
+    const scheme = entry.make({}, { ...sizes, layers: 2, length });
     const kinds = {
       inputs: scheme.positions ?? scheme.layerPositions,
       rotation: scheme.rotation,
       scores: scheme.scores,
     };
     const own = Object.entries(kinds).filter(([, part]) => part !== undefined);
-    expect(own.map(([kind]) => kind)).toEqual([kindOf[name as PositionName]].filter((kind) => kind !== undefined));
+    expect(own.map(([kind]) => kind)).toEqual(entry.category === "nothing" ? [] : [entry.category]);
   }
 });
 

@@ -22,7 +22,7 @@ import { causal } from "../../src/attention/patterns/pattern.ts";
 import { attention } from "../../src/attention/softmax/attention.ts";
 import { preNormBlock } from "../../src/blocks/block.ts";
 import { type Confidence, type EarlyExitOptions, earlyExit, saturation } from "../../src/depth/early-exit.ts";
-import { type StackParams, stack } from "../../src/depth/stack.ts";
+import { blockStack, type StackParams } from "../../src/depth/stack.ts";
 import { startDecoding } from "../../src/depth/states.ts";
 import type { Block, Depth } from "../../src/kinds/index.ts";
 import { geluTanh, mlp } from "../../src/nn/feed-forward.ts";
@@ -43,7 +43,7 @@ const block = preNormBlock({
 }) as Block;
 const blocks = Array.from({ length: count }, () => block);
 const finalNorm = norm(width);
-const params = mapTree(stack(blocks, { finalNorm }).init(randomKey(3)), isNdArray, (array, path) =>
+const params = mapTree(blockStack(blocks, { finalNorm }).init(randomKey(3)), isNdArray, (array, path) =>
   louder(array, path),
 ) as Concrete<StackParams>;
 const x = normal(randomKey(1), [batch, length, width], { deviation: 0.5 });
@@ -109,14 +109,14 @@ async function byDefinition(threshold: number, leastLayers: number) {
 
 test("above 1 it is the stack, and every position goes through all layers", async () => {
   const { steps, ...found } = await run(exits({ threshold: 1.01 }));
-  expectSameTrees(found, await run(stack(blocks, { finalNorm }) as Depth), 1e-6);
+  expectSameTrees(found, await run(blockStack(blocks, { finalNorm }) as Depth), 1e-6);
   expect(steps!.shape).toEqual([batch, length]);
   expect(new Set(steps!.toNumbers())).toEqual(new Set([count]));
 });
 
 test.each([1, 3, count])("below −1 every position leaves after the first %i layers", async (leastLayers) => {
   const found = await run(exits({ threshold: -1.01, leastLayers }));
-  const first = await run(stack(blocks.slice(0, leastLayers), { finalNorm }) as Depth);
+  const first = await run(blockStack(blocks.slice(0, leastLayers), { finalNorm }) as Depth);
   expectSameTrees(found.y, first.y, 1e-6);
   expect(new Set(found.steps!.toNumbers())).toEqual(new Set([leastLayers]));
 });
@@ -144,7 +144,7 @@ test.each([
 
 test("in training every position goes through all layers, with dropout or without", async () => {
   const { y, steps } = await run(exits({ threshold: 0.9763 }), { key: keyToArray(randomKey(1)) });
-  expectSameTrees(y, (await run(stack(blocks, { finalNorm }) as Depth)).y, 1e-6);
+  expectSameTrees(y, (await run(blockStack(blocks, { finalNorm }) as Depth)).y, 1e-6);
   expect(new Set(steps!.toNumbers())).toEqual(new Set([count]));
 });
 

@@ -26,7 +26,7 @@ import { causal } from "../../src/attention/patterns/pattern.ts";
 import { attention } from "../../src/attention/softmax/attention.ts";
 import { type Block, emptyCacheOf, preNormBlock } from "../../src/blocks/block.ts";
 import { recomputed } from "../../src/depth/recomputed.ts";
-import { stack } from "../../src/depth/stack.ts";
+import { blockStack } from "../../src/depth/stack.ts";
 import type { KeyValueCache, Mixer } from "../../src/kinds/index.ts";
 import { geluTanh, mlp } from "../../src/nn/feed-forward.ts";
 import { layerNorm } from "../../src/nn/norm.ts";
@@ -57,7 +57,7 @@ const run = (block: typeof plain) => (params: unknown[], x: Tensor, bias: Tensor
   const forward = (of: { params: unknown[]; x: Tensor; bias: Tensor }) => {
     const scores = () => ({ logits: (logits: Tensor) => add(logits, of.bias) });
     const view = makeView({ pattern: causal, queries: length, keys: length, scores });
-    const depth = stack([block, block, block] as Block[]);
+    const depth = blockStack([block, block, block] as Block[]);
     return depth.apply({ blocks: of.params }, { x: of.x, view: () => view, state: {} }, { key });
   };
   const out = forward({ params, x, bias });

@@ -35,7 +35,7 @@ import {
   type StreamMerge,
   sumOfStreams,
 } from "../../src/depth/reversible.ts";
-import { type StackParams, stack } from "../../src/depth/stack.ts";
+import { blockStack, type StackParams } from "../../src/depth/stack.ts";
 import type { Depth, KeyValueCache, Mixer, View } from "../../src/kinds/index.ts";
 import type { Context } from "../../src/kinds/layer.ts";
 import { geluTanh, mlp } from "../../src/nn/feed-forward.ts";
@@ -100,7 +100,7 @@ type Way = (
 const forgetful: Way = (blocks, params, x, bias, mask, context) =>
   reversible(blocks).apply(params, { x, view: always(viewOf(bias, mask)), state: {} }, context).x;
 const plain: Way = (blocks, params, x, bias, mask, context) =>
-  stack(blocks).apply(params, { x: concat([x, x], -1), view: always(viewOf(bias, mask)), state: {} }, context).x;
+  blockStack(blocks).apply(params, { x: concat([x, x], -1), view: always(viewOf(bias, mask)), state: {} }, context).x;
 
 /** The output, and the gradients of a weighted sum of its sines. */
 const both =
@@ -209,7 +209,7 @@ test("maps are those of the blocks one by one", async () => {
     };
   const ours = await numbers(look(reversible(blocks), (x) => x) as never, params, x, bias, mask);
   const pair = (x: Tensor) => concat([x, x], -1);
-  expect(ours).toEqual(await numbers(look(stack(blocks), pair) as never, params, x, bias, mask));
+  expect(ours).toEqual(await numbers(look(blockStack(blocks), pair) as never, params, x, bias, mask));
 });
 
 test("streams are joined, averaged or added", async () => {

@@ -18,7 +18,7 @@ import { attention } from "../../src/attention/softmax/attention.ts";
 import { preNormBlock } from "../../src/blocks/block.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
 import { type SharedOptions, shared } from "../../src/depth/shared.ts";
-import { stack } from "../../src/depth/stack.ts";
+import { blockStack } from "../../src/depth/stack.ts";
 import { startDecoding, startTraining } from "../../src/depth/states.ts";
 import type { Block, Depth, Mixer, StackState } from "../../src/kinds/index.ts";
 import { geluTanh, mlp } from "../../src/nn/feed-forward.ts";
@@ -78,7 +78,7 @@ describe.each(cases)("%s", (_, options, plan, parts) => {
     };
     const spread = { ...params, blocks: plan.map((block) => ({ ...params.shared, ...params.blocks[block] })) };
     const ours = await evaluate(run(depth as Depth), device, params, x);
-    const theirs = await evaluate(run(stack(blocks, { finalNorm }) as Depth), device, spread, x);
+    const theirs = await evaluate(run(blockStack(blocks, { finalNorm }) as Depth), device, spread, x);
     const outputs = ({ y, hidden, map, gradients }: typeof ours) => ({ y, hidden, map, x: gradients.x });
     expectSameTrees(outputs(ours), outputs(theirs));
 
@@ -118,7 +118,7 @@ test("each layer keeps a training state of its own", async () => {
     one.apply(params, { x, view, state: { training } }, { key }).state.training!;
   const equal = { blocks: [params.blocks[0], params.blocks[0]] };
   const ours = await evaluate(run(depth as Depth), device, params, x, training as never, key);
-  const theirs = await evaluate(run(stack(layers) as Depth), device, equal, x, training as never, key);
+  const theirs = await evaluate(run(blockStack(layers) as Depth), device, equal, x, training as never, key);
   expect(Object.keys(ours)).toEqual(["0", "1"]);
   expectSameTrees(ours, theirs);
   expect(numbersOf(ours["0"])).not.toEqual(numbersOf(training["0"]));

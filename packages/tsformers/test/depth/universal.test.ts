@@ -21,7 +21,7 @@ import { causal, full } from "../../src/attention/patterns/pattern.ts";
 import { attention } from "../../src/attention/softmax/attention.ts";
 import { postNormBlock } from "../../src/blocks/block.ts";
 import { leakyAverage } from "../../src/depth/act.ts";
-import { stack } from "../../src/depth/stack.ts";
+import { blockStack } from "../../src/depth/stack.ts";
 import { startDecoding } from "../../src/depth/states.ts";
 import { type UniversalOptions, type UniversalParams, universal } from "../../src/depth/universal.ts";
 import type { Block, Depth, Pattern } from "../../src/kinds/index.ts";
@@ -89,7 +89,7 @@ describe.each(cases)("%s", (_, options) => {
   test("what halts at once has passed through the block once", async () => {
     const { params, run, through } = prepare(options, causal, certain(20));
     const { y, steps, losses } = await run(x);
-    const one = stack([block], { finalNorm }) as Depth<never>;
+    const one = blockStack([block], { finalNorm }) as Depth<never>;
     const once = await evaluate((params: unknown, x: Tensor) => through(one, params, x).x, device, params, x);
     expectSameTrees(y, once);
     expect(new Set(steps.toNumbers())).toEqual(new Set([1]));
@@ -105,7 +105,7 @@ describe.each(cases)("%s", (_, options) => {
     const rest = options.assignsRest ? 1 : 0;
     expect(losses.ponder!.item()).toBeCloseTo(0.01 * (maxSteps + rest), 6);
     if (!options.assignsRest) return;
-    const all = stack(new Array<Block>(maxSteps).fill(block), { finalNorm }) as Depth<never>;
+    const all = blockStack(new Array<Block>(maxSteps).fill(block), { finalNorm }) as Depth<never>;
     const blocks = new Array(maxSteps).fill(params.blocks[0]);
     const last = await evaluate(
       (params: unknown, x: Tensor) => through(all, params, x).x,

@@ -24,7 +24,7 @@ import { earlyExit } from "../../src/depth/early-exit.ts";
 import { recomputed } from "../../src/depth/recomputed.ts";
 import { type ReversibleBlock, reversible, reversibleBlock, sumOfStreams } from "../../src/depth/reversible.ts";
 import { shared } from "../../src/depth/shared.ts";
-import { stack } from "../../src/depth/stack.ts";
+import { blockStack } from "../../src/depth/stack.ts";
 import { universal } from "../../src/depth/universal.ts";
 import type { Block, Depth, Mixer, Pattern } from "../../src/kinds/index.ts";
 import { segmentMemory } from "../../src/memory/segment-memory.ts";
@@ -67,7 +67,7 @@ type Parts = BlockParts<unknown, unknown>;
 const partsOf = (mixer: Mixer): Parts => ({ modelWidth, norm: gain, mixer, ffn }) as Parts;
 
 function one(name: string, block: (parts: Parts) => Block, more: Partial<Wrapper> = {}): Wrapper {
-  return { name, depth: (mixer) => stack([block(partsOf(mixer))]) as Depth<never>, ...more };
+  return { name, depth: (mixer) => blockStack([block(partsOf(mixer))]) as Depth<never>, ...more };
 }
 
 /** Two layers, of which the first gets x. */

@@ -23,7 +23,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { makeView } from "../../src/attention/core/view.ts";
 import { behindMemory } from "../../src/attention/patterns/behind-memory.ts";
 import { causal } from "../../src/attention/patterns/pattern.ts";
-import { type StackParams, stack } from "../../src/depth/stack.ts";
+import { blockStack, type StackParams } from "../../src/depth/stack.ts";
 import { startDecoding, startSegments, startTraining } from "../../src/depth/states.ts";
 import type { Context, LayerState, Mixer, Pattern, StackState, View } from "../../src/kinds/index.ts";
 import { within } from "../../src/nn/dropout.ts";
@@ -187,7 +187,7 @@ test("in a stack of unlike layers each keeps its own state", async () => {
   const [plain, drawn] = [await named("softmax"), await named("performer")];
   const [routed, remembering] = [await named("routing"), await named("softmax with a memory")];
   const order = [plain, drawn, remembering, plain, routed, remembering];
-  const depth = stack(order.map(preNormed));
+  const depth = blockStack(order.map(preNormed));
   const start: Concrete<StackState> = present({
     segment: startSegments(depth.layers, batch),
     training: startTraining(depth.layers, randomKey(4)),

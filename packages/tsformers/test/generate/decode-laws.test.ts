@@ -18,15 +18,16 @@ import { globalTokens } from "../../src/attention/patterns/global.ts";
 import { causal, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { perLayer } from "../../src/attention/patterns/per-layer.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
-import { kindOf } from "../../src/catalogue/compatibility.ts";
+import { entryOf } from "../../src/catalogue/catalogue-of.ts";
 import { type PatternName, patterns } from "../../src/catalogue/patterns.ts";
+import { type PositionName, positions } from "../../src/catalogue/positions.ts";
 import { decodeCache } from "../../src/generate/decode-cache.ts";
 import { keptOf } from "../../src/generate/decode-slots.ts";
 import { openDecoder } from "../../src/generate/decoder.ts";
 import type { LayerPatterns, PositionScheme } from "../../src/kinds/index.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import { gpt } from "../../src/models/gpt.ts";
-import { type PositionName, positions } from "../../src/position/index.ts";
+import type { PositionEntry } from "../../src/position/index.ts";
 
 const device = await openCpu();
 afterAll(() => device.close());
@@ -87,7 +88,7 @@ function loud(array: NDArray): NDArray {
 }
 
 async function schemeOf(name: PositionName): Promise<PositionScheme> {
-  return positions[name].load({}, sizes);
+  return entryOf<PositionEntry>(positions, name).make({}, sizes);
 }
 
 const window = (before: number) => slidingWindow({ before, after: 0 });
@@ -123,7 +124,7 @@ test.each(further.filter((_, i) => i % 2 === 1))("%s, on a device of its own", a
   expectOnePass(pattern, await schemeOf("alibi"), apart),
 );
 
-const schemes = (Object.keys(kindOf) as PositionName[]).filter((name) => kindOf[name] !== "inputs");
+const schemes = (Object.keys(positions) as PositionName[]).filter((name) => positions[name].category !== "inputs");
 
 describe.each([
   ["a window", window(13)],

@@ -6,7 +6,7 @@ import { encodeSafetensors, flatten, fromNumbers, isNdArray, type NDArray } from
 import { openCpu } from "@tsformers/engine/node";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { formats } from "../../src/io/hugging-face/formats.ts";
-import { type Checkpoint, loadHuggingFace } from "../../src/io/hugging-face/load.ts";
+import { type LoadedCheckpoint, loadHuggingFace } from "../../src/io/hugging-face/load.ts";
 import { writeNames } from "../../src/io/hugging-face/names.ts";
 import { verifyDirectory } from "../../src/verify/verify.ts";
 import { built, formatOf, logitsOf, paramsOf, smallConfigs } from "./families.ts";
@@ -17,7 +17,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true }));
 
-async function saved(config: object, arrays: ReadonlyMap<string, NDArray>): Promise<Checkpoint> {
+async function saved(config: object, arrays: ReadonlyMap<string, NDArray>): Promise<LoadedCheckpoint> {
   writeFileSync(join(directory, "config.json"), JSON.stringify(config));
   writeFileSync(join(directory, "model.safetensors"), encodeSafetensors(arrays));
   return loadHuggingFace(directory);
@@ -33,8 +33,12 @@ const shared = formats.flatMap(({ modelType, shared = [] }) =>
   shared.map((array) => ({ family: modelType, ...array })),
 );
 
+/** Families whose output is always a matrix of its own. */
+const untied = ["reformer"];
+
 test("are known of every family that ties its output", () => {
-  expect(new Set(shared.map(({ family }) => family))).toEqual(new Set(Object.keys(smallConfigs)));
+  const tied = Object.keys(smallConfigs).filter((family) => !untied.includes(family));
+  expect(new Set(shared.map(({ family }) => family))).toEqual(new Set(tied));
 });
 
 describe.each(shared)("$family: $names", ({ family, names, head, first }) => {

@@ -11,12 +11,13 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
+import { positions } from "../../src/catalogue/positions.ts";
 import { openDecoder } from "../../src/generate/decoder.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import { models } from "../../src/models/index.ts";
 import type { LanguageModel } from "../../src/models/language-model.ts";
 import type { SequenceToSequence } from "../../src/models/sequence-to-sequence.ts";
-import { positions } from "../../src/position/index.ts";
+import type { PositionEntry } from "../../src/position/index.ts";
 
 const V = 19;
 const sizes = { vocabularySize: V, layers: 2, modelWidth: 24, heads: 3 };
@@ -27,13 +28,13 @@ const decoders: [string, () => Promise<LanguageModel>][] = Object.entries(models
   if (entry.category !== "decoder") return [];
   const options = { ...sizes, ...("length" in entry.options().shape ? { length } : {}) };
   const own: [string, () => Promise<LanguageModel>] = [name, () => entry.load(options)];
-  if (!entry.anyPosition) return [own];
+  if (!entry.parts.includes("position")) return [own];
   const context = { modelWidth: sizes.modelWidth, heads: sizes.heads, layers: sizes.layers, length };
   return [
     own,
-    ...Object.entries(positions).map(([scheme, { load }]): [string, () => Promise<LanguageModel>] => [
+    ...Object.entries<PositionEntry>(positions).map(([scheme, { make }]): [string, () => Promise<LanguageModel>] => [
       `${name} with ${scheme} positions`,
-      async () => entry.load(options, await load({}, context)),
+      async () => entry.load(options, { scheme: make({}, context) }),
     ]),
   ];
 });

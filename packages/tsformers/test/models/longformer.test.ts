@@ -30,7 +30,7 @@ import { reverseTask } from "../../src/tasks/reverse.ts";
 import { textTask } from "../../src/tasks/text.ts";
 import { characterTokenizer } from "../../src/tokenizers/index.ts";
 import { adamw } from "../../src/train/adamw.ts";
-import { constant as constantRate } from "../../src/train/schedule.ts";
+import { constantRate } from "../../src/train/schedule.ts";
 import { train } from "../../src/train/train.ts";
 
 const device = await openCpu();

@@ -19,7 +19,7 @@ import { type UniversalTransformerOptions, universalTransformer } from "../../sr
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { copyTask } from "../../src/tasks/copy.ts";
 import { adamw } from "../../src/train/adamw.ts";
-import { constant } from "../../src/train/schedule.ts";
+import { constantRate } from "../../src/train/schedule.ts";
 import { train } from "../../src/train/train.ts";
 import { louder } from "../attention/mixer-cases.ts";
 import { expectSameTrees, sizeOf } from "../numbers.ts";
@@ -113,7 +113,7 @@ test("it learns to copy, and its ponder loss is told by its name", async () => {
     task,
     view: task.views.next,
     optimiser: adamw(),
-    schedule: constant(3e-3),
+    schedule: constantRate(3e-3),
     steps: 60,
     batchSize: 16,
     length: 8,

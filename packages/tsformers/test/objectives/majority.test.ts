@@ -6,7 +6,7 @@ import { classification } from "../../src/objectives/classification.ts";
 import { majorityTask } from "../../src/tasks/majority.ts";
 import type { LabelledBatch } from "../../src/tasks/task.ts";
 import { adamw } from "../../src/train/adamw.ts";
-import { constant } from "../../src/train/schedule.ts";
+import { constantRate } from "../../src/train/schedule.ts";
 import { train } from "../../src/train/train.ts";
 
 const rowsOf = (array: NDArray): number[][] => {
@@ -106,7 +106,7 @@ test("a small BERT learns a batch by heart, and tells classes that it has not se
     task,
     view: { ...labelled, trainBatch: (): LabelledBatch => first },
     optimiser: adamw(),
-    schedule: constant(1e-2),
+    schedule: constantRate(1e-2),
     steps: 200,
     batchSize: 16,
     length: 9,

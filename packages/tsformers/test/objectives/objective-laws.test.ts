@@ -39,7 +39,7 @@ import { textTask } from "../../src/tasks/text.ts";
 import { characterTokenizer } from "../../src/tokenizers/index.ts";
 import { lossAndGradients } from "../../src/train/accumulate.ts";
 import { adamw } from "../../src/train/adamw.ts";
-import { constant } from "../../src/train/schedule.ts";
+import { constantRate } from "../../src/train/schedule.ts";
 import { type TrainOptions, train } from "../../src/train/train.ts";
 import { louder } from "../attention/mixer-cases.ts";
 
@@ -208,7 +208,7 @@ describe("what rows remember", () => {
       task,
       view: task.views.segments,
       optimiser: adamw(),
-      schedule: constant(1e-2),
+      schedule: constantRate(1e-2),
       steps,
       batchSize: 2,
       length,

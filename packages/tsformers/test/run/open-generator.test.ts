@@ -1,9 +1,9 @@
 import { randomKey } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
+import { type PositionName, positions } from "../../src/catalogue/positions.ts";
 import { PromptError, type Written } from "../../src/generate/generate.ts";
 import { type ModelName, models } from "../../src/models/index.ts";
-import { type PositionName, positions } from "../../src/position/index.ts";
 import { makeModel } from "../../src/run/model.ts";
 import { generatorOf } from "../../src/run/open-generator.ts";
 import type { OpenedModel } from "../../src/run/open-model.ts";
@@ -33,7 +33,7 @@ async function collected<T>(source: AsyncGenerator<T, Written>): Promise<{ made:
 const learnedOnes: readonly PositionName[] = ["learned", "axial", "per-layer"];
 
 test.each(Object.keys(positions) as PositionName[])("gpt with %s positions knows how many it has", async (kind) => {
-  const model = await makeModel({ model: { kind: "gpt", ...sizes }, position: { kind }, length: 8 }, 5);
+  const model = await makeModel({ model: { kind: "gpt", ...sizes, position: { kind } }, length: 8 }, 5);
   const known = "maxLength" in model ? model.maxLength : undefined;
   if (learnedOnes.includes(kind)) expect(known).toBeGreaterThanOrEqual(8);
   else expect(known).toBeUndefined();

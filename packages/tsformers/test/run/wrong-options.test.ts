@@ -5,6 +5,7 @@ import type { PatternEntry } from "../../src/attention/patterns/index.ts";
 import { attention } from "../../src/attention/softmax/attention.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
 import { patterns } from "../../src/catalogue/patterns.ts";
+import { positions } from "../../src/catalogue/positions.ts";
 import { bert } from "../../src/models/bert.ts";
 import { bloom } from "../../src/models/bloom.ts";
 import { ctrl } from "../../src/models/ctrl.ts";
@@ -18,7 +19,7 @@ import { openAiGpt } from "../../src/models/openai-gpt.ts";
 import { roformer } from "../../src/models/roformer.ts";
 import { t5 } from "../../src/models/t5.ts";
 import { transformer } from "../../src/models/transformer.ts";
-import { positions } from "../../src/position/index.ts";
+import type { PositionEntry } from "../../src/position/index.ts";
 import { rotary } from "../../src/position/rotary.ts";
 import { sinusoidal } from "../../src/position/sinusoidal.ts";
 import { transformerXlScores } from "../../src/position/transformer-xl.ts";
@@ -50,9 +51,9 @@ const members: [string, Member][] = [
       },
     ],
   ),
-  ...Object.entries(positions).map(([name, entry]): [string, Member] => [
+  ...Object.entries<PositionEntry>(positions).map(([name, entry]): [string, Member] => [
     name,
-    { options: entry.options(), load: (options, context) => entry.load(options, { ...sizes, ...context }) },
+    { options: entry.options(), load: (options, context) => entry.make(options, { ...sizes, ...context }) },
   ]),
   ...Object.entries(optimisers).map(([name, { options, load }]): [string, Member] => [
     name,
@@ -122,13 +123,13 @@ describe.each([
   ...Object.entries<PatternEntry>(patterns).map(
     ([name, entry]) => [name, entry, ["heads", "length", "layers"]] as const,
   ),
-  ...Object.entries(positions).map(([name, entry]) => [name, entry, Object.keys(sizes)] as const),
+  ...Object.entries<PositionEntry>(positions).map(([name, entry]) => [name, entry, Object.keys(sizes)] as const),
 ])("%s", (name, entry, known) => {
   test("what it must know of the model is checked", async () => {
     const direction = "directions" in entry ? { causal: entry.directions[0] === "causal" } : {};
     const load = (context: object): unknown => {
       const all = { ...sizes, ...direction, ...context } as never;
-      return "make" in entry ? entry.make({}, all) : entry.load({}, all);
+      return entry.make({}, all);
     };
     await load({});
     for (const size of known) {
@@ -190,17 +191,17 @@ test("odd widths: the option, what it must be and what came", async () => {
   const odd = { ...sizes, modelWidth: 15 };
   const says = async (make: () => unknown, message: string) => expect(await messageOf(make)).toBe(message);
   for (const name of ["sinusoidal", "step-signals", "transformer-xl"] as const) {
-    await says(() => positions[name].load({}, odd), `${name}: needs an even modelWidth, got 15`);
+    await says(() => positions[name].make({}, odd), `${name}: needs an even modelWidth, got 15`);
   }
   await says(() => sinusoidal(15), "sinusoidal: needs an even modelWidth, got 15");
   await says(() => transformerXlScores(odd), "transformer-xl: needs an even modelWidth, got 15");
   const pairs = "features are rotated in pairs, so their number must be even";
   const whole = `rotary: heads have 5 features (modelWidth 15 / heads 3); ${pairs}`;
-  await says(() => positions.rotary.load({}, odd), whole);
+  await says(() => positions.rotary.make({}, odd), whole);
   await says(() => gptJ({ ...modelSizes, modelWidth: 15 }), whole);
   await says(() => roformer({ ...modelSizes, modelWidth: 15 }), whole);
   await says(() => rotary(5), `rotary: cannot rotate 5 of the 5 features of a head; ${pairs} of at most 5`);
-  await positions.rotary.load({ share: 0.5 }, odd);
+  positions.rotary.make({ share: 0.5 }, odd);
 });
 
 test("heads of keys and values are named only where they were given", async () => {

@@ -30,9 +30,10 @@ import { gatedBlock } from "../../src/blocks/gated-block.ts";
 import { entryOf } from "../../src/catalogue/catalogue-of.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
 import { patterns } from "../../src/catalogue/patterns.ts";
+import { positions } from "../../src/catalogue/positions.ts";
 import { recomputed } from "../../src/depth/recomputed.ts";
 import { meanOfStreams, type ReversibleBlock, reversible, reversibleBlock } from "../../src/depth/reversible.ts";
-import { stack } from "../../src/depth/stack.ts";
+import { blockStack } from "../../src/depth/stack.ts";
 import type { Mixer } from "../../src/kinds/index.ts";
 import { bertParts } from "../../src/models/bert.ts";
 import { decoder } from "../../src/models/decoder.ts";
@@ -51,7 +52,7 @@ import type { LossFunction } from "../../src/objectives/objective.ts";
 import { sequenceToSequenceObjective } from "../../src/objectives/sequence-to-sequence.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { dynamicSpan } from "../../src/position/dynamic-span.ts";
-import { positions } from "../../src/position/index.ts";
+import type { PositionEntry } from "../../src/position/index.ts";
 import { adamw } from "../../src/train/adamw.ts";
 import { auxiliaryLosses } from "../../src/train/auxiliary-losses.ts";
 import { lossScale } from "../../src/train/loss-scale.ts";
@@ -134,12 +135,12 @@ function around(mixer: Mixer, direction: string): Case {
   if (direction === "causal") return nextToken(gpt({ ...options, mixer: () => mixer }));
   const ffn = mlp({ modelWidth: 16, ffnWidth: 64, activation: relu });
   const block = postNormBlock({ modelWidth: 16, norm: layerNorm(), mixer, ffn });
-  return bothSides(encoder({ ...bertParts(options), depth: stack([block]) }) as LanguageModel<never>);
+  return bothSides(encoder({ ...bertParts(options), depth: blockStack([block]) }) as LanguageModel<never>);
 }
 
 describe("positions", () => {
-  test.each(Object.entries(positions))("%s", async (_, entry) => {
-    await expectTrains(async () => nextToken(gpt({ ...options, scheme: await entry.load({}, sizes) })));
+  test.each(Object.entries<PositionEntry>(positions))("%s", async (_, entry) => {
+    await expectTrains(async () => nextToken(gpt({ ...options, scheme: entry.make({}, sizes) })));
   });
 });
 
@@ -264,7 +265,7 @@ describe("blocks", () => {
       () => preNormBlock({ ...parts, ffn: chunkedFeedForward(ffn, { chunkLength: 4 }) as never }) as Block,
     ],
   ] as [string, () => Block][])("%s", async (_, make) => {
-    await expectTrains(() => nextToken(decoder({ ...gptParts(options), depth: stack([make(), make()]) })));
+    await expectTrains(() => nextToken(decoder({ ...gptParts(options), depth: blockStack([make(), make()]) })));
   });
 
   test.each(["softmax", "lsh", "routing", "performer"])("reversible, around %s", async (name) => {

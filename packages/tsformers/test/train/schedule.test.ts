@@ -1,12 +1,12 @@
 import { describe, expect, it } from "vitest";
 
-import { constant, inverseSquareRoot, warmupCosine } from "../../src/train/schedule.ts";
+import { constantRate, inverseSquareRoot, warmupCosine } from "../../src/train/schedule.ts";
 
 describe("constant", () => {
-  it("is the same everywhere", () => expect([0, 1, 1e6].map(constant(0.1))).toEqual([0.1, 0.1, 0.1]));
+  it("is the same everywhere", () => expect([0, 1, 1e6].map(constantRate(0.1))).toEqual([0.1, 0.1, 0.1]));
   it("refuses a rate that is none", () => {
-    expect(() => constant(Number.NaN)).toThrow(/rate must be a finite number ≥ 0, got NaN/);
-    expect(() => constant(-1)).toThrow(RangeError);
+    expect(() => constantRate(Number.NaN)).toThrow(/rate must be a finite number ≥ 0, got NaN/);
+    expect(() => constantRate(-1)).toThrow(RangeError);
   });
 });
 

@@ -7,7 +7,7 @@ import { textTask } from "../../src/tasks/text.ts";
 import { characterTokenizer } from "../../src/tokenizers/index.ts";
 import { adamw } from "../../src/train/adamw.ts";
 import { evaluator } from "../../src/train/evaluate.ts";
-import { constant } from "../../src/train/schedule.ts";
+import { constantRate } from "../../src/train/schedule.ts";
 import { train } from "../../src/train/train.ts";
 
 const device = await openCpu();
@@ -42,7 +42,7 @@ test("what is remembered tells what no segment does by itself", async () => {
     task,
     view,
     optimiser: adamw(),
-    schedule: constant(1e-2),
+    schedule: constantRate(1e-2),
     steps: 150,
     batchSize: 32,
     length,

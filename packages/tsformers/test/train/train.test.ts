@@ -12,7 +12,7 @@ import { adamw } from "../../src/train/adamw.ts";
 import { lossScale } from "../../src/train/loss-scale.ts";
 import { readMetrics } from "../../src/train/metrics.ts";
 import { openProgress } from "../../src/train/progress.ts";
-import { constant, warmupCosine } from "../../src/train/schedule.ts";
+import { constantRate, warmupCosine } from "../../src/train/schedule.ts";
 import { showEvents } from "../../src/train/show-events.ts";
 import { type TrainEvent, type TrainOptions, train } from "../../src/train/train.ts";
 
@@ -120,7 +120,7 @@ test("a GPT trains in float16 with a scaled loss", async () => {
       objective: tokenObjective(plainModel) as never,
       steps: 40,
       batchSize: 16,
-      schedule: constant(1e-2),
+      schedule: constantRate(1e-2),
     }),
     float16: lossScale({ growEvery: 5 }),
     clipNorm: 1,
@@ -178,7 +178,7 @@ test("a damaged checkpoint is reported and the one before is used", async () => 
 });
 
 test("evaluations without improvement end the run, also when it goes on in between", async () => {
-  const stuck = short({ directory, schedule: constant(0), steps: 100, patience: 2 });
+  const stuck = short({ directory, schedule: constantRate(0), steps: 100, patience: 2 });
   const result = await train(stuck);
   // best at 4, then nothing better at 8 and 12
   expect(result).toMatchObject({ ended: "stopped early", step: 12 });
@@ -205,7 +205,7 @@ test("nothing is written without a directory", async () => {
 test("parameters may be given, and stay as they are", async () => {
   const params = model.init(randomKey(9));
   const before = bytesOf(params);
-  const result = await train(short({ params: params as never, schedule: constant(0), steps: 3 }));
+  const result = await train(short({ params: params as never, schedule: constantRate(0), steps: 3 }));
   expect(bytesOf(result.params)).toEqual(before);
   await train(short({ params: params as never, steps: 3 }));
   expect(bytesOf(params)).toEqual(before);

@@ -11,9 +11,9 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { mixers } from "../../src/catalogue/mixers.ts";
+import { positions } from "../../src/catalogue/positions.ts";
 import { gpt } from "../../src/models/gpt.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
-import { positions } from "../../src/position/index.ts";
 import { adamw } from "../../src/train/adamw.ts";
 import { lossScale } from "../../src/train/loss-scale.ts";
 import { sgd } from "../../src/train/sgd.ts";
@@ -93,7 +93,7 @@ test("directions are drawn again when their time has come, and never trained", a
 });
 
 test("spans cost something in the loss, and are put back between 0 and 1 after each update", async () => {
-  const { scores } = await positions["adaptive-span"].load({ startShare: 0.9, penalty: 0.5 }, { ...sizes, layers: 2 });
+  const { scores } = positions["adaptive-span"].make({ startShare: 0.9, penalty: 0.5 }, { ...sizes, layers: 2 });
   const model = gpt({ vocabularySize: V, layers: 2, ...sizes, scheme: { scores: scores! } });
   const objective = tokenObjective(model);
   const { project: settle, loss } = objective;

@@ -13,7 +13,7 @@ import {
   interpret,
   iota,
   kept,
-  layerNorm,
+  layerNormalization,
   matmul,
   mul,
   normal,
@@ -54,7 +54,7 @@ export type Measure = {
 /** `(x − mean) / √(variance + 10⁻⁶)` over each vector, without gain and bias: every result has length √D. */
 export function unitVariance(x: Tensor): Tensor {
   const width = x.shape.at(-1)!;
-  return layerNorm(x, ones([width], x.dtype), zeros([width], x.dtype), 1e-6);
+  return layerNormalization(x, ones([width], x.dtype), zeros([width], x.dtype), 1e-6);
 }
 
 /** `x / ‖x‖` */

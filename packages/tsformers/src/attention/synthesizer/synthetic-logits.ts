@@ -19,7 +19,7 @@ import {
   type Tensor,
 } from "@tsformers/engine";
 import type { Rotation } from "../../kinds/index.ts";
-import { type Initial, normalInitial, zeros } from "../../nn/initial.ts";
+import { type Initial, normalInitial, zerosInitial } from "../../nn/initial.ts";
 import { type LinearParams, linear } from "../../nn/linear.ts";
 import { splitHeads } from "../softmax/attention.ts";
 
@@ -88,7 +88,7 @@ export function denseLogits(
       return {
         hidden: hidden.init(first!),
         columns: initial(second!, [heads, length, width]),
-        bias: zeros(bias!, [heads, length]),
+        bias: zerosInitial(bias!, [heads, length]),
       };
     },
     prepare: ({ hidden: own, columns, bias }, x, { keys }) => {
@@ -257,7 +257,7 @@ export const plainSum: Mixture<Record<string, never>> = { init: () => ({}), fact
 export function headWeighted(heads: number): Mixture<{ alpha: Tensor }> {
   return {
     sources: 2,
-    init: (key) => ({ alpha: zeros(key, [heads]) }),
+    init: (key) => ({ alpha: zerosInitial(key, [heads]) }),
     factors: ({ alpha }) => {
       const share = reshape(sigmoid(alpha), [1, heads, 1, 1]);
       return [sub(1, share), share];
@@ -272,7 +272,7 @@ export function headWeighted(heads: number): Mixture<{ alpha: Tensor }> {
  * @source Tay et al. 2021, §3.3, "Mixture of Synthesizers"
  */
 export const softmaxWeighted: Mixture<{ alpha: Tensor }> = {
-  init: (key, sources) => ({ alpha: zeros(key, [sources]) }),
+  init: (key, sources) => ({ alpha: zerosInitial(key, [sources]) }),
   factors: ({ alpha }, sources) => {
     const shares = softmax(alpha);
     return Array.from({ length: sources }, (_, i) => reshape(slice(shares, 0, i, i + 1), [1, 1, 1, 1]));

@@ -10,7 +10,7 @@ import type { Architecture, Format } from "./format.ts";
 import { loadNames } from "./names.ts";
 import { dropSharedNames, settleNames } from "./settle.ts";
 
-export type Checkpoint = {
+export type LoadedCheckpoint = {
   readonly modelType: string;
   readonly config: CheckpointConfig;
   readonly architecture: Architecture;
@@ -31,7 +31,7 @@ export type Checkpoint = {
 export async function loadHuggingFace(
   directory: string,
   options: { readonly makeView?: typeof makeView } = {},
-): Promise<Checkpoint> {
+): Promise<LoadedCheckpoint> {
   requireCheckpointFolder(directory);
   const path = join(directory, "config.json");
   const config = readJsonFile(path, jsonObject);
@@ -51,7 +51,7 @@ async function place(
   config: CheckpointConfig,
   tensors: ReadonlyMap<string, StoredTensor>,
   options: { readonly makeView?: typeof makeView },
-): Promise<Pick<Checkpoint, "architecture" | "ownHead" | "params" | "notes">> {
+): Promise<Pick<LoadedCheckpoint, "architecture" | "ownHead" | "params" | "notes">> {
   const { arrays, ownHead, notes } = await settleNames(format, tensors, weightsFile);
   const build = (own: boolean) => format.build(config, { ...options, has: (name) => arrays.has(name), ownHead: own });
   const architecture = build(ownHead);

@@ -1,0 +1,23 @@
+// Several runs under one budget, and the report of them. Runs in Node only: each run has a process of its own.
+
+export { labelsOf } from "./labels.ts";
+export { type PlannedRun, planRuns, type RunJob } from "./plan.ts";
+export type { CompareOptions } from "./prepare-comparison.ts";
+export { renderReport } from "./report.ts";
+export {
+  type CompareRun,
+  type Comparison,
+  type CurvePoint,
+  type Environment,
+  type LengthLoss,
+  type RunResult,
+  type Spread,
+  summarise,
+  type VariantSummary,
+} from "./results.ts";
+export {
+  type CompareEvent,
+  type ComparisonOutcome,
+  type RunComparisonOptions,
+  runComparison,
+} from "./run-comparison.ts";

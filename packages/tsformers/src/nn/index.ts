@@ -1,0 +1,51 @@
+// The layers that blocks and models are put together from.
+
+export {
+  type AdaptiveEmbeddingParams,
+  type AdaptiveHeadOptions,
+  type AdaptiveHeadParams,
+  adaptiveEmbedding,
+  adaptiveHead,
+  type Clusters,
+} from "./adaptive.ts";
+export { type ChunkOptions, chunkedFeedForward } from "./chunked.ts";
+export { type ChunkedCrossEntropyOptions, chunkedCrossEntropies } from "./chunked-cross-entropy.ts";
+export { crossEntropies, meanCrossEntropy } from "./cross-entropy.ts";
+export { dropout, within } from "./dropout.ts";
+export { type EmbeddingParams, embedding, paddedEmbedding, scaledEmbedding, unembed } from "./embedding.ts";
+export {
+  type Activation,
+  type FeedForward,
+  type FeedForwardOptions,
+  type GatedParams,
+  gatedMlp,
+  gelu,
+  geluTanh,
+  type MlpParams,
+  mlp,
+  quickGelu,
+  relu,
+  sigmoidActivation,
+  silu,
+  squaredRelu,
+  tanhActivation,
+} from "./feed-forward.ts";
+export {
+  type BiasedGateParams,
+  type Gate,
+  type GateOptions,
+  type GruGateParams,
+  gruGate,
+  highwayGate,
+  type InputGateParams,
+  inputGate,
+  outputGate,
+  residualGate,
+  type SigTanhGateParams,
+  sigTanhGate,
+} from "./gate.ts";
+export { type Head, linearHead, scaledHead, tiedHead, tiedHeadWithBias } from "./head.ts";
+export { glorotUniform, type Initial, normalInitial, onesInitial, truncatedInitial, zerosInitial } from "./initial.ts";
+export { type LinearParams, linear } from "./linear.ts";
+export { type MaskedHeadOptions, type MaskedHeadParams, maskedHead } from "./masked-head.ts";
+export { layerNorm, type Norm, type NormParams, rmsNorm } from "./norm.ts";

@@ -84,10 +84,8 @@ describe("loading", () => {
     "nn_transformer_postln",
     "longformer",
     "led",
-<<<<<<< HEAD
     "bigbird",
     "bigbird_full",
-=======
     "albert",
     "reformer_local",
     "reformer_lsh",
@@ -95,7 +93,6 @@ describe("loading", () => {
     "reformer_lsh_bidirectional",
     "transformer_xl",
     "transformer_xl_adaptive",
->>>>>>> main
   ])("%s: the tree that is read is the one the model makes, and goes back to the same arrays", async (name) => {
     const { architecture, params } = await loadHuggingFace(golden + name);
     const read = flatten(params, isArray);

@@ -2,7 +2,15 @@ import { readFileSync } from "node:fs";
 import { defineConfig, type UserConfig } from "tsdown";
 
 /** File by file: a bundler then drops whole files that nothing uses, also those whose code it could not judge by itself. */
-const shared: UserConfig = { root: "src", unbundle: true, dts: true, clean: true, logLevel: "warn" };
+const shared: UserConfig = {
+  root: "src",
+  unbundle: true,
+  dts: true,
+  clean: true,
+  logLevel: "warn",
+  // For Node it would write helpers that import modules of Node, into files for browsers, too.
+  platform: "neutral",
+};
 
 /** The sources of what a package exports. */
 function exportsOf(folder: string): string[] {
@@ -17,7 +25,6 @@ const config: UserConfig[] = defineConfig([
     ...shared,
     cwd: "packages/engine",
     entry: [...exportsOf("packages/engine"), "src/runtime/node-worker.ts"],
-    platform: "neutral",
     deps: { neverBundle: [/^onnxruntime-/, /^node:/] },
   },
   {
@@ -30,9 +37,7 @@ const config: UserConfig[] = defineConfig([
       "src/io/files.ts",
       "src/io/no-files.ts",
     ],
-    platform: "node",
-    fixedExtension: false,
-    deps: { neverBundle: [/^#/, /^@tsformers\/engine/, /^onnxruntime-/] },
+    deps: { neverBundle: [/^#/, /^@tsformers\/engine/, /^onnxruntime-/, /^node:/] },
   },
 ]);
 

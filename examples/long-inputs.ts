@@ -18,13 +18,13 @@ import {
   causal,
   countPattern,
   globalTokens,
-  or,
   receptiveFields,
   slidingWindow,
+  union,
 } from "tsformers/patterns";
 
 const sizes = { layers: 2, modelWidth: 32, heads: 4, length: 64 };
-const near = or(slidingWindow({ before: 7, after: 0 }), globalTokens({ positions: [0], causal: true }));
+const near = union(slidingWindow({ before: 7, after: 0 }), globalTokens({ positions: [0], causal: true }));
 const linear = mixers.linear.make({}, { ...sizes, causal: true });
 
 // What a pattern costs is counted, not estimated.

@@ -5,7 +5,7 @@ import { openCpu } from "@tsformers/engine/node";
 import { evaluation } from "tsformers";
 import { entryOf, mixers, patterns } from "tsformers/catalogue";
 import { attention, type MixerEntry, makeView } from "tsformers/mixers";
-import { full, type PatternEntry } from "tsformers/patterns";
+import { fullPattern, type PatternEntry } from "tsformers/patterns";
 import type { AttentionJob, AttentionResult } from "../attention.ts";
 import { notAvailableCode } from "../child.ts";
 import { memoryBytes } from "../memory.ts";
@@ -30,7 +30,7 @@ const baselineBytes = memoryBytes("VmRSS");
 const about = { length, causal, heads };
 const softmax = attention({ modelWidth: width, heads });
 const pattern =
-  kind === "pattern" ? entryOf<PatternEntry>(patterns, name).make(settings, { ...about, layers: 1 })(0) : full;
+  kind === "pattern" ? entryOf<PatternEntry>(patterns, name).make(settings, { ...about, layers: 1 })(0) : fullPattern;
 const mixer =
   kind === "pattern" ? softmax : entryOf<MixerEntry>(mixers, name).make(settings, { ...about, modelWidth: width });
 const params = mixer.init(randomKey(0)) as never;

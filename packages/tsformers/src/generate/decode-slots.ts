@@ -1,6 +1,6 @@
 import { add, fromNumbers, iota, lessEqual, mod, NDArray, reshape, sub, type Tensor } from "@tsformers/engine";
 import { causalPart } from "../attention/patterns/causal-part.ts";
-import { full, headsOf, type Pattern } from "../attention/patterns/pattern.ts";
+import { fullPattern, headsOf, type Pattern } from "../attention/patterns/pattern.ts";
 import { type Reach, reachOf } from "../attention/patterns/reach.ts";
 import { span } from "../attention/patterns/span.ts";
 import type { Slots } from "../kinds/index.ts";
@@ -162,10 +162,10 @@ export function stepSlots(kept: Kept, slots: number, length: Tensor, given: Give
   const { positions, visible, rows } = given;
   if (!kept.isWindow) {
     const shown = { positions: { query, key: positions! }, visible: visible!, rows: rows! };
-    return { pattern: full, reach: kept.maxLength - 1, ...shown };
+    return { pattern: fullPattern, reach: kept.maxLength - 1, ...shown };
   }
   const filled = reshape(lessEqual(iota(slots), length), [1, 1, slots]);
-  const shown = { pattern: full, visible: filled, reach: slots - 1, isSighted: true } as const;
+  const shown = { pattern: fullPattern, visible: filled, reach: slots - 1, isSighted: true } as const;
   const isRound = slots === kept.window + 1 && slots < kept.maxLength;
   if (!isRound) return { ...shown, positions: { query, key: iota(slots) }, rows: query };
   // Slot r holds the newest position p with p ≡ r.

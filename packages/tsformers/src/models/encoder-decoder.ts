@@ -1,6 +1,6 @@
 import { add, type Concrete, cast, iota, splitKey, type Tensor } from "@tsformers/engine";
 import { makeView } from "../attention/core/view.ts";
-import { full } from "../attention/patterns/pattern.ts";
+import { fullPattern } from "../attention/patterns/pattern.ts";
 import type { CrossBlock } from "../blocks/cross-block.ts";
 import { blockStack, type StackParams } from "../depth/stack.ts";
 import { placeOfLayer, startTraining } from "../depth/states.ts";
@@ -210,7 +210,7 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
       const pass: Pass = { queries, mask, decode, remembers: false };
       const sourceLength = encoded.entries[0]!.key.shape[2]!;
       const across = (parts.makeView ?? makeView)({
-        pattern: full,
+        pattern: fullPattern,
         queries,
         keys: sourceLength,
         ...present({ keyMask: encoded.mask }),

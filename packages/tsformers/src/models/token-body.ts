@@ -1,5 +1,5 @@
 import { type Concrete, splitKey } from "@tsformers/engine";
-import { and } from "../attention/patterns/combine.ts";
+import { intersection } from "../attention/patterns/combine.ts";
 import { slidingWindow } from "../attention/patterns/window.ts";
 import { placeOfLayer, resetRows, startTraining } from "../depth/states.ts";
 import type { Depth, LayerPositions, Pattern, StackState } from "../kinds/index.ts";
@@ -99,7 +99,7 @@ export function tokenBody<DepthParams>(parts: TokenBodyParts<DepthParams>): Toke
 function patternInDecoding<DepthParams>(parts: TokenBodyParts<DepthParams>, layer: number): Pattern {
   const pattern = patternOfLayer(parts, layer);
   const { segment } = parts.depth.layers[layer]!;
-  return segment === undefined ? pattern : and(pattern, slidingWindow({ before: segment.length, after: 0 }));
+  return segment === undefined ? pattern : intersection(pattern, slidingWindow({ before: segment.length, after: 0 }));
 }
 
 function shortestTable(...schemes: readonly ({ readonly length?: number } | undefined)[]): number | undefined {

@@ -2,7 +2,7 @@ import { add, iota, type Tensor } from "@tsformers/engine";
 import { makeView, makeViewOfSlots } from "../attention/core/view.ts";
 import { behindMemory } from "../attention/patterns/behind-memory.ts";
 import { causalPart } from "../attention/patterns/causal-part.ts";
-import { causal, full } from "../attention/patterns/pattern.ts";
+import { causal, fullPattern } from "../attention/patterns/pattern.ts";
 import type {
   BlockTraits,
   LayerPatterns,
@@ -50,7 +50,7 @@ export type Pass = {
 
 /** What a layer sees by its pattern. */
 export function patternOfLayer(
-  { causal: isCausal, pattern = isCausal ? causal : full }: SightParts,
+  { causal: isCausal, pattern = isCausal ? causal : fullPattern }: SightParts,
   layer: number,
 ): Pattern {
   return typeof pattern === "function" ? pattern(layer) : pattern;

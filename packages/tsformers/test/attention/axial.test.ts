@@ -18,7 +18,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { axialAutoregressive, axialSequential, axialSum } from "../../src/attention/axial/axial.ts";
 import { axialAttention } from "../../src/attention/axial/axial-attention.ts";
 import { makeView } from "../../src/attention/core/view.ts";
-import { causal, full } from "../../src/attention/patterns/pattern.ts";
+import { causal, fullPattern } from "../../src/attention/patterns/pattern.ts";
 import type { AttentionParams } from "../../src/attention/softmax/attention.ts";
 import type { Mixer } from "../../src/kinds/index.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
@@ -144,7 +144,7 @@ function loud<Params>(mixer: Mixer<Params>): never {
 async function jacobian(mixer: Mixer, length: number, isCausal: boolean, at: number): Promise<number[]> {
   const run = compile(
     (params: never, x: Tensor) => {
-      const view = makeView({ pattern: isCausal ? causal : full, queries: length, keys: length });
+      const view = makeView({ pattern: isCausal ? causal : fullPattern, queries: length, keys: length });
       const own = (x: Tensor) => sum(slice(mixer.apply(params, { x, view }, evaluation).y, 1, at, at + 1));
       return valueAndGrad(own)(x).gradient;
     },
@@ -186,7 +186,7 @@ describe("mixers", () => {
     const x = noise([1, length, sizes.modelWidth], 4);
     const run = compile(
       (params: never, x: Tensor) => {
-        const view = makeView({ pattern: full, queries: length, keys: length });
+        const view = makeView({ pattern: fullPattern, queries: length, keys: length });
         const { y, map } = mixer.apply(params, { x, view }, evaluation);
         const { weights, keys } = map!();
         return { y, weights, keys: keys! };

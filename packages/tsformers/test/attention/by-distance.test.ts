@@ -20,7 +20,7 @@ import { collect, spread, spreadFormula } from "../../src/attention/core/by-dist
 import { attend } from "../../src/attention/core/executor.ts";
 import { makeView } from "../../src/attention/core/view.ts";
 import { perHead } from "../../src/attention/patterns/combine.ts";
-import { causal, full, type Pattern } from "../../src/attention/patterns/pattern.ts";
+import { causal, fullPattern, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { strided } from "../../src/attention/patterns/strided.ts";
 import type { Positions, ScoreMod, View } from "../../src/kinds/index.ts";
 import { adaptiveSpan } from "../../src/position/adaptive-span.ts";
@@ -180,11 +180,11 @@ const schemes: [string, Scheme][] = [
 ];
 
 const oddHeads: Pattern = perHead([
-  full,
+  fullPattern,
   { name: "near", keys: (query, length) => [Math.max(0, query - 9), Math.min(length, query + 12)] },
 ]);
 const cases: [string, Pattern, number, { queriesPerBlock?: number }][] = [
-  ["one query", full, 1, {}],
+  ["one query", fullPattern, 1, {}],
   ["blocks", causal, 63, { queriesPerBlock: 32 }],
   ["an order of its own", strided({ stride: 7, causal: false }), 100, { queriesPerBlock: 32 }],
   ["heads that differ", oddHeads, 70, { queriesPerBlock: 32 }],
@@ -254,7 +254,12 @@ describe.each(schemes)("%s", (name, scheme) => {
       const sizes = { queries: length, keys: length };
       const layer = (scheme.forLayer?.(params, 0, sizes) ?? params) as never;
       return [{}, { positions: { query: at, key: at } }].map((more) => {
-        const view = makeView({ pattern: full, ...sizes, ...more, scores: (where) => scheme.prepare(layer, where) });
+        const view = makeView({
+          pattern: fullPattern,
+          ...sizes,
+          ...more,
+          scores: (where) => scheme.prepare(layer, where),
+        });
         return attend(q, { key, value }, { view, scale: 0.5, context: {} }).mixed;
       });
     };

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { axialColumn, axialRow } from "../../src/attention/patterns/axial.ts";
-import { and, except, or, perHead } from "../../src/attention/patterns/combine.ts";
+import { except, intersection, perHead, union } from "../../src/attention/patterns/combine.ts";
 import { dilatedHeads, dilatedWindow } from "../../src/attention/patterns/dilated.ts";
 import { globalTokens } from "../../src/attention/patterns/global.ts";
-import { causal, denseMask, full, headsOf, type Pattern } from "../../src/attention/patterns/pattern.ts";
+import { causal, denseMask, fullPattern, headsOf, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { perLayer } from "../../src/attention/patterns/per-layer.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
 import { expectShows } from "./patterns/predicate.ts";
@@ -12,7 +12,7 @@ import { expectShows } from "./patterns/predicate.ts";
 const small = fc.integer({ min: 0, max: 9 });
 const size = fc.integer({ min: 1, max: 7 });
 const uniform: fc.Arbitrary<Pattern> = fc.oneof(
-  fc.constantFrom(full, causal),
+  fc.constantFrom(fullPattern, causal),
   fc.record({ before: small, after: small }).map(slidingWindow),
   fc.record({ before: small, after: small, dilation: size }).map(dilatedWindow),
   fc.record({ columns: size, causal: fc.boolean() }).map(axialRow),
@@ -30,8 +30,8 @@ function cells(pattern: Pattern, length: number): (query: number, key: number, h
 }
 
 const combinations = [
-  ["or", or, (a: boolean, b: boolean) => a || b],
-  ["and", and, (a: boolean, b: boolean) => a && b],
+  ["or", union, (a: boolean, b: boolean) => a || b],
+  ["and", intersection, (a: boolean, b: boolean) => a && b],
   ["except", except, (a: boolean, b: boolean) => a && !b],
 ] as const;
 
@@ -55,7 +55,7 @@ describe.each(combinations)("%s", (_, combine, of) => {
           ReturnType<typeof cells>,
         ];
         expectShows(
-          combine(or(a, b), c),
+          combine(union(a, b), c),
           (j, i, head) => of(first(i, j, head) || second(i, j, head), third(i, j, head)),
           [16],
         );
@@ -67,9 +67,9 @@ describe.each(combinations)("%s", (_, combine, of) => {
 
 test("one of several: or and and take any number", () => {
   const windows = [1, 2, 3].map((before) => slidingWindow({ before, after: 0 })) as [Pattern, Pattern, Pattern];
-  expect(or(...windows).keys(9, 20)).toEqual([6, 10]);
-  expect(and(...windows).keys(9, 20)).toEqual([8, 10]);
-  expect(or(full)).toBe(full);
+  expect(union(...windows).keys(9, 20)).toEqual([6, 10]);
+  expect(intersection(...windows).keys(9, 20)).toEqual([8, 10]);
+  expect(union(fullPattern)).toBe(fullPattern);
 });
 
 test("per head: head h sees pattern h, all together what any sees", () => {
@@ -77,16 +77,16 @@ test("per head: head h sees pattern h, all together what any sees", () => {
   expectShows(pattern, (j, i, head) => (head === 0 ? j === i : j <= i));
   expect(pattern.keys(3, 9)).toEqual([0, 4]);
   expect(() => perHead([])).toThrow("at least one");
-  expect(() => perHead([full, pattern])).toThrow("differs by head already");
+  expect(() => perHead([fullPattern, pattern])).toThrow("differs by head already");
 });
 
 test("patterns that differ over other numbers of heads do not combine", () => {
   const three = dilatedHeads({ before: 1, after: 1, dilations: [1, 2, 3] });
-  expect(() => or(three, perHead([full, causal]))).toThrow("for 3 heads, the second for 2");
+  expect(() => union(three, perHead([fullPattern, causal]))).toThrow("for 3 heads, the second for 2");
 });
 
 test("per layer: in turn", () => {
-  const layers = perLayer([full, causal]);
-  expect([layers(0), layers(1), layers(2)]).toEqual([full, causal, full]);
+  const layers = perLayer([fullPattern, causal]);
+  expect([layers(0), layers(1), layers(2)]).toEqual([fullPattern, causal, fullPattern]);
   expect(() => perLayer([])).toThrow("at least one");
 });

@@ -1,16 +1,16 @@
 import { describe, expect, test } from "vitest";
 import { blockwise } from "../../src/attention/patterns/blockwise.ts";
-import { and, or, perHead } from "../../src/attention/patterns/combine.ts";
+import { intersection, perHead, union } from "../../src/attention/patterns/combine.ts";
 import { attentionFlops, countPattern, receptiveFields } from "../../src/attention/patterns/count.ts";
 import { longformer } from "../../src/attention/patterns/longformer.ts";
-import { causal, denseMask, full, headsOf, type Pattern } from "../../src/attention/patterns/pattern.ts";
+import { causal, denseMask, fullPattern, headsOf, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { stridedHeads, stridedLayers } from "../../src/attention/patterns/strided.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
 
 const two = slidingWindow({ before: 2, after: 0 });
 const nothing: Pattern = { name: "nothing", keys: () => [] };
 const patterns: [string, (layer: number) => Pattern][] = [
-  ["full", () => full],
+  ["full", () => fullPattern],
   ["causal", () => causal],
   ["a window", () => two],
   ["nothing", () => nothing],
@@ -18,7 +18,7 @@ const patterns: [string, (layer: number) => Pattern][] = [
   ["Longformer", () => longformer({ window: 4, globals: [3], causal: false })],
   ["heads", () => stridedHeads({ stride: 5, causal: true })],
   ["layers", stridedLayers({ stride: 6, causal: true })],
-  ["a union", () => or(two, slidingWindow({ before: 0, after: 1 }))],
+  ["a union", () => union(two, slidingWindow({ before: 0, after: 1 }))],
 ];
 
 describe.each(patterns)("%s", (_, patternOf) => {
@@ -70,15 +70,15 @@ test("windows reach one window further with each layer, pairs of fixed patterns 
 });
 
 test("queries may be fewer than keys", () => {
-  expect(countPattern(full, 3, 7)).toEqual({ pairs: 21, pairsOfHeads: [21], density: 1 });
+  expect(countPattern(fullPattern, 3, 7)).toEqual({ pairs: 21, pairsOfHeads: [21], density: 1 });
 });
 
 test("operations: four for each pair and feature of each head, heads repeating", () => {
-  const counted = countPattern(perHead([full, and(full, causal)]), 10);
+  const counted = countPattern(perHead([fullPattern, intersection(fullPattern, causal)]), 10);
   expect(counted.pairsOfHeads).toEqual([100, 55]);
   expect(attentionFlops(counted, { heads: 3, headWidth: 8 })).toBe(4 * 8 * (100 + 55 + 100));
   // By hand: logits of 10 × 10 pairs take 8 products and 8 additions each, weighted sums as many.
-  expect(attentionFlops(countPattern(full, 10), { heads: 1, headWidth: 8 })).toBe(2 * (100 * 16));
+  expect(attentionFlops(countPattern(fullPattern, 10), { heads: 1, headWidth: 8 })).toBe(2 * (100 * 16));
 });
 
 test("thousands of positions are counted in seconds", () => {

@@ -3,7 +3,7 @@ import { axialLayers } from "../../src/attention/patterns/axial.ts";
 import { perHead } from "../../src/attention/patterns/combine.ts";
 import { dilatedHeads } from "../../src/attention/patterns/dilated.ts";
 import { drawPanels, panelsOf, patternSvg, pictureOf } from "../../src/attention/patterns/draw.ts";
-import { causal, denseMask, full, type Pattern } from "../../src/attention/patterns/pattern.ts";
+import { causal, denseMask, fullPattern, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
 
 const near = slidingWindow({ before: 1, after: 0 });
@@ -81,8 +81,8 @@ describe("pictures", () => {
   test("a panel for each pattern that differs, and no more", () => {
     const titles = (patternOf: (layer: number) => Pattern) =>
       panelsOf(patternOf, { layers: 4, heads: 3 }).map(({ title }) => title);
-    expect(titles(() => full)).toEqual(["full"]);
-    const heads = perHead([full, causal]);
+    expect(titles(() => fullPattern)).toEqual(["full"]);
+    const heads = perHead([fullPattern, causal]);
     expect(titles(() => heads)).toEqual(["heads 0 2: full", "head 1: causal"]);
     expect(titles(axialLayers({ columns: 4, causal: false }))).toEqual([
       "layers 0 2: row of 4",

@@ -23,8 +23,8 @@ import { attend } from "../../src/attention/core/executor.ts";
 import { computedPairs, plansOf } from "../../src/attention/core/plan.ts";
 import { clipRuns, runsOf } from "../../src/attention/core/runs.ts";
 import { makeView } from "../../src/attention/core/view.ts";
-import { except, or, perHead } from "../../src/attention/patterns/combine.ts";
-import { causal, denseMask, full, type Pattern } from "../../src/attention/patterns/pattern.ts";
+import { except, perHead, union } from "../../src/attention/patterns/combine.ts";
+import { causal, denseMask, fullPattern, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import type { View } from "../../src/kinds/index.ts";
 import { alibi } from "../../src/position/alibi.ts";
 
@@ -57,10 +57,10 @@ const scattered = (head: number): Pattern => ({
     );
   },
 });
-const strided = or(near(5), residues(7));
+const strided = union(near(5), residues(7));
 
 const patterns: [string, Pattern][] = [
-  ["full", full],
+  ["full", fullPattern],
   ["causal", causal],
   ["a window", near(20)],
   ["every 7th token, in an order of its own", residues(7)],
@@ -186,7 +186,7 @@ describe.each(patterns)("%s", (_, pattern) => {
 
 test("weights that are not kept give the same, gradients included", async () => {
   const length = 1200;
-  const pattern = or(near(30), residues(100), { name: "first", keys: (query) => [0, Math.min(query + 1, 3)] });
+  const pattern = union(near(30), residues(100), { name: "first", keys: (query) => [0, Math.min(query + 1, 3)] });
   const bias = alibi(2);
   for (const [each, scores] of [
     [causal, undefined],
@@ -217,7 +217,7 @@ test("weights that are not kept give the same, gradients included", async () => 
 test("queries with many keys take them in parts", async () => {
   const length = 2500;
   expect(plansOf(causal, { queries: length, keys: length, queriesPerBlock: 1250 })[0]!.blocks.length).toBe(3);
-  for (const pattern of [causal, or(residues(3), near(1500))]) {
+  for (const pattern of [causal, union(residues(3), near(1500))]) {
     await agree(
       (q, key, value) =>
         attend(q, { key, value }, { view: lookAt(pattern, length, { queriesPerBlock: 1250 }), scale: 0.5, context })
@@ -237,7 +237,7 @@ test("dropout of what is computed again drops the same", async () => {
         attend(
           q,
           { key: k, value: v },
-          { view: lookAt(full, length), scale: 0.5, dropoutRate: 0.5, context: { key: constant(key) } },
+          { view: lookAt(fullPattern, length), scale: 0.5, dropoutRate: 0.5, context: { key: constant(key) } },
         ).mixed,
       );
     const {
@@ -259,9 +259,12 @@ test("dropout of what is computed again drops the same", async () => {
 test("queries may be fewer than keys, and heads may share keys", async () => {
   await agree(
     (q, key, value) =>
-      attend(q, { key, value }, { view: makeView({ pattern: full, queries: 10, keys: 70 }), scale: 0.5, context })
-        .mixed,
-    (q, k, v) => dense(q, k, v, full),
+      attend(
+        q,
+        { key, value },
+        { view: makeView({ pattern: fullPattern, queries: 10, keys: 70 }), scale: 0.5, context },
+      ).mixed,
+    (q, k, v) => dense(q, k, v, fullPattern),
     [1, 2, 10, 4],
     [1, 2, 70, 4],
   );

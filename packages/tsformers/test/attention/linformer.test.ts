@@ -29,7 +29,7 @@ import {
   learnedProjection,
   meanProjection,
 } from "../../src/attention/linformer/linformer-projection.ts";
-import { full } from "../../src/attention/patterns/pattern.ts";
+import { fullPattern } from "../../src/attention/patterns/pattern.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import type { LinearParams } from "../../src/nn/linear.ts";
@@ -124,7 +124,7 @@ function ours(kind: string, sharing: ProjectionSharing, mask?: readonly number[]
     const keyMask =
       mask && constant(fromNumbers(Array.from({ length: batch }, () => mask).flat(), [batch, length], "int32"));
     const view = makeView({
-      pattern: full,
+      pattern: fullPattern,
       queries: length,
       keys: length,
       ...(keyMask === undefined ? {} : { keyMask }),
@@ -184,7 +184,7 @@ describe("a projection for all layers", () => {
   type Stack = { blocks: { mixer: LinformerParams<Any> }[] };
   const stack = (blocks: Stack["blocks"], x: Tensor): Tensor =>
     layers.reduce((y, mixer, i) => {
-      const view = makeView({ pattern: full, queries: 11, keys: 11 });
+      const view = makeView({ pattern: fullPattern, queries: 11, keys: 11 });
       return add(y, mixer.apply(blocks[i]!.mixer, { x: y, view }, evaluation).y);
     }, x);
   const params = noisy<Stack>({ blocks: layers.map((mixer, i) => ({ mixer: mixer.init(randomKey(i)) })) });
@@ -233,7 +233,7 @@ test("turned keys are summed after they are turned", async () => {
     key: (k: Tensor) => mul(k, constant(fromNumbers([1, 2, 3], [3, 1]))),
   };
   const mixer = linformer({ modelWidth, heads, projection: projections.learned! });
-  const view = (rotate: object) => ({ ...makeView({ pattern: full, queries: 3, keys: 3 }), ...rotate });
+  const view = (rotate: object) => ({ ...makeView({ pattern: fullPattern, queries: 3, keys: 3 }), ...rotate });
   const params = noisy(mixer.init(randomKey(1)));
   const run = (rotate: object) => (p: LinformerParams<Any>, x: Tensor) =>
     mixer.apply(p, { x, view: view(rotate) }, evaluation).y;

@@ -3,7 +3,7 @@ import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
 import { makeView, type ViewOptions } from "../../src/attention/core/view.ts";
 import { local1d } from "../../src/attention/patterns/local-1d.ts";
-import { full } from "../../src/attention/patterns/pattern.ts";
+import { fullPattern } from "../../src/attention/patterns/pattern.ts";
 import { type AttentionParams, attention } from "../../src/attention/softmax/attention.ts";
 import { localAttention } from "../../src/attention/softmax/local-attention.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
@@ -82,7 +82,7 @@ test.each([
   const pass = (mixer: Mixer<AttentionParams>, pattern: Pattern) => (params: AttentionParams, x: Tensor) =>
     mixer.apply(params, { x, view: makeView({ pattern, queries: length, keys: length }) }, {}).y;
   const x = inputs(length);
-  const found = await evaluate(pass(wrapped, full), device, params, x as never);
+  const found = await evaluate(pass(wrapped, fullPattern), device, params, x as never);
   const expected = await evaluate(pass(softmax, { name: "by hand", keys: runs }), device, params, x as never);
   expect(distance(found, expected)).toBeLessThan(1e-5);
 });

@@ -18,7 +18,7 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { makeView, type ViewOptions } from "../../src/attention/core/view.ts";
-import { full } from "../../src/attention/patterns/pattern.ts";
+import { fullPattern } from "../../src/attention/patterns/pattern.ts";
 import {
   type LongformerAttentionParams,
   longformerAttention,
@@ -106,8 +106,11 @@ describe.each([
     const run = compile(
       (params: LongformerAttentionParams, x: Tensor) => {
         const keyMask = constant(fromNumbers([...new Array(23).fill(1), 0, 0], [1, length], "int32"));
-        return mixer.apply(params, { x, view: makeView({ pattern: full, queries: length, keys: length, keyMask }) }, {})
-          .y;
+        return mixer.apply(
+          params,
+          { x, view: makeView({ pattern: fullPattern, queries: length, keys: length, keyMask }) },
+          {},
+        ).y;
       },
       { device },
     );
@@ -161,7 +164,7 @@ describe("global tokens that the view tells", () => {
     const keyMask = masked(told.length, length, (row, t) => t < reals[row]!);
     const x = normal(randomKey(1), [told.length, length, width]);
     const run = (params: LongformerAttentionParams, x: Tensor, globals: Tensor, keyMask: Tensor) => {
-      const view = makeView({ pattern: full, queries: length, keys: length, globals, keyMask });
+      const view = makeView({ pattern: fullPattern, queries: length, keys: length, globals, keyMask });
       return mixer.apply(params, { x, view }, {}).y;
     };
     const found = ((await evaluate(run, device, params, x, globals, keyMask)) as unknown as NDArray).toNumbers();
@@ -201,7 +204,7 @@ describe("global tokens that the view tells", () => {
           const run = (of: { params: LongformerAttentionParams; x: Tensor }, ...more: Tensor[]) => {
             const [keyMask, globals, weights] = more as [Tensor, Tensor, Tensor];
             const own = "globals" in how ? {} : { globals };
-            const view = makeView({ pattern: full, queries: length, keys: length, keyMask, ...own, ...schemes });
+            const view = makeView({ pattern: fullPattern, queries: length, keys: length, keyMask, ...own, ...schemes });
             const { y, map } = mixer.apply(of.params, { x: of.x, view }, {});
             return [sum(mul(y, weights)), { y, map: map!() }] as [Tensor, { y: Tensor; map: never }];
           };
@@ -248,7 +251,8 @@ describe("global tokens that the view tells", () => {
     const y = async (positions: readonly number[]) => {
       const globals = masked(1, length, (_, t) => positions.includes(t));
       const run = (params: LongformerAttentionParams, x: Tensor, globals: Tensor) =>
-        mixer.apply(params, { x, view: makeView({ pattern: full, queries: length, keys: length, globals }) }, {}).y;
+        mixer.apply(params, { x, view: makeView({ pattern: fullPattern, queries: length, keys: length, globals }) }, {})
+          .y;
       return ((await evaluate(run, device, params, x, globals)) as unknown as NDArray).toNumbers();
     };
     const two = await y([1, 9]);
@@ -260,7 +264,7 @@ describe("global tokens that the view tells", () => {
     const mixer = longformerAttention({ modelWidth: width, heads, window, globals: [0], causal: true });
     expect(mixer.readsGlobals).toBeUndefined();
     const run = (params: LongformerAttentionParams, x: Tensor, globals: Tensor) =>
-      mixer.apply(params, { x, view: makeView({ pattern: full, queries: 8, keys: 8, globals }) }, {}).y;
+      mixer.apply(params, { x, view: makeView({ pattern: fullPattern, queries: 8, keys: 8, globals }) }, {}).y;
     const x = normal(randomKey(1), [1, 8, width]);
     const globals = masked(1, 8, (_, t) => t === 0);
     await expect(evaluate(run, device, mixer.init(randomKey(2)), x, globals)).rejects.toThrow("the causal form");

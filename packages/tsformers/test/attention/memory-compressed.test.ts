@@ -27,7 +27,7 @@ import {
   memoryCompressed,
   tDmcaLayers,
 } from "../../src/attention/memory-compressed/memory-compressed.ts";
-import { full } from "../../src/attention/patterns/pattern.ts";
+import { fullPattern } from "../../src/attention/patterns/pattern.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import type { LinearParams } from "../../src/nn/linear.ts";
 import { expectSame, noisy } from "./outputs-and-gradients.ts";
@@ -46,7 +46,7 @@ function ours(options: Options, mask?: readonly number[]) {
     const keyMask = mask === undefined ? {} : { keyMask: constant(fromNumbers(rows, [batch, length], "int32")) };
     return mixer.apply(
       params,
-      { x, view: makeView({ pattern: full, queries: length, keys: length, ...keyMask }) },
+      { x, view: makeView({ pattern: fullPattern, queries: length, keys: length, ...keyMask }) },
       evaluation,
     ).y;
   };
@@ -130,7 +130,7 @@ describe.each(forms)("causal, %s", (_, options) => {
     const { recurrent } = mixer;
     const step = compile(
       (params: MemoryCompressedParams, x: Tensor, state: never, position: Tensor) => {
-        const view = makeView({ pattern: full, queries: 1, keys: capacity, offset: position });
+        const view = makeView({ pattern: fullPattern, queries: 1, keys: capacity, offset: position });
         return recurrent!.step(params, x, state, { position, view });
       },
       { device },

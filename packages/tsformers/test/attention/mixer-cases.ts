@@ -21,7 +21,7 @@ import {
 } from "@tsformers/engine";
 import { makeView, type ViewOptions } from "../../src/attention/core/view.ts";
 import type { MixerContext, MixerEntry } from "../../src/attention/index.ts";
-import { causal, full } from "../../src/attention/patterns/pattern.ts";
+import { causal, fullPattern } from "../../src/attention/patterns/pattern.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
 import type { Mixer, MixerInput, MixerOutput } from "../../src/kinds/index.ts";
 import type { Context } from "../../src/kinds/layer.ts";
@@ -121,7 +121,7 @@ export async function prepareMixer(
   const apply = (params: never, x: Tensor, mask?: Tensor, key?: Tensor, given: Omit<Given, "mask" | "key"> = {}) => {
     const length = x.shape[1]!;
     const view = makeView({
-      pattern: direction === "causal" ? causal : full,
+      pattern: direction === "causal" ? causal : fullPattern,
       queries: length,
       keys: length,
       ...(mask === undefined ? {} : { keyMask: mask }),

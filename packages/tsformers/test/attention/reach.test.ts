@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
-import { or, perHead } from "../../src/attention/patterns/combine.ts";
+import { perHead, union } from "../../src/attention/patterns/combine.ts";
 import { dilatedHeads, dilatedWindow } from "../../src/attention/patterns/dilated.ts";
 import { fixed, fixedBlock, fixedSummary } from "../../src/attention/patterns/fixed.ts";
 import { globalTokens } from "../../src/attention/patterns/global.ts";
 import { local1d } from "../../src/attention/patterns/local-1d.ts";
-import { causal, full, headsOf, type Pattern } from "../../src/attention/patterns/pattern.ts";
+import { causal, fullPattern, headsOf, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { reachOf } from "../../src/attention/patterns/reach.ts";
 import { strided, stridedLocal } from "../../src/attention/patterns/strided.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
@@ -25,8 +25,13 @@ test.each<[string, Pattern, number, ReturnType<typeof reachOf>]>([
   ["heads", perHead([window(3), window(9)]), 500, { window: 9, pinned: [], isWindow: false }],
   ["blocks", fixedBlock({ stride: 8, causal: true }), 500, { window: 7, pinned: [], isWindow: false }],
   ["a block and the one before", local1d({ block: 8, causal: true }), 500, { window: 15, pinned: [], isWindow: false }],
-  ["pinned", or(window(7), globals(0, 3)), 500, { window: 7, pinned: [0, 3], isWindow: false }],
-  ["a global position that sees all", or(window(7), globals(20)), 500, { window: 20, pinned: [20], isWindow: false }],
+  ["pinned", union(window(7), globals(0, 3)), 500, { window: 7, pinned: [0, 3], isWindow: false }],
+  [
+    "a global position that sees all",
+    union(window(7), globals(20)),
+    500,
+    { window: 20, pinned: [20], isWindow: false },
+  ],
   ["steps without end", strided({ stride: 8, causal: true }), 500, { window: 496, pinned: [], isWindow: false }],
   ["nothing", { name: "nothing", keys: () => [] }, 9, { window: 0, pinned: [], isWindow: false }],
   [
@@ -63,7 +68,7 @@ test.each(names)("%s: what a query sees is near or pinned, and no less is kept t
 });
 
 test("a pattern that looks ahead cannot decode", () => {
-  expect(() => reachOf(full, 5)).toThrow("full: cannot decode, position 3 sees what comes after it");
+  expect(() => reachOf(fullPattern, 5)).toThrow("full: cannot decode, position 3 sees what comes after it");
   expect(() => reachOf(slidingWindow({ before: 2, after: 1 }), 5)).toThrow("position 3 sees what comes after it");
   expect(reachOf(stridedLocal({ stride: 4, causal: true }), 50).window).toBe(3);
   expect(reachOf(fixedSummary({ stride: 8, causal: true, summary: 8 }), 50).window).toBe(49);

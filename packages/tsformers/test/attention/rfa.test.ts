@@ -18,7 +18,7 @@ import { atLeast, awayFromZero, type Denominator, exactly } from "../../src/atte
 import type { Drawn } from "../../src/attention/kernel/drawn-features.ts";
 import { kernelAttention } from "../../src/attention/kernel/kernel-attention.ts";
 import { arcCosineKernel, gaussianKernel, type RfaParams, rfa, rfaFeatures } from "../../src/attention/kernel/rfa.ts";
-import { full } from "../../src/attention/patterns/pattern.ts";
+import { fullPattern } from "../../src/attention/patterns/pattern.ts";
 
 const device = await openCpu();
 const [H, T, D, M] = [2, 19, 4, 6];
@@ -100,7 +100,11 @@ test.each([
 const mixer = rfa({ modelWidth: 8, heads: H, causal: false, features: M, pool: 3 });
 const x = normal(randomKey(7), [1, T, 8]);
 const apply = (params: RfaParams, x: Tensor, training: Tensor, context: { key?: Tensor }) =>
-  mixer.apply(params, { x, state: { training }, view: makeView({ pattern: full, queries: T, keys: T }) }, context);
+  mixer.apply(
+    params,
+    { x, state: { training }, view: makeView({ pattern: fullPattern, queries: T, keys: T }) },
+    context,
+  );
 
 test("training takes matrices of the pool, evaluation the first", async () => {
   const params = mixer.init(randomKey(8));
@@ -145,7 +149,7 @@ test("training takes matrices of the pool, evaluation the first", async () => {
 
 test("the deviations of the rows are learned", async () => {
   const loss = (params: RfaParams, x: Tensor) =>
-    sum(mul(mixer.apply(params, { x, view: makeView({ pattern: full, queries: T, keys: T }) }, {}).y, x));
+    sum(mul(mixer.apply(params, { x, view: makeView({ pattern: fullPattern, queries: T, keys: T }) }, {}).y, x));
   const { gradient } = await readTree(await compile(valueAndGrad(loss), { device })(mixer.init(randomKey(8)), x));
   expect(gradient.own!.deviation.shape).toEqual([H, 4]);
   expect(gradient.own!.deviation.toNumbers().every((x) => x !== 0)).toBe(true);

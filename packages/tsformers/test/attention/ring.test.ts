@@ -12,7 +12,7 @@ import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
 import { ringDecoding } from "../../src/attention/core/ring.ts";
 import { makeView } from "../../src/attention/core/view.ts";
-import { or } from "../../src/attention/patterns/combine.ts";
+import { union } from "../../src/attention/patterns/combine.ts";
 import { dilatedWindow } from "../../src/attention/patterns/dilated.ts";
 import { causal, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { type AttentionParams, attention } from "../../src/attention/softmax/attention.ts";
@@ -37,7 +37,7 @@ test.each([
 ])("%s decodes with room for itself alone, as one pass does", async (_, options) => {
   const { window, dilation = 1, pinned } = { dilation: 1, pinned: undefined, ...options };
   const near = dilatedWindow({ before: window, after: 0, dilation });
-  const pattern = pinned === undefined ? near : or(near, first);
+  const pattern = pinned === undefined ? near : union(near, first);
   const length = 60;
   const params = mixer.init(randomKey(1));
   const x = normal(randomKey(2), [2, length, width]);

@@ -2,7 +2,7 @@ import { constant, fromNumbers, gather, type NDArray, normal, randomKey, slice, 
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { makeView } from "../../src/attention/core/view.ts";
-import { full } from "../../src/attention/patterns/pattern.ts";
+import { fullPattern } from "../../src/attention/patterns/pattern.ts";
 import { inducedSet } from "../../src/attention/sets/set-attention.ts";
 import { isab, mab, paperForm, pma, publishedForm, sab } from "../../src/attention/sets/set-blocks.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
@@ -86,7 +86,7 @@ test("the mixer is the whole block, and knows its directions", async () => {
   const options = { modelWidth, heads, points: 3 };
   const [mixer, block] = [inducedSet(options), isab(options)];
   type P = Parameters<typeof block.apply>[0];
-  const view = () => makeView({ pattern: full, queries: order.length, keys: order.length });
+  const view = () => makeView({ pattern: fullPattern, queries: order.length, keys: order.length });
   await expectSame<P>(
     (p, x) => mixer.apply(p, { x, view: view() }, evaluation).y,
     (p, x) => block.apply(p, x, undefined, evaluation).y,

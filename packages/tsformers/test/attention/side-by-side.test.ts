@@ -2,7 +2,7 @@ import { add, evaluate, flatten, isNdArray, randomKey, type Tensor } from "@tsfo
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
 import { makeView } from "../../src/attention/core/view.ts";
-import { causal, full } from "../../src/attention/patterns/pattern.ts";
+import { causal, fullPattern } from "../../src/attention/patterns/pattern.ts";
 import { routing } from "../../src/attention/routing/routing.ts";
 import { localAttention } from "../../src/attention/softmax/local-attention.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
@@ -26,7 +26,7 @@ test.each(cases.map((one) => [one.direction, one] as const))("%s: what each give
   const local = localAttention({ ...base, heads: 1, chunk: 5 });
   const routed = routing({ ...base, heads: 2, centroids: 4, window: 6 });
   const alone = (params: { local: never; routing: never }, x: Tensor) => {
-    const view = makeView({ pattern: isCausal ? causal : full, queries: 23, keys: 23 });
+    const view = makeView({ pattern: isCausal ? causal : fullPattern, queries: 23, keys: 23 });
     return add(
       local.apply(params.local, { x, view }, evaluation).y,
       routed.apply(params.routing, { x, view }, evaluation).y,

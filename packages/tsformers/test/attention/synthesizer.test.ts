@@ -23,7 +23,7 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { makeView } from "../../src/attention/core/view.ts";
-import { full } from "../../src/attention/patterns/pattern.ts";
+import { fullPattern } from "../../src/attention/patterns/pattern.ts";
 import { splitHeads } from "../../src/attention/softmax/attention.ts";
 import { type SynthesizerParams, synthesizer } from "../../src/attention/synthesizer/synthesizer.ts";
 import {
@@ -147,7 +147,7 @@ function both({ names, mixture = "sum", longest, causal, mask }: Case) {
     return mask === undefined ? {} : { keyMask: constant(fromNumbers(rows, [x.shape[0]!, mask.length], "int32")) };
   };
   const run = (params: SynthesizerParams, x: Tensor) => {
-    const view = makeView({ pattern: full, queries: x.shape[1]!, keys: x.shape[1]!, ...maskFor(x) });
+    const view = makeView({ pattern: fullPattern, queries: x.shape[1]!, keys: x.shape[1]!, ...maskFor(x) });
     return mixer.apply(params, { x, view }, evaluation);
   };
   const fast = (params: SynthesizerParams, x: Tensor): Tensor => run(params, x).y;
@@ -213,7 +213,7 @@ describe.each(chosen)("%s", (_, options) => {
       (params: SynthesizerParams, x: Tensor, state: never, position: Tensor) =>
         recurrent!.step(params, x, state, {
           position,
-          view: makeView({ pattern: full, queries: 1, keys: 8, offset: position }),
+          view: makeView({ pattern: fullPattern, queries: 1, keys: 8, offset: position }),
         }),
       { device },
     );

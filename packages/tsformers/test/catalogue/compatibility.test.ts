@@ -18,7 +18,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { ringDecoding } from "../../src/attention/core/ring.ts";
 import { makeView } from "../../src/attention/core/view.ts";
 import type { MixerEntry } from "../../src/attention/index.ts";
-import { causal, full } from "../../src/attention/patterns/pattern.ts";
+import { causal, fullPattern } from "../../src/attention/patterns/pattern.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
 import { attention } from "../../src/attention/softmax/attention.ts";
 import { entryOf } from "../../src/catalogue/catalogue-of.ts";
@@ -109,7 +109,7 @@ const view = (told: Told, own: never, options: Parameters<typeof makeView>[0]) =
   });
 
 async function onePass(member: Member, { told, own }: { told: Told; own: unknown }, x: NDArray): Promise<number[][]> {
-  const plain = member.isCausal ? causal : full;
+  const plain = member.isCausal ? causal : fullPattern;
   const pattern = member.window === undefined ? plain : slidingWindow({ before: member.window, after: 0 });
   const run = (params: never, own: never, x: Tensor) =>
     member.mixer.apply(params, { x, view: view(told, own, { pattern, queries: length, keys: length }) }, {}).y;

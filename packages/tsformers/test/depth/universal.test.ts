@@ -17,7 +17,7 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { makeView } from "../../src/attention/core/view.ts";
-import { causal, full } from "../../src/attention/patterns/pattern.ts";
+import { causal, fullPattern } from "../../src/attention/patterns/pattern.ts";
 import { attention } from "../../src/attention/softmax/attention.ts";
 import { postNormBlock } from "../../src/blocks/block.ts";
 import { leakyAverage } from "../../src/depth/act.ts";
@@ -166,7 +166,7 @@ describe.each(cases)("%s", (_, options) => {
   });
 
   test("padding and other rows change neither what real positions become nor when they halt", async () => {
-    const { run } = prepare(options, full);
+    const { run } = prepare(options, fullPattern);
     const real = 7;
     const isReal = (i: number, size: number) => Math.floor(i / size) % length < real;
     const mask = fromNumbers(

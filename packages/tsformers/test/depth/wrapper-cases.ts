@@ -2,7 +2,7 @@ import { concat, constant, fromNumbers, mul, normal, randomKey, type Tensor } fr
 import { headsBeside } from "../../src/attention/core/side-by-side.ts";
 import { makeView } from "../../src/attention/core/view.ts";
 import type { MixerEntry } from "../../src/attention/index.ts";
-import { causal, full } from "../../src/attention/patterns/pattern.ts";
+import { causal, fullPattern } from "../../src/attention/patterns/pattern.ts";
 import { attention } from "../../src/attention/softmax/attention.ts";
 import {
   type BlockParts,
@@ -91,7 +91,7 @@ function besideSource(make: (parts: CrossBlockParts<unknown, unknown, unknown>) 
       ...block,
       apply: (params, input, context) => {
         const entries = block.crossKeysAndValues(params, constant(source), {});
-        const view = makeView({ pattern: full, queries: input.x.shape[1]!, keys: source.shape[1]! });
+        const view = makeView({ pattern: fullPattern, queries: input.x.shape[1]!, keys: source.shape[1]! });
         return block.apply(params, { ...input, source: { entries, view } }, context);
       },
     };
@@ -182,6 +182,6 @@ export const wrapped: readonly WrappedMixer[] = [
   ...Object.entries<MixerEntry>(mixers).map(([name, entry]): WrappedMixer => {
     const isCausal = entry.directions.includes("causal");
     const load = async () => entry.make(small[name] ?? {}, { ...sizes, causal: isCausal });
-    return { name, pattern: isCausal ? causal : full, load };
+    return { name, pattern: isCausal ? causal : fullPattern, load };
   }),
 ];

@@ -12,7 +12,7 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
-import { or, perHead } from "../../src/attention/patterns/combine.ts";
+import { perHead, union } from "../../src/attention/patterns/combine.ts";
 import { dilatedHeads } from "../../src/attention/patterns/dilated.ts";
 import { globalTokens } from "../../src/attention/patterns/global.ts";
 import { causal, type Pattern } from "../../src/attention/patterns/pattern.ts";
@@ -113,8 +113,8 @@ const further: [string, Pattern | LayerPatterns][] = [
   ["windows and gaps by head", dilatedHeads({ before: 3, after: 0, dilations: [1, 2, 5] })],
   ["all and a window by head", perHead([causal, window(5)])],
   ["windows by layer", perLayer([window(20), window(3)])],
-  ["all and pinned by layer", perLayer([causal, or(window(6), globals(0, 21, 40))])],
-  ["pinned by head", perHead([or(window(9), globals(2)), window(4)])],
+  ["all and pinned by layer", perLayer([causal, union(window(6), globals(0, 21, 40))])],
+  ["pinned by head", perHead([union(window(9), globals(2)), window(4)])],
   ["nothing but what is pinned", globals(0, 1)],
 ];
 
@@ -128,7 +128,7 @@ const schemes = (Object.keys(positions) as PositionName[]).filter((name) => posi
 
 describe.each([
   ["a window", window(13)],
-  ["a window and pinned positions", or(window(6), globals(0, 21, 40))],
+  ["a window and pinned positions", union(window(6), globals(0, 21, 40))],
   ["all", causal],
 ])("%s", (_, pattern) => {
   test.each([...schemes, "per-layer"] as const)("with %s positions", async (name) =>
@@ -148,7 +148,7 @@ function counting(): { readonly device: typeof device; readonly bytes: number[] 
 
 test.each([
   ["a window", window(20), 3],
-  ["a window and a pinned position", or(window(20), globals(0)), 3],
+  ["a window and a pinned position", union(window(20), globals(0)), 3],
   // One for each of the capacities 64, 128, … 1,024.
   ["all", causal, 7],
 ])(
@@ -167,7 +167,7 @@ test.each([
 test.each([true, false])(
   "a window keeps room for itself alone, other layers for all (shared memory: %s)",
   async (sharesMemory) => {
-    const own = [window(20), or(window(99), globals(0, 3)), causal];
+    const own = [window(20), union(window(99), globals(0, 3)), causal];
     const model = gpt({ vocabularySize: V, ...sizes, layers: 3, pattern: perLayer(own) });
     const cache = decodeCache(model.layers, keptOf(own, 5000), { ...device, sharesMemory });
     const room = () => cache.layers.map(({ key }) => key.shape[2]);

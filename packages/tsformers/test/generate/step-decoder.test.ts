@@ -12,7 +12,7 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
 import type { MixerEntry } from "../../src/attention/index.ts";
-import { or } from "../../src/attention/patterns/combine.ts";
+import { union } from "../../src/attention/patterns/combine.ts";
 import { globalTokens } from "../../src/attention/patterns/global.ts";
 import { causal } from "../../src/attention/patterns/pattern.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
@@ -94,7 +94,7 @@ test.each([
 
 test.each([
   ["a window", window(6), 7],
-  ["a window and pinned positions", or(window(6), globals(0, 9)), 11],
+  ["a window and pinned positions", union(window(6), globals(0, 9)), 11],
   ["all", causal, 50],
 ] as const)(
   "softmax attention between layers of linear attention keeps %s, and decodes as one pass computes",

@@ -4,10 +4,10 @@ import { afterAll, describe, expect, test } from "vitest";
 import { headsBeside } from "../../src/attention/core/side-by-side.ts";
 import type { MixerEntry } from "../../src/attention/index.ts";
 import { causalPart } from "../../src/attention/patterns/causal-part.ts";
-import { and, or } from "../../src/attention/patterns/combine.ts";
+import { intersection, union } from "../../src/attention/patterns/combine.ts";
 import { globalTokens } from "../../src/attention/patterns/global.ts";
 import type { PatternEntry } from "../../src/attention/patterns/index.ts";
-import { causal, denseMask, full, type Pattern } from "../../src/attention/patterns/pattern.ts";
+import { causal, denseMask, fullPattern, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
 import { attention } from "../../src/attention/softmax/attention.ts";
 import { preNormBlock } from "../../src/blocks/block.ts";
@@ -154,7 +154,7 @@ describe("the causal part of a pattern", () => {
     const window = slidingWindow({ before: 3, after: 0 });
     expect(causalPart(window, 16)).toBe(window);
     expect(causalPart(causal, 16)).toBe(causal);
-    expect(causalPart(full, 16)).toBe(causal);
+    expect(causalPart(fullPattern, 16)).toBe(causal);
     const ahead = slidingWindow({ before: 3, after: 2 });
     expect(causalPart(ahead, 16)).toBe(causalPart(ahead, 16));
     expect(causalPart(ahead, 16)).toBe(causalPart(ahead, 9));
@@ -166,12 +166,12 @@ describe("the causal part of a pattern", () => {
   test.each(everyPattern)("%s: what it shows of the past", (_, make) => {
     const pattern = make()(0);
     const found = denseMask(causalPart(pattern, 16), 16);
-    expect(found.data).toEqual(denseMask(and(pattern, causal), 16).data);
+    expect(found.data).toEqual(denseMask(intersection(pattern, causal), 16).data);
   });
 
   test("the pattern of docs/patterns.md, two-sided, is taken as it looks back", async () => {
-    const pattern = or(slidingWindow({ before: 4, after: 4 }), globalTokens({ positions: [0], causal: false }));
-    const back = or(slidingWindow({ before: 4, after: 0 }), globalTokens({ positions: [0], causal: true }));
+    const pattern = union(slidingWindow({ before: 4, after: 4 }), globalTokens({ positions: [0], causal: false }));
+    const back = union(slidingWindow({ before: 4, after: 0 }), globalTokens({ positions: [0], causal: true }));
     const [a, b] = [
       await expectCausal(gpt({ ...options, pattern }) as never),
       await expectCausal(gpt({ ...options, pattern: back }) as never),

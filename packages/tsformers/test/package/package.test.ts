@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -55,5 +56,32 @@ describe.each(["engine", "tsformers"] as const)("packages/%s", (name) => {
     expect(stdout.trim()).toMatch(prints[name]);
   });
 });
+
+test("a project that looks up types as Node does finds those of every entry, without an error in any", async () => {
+  const project = mkdtempSync(join(tmpdir(), "tsformers-types-"));
+  symlinkSync(join(root, "node_modules"), join(project, "node_modules"));
+  const entries = ["engine", "tsformers"].flatMap((folder) => {
+    const manifest = readFileSync(join(root, "packages", folder, "package.json"), "utf8");
+    const { name, exports } = JSON.parse(manifest) as { readonly name: string; readonly exports: object };
+    return Object.keys(exports).map((subpath) => `${name}${subpath.slice(1)}`);
+  });
+  const lines = entries.map((entry, i) => `import * as entry${i} from "${entry}";\nvoid entry${i};`);
+  writeFileSync(join(project, "main.ts"), lines.join("\n"));
+  const compilerOptions = {
+    strict: true,
+    noEmit: true,
+    module: "nodenext",
+    target: "es2023",
+    types: [],
+    // The compiler's own declarations need no check; those of the packages do.
+    skipDefaultLibCheck: true,
+  };
+  writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions }));
+  writeFileSync(join(project, "package.json"), JSON.stringify({ type: "module" }));
+  const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
+  const { stdout } = await run(process.execPath, [compiler, "-p", project], root).catch((error) => error);
+  rmSync(project, { recursive: true });
+  expect(stdout).toBe("");
+}, 180_000);
 
 const run = (program: string, args: readonly string[], cwd: string) => promisify(execFile)(program, args, { cwd });

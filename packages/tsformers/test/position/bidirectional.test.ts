@@ -2,7 +2,7 @@ import { add, evaluate, iota, isNdArray, mapTree, NDArray, randomKey, type Tenso
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { makeView } from "../../src/attention/core/view.ts";
-import { full } from "../../src/attention/patterns/pattern.ts";
+import { fullPattern } from "../../src/attention/patterns/pattern.ts";
 import { attention } from "../../src/attention/softmax/attention.ts";
 import { positions } from "../../src/catalogue/positions.ts";
 import type { PositionScheme } from "../../src/kinds/index.ts";
@@ -39,7 +39,7 @@ async function outputs(scheme: PositionScheme, rows: number[][]): Promise<number
       layerPositions === undefined ? placed : add(placed, layerPositions.apply(own.layerPositions, 0, at));
     const layer = scores?.forLayer?.(own.scores, 0, { queries: length, keys: length }) ?? own.scores;
     const view = makeView({
-      pattern: full,
+      pattern: fullPattern,
       queries: length,
       keys: length,
       ...(rotation === undefined ? {} : { rotation }),

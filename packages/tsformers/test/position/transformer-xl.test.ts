@@ -3,7 +3,7 @@ import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { attend } from "../../src/attention/core/executor.ts";
 import { makeView } from "../../src/attention/core/view.ts";
-import { causal, full } from "../../src/attention/patterns/pattern.ts";
+import { causal, fullPattern } from "../../src/attention/patterns/pattern.ts";
 import {
   type TransformerXlOptions,
   type TransformerXlParams,
@@ -76,7 +76,7 @@ describe.each(cases)("%s", (_, more, ahead) => {
     const run = (q: Tensor, k: Tensor, params: TransformerXlParams) => {
       const own = scheme.forLayer!(params, 1, { queries: length, keys: length });
       const view = makeView({
-        pattern: ahead ? full : causal,
+        pattern: ahead ? fullPattern : causal,
         queries: length,
         keys: length,
         queriesPerBlock: 16,

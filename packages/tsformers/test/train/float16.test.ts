@@ -22,7 +22,7 @@ import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { makeView } from "../../src/attention/core/view.ts";
 import type { MixerEntry } from "../../src/attention/index.ts";
-import { or, perHead } from "../../src/attention/patterns/combine.ts";
+import { perHead, union } from "../../src/attention/patterns/combine.ts";
 import type { PatternEntry } from "../../src/attention/patterns/index.ts";
 import { type AttentionParams, attention } from "../../src/attention/softmax/attention.ts";
 import { type Block, type BlockParts, parallelBlock, postNormBlock, preNormBlock } from "../../src/blocks/block.ts";
@@ -210,7 +210,7 @@ describe("patterns", () => {
     const all = Object.values<PatternEntry>(patterns).filter(({ directions }) => directions.includes(direction));
     const context = { length, heads: 2, layers: 1, causal: direction === "causal" };
     const each = all.map((entry) => entry.make({}, context)(0));
-    const mixed = [...each, perHead([each[0]!, each[1]!]), or(each[2]!, each[3]!)];
+    const mixed = [...each, perHead([each[0]!, each[1]!]), union(each[2]!, each[3]!)];
     const [tokens, mixer] = [embedding(V, 16, normalInitial(1)), attention({ ...sizes, initial: normalInitial(0.2) })];
     type Params = { tokens: EmbeddingParams; mixer: AttentionParams };
     const loss = (params: Params, { inputs, targets }: Symbols) => {

@@ -21,7 +21,7 @@ import {
   where,
 } from "@tsformers/engine";
 import type { KeyValueCache, Recurrent, SoftmaxMixer, View } from "../../kinds/index.ts";
-import { full } from "../patterns/pattern.ts";
+import { fullPattern } from "../patterns/pattern.ts";
 import { makeView } from "./view.ts";
 
 export type RingOptions = {
@@ -90,7 +90,7 @@ export function viewOfSlots(view: View, position: Tensor, slots: Tensor, seen: T
   const real = view.keyMask && cast(gather(view.keyMask, maximum(slots, 0), 1), "bool");
   const keyMask = cast(real === undefined ? mask : and(mask, real), "int32");
   const ring = makeView({
-    pattern: full,
+    pattern: fullPattern,
     queries: 1,
     keys: slots.shape[0]!,
     keyMask,

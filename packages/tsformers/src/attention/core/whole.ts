@@ -15,7 +15,7 @@ import {
 } from "@tsformers/engine";
 import type { KeyValueCache, View } from "../../kinds/index.ts";
 import { dropout } from "../../nn/dropout.ts";
-import { causal, denseMask, full } from "../patterns/pattern.ts";
+import { causal, denseMask, fullPattern } from "../patterns/pattern.ts";
 import type { Attended, AttendOptions } from "./attended.ts";
 import { byHead, groupedProduct, hidden } from "./query-block.ts";
 
@@ -55,7 +55,7 @@ function visibleOf(view: View, heads: number): Tensor | undefined {
 
 /** The pattern's mask, bool [1, 1 or H, T, S]; undefined for the full pattern. */
 function shownBy({ pattern, queries, keys, offset }: View, heads: number): Tensor | undefined {
-  if (pattern === full) return undefined;
+  if (pattern === fullPattern) return undefined;
   if (offset === undefined) return expandDims(byHead(constant(denseMask(pattern, queries, keys)), heads), 0);
   const at = add(iota(queries), offset);
   if (pattern === causal) {

@@ -11,7 +11,7 @@ import { requireSupport } from "../core/require-support.ts";
 import { makeView } from "../core/view.ts";
 import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 import { etc } from "../patterns/etc.ts";
-import { full, type Pattern } from "../patterns/pattern.ts";
+import { fullPattern, type Pattern } from "../patterns/pattern.ts";
 import { byDistance, byMembership, type Labelling, labelScore } from "./etc-labels.ts";
 
 /** One of the two inputs as queries: its query vectors, its pattern, and how its pairs are labelled. */
@@ -130,7 +130,7 @@ export function etcAttention(options: EtcAttentionOptions): Mixer<EtcAttentionPa
         {
           query: slice(query, 2, 0, Math.min(globals, length)),
           entries,
-          pattern: hard ? joint : full,
+          pattern: hard ? joint : fullPattern,
           ...labelled(labelsOf("global", options, isOwn)),
         },
         given("global"),

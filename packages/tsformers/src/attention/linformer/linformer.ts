@@ -22,7 +22,7 @@ import { type HeadProjectionOptions, headProjections, oneSequence } from "../cor
 import { requireSupport } from "../core/require-support.ts";
 import { makeView } from "../core/view.ts";
 import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
-import { full } from "../patterns/pattern.ts";
+import { fullPattern } from "../patterns/pattern.ts";
 import { type AttentionParams, splitHeads } from "../softmax/attention.ts";
 import {
   convolutionProjection,
@@ -140,7 +140,7 @@ export function linformer<P>(options: LinformerOptions<P>): Mixer<LinformerParam
       const query = toHeads(params.query, x);
       const { mixed, map } = attend(rotate?.query(query) ?? query, entries, {
         view: makeView({
-          pattern: full,
+          pattern: fullPattern,
           queries: length,
           keys: entries.key.shape[2]!,
           ...present({ keyMask: real && projection.filled(real) }),

@@ -32,7 +32,7 @@ import { type HeadProjectionOptions, headProjections, oneSequence, realAt } from
 import { requireSupport } from "../core/require-support.ts";
 import { makeView } from "../core/view.ts";
 import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
-import { causal as causalPattern, full } from "../patterns/pattern.ts";
+import { causal as causalPattern, fullPattern } from "../patterns/pattern.ts";
 import { type AttentionParams, joinHeads, splitHeads } from "../softmax/attention.ts";
 import {
   type BlockRule,
@@ -114,7 +114,7 @@ export function memoryCompressed(options: MemoryCompressedOptions): Mixer<Memory
     bias: options.bias ?? true,
     ...present({ initial: options.initial }),
   });
-  const pattern = causal ? slotsSeen(factor, rule) : full;
+  const pattern = causal ? slotsSeen(factor, rule) : fullPattern;
   type Params = MemoryCompressedParams;
 
   /** One slot per block of x [B, S, C]. */

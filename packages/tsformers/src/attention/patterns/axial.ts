@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { positionCount } from "../../schema/count.ts";
-import { or, perHead } from "./combine.ts";
+import { perHead, union } from "./combine.ts";
 import { byResidue } from "./order.ts";
 import type { Pattern } from "./pattern.ts";
 import { type HalvesUse, halvesOption, type PatternEntry, patternEntry } from "./pattern-entry.ts";
@@ -57,7 +57,7 @@ export function axialColumn({ columns, causal, strictly }: GridOptions & { reado
 
 /** Row and column of each position under one softmax. */
 export function axialCross(options: GridOptions): Pattern {
-  return or(axialRow(options), axialColumn(options));
+  return union(axialRow(options), axialColumn(options));
 }
 
 /** Even heads see rows, odd heads columns. */

@@ -1,5 +1,5 @@
-import { and } from "./combine.ts";
-import { causal, full, type Pattern } from "./pattern.ts";
+import { intersection } from "./combine.ts";
+import { causal, fullPattern, type Pattern } from "./pattern.ts";
 
 type Known = { readonly part: Pattern; readonly lengths: Map<number, boolean> };
 
@@ -11,8 +11,11 @@ const known = new WeakMap<Pattern, Known>();
  * Returns the same object for the same pattern, since plans are cached by it: a pattern that is causal already costs nothing extra.
  */
 export function causalPart(pattern: Pattern, length: number): Pattern {
-  if (pattern === causal || pattern === full) return causal;
-  const { part, lengths } = known.get(pattern) ?? { part: and(pattern, causal), lengths: new Map<number, boolean>() };
+  if (pattern === causal || pattern === fullPattern) return causal;
+  const { part, lengths } = known.get(pattern) ?? {
+    part: intersection(pattern, causal),
+    lengths: new Map<number, boolean>(),
+  };
   known.set(pattern, { part, lengths });
   const isCausal = lengths.get(length) ?? !looksAhead(pattern, length);
   lengths.set(length, isCausal);

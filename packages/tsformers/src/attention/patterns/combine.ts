@@ -6,7 +6,7 @@ import { headsOf, type Pattern, type Runs } from "./pattern.ts";
  *
  * @throws RangeError when patterns per head do not have the same number of heads
  */
-export function or(first: Pattern, ...others: readonly Pattern[]): Pattern {
+export function union(first: Pattern, ...others: readonly Pattern[]): Pattern {
   return others.reduce(
     (a, b) =>
       combine("or", a, b, (a, b) => {
@@ -20,8 +20,8 @@ export function or(first: Pattern, ...others: readonly Pattern[]): Pattern {
 }
 
 /** Intersection: a pair is visible if all of the patterns show it. Uses the order of the first pattern that has one. */
-export function and(first: Pattern, ...others: readonly Pattern[]): Pattern {
-  return others.reduce((a, b) => combine("and", a, b, restrict(intersectRuns, and)), first);
+export function intersection(first: Pattern, ...others: readonly Pattern[]): Pattern {
+  return others.reduce((a, b) => combine("and", a, b, restrict(intersectRuns, intersection)), first);
 }
 
 /** Difference: a pair is visible if `a` shows it and `b` does not. */

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { positionCount } from "../../schema/count.ts";
-import { or, perHead } from "./combine.ts";
+import { perHead, union } from "./combine.ts";
 import { inFront, laidOut, type Order } from "./order.ts";
 import type { Pattern } from "./pattern.ts";
 import { type HalvesUse, halvesOption, type PatternEntry, patternEntry } from "./pattern-entry.ts";
@@ -68,7 +68,7 @@ export function fixedSummary(options: FixedOptions): Pattern {
 
 /** Both halves in every head: the paper's merged head. */
 export function fixed(options: FixedOptions): Pattern {
-  return laidOut(or(fixedBlock(options), fixedSummary(options)), summariesFirst(options));
+  return laidOut(union(fixedBlock(options), fixedSummary(options)), summariesFirst(options));
 }
 
 /**

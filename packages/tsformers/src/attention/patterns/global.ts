@@ -2,7 +2,7 @@ import * as z from "zod";
 import { positionCount } from "../../schema/count.ts";
 import { runsOf } from "../core/runs.ts";
 import { inFront, type Order } from "./order.ts";
-import { full, type Pattern, causal as past, type Runs } from "./pattern.ts";
+import { fullPattern, type Pattern, causal as past, type Runs } from "./pattern.ts";
 import { type PatternEntry, patternEntry } from "./pattern-entry.ts";
 import { always } from "./per-layer.ts";
 import { addSpan, expectWhole } from "./span.ts";
@@ -14,7 +14,7 @@ export type GlobalOptions = {
 };
 
 /**
- * Global tokens: they see all, and all see them. Other pairs are hidden: combine it by `or` with a pattern of neighbours.
+ * Global tokens: they see all, and all see them. Other pairs are hidden: combine it by `union` with a pattern of neighbours.
  *
  * `S_i = everything for i ∈ G, G otherwise`; causal: only keys up to i.
  *
@@ -25,7 +25,7 @@ export function globalTokens({ positions, causal }: GlobalOptions): Pattern {
   for (const position of positions) expectWhole("global", "positions", position);
   const all = new Set(positions);
   const runs = runsOf(positions);
-  const everything = causal ? past : full;
+  const everything = causal ? past : fullPattern;
   const order = globalsFirst(positions);
   return {
     name: `global ${runsText(runs)}`,

@@ -28,7 +28,7 @@ export {
   shiftedBlocks,
   shiftingHeads,
 } from "./blockwise.ts";
-export { and, except, or, perHead } from "./combine.ts";
+export { except, intersection, perHead, union } from "./combine.ts";
 export { attentionFlops, countPattern, type PatternCount, type ReceptiveField, receptiveFields } from "./count.ts";
 export { type DilatedOptions, type DilatedSettings, dilatedEntry, dilatedHeads, dilatedWindow } from "./dilated.ts";
 export {
@@ -53,7 +53,7 @@ export {
   longformerEntry,
   longformerLayers,
 } from "./longformer.ts";
-export { causal, denseMask, full, fullEntry } from "./pattern.ts";
+export { causal, denseMask, fullEntry, fullPattern } from "./pattern.ts";
 export type { HalvesUse, PatternContext, PatternEntry } from "./pattern-entry.ts";
 export { always, eachLayer, perLayer } from "./per-layer.ts";
 export { type Reach, reachOf } from "./reach.ts";

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { positionCount } from "../../schema/count.ts";
-import { or, perHead } from "./combine.ts";
+import { perHead, union } from "./combine.ts";
 import { dilatedWindow } from "./dilated.ts";
 import { globalsFirst, globalTokens } from "./global.ts";
 import { byResidue, laidOut } from "./order.ts";
@@ -44,7 +44,7 @@ function oneHead({ window, globals, causal }: LongformerOptions, dilation: numbe
   const sides = causal ? { before: window, after: 0 } : { before: window / 2, after: window / 2 };
   const near = dilatedWindow({ ...sides, dilation });
   if (globals.length === 0) return near;
-  const whole = or(near, globalTokens({ positions: globals, causal }));
+  const whole = union(near, globalTokens({ positions: globals, causal }));
   // One order for both: two parts would need two softmaxes and a merge.
   const order = globalsFirst(globals, dilation === 1 ? undefined : byResidue(dilation), `residue ${dilation}`);
   return order === undefined ? whole : laidOut(whole, order);

@@ -8,7 +8,7 @@ import { always } from "./per-layer.ts";
 export type { Pattern, Runs } from "../../kinds/index.ts";
 
 /** Every position sees every position. */
-export const full: Pattern = { name: "full", keys: (_, length) => [0, length] };
+export const fullPattern: Pattern = { name: "full", keys: (_, length) => [0, length] };
 
 /** A position sees itself and what came before. */
 export const causal: Pattern = { name: "causal", keys: (query, length) => [0, Math.min(query + 1, length)] };
@@ -43,5 +43,5 @@ export const fullEntry: PatternEntry<"full", NoSettings> = /* @__PURE__ */ patte
   exponent: 2,
   directions: ["causal", "bidirectional"],
   options: () => z.strictObject({}),
-  make: (_, context) => always(context.causal ? causal : full),
+  make: (_, context) => always(context.causal ? causal : fullPattern),
 });

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { present } from "../../nn/present.ts";
 import { positionCount } from "../../schema/count.ts";
-import { or, perHead } from "./combine.ts";
+import { perHead, union } from "./combine.ts";
 import { byResidue } from "./order.ts";
 import type { Pattern } from "./pattern.ts";
 import { type HalvesUse, halvesOption, type PatternEntry, patternEntry } from "./pattern-entry.ts";
@@ -56,7 +56,7 @@ export function stridedColumn({ stride, causal }: StridedOptions): Pattern {
 
 /** Both halves in every head: the paper's merged head. */
 export function strided(options: StridedOptions): Pattern {
-  return or(stridedLocal(options), stridedColumn(options));
+  return union(stridedLocal(options), stridedColumn(options));
 }
 
 /** Even heads have the first half, odd heads the second. */

@@ -19,7 +19,7 @@ import { present } from "../../nn/present.ts";
 import { attend } from "../core/executor.ts";
 import { headProjections } from "../core/head-projections.ts";
 import { makeView } from "../core/view.ts";
-import { full } from "../patterns/pattern.ts";
+import { fullPattern } from "../patterns/pattern.ts";
 import { joinHeads } from "../softmax/attention.ts";
 
 /** Where the paper and its authors' code differ inside a block. */
@@ -144,7 +144,7 @@ export function mab(options: SetBlockOptions): SetLayer<MabParams, [queries: Ten
       const query = toHeads(params.query, queries);
       const entries = { key: toHeads(params.key, elements), value: toHeads(params.value, elements) };
       const [keys, length] = [elements.shape[1]!, queries.shape[1]!];
-      const view = makeView({ pattern: full, queries: length, keys, ...present({ keyMask }) });
+      const view = makeView({ pattern: fullPattern, queries: length, keys, ...present({ keyMask }) });
       const { mixed, map } = attend(query, entries, { view, scale, dropoutRate, context });
       const attended = params.out === undefined ? joinHeads(mixed) : fromHeads(params.out, mixed, context);
       const summed = add(form.residual(queries, joinHeads(query)), attended);

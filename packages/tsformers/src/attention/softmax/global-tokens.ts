@@ -29,7 +29,7 @@ import {
 import type { AttentionMap, KeyValueCache, View } from "../../kinds/index.ts";
 import { runsOf } from "../core/runs.ts";
 import { makeView, type ViewOptions } from "../core/view.ts";
-import { full, type Pattern, type Runs } from "../patterns/pattern.ts";
+import { fullPattern, type Pattern, type Runs } from "../patterns/pattern.ts";
 
 /** The global tokens of a pass: how the others reach them under the softmax of their window, and where what they mixed goes. */
 export type GlobalTokens = {
@@ -112,7 +112,7 @@ export function givenGlobals(view: View, globals: Tensor, room: number, near: (r
     }),
     near: ({ key, value }) => ({ key: concat([pick(key), key], 2), value: concat([pick(value), value], 2) }),
     wideView: lookAgain(view, {
-      pattern: full,
+      pattern: fullPattern,
       queries: count,
       ...(placed === undefined ? {} : { positions: placed.wide }),
     }),

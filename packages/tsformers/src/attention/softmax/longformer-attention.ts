@@ -25,7 +25,7 @@ import { type HeadProjectionOptions, headProjections, oneSequence } from "../cor
 import { ringDecoding, viewOfSlots, writeSlots } from "../core/ring.ts";
 import { clipRuns, runsOf, uniteRuns } from "../core/runs.ts";
 import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
-import { full, type Pattern } from "../patterns/pattern.ts";
+import { fullPattern, type Pattern } from "../patterns/pattern.ts";
 import { slidingWindow } from "../patterns/window.ts";
 import { type AttentionParams, attention } from "./attention.ts";
 import { fixedGlobals, type GlobalTokens, givenGlobals, lookAgain } from "./global-tokens.ts";
@@ -87,7 +87,7 @@ export function longformerAttention(options: LongformerAttentionOptions): Mixer<
     }
     const here = globals.filter((position) => position < view.queries);
     if (here.length === 0) return undefined;
-    return fixedGlobals(view, here, { near: pattern, wide: causal ? upTo(here) : full });
+    return fixedGlobals(view, here, { near: pattern, wide: causal ? upTo(here) : fullPattern });
   };
   const keysAndValues = (params: LongformerAttentionParams, x: Tensor, view: View): KeyValueCache => {
     const key = heads.toHeads(params.globalKey, x);

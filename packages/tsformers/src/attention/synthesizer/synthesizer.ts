@@ -17,7 +17,7 @@ import { exactCount, positionCount } from "../../schema/count.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence, realAt } from "../core/head-projections.ts";
 import { requireSupport } from "../core/require-support.ts";
 import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
-import { causal as causalPattern, full } from "../patterns/pattern.ts";
+import { causal as causalPattern, fullPattern } from "../patterns/pattern.ts";
 import { attendSynthetic } from "./attend-synthetic.ts";
 import {
   denseLogits,
@@ -139,7 +139,7 @@ export function synthesizer(options: SynthesizerOptions): Mixer<SynthesizerParam
       fits(length);
       const { mixed, map } = attendSynthetic(logitsOf(params, x, { keys: length, view }), toHeads(params.value, x), {
         view: {
-          pattern: causal ? causalPattern : full,
+          pattern: causal ? causalPattern : fullPattern,
           queries: length,
           keys: length,
           ...present({ keyMask: view.keyMask }),

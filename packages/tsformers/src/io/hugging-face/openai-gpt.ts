@@ -1,7 +1,7 @@
 import { constant, where } from "@tsformers/engine";
 import { z } from "zod";
 import { makeAveragingView, type ViewOptions } from "../../attention/core/view.ts";
-import { denseMask, full } from "../../attention/patterns/pattern.ts";
+import { denseMask, fullPattern } from "../../attention/patterns/pattern.ts";
 import type { View } from "../../kinds/index.ts";
 import { decoder } from "../../models/decoder.ts";
 import { openAiGptParts } from "../../models/openai-gpt.ts";
@@ -81,7 +81,7 @@ function viewWithPenalty({ pattern, scores, ...options }: ViewOptions): View {
   const visible = constant(denseMask(pattern, options.queries, options.keys));
   return makeAveragingView({
     ...options,
-    pattern: full,
+    pattern: fullPattern,
     scores: (positions) => {
       const own = scores?.(positions);
       return { logits: (logits, of) => where(visible, own?.logits(logits, of) ?? logits, -1e4) };

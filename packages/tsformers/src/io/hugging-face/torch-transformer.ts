@@ -2,7 +2,7 @@ import { add, cast, expandDims, mul, sub, sum, type Tensor, where } from "@tsfor
 import { z } from "zod";
 import { hidden } from "../../attention/core/query-block.ts";
 import { makeView } from "../../attention/core/view.ts";
-import { causal, full, type Pattern } from "../../attention/patterns/pattern.ts";
+import { causal, fullPattern, type Pattern } from "../../attention/patterns/pattern.ts";
 import type { Score, View } from "../../kinds/index.ts";
 import { type Stacks, type StacksParams, stacks } from "../../models/encoder-decoder.ts";
 import { postNorm, preNorm, transformerStacks } from "../../models/transformer.ts";
@@ -114,10 +114,16 @@ function probe(model: Stacks, see: typeof makeView): Probe {
         const keyMask = padding && sub(1, padding);
         return see({ pattern, queries, keys, ...present({ keyMask, scores: hiding && hide(hiding) }) });
       };
-      const sourceView = view(full, S, S, inputs.src_key_padding_mask, inputs.src_mask);
+      const sourceView = view(fullPattern, S, S, inputs.src_key_padding_mask, inputs.src_mask);
       const memory = model.encode(given, { x: src, view: () => sourceView, state: {} }, context).x;
-      const targetView = view(isCausal(what) ? causal : full, T, T, inputs.tgt_key_padding_mask, inputs.tgt_mask);
-      const memoryView = view(full, T, S, inputs.memory_key_padding_mask, inputs.memory_mask);
+      const targetView = view(
+        isCausal(what) ? causal : fullPattern,
+        T,
+        T,
+        inputs.tgt_key_padding_mask,
+        inputs.tgt_mask,
+      );
+      const memoryView = view(fullPattern, T, S, inputs.memory_key_padding_mask, inputs.memory_mask);
       const entries = model.crossKeysAndValues(given, memory, {});
       const target = { x: tgt, view: () => targetView, state: {}, source: { entries, view: memoryView } };
       const out = model.decode(given, target, context).x;

@@ -2,7 +2,7 @@ import { constant, fromNumbers, ndarray } from "@tsformers/engine";
 import * as z from "zod";
 import { attend } from "../../attention/core/executor.ts";
 import { makeView } from "../../attention/core/view.ts";
-import { causal, full } from "../../attention/patterns/pattern.ts";
+import { causal, fullPattern } from "../../attention/patterns/pattern.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import type { Mechanism } from "../../kinds/mechanism.ts";
 import { alibiSlopes, alibi as scores } from "../../position/alibi.ts";
@@ -18,7 +18,7 @@ export const alibi: Mechanism = {
     const options = attention.parse(given);
     const [queries, keys] = [q.shape[2]!, k!.shape[2]!];
     const view = makeView({
-      pattern: options.causal ? causal : full,
+      pattern: options.causal ? causal : fullPattern,
       queries,
       keys,
       scores: (positions) => scores(options.heads).prepare({}, positions),

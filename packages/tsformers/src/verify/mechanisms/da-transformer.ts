@@ -3,7 +3,7 @@ import * as z from "zod";
 import { distances } from "../../attention/core/by-distance.ts";
 import { attend } from "../../attention/core/executor.ts";
 import { makeView } from "../../attention/core/view.ts";
-import { causal, full } from "../../attention/patterns/pattern.ts";
+import { causal, fullPattern } from "../../attention/patterns/pattern.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import type { Mechanism } from "../../kinds/mechanism.ts";
 import { present } from "../../nn/present.ts";
@@ -14,7 +14,7 @@ const options = z.strictObject({ causal: z.boolean() });
 /** Distance-aware Transformer: q, k, v [B, H, T, D], w and v_param [H], optional key_mask [B, T]. */
 export const daTransformer: Mechanism = {
   run({ q, k, v, w, v_param: shift }, given, { key_mask: mask }) {
-    const pattern = options.parse(given).causal ? causal : full;
+    const pattern = options.parse(given).causal ? causal : fullPattern;
     const [, heads, length, width] = q!.shape as [number, number, number, number];
     const keyMask = mask && constant(convert(mask, "float32"));
     const params = { weight: w!, shift: shift! };

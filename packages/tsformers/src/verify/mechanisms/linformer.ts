@@ -3,7 +3,7 @@ import * as z from "zod";
 import { attend } from "../../attention/core/executor.ts";
 import { makeView } from "../../attention/core/view.ts";
 import { learnedProjection } from "../../attention/linformer/linformer-projection.ts";
-import { full } from "../../attention/patterns/pattern.ts";
+import { fullPattern } from "../../attention/patterns/pattern.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import type { Mechanism } from "../../kinds/mechanism.ts";
 
@@ -19,7 +19,7 @@ export const linformer: Mechanism = {
       const axes = matrix.shape.length === 2 ? [1, 0] : [0, 2, 1];
       return projection.apply({ weight: transpose(matrix, axes) }, x);
     });
-    const view = makeView({ pattern: full, queries: q!.shape[2]!, keys: slots });
+    const view = makeView({ pattern: fullPattern, queries: q!.shape[2]!, keys: slots });
     const scale = 1 / Math.sqrt(q!.shape[3]!);
     const { mixed, map } = attend(q!, { key: key!, value: value! }, { view, scale, context: evaluation });
     return { out: mixed, probs: map().weights };

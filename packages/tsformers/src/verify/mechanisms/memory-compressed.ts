@@ -3,7 +3,7 @@ import * as z from "zod";
 import { makeView } from "../../attention/core/view.ts";
 import { blocksAsFeatures } from "../../attention/memory-compressed/compressed-blocks.ts";
 import { memoryCompressed as mixer } from "../../attention/memory-compressed/memory-compressed.ts";
-import { full } from "../../attention/patterns/pattern.ts";
+import { fullPattern } from "../../attention/patterns/pattern.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import type { Mechanism } from "../../kinds/mechanism.ts";
 import { linear } from "../../nn/linear.ts";
@@ -29,7 +29,7 @@ export const memoryCompressed: Mechanism = {
       compress: { inputs: convolution },
       out: { weight: identity(modelWidth) },
     };
-    const view = makeView({ pattern: full, queries: length, keys: length });
+    const view = makeView({ pattern: fullPattern, queries: length, keys: length });
     const layer = mixer({ modelWidth, heads, causal, factor, last: "dropped" });
     const { y, map } = layer.apply(params, { x: x!, view }, evaluation);
     const compressed = linear(taps * from, to).apply(convolution, blocksAsFeatures(x!, factor, "dropped"));

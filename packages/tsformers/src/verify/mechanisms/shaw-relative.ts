@@ -2,7 +2,7 @@ import { add, constant, fromNumbers, iota } from "@tsformers/engine";
 import * as z from "zod";
 import { attend } from "../../attention/core/executor.ts";
 import { makeView } from "../../attention/core/view.ts";
-import { full, type Pattern } from "../../attention/patterns/pattern.ts";
+import { fullPattern, type Pattern } from "../../attention/patterns/pattern.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import type { Mechanism } from "../../kinds/mechanism.ts";
 import { shaw } from "../../position/shaw.ts";
@@ -20,7 +20,7 @@ export const shawRelative: Mechanism = {
     const scheme = shaw({ headWidth, maxDistance, values: value !== undefined });
     const params = value === undefined ? { key: key! } : { key: key!, value };
     const view = makeView({
-      pattern: causal ? lastQueries(keys - queries) : full,
+      pattern: causal ? lastQueries(keys - queries) : fullPattern,
       queries,
       keys,
       ...lastPositions(queries, keys),

@@ -1,6 +1,6 @@
 import { reshape, type Tensor, transpose } from "@tsformers/engine";
 import * as z from "zod";
-import { causal as causalPattern, full } from "../../attention/patterns/pattern.ts";
+import { causal as causalPattern, fullPattern } from "../../attention/patterns/pattern.ts";
 import { attendSynthetic } from "../../attention/synthesizer/attend-synthetic.ts";
 import {
   denseLogits,
@@ -43,7 +43,7 @@ export const synthesizer: Mechanism = {
         : chosen.kind === "random_plus_alpha"
           ? headWeighted(heads).factors({ alpha: alpha! }, sources.length)
           : undefined;
-    const view = { pattern: chosen.causal ? causalPattern : full, queries: keys, keys };
+    const view = { pattern: chosen.causal ? causalPattern : fullPattern, queries: keys, keys };
     const { mixed, map } = attendSynthetic(sources, inputs.v!, { view, factors, context: evaluation });
     return { out: mixed, probs: map().weights };
   },

@@ -6,7 +6,7 @@ import { blockSparseAttention } from "../attention/softmax/block-sparse-attentio
 import { scaledEmbedding } from "../nn/embedding.ts";
 import { geluTanh } from "../nn/feed-forward.ts";
 import { present } from "../nn/present.ts";
-import { requireCounts } from "../nn/sizes.ts";
+import { requireSizes } from "../nn/sizes.ts";
 import { positionCount } from "../schema/count.ts";
 import { type BertOptions, type BertParams, type BertPreTrainingParams, bertParts, withNextSentence } from "./bert.ts";
 import { encoder } from "./encoder.ts";
@@ -61,7 +61,7 @@ export function bigbirdForPreTraining(options: BigBirdOptions): LanguageModel<Be
 export function bigbirdParts(options: BigBirdOptions): ReturnType<typeof bertParts<AttentionParams>> {
   const { block, random, randomBlocks, full, bias = true, scaled, ...rest } = { ...defaults, ...options };
   const { modelWidth, heads, layers, dropoutRate = 0, activation = geluTanh } = options;
-  requireCounts("bigbird", { block, heads, layers });
+  requireSizes("bigbird", options, { vocabularySize: options.vocabularySize, layers, length: options.length, block });
   const drawn = Array.from(
     { length: layers },
     (_, layer): RandomBlocks =>

@@ -42,8 +42,8 @@ import { majorityTask } from "../../src/tasks/majority.ts";
 import type { Batch, LabelledBatch, Task, TaskView } from "../../src/tasks/task.ts";
 import { textTask } from "../../src/tasks/text.ts";
 import { characterTokenizer } from "../../src/tokenizers/index.ts";
-import { adamw } from "../../src/train/adamw.ts";
-import { constant as steady } from "../../src/train/schedule.ts";
+import { adamw } from "../../src/train/optimisers/adamw.ts";
+import { constantRate as steady } from "../../src/train/schedules/index.ts";
 import { train } from "../../src/train/train.ts";
 import { expectSameTrees, numbersByPath, numbersOf, slopes } from "../numbers.ts";
 

@@ -9,19 +9,26 @@ import { optimisers } from "../../src/catalogue/optimisers.ts";
 import { patterns } from "../../src/catalogue/patterns.ts";
 import { positions } from "../../src/catalogue/positions.ts";
 import { schedules } from "../../src/catalogue/schedules.ts";
+import { albert } from "../../src/models/albert.ts";
 import { bert } from "../../src/models/bert.ts";
+import { bigbird } from "../../src/models/bigbird.ts";
 import { bloom } from "../../src/models/bloom.ts";
 import { ctrl } from "../../src/models/ctrl.ts";
 import { gpt } from "../../src/models/gpt.ts";
 import { gptNeoX } from "../../src/models/gpt-neox.ts";
 import { gptJ } from "../../src/models/gptj.ts";
 import type { ModelEntry } from "../../src/models/index.ts";
+import { led } from "../../src/models/led.ts";
 import { llama } from "../../src/models/llama.ts";
+import { longformer } from "../../src/models/longformer.ts";
 import { mpt } from "../../src/models/mpt.ts";
 import { openAiGpt } from "../../src/models/openai-gpt.ts";
+import { reformer } from "../../src/models/reformer.ts";
 import { roformer } from "../../src/models/roformer.ts";
 import { t5 } from "../../src/models/t5.ts";
 import { transformer } from "../../src/models/transformer.ts";
+import { transformerXl } from "../../src/models/transformer-xl.ts";
+import { universalTransformer } from "../../src/models/universal-transformer.ts";
 import type { PositionEntry } from "../../src/position/index.ts";
 import { rotary } from "../../src/position/rotary.ts";
 import { sinusoidal } from "../../src/position/sinusoidal.ts";
@@ -39,10 +46,16 @@ type Member = {
   load(options: unknown, context: object): unknown;
 };
 
+/** The sizes of a model, of which the universal one counts steps instead of layers. */
+const sizesOf = (entry: ModelEntry) => {
+  const { layers, ...others } = modelSizes;
+  return "layers" in entry.options().shape ? modelSizes : { ...others, maxSteps: layers };
+};
+
 const members: [string, Member][] = [
   ...Object.entries<ModelEntry>(models).map(([name, entry]): [string, Member] => [
     name,
-    { options: entry.options(), required: modelSizes, load: (options) => entry.make(options) },
+    { options: entry.options(), required: sizesOf(entry), load: (options) => entry.make(options) },
   ]),
   ...[...Object.entries<MixerEntry>(mixers), ...Object.entries<PatternEntry>(patterns)].map(
     ([name, entry]): [string, Member] => [
@@ -145,7 +158,7 @@ describe.each([
   });
 });
 
-type Sizes = typeof modelSizes & { length: number; ffnWidth: number };
+type Sizes = typeof modelSizes & { length: number; ffnWidth: number; steps: number };
 
 const factories: Readonly<Record<string, (options: Sizes) => unknown>> = {
   gpt,
@@ -160,6 +173,13 @@ const factories: Readonly<Record<string, (options: Sizes) => unknown>> = {
   roformer,
   transformer,
   t5,
+  albert,
+  bigbird,
+  led,
+  longformer,
+  reformer,
+  "transformer-xl": (options) => transformerXl({ ...options, memoryLength: 8 }),
+  "universal-transformer": universalTransformer,
 };
 
 test("every model has its function here", () => {
@@ -167,11 +187,12 @@ test("every model has its function here", () => {
 });
 
 describe.each(Object.entries(factories))("the function of %s", (name, make) => {
-  const given = { ...modelSizes, length: 16, ffnWidth: 48 };
+  const given = { ...modelSizes, length: 16, ffnWidth: 48, steps: 2 };
 
   test("names the size that is wrong or missing", async () => {
     make(given);
-    for (const size of ["vocabularySize", "layers", "modelWidth", "heads"]) {
+    const depth = name === "universal-transformer" ? "steps" : "layers";
+    for (const size of ["vocabularySize", depth, "modelWidth", "heads"]) {
       for (const value of [0, -1, 2.5, "4", Number.NaN, undefined]) {
         const message = await messageOf(() => make({ ...given, [size]: value }));
         expect(message).toMatch(new RegExp(`^${name}: ${size} must be a whole number of at least 1, `));

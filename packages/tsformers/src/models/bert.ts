@@ -2,8 +2,9 @@ import { type Concrete, reshape, slice, splitKey, tanh } from "@tsformers/engine
 import type { makeView } from "../attention/core/view.ts";
 import { type AttentionParams, attention } from "../attention/softmax/attention.ts";
 import { type BlockParams, postNormBlock } from "../blocks/block.ts";
-import { type DepthMaker, stacked } from "../depth/makers.ts";
-import type { StackParams } from "../depth/stack.ts";
+import type { DepthMaker } from "../depth/depth-entry.ts";
+import type { StackParams } from "../depth/layers.ts";
+import { stacked } from "../depth/stack.ts";
 import type { Block, Depth, LayerPatterns, Mixer, Pattern, PositionScheme } from "../kinds/index.ts";
 import { embedding, paddedEmbedding } from "../nn/embedding.ts";
 import { type Activation, gelu, type MlpParams, mlp } from "../nn/feed-forward.ts";

@@ -1,8 +1,9 @@
 import type { AttentionParams } from "../attention/softmax/attention.ts";
 import { attention } from "../attention/softmax/attention.ts";
 import { type BlockParams, preNormBlock } from "../blocks/block.ts";
-import { type DepthMaker, stacked } from "../depth/makers.ts";
-import type { StackParams } from "../depth/stack.ts";
+import type { DepthMaker } from "../depth/depth-entry.ts";
+import type { StackParams } from "../depth/layers.ts";
+import { stacked } from "../depth/stack.ts";
 import type { Block, Depth, LayerPatterns, Mixer, Pattern, PositionScheme } from "../kinds/index.ts";
 import { embedding } from "../nn/embedding.ts";
 import { type Activation, geluTanh, type MlpParams, mlp } from "../nn/feed-forward.ts";

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { DepthMaker } from "../depth/makers.ts";
+import type { DepthMaker } from "../depth/depth-entry.ts";
 import type { LayerPatterns, Mixer, PositionScheme } from "../kinds/index.ts";
 import { count, positionCount, widthCount } from "../schema/count.ts";
 import { parseOptions } from "../schema/parse-options.ts";
@@ -240,13 +240,8 @@ export const models: Readonly<Record<ModelName, ModelEntry>> = {
   "universal-transformer": decoder(
     "universal-transformer",
     z.strictObject({
-      vocabularySize,
-      maxSteps: count(128, "deeper graphs take ONNX Runtime too long to prepare")
-        .default(6)
-        .describe("how often the block is applied at most"),
-      modelWidth,
-      heads,
-      dropoutRate,
+      ...common,
+      layers: layers.default(6).describe("how often the block is applied at most"),
       ffnWidth,
       ponderWeight: z.number().nonnegative().default(0.01).describe("weight of the ponder loss"),
     }),
@@ -256,8 +251,7 @@ export const models: Readonly<Record<ModelName, ModelEntry>> = {
       paper: "Dehghani et al. 2019, Universal Transformers, arXiv:1807.03819",
       summary: "one block, applied to every position until it halts (ACT)",
       formula: "s ← block(s + PE[t] + PE[n]); stop when Σσ(w·s + b) > 1 − ε; y = Σ w_n·s_n",
-      make: async ({ maxSteps, ...options }) =>
-        (await import("./universal-transformer.ts")).universalTransformer({ ...present(options), steps: maxSteps }),
+      make: async (options) => (await import("./universal-transformer.ts")).universalTransformer(present(options)),
     },
   ),
   reformer: decoder(

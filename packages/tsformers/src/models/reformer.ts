@@ -1,8 +1,8 @@
 import { type LshAttentionOptions, lshAttention } from "../attention/lsh/lsh-attention.ts";
 import { usualBuckets } from "../attention/lsh/lsh-hash.ts";
 import { localAttention } from "../attention/softmax/local-attention.ts";
+import type { StackParams } from "../depth/layers.ts";
 import { reversible, reversibleBlock } from "../depth/reversible.ts";
-import type { StackParams } from "../depth/stack.ts";
 import type { Depth, Mixer, PositionEmbedding } from "../kinds/index.ts";
 import { chunkedFeedForward } from "../nn/chunked.ts";
 import { embedding } from "../nn/embedding.ts";

@@ -1,7 +1,8 @@
 import type { makeView } from "../attention/core/view.ts";
 import { attention } from "../attention/softmax/attention.ts";
 import { postNormBlock } from "../blocks/block.ts";
-import { blockStack, type StackParams } from "../depth/stack.ts";
+import type { StackParams } from "../depth/layers.ts";
+import { blockStack } from "../depth/stack.ts";
 import type { QkTransform } from "../kinds/index.ts";
 import { embedding, paddedEmbedding } from "../nn/embedding.ts";
 import { type Activation, gelu, mlp } from "../nn/feed-forward.ts";

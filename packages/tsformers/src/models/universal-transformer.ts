@@ -15,8 +15,8 @@ import type { LanguageModel } from "./language-model.ts";
 
 export type UniversalTransformerOptions = {
   readonly vocabularySize: number;
-  /** Steps at most. */
-  readonly steps: number;
+  /** How often the block is applied at most. */
+  readonly layers: number;
   readonly modelWidth: number;
   /** Of softmax attention; a mixer brings its own. */
   readonly heads: number;
@@ -50,9 +50,9 @@ export function universalTransformer(
 
 /** The parts of which {@link universalTransformer} is put together. */
 export function universalTransformerParts(options: UniversalTransformerOptions): DecoderParts<UniversalParams> {
-  const { vocabularySize, steps, modelWidth, heads, dropoutRate = 0, epsilon = 1e-6 } = options;
+  const { vocabularySize, layers, modelWidth, heads, dropoutRate = 0, epsilon = 1e-6 } = options;
   const { ffnWidth = 4 * modelWidth, halting = {}, ponderWeight } = options;
-  requireSizes("universal-transformer", options, { vocabularySize, steps, ffnWidth });
+  requireSizes("universal-transformer", options, { vocabularySize, layers, ffnWidth });
   const block = postNormBlock<unknown, unknown>({
     modelWidth,
     norm: layerNorm({ epsilon }),
@@ -69,6 +69,6 @@ export function universalTransformerParts(options: UniversalTransformerOptions):
     ),
     layerPositions: stepSignals(modelWidth),
     dropoutRate,
-    depth: universal(block, { ...halting, ...present({ ponderWeight }), modelWidth, maxSteps: steps }),
+    depth: universal(block, { ...halting, ...present({ ponderWeight }), modelWidth, maxSteps: layers }),
   };
 }

@@ -19,7 +19,6 @@ export const smallConfigs: Readonly<Record<string, Readonly<Record<string, unkno
   llama: { ...sizes, intermediate_size: 20, max_position_embeddings: 9 },
   bert: { ...sizes, intermediate_size: 20, max_position_embeddings: 9 },
   roformer: { ...sizes, intermediate_size: 20, max_position_embeddings: 9 },
-  big_bird: { ...sizes, intermediate_size: 20, max_position_embeddings: 9 },
   albert: { ...sizes, embedding_size: 8, num_hidden_layers: 3, intermediate_size: 20, max_position_embeddings: 9 },
   reformer: {
     vocab_size: 23,

@@ -1,6 +1,19 @@
 import type * as z from "zod";
+import type { BlockParts } from "../blocks/block.ts";
+import type { Block, Depth, Layer } from "../kinds/index.ts";
+import type { NormParams } from "../nn/norm.ts";
 import { type Agreement, checkedFunctions, type Entry, type EntryFunctions, type Published } from "../schema/entry.ts";
-import type { DepthMaker } from "./makers.ts";
+import type { StackParams } from "./layers.ts";
+
+/** How the blocks of a model follow one another, for models that leave the choice open. */
+export type DepthMaker = {
+  /** The block that it needs. Default: the model's own. */
+  arrange?<Mix, Ffn>(parts: BlockParts<Mix, Ffn>): Block;
+  make(
+    blocks: readonly Block[],
+    options: { readonly finalNorm?: Layer<NormParams>; readonly modelWidth: number },
+  ): Depth<StackParams>;
+};
 
 type AboutDepth = Published & {
   readonly title: string;

@@ -14,9 +14,13 @@ import {
   where,
   zeros,
 } from "@tsformers/engine";
+import * as z from "zod";
 import type { Block, Depth } from "../kinds/index.ts";
+import { passCount } from "../schema/count.ts";
+import { type DepthEntry, type DepthMaker, depthEntry } from "./depth-entry.ts";
+import type { StackParams } from "./layers.ts";
 import { type FinalNorm, finalNormOf, openLayers } from "./layers.ts";
-import { blockStack, type StackParams } from "./stack.ts";
+import { blockStack } from "./stack.ts";
 
 /** How sure a layer is of a position that it changed from `before` to `after` [B, T, C]: float32 [B, T], 1 at most. */
 export type Confidence = (before: Tensor, after: Tensor) => Tensor;
@@ -82,3 +86,31 @@ export function earlyExit<BlockParams>(
     },
   };
 }
+
+/** A stack that positions leave early: {@link earlyExit}. */
+export function exiting(options: Omit<EarlyExitOptions, "finalNorm">): DepthMaker {
+  return { make: (blocks, rest) => earlyExit(blocks, { ...options, ...rest }) };
+}
+
+export type EarlyExitSettings = { readonly threshold?: number; readonly leastLayers?: number };
+
+export const earlyExitEntry: DepthEntry<"early-exit", EarlyExitSettings> = /* @__PURE__ */ depthEntry({
+  name: "early-exit",
+  title: "Early exit",
+  year: 2022,
+  paper: "Schuster et al. 2022, Confident Adaptive Language Modeling, arXiv:2207.07061",
+  summary: "in evaluation, positions leave when a layer hardly changes them, and their state is copied up",
+  formula: "stop at n when cos(x_{n−1}, x_n) ≥ λ",
+  cost: "N blocks: what is left out is counted, not skipped",
+  options: () =>
+    z.strictObject({
+      threshold: z
+        .number()
+        .min(-1)
+        .max(2)
+        .default(0.99)
+        .describe("cosine from which a position leaves; above 1 none does"),
+      leastLayers: passCount().default(1).describe("layers that every position goes through"),
+    }),
+  make: (settings) => exiting(settings),
+});

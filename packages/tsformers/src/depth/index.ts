@@ -1,27 +1,18 @@
 // How blocks follow one another.
 
 export { leakyAverage, type StateUpdate, weightedSum } from "./act.ts";
-export type { DepthEntry } from "./depth-entry.ts";
-export { type Confidence, type EarlyExitOptions, earlyExit, saturation } from "./early-exit.ts";
+export type { DepthEntry, DepthMaker } from "./depth-entry.ts";
 export {
-  type DepthMaker,
+  type Confidence,
+  type EarlyExitOptions,
   type EarlyExitSettings,
+  earlyExit,
   earlyExitEntry,
   exiting,
-  recomputedEntry,
-  recomputing,
-  repeating,
-  reversibleEntry,
-  reversing,
-  type SharedSettings,
-  sharedEntry,
-  sharing,
-  stackEntry,
-  stacked,
-  type UniversalSettings,
-  universalEntry,
-} from "./makers.ts";
-export { recomputed } from "./recomputed.ts";
+  saturation,
+} from "./early-exit.ts";
+export type { StackParams } from "./layers.ts";
+export { recomputed, recomputedEntry, recomputing } from "./recomputed.ts";
 export {
   joinedStreams,
   meanOfStreams,
@@ -29,9 +20,25 @@ export {
   type ReversibleOptions,
   reversible,
   reversibleBlock,
+  reversibleEntry,
+  reversing,
   type StreamMerge,
   sumOfStreams,
 } from "./reversible.ts";
-export { type SharedOptions, type SharedParams, shared } from "./shared.ts";
-export { blockStack, type StackParams } from "./stack.ts";
-export { type UniversalOptions, type UniversalParams, universal } from "./universal.ts";
+export {
+  type SharedOptions,
+  type SharedParams,
+  type SharedSettings,
+  shared,
+  sharedEntry,
+  sharing,
+} from "./shared.ts";
+export { blockStack, stackEntry, stacked } from "./stack.ts";
+export {
+  repeating,
+  type UniversalOptions,
+  type UniversalParams,
+  type UniversalSettings,
+  universal,
+  universalEntry,
+} from "./universal.ts";

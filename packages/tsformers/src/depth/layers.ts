@@ -14,6 +14,9 @@ import { sumOfLosses } from "../nn/losses.ts";
 import type { Norm, NormParams } from "../nn/norm.ts";
 import { present } from "../nn/present.ts";
 
+/** Parameters of blocks in a row. */
+export type StackParams<BlockParams = unknown> = { blocks: readonly BlockParams[]; finalNorm?: NormParams };
+
 /** Runs the layers of one pass: each gets its part of what goes in, and what comes out beside x is collected. */
 export type RunningLayers = {
   /** x with the layer's position vectors, [B, T, C]. */

@@ -11,13 +11,17 @@ import {
   type Tensor,
   unflatten,
 } from "@tsformers/engine";
+import * as z from "zod";
 import { type BlockParams, type BlockParts, blockAround, initBlock } from "../blocks/block.ts";
 import type { Block, Context, Depth, DepthInput, DepthOutput, MixerInput, MixerOutput } from "../kinds/index.ts";
 import { within } from "../nn/dropout.ts";
 import { sumOfLosses } from "../nn/losses.ts";
 import { CombinationError } from "../schema/combination-error.ts";
+import type { NoSettings } from "../schema/entry.ts";
+import { type DepthEntry, type DepthMaker, depthEntry } from "./depth-entry.ts";
+import type { StackParams } from "./layers.ts";
 import { type FinalNorm, finalNormOf, openLayers, stateOfLayer, stateOfStack } from "./layers.ts";
-import { blockStack, type StackParams } from "./stack.ts";
+import { blockStack } from "./stack.ts";
 
 /** A block over two residual streams, side by side in its input and output [B, T, 2C] where it stands alone. */
 export type ReversibleBlock<Params = unknown> = Block<Params> & {
@@ -166,3 +170,21 @@ const asTheyStand: Way = (blocks, params, input, context) => {
   const { x, ...rest } = layers.close(pair);
   return { ...rest, streams: split(x, 2, -1) as [Tensor, Tensor] };
 };
+
+/** {@link reversible} blocks, the two streams averaged in the end so that the model keeps its width. */
+export const reversing: DepthMaker = {
+  arrange: (parts) => reversibleBlock(parts) as Block,
+  make: (blocks, options) => reversible(blocks as readonly ReversibleBlock[], { ...options, merge: meanOfStreams }),
+};
+
+export const reversibleEntry: DepthEntry<"reversible", NoSettings> = /* @__PURE__ */ depthEntry({
+  name: "reversible",
+  title: "Reversible blocks",
+  year: 2020,
+  paper: "Kitaev, Kaiser & Levskaya 2020, Reformer, arXiv:2001.04451",
+  summary: "two residual streams that are undone for the gradient instead of kept",
+  formula: "y₁ = x₁ + mixer(norm(x₂)), y₂ = x₂ + ffn(norm(y₁))",
+  cost: "one more forward pass; activations of one block, whatever the depth",
+  options: () => z.strictObject({}),
+  make: () => reversing,
+});

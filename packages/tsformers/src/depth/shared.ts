@@ -1,8 +1,11 @@
 import { type Concrete, splitKey } from "@tsformers/engine";
+import * as z from "zod";
 import type { Block, Depth } from "../kinds/index.ts";
 import { present } from "../nn/present.ts";
+import { passCount } from "../schema/count.ts";
+import { type DepthEntry, type DepthMaker, depthEntry } from "./depth-entry.ts";
+import type { StackParams } from "./layers.ts";
 import { type FinalNorm, finalNormOf, openLayers } from "./layers.ts";
-import type { StackParams } from "./stack.ts";
 
 export type SharedParams = StackParams & {
   /** What all layers share, where they share a part of their blocks only. */
@@ -78,3 +81,35 @@ function withoutParts(blocks: readonly Record<string, unknown>[], parts: readonl
     blocks: blocks.map((block) => Object.fromEntries(Object.entries(block).filter((entry) => !isShared(entry)))),
   };
 }
+
+/** {@link shared} layers. */
+export function sharing(options: Pick<SharedOptions, "groups" | "parts"> = {}): DepthMaker {
+  return { make: (blocks, rest) => shared(blocks, { ...options, ...rest }) };
+}
+
+export type SharedSettings = {
+  readonly groups?: number;
+  readonly share?: "blocks" | "attention" | "feed-forward";
+};
+
+export const sharedEntry: DepthEntry<"shared", SharedSettings> = /* @__PURE__ */ depthEntry({
+  name: "shared",
+  title: "Shared layers (ALBERT)",
+  year: 2020,
+  paper: "Lan et al. 2020, ALBERT, arXiv:1909.11942",
+  summary: "layers share one block, or a few, or a part of it",
+  formula: "x ← block_{⌊n·G/N⌋}(x)",
+  cost: "time of N blocks, parameters of G",
+  options: () =>
+    z.strictObject({
+      groups: passCount().default(1).describe("blocks that neighbouring layers share"),
+      share: z
+        .enum(["blocks", "attention", "feed-forward"])
+        .default("blocks")
+        .describe("what layers share: whole blocks, or one part of them with a rest of their own"),
+    }),
+  make: ({ groups, share }) => {
+    if (share === "blocks") return sharing({ groups });
+    return sharing({ parts: share === "attention" ? ["mixer", "mixerNorm"] : ["ffn", "ffnNorm"] });
+  },
+});

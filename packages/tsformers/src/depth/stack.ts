@@ -1,10 +1,10 @@
 import { type Concrete, splitKey } from "@tsformers/engine";
+import * as z from "zod";
 import type { Block, Depth } from "../kinds/index.ts";
-import type { NormParams } from "../nn/norm.ts";
 import { present } from "../nn/present.ts";
-import { type FinalNorm, finalNormOf, openLayers } from "./layers.ts";
-
-export type StackParams<BlockParams = unknown> = { blocks: readonly BlockParams[]; finalNorm?: NormParams };
+import type { NoSettings } from "../schema/entry.ts";
+import { type DepthEntry, type DepthMaker, depthEntry } from "./depth-entry.ts";
+import { type FinalNorm, finalNormOf, openLayers, type StackParams } from "./layers.ts";
 
 /**
  * Blocks one after the other, `x ← block(x)`, then the final norm where there is one.
@@ -37,3 +37,18 @@ export function blockStack<BlockParams>(
     },
   };
 }
+
+/** One after the other. */
+export const stacked: DepthMaker = { make: (blocks, options) => blockStack(blocks, options) };
+
+export const stackEntry: DepthEntry<"stack", NoSettings> = /* @__PURE__ */ depthEntry({
+  name: "stack",
+  title: "Stack",
+  year: 2017,
+  paper: "Vaswani et al. 2017, Attention Is All You Need, arXiv:1706.03762",
+  summary: "blocks one after the other",
+  formula: "x ← block_n(x), n = 1 … N",
+  cost: "N blocks",
+  options: () => z.strictObject({}),
+  make: () => stacked,
+});

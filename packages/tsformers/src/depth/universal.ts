@@ -1,10 +1,12 @@
 import { add, type Concrete, cast, full, mean, mul, reshape, sigmoid, splitKey, stopGradient } from "@tsformers/engine";
+import * as z from "zod";
 import type { Block, Depth } from "../kinds/index.ts";
 import { type LinearParams, linear } from "../nn/linear.ts";
 import { present } from "../nn/present.ts";
-import { adaptiveSteps, type HaltingOptions } from "./act.ts";
+import { adaptiveSteps, type HaltingOptions, leakyAverage, weightedSum } from "./act.ts";
+import { type DepthEntry, type DepthMaker, depthEntry } from "./depth-entry.ts";
+import type { StackParams } from "./layers.ts";
 import { type FinalNorm, finalNormOf, openLayers } from "./layers.ts";
-import type { StackParams } from "./stack.ts";
 
 export type UniversalParams<BlockParams = unknown> = StackParams<BlockParams> & {
   /** [C, 1] and [1]. */
@@ -69,3 +71,46 @@ export function universal<BlockParams>(
     },
   };
 }
+
+/** The first block again and again, as many times as there are layers, each position until it halts: {@link universal}. */
+export function repeating(options: Omit<UniversalOptions, "maxSteps" | "modelWidth" | "finalNorm"> = {}): DepthMaker {
+  return { make: (blocks, rest) => universal(blocks[0]!, { ...options, ...rest, maxSteps: blocks.length }) };
+}
+
+export type UniversalSettings = {
+  readonly epsilon?: number;
+  readonly update?: "sum" | "leaky average";
+  readonly keepsHalted?: boolean;
+  readonly ponderWeight?: number;
+};
+
+export const universalEntry: DepthEntry<"universal", UniversalSettings> = /* @__PURE__ */ depthEntry({
+  name: "universal",
+  title: "Universal Transformer with adaptive computation time",
+  year: 2019,
+  paper: "Dehghani et al. 2019, Universal Transformers, arXiv:1807.03819",
+  summary: "one block again and again, until each position halts; as many times as there are layers at most",
+  formula: "p = σ(w·s + b); s ← block(s) until Σp > 1 − ε; y = Σ w_n·s_n",
+  cost: "time of N blocks, parameters of one; adds the loss ponder",
+  options: () =>
+    z.strictObject({
+      epsilon: z
+        .number()
+        .min(0)
+        .lt(1)
+        .default(0.01)
+        .describe("a position halts when its probabilities add up to more than 1 less this"),
+      update: z
+        .enum(["sum", "leaky average"])
+        .default("sum")
+        .describe("how states enter the result: the paper's weighted sum, or Tensor2Tensor's leaky average"),
+      keepsHalted: z.boolean().default(false).describe("whether positions that halted keep their state for the others"),
+      ponderWeight: z.number().nonnegative().default(defaultPonderWeight).describe("weight of the ponder loss"),
+    }),
+  make: ({ update, keepsHalted, ...settings }) =>
+    repeating({
+      ...settings,
+      update: update === "sum" ? weightedSum : leakyAverage,
+      ...(keepsHalted && { keepsHalted }),
+    }),
+});

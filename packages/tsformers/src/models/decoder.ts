@@ -1,4 +1,4 @@
-import type { StackParams } from "../depth/stack.ts";
+import type { StackParams } from "../depth/layers.ts";
 import { type Head, tiedHead } from "../nn/head.ts";
 import type { LanguageModel } from "./language-model.ts";
 import { type TokenBodyParams, type TokenBodyParts, tokenBody } from "./token-body.ts";

@@ -2,7 +2,8 @@ import { add, type Concrete, cast, iota, splitKey, type Tensor } from "@tsformer
 import { makeView } from "../attention/core/view.ts";
 import { fullPattern } from "../attention/patterns/pattern.ts";
 import type { CrossBlock } from "../blocks/cross-block.ts";
-import { blockStack, type StackParams } from "../depth/stack.ts";
+import type { StackParams } from "../depth/layers.ts";
+import { blockStack } from "../depth/stack.ts";
 import { placeOfLayer, startTraining } from "../depth/states.ts";
 import type {
   AttentionMap,

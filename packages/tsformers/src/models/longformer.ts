@@ -1,8 +1,8 @@
 import * as z from "zod";
 import type { makeView } from "../attention/core/view.ts";
 import { type LongformerAttentionParams, longformerAttentions } from "../attention/softmax/longformer-attention.ts";
-import type { DepthMaker } from "../depth/makers.ts";
-import type { StackParams } from "../depth/stack.ts";
+import type { DepthMaker } from "../depth/depth-entry.ts";
+import type { StackParams } from "../depth/layers.ts";
 import { type Activation, gelu } from "../nn/feed-forward.ts";
 import type { Head } from "../nn/head.ts";
 import { type MaskedHeadParams, maskedHead } from "../nn/masked-head.ts";

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { DepthMaker } from "../depth/makers.ts";
+import type { DepthMaker } from "../depth/depth-entry.ts";
 import type { LayerPatterns, Mixer, PositionScheme } from "../kinds/index.ts";
 import { count, positionCount, widthCount } from "../schema/count.ts";
 import { type Agreement, checkedFunctions, type Entry, type EntryFunctions, type Published } from "../schema/entry.ts";

@@ -24,8 +24,8 @@ import {
 
 export type UniversalTransformerOptions = {
   readonly vocabularySize: number;
-  /** Steps at most. */
-  readonly steps: number;
+  /** How often the block is applied at most. */
+  readonly layers: number;
   readonly modelWidth: number;
   /** Of softmax attention; a mixer brings its own. */
   readonly heads: number;
@@ -59,9 +59,9 @@ export function universalTransformer(
 
 /** The parts of which {@link universalTransformer} is put together. */
 export function universalTransformerParts(options: UniversalTransformerOptions): DecoderParts<UniversalParams> {
-  const { vocabularySize, steps, modelWidth, heads, dropoutRate = 0, epsilon = 1e-6 } = options;
+  const { vocabularySize, layers, modelWidth, heads, dropoutRate = 0, epsilon = 1e-6 } = options;
   const { ffnWidth = 4 * modelWidth, halting = {}, ponderWeight } = options;
-  requireSizes("universal-transformer", options, { vocabularySize, steps, ffnWidth });
+  requireSizes("universal-transformer", options, { vocabularySize, layers, ffnWidth });
   const block = postNormBlock<unknown, unknown>({
     modelWidth,
     norm: layerNorm({ epsilon }),
@@ -78,13 +78,12 @@ export function universalTransformerParts(options: UniversalTransformerOptions):
     ),
     layerPositions: stepSignals(modelWidth),
     dropoutRate,
-    depth: universal(block, { ...halting, ...present({ ponderWeight }), modelWidth, maxSteps: steps }),
+    depth: universal(block, { ...halting, ...present({ ponderWeight }), modelWidth, maxSteps: layers }),
   };
 }
 
-export type UniversalTransformerSettings = Omit<StackSettings, "layers"> & {
+export type UniversalTransformerSettings = StackSettings & {
   readonly ffnWidth?: number;
-  readonly maxSteps?: number;
   readonly ponderWeight?: number;
 };
 
@@ -98,14 +97,12 @@ export const universalTransformerEntry: DecoderEntry<"universal-transformer", Un
     formula: "s ← block(s + PE[t] + PE[n]); stop when Σσ(w·s + b) > 1 − ε; y = Σ w_n·s_n",
     cost: "O(n²·d) time a step, O(n·d) memory",
     category: "decoder",
-    options: () => {
-      const { layers: _, ...stack } = stackOptions();
-      return z.strictObject({
-        ...stack,
+    options: () =>
+      z.strictObject({
+        ...stackOptions(),
+        layers: depthCount().default(6).describe("how often the block is applied at most"),
         ffnWidth: ffnWidthOption(),
-        maxSteps: depthCount().default(6).describe("how often the block is applied at most"),
         ponderWeight: z.number().nonnegative().default(defaultPonderWeight).describe("weight of the ponder loss"),
-      });
-    },
-    make: ({ maxSteps, ...settings }) => universalTransformer({ ...present(settings), steps: maxSteps }),
+      }),
+    make: (settings) => universalTransformer(present(settings)),
   });

@@ -23,12 +23,21 @@ export type ExportLayouts = {
 /** The forms in which a configuration's model can be exported, known before it is trained. */
 export function exportLayouts({ model }: Pick<RunConfig, "model">): ExportLayouts {
   if (isCheckpoint(model)) return { safetensors: "hugging-face" };
-  if (!hasConfigWriter(model.kind)) return own(`Hugging Face has no model ${model.kind}`);
+  if (!hasConfigWriter(model.kind)) return own(differences[model.kind] ?? `Hugging Face has no model ${model.kind}`);
   // GPT-2 has softmax attention and learned positions; with anything else it is not GPT-2.
   const unusual = unusualParts(model);
   if (unusual.length === 0) return { safetensors: "hugging-face" };
   return own(`Hugging Face has no ${model.kind} with ${unusual.join(" and ")}`);
 }
+
+/** Why models that Hugging Face has as well are not the same there. */
+const differences: Readonly<Record<string, string>> = {
+  "transformer-xl": "Hugging Face has no Transformer-XL any more",
+  reformer: "Hugging Face's Reformer looks back by chunks, not by tokens of the same bucket",
+  longformer: "Hugging Face's Longformer counts positions from behind a padding token, which this model has not",
+  bigbird: "Hugging Face's BigBird looks at other random blocks",
+  led: "Hugging Face's LED has no global token where none is given, this one the first",
+};
 
 function own(reason: string): ExportLayouts {
   return { safetensors: "tsformers", reason };

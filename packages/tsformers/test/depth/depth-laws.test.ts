@@ -17,15 +17,13 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { linearAttention } from "../../src/attention/kernel/linear-attention.ts";
-import {
-  type DepthMaker,
-  exiting,
-  recomputing,
-  repeating,
-  reversing,
-  sharing,
-  stacked,
-} from "../../src/depth/makers.ts";
+import type { DepthMaker } from "../../src/depth/depth-entry.ts";
+import { exiting } from "../../src/depth/early-exit.ts";
+import { recomputing } from "../../src/depth/recomputed.ts";
+import { reversing } from "../../src/depth/reversible.ts";
+import { sharing } from "../../src/depth/shared.ts";
+import { stacked } from "../../src/depth/stack.ts";
+import { repeating } from "../../src/depth/universal.ts";
 import { openDecoder } from "../../src/generate/decoder.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import { bert } from "../../src/models/bert.ts";

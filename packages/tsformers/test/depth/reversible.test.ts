@@ -26,6 +26,7 @@ import { makeView } from "../../src/attention/core/view.ts";
 import { causal } from "../../src/attention/patterns/pattern.ts";
 import { attention } from "../../src/attention/softmax/attention.ts";
 import { emptyCacheOf } from "../../src/blocks/block.ts";
+import type { StackParams } from "../../src/depth/layers.ts";
 import {
   joinedStreams,
   meanOfStreams,
@@ -35,7 +36,7 @@ import {
   type StreamMerge,
   sumOfStreams,
 } from "../../src/depth/reversible.ts";
-import { blockStack, type StackParams } from "../../src/depth/stack.ts";
+import { blockStack } from "../../src/depth/stack.ts";
 import type { Depth, KeyValueCache, Mixer, View } from "../../src/kinds/index.ts";
 import type { Context } from "../../src/kinds/layer.ts";
 import { geluTanh, mlp } from "../../src/nn/feed-forward.ts";

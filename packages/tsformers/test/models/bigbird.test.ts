@@ -43,7 +43,7 @@ import type { Batch, LabelledBatch, Task, TaskView } from "../../src/tasks/task.
 import { textTask } from "../../src/tasks/text.ts";
 import { characterTokenizer } from "../../src/tokenizers/index.ts";
 import { adamw } from "../../src/train/optimisers/adamw.ts";
-import { constantRate as steady } from "../../src/train/schedules/index.ts";
+import { constantRate } from "../../src/train/schedules/index.ts";
 import { train } from "../../src/train/train.ts";
 import { expectSameTrees, numbersByPath, numbersOf, slopes } from "../numbers.ts";
 
@@ -368,7 +368,7 @@ describe("learning", () => {
       batchSize: rows,
       length,
       optimiser: adamw(),
-      schedule: steady(0.01),
+      schedule: constantRate(0.01),
       onEvent: (event) => {
         if (event.kind === "step") losses.push(event.loss);
       },

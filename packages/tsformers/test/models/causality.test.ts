@@ -119,8 +119,7 @@ const decoders: Readonly<Record<string, (given: typeof options) => DecoderParts>
   ctrl: ctrlParts,
   llama: llamaParts,
   "transformer-xl": (given) => transformerXlParts({ ...given, memoryLength: 8 }),
-  "universal-transformer": ({ layers, ...given }) =>
-    universalTransformerParts({ ...given, steps: layers }) as DecoderParts<never>,
+  "universal-transformer": (given) => universalTransformerParts(given) as DecoderParts<never>,
 };
 
 test("every decoder of the catalogue that reads a pattern is here", () => {

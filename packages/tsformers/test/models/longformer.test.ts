@@ -17,7 +17,9 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { longformerAttention } from "../../src/attention/softmax/longformer-attention.ts";
-import { recomputing, reversing, sharing } from "../../src/depth/makers.ts";
+import { recomputing } from "../../src/depth/recomputed.ts";
+import { reversing } from "../../src/depth/reversible.ts";
+import { sharing } from "../../src/depth/shared.ts";
 import { openSequenceDecoder } from "../../src/generate/sequence-decoder.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import { bert } from "../../src/models/bert.ts";

@@ -28,7 +28,7 @@ const device = await openCpu();
 afterAll(() => device.close());
 
 const [V, C, length] = [13, 16, 14];
-const sizes = { vocabularySize: V, steps: 4, modelWidth: C, heads: 2 };
+const sizes = { vocabularySize: V, layers: 4, modelWidth: C, heads: 2 };
 
 const cases: readonly (readonly [string, Partial<UniversalTransformerOptions>])[] = [
   ["as Tensor2Tensor has it", {}],
@@ -100,12 +100,12 @@ test("it has the parameters of one block, however many steps it makes", () => {
   // A tied table, four projections and a network with biases, two norms, and the halting unit.
   const expected = V * C + 4 * (C * C + C) + (2 * C * ffnWidth + ffnWidth + C) + 4 * C + (C + 1);
   for (const steps of [1, 6])
-    expect(sizeOf(universalTransformer({ ...sizes, steps }).init(randomKey(0)))).toBe(expected);
+    expect(sizeOf(universalTransformer({ ...sizes, layers: steps }).init(randomKey(0)))).toBe(expected);
 });
 
 test("it learns to copy, and its ponder loss is told by its name", async () => {
   const task = copyTask({ symbols: 3, length: 8 });
-  const model = universalTransformer({ ...sizes, vocabularySize: task.vocabularySize, modelWidth: 32, steps: 3 });
+  const model = universalTransformer({ ...sizes, vocabularySize: task.vocabularySize, modelWidth: 32, layers: 3 });
   const losses: number[] = [];
   const ponder: number[] = [];
   await train({

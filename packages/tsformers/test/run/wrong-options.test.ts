@@ -46,16 +46,10 @@ type Member = {
   load(options: unknown, context: object): unknown;
 };
 
-/** The sizes of a model, of which the universal one counts steps instead of layers. */
-const sizesOf = (entry: ModelEntry) => {
-  const { layers, ...others } = modelSizes;
-  return "layers" in entry.options().shape ? modelSizes : { ...others, maxSteps: layers };
-};
-
 const members: [string, Member][] = [
   ...Object.entries<ModelEntry>(models).map(([name, entry]): [string, Member] => [
     name,
-    { options: entry.options(), required: sizesOf(entry), load: (options) => entry.make(options) },
+    { options: entry.options(), required: modelSizes, load: (options) => entry.make(options) },
   ]),
   ...[...Object.entries<MixerEntry>(mixers), ...Object.entries<PatternEntry>(patterns)].map(
     ([name, entry]): [string, Member] => [
@@ -158,7 +152,7 @@ describe.each([
   });
 });
 
-type Sizes = typeof modelSizes & { length: number; ffnWidth: number; steps: number };
+type Sizes = typeof modelSizes & { length: number; ffnWidth: number };
 
 const factories: Readonly<Record<string, (options: Sizes) => unknown>> = {
   gpt,
@@ -187,12 +181,11 @@ test("every model has its function here", () => {
 });
 
 describe.each(Object.entries(factories))("the function of %s", (name, make) => {
-  const given = { ...modelSizes, length: 16, ffnWidth: 48, steps: 2 };
+  const given = { ...modelSizes, length: 16, ffnWidth: 48 };
 
   test("names the size that is wrong or missing", async () => {
     make(given);
-    const depth = name === "universal-transformer" ? "steps" : "layers";
-    for (const size of ["vocabularySize", depth, "modelWidth", "heads"]) {
+    for (const size of ["vocabularySize", "layers", "modelWidth", "heads"]) {
       for (const value of [0, -1, 2.5, "4", Number.NaN, undefined]) {
         const message = await messageOf(() => make({ ...given, [size]: value }));
         expect(message).toMatch(new RegExp(`^${name}: ${size} must be a whole number of at least 1, `));

@@ -9,6 +9,8 @@ export type ModelSizes = {
   readonly length: number;
   readonly ffnWidth?: number;
   readonly keyValueHeads?: number;
+  readonly embeddingWidth?: number;
+  readonly groups?: number;
   /** First token of targets, for an encoder-decoder. */
   readonly startToken?: number;
 };
@@ -145,6 +147,17 @@ const configWriters: Readonly<Record<string, Writer>> = {
     embedding_size: sizes.modelWidth,
     rotary_value: false,
     ...encoderSettings(sizes),
+  }),
+  albert: ({ vocabularySize, length, embeddingWidth = 128, groups = 1, ...sizes }) => ({
+    model_type: "albert",
+    architectures: ["AlbertForMaskedLM"],
+    vocab_size: vocabularySize,
+    max_position_embeddings: length,
+    embedding_size: embeddingWidth,
+    num_hidden_groups: groups,
+    inner_group_num: 1,
+    ...encoderSettings(sizes),
+    hidden_act: "gelu_new",
   }),
   t5: ({ vocabularySize, layers, modelWidth, heads, ffnWidth = 4 * modelWidth, startToken = 0 }) => ({
     model_type: "t5",

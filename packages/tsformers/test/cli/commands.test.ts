@@ -44,7 +44,7 @@ describe("wrong calls end with 2 and name what was meant", () => {
     [["trian"], "Did you mean train?"],
     [["train", "--stepz", "3"], "did you mean --steps?"],
     [["train", "--mixer.feature", "3"], "did you mean --mixer.features?"],
-    [["train", "--window", "3"], "did you mean --mixer.window or --pattern.window?"],
+    [["train", "--radius", "3"], "did you mean --mixer.radius or --pattern.radius?"],
     [["train", "--weightDecay", "3"], "did you mean --optimiser.weight-decay?"],
     [
       ["train", "--mixer", "linear*2,lsh"],
@@ -104,6 +104,7 @@ describe("list and describe", () => {
       "patterns",
       "mechanisms",
       "positions",
+      "depths",
       "tasks",
       "objectives",
       "optimisers",

@@ -100,7 +100,7 @@ test.each([
   [["describe", "alibi", "--svg", "x.svg"], "--svg draws patterns"],
   [["describe", "alibi", "--direction", "causal"], "--direction does nothing with alibi"],
   [["describe", "alibi", "--pattern.window", "5"], "--pattern.window does nothing with alibi"],
-  [["describe", "alibi", "--window", "5"], "did you mean --mixer.window or --pattern.window?"],
+  [["describe", "alibi", "--radius", "5"], "did you mean --mixer.radius or --pattern.radius?"],
   [["describe", "adamw", "--optimiser.beta1", "0.5"], "--optimiser.beta1 does nothing with adamw"],
   [["describe", "longformer", "--mixer.window", "wide"], "--mixer.window: expected a whole number"],
   [["list", "pattern"], 'did you mean "patterns"?'],

@@ -104,6 +104,7 @@ describe("list and describe", () => {
       "patterns",
       "mechanisms",
       "positions",
+      "depths",
       "tasks",
       "objectives",
       "optimisers",

@@ -6,19 +6,26 @@ import { attention } from "../../src/attention/softmax/attention.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
 import { patterns } from "../../src/catalogue/patterns.ts";
 import { positions } from "../../src/catalogue/positions.ts";
+import { albert } from "../../src/models/albert.ts";
 import { bert } from "../../src/models/bert.ts";
+import { bigbird } from "../../src/models/bigbird.ts";
 import { bloom } from "../../src/models/bloom.ts";
 import { ctrl } from "../../src/models/ctrl.ts";
 import { gpt } from "../../src/models/gpt.ts";
 import { gptNeoX } from "../../src/models/gpt-neox.ts";
 import { gptJ } from "../../src/models/gptj.ts";
 import { models } from "../../src/models/index.ts";
+import { led } from "../../src/models/led.ts";
 import { llama } from "../../src/models/llama.ts";
+import { longformer } from "../../src/models/longformer.ts";
 import { mpt } from "../../src/models/mpt.ts";
 import { openAiGpt } from "../../src/models/openai-gpt.ts";
+import { reformer } from "../../src/models/reformer.ts";
 import { roformer } from "../../src/models/roformer.ts";
 import { t5 } from "../../src/models/t5.ts";
 import { transformer } from "../../src/models/transformer.ts";
+import { transformerXl } from "../../src/models/transformer-xl.ts";
+import { universalTransformer } from "../../src/models/universal-transformer.ts";
 import type { PositionEntry } from "../../src/position/index.ts";
 import { rotary } from "../../src/position/rotary.ts";
 import { sinusoidal } from "../../src/position/sinusoidal.ts";
@@ -157,6 +164,13 @@ const factories: Readonly<Record<string, (options: Sizes) => unknown>> = {
   roformer,
   transformer,
   t5,
+  "transformer-xl": (given) => transformerXl({ ...given, memoryLength: 8 }),
+  "universal-transformer": universalTransformer,
+  reformer,
+  albert,
+  longformer,
+  bigbird,
+  led,
 };
 
 test("every model has its function here", () => {

@@ -7,7 +7,7 @@ import { writeFileAtomic } from "../io/atomic-file.ts";
 import type { Choice, Entry } from "../run/catalogue.ts";
 import { parseRunConfig, type RunConfig } from "../run/config.ts";
 import { countParameters } from "../run/count-parameters.ts";
-import { type Flag, flagName, type GivenFlags, misplacedFlags, withFlags } from "../run/flags.ts";
+import { type Flag, flagName, type GivenFlags, misplacedFlags, namesakes, withFlags } from "../run/flags.ts";
 import { makeModel } from "../run/model.ts";
 import { openParts, type PartName, partNames, partRefusal, parts, splitParts, takersOf } from "../run/parts.ts";
 import { nearest } from "../schema/nearest.ts";
@@ -206,7 +206,10 @@ function requireUse(found: readonly Found[], given: GivenFlags, options: Given):
     const model = found.find(({ is }) => is === "models");
     if (part !== undefined && model !== undefined) return `${flagName(flag)}: ${partRefusal(model.name, part)}`;
     const owners = [...flag.nodes.keys()].filter((kind) => kind !== "");
-    const whose = flag.kinds !== undefined || owners.length === 0 ? "" : `; it is an option of ${owners.join(", ")}`;
+    const whose =
+      flag.kinds !== undefined || owners.length === 0
+        ? ""
+        : `; it is an option of ${owners.join(", ")}${namesakes(flag, runFlags)}`;
     return `${flagName(flag)} does nothing with ${names}${whose}`;
   });
   const directed = found.some(({ entry }) => directionsOf(entry).length > 0);

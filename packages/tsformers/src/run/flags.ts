@@ -208,6 +208,13 @@ function sharedWith(kind: string, before: Choice | undefined, { path }: Flag, fl
   return Object.fromEntries(Object.entries(before).filter(([setting]) => known.includes(setting)));
 }
 
+/** A hint at settings of the same name that stand elsewhere: empty if there is none. */
+export function namesakes(flag: Flag, flags: readonly Flag[]): string {
+  const setting = flag.path.at(-1);
+  const names = flags.filter((other) => other !== flag && other.path.at(-1) === setting && other.kinds === undefined);
+  return names.length === 0 ? "" : `; did you mean ${names.map(flagName).join(" or ")}?`;
+}
+
 /**
  * Flags that were given although what is chosen has no such setting.
  *
@@ -238,7 +245,10 @@ export function misplacedFlags(
     else if (flag.kinds !== undefined) misplaced.set(flag, `${name}: ${refusal(chosen[0]!.kind, flag.path.at(-2)!)}`);
     else {
       const has = [...new Set(chosen.map(({ kind }) => kind))].join(", ");
-      misplaced.set(flag, `${name} does not go with ${owner} ${has}; it is an option of ${kinds.join(", ")}`);
+      misplaced.set(
+        flag,
+        `${name} does not go with ${owner} ${has}; it is an option of ${kinds.join(", ")}${namesakes(flag, flags)}`,
+      );
     }
   }
   return misplaced;

@@ -54,8 +54,7 @@ export async function verifyMechanism(
   const { fixture, cases } = parse(metaShape, meta, "meta.json");
   const mechanism = await mechanismOf(fixture);
   if (mechanism === undefined) {
-    const known = [...Object.keys(mechanisms), ...proofs.map(({ fixture }) => fixture)];
-    const near = suggestion(fixture, known) || `; known are ${known.join(", ")}`;
+    const near = suggestion(fixture, mechanismFixtures) || `; known are ${mechanismFixtures.join(", ")}`;
     throw new Error(`meta.json: unknown mechanism ${JSON.stringify(fixture)}${near}`);
   }
   const tolerances = readTolerances(meta);
@@ -74,6 +73,12 @@ export async function verifyMechanism(
 
 /** What members of the catalogue bring along. */
 const proofs = Object.values<MixerEntry>(mixers).flatMap(({ proof }) => proof ?? []);
+
+/** The fixtures that can be verified, by name. */
+export const mechanismFixtures: readonly string[] = [
+  ...Object.keys(mechanisms),
+  ...proofs.map(({ fixture }) => fixture),
+];
 
 async function mechanismOf(fixture: string): Promise<Mechanism | undefined> {
   if (Object.hasOwn(mechanisms, fixture)) return mechanisms[fixture]!();

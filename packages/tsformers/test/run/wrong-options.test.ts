@@ -167,13 +167,13 @@ const factories: Readonly<Record<string, (options: Sizes) => unknown>> = {
   roformer,
   transformer,
   t5,
+  "transformer-xl": (given) => transformerXl({ ...given, memoryLength: 8 }),
+  "universal-transformer": universalTransformer,
+  reformer,
   albert,
+  longformer,
   bigbird,
   led,
-  longformer,
-  reformer,
-  "transformer-xl": (options) => transformerXl({ ...options, memoryLength: 8 }),
-  "universal-transformer": universalTransformer,
 };
 
 test("every model has its function here", () => {

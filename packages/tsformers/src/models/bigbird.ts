@@ -4,7 +4,7 @@ import { type AttentionParams, attention } from "../attention/softmax/attention.
 import { blockSparseAttention } from "../attention/softmax/block-sparse-attention.ts";
 import { scaledEmbedding } from "../nn/embedding.ts";
 import { geluTanh } from "../nn/feed-forward.ts";
-import { requireCounts } from "../nn/sizes.ts";
+import { requireSizes } from "../nn/sizes.ts";
 import { type BertOptions, type BertParams, type BertPreTrainingParams, bertParts, withNextSentence } from "./bert.ts";
 import { encoder } from "./encoder.ts";
 import type { LanguageModel } from "./language-model.ts";
@@ -47,8 +47,9 @@ export function bigbirdForPreTraining(options: BigBirdOptions): LanguageModel<Be
 /** The parts of which {@link bigbird} is put together. */
 export function bigbirdParts(options: BigBirdOptions): ReturnType<typeof bertParts<AttentionParams>> {
   const { block = 64, random = 3, randomBlocks, full, bias = true, scaled, ...rest } = options;
-  const { modelWidth, heads, layers, dropoutRate = 0, activation = geluTanh } = options;
-  requireCounts("bigbird", { block, heads, layers });
+  const { vocabularySize, modelWidth, heads, layers, length, dropoutRate = 0, activation = geluTanh } = options;
+  const { ffnWidth = 4 * modelWidth, types = 2 } = options;
+  requireSizes("bigbird", options, { vocabularySize, layers, length, ffnWidth, types, block });
   const drawn = Array.from(
     { length: layers },
     (_, layer): RandomBlocks =>

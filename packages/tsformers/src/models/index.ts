@@ -337,6 +337,7 @@ export const models: Readonly<Record<ModelName, ModelEntry>> = {
     "led",
     z.strictObject({
       ...common,
+      length,
       ffnWidth,
       window: positionCount(2)
         .default(64)
@@ -348,9 +349,11 @@ export const models: Readonly<Record<ModelName, ModelEntry>> = {
       paper: "Beltagy, Peters & Cohan 2020, Longformer: The Long-Document Transformer, §7, arXiv:2004.05150",
       summary: "an encoder-decoder whose encoder has Longformer's attention",
       formula: "encoder: Longformer's attention; decoder: causal attention, then attention to the source",
-      make: async ({ window, ...options }) =>
+      make: async ({ window, length, ...options }) =>
         (await import("./led.ts")).led({
           ...present(options),
+          sourceLength: length,
+          targetLength: length,
           windows: Array.from({ length: options.layers }, () => window),
         }),
     },

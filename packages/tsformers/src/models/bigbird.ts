@@ -60,8 +60,9 @@ export function bigbirdForPreTraining(options: BigBirdOptions): LanguageModel<Be
 /** The parts of which {@link bigbird} is put together. */
 export function bigbirdParts(options: BigBirdOptions): ReturnType<typeof bertParts<AttentionParams>> {
   const { block, random, randomBlocks, full, bias = true, scaled, ...rest } = { ...defaults, ...options };
-  const { modelWidth, heads, layers, dropoutRate = 0, activation = geluTanh } = options;
-  requireSizes("bigbird", options, { vocabularySize: options.vocabularySize, layers, length: options.length, block });
+  const { vocabularySize, modelWidth, heads, layers, length, dropoutRate = 0, activation = geluTanh } = options;
+  const { ffnWidth = 4 * modelWidth, types = 2 } = options;
+  requireSizes("bigbird", options, { vocabularySize, layers, length, ffnWidth, types, block });
   const drawn = Array.from(
     { length: layers },
     (_, layer): RandomBlocks =>

@@ -16,6 +16,7 @@ import { type EncoderDecoderParams, type EncoderDecoderParts, encoderDecoder } f
 import {
   type EncoderDecoderEntry,
   ffnWidthOption,
+  lengthOption,
   modelEntry,
   type StackSettings,
   stackOptions,
@@ -112,7 +113,11 @@ export function ledParts(options: LedOptions): EncoderDecoderParts {
   };
 }
 
-export type LedSettings = StackSettings & { readonly ffnWidth?: number; readonly window?: number };
+export type LedSettings = StackSettings & {
+  readonly length?: number;
+  readonly ffnWidth?: number;
+  readonly window?: number;
+};
 
 export const ledEntry: EncoderDecoderEntry<"led", LedSettings> = /* @__PURE__ */ modelEntry({
   name: "led",
@@ -126,10 +131,12 @@ export const ledEntry: EncoderDecoderEntry<"led", LedSettings> = /* @__PURE__ */
   options: () =>
     z.strictObject({
       ...stackOptions(),
+      length: lengthOption(),
       ffnWidth: ffnWidthOption(),
       window: positionCount(2)
         .default(64)
         .describe("positions of the source that a query sees, half of them on each side"),
     }),
-  make: ({ window, ...settings }) => led({ ...present(settings), windows: [window] }),
+  make: ({ window, length, ...settings }) =>
+    led({ ...present(settings), sourceLength: length, targetLength: length, windows: [window] }),
 });

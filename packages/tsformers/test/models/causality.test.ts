@@ -110,7 +110,7 @@ const everyPattern = Object.entries<PatternEntry>(patterns).flatMap(([name, entr
   ]),
 );
 
-const decoders: Readonly<Record<string, (given: typeof options) => DecoderParts<never>>> = {
+const decoders: Readonly<Record<string, (given: typeof options) => DecoderParts>> = {
   gpt: gptParts,
   "openai-gpt": openAiGptParts,
   bloom: bloomParts,
@@ -120,7 +120,7 @@ const decoders: Readonly<Record<string, (given: typeof options) => DecoderParts<
   ctrl: ctrlParts,
   llama: llamaParts,
   "transformer-xl": (given) => transformerXlParts({ ...given, memoryLength: 4 }),
-  "universal-transformer": universalTransformerParts,
+  "universal-transformer": (given) => universalTransformerParts(given) as DecoderParts,
 };
 
 /** Those whose mixers read no pattern. */

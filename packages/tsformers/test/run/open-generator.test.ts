@@ -47,7 +47,12 @@ test("so does every model of the catalogue that writes", async () => {
       return "maxLength" in model ? [kind, model.maxLength] : [];
     }),
   );
-  expect(Object.fromEntries(known.filter(({ length }) => length > 0))).toEqual({ gpt: 8, "openai-gpt": 8 });
+  expect(Object.fromEntries(known.filter(({ length }) => length > 0))).toEqual({
+    gpt: 8,
+    "openai-gpt": 8,
+    led: 8,
+    reformer: 9,
+  });
 });
 
 test.each(["gpt", "llama", "t5", "transformer"])(

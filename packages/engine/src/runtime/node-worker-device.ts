@@ -3,7 +3,7 @@ import { NDArray } from "../array/nd-array.ts";
 import type { OnnxModel } from "../onnx/model.ts";
 import type { ArrayType } from "../primitives/primitive.ts";
 import type { Device, DeviceArray, Executable } from "./device.ts";
-import type { NodeDeviceName, NodeDeviceOptions } from "./node.ts";
+import type { NodeDeviceName, NodeDeviceOptions } from "./node-options.ts";
 import { disableTelemetry } from "./node-runtime.ts";
 import type { Order, Plain, Reply, Request, WorkerStart } from "./node-worker-protocol.ts";
 import { ownArray } from "./own-array.ts";

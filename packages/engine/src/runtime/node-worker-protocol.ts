@@ -1,7 +1,7 @@
 import type { TypedArray } from "../array/dtype.ts";
 import type { OnnxModel } from "../onnx/model.ts";
 import type { ArrayType } from "../primitives/primitive.ts";
-import type { NodeDeviceName, NodeDeviceOptions } from "./node.ts";
+import type { NodeDeviceName, NodeDeviceOptions } from "./node-options.ts";
 
 /** Start parameters of a worker. */
 export type WorkerStart = { readonly name: NodeDeviceName; readonly options: NodeDeviceOptions };

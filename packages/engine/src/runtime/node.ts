@@ -3,27 +3,14 @@ import type { Device } from "./device.ts";
 import { gpuDevice } from "./gpu-device.ts";
 import { hostDevice } from "./host-device.ts";
 import { requireAvailable } from "./node-availability.ts";
+import type { NodeDeviceName, NodeDeviceOptions } from "./node-options.ts";
 import { loadRuntime } from "./node-runtime.ts";
 import { openInWorker } from "./node-worker-device.ts";
 import { requireThreads } from "./ort.ts";
 import { serial } from "./serial.ts";
 
+export type { NodeDeviceName, NodeDeviceOptions } from "./node-options.ts";
 export { disableTelemetry } from "./node-runtime.ts";
-
-export type NodeDeviceOptions = {
-  /** Threads used inside one operator. Default: all cores. */
-  readonly threads?: number;
-  /** Path prefix of ONNX Runtime's profiles, one file per session; for their format see `onnxruntime`'s documentation. Default: none. */
-  readonly profilePrefix?: string;
-  /**
-   * Runs programs in a worker thread, so that timers and requests of this one are served during a run. Arrays are kept in the
-   * worker: putting and reading copies them, passing results back in does not. Default: false.
-   */
-  readonly worker?: boolean;
-};
-
-/** The devices of Node. */
-export type NodeDeviceName = "cpu" | "webgpu" | "cuda";
 
 const openers: Readonly<Record<NodeDeviceName, (options?: NodeDeviceOptions) => Promise<Device>>> = {
   cpu: openCpu,

@@ -7,7 +7,7 @@ import { runPaths } from "../run/folder.ts";
 import type { PreparedRun } from "../run/prepare.ts";
 import { trainRun } from "../run/train-run.ts";
 import { packageVersion } from "../run/version.ts";
-import type { ReadText } from "../tasks/text.ts";
+import type { ReadText } from "../tasks/tokenized-text.ts";
 import { readMetrics } from "../train/metrics.ts";
 import { median, peakMemory } from "./figures.ts";
 import { type ChildMessage, resultFile } from "./messages.ts";

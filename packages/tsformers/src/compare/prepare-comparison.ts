@@ -7,8 +7,8 @@ import { type PreparedRun, prepareRun } from "../run/prepare.ts";
 import { withAbsolutePaths } from "../run/train-run.ts";
 import { CombinationError } from "../schema/combination-error.ts";
 import type { Task } from "../tasks/task.ts";
-import type { ReadText } from "../tasks/text.ts";
 import { readTextData } from "../tasks/text-data.ts";
+import type { ReadText } from "../tasks/tokenized-text.ts";
 import type { Plan } from "./plan.ts";
 import type { Variant } from "./variants.ts";
 

@@ -1,6 +1,6 @@
 import * as z from "zod";
-import { bigbird as bigbirdPattern, type RandomBlocks } from "../attention/patterns/bigbird.ts";
-import { uniformBlocks } from "../attention/patterns/bigbird-plan.ts";
+import { bigbird as bigbirdPattern } from "../attention/patterns/bigbird.ts";
+import { type RandomBlocks, uniformBlocks } from "../attention/patterns/bigbird-plan.ts";
 import { type AttentionParams, attention } from "../attention/softmax/attention.ts";
 import { blockSparseAttention } from "../attention/softmax/block-sparse-attention.ts";
 import { scaledEmbedding } from "../nn/embedding.ts";

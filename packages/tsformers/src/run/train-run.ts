@@ -4,7 +4,7 @@ import type { Concrete, Device } from "@tsformers/engine";
 import { entryOf } from "../catalogue/catalogue-of.ts";
 import { optimisers } from "../catalogue/optimisers.ts";
 import { schedules } from "../catalogue/schedules.ts";
-import type { ReadText } from "../tasks/text.ts";
+import type { ReadText } from "../tasks/tokenized-text.ts";
 import type { Optimiser, OptimiserEntry } from "../train/optimisers/index.ts";
 import type { Schedule, ScheduleContext, ScheduleEntry } from "../train/schedules/index.ts";
 import { type TrainEvent, type TrainResult, train } from "../train/train.ts";

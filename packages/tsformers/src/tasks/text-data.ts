@@ -10,11 +10,9 @@ import type { EvalSplit } from "./task.ts";
 import {
   characterBoundary,
   countCharacters,
-  type ReadText,
   requireSplits,
   splitEnds,
   type TextTask,
-  type Tokens,
   tokensInMemory,
   tokenTask,
 } from "./text.ts";
@@ -30,6 +28,7 @@ import {
   tokenFilePath,
   writeTokenFile,
 } from "./token-file.ts";
+import type { ReadText, Tokens } from "./tokenized-text.ts";
 
 /** How a text is read; everything except `tokenizer` and `note` is for tests. */
 export type TextDataContext = {

@@ -1,43 +1,17 @@
 import { foldIn, integers, NDArray, type RandomKey, randomKey } from "@tsformers/engine";
 import * as z from "zod";
 import { crc32c } from "../io/crc32c.ts";
-import type { Tokenizer } from "../tokenizers/index.ts";
-import { byteTokenizer, characterTokenizer } from "../tokenizers/index.ts";
+import { byteTokenizer, characterTokenizer, type Tokenizer } from "../tokenizers/index.ts";
 import { grammarText } from "./grammar.ts";
 import { maskedView } from "./masked.ts";
 import { bitsPerCharacter, loss } from "./metric.ts";
 import { segmentsView } from "./segments.ts";
 import { type Batch, checkExtents, type EvalSplit, type Task, type TaskView, type TaskViews } from "./task.ts";
 import { lengthOption, seedOption, type TaskEntry, taskEntry } from "./task-entry.ts";
-
-/** The tokens of a split, in memory or in a file. */
-export type Tokens = {
-  readonly length: number;
-  /** The tokens from `start` up to, but without, `end`. */
-  read(start: number, end: number): Int32Array | Uint8Array | Uint16Array | Uint32Array;
-};
+import type { TokenizedText, Tokens } from "./tokenized-text.ts";
 
 /** A task with all views of one text: windows that begin anywhere, rows that continue from batch to batch, windows with hidden tokens. */
 export type TextTask = Task<Required<Pick<TaskViews, "next" | "segments" | "masked">>>;
-
-/** The tokens at which the documents of each split begin, ascending, the first one at 0: a split may begin within a document. */
-export type Documents = Readonly<Record<"train" | EvalSplit, readonly number[]>>;
-
-/** A text as tokens. */
-export type TokenizedText = {
-  readonly splits: Readonly<Record<"train" | EvalSplit, Tokens>>;
-  /** Number of characters of `valid` and `test` together. */
-  readonly evaluationCharacters: number;
-  /** The text as UTF-8. */
-  readonly sizeBytes: number;
-  /** CRC-32C of these bytes. */
-  readonly sum: number;
-  /** Where the documents of each split begin, see {@link Documents}. Absent: each split is one document. */
-  readonly documents?: Documents;
-};
-
-/** A text that was read, and what turned it into tokens. */
-export type ReadText = { readonly tokenizer: Tokenizer; readonly tokenized: TokenizedText };
 
 const defaults = { length: 128 };
 

@@ -8,7 +8,7 @@ import { temporaryPath } from "../io/atomic-file.ts";
 import { FileError, fileError } from "../io/file-error.ts";
 import { addDocuments } from "./document-tokens.ts";
 import type { EvalSplit } from "./task.ts";
-import type { Documents, TokenizedText, Tokens } from "./text.ts";
+import type { Documents, TokenizedText, Tokens } from "./tokenized-text.ts";
 
 /** Consecutive tokens of a split. Pieces come in the order of the splits. */
 export type TokenPiece = {

@@ -26,7 +26,7 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { makeView } from "../../src/attention/core/view.ts";
-import type { RandomBlocks } from "../../src/attention/patterns/bigbird.ts";
+import type { RandomBlocks } from "../../src/attention/patterns/bigbird-plan.ts";
 import { givenBlocks, uniformBlocks } from "../../src/attention/patterns/bigbird-plan.ts";
 import { releasedBlocks } from "../../src/attention/patterns/bigbird-released-plan.ts";
 import { evaluation } from "../../src/kinds/layer.ts";

@@ -1,6 +1,11 @@
 import { bitsOf, foldIn, randomKey } from "@tsformers/engine";
-import type { RandomBlocks } from "./bigbird.ts";
 import { expectWhole } from "./span.ts";
+
+/**
+ * The random blocks for a sequence of `blocks` blocks: for each head and block of queries, its blocks of keys. With more heads than
+ * entries they repeat. Blocks that are visible anyway may be among them; a pattern shows them once.
+ */
+export type RandomBlocks = (blocks: number) => readonly (readonly (readonly number[])[])[];
 
 export type UniformBlocksOptions = {
   /** r: random blocks per block of queries. */
@@ -37,4 +42,13 @@ export function uniformBlocks({ random, heads, seed, globals = "ends" }: Uniform
 /** A fixed table: for each head and block of queries, its blocks of keys. */
 export function givenBlocks(table: readonly (readonly (readonly number[])[])[]): RandomBlocks {
   return () => table;
+}
+
+/**
+ * The blocks of keys that a block of queries sees: all for the first and the last, otherwise the first, its neighbours and itself, the
+ * last, and then those that are drawn for it, whether they are among the others or not.
+ */
+export function listedBlocks(row: number, blocks: number, drawn: readonly number[]): readonly number[] {
+  if (row === 0 || row === blocks - 1) return Array.from({ length: blocks }, (_, block) => block);
+  return [...new Set([0, row - 1, row, row + 1, blocks - 1]), ...drawn.filter((block) => block < blocks)];
 }

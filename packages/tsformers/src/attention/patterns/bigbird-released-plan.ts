@@ -1,4 +1,4 @@
-import { listedBlocks, type RandomBlocks } from "./bigbird.ts";
+import { listedBlocks, type RandomBlocks } from "./bigbird-plan.ts";
 import { type NumpyRandom, numpyRandom } from "./numpy-random.ts";
 import { expectWhole } from "./span.ts";
 

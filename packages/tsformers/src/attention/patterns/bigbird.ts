@@ -1,18 +1,12 @@
 import * as z from "zod";
 import { positionCount } from "../../schema/count.ts";
-import { givenBlocks, uniformBlocks } from "./bigbird-plan.ts";
+import { givenBlocks, listedBlocks, type RandomBlocks, uniformBlocks } from "./bigbird-plan.ts";
 import { releasedBlocks } from "./bigbird-released-plan.ts";
 import { perHead } from "./combine.ts";
 import type { Pattern, Runs } from "./pattern.ts";
 import { type PatternEntry, patternEntry } from "./pattern-entry.ts";
 import { eachLayer } from "./per-layer.ts";
 import { addSpan, expectWhole } from "./span.ts";
-
-/**
- * The random blocks for a sequence of `blocks` blocks: for each head and block of queries, its blocks of keys. With more heads than
- * entries they repeat. Blocks that are visible anyway may be among them; a pattern shows them once.
- */
-export type RandomBlocks = (blocks: number) => readonly (readonly (readonly number[])[])[];
 
 export type BigBirdOptions = {
   /** Positions in a block; the last one may be shorter. */
@@ -47,15 +41,6 @@ export function bigbird({ block, random, heads }: BigBirdOptions): Pattern {
     });
     return (query, length) => rows(length)[Math.floor(query / block)] ?? [];
   });
-}
-
-/**
- * The blocks of keys that a block of queries sees: all for the first and the last, otherwise the first, its neighbours and itself, the
- * last, and then those that are drawn for it, whether they are among the others or not.
- */
-export function listedBlocks(row: number, blocks: number, drawn: readonly number[]): readonly number[] {
-  if (row === 0 || row === blocks - 1) return Array.from({ length: blocks }, (_, block) => block);
-  return [...new Set([0, row - 1, row, row + 1, blocks - 1]), ...drawn.filter((block) => block < blocks)];
 }
 
 /**

@@ -16,9 +16,8 @@ export {
   bigbird,
   bigbirdEntry,
   bigbirdExtended,
-  type RandomBlocks,
 } from "./bigbird.ts";
-export { givenBlocks, uniformBlocks } from "./bigbird-plan.ts";
+export { givenBlocks, type RandomBlocks, uniformBlocks } from "./bigbird-plan.ts";
 export { releasedBlocks } from "./bigbird-released-plan.ts";
 export {
   type BlockwiseSettings,

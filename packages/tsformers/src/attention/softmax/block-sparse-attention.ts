@@ -2,7 +2,7 @@ import { add, constant, div, fromNumbers, gather, iota, type NDArray, type Tenso
 import type { Positions, Score, SoftmaxMixer, View } from "../../kinds/index.ts";
 import { ofHeads } from "../core/by-distance.ts";
 import { prepareScores } from "../core/executor.ts";
-import { listedBlocks, type RandomBlocks } from "../patterns/bigbird.ts";
+import { listedBlocks, type RandomBlocks } from "../patterns/bigbird-plan.ts";
 import { type AttentionOptions, type AttentionParams, attention } from "./attention.ts";
 
 export type BlockSparseAttentionOptions = AttentionOptions & {

@@ -1,6 +1,6 @@
 import { constant, fromNumbers, type Tensor } from "@tsformers/engine";
 import { z } from "zod";
-import type { RandomBlocks } from "../../attention/patterns/bigbird.ts";
+import type { RandomBlocks } from "../../attention/patterns/bigbird-plan.ts";
 import { releasedBlocks } from "../../attention/patterns/bigbird-released-plan.ts";
 import type { BertParams } from "../../models/bert.ts";
 import { bigbird, bigbirdForPreTraining } from "../../models/bigbird.ts";

@@ -13,8 +13,7 @@ const device = await openDevice("cpu");
 const { result } = await trainRun(
   {
     task: { kind: "text" },
-    model: { kind: "gpt", layers: 1, modelWidth: 32, heads: 2 },
-    position: { kind: "rotary" },
+    model: { kind: "gpt", layers: 1, modelWidth: 32, heads: 2, position: { kind: "rotary" } },
     length: 32,
     batchSize: 8,
     steps: 60,

@@ -34,7 +34,7 @@ async function carryOut({ text, steps, device: name }: Order): Promise<void> {
     objective: tokenObjective(model),
     task,
     view: task.views.next,
-    optimiser: adamw({ weightDecay: 0.1, beta2: 0.99 }),
+    optimiser: adamw(),
     schedule: warmupCosine({ peak: 4e-3, warmupSteps: 10, totalSteps: steps }),
     steps,
     batchSize: 8,

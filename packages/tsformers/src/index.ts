@@ -1,5 +1,6 @@
 // What most programs need: a GPT, a text to learn, training, and writing. Everything else has a subpath of its own.
 
+export { createTask } from "./catalogue/tasks.ts";
 export {
   type Decoder,
   type DecoderOptions,
@@ -13,10 +14,7 @@ export { type Context, evaluation } from "./kinds/layer.ts";
 export { type GptOptions, gpt } from "./models/gpt.ts";
 export type { LanguageModel } from "./models/language-model.ts";
 export { type Objective, tokenObjective } from "./objectives/index.ts";
-export { grammarText } from "./tasks/grammar.ts";
-export { createTask } from "./tasks/index.ts";
-export type { Task } from "./tasks/task.ts";
-export { textTask } from "./tasks/text.ts";
+export { grammarText, type Task, textTask } from "./tasks/index.ts";
 export { byteTokenizer, characterTokenizer, type Tokenizer } from "./tokenizers/index.ts";
 export {
   type AdamWOptions,

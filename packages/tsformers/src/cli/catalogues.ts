@@ -1,19 +1,22 @@
-import { mixers } from "../catalogue/mixers.ts";
-import { patterns } from "../catalogue/patterns.ts";
-import { positions } from "../catalogue/positions.ts";
+import { optimisers } from "../catalogue/optimisers.ts";
+import { schedules } from "../catalogue/schedules.ts";
+import { tasks } from "../catalogue/tasks.ts";
 import { models } from "../models/index.ts";
 import type { Catalogue } from "../run/catalogue.ts";
-import { optimisers } from "../run/optimisers.ts";
-import { schedules } from "../run/schedules.ts";
-import { tasks } from "../tasks/index.ts";
+import { objectiveChoices } from "../run/objective-choices.ts";
+import { parts } from "../run/parts.ts";
 
-/** Everything that can be named on the command line, by what it is. */
-export const catalogues: Readonly<Record<string, Catalogue>> = {
-  models,
-  patterns,
-  mechanisms: mixers,
-  positions,
-  tasks,
-  optimisers,
-  schedules,
+/** Things that can be named on the command line, and the choice of a configuration that they are named in. */
+type Shelf = { readonly entries: Catalogue; readonly path: readonly string[] };
+
+/** Everything that can be named, by what it is. */
+export const catalogues: Readonly<Record<string, Shelf>> = {
+  models: { entries: models, path: ["model"] },
+  patterns: { entries: parts.pattern.catalogue, path: ["model", "pattern"] },
+  mechanisms: { entries: parts.mixer.catalogue, path: ["model", "mixer"] },
+  positions: { entries: parts.position.catalogue, path: ["model", "position"] },
+  tasks: { entries: tasks, path: ["task"] },
+  objectives: { entries: objectiveChoices, path: ["objective"] },
+  optimisers: { entries: optimisers, path: ["optimiser"] },
+  schedules: { entries: schedules, path: ["schedule"] },
 };

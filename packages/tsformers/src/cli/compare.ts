@@ -1,30 +1,30 @@
-import { join, relative } from "node:path";
+import { relative } from "node:path";
 import { Command } from "commander";
-import { positions } from "../catalogue/positions.ts";
-import { type CompareOptions, planRuns, takesAnyPosition } from "../compare/plan.ts";
+import type { CompareOptions } from "../compare/prepare-comparison.ts";
 import { type CompareEvent, type ComparisonOutcome, runComparison } from "../compare/run-comparison.ts";
 import { standardFor } from "../compare/standard.ts";
 import { comparisonTables, renderTable } from "../compare/table.ts";
-import { jsonObject, readJsonFile } from "../io/read-json.ts";
-import { models } from "../models/index.ts";
-import { fingerprint } from "../run/canonical-json.ts";
-import type { RunConfig } from "../run/config.ts";
+import { type Axis, gridVariants, listedVariants, type Shared } from "../compare/variants.ts";
+import { jsonObject, jsonObjects, readJsonFile } from "../io/read-json.ts";
+import { type Flag, flagName, flagNamed } from "../run/flags.ts";
+import { mergedSettings } from "../run/merge-settings.ts";
 import { count } from "../schema/count.ts";
-import { expectation } from "../schema/nearest.ts";
-import { createTask } from "../tasks/index.ts";
+import { suggestion } from "../schema/nearest.ts";
+import { splitList } from "../schema/setting-value.ts";
 import { openProgress, type Progress } from "../train/progress.ts";
-import { addFlags, configFrom, parseCount, parseCounts, parseList, runFlags } from "./config-flags.ts";
+import { addFlags, givenFlags, nameOfSetting, parseCount, parseCounts, runFlags } from "./config-flags.ts";
 import { Failure, interruption, UsageError } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** The comparison names models and positions in the plural; schemes are compared as they come. */
-const flags = runFlags.filter(({ name, path }) => name !== "model" && name !== "from" && path[0] !== "position");
+const flags: readonly Flag[] = runFlags.filter(({ name }) => name !== "from");
 
-const usualPositions = ["sinusoidal", "rotary", "t5", "alibi"];
+const usualPositions = "position=sinusoidal,rotary,t5,alibi";
 
 type CompareFlags = {
-  readonly models: readonly string[];
-  readonly positions?: readonly string[];
+  readonly vary?: readonly string[];
+  readonly models?: string;
+  readonly positions?: string;
+  readonly variants?: string;
   readonly seeds: number;
   readonly multiples: readonly number[];
   readonly budgetTokens?: number;
@@ -32,20 +32,23 @@ type CompareFlags = {
   readonly out?: string;
   readonly config?: string;
   readonly json?: true;
-  readonly task?: string;
-  readonly data?: string;
-  readonly steps?: number;
+  readonly [flag: string]: unknown;
 };
 
-/** `tsformers compare`: several models or position schemes, one task, one budget, one table. */
+/** `tsformers compare`: several variants, one task, one budget, one table. */
 export function compareCommand(terminal: Terminal): Command {
   const command = new Command("compare")
-    .description("train several models or position schemes alike and compare them, also beyond the training length")
-    .option("--models <a,b,…>", "which models", parseList, ["gpt"])
+    .description("train several variants alike and compare quality, speed and memory, also beyond the training length")
     .option(
-      "--positions <a,b,…>",
-      `which position schemes, for models that take any. Default: ${usualPositions.join(",")}`,
-      parseList,
+      "--vary <setting=a,b,…>",
+      `what differs: a setting of train and its values; several times for each combination. Default: ${usualPositions}`,
+      (text: string, before: readonly string[] = []) => [...before, text],
+    )
+    .option("--models <a,b,…>", "short for --vary model=a,b,…")
+    .option("--positions <a,b,…>", "short for --vary position=a,b,…")
+    .option(
+      "--variants <file>",
+      "instead of --vary, a JSON list of settings that differ, each as in a file of --config",
     )
     .option(
       "--seeds <n>",
@@ -53,45 +56,35 @@ export function compareCommand(terminal: Terminal): Command {
       parseCount(1, count(1000, "each seed is a run of every variant")),
       1,
     )
-    .option("--multiples <n,n,…>", "evaluate at these multiples of the training length", parseCounts, [1, 2, 4, 8])
+    .option(
+      "--multiples <n,n,…>",
+      "measure loss, speed and memory at these multiples of the training length",
+      parseCounts,
+      [1, 2, 4, 8],
+    )
     .option("--budget-tokens <n>", "train on this many tokens, instead of --steps", parseCount())
-    .option("--test-tokens <n>", "tokens of each final evaluation; the task's own number unless given", parseCount())
-    .option("--out <dir>", "directory of runs and report; made from the settings unless given")
+    .option("--test-tokens <n>", "tokens of each final evaluation. Default: the task's own number", parseCount())
+    .option("--out <dir>", "directory of runs and report. Default: one named for what the variants share")
     .option("--config <file>", "read settings from a JSON file; flags win over it")
     .option("--json", "print the results as JSON")
     .addHelpText(
       "after",
       `
 Defaults shown are those of single runs; sizes, steps and length suit the task, and are smaller for text made on the spot.
-Called again, finished runs are taken as they are and interrupted ones go on.
+Called again, finished runs are taken as they are and interrupted ones go on. Values with commas stand in brackets:
+--vary 'mixer=softmax,[local*2,routing*2]'.
 
 Examples:
   tsformers compare
   tsformers compare --task text --data book.txt --positions sinusoidal,rotary,t5,alibi
-  tsformers compare --models gpt,llama,bloom --task text --data book.txt --seeds 3
-  tsformers compare --task copy --positions learned,rotary --steps 500`,
+  tsformers compare --task text --data book.txt --length 1024 --vary mixer=softmax,linear,performer,lsh
+  tsformers compare --vary mixer=performer,rfa --vary mixer.features=16,64
+  tsformers compare --vary learning-rate=1e-3,3e-4 --position alibi --seeds 3
+  tsformers compare --models gpt,llama,bloom --task text --data book.txt
+  tsformers compare --task copy --variants variants.json --steps 500`,
     );
   return addFlags(command, flags).action(async (options: CompareFlags) => {
-    checkNames("models", options.models, Object.keys(models));
-    checkNames("positions", options.positions ?? [], Object.keys(positions));
-    const { config, data } = await sharedConfig(options);
-    const compared = {
-      config,
-      data,
-      models: options.models,
-      positions: options.positions ?? (options.models.some(takesAnyPosition) ? usualPositions : []),
-      seeds: options.seeds,
-      lengths: [...new Set(options.multiples)].sort((a, b) => a - b).map((multiple) => multiple * config.length),
-      ...(options.testTokens !== undefined && { testTokens: options.testTokens }),
-    };
-    const directory =
-      options.out ??
-      join(
-        "runs",
-        `compare-${config.task.kind}-${fingerprint({ ...config, model: { ...config.model, kind: "" }, data })}`,
-      );
-    requireHeads(planRuns(compared, directory).map(({ job }) => job.config));
-    sayOwnPositions(compared, terminal);
+    const compared = compareOptions(options, terminal);
     const progress = openProgress();
     const { signal, listen, release } = interruption({
       later: true,
@@ -99,7 +92,7 @@ Examples:
     });
     try {
       const outcome = await runComparison(compared, {
-        directory,
+        directory: options.out,
         command: commandLine(process.argv.slice(2)),
         signal,
         onEvent: (event) => {
@@ -116,53 +109,88 @@ Examples:
   });
 }
 
-function sayOwnPositions({ models: names, positions }: CompareOptions, terminal: Terminal): void {
-  const own = names.filter((name) => !takesAnyPosition(name));
-  if (own.length === 0 || positions.length === 0) return;
-  const takers = names.filter(takesAnyPosition).join(", ");
-  terminal.log(`${own.join(", ")}: compared with their own positions; ${positions.join(", ")} are those of ${takers}`);
-}
-
-function checkNames(flag: string, names: readonly string[], known: readonly string[]): void {
-  if (names.length === 0 && flag === "models")
-    throw new UsageError(`--${flag}: expected at least one of ${known.join(", ")}`);
-  for (const name of names) {
-    if (!known.includes(name))
-      throw new UsageError(`--${flag}: unknown ${JSON.stringify(name)}${expectation(name, known)}`);
+/** What flags and files ask for. @throws UsageError, RangeError or ConfigError for what is wrong with it */
+function compareOptions(options: CompareFlags, terminal: Terminal): CompareOptions {
+  const { seeds, multiples, testTokens, budgetTokens } = options;
+  const given = givenFlags(options, flags);
+  const axes = axesOf(options);
+  for (const { flag } of axes) {
+    if (given.has(flag)) throw new UsageError(`${flagName(flag)} is what is varied; leave it away`);
+    if (flag.name === "seed") throw new UsageError("--vary seed: --seeds N makes N runs of each variant");
   }
-}
-
-/** What all runs have in common, complete but for what a model says itself, and what the data are known by. */
-async function sharedConfig(options: CompareFlags): Promise<{ config: RunConfig & { length: number }; data: string }> {
-  const file =
-    options.config === undefined
-      ? {}
-      : (readJsonFile(options.config, jsonObject) as { task?: { kind?: string; data?: unknown } });
-  const task = { kind: options.task ?? file.task?.kind ?? "text", data: options.data ?? file.task?.data };
-  const standard = standardFor(task);
-  // Options of models are checked against the first one; the others take those that they have too.
-  const config = configFrom(options, { ...standard, model: { ...standard.model, kind: options.models[0] } });
-  const { kind, ...taskOptions } = config.task;
-  const { length, fingerprint: data } = await createTask(kind, {
-    ...taskOptions,
-    ...(config.length !== undefined && { length: config.length }),
-  });
-  const full = { ...config, length };
-  if (options.budgetTokens === undefined) return { config: full, data };
-  if (options.steps !== undefined)
+  const isGiven = (name: string) => [...given.keys()].some((flag) => flag.name === name);
+  if (budgetTokens !== undefined && isGiven("steps"))
     throw new UsageError("--budget-tokens and --steps both say how long to train; give one of them");
+  const varied = new Map(axes.map(({ flag, values }) => [flag, values[0]!]));
+  const shared: Shared = {
+    settings: sharedSettings(options, given),
+    given,
+    flags,
+    source: [options.variants ?? options.config ?? [], "flags"].flat().join(" and "),
+    nameOf: (path) => nameOfSetting(path, new Map([...given, ...varied])),
+  };
+  const { variants, notes } =
+    options.variants === undefined
+      ? gridVariants(shared, axes)
+      : listedVariants(shared, readJsonFile(options.variants, jsonObjects));
+  for (const note of notes) terminal.log(note);
   return {
-    config: { ...full, steps: Math.max(1, Math.ceil(options.budgetTokens / (config.batchSize * length))) },
-    data,
+    variants,
+    seeds,
+    multiples,
+    ...(testTokens !== undefined && { testTokens }),
+    ...(budgetTokens !== undefined && { budgetTokens }),
   };
 }
 
-function requireHeads(configs: readonly RunConfig[]): void {
-  for (const { model } of configs) {
-    const { modelWidth = 256, heads = 4 } = model as { modelWidth?: number; heads?: number };
-    if (modelWidth % heads !== 0)
-      throw new UsageError(`${model.kind}: --heads ${heads} does not divide --model-width ${modelWidth}`);
+/** The settings of a file, on top of those that suit the task and its length. */
+function sharedSettings({ config }: CompareFlags, given: ReadonlyMap<Flag, string>): unknown {
+  const file = config === undefined ? {} : readJsonFile(config, jsonObject);
+  const flagged = (name: string) => [...given].find(([flag]) => flag.name === name)?.[1];
+  const task = typeof file.task === "object" && file.task !== null ? (file.task as Record<string, unknown>) : {};
+  const standard = standardFor({
+    kind: String(flagged("task") ?? task.kind ?? "text"),
+    data: flagged("task.data") ?? task.data,
+    length: lengthIn(flagged("length") ?? file.length),
+  });
+  return mergedSettings(standard, file);
+}
+
+/** A length of rows that is one; what is none is left to the schema. */
+function lengthIn(value: unknown): number | undefined {
+  const length = Number(value);
+  return Number.isSafeInteger(length) && length > 0 ? length : undefined;
+}
+
+/** The settings that are varied, models and positions first. */
+function axesOf({ vary = [], models, positions, variants }: CompareFlags): Axis[] {
+  const said = [
+    ...(models === undefined ? [] : [`model=${models}`]),
+    ...(positions === undefined ? [] : [`position=${positions}`]),
+    ...vary,
+  ];
+  if (variants !== undefined) {
+    if (said.length > 0)
+      throw new UsageError("--variants says all that differs; leave --vary, --models and --positions away");
+    return [];
   }
+  const axes = (said.length === 0 ? [usualPositions] : said).map(axisOf);
+  const twice = axes.find(({ flag }, i) => axes.findIndex((other) => other.flag === flag) < i);
+  if (twice !== undefined) throw new UsageError(`${flagName(twice.flag)} is varied twice; give all its values at once`);
+  return axes;
+}
+
+function axisOf(text: string): Axis {
+  const at = text.indexOf("=");
+  const name = at < 0 ? text : text.slice(0, at);
+  const flag = flagNamed(flags, name);
+  if (flag === undefined) {
+    const names = flags.map(({ name, short }) => short ?? name);
+    throw new UsageError(`--vary: unknown setting ${JSON.stringify(name)}${suggestion(name, names)}`);
+  }
+  const values = at < 0 ? [] : splitList(text.slice(at + 1));
+  if (values.length === 0) throw new UsageError(`--vary ${name}: expected values, such as ${name}=a,b`);
+  return { flag, values: [...new Set(values)] };
 }
 
 function show(progress: Progress, terminal: Terminal): (event: CompareEvent) => void {
@@ -191,8 +219,9 @@ function finish(outcome: ComparisonOutcome, { json, seeds }: CompareFlags, termi
   const failed = comparison.runs.filter((run) => "failure" in run.outcome).length;
   const result = { ...comparison, complete, resultsPath, reportPath };
   if (!json && comparison.runs.length > 0) {
-    const { tables, notes } = comparisonTables(comparison);
+    const { tables, crossovers, notes } = comparisonTables(comparison);
     terminal.out(`\n${tables.map((table) => renderTable(table, terminal.columns, terminal.bold)).join("\n\n")}`);
+    if (crossovers.length > 0) terminal.out(`\n${crossovers.join("\n")}`);
     for (const note of notes) terminal.out(terminal.dim(note));
     terminal.out(
       `\nreport   ${relative(".", reportPath) || reportPath}\nresults  ${relative(".", resultsPath) || resultsPath}`,

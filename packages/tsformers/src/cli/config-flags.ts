@@ -1,49 +1,29 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import * as z from "zod";
+import type * as z from "zod";
 import { jsonObject, readJsonFile } from "../io/read-json.ts";
 import { parseRunConfig, type RunConfig, runSchema } from "../run/config.ts";
-import { type Flag, flagsOf, kebab, misplacedFlags, withFlags } from "../run/flags.ts";
+import { type Flag, flagName, flagNamed, flagsOf, type GivenFlags, misplacedFlags, withFlags } from "../run/flags.ts";
+import { mergedSettings } from "../run/merge-settings.ts";
+import { partRefusal } from "../run/parts.ts";
 import { exactCount } from "../schema/count.ts";
-import { expectation } from "../schema/nearest.ts";
+import { quotedPath } from "../schema/explain.ts";
 import { UsageError } from "./exit.ts";
+import { flagText, headingOf, isShown, valueWord } from "./flag-help.ts";
 
 /** The flags of a run, made from its schema. */
 export const runFlags: readonly Flag[] = flagsOf(runSchema);
 
-/** Adds flags to a command, each under its heading in the help. */
-export function addFlags(command: Command, flags: readonly Flag[]): Command {
-  for (const flag of flags) command.addOption(optionOf(flag));
-  return command;
-}
-
-function optionOf(flag: Flag): Option {
-  const { name, type, choices, description, kinds } = flag;
-  const value = { number: " <n>", boolean: "", text: choices === undefined ? " <text>" : " <name>", list: " <a,b,…>" }[
-    type
-  ];
-  const about = [
-    description,
-    ...(choices === undefined ? [] : [choices.join(", ")]),
-    ...(kinds === undefined || !isSelective(flag) ? [] : [`with ${kinds.join(", ")}`]),
-  ].join("; ");
-  const standard = flag.default === undefined ? "" : ` (default: ${[flag.default].flat().join(",")})`;
-  return new Option(`--${name}${value}`, `${about}${standard}`).helpGroup(`${flag.heading}:`).argParser(parserOf(flag));
-}
-
-/** Whether some kinds of the flag's choice lack it. */
-function isSelective({ path, kinds }: Flag): boolean {
-  const all = runFlags.find((other) => other.path[0] === path[0] && other.path[1] === "kind")?.choices;
-  return all !== undefined && kinds !== undefined && kinds.length < all.length;
-}
-
-function parserOf({ type, choices }: Flag): (text: string) => unknown {
-  const known = (item: string) => {
-    if (choices === undefined || choices.includes(item)) return item;
-    throw new InvalidArgumentError(`Unknown ${JSON.stringify(item)}${expectation(item, choices)}.`);
-  };
-  if (type === "number") return parseNumber;
-  if (type === "list") return (text) => text.split(",").map((item) => known(item.trim()));
-  return type === "boolean" ? () => true : known;
+/** Adds flags to a command, each under its heading in the help. Their values stay text until it is known whose setting they are. */
+export function addFlags(command: Command, flags: readonly Flag[], shown: (flag: Flag) => boolean = isShown): Command {
+  for (const flag of flags) {
+    const names = flag.short === undefined ? `--${flag.name}` : `--${flag.short}, --${flag.name}`;
+    const option = new Option(`${names} ${valueWord(flag)}`, flagText(flag, runFlags));
+    command.addOption(option.helpGroup(headingOf(flag)).hideHelp(!shown(flag)));
+  }
+  return command.configureHelp({
+    // Settings of task and model are shown by their short names.
+    optionTerm: ({ flags }) => flags.replace(/^(--[\w-]+), --[\w.-]+/, "$1"),
+  });
 }
 
 /** A number as people write it on a command line: `1000`, `3e-4`, `1_000`. */
@@ -76,13 +56,33 @@ export function parseCounts(text: string, least: number | readonly number[] | un
   return parseList(text).map(parseCount(typeof least === "number" ? least : 1));
 }
 
-/** The flags that were given, by flag name. */
+/** The flags that were given, with what was given for them. */
 export function givenFlags(
   options: Readonly<Record<string, unknown>>,
   flags: readonly Flag[] = runFlags,
-): Map<string, unknown> {
-  const byKey = new Map(Object.entries(options).map(([key, value]) => [kebab(key), value]));
-  return new Map(flags.filter(({ name }) => byKey.has(name)).map(({ name }) => [name, byKey.get(name)]));
+): Map<Flag, string> {
+  return new Map(
+    flags.flatMap((flag) => {
+      const given = options[attributeOf(flag)];
+      return given === undefined ? [] : [[flag, String(given)] as const];
+    }),
+  );
+}
+
+/** Whether a flag of this name is among those that were given. */
+export function isGiven(given: GivenFlags, name: string): boolean {
+  const flag = flagNamed(runFlags, name);
+  return flag !== undefined && given.has(flag);
+}
+
+/** Where commander keeps the value of a flag. */
+function attributeOf({ name }: Flag): string {
+  return name.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** The settings of a file, on top of those that hold where it says nothing. */
+export function settingsOfFile(file: string | undefined, standard: unknown = {}): unknown {
+  return file === undefined ? standard : mergedSettings(standard, readJsonFile(file, jsonObject));
 }
 
 /**
@@ -98,21 +98,17 @@ export function configFrom(
   flags: readonly Flag[] = runFlags,
 ): RunConfig {
   const given = givenFlags(options, flags);
-  const base =
-    options.config === undefined ? standard : { ...(standard as object), ...readJsonFile(options.config, jsonObject) };
-  const raw = withFlags(base, flags, given);
-  const misplaced = misplacedFlags(raw, flags, given.keys());
-  if (misplaced.length > 0) throw new UsageError(misplaced.join("\n"));
+  const raw = withFlags(settingsOfFile(options.config, standard), flags, given);
+  const misplaced = misplacedFlags(raw, flags, given.keys(), partRefusal);
+  if (misplaced.size > 0) throw new UsageError([...misplaced.values()].join("\n"));
   const source =
     options.config === undefined ? "flags" : given.size === 0 ? options.config : `${options.config} and flags`;
-  const flagOf = (path: string) => flags.find((flag) => given.has(flag.name) && flag.path.join(".") === path);
-  return parseRunConfig(raw, source, (path) => {
-    const flag = flagOf(path.join(".")) ?? flagOf([...path, "kind"].join("."));
-    return flag === undefined ? JSON.stringify(path.join(".")) : `--${flag.name}`;
-  });
+  return parseRunConfig(raw, source, (path) => nameOfSetting(path, given));
 }
 
-/** The JSON Schema of a configuration file, for editors. */
-export function runJsonSchema(): unknown {
-  return z.toJSONSchema(runSchema, { io: "input", unrepresentable: "any" });
+/** What a setting is called where it was given: by its flag, or, in a file, by its place. */
+export function nameOfSetting(path: readonly string[], given: GivenFlags): string {
+  const place = path.filter((name) => !/^\d+$/.test(name)).join();
+  const flag = [...given.keys()].find(({ path }) => path.join() === place || path.join() === `${place},kind`);
+  return flag === undefined ? quotedPath(path) : flagName(flag);
 }

@@ -1,7 +1,7 @@
 import { attentionFlops, countPattern, receptiveFields } from "../attention/patterns/count.ts";
 import { type DrawOptions, drawPanels, type Panel, panelsOf } from "../attention/patterns/draw.ts";
-import type { PatternEntry } from "../attention/patterns/index.ts";
-import { headsOf, type Pattern } from "../attention/patterns/pattern.ts";
+import { headsOf } from "../attention/patterns/pattern.ts";
+import type { LayerPatterns, Pattern } from "../kinds/index.ts";
 
 /** Where a pattern is looked at. */
 export type Place = {
@@ -27,14 +27,12 @@ const longestField = 16_384;
 /** Panels beyond this many are named only. */
 const mostPanels = 4;
 
-/** Counts what a pattern shows, and gives its pictures. */
+/** Counts what the patterns of layers show, and gives their pictures. */
 export function reportPattern(
-  entry: PatternEntry,
-  options: unknown,
+  patternOf: LayerPatterns,
   place: Place,
 ): { readonly report: PatternReport; readonly panels: readonly Panel[] } {
   const { length, layers, heads, modelWidth } = place;
-  const patternOf = entry.make(options, place);
   const all = Array.from({ length: layers }, (_, layer) => patternOf(layer));
   const counts = new Map(
     [...new Set(all)].map((pattern) => [pattern, countPattern(usedHeads(pattern, heads), length)]),

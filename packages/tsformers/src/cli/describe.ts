@@ -1,37 +1,40 @@
 import { randomKey } from "@tsformers/engine";
 import { Command, Option } from "commander";
+import * as z from "zod";
 import { type Panel, patternSvg } from "../attention/patterns/draw.ts";
-import type { PatternEntry } from "../attention/patterns/index.ts";
-import { type MixerName, mixers } from "../catalogue/mixers.ts";
-import { type PatternName, patterns } from "../catalogue/patterns.ts";
+import { entryOf } from "../catalogue/catalogue-of.ts";
 import { writeFileAtomic } from "../io/atomic-file.ts";
-import type { ModelName } from "../models/index.ts";
-import type { Catalogue, Entry } from "../run/catalogue.ts";
-import { parseRunConfig, runSchema } from "../run/config.ts";
+import type { Choice, Entry } from "../run/catalogue.ts";
+import { parseRunConfig, type RunConfig } from "../run/config.ts";
 import { countParameters } from "../run/count-parameters.ts";
-import { flagsOf, kebab, misplacedFlags, withFlags } from "../run/flags.ts";
+import { type Flag, flagName, type GivenFlags, misplacedFlags, withFlags } from "../run/flags.ts";
 import { makeModel } from "../run/model.ts";
-import { schemaTree } from "../schema/explain.ts";
+import { openParts, type PartName, partNames, partRefusal, parts, splitParts, takersOf } from "../run/parts.ts";
 import { nearest } from "../schema/nearest.ts";
-import { attentionFlags, givenAttentionFlags, made, misplacedOptions, readOptions } from "./attention-options.ts";
 import { catalogues } from "./catalogues.ts";
-import { addFlags, givenFlags, parseCount } from "./config-flags.ts";
-import { drawPattern, type PatternReport, type Place, patternFacts, reportPattern } from "./describe-pattern.ts";
+import { addFlags, givenFlags, nameOfSetting, parseCount, runFlags } from "./config-flags.ts";
+import { drawPattern, type PatternReport, patternFacts, reportPattern } from "./describe-pattern.ts";
 import { UsageError } from "./exit.ts";
+import { flagTerm, flagText, flagTextOf } from "./flag-help.ts";
 import { definitionList, type Terminal, wrapText } from "./terminal.ts";
 
-const modelFlags = flagsOf(runSchema.pick({ model: true, position: true, length: true })).filter(
-  ({ name }) => name !== "model",
+/** Settings that say where parts of a model are looked at. */
+const placeFlags: readonly Flag[] = runFlags.filter(({ path }) =>
+  ["length", "model.layers", "model.heads", "model.modelWidth"].includes(path.join(".")),
 );
-
-/** Flags of a model that say where patterns and mechanisms are looked at. */
-const placeFlags = ["length", "layers", "heads", "model-width"];
 
 type Description = {
   readonly name: string;
   readonly is: string;
   readonly about: Readonly<Record<string, string>>;
-  readonly options: readonly { readonly name: string; readonly description: string; readonly default?: unknown }[];
+  readonly options: readonly {
+    readonly name: string;
+    readonly flag: string;
+    readonly description: string;
+    readonly default?: unknown;
+  }[];
+  /** What a model leaves open. */
+  readonly parts?: readonly { readonly name: string; readonly flag: string; readonly kinds: readonly string[] }[];
   readonly parameters?: { readonly total: number; readonly vocabularySize?: number };
   readonly pattern?: PatternReport;
 };
@@ -44,9 +47,9 @@ type Given = {
   readonly json?: true;
 };
 
-type Found = { readonly is: string; readonly name: string; readonly entry: Entry };
+type Found = { readonly is: string; readonly name: string; readonly entry: Entry; readonly path: readonly string[] };
 
-/** `tsformers describe NAME`: what it is, its paper, formula, cost and options; of a pattern also its picture and what it costs. */
+/** `tsformers describe NAME`: what it is, its paper, formula, cost and settings; of a pattern also its picture and what it costs. */
 export function describeCommand(terminal: Terminal): Command {
   const command = new Command("describe")
     .description("tell what a model, attention pattern or mechanism, position scheme, task, optimiser or schedule is")
@@ -60,22 +63,25 @@ export function describeCommand(terminal: Terminal): Command {
       "after",
       [
         "",
+        "What is described takes its own settings, too, written as `tsformers train` takes them; a flag that does nothing is an error.",
+        "",
         "Examples:",
         "  tsformers describe alibi",
         "  tsformers describe gpt --layers 12 --model-width 768 --heads 12 --vocabulary-size 50257",
+        "  tsformers describe gpt --mixer performer --mixer.features 64",
         "  tsformers describe longformer --length 64",
-        "  tsformers describe longformer --length 128 --window 16 --globals 0,64 --dilations 1,2 --svg longformer.svg",
-        "  tsformers describe patterns/strided --length 256 --stride 16 --use heads",
+        "  tsformers describe patterns/longformer --length 128 --pattern.window 16 --pattern.globals 0,64 --svg longformer.svg",
+        "  tsformers describe patterns/strided --length 256 --pattern.stride 16 --pattern.use heads",
         "  tsformers describe performer --direction causal",
       ].join("\n"),
     );
-  addFlags(command, modelFlags);
-  const taken = [...command.options.map(({ long }) => long?.slice(2) ?? "")];
-  for (const option of attentionFlags(taken)) command.addOption(option);
+  addFlags(command, runFlags, (flag) => placeFlags.includes(flag));
   return command.action(async (name: string, options: Given & Readonly<Record<string, unknown>>) => {
     const found = find(name);
-    checkFlags(found, options);
-    const told = await Promise.all(found.map((one) => tell(one, options)));
+    const given = givenFlags(options);
+    requireUse(found, given, options);
+    const told: Told[] = [];
+    for (const one of found) told.push(await tell(one, given, options));
     const panels = told.flatMap(({ panels }) => panels);
     if (options.svg !== undefined) await writeSvg(options.svg, panels, told);
     if (options.json) {
@@ -89,8 +95,8 @@ export function describeCommand(terminal: Terminal): Command {
       return;
     }
     const unicode = terminal.unicode && !options.ascii;
-    const texts = told.map(({ description, panels }) => {
-      const text = render(description, terminal);
+    const texts = told.map(({ found, description, panels }) => {
+      const text = render(found, description, terminal);
       if (description.pattern === undefined) return text;
       const { length } = description.pattern;
       return `${text}\n\n${drawPattern(panels, { length, columns: terminal.columns, unicode })}`;
@@ -99,71 +105,114 @@ export function describeCommand(terminal: Terminal): Command {
   });
 }
 
-type Told = { readonly description: Description; readonly panels: readonly Panel[] };
+type Told = { readonly found: Found; readonly description: Description; readonly panels: readonly Panel[] };
 
-async function tell({ is, name, entry }: Found, options: Given & Readonly<Record<string, unknown>>): Promise<Told> {
-  const description = describe(is, name, entry);
-  const models = givenFlags(options, modelFlags);
-  if (is === "models") {
-    const { vocabularySize } = options;
-    const total = await parametersOf(name as ModelName, models, vocabularySize);
-    return { description: { ...description, parameters: { total, vocabularySize } }, panels: [] };
+async function tell(found: Found, given: GivenFlags, options: Given): Promise<Told> {
+  const description = describe(found);
+  const part = partNames.find((name) => found.path.join() === ["model", name].join());
+  if (part !== undefined) {
+    const { more, panels } = await tellPart(part, found, given, options);
+    return { found, description: { ...description, ...more }, panels };
   }
-  const chosen = readOptions(entry, new Map([...models, ...givenAttentionFlags(options)]));
-  if (is === "patterns") {
-    const own: PatternEntry = patterns[name as PatternName];
-    const place = placeOf(own.directions, models, options);
-    const { report, panels } = await made(name, own, chosen, () => reportPattern(own, chosen, place));
-    return { description: { ...description, pattern: report }, panels };
-  }
-  if (is === "mechanisms") {
-    const own = mixers[name as MixerName];
-    const place = placeOf(own.directions, models, options);
-    const mixer = await made(name, own, chosen, () => own.make(chosen, place));
-    return {
-      description: { ...description, parameters: { total: countParameters(mixer.init(randomKey(0))) } },
-      panels: [],
-    };
-  }
-  return { description, panels: [] };
+  if (found.is !== "models") return { found, description, panels: [] };
+  const { vocabularySize } = options;
+  const total = await parametersOf(found, given, vocabularySize);
+  return { found, description: { ...description, parameters: { total, vocabularySize } }, panels: [] };
 }
 
-/** @throws UsageError for flags that nothing found has */
-function checkFlags(found: readonly Found[], options: Given & Readonly<Record<string, unknown>>): void {
-  const isModel = found.some(({ is }) => is === "models");
-  const attention = found.filter(({ is }) => is === "patterns" || is === "mechanisms");
-  const given = [...givenFlags(options, modelFlags).keys()];
-  const ofModels = isModel ? given : attention.length > 0 ? placeFlags : [];
-  const others = new Set([...given, ...givenAttentionFlags(options).keys()].filter((flag) => !ofModels.includes(flag)));
-  // Other kinds of things take the flags of a whole run, which tell them nothing.
-  const misplaced = attention.length > 0 || isModel ? misplacedOptions(found, others) : [];
-  const names = found.map(({ name }) => name).join(" and ");
-  if (options.direction !== undefined && attention.length === 0)
-    misplaced.push(`--direction does not go with ${names}`);
-  if (options.svg !== undefined && found.every(({ is }) => is !== "patterns")) {
-    misplaced.push(`--svg draws patterns, which ${names} is not; tsformers list patterns shows them`);
-  }
-  if (misplaced.length > 0) throw new UsageError(misplaced.join("\n"));
-}
-
-function placeOf(
-  directions: readonly ("causal" | "bidirectional")[],
-  models: ReadonlyMap<string, unknown>,
+/** What a part of a model is where flags put it. */
+async function tellPart(
+  part: PartName,
+  found: Found,
+  given: GivenFlags,
   { direction }: Given,
-): Place {
-  const {
-    length = 64,
-    layers = 4,
-    heads = 4,
-    "model-width": modelWidth = 256,
-  } = Object.fromEntries(models) as Record<string, number | undefined>;
-  for (const [flag, value] of Object.entries({ length, layers, heads, "model-width": modelWidth })) {
-    if (!Number.isSafeInteger(value) || value < 1) {
-      throw new UsageError(`--${flag}: expected a whole number of at least 1, got ${value}`);
+): Promise<{ readonly more: Partial<Description>; readonly panels: readonly Panel[] }> {
+  const { name, entry } = found;
+  const model = { kind: takersOf(part)[0]!, [part]: { kind: name } };
+  const config = configOf({ model }, found, given);
+  const { layers, heads, modelWidth } = sizesOf(config);
+  const { [part]: chosen } = splitParts(config.model).chosen;
+  const { kind: _, ...options } = [chosen ?? []].flat()[0] ?? {};
+  if (modelWidth % heads !== 0) throw new UsageError(`--heads ${heads} does not divide --model-width ${modelWidth}`);
+  const causal = (direction ?? directionsOf(entry)[0]) !== "bidirectional";
+  const place = { length: config.length ?? 64, layers, heads, modelWidth, causal };
+  const counted = (made: unknown) => ({ more: { parameters: { total: countParameters(made) } }, panels: [] });
+  const key = randomKey(0);
+  switch (part) {
+    case "mixer":
+      return counted(entryOf(parts.mixer.catalogue, name).make(options, place).init(key));
+    case "pattern": {
+      const { report, panels } = reportPattern(entryOf(parts.pattern.catalogue, name).make(options, place), place);
+      return { more: { pattern: report }, panels };
+    }
+    case "position": {
+      const scheme = entryOf(parts.position.catalogue, name).make(options, place);
+      return counted([scheme.positions, scheme.scores, scheme.layerPositions].map((one) => one?.init(key)));
     }
   }
-  if (modelWidth % heads !== 0) throw new UsageError(`--heads ${heads} does not divide --model-width ${modelWidth}`);
-  return { length, layers, heads, modelWidth, causal: (direction ?? directions[0]) === "causal" };
+}
+
+/** The configuration of what is described, with the flags that it takes. */
+function configOf(settings: { readonly model: Choice }, found: Found, given: GivenFlags): RunConfig {
+  const used = new Map([...given].filter(([flag]) => isUsed(flag, found)));
+  const raw = withFlags(settings, runFlags, used);
+  const misplaced = misplacedFlags(raw, runFlags, used.keys(), partRefusal);
+  if (misplaced.size > 0) throw new UsageError([...misplaced.values()].join("\n"));
+  return parseRunConfig(raw, "flags", (path) => nameOfSetting(path, used));
+}
+
+const sizes = z.object({ layers: z.int(), heads: z.int(), modelWidth: z.int() });
+
+function sizesOf({ model }: RunConfig): z.output<typeof sizes> {
+  return sizes.parse(model);
+}
+
+function directionsOf(entry: Entry): readonly unknown[] {
+  return "directions" in entry && Array.isArray(entry.directions) ? entry.directions : [];
+}
+
+/** Whether a flag is a setting of what was found. */
+function isOwn({ path, nodes, kinds }: Flag, found: Found): boolean {
+  return kinds === undefined && path.slice(0, -1).join() === found.path.join() && nodes.has(found.name);
+}
+
+/** Whether a flag chooses a part that a model leaves open. */
+function isOpenPart({ path, nodes, kinds }: Flag, { is, name }: Found): boolean {
+  return is === "models" && kinds !== undefined && path.length > 2 && nodes.has(name);
+}
+
+/** Whether a flag changes what is told of what was found. */
+function isUsed(flag: Flag, found: Found): boolean {
+  const { is, name, path } = found;
+  const place = flag.path.join(".");
+  if (is === "models")
+    return (
+      isOwn(flag, found) ||
+      isOpenPart(flag, found) ||
+      place === "length" ||
+      (flag.path.length > 2 && flag.kinds === undefined && openParts(name).includes(flag.path[1]!))
+    );
+  return path.length > 1 && (isOwn(flag, found) || placeFlags.includes(flag));
+}
+
+/** @throws UsageError for flags that tell nothing of what was found */
+function requireUse(found: readonly Found[], given: GivenFlags, options: Given): void {
+  const names = [...new Set(found.map(({ name }) => name))].join(" and ");
+  const idle = [...given.keys()].filter((flag) => !found.some((one) => isUsed(flag, one)));
+  const problems = idle.map((flag) => {
+    const part = partNames.find((name) => flag.path.join() === ["model", name, "kind"].join());
+    const model = found.find(({ is }) => is === "models");
+    if (part !== undefined && model !== undefined) return `${flagName(flag)}: ${partRefusal(model.name, part)}`;
+    const owners = [...flag.nodes.keys()].filter((kind) => kind !== "");
+    const whose = flag.kinds !== undefined || owners.length === 0 ? "" : `; it is an option of ${owners.join(", ")}`;
+    return `${flagName(flag)} does nothing with ${names}${whose}`;
+  });
+  const directed = found.some(({ entry }) => directionsOf(entry).length > 0);
+  if (options.direction !== undefined && !directed) problems.push(`--direction does nothing with ${names}`);
+  if (options.svg !== undefined && found.every(({ is }) => is !== "patterns")) {
+    problems.push(`--svg draws patterns, which ${names} is not; tsformers list patterns shows them`);
+  }
+  if (problems.length > 0) throw new UsageError(problems.join("\n"));
 }
 
 async function writeSvg(file: string, panels: readonly Panel[], told: readonly Told[]): Promise<void> {
@@ -173,38 +222,57 @@ async function writeSvg(file: string, panels: readonly Panel[], told: readonly T
 
 function find(name: string): Found[] {
   const [is, own] = name.includes("/") ? (name.split("/") as [string, string]) : [undefined, name];
-  const found = Object.entries(catalogues).flatMap(([title, entries]: [string, Catalogue]) =>
+  const found = Object.entries(catalogues).flatMap(([title, { entries, path }]) =>
     (is === undefined || is === title) && Object.hasOwn(entries, own)
-      ? [{ is: title, name: own, entry: entries[own]! }]
+      ? [{ is: title, name: own, entry: entryOf(entries, own), path }]
       : [],
   );
   if (found.length > 0) return found;
-  const known = [...new Set(Object.values(catalogues).flatMap((entries) => Object.keys(entries)))];
+  const known = [...new Set(Object.values(catalogues).flatMap(({ entries }) => Object.keys(entries)))];
   const near = nearest(own, known);
   throw new UsageError(
     `describe: nothing is called ${JSON.stringify(name)}${near === undefined ? "" : `; did you mean ${near}?`}\n\`tsformers list\` shows every name`,
   );
 }
 
-function describe(is: string, name: string, entry: Entry): Description {
+function describe(found: Found): Description {
+  const { is, name, entry } = found;
   const texts = Object.entries(entry).flatMap(([key, value]) => {
-    if (key === "name") return [];
+    if (key === "parts" || key === "name") return [];
     const text =
       key === "exponent"
         ? powerOf(value)
-        : Array.isArray(value)
-          ? value.join(" and ")
-          : describable(value)
-            ? shown(value)
-            : undefined;
+        : key === "refuses" && typeof value === "object"
+          ? refusalsText(value)
+          : Array.isArray(value)
+            ? value.join(" and ")
+            : describable(value)
+              ? shown(value)
+              : undefined;
     return text === undefined ? [] : [[key, text] as const];
   });
-  const options = Object.entries(schemaTree(entry.options()).properties ?? {}).map(([option, node]) => ({
-    name: option,
-    description: node.description ?? "",
-    ...(node.default === undefined ? {} : { default: node.default }),
-  }));
-  return { name, is, about: Object.fromEntries(texts), options };
+  const options = runFlags
+    .filter((flag) => isOwn(flag, found))
+    .map((flag) => {
+      const { description = "", default: standard } = flag.nodes.get(name)!;
+      return {
+        name: flag.path.at(-1)!,
+        flag: flagName(flag),
+        description,
+        ...(standard === undefined ? {} : { default: standard }),
+      };
+    });
+  const open = runFlags
+    .filter((flag) => isOpenPart(flag, found))
+    .map((flag) => ({ name: flag.path.at(-2)!, flag: flagName(flag), kinds: flag.kinds! }));
+  return { name, is, about: Object.fromEntries(texts), options, ...(is === "models" && { parts: open }) };
+}
+
+/** `scores (it computes no logits)` */
+function refusalsText(refusals: object): string {
+  return Object.entries(refusals)
+    .map(([what, why]) => `${what} (${why})`)
+    .join(", ");
 }
 
 /** Of the length n. */
@@ -225,46 +293,42 @@ function shown(value: string | number | boolean): string {
   return typeof value === "boolean" ? (value ? "yes" : "no") : String(value);
 }
 
-async function parametersOf(
-  name: ModelName,
-  given: ReadonlyMap<string, unknown>,
-  vocabularySize: number,
-): Promise<number> {
-  const raw = withFlags({ model: { kind: name } }, modelFlags, given) as Record<string, never>;
-  const misplaced = misplacedFlags(raw, modelFlags, given.keys());
-  if (misplaced.length > 0) throw new UsageError(misplaced.join("\n"));
-  const { model: choice, position, length = 128 } = parseRunConfig(raw, "flags");
-  const model = await makeModel({ model: choice, position, length }, vocabularySize);
-  return countParameters(model.init(randomKey(0)));
+async function parametersOf(found: Found, given: GivenFlags, vocabularySize: number): Promise<number> {
+  const { model, length = 128 } = configOf({ model: { kind: found.name } }, found, given);
+  return countParameters((await makeModel({ model, length }, vocabularySize)).init(randomKey(0)));
 }
 
 const labels: Readonly<Record<string, string>> = {
   exponent: "grows as",
   decodeState: "decode state",
-  anyPosition: "any position scheme",
+  refuses: "does not take",
   beyond: "beyond the training length",
 };
 
-function render({ name, is, about, options, parameters, pattern }: Description, terminal: Terminal): string {
+function render(found: Found, { name, is, about, parameters, pattern }: Description, terminal: Terminal): string {
   const { summary = "", ...rest } = about;
   const facts = Object.entries(rest).map(([key, text]) => [labels[key] ?? key, text] as const);
-  const settings = options.map(({ name: option, description, default: standard }) => {
-    return [
-      `--${kebab(option)}`,
-      `${description}${standard === undefined ? "" : ` (default: ${[standard].flat().join(",")})`}`,
-    ] as const;
-  });
+  const settings = runFlags
+    .filter((flag) => isOwn(flag, found))
+    .map((flag) => [flagTerm(flag, name), flagTextOf(flag, name)] as const);
+  const open = runFlags
+    .filter((flag) => isOpenPart(flag, found))
+    .map((flag) => [flagTerm(flag), flagText(flag, runFlags)] as const);
+  const own = is === "models" && open.length === 0 ? [["parts", "all its own"] as const] : [];
   const of = parameters?.vocabularySize === undefined ? "with" : `with ${parameters.vocabularySize} tokens and`;
   const count: (readonly [string, string])[] =
     parameters === undefined
       ? []
       : [["parameters", `${parameters.total.toLocaleString("en-US")} ${of} the options given`]];
   const counted = pattern === undefined ? [] : patternFacts(pattern);
+  const section = (title: string, entries: readonly (readonly [string, string])[]) =>
+    entries.length === 0 ? [] : ["", terminal.bold(title), definitionList(entries, terminal.columns)];
   return [
     `${terminal.bold(name)} (${is.replace(/s$/, "")})`,
     wrapText(summary, terminal.columns),
     "",
-    definitionList([...facts, ...count, ...counted], terminal.columns),
-    ...(settings.length === 0 ? [] : ["", terminal.bold("Options"), definitionList(settings, terminal.columns)]),
+    definitionList([...facts, ...own, ...count, ...counted], terminal.columns),
+    ...section("Settings", settings),
+    ...section("Parts that it leaves open", open),
   ].join("\n");
 }

@@ -8,7 +8,7 @@ import { type EvaluationChoice, prepareEvaluation } from "../run/prepare-evaluat
 import { withAbsolutePaths } from "../run/train-run.ts";
 import { rowCount } from "../schema/count.ts";
 import type { EvalSplit } from "../tasks/task.ts";
-import { addFlags, configFrom, givenFlags, parseCount, parseCounts, runFlags } from "./config-flags.ts";
+import { addFlags, configFrom, givenFlags, isGiven, parseCount, parseCounts, runFlags } from "./config-flags.ts";
 import { Failure, interruption, UsageError, unlessAborted } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -112,7 +112,7 @@ Examples:
 /** The task that flags name, on top of the run's own. */
 function chosenTask({ run, tokenizer }: OpenedModel, options: EvalFlags): EvaluationChoice {
   const given = givenFlags(options, taskFlags);
-  if (tokenizer !== undefined && given.has("tokens"))
+  if (tokenizer !== undefined && isGiven(given, "tokens"))
     throw new UsageError("--tokens does nothing here: texts are read with the model's own tokenizer");
   const config = withAbsolutePaths(configFrom(options, run?.config ?? {}, taskFlags));
   if (run === undefined && given.size === 0)

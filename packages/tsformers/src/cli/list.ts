@@ -1,9 +1,5 @@
 import { Command } from "commander";
-import type { MixerEntry } from "../attention/index.ts";
-import type { PatternEntry } from "../attention/patterns/index.ts";
-import { mixers } from "../catalogue/mixers.ts";
-import { patterns } from "../catalogue/patterns.ts";
-import { models } from "../models/index.ts";
+import type { Entry } from "../run/catalogue.ts";
 import { expectation } from "../schema/nearest.ts";
 import { catalogues } from "./catalogues.ts";
 import { UsageError } from "./exit.ts";
@@ -12,8 +8,10 @@ import { definitionList, type Terminal } from "./terminal.ts";
 /** `tsformers list`: everything that has a name. */
 export function listCommand(terminal: Terminal): Command {
   return new Command("list")
-    .description("list models, attention patterns and mechanisms, positions, tasks, optimisers and schedules")
-    .argument("[what]", `one of ${Object.keys(catalogues).join(", ")}; all unless given`)
+    .description(
+      "list models, attention patterns and mechanisms, positions, tasks, objectives, optimisers and schedules",
+    )
+    .argument("[what]", `one of ${Object.keys(catalogues).join(", ")}. Default: all`)
     .option("--json", "print JSON")
     .addHelpText("after", "\nExamples:\n  tsformers list\n  tsformers list patterns\n  tsformers list --json")
     .action((what: string | undefined, { json }: { json?: true }) => {
@@ -23,16 +21,16 @@ export function listCommand(terminal: Terminal): Command {
         throw new UsageError(`list: unknown ${JSON.stringify(what)}${expectation(what!, known)}`);
       }
       if (json) {
-        const plain = chosen.map(([what, entries]) => [
+        const plain = chosen.map(([what, { entries }]) => [
           what,
-          Object.entries(entries).map(([name, { summary }]) => ({ name, summary, ...moreOf(what, name) })),
+          Object.entries(entries).map(([name, entry]) => ({ name, summary: entry.summary, ...moreOf(entry) })),
         ]);
         terminal.out(JSON.stringify(Object.fromEntries(plain), null, 2));
         return;
       }
-      const parts = chosen.map(([title, entries]) => {
+      const parts = chosen.map(([title, { entries }]) => {
         const lines = Object.entries(entries).map(
-          ([name, { summary }]) => [name, `${summary}${yearOf(title, name)}`] as const,
+          ([name, entry]) => [name, `${entry.summary}${yearOf(entry)}`] as const,
         );
         return `${terminal.bold(title)}\n${definitionList(lines, terminal.columns)}`;
       });
@@ -41,17 +39,13 @@ export function listCommand(terminal: Terminal): Command {
     });
 }
 
-function yearOf(what: string, name: string): string {
-  return what === "models" ? ` (${models[name as keyof typeof models].year})` : "";
+function yearOf(entry: Entry): string {
+  return "year" in entry ? ` (${entry.year})` : "";
 }
 
-function moreOf(what: string, name: string): Record<string, unknown> {
-  if (what === "patterns" || what === "mechanisms") {
-    const entries: Readonly<Record<string, PatternEntry | MixerEntry>> = what === "patterns" ? patterns : mixers;
-    const { cost, exponent, directions } = entries[name]!;
-    return { cost, exponent, directions };
-  }
-  if (what !== "models") return {};
-  const { title, year, category } = models[name as keyof typeof models];
-  return { title, year, category };
+/** What tells members of a catalogue apart, beside their summaries. */
+const telling = ["title", "year", "category", "cost", "exponent", "directions"];
+
+function moreOf(entry: Entry): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(entry).filter(([key]) => telling.includes(key)));
 }

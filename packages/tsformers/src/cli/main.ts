@@ -4,7 +4,9 @@ import { FileError } from "../io/file-error.ts";
 import { ConfigError } from "../run/config.ts";
 import { errorText } from "../run/error-text.ts";
 import { packageVersion } from "../run/version.ts";
+import { CombinationError } from "../schema/combination-error.ts";
 import { expectation } from "../schema/nearest.ts";
+import { plainArguments } from "./arguments.ts";
 import { exitCodes, Failure, type FailureKind, UsageError } from "./exit.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
 
@@ -56,7 +58,9 @@ export async function main(args: readonly string[], terminal: Terminal = process
   try {
     if (args[0] === "help" && args[1] !== undefined) requireCommand(args[1]);
     const program = await build(terminal, args[0] ?? "", json);
-    await program.parseAsync(args, { from: "user" });
+    const command = program.commands.find((one) => one.name() === args[0]);
+    const plain = command === undefined ? args : [args[0]!, ...plainArguments(args.slice(1), command)];
+    await program.parseAsync(plain, { from: "user" });
     return exitCodes.done;
   } catch (error) {
     return report(error, terminal, json);
@@ -141,8 +145,8 @@ function commanderText({ message }: CommanderError): string {
   return message.replace(/^error: /, "").replaceAll("\n", " ");
 }
 
-/** What is wrong with a call, wherever it is found: words, a configuration, a number out of its range, a file that was named. */
-const wrongCalls = [CommanderError, ConfigError, RangeError, FileError] as const;
+/** What is wrong with a call, wherever it is found: words, a setting, a number out of its range, things that do not go together, a file. */
+const wrongCalls = [CommanderError, ConfigError, RangeError, CombinationError, FileError] as const;
 
 function kindOf(error: unknown): FailureKind {
   if (error instanceof Failure) return error.kind;

@@ -6,11 +6,12 @@ import type { RunConfig } from "../run/config.ts";
 import { exportLayouts } from "../run/export-layout.ts";
 import { hasCheckpoint, readRunConfig, runPaths } from "../run/folder.ts";
 import { type OpenedModel, openModel } from "../run/open-model.ts";
+import { kindsText, splitParts } from "../run/parts.ts";
 import { requireTask, settingsOf } from "../run/start-from.ts";
 import { trainRun } from "../run/train-run.ts";
 import { openProgress } from "../train/progress.ts";
 import { showEvents } from "../train/show-events.ts";
-import { addFlags, configFrom, givenFlags, runFlags } from "./config-flags.ts";
+import { addFlags, configFrom, givenFlags, isGiven, runFlags } from "./config-flags.ts";
 import { Failure, interruption, UsageError } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -96,11 +97,10 @@ async function chosen(
   const given = givenFlags(options);
   if (options.from !== undefined && !(isThere && hasCheckpoint(directory))) {
     const source = await openModel(options.from);
-    if (source.tokenizer !== undefined && given.has("tokens"))
+    if (source.tokenizer !== undefined && isGiven(given, "tokens"))
       throw new UsageError("--tokens does nothing here: texts are read with the tokenizer of what the run starts from");
     const settings = settingsOf(source);
-    const saysTask =
-      options.config !== undefined || runFlags.some(({ name, path }) => path[0] === "task" && given.has(name));
+    const saysTask = options.config !== undefined || [...given.keys()].some(({ path }) => path[0] === "task");
     if (!saysTask) requireTask(options.from, settings);
     const config = configFrom(options, settings);
     return { home: directory ?? join("runs", nameOf(config)), config, source };
@@ -122,11 +122,13 @@ async function chosen(
 }
 
 /** A directory's name from what is trained: `text-gpt-alibi`. */
-function nameOf({ task, model, position, seed }: RunConfig): string {
+function nameOf({ task, model, objective, seed }: RunConfig): string {
+  const chosen = Object.values(splitParts(model).chosen).map((part) => kindsText(part).replaceAll(", ", "+"));
   return [
     task.kind,
     model.kind,
-    ...(position === undefined ? [] : [position.kind]),
+    ...chosen,
+    ...(objective === undefined ? [] : [objective.kind]),
     ...(seed === 0 ? [] : [`seed${seed}`]),
   ].join("-");
 }

@@ -25,6 +25,16 @@ export function multipleText(length: number, trainLength: number): string {
   return `${Number((length / trainLength).toFixed(2))}×`;
 }
 
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+}
+
+/** Peak resident memory of this process in bytes; `maxRSS` is in kilobytes. */
+export function peakMemory(): number {
+  return process.resourceUsage().maxRSS * 1024;
+}
+
 function fixed(value: number): string {
   if (!Number.isFinite(value)) return String(value);
   return Math.abs(value) >= 100 ? value.toFixed(1) : value.toFixed(3);

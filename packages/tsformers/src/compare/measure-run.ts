@@ -7,7 +7,9 @@ import { runPaths } from "../run/folder.ts";
 import type { PreparedRun } from "../run/prepare.ts";
 import { trainRun } from "../run/train-run.ts";
 import { packageVersion } from "../run/version.ts";
+import type { ReadText } from "../tasks/text.ts";
 import { readMetrics } from "../train/metrics.ts";
+import { median, peakMemory } from "./figures.ts";
 import { type ChildMessage, resultFile } from "./messages.ts";
 import type { RunJob } from "./plan.ts";
 import type { CurvePoint, RunResult } from "./results.ts";
@@ -26,10 +28,16 @@ const curvePoints = 120;
 export async function measureRun(
   directory: string,
   job: RunJob,
-  options: { readonly signal: AbortSignal; listen(): void; tell(message: ChildMessage): void },
+  options: {
+    readonly signal: AbortSignal;
+    /** The text of the task's data, if it was read already. */
+    readonly text?: ReadText;
+    listen(): void;
+    tell(message: ChildMessage): void;
+  },
 ): Promise<boolean> {
   const start = performance.now();
-  const { signal, listen, tell } = options;
+  const { signal, text, listen, tell } = options;
   // In a worker, so that signals are handled during a step.
   const device = await openDevice(job.config.device, { worker: true });
   try {
@@ -38,6 +46,7 @@ export async function measureRun(
       device,
       signal,
       waitMs: 60_000,
+      ...(text !== undefined && { text }),
       onEvent: (event) => {
         if (event.kind === "prepared") listen();
         else if (event.kind === "step") {
@@ -86,7 +95,11 @@ function outcomeOf(
   return {
     ...rest,
     metrics: Object.fromEntries(task.metrics.map((metric) => [metric.name, metric.value(trained.totals)])),
-    byLength: evaluated.map((cell) => ("missing" in cell ? cell : { length: cell.length, loss: cell.loss })),
+    byLength: evaluated.map((cell) => {
+      if ("missing" in cell) return cell;
+      const { length, loss, note } = cell;
+      return { length, loss, ...(note !== undefined && { note }) };
+    }),
     trainCurve: smoothed(points("loss"), curvePoints),
     validCurve: points("valid/loss"),
     trainTokensPerSecond: median(
@@ -103,14 +116,4 @@ function smoothed(points: readonly CurvePoint[], count: number): CurvePoint[] {
     const part = points.slice(i * width, (i + 1) * width);
     return { step: part.at(-1)!.step, loss: part.reduce((sum, { loss }) => sum + loss, 0) / part.length };
   });
-}
-
-/** Peak resident memory of this process in bytes; `maxRSS` is in kilobytes. */
-function peakMemory(): number {
-  return process.resourceUsage().maxRSS * 1024;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? 0;
 }

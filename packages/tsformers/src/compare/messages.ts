@@ -1,4 +1,4 @@
-/** Messages of a run's process to its parent. */
+/** What a run's process tells its parent while it works. */
 export type ChildMessage =
   | {
       readonly kind: "step";
@@ -8,10 +8,14 @@ export type ChildMessage =
       readonly tokensPerSecond: number;
       readonly secondsLeft: number;
     }
-  /** A message to show on a line of its own. */
+  /** Something worth a line of its own. */
   | { readonly kind: "note"; readonly message: string };
+
+/** What a process is started for: to train and evaluate, or to measure steps. */
+export type ChildWork = "train" | "steps";
 
 /** Names of the files that parent and child share in a run's directory. */
 export const jobFile = "job.json";
 export const resultFile = "result.json";
+export const stepsFile = "steps.json";
 export const errorFile = "error.log";

@@ -1,96 +1,82 @@
 import { join } from "node:path";
-import { type ModelName, models } from "../models/index.ts";
-import { fingerprint } from "../run/canonical-json.ts";
-import type { Choice } from "../run/catalogue.ts";
-import { ConfigError, parseRunConfig, type RunConfig } from "../run/config.ts";
+import { canonicalJson, fingerprint } from "../run/canonical-json.ts";
+import type { RunConfig } from "../run/config.ts";
+import type { Variant } from "./variants.ts";
 
-/** What is compared: every model with every position scheme and every seed. */
-export type CompareOptions = {
-  /** Settings that all runs share; options of its model and position apply to the compared ones of the same kind. */
-  readonly config: RunConfig & { readonly length: number };
-  readonly models: readonly string[];
-  /** Position schemes of models that take any ({@link takesAnyPosition}); other models run once, with their own. */
-  readonly positions: readonly string[];
+/** A configuration with the length of its rows. */
+export type FullConfig = RunConfig & { readonly length: number };
+
+/** What is compared: every variant under every seed. */
+export type Plan = {
+  /** Complete, with the length of their rows. */
+  readonly variants: readonly (Variant & {
+    readonly config: FullConfig;
+    /** Differs when the data differ: results on other data are not taken for these. */
+    readonly data: string;
+  })[];
+  /** Runs of each variant, with seeds from its own on. */
   readonly seeds: number;
-  /** Lengths at which the loss is measured, in tokens. */
+  /** Lengths at which the loss is measured, and a step. */
   readonly lengths: readonly number[];
-  /** Tokens scored in each of these evaluations. Default: the task's own number. */
+  /** Tokens of each of these evaluations. */
   readonly testTokens?: number;
-  /** Fingerprint of the data: results on other data are not reused. */
-  readonly data: string;
 };
 
-/** The job of a run's process: everything that its result depends on. */
+/** What a run's process is told: everything that its result depends on. */
 export type RunJob = {
-  readonly config: RunConfig & { readonly length: number };
+  readonly config: FullConfig;
   readonly lengths: readonly number[];
   readonly testTokens?: number;
   readonly data: string;
 };
 
-/** A run that is not made yet. */
+/** A run before it is made. */
 export type PlannedRun = {
   readonly id: string;
   readonly variant: string;
   readonly seed: number;
-  /** Named by a hash of the job: a run with another configuration has another directory. */
+  /** Named for what is in it: a run with another configuration has another directory. */
   readonly directory: string;
   readonly job: RunJob;
+  /** Whether steps are measured, too: once for each variant, for they cost the same under every seed. */
+  readonly measuresSteps: boolean;
 };
 
-/** Whether a model takes any position scheme instead of its own. */
-export function takesAnyPosition(model: string): boolean {
-  const entry = models[model as ModelName];
-  return entry.category === "decoder" && entry.anyPosition;
-}
-
-/**
- * Plans the runs of a comparison. Seeds vary slowest, so that a first result of every variant comes early.
- *
- * @throws ConfigError when position schemes are given that no compared model takes, or the configured one is not among those compared
- */
-export function planRuns(options: CompareOptions, directory: string): PlannedRun[] {
-  const { config, lengths, testTokens, seeds, data } = options;
-  requireTakers(options);
-  const variants = options.models.flatMap((model) => variantsOf(model, options));
-  const manyModels = new Set(variants.map(({ model }) => model.kind)).size > 1;
-  return Array.from({ length: seeds }, (_, i) => config.seed + i).flatMap((seed) =>
-    variants.map(({ model, position }): PlannedRun => {
-      const { position: _, ...shared } = config;
-      const own = parseRunConfig(
-        { ...shared, model, ...(position === undefined ? {} : { position }), seed },
-        "compare",
-      );
-      const job = {
-        config: { ...own, length: config.length },
-        lengths,
-        data,
-        ...(testTokens === undefined ? {} : { testTokens }),
-      };
-      const parts = [model.kind, ...(position === undefined ? [] : [position.kind])];
-      const id = `${parts.join("-")}-seed${seed}`;
-      const variant = manyModels || position === undefined ? parts.join(" · ") : position.kind;
-      return { id, variant, seed, directory: join(directory, `${id}-${fingerprint(job)}`), job };
+/** The runs of a comparison, seeds last, so that a first result of every variant comes early. */
+export function planRuns({ variants, seeds, lengths, testTokens }: Plan, directory: string): PlannedRun[] {
+  return Array.from({ length: seeds }, (_, i) => i).flatMap((i) =>
+    variants.map(({ label, config, data }): PlannedRun => {
+      const seed = config.seed + i;
+      const job = { config: { ...config, seed }, lengths, data, ...(testTokens !== undefined && { testTokens }) };
+      const id = `${fileName(label)}-seed${seed}`;
+      const home = join(directory, `${id}-${fingerprint(job)}`);
+      return { id, variant: label, seed, directory: home, job, measuresSteps: i === 0 };
     }),
   );
 }
 
-function requireTakers({ config: { position }, models: names, positions }: CompareOptions): void {
-  if (positions.length > 0 && !names.some(takesAnyPosition)) {
-    const owners = `${names.join(" and ")} ${names.length === 1 ? "has its own" : "have their own"}`;
-    const takers = Object.keys(models).filter(takesAnyPosition).join(", ");
-    throw new ConfigError(`positions ${positions.join(", ")}: ${owners}; a model that takes any is ${takers}`);
-  }
-  if (position !== undefined && !positions.includes(position.kind))
-    throw new ConfigError(`position ${position.kind} is set, but not among those that are compared`);
+/** A label as part of a path on any system. */
+function fileName(label: string): string {
+  return label.replace(/[^\w.=+-]+/g, "-").slice(0, 80);
 }
 
-function variantsOf(name: string, { config, positions }: CompareOptions): { model: Choice; position?: Choice }[] {
-  const known = Object.keys(models[name as ModelName].options().shape);
-  // Options of the configuration's model that this one has too: width, layers and heads are the same for all.
-  const { kind: _, ...given } = config.model;
-  const shared = Object.fromEntries(Object.entries(given).filter(([option]) => known.includes(option)));
-  const model = { kind: name, ...shared };
-  if (!takesAnyPosition(name) || positions.length === 0) return [{ model }];
-  return positions.map((kind) => ({ model, position: config.position?.kind === kind ? config.position : { kind } }));
+/** What all configurations agree on, as text: comparisons that share it have the same name. */
+export function sharedSettings(configs: readonly RunConfig[]): string {
+  const settings = configs.map(flatSettings);
+  const shared = [...settings[0]!].filter(([name, value]) => settings.every((other) => other.get(name) === value));
+  return canonicalJson(shared);
+}
+
+/** Settings by their dotted names, as text. */
+function flatSettings(config: RunConfig): Map<string, string> {
+  const flat = new Map<string, string>();
+  const visit = (value: unknown, name: string): void => {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      flat.set(name, canonicalJson(value ?? null));
+      return;
+    }
+    for (const [key, inner] of Object.entries(value)) visit(inner, name === "" ? key : `${name}.${key}`);
+  };
+  visit(config, "");
+  return flat;
 }

@@ -1,4 +1,5 @@
 import { type Chart, type ChartPoint, type ChartSeries, marker, renderChart } from "./chart.ts";
+import { crossoversOf, crossoverText } from "./crossovers.ts";
 import { escapeHtml } from "./escape-html.ts";
 import { bytesText, countText, lossText, multipleText } from "./figures.ts";
 import { reportStyle } from "./report-style.ts";
@@ -7,11 +8,12 @@ import {
   type CurvePoint,
   type RunResult,
   type Spread,
+  type StepCost,
   spread,
   summarise,
   type VariantSummary,
 } from "./results.ts";
-import { notesOf } from "./table.ts";
+import { notesOf, trainLengthText } from "./table.ts";
 
 /**
  * Renders a comparison as one HTML file: tables, curves, the machine, and the command that repeats it. It loads nothing, has no
@@ -36,7 +38,8 @@ export function renderReport(comparison: Comparison): string {
 <p class="summary">${escapeHtml(headline(comparison, summaries))}</p>
 </header>
 ${section("Loss by length", `Trained at ${trainLength} tokens, evaluated on rows up to ${multipleText(Math.max(...lengths), trainLength)} as long.`, chartFigure(lengthChart(comparison, summaries)) + lengthTable(comparison, summaries))}
-${section("Quality and cost", `On the test split at the training length. ${seedsText(summaries)}`, qualityTable(comparison, summaries))}
+${section("Quality and cost", `On the test split at ${trainLengthText(comparison)}. ${seedsText(summaries)}`, qualityTable(comparison, summaries))}
+${stepSections(comparison, summaries)}
 ${section("Loss over steps", "On the validation split; all variants have the same budget.", chartFigure(curveChart("Validation loss", comparison, ({ validCurve }) => validCurve)))}
 ${section("Training loss", "Mean of the steps between two points.", chartFigure(curveChart("Training loss", comparison, ({ trainCurve }) => trainCurve)))}
 ${notes.length === 0 ? "" : section("Notes", "", `<ul>${notes.map((note) => `<li>${escapeHtml(note)}</li>`).join("")}</ul>`)}
@@ -49,13 +52,14 @@ ${section("How this was made", "", `<pre><code>${escapeHtml(command)}</code></pr
 }
 
 /** The result in one sentence: which variant is best at the training length and at the longest. */
-function headline({ trainLength, lengths, metrics }: Comparison, summaries: readonly VariantSummary[]): string {
+function headline(comparison: Comparison, summaries: readonly VariantSummary[]): string {
+  const { trainLength, lengths, metrics } = comparison;
   const lossName = metrics[0]!.name;
   const atTraining = lowest(summaries.map(({ variant, metrics: own }) => ({ variant, loss: own[lossName] })));
   if (atTraining === undefined) return "No run finished.";
   const longest = lengths.at(-1)!;
   const far = lowest(summaries.map(({ variant, byLength }) => ({ variant, loss: lossAt(byLength, longest) })));
-  const first = `At the training length of ${trainLength} tokens ${atTraining.variant} has the lowest loss (${lossText(atTraining.loss)} nats per token)`;
+  const first = `At ${trainLengthText(comparison)} ${atTraining.variant} has the lowest loss (${lossText(atTraining.loss)} nats per token)`;
   if (far === undefined || longest === trainLength) return `${first}.`;
   return `${first}; at ${multipleText(longest, trainLength)} that length it is ${far.variant} (${lossText(far.loss)}).`;
 }
@@ -106,10 +110,88 @@ function lengthChart({ lengths, trainLength }: Comparison, summaries: readonly V
     xLabel: "tokens in a row (multiple of the training length)",
     yLabel: "loss (nats per token)",
     series,
-    xTicks: lengths.map((x) => ({ x, text: `${x} (${multipleText(x, trainLength)})` })),
+    xTicks: lengthTicks(lengths, trainLength),
     logarithmic: true,
     markers: true,
   };
+}
+
+/** Speed and memory by length, and from where on one variant is better than another. */
+function stepSections(comparison: Comparison, summaries: readonly VariantSummary[]): string {
+  if (summaries.every(({ steps }) => steps === undefined)) return "";
+  const found = crossoversOf(summaries).map((crossover) => `<li>${escapeHtml(crossoverText(crossover))}</li>`);
+  const list = found.length === 0 ? "" : `<ul>${found.join("")}</ul>`;
+  const speed = stepFigure(comparison, summaries, {
+    title: "Speed by length",
+    label: "thousand tokens per second",
+    value: ({ tokensPerSecond }) => tokensPerSecond / 1000,
+    text: ({ tokensPerSecond }) => countText(tokensPerSecond),
+    best: Math.max,
+  });
+  const memory = stepFigure(comparison, summaries, {
+    title: "Memory by length",
+    label: "peak memory (MB)",
+    value: ({ peakBytes }) => peakBytes / 1e6,
+    text: ({ peakBytes }) => bytesText(peakBytes),
+    best: Math.min,
+  });
+  const lead =
+    "A step forward and backward over as many tokens as in training, at least one row, in a process of its own.";
+  return `${section("Speed by length", lead, speed + list)}\n${section("Memory by length", "Peak resident memory of that process.", memory)}`;
+}
+
+type MeasuredStep = Extract<StepCost, { tokensPerSecond: number }>;
+
+function stepFigure(
+  { lengths, trainLength }: Comparison,
+  summaries: readonly VariantSummary[],
+  {
+    title,
+    label,
+    value,
+    text,
+    best,
+  }: {
+    title: string;
+    label: string;
+    value(step: MeasuredStep): number;
+    text(step: MeasuredStep): string;
+    best(...values: number[]): number;
+  },
+): string {
+  const measured = ({ steps = [] }: VariantSummary) => steps.flatMap((step) => ("missing" in step ? [] : [step]));
+  const series = summaries.map((summary, slot) => ({
+    name: summary.variant,
+    slot,
+    points: measured(summary).map((step) => ({ x: step.length, y: value(step) })),
+  }));
+  const chart = chartFigure({
+    title,
+    xLabel: "tokens in a row (multiple of the training length)",
+    yLabel: label,
+    series,
+    xTicks: lengthTicks(lengths, trainLength),
+    logarithmic: true,
+    markers: true,
+  });
+  const bests = lengths.map((length) =>
+    best(...summaries.flatMap(measured).flatMap((step) => (step.length === length ? [value(step)] : []))),
+  );
+  const rows = summaries.map((summary) => [
+    { text: summary.variant },
+    ...lengths.map((length, i): Cell => {
+      const step = summary.steps?.find((one) => one.length === length);
+      if (step === undefined) return missing;
+      return "missing" in step
+        ? { text: step.missing, note: true }
+        : { text: text(step), best: value(step) === bests[i] };
+    }),
+  ]);
+  return chart + table(["variant", ...lengthTicks(lengths, trainLength).map(({ text }) => text)], rows);
+}
+
+function lengthTicks(lengths: readonly number[], trainLength: number): { x: number; text: string }[] {
+  return lengths.map((x) => ({ x, text: `${x} (${multipleText(x, trainLength)})` }));
 }
 
 function curveChart(title: string, { runs }: Comparison, curveOf: (result: RunResult) => readonly CurvePoint[]): Chart {

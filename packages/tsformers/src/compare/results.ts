@@ -12,7 +12,25 @@ export type Environment = {
 };
 
 /** A loss at one length, or the reason why there is none. */
-export type LengthLoss = { readonly length: number } & ({ readonly loss: number } | { readonly missing: string });
+export type LengthLoss = { readonly length: number } & (
+  | {
+      readonly loss: number;
+      /** What its reader should know, such as that rows are longer than the model has positions. */
+      readonly note?: string;
+    }
+  | { readonly missing: string }
+);
+
+/** What one step forward and backward costs at a length, or why that is not known. */
+export type StepCost = { readonly length: number } & (
+  | {
+      readonly rows: number;
+      readonly tokensPerSecond: number;
+      /** Peak resident memory of the process up to this length. */
+      readonly peakBytes: number;
+    }
+  | { readonly missing: string }
+);
 
 /** One point of a curve. */
 export type CurvePoint = { readonly step: number; readonly loss: number };
@@ -30,12 +48,14 @@ export type RunResult = {
   /** Peak resident memory of the process up to the end of training, in bytes. */
   readonly peakBytes: number;
   readonly seconds: number;
+  /** Measured under the first seed only. */
+  readonly steps?: readonly StepCost[];
 };
 
 /** One cell of a comparison: a variant under one seed. */
 export type CompareRun = {
   readonly id: string;
-  /** Model and position scheme, the same for all seeds: "gpt · alibi". */
+  /** The label of what is compared, the same for all seeds: "gpt · alibi". */
   readonly variant: string;
   readonly seed: number;
   readonly directory: string;
@@ -52,6 +72,7 @@ export type Comparison = {
   readonly finishedAt: string;
   readonly environment: Environment;
   readonly metrics: readonly { readonly name: string; readonly label: string; readonly better: "lower" | "higher" }[];
+  /** The shortest of the variants. */
   readonly trainLength: number;
   readonly lengths: readonly number[];
   readonly runs: readonly CompareRun[];
@@ -67,9 +88,11 @@ export type VariantSummary = {
   readonly failures: readonly string[];
   readonly metrics: Readonly<Record<string, Spread>>;
   readonly byLength: readonly ({ readonly length: number } & (
-    | { readonly loss: Spread }
+    | { readonly loss: Spread; readonly note?: string }
     | { readonly missing: string }
   ))[];
+  /** What a step costs at each length, where that was measured. */
+  readonly steps?: readonly StepCost[];
   readonly trainTokensPerSecond?: Spread;
   readonly evalTokensPerSecond?: Spread;
   readonly peakBytes?: Spread;
@@ -85,6 +108,7 @@ export function summarise({ runs, metrics, lengths }: Comparison): VariantSummar
     const failures = own.flatMap(({ outcome, seed }) =>
       "failure" in outcome ? [`seed ${seed}: ${outcome.failure}`] : [],
     );
+    const steps = results.find((result) => result.steps !== undefined)?.steps;
     const over = (value: (result: RunResult) => number) => spread(results.map(value));
     if (results.length === 0) {
       const byLength = lengths.map((length) => ({ length, missing: "failed" }));
@@ -100,14 +124,17 @@ export function summarise({ runs, metrics, lengths }: Comparison): VariantSummar
       evalTokensPerSecond: over((result) => result.evalTokensPerSecond),
       peakBytes: over((result) => result.peakBytes),
       parameters: results[0]!.parameters,
+      ...(steps !== undefined && { steps }),
     };
   });
 }
 
 function lossesAt(results: readonly RunResult[], length: number): VariantSummary["byLength"][number] {
   const cells = results.map(({ byLength }) => byLength.find((cell) => cell.length === length));
-  const losses = cells.flatMap((cell) => (cell !== undefined && "loss" in cell ? [cell.loss] : []));
-  if (losses.length > 0) return { length, loss: spread(losses) };
+  const measured = cells.flatMap((cell) => (cell !== undefined && "loss" in cell ? [cell] : []));
+  const note = measured.find((cell) => cell.note !== undefined)?.note;
+  if (measured.length > 0)
+    return { length, loss: spread(measured.map(({ loss }) => loss)), ...(note !== undefined && { note }) };
   const reason = cells.find((cell) => cell !== undefined && "missing" in cell);
   return { length, missing: reason !== undefined && "missing" in reason ? reason.missing : "not measured" };
 }

@@ -1,14 +1,14 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../io/atomic-file.ts";
-import { makeModel } from "../run/model.ts";
-import { readingOf, taskOf } from "../run/prepare.ts";
-import type { Task } from "../tasks/task.ts";
+import { fingerprint } from "../run/canonical-json.ts";
 import { describeEnvironment } from "./environment.ts";
 import type { ChildMessage } from "./messages.ts";
-import { type CompareOptions, type PlannedRun, planRuns, type RunJob } from "./plan.ts";
+import { type PlannedRun, planRuns, sharedSettings } from "./plan.ts";
+import { type CompareOptions, prepareComparison } from "./prepare-comparison.ts";
 import { renderReport } from "./report.ts";
 import type { CompareRun, Comparison } from "./results.ts";
+import { shareText } from "./shared-text.ts";
 import { type RunOutcome, startRun } from "./start-run.ts";
 
 export type CompareEvent =
@@ -24,8 +24,8 @@ export type CompareEvent =
     };
 
 export type RunComparisonOptions = {
-  /** Directory of the runs, results.json and report.html. */
-  readonly directory: string;
+  /** Directory of the runs, results.json and report.html. Default: one in `runs`, named for what the variants share. */
+  readonly directory?: string | undefined;
   /** The command that repeats it, for the report. */
   readonly command: string;
   readonly signal: AbortSignal;
@@ -45,15 +45,18 @@ export type ComparisonOutcome = {
  * call are reused and interrupted ones resumed; a run that fails is reported and the others continue. Results and report
  * are written after each run.
  *
- * @throws Error before anything is started if model and task do not fit
+ * @throws ConfigError before anything is started, naming the variants whose model does not fit the task or the length
  */
 export async function runComparison(
   options: CompareOptions,
-  { directory, command, signal, onEvent }: RunComparisonOptions,
+  { directory: given, command, signal, onEvent }: RunComparisonOptions,
 ): Promise<ComparisonOutcome> {
-  const planned = planRuns(options, directory);
-  const task = await taskOf(planned[0]!.job.config);
-  for (const { job } of planned) if (job.config.seed === options.config.seed) await requireRows(task, job);
+  const { plan, tasks, texts } = await prepareComparison(options);
+  const [task] = tasks as [(typeof tasks)[0], ...typeof tasks];
+  const configs = plan.variants.map(({ config }) => config);
+  const shared = fingerprint([sharedSettings(configs), tasks.map((one) => one.fingerprint)]);
+  const directory = given ?? join("runs", `compare-${task.name}-${shared}`);
+  const planned = planRuns(plan, directory);
   onEvent?.({ kind: "planned", runs: planned });
   mkdirSync(directory, { recursive: true });
   const about = {
@@ -63,17 +66,28 @@ export async function runComparison(
     command,
     environment: describeEnvironment(),
     metrics: task.metrics.map(({ name, label, better }) => ({ name, label, better })),
-    trainLength: options.config.length,
-    lengths: [...options.lengths],
+    trainLength: Math.min(...configs.map(({ length }) => length)),
+    lengths: [...plan.lengths],
   };
   const [resultsPath, reportPath] = [join(directory, "results.json"), join(directory, "report.html")];
   const runs: CompareRun[] = [];
   const comparisonNow = (): Comparison => ({ ...about, finishedAt: new Date().toISOString(), runs: [...runs] });
+  const written = new Map<string, Promise<string>>();
+  /** What this process has read, as a file for the others: written once, and only if a run needs it. */
+  const textOf = async ({ variant }: PlannedRun): Promise<string | undefined> => {
+    const text = texts.get(variant);
+    if (text === undefined) return undefined;
+    const path =
+      written.get(text.key) ?? shareText(directory, text.key, text.read).then(() => join(directory, text.key));
+    written.set(text.key, path);
+    return path;
+  };
   for (const [index, run] of planned.entries()) {
     const place = { run, index, count: planned.length };
     onEvent?.({ kind: "started", ...place });
     const outcome = await startRun(run, {
       signal,
+      text: () => textOf(run),
       onMessage: (message) => onEvent?.({ kind: "message", run, message }),
     });
     onEvent?.({ kind: "ended", ...place, outcome });
@@ -87,25 +101,13 @@ export async function runComparison(
   return { comparison: comparisonNow(), complete: true, resultsPath, reportPath };
 }
 
-/**
- * Checks the data that a run will train and be measured on, so that errors come before the first run.
- *
- * @throws Error when its model cannot read the task, or the task has no row of the training length for it
- */
-async function requireRows(task: Task, { config, testTokens }: RunJob): Promise<void> {
-  const { batchSize, length } = config;
-  const model = await makeModel(config, task.vocabularySize);
-  const { view } = readingOf(task, model, { ...config, name: config.model.kind });
-  const limit = testTokens === undefined ? {} : { limit: Math.max(testTokens, length) };
-  view.evalBatches("valid", { batchSize, length });
-  view.evalBatches("test", { batchSize, length, ...limit });
-}
+const mostNamed = 8;
 
-function titleOf({ models, positions, config }: CompareOptions, task: string): string {
-  const what =
-    models.length > 1
-      ? models.join(", ")
-      : `${models[0]}${positions.length > 0 ? ` with ${positions.join(", ")}` : ""}`;
-  const data = typeof config.task.data === "string" ? ` (${config.task.data.split(/[\\/]/).at(-1)})` : "";
-  return `${what} on ${task}${data}`;
+function titleOf({ variants }: CompareOptions, task: string): string {
+  const labels = variants.map(({ label }) => label);
+  const what = labels.length <= mostNamed ? labels.join(", ") : `${labels.length} variants`;
+  const sources = new Set(variants.map(({ config }) => config.task.data));
+  const [data] = sources;
+  const file = sources.size === 1 && typeof data === "string" ? ` (${data.split(/[\\/]/).at(-1)})` : "";
+  return `${what} on ${task}${file}`;
 }

@@ -16,15 +16,28 @@ const grammar: Standard = {
   evalTokens: 4096,
 };
 
-/** For real text, at the length of the README's table: some minutes for each run on two cores. */
+const textLength = 128;
+/** Tokens of an update on real text, whatever the length of its rows. */
+const textTokens = 2048;
+
+/** For real text, at the length of the README's table: one to two minutes for each run on two cores. */
 const text: Standard = {
   model: { kind: "gpt", layers: 4, modelWidth: 128, heads: 4 },
-  length: 128,
+  length: textLength,
   steps: 1000,
-  batchSize: 16,
   learningRate: 2e-3,
   evalEvery: 100,
   evalTokens: 16_384,
+};
+
+/** Rows longer than this are long. */
+const longLength = 256;
+
+/** For real text in long rows, where attention takes most of the time: about two minutes for each run at length 1,024, measured up to 8,192. */
+const longText: Standard = {
+  ...text,
+  model: { kind: "gpt", layers: 2, modelWidth: 128, heads: 4 },
+  steps: 500,
 };
 
 /** For tasks of generated symbols. */
@@ -35,8 +48,19 @@ const symbols: Standard = {
   learningRate: 2e-3,
 };
 
-/** The default settings of a comparison on a task. */
-export function standardFor(task: { readonly kind: string; readonly data?: unknown }): Standard {
+/**
+ * The default settings of a comparison on a task.
+ *
+ * @param task.length length of the rows, if it is given: longer rows come in smaller batches, so that an update costs about the same
+ */
+export function standardFor(task: {
+  readonly kind: string;
+  readonly data?: unknown;
+  readonly length?: number | undefined;
+}): Standard {
   if (task.kind !== "text") return symbols;
-  return task.data === undefined ? grammar : text;
+  if (task.data === undefined) return grammar;
+  const { length = textLength } = task;
+  const batchSize = Math.max(1, Math.round(textTokens / Math.max(1, length)));
+  return { ...(length > longLength ? longText : text), batchSize };
 }

@@ -6,9 +6,10 @@ import { writeFileAtomic } from "../io/atomic-file.ts";
 import { canonicalJson } from "../run/canonical-json.ts";
 import { packageVersion } from "../run/version.ts";
 import type { StoredResult } from "./measure-run.ts";
-import { type ChildMessage, errorFile, jobFile, resultFile } from "./messages.ts";
-import type { PlannedRun } from "./plan.ts";
-import type { RunResult } from "./results.ts";
+import type { StoredSteps } from "./measure-steps.ts";
+import { type ChildMessage, type ChildWork, errorFile, jobFile, resultFile, stepsFile } from "./messages.ts";
+import type { PlannedRun, RunJob } from "./plan.ts";
+import type { RunResult, StepCost } from "./results.ts";
 
 /** How a run ended. */
 export type RunOutcome =
@@ -23,40 +24,63 @@ const shownLines = 6;
  * Makes one run of a comparison in a process of its own, so that memory is measured per run and a crash affects no other run.
  * A stored result is reused if this version made it from the same job.
  */
-export async function startRun(
-  { directory, job }: PlannedRun,
-  options: { readonly signal: AbortSignal; onMessage(message: ChildMessage): void },
-): Promise<RunOutcome> {
-  const earlier = storedResult(directory);
-  if (
-    earlier !== undefined &&
-    earlier.version === packageVersion &&
-    canonicalJson(earlier.job) === canonicalJson(job)
-  ) {
-    return { result: earlier.result, reused: true };
-  }
+export async function startRun(planned: PlannedRun, options: StartOptions): Promise<RunOutcome> {
+  const outcome = await trained(planned, options);
+  if (outcome === "interrupted" || "failure" in outcome || !planned.measuresSteps) return outcome;
+  const steps = await measuredSteps(planned, options);
+  return steps === "interrupted" ? steps : { ...outcome, result: { ...outcome.result, steps } };
+}
+
+export type StartOptions = {
+  readonly signal: AbortSignal;
+  /** Where the text of the run's data lies as tokens; undefined for tasks that read none. */
+  text(): Promise<string | undefined>;
+  onMessage(message: ChildMessage): void;
+};
+
+async function trained({ directory, job }: PlannedRun, options: StartOptions): Promise<RunOutcome> {
+  const earlier = stored<StoredResult>(directory, resultFile, job);
+  if (earlier !== undefined) return { result: earlier.result, reused: true };
   if (options.signal.aborted) return "interrupted";
   mkdirSync(directory, { recursive: true });
   rmSync(join(directory, resultFile), { force: true });
   await writeFileAtomic(join(directory, jobFile), `${JSON.stringify(job, null, 1)}\n`);
-  const ended = await runChild(directory, options);
-  // Ended by the signal if the child did not listen yet, or was signalled twice.
-  if (ended.code === 130 || ended.signal === "SIGINT") return "interrupted";
-  const result = ended.code === 0 ? storedResult(directory)?.result : undefined;
-  if (result !== undefined) return { result, reused: false };
+  const ended = await runChild(directory, "train", options);
+  if (isInterrupted(ended)) return "interrupted";
+  const made = ended.code === 0 ? stored<StoredResult>(directory, resultFile, job) : undefined;
+  if (made !== undefined) return { result: made.result, reused: false };
   await writeFileAtomic(join(directory, errorFile), ended.errors);
   return { failure: failureText(ended) };
 }
 
+/** What a step costs at each length. Where a process does not come through, its lengths are missing. */
+async function measuredSteps(
+  { directory, job }: PlannedRun,
+  options: StartOptions,
+): Promise<readonly StepCost[] | "interrupted"> {
+  const earlier = stored<StoredSteps>(directory, stepsFile, job)?.steps ?? [];
+  if (earlier.length === job.lengths.length) return earlier;
+  if (options.signal.aborted) return "interrupted";
+  options.onMessage({ kind: "note", message: `measuring a step at ${job.lengths.join(", ")}` });
+  const ended = await runChild(directory, "steps", options);
+  if (isInterrupted(ended)) return "interrupted";
+  const steps = stored<StoredSteps>(directory, stepsFile, job)?.steps ?? [];
+  const missing = failureText(ended).split("\n").at(-1)!;
+  return job.lengths.map((length) => steps.find((step) => step.length === length) ?? { length, missing });
+}
+
+/** By the signal itself if the child did not listen yet, or was signalled twice. */
+function isInterrupted({ code, signal }: Ended): boolean {
+  return code === 130 || signal === "SIGINT";
+}
+
 type Ended = { readonly code: number | null; readonly signal: NodeJS.Signals | null; readonly errors: string };
 
-function runChild(
-  directory: string,
-  options: { readonly signal: AbortSignal; onMessage(message: ChildMessage): void },
-): Promise<Ended> {
+async function runChild(directory: string, work: ChildWork, options: StartOptions): Promise<Ended> {
+  const text = await options.text();
   const program = fileURLToPath(new URL("./child.js", import.meta.url));
   // The child has its own process group: Ctrl-C reaches only this process, which forwards it once.
-  const child: ChildProcess = fork(program, [directory], {
+  const child: ChildProcess = fork(program, [directory, work, ...(text === undefined ? [] : [text])], {
     detached: true,
     stdio: ["ignore", "ignore", "pipe", "ipc"],
   });
@@ -76,9 +100,15 @@ function runChild(
   });
 }
 
-function storedResult(directory: string): StoredResult | undefined {
+/** What this version has left of the same job. */
+function stored<Stored extends { readonly version: string; readonly job: RunJob }>(
+  directory: string,
+  file: string,
+  job: RunJob,
+): Stored | undefined {
   try {
-    return JSON.parse(readFileSync(join(directory, resultFile), "utf8")) as StoredResult;
+    const found = JSON.parse(readFileSync(join(directory, file), "utf8")) as Stored;
+    return found.version === packageVersion && canonicalJson(found.job) === canonicalJson(job) ? found : undefined;
   } catch {
     return undefined;
   }

@@ -15,6 +15,7 @@ import { type BlockParams, type BlockParts, blockAround, initBlock } from "../bl
 import type { Block, Context, Depth, DepthInput, DepthOutput, MixerInput, MixerOutput } from "../kinds/index.ts";
 import { within } from "../nn/dropout.ts";
 import { sumOfLosses } from "../nn/losses.ts";
+import { CombinationError } from "../schema/combination-error.ts";
 import { type FinalNorm, finalNormOf, openLayers, stateOfLayer, stateOfStack } from "./layers.ts";
 import { blockStack, type StackParams } from "./stack.ts";
 
@@ -98,7 +99,9 @@ export function reversible<BlockParams>(
     ...blockStack(blocks, options),
     apply: (params, input, context) => {
       if (input.input !== undefined) {
-        throw new TypeError("reversible: takes no vectors for the input of each layer (per-layer, step-signals)");
+        throw new CombinationError(
+          "reversible: takes no vectors for the input of each layer (per-layer, step-signals)",
+        );
       }
       const forgets = input.place === undefined && options.keepsStreams === undefined;
       const way = forgets ? forgetful : asTheyStand;

@@ -25,6 +25,11 @@ export const jsonObject: z.ZodType<Readonly<Record<string, unknown>>> = z.record
   error: "expected a JSON object",
 });
 
+/** A list of JSON objects, at least one. */
+export const jsonObjects: z.ZodType<readonly Readonly<Record<string, unknown>>[]> = z
+  .array(jsonObject, { error: "expected a JSON list of objects" })
+  .min(1, { error: "expected at least one object" });
+
 function readBytes(path: string): Uint8Array {
   try {
     return readFileSync(path);

@@ -47,7 +47,7 @@ export type AlbertParams = EncoderParams<MaskedHeadParams, SharedParams>;
  *
  * `x = norm(token + segment + position)·W [E, C]`; N times `x ← norm(x + attention(x))`, `x ← norm(x + mlp(x))` with the same parameters.
  * Parameters are `(V + P + S + 2)·E + (E + 1)·C` of the embedding, one block, and the head's. ALBERT-base: V 30,000, E 128, C 768, N 12,
- * H 12: 11.7 million.
+ * H 12: 11.2 million, 11.7 million with the pooler of the bare model.
  *
  * @source Lan et al. 2020, "ALBERT: A Lite BERT for Self-supervised Learning of Language Representations", arXiv:1909.11942
  * @differs no sentence-order loss

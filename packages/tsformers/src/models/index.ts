@@ -1,9 +1,21 @@
 import * as z from "zod";
-import type { PositionScheme } from "../kinds/index.ts";
+import type { DepthMaker } from "../depth/makers.ts";
+import type { LayerPatterns, Mixer, PositionScheme } from "../kinds/index.ts";
 import { count, positionCount, widthCount } from "../schema/count.ts";
 import { parseOptions } from "../schema/parse-options.ts";
 import type { LanguageModel } from "./language-model.ts";
 import type { SequenceToSequence } from "./sequence-to-sequence.ts";
+
+/** What a model may leave open, each to be chosen from the catalogue of its kind. */
+export type PartName = "mixer" | "pattern" | "position" | "depth";
+
+/** The parts that were chosen, made; what is absent is the model's own. */
+export type ModelParts = {
+  readonly mixer?: (layer: number) => Mixer<unknown>;
+  readonly pattern?: LayerPatterns;
+  readonly scheme?: PositionScheme;
+  readonly depth?: DepthMaker;
+};
 
 type About = {
   readonly title: string;
@@ -16,6 +28,8 @@ type About = {
   readonly cost: string;
   /** Whether outputs depend on earlier inputs only, so that the model can generate. */
   readonly causal: boolean;
+  /** Which parts the model leaves open; the others are its own. */
+  readonly parts: readonly PartName[];
   /** What may be set; every option has a description, and unknown ones are errors. */
   options(): z.ZodObject;
 };
@@ -23,22 +37,20 @@ type About = {
 /** Predicts each next token. */
 export type DecoderEntry = About & {
   readonly category: "decoder";
-  /** Whether the model takes any position scheme; the others have their own. */
-  readonly anyPosition: boolean;
   /** Checks the options and makes the model. @throws RangeError naming what does not fit */
-  load(options: unknown, scheme?: PositionScheme): Promise<LanguageModel>;
+  load(options: unknown, parts?: ModelParts): Promise<LanguageModel>;
 };
 
 /** Fills in hidden tokens from both sides. */
 export type EncoderEntry = About & {
   readonly category: "encoder";
-  load(options: unknown): Promise<LanguageModel>;
+  load(options: unknown, parts?: ModelParts): Promise<LanguageModel>;
 };
 
 /** Writes one sequence while reading another. */
 export type EncoderDecoderEntry = About & {
   readonly category: "encoder-decoder";
-  load(options: unknown): Promise<SequenceToSequence>;
+  load(options: unknown, parts?: ModelParts): Promise<SequenceToSequence>;
 };
 
 /** A system as the catalogue knows it, before its code is loaded. */
@@ -73,6 +85,8 @@ const ffnWidth = count(131_072, "wider matrices do not fit an array")
 const dropoutRate = z.number().min(0).max(0.9).default(0).describe("share of activations dropped in training");
 const common = { vocabularySize, layers, modelWidth, heads, dropoutRate };
 
+const openParts: readonly PartName[] = ["mixer", "pattern", "position"];
+
 const attentionCost = "O(B·H·T²·D) time, O(B·H·T²) memory";
 
 /** Every system by name. Their code is loaded when a model is made. */
@@ -83,11 +97,8 @@ export const models: Readonly<Record<ModelName, ModelEntry>> = {
     paper: "Radford et al. 2019, Language Models are Unsupervised Multitask Learners",
     summary: "pre-norm decoder; takes any position scheme, learned positions by itself",
     formula: "x ← x + attention(norm(x)); x ← x + mlp(norm(x))",
-    anyPosition: true,
-    make: async (options, scheme) => {
-      const { gpt } = await import("./gpt.ts");
-      return gpt({ ...present(options), ...(scheme === undefined ? {} : { scheme }) });
-    },
+    parts: openParts,
+    make: async (options, parts) => (await import("./gpt.ts")).gpt({ ...present(options), ...parts }),
   }),
   "openai-gpt": decoder("openai-gpt", z.strictObject({ ...common, length }), {
     title: "GPT",
@@ -166,7 +177,8 @@ export const models: Readonly<Record<ModelName, ModelEntry>> = {
     paper: "Devlin et al. 2019, BERT: Pre-training of Deep Bidirectional Transformers, arXiv:1810.04805",
     summary: "post-norm encoder that fills in masked tokens",
     formula: "x ← norm(x + attention(x)); x ← norm(x + mlp(x)); loss = −log p(masked tokens)",
-    make: async (options) => (await import("./bert.ts")).bert(present(options)),
+    parts: openParts,
+    make: async (options, parts) => (await import("./bert.ts")).bert({ ...present(options), ...parts }),
   }),
   roformer: encoder("roformer", z.strictObject({ ...common, ffnWidth }), {
     title: "RoFormer",
@@ -195,49 +207,44 @@ export const models: Readonly<Record<ModelName, ModelEntry>> = {
   }),
 };
 
-type Parts<O extends z.ZodObject, Model> = Omit<About, "options" | "category" | "cost" | "causal"> & {
-  readonly anyPosition?: boolean;
-  make(options: z.output<O>, scheme?: PositionScheme): Promise<Model>;
+type Parts<O extends z.ZodObject, Model> = Omit<About, "options" | "category" | "cost" | "causal" | "parts"> & {
+  readonly parts?: readonly PartName[];
+  make(options: z.output<O>, parts: ModelParts): Promise<Model>;
 };
 
 function decoder<O extends z.ZodObject>(
   name: string,
   options: O,
-  { make, anyPosition = false, ...about }: Parts<O, LanguageModel>,
+  { make, parts = [], ...about }: Parts<O, LanguageModel>,
 ): DecoderEntry {
-  const load = async (raw: unknown, scheme?: PositionScheme) => {
-    if (scheme !== undefined && !anyPosition) {
-      throw new RangeError(`${about.title} has its own positions; "gpt" takes any scheme`);
-    }
-    return make(parseOptions(options, raw, name), scheme);
-  };
-  return {
-    ...about,
-    category: "decoder",
-    cost: attentionCost,
-    causal: true,
-    anyPosition,
-    options: () => options,
-    load,
-  };
+  const load: DecoderEntry["load"] = async (raw, given = {}) => make(parseOptions(options, raw, name), given);
+  return { ...about, category: "decoder", cost: attentionCost, causal: true, parts, options: () => options, load };
 }
 
 function encoder<O extends z.ZodObject>(
   name: string,
   options: O,
-  { make, ...about }: Parts<O, LanguageModel>,
+  { make, parts = [], ...about }: Parts<O, LanguageModel>,
 ): EncoderEntry {
-  const load = async (raw: unknown) => make(parseOptions(options, raw, name));
-  return { ...about, category: "encoder", cost: attentionCost, causal: false, options: () => options, load };
+  const load: EncoderEntry["load"] = async (raw, given = {}) => make(parseOptions(options, raw, name), given);
+  return { ...about, category: "encoder", cost: attentionCost, causal: false, parts, options: () => options, load };
 }
 
 function encoderDecoder<O extends z.ZodObject>(
   name: string,
   options: O,
-  { make, ...about }: Parts<O, SequenceToSequence>,
+  { make, parts = [], ...about }: Parts<O, SequenceToSequence>,
 ): EncoderDecoderEntry {
-  const load = async (raw: unknown) => make(parseOptions(options, raw, name));
-  return { ...about, category: "encoder-decoder", cost: attentionCost, causal: true, options: () => options, load };
+  const load: EncoderDecoderEntry["load"] = async (raw, given = {}) => make(parseOptions(options, raw, name), given);
+  return {
+    ...about,
+    category: "encoder-decoder",
+    cost: attentionCost,
+    causal: true,
+    parts,
+    options: () => options,
+    load,
+  };
 }
 
 /** The options that were given: an absent one is absent, not undefined. */

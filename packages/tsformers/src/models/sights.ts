@@ -1,25 +1,26 @@
 import type { BlockTraits, Mixer } from "../kinds/index.ts";
+import { CombinationError } from "../schema/combination-error.ts";
 
 type Layers = readonly BlockTraits[];
 
 /**
  * @param model name of the model, for errors
- * @throws TypeError naming the layer and its mixer if outputs depend on later positions
+ * @throws CombinationError naming the layer and its mixer if outputs depend on later positions
  */
 export function requireCausal(model: string, layers: Layers): void {
   layers.forEach(({ mixer }, layer) => {
     if (mixer.sees === "pattern" || mixer.sees === "earlier") return;
-    throw new TypeError(
+    throw new CombinationError(
       `${model}: ${mixer.name}, the mixer of layer ${layer}, is not causal as it was made: its outputs depend on later positions`,
     );
   });
 }
 
-/** @throws TypeError when a pattern was given but no layer's mixer reads it */
+/** @throws CombinationError when a pattern was given but no layer's mixer reads it */
 export function requireReader(model: string, layers: Layers): void {
   if (layers.some(({ mixer }) => mixer.sees === "pattern")) return;
   const names = [...new Set(layers.map(({ mixer }) => mixer.name))].join(" and ");
-  throw new TypeError(
+  throw new CombinationError(
     `${model}: a pattern does nothing with ${names}, which looks at positions of its own choice; leave the pattern away`,
   );
 }

@@ -1,14 +1,14 @@
 import * as z from "zod";
-import { positions } from "../catalogue/positions.ts";
+import { optimisers } from "../catalogue/optimisers.ts";
+import { schedules } from "../catalogue/schedules.ts";
+import { tasks } from "../catalogue/tasks.ts";
 import { models } from "../models/index.ts";
-import { objectives } from "../objectives/index.ts";
 import { exactCount, positionCount, rowCount, stepCount } from "../schema/count.ts";
-import { explain, type NameOf } from "../schema/explain.ts";
-import { tasks } from "../tasks/index.ts";
+import { explain, type NameOf, quotedPath } from "../schema/explain.ts";
 import { type Choice, choiceSchema } from "./catalogue.ts";
 import { checkpointChoice } from "./model.ts";
-import { optimisers } from "./optimisers.ts";
-import { schedules } from "./schedules.ts";
+import { objectiveChoices } from "./objective-choices.ts";
+import { openParts, partNames, partRefusal, partSchemas, splitParts, wrongCount } from "./parts.ts";
 
 /** Parameters and rates are float32. */
 const largest = 1e38;
@@ -21,29 +21,26 @@ const schema = z.strictObject({
   task: choiceSchema(tasks, { elsewhere: ["length", "seed"] })
     .prefault({ kind: "text" })
     .describe("what is learned"),
-  model: choiceSchema(models, { elsewhere: ["vocabularySize", "length"], further: [checkpointChoice] })
+  model: choiceSchema(models, {
+    elsewhere: ["vocabularySize", "length"],
+    nested: partSchemas,
+    further: [checkpointChoice],
+  })
     .prefault({ kind: "gpt" })
     .describe("the network"),
-  objective: choiceSchema(
-    Object.fromEntries(
-      Object.entries(objectives).map(([name, { summary }]) => [name, { summary, options: () => z.strictObject({}) }]),
-    ),
-  )
+  objective: choiceSchema(objectiveChoices)
     .optional()
-    .describe("what the model is trained for; the usual one of the model on the task unless given"),
+    .describe("what the model is trained for. Default: the usual one of the model on the task"),
   from: z
     .string()
     .optional()
     .describe("a run or a Hugging Face checkpoint to start from, with its model, tokenizer and parameters"),
-  position: choiceSchema(positions)
-    .optional()
-    .describe("how the model knows about positions; its own way unless given"),
-  length: positionCount().optional().describe("tokens in a training row; the task's own unless given"),
+  length: positionCount().optional().describe("tokens in a training row. Default: the task's own"),
   steps: stepCount().default(1000).describe("updates to make"),
   batchSize: rowCount().default(16).describe("rows in an update"),
   microBatches: rowCount()
     .optional()
-    .describe("parts an update's rows are worked through in, to save memory; as suits the device unless given"),
+    .describe("parts an update's rows are worked through in, to save memory. Default: as suits the device"),
   optimiser: choiceSchema(optimisers).prefault({ kind: "adamw" }).describe("the update rule"),
   learningRate: z.number().positive().max(largest).default(1e-3).describe("peak of the schedule"),
   schedule: choiceSchema(schedules)
@@ -80,7 +77,6 @@ export type RunConfig = {
   readonly model: Choice;
   readonly objective?: Choice | undefined;
   readonly from?: string | undefined;
-  readonly position?: Choice | undefined;
   readonly length?: number | undefined;
   readonly steps: number;
   readonly batchSize: number;
@@ -109,17 +105,42 @@ export type RunConfigInput = { readonly [Setting in keyof RunConfig]?: RunConfig
  * @param nameOf what settings are called where they were given. Default: their dotted path in quotes
  * @throws Error naming every setting that is wrong, with the nearest known name where one is mistyped
  */
-export function parseRunConfig(input: unknown, source: string, nameOf?: NameOf): RunConfig {
+export function parseRunConfig(input: unknown, source: string, nameOf: NameOf = quotedPath): RunConfig {
+  const refused = refusedParts(input, nameOf);
+  if (refused.length > 0) throw new ConfigError(`${source}: ${refused.join("\n  ")}`);
   // The type says what the schema makes; the compiler compares the two here.
   const checked: z.ZodType<RunConfig, RunConfigInput> = schema;
   const result = checked.safeParse(input, { reportInput: true });
-  if (result.success) {
-    const { batchSize, microBatches = 1 } = result.data;
-    if (batchSize % microBatches === 0) return result.data;
-    const name = nameOf?.(["microBatches"]) ?? "microBatches";
-    throw new ConfigError(`${source}: ${name} must divide the batch of ${batchSize} rows, got ${microBatches}`);
-  }
-  throw new ConfigError(`${source}: ${explain(result.error, schema, nameOf).join("\n  ")}`);
+  if (!result.success) throw new ConfigError(`${source}: ${explain(result.error, schema, nameOf).join("\n  ")}`);
+  const { batchSize, microBatches = 1, model } = result.data;
+  const wrong = layerCounts(model, nameOf);
+  if (batchSize % microBatches !== 0)
+    wrong.push(`${nameOf(["microBatches"])} must divide the batch of ${batchSize} rows, got ${microBatches}`);
+  if (wrong.length > 0) throw new ConfigError(`${source}: ${wrong.join("\n  ")}`);
+  return result.data;
+}
+
+/** Parts of a model that it has itself. */
+function refusedParts(input: unknown, nameOf: NameOf): string[] {
+  const { data: { model } = {} } = looseModel.safeParse(input);
+  if (model === undefined || !Object.hasOwn(models, model.kind)) return [];
+  const open = openParts(model.kind);
+  return partNames
+    .filter((part) => model[part] !== undefined && !open.includes(part))
+    .map((part) => `${nameOf(["model", part])}: ${partRefusal(model.kind, part)}`);
+}
+
+const looseModel = z.looseObject({ model: z.looseObject({ kind: z.string() }) });
+
+/** Parts that are named for another number of layers than the model has. */
+function layerCounts(model: Choice, nameOf: NameOf): string[] {
+  const { chosen, options } = splitParts(model);
+  return partNames.flatMap((part) => {
+    const own = chosen[part];
+    if (own === undefined || typeof options.layers !== "number") return [];
+    const wrong = wrongCount(part, own, options.layers);
+    return wrong === undefined ? [] : [`${nameOf(["model", part])} ${wrong}`];
+  });
 }
 
 /** A configuration that cannot be used, and why. */

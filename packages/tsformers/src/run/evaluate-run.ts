@@ -68,9 +68,16 @@ async function evaluateAt(
     throw error;
   }
   const clock = stopwatch(batches, rows * length, signal);
-  const totals = await scorer.evaluate(params, clock.batches);
+  let totals: EvalTotals;
+  try {
+    totals = await scorer.evaluate(params, clock.batches);
+  } catch (error) {
+    // Some mechanisms are made for rows up to a length.
+    if (error instanceof RangeError) return { length, missing: error.message };
+    throw error;
+  }
   const result = { length, loss: loss.value(totals), totals, tokensPerSecond: clock.tokensPerSecond() };
-  const known = model.category === "encoder" ? undefined : model.maxLength;
+  const known = model.maxLength;
   const notes = [
     ...(known === undefined || length <= known ? [] : [`beyond the ${known} positions that this model has learned`]),
     ...(Number.isFinite(result.loss)

@@ -1,11 +1,13 @@
+import { entryOf } from "../catalogue/catalogue-of.ts";
 import { architectureOf, type CheckpointConfig } from "../io/hugging-face/architecture.ts";
-
 import type { NameRule } from "../io/hugging-face/names.ts";
 import { hasConfigWriter, type ModelSizes, writeConfig } from "../io/hugging-face/write-config.ts";
-import { type ModelName, models } from "../models/index.ts";
+import { models } from "../models/index.ts";
+import type { Entry } from "./catalogue.ts";
 import type { RunConfig } from "./config.ts";
 import type { RunFolder } from "./folder.ts";
 import { isCheckpoint } from "./model.ts";
+import { splitParts, unusualParts } from "./parts.ts";
 
 /** Layout of safetensors: Hugging Face's layout of the model, or our own names, which only tsformers reads. */
 export type ExportLayout = "hugging-face" | "tsformers";
@@ -19,12 +21,13 @@ export type ExportLayouts = {
 };
 
 /** The forms in which a configuration's model can be exported, known before it is trained. */
-export function exportLayouts({ model: { kind }, position }: Pick<RunConfig, "model" | "position">): ExportLayouts {
-  if (kind === "checkpoint") return { safetensors: "hugging-face" };
-  if (!hasConfigWriter(kind)) return own(`Hugging Face has no model ${kind}`);
-  // GPT-2 has learned positions; with any other scheme it is not Hugging Face's GPT-2.
-  const usual = position === undefined || (kind === "gpt" && position.kind === "learned");
-  return usual ? { safetensors: "hugging-face" } : own(`Hugging Face has no ${kind} with position ${position.kind}`);
+export function exportLayouts({ model }: Pick<RunConfig, "model">): ExportLayouts {
+  if (isCheckpoint(model)) return { safetensors: "hugging-face" };
+  if (!hasConfigWriter(model.kind)) return own(`Hugging Face has no model ${model.kind}`);
+  // GPT-2 has softmax attention and learned positions; with anything else it is not GPT-2.
+  const unusual = unusualParts(model);
+  if (unusual.length === 0) return { safetensors: "hugging-face" };
+  return own(`Hugging Face has no ${model.kind} with ${unusual.join(" and ")}`);
 }
 
 function own(reason: string): ExportLayouts {
@@ -40,9 +43,10 @@ export function layoutOfRun({ config, task }: Pick<RunFolder, "config" | "task">
   if (isCheckpoint(config.model)) {
     return { config: config.model.settings, names: architectureOf(config.model).names };
   }
-  const { kind, ...chosen } = config.model;
+  const { kind } = config.model;
   const { vocabularySize, startToken } = task;
-  const options = models[kind as ModelName].options().parse({ ...chosen, vocabularySize }) as ModelSizes;
+  const entry = entryOf<Entry>(models, kind);
+  const options = entry.options().parse({ ...splitParts(config.model).options, vocabularySize }) as ModelSizes;
   const written = writeConfig(kind, {
     ...options,
     length: config.length,

@@ -1,103 +1,100 @@
 import type * as z from "zod";
 import { alternatives, type SchemaNode, schemaTree } from "../schema/explain.ts";
+import { settingValue, splitList, unbracketed } from "../schema/setting-value.ts";
+import type { Choice } from "./catalogue.ts";
 
 /** A command-line flag made from one place of a configuration's schema. */
 export type Flag = {
-  /** `--model-width`, without the dashes. */
+  /** `model.model-width`, `mixer.redraw-every`, without the dashes. */
   readonly name: string;
-  /** Where its value goes: `["steps"]`, `["task", "kind"]`, or `["model", "layers"]`. */
+  /** What settings of the task and the model are also called: `model-width`. */
+  readonly short?: string;
+  /** Where its value goes: `["steps"]`, `["model", "layers"]`, `["model", "mixer", "features"]`; of a choice its kind, `["model", "mixer", "kind"]`. */
   readonly path: readonly string[];
-  readonly type: "number" | "boolean" | "text" | "list";
-  readonly description: string;
-  readonly choices?: readonly string[];
-  readonly default?: unknown;
-  /** Kinds that the flag is for, where it is an option of some kinds only. */
+  /** What it takes, by the kind that it is a setting of; under "" where it stands at the top of the configuration. */
+  readonly nodes: ReadonlyMap<string, SchemaNode>;
+  /** The kinds of a choice. */
   readonly kinds?: readonly string[];
-  /** The heading it stands under in the help. */
-  readonly heading: string;
+  /** Whether each layer may have another kind. */
+  readonly perLayer?: true;
+  readonly description: string;
 };
 
+/** Flags with what was given for them, as it was written. */
+export type GivenFlags = ReadonlyMap<Flag, string>;
+
+/** Choices whose settings have short names, too. No short name may mean two things. */
+const shortened: ReadonlySet<string> = new Set(["task", "model"]);
+
+/** Whether the settings of a choice have short names, too. */
+export function isShortened(choice: string): boolean {
+  return shortened.has(choice);
+}
+
 /**
- * One flag for every setting of a configuration, in the schema's order: a plain setting is `--its-name`, a choice is
- * `--choice KIND` and one flag for each option of its kinds. Options of that name in two choices carry the choice's name in front.
+ * The flags of a configuration, in the schema's order: one for every setting, called by its place. A plain setting is `--steps`, a choice
+ * `--model KIND` and `--model.layers`; a choice inside a choice is called by its own name, `--mixer KIND` and `--mixer.features`.
  */
 export function flagsOf(schema: z.ZodType): Flag[] {
-  const flags = Object.entries(schemaTree(schema).properties ?? {}).flatMap(([name, node]) => {
-    // What only a file can say, such as the settings of a checkpoint, has no flags.
-    const members = alternatives(node).filter((member) => !Object.values(member.properties ?? {}).some(isObject));
-    return members.length === 0
-      ? [plainFlag(name, node)]
-      : [choiceFlag(name, node, members), ...optionFlags(name, members)];
-  });
-  const taken = new Map<string, number>();
-  for (const { name } of flags) taken.set(name, (taken.get(name) ?? 0) + 1);
-  return flags.map((flag) =>
-    flag.kinds !== undefined && taken.get(flag.name)! > 1
-      ? { ...flag, name: `${kebab(flag.path[0]!)}-${flag.name}` }
-      : flag,
+  return Object.entries(schemaTree(schema).properties ?? {}).flatMap(([name, node]) =>
+    isChoice(node) ? choiceFlags([name], new Map([["", node]])) : [plainFlag([name], name, new Map([["", node]]))],
   );
 }
 
-function plainFlag(name: string, node: SchemaNode): Flag {
-  return { ...valueKindOf(node), name: kebab(name), path: [name], heading: "Training" };
+function isChoice(node: SchemaNode): boolean {
+  return alternatives(node).length > 0;
 }
 
-function isObject({ type }: SchemaNode): boolean {
-  return type === "object";
+function plainFlag(path: readonly string[], name: string, nodes: ReadonlyMap<string, SchemaNode>): Flag {
+  return { name: kebab(name), path, nodes, description: descriptionOf(nodes) };
 }
 
-function choiceFlag(name: string, node: SchemaNode, members: readonly SchemaNode[]): Flag {
-  return {
-    name: kebab(name),
-    path: [name, "kind"],
-    type: "text",
-    description: node.description ?? "",
-    choices: members.map(({ properties }) => String(properties?.kind?.const)),
-    default: (node.default as { kind?: string } | undefined)?.kind,
-    heading: headingOf(name),
-  };
-}
-
-/** Options of all kinds of a choice; those that several kinds share are one flag. */
-function optionFlags(choice: string, members: readonly SchemaNode[]): Flag[] {
-  const flags = new Map<string, Flag>();
-  for (const { properties = {} } of members) {
-    const kind = String(properties.kind?.const);
-    for (const [option, node] of Object.entries(properties)) {
-      if (option === "kind") continue;
-      const known = flags.get(option);
-      const kinds = [...(known?.kinds ?? []), kind];
-      const flag = known ?? {
-        ...valueKindOf(node),
-        name: kebab(option),
-        path: [choice, option],
-        heading: headingOf(choice),
-      };
-      flags.set(option, { ...flag, kinds });
+/**
+ * The flag of a choice, and those of its kinds' settings.
+ *
+ * @param nodes of the choice, by the kinds of the choice that it stands in
+ */
+function choiceFlags(path: readonly string[], nodes: ReadonlyMap<string, SchemaNode>): Flag[] {
+  const name = path.at(-1)!;
+  const members = new Map(
+    [...nodes.values()].flatMap(alternatives).map((member) => [String(member.properties?.kind?.const), member]),
+  );
+  const settings = new Map<string, Map<string, SchemaNode>>();
+  for (const [kind, { properties = {} }] of members) {
+    // What only a file can say, such as the settings of a checkpoint, has no flags.
+    if (Object.values(properties).some((node) => node.type === "object" && !isChoice(node))) {
+      members.delete(kind);
+      continue;
+    }
+    for (const [setting, node] of Object.entries(properties)) {
+      if (setting === "kind") continue;
+      settings.set(setting, (settings.get(setting) ?? new Map<string, SchemaNode>()).set(kind, node));
     }
   }
-  return [...flags.values()];
-}
-
-function valueKindOf(node: SchemaNode): Pick<Flag, "type" | "description" | "choices" | "default"> {
-  const type = flagType(node.type);
-  const choices = node.enum ?? (node.items?.enum as readonly string[] | undefined);
-  return {
-    type,
-    description: node.description ?? "",
-    ...(choices === undefined ? {} : { choices: choices.map(String) }),
-    ...(node.default === undefined ? {} : { default: node.default }),
+  const isList = [...nodes.values()].some(({ anyOf = [] }) => anyOf.some(({ type }) => type === "array"));
+  const own: Flag = {
+    name: kebab(name),
+    path: [...path, "kind"],
+    nodes,
+    kinds: [...members.keys()],
+    description: descriptionOf(nodes),
+    ...(isList && { perLayer: true as const }),
   };
+  const all = [...settings];
+  const plain = all.filter(([, of]) => !isChoice([...of.values()][0]!));
+  const nested = all.filter((entry) => !plain.includes(entry));
+  return [
+    own,
+    ...plain.map(([setting, of]) => ({
+      ...plainFlag([...path, setting], `${name}.${setting}`, of),
+      ...(shortened.has(name) && { short: kebab(setting) }),
+    })),
+    ...nested.flatMap(([setting, of]) => choiceFlags([...path, setting], of)),
+  ];
 }
 
-function flagType(type: string | undefined): Flag["type"] {
-  if (type === "integer" || type === "number") return "number";
-  if (type === "boolean") return "boolean";
-  return type === "array" ? "list" : "text";
-}
-
-function headingOf(choice: string): string {
-  return `${choice[0]!.toUpperCase()}${choice.slice(1)}`;
+function descriptionOf(nodes: ReadonlyMap<string, SchemaNode>): string {
+  return [...nodes.values()][0]?.description ?? "";
 }
 
 /** `modelWidth` → `model-width` */
@@ -105,42 +102,144 @@ export function kebab(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
+/** What a flag is called where it is shown: by its short name where it has one. */
+export function flagName({ name, short }: Flag): string {
+  return `--${short ?? name}`;
+}
+
+/** The flag of a name, short or not, in kebab or camel case, without dashes. */
+export function flagNamed(flags: readonly Flag[], typed: string): Flag | undefined {
+  const wanted = kebab(typed);
+  return flags.find(({ name, short }) => name === wanted || short === wanted);
+}
+
+/** Settings of which nothing is known yet but that they are an object. */
+type Settings = Readonly<Record<string, unknown>>;
+
+function isSettings(value: unknown): value is Settings {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 /**
- * A configuration with the given settings on top. Naming another kind drops the options of the kind before.
+ * A configuration with the given settings on top. A setting of a choice goes to every kind of it that has one of that name.
  *
- * @param values by flag name, of the flags that were given
+ * Naming another kind drops the settings of the one before.
+ *
+ * @param options.sharing a model that takes the place of another keeps the settings that it has, too
  */
-export function withFlags(config: unknown, flags: readonly Flag[], values: ReadonlyMap<string, unknown>): unknown {
-  const out: Record<string, unknown> = typeof config === "object" && config !== null ? { ...config } : {};
-  for (const { name, path } of flags.filter((flag) => values.has(flag.name))) {
-    const [first, second] = path as [string, string?];
-    const value = values.get(name);
-    const before = out[first] as Record<string, unknown> | undefined;
-    if (second === undefined) out[first] = value;
-    else if (second === "kind") out[first] = before?.kind === value ? before : { kind: value };
-    else out[first] = { ...(before ?? { kind: standardKind(flags, first) }), [second]: value };
+export function withFlags(
+  config: unknown,
+  flags: readonly Flag[],
+  given: GivenFlags,
+  options: { readonly sharing?: true } = {},
+): Settings {
+  let settings: Settings = isSettings(config) ? config : {};
+  for (const flag of flags) {
+    const text = given.get(flag);
+    if (text === undefined) continue;
+    const setting = flag.path.at(-1)!;
+    const value = (kind: string) => settingValue(text, flag.nodes.get(kind)!);
+    if (flag.path.length === 1) {
+      settings = { ...settings, [setting]: value("") };
+      continue;
+    }
+    settings = changed(settings, flag.path.slice(0, -1), flags, (before) => {
+      if (flag.kinds !== undefined) return kindsIn(text, flag, before, options.sharing ? flags : []);
+      return forEach(before, (choice) =>
+        flag.nodes.has(choice.kind) ? { ...choice, [setting]: value(choice.kind) } : choice,
+      );
+    });
   }
-  return out;
+  return settings;
 }
 
-function standardKind(flags: readonly Flag[], choice: string): unknown {
-  return flags.find(({ path }) => path[0] === choice && path[1] === "kind")?.default;
+/** Settings in which what stands at a path is another. Choices on the way that are not there are the usual ones. */
+function changed(
+  settings: Settings,
+  path: readonly string[],
+  flags: readonly Flag[],
+  change: (before: unknown) => unknown,
+  above: readonly string[] = [],
+): Settings {
+  const [name, ...rest] = path as [string, ...string[]];
+  const before = settings[name] ?? usualOf(flags, [...above, name]);
+  const inner = isSettings(before) ? before : {};
+  const after = rest.length === 0 ? change(before) : changed(inner, rest, flags, change, [...above, name]);
+  return after === undefined ? settings : { ...settings, [name]: after };
+}
+
+function usualOf(flags: readonly Flag[], path: readonly string[]): unknown {
+  const flag = flags.find((one) => one.path.join() === [...path, "kind"].join());
+  return flag?.nodes.get("")?.default;
+}
+
+/** A choice, or the choices of several layers, each changed; anything else is left to the schema. */
+function forEach(before: unknown, change: (choice: Choice) => Choice): unknown {
+  if (Array.isArray(before)) return before.map((one) => forEach(one, change));
+  return isChosen(before) ? change(before) : before;
+}
+
+function isChosen(value: unknown): value is Choice {
+  return isSettings(value) && typeof value.kind === "string";
+}
+
+const mostLayers = 1000;
+
+/** The choice that a text names, `performer`, or one for each layer, `local*2,routing*2`; with the settings that kinds had before. */
+function kindsIn(text: string, flag: Flag, before: unknown, sharing: readonly Flag[]): unknown {
+  const chosen = [before].flat().filter(isChosen);
+  const choiceOf = (kind: string): Choice =>
+    chosen.find((choice) => choice.kind === kind) ?? { ...sharedWith(kind, chosen[0], flag, sharing), kind };
+  if (flag.perLayer === undefined || !/[,*[]/.test(text)) return choiceOf(text);
+  return splitList(unbracketed(text)).flatMap((item) => {
+    const [, kind = item, times = "1"] = /^(.+)\*(\d+)$/.exec(item) ?? [];
+    if (Number(times) > mostLayers)
+      throw new RangeError(`${flagName(flag)}: expected at most ${mostLayers} layers, got ${item}`);
+    return Array.from({ length: Number(times) }, () => choiceOf(kind));
+  });
+}
+
+/** Settings of a choice that another kind has, too. */
+function sharedWith(kind: string, before: Choice | undefined, { path }: Flag, flags: readonly Flag[]): Settings {
+  if (before === undefined || path.length !== 2 || !shortened.has(path[0]!)) return {};
+  const known = flags
+    .filter((flag) => flag.path[0] === path[0] && flag.path.length > 1 && flag.nodes.has(kind))
+    .map((flag) => flag.path[1]);
+  return Object.fromEntries(Object.entries(before).filter(([setting]) => known.includes(setting)));
 }
 
 /**
- * Flags that were given although the kind that is in force has no such option.
+ * Flags that were given although what is chosen has no such setting.
+ *
+ * @param refusal what is said of a choice that a kind does not leave open
  * @returns one sentence for each
  */
-export function misplacedFlags(config: unknown, flags: readonly Flag[], given: Iterable<string>): string[] {
-  const names = new Set(given);
-  return flags.flatMap(({ name, path, kinds }) => {
-    if (!names.has(name) || kinds === undefined) return [];
-    const choice = path[0]!;
-    const chosen =
-      (config as Record<string, { kind?: string } | undefined>)[choice]?.kind ?? standardKind(flags, choice);
-    if (chosen === undefined) return [`--${name} needs --${choice} ${kinds.join(" or ")}`];
-    const kind = String(chosen);
-    if (kinds.includes(kind)) return [];
-    return [`--${name} does not go with ${choice} ${kind}; it is an option of ${kinds.join(", ")}`];
-  });
+export function misplacedFlags(
+  config: unknown,
+  flags: readonly Flag[],
+  given: Iterable<Flag>,
+  refusal: (kind: string, choice: string) => string,
+): Map<Flag, string> {
+  const misplaced = new Map<Flag, string>();
+  const chosenAt = (path: readonly string[]): Choice[] => {
+    const value = path.reduce<unknown>((inner, name) => (isSettings(inner) ? inner[name] : undefined), config);
+    return [value ?? usualOf(flags, path)].flat().filter(isChosen);
+  };
+  for (const flag of given) {
+    const depth = flag.kinds === undefined ? 1 : 2;
+    const place = flag.path.slice(0, -depth);
+    if (place.length === 0) continue;
+    const chosen = chosenAt(place);
+    if (chosen.some(({ kind }) => flag.nodes.has(kind))) continue;
+    const owner = place.at(-1)!;
+    const kinds = [...flag.nodes.keys()];
+    const name = flagName(flag);
+    if (chosen.length === 0) misplaced.set(flag, `${name} needs --${kebab(owner)} ${kinds.join(" or ")}`);
+    else if (flag.kinds !== undefined) misplaced.set(flag, `${name}: ${refusal(chosen[0]!.kind, flag.path.at(-2)!)}`);
+    else {
+      const has = [...new Set(chosen.map(({ kind }) => kind))].join(", ");
+      misplaced.set(flag, `${name} does not go with ${owner} ${has}; it is an option of ${kinds.join(", ")}`);
+    }
+  }
+  return misplaced;
 }

@@ -82,8 +82,8 @@ export async function readRunFolder(directory: string): Promise<RunFolder> {
 }
 
 /** Identity of the model, stored in its checkpoints. */
-export function modelIdentity({ model, position }: RunConfig): JsonValue {
-  return { model: JSON.parse(JSON.stringify({ ...model, position: position ?? null })) as JsonValue };
+export function modelIdentity({ model }: RunConfig): JsonValue {
+  return { model: JSON.parse(JSON.stringify(model)) as JsonValue };
 }
 
 /** Whether there is a checkpoint: before the first one, a run's configuration may still be replaced. */

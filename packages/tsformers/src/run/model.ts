@@ -1,17 +1,16 @@
 import * as z from "zod";
 import { entryOf } from "../catalogue/catalogue-of.ts";
-import { positions } from "../catalogue/positions.ts";
 import type { CheckpointConfig } from "../io/hugging-face/architecture.ts";
 import type { Architecture } from "../io/hugging-face/format.ts";
-import { type ModelEntry, type ModelName, models } from "../models/index.ts";
+import { type ModelEntry, models } from "../models/index.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
-import type { PositionEntry } from "../position/index.ts";
 import { parseOptions } from "../schema/parse-options.ts";
-import type { Choice } from "./catalogue.ts";
+import type { Catalogue, Choice } from "./catalogue.ts";
+import { makeParts, partNames, partRefusal, splitParts } from "./parts.ts";
 
 /** What a model is built from; `length` is that of training rows. */
-export type ModelChoice = { readonly model: Choice; readonly position?: Choice | undefined; readonly length: number };
+export type ModelChoice = { readonly model: Choice; readonly length: number };
 
 /** A model of any category, with the category as its tag. */
 export type AnyModel =
@@ -46,36 +45,42 @@ export function modelOf({ model, category }: Architecture, source: string): AnyM
   return { ...(model as object), category } as AnyModel;
 }
 
+const catalogue: Catalogue<ModelEntry> = models;
+
+/** What parts must know of a model, among its options. */
+const sizes = z.object({
+  layers: z.int(),
+  modelWidth: z.int(),
+  heads: z.int(),
+  dropoutRate: z.number().default(0),
+});
+
 /**
- * The model of a configuration.
+ * The model of a configuration, put together with the parts that were chosen for it.
  *
- * @throws RangeError when a position scheme is given for a model that has its own
+ * @throws RangeError naming options that do not fit, a part that the model has itself, and one that it cannot take;
+ *   CombinationError for parts that do not go together
  */
-export async function makeModel(
-  { model: choice, position, length }: ModelChoice,
-  vocabularySize: number,
-): Promise<AnyModel> {
-  const { kind, ...chosen } = choice;
+export async function makeModel({ model: choice, length }: ModelChoice, vocabularySize: number): Promise<AnyModel> {
+  const { options, chosen } = splitParts(choice);
   if (isCheckpoint(choice)) {
-    if (position !== undefined) throw new RangeError("a checkpoint has its own positions; leave the position away");
     const { architectureOf } = await import("../io/hugging-face/architecture.ts");
     return modelOf(architectureOf(choice), "from");
   }
-  const entry: ModelEntry = models[kind as ModelName];
-  const options = { ...chosen, vocabularySize, ...("length" in entry.options().shape ? { length } : {}) };
-  if (entry.category !== "decoder") {
-    if (position !== undefined)
-      throw new RangeError(`${kind} has its own positions; leave the position away, or take gpt`);
-    return entry.category === "encoder"
-      ? { ...(await entry.load(options)), category: "encoder" }
-      : { ...(await entry.load(options)), category: "encoder-decoder" };
+  const entry = entryOf(catalogue, choice.kind);
+  const refused = partNames.find((part) => chosen[part] !== undefined && !entry.parts.includes(part));
+  if (refused !== undefined) throw new RangeError(partRefusal(choice.kind, refused));
+  const schema = entry.options();
+  const given = { ...options, vocabularySize, ...("length" in schema.shape ? { length } : {}) };
+  const settings = parseOptions(schema, given, choice.kind);
+  const made =
+    entry.parts.length === 0 ? {} : makeParts(chosen, { ...sizes.parse(settings), length, causal: entry.causal });
+  switch (entry.category) {
+    case "decoder":
+      return { ...(await entry.load(settings, made)), category: "decoder" };
+    case "encoder":
+      return { ...(await entry.load(settings, made)), category: "encoder" };
+    case "encoder-decoder":
+      return { ...(await entry.load(settings, made)), category: "encoder-decoder" };
   }
-  if (position === undefined) return { ...(await entry.load(options)), category: "decoder" };
-  const { modelWidth, heads, layers } = parseOptions(entry.options(), options, kind) as Record<
-    "modelWidth" | "heads" | "layers",
-    number
-  >;
-  const { kind: name, ...rest } = position;
-  const scheme = entryOf<PositionEntry>(positions, name).make(rest, { modelWidth, heads, layers, length });
-  return { ...(await entry.load(options, scheme)), category: "decoder" };
 }

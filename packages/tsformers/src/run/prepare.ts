@@ -1,4 +1,5 @@
 import type { NDArray } from "@tsformers/engine";
+import { createTask } from "../catalogue/tasks.ts";
 import { type ModelName, models } from "../models/index.ts";
 import {
   makeObjective,
@@ -8,9 +9,8 @@ import {
   usualObjective,
 } from "../objectives/index.ts";
 import type { Objective } from "../objectives/objective.ts";
-import { createTask } from "../tasks/index.ts";
+import type { TaskContext } from "../tasks/index.ts";
 import type { Task, TaskView } from "../tasks/task.ts";
-import type { Tokenizer } from "../tokenizers/index.ts";
 import type { Choice } from "./catalogue.ts";
 import { ConfigError, type RunConfig } from "./config.ts";
 import { type AnyModel, makeModel } from "./model.ts";
@@ -36,11 +36,12 @@ export type PreparedRun = Reading & {
  * Builds the task and the model of a configuration.
  *
  * @param options.tokenizer the tokenizer of a resumed run, which is kept even if the data have changed
+ * @param options.text the text of the task's data, if it was read already
  * @throws ConfigError when the model cannot learn the task, saying what it would need
  */
 export async function prepareRun(
   config: RunConfig,
-  options: { readonly tokenizer?: Tokenizer } = {},
+  options: Pick<TaskContext, "tokenizer" | "text"> = {},
 ): Promise<PreparedRun> {
   const task = await taskOf(config, options);
   const full = { ...config, length: task.length };
@@ -63,7 +64,7 @@ export function vocabularyOf({ vocabularySize, views }: Task, objective: string 
 /** The task of a configuration. */
 export function taskOf(
   { task: { kind, ...chosen }, length, seed }: Pick<RunConfig, "task" | "length" | "seed">,
-  options: { readonly tokenizer?: Tokenizer } = {},
+  options: Pick<TaskContext, "tokenizer" | "text"> = {},
 ): Promise<Task> {
   return createTask(kind, { ...chosen, ...(length !== undefined && { length }), seed }, options);
 }

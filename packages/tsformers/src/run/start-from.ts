@@ -28,8 +28,8 @@ export function requireTask(directory: string, { task }: RunConfigInput): void {
 }
 
 /** The settings of a run that concern its model. */
-export function modelOfRun({ model, position, length }: RunConfig): RunConfigInput {
-  return { model, length, ...(position !== undefined && { position }) };
+export function modelOfRun({ model, length }: RunConfig): RunConfigInput {
+  return { model, length };
 }
 
 /**

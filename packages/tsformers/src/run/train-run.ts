@@ -1,7 +1,14 @@
 import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Concrete, Device } from "@tsformers/engine";
+import { entryOf } from "../catalogue/catalogue-of.ts";
+import { optimisers } from "../catalogue/optimisers.ts";
+import { schedules } from "../catalogue/schedules.ts";
+import type { ReadText } from "../tasks/text.ts";
+import type { Optimiser, OptimiserEntry } from "../train/optimisers/index.ts";
+import type { Schedule, ScheduleContext, ScheduleEntry } from "../train/schedules/index.ts";
 import { type TrainEvent, type TrainResult, train } from "../train/train.ts";
+import type { Choice } from "./catalogue.ts";
 import { parseRunConfig, type RunConfig, type RunConfigInput } from "./config.ts";
 import {
   hasCheckpoint,
@@ -15,9 +22,7 @@ import {
 } from "./folder.ts";
 import { lockFile } from "./lock.ts";
 import { type OpenedModel, openModel } from "./open-model.ts";
-import { makeOptimiser } from "./optimisers.ts";
 import { type PreparedRun, prepareRun } from "./prepare.ts";
-import { makeSchedule } from "./schedules.ts";
 import { fittingParams, modelOfRun, requireTask, settingsOf } from "./start-from.ts";
 import { recordOf, requireOwnTokens, requireSameData } from "./task-record.ts";
 
@@ -30,6 +35,8 @@ export type TrainRunOptions = {
   readonly source?: OpenedModel;
   /** How long to wait for another process that works on this run, in milliseconds. Default: see {@link lockFile}. */
   readonly waitMs?: number;
+  /** The text of the task's data, if the caller has read it already. */
+  readonly text?: ReadText;
   /** Start even if memory seems too small. Default: false. */
   readonly force?: boolean;
 };
@@ -58,7 +65,10 @@ export async function trainRun(
     const config = completeSettings(input, saved, source);
     if (saved !== undefined) requireSameSettings(directory, saved.config, { length: saved.task.length, ...config });
     const tokenizer = (saved ?? source)?.tokenizer;
-    const run = await prepareRun(config, tokenizer === undefined ? {} : { tokenizer });
+    const run = await prepareRun(config, {
+      ...(tokenizer !== undefined && { tokenizer }),
+      ...(options.text !== undefined && { text: options.text }),
+    });
     if (saved !== undefined) requireSameData(directory, saved.task, run.task);
     if (source !== undefined) requireOwnTokens(source.directory, source.tokenizer, run.task);
     const params = source === undefined ? {} : { params: fittingParams(source, run.model) };
@@ -116,7 +126,7 @@ async function trainPrepared(
     objective,
     task,
     view,
-    optimiser: await makeOptimiser(config.optimiser),
+    optimiser: makeOptimiser(config.optimiser),
     schedule: makeSchedule(config.schedule, config),
     steps: config.steps,
     batchSize: config.batchSize,
@@ -139,4 +149,12 @@ async function trainPrepared(
     ...(force !== undefined && { force }),
     ...(params !== undefined && { params }),
   });
+}
+
+function makeOptimiser({ kind, ...settings }: Choice): Optimiser {
+  return entryOf<OptimiserEntry>(optimisers, kind).make(settings);
+}
+
+function makeSchedule({ kind, ...settings }: Choice, context: ScheduleContext): Schedule {
+  return entryOf<ScheduleEntry>(schedules, kind).make(settings, context);
 }

@@ -1,6 +1,23 @@
-import { type SymbolOptions, type SymbolTask, symbolTask } from "./sequence-to-sequence.ts";
+import { present } from "../nn/present.ts";
+import {
+  type SymbolOptions,
+  type SymbolSettings,
+  type SymbolTask,
+  symbolOptions,
+  symbolTask,
+} from "./sequence-to-sequence.ts";
+import { type TaskEntry, taskEntry } from "./task-entry.ts";
 
 /** Copies the prompt: `3 1 4 | 3 1 4`. */
 export function copyTask(options: SymbolOptions = {}): SymbolTask {
   return symbolTask("copy", (prompt) => prompt, options);
 }
+
+export const copyEntry: TaskEntry<"copy", SymbolSettings> = /* @__PURE__ */ taskEntry({
+  name: "copy",
+  title: "Copy",
+  category: "generated",
+  summary: "repeat a random sequence of symbols",
+  options: symbolOptions,
+  make: (settings) => copyTask(present(settings)),
+});

@@ -1,8 +1,9 @@
 import { integers, permutation, type RandomKey, splitKey } from "@tsformers/engine";
-
+import * as z from "zod";
 import { causalRow, generatedView, packRows, type Row } from "./generated.ts";
 import { exactAccuracy, loss, tokenAccuracy } from "./metric.ts";
 import type { Task, TaskViews } from "./task.ts";
+import { lengthOption, seedOption, symbolCount, type TaskEntry, taskEntry } from "./task-entry.ts";
 
 export type RecallOptions = {
   /** Number of different keys. Default: 16. */
@@ -14,6 +15,8 @@ export type RecallOptions = {
   /** Default: 0. */
   readonly seed?: number;
 };
+
+const defaults = { keys: 16, values: 16, length: 64 };
 
 /** Separates the pairs from the questions. */
 const separator = 0;
@@ -32,7 +35,7 @@ const blank = 1;
  * @differs here the distance is between pairs and questions; in the paper, the gaps between questions follow a power law
  */
 export function recallTask(options: RecallOptions = {}): Task<Required<Pick<TaskViews, "next">>> {
-  const { keys = 16, values = 16, length = 64, seed = 0 } = options;
+  const { keys, values, length, seed = 0 } = { ...defaults, ...options };
   for (const [name, count] of Object.entries({ keys, values })) {
     if (!(Number.isInteger(count) && count >= 2)) {
       throw new RangeError(`recall: ${name} must be an integer ≥ 2, got ${count}`);
@@ -71,3 +74,20 @@ function recallRow(key: RandomKey, length: number, keys: number, values: number)
   const firstQuestion = tokens.length - 2 * count;
   return causalRow(tokens, (index) => index > firstQuestion && (index - firstQuestion) % 2 === 1);
 }
+
+export type RecallSettings = RecallOptions;
+
+export const recallEntry: TaskEntry<"recall", RecallSettings> = /* @__PURE__ */ taskEntry({
+  name: "recall",
+  title: "Associative recall",
+  category: "generated",
+  summary: "look up values by their keys (associative recall)",
+  options: () =>
+    z.strictObject({
+      keys: symbolCount().default(defaults.keys).describe("how many different keys there are"),
+      values: symbolCount().default(defaults.values).describe("how many different values there are"),
+      length: lengthOption(defaults.length),
+      seed: seedOption(),
+    }),
+  make: (settings) => recallTask(settings),
+});

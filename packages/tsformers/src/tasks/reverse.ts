@@ -1,6 +1,23 @@
-import { type SymbolOptions, type SymbolTask, symbolTask } from "./sequence-to-sequence.ts";
+import { present } from "../nn/present.ts";
+import {
+  type SymbolOptions,
+  type SymbolSettings,
+  type SymbolTask,
+  symbolOptions,
+  symbolTask,
+} from "./sequence-to-sequence.ts";
+import { type TaskEntry, taskEntry } from "./task-entry.ts";
 
 /** Reverses the prompt: `3 1 4 | 4 1 3`. */
 export function reverseTask(options: SymbolOptions = {}): SymbolTask {
   return symbolTask("reverse", (prompt) => prompt.toReversed(), options);
 }
+
+export const reverseEntry: TaskEntry<"reverse", SymbolSettings> = /* @__PURE__ */ taskEntry({
+  name: "reverse",
+  title: "Reverse",
+  category: "generated",
+  summary: "give a random sequence of symbols back to front",
+  options: symbolOptions,
+  make: (settings) => reverseTask(present(settings)),
+});

@@ -1,8 +1,10 @@
 import { integers, type RandomKey, splitKey } from "@tsformers/engine";
-
+import * as z from "zod";
+import { positionCount } from "../schema/count.ts";
 import { causalRow, generatedView, packPairs, packRows } from "./generated.ts";
 import { exactAccuracy, loss, tokenAccuracy } from "./metric.ts";
 import type { Task, TaskViews } from "./task.ts";
+import { lengthOption, seedOption, symbolCount } from "./task-entry.ts";
 
 /** Options of tasks that answer a random sequence of symbols with another sequence. */
 export type SymbolOptions = {
@@ -21,6 +23,8 @@ export type SymbolOptions = {
 
 export type SymbolTask = Task<Required<Pick<TaskViews, "next" | "pairs">>>;
 
+const defaults = { symbols: 10, length: 64 };
+
 /** Between prompt and answer, before the first token of the target, and as padding. Symbols are 1 … `symbols`. */
 const separator = 0;
 
@@ -35,7 +39,7 @@ export function symbolTask(
   answerTo: (prompt: readonly number[]) => readonly number[],
   options: SymbolOptions = {},
 ): SymbolTask {
-  const { symbols = 10, length = 64, shortest, seed = 0 } = options;
+  const { symbols, length, shortest, seed = 0 } = { ...defaults, ...options };
   if (!(Number.isInteger(symbols) && symbols >= 2)) {
     throw new RangeError(`${name}: symbols must be an integer ≥ 2, got ${symbols}`);
   }
@@ -84,4 +88,26 @@ export function symbolTask(
       }),
     },
   };
+}
+
+export type SymbolSettings = SymbolOptions;
+
+/** The settings of tasks that {@link symbolTask} makes. */
+export function symbolOptions(): z.ZodObject<
+  {
+    readonly symbols: z.ZodDefault<z.ZodInt>;
+    readonly length: z.ZodDefault<z.ZodInt>;
+    readonly shortest: z.ZodOptional<z.ZodInt>;
+    readonly seed: z.ZodDefault<z.ZodInt>;
+  },
+  z.core.$strict
+> {
+  return z.strictObject({
+    symbols: symbolCount().default(defaults.symbols).describe("how many different symbols there are"),
+    length: lengthOption(defaults.length),
+    shortest: positionCount()
+      .optional()
+      .describe("training prompts have from this many symbols to as many as fit. Default: always as many as fit"),
+    seed: seedOption(),
+  });
 }

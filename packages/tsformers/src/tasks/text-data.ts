@@ -10,6 +10,7 @@ import type { EvalSplit } from "./task.ts";
 import {
   characterBoundary,
   countCharacters,
+  type ReadText,
   requireSplits,
   splitEnds,
   type TextTask,
@@ -47,8 +48,26 @@ const defaultMemoryBytes = 2 ** 27;
 /** Reading that takes longer is reported with its progress. */
 const patienceMs = 5_000;
 
+export type TextDataOptions = {
+  readonly data: string;
+  readonly tokens: "character" | "byte";
+  readonly extensions: readonly string[];
+};
+
 /**
- * Makes the task of {@link textTask} for a file or folder of any size.
+ * Makes the task of {@link textTask} for a file or folder of any size: that of {@link readTextData}, or of a text that was read before.
+ *
+ * @throws FileError when the text cannot be read or is too short, or its tokens cannot be stored
+ */
+export async function textDataTask(
+  options: TextDataOptions & { readonly length: number; readonly seed: number },
+  context: TextDataContext & { readonly text?: ReadText } = {},
+): Promise<TextTask> {
+  return tokenTask({ ...options, ...(context.text ?? (await readTextData(options, context))) });
+}
+
+/**
+ * Reads a file or folder of any size as tokens.
  *
  * The text is read twice, piece by piece: first for its length, checksums and characters, then to turn it into
  * tokens. Those of a small text are kept in memory. Those of a larger one go to a file in the cache folder, from which
@@ -61,16 +80,7 @@ const patienceMs = 5_000;
  *
  * @throws FileError when the text cannot be read or is too short, or its tokens cannot be stored
  */
-export async function textDataTask(
-  options: {
-    readonly data: string;
-    readonly tokens: "character" | "byte";
-    readonly extensions: readonly string[];
-    readonly length: number;
-    readonly seed: number;
-  },
-  context: TextDataContext = {},
-): Promise<TextTask> {
+export async function readTextData(options: TextDataOptions, context: TextDataContext = {}): Promise<ReadText> {
   const { data, extensions, tokens } = options;
   const { tokenizer: given, note = noteOnStderr } = context;
   const { memoryBytes = defaultMemoryBytes, pieceBytes = defaultPieceBytes } = context;
@@ -87,7 +97,7 @@ export async function textDataTask(
       ? await collectTokens(pieces(), vocabularySize)
       : await cachedTokens(pieces, { key: keyOf(survey, tokenizer), vocabularySize, note });
   noteUnknown(tokenizer.unknownIn(survey.alphabet), data, note);
-  return tokenTask({ ...options, tokenizer, tokenized: { ...survey, ...tokenized } });
+  return { tokenizer, tokenized: { ...tokenized, sizeBytes: survey.sizeBytes, sum: survey.sum } };
 }
 
 /** The text as tokens, split by split. @throws FileError when it is too short to split, or has changed since the survey */

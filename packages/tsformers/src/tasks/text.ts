@@ -1,11 +1,14 @@
 import { foldIn, integers, NDArray, type RandomKey, randomKey } from "@tsformers/engine";
-
+import * as z from "zod";
 import { crc32c } from "../io/crc32c.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
+import { byteTokenizer, characterTokenizer } from "../tokenizers/index.ts";
+import { grammarText } from "./grammar.ts";
 import { maskedView } from "./masked.ts";
 import { bitsPerCharacter, loss } from "./metric.ts";
 import { segmentsView } from "./segments.ts";
 import { type Batch, checkExtents, type EvalSplit, type Task, type TaskView, type TaskViews } from "./task.ts";
+import { lengthOption, seedOption, type TaskEntry, taskEntry } from "./task-entry.ts";
 
 /** The tokens of a split, in memory or in a file. */
 export type Tokens = {
@@ -32,6 +35,11 @@ export type TokenizedText = {
   /** Where the documents of each split begin, see {@link Documents}. Absent: each split is one document. */
   readonly documents?: Documents;
 };
+
+/** A text that was read, and what turned it into tokens. */
+export type ReadText = { readonly tokenizer: Tokenizer; readonly tokenized: TokenizedText };
+
+const defaults = { length: 128 };
 
 /**
  * Language modelling of a text: predict each next token.
@@ -82,7 +90,7 @@ export function tokenTask(options: {
   length?: number;
   seed?: number;
 }): TextTask {
-  const { tokenized, tokenizer, length: defaultLength = 128, seed = 0 } = options;
+  const { tokenized, tokenizer, length: defaultLength = defaults.length, seed = 0 } = options;
   const { splits, sizeBytes, sum, documents } = tokenized;
   const { train, valid, test } = splits;
   const trainKey = foldIn(randomKey(seed), 0);
@@ -214,3 +222,41 @@ function requireWindow(split: string, tokens: Tokens, length: number): void {
     `text: a window of length ${length} needs ${length + 1} tokens, the ${split} split has ${tokens.length}; use a shorter length or a longer text`,
   );
 }
+
+export type TextSettings = {
+  readonly data?: string;
+  readonly tokens?: "character" | "byte";
+  readonly extensions?: readonly string[];
+  readonly length?: number;
+  readonly seed?: number;
+};
+
+export const textEntry: TaskEntry<"text", TextSettings> = /* @__PURE__ */ taskEntry({
+  name: "text",
+  title: "Text",
+  category: "data",
+  summary: "predict the next character or byte of any text",
+  options: () =>
+    z.strictObject({
+      data: z
+        .string()
+        .optional()
+        .describe("a text file, or a folder of them, each one a document. Default: text of a built-in grammar"),
+      tokens: z.enum(["character", "byte"]).default("character").describe("what one token is"),
+      extensions: z
+        .array(z.string().regex(/^(\.\S+|\*)$/, 'an extension like ".txt", or "*" for every text file'))
+        .min(1)
+        .default([".txt", ".md"])
+        .describe('which files of a folder are read; "*" is every text file'),
+      length: lengthOption(defaults.length),
+      seed: seedOption(),
+    }),
+  make: async ({ data, tokens, extensions, ...rest }, context) => {
+    if (data !== undefined) {
+      const { textDataTask } = await import("#files");
+      return textDataTask({ data, tokens, extensions, ...rest }, context);
+    }
+    const made = tokens === "byte" ? byteTokenizer : characterTokenizer;
+    return textTask({ text: grammarText(), tokenizer: (text) => context.tokenizer ?? made(text), ...rest });
+  },
+});

@@ -1,8 +1,6 @@
 // Training: optimisers, schedules, one step, and the whole of it. What writes files is in `tsformers/node`.
 
 export { suitableMicroBatches } from "./accumulate.ts";
-export { type AdafactorOptions, adafactor } from "./adafactor.ts";
-export { type AdamWOptions, adamw } from "./adamw.ts";
 export {
   type AuxiliaryLossInput,
   type AuxiliaryLossOptions,
@@ -11,22 +9,51 @@ export {
 } from "./auxiliary-losses.ts";
 export { type EarlyStopping, type EarlyStoppingState, earlyStopping } from "./early-stopping.ts";
 export { type Evaluator, evaluator } from "./evaluate.ts";
-export { type LionOptions, lion } from "./lion.ts";
 export { type LossScale, type LossScaleOptions, type LossScaleState, lossScale } from "./loss-scale.ts";
 export { estimateMemory, MemoryError, type MemoryEstimate, memoryText } from "./memory.ts";
 export { NonFiniteError } from "./non-finite.ts";
 export {
+  type AdafactorOptions,
+  type AdafactorSettings,
+  type AdamWOptions,
+  type AdamWSettings,
+  adafactor,
+  adafactorEntry,
+  adamw,
+  adamwEntry,
+  type LionOptions,
+  type LionSettings,
+  lion,
+  lionEntry,
+  type Optimiser,
+  type OptimiserEntry,
+  type OptimiserState,
+  type SgdOptions,
+  type SgdSettings,
+  sgd,
+  sgdEntry,
+} from "./optimisers/index.ts";
+export {
   type Decays,
   matricesDecay,
-  type Optimiser,
-  type OptimiserState,
   type Pace,
   perParameter,
   type Rule,
   type UpdateInput,
-} from "./optimiser.ts";
-export { constantRate, inverseSquareRoot, type Schedule, warmupCosine } from "./schedule.ts";
-export { type SgdOptions, sgd } from "./sgd.ts";
+} from "./optimisers/optimiser.ts";
+export {
+  type CosineSettings,
+  constantEntry,
+  constantRate,
+  cosineEntry,
+  inverseSquareRoot,
+  type NoamSettings,
+  noamEntry,
+  type Schedule,
+  type ScheduleContext,
+  type ScheduleEntry,
+  warmupCosine,
+} from "./schedules/index.ts";
 export {
   type Control,
   type StepMetrics,

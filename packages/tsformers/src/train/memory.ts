@@ -1,5 +1,5 @@
 import { flatten, isNdArray, Program, sizeOf, sizeOfShape, type Tensor } from "@tsformers/engine";
-import type { ArrayType } from "./optimiser.ts";
+import type { ArrayType } from "./optimisers/optimiser.ts";
 
 /** Estimate of the memory of a training run. */
 export type MemoryEstimate = {

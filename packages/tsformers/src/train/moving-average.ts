@@ -1,5 +1,5 @@
 import { add, cast, div, isFloat, isTensor, mapTree, minimum, mul, sub, type Tensor } from "@tsformers/engine";
-import { requireFraction } from "./optimiser.ts";
+import { requireFraction } from "./optimisers/optimiser.ts";
 
 /**
  * An exponential moving average (EMA) of parameters: `a ← d·a + (1 − d)·w` with `d = min(decay, (1 + t) / (10 + t))`, so

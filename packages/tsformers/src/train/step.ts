@@ -21,7 +21,7 @@ import { type Gradients, lossAndGradients } from "./accumulate.ts";
 import { clipFactor, globalNorm } from "./clip.ts";
 import type { LossScale, LossScaleState } from "./loss-scale.ts";
 import { followAverage } from "./moving-average.ts";
-import type { Optimiser, OptimiserState } from "./optimiser.ts";
+import type { Optimiser, OptimiserState } from "./optimisers/optimiser.ts";
 
 export type StepOptions<Params, B> = {
   readonly loss: LossFunction<Params, B>;

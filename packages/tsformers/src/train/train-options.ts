@@ -6,8 +6,8 @@ import type { CheckpointProblem, JsonValue } from "./checkpoint.ts";
 import type { EarlyStoppingState } from "./early-stopping.ts";
 import type { LossScale } from "./loss-scale.ts";
 import type { MemoryEstimate } from "./memory.ts";
-import type { Optimiser } from "./optimiser.ts";
-import type { Schedule } from "./schedule.ts";
+import type { Optimiser } from "./optimisers/optimiser.ts";
+import type { Schedule } from "./schedules/schedule.ts";
 
 export type TrainOptions<Params, B> = {
   readonly objective: Objective<Params, B>;

@@ -1,10 +1,13 @@
-import { compile, type NDArray, ndarray, type Tensor } from "@tsformers/engine";
+import { compile, evaluate, type NDArray, ndarray, randomKey, type Tensor } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
 import { makeView, type ViewOptions } from "../../src/attention/core/view.ts";
 import { local1d } from "../../src/attention/patterns/local-1d.ts";
-import { attention } from "../../src/attention/softmax/attention.ts";
+import { fullPattern } from "../../src/attention/patterns/pattern.ts";
+import { type AttentionParams, attention } from "../../src/attention/softmax/attention.ts";
+import { localAttention } from "../../src/attention/softmax/local-attention.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
+import type { Mixer, Pattern } from "../../src/kinds/index.ts";
 import { alibi } from "../../src/position/alibi.ts";
 import { rotary } from "../../src/position/rotary.ts";
 import { inputs, prepareMixer, sizes } from "./mixer-cases.ts";
@@ -52,6 +55,36 @@ test("sees nothing of the chunk after its own when not causal", async () => {
   const [before, after] = [(await run(x)).y.toNumbers(), (await run(changed)).y.toNumbers()];
   expect(after.slice(0, 16 * sizes.modelWidth)).toEqual(before.slice(0, 16 * sizes.modelWidth));
   expect(after.at(-1)).not.toBe(before.at(-1));
+});
+
+test.each([
+  [8, 5],
+  [16, 5],
+  [24, 8],
+  [24, 21],
+  [16, 21],
+  [8, 30],
+])("wrapping at multiples of %i, the first chunk of %i positions looks at the last", async (multiple, length) => {
+  const options = { ...sizes, causal: false, chunk: 8, wraps: multiple };
+  const [wrapped, softmax] = [localAttention(options), attention({ ...sizes })];
+  const params = wrapped.init(randomKey(1));
+  const last = multiple * Math.ceil(length / multiple) - 8;
+  const chunkOf = (position: number): number => Math.floor(position / 8);
+  const isSeen = (query: number, key: number): boolean =>
+    [chunkOf(query), chunkOf(query) - 1].includes(chunkOf(key)) || (query < 8 && key >= last);
+  const runs = (query: number): number[] => {
+    const seen = Array.from({ length }, (_, key) => isSeen(query, key));
+    return seen.flatMap((here, key) => [
+      ...(here && !seen[key - 1] ? [key] : []),
+      ...(here && !seen[key + 1] ? [key + 1] : []),
+    ]);
+  };
+  const pass = (mixer: Mixer<AttentionParams>, pattern: Pattern) => (params: AttentionParams, x: Tensor) =>
+    mixer.apply(params, { x, view: makeView({ pattern, queries: length, keys: length }) }, {}).y;
+  const x = inputs(length);
+  const found = await evaluate(pass(wrapped, fullPattern), device, params, x as never);
+  const expected = await evaluate(pass(softmax, { name: "by hand", keys: runs }), device, params, x as never);
+  expect(distance(found, expected)).toBeLessThan(1e-5);
 });
 
 test("decodes with two chunks of keys, however long the sequence", async () => {

@@ -3,8 +3,11 @@ import { describe, expect, test } from "vitest";
 import * as z from "zod";
 import { catalogueOf } from "../../src/catalogue/catalogue-of.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
+import { optimisers } from "../../src/catalogue/optimisers.ts";
 import { patterns } from "../../src/catalogue/patterns.ts";
 import { positions } from "../../src/catalogue/positions.ts";
+import { schedules } from "../../src/catalogue/schedules.ts";
+import { tasks } from "../../src/catalogue/tasks.ts";
 import type { Agreement } from "../../src/schema/entry.ts";
 
 const source = new URL("../../src/", import.meta.url);
@@ -15,6 +18,9 @@ const rooms: readonly (readonly [room: string, maker: string, catalogue: Listed]
   ["attention", "mixerEntry", mixers],
   ["attention/patterns", "patternEntry", patterns],
   ["position", "positionEntry", positions],
+  ["train/optimisers", "optimiserEntry", optimisers],
+  ["train/schedules", "scheduleEntry", schedules],
+  ["tasks", "taskEntry", tasks],
 ];
 
 describe.each(rooms)("%s", (room, maker, catalogue) => {

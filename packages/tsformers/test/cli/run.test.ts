@@ -33,7 +33,7 @@ it("trains, says when it is finished, evaluates, writes and exports", async () =
   expect(JSON.parse(trained.out)).toMatchObject({ directory: "run", ended: "finished", step: 8 });
   expect(JSON.parse(readFileSync(join(home, "run", "config.json"), "utf8"))).toMatchObject({
     task: { kind: "text" },
-    position: { kind: "rotary", base: 10_000 },
+    model: { kind: "gpt", position: { kind: "rotary", base: 10_000 } },
     length: 16,
     steps: 8,
   });

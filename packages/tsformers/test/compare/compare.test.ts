@@ -38,12 +38,7 @@ it("compares, writes results and report, and takes finished runs as they are", a
   expect(first.code).toBe(0);
   expect(first.out).toContain("Loss (nats per token) by length");
   const made = results();
-  expect(made.runs.map(({ id }) => id)).toEqual([
-    "gpt-sinusoidal-seed0",
-    "gpt-alibi-seed0",
-    "gpt-sinusoidal-seed1",
-    "gpt-alibi-seed1",
-  ]);
+  expect(made.runs.map(({ id }) => id)).toEqual(["sinusoidal-seed0", "alibi-seed0", "sinusoidal-seed1", "alibi-seed1"]);
   for (const { outcome } of made.runs) {
     if (!("result" in outcome)) throw new Error("a run failed");
     const { result } = outcome;
@@ -54,6 +49,12 @@ it("compares, writes results and report, and takes finished runs as they are", a
     expect(result.trainTokensPerSecond).toBeGreaterThan(0);
     expect(outcome.reused).toBe(false);
   }
+  const steps = made.runs.map(({ outcome }) => ("result" in outcome ? outcome.result.steps : undefined));
+  expect(steps.map((of) => of?.map(({ length }) => length))).toEqual([[8, 16], [8, 16], undefined, undefined]);
+  for (const step of steps.flatMap((of) => of ?? [])) {
+    expect(step).toMatchObject({ tokensPerSecond: expect.any(Number), peakBytes: expect.any(Number) });
+  }
+  expect(first.out).toContain("Tokens per second of a step forward and backward, by length");
   const report = readFileSync(join(home, "out", "report.html"), "utf8");
   for (const { id } of made.runs) expect(report).toContain(id);
 
@@ -186,6 +187,38 @@ it("says so in the cell when the data are too short for a length", async () => {
     { cwd: home },
   );
   expect(code).toBe(0);
-  expect(out).toContain("too short");
   expect(out).toMatch(/128: .*needs 129 tokens/);
+});
+
+it("varies any setting, reads the text once and says what it measured", async () => {
+  writeFileSync(join(home, "text.txt"), "the quick brown fox jumps over the lazy dog. ".repeat(60));
+  const sizes = ["--length", "16", "--layers", "1", "--model-width", "16", "--heads", "2", "--steps", "2"];
+  const text = ["--task", "text", "--data", "text.txt", ...sizes, "--multiples", "1,2", "--out", "out"];
+  const { code, out, log } = await runCli(["compare", ...text, "--vary", "mixer=linear,linformer"], { cwd: home });
+  expect(code).toBe(2);
+  expect(log).toContain("linformer: linformer: is bidirectional only, not causal");
+  expect(existsSync(join(home, "out"))).toBe(false);
+  expect(out).toBe("");
+
+  const varied = ["compare", ...text, "--vary", "mixer=linear,performer", "--vary", "mixer.features=4,8"];
+  const made = await runCli(varied, { cwd: home });
+  expect(made.log).not.toContain("failed");
+  const { runs } = results();
+  expect(runs.map(({ variant }) => variant)).toEqual([
+    "linear",
+    "performer · mixer.features=4",
+    "performer · mixer.features=8",
+  ]);
+  // Learned positions end with the training length.
+  expect(made.out).toContain("32: beyond the 16 positions that this model has learned");
+
+  // Processes of runs have the tokens of the parent: another text in its place is not looked at.
+  const [token] = readdirSync(join(home, "out")).filter((name) => name.endsWith(".tokens"));
+  expect(token).toBeDefined();
+  writeFileSync(join(home, "variants.json"), JSON.stringify([{}, { learningRate: 0.1 }]));
+  const listed = await runCli(["compare", ...text, "--variants", "variants.json", "--json"], { cwd: home });
+  expect((JSON.parse(listed.out) as Comparison).runs.map(({ variant }) => variant)).toEqual([
+    "learning-rate=0.002",
+    "learning-rate=0.1",
+  ]);
 });

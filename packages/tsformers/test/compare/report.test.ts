@@ -23,6 +23,10 @@ const result = (loss: number): RunResult => ({
   evalTokensPerSecond: 98_765,
   peakBytes: 123e6,
   seconds: 4,
+  steps: [
+    { length: 64, rows: 2, tokensPerSecond: 20_000, peakBytes: 123e6 },
+    { length: 128, rows: 1, tokensPerSecond: loss < 1.5 ? 10_000 : 20_000, peakBytes: 123e6 },
+  ],
 });
 
 const run = (variant: string, seed: number, outcome: CompareRun["outcome"]): CompareRun => ({
@@ -79,11 +83,12 @@ describe("summarise", () => {
 
 describe("tables", () => {
   it("show spread and what is missing", () => {
-    const { tables, notes } = comparisonTables(comparison);
+    const { tables, notes, crossovers } = comparisonTables(comparison);
     const text = tables.map((table) => renderTable(table, 100, (x) => x)).join("\n");
     expect(text).toContain("1.500 ± 0.707");
-    expect(text).toContain("too short");
     expect(notes).toContain("128: text: a window of length 128 needs 129 tokens");
+    expect(crossovers).toEqual(["rotary is faster than alibi from length 128 on"]);
+    expect(text).toContain("20.0k");
     expect(notes.at(-1)).toContain("rotary, seed 1: killed");
   });
 
@@ -103,6 +108,7 @@ describe("report", () => {
     expect(html).toContain("A processor, 2 cores");
     expect(html).toContain("ONNX Runtime 1.30.0");
     expect(html).toContain("tsformers compare --data");
+    expect(html).toContain("rotary is faster than alibi from length 128 on");
     expect(html).toContain("killed &#60;b&#62;from outside&#60;/b&#62;");
   });
 
@@ -127,7 +133,7 @@ describe("report", () => {
 
   it("draws each variant in the same colour in every chart", () => {
     const charts = html.match(/<svg viewBox[\s\S]*?<\/svg>/g)!.filter((svg) => svg.includes("aria-label"));
-    expect(charts.length).toBe(6);
+    expect(charts.length).toBe(10);
     for (const svg of charts) expect(svg).toMatch(/var\(--series-0\)[\s\S]*var\(--series-1\)/);
   });
 });

@@ -84,6 +84,13 @@ describe("loading", () => {
     "nn_transformer_postln",
     "longformer",
     "led",
+    "albert",
+    "reformer_local",
+    "reformer_lsh",
+    "reformer_mixed",
+    "reformer_lsh_bidirectional",
+    "transformer_xl",
+    "transformer_xl_adaptive",
   ])("%s: the tree that is read is the one the model makes, and goes back to the same arrays", async (name) => {
     const { architecture, params } = await loadHuggingFace(golden + name);
     const read = flatten(params, isArray);

@@ -19,6 +19,18 @@ export const smallConfigs: Readonly<Record<string, Readonly<Record<string, unkno
   llama: { ...sizes, intermediate_size: 20, max_position_embeddings: 9 },
   bert: { ...sizes, intermediate_size: 20, max_position_embeddings: 9 },
   roformer: { ...sizes, intermediate_size: 20, max_position_embeddings: 9 },
+  albert: { ...sizes, embedding_size: 8, num_hidden_layers: 3, intermediate_size: 20, max_position_embeddings: 9 },
+  reformer: {
+    vocab_size: 23,
+    hidden_size: 12,
+    num_attention_heads: 2,
+    attention_head_size: 6,
+    attn_layers: ["local", "lsh"],
+    feed_forward_size: 20,
+    axial_pos_shape: [3, 3],
+    axial_pos_embds_dim: [4, 8],
+    max_position_embeddings: 9,
+  },
   longformer: { ...sizes, intermediate_size: 20, max_position_embeddings: 9, attention_window: 2 },
   led: {
     vocab_size: 23,

@@ -33,8 +33,12 @@ const shared = formats.flatMap(({ modelType, shared = [] }) =>
   shared.map((array) => ({ family: modelType, ...array })),
 );
 
+/** Families whose output is always a matrix of its own. */
+const untied = ["reformer"];
+
 test("are known of every family that ties its output", () => {
-  expect(new Set(shared.map(({ family }) => family))).toEqual(new Set(Object.keys(smallConfigs)));
+  const tied = Object.keys(smallConfigs).filter((family) => !untied.includes(family));
+  expect(new Set(shared.map(({ family }) => family))).toEqual(new Set(tied));
 });
 
 describe.each(shared)("$family: $names", ({ family, names, head, first }) => {

@@ -28,13 +28,13 @@ const decoders: [string, () => Promise<LanguageModel>][] = Object.entries(models
   if (entry.category !== "decoder") return [];
   const options = { ...sizes, ...("length" in entry.options().shape ? { length } : {}) };
   const own: [string, () => Promise<LanguageModel>] = [name, () => entry.load(options)];
-  if (!entry.anyPosition) return [own];
+  if (!entry.parts.includes("position")) return [own];
   const context = { modelWidth: sizes.modelWidth, heads: sizes.heads, layers: sizes.layers, length };
   return [
     own,
     ...Object.entries<PositionEntry>(positions).map(([scheme, { make }]): [string, () => Promise<LanguageModel>] => [
       `${name} with ${scheme} positions`,
-      () => entry.load(options, make({}, context)),
+      () => entry.load(options, { scheme: make({}, context) }),
     ]),
   ];
 });

@@ -29,8 +29,8 @@ import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { reverseTask } from "../../src/tasks/reverse.ts";
 import { textTask } from "../../src/tasks/text.ts";
 import { characterTokenizer } from "../../src/tokenizers/index.ts";
-import { adamw } from "../../src/train/adamw.ts";
-import { constantRate } from "../../src/train/schedule.ts";
+import { adamw } from "../../src/train/optimisers/adamw.ts";
+import { constantRate } from "../../src/train/schedules/index.ts";
 import { train } from "../../src/train/train.ts";
 
 const device = await openCpu();

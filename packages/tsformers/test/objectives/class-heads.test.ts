@@ -32,8 +32,8 @@ import {
 import type { Objective, Symbolic } from "../../src/objectives/objective.ts";
 import { majorityTask } from "../../src/tasks/majority.ts";
 import type { LabelledBatch } from "../../src/tasks/task.ts";
-import { adamw } from "../../src/train/adamw.ts";
-import { warmupCosine } from "../../src/train/schedule.ts";
+import { adamw } from "../../src/train/optimisers/adamw.ts";
+import { warmupCosine } from "../../src/train/schedules/index.ts";
 import { train } from "../../src/train/train.ts";
 
 const device = await openCpu();

@@ -5,8 +5,8 @@ import { bert } from "../../src/models/bert.ts";
 import { classification } from "../../src/objectives/classification.ts";
 import { majorityTask } from "../../src/tasks/majority.ts";
 import type { LabelledBatch } from "../../src/tasks/task.ts";
-import { adamw } from "../../src/train/adamw.ts";
-import { constantRate } from "../../src/train/schedule.ts";
+import { adamw } from "../../src/train/optimisers/adamw.ts";
+import { constantRate } from "../../src/train/schedules/index.ts";
 import { train } from "../../src/train/train.ts";
 
 const rowsOf = (array: NDArray): number[][] => {

@@ -38,8 +38,8 @@ import type { Batch } from "../../src/tasks/task.ts";
 import { textTask } from "../../src/tasks/text.ts";
 import { characterTokenizer } from "../../src/tokenizers/index.ts";
 import { lossAndGradients } from "../../src/train/accumulate.ts";
-import { adamw } from "../../src/train/adamw.ts";
-import { constantRate } from "../../src/train/schedule.ts";
+import { adamw } from "../../src/train/optimisers/adamw.ts";
+import { constantRate } from "../../src/train/schedules/index.ts";
 import { type TrainOptions, train } from "../../src/train/train.ts";
 import { louder } from "../attention/mixer-cases.ts";
 

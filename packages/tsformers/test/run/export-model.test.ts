@@ -39,9 +39,9 @@ afterAll(async () => {
 const length = 8;
 const tokens = ndarray(Int32Array.from([1, 2, 3, 4, 5, 6, 7, 0]), [1, length], "int32");
 
-async function trained(kind: string, more: object = {}): Promise<OpenedModel> {
-  const directory = join(home, `${kind}-${JSON.stringify(more).length}`);
-  const model = { kind, layers: 1, modelWidth: 32, heads: 2 };
+async function trained(kind: string, more: object = {}, parts: object = {}): Promise<OpenedModel> {
+  const directory = join(home, `${kind}-${JSON.stringify([more, parts]).length}`);
+  const model = { kind, layers: 1, modelWidth: 32, heads: 2, ...parts };
   const config = parseRunConfig(
     { task: { kind: "copy" }, length, steps: 3, batchSize: 4, ema: 0.9, model, ...more },
     "test",
@@ -109,17 +109,21 @@ describe("safetensors", () => {
   });
 
   it("of what Hugging Face does not have keep our names, settings and task", async () => {
-    const opened = await trained("gpt", { position: { kind: "alibi" } });
+    const opened = await trained("gpt", {}, { position: { kind: "alibi" } });
     expect(exportLayouts(opened.run!.config).reason).toBe("Hugging Face has no gpt with position alibi");
     const again = await readBack(opened, "tsformers");
-    expect(again.run).toMatchObject({ step: 3, config: { position: { kind: "alibi" } }, task: opened.run!.task });
+    expect(again.run).toMatchObject({
+      step: 3,
+      config: { model: { position: { kind: "alibi" } } },
+      task: opened.run!.task,
+    });
   });
 
   it("keep the tokenizer, and not where the data lie", async () => {
     const data = join(home, "text.txt");
     writeFileSync(data, "a cab, a bad cab. ".repeat(40));
     for (const position of [undefined, { kind: "alibi" }]) {
-      const opened = await trained("gpt", { task: { kind: "text", data }, position, evalTokens: 64 });
+      const opened = await trained("gpt", { task: { kind: "text", data }, evalTokens: 64 }, { position });
       const again = await readBack(opened, position === undefined ? "hugging-face" : "tsformers");
       expect(again.tokenizer!.decode(again.tokenizer!.encode("a bad cab"))).toBe("a bad cab");
       for (const name of ["config.json", "task.json"]) {
@@ -130,7 +134,7 @@ describe("safetensors", () => {
   });
 
   it("of another model beside the settings are an error with the path", async () => {
-    const opened = await trained("gpt", { position: { kind: "alibi" } });
+    const opened = await trained("gpt", {}, { position: { kind: "alibi" } });
     const out = join(home, "mixed");
     await exportModelSafetensors(opened, out);
     const config = JSON.parse(readFileSync(join(out, "config.json"), "utf8"));

@@ -33,7 +33,7 @@ async function collected<T>(source: AsyncGenerator<T, Written>): Promise<{ made:
 const learnedOnes: readonly PositionName[] = ["learned", "axial", "per-layer"];
 
 test.each(Object.keys(positions) as PositionName[])("gpt with %s positions knows how many it has", async (kind) => {
-  const model = await makeModel({ model: { kind: "gpt", ...sizes }, position: { kind }, length: 8 }, 5);
+  const model = await makeModel({ model: { kind: "gpt", ...sizes, position: { kind } }, length: 8 }, 5);
   const known = "maxLength" in model ? model.maxLength : undefined;
   if (learnedOnes.includes(kind)) expect(known).toBeGreaterThanOrEqual(8);
   else expect(known).toBeUndefined();

@@ -32,9 +32,11 @@ afterEach(() => rmSync(home, { recursive: true, force: true }));
 
 const text = (letters: string) => `${letters}\n`.repeat(60);
 
+const sizes = { layers: 1, modelWidth: 16, heads: 2 };
+
 const config = (more: RunConfigInput = {}): RunConfigInput => ({
   task: { kind: "text", data },
-  model: { kind: "gpt", layers: 1, modelWidth: 16, heads: 2 },
+  model: { kind: "gpt", ...sizes },
   length: 8,
   batchSize: 2,
   steps: 4,
@@ -128,7 +130,7 @@ describe("a start", () => {
   });
 
   it("refuses parts that do not divide the batch, and can be made again with others", async () => {
-    await expect(trained({ microBatches: 3 })).rejects.toThrow("microBatches must divide the batch of 2 rows, got 3");
+    await expect(trained({ microBatches: 3 })).rejects.toThrow('"microBatches" must divide the batch of 2 rows, got 3');
     expect(existsSync(join(run, "config.json"))).toBe(false);
     expect((await trained({ microBatches: 2 })).result.step).toBe(4);
   });
@@ -159,7 +161,7 @@ describe("going on", () => {
     expect(readMetrics(join(run, "metrics.jsonl")).filter(({ loss }) => loss !== undefined)).toHaveLength(7);
     const before = readFileSync(join(run, "config.json"), "utf8");
     await expect(trained({ steps: 5 })).rejects.toThrow("7 steps are made already");
-    await expect(trained({ steps: 9, microBatches: 3 })).rejects.toThrow("microBatches must divide");
+    await expect(trained({ steps: 9, microBatches: 3 })).rejects.toThrow('"microBatches" must divide');
     expect(readFileSync(join(run, "config.json"), "utf8")).toBe(before);
   });
 
@@ -191,12 +193,12 @@ describe("starting from", () => {
   const rest = { length: 8, batchSize: 2, steps: 2, learningRate: 1e-4 };
 
   it("a run takes its model, tokenizer and parameters, and goes on without it", async () => {
-    const { result } = await trained({ position: { kind: "rotary" } });
+    const { result } = await trained({ model: { kind: "gpt", ...sizes, position: { kind: "rotary" } } });
     const other = join(home, "other.txt");
     writeFileSync(other, text("hgfedcba "));
     const task = { kind: "text", data: other };
     const opened = await more({ from: run, task, ...rest });
-    expect(opened.run!.config).toMatchObject({ from: run, position: { kind: "rotary" }, model: { modelWidth: 16 } });
+    expect(opened.run!.config).toMatchObject({ from: run, model: { modelWidth: 16, position: { kind: "rotary" } } });
     expect(opened.tokenizer!.config).toEqual((await openModel(run)).tokenizer!.config);
     expect(farthest(opened.params, result.params)).toBeGreaterThan(0);
     expect(farthest(opened.params, result.params)).toBeLessThan(1e-3);

@@ -4,8 +4,10 @@ import type { MixerEntry } from "../../src/attention/index.ts";
 import type { PatternEntry } from "../../src/attention/patterns/index.ts";
 import { attention } from "../../src/attention/softmax/attention.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
+import { optimisers } from "../../src/catalogue/optimisers.ts";
 import { patterns } from "../../src/catalogue/patterns.ts";
 import { positions } from "../../src/catalogue/positions.ts";
+import { schedules } from "../../src/catalogue/schedules.ts";
 import { bert } from "../../src/models/bert.ts";
 import { bloom } from "../../src/models/bloom.ts";
 import { ctrl } from "../../src/models/ctrl.ts";
@@ -23,8 +25,8 @@ import type { PositionEntry } from "../../src/position/index.ts";
 import { rotary } from "../../src/position/rotary.ts";
 import { sinusoidal } from "../../src/position/sinusoidal.ts";
 import { transformerXlScores } from "../../src/position/transformer-xl.ts";
-import { optimisers } from "../../src/run/optimisers.ts";
-import { schedules } from "../../src/run/schedules.ts";
+import type { OptimiserEntry } from "../../src/train/optimisers/index.ts";
+import type { ScheduleEntry } from "../../src/train/schedules/index.ts";
 
 const sizes = { modelWidth: 24, heads: 3, layers: 2, length: 32 };
 const modelSizes = { vocabularySize: 11, layers: 2, modelWidth: 24, heads: 3 };
@@ -55,11 +57,11 @@ const members: [string, Member][] = [
     name,
     { options: entry.options(), load: (options, context) => entry.make(options, { ...sizes, ...context }) },
   ]),
-  ...Object.entries(optimisers).map(([name, { options, load }]): [string, Member] => [
+  ...Object.entries<OptimiserEntry>(optimisers).map(([name, { options, make }]): [string, Member] => [
     name,
-    { options: options(), load },
+    { options: options(), load: make },
   ]),
-  ...Object.entries(schedules).map(([name, { options, make }]): [string, Member] => [
+  ...Object.entries<ScheduleEntry>(schedules).map(([name, { options, make }]): [string, Member] => [
     name,
     { options: options(), load: (given) => make(given, { learningRate: 1e-3, steps: 10 }) },
   ]),

@@ -1,8 +1,7 @@
 import type { NDArray } from "@tsformers/engine";
 import { describe, expect, it } from "vitest";
-
+import { createTask, tasks } from "../../src/catalogue/tasks.ts";
 import { copyTask } from "../../src/tasks/copy.ts";
-import { createTask, tasks } from "../../src/tasks/index.ts";
 import { recallTask } from "../../src/tasks/recall.ts";
 import { reverseTask } from "../../src/tasks/reverse.ts";
 import type { Batch, Task, TaskViews } from "../../src/tasks/task.ts";
@@ -148,13 +147,13 @@ describe("the catalogue", () => {
   });
 
   it("refuses unknown tasks and options", async () => {
-    await expect(createTask("copi")).rejects.toThrow(/expected one of text, copy, reverse, recall, got "copi"/);
+    await expect(createTask("copi")).rejects.toThrow(/expected one of text, copy, recall, reverse, got "copi"/);
     await expect(createTask("text", { data: "no/such/file.txt" })).rejects.toThrow(/no such file or folder/);
   });
 
   it.each<[string, unknown, RegExp]>([
-    ["copy", { symbols: 1 }, /^task: "symbols": expected a whole number from 2 to 1,000,000 .*, got 1$/],
-    ["copy", { symbol: 3 }, /^task: unknown setting "symbol"; did you mean "symbols"\?$/],
+    ["copy", { symbols: 1 }, /^copy: "symbols": expected a whole number from 2 to 1,000,000 .*, got 1$/],
+    ["copy", { symbol: 3 }, /^copy: unknown setting "symbol"; did you mean "symbols"\?$/],
     [
       "recall",
       { keys: "many", seed: -1 },

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 
-import { createTask } from "../../src/tasks/index.ts";
+import { createTask } from "../../src/catalogue/tasks.ts";
 
 const data = fileURLToPath(new URL("../../../../../shared/data/tinyshakespeare/input.txt", import.meta.url));
 const here = existsSync(data);

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { crc32 } from "node:zlib";
 
 import { afterEach, beforeEach, describe, expect, it, test, vi } from "vitest";
+import { createTask } from "../../src/catalogue/tasks.ts";
 import { readText } from "../../src/io/read-text.ts";
 import { documentTokens } from "../../src/tasks/document-tokens.ts";
-import { createTask } from "../../src/tasks/index.ts";
 import type { Batch, Task, TaskView } from "../../src/tasks/task.ts";
 import { textTask } from "../../src/tasks/text.ts";
 import { type TextDataContext, textDataTask } from "../../src/tasks/text-data.ts";

@@ -53,9 +53,9 @@ import { sequenceToSequenceObjective } from "../../src/objectives/sequence-to-se
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { dynamicSpan } from "../../src/position/dynamic-span.ts";
 import type { PositionEntry } from "../../src/position/index.ts";
-import { adamw } from "../../src/train/adamw.ts";
 import { auxiliaryLosses } from "../../src/train/auxiliary-losses.ts";
 import { lossScale } from "../../src/train/loss-scale.ts";
+import { adamw } from "../../src/train/optimisers/adamw.ts";
 import { trainStep } from "../../src/train/step.ts";
 
 const V = 11;

@@ -16,8 +16,8 @@ import {
 import { expect, test } from "vitest";
 import { gpt } from "../../src/models/gpt.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
-import { adamw } from "../../src/train/adamw.ts";
 import { estimateMemory, memoryText, peakBytes, requireMemory } from "../../src/train/memory.ts";
+import { adamw } from "../../src/train/optimisers/adamw.ts";
 import { trainStep } from "../../src/train/step.ts";
 
 const kilobyte = full([256], 0);

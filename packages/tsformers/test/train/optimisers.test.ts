@@ -12,11 +12,13 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { adafactor } from "../../src/train/adafactor.ts";
-import { adamw } from "../../src/train/adamw.ts";
-import { lion } from "../../src/train/lion.ts";
-import type { Optimiser, OptimiserState, Pace } from "../../src/train/optimiser.ts";
-import { sgd } from "../../src/train/sgd.ts";
+import { type OptimiserName, optimisers } from "../../src/catalogue/optimisers.ts";
+import { adafactor } from "../../src/train/optimisers/adafactor.ts";
+import { adamw } from "../../src/train/optimisers/adamw.ts";
+import type { OptimiserEntry } from "../../src/train/optimisers/index.ts";
+import { lion } from "../../src/train/optimisers/lion.ts";
+import type { Optimiser, OptimiserState, Pace } from "../../src/train/optimisers/optimiser.ts";
+import { sgd } from "../../src/train/optimisers/sgd.ts";
 import fixture from "./fixtures/optimisers.json" with { type: "json" };
 
 type Params = { w: Tensor; b: Tensor; stack: Tensor };
@@ -72,10 +74,10 @@ const everywhere = () => true;
 
 describe(`the same parameters as ${fixture["made by"]}`, () => {
   const cases: Record<keyof typeof fixture.after, Optimiser> = {
-    adamw: adamw({ weightDecay: 0.1, decays: everywhere }),
+    adamw: adamw({ beta2: 0.999, decays: everywhere }),
     "adamw matrices": adamw({ weightDecay: 0.1, beta1: 0.8, beta2: 0.95, epsilon: 1e-3 }),
-    sgd: sgd(),
-    "sgd momentum": sgd({ momentum: 0.9, weightDecay: 0.1 }),
+    sgd: sgd({ momentum: 0 }),
+    "sgd momentum": sgd({ weightDecay: 0.1 }),
     "sgd nesterov": sgd({ momentum: 0.9, nesterov: true, weightDecay: 0.1 }),
     adafactor: adafactor(),
     "adafactor decay": adafactor({
@@ -153,10 +155,18 @@ test("leaves that are no floats have no slots and stay", async () => {
   expect(result.w.item()).toBeLessThan(0.5);
 });
 
+test.each(Object.values<OptimiserEntry>(optimisers).map((entry) => [entry.name, entry] as const))(
+  "%s is the same from code and from a configuration",
+  (name, entry) => {
+    const made = { adamw, sgd, lion, adafactor }[name as OptimiserName]();
+    expect(entry.make({}).fingerprint).toBe(made.fingerprint);
+  },
+);
+
 test("settings out of range are refused, by name", () => {
   expect(() => adamw({ beta2: 1 })).toThrow("adamw: beta2 must be ≥ 0 and < 1, got 1");
   expect(() => adamw({ weightDecay: -1 })).toThrow(/weightDecay .* got -1/);
-  expect(() => sgd({ nesterov: true })).toThrow(/nesterov needs a momentum/);
+  expect(() => sgd({ momentum: 0, nesterov: true })).toThrow(/nesterov needs a momentum/);
   expect(() => adafactor({ clipThreshold: 0 })).toThrow(/clipThreshold must be > 0, got 0/);
-  expect(adamw({ beta1: 0.5 }).fingerprint).toBe("adamw beta1=0.5 beta2=0.999 epsilon=1e-8 weightDecay=0.01");
+  expect(adamw({ beta1: 0.5 }).fingerprint).toBe("adamw beta1=0.5 beta2=0.99 epsilon=1e-8 weightDecay=0.1");
 });

@@ -5,9 +5,9 @@ import { transformerXl } from "../../src/models/transformer-xl.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { textTask } from "../../src/tasks/text.ts";
 import { characterTokenizer } from "../../src/tokenizers/index.ts";
-import { adamw } from "../../src/train/adamw.ts";
 import { evaluator } from "../../src/train/evaluate.ts";
-import { constantRate } from "../../src/train/schedule.ts";
+import { adamw } from "../../src/train/optimisers/adamw.ts";
+import { constantRate } from "../../src/train/schedules/index.ts";
 import { train } from "../../src/train/train.ts";
 
 const device = await openCpu();

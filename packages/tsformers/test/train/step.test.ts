@@ -25,10 +25,10 @@ import { openCpu } from "@tsformers/engine/node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { dropout } from "../../src/nn/dropout.ts";
 import type { LossFunction } from "../../src/objectives/objective.ts";
-import { adamw } from "../../src/train/adamw.ts";
 import { lossScale } from "../../src/train/loss-scale.ts";
 import { explainNonFinite, NonFiniteError } from "../../src/train/non-finite.ts";
-import { sgd } from "../../src/train/sgd.ts";
+import { adamw } from "../../src/train/optimisers/adamw.ts";
+import { sgd } from "../../src/train/optimisers/sgd.ts";
 import { type StepOptions, trainStep } from "../../src/train/step.ts";
 
 type Params = { w: Tensor; v: Tensor };
@@ -52,7 +52,7 @@ const squaredError: LossFunction<Params, Rows> = ({ w, v }, { x, y, weights }) =
   return { total: sum(mul(square(error), weights)), weight: sum(weights) };
 };
 
-const options = { loss: squaredError, optimiser: sgd() };
+const options = { loss: squaredError, optimiser: sgd({ momentum: 0 }) };
 
 /** Runs updates and returns what every one of them left. */
 async function run(

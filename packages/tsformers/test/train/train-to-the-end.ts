@@ -12,8 +12,8 @@ import { copyTask } from "../../src/tasks/copy.ts";
 import type { Batch } from "../../src/tasks/task.ts";
 import { textTask } from "../../src/tasks/text.ts";
 import { characterTokenizer } from "../../src/tokenizers/index.ts";
-import { adamw } from "../../src/train/adamw.ts";
-import { warmupCosine } from "../../src/train/schedule.ts";
+import { adamw } from "../../src/train/optimisers/adamw.ts";
+import { warmupCosine } from "../../src/train/schedules/index.ts";
 import { train } from "../../src/train/train.ts";
 
 const steps = 40;

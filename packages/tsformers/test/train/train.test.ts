@@ -8,11 +8,11 @@ import { gpt } from "../../src/models/gpt.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { copyTask } from "../../src/tasks/copy.ts";
 import type { Batch } from "../../src/tasks/task.ts";
-import { adamw } from "../../src/train/adamw.ts";
 import { lossScale } from "../../src/train/loss-scale.ts";
 import { readMetrics } from "../../src/train/metrics.ts";
+import { adamw } from "../../src/train/optimisers/adamw.ts";
 import { openProgress } from "../../src/train/progress.ts";
-import { constantRate, warmupCosine } from "../../src/train/schedule.ts";
+import { constantRate, warmupCosine } from "../../src/train/schedules/index.ts";
 import { showEvents } from "../../src/train/show-events.ts";
 import { type TrainEvent, type TrainOptions, train } from "../../src/train/train.ts";
 

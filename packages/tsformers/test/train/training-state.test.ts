@@ -14,9 +14,9 @@ import { mixers } from "../../src/catalogue/mixers.ts";
 import { positions } from "../../src/catalogue/positions.ts";
 import { gpt } from "../../src/models/gpt.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
-import { adamw } from "../../src/train/adamw.ts";
 import { lossScale } from "../../src/train/loss-scale.ts";
-import { sgd } from "../../src/train/sgd.ts";
+import { adamw } from "../../src/train/optimisers/adamw.ts";
+import { sgd } from "../../src/train/optimisers/sgd.ts";
 import { type TrainState, trainStep } from "../../src/train/step.ts";
 
 let device: Device;

@@ -15,6 +15,7 @@ import * as z from "zod";
 import type { KeyValueCache, Mixer, Rotation } from "../../kinds/index.ts";
 import type { LinearParams } from "../../nn/linear.ts";
 import { present } from "../../nn/present.ts";
+import { CombinationError } from "../../schema/combination-error.ts";
 import { positionCount } from "../../schema/count.ts";
 import { attend } from "../core/executor.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
@@ -129,7 +130,7 @@ export function linformer<P>(options: LinformerOptions<P>): Mixer<LinformerParam
       }
       const pair = params.projection;
       if (pair === undefined) {
-        throw new TypeError(
+        throw new CombinationError(
           `linformer: layer ${layer} has no projection of its own: pass the blocks to shareProjection`,
         );
       }

@@ -21,6 +21,11 @@ export type BucketAttentionOptions = {
    */
   readonly wraps?: true;
   /**
+   * Rounds are filled up to a multiple of so many tokens, which must be one of `chunk`; where chunks wrap around, the last one may
+   * then be of fill alone. Default: `chunk`.
+   */
+  readonly multiple?: number;
+  /**
    * Counts a key once even if several rounds find it: subtracts `log N_ij` from logits, as in the paper. Default: not, as in Trax
    * and Hugging Face: it costs as many passes over the logits as there are rounds, and removes only a mild preference for keys
    * that several rounds find.
@@ -56,15 +61,18 @@ export type BucketAttended = {
  */
 export function bucketAttention(rows: Rows, buckets: Tensor, options: BucketAttentionOptions): BucketAttended {
   const { reach, chunksBack = 1, scale = 1, wraps = false, countsOnce, keyMask, logitsAtATime } = options;
+  const { chunk, multiple = chunk } = options;
   const [batch, heads, length] = rows.q.shape as [number, number, number];
+  if (!(multiple >= chunk && multiple % chunk === 0))
+    throw new RangeError(`bucketAttention: multiple must be one of the chunk ${chunk}, got ${multiple}`);
   if (wraps && countsOnce) throw new RangeError("bucketAttention: countsOnce needs chunks that do not wrap around");
-  if (reach.count !== undefined && reach.count > chunksBack * options.chunk) {
-    throw new RangeError(
-      `bucketAttention: ${chunksBack} chunks of ${options.chunk} hold no ${reach.count} earlier tokens`,
-    );
+  if (reach.count !== undefined && reach.count > chunksBack * chunk) {
+    throw new RangeError(`bucketAttention: ${chunksBack} chunks of ${chunk} hold no ${reach.count} earlier tokens`);
   }
-  const whole = reach.acrossBuckets && length <= options.chunk;
-  const cut = whole ? { chunk: length, chunksBack: 0, wraps: false } : { chunk: options.chunk, chunksBack, wraps };
+  const whole = reach.acrossBuckets && length <= chunk;
+  const cut = whole
+    ? { chunk: length, chunksBack: 0, wraps: false, multiple: length }
+    : { chunk, chunksBack, wraps, multiple };
   const used = whole ? zeros([batch, heads, 1, length], "int32") : buckets;
   const count = factorsOf(options.buckets).reduce((a, b) => a * b);
   const order = sortIntoChunks(used, count, cut, keyMask);

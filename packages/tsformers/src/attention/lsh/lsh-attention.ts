@@ -42,6 +42,7 @@ export type LshAttentionOptions = HeadProjectionOptions & {
   /** Which tokens a query looks at. Default: the last `chunk` tokens of its bucket when causal, otherwise whole chunks. */
   readonly reach?: Reach;
   readonly wraps?: true;
+  readonly multiple?: number;
   readonly countsOnce?: true;
   /** Factor of the logits. Default: 1, as in Trax and Hugging Face; lucidrains has 1/√headWidth. */
   readonly scale?: number;
@@ -77,7 +78,7 @@ const refusals = { scores: "its queries and keys are sorted by bucket, not by po
 export function lshAttention(options: LshAttentionOptions): Mixer<LshAttentionParams> {
   const { heads, causal, buckets, chunksBack = 1, scale = 1 } = options;
   const { rounds, chunk, seed } = { ...defaults, ...options };
-  const { wraps, countsOnce, keyEpsilon } = options;
+  const { wraps, multiple, countsOnce, keyEpsilon } = options;
   const { headWidth, initHeads, initOut, toHeads, fromHeads } = headProjections("lsh attention", options);
   const reach = options.reach ?? (causal ? ownBucket(chunk * chunksBack) : wholeChunks);
   if (reach.causal !== causal)
@@ -139,7 +140,7 @@ export function lshAttention(options: LshAttentionOptions): Mixer<LshAttentionPa
         chunk,
         chunksBack,
         scale,
-        ...present({ wraps, countsOnce, keyMask }),
+        ...present({ wraps, multiple, countsOnce, keyMask }),
       });
       return { y: fromHeads(params.out, attended.mixed, context), map: attended.map };
     },

@@ -33,6 +33,8 @@ export type Chunking = {
   readonly chunksBack: number;
   /** Whether the first chunk of a round looks back at the last chunk of the round before (the first round: at that of the last round). */
   readonly wraps: boolean;
+  /** Rounds are filled up to a multiple of so many tokens, itself one of `chunk`. */
+  readonly multiple: number;
 };
 
 /** The tokens of every head and round, sorted by bucket, then position, and cut into N chunks over all rounds, each with W keys. */
@@ -67,13 +69,13 @@ const veryLarge = 2 ** 60;
 export function sortIntoChunks(
   buckets: Tensor,
   count: number,
-  { chunk, chunksBack, wraps }: Chunking,
+  { chunk, chunksBack, wraps, multiple }: Chunking,
   keyMask?: Tensor,
 ): Order {
   const [batch, heads, rounds, length] = buckets.shape as [number, number, number, number];
   const lines = batch * heads;
-  const chunks = Math.ceil(length / chunk);
-  const filled = chunks * chunk;
+  const filled = Math.ceil(length / multiple) * multiple;
+  const chunks = filled / chunk;
   if ((count + 1) * length >= 2 ** 31) {
     throw new RangeError(`lsh: ${count} buckets of ${length} tokens give sort keys of more than 31 bits`);
   }

@@ -36,6 +36,11 @@ export type LocalAttentionOptions = HeadProjectionOptions & {
   readonly causal: boolean;
   /** Tokens in a chunk. Default: 128. */
   readonly chunk?: number;
+  /**
+   * Lets the first chunk look at the last one of a sequence that is filled up to a multiple of so many tokens, as Hugging Face's does
+   * where it looks both ways. Default: no chunk comes before the first.
+   */
+  readonly wraps?: number;
 };
 
 /** Decode state: keys, values [B, H, 2·chunk, D] and real flags [B, 2·chunk] of the latest positions; p is in slot p mod 2·chunk. */
@@ -58,7 +63,7 @@ export function localAttention(options: LocalAttentionOptions): Mixer<AttentionP
   const { heads, causal, chunk = defaults.chunk, dropoutRate = 0 } = options;
   const { headWidth, initHeads, initOut, toHeads, fromHeads } = headProjections("local attention", options);
   const scale = 1 / Math.sqrt(headWidth);
-  const pattern = ownAndBefore(chunk, causal);
+  const pattern = causal || options.wraps === undefined ? ownAndBefore(chunk, causal) : inACircle(chunk, options.wraps);
   const look = (params: AttentionParams, x: Tensor, { rotate }: View) => {
     const [q, k, v] = [params.query, params.key, params.value].map((own) => toHeads(own, x)) as [
       Tensor,
@@ -125,6 +130,20 @@ function ownAndBefore(chunk: number, causal: boolean): Pattern {
     keys: (query, length) => {
       const first = query - (query % chunk);
       return [Math.max(0, first - chunk), Math.min(length, causal ? query + 1 : first + chunk)];
+    },
+  };
+}
+
+/** {@link ownAndBefore} where what comes before the first chunk is the last one. */
+function inACircle(chunk: number, multiple: number): Pattern {
+  const plain = ownAndBefore(chunk, false);
+  return {
+    name: `${plain.name} in a circle of a multiple of ${multiple}`,
+    keys: (query, length) => {
+      const last = Math.ceil(length / multiple) * multiple - chunk;
+      const own = plain.keys(query, length);
+      if (query >= chunk || last >= length) return own;
+      return last <= chunk ? [0, length] : [...own, last, length];
     },
   };
 }

@@ -15,7 +15,7 @@ import { linear } from "../../nn/linear.ts";
 import { present } from "../../nn/present.ts";
 import { axial } from "../../position/axial.ts";
 import { learned } from "../../position/learned.ts";
-import { activationName, count, epsilon, layerCount, only, parseConfig, standard } from "./config.ts";
+import { activationName, count, endTokens, epsilon, layerCount, only, parseConfig, standard } from "./config.ts";
 import { nextTokenLoss } from "./decoder-probe.ts";
 import { type Format, floatInput, labelInput, maskInput, type NamedTensors, type Probe, tokenInput } from "./format.ts";
 import { squeezed } from "./layout.ts";
@@ -48,6 +48,7 @@ const config = z.looseObject({
   local_num_chunks_before: only(1),
   local_num_chunks_after: only(0),
   tie_word_embeddings: only(false),
+  eos_token_id: endTokens(2),
 });
 
 type Config = z.output<typeof config>;
@@ -66,6 +67,7 @@ export const reformer: Format = {
       category: c.is_decoder ? "decoder" : "encoder",
       names: namesOf(c),
       length: c.max_position_embeddings,
+      endTokens: c.eos_token_id,
       probe: probe(c),
     };
   },
@@ -91,6 +93,11 @@ function optionsOf(c: Config, rotations: ReadonlyMap<number, Tensor> = new Map()
 
 function positionsOf(c: Config): PositionEmbedding {
   if (!c.axial_pos_embds) return learned(c.max_position_embeddings, c.hidden_size) as PositionEmbedding;
+  const [rows, columns] = c.axial_pos_embds_dim;
+  if (rows + columns !== c.hidden_size)
+    throw new Error(
+      `"axial_pos_embds_dim": expected widths that add up to "hidden_size" ${c.hidden_size}, got ${rows} and ${columns}`,
+    );
   return axial({ grid: c.axial_pos_shape, widths: c.axial_pos_embds_dim }) as PositionEmbedding;
 }
 
@@ -102,7 +109,8 @@ function mixerOf(c: Config, layer: number, rotations: Tensor | undefined): Mixer
     causal: c.is_decoder,
     bias: false,
   };
-  if (c.attn_layers[layer] === "local") return localAttention({ ...sizes, chunk: c.local_attn_chunk_length }) as Mixer;
+  if (c.attn_layers[layer] === "local")
+    return localAttention({ ...sizes, chunk: c.local_attn_chunk_length, wraps: multipleOf(c) }) as Mixer;
   const mixer = lshAttention({
     ...sizes,
     buckets: bucketsOf(c),
@@ -111,10 +119,24 @@ function mixerOf(c: Config, layer: number, rotations: Tensor | undefined): Mixer
     chunksBack: c.lsh_num_chunks_before,
     reach: c.is_decoder ? earlierInChunks : wholeChunks,
     wraps: true,
+    multiple: multipleOf(c),
     ...(rotations !== undefined && { rotations: () => rotations }),
   }) as Mixer;
   // As published: no later token is seen, though later tokens have a say in which earlier ones share a chunk.
   return c.is_decoder ? { ...mixer, sees: "earlier" } : mixer;
+}
+
+/** transformers fills sequences up to a multiple of the chunks of all layers. */
+function multipleOf(c: Config): number {
+  const chunks = { local: c.local_attn_chunk_length, lsh: c.lsh_attn_chunk_length };
+  const [one, other] = [...new Set(c.attn_layers)].map((kind) => chunks[kind]);
+  return other === undefined ? one! : leastCommonMultiple(one!, other);
+}
+
+function leastCommonMultiple(a: number, b: number): number {
+  let multiple = a;
+  while (multiple % b !== 0) multiple += a;
+  return multiple;
 }
 
 /** As transformers counts them where the file does not say. */

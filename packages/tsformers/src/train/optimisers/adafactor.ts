@@ -13,6 +13,7 @@ import {
   sub,
   type Tensor,
 } from "@tsformers/engine";
+import * as z from "zod";
 import {
   type Decays,
   matricesDecay,
@@ -22,6 +23,7 @@ import {
   type Slots,
   zerosLike,
 } from "./optimiser.ts";
+import { type OptimiserEntry, optimiserEntry, weightDecayOption } from "./optimiser-entry.ts";
 
 export type AdafactorOptions = {
   /** ε₁, added to squared gradients. Default: 1e-30. */
@@ -38,6 +40,8 @@ export type AdafactorOptions = {
   readonly decays?: Decays;
 };
 
+const defaults = { weightDecay: 0 };
+
 /**
  * Adafactor: Adam without momentum whose second moment of a matrix is kept as one row and one column:
  * `V[i,j] ≈ row[i] · column[j] / mean(row)`, `u = g / √V`, `w ← (1 − ηλ)w − η · u / max(1, rms(u) / d)`.
@@ -49,8 +53,8 @@ export type AdafactorOptions = {
  * @differs the rate comes from the schedule, not from `1/√t`
  */
 export function adafactor(options: AdafactorOptions = {}): Optimiser {
-  const { epsilon = 1e-30, clipThreshold = 1, decayExponent = 0.8, weightDecay = 0, decays = matricesDecay } = options;
-  const { relativeFloor } = options;
+  const { epsilon = 1e-30, clipThreshold = 1, decayExponent = 0.8, decays = matricesDecay } = options;
+  const { weightDecay = defaults.weightDecay, relativeFloor } = options;
   requireNonNegative("adafactor", "epsilon", epsilon);
   requireNonNegative("adafactor", "decayExponent", decayExponent);
   requireNonNegative("adafactor", "weightDecay", weightDecay);
@@ -112,3 +116,17 @@ function precondition(
 function rootMeanSquare(x: Tensor): Tensor {
   return sqrt(mean(square(x)));
 }
+
+export type AdafactorSettings = Pick<AdafactorOptions, "weightDecay">;
+
+export const adafactorEntry: OptimiserEntry<"adafactor", AdafactorSettings> = /* @__PURE__ */ optimiserEntry({
+  name: "adafactor",
+  title: "Adafactor",
+  year: 2018,
+  paper: "Shazeer & Stern 2018, Adafactor: Adaptive Learning Rates with Sublinear Memory Cost, arXiv:1804.04235",
+  summary: "Adam's second moment kept as a row and a column",
+  formula: "V[i,j] ≈ row[i]·column[j]/mean(row), w ← w − η·g/√V",
+  cost: "rows + columns numbers for each matrix",
+  options: () => z.strictObject({ weightDecay: weightDecayOption(defaults.weightDecay) }),
+  make: adafactor,
+});

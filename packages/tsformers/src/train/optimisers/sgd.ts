@@ -1,4 +1,5 @@
 import { add, mul, sub } from "@tsformers/engine";
+import * as z from "zod";
 import {
   type Decays,
   matricesDecay,
@@ -8,9 +9,10 @@ import {
   requireNonNegative,
   zerosLike,
 } from "./optimiser.ts";
+import { memoryOption, type OptimiserEntry, optimiserEntry, weightDecayOption } from "./optimiser-entry.ts";
 
 export type SgdOptions = {
-  /** μ. Default: 0. */
+  /** μ. Default: 0.9. */
   readonly momentum?: number;
   /** Nesterov momentum: the step is `g + μ·velocity`. Default: false. */
   readonly nesterov?: boolean;
@@ -20,6 +22,8 @@ export type SgdOptions = {
   readonly decays?: Decays;
 };
 
+const defaults = { momentum: 0.9, weightDecay: 0 };
+
 /**
  * Stochastic gradient descent: `g ← g + λw`, `velocity ← μ·velocity + g`, `w ← w − η·velocity`, as in PyTorch.
  *
@@ -28,7 +32,7 @@ export type SgdOptions = {
  * @differs from the paper: the rate multiplies the velocity instead of the gradient
  */
 export function sgd(options: SgdOptions = {}): Optimiser {
-  const { momentum = 0, nesterov = false, weightDecay = 0, decays = matricesDecay } = options;
+  const { momentum, nesterov = false, weightDecay, decays = matricesDecay } = { ...defaults, ...options };
   requireFraction("sgd", "momentum", momentum);
   requireNonNegative("sgd", "weightDecay", weightDecay);
   if (nesterov && momentum === 0) throw new RangeError("sgd: nesterov needs a momentum above 0, got 0");
@@ -48,3 +52,21 @@ export function sgd(options: SgdOptions = {}): Optimiser {
     },
   });
 }
+
+export type SgdSettings = Pick<SgdOptions, "momentum" | "weightDecay">;
+
+export const sgdEntry: OptimiserEntry<"sgd", SgdSettings> = /* @__PURE__ */ optimiserEntry({
+  name: "sgd",
+  title: "SGD",
+  year: 2013,
+  paper: "Sutskever et al. 2013, On the Importance of Initialization and Momentum in Deep Learning",
+  summary: "stochastic gradient descent with momentum",
+  formula: "velocity ← μ·velocity + g, w ← w − η·velocity",
+  cost: "1 number for each parameter",
+  options: () =>
+    z.strictObject({
+      momentum: memoryOption(defaults.momentum, "earlier gradients"),
+      weightDecay: weightDecayOption(defaults.weightDecay),
+    }),
+  make: sgd,
+});

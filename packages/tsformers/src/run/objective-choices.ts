@@ -1,0 +1,13 @@
+import * as z from "zod";
+import { objectives } from "../objectives/index.ts";
+import type { Catalogue } from "./catalogue.ts";
+
+const nothing = z.strictObject({});
+
+/** The objectives as choices: none has settings. */
+export const objectiveChoices: Catalogue = Object.fromEntries(
+  Object.entries(objectives).map(([name, { summary, needs }]) => [
+    name,
+    { summary, ...(needs !== undefined && { needs }), options: () => nothing },
+  ]),
+);

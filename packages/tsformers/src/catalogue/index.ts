@@ -1,9 +1,10 @@
 // Everything that has a name, by its name: what configurations, flags and tables choose from.
 
-export { models } from "../models/index.ts";
 export { entryOf } from "./catalogue-of.ts";
 export { type Compatibility, compatibility, compatibilityTable } from "./compatibility.ts";
+export { type DepthName, depths } from "./depths.ts";
 export { type MixerName, mixers } from "./mixers.ts";
+export { type ModelName, models } from "./models.ts";
 export { type OptimiserName, optimisers } from "./optimisers.ts";
 export { type PatternName, patterns } from "./patterns.ts";
 export { type PositionName, positions } from "./positions.ts";

@@ -1,7 +1,7 @@
+import { models } from "../catalogue/models.ts";
 import { optimisers } from "../catalogue/optimisers.ts";
 import { schedules } from "../catalogue/schedules.ts";
 import { tasks } from "../catalogue/tasks.ts";
-import { models } from "../models/index.ts";
 import type { Catalogue } from "../run/catalogue.ts";
 import { objectiveChoices } from "../run/objective-choices.ts";
 import { parts } from "../run/parts.ts";
@@ -15,6 +15,7 @@ export const catalogues: Readonly<Record<string, Shelf>> = {
   patterns: { entries: parts.pattern.catalogue, path: ["model", "pattern"] },
   mechanisms: { entries: parts.mixer.catalogue, path: ["model", "mixer"] },
   positions: { entries: parts.position.catalogue, path: ["model", "position"] },
+  depths: { entries: parts.depth.catalogue, path: ["model", "depth"] },
   tasks: { entries: tasks, path: ["task"] },
   objectives: { entries: objectiveChoices, path: ["objective"] },
   optimisers: { entries: optimisers, path: ["optimiser"] },

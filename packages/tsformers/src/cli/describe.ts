@@ -145,6 +145,8 @@ async function tellPart(
       const { report, panels } = reportPattern(entryOf(parts.pattern.catalogue, name).make(options, place), place);
       return { more: { pattern: report }, panels };
     }
+    case "depth":
+      return { more: {}, panels: [] };
     case "position": {
       const scheme = entryOf(parts.position.catalogue, name).make(options, place);
       return counted([scheme.positions, scheme.scores, scheme.layerPositions].map((one) => one?.init(key)));

@@ -1,8 +1,26 @@
 // How blocks follow one another.
 
 export { leakyAverage, type StateUpdate, weightedSum } from "./act.ts";
+export type { DepthEntry } from "./depth-entry.ts";
 export { type Confidence, type EarlyExitOptions, earlyExit, saturation } from "./early-exit.ts";
-export { type DepthMaker, exiting, recomputing, repeating, reversing, sharing, stacked } from "./makers.ts";
+export {
+  type DepthMaker,
+  type EarlyExitSettings,
+  earlyExitEntry,
+  exiting,
+  recomputedEntry,
+  recomputing,
+  repeating,
+  reversibleEntry,
+  reversing,
+  type SharedSettings,
+  sharedEntry,
+  sharing,
+  stackEntry,
+  stacked,
+  type UniversalSettings,
+  universalEntry,
+} from "./makers.ts";
 export { recomputed } from "./recomputed.ts";
 export {
   joinedStreams,

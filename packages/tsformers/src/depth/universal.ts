@@ -20,6 +20,9 @@ export type UniversalOptions = FinalNorm &
     readonly startBias?: number;
   };
 
+/** Weight of the ponder loss by default. */
+export const defaultPonderWeight = 0.01;
+
 /**
  * One block applied again and again, each position as often as it wants: {@link adaptiveSteps}. Vectors for the input of each layer
  * (`step-signals`) tell it position and step; they are added before the halting probability is read.
@@ -35,7 +38,7 @@ export function universal<BlockParams>(
   block: Block<BlockParams>,
   options: UniversalOptions,
 ): Depth<UniversalParams<BlockParams>> {
-  const { maxSteps, modelWidth, ponderWeight = 0.01, startBias = 1 } = options;
+  const { maxSteps, modelWidth, ponderWeight = defaultPonderWeight, startBias = 1 } = options;
   const toHalt = linear(modelWidth, 1);
   return {
     layers: Array.from({ length: maxSteps }, () => block),

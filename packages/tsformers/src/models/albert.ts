@@ -1,3 +1,4 @@
+import * as z from "zod";
 import { attention } from "../attention/softmax/attention.ts";
 import { postNormBlock } from "../blocks/block.ts";
 import { type SharedParams, shared } from "../depth/shared.ts";
@@ -10,8 +11,19 @@ import { layerNorm } from "../nn/norm.ts";
 import { present } from "../nn/present.ts";
 import { requireSizes } from "../nn/sizes.ts";
 import { learned } from "../position/learned.ts";
+import { widthCount } from "../schema/count.ts";
 import { type EncoderParams, type EncoderParts, encoder } from "./encoder.ts";
 import type { LanguageModel } from "./language-model.ts";
+import {
+  depthCount,
+  type EncoderEntry,
+  ffnWidthOption,
+  fullCost,
+  lengthOption,
+  modelEntry,
+  type StackSettings,
+  stackOptions,
+} from "./model-entry.ts";
 import type { SightParts } from "./views.ts";
 
 export type AlbertOptions = {
@@ -40,6 +52,8 @@ export type AlbertOptions = {
   readonly makeView?: NonNullable<SightParts["makeView"]>;
 };
 
+const defaults = { embeddingWidth: 128, groups: 1 };
+
 export type AlbertParams = EncoderParams<MaskedHeadParams, SharedParams>;
 
 /**
@@ -59,7 +73,13 @@ export function albert(options: AlbertOptions): LanguageModel<AlbertParams> {
 /** The parts of which {@link albert} is put together. */
 export function albertParts(options: AlbertOptions): EncoderParts<MaskedHeadParams, SharedParams> {
   const { vocabularySize, layers, modelWidth, heads, length, dropoutRate = 0, epsilon = 1e-12, types = 2 } = options;
-  const { embeddingWidth = 128, groups = 1, ffnWidth = 4 * modelWidth, activation = geluTanh, padding } = options;
+  const {
+    embeddingWidth = defaults.embeddingWidth,
+    groups = defaults.groups,
+    ffnWidth = 4 * modelWidth,
+    activation = geluTanh,
+    padding,
+  } = options;
   requireSizes("albert", options, { vocabularySize, layers, length, ffnWidth, types, embeddingWidth, groups });
   const norm = layerNorm({ epsilon });
   const tokens = embedding(vocabularySize, embeddingWidth);
@@ -87,3 +107,32 @@ export function albertParts(options: AlbertOptions): EncoderParts<MaskedHeadPara
     ...present({ makeView: options.makeView }),
   };
 }
+
+export type AlbertSettings = StackSettings & {
+  readonly length?: number;
+  readonly ffnWidth?: number;
+  readonly embeddingWidth?: number;
+  readonly groups?: number;
+};
+
+export const albertEntry: EncoderEntry<"albert", AlbertSettings> = /* @__PURE__ */ modelEntry({
+  name: "albert",
+  title: "ALBERT",
+  year: 2020,
+  paper: "Lan et al. 2020, ALBERT: A Lite BERT for Self-supervised Learning, arXiv:1909.11942",
+  summary: "BERT whose layers share one block, on narrow embeddings",
+  formula: "x = norm(token + segment + position)·W; N times x ← block(x)",
+  cost: fullCost,
+  category: "encoder",
+  options: () =>
+    z.strictObject({
+      ...stackOptions(),
+      length: lengthOption(),
+      ffnWidth: ffnWidthOption(),
+      embeddingWidth: widthCount()
+        .default(defaults.embeddingWidth)
+        .describe("features of the embeddings, which are projected to modelWidth"),
+      groups: depthCount().default(defaults.groups).describe("blocks that neighbouring layers share"),
+    }),
+  make: (settings) => albert(present(settings)),
+});

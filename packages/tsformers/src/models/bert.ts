@@ -1,4 +1,5 @@
 import { type Concrete, reshape, slice, splitKey, tanh } from "@tsformers/engine";
+import * as z from "zod";
 import type { makeView } from "../attention/core/view.ts";
 import { type AttentionParams, attention } from "../attention/softmax/attention.ts";
 import { type BlockParams, postNormBlock } from "../blocks/block.ts";
@@ -16,6 +17,16 @@ import { requireSizes } from "../nn/sizes.ts";
 import { learned } from "../position/learned.ts";
 import { type EncoderParams, type EncoderParts, encoder } from "./encoder.ts";
 import type { LanguageModel } from "./language-model.ts";
+import {
+  type EncoderEntry,
+  everyPart,
+  ffnWidthOption,
+  fullCost,
+  lengthOption,
+  modelEntry,
+  type StackSettings,
+  stackOptions,
+} from "./model-entry.ts";
 import { requireMixer } from "./sights.ts";
 
 export type BertOptions<Mix = AttentionParams> = {
@@ -135,3 +146,19 @@ export function bertParts<Mix = AttentionParams>(
     head: maskedHead(options),
   };
 }
+
+export type BertSettings = StackSettings & { readonly length?: number; readonly ffnWidth?: number };
+
+export const bertEntry: EncoderEntry<"bert", BertSettings> = /* @__PURE__ */ modelEntry({
+  name: "bert",
+  title: "BERT",
+  year: 2019,
+  paper: "Devlin et al. 2019, BERT: Pre-training of Deep Bidirectional Transformers, arXiv:1810.04805",
+  summary: "post-norm encoder that fills in masked tokens; takes any mixer, pattern, position scheme and depth",
+  formula: "x ← norm(x + attention(x)); x ← norm(x + mlp(x)); loss = −log p(masked tokens)",
+  cost: fullCost,
+  parts: everyPart,
+  category: "encoder",
+  options: () => z.strictObject({ ...stackOptions(), length: lengthOption(), ffnWidth: ffnWidthOption() }),
+  make: (settings, parts) => bert({ ...present(settings), ...parts }),
+});

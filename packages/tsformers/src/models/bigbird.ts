@@ -1,13 +1,24 @@
+import * as z from "zod";
 import { bigbird as bigbirdPattern, type RandomBlocks } from "../attention/patterns/bigbird.ts";
 import { uniformBlocks } from "../attention/patterns/bigbird-plan.ts";
 import { type AttentionParams, attention } from "../attention/softmax/attention.ts";
 import { blockSparseAttention } from "../attention/softmax/block-sparse-attention.ts";
 import { scaledEmbedding } from "../nn/embedding.ts";
 import { geluTanh } from "../nn/feed-forward.ts";
+import { present } from "../nn/present.ts";
 import { requireCounts } from "../nn/sizes.ts";
+import { positionCount } from "../schema/count.ts";
 import { type BertOptions, type BertParams, type BertPreTrainingParams, bertParts, withNextSentence } from "./bert.ts";
 import { encoder } from "./encoder.ts";
 import type { LanguageModel } from "./language-model.ts";
+import {
+  type EncoderEntry,
+  ffnWidthOption,
+  lengthOption,
+  modelEntry,
+  type StackSettings,
+  stackOptions,
+} from "./model-entry.ts";
 
 export type BigBirdOptions = Omit<BertOptions, "scheme" | "pattern" | "mixer" | "depth"> & {
   /** Positions in a block. Default: 64. */
@@ -23,6 +34,8 @@ export type BigBirdOptions = Omit<BertOptions, "scheme" | "pattern" | "mixer" | 
   /** Word embeddings are multiplied by √C. Default: they are not. */
   readonly scaled?: true;
 };
+
+const defaults = { block: 64, random: 3 };
 
 /**
  * BigBird, internal transformer construction: BERT whose blocks of positions see the first and the last block, their neighbours and a few
@@ -46,7 +59,7 @@ export function bigbirdForPreTraining(options: BigBirdOptions): LanguageModel<Be
 
 /** The parts of which {@link bigbird} is put together. */
 export function bigbirdParts(options: BigBirdOptions): ReturnType<typeof bertParts<AttentionParams>> {
-  const { block = 64, random = 3, randomBlocks, full, bias = true, scaled, ...rest } = options;
+  const { block, random, randomBlocks, full, bias = true, scaled, ...rest } = { ...defaults, ...options };
   const { modelWidth, heads, layers, dropoutRate = 0, activation = geluTanh } = options;
   requireCounts("bigbird", { block, heads, layers });
   const drawn = Array.from(
@@ -69,3 +82,30 @@ export function bigbirdParts(options: BigBirdOptions): ReturnType<typeof bertPar
   const tokens = scaled ? scaledEmbedding(parts.tokens, Math.sqrt(modelWidth)) : parts.tokens;
   return { ...parts, name: "bigbird", tokens };
 }
+
+export type BigBirdSettings = StackSettings & {
+  readonly length?: number;
+  readonly ffnWidth?: number;
+  readonly block?: number;
+  readonly random?: number;
+};
+
+export const bigbirdEntry: EncoderEntry<"bigbird", BigBirdSettings> = /* @__PURE__ */ modelEntry({
+  name: "bigbird",
+  title: "BigBird",
+  year: 2020,
+  paper: "Zaheer et al. 2020, Big Bird: Transformers for Longer Sequences, arXiv:2007.14062",
+  summary: "BERT whose blocks see the ends, their neighbours and a few random blocks",
+  formula: "S_i = {0, i − 1, i, i + 1, last} ∪ random(i), in blocks",
+  cost: "O(n·b·(5 + r)·d) time, O(n·d) memory",
+  category: "encoder",
+  options: () =>
+    z.strictObject({
+      ...stackOptions(),
+      length: lengthOption(),
+      ffnWidth: ffnWidthOption(),
+      block: positionCount().default(defaults.block).describe("positions in a block"),
+      random: positionCount(0).default(defaults.random).describe("random blocks that each block of queries sees"),
+    }),
+  make: (settings) => bigbird(present(settings)),
+});

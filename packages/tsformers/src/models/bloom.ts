@@ -1,4 +1,5 @@
 import { cast, cumsum, maximum, sub, type Tensor } from "@tsformers/engine";
+import * as z from "zod";
 import { attention } from "../attention/softmax/attention.ts";
 import { type Block, type BlockParts, preNormBlock } from "../blocks/block.ts";
 import { blockStack } from "../depth/stack.ts";
@@ -9,6 +10,7 @@ import { requireSizes } from "../nn/sizes.ts";
 import { alibi } from "../position/alibi.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel, TokensInput } from "./language-model.ts";
+import { type DecoderEntry, fullCost, modelEntry, type StackSettings, stackOptions } from "./model-entry.ts";
 
 export type BloomOptions = {
   readonly vocabularySize: number;
@@ -61,3 +63,16 @@ function countTokens({ mask }: Pick<TokensInput, "mask">): Tensor | undefined {
   if (mask === undefined) return undefined;
   return cast(maximum(sub(cumsum(cast(mask, "float32"), 1), 1), 0), "int32");
 }
+
+export const bloomEntry: DecoderEntry<"bloom", StackSettings> = /* @__PURE__ */ modelEntry({
+  name: "bloom",
+  title: "BLOOM",
+  year: 2022,
+  paper: "Le Scao et al. 2022, BLOOM: A 176B-Parameter Open-Access Multilingual Language Model, arXiv:2211.05100",
+  summary: "ALiBi decoder with a norm after the embedding",
+  formula: "logits[h,t,s] −= slope[h]·(t − s); x ← x + attention(norm(x)); x ← x + mlp(norm(x))",
+  cost: fullCost,
+  category: "decoder",
+  options: () => z.strictObject({ ...stackOptions() }),
+  make: (settings) => bloom(settings),
+});

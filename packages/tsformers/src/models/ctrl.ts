@@ -1,3 +1,4 @@
+import * as z from "zod";
 import { attention } from "../attention/softmax/attention.ts";
 import { preNormBlock } from "../blocks/block.ts";
 import { blockStack } from "../depth/stack.ts";
@@ -9,6 +10,14 @@ import { requireSizes } from "../nn/sizes.ts";
 import { concatenated, type SinusoidalOptions, sinusoidal } from "../position/sinusoidal.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
+import {
+  type DecoderEntry,
+  ffnWidthOption,
+  fullCost,
+  modelEntry,
+  type StackSettings,
+  stackOptions,
+} from "./model-entry.ts";
 
 export type CtrlOptions = {
   readonly vocabularySize: number;
@@ -55,3 +64,19 @@ export function ctrlParts(options: CtrlOptions): DecoderParts {
     head: tiedHeadWithBias(vocabularySize),
   };
 }
+
+export type CtrlSettings = StackSettings & { readonly ffnWidth?: number };
+
+export const ctrlEntry: DecoderEntry<"ctrl", CtrlSettings> = /* @__PURE__ */ modelEntry({
+  name: "ctrl",
+  title: "CTRL",
+  year: 2019,
+  paper:
+    "Keskar et al. 2019, CTRL: A Conditional Transformer Language Model for Controllable Generation, arXiv:1909.05858",
+  summary: "pre-norm ReLU decoder with sinusoidal positions",
+  formula: "x = √C·token + PE; x ← x + attention(norm(x)); x ← x + mlp(norm(x))",
+  cost: fullCost,
+  category: "decoder",
+  options: () => z.strictObject({ ...stackOptions(), ffnWidth: ffnWidthOption() }),
+  make: ({ ffnWidth, ...settings }) => ctrl({ ...settings, ffnWidth: ffnWidth ?? 4 * settings.modelWidth }),
+});

@@ -1,3 +1,4 @@
+import * as z from "zod";
 import { attention } from "../attention/softmax/attention.ts";
 import { type Block, type BlockParts, parallelBlock } from "../blocks/block.ts";
 import { blockStack } from "../depth/stack.ts";
@@ -5,10 +6,19 @@ import { embedding } from "../nn/embedding.ts";
 import { type Activation, gelu, mlp } from "../nn/feed-forward.ts";
 import { linearHead } from "../nn/head.ts";
 import { layerNorm } from "../nn/norm.ts";
+import { present } from "../nn/present.ts";
 import { requireSizes } from "../nn/sizes.ts";
 import { halves, type RotaryOptions, rotary } from "../position/rotary.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
+import {
+  type DecoderEntry,
+  ffnWidthOption,
+  fullCost,
+  modelEntry,
+  type StackSettings,
+  stackOptions,
+} from "./model-entry.ts";
 
 export type GptNeoXOptions = {
   readonly vocabularySize: number;
@@ -64,3 +74,18 @@ export function gptNeoXParts(options: GptNeoXOptions): DecoderParts {
     head: linearHead(modelWidth, vocabularySize),
   };
 }
+
+export type GptNeoXSettings = StackSettings & { readonly ffnWidth?: number };
+
+export const gptNeoXEntry: DecoderEntry<"gpt-neox", GptNeoXSettings> = /* @__PURE__ */ modelEntry({
+  name: "gpt-neox",
+  title: "GPT-NeoX",
+  year: 2022,
+  paper: "Black et al. 2022, GPT-NeoX-20B: An Open-Source Autoregressive Language Model, arXiv:2204.06745",
+  summary: "rotary decoder; attention and feed-forward side by side, each on its own norm",
+  formula: "x ← x + attention(norm₁(x)) + mlp(norm₂(x))",
+  cost: fullCost,
+  category: "decoder",
+  options: () => z.strictObject({ ...stackOptions(), ffnWidth: ffnWidthOption() }),
+  make: (settings) => gptNeoX(present(settings)),
+});

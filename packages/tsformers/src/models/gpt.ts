@@ -1,3 +1,4 @@
+import * as z from "zod";
 import type { AttentionParams } from "../attention/softmax/attention.ts";
 import { attention } from "../attention/softmax/attention.ts";
 import { type BlockParams, preNormBlock } from "../blocks/block.ts";
@@ -13,6 +14,16 @@ import { requireSizes } from "../nn/sizes.ts";
 import { learned } from "../position/learned.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
+import {
+  type DecoderEntry,
+  everyPart,
+  ffnWidthOption,
+  fullCost,
+  lengthOption,
+  modelEntry,
+  type StackSettings,
+  stackOptions,
+} from "./model-entry.ts";
 import { requireMixer } from "./sights.ts";
 
 export type GptOptions<Mix = AttentionParams> = {
@@ -92,3 +103,19 @@ export function gptParts<Mix = AttentionParams>(
     >,
   };
 }
+
+export type GptSettings = StackSettings & { readonly length?: number; readonly ffnWidth?: number };
+
+export const gptEntry: DecoderEntry<"gpt", GptSettings> = /* @__PURE__ */ modelEntry({
+  name: "gpt",
+  title: "GPT-2",
+  year: 2019,
+  paper: "Radford et al. 2019, Language Models are Unsupervised Multitask Learners",
+  summary: "pre-norm decoder; takes any mixer, pattern, position scheme and depth",
+  formula: "x ← x + attention(norm(x)); x ← x + mlp(norm(x))",
+  cost: fullCost,
+  parts: everyPart,
+  category: "decoder",
+  options: () => z.strictObject({ ...stackOptions(), length: lengthOption(), ffnWidth: ffnWidthOption() }),
+  make: (settings, parts) => gpt({ ...present(settings), ...parts }),
+});

@@ -1,3 +1,4 @@
+import * as z from "zod";
 import { attention } from "../attention/softmax/attention.ts";
 import { sharedNormBlock } from "../blocks/block.ts";
 import { blockStack } from "../depth/stack.ts";
@@ -5,10 +6,19 @@ import { embedding } from "../nn/embedding.ts";
 import { type Activation, geluTanh, mlp } from "../nn/feed-forward.ts";
 import { linearHead } from "../nn/head.ts";
 import { layerNorm } from "../nn/norm.ts";
+import { present } from "../nn/present.ts";
 import { requireSizes } from "../nn/sizes.ts";
 import { neighbours, type RotaryOptions, rotary, rotaryWidth } from "../position/rotary.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
+import {
+  type DecoderEntry,
+  ffnWidthOption,
+  fullCost,
+  modelEntry,
+  type StackSettings,
+  stackOptions,
+} from "./model-entry.ts";
 
 export type GptJOptions = {
   readonly vocabularySize: number;
@@ -63,3 +73,18 @@ export function gptJParts(options: GptJOptions): DecoderParts {
     head: linearHead(modelWidth, vocabularySize, { bias: true }),
   };
 }
+
+export type GptJSettings = StackSettings & { readonly ffnWidth?: number };
+
+export const gptJEntry: DecoderEntry<"gptj", GptJSettings> = /* @__PURE__ */ modelEntry({
+  name: "gptj",
+  title: "GPT-J",
+  year: 2021,
+  paper: "Wang & Komatsuzaki 2021, GPT-J-6B: A 6 Billion Parameter Autoregressive Language Model",
+  summary: "rotary decoder; attention and feed-forward side by side on one norm",
+  formula: "y = norm(x); x ← x + attention(y) + mlp(y)",
+  cost: fullCost,
+  category: "decoder",
+  options: () => z.strictObject({ ...stackOptions(), ffnWidth: ffnWidthOption() }),
+  make: (settings) => gptJ(present(settings)),
+});

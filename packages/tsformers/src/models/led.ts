@@ -1,3 +1,4 @@
+import * as z from "zod";
 import type { makeView } from "../attention/core/view.ts";
 import { attention } from "../attention/softmax/attention.ts";
 import { longformerAttentions } from "../attention/softmax/longformer-attention.ts";
@@ -10,7 +11,15 @@ import { layerNorm } from "../nn/norm.ts";
 import { present } from "../nn/present.ts";
 import { requireSizes } from "../nn/sizes.ts";
 import { learned } from "../position/learned.ts";
+import { positionCount } from "../schema/count.ts";
 import { type EncoderDecoderParams, type EncoderDecoderParts, encoderDecoder } from "./encoder-decoder.ts";
+import {
+  type EncoderDecoderEntry,
+  ffnWidthOption,
+  modelEntry,
+  type StackSettings,
+  stackOptions,
+} from "./model-entry.ts";
 import type { SequenceToSequence } from "./sequence-to-sequence.ts";
 
 export type LedOptions = {
@@ -102,3 +111,25 @@ export function ledParts(options: LedOptions): EncoderDecoderParts {
     ...present({ head: options.head, makeView: options.makeView }),
   };
 }
+
+export type LedSettings = StackSettings & { readonly ffnWidth?: number; readonly window?: number };
+
+export const ledEntry: EncoderDecoderEntry<"led", LedSettings> = /* @__PURE__ */ modelEntry({
+  name: "led",
+  title: "LED",
+  year: 2020,
+  paper: "Beltagy, Peters & Cohan 2020, Longformer: The Long-Document Transformer, §7, arXiv:2004.05150",
+  summary: "an encoder-decoder whose encoder has Longformer's attention",
+  formula: "encoder: Longformer's attention; decoder: causal attention, then attention to the source",
+  cost: "O(s·(w + g)·d + t·(s + t)·d) time for s of the source and t of the target, O((s + t)·d) memory",
+  category: "encoder-decoder",
+  options: () =>
+    z.strictObject({
+      ...stackOptions(),
+      ffnWidth: ffnWidthOption(),
+      window: positionCount(2)
+        .default(64)
+        .describe("positions of the source that a query sees, half of them on each side"),
+    }),
+  make: ({ window, ...settings }) => led({ ...present(settings), windows: [window] }),
+});

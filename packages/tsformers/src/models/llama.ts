@@ -1,13 +1,24 @@
+import * as z from "zod";
 import { attention } from "../attention/softmax/attention.ts";
 import { preNormBlock } from "../blocks/block.ts";
 import { blockStack } from "../depth/stack.ts";
 import { embedding } from "../nn/embedding.ts";
 import { type Activation, gatedMlp, silu } from "../nn/feed-forward.ts";
 import { rmsNorm } from "../nn/norm.ts";
+import { present } from "../nn/present.ts";
 import { headWidthOf, requireSizes } from "../nn/sizes.ts";
 import { halves, type RotaryOptions, rotary } from "../position/rotary.ts";
+import { widthCount } from "../schema/count.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
+import {
+  type DecoderEntry,
+  ffnWidthOption,
+  fullCost,
+  modelEntry,
+  type StackSettings,
+  stackOptions,
+} from "./model-entry.ts";
 
 export type LlamaOptions = {
   readonly vocabularySize: number;
@@ -69,3 +80,26 @@ export function llamaParts(options: LlamaOptions): DecoderParts {
     ),
   };
 }
+
+export type LlamaSettings = StackSettings & { readonly ffnWidth?: number; readonly keyValueHeads?: number };
+
+export const llamaEntry: DecoderEntry<"llama", LlamaSettings> = /* @__PURE__ */ modelEntry({
+  name: "llama",
+  title: "Llama",
+  year: 2023,
+  paper: "Touvron et al. 2023, LLaMA: Open and Efficient Foundation Language Models, arXiv:2302.13971",
+  summary: "rotary decoder with RMS norms, SwiGLU and grouped-query attention",
+  formula: "x ← x + attention(rms(x)); x ← x + (silu(x·W_g) ∘ x·W_in)·W_out",
+  cost: fullCost,
+  category: "decoder",
+  options: () =>
+    z.strictObject({
+      ...stackOptions(),
+      ffnWidth: ffnWidthOption("8/3 × modelWidth"),
+      keyValueHeads: widthCount()
+        .optional()
+        .describe("heads of keys and values, each shared by several query heads. Default: as many as query heads"),
+    }),
+  make: ({ ffnWidth, ...settings }) =>
+    llama({ ...present(settings), ffnWidth: ffnWidth ?? Math.ceil((8 * settings.modelWidth) / 3) }),
+});

@@ -1,3 +1,4 @@
+import * as z from "zod";
 import type { makeView } from "../attention/core/view.ts";
 import { type LongformerAttentionParams, longformerAttentions } from "../attention/softmax/longformer-attention.ts";
 import type { DepthMaker } from "../depth/makers.ts";
@@ -5,12 +6,22 @@ import type { StackParams } from "../depth/stack.ts";
 import { type Activation, gelu } from "../nn/feed-forward.ts";
 import type { Head } from "../nn/head.ts";
 import { type MaskedHeadParams, maskedHead } from "../nn/masked-head.ts";
+import { present } from "../nn/present.ts";
 import { requireSizes } from "../nn/sizes.ts";
 import { behindPadding, countTokens } from "../position/behind-padding.ts";
 import { learned } from "../position/learned.ts";
+import { positionCount } from "../schema/count.ts";
 import { type BertBlockParams, type BertParams, bertParts } from "./bert.ts";
 import { type EncoderParts, encoder } from "./encoder.ts";
 import type { LanguageModel } from "./language-model.ts";
+import {
+  type EncoderEntry,
+  ffnWidthOption,
+  lengthOption,
+  modelEntry,
+  type StackSettings,
+  stackOptions,
+} from "./model-entry.ts";
 
 export type LongformerOptions = {
   readonly vocabularySize: number;
@@ -89,3 +100,28 @@ export function longformerParts(
     ...(padding === undefined ? {} : { positionsOf: ({ tokens }) => countTokens(tokens, padding) }),
   };
 }
+
+export type LongformerSettings = StackSettings & {
+  readonly length?: number;
+  readonly ffnWidth?: number;
+  readonly window?: number;
+};
+
+export const longformerEntry: EncoderEntry<"longformer", LongformerSettings> = /* @__PURE__ */ modelEntry({
+  name: "longformer",
+  title: "Longformer",
+  year: 2020,
+  paper: "Beltagy, Peters & Cohan 2020, Longformer: The Long-Document Transformer, arXiv:2004.05150",
+  summary: "RoBERTa with a sliding window, and global tokens with projections of their own",
+  formula: "y_t = softmax(q_t·k_S)·v_S, S = window(t) ∪ G; t ∈ G: softmax(q′_t·k′)·v′ over all",
+  cost: "O(n·(w + g)·d) time, O(n·d) memory",
+  category: "encoder",
+  options: () =>
+    z.strictObject({
+      ...stackOptions(),
+      length: lengthOption(),
+      ffnWidth: ffnWidthOption(),
+      window: positionCount(2).default(64).describe("positions that a query sees, half of them on each side"),
+    }),
+  make: ({ window, ...settings }) => longformer({ ...present(settings), windows: [window] }),
+});

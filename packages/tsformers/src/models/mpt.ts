@@ -1,4 +1,5 @@
 import { maximum, minimum } from "@tsformers/engine";
+import * as z from "zod";
 import { attention } from "../attention/softmax/attention.ts";
 import { preNormBlock } from "../blocks/block.ts";
 import { blockStack } from "../depth/stack.ts";
@@ -9,6 +10,7 @@ import { requireSizes } from "../nn/sizes.ts";
 import { alibi } from "../position/alibi.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
+import { type DecoderEntry, fullCost, modelEntry, type StackSettings, stackOptions } from "./model-entry.ts";
 
 export type MptOptions = {
   readonly vocabularySize: number;
@@ -64,3 +66,16 @@ export function mptParts(options: MptOptions): DecoderParts {
     ),
   };
 }
+
+export const mptEntry: DecoderEntry<"mpt", StackSettings> = /* @__PURE__ */ modelEntry({
+  name: "mpt",
+  title: "MPT",
+  year: 2023,
+  paper: "MosaicML 2023, Introducing MPT-7B",
+  summary: "ALiBi decoder without biases",
+  formula: "logits[h,t,s] −= slope[h]·(t − s); x ← x + attention(norm(x)); x ← x + mlp(norm(x))",
+  cost: fullCost,
+  category: "decoder",
+  options: () => z.strictObject({ ...stackOptions() }),
+  make: (settings) => mpt(settings),
+});

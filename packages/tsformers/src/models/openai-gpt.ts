@@ -1,3 +1,4 @@
+import * as z from "zod";
 import { attention } from "../attention/softmax/attention.ts";
 import { postNormBlock } from "../blocks/block.ts";
 import { blockStack } from "../depth/stack.ts";
@@ -8,6 +9,14 @@ import { requireSizes } from "../nn/sizes.ts";
 import { learned } from "../position/learned.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
+import {
+  type DecoderEntry,
+  fullCost,
+  lengthOption,
+  modelEntry,
+  type StackSettings,
+  stackOptions,
+} from "./model-entry.ts";
 
 export type OpenAiGptOptions = {
   readonly vocabularySize: number;
@@ -51,3 +60,18 @@ export function openAiGptParts(options: OpenAiGptOptions): DecoderParts {
     depth: blockStack(Array.from({ length: layers }, () => block)),
   };
 }
+
+export type OpenAiGptSettings = StackSettings & { readonly length?: number };
+
+export const openAiGptEntry: DecoderEntry<"openai-gpt", OpenAiGptSettings> = /* @__PURE__ */ modelEntry({
+  name: "openai-gpt",
+  title: "GPT",
+  year: 2018,
+  paper: "Radford et al. 2018, Improving Language Understanding by Generative Pre-Training",
+  summary: "post-norm decoder with learned positions",
+  formula: "x ← norm(x + attention(x)); x ← norm(x + mlp(x))",
+  cost: fullCost,
+  category: "decoder",
+  options: () => z.strictObject({ ...stackOptions(), length: lengthOption() }),
+  make: (settings) => openAiGpt(settings),
+});

@@ -1,4 +1,5 @@
-import { type LshAttentionOptions, lshAttention } from "../attention/lsh/lsh-attention.ts";
+import * as z from "zod";
+import { type LshAttentionOptions, lshAttention, lshDefaults } from "../attention/lsh/lsh-attention.ts";
 import { usualBuckets } from "../attention/lsh/lsh-hash.ts";
 import { localAttention } from "../attention/softmax/local-attention.ts";
 import { reversible, reversibleBlock } from "../depth/reversible.ts";
@@ -12,9 +13,18 @@ import { layerNorm } from "../nn/norm.ts";
 import { present } from "../nn/present.ts";
 import { requireSizes } from "../nn/sizes.ts";
 import { axial, axialGrid } from "../position/axial.ts";
+import { passCount, positionCount } from "../schema/count.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import { encoder } from "./encoder.ts";
 import type { LanguageModel } from "./language-model.ts";
+import {
+  type DecoderEntry,
+  ffnWidthOption,
+  lengthOption,
+  modelEntry,
+  type StackSettings,
+  stackOptions,
+} from "./model-entry.ts";
 import { requireMixer } from "./sights.ts";
 
 export type ReformerOptions = {
@@ -34,7 +44,7 @@ export type ReformerOptions = {
   readonly activation?: Activation;
   /** Of the LSH layers: rounds, chunk, buckets, reach. */
   readonly lsh?: Partial<Omit<LshAttentionOptions, "modelWidth" | "heads" | "headWidth" | "causal">>;
-  /** Tokens in a chunk of the local layers. Default: 128. */
+  /** Tokens in a chunk of the local layers. Default: 64. */
   readonly localChunk?: number;
   /** How positions exchange information in each layer. Default: local and LSH attention in turn, local first. */
   readonly mixer?: (layer: number) => Mixer;
@@ -47,6 +57,8 @@ export type ReformerOptions = {
   readonly dropoutRate?: number;
   readonly epsilon?: number;
 };
+
+const defaults = { localChunk: 64 };
 
 /**
  * Reformer: two residual streams that are undone instead of kept, attention within buckets of alike tokens, feed-forward networks in chunks.
@@ -66,11 +78,12 @@ export function reformer(options: ReformerOptions): LanguageModel<DecoderParams>
 /** The parts of which {@link reformer} is put together. */
 export function reformerParts(options: ReformerOptions): DecoderParts<StackParams> {
   const { vocabularySize, layers, modelWidth, heads, length, causal = true, dropoutRate = 0 } = options;
-  const { ffnWidth = 4 * modelWidth, activation = relu, epsilon = 1e-12, localChunk, lsh = {} } = options;
+  const { ffnWidth = 4 * modelWidth, activation = relu, epsilon = 1e-12, lsh = {} } = options;
+  const { localChunk = defaults.localChunk } = options;
   requireSizes("reformer", options, { vocabularySize, layers, length, ffnWidth });
   const sizes = { modelWidth, heads, causal, dropoutRate, bias: false, ...present({ headWidth: options.headWidth }) };
   const mixers = [
-    () => localAttention({ ...sizes, ...present({ chunk: localChunk }) }) as Mixer,
+    () => localAttention({ ...sizes, chunk: localChunk }) as Mixer,
     () => lshAttention({ ...sizes, buckets: usualBuckets(length, lsh.chunk ?? 64), ...lsh }) as Mixer,
   ];
   const mixer = options.mixer ?? ((layer) => mixers[layer % 2]!());
@@ -102,3 +115,32 @@ function halves(width: number): [number, number] {
   const half = Math.floor(width / 2);
   return [half, width - half];
 }
+
+export type ReformerSettings = StackSettings & {
+  readonly length?: number;
+  readonly ffnWidth?: number;
+  readonly rounds?: number;
+  readonly chunk?: number;
+  readonly localChunk?: number;
+};
+
+export const reformerEntry: DecoderEntry<"reformer", ReformerSettings> = /* @__PURE__ */ modelEntry({
+  name: "reformer",
+  title: "Reformer",
+  year: 2020,
+  paper: "Kitaev, Kaiser & Levskaya 2020, Reformer: The Efficient Transformer, arXiv:2001.04451",
+  summary: "reversible blocks, local and LSH attention in turn, axial positions",
+  formula: "y₁ = x₁ + attention(norm(x₂)), y₂ = x₂ + ffn(norm(y₁))",
+  cost: "O(n·log n·r + n·r·c·d) time, O(n·d) memory for all layers together",
+  category: "decoder",
+  options: () =>
+    z.strictObject({
+      ...stackOptions(),
+      length: lengthOption(),
+      ffnWidth: ffnWidthOption(),
+      rounds: passCount().default(lshDefaults.rounds).describe("how often tokens are hashed and sorted"),
+      chunk: positionCount().default(lshDefaults.chunk).describe("tokens in a chunk of the LSH layers"),
+      localChunk: positionCount().default(defaults.localChunk).describe("tokens in a chunk of the local layers"),
+    }),
+  make: ({ rounds, chunk, ...settings }) => reformer({ ...present(settings), lsh: { rounds, chunk } }),
+});

@@ -1,3 +1,4 @@
+import * as z from "zod";
 import type { makeView } from "../attention/core/view.ts";
 import { attention } from "../attention/softmax/attention.ts";
 import { postNormBlock } from "../blocks/block.ts";
@@ -15,6 +16,14 @@ import { neighbours, rotary, rotaryWidth } from "../position/rotary.ts";
 import type { BertBlockParams, BertParams } from "./bert.ts";
 import { type EncoderParts, encoder } from "./encoder.ts";
 import type { LanguageModel } from "./language-model.ts";
+import {
+  type EncoderEntry,
+  ffnWidthOption,
+  fullCost,
+  modelEntry,
+  type StackSettings,
+  stackOptions,
+} from "./model-entry.ts";
 
 export type RoFormerOptions = {
   readonly vocabularySize: number;
@@ -78,3 +87,18 @@ export function roformerParts(options: RoFormerOptions): EncoderParts<MaskedHead
     ...present({ makeView: options.makeView }),
   };
 }
+
+export type RoformerSettings = StackSettings & { readonly ffnWidth?: number };
+
+export const roformerEntry: EncoderEntry<"roformer", RoformerSettings> = /* @__PURE__ */ modelEntry({
+  name: "roformer",
+  title: "RoFormer",
+  year: 2021,
+  paper: "Su et al. 2021, RoFormer: Enhanced Transformer with Rotary Position Embedding, arXiv:2104.09864",
+  summary: "BERT with rotary positions",
+  formula: "q, k ← R(position)·q, R(position)·k; otherwise as BERT",
+  cost: fullCost,
+  category: "encoder",
+  options: () => z.strictObject({ ...stackOptions(), ffnWidth: ffnWidthOption() }),
+  make: (settings) => roformer(present(settings)),
+});

@@ -1,3 +1,4 @@
+import * as z from "zod";
 import { attention } from "../attention/softmax/attention.ts";
 import { preNormBlock } from "../blocks/block.ts";
 import { preNormCrossBlock } from "../blocks/cross-block.ts";
@@ -6,9 +7,18 @@ import { type Activation, type FeedForward, type FeedForwardOptions, mlp, relu }
 import { type Head, scaledHead, tiedHead } from "../nn/head.ts";
 import { normalInitial } from "../nn/initial.ts";
 import { rmsNorm } from "../nn/norm.ts";
+import { present } from "../nn/present.ts";
 import { requireSizes } from "../nn/sizes.ts";
 import { type BucketOptions, bidirectionalBuckets, causalBuckets, t5Bias } from "../position/t5-bias.ts";
 import { type EncoderDecoderParams, type EncoderDecoderParts, encoderDecoder } from "./encoder-decoder.ts";
+import {
+  type EncoderDecoderEntry,
+  ffnWidthOption,
+  fullCost,
+  modelEntry,
+  type StackSettings,
+  stackOptions,
+} from "./model-entry.ts";
 import type { SequenceToSequence } from "./sequence-to-sequence.ts";
 
 export type T5Options = {
@@ -92,3 +102,19 @@ export function t5Parts(options: T5Options): EncoderDecoderParts {
     head: options.head ?? scaledHead(tiedHead(), modelWidth ** -0.5),
   };
 }
+
+export type T5Settings = StackSettings & { readonly ffnWidth?: number };
+
+export const t5Entry: EncoderDecoderEntry<"t5", T5Settings> = /* @__PURE__ */ modelEntry({
+  name: "t5",
+  title: "T5",
+  year: 2020,
+  paper:
+    "Raffel et al. 2020, Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer, arXiv:1910.10683",
+  summary: "pre-norm encoder and decoder with learned biases over distances",
+  formula: "logits[h,t,s] += table[bucket(s − t), h]; x ← x + sublayer(rms(x))",
+  cost: fullCost,
+  category: "encoder-decoder",
+  options: () => z.strictObject({ ...stackOptions(), ffnWidth: ffnWidthOption() }),
+  make: (settings) => t5(present(settings)),
+});

@@ -1,3 +1,4 @@
+import * as z from "zod";
 import { slidingWindow } from "../attention/patterns/window.ts";
 import { attention } from "../attention/softmax/attention.ts";
 import { type BlockParts, postNormBlock, preNormBlock } from "../blocks/block.ts";
@@ -11,8 +12,10 @@ import { layerNorm } from "../nn/norm.ts";
 import { present } from "../nn/present.ts";
 import { headWidthOf, requireSizes } from "../nn/sizes.ts";
 import { transformerXlScores } from "../position/transformer-xl.ts";
+import { positionCount } from "../schema/count.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
+import { type DecoderEntry, ffnWidthOption, modelEntry, type StackSettings, stackOptions } from "./model-entry.ts";
 
 export type TransformerXlOptions = {
   readonly vocabularySize: number;
@@ -81,3 +84,36 @@ export function transformerXlParts(options: TransformerXlOptions): DecoderParts 
     head: clusters === undefined ? tiedHeadWithBias(vocabularySize) : adaptiveHead(clusters),
   };
 }
+
+export type TransformerXlSettings = StackSettings & {
+  readonly ffnWidth?: number;
+  readonly memoryLength?: number;
+  readonly sameLength?: boolean;
+  readonly maxDistance?: number;
+};
+
+export const transformerXlEntry: DecoderEntry<"transformer-xl", TransformerXlSettings> = /* @__PURE__ */ modelEntry({
+  name: "transformer-xl",
+  title: "Transformer-XL",
+  year: 2019,
+  paper: "Dai et al. 2019, Transformer-XL: Attentive Language Models beyond a Fixed-Length Context, arXiv:1901.02860",
+  summary: "a decoder whose layers remember earlier segments and tell positions by distance",
+  formula: "h_n = block(h_{n−1}, [SG(m_{n−1}), h_{n−1}]); logits = ((q + u)·k + (q + v)·W_R R_d)/√D",
+  cost: "O(n·(n + m)·d) time, O((n + m)·d) memory, m = memoryLength",
+  serves: ["segments", "next", "labelled", "masked"],
+  category: "decoder",
+  options: () =>
+    z.strictObject({
+      ...stackOptions(),
+      ffnWidth: ffnWidthOption(),
+      memoryLength: positionCount().default(128).describe("positions of earlier segments that each layer remembers"),
+      sameLength: z
+        .boolean()
+        .default(false)
+        .describe("whether every query sees as many positions, memoryLength in all"),
+      maxDistance: positionCount()
+        .optional()
+        .describe("distances beyond it count as this one. Default: all are told apart"),
+    }),
+  make: ({ sameLength, ...settings }) => transformerXl({ ...present(settings), ...(sameLength ? { sameLength } : {}) }),
+});

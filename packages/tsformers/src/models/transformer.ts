@@ -1,3 +1,4 @@
+import * as z from "zod";
 import { attention } from "../attention/softmax/attention.ts";
 import { type Block, type BlockParts, postNormBlock, preNormBlock } from "../blocks/block.ts";
 import { type CrossBlock, type CrossBlockParts, postNormCrossBlock, preNormCrossBlock } from "../blocks/cross-block.ts";
@@ -5,6 +6,7 @@ import { embedding, scaledEmbedding } from "../nn/embedding.ts";
 import { type Activation, mlp, relu } from "../nn/feed-forward.ts";
 import { glorotUniform, normalInitial } from "../nn/initial.ts";
 import { layerNorm } from "../nn/norm.ts";
+import { present } from "../nn/present.ts";
 import { requireCounts, requireSizes } from "../nn/sizes.ts";
 import { sinusoidal } from "../position/sinusoidal.ts";
 import {
@@ -13,6 +15,14 @@ import {
   encoderDecoder,
   type StacksParts,
 } from "./encoder-decoder.ts";
+import {
+  type EncoderDecoderEntry,
+  ffnWidthOption,
+  fullCost,
+  modelEntry,
+  type StackSettings,
+  stackOptions,
+} from "./model-entry.ts";
 import type { SequenceToSequence } from "./sequence-to-sequence.ts";
 
 /** Placement of the norms in both stacks. */
@@ -93,3 +103,18 @@ export function transformerStacks(options: StackOptions): StacksParts {
     ...(arrangement.finalNorms ? { encoderNorm: norm(modelWidth), decoderNorm: norm(modelWidth) } : {}),
   };
 }
+
+export type TransformerSettings = StackSettings & { readonly ffnWidth?: number };
+
+export const transformerEntry: EncoderDecoderEntry<"transformer", TransformerSettings> = /* @__PURE__ */ modelEntry({
+  name: "transformer",
+  title: "Transformer",
+  year: 2017,
+  paper: "Vaswani et al. 2017, Attention Is All You Need, arXiv:1706.03762",
+  summary: "the original: a post-norm encoder and decoder with sinusoidal positions",
+  formula: "attention(Q, K, V) = softmax(Q·Kᵀ/√D)·V; x ← norm(x + sublayer(x))",
+  cost: fullCost,
+  category: "encoder-decoder",
+  options: () => z.strictObject({ ...stackOptions(), ffnWidth: ffnWidthOption() }),
+  make: (settings) => transformer(present(settings)),
+});

@@ -1,7 +1,8 @@
+import * as z from "zod";
 import { attention } from "../attention/softmax/attention.ts";
 import { postNormBlock } from "../blocks/block.ts";
 import type { HaltingOptions } from "../depth/act.ts";
-import { type UniversalParams, universal } from "../depth/universal.ts";
+import { defaultPonderWeight, type UniversalParams, universal } from "../depth/universal.ts";
 import type { Mixer } from "../kinds/index.ts";
 import { embedding, scaledEmbedding } from "../nn/embedding.ts";
 import { mlp, relu } from "../nn/feed-forward.ts";
@@ -12,6 +13,14 @@ import { requireSizes } from "../nn/sizes.ts";
 import { stepSignals } from "../position/step-signals.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
+import {
+  type DecoderEntry,
+  depthCount,
+  ffnWidthOption,
+  modelEntry,
+  type StackSettings,
+  stackOptions,
+} from "./model-entry.ts";
 
 export type UniversalTransformerOptions = {
   readonly vocabularySize: number;
@@ -72,3 +81,31 @@ export function universalTransformerParts(options: UniversalTransformerOptions):
     depth: universal(block, { ...halting, ...present({ ponderWeight }), modelWidth, maxSteps: steps }),
   };
 }
+
+export type UniversalTransformerSettings = Omit<StackSettings, "layers"> & {
+  readonly ffnWidth?: number;
+  readonly maxSteps?: number;
+  readonly ponderWeight?: number;
+};
+
+export const universalTransformerEntry: DecoderEntry<"universal-transformer", UniversalTransformerSettings> =
+  /* @__PURE__ */ modelEntry({
+    name: "universal-transformer",
+    title: "Universal Transformer",
+    year: 2019,
+    paper: "Dehghani et al. 2019, Universal Transformers, arXiv:1807.03819",
+    summary: "one block, applied to every position until it halts (ACT)",
+    formula: "s ← block(s + PE[t] + PE[n]); stop when Σσ(w·s + b) > 1 − ε; y = Σ w_n·s_n",
+    cost: "O(n²·d) time a step, O(n·d) memory",
+    category: "decoder",
+    options: () => {
+      const { layers: _, ...stack } = stackOptions();
+      return z.strictObject({
+        ...stack,
+        ffnWidth: ffnWidthOption(),
+        maxSteps: depthCount().default(6).describe("how often the block is applied at most"),
+        ponderWeight: z.number().nonnegative().default(defaultPonderWeight).describe("weight of the ponder loss"),
+      });
+    },
+    make: ({ maxSteps, ...settings }) => universalTransformer({ ...present(settings), steps: maxSteps }),
+  });

@@ -1,8 +1,8 @@
 import * as z from "zod";
+import { models } from "../catalogue/models.ts";
 import { optimisers } from "../catalogue/optimisers.ts";
 import { schedules } from "../catalogue/schedules.ts";
 import { tasks } from "../catalogue/tasks.ts";
-import { models } from "../models/index.ts";
 import { exactCount, positionCount, rowCount, stepCount } from "../schema/count.ts";
 import { explain, type NameOf, quotedPath } from "../schema/explain.ts";
 import { type Choice, choiceSchema } from "./catalogue.ts";

@@ -1,8 +1,8 @@
 import { entryOf } from "../catalogue/catalogue-of.ts";
+import { models } from "../catalogue/models.ts";
 import { architectureOf, type CheckpointConfig } from "../io/hugging-face/architecture.ts";
 import type { NameRule } from "../io/hugging-face/names.ts";
 import { hasConfigWriter, type ModelSizes, writeConfig } from "../io/hugging-face/write-config.ts";
-import { models } from "../models/index.ts";
 import type { Entry } from "./catalogue.ts";
 import type { RunConfig } from "./config.ts";
 import type { RunFolder } from "./folder.ts";

@@ -1,8 +1,9 @@
 import * as z from "zod";
 import { entryOf } from "../catalogue/catalogue-of.ts";
+import { models } from "../catalogue/models.ts";
 import type { CheckpointConfig } from "../io/hugging-face/architecture.ts";
 import type { Architecture } from "../io/hugging-face/format.ts";
-import { type ModelEntry, models } from "../models/index.ts";
+import type { ModelEntry } from "../models/index.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import { parseOptions } from "../schema/parse-options.ts";
@@ -77,10 +78,10 @@ export async function makeModel({ model: choice, length }: ModelChoice, vocabula
     entry.parts.length === 0 ? {} : makeParts(chosen, { ...sizes.parse(settings), length, causal: entry.causal });
   switch (entry.category) {
     case "decoder":
-      return { ...(await entry.load(settings, made)), category: "decoder" };
+      return { ...entry.make(settings, made), category: "decoder" };
     case "encoder":
-      return { ...(await entry.load(settings, made)), category: "encoder" };
+      return { ...entry.make(settings, made), category: "encoder" };
     case "encoder-decoder":
-      return { ...(await entry.load(settings, made)), category: "encoder-decoder" };
+      return { ...entry.make(settings, made), category: "encoder-decoder" };
   }
 }

@@ -2,11 +2,15 @@ import * as z from "zod";
 import type { MixerContext, MixerEntry } from "../attention/index.ts";
 import type { PatternContext, PatternEntry } from "../attention/patterns/index.ts";
 import { entryOf } from "../catalogue/catalogue-of.ts";
+import { depths } from "../catalogue/depths.ts";
 import { mixers } from "../catalogue/mixers.ts";
+import { models } from "../catalogue/models.ts";
 import { patterns } from "../catalogue/patterns.ts";
 import { positions } from "../catalogue/positions.ts";
+import type { DepthEntry } from "../depth/index.ts";
+import type { DepthMaker } from "../depth/makers.ts";
 import type { LayerPatterns } from "../kinds/index.ts";
-import { type ModelEntry, type ModelParts, models } from "../models/index.ts";
+import type { ModelEntry, ModelParts } from "../models/index.ts";
 import type { PositionContext, PositionEntry } from "../position/index.ts";
 import { canonicalJson } from "./canonical-json.ts";
 import { type Catalogue, type Choice, type Choices, choiceSchema, type Entry } from "./catalogue.ts";
@@ -32,6 +36,7 @@ type Parts = {
   readonly mixer: Part<MixerEntry>;
   readonly pattern: Part<PatternEntry>;
   readonly position: Part<PositionEntry>;
+  readonly depth: Part<DepthEntry>;
 };
 
 export type PartName = keyof Parts;
@@ -59,9 +64,16 @@ export const parts: Parts = {
     usual: "learned",
     perLayer: false,
   },
+  depth: {
+    catalogue: depths,
+    description: "how the blocks follow one another",
+    noun: "depth",
+    usual: "stack",
+    perLayer: false,
+  },
 };
 
-export const partNames: readonly PartName[] = ["mixer", "pattern", "position"];
+export const partNames: readonly PartName[] = ["mixer", "pattern", "position", "depth"];
 
 const schemas = Object.fromEntries(
   partNames.map((name) => {
@@ -138,13 +150,18 @@ function isUsual(part: PartName, chosen: Choices): boolean {
  * @throws RangeError naming the options that do not fit, layers that are missing, and a part that does not work in the model's direction
  */
 export function makeParts(chosen: Readonly<Partial<Record<PartName, Choices>>>, context: PartContext): ModelParts {
-  const { mixer, pattern, position } = chosen;
+  const { mixer, pattern, position, depth } = chosen;
   return {
     // Of its own mixer a model knows more than the catalogue: how its projections start.
     ...(mixer !== undefined && !isUsual("mixer", mixer) && { mixer: mixersOfLayers(mixer, context) }),
     ...(pattern !== undefined && { pattern: patternsOfLayers(pattern, context) }),
     ...(position !== undefined && { scheme: make(parts.position.catalogue, one("position", position), context) }),
+    ...(depth !== undefined && { depth: makeDepth(one("depth", depth)) }),
   };
+}
+
+function makeDepth({ kind, ...settings }: Choice): DepthMaker {
+  return entryOf<DepthEntry>(parts.depth.catalogue, kind).make(settings);
 }
 
 function mixersOfLayers(chosen: Choices, context: PartContext): NonNullable<ModelParts["mixer"]> {

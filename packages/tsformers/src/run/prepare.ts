@@ -1,6 +1,6 @@
 import type { NDArray } from "@tsformers/engine";
+import { type ModelName, models } from "../catalogue/models.ts";
 import { createTask } from "../catalogue/tasks.ts";
-import { type ModelName, models } from "../models/index.ts";
 import {
   makeObjective,
   type ObjectiveName,

@@ -2,15 +2,28 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
 import { catalogueOf } from "../../src/catalogue/catalogue-of.ts";
+import { depths } from "../../src/catalogue/depths.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
+import { models } from "../../src/catalogue/models.ts";
 import { optimisers } from "../../src/catalogue/optimisers.ts";
 import { patterns } from "../../src/catalogue/patterns.ts";
 import { positions } from "../../src/catalogue/positions.ts";
 import { schedules } from "../../src/catalogue/schedules.ts";
 import { tasks } from "../../src/catalogue/tasks.ts";
+import type { ModelEntry } from "../../src/models/index.ts";
+import {
+  type ObjectiveName,
+  objectives,
+  requireObjective,
+  type Trainable,
+  usualObjective,
+} from "../../src/objectives/index.ts";
 import type { Agreement } from "../../src/schema/entry.ts";
+import type { TaskViews } from "../../src/tasks/task.ts";
 
 const source = new URL("../../src/", import.meta.url);
+
+const context = { modelWidth: 24, heads: 3, length: 16, causal: true };
 
 type Listed = Readonly<Record<string, { readonly name: string; options(): z.ZodObject }>>;
 
@@ -21,6 +34,8 @@ const rooms: readonly (readonly [room: string, maker: string, catalogue: Listed]
   ["train/optimisers", "optimiserEntry", optimisers],
   ["train/schedules", "scheduleEntry", schedules],
   ["tasks", "taskEntry", tasks],
+  ["models", "modelEntry", models],
+  ["depth", "depthEntry", depths],
 ];
 
 describe.each(rooms)("%s", (room, maker, catalogue) => {
@@ -43,11 +58,64 @@ describe.each(rooms)("%s", (room, maker, catalogue) => {
     expect(options(), "one schema for all calls").toBe(schema);
     for (const [option, own] of Object.entries(schema.shape)) {
       expect((own as z.ZodType).description, `${name} ${option}`).toBeTruthy();
+      if (room === "models" && option === "vocabularySize") continue;
       expect((own as z.ZodType).safeParse(undefined).success, `${name} ${option} without a value`).toBe(true);
     }
     expect(schema.safeParse({ nonsense: 1 }).success).toBe(false);
   });
 });
+
+test("models: every file that is one has an entry", () => {
+  const made = readdirSync(new URL("models", source)).filter((file) => {
+    const text = readFileSync(new URL(`models/${file}`, source), "utf8");
+    return /return (decoder|encoder|encoderDecoder|withNextSentence)\(/.test(text);
+  });
+  expect(made.length).toBeGreaterThan(15);
+  for (const file of made) {
+    const text = readFileSync(new URL(`models/${file}`, source), "utf8");
+    expect(text.includes("modelEntry({"), file).toBe(true);
+  }
+});
+
+test.each(Object.values<ModelEntry>(models).map((entry) => [entry.name, entry] as const))(
+  "%s serves what objectives can train it for, and refuses parts of its own",
+  (name, entry) => {
+    const sizes = {
+      vocabularySize: 11,
+      modelWidth: 24,
+      heads: 3,
+      ...("layers" in entry.options().shape && { layers: 2 }),
+    };
+    const trainable = { ...entry.make(sizes), category: entry.category } as Trainable;
+    const views = { next: 1, segments: 1, masked: 1, labelled: 1, pairs: 1 } as unknown as TaskViews;
+    const served = Object.entries(objectives).flatMap(([objective, { view }]) => {
+      try {
+        requireObjective(objective as ObjectiveName, trainable, views, { model: name, task: "any" });
+        return [view];
+      } catch {
+        return [];
+      }
+    });
+    expect(entry.serves.toSorted()).toEqual(served.sort());
+    expect(entry.serves[0]).toBe(objectives[usualObjective(trainable, views)!].view);
+    const parts = {
+      mixer: () => mixers.softmax.make({}, context),
+      pattern: patterns.full.make({}, { ...context, causal: entry.causal, layers: 2 }),
+      scheme: positions.sinusoidal.make({}, { ...context, layers: 2 }),
+      depth: depths.recomputed.make({}),
+    };
+    for (const [part, key] of [
+      ["mixer", "mixer"],
+      ["pattern", "pattern"],
+      ["position", "scheme"],
+      ["depth", "depth"],
+    ] as const) {
+      const make = () => entry.make(sizes, { [key]: parts[key] });
+      if (entry.parts.includes(part)) make();
+      else expect(make).toThrow(`${name}: has its own ${part}`);
+    }
+  },
+);
 
 test("a catalogue is in the order of categories, years and names", () => {
   const entry = (name: string, year: number, category: string) => ({
@@ -67,8 +135,6 @@ test("a catalogue is in the order of categories, years and names", () => {
   expect(Object.keys(catalogueOf(room))).toEqual(["early", "apple", "zebra", "late"]);
   expect(Object.keys(catalogueOf(room, ["a", "b"]))).toEqual(["apple", "zebra", "early", "late"]);
 });
-
-const context = { modelWidth: 24, heads: 3, length: 16, causal: true };
 
 test("names and settings are types", () => {
   mixers.performer.make({ features: 8, redrawEvery: null }, context);

@@ -84,6 +84,8 @@ describe("loading", () => {
     "nn_transformer_postln",
     "longformer",
     "led",
+    "bigbird",
+    "bigbird_full",
     "albert",
     "reformer_local",
     "reformer_lsh",

@@ -31,6 +31,7 @@ export const smallConfigs: Readonly<Record<string, Readonly<Record<string, unkno
     axial_pos_embds_dim: [4, 8],
     max_position_embeddings: 9,
   },
+  big_bird: { ...sizes, intermediate_size: 20, max_position_embeddings: 9, block_size: 2, num_random_blocks: 1 },
   longformer: { ...sizes, intermediate_size: 20, max_position_embeddings: 9, attention_window: 2 },
   led: {
     vocab_size: 23,

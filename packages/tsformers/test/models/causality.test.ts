@@ -15,6 +15,7 @@ import { preNormCrossBlock } from "../../src/blocks/cross-block.ts";
 import { gatedBlock } from "../../src/blocks/gated-block.ts";
 import { entryOf } from "../../src/catalogue/catalogue-of.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
+import { models } from "../../src/catalogue/models.ts";
 import { patterns } from "../../src/catalogue/patterns.ts";
 import { recomputed } from "../../src/depth/recomputed.ts";
 import { type ReversibleBlock, reversible, reversibleBlock } from "../../src/depth/reversible.ts";
@@ -27,7 +28,6 @@ import { type EncoderDecoderParams, encoderDecoder } from "../../src/models/enco
 import { gpt, gptParts } from "../../src/models/gpt.ts";
 import { gptNeoXParts } from "../../src/models/gpt-neox.ts";
 import { gptJParts } from "../../src/models/gptj.ts";
-import { models } from "../../src/models/index.ts";
 import type { LanguageModel } from "../../src/models/language-model.ts";
 import { llamaParts } from "../../src/models/llama.ts";
 import { mptParts } from "../../src/models/mpt.ts";

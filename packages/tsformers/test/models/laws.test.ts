@@ -11,10 +11,11 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
+import { models } from "../../src/catalogue/models.ts";
 import { positions } from "../../src/catalogue/positions.ts";
 import { openDecoder } from "../../src/generate/decoder.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
-import { models } from "../../src/models/index.ts";
+import type { ModelEntry } from "../../src/models/index.ts";
 import type { LanguageModel } from "../../src/models/language-model.ts";
 import type { SequenceToSequence } from "../../src/models/sequence-to-sequence.ts";
 import type { PositionEntry } from "../../src/position/index.ts";
@@ -24,17 +25,17 @@ const sizes = { vocabularySize: V, layers: 2, modelWidth: 24, heads: 3 };
 const length = 128;
 
 /** Every causal language model: the decoders with their own positions, and the one that takes any with each. */
-const decoders: [string, () => Promise<LanguageModel>][] = Object.entries(models).flatMap(([name, entry]) => {
+const decoders: [string, () => LanguageModel][] = Object.entries<ModelEntry>(models).flatMap(([name, entry]) => {
   if (entry.category !== "decoder") return [];
   const options = { ...sizes, ...("length" in entry.options().shape ? { length } : {}) };
-  const own: [string, () => Promise<LanguageModel>] = [name, () => entry.load(options)];
+  const own: [string, () => LanguageModel] = [name, () => entry.make(options)];
   if (!entry.parts.includes("position")) return [own];
   const context = { modelWidth: sizes.modelWidth, heads: sizes.heads, layers: sizes.layers, length };
   return [
     own,
-    ...Object.entries<PositionEntry>(positions).map(([scheme, { make }]): [string, () => Promise<LanguageModel>] => [
+    ...Object.entries<PositionEntry>(positions).map(([scheme, { make }]): [string, () => LanguageModel] => [
       `${name} with ${scheme} positions`,
-      () => entry.load(options, { scheme: make({}, context) }),
+      () => entry.make(options, { scheme: make({}, context) }),
     ]),
   ];
 });
@@ -44,8 +45,8 @@ afterAll(() => device.close());
 
 type Run = (tokens: number[][], mask?: number[][]) => Promise<number[][][]>;
 
-async function prepare(load: () => Promise<LanguageModel>): Promise<{ model: LanguageModel; params: never; run: Run }> {
-  const model = await load();
+async function prepare(make: () => LanguageModel): Promise<{ model: LanguageModel; params: never; run: Run }> {
+  const model = make();
   // Initial weights of 0.02 would let everything look alike.
   const params = mapTree(
     model.init(randomKey(5)),
@@ -85,9 +86,9 @@ function expectClose(found: readonly number[], expected: readonly number[], what
   expect(worst, what).toBeLessThan(2e-4);
 }
 
-describe.each(decoders)("%s", (_, load) => {
+describe.each(decoders)("%s", (_, make) => {
   test("a token never changes what comes before it, but changes what comes after", async () => {
-    const { run } = await prepare(load);
+    const { run } = await prepare(make);
     const tokens = sequence(20);
     const changed = tokens.with(11, (tokens[11]! + 1) % V);
     const [[a], [b]] = [await run([tokens]), await run([changed])];
@@ -96,7 +97,7 @@ describe.each(decoders)("%s", (_, load) => {
   });
 
   test.each([1, 63, 64, 100])("decoding %i tokens with a cache equals one pass", async (count) => {
-    const { model, params, run } = await prepare(load);
+    const { model, params, run } = await prepare(make);
     const tokens = sequence(count);
     const [whole] = await run([tokens]);
     const decoder = openDecoder(model, params, { device, maxLength: length });
@@ -107,14 +108,14 @@ describe.each(decoders)("%s", (_, load) => {
   });
 
   test("rows of a batch do not see each other", async () => {
-    const { run } = await prepare(load);
+    const { run } = await prepare(make);
     const [a, b] = [sequence(9, 1), sequence(9, 4)];
     const both = await run([a, b]);
     expectClose((await run([b]))[0]!.flat(), both[1]!.flat(), "second row alone");
   });
 
   test("padding behind changes nothing", async () => {
-    const { run } = await prepare(load);
+    const { run } = await prepare(make);
     const tokens = sequence(8);
     const padded = [...tokens, 3, 1, 4];
     const mask = padded.map((_, t) => (t < 8 ? 1 : 0));
@@ -124,7 +125,7 @@ describe.each(decoders)("%s", (_, load) => {
   });
 
   test("what is hidden by the mask changes nothing, and rows that see nothing are finite", async () => {
-    const { run } = await prepare(load);
+    const { run } = await prepare(make);
     const tokens = sequence(8);
     const mask = tokens.map((_, t) => (t < 3 ? 0 : 1));
     const [a] = await run([tokens], [mask]);
@@ -136,13 +137,13 @@ describe.each(decoders)("%s", (_, load) => {
   });
 });
 
-const pairs = Object.entries(models).flatMap(([name, entry]) =>
+const pairs = Object.entries<ModelEntry>(models).flatMap(([name, entry]) =>
   entry.category === "encoder-decoder" ? [[name, entry] as const] : [],
 );
 
 describe.each(pairs)("%s", (_, entry) => {
   const prepared = async () => {
-    const model: SequenceToSequence = await entry.load(sizes);
+    const model: SequenceToSequence = entry.make(sizes);
     const params = mapTree(model.init(randomKey(5)), (value): value is NDArray => value instanceof NDArray, louder);
     const pass = compile(
       (params: unknown, source: Tensor, mask: Tensor, tokens: Tensor) => {
@@ -184,10 +185,10 @@ describe.each(pairs)("%s", (_, entry) => {
   });
 });
 
-test("every model of the catalogue has parameters, and the options it states make it", async () => {
-  for (const [name, entry] of Object.entries(models)) {
+test("every model of the catalogue has parameters, and the options it states make it", () => {
+  for (const [name, entry] of Object.entries<ModelEntry>(models)) {
     const options = { ...sizes, ...("length" in entry.options().shape ? { length } : {}) };
-    const model = await entry.load(options);
+    const model = entry.make(options);
     const { leaves } = flatten(model.init(randomKey(1)), (value): value is NDArray => value instanceof NDArray);
     expect(leaves.length, name).toBeGreaterThan(10);
     expect(model.vocabularySize, name).toBe(V);

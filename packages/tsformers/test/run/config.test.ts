@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { mixers } from "../../src/catalogue/mixers.ts";
+import { models } from "../../src/catalogue/models.ts";
 import { patterns } from "../../src/catalogue/patterns.ts";
 import { positions } from "../../src/catalogue/positions.ts";
 import { tasks } from "../../src/catalogue/tasks.ts";
-import { models } from "../../src/models/index.ts";
 import type { Choice, Entry } from "../../src/run/catalogue.ts";
 import { parseRunConfig, runSchema } from "../../src/run/config.ts";
 import { type Flag, flagNamed, flagsOf, misplacedFlags, withFlags } from "../../src/run/flags.ts";

@@ -14,10 +14,10 @@ import { type Device, decodeModel, evaluate, type NDArray, ndarray, randomKey, t
 import { openDevice } from "@tsformers/engine/node";
 import * as ort from "onnxruntime-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type ModelName, models } from "../../src/catalogue/models.ts";
 import { ropeOf } from "../../src/io/hugging-face/rope.ts";
 import { writeConfig } from "../../src/io/hugging-face/write-config.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
-import { type ModelName, models } from "../../src/models/index.ts";
 import { parseRunConfig } from "../../src/run/config.ts";
 import { exportLayouts } from "../../src/run/export-layout.ts";
 import { exportModelOnnx, exportModelSafetensors } from "../../src/run/export-model.ts";

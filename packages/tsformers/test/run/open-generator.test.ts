@@ -1,9 +1,9 @@
 import { randomKey } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
+import { type ModelName, models } from "../../src/catalogue/models.ts";
 import { type PositionName, positions } from "../../src/catalogue/positions.ts";
 import { PromptError, type Written } from "../../src/generate/generate.ts";
-import { type ModelName, models } from "../../src/models/index.ts";
 import { makeModel } from "../../src/run/model.ts";
 import { generatorOf } from "../../src/run/open-generator.ts";
 import type { OpenedModel } from "../../src/run/open-model.ts";

@@ -4,6 +4,7 @@ import type { MixerEntry } from "../../src/attention/index.ts";
 import type { PatternEntry } from "../../src/attention/patterns/index.ts";
 import { attention } from "../../src/attention/softmax/attention.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
+import { models } from "../../src/catalogue/models.ts";
 import { optimisers } from "../../src/catalogue/optimisers.ts";
 import { patterns } from "../../src/catalogue/patterns.ts";
 import { positions } from "../../src/catalogue/positions.ts";
@@ -14,7 +15,7 @@ import { ctrl } from "../../src/models/ctrl.ts";
 import { gpt } from "../../src/models/gpt.ts";
 import { gptNeoX } from "../../src/models/gpt-neox.ts";
 import { gptJ } from "../../src/models/gptj.ts";
-import { models } from "../../src/models/index.ts";
+import type { ModelEntry } from "../../src/models/index.ts";
 import { llama } from "../../src/models/llama.ts";
 import { mpt } from "../../src/models/mpt.ts";
 import { openAiGpt } from "../../src/models/openai-gpt.ts";
@@ -39,9 +40,9 @@ type Member = {
 };
 
 const members: [string, Member][] = [
-  ...Object.entries(models).map(([name, entry]): [string, Member] => [
+  ...Object.entries<ModelEntry>(models).map(([name, entry]): [string, Member] => [
     name,
-    { options: entry.options(), required: modelSizes, load: (options) => entry.load(options) },
+    { options: entry.options(), required: modelSizes, load: (options) => entry.make(options) },
   ]),
   ...[...Object.entries<MixerEntry>(mixers), ...Object.entries<PatternEntry>(patterns)].map(
     ([name, entry]): [string, Member] => [

@@ -29,6 +29,7 @@ import { type Block, type BlockParts, parallelBlock, postNormBlock, preNormBlock
 import { gatedBlock } from "../../src/blocks/gated-block.ts";
 import { entryOf } from "../../src/catalogue/catalogue-of.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
+import { models } from "../../src/catalogue/models.ts";
 import { patterns } from "../../src/catalogue/patterns.ts";
 import { positions } from "../../src/catalogue/positions.ts";
 import { recomputed } from "../../src/depth/recomputed.ts";
@@ -39,7 +40,7 @@ import { bertParts } from "../../src/models/bert.ts";
 import { decoder } from "../../src/models/decoder.ts";
 import { encoder } from "../../src/models/encoder.ts";
 import { gpt, gptParts } from "../../src/models/gpt.ts";
-import { models } from "../../src/models/index.ts";
+import type { ModelEntry } from "../../src/models/index.ts";
 import type { LanguageModel } from "../../src/models/language-model.ts";
 import { chunkedFeedForward } from "../../src/nn/chunked.ts";
 import { crossEntropies } from "../../src/nn/cross-entropy.ts";
@@ -145,13 +146,13 @@ describe("positions", () => {
 });
 
 describe("models", () => {
-  test.each(Object.entries(models))("%s", async (_, entry) => {
+  test.each(Object.entries<ModelEntry>(models))("%s", async (_, entry) => {
     await expectTrains(async () => {
       const given = { vocabularySize: V, layers: 1, modelWidth: 16, heads: 2, dropoutRate: 0.1 };
       const all = { ...given, ...("length" in entry.options().shape && { length }) };
-      if (entry.category === "decoder") return nextToken(await entry.load(all));
-      if (entry.category === "encoder") return bothSides((await entry.load(all)) as never);
-      return sequenceToSequenceObjective(await entry.load(all)) as never;
+      if (entry.category === "decoder") return nextToken(entry.make(all));
+      if (entry.category === "encoder") return bothSides(entry.make(all) as never);
+      return sequenceToSequenceObjective(entry.make(all)) as never;
     });
   });
 });

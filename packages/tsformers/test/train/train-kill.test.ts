@@ -61,7 +61,7 @@ test.each([
 ])(
   "a run that is killed again and again at random moments ends with the same bytes: %s, %s",
   {
-    timeout: 60_000,
+    timeout: 180_000,
   },
   async (rows) => {
     const [whole, killed] = [join(folder, `whole-${rows}`), join(folder, `killed-${rows}`)];

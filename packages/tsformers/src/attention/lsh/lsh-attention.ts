@@ -54,7 +54,12 @@ export type LshAttentionOptions = HeadProjectionOptions & {
   readonly rotations?: (context: Context) => Tensor;
 };
 
-const defaults = { rounds: 2, chunk: 64, seed: 0 };
+/** Defaults of LSH attention wherever it is used. */
+export const lshDefaults: { readonly rounds: number; readonly chunk: number; readonly seed: number } = {
+  rounds: 2,
+  chunk: 64,
+  seed: 0,
+};
 
 const refusals = { scores: "its queries and keys are sorted by bucket, not by position" };
 
@@ -77,7 +82,7 @@ const refusals = { scores: "its queries and keys are sorted by bucket, not by po
  */
 export function lshAttention(options: LshAttentionOptions): Mixer<LshAttentionParams> {
   const { heads, causal, buckets, chunksBack = 1, scale = 1 } = options;
-  const { rounds, chunk, seed } = { ...defaults, ...options };
+  const { rounds, chunk, seed } = { ...lshDefaults, ...options };
   const { wraps, multiple, countsOnce, keyEpsilon } = options;
   const { headWidth, initHeads, initOut, toHeads, fromHeads } = headProjections("lsh attention", options);
   const reach = options.reach ?? (causal ? ownBucket(chunk * chunksBack) : wholeChunks);
@@ -172,8 +177,8 @@ export const lshEntry: MixerEntry<"lsh", LshAttentionSettings> = /* @__PURE__ */
   decodeState: "grows",
   options: () =>
     z.strictObject({
-      rounds: passCount().default(defaults.rounds).describe("how often tokens are hashed and sorted"),
-      chunk: positionCount().default(defaults.chunk).describe("tokens in a chunk of the sorted order"),
+      rounds: passCount().default(lshDefaults.rounds).describe("how often tokens are hashed and sorted"),
+      chunk: positionCount().default(lshDefaults.chunk).describe("tokens in a chunk of the sorted order"),
       buckets: z
         .union([positionCount().multipleOf(2), z.array(positionCount().multipleOf(2)).min(1)])
         .optional()
@@ -187,7 +192,7 @@ export const lshEntry: MixerEntry<"lsh", LshAttentionSettings> = /* @__PURE__ */
         ),
       countsOnce: z.boolean().default(false).describe("counts a key once that is met in several rounds"),
       scaled: z.boolean().default(false).describe("divides logits by √d, though keys have unit length"),
-      seed: exactCount(0).default(defaults.seed).describe("of the rotations of evaluation and decoding"),
+      seed: exactCount(0).default(lshDefaults.seed).describe("of the rotations of evaluation and decoding"),
     }),
   make: ({ rounds, chunk, buckets, sees, countsOnce, scaled, seed }, context) => {
     const { causal, modelWidth, heads } = context;

@@ -1,0 +1,150 @@
+import * as z from "zod";
+import type { DepthMaker } from "../depth/makers.ts";
+import type { LayerPatterns, Mixer, PositionScheme } from "../kinds/index.ts";
+import { count, positionCount, widthCount } from "../schema/count.ts";
+import { type Agreement, checkedFunctions, type Entry, type EntryFunctions, type Published } from "../schema/entry.ts";
+import type { ViewName } from "../tasks/task.ts";
+import type { LanguageModel } from "./language-model.ts";
+import type { SequenceToSequence } from "./sequence-to-sequence.ts";
+
+/** What a model may leave open, each to be chosen from the catalogue of its kind. */
+export type PartName = "mixer" | "pattern" | "position" | "depth";
+
+/** The parts that were chosen, made; what is absent is the model's own. */
+export type ModelParts = {
+  readonly mixer?: (layer: number) => Mixer<unknown>;
+  readonly pattern?: LayerPatterns;
+  readonly scheme?: PositionScheme;
+  readonly depth?: DepthMaker;
+};
+
+/** What models of each category are: those that predict each next token, that see both sides, and that write while reading. */
+type Made = {
+  readonly decoder: LanguageModel;
+  readonly encoder: LanguageModel;
+  readonly "encoder-decoder": SequenceToSequence;
+};
+
+type AboutModel<Category extends keyof Made> = Published & {
+  readonly category: Category;
+  /** Of the attention part, for a sequence of n positions. */
+  readonly cost: string;
+  /** Which parts the model leaves open; the others are its own. */
+  readonly parts: readonly PartName[];
+  /** Which views of a task it can be trained on; the first is the usual one. */
+  readonly serves: readonly ViewName[];
+};
+
+type EntryOf<Category extends keyof Made, Name extends string, Settings> = AboutModel<Category> &
+  Entry<Name, Settings, [parts?: ModelParts], Made[Category]> & {
+    /** Whether outputs depend on earlier inputs only, so that the model can generate. */
+    readonly causal: boolean;
+  };
+
+export type DecoderEntry<Name extends string = string, Settings = unknown> = EntryOf<"decoder", Name, Settings>;
+export type EncoderEntry<Name extends string = string, Settings = unknown> = EntryOf<"encoder", Name, Settings>;
+export type EncoderDecoderEntry<Name extends string = string, Settings = unknown> = EntryOf<
+  "encoder-decoder",
+  Name,
+  Settings
+>;
+
+/** A system as the catalogue knows it. */
+export type ModelEntry = DecoderEntry | EncoderEntry | EncoderDecoderEntry;
+
+type Parts<Category extends keyof Made, Name extends string, Schema extends z.ZodObject> = Omit<
+  AboutModel<Category>,
+  "parts" | "serves"
+> &
+  Partial<Pick<AboutModel<Category>, "parts" | "serves">> &
+  EntryFunctions<Schema, [parts: ModelParts], Made[Category]> & {
+    readonly name: Name;
+    readonly title: string;
+    readonly summary: string;
+  };
+
+const usualViews: { readonly [Category in keyof Made]: readonly ViewName[] } = {
+  decoder: ["next", "segments", "labelled", "masked"],
+  encoder: ["masked", "labelled"],
+  "encoder-decoder": ["pairs"],
+};
+
+/**
+ * The entry of a model. It leaves no part open and serves the views of its category by default.
+ *
+ * @throws RangeError from `make` when settings do not fit, and for parts that are the model's own
+ */
+export function modelEntry<Category extends keyof Made, Name extends string, Settings, Schema extends z.ZodObject>(
+  given: Parts<Category, Name, Schema> & Agreement<NoInfer<Settings>, NoInfer<Schema>>,
+): EntryOf<Category, Name, Settings> {
+  const own: Parts<Category, Name, Schema> = given;
+  const { name, category, parts = [], serves = usualViews[category] } = own;
+  const { options, make } = checkedFunctions(own, (chosen) => {
+    const refused = partsIn(chosen).find((part) => !parts.includes(part));
+    if (refused !== undefined) throw new RangeError(`${name}: has its own ${refused}; leave it away`);
+  });
+  return {
+    ...own,
+    parts,
+    serves,
+    causal: category !== "encoder",
+    options,
+    make: (settings, chosen = {}) => make(settings, chosen),
+  };
+}
+
+function partsIn({ mixer, pattern, scheme, depth }: ModelParts): PartName[] {
+  const names = Object.entries({ mixer, pattern, position: scheme, depth }) as [PartName, unknown][];
+  return names.filter(([, part]) => part !== undefined).map(([name]) => name);
+}
+
+/** Every part. */
+export const everyPart: readonly PartName[] = ["mixer", "pattern", "position", "depth"];
+
+/** The settings that all stacks of blocks have. */
+export type StackSettings = {
+  readonly vocabularySize: number;
+  readonly layers?: number;
+  readonly modelWidth?: number;
+  readonly heads?: number;
+  readonly dropoutRate?: number;
+};
+
+type Optional<Schema extends z.ZodType> = z.ZodDefault<Schema>;
+
+/** The options of {@link StackSettings}. */
+export function stackOptions(): {
+  readonly vocabularySize: z.ZodInt;
+  readonly layers: Optional<z.ZodInt>;
+  readonly modelWidth: Optional<z.ZodInt>;
+  readonly heads: Optional<z.ZodInt>;
+  readonly dropoutRate: Optional<z.ZodNumber>;
+} {
+  return {
+    vocabularySize: count(2 ** 31 - 1, "tokens are counted in 32 bits").describe("how many different tokens there are"),
+    layers: depthCount().default(4).describe("how many blocks follow each other"),
+    modelWidth: widthCount().default(256).describe("features of a position between blocks"),
+    heads: widthCount().default(4).describe("attention heads of a block"),
+    dropoutRate: z.number().min(0).max(0.9).default(0).describe("share of activations dropped in training"),
+  };
+}
+
+/** A number of layers. */
+export function depthCount(): z.ZodInt {
+  return count(128, "deeper graphs take ONNX Runtime too long to prepare");
+}
+
+/** The option for the length of a learned table. */
+export function lengthOption(): Optional<z.ZodInt> {
+  return positionCount().default(128).describe("positions that a learned table covers");
+}
+
+/** The option for the width of feed-forward networks. */
+export function ffnWidthOption(standard = "4 × modelWidth"): z.ZodOptional<z.ZodInt> {
+  return count(131_072, "wider matrices do not fit an array")
+    .optional()
+    .describe(`hidden features of the feed-forward network. Default: ${standard}`);
+}
+
+/** What attention over all pairs costs, computed block by block. */
+export const fullCost = "O(n²·d) time, O(n·d) memory";

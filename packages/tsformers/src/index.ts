@@ -14,9 +14,7 @@ export { type Context, evaluation } from "./kinds/layer.ts";
 export { type GptOptions, gpt } from "./models/gpt.ts";
 export type { LanguageModel } from "./models/language-model.ts";
 export { type Objective, tokenObjective } from "./objectives/index.ts";
-export { grammarText } from "./tasks/grammar.ts";
-export type { Task } from "./tasks/task.ts";
-export { textTask } from "./tasks/text.ts";
+export { grammarText, type Task, textTask } from "./tasks/index.ts";
 export { byteTokenizer, characterTokenizer, type Tokenizer } from "./tokenizers/index.ts";
 export {
   type AdamWOptions,

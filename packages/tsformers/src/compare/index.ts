@@ -1,7 +1,8 @@
 // Several runs under one budget, and the report of them. Runs in Node only: each run has a process of its own.
 
+export { type Crossover, crossoversOf } from "./crossovers.ts";
 export { labelsOf } from "./labels.ts";
-export { type PlannedRun, planRuns, type RunJob } from "./plan.ts";
+export type { PlannedRun, RunJob } from "./plan.ts";
 export type { CompareOptions } from "./prepare-comparison.ts";
 export { renderReport } from "./report.ts";
 export {
@@ -12,6 +13,7 @@ export {
   type LengthLoss,
   type RunResult,
   type Spread,
+  type StepCost,
   summarise,
   type VariantSummary,
 } from "./results.ts";

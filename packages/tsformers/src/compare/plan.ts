@@ -1,6 +1,7 @@
 import { join } from "node:path";
-import { canonicalJson, fingerprint } from "../run/canonical-json.ts";
+import { canonicalJson } from "../run/canonical-json.ts";
 import type { RunConfig } from "../run/config.ts";
+import { fingerprint } from "./fingerprint.ts";
 import type { Variant } from "./variants.ts";
 
 /** A configuration with the length of its rows. */

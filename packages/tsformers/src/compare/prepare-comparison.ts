@@ -1,7 +1,6 @@
 import { flatten, isNdArray, randomKey, trace } from "@tsformers/engine";
 import * as z from "zod";
 import { evaluation } from "../kinds/layer.ts";
-import { fingerprint } from "../run/canonical-json.ts";
 import { ConfigError, type RunConfig } from "../run/config.ts";
 import { type PreparedRun, prepareRun } from "../run/prepare.ts";
 import { withAbsolutePaths } from "../run/train-run.ts";
@@ -9,6 +8,7 @@ import { CombinationError } from "../schema/combination-error.ts";
 import type { Task } from "../tasks/task.ts";
 import { readTextData } from "../tasks/text-data.ts";
 import type { ReadText } from "../tasks/tokenized-text.ts";
+import { fingerprint } from "./fingerprint.ts";
 import type { Plan } from "./plan.ts";
 import type { Variant } from "./variants.ts";
 

@@ -1,8 +1,8 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../io/atomic-file.ts";
-import { fingerprint } from "../run/canonical-json.ts";
 import { describeEnvironment } from "./environment.ts";
+import { fingerprint } from "./fingerprint.ts";
 import type { ChildMessage } from "./messages.ts";
 import { type PlannedRun, planRuns, sharedSettings } from "./plan.ts";
 import { type CompareOptions, prepareComparison } from "./prepare-comparison.ts";

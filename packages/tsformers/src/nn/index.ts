@@ -10,6 +10,7 @@ export {
 } from "./adaptive.ts";
 export { type ChunkOptions, chunkedFeedForward } from "./chunked.ts";
 export { type ChunkedCrossEntropyOptions, chunkedCrossEntropies } from "./chunked-cross-entropy.ts";
+export { type HiddenClassHeadOptions, type HiddenClassHeadParams, hiddenClassHead } from "./class-head.ts";
 export { crossEntropies, meanCrossEntropy } from "./cross-entropy.ts";
 export { dropout, within } from "./dropout.ts";
 export { type EmbeddingParams, embedding, paddedEmbedding, scaledEmbedding, unembed } from "./embedding.ts";

@@ -1,6 +1,6 @@
 // Whole runs as data: a configuration, and what is built from it. What opens folders is in `tsformers/node`.
 
-export type { Choice } from "./catalogue.ts";
+export type { Choice, Choices } from "./catalogue.ts";
 export { ConfigError, parseRunConfig, type RunConfig, type RunConfigInput, runSchema } from "./config.ts";
 export { countParameters } from "./count-parameters.ts";
 export { type AnyModel, type CheckpointChoice, type ModelChoice, makeModel } from "./model.ts";

@@ -12,8 +12,48 @@ export { type Evaluator, evaluator } from "./evaluate.ts";
 export { type LossScale, type LossScaleOptions, type LossScaleState, lossScale } from "./loss-scale.ts";
 export { estimateMemory, MemoryError, type MemoryEstimate, memoryText } from "./memory.ts";
 export { NonFiniteError } from "./non-finite.ts";
-export * from "./optimisers/index.ts";
-export * from "./schedules/index.ts";
+export {
+  type AdafactorOptions,
+  type AdafactorSettings,
+  type AdamWOptions,
+  type AdamWSettings,
+  adafactor,
+  adafactorEntry,
+  adamw,
+  adamwEntry,
+  type LionOptions,
+  type LionSettings,
+  lion,
+  lionEntry,
+  type Optimiser,
+  type OptimiserEntry,
+  type OptimiserState,
+  type SgdOptions,
+  type SgdSettings,
+  sgd,
+  sgdEntry,
+} from "./optimisers/index.ts";
+export {
+  type Decays,
+  matricesDecay,
+  type Pace,
+  perParameter,
+  type Rule,
+  type UpdateInput,
+} from "./optimisers/optimiser.ts";
+export {
+  type CosineSettings,
+  constantEntry,
+  constantRate,
+  cosineEntry,
+  inverseSquareRoot,
+  type NoamSettings,
+  noamEntry,
+  type Schedule,
+  type ScheduleContext,
+  type ScheduleEntry,
+  warmupCosine,
+} from "./schedules/index.ts";
 export {
   type Control,
   type StepMetrics,

@@ -3,7 +3,7 @@ import { schedules } from "../../src/catalogue/schedules.ts";
 
 import { constantRate, inverseSquareRoot, warmupCosine } from "../../src/train/schedules/index.ts";
 
-describe("constant", () => {
+describe("constantRate", () => {
   it("is the same everywhere", () => expect([0, 1, 1e6].map(constantRate(0.1))).toEqual([0.1, 0.1, 0.1]));
   it("refuses a rate that is none", () => {
     expect(() => constantRate(Number.NaN)).toThrow(/rate must be a finite number ≥ 0, got NaN/);

@@ -12,7 +12,7 @@ import type {
 import { within } from "../nn/dropout.ts";
 import type { FeedForward } from "../nn/feed-forward.ts";
 import type { Norm, NormParams } from "../nn/norm.ts";
-import { present } from "../nn/present.ts";
+import { present } from "../schema/present.ts";
 
 export type { Block, BlockTraits } from "../kinds/index.ts";
 

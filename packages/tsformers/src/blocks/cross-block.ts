@@ -14,7 +14,7 @@ import type {
 import { within } from "../nn/dropout.ts";
 import type { FeedForward } from "../nn/feed-forward.ts";
 import type { Norm, NormParams } from "../nn/norm.ts";
-import { present } from "../nn/present.ts";
+import { present } from "../schema/present.ts";
 import { blockAround, traitsOf } from "./block.ts";
 
 export type CrossInput = MixerInput & {

@@ -10,6 +10,7 @@ import { type Flag, flagName, flagNamed } from "../run/flags.ts";
 import { mergedSettings } from "../run/merge-settings.ts";
 import { count } from "../schema/count.ts";
 import { suggestion } from "../schema/nearest.ts";
+import { present } from "../schema/present.ts";
 import { splitList } from "../schema/setting-value.ts";
 import { openProgress, type Progress } from "../train/progress.ts";
 import { addFlags, givenFlags, nameOfSetting, parseCount, parseCounts, runFlags } from "./config-flags.ts";
@@ -138,8 +139,7 @@ function compareOptions(options: CompareFlags, terminal: Terminal): CompareOptio
     variants,
     seeds,
     multiples,
-    ...(testTokens !== undefined && { testTokens }),
-    ...(budgetTokens !== undefined && { budgetTokens }),
+    ...present({ testTokens, budgetTokens }),
   };
 }
 

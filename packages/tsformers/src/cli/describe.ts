@@ -11,6 +11,7 @@ import { type Flag, flagName, type GivenFlags, misplacedFlags, namesakes, withFl
 import { makeModel } from "../run/model.ts";
 import { openParts, type PartName, partNames, partRefusal, parts, splitParts, takersOf } from "../run/parts.ts";
 import { nearest } from "../schema/nearest.ts";
+import { present } from "../schema/present.ts";
 import { catalogues } from "./catalogues.ts";
 import { addFlags, givenFlags, nameOfSetting, parseCount, runFlags } from "./config-flags.ts";
 import { drawPattern, type PatternReport, patternFacts, reportPattern } from "./describe-pattern.ts";
@@ -264,7 +265,7 @@ function describe(found: Found): Description {
         name: flag.path.at(-1)!,
         flag: flagName(flag),
         description,
-        ...(standard === undefined ? {} : { default: standard }),
+        ...present({ default: standard }),
       };
     });
   const open = runFlags

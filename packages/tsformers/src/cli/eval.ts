@@ -7,6 +7,7 @@ import { type OpenedModel, openModel } from "../run/open-model.ts";
 import { type EvaluationChoice, prepareEvaluation } from "../run/prepare-evaluation.ts";
 import { withAbsolutePaths } from "../run/train-run.ts";
 import { rowCount } from "../schema/count.ts";
+import { present } from "../schema/present.ts";
 import type { EvalSplit } from "../tasks/task.ts";
 import { addFlags, configFrom, givenFlags, isGiven, parseCount, parseCounts, runFlags } from "./config-flags.ts";
 import { Failure, interruption, UsageError, unlessAborted } from "./exit.ts";
@@ -72,7 +73,7 @@ Examples:
         lengths: options.lengths ?? [usual],
         batchTokens: (options.batchSize ?? config?.batchSize ?? 8) * usual,
         signal,
-        ...(options.limit !== undefined && { limit: options.limit }),
+        ...present({ limit: options.limit }),
       });
       const results = await unlessAborted(signal, work);
       const measured = results.map((result) =>

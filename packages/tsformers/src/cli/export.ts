@@ -3,6 +3,7 @@ import { Command, Option } from "commander";
 import { exportLayoutsOf, exportModelOnnx, exportModelSafetensors } from "../run/export-model.ts";
 import { ExportTargetError } from "../run/export-target.ts";
 import { type OpenedModel, openModel } from "../run/open-model.ts";
+import { present } from "../schema/present.ts";
 import { parseCount } from "./config-flags.ts";
 import { UsageError } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
@@ -72,8 +73,7 @@ async function write(opened: OpenedModel, path: string, { format, length, batchS
     if (format === "safetensors") await exportModelSafetensors(opened, path);
     else {
       await exportModelOnnx(opened, path, {
-        ...(length !== undefined && { length }),
-        ...(batchSize !== undefined && { batchSize }),
+        ...present({ length, batchSize }),
       });
     }
   } catch (error) {

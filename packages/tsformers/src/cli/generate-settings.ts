@@ -1,6 +1,7 @@
 import { listed } from "../generate/generate.ts";
 import { kebab } from "../run/flags.ts";
 import type { Generator, WriteOptions } from "../run/open-generator.ts";
+import { present } from "../schema/present.ts";
 import { UsageError } from "./exit.ts";
 
 export type GenerateFlags = {
@@ -106,12 +107,7 @@ export function writeOptions(flags: GenerateFlags, generator: Generator): WriteO
   return {
     count,
     temperature: flags.temperature ?? usualTemperature(flags, generator),
-    ...(topK !== undefined && { topK }),
-    ...(topP !== undefined && { topP }),
-    ...(seed !== undefined && { seed }),
-    ...(beams !== undefined && { beams }),
-    ...(lengthPenalty !== undefined && { lengthPenalty }),
-    ...(stopTokens !== undefined && { stopTokens }),
+    ...present({ topK, topP, seed, beams, lengthPenalty, stopTokens }),
     ...(ignoreEnd && { endTokens: [], forbiddenTokens: generator.endTokens }),
   };
 }

@@ -9,6 +9,7 @@ import { type OpenedModel, openModel } from "../run/open-model.ts";
 import { kindsText, splitParts } from "../run/parts.ts";
 import { requireTask, settingsOf } from "../run/start-from.ts";
 import { trainRun } from "../run/train-run.ts";
+import { present } from "../schema/present.ts";
 import { openProgress } from "../train/progress.ts";
 import { showEvents } from "../train/show-events.ts";
 import { addFlags, configFrom, givenFlags, isGiven, runFlags } from "./config-flags.ts";
@@ -49,7 +50,7 @@ export function trainCommand(terminal: Terminal): Command {
     const device = await openDevice(config.device, { worker: true });
     const show = showEvents(progress);
     try {
-      const { result } = await trainRun(config, {
+      const { run, result } = await trainRun(config, {
         directory: home,
         device,
         signal,
@@ -59,7 +60,7 @@ export function trainCommand(terminal: Terminal): Command {
           if (event.kind !== "resumed" || event.step < config.steps) show(event);
         },
         ...(options.force && { force: true }),
-        ...(source !== undefined && { source }),
+        ...present({ source }),
       });
       progress.done();
       const { ended, step, evaluation, tokensPerSecond } = result;
@@ -68,7 +69,7 @@ export function trainCommand(terminal: Terminal): Command {
         directory: home,
         ended,
         step,
-        ...(validLoss !== undefined && { validLoss }),
+        ...present({ validLoss }),
         ...(Number.isFinite(tokensPerSecond) && { tokensPerSecond }),
       };
       if (ended === "interrupted") {
@@ -79,7 +80,8 @@ export function trainCommand(terminal: Terminal): Command {
       const loss = validLoss === undefined ? "" : `, valid loss ${validLoss.toFixed(4)}`;
       const idle = Number.isNaN(tokensPerSecond) ? "was already" : "is";
       terminal.out(`${home} ${idle} ${ended === "finished" ? "finished" : "stopped early"}: ${step} steps${loss}`);
-      terminal.log(terminal.dim(`tsformers eval ${home}\ntsformers generate ${home}`));
+      const next = run.model.category === "encoder" ? ["eval"] : ["eval", "generate"];
+      terminal.log(terminal.dim(next.map((name) => `tsformers ${name} ${home}`).join("\n")));
     } finally {
       progress.done();
       release();

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { endNow, onEndSignals } from "../run/end-signals.ts";
 import { errorText } from "../run/error-text.ts";
+import { present } from "../schema/present.ts";
 import { measureRun } from "./measure-run.ts";
 import { measureSteps } from "./measure-steps.ts";
 import { type ChildMessage, type ChildWork, jobFile } from "./messages.ts";
@@ -28,7 +29,7 @@ const tell = (message: ChildMessage): void => {
 try {
   const job = JSON.parse(readFileSync(join(directory, jobFile), "utf8")) as RunJob;
   const shared = text === undefined ? undefined : await openSharedText(dirname(text), basename(text));
-  const options = { signal: controller.signal, ...(shared !== undefined && { text: shared }) };
+  const options = { signal: controller.signal, ...present({ text: shared }) };
   const isDone =
     work === "train"
       ? await measureRun(directory, job, { ...options, listen, tell })

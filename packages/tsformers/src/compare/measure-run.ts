@@ -7,6 +7,7 @@ import { runPaths } from "../run/folder.ts";
 import type { PreparedRun } from "../run/prepare.ts";
 import { trainRun } from "../run/train-run.ts";
 import { packageVersion } from "../run/version.ts";
+import { present } from "../schema/present.ts";
 import type { ReadText } from "../tasks/tokenized-text.ts";
 import { readMetrics } from "../train/metrics.ts";
 import { median, peakMemory } from "./figures.ts";
@@ -46,7 +47,7 @@ export async function measureRun(
       device,
       signal,
       waitMs: 60_000,
-      ...(text !== undefined && { text }),
+      ...present({ text }),
       onEvent: (event) => {
         if (event.kind === "prepared") listen();
         else if (event.kind === "step") {
@@ -66,7 +67,7 @@ export async function measureRun(
       lengths,
       batchTokens: run.config.batchSize * run.config.length,
       signal,
-      ...(job.testTokens !== undefined && { limit: job.testTokens }),
+      ...present({ limit: job.testTokens }),
     });
     const seconds = (performance.now() - start) / 1000;
     const outcome = outcomeOf(run, evaluated, { directory, parameters: countParameters(params), peakBytes, seconds });
@@ -98,7 +99,7 @@ function outcomeOf(
     byLength: evaluated.map((cell) => {
       if ("missing" in cell) return cell;
       const { length, loss, note } = cell;
-      return { length, loss, ...(note !== undefined && { note }) };
+      return { length, loss, ...present({ note }) };
     }),
     trainCurve: smoothed(points("loss"), curvePoints),
     validCurve: points("valid/loss"),

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { canonicalJson } from "../run/canonical-json.ts";
 import type { RunConfig } from "../run/config.ts";
+import { present } from "../schema/present.ts";
 import { fingerprint } from "./fingerprint.ts";
 import type { Variant } from "./variants.ts";
 
@@ -48,7 +49,7 @@ export function planRuns({ variants, seeds, lengths, testTokens }: Plan, directo
   return Array.from({ length: seeds }, (_, i) => i).flatMap((i) =>
     variants.map(({ label, config, data }): PlannedRun => {
       const seed = config.seed + i;
-      const job = { config: { ...config, seed }, lengths, data, ...(testTokens !== undefined && { testTokens }) };
+      const job = { config: { ...config, seed }, lengths, data, ...present({ testTokens }) };
       const id = `${fileName(label)}-seed${seed}`;
       const home = join(directory, `${id}-${fingerprint(job)}`);
       return { id, variant: label, seed, directory: home, job, measuresSteps: i === 0 };

@@ -5,6 +5,7 @@ import { ConfigError, type RunConfig } from "../run/config.ts";
 import { type PreparedRun, prepareRun } from "../run/prepare.ts";
 import { withAbsolutePaths } from "../run/train-run.ts";
 import { CombinationError } from "../schema/combination-error.ts";
+import { present } from "../schema/present.ts";
 import type { Task } from "../tasks/task.ts";
 import { readTextData } from "../tasks/text-data.ts";
 import type { ReadText } from "../tasks/tokenized-text.ts";
@@ -85,7 +86,7 @@ export async function prepareComparison(options: CompareOptions): Promise<Prepar
       })),
       seeds,
       lengths: [...new Set(options.multiples)].sort((a, b) => a - b).map((multiple) => multiple * base),
-      ...(testTokens !== undefined && { testTokens }),
+      ...present({ testTokens }),
     },
   };
 }

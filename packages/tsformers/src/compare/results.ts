@@ -1,4 +1,5 @@
 import type { RunConfig } from "../run/config.ts";
+import { present } from "../schema/present.ts";
 
 /** The machine and the versions that produced the results. */
 export type Environment = {
@@ -124,7 +125,7 @@ export function summarise({ runs, metrics, lengths }: Comparison): VariantSummar
       evalTokensPerSecond: over((result) => result.evalTokensPerSecond),
       peakBytes: over((result) => result.peakBytes),
       parameters: results[0]!.parameters,
-      ...(steps !== undefined && { steps }),
+      ...present({ steps }),
     };
   });
 }
@@ -133,8 +134,7 @@ function lossesAt(results: readonly RunResult[], length: number): VariantSummary
   const cells = results.map(({ byLength }) => byLength.find((cell) => cell.length === length));
   const measured = cells.flatMap((cell) => (cell !== undefined && "loss" in cell ? [cell] : []));
   const note = measured.find((cell) => cell.note !== undefined)?.note;
-  if (measured.length > 0)
-    return { length, loss: spread(measured.map(({ loss }) => loss)), ...(note !== undefined && { note }) };
+  if (measured.length > 0) return { length, loss: spread(measured.map(({ loss }) => loss)), ...present({ note }) };
   const reason = cells.find((cell) => cell !== undefined && "missing" in cell);
   return { length, missing: reason !== undefined && "missing" in reason ? reason.missing : "not measured" };
 }

@@ -12,7 +12,7 @@ import type {
 import { within } from "../nn/dropout.ts";
 import { sumOfLosses } from "../nn/losses.ts";
 import type { Norm, NormParams } from "../nn/norm.ts";
-import { present } from "../nn/present.ts";
+import { present } from "../schema/present.ts";
 
 /** Parameters of blocks in a row. */
 export type StackParams<BlockParams = unknown> = { blocks: readonly BlockParams[]; finalNorm?: NormParams };

@@ -1,8 +1,8 @@
 import { type Concrete, splitKey } from "@tsformers/engine";
 import * as z from "zod";
 import type { Block, Depth } from "../kinds/index.ts";
-import { present } from "../nn/present.ts";
 import { passCount } from "../schema/count.ts";
+import { present } from "../schema/present.ts";
 import { type DepthEntry, type DepthMaker, depthEntry } from "./depth-entry.ts";
 import type { StackParams } from "./layers.ts";
 import { type FinalNorm, finalNormOf, openLayers } from "./layers.ts";

@@ -1,8 +1,8 @@
 import { type Concrete, splitKey } from "@tsformers/engine";
 import * as z from "zod";
 import type { Block, Depth } from "../kinds/index.ts";
-import { present } from "../nn/present.ts";
 import type { NoSettings } from "../schema/entry.ts";
+import { present } from "../schema/present.ts";
 import { type DepthEntry, type DepthMaker, depthEntry } from "./depth-entry.ts";
 import { type FinalNorm, finalNormOf, openLayers, type StackParams } from "./layers.ts";
 

@@ -2,7 +2,7 @@ import { add, type Concrete, cast, full, mean, mul, reshape, sigmoid, splitKey, 
 import * as z from "zod";
 import type { Block, Depth } from "../kinds/index.ts";
 import { type LinearParams, linear } from "../nn/linear.ts";
-import { present } from "../nn/present.ts";
+import { present } from "../schema/present.ts";
 import { adaptiveSteps, type HaltingOptions, leakyAverage, weightedSum } from "./act.ts";
 import { type DepthEntry, type DepthMaker, depthEntry } from "./depth-entry.ts";
 import type { StackParams } from "./layers.ts";

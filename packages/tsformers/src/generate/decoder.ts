@@ -16,7 +16,7 @@ import { readsInPasses } from "../depth/states.ts";
 import type { KeyValueCache } from "../kinds/index.ts";
 import { evaluation } from "../kinds/layer.ts";
 import type { LanguageModel, LanguageModelOutput } from "../models/language-model.ts";
-import { present } from "../nn/present.ts";
+import { present } from "../schema/present.ts";
 import { capacityFor, decodeCache } from "./decode-cache.ts";
 import {
   chunkSlots,

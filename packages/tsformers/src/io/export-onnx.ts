@@ -1,4 +1,5 @@
 import { flatten, full, NDArray, type OnnxModel, toOnnx, trace } from "@tsformers/engine";
+import { present } from "../schema/present.ts";
 
 /**
  * Exports a forward pass as an ONNX model that any runtime loads. Parameters become initializers named by their paths; inputs are
@@ -24,7 +25,7 @@ export function exportOnnx(
   const { graph } = model;
   return {
     ...model,
-    ...(options.metadata === undefined ? {} : { metadata: options.metadata }),
+    ...present({ metadata: options.metadata }),
     graph: {
       ...graph,
       inputs: graph.inputs.filter(({ name }) => !values.has(name)),

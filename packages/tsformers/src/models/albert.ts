@@ -8,10 +8,10 @@ import type { Head } from "../nn/head.ts";
 import { linear } from "../nn/linear.ts";
 import { type MaskedHeadParams, maskedHead } from "../nn/masked-head.ts";
 import { layerNorm } from "../nn/norm.ts";
-import { present } from "../nn/present.ts";
 import { requireSizes } from "../nn/sizes.ts";
 import { learned } from "../position/learned.ts";
 import { widthCount } from "../schema/count.ts";
+import { present } from "../schema/present.ts";
 import { type EncoderParams, type EncoderParts, encoder } from "./encoder.ts";
 import type { LanguageModel } from "./language-model.ts";
 import {

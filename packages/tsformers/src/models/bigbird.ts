@@ -5,9 +5,9 @@ import { type AttentionParams, attention } from "../attention/softmax/attention.
 import { blockSparseAttention } from "../attention/softmax/block-sparse-attention.ts";
 import { scaledEmbedding } from "../nn/embedding.ts";
 import { geluTanh } from "../nn/feed-forward.ts";
-import { present } from "../nn/present.ts";
 import { requireSizes } from "../nn/sizes.ts";
 import { positionCount } from "../schema/count.ts";
+import { present } from "../schema/present.ts";
 import { type BertOptions, type BertParams, type BertPreTrainingParams, bertParts, withNextSentence } from "./bert.ts";
 import { encoder } from "./encoder.ts";
 import type { LanguageModel } from "./language-model.ts";

@@ -8,6 +8,7 @@ import { tiedHeadWithBias } from "../nn/head.ts";
 import { layerNorm } from "../nn/norm.ts";
 import { requireSizes } from "../nn/sizes.ts";
 import { concatenated, type SinusoidalOptions, sinusoidal } from "../position/sinusoidal.ts";
+import { present } from "../schema/present.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
 import {
@@ -55,7 +56,7 @@ export function ctrlParts(options: CtrlOptions): DecoderParts {
     vocabularySize,
     width: modelWidth,
     tokens: scaledEmbedding(embedding(vocabularySize, modelWidth), Math.sqrt(modelWidth)),
-    positions: sinusoidal(modelWidth, { layout: concatenated, ...(angles === undefined ? {} : { angles }) }),
+    positions: sinusoidal(modelWidth, { layout: concatenated, ...present({ angles }) }),
     dropoutRate,
     depth: blockStack(
       Array.from({ length: layers }, () => block),

@@ -23,7 +23,7 @@ import type { EmbeddingParams } from "../nn/embedding.ts";
 import { type Head, tiedHead } from "../nn/head.ts";
 import { sumOfLosses } from "../nn/losses.ts";
 import type { NormParams } from "../nn/norm.ts";
-import { present } from "../nn/present.ts";
+import { present } from "../schema/present.ts";
 import type { SequenceToSequence } from "./sequence-to-sequence.ts";
 import { requireCausal, requireGlobalReader } from "./sights.ts";
 import { type Pass, patternOfLayer, placesOf, type SightParts, viewsOf } from "./views.ts";

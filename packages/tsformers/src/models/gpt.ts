@@ -10,9 +10,9 @@ import { embedding } from "../nn/embedding.ts";
 import { type Activation, geluTanh, type MlpParams, mlp } from "../nn/feed-forward.ts";
 import { normalInitial } from "../nn/initial.ts";
 import { layerNorm } from "../nn/norm.ts";
-import { present } from "../nn/present.ts";
 import { requireSizes } from "../nn/sizes.ts";
 import { learned } from "../position/learned.ts";
+import { present } from "../schema/present.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
 import {

@@ -6,9 +6,9 @@ import { embedding } from "../nn/embedding.ts";
 import { type Activation, geluTanh, mlp } from "../nn/feed-forward.ts";
 import { linearHead } from "../nn/head.ts";
 import { layerNorm } from "../nn/norm.ts";
-import { present } from "../nn/present.ts";
 import { requireSizes } from "../nn/sizes.ts";
 import { neighbours, type RotaryOptions, rotary, rotaryWidth } from "../position/rotary.ts";
+import { present } from "../schema/present.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
 import {
@@ -64,7 +64,7 @@ export function gptJParts(options: GptJOptions): DecoderParts {
     vocabularySize,
     width: modelWidth,
     tokens: embedding(vocabularySize, modelWidth),
-    rotation: rotary(modelWidth / heads, { pairing: neighbours, rotated, ...(angles === undefined ? {} : { angles }) }),
+    rotation: rotary(modelWidth / heads, { pairing: neighbours, rotated, ...present({ angles }) }),
     dropoutRate,
     depth: blockStack(
       Array.from({ length: layers }, () => block),

@@ -8,10 +8,10 @@ import { embedding, paddedEmbedding } from "../nn/embedding.ts";
 import { type Activation, gelu, mlp } from "../nn/feed-forward.ts";
 import type { Head } from "../nn/head.ts";
 import { layerNorm } from "../nn/norm.ts";
-import { present } from "../nn/present.ts";
 import { requireSizes } from "../nn/sizes.ts";
 import { learned } from "../position/learned.ts";
 import { positionCount } from "../schema/count.ts";
+import { present } from "../schema/present.ts";
 import { type EncoderDecoderParams, type EncoderDecoderParts, encoderDecoder } from "./encoder-decoder.ts";
 import {
   type EncoderDecoderEntry,

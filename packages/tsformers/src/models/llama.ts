@@ -5,10 +5,10 @@ import { blockStack } from "../depth/stack.ts";
 import { embedding } from "../nn/embedding.ts";
 import { type Activation, gatedMlp, silu } from "../nn/feed-forward.ts";
 import { rmsNorm } from "../nn/norm.ts";
-import { present } from "../nn/present.ts";
 import { headWidthOf, requireSizes } from "../nn/sizes.ts";
 import { halves, type RotaryOptions, rotary } from "../position/rotary.ts";
 import { widthCount } from "../schema/count.ts";
+import { present } from "../schema/present.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
 import {

@@ -8,6 +8,7 @@ import { gelu, mlp } from "../nn/feed-forward.ts";
 import { layerNorm } from "../nn/norm.ts";
 import { requireSizes } from "../nn/sizes.ts";
 import { alibi } from "../position/alibi.ts";
+import { present } from "../schema/present.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
 import { type DecoderEntry, fullCost, modelEntry, type StackSettings, stackOptions } from "./model-entry.ts";
@@ -49,7 +50,7 @@ export function mptParts(options: MptOptions): DecoderParts {
       heads,
       bias: false,
       dropoutRate,
-      ...(options.scale === undefined ? {} : { scale: options.scale }),
+      ...present({ scale: options.scale }),
       ...(clip === undefined ? {} : { project: (x) => minimum(maximum(x, -clip), clip) }),
     }),
     ffn: mlp({ modelWidth, ffnWidth: 4 * modelWidth, activation: gelu, bias: false, dropoutRate }),

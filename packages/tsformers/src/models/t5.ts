@@ -7,9 +7,9 @@ import { type Activation, type FeedForward, type FeedForwardOptions, mlp, relu }
 import { type Head, scaledHead, tiedHead } from "../nn/head.ts";
 import { normalInitial } from "../nn/initial.ts";
 import { rmsNorm } from "../nn/norm.ts";
-import { present } from "../nn/present.ts";
 import { requireSizes } from "../nn/sizes.ts";
 import { type BucketOptions, bidirectionalBuckets, causalBuckets, t5Bias } from "../position/t5-bias.ts";
+import { present } from "../schema/present.ts";
 import { type EncoderDecoderParams, type EncoderDecoderParts, encoderDecoder } from "./encoder-decoder.ts";
 import {
   type EncoderDecoderEntry,

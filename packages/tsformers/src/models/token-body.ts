@@ -4,7 +4,7 @@ import { slidingWindow } from "../attention/patterns/window.ts";
 import { placeOfLayer, resetRows, startTraining } from "../depth/states.ts";
 import type { Depth, LayerPositions, Pattern, StackState } from "../kinds/index.ts";
 import { sumOfLosses } from "../nn/losses.ts";
-import { present } from "../nn/present.ts";
+import { present } from "../schema/present.ts";
 import type { TokenBody, TokensInput } from "./language-model.ts";
 import { requireCausal, requireGlobalReader, requireReader } from "./sights.ts";
 import { type TokenFrontParams, type TokenFrontParts, tokenFront } from "./token-front.ts";

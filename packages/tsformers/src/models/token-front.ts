@@ -4,7 +4,7 @@ import { dropout, within } from "../nn/dropout.ts";
 import type { EmbeddingParams } from "../nn/embedding.ts";
 import type { LinearParams } from "../nn/linear.ts";
 import type { NormParams } from "../nn/norm.ts";
-import { present } from "../nn/present.ts";
+import { present } from "../schema/present.ts";
 
 /** How tokens become vectors, each part a value of its kind; what is absent is not there. */
 export type TokenFrontParts = {

@@ -6,9 +6,9 @@ import { embedding, scaledEmbedding } from "../nn/embedding.ts";
 import { type Activation, mlp, relu } from "../nn/feed-forward.ts";
 import { glorotUniform, normalInitial } from "../nn/initial.ts";
 import { layerNorm } from "../nn/norm.ts";
-import { present } from "../nn/present.ts";
 import { requireCounts, requireSizes } from "../nn/sizes.ts";
 import { sinusoidal } from "../position/sinusoidal.ts";
+import { present } from "../schema/present.ts";
 import {
   type EncoderDecoderParams,
   type EncoderDecoderParts,

@@ -13,7 +13,7 @@ import type {
   Slots,
   View,
 } from "../kinds/index.ts";
-import { present } from "../nn/present.ts";
+import { present } from "../schema/present.ts";
 
 /** What the layers of a stack see, and how position changes it. */
 export type SightParts = {

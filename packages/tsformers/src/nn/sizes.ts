@@ -1,3 +1,4 @@
+import { present } from "../schema/present.ts";
 /** Sizes checked for every model and mechanism before anything is built. */
 export type Sizes = {
   readonly modelWidth: number;
@@ -68,7 +69,7 @@ export function requireEvenWidth(caller: string, modelWidth: number): void {
  * @throws RangeError when a size is not a whole number, or the heads do not divide the width
  */
 export function headWidthOf(caller: string, { modelWidth, heads, headWidth }: Sizes): number {
-  requireCounts(caller, { modelWidth, heads, ...(headWidth === undefined ? {} : { headWidth }) });
+  requireCounts(caller, { modelWidth, heads, ...present({ headWidth }) });
   if (headWidth !== undefined || modelWidth % heads === 0) return headWidth ?? modelWidth / heads;
   throw new RangeError(
     `${caller}: modelWidth must be a multiple of heads, got modelWidth ${modelWidth} and heads ${heads}`,

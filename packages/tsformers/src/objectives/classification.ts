@@ -19,11 +19,11 @@ import {
   type Tensor,
 } from "@tsformers/engine";
 import { type Context, evaluation, type Layer } from "../kinds/layer.ts";
-import type { TokenBody } from "../models/language-model.ts";
+import type { LanguageModel, TokenBody } from "../models/language-model.ts";
 import { crossEntropies } from "../nn/cross-entropy.ts";
 import { dropout, within } from "../nn/dropout.ts";
 import { linear } from "../nn/linear.ts";
-import { present } from "../nn/present.ts";
+import { present } from "../schema/present.ts";
 import type { LabelledBatch } from "../tasks/task.ts";
 import { besideLoss, type Objective, type Symbolic } from "./objective.ts";
 import { predictionTotals } from "./prediction-totals.ts";
@@ -75,6 +75,38 @@ export type ClassificationOptions = {
 export type ClassificationParams<Params> = Params & { classHead: unknown };
 
 /**
+ * A model that tells the class of a row: a body whose vectors are pooled to one, of which a head makes logits.
+ *
+ * @shape tokens [B, T] → logits [B, 1, classes]
+ */
+export function classifier<Params>(
+  body: TokenBody<Params>,
+  options: ClassificationOptions,
+): LanguageModel<ClassificationParams<Params>> {
+  const { classes, pooling = body.causal ? lastPosition : meanOfPositions, dropoutRate = 0 } = options;
+  const head: NonNullable<ClassificationOptions["head"]> = options.head ?? linear(body.width, classes);
+  const { project, ...rest } = body;
+  return {
+    ...rest,
+    body: body as TokenBody<never>,
+    init: (key) => {
+      const [a, b] = splitKey(key, 2);
+      return { ...body.init(a!), classHead: head.init(b!) } as Concrete<ClassificationParams<Params>>;
+    },
+    ...(project !== undefined && {
+      project: (params: ClassificationParams<Params>) => ({ ...params, ...project(params) }),
+    }),
+    apply: (params, input, context) => {
+      const globals = options.globals && marked(options.globals, input.tokens.shape);
+      const out = body.apply(params, { ...input, ...present({ globals }) }, context);
+      const pooled = dropout(pooling(out.x, input.mask), dropoutRate, context, "class");
+      const logits = head.apply(params.classHead, pooled, within(context, "classHead"));
+      return { ...out, logits: expandDims(logits, 1) };
+    },
+  };
+}
+
+/**
  * Trains any body of the family to tell the class of a row: its vectors are pooled to one, of which a head makes logits. The loss is the
  * weighted mean of −log p(class).
  *
@@ -87,25 +119,13 @@ export function classification<Params>(
   body: TokenBody<Params>,
   options: ClassificationOptions,
 ): Objective<ClassificationParams<Params>, LabelledBatch> {
-  const { classes, pooling = body.causal ? lastPosition : meanOfPositions, smoothing = 0, dropoutRate = 0 } = options;
-  const head: NonNullable<ClassificationOptions["head"]> = options.head ?? linear(body.width, classes);
-  const run = (params: ClassificationParams<Params>, { inputs, mask }: Symbolic<LabelledBatch>, context: Context) => {
-    const globals = options.globals && marked(options.globals, inputs.shape);
-    const out = body.apply(params, { tokens: inputs, mask, ...present({ globals }) }, context);
-    const pooled = dropout(pooling(out.x, mask), dropoutRate, context, "class");
-    const logits = head.apply(params.classHead, pooled, within(context, "classHead"));
-    return { ...out, logits: expandDims(logits, 1) };
-  };
+  const { init, apply, project } = classifier(body, options);
+  const { smoothing = 0 } = options;
+  const run = (params: ClassificationParams<Params>, { inputs, mask }: Symbolic<LabelledBatch>, context: Context) =>
+    apply(params, { tokens: inputs, mask }, context);
   return {
-    init: (key) => {
-      const [a, b] = splitKey(key, 2);
-      return { ...body.init(a!), classHead: head.init(b!) } as Concrete<ClassificationParams<Params>>;
-    },
-    ...(body.project === undefined
-      ? {}
-      : {
-          project: (params: ClassificationParams<Params>) => ({ ...params, ...body.project!(params) }),
-        }),
+    init,
+    ...present({ project }),
     loss: (params, batch, context) => {
       const out = run(params, batch, context);
       const losses = crossEntropies(out.logits, expandDims(batch.labels, 1), { smoothing });

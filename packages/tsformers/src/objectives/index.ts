@@ -10,6 +10,7 @@ export {
   type ClassificationOptions,
   type ClassificationParams,
   classification,
+  classifier,
   firstPosition,
   lastPosition,
   meanOfPositions,

@@ -1,5 +1,6 @@
 import type { Concrete, NDArray, RandomKey, Tensor } from "@tsformers/engine";
 import type { Context, Losses, StackState } from "../kinds/index.ts";
+import { present } from "../schema/present.ts";
 import type { EvalTotals } from "../tasks/metric.ts";
 
 /** The counterpart of a batch inside the trace. */
@@ -59,7 +60,6 @@ export function besideLoss({ losses, state }: { readonly losses: Losses; readonl
 } {
   return {
     losses,
-    ...(state.training === undefined ? {} : { trainingState: state.training }),
-    ...(state.segment === undefined ? {} : { memories: state.segment }),
+    ...present({ trainingState: state.training, memories: state.segment }),
   };
 }

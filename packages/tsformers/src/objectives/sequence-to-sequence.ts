@@ -3,7 +3,7 @@ import { type Context, evaluation } from "../kinds/layer.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import { crossEntropies } from "../nn/cross-entropy.ts";
 import { sumOfLosses } from "../nn/losses.ts";
-import { present } from "../nn/present.ts";
+import { present } from "../schema/present.ts";
 import type { PairBatch } from "../tasks/task.ts";
 import type { Objective, Symbolic } from "./objective.ts";
 import { predictionTotals } from "./prediction-totals.ts";

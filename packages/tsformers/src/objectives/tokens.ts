@@ -4,7 +4,7 @@ import { evaluation } from "../kinds/layer.ts";
 import type { LanguageModel, LanguageModelOutput } from "../models/language-model.ts";
 import { chunkedCrossEntropies } from "../nn/chunked-cross-entropy.ts";
 import { crossEntropies } from "../nn/cross-entropy.ts";
-import { present } from "../nn/present.ts";
+import { present } from "../schema/present.ts";
 import type { Batch } from "../tasks/task.ts";
 import { besideLoss, type Memories, type Objective, type Symbolic } from "./objective.ts";
 import { predictionTotals } from "./prediction-totals.ts";

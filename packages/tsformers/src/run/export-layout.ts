@@ -3,6 +3,7 @@ import { models } from "../catalogue/models.ts";
 import { architectureOf, type CheckpointConfig } from "../io/hugging-face/architecture.ts";
 import type { NameRule } from "../io/hugging-face/names.ts";
 import { hasConfigWriter, type ModelSizes, writeConfig } from "../io/hugging-face/write-config.ts";
+import { present } from "../schema/present.ts";
 import type { Entry } from "./catalogue.ts";
 import type { RunConfig } from "./config.ts";
 import type { RunFolder } from "./folder.ts";
@@ -21,7 +22,8 @@ export type ExportLayouts = {
 };
 
 /** The forms in which a configuration's model can be exported, known before it is trained. */
-export function exportLayouts({ model }: Pick<RunConfig, "model">): ExportLayouts {
+export function exportLayouts({ model, objective }: Pick<RunConfig, "model" | "objective">): ExportLayouts {
+  if (objective?.kind === "class") return own("Hugging Face's classifiers have other heads");
   if (isCheckpoint(model)) return { safetensors: "hugging-face" };
   if (!hasConfigWriter(model.kind)) return own(differences[model.kind] ?? `Hugging Face has no model ${model.kind}`);
   // GPT-2 has softmax attention and learned positions; with anything else it is not GPT-2.
@@ -59,7 +61,7 @@ export function layoutOfRun({ config, task }: Pick<RunFolder, "config" | "task">
   const written = writeConfig(kind, {
     ...options,
     length: config.length,
-    ...(startToken !== undefined && { startToken }),
+    ...present({ startToken }),
   })!;
   return { config: written, names: architectureOf({ settings: written, ownHead: false }).names };
 }

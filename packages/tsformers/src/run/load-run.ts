@@ -1,7 +1,7 @@
 import type { CheckpointProblem } from "../train/checkpoint.ts";
 import { isExportedRun, readExportedParams } from "./exported-params.ts";
 import { modelIdentity, type RunFolder, readRunFolder } from "./folder.ts";
-import { type AnyModel, makeModel } from "./model.ts";
+import { type AnyModel, asClassifier, makeModel } from "./model.ts";
 import { readParams } from "./read-params.ts";
 
 /** A run as it was last saved. Its data are not read. */
@@ -23,7 +23,8 @@ export type LoadedRun = RunFolder & {
 export async function loadRun(directory: string): Promise<LoadedRun> {
   const folder = await readRunFolder(directory);
   const { config, task } = folder;
-  const model = await makeModel(config, task.vocabularySize);
+  const made = await makeModel(config, task.vocabularySize);
+  const model = task.classes === undefined ? made : asClassifier(made, task.classes);
   if (isExportedRun(directory))
     return { ...folder, directory, model, ...(await readExportedParams<unknown>(directory, model)) };
   const { seed, batchSize, length } = config;

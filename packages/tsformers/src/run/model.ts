@@ -6,6 +6,7 @@ import type { Architecture } from "../io/hugging-face/format.ts";
 import type { ModelEntry } from "../models/index.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
+import { classifier } from "../objectives/index.ts";
 import { parseOptions } from "../schema/parse-options.ts";
 import type { Catalogue, Choice } from "./catalogue.ts";
 import { makeParts, partNames, partRefusal, splitParts } from "./parts.ts";
@@ -34,6 +35,12 @@ export const checkpointChoice: z.ZodObject = z.strictObject({
 
 export function isCheckpoint(choice: Choice | CheckpointChoice): choice is CheckpointChoice {
   return choice.kind === "checkpoint";
+}
+
+/** The body of a model with another head, for the class of a row: tokens [B, T] → logits [B, 1, classes]. It writes nothing. */
+export function asClassifier(model: AnyModel, classes: number): AnyModel {
+  if (model.category === "encoder-decoder") throw new TypeError("an encoder-decoder tells no classes");
+  return { ...classifier(model.body, { classes }), category: "encoder" };
 }
 
 /** @throws Error for an architecture that has no vocabulary */

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { objectives } from "../objectives/index.ts";
+import { present } from "../schema/present.ts";
 import type { Catalogue } from "./catalogue.ts";
 
 const nothing = z.strictObject({});
@@ -8,6 +9,6 @@ const nothing = z.strictObject({});
 export const objectiveChoices: Catalogue = Object.fromEntries(
   Object.entries(objectives).map(([name, { summary, needs }]) => [
     name,
-    { summary, ...(needs !== undefined && { needs }), options: () => nothing },
+    { summary, ...present({ needs }), options: () => nothing },
   ]),
 );

@@ -13,6 +13,7 @@ import { LogitsError } from "../generate/sampling.ts";
 import { type BeamOptions, openSequenceDecoder, type SequenceDecoder } from "../generate/sequence-decoder.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
+import { present } from "../schema/present.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import { ConfigError } from "./config.ts";
 import { type OpenedModel, openModel } from "./open-model.ts";
@@ -59,7 +60,8 @@ export async function openGenerator(directory: string, device: Device): Promise<
 
 /** Makes a generator from a model that is in memory. */
 export function generatorOf(opened: OpenedModel, device: Device): Generator {
-  const { model, tokenizer, promptTokens, endTokens, startToken, notes, params } = opened;
+  const { run, model, tokenizer, promptTokens, endTokens, startToken, notes, params } = opened;
+  if (run?.task.classes !== undefined) throw new ConfigError("generate: this run tells classes; it writes nothing");
   if (model.category === "encoder")
     throw new ConfigError("generate: an encoder fills in hidden tokens; it does not write from left to right");
   const { category, vocabularySize } = model;
@@ -94,8 +96,7 @@ export function generatorOf(opened: OpenedModel, device: Device): Generator {
     tokens,
     text,
     release: async () => translator?.release(),
-    ...(tokenizer !== undefined && { tokenizer }),
-    ...(model.maxLength !== undefined && { maxLength: model.maxLength }),
+    ...present({ tokenizer, maxLength: model.maxLength }),
   };
 }
 

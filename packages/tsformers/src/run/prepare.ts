@@ -9,17 +9,20 @@ import {
   usualObjective,
 } from "../objectives/index.ts";
 import type { Objective } from "../objectives/objective.ts";
+import { present } from "../schema/present.ts";
 import type { TaskContext } from "../tasks/index.ts";
 import type { Task, TaskView } from "../tasks/task.ts";
 import type { Choice } from "./catalogue.ts";
 import { ConfigError, type RunConfig } from "./config.ts";
-import { type AnyModel, makeModel } from "./model.ts";
+import { type AnyModel, asClassifier, makeModel } from "./model.ts";
 
 /** A batch of any form. */
 export type AnyBatch = Readonly<Record<string, NDArray>>;
 
 /** A task in the form that a model reads, and the model with its objective. */
 export type Reading = {
+  /** Which objective it is. */
+  readonly kind: ObjectiveName;
   readonly model: AnyModel;
   readonly objective: Objective<unknown, AnyBatch>;
   readonly view: TaskView<AnyBatch>;
@@ -27,7 +30,7 @@ export type Reading = {
 
 /** A configuration with its task and model built. */
 export type PreparedRun = Reading & {
-  /** With `length` filled in. */
+  /** With `length` and `objective` filled in. */
   readonly config: RunConfig & { readonly length: number };
   readonly task: Task;
 };
@@ -46,7 +49,8 @@ export async function prepareRun(
   const task = await taskOf(config, options);
   const full = { ...config, length: task.length };
   const model = await makeModel(full, vocabularyOf(task, objectiveOf(config, task)));
-  return { config: full, task, ...readingOf(task, model, { ...config, name: config.model.kind }) };
+  const reading = readingOf(task, model, { ...config, name: config.model.kind });
+  return { task, ...reading, config: { ...full, objective: { kind: reading.kind } } };
 }
 
 /** The configured objective, or the one that is clear before the model is built: encoders fill in hidden tokens. */
@@ -66,7 +70,7 @@ export function taskOf(
   { task: { kind, ...chosen }, length, seed }: Pick<RunConfig, "task" | "length" | "seed">,
   options: Pick<TaskContext, "tokenizer" | "text"> = {},
 ): Promise<Task> {
-  return createTask(kind, { ...chosen, ...(length !== undefined && { length }), seed }, options);
+  return createTask(kind, { ...chosen, ...present({ length }), seed }, options);
 }
 
 /**
@@ -93,6 +97,7 @@ export function readingOf(
     throw new ConfigError((error as Error).message);
   }
   const objective = makeObjective(kind, model, task.views, { smoothing });
+  const trained = kind === "class" ? asClassifier(model, task.views.labelled!.classes) : model;
   // The only place where the type of a batch is lost: view and objective agree on it.
-  return { model, objective, view: task.views[objectives[kind].view] } as unknown as Reading;
+  return { kind, model: trained, objective, view: task.views[objectives[kind].view] } as unknown as Reading;
 }

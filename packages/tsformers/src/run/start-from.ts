@@ -1,17 +1,11 @@
-import { type Concrete, flatten, isNdArray, type NDArray, randomKey, shapesEqual } from "@tsformers/engine";
+import { type Concrete, flatten, isNdArray, mapTree, type NDArray, randomKey, shapesEqual } from "@tsformers/engine";
 import { ConfigError, type RunConfig, type RunConfigInput } from "./config.ts";
 import { isExportedRun } from "./exported-params.ts";
-import type { AnyModel } from "./model.ts";
 import type { OpenedModel } from "./open-model.ts";
+import type { PreparedRun } from "./prepare.ts";
 
-/**
- * The settings of a run that starts from an opened model: the model itself and, if it is a run, its length of rows and its task.
- *
- * @throws ConfigError for a model that no task can train
- */
+/** The settings of a run that starts from an opened model: the model itself and, if it is a run, its length of rows and its task. */
 export function settingsOf({ directory, run, checkpoint, model, endTokens, startToken }: OpenedModel): RunConfigInput {
-  if (model.category === "encoder")
-    throw new ConfigError(`${directory}: an encoder fills in hidden tokens; there is no task that trains it yet`);
   // An export does not record the path of its data.
   if (run !== undefined)
     return { ...modelOfRun(run.config), ...(!isExportedRun(directory) && { task: run.config.task }) };
@@ -33,14 +27,21 @@ export function modelOfRun({ model, length }: RunConfig): RunConfigInput {
 }
 
 /**
- * The parameters of an opened model in the tree of the model that starts from it.
+ * The parameters of an opened model in the tree of the model that starts from it. A run that tells classes takes the body and begins
+ * with a new head; the head of the other is left behind.
  *
  * @throws ConfigError naming the first parameter that has another shape, is missing or is unknown
  */
-export function fittingParams({ directory, params }: OpenedModel, model: AnyModel): Concrete<unknown> {
+export function fittingParams(
+  { directory, params }: OpenedModel,
+  { model, kind, config }: Pick<PreparedRun, "model" | "kind" | "config">,
+): Concrete<unknown> {
   const theirs = arraysOf(params);
-  const wanted = arraysOf(model.init(randomKey(0)));
+  const initial = model.init(randomKey(config.seed)) as Concrete<unknown>;
+  const wanted = arraysOf(initial);
+  const isNew = (path: string) => kind === "class" && path.startsWith("classHead.") && !theirs.has(path);
   for (const [path, { shape }] of wanted) {
+    if (isNew(path)) continue;
     const found = theirs.get(path);
     if (found !== undefined && shapesEqual(found.shape, shape)) continue;
     const has = found === undefined ? "has none" : `has [${found.shape}]`;
@@ -49,11 +50,11 @@ export function fittingParams({ directory, params }: OpenedModel, model: AnyMode
     );
   }
   const extra = [...theirs.keys()].find((path) => !wanted.has(path));
-  if (extra !== undefined)
+  if (extra !== undefined && kind !== "class")
     throw new ConfigError(
       `${directory}: the model of this run differs from the one it starts from: it has no ${extra}, which the other has`,
     );
-  return params as Concrete<unknown>;
+  return mapTree(initial, isNdArray, (array, path) => theirs.get(path) ?? array) as Concrete<unknown>;
 }
 
 function arraysOf(tree: unknown): Map<string, NDArray> {

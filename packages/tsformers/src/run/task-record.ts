@@ -3,6 +3,7 @@ import { readJsonFile } from "../io/read-json.ts";
 import type { Task } from "../tasks/task.ts";
 import { readTokenizerConfig, type Tokenizer, type TokenizerConfig } from "../tokenizers/index.ts";
 import { ConfigError } from "./config.ts";
+import type { Reading } from "./prepare.ts";
 
 /**
  * What a run keeps of its task in `task.json`: enough to generate, export and inspect without the data, and to tell whether other data
@@ -19,6 +20,8 @@ export type TaskRecord = {
   readonly tokenizer?: TokenizerConfig | undefined;
   /** First token of targets, if the task has sources and targets. */
   readonly startToken?: number | undefined;
+  /** How many classes the rows have, if the run tells classes. */
+  readonly classes?: number | undefined;
 };
 
 const count = z.int().positive();
@@ -29,11 +32,12 @@ const schema = z.strictObject({
   length: count,
   tokenizer: z.unknown().optional(),
   startToken: z.int().nonnegative().optional(),
+  classes: count.optional(),
 });
 
 export function recordOf(
-  { name, fingerprint, length, tokenizer, views: { pairs } }: Task,
-  vocabularySize: number,
+  { name, fingerprint, length, tokenizer, views: { pairs, labelled } }: Task,
+  { kind, model: { vocabularySize } }: Pick<Reading, "kind" | "model">,
 ): TaskRecord {
   return {
     name,
@@ -42,6 +46,7 @@ export function recordOf(
     length,
     ...(tokenizer !== undefined && { tokenizer: tokenizer.config }),
     ...(pairs !== undefined && { startToken: pairs.trainBatch(1, 1).inputs.toNumbers()[0]! }),
+    ...(kind === "class" && { classes: labelled!.classes }),
   };
 }
 

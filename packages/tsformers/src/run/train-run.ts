@@ -4,6 +4,7 @@ import type { Concrete, Device } from "@tsformers/engine";
 import { entryOf } from "../catalogue/catalogue-of.ts";
 import { optimisers } from "../catalogue/optimisers.ts";
 import { schedules } from "../catalogue/schedules.ts";
+import { present } from "../schema/present.ts";
 import type { ReadText } from "../tasks/tokenized-text.ts";
 import type { Optimiser, OptimiserEntry } from "../train/optimisers/index.ts";
 import type { Schedule, ScheduleContext, ScheduleEntry } from "../train/schedules/index.ts";
@@ -63,24 +64,28 @@ export async function trainRun(
       saved === undefined && input.from !== undefined ? (options.source ?? (await openModel(input.from))) : undefined;
     for (const text of source?.notes ?? []) onEvent?.({ kind: "note", text });
     const config = completeSettings(input, saved, source);
-    if (saved !== undefined) requireSameSettings(directory, saved.config, { length: saved.task.length, ...config });
+    if (saved !== undefined) requireSameSettings(directory, saved.config, { ...filledIn(saved), ...config });
     const tokenizer = (saved ?? source)?.tokenizer;
     const run = await prepareRun(config, {
-      ...(tokenizer !== undefined && { tokenizer }),
-      ...(options.text !== undefined && { text: options.text }),
+      ...present({ tokenizer, text: options.text }),
     });
     if (saved !== undefined) requireSameData(directory, saved.task, run.task);
     if (source !== undefined) requireOwnTokens(source.directory, source.tokenizer, run.task);
-    const params = source === undefined ? {} : { params: fittingParams(source, run.model) };
+    const params = source === undefined ? {} : { params: fittingParams(source, run) };
     const onBegin = async () => {
       if (saved !== undefined && saved.config.steps !== config.steps)
         onEvent?.({ kind: "note", text: changeOfSteps(saved.config, config) });
-      await writeRunFolder(directory, run.config, recordOf(run.task, run.model.vocabularySize));
+      await writeRunFolder(directory, run.config, recordOf(run.task, run));
     };
     return { run, result: await trainPrepared(run, { ...options, ...params, onBegin }) };
   } finally {
     unlock();
   }
+}
+
+/** What a run finds out for itself where it is not told. */
+function filledIn({ config: { objective }, task: { length } }: RunFolder): Pick<RunConfig, "length" | "objective"> {
+  return { length, ...present({ objective }) };
 }
 
 /** Settings with defaults filled in; a run that starts from a model takes that model's settings. */
@@ -140,14 +145,11 @@ async function trainPrepared(
     keep: config.keep,
     identity: modelIdentity(config),
     onBegin,
-    ...(config.microBatches !== undefined && { microBatches: config.microBatches }),
+    ...present({ microBatches: config.microBatches }),
     ...(config.clip > 0 && { clipNorm: config.clip }),
     ...(config.ema > 0 && { averageDecay: config.ema }),
     ...(config.patience > 0 && { patience: config.patience }),
-    ...(signal !== undefined && { signal }),
-    ...(onEvent !== undefined && { onEvent }),
-    ...(force !== undefined && { force }),
-    ...(params !== undefined && { params }),
+    ...present({ signal, onEvent, force, params }),
   });
 }
 

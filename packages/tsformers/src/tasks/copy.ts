@@ -1,4 +1,4 @@
-import { present } from "../nn/present.ts";
+import { present } from "../schema/present.ts";
 import {
   type SymbolOptions,
   type SymbolSettings,

@@ -2,6 +2,7 @@
 
 export { copyEntry, copyTask } from "./copy.ts";
 export { grammarText } from "./grammar.ts";
+export { type MajorityOptions, type MajoritySettings, majorityEntry, majorityTask } from "./majority.ts";
 export type { EvalTotals, Metric } from "./metric.ts";
 export { type RecallOptions, type RecallSettings, recallEntry, recallTask } from "./recall.ts";
 export { reverseEntry, reverseTask } from "./reverse.ts";

@@ -1,6 +1,8 @@
 import { foldIn, integers, NDArray, permutation, type RandomKey, randomKey } from "@tsformers/engine";
-import { loss, tokenAccuracy } from "./metric.ts";
+import * as z from "zod";
+import { accuracy, classLoss } from "./metric.ts";
 import { checkExtents, type LabelledBatch, type Task, type TaskViews } from "./task.ts";
+import { lengthOption, seedOption, symbolCount, type TaskEntry, taskEntry } from "./task-entry.ts";
 
 export type MajorityOptions = {
   /** Number of different symbols, each of which is a class. Default: 4. */
@@ -10,6 +12,8 @@ export type MajorityOptions = {
   /** Default: 0. */
   readonly seed?: number;
 };
+
+const defaults = { symbols: 4, length: 64 };
 
 /** Evaluation has a fixed seed, so that runs with different seeds can be compared. */
 const evalSeed = -1;
@@ -24,7 +28,7 @@ const defaultRows = 512;
  * then the symbols.
  */
 export function majorityTask(options: MajorityOptions = {}): Task<Required<Pick<TaskViews, "labelled">>> {
-  const { symbols = 4, length: standard = 64, seed = 0 } = options;
+  const { symbols, length: standard, seed = 0 } = { ...defaults, ...options };
   if (!(Number.isInteger(symbols) && symbols >= 2))
     throw new RangeError(`majority: symbols must be an integer ≥ 2, got ${symbols}`);
   const batchOf = (key: RandomKey, first: number, batchSize: number, length: number, left: number): LabelledBatch => {
@@ -60,7 +64,7 @@ export function majorityTask(options: MajorityOptions = {}): Task<Required<Pick<
     name: "majority",
     vocabularySize: symbols + 1,
     length: standard,
-    metrics: [loss, tokenAccuracy],
+    metrics: [classLoss, accuracy],
     fingerprint: `majority symbols=${symbols} seed=${seed}`,
     views: {
       labelled: {
@@ -82,3 +86,19 @@ export function majorityTask(options: MajorityOptions = {}): Task<Required<Pick<
     },
   };
 }
+
+export type MajoritySettings = MajorityOptions;
+
+export const majorityEntry: TaskEntry<"majority", MajoritySettings> = /* @__PURE__ */ taskEntry({
+  name: "majority",
+  title: "Majority",
+  category: "generated",
+  summary: "tell which symbol occurs most often (classification)",
+  options: () =>
+    z.strictObject({
+      symbols: symbolCount().default(defaults.symbols).describe("how many different symbols there are"),
+      length: lengthOption(defaults.length),
+      seed: seedOption(),
+    }),
+  make: (settings) => majorityTask(settings),
+});

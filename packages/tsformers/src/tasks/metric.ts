@@ -34,6 +34,12 @@ export const tokenAccuracy: Metric = {
   value: ({ correct, tokens }) => correct / tokens,
 };
 
+/** Mean negative log likelihood of the class of a row, in nats. */
+export const classLoss: Metric = { ...loss, label: "loss (nats per row)" };
+
+/** The share of rows whose class is predicted correctly. */
+export const accuracy: Metric = { ...tokenAccuracy, name: "accuracy", label: "accuracy" };
+
 /** The share of rows in which all scored tokens are correct. */
 export const exactAccuracy: Metric = {
   name: "exactAccuracy",

@@ -1,4 +1,5 @@
 import { foldIn, integers, NDArray, type RandomKey } from "@tsformers/engine";
+import { present } from "../schema/present.ts";
 import { type Batch, checkExtents, type EvalSplit, type TaskView } from "./task.ts";
 
 /** The tokens that one row reads in one batch: `length` of them or, at the end of a document, fewer. */
@@ -111,7 +112,7 @@ export function segmentsView(options: {
       });
     },
     evalBatches: (split, { batchSize, length, limit }) => {
-      checkExtents(name, { batchSize, length, ...(limit !== undefined && { limit }) });
+      checkExtents(name, { batchSize, length, ...present({ limit }) });
       const tokens = splits[split];
       const scored = Math.min(limit ?? Number.POSITIVE_INFINITY, tokens.length - 1);
       if (limit !== undefined && limit < length) {

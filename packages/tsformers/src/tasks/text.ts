@@ -1,6 +1,7 @@
 import { foldIn, integers, NDArray, type RandomKey, randomKey } from "@tsformers/engine";
 import * as z from "zod";
 import { crc32c } from "../io/crc32c.ts";
+import { present } from "../schema/present.ts";
 import { byteTokenizer, characterTokenizer, type Tokenizer } from "../tokenizers/index.ts";
 import { grammarText } from "./grammar.ts";
 import { maskedView } from "./masked.ts";
@@ -78,7 +79,7 @@ export function tokenTask(options: {
     },
 
     evalBatches: (split, { batchSize, length, limit }) => {
-      checkExtents("text", { batchSize, length, ...(limit !== undefined && { limit }) });
+      checkExtents("text", { batchSize, length, ...present({ limit }) });
       const tokens = splits[split];
       requireWindow(split, tokens, length);
       const scored = Math.min(limit ?? Number.POSITIVE_INFINITY, tokens.length - 1);

@@ -1,5 +1,5 @@
 import { Tokenizer as Published } from "@huggingface/tokenizers";
-import { present } from "../nn/present.ts";
+import { present } from "../schema/present.ts";
 import type { Tokenizer, TokenizerConfig } from "./tokenizer.ts";
 
 /** The contents of a checkpoint's `tokenizer.json` and `tokenizer_config.json`. */

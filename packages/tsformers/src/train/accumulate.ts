@@ -18,8 +18,8 @@ import {
   zeros,
 } from "@tsformers/engine";
 import type { Context, Losses } from "../kinds/index.ts";
-import { present } from "../nn/present.ts";
 import type { LossFunction, Memories, Symbolic } from "../objectives/objective.ts";
+import { present } from "../schema/present.ts";
 
 /** A loss and its gradients, which still lack a common factor. */
 export type Gradients<Params> = {

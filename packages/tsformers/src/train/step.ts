@@ -17,6 +17,7 @@ import {
 } from "@tsformers/engine";
 import type { Losses } from "../kinds/index.ts";
 import type { LossFunction, Memories, Symbolic } from "../objectives/objective.ts";
+import { present } from "../schema/present.ts";
 import { type Gradients, lossAndGradients } from "./accumulate.ts";
 import { clipFactor, globalNorm } from "./clip.ts";
 import type { LossScale, LossScaleState } from "./loss-scale.ts";
@@ -30,11 +31,11 @@ export type StepOptions<Params, B> = {
   readonly project?: (params: Params) => Params;
   /** What the rows remember before the first batch. Default: nothing goes from batch to batch. */
   readonly startMemories?: () => Memories;
-  /** The largest global norm of the gradients; they are left alone unless given. */
+  /** The largest global norm of the gradients; Default: they are left as they are. */
   readonly clipNorm?: number;
-  /** Parts in which a batch is worked through, default 1. */
+  /** Parts in which a batch is worked through. Default: 1. */
   readonly microBatches?: number;
-  /** Decay of a moving average of the parameters; none is kept unless given. */
+  /** Decay of a moving average of the parameters. Default: none is kept. */
   readonly averageDecay?: number;
   /** Computes the loss in float16, scaled; parameters and optimiser stay in float32. */
   readonly float16?: LossScale;
@@ -108,7 +109,7 @@ export function trainStep<Params, B>(options: StepOptions<Params, B>): TrainStep
       optimiser: updated.state,
       step,
       ...(averageDecay !== undefined && { average: withState(average(), raw.trainingState) }),
-      ...(raw.memories !== undefined && { memories: raw.memories }),
+      ...present({ memories: raw.memories }),
     };
     const metrics = { loss: raw.loss, gradientNorm, losses: raw.losses };
     if (float16 === undefined) return { state: next, metrics };

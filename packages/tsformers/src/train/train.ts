@@ -14,6 +14,7 @@ import {
   readTree,
 } from "@tsformers/engine";
 import type { Symbolic } from "../objectives/objective.ts";
+import { present } from "../schema/present.ts";
 import { loss as lossMetric } from "../tasks/metric.ts";
 import { suitableMicroBatches } from "./accumulate.ts";
 import { earlyStopping } from "./early-stopping.ts";
@@ -122,7 +123,7 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
       ended: done >= steps ? "finished" : stoppedEarly() ? "stopped early" : "interrupted",
       step: done,
       params,
-      ...(average !== undefined && { average }),
+      ...present({ average }),
       ...(progress.evaluation !== null && { evaluation: progress.evaluation }),
       tokensPerSecond: tokensPerSecond(median(stepMs)),
     };
@@ -141,10 +142,9 @@ function stepOf<Params, B>({ objective, optimiser, ...options }: TrainOptions<Pa
     ...(objective.project !== undefined && { project: (params: Params) => objective.project!(params) }),
     ...(objective.startMemories !== undefined && { startMemories: () => objective.startMemories!(batchSize) }),
     optimiser,
-    ...(clipNorm !== undefined && { clipNorm }),
+    ...present({ clipNorm }),
     microBatches: options.microBatches ?? suitable,
-    ...(averageDecay !== undefined && { averageDecay }),
-    ...(float16 !== undefined && { float16 }),
+    ...present({ averageDecay, float16 }),
   });
 }
 
@@ -203,7 +203,7 @@ async function begin<Params, B>(
     throw new RangeError(`train: ${resumed.step} steps are made already, more than the ${steps} that steps asks for`);
   if (resumed) onEvent({ kind: "resumed", step: resumed.step });
   return {
-    ...(directory !== undefined && { directory }),
+    ...present({ directory }),
     step: resumed?.step ?? 0,
     state: putTree(resumed?.state ?? initial, device) as Given<TrainState<Params>>,
     progress: resumed?.progress ?? { stopping: null, evaluation: null },

@@ -36,7 +36,7 @@ import {
   overRowsSoFar,
 } from "../../src/attention/sinkhorn/sinkhorn-balance.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
-import { present } from "../../src/nn/present.ts";
+import { present } from "../../src/schema/present.ts";
 
 const device = await openCpu();
 

@@ -28,7 +28,7 @@ import { blockStack } from "../../src/depth/stack.ts";
 import { startDecoding, startSegments, startTraining } from "../../src/depth/states.ts";
 import type { Context, LayerState, Mixer, Pattern, StackState, View } from "../../src/kinds/index.ts";
 import { within } from "../../src/nn/dropout.ts";
-import { present } from "../../src/nn/present.ts";
+import { present } from "../../src/schema/present.ts";
 import { looksOf, type MapRead } from "../attention/map-reading.ts";
 import { louder } from "../attention/mixer-cases.ts";
 import {

@@ -147,7 +147,7 @@ describe("the catalogue", () => {
   });
 
   it("refuses unknown tasks and options", async () => {
-    await expect(createTask("copi")).rejects.toThrow(/expected one of text, copy, recall, reverse, got "copi"/);
+    await expect(createTask("copi")).rejects.toThrow(/expected one of text, copy, .*, got "copi"/);
     await expect(createTask("text", { data: "no/such/file.txt" })).rejects.toThrow(/no such file or folder/);
   });
 

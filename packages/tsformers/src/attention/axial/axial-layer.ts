@@ -17,8 +17,8 @@ import type { Context } from "../../kinds/layer.ts";
 import { dropout } from "../../nn/dropout.ts";
 import { type Initial, normalInitial } from "../../nn/initial.ts";
 import { linear } from "../../nn/linear.ts";
-import { present } from "../../nn/present.ts";
 import { headWidthOf } from "../../nn/sizes.ts";
+import { present } from "../../schema/present.ts";
 import { type AttentionParams, joinHeads, splitHeads } from "../softmax/attention.ts";
 import { axialAttention } from "./axial-attention.ts";
 

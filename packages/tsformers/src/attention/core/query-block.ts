@@ -29,6 +29,7 @@ import {
 import type { KeyValueCache, Positions, Score, View } from "../../kinds/index.ts";
 import type { Context } from "../../kinds/layer.ts";
 import { dropout } from "../../nn/dropout.ts";
+import { present } from "../../schema/present.ts";
 import type { Runs } from "../patterns/pattern.ts";
 import type { Plan, QueryBlock } from "./plan.ts";
 import { countRuns } from "./runs.ts";
@@ -101,14 +102,14 @@ function blockLogits(q: Tensor, key: Tensor, input: BlockInput): { logits: Tenso
   const score = view.prepared?.get(blocks[0]) ?? view.scores?.(blockPositions(q, input));
   const scored = score === undefined ? raw : score.logits(raw, { query: q, key, scale });
   const hiding = hidingOf(q, input);
-  if (hiding === undefined) return { logits: scored, ...(score === undefined ? {} : { score }) };
+  if (hiding === undefined) return { logits: scored, ...present({ score }) };
   const sighted = cast(greater(max(hiding, { axes: -1, keepDims: true }), hidden / 2), "float32");
   return {
     logits: add(scored, hiding),
     ...(blocks.some(({ blind }) => blind) || view.keyMask !== undefined || view.visible !== undefined
       ? { sighted }
       : {}),
-    ...(score === undefined ? {} : { score }),
+    ...present({ score }),
   };
 }
 
@@ -180,7 +181,7 @@ export function positionsOf({ positions }: View, plan: Plan, { queries: [from, t
 function blockPositions(q: Tensor, { view, plan, blocks, heads, recomputed }: BlockInput): Positions {
   const positions = positionsOf(view, plan, blocks[0]!);
   const query = recomputed ? after(positions.query, q) : positions.query;
-  return { ...positions, query, ...(heads === undefined ? {} : { heads }) };
+  return { ...positions, query, ...present({ heads }) };
 }
 
 /** Rearranges the last axis into the plan's order. */

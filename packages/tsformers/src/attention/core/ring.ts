@@ -21,6 +21,7 @@ import {
   where,
 } from "@tsformers/engine";
 import type { KeyValueCache, Recurrent, SoftmaxMixer, View } from "../../kinds/index.ts";
+import { present } from "../../schema/present.ts";
 import { fullPattern } from "../patterns/pattern.ts";
 import { makeView } from "./view.ts";
 
@@ -95,7 +96,7 @@ export function viewOfSlots(view: View, position: Tensor, slots: Tensor, seen: T
     keys: slots.shape[0]!,
     keyMask,
     positions: { query: expandDims(position, 0), key: slots },
-    ...(view.scores === undefined ? {} : { scores: view.scores }),
+    ...present({ scores: view.scores }),
   });
   return view.rotate === undefined ? ring : { ...ring, rotate: view.rotate };
 }

@@ -12,7 +12,7 @@ import {
 import type { AttentionMap, LayerState, Mixer, MixerOutput, Recurrent, SegmentMemory } from "../../kinds/index.ts";
 import { within } from "../../nn/dropout.ts";
 import { sumOfLosses } from "../../nn/losses.ts";
-import { present } from "../../nn/present.ts";
+import { present } from "../../schema/present.ts";
 
 type Named<T> = Readonly<Record<string, T>>;
 

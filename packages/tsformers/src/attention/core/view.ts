@@ -1,6 +1,6 @@
 import { add, iota, sub, type Tensor, where } from "@tsformers/engine";
 import type { QkTransform, Slots, View } from "../../kinds/index.ts";
-import { present } from "../../nn/present.ts";
+import { present } from "../../schema/present.ts";
 import { prepareScores } from "./executor.ts";
 import { hidden } from "./query-block.ts";
 

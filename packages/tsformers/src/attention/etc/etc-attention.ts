@@ -5,6 +5,7 @@ import type { Context } from "../../kinds/layer.ts";
 import { within } from "../../nn/dropout.ts";
 import type { LinearParams } from "../../nn/linear.ts";
 import { positionCount } from "../../schema/count.ts";
+import { present } from "../../schema/present.ts";
 import { type Attended, attend } from "../core/executor.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
 import { requireSupport } from "../core/require-support.ts";
@@ -44,8 +45,7 @@ export function attendSide({ query, entries, pattern, scores }: EtcSide, options
   const sizes = { pattern, queries: query.shape[2]!, keys: entries.key.shape[2]! };
   const view = makeView({
     ...sizes,
-    ...(keyMask === undefined ? {} : { keyMask }),
-    ...(scores === undefined ? {} : { scores }),
+    ...present({ keyMask, scores }),
   });
   return attend(query, entries, { ...rest, view });
 }
@@ -122,7 +122,7 @@ export function etcAttention(options: EtcAttentionOptions): Mixer<EtcAttentionPa
         scale: 1 / Math.sqrt(heads.headWidth),
         dropoutRate,
         context: within(context, part),
-        ...(view.keyMask === undefined ? {} : { keyMask: view.keyMask }),
+        ...present({ keyMask: view.keyMask }),
       });
       const labelled = (labelling: Labelling) =>
         params.labels === undefined ? {} : { scores: labelScore(params.labels, labelling) };

@@ -15,7 +15,7 @@ import type { Context, Mixer, Recurrent, Rotation, View } from "../../kinds/inde
 import { evaluation } from "../../kinds/layer.ts";
 import { normalInitial } from "../../nn/initial.ts";
 import { type LinearParams, linear } from "../../nn/linear.ts";
-import { present } from "../../nn/present.ts";
+import { present } from "../../schema/present.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
 import { maskAt } from "../core/mask-at.ts";
 import { type Refusals, requireSupport } from "../core/require-support.ts";

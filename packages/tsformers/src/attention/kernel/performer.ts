@@ -1,8 +1,8 @@
 import * as z from "zod";
 import type { Mixer } from "../../kinds/index.ts";
-import { present } from "../../nn/present.ts";
 import { headWidthOf } from "../../nn/sizes.ts";
 import { positionCount, stepCount } from "../../schema/count.ts";
+import { present } from "../../schema/present.ts";
 import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 import { exactly } from "./denominator.ts";
 import { draws } from "./drawn-features.ts";

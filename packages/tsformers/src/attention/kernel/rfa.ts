@@ -18,9 +18,9 @@ import {
 } from "@tsformers/engine";
 import * as z from "zod";
 import type { Mixer } from "../../kinds/index.ts";
-import { present } from "../../nn/present.ts";
 import { headWidthOf } from "../../nn/sizes.ts";
 import { exactCount, positionCount } from "../../schema/count.ts";
+import { present } from "../../schema/present.ts";
 import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 import { awayFromZero } from "./denominator.ts";
 import { draws } from "./drawn-features.ts";

@@ -14,9 +14,9 @@ import {
 import * as z from "zod";
 import type { KeyValueCache, Mixer, Rotation } from "../../kinds/index.ts";
 import type { LinearParams } from "../../nn/linear.ts";
-import { present } from "../../nn/present.ts";
 import { CombinationError } from "../../schema/combination-error.ts";
 import { positionCount } from "../../schema/count.ts";
+import { present } from "../../schema/present.ts";
 import { attend } from "../core/executor.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
 import { requireSupport } from "../core/require-support.ts";

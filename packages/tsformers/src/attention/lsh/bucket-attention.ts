@@ -1,6 +1,6 @@
 import { add, cast, div, mul, reshape, sqrt, square, sum, type Tensor, transpose, zeros } from "@tsformers/engine";
 import type { AttentionMap } from "../../kinds/index.ts";
-import { present } from "../../nn/present.ts";
+import { present } from "../../schema/present.ts";
 import { type BucketCount, factorsOf } from "./lsh-hash.ts";
 import { sortIntoChunks } from "./lsh-order.ts";
 import type { Reach } from "./lsh-reach.ts";

@@ -1,3 +1,4 @@
+import { present } from "../../schema/present.ts";
 import { intersectRuns, subtractRuns, uniteRuns } from "../core/runs.ts";
 import { headsOf, type Pattern, type Runs } from "./pattern.ts";
 
@@ -67,7 +68,7 @@ function bothKeys(a: Pattern, b: Pattern, of: (a: Runs, b: Runs) => Runs): Patte
 function restrict(of: (a: Runs, b: Runs) => Runs, again: (a: Pattern, b: Pattern) => Pattern) {
   return (a: Pattern, b: Pattern): Unnamed => ({
     keys: bothKeys(a, b, of),
-    ...(a.order === undefined ? {} : { order: a.order }),
+    ...present({ order: a.order }),
     ...(a.parts === undefined ? {} : { parts: a.parts.map((part) => again(part, b)) }),
   });
 }

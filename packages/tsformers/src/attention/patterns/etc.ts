@@ -1,6 +1,6 @@
 import * as z from "zod";
-import { present } from "../../nn/present.ts";
 import { positionCount } from "../../schema/count.ts";
+import { present } from "../../schema/present.ts";
 import { runsOf } from "../core/runs.ts";
 import type { Pattern } from "./pattern.ts";
 import { type PatternEntry, patternEntry } from "./pattern-entry.ts";

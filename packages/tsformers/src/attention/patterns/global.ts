@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { positionCount } from "../../schema/count.ts";
+import { present } from "../../schema/present.ts";
 import { runsOf } from "../core/runs.ts";
 import { inFront, type Order } from "./order.ts";
 import { fullPattern, type Pattern, causal as past, type Runs } from "./pattern.ts";
@@ -36,7 +37,7 @@ export function globalTokens({ positions, causal }: GlobalOptions): Pattern {
       for (let i = 0; i < runs.length; i += 2) addSpan(seen, runs[i]!, Math.min(end, runs[i + 1]!));
       return seen;
     },
-    ...(order === undefined ? {} : { order }),
+    ...present({ order }),
   };
 }
 

@@ -1,6 +1,6 @@
 import * as z from "zod";
-import { present } from "../../nn/present.ts";
 import { positionCount } from "../../schema/count.ts";
+import { present } from "../../schema/present.ts";
 import { perHead, union } from "./combine.ts";
 import { byResidue } from "./order.ts";
 import type { Pattern } from "./pattern.ts";

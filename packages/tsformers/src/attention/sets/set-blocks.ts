@@ -15,7 +15,7 @@ import { type FeedForward, mlp, relu } from "../../nn/feed-forward.ts";
 import { glorotUniform, type Initial, normalInitial } from "../../nn/initial.ts";
 import { type LinearParams, linear } from "../../nn/linear.ts";
 import { layerNorm, type Norm, type NormParams } from "../../nn/norm.ts";
-import { present } from "../../nn/present.ts";
+import { present } from "../../schema/present.ts";
 import { attend } from "../core/executor.ts";
 import { headProjections } from "../core/head-projections.ts";
 import { makeView } from "../core/view.ts";

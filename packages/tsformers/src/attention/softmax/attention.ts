@@ -17,9 +17,9 @@ import type { DecodePlace, KeyValueCache, Recurrent, SoftmaxMixer, View } from "
 import { dropout } from "../../nn/dropout.ts";
 import { type Initial, normalInitial } from "../../nn/initial.ts";
 import { type LinearParams, linear } from "../../nn/linear.ts";
-import { present } from "../../nn/present.ts";
 import { headWidthOf, requireCounts, requireRate } from "../../nn/sizes.ts";
 import { widthCount } from "../../schema/count.ts";
+import { present } from "../../schema/present.ts";
 import { attend } from "../core/executor.ts";
 import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 

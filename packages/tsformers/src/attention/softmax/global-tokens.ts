@@ -27,6 +27,7 @@ import {
   where,
 } from "@tsformers/engine";
 import type { AttentionMap, KeyValueCache, View } from "../../kinds/index.ts";
+import { present } from "../../schema/present.ts";
 import { runsOf } from "../core/runs.ts";
 import { makeView, type ViewOptions } from "../core/view.ts";
 import { fullPattern, type Pattern, type Runs } from "../patterns/pattern.ts";
@@ -150,8 +151,7 @@ export function lookAgain(view: View, own: Pick<ViewOptions, "pattern"> & Partia
   return makeView({
     queries,
     keys,
-    ...(keyMask === undefined ? {} : { keyMask }),
-    ...(scores === undefined ? {} : { scores }),
+    ...present({ keyMask, scores }),
     ...own,
   });
 }

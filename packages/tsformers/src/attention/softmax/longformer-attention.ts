@@ -20,6 +20,7 @@ import { within } from "../../nn/dropout.ts";
 import type { LinearParams } from "../../nn/linear.ts";
 import { requireCounts } from "../../nn/sizes.ts";
 import { positionCount } from "../../schema/count.ts";
+import { present } from "../../schema/present.ts";
 import { attend } from "../core/executor.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
 import { ringDecoding, viewOfSlots, writeSlots } from "../core/ring.ts";
@@ -112,7 +113,7 @@ export function longformerAttention(options: LongformerAttentionOptions): Mixer<
       const rest = {
         scale,
         context,
-        ...(options.dropoutRate === undefined ? {} : { dropoutRate: options.dropoutRate }),
+        ...present({ dropoutRate: options.dropoutRate }),
       };
       const { mixed, map } = attend(view.rotate?.query(query) ?? query, tokens?.near(own) ?? own, {
         ...rest,

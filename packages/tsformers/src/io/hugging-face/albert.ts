@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { albert as albertModel } from "../../models/albert.ts";
 import { type Head, linearHead } from "../../nn/head.ts";
-import { present } from "../../nn/present.ts";
+import { present } from "../../schema/present.ts";
 import { activationName, count, epsilon, layerCount, only, parseConfig, standard, tokenId } from "./config.ts";
 import { maskedLanguageModelProbe } from "./encoder-probe.ts";
 import { type Format, tiedHeadNames } from "./format.ts";

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { bertForPreTraining, bert as bertModel } from "../../models/bert.ts";
 import type { Activation } from "../../nn/feed-forward.ts";
 import { type Head, linearHead } from "../../nn/head.ts";
-import { present } from "../../nn/present.ts";
+import { present } from "../../schema/present.ts";
 import { activationName, count, epsilon, layerCount, only, parseConfig, standard, tokenId } from "./config.ts";
 import { maskedLanguageModelProbe } from "./encoder-probe.ts";
 import { type Format, type SharedArray, tiedHeadNames } from "./format.ts";

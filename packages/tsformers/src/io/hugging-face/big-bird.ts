@@ -6,7 +6,7 @@ import type { BertParams } from "../../models/bert.ts";
 import { bigbird, bigbirdForPreTraining } from "../../models/bigbird.ts";
 import type { LanguageModel } from "../../models/language-model.ts";
 import { type Head, linearHead } from "../../nn/head.ts";
-import { present } from "../../nn/present.ts";
+import { present } from "../../schema/present.ts";
 import { bertLayerNames, bertSettings, maskedHeadNames, sharedOutput } from "./bert.ts";
 import { activationName, count, parseConfig, standard } from "./config.ts";
 import { maskedLanguageModelProbe } from "./encoder-probe.ts";

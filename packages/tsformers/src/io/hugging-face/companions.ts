@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
+import { present } from "../../schema/present.ts";
 import { type Tokenizer, tokenizerFromConfig } from "../../tokenizers/index.ts";
 import { FileError } from "../file-error.ts";
 import { jsonObject, readJsonFile } from "../read-json.ts";
@@ -64,6 +65,6 @@ export function readGenerationSettings(directory: string): GenerationSettings {
   const start = [decoder_start_token_id ?? bos_token_id ?? []].flat()[0];
   return {
     ...(end !== undefined && end !== null && { endTokens: [end].flat() }),
-    ...(start !== undefined && { startToken: start }),
+    ...present({ startToken: start }),
   };
 }

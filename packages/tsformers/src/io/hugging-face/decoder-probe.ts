@@ -2,7 +2,7 @@ import { slice, type Tensor } from "@tsformers/engine";
 import type { AttentionMap } from "../../kinds/index.ts";
 import type { LanguageModel } from "../../models/language-model.ts";
 import { meanCrossEntropy } from "../../nn/cross-entropy.ts";
-import { present } from "../../nn/present.ts";
+import { present } from "../../schema/present.ts";
 import { labelInput, maskInput, type NamedTensors, type Probe, positionInput, tokenInput } from "./format.ts";
 
 /** A forward pass of a decoder with transformers' names; the loss is that of the next token, with labels shifted inside. */

@@ -1,7 +1,7 @@
 import { add } from "@tsformers/engine";
 import type { LanguageModel } from "../../models/language-model.ts";
 import { meanCrossEntropy } from "../../nn/cross-entropy.ts";
-import { present } from "../../nn/present.ts";
+import { present } from "../../schema/present.ts";
 import { numbered, weightsOf } from "./decoder-probe.ts";
 import { labelInput, maskInput, type Probe, positionInput, tokenInput } from "./format.ts";
 

@@ -3,7 +3,7 @@ import { parallelBlock, preNormBlock } from "../../blocks/block.ts";
 import { decoder } from "../../models/decoder.ts";
 import { gptNeoXParts } from "../../models/gpt-neox.ts";
 import { tiedHead } from "../../nn/head.ts";
-import { present } from "../../nn/present.ts";
+import { present } from "../../schema/present.ts";
 import { activationName, count, endTokens, epsilon, layerCount, parseConfig, standard } from "./config.ts";
 import { languageModelProbe } from "./decoder-probe.ts";
 import { type Format, tiedHeadNames } from "./format.ts";

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { decoder } from "../../models/decoder.ts";
 import { gptParts } from "../../models/gpt.ts";
 import { linearHead } from "../../nn/head.ts";
-import { present } from "../../nn/present.ts";
+import { present } from "../../schema/present.ts";
 import {
   activationName,
   count,

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { type LedOptions, led as ledModel } from "../../models/led.ts";
 import { type Head, linearHead } from "../../nn/head.ts";
-import { present } from "../../nn/present.ts";
+import { present } from "../../schema/present.ts";
 import { activationName, count, endTokens, layerCount, parseConfig, standard, tokenId } from "./config.ts";
 import type { Format, Probe } from "./format.ts";
 import { attentionWindow, globalNames, windowsOf } from "./longformer.ts";

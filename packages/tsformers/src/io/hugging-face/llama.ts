@@ -3,7 +3,7 @@ import { decoder } from "../../models/decoder.ts";
 import { llamaParts } from "../../models/llama.ts";
 import { paddedEmbedding } from "../../nn/embedding.ts";
 import { linearHead } from "../../nn/head.ts";
-import { present } from "../../nn/present.ts";
+import { present } from "../../schema/present.ts";
 import { activationName, count, endTokens, epsilon, layerCount, parseConfig, standard, tokenId } from "./config.ts";
 import { languageModelProbe } from "./decoder-probe.ts";
 import { type Format, tiedHeadNames } from "./format.ts";

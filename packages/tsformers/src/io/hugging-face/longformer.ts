@@ -7,7 +7,7 @@ import {
 } from "../../models/longformer.ts";
 import { meanCrossEntropy } from "../../nn/cross-entropy.ts";
 import { type Head, linearHead } from "../../nn/head.ts";
-import { present } from "../../nn/present.ts";
+import { present } from "../../schema/present.ts";
 import { FileError } from "../file-error.ts";
 import { bertLayerNames } from "./bert.ts";
 import { activationName, configFile, count, epsilon, layerCount, parseConfig, standard, tokenId } from "./config.ts";

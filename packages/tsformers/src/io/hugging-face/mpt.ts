@@ -3,7 +3,7 @@ import { makeFillingView } from "../../attention/core/view.ts";
 import { decoder } from "../../models/decoder.ts";
 import { mptParts } from "../../models/mpt.ts";
 import { linearHead } from "../../nn/head.ts";
-import { present } from "../../nn/present.ts";
+import { present } from "../../schema/present.ts";
 import { count, endTokens, epsilon, layerCount, only, parseConfig, standard } from "./config.ts";
 import { languageModelProbe } from "./decoder-probe.ts";
 import { type Format, tiedHeadNames } from "./format.ts";

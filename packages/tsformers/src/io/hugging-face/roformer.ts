@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { roformer as roformerModel } from "../../models/roformer.ts";
 import { type Head, linearHead } from "../../nn/head.ts";
-import { present } from "../../nn/present.ts";
 import { neighbours, rotary, rotatingValues } from "../../position/rotary.ts";
+import { present } from "../../schema/present.ts";
 import { bertLayerNames, bertSettings, maskedHeadNames, sharedOutput } from "./bert.ts";
 import { count, parseConfig, standard } from "./config.ts";
 import { maskedLanguageModelProbe } from "./encoder-probe.ts";

@@ -2,7 +2,7 @@ import { concat, equal, fill, slice, type Tensor, where } from "@tsformers/engin
 import type { Context } from "../../kinds/layer.ts";
 import type { EncodeOutput, SequenceToSequence } from "../../models/sequence-to-sequence.ts";
 import { meanCrossEntropy } from "../../nn/cross-entropy.ts";
-import { present } from "../../nn/present.ts";
+import { present } from "../../schema/present.ts";
 import { numbered, weightsOf } from "./decoder-probe.ts";
 import { type InputRule, labelInput, maskInput, type NamedTensors, tokenInput } from "./format.ts";
 

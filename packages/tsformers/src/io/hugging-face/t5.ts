@@ -6,7 +6,7 @@ import type { SequenceToSequence } from "../../models/sequence-to-sequence.ts";
 import { t5Parts } from "../../models/t5.ts";
 import { type Activation, type FeedForward, type FeedForwardOptions, gatedMlp, mlp } from "../../nn/feed-forward.ts";
 import { type Head, linearHead, scaledHead, tiedHead } from "../../nn/head.ts";
-import { present } from "../../nn/present.ts";
+import { present } from "../../schema/present.ts";
 import { FileError } from "../file-error.ts";
 import {
   activationName,

@@ -7,7 +7,7 @@ import type { Score, View } from "../../kinds/index.ts";
 import { type Stacks, type StacksParams, stacks } from "../../models/encoder-decoder.ts";
 import { postNorm, preNorm, transformerStacks } from "../../models/transformer.ts";
 import { gelu, relu } from "../../nn/feed-forward.ts";
-import { present } from "../../nn/present.ts";
+import { present } from "../../schema/present.ts";
 import { count, epsilon, layerCount, only, parseConfig, standard } from "./config.ts";
 import { type Format, floatInput, type InputRule, maskInput, type Probe } from "./format.ts";
 import { fusedLinearNames, layerNames, linearNames, type NameRule, normNames } from "./names.ts";

@@ -1,4 +1,4 @@
-import { present } from "../../nn/present.ts";
+import { present } from "../../schema/present.ts";
 
 /** Sizes of a catalogue model. */
 export type ModelSizes = {

@@ -14,6 +14,7 @@ import {
   type Tensor,
 } from "@tsformers/engine";
 import * as z from "zod";
+import { present } from "../../schema/present.ts";
 import {
   type Decays,
   matricesDecay,
@@ -66,7 +67,7 @@ export function adafactor(options: AdafactorOptions = {}): Optimiser {
       clipThreshold,
       decayExponent,
       weightDecay,
-      ...(relativeFloor !== undefined && { relativeFloor }),
+      ...present({ relativeFloor }),
     },
     slots: (type) => {
       if (type.shape.length < 2) return { square: zerosLike(type) };

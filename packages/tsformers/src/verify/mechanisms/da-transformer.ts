@@ -6,8 +6,8 @@ import { makeView } from "../../attention/core/view.ts";
 import { causal, fullPattern } from "../../attention/patterns/pattern.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import type { Mechanism } from "../../kinds/mechanism.ts";
-import { present } from "../../nn/present.ts";
 import { distanceAware, distanceFactor } from "../../position/distance-aware.ts";
+import { present } from "../../schema/present.ts";
 
 const options = z.strictObject({ causal: z.boolean() });
 

@@ -4,7 +4,7 @@ import { bucketAttention, unitVectors } from "../../attention/lsh/bucket-attenti
 import { lshBuckets } from "../../attention/lsh/lsh-hash.ts";
 import { earlierInChunks, sameBucket, wholeChunks } from "../../attention/lsh/lsh-reach.ts";
 import type { Mechanism } from "../../kinds/mechanism.ts";
-import { present } from "../../nn/present.ts";
+import { present } from "../../schema/present.ts";
 
 const even = z.number().int().positive().multipleOf(2);
 const options = z.strictObject({

@@ -4,6 +4,7 @@ import { exactly } from "../../attention/kernel/denominator.ts";
 import { kernelAttention } from "../../attention/kernel/kernel-attention.ts";
 import { arcCosineKernel, gaussianKernel, rfaFeatures } from "../../attention/kernel/rfa.ts";
 import type { Mechanism } from "../../kinds/mechanism.ts";
+import { present } from "../../schema/present.ts";
 
 const options = z.strictObject({
   features: z.enum(["sincos", "arccos"]),
@@ -23,7 +24,7 @@ export const rfa: Mechanism = {
     const { mixed, weights } = kernelAttention(features, v!, {
       causal: mode !== "cross",
       denominator: exactly,
-      ...(gateLogits === undefined ? {} : { gateLogits }),
+      ...present({ gateLogits }),
     });
     return { out: mixed, denominator: reshape(weights, weights.shape.slice(0, -1)), q_features: features.query };
   },

@@ -4,7 +4,7 @@ import { balancedAttention, topMembers } from "../../attention/routing/routing-b
 import { cosine, layerNormalised, nearness } from "../../attention/routing/routing-centroids.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import type { Mechanism } from "../../kinds/mechanism.ts";
-import { present } from "../../nn/present.ts";
+import { present } from "../../schema/present.ts";
 
 const options = z.strictObject({
   normalize: z.enum(["layernorm", "l2_key"]),

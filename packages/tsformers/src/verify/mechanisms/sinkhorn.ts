@@ -10,7 +10,7 @@ import {
 import { balance, overAllRows, overRowsSoFar } from "../../attention/sinkhorn/sinkhorn-balance.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import type { Mechanism } from "../../kinds/mechanism.ts";
-import { present } from "../../nn/present.ts";
+import { present } from "../../schema/present.ts";
 
 const options = z.strictObject({
   iters: z.int().nonnegative(),

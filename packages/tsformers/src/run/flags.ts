@@ -202,9 +202,8 @@ function kindsIn(text: string, flag: Flag, before: unknown, sharing: readonly Fl
 /** Settings of a choice that another kind has, too. */
 function sharedWith(kind: string, before: Choice | undefined, { path }: Flag, flags: readonly Flag[]): Settings {
   if (before === undefined || path.length !== 2 || !shortened.has(path[0]!)) return {};
-  const known = flags
-    .filter((flag) => flag.path[0] === path[0] && flag.path.length > 1 && flag.nodes.has(kind))
-    .map((flag) => flag.path[1]);
+  const isOwn = (flag: Flag) => flag.path[0] === path[0] && flag.path.length === (flag.kinds === undefined ? 2 : 3);
+  const known = flags.filter((flag) => isOwn(flag) && flag.nodes.has(kind)).map((flag) => flag.path[1]);
   return Object.fromEntries(Object.entries(before).filter(([setting]) => known.includes(setting)));
 }
 

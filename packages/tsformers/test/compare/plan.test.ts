@@ -4,6 +4,7 @@ import { labelsOf } from "../../src/compare/labels.ts";
 import { planRuns, sharedSettings } from "../../src/compare/plan.ts";
 import type { StepCost, VariantSummary } from "../../src/compare/results.ts";
 import { type Axis, gridVariants, listedVariants, type Shared } from "../../src/compare/variants.ts";
+import type { Choice } from "../../src/run/catalogue.ts";
 import { parseRunConfig, runSchema } from "../../src/run/config.ts";
 import { flagNamed, flagsOf } from "../../src/run/flags.ts";
 
@@ -49,6 +50,20 @@ describe("variants", () => {
     // Sizes are the same for all.
     expect(configs[2]!.model).toMatchObject({ kind: "llama", layers: 2, modelWidth: 64 });
     expect(notes).toEqual(["--position: llama has its own positions; gpt and bert take any"]);
+  });
+
+  it("hand the parts that all share to models that leave them open, also where a position scheme has the name of the model", () => {
+    const { configs } = grid(
+      { model: { kind: "gpt", layers: 2, position: { kind: "rotary" } } },
+      {},
+      axis("model", "gpt", "bert", "transformer-xl"),
+    );
+    expect(configs.map(({ model: { position } }) => (position as Choice | undefined)?.kind)).toEqual([
+      "rotary",
+      "rotary",
+      undefined,
+    ]);
+    expect(configs[2]!.model).toMatchObject({ kind: "transformer-xl", layers: 2 });
   });
 
   it("hand a setting of a kind to the variants of that kind", () => {

@@ -5,29 +5,17 @@ import {
   type DeviceArray,
   flatten,
   fromNumbers,
-  gather,
   isNdArray,
   mapTree,
   type OnDevice,
-  sub,
   type Tensor,
 } from "@tsformers/engine";
 import { readsInPasses } from "../depth/states.ts";
 import type { KeyValueCache } from "../kinds/index.ts";
-import { evaluation } from "../kinds/layer.ts";
-import type { LanguageModel, LanguageModelOutput } from "../models/language-model.ts";
-import { present } from "../schema/present.ts";
+import type { LanguageModel } from "../models/language-model.ts";
 import { capacityFor, decodeCache } from "./decode-cache.ts";
-import {
-  chunkSlots,
-  type GivenSlots,
-  givenChunk,
-  givenStep,
-  keptOf,
-  nextSlots,
-  ringSize,
-  stepSlots,
-} from "./decode-slots.ts";
+import { decodePass, type TracedAt } from "./decode-pass.ts";
+import { type GivenSlots, givenChunk, givenStep, keptOf, nextSlots, ringSize } from "./decode-slots.ts";
 import { type Decoder, type DecoderOptions, requireTokens } from "./decoding.ts";
 import { openStepDecoder } from "./step-decoder.ts";
 
@@ -62,28 +50,7 @@ export function openDecoder<Params>(
   const kinds = [...new Set(kept)];
   const cache = decodeCache(model.layers, kept, device);
 
-  const advance = (params: Params, layers: readonly KeyValueCache[], tokens: Tensor, at: TracedAt) => {
-    const { length, count, given } = at;
-    const width = tokens.shape[1]!;
-    const seen = kinds.map((own, kind) => {
-      if (width > 1) return chunkSlots(own, width, length, given[kind]!);
-      return stepSlots(own, layers[kept.indexOf(own)]!.key.shape[2]!, length, given[kind]!);
-    });
-    const ofLayer = <T>(list: readonly T[], layer: number): T => list[kinds.indexOf(kept[layer]!)]!;
-    const ordered = layers.map((entries, layer) => inOrder(entries, ofLayer(given, layer).order));
-    const slots = kept.map((_, layer) => ofLayer(seen, layer));
-    const capacity = ordered[0]?.key.shape[2] ?? width;
-    const decode = { layers: ordered, position: length, capacity, slots };
-    const out = model.apply(params, { tokens, decode }, evaluation);
-    const kv = out.state.decode as readonly KeyValueCache[];
-    return {
-      logits: lastLogits(out, count),
-      layers: kv.map((entries, layer) => {
-        const { rows } = slots[layer]!;
-        return cache.result(entries, { width, ...present({ rows, next: ofLayer(given, layer).next }) });
-      }),
-    };
-  };
+  const advance = decodePass(model, kept, cache);
   // On a device of its own the cache alternates between two sets of buffers.
   const donated = (argument: number) => (device.sharesMemory ? {} : { donate: [argument] });
   const first = compile(advance, { device });
@@ -157,24 +124,6 @@ export function openDecoder<Params>(
       await cache.release();
     },
   };
-}
-
-/** Where a pass stands, as the trace sees it. */
-type TracedAt = {
-  readonly length: Tensor;
-  readonly count: Tensor;
-  readonly given: readonly GivenSlots<Tensor>[];
-};
-
-function inOrder({ key, value }: KeyValueCache, order: Tensor | undefined): KeyValueCache {
-  return order === undefined ? { key, value } : { key: gather(key, order, 2), value: gather(value, order, 2) };
-}
-
-/** Logits of the last of `count` positions, and of no other where the model can do without. */
-function lastLogits({ logits, x, toLogits }: LanguageModelOutput, count: Tensor): Tensor {
-  if (logits.shape[1] === 1) return logits;
-  const last = sub(count, 1);
-  return toLogits === undefined ? gather(logits, last, 1) : toLogits(gather(x, last, 1));
 }
 
 /** An ONNX model holds at most 2 GiB. */

@@ -9,7 +9,6 @@ import {
   type NDArray,
   type OnDevice,
   putTree,
-  type RandomKey,
   randomKey,
   readTree,
 } from "@tsformers/engine";
@@ -35,10 +34,9 @@ export type { TrainEvent, TrainOptions, TrainResult } from "./train-options.ts";
  * @throws Error when the directory holds another run, or the model is too large for the memory
  */
 export async function train<Params, B>(options: TrainOptions<Params, B>): Promise<TrainResult<Params>> {
-  const { objective, view, device, steps, batchSize, length, signal, onEvent = () => {} } = options;
+  const { objective, device, steps, batchSize, length, signal, onEvent = () => {} } = options;
   for (const [name, value] of Object.entries({ steps, batchSize, length })) requireCount(name, value);
   requireBatches(options);
-  const key = randomKey(options.seed ?? 0);
   const step = stepOf(options);
   const update: Update<Params, B> = compile(step.update, { device, donate: [0] }) as never;
   const run = await begin<Params, B>(options, step, update);
@@ -46,39 +44,20 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
   let { state, step: done, progress } = run;
   let saved = { step: done, progress };
   const stepMs: number[] = [];
-  const tokensPerSecond = (ms: number): number => (batchSize * length * 1000) / ms;
   const makeStep = async (): Promise<void> => {
-    const number = done + 1;
-    const batch = view.trainBatch(number, batchSize, length) as Given<Symbolic<B>>;
-    const learningRate = fromNumbers([options.schedule(number)], []);
-    const control = { learningRate, key: keyOfStep(key, number) } as Given<Control>;
+    const inputs = inputsOf(options, done + 1);
     if (stepMs.length === 0) {
-      await update.prepare(state, batch, control);
+      await update.prepare(state, ...inputs);
       onEvent({ kind: "prepared", step: done });
     }
-    const start = performance.now();
-    const result = await update(state, batch, control);
-    const metrics = await readTree(result.metrics as OnDevice<StepMetrics>);
-    const ms = performance.now() - start;
-    const [loss, gradientNorm] = [metrics.loss.item(), metrics.gradientNorm.item()];
-    // With a scaled loss, gradients that overflow are expected: the update was skipped.
-    if (!Number.isFinite(loss) || (!Number.isFinite(gradientNorm) && options.float16 === undefined)) {
-      throw await explainNonFinite(number, step, device, state, batch, control);
-    }
-    state = result.state as Given<TrainState<Params>>;
-    done = number;
-    stepMs.push(ms);
-    const measured = {
-      step: number,
-      loss,
-      gradientNorm,
-      learningRate: learningRate.item(),
-      tokensPerSecond: tokensPerSecond(ms),
-    };
-    const losses = numbersOf(metrics.losses);
+    const made = await makeUpdate(options, { number: done + 1, step, update, state, inputs });
+    state = made.state;
+    done += 1;
+    stepMs.push(made.ms);
+    const { measured, losses } = made;
     const named = Object.entries(losses).map(([name, value]) => [`loss/${name}`, value]);
     run.directory?.log({ ...measured, ...Object.fromEntries(named) });
-    const secondsLeft = ((steps - number) * median(stepMs.slice(-20))) / 1000;
+    const secondsLeft = ((steps - done) * median(stepMs.slice(-20))) / 1000;
     onEvent({ kind: "step", ...measured, losses, totalSteps: steps, secondsLeft });
   };
 
@@ -125,13 +104,61 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
       params,
       ...present({ average }),
       ...(progress.evaluation !== null && { evaluation: progress.evaluation }),
-      tokensPerSecond: tokensPerSecond(median(stepMs)),
+      tokensPerSecond: tokensPerSecond(options, median(stepMs)),
     };
   } finally {
     run.directory?.close();
     await update.release();
     await scores.release();
   }
+}
+
+/** The batch of an update, its learning rate and the key of its dropout; that of the parameters is `foldIn(key, 0)`. */
+function inputsOf<Params, B>(
+  { view, schedule, batchSize, length, seed = 0 }: TrainOptions<Params, B>,
+  number: number,
+): [Given<Symbolic<B>>, Given<Control>] {
+  const batch = view.trainBatch(number, batchSize, length) as Given<Symbolic<B>>;
+  const key = keyToArray(foldIn(foldIn(randomKey(seed), 1), number));
+  return [batch, { learningRate: fromNumbers([schedule(number)], []), key } as Given<Control>];
+}
+
+type Ahead<Params, B> = {
+  readonly number: number;
+  readonly step: TrainStep<Params, B>;
+  readonly update: Update<Params, B>;
+  readonly state: Given<TrainState<Params>>;
+  readonly inputs: [Given<Symbolic<B>>, Given<Control>];
+};
+
+/** @throws NonFiniteError naming step and parameter when the loss or the gradients are not finite */
+async function makeUpdate<Params, B>(
+  options: TrainOptions<Params, B>,
+  { number, step, update, state, inputs: [batch, control] }: Ahead<Params, B>,
+) {
+  const start = performance.now();
+  const result = await update(state, batch, control);
+  const metrics = await readTree(result.metrics as OnDevice<StepMetrics>);
+  const ms = performance.now() - start;
+  const [loss, gradientNorm] = [metrics.loss.item(), metrics.gradientNorm.item()];
+  // With a scaled loss, gradients that overflow are expected: the update was skipped.
+  if (!Number.isFinite(loss) || (!Number.isFinite(gradientNorm) && options.float16 === undefined)) {
+    throw await explainNonFinite(number, step, options.device, state, batch, control);
+  }
+  const learningRate = (control.learningRate as NDArray).item();
+  return {
+    state: result.state as Given<TrainState<Params>>,
+    ms,
+    measured: { step: number, loss, gradientNorm, learningRate, tokensPerSecond: tokensPerSecond(options, ms) },
+    losses: numbersOf(metrics.losses),
+  };
+}
+
+function tokensPerSecond(
+  { batchSize, length }: { readonly batchSize: number; readonly length: number },
+  ms: number,
+): number {
+  return (batchSize * length * 1000) / ms;
 }
 
 function stepOf<Params, B>({ objective, optimiser, ...options }: TrainOptions<Params, B>): TrainStep<Params, B> {
@@ -164,11 +191,6 @@ function requireBatches<Params, B>(options: TrainOptions<Params, B>): void {
   if (batchSize % microBatches !== 0)
     throw new RangeError(`train: microBatches must divide batchSize ${batchSize}, got ${microBatches}`);
   validBatches(options);
-}
-
-/** The key of a step's dropout; that of the parameters is `foldIn(key, 0)`. */
-function keyOfStep(key: RandomKey, step: number): NDArray {
-  return keyToArray(foldIn(foldIn(key, 1), step));
 }
 
 type Update<Params, B> = Compiled<
@@ -215,19 +237,18 @@ const manyOperations = 10_000;
 
 /** Counts the memory of a run from shapes, then traces its step. @throws MemoryError when that is more than is free on the CPU, unless forced */
 function announceMemory<Params, B>(
-  { view, device, batchSize, length, force = false }: TrainOptions<Params, B>,
+  options: TrainOptions<Params, B>,
   update: Update<Params, B>,
   state: Concrete<TrainState<Params>>,
   onEvent: (event: TrainEvent) => void,
 ): void {
+  const { device, batchSize, length, force = false } = options;
   const free = device.name === "cpu" && !force ? availableBytes() : undefined;
   const { params } = state as { params: unknown };
   // Before anything of the size of the model or a batch is made. Inputs, targets and weights have four bytes a token each.
   const least = estimateMemory(params, state, undefined, !device.sharesMemory);
   if (free !== undefined) requireMemory({ ...least, totalBytes: least.totalBytes + 12 * batchSize * length }, free);
-  const control = { learningRate: fromNumbers([0], []), key: keyOfStep(randomKey(0), 1) } as Given<Control>;
-  const batch = view.trainBatch(1, batchSize, length) as Given<Symbolic<B>>;
-  const program = update.trace(state as Given<TrainState<Params>>, batch, control);
+  const program = update.trace(state as Given<TrainState<Params>>, ...inputsOf(options, 1));
   const estimate = estimateMemory(params, state, program, !device.sharesMemory);
   onEvent({ kind: "memory", estimate, text: memoryText(estimate) });
   if (free !== undefined) requireMemory(estimate, free);

@@ -44,13 +44,11 @@ export function reportPattern(
     pairs,
     density: pairs / length ** 2,
     flops: each.reduce((sum, count) => sum + attentionFlops(count, { heads, headWidth: modelWidth / heads }), 0),
-    ...(length > longestField
-      ? {}
-      : {
-          receptiveField: receptiveFields(patternOf, { length, layers }).map(({ least, mean, most, last }) => {
-            return { least, mean, most, last };
-          }),
-        }),
+    ...(length <= longestField && {
+      receptiveField: receptiveFields(patternOf, { length, layers }).map(({ least, mean, most, last }) => {
+        return { least, mean, most, last };
+      }),
+    }),
   };
   return { report, panels: panelsOf(patternOf, { layers, heads }) };
 }

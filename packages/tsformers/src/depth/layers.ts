@@ -65,9 +65,9 @@ export function stateOfStack(
 ): StackState {
   const training = after.flatMap((state, layer) => (state?.training === undefined ? [] : [[layer, state.training]]));
   return {
-    ...(place === undefined ? {} : { decode: after.map((state) => state?.decode) }),
-    ...(before.segment === undefined ? {} : { segment: after.map((state) => state?.segment) }),
-    ...(before.training === undefined ? {} : { training: Object.fromEntries(training) }),
+    ...(place !== undefined && { decode: after.map((state) => state?.decode) }),
+    ...(before.segment !== undefined && { segment: after.map((state) => state?.segment) }),
+    ...(before.training !== undefined && { training: Object.fromEntries(training) }),
   };
 }
 

@@ -63,7 +63,7 @@ export function readLlama2c(
   at += 4 * length * headWidth;
   if (!tied) leaves.set("head.weight", transpose(next(vocabularySize, modelWidth)));
   const parts = llamaParts({ ...config, rotary: { pairing: neighbours }, epsilon: 1e-5 });
-  const model = decoder({ ...parts, ...(tied ? {} : { head: linearHead(modelWidth, vocabularySize) }) });
+  const model = decoder({ ...parts, ...(!tied && { head: linearHead(modelWidth, vocabularySize) }) });
   return { config, model: model as LanguageModel, params: grow(leaves) };
 }
 

@@ -228,14 +228,12 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
       const logits = head.apply(params.head, x, params.tokens);
       return { logits, hidden, maps, crossMaps, losses: sumOfLosses([losses, penalty]), state };
     },
-    ...(sourceScores?.project === undefined && targetScores?.project === undefined
-      ? {}
-      : {
-          project: (params: EncoderDecoderParams) => ({
-            ...params,
-            ...(sourceScores?.project && { sourceScores: sourceScores.project(params.sourceScores) }),
-            ...(targetScores?.project && { targetScores: targetScores.project(params.targetScores) }),
-          }),
-        }),
+    ...(!(sourceScores?.project === undefined && targetScores?.project === undefined) && {
+      project: (params: EncoderDecoderParams) => ({
+        ...params,
+        ...(sourceScores?.project && { sourceScores: sourceScores.project(params.sourceScores) }),
+        ...(targetScores?.project && { targetScores: targetScores.project(params.targetScores) }),
+      }),
+    }),
   };
 }

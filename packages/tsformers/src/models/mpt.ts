@@ -51,7 +51,7 @@ export function mptParts(options: MptOptions): DecoderParts {
       bias: false,
       dropoutRate,
       ...present({ scale: options.scale }),
-      ...(clip === undefined ? {} : { project: (x) => minimum(maximum(x, -clip), clip) }),
+      ...(clip !== undefined && { project: (x) => minimum(maximum(x, -clip), clip) }),
     }),
     ffn: mlp({ modelWidth, ffnWidth: 4 * modelWidth, activation: gelu, bias: false, dropoutRate }),
   });

@@ -80,7 +80,7 @@ export function roformerParts(options: RoFormerOptions): EncoderParts<MaskedHead
     tokens: padding === undefined ? tokens : paddedEmbedding(tokens, padding),
     types: embedding(types, embeddingWidth),
     embeddingNorm: norm(embeddingWidth),
-    ...(embeddingWidth === modelWidth ? {} : { project: linear(embeddingWidth, modelWidth) }),
+    ...(embeddingWidth !== modelWidth && { project: linear(embeddingWidth, modelWidth) }),
     rotation: options.rotation ?? rotary(rotaryWidth(options), { pairing: neighbours }),
     dropoutRate,
     depth: blockStack(Array.from({ length: layers }, () => block)),

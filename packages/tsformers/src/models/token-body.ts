@@ -89,9 +89,9 @@ export function tokenBody<DepthParams>(parts: TokenBodyParts<DepthParams>): Toke
       const penalty = scores?.penalty?.(params.scores);
       return penalty === undefined ? out : { ...out, losses: sumOfLosses([out.losses, penalty]) };
     },
-    ...(scores?.project === undefined
-      ? {}
-      : { project: (params: Params) => ({ ...params, scores: scores.project!(params.scores) }) }),
+    ...(scores?.project !== undefined && {
+      project: (params: Params) => ({ ...params, scores: scores.project!(params.scores) }),
+    }),
   };
 }
 

@@ -115,5 +115,5 @@ export const transformerXlEntry: DecoderEntry<"transformer-xl", TransformerXlSet
         .optional()
         .describe("distances beyond it count as this one. Default: all are told apart"),
     }),
-  make: ({ sameLength, ...settings }) => transformerXl({ ...present(settings), ...(sameLength ? { sameLength } : {}) }),
+  make: ({ sameLength, ...settings }) => transformerXl({ ...present(settings), ...(sameLength && { sameLength }) }),
 });

@@ -100,7 +100,7 @@ export function transformerStacks(options: StackOptions): StacksParts {
   return {
     encoder: Array.from({ length: layers }, () => block),
     decoder: Array.from({ length: decoderLayers }, () => crossBlock),
-    ...(arrangement.finalNorms ? { encoderNorm: norm(modelWidth), decoderNorm: norm(modelWidth) } : {}),
+    ...(arrangement.finalNorms && { encoderNorm: norm(modelWidth), decoderNorm: norm(modelWidth) }),
   };
 }
 

@@ -83,7 +83,7 @@ export function viewsOf(
     const own = { queries, keys: slots === undefined ? keys : slots.reach + 1 };
     const schemes = {
       ...present({ rotation: parts.rotation }),
-      ...(parts.scores === undefined ? {} : { scores: scoresOf(parts.scores, scores, layer, own) }),
+      ...(parts.scores !== undefined && { scores: scoresOf(parts.scores, scores, layer, own) }),
     };
     if (slots !== undefined) return makeViewOfSlots(slots, schemes);
     const pattern = patternOfLayer(parts, layer);
@@ -93,8 +93,8 @@ export function viewsOf(
       queries,
       keys,
       ...present({ keyMask: mask, globals, offset: decode?.position }),
-      ...(memory === 0 ? {} : { memory }),
-      ...(positions === undefined ? {} : { positions: { query: positions, key: positions } }),
+      ...(memory !== 0 && { memory }),
+      ...(positions !== undefined && { positions: { query: positions, key: positions } }),
       ...schemes,
     });
   };

@@ -23,6 +23,6 @@ export function withLogits<Params, HeadParams>(
       const toLogits = (x: Tensor): Tensor => head.apply(params.head, x, embeddingOf(params));
       return { ...out, logits: toLogits(out.x), toLogits };
     },
-    ...(body.project === undefined ? {} : { project: (params) => ({ ...params, ...body.project!(params) }) }),
+    ...(body.project !== undefined && { project: (params) => ({ ...params, ...body.project!(params) }) }),
   };
 }

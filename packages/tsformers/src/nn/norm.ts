@@ -11,7 +11,7 @@ export type Norm = (width: number) => Layer<NormParams>;
 export function layerNorm(options: { readonly epsilon?: number; readonly bias?: boolean } = {}): Norm {
   const { epsilon = 1e-5, bias = true } = options;
   return (width) => ({
-    init: (key) => ({ weight: onesInitial(key, [width]), ...(bias ? { bias: zerosInitial(key, [width]) } : {}) }),
+    init: (key) => ({ weight: onesInitial(key, [width]), ...(bias && { bias: zerosInitial(key, [width]) }) }),
     apply: ({ weight, bias }, x) => layerNormalization(x, weight, bias ?? zeroBias(width, x.dtype), epsilon),
   });
 }

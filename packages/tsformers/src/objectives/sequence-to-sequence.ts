@@ -23,7 +23,7 @@ export function sequenceToSequenceObjective<Params>(
   };
   return {
     init: model.init,
-    ...(model.project === undefined ? {} : { project: (params: Params) => model.project!(params) }),
+    ...(model.project !== undefined && { project: (params: Params) => model.project!(params) }),
     loss: (params, batch, context) => {
       const { encoded, decoded } = run(params, batch, context);
       const losses = crossEntropies(decoded.logits, batch.targets, options);
@@ -32,7 +32,7 @@ export function sequenceToSequenceObjective<Params>(
         total: sum(mul(losses, batch.weights)),
         weight: sum(batch.weights),
         losses: sumOfLosses([encoded.losses, decoded.losses]),
-        ...(Object.keys(training).length === 0 ? {} : { trainingState: training }),
+        ...(Object.keys(training).length !== 0 && { trainingState: training }),
       };
     },
     totals: (params, batch) => ({

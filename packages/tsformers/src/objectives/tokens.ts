@@ -36,14 +36,15 @@ export function tokenObjective<Params>(
   const inputOf = ({ inputs, mask, fresh }: Symbolic<Batch>, memories: Memories | undefined) => ({
     tokens: inputs,
     ...present({ mask }),
-    ...(memories === undefined ? {} : { segment: { layers: memories, ...present({ fresh }) } }),
+    ...(memories !== undefined && { segment: { layers: memories, ...present({ fresh }) } }),
   });
   return {
     init: model.init,
-    ...(model.project === undefined ? {} : { project: (params: Params) => model.project!(params) }),
-    ...(segments && startSegments(model.layers, 1) !== undefined
-      ? { startMemories: (batch: number) => startSegments(model.layers, batch)! }
-      : {}),
+    ...(model.project !== undefined && { project: (params: Params) => model.project!(params) }),
+    ...(segments &&
+      startSegments(model.layers, 1) !== undefined && {
+        startMemories: (batch: number) => startSegments(model.layers, batch)!,
+      }),
     loss: (params, batch, context, memories) => {
       const out = model.apply(params, inputOf(batch, memories), context);
       const { targets, weights } = batch;

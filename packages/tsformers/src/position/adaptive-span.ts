@@ -81,7 +81,7 @@ export function adaptiveSpan(options: AdaptiveSpanOptions): ScoreMod<AdaptiveSpa
   return {
     init: (key): Concrete<AdaptiveSpanParams> => ({
       span: fromNumbers(new Array<number>(heads).fill(startShare), [heads]),
-      ...(keyWidth === undefined ? {} : { keys: initial(key, [maxSpan, keyWidth]) }),
+      ...(keyWidth !== undefined && { keys: initial(key, [maxSpan, keyWidth]) }),
     }),
     prepare: (params, positions) => {
       const share = cast(reshape(ofHeads(params.span, positions), [-1, 1, 1]), "float32");

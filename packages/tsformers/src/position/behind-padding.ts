@@ -22,7 +22,7 @@ import type { PositionEmbedding } from "../kinds/index.ts";
 export function behindPadding<Params>(table: PositionEmbedding<Params>, padding: number): PositionEmbedding<Params> {
   return {
     ...table,
-    ...(table.length === undefined ? {} : { length: table.length - padding - 1 }),
+    ...(table.length !== undefined && { length: table.length - padding - 1 }),
     apply: (params, positions, context) => {
       const vectors = table.apply(params, add(positions, padding + 1), context);
       return where(expandDims(less(positions, 0), -1), stopGradient(vectors), vectors);

@@ -15,9 +15,9 @@ export function perLayer<Params, Own>(
       return scores.forLayer?.(own, layer, pass) ?? own;
     },
     prepare: (own, positions) => scores.prepare(own as Own, positions),
-    ...(scores.penalty === undefined
-      ? {}
-      : { penalty: (params) => sumOfLosses(params.map((own) => scores.penalty!(own))) }),
-    ...(scores.project === undefined ? {} : { project: (params) => params.map((own) => scores.project!(own)) }),
+    ...(scores.penalty !== undefined && {
+      penalty: (params) => sumOfLosses(params.map((own) => scores.penalty!(own))),
+    }),
+    ...(scores.project !== undefined && { project: (params) => params.map((own) => scores.project!(own)) }),
   };
 }

@@ -49,16 +49,14 @@ export function shaw({
     prepare: ({ key, value }, positions) => ({
       logits: (logits, { query, scale }) =>
         add(logits, cast(productsByDistance(query, key, -maxDistance, { positions, scale }), logits.dtype)),
-      ...(value === undefined
-        ? {}
-        : {
-            values: (weights: Tensor) =>
-              collect(weights, positions, {
-                low: -maxDistance,
-                high: maxDistance,
-                vectors: (from, to) => slice(value, -2, from + maxDistance, to + maxDistance),
-              }),
+      ...(value !== undefined && {
+        values: (weights: Tensor) =>
+          collect(weights, positions, {
+            low: -maxDistance,
+            high: maxDistance,
+            vectors: (from, to) => slice(value, -2, from + maxDistance, to + maxDistance),
           }),
+      }),
     }),
   };
 }

@@ -60,7 +60,7 @@ async function evaluateAt(
     batches = view.evalBatches(split, {
       batchSize: rows,
       length,
-      ...(limit === undefined ? {} : { limit: Math.max(limit, length) }),
+      ...(limit !== undefined && { limit: Math.max(limit, length) }),
     });
   } catch (error) {
     // A RangeError is how a task says that its data do not suffice; any other error is a defect.

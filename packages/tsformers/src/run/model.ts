@@ -79,7 +79,7 @@ export async function makeModel({ model: choice, length }: ModelChoice, vocabula
   const refused = partNames.find((part) => chosen[part] !== undefined && !entry.parts.includes(part));
   if (refused !== undefined) throw new RangeError(partRefusal(choice.kind, refused));
   const schema = entry.options();
-  const given = { ...options, vocabularySize, ...("length" in schema.shape ? { length } : {}) };
+  const given = { ...options, vocabularySize, ...("length" in schema.shape && { length }) };
   const settings = parseOptions(schema, given, choice.kind);
   const made =
     entry.parts.length === 0 ? {} : makeParts(chosen, { ...sizes.parse(settings), length, causal: entry.causal });

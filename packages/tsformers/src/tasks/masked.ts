@@ -83,7 +83,7 @@ function hidden(
     inputs: new NDArray([batch, length], "int32", shown),
     targets: inputs,
     weights: new NDArray([batch, length], "float32", chosen),
-    ...(counted.includes(0) ? { mask: maskOf(rows) } : {}),
+    ...(counted.includes(0) && { mask: maskOf(rows) }),
   };
 }
 

@@ -73,7 +73,7 @@ export function lossAndGradients<Params, B>(
       loss: extra.mean,
       losses: extra.losses,
       gradients: gradient,
-      ...(scale === undefined ? {} : { factor: div(1, scale) }),
+      ...(scale !== undefined && { factor: div(1, scale) }),
       ...kept(extra.next),
     };
   }
@@ -122,7 +122,7 @@ export function lossAndGradients<Params, B>(
     factor: div(1, scaled(weight)),
     ...kept({
       trainingState: sums.trainingState,
-      ...(memories === undefined ? {} : { memories: joinRows(after.memories) as Memories }),
+      ...(memories !== undefined && { memories: joinRows(after.memories) as Memories }),
     }),
   };
 }

@@ -58,7 +58,7 @@ export function attend(q: Tensor, entries: KeyValueCache, options: AttendOptions
       q: pickHeads(q, heads),
       key: pickHeads(entries.key, keyHeads),
       value: pickHeads(entries.value, keyHeads),
-      ...(groups.length === 1 ? {} : { heads }),
+      ...(groups.length !== 1 && { heads }),
     }),
   );
   const order = groups.flatMap(({ heads }) => heads);
@@ -74,7 +74,7 @@ export function attend(q: Tensor, entries: KeyValueCache, options: AttendOptions
       );
       return {
         weights: putHeadsBack([weights], order),
-        ...(keys === undefined ? {} : { keys: putHeadsBack([keys], order) }),
+        ...(keys !== undefined && { keys: putHeadsBack([keys], order) }),
       };
     },
   };

@@ -106,9 +106,7 @@ function blockLogits(q: Tensor, key: Tensor, input: BlockInput): { logits: Tenso
   const sighted = cast(greater(max(hiding, { axes: -1, keepDims: true }), hidden / 2), "float32");
   return {
     logits: add(scored, hiding),
-    ...(blocks.some(({ blind }) => blind) || view.keyMask !== undefined || view.visible !== undefined
-      ? { sighted }
-      : {}),
+    ...((blocks.some(({ blind }) => blind) || view.keyMask !== undefined || view.visible !== undefined) && { sighted }),
     ...present({ score }),
   };
 }

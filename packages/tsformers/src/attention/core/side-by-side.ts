@@ -52,7 +52,7 @@ export function headsBeside(mixers: Named<Mixer>): Mixer<Named<unknown>> {
   return {
     name: all.map(([, { name }]) => name).join(" beside "),
     sees: (["all", "pattern"] as const).find((sight) => sights.includes(sight)) ?? "earlier",
-    ...(all.some(([, { readsGlobals }]) => readsGlobals) ? { readsGlobals: true } : {}),
+    ...(all.some(([, { readsGlobals }]) => readsGlobals) && { readsGlobals: true }),
     init: (key) => {
       const keys = keyed(key);
       return byName((mixer, name) => mixer.init(keys.get(name)!)) as Concrete<Named<unknown>>;
@@ -66,20 +66,18 @@ export function headsBeside(mixers: Named<Mixer>): Mixer<Named<unknown>> {
       return {
         y: sumOf(results.map(({ y }) => y)),
         losses: sumOfLosses(results.map(({ losses }) => losses)),
-        ...(maps.length === results.length ? { map: () => joined(maps.map((map) => map())) } : {}),
-        ...(input.state === undefined ? {} : { state: joinedStates(outs, input.state) }),
+        ...(maps.length === results.length && { map: () => joined(maps.map((map) => map())) }),
+        ...(input.state !== undefined && { state: joinedStates(outs, input.state) }),
       };
     },
-    ...(all.some(([, { initTrainingState }]) => initTrainingState !== undefined)
-      ? {
-          initTrainingState: (key: RandomKey) => {
-            const keys = keyed(key);
-            return byName(({ initTrainingState }, name) => initTrainingState?.(keys.get(name)!));
-          },
-        }
-      : {}),
-    ...(all.some(([, { segment }]) => segment !== undefined) ? { segment: joinedMemory(all) } : {}),
-    ...(all.every(([, { recurrent }]) => recurrent !== undefined) ? { recurrent } : {}),
+    ...(all.some(([, { initTrainingState }]) => initTrainingState !== undefined) && {
+      initTrainingState: (key: RandomKey) => {
+        const keys = keyed(key);
+        return byName(({ initTrainingState }, name) => initTrainingState?.(keys.get(name)!));
+      },
+    }),
+    ...(all.some(([, { segment }]) => segment !== undefined) && { segment: joinedMemory(all) }),
+    ...(all.every(([, { recurrent }]) => recurrent !== undefined) && { recurrent }),
   };
 }
 

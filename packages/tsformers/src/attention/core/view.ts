@@ -64,7 +64,7 @@ export function makeViewOfSlots(
       rotate: rotation?.prepare({ query: positions.query, key: positions.query }),
     }),
     // Without consecutive positions, scores could not distinguish blocks of queries.
-    ...(positions.lines === undefined ? { queriesPerBlock: queries } : {}),
+    ...(positions.lines === undefined && { queriesPerBlock: queries }),
   };
   return { ...view, prepared: prepareScores(view) };
 }

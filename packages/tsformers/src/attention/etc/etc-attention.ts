@@ -88,7 +88,7 @@ export type EtcAttentionParams = {
 export function etcAttention(options: EtcAttentionOptions): Mixer<EtcAttentionParams> {
   const { globals, radius, furthestLabel: k, segments, hard = false, dropoutRate = 0 } = options;
   const heads = headProjections("etcAttention", options);
-  const joint = etc({ globals, radius, ...(hard && segments !== undefined ? { segments } : {}) });
+  const joint = etc({ globals, radius, ...(hard && segments !== undefined && { segments }) });
   const long: Pattern = { name: "ETC, long", keys: (query, length) => joint.keys(globals + query, length) };
   const isOwn = (global: number, long: number) => segments === undefined || segments[long] === global;
   return {
@@ -191,7 +191,7 @@ function mapOf(global: Attended, long: Attended, globals: number): AttentionMap 
       [globals, 0],
       [0, 0],
     ]);
-  return { weights: behind(weights), ...(keys === undefined ? {} : { keys: behind(keys) }), apart };
+  return { weights: behind(weights), ...(keys !== undefined && { keys: behind(keys) }), apart };
 }
 
 export type EtcAttentionSettings = {

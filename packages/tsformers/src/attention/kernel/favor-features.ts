@@ -125,7 +125,7 @@ function exponentials(
   };
   return {
     count,
-    ...(key === unstabilised ? {} : { whole: true }),
+    ...(key !== unstabilised && { whole: true }),
     map: (projection) => ({ query: features(projection, query), key: features(projection, key) }),
   };
 }

@@ -128,8 +128,8 @@ function gated(
   return {
     query,
     key: scaled(key),
-    ...(turned === undefined ? {} : { turned: { query: turned.query, key: scaled(turned.key) } }),
-    ...(gateLogits === undefined ? {} : { logDecay: maskedDecay(logSigmoid(gateLogits), mask) }),
+    ...(turned !== undefined && { turned: { query: turned.query, key: scaled(turned.key) } }),
+    ...(gateLogits !== undefined && { logDecay: maskedDecay(logSigmoid(gateLogits), mask) }),
   };
 }
 

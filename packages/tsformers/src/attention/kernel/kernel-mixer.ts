@@ -94,7 +94,7 @@ export function kernelMixer<Own>(kernel: Kernel<Own>, options: KernelMixerOption
   const look = (params: Params, x: Tensor, view: View, directions?: Tensor, keyMask?: Tensor): Looked => {
     requireSupport(name, view, {
       ...kernelRefusals,
-      ...(typeof turns === "object" ? { rotation: turns.never } : {}),
+      ...(typeof turns === "object" && { rotation: turns.never }),
     });
     const [q, k, v] = [params.query, params.key, params.value].map((own) => toHeads(own, x)) as [
       Tensor,
@@ -126,7 +126,7 @@ export function kernelMixer<Own>(kernel: Kernel<Own>, options: KernelMixerOption
       return {
         values: full([batch, heads, features, headWidth], 0),
         weights: full([batch, heads, features, 1], 0),
-        ...(drawn === undefined ? {} : { directions: drawn.fixed ?? drawn.matrix }),
+        ...(drawn !== undefined && { directions: drawn.fixed ?? drawn.matrix }),
       };
     },
     step: (params, x, { directions, ...sums }, { position, view }) => {
@@ -146,8 +146,8 @@ export function kernelMixer<Own>(kernel: Kernel<Own>, options: KernelMixerOption
         key: initHeads(k!),
         value: initHeads(v!),
         out: initOut(o!),
-        ...(options.gated ? { gate: toGate.init(g!) } : {}),
-        ...(kernel.init === undefined ? {} : { own: kernel.init(own!) }),
+        ...(options.gated && { gate: toGate.init(g!) }),
+        ...(kernel.init !== undefined && { own: kernel.init(own!) }),
       } as Concrete<Params>;
     },
     apply: (params, input, context) => {
@@ -160,13 +160,13 @@ export function kernelMixer<Own>(kernel: Kernel<Own>, options: KernelMixerOption
       return {
         y: fromHeads(params.out, mixed, context),
         map: () => ({ weights: kernelWeights(features, mixing) }),
-        ...(state === undefined
-          ? {}
-          : { state: { ...state, ...nextTraining(state.training as Drawn | undefined, draws, context) } }),
+        ...(state !== undefined && {
+          state: { ...state, ...nextTraining(state.training as Drawn | undefined, draws, context) },
+        }),
       };
     },
-    ...(draws === undefined ? {} : { initTrainingState: draws.start }),
-    ...(causal && !kernel.whole ? { recurrent: recurrent as unknown as Recurrent<Params, never> } : {}),
+    ...(draws !== undefined && { initTrainingState: draws.start }),
+    ...(causal && !kernel.whole && { recurrent: recurrent as unknown as Recurrent<Params, never> }),
   };
 }
 

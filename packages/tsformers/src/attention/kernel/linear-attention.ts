@@ -78,7 +78,7 @@ export const linearEntry: MixerEntry<"linear", LinearAttentionSettings> = /* @__
       ...context,
       featureMap: maps[featureMap],
       denominator: plus(epsilon),
-      ...(gated ? { gated } : {}),
+      ...(gated && { gated }),
     });
   },
 });

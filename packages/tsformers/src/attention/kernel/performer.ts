@@ -65,7 +65,7 @@ export function performer(options: PerformerOptions): Mixer<KernelMixerParams<ne
       map: (_, directions) => kernel.map(directions!),
       denominator: exactly,
       turns: "vectors",
-      ...(kernel.whole ? { whole: true } : {}),
+      ...(kernel.whole && { whole: true }),
     },
     options,
   );

@@ -167,6 +167,6 @@ export const rfaEntry: MixerEntry<"rfa", RfaSettings> = /* @__PURE__ */ mixerEnt
       kernel: kernel === "gaussian" ? gaussianKernel : arcCosineKernel,
       temperature,
       pool,
-      ...(gated ? { gated } : {}),
+      ...(gated && { gated }),
     }),
 });

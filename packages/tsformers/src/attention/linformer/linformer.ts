@@ -117,7 +117,7 @@ export function linformer<P>(options: LinformerOptions<P>): Mixer<LinformerParam
         key: initHeads(k!),
         value: initHeads(v!),
         out: initOut(o!),
-        ...(sharing === "layerwise" && layer > 0 ? {} : { projection: owned }),
+        ...(!(sharing === "layerwise" && layer > 0) && { projection: owned }),
       } as Concrete<LinformerParams<P>>;
     },
     apply: (params, input, context) => {

@@ -149,7 +149,7 @@ export function lshAttention(options: LshAttentionOptions): Mixer<LshAttentionPa
       });
       return { y: fromHeads(params.out, attended.mixed, context), map: attended.map };
     },
-    ...(causal ? { recurrent: recurrent as unknown as Recurrent<LshAttentionParams, never> } : {}),
+    ...(causal && { recurrent: recurrent as unknown as Recurrent<LshAttentionParams, never> }),
   };
 }
 
@@ -204,7 +204,7 @@ export const lshEntry: MixerEntry<"lsh", LshAttentionSettings> = /* @__PURE__ */
       chunk,
       buckets: buckets ?? usualBuckets(context.length, chunk),
       reach: (sees ?? (causal ? "own bucket" : "chunks")) === "chunks" ? inChunks : inBucket,
-      ...(countsOnce ? { countsOnce } : {}),
+      ...(countsOnce && { countsOnce }),
       scale: scaled ? Math.sqrt(heads / modelWidth) : 1,
       seed,
     });

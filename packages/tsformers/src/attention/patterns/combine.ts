@@ -69,6 +69,6 @@ function restrict(of: (a: Runs, b: Runs) => Runs, again: (a: Pattern, b: Pattern
   return (a: Pattern, b: Pattern): Unnamed => ({
     keys: bothKeys(a, b, of),
     ...present({ order: a.order }),
-    ...(a.parts === undefined ? {} : { parts: a.parts.map((part) => again(part, b)) }),
+    ...(a.parts !== undefined && { parts: a.parts.map((part) => again(part, b)) }),
   });
 }

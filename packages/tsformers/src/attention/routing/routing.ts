@@ -215,9 +215,8 @@ export function routing(options: RoutingOptions): Mixer<RoutingParams> {
       };
     },
     initTrainingState: start,
-    ...(causal && members.step !== undefined
-      ? { recurrent: recurrent(members.step) as Recurrent<RoutingParams, never> }
-      : {}),
+    ...(causal &&
+      members.step !== undefined && { recurrent: recurrent(members.step) as Recurrent<RoutingParams, never> }),
   };
 }
 
@@ -321,7 +320,7 @@ export const routingEntry: MixerEntry<"routing", RoutingSettings> = /* @__PURE__
       centroids,
       window: window ?? Math.ceil(length / centroids),
       measure: measure === "cosine" ? cosine : layerNormalised,
-      ...(members === undefined ? {} : { members: members === "nearest" ? nearestMembers : balancedMembers }),
+      ...(members !== undefined && { members: members === "nearest" ? nearestMembers : balancedMembers }),
       ...present({ scale, selfLogit }),
     });
     if (localHeads === 0) return routed;

@@ -133,10 +133,10 @@ export function mab(options: SetBlockOptions): SetLayer<MabParams, [queries: Ten
         query: initHeads(q!),
         key: initHeads(k!),
         value: initHeads(v!),
-        ...(form.out ? { out: initOut(o!) } : {}),
-        ...(norm === undefined ? {} : { attentionNorm: norm.init(a!) }),
+        ...(form.out && { out: initOut(o!) }),
+        ...(norm !== undefined && { attentionNorm: norm.init(a!) }),
         ffn: ffn.init(f!),
-        ...(norm === undefined ? {} : { ffnNorm: norm.init(b!) }),
+        ...(norm !== undefined && { ffnNorm: norm.init(b!) }),
       };
       return params as Concrete<MabParams>;
     },
@@ -217,7 +217,7 @@ export function pma(options: SetBlockOptions & { readonly seeds: number }): SetL
       const [s, a, b] = splitKey(random, 3);
       const params = {
         seeds: glorotUniform()(s!, [options.seeds, modelWidth]),
-        ...(rows === undefined ? {} : { rows: rows.init(a!) }),
+        ...(rows !== undefined && { rows: rows.init(a!) }),
         block: block.init(b!),
       };
       return params as Concrete<PmaParams>;

@@ -147,7 +147,7 @@ export function sinkhorn(options: SinkhornOptions): Mixer<SinkhornParams> {
       const { mixed, map } = sortedAttention(q, k, v, matrix, sorted);
       return { y: fromHeads(params.out, mixed, context), map };
     },
-    ...(causal && columns === overRowsSoFar ? { recurrent: recurrent as Recurrent<SinkhornParams, never> } : {}),
+    ...(causal && columns === overRowsSoFar && { recurrent: recurrent as Recurrent<SinkhornParams, never> }),
   };
 }
 
@@ -209,7 +209,7 @@ export const sinkhornEntry: MixerEntry<"sinkhorn", SinkhornSettings> = /* @__PUR
       ...context,
       ...rest,
       block: block ?? 2 ** Math.round(Math.log2(context.length) / 2),
-      ...(columns === undefined ? {} : { columns: columns === "whole" ? overAllRows : overRowsSoFar }),
+      ...(columns !== undefined && { columns: columns === "whole" ? overAllRows : overRowsSoFar }),
       ...present({ cut, local, sortWidth }),
     }),
 });

@@ -109,13 +109,13 @@ export function givenGlobals(view: View, globals: Tensor, room: number, near: (r
       pattern: near(count),
       keys: count + length,
       keyMask,
-      ...(placed === undefined ? {} : { positions: placed.near }),
+      ...(placed !== undefined && { positions: placed.near }),
     }),
     near: ({ key, value }) => ({ key: concat([pick(key), key], 2), value: concat([pick(value), value], 2) }),
     wideView: lookAgain(view, {
       pattern: fullPattern,
       queries: count,
-      ...(placed === undefined ? {} : { positions: placed.wide }),
+      ...(placed !== undefined && { positions: placed.wide }),
     }),
     pick,
     put: (x, rows) => {

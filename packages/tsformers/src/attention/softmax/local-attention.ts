@@ -120,7 +120,7 @@ export function localAttention(options: LocalAttentionOptions): Mixer<AttentionP
       const { mixed, map } = attend(q, entries, { view, scale, dropoutRate, context });
       return { y: fromHeads(params.out, mixed, context), map };
     },
-    ...(causal ? { recurrent: recurrent as unknown as Recurrent<AttentionParams, never> } : {}),
+    ...(causal && { recurrent: recurrent as unknown as Recurrent<AttentionParams, never> }),
   };
 }
 

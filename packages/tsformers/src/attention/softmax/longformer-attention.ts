@@ -98,7 +98,7 @@ export function longformerAttention(options: LongformerAttentionOptions): Mixer<
   return {
     name: "longformer",
     sees: causal ? "earlier" : "all",
-    ...(causal ? {} : { readsGlobals: true }),
+    ...(!causal && { readsGlobals: true }),
     init: (key): Concrete<LongformerAttentionParams> => {
       const [own] = splitKey(key, 1);
       const params = near.init(own!);
@@ -132,7 +132,7 @@ export function longformerAttention(options: LongformerAttentionOptions): Mixer<
       });
       return { y: out(tokens.put(mixed, wide.mixed)), map: () => tokens.map(map(), wide.map()) };
     },
-    ...(causal ? { recurrent: recurrent() } : {}),
+    ...(causal && { recurrent: recurrent() }),
   };
 
   function recurrent(): Recurrent<LongformerAttentionParams, never> {

@@ -150,7 +150,7 @@ export function synthesizer(options: SynthesizerOptions): Mixer<SynthesizerParam
       });
       return { y: fromHeads(params.out, mixed, context), map };
     },
-    ...(causal ? { recurrent: recurrent as unknown as Recurrent<SynthesizerParams, never> } : {}),
+    ...(causal && { recurrent: recurrent as unknown as Recurrent<SynthesizerParams, never> }),
   };
 }
 

@@ -44,7 +44,7 @@ export const bloom: Format = {
     const tie = c.tie_word_embeddings && !ownHead;
     const model = decoder({
       ...parts,
-      ...(tie ? {} : { head: linearHead(width, vocabulary) }),
+      ...(!tie && { head: linearHead(width, vocabulary) }),
       ...present({ makeView }),
     });
     return {

@@ -30,7 +30,7 @@ export function languageModelProbe<Params>(model: LanguageModel<Params>): Probe 
         ...numbered("hidden_", out.hidden),
         hidden_last: out.hidden.at(-1)!,
         ...numbered("attn", weightsOf(out.maps)),
-        ...(labels === undefined ? {} : { loss: nextTokenLoss(out.logits, labels) }),
+        ...(labels !== undefined && { loss: nextTokenLoss(out.logits, labels) }),
       };
     },
   };

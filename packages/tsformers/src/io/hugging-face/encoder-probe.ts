@@ -31,7 +31,7 @@ export function maskedLanguageModelProbe<Params>(model: LanguageModel<Params>, t
         hidden_last: out.hidden.at(-1)!,
         ...numbered("attn", weightsOf(out.maps)),
         ...present({ pooler_output: out.pooled, seq_relationship_logits: out.nextSentence }),
-        ...(masked === undefined ? {} : { loss: next === undefined ? masked : add(masked, next) }),
+        ...(masked !== undefined && { loss: next === undefined ? masked : add(masked, next) }),
       };
     },
   };

@@ -55,7 +55,7 @@ export const gptNeoX: Format = {
       epsilon: c.layer_norm_eps,
     });
     const tie = c.tie_word_embeddings && !ownHead;
-    const model = decoder({ ...parts, ...(tie ? { head: tiedHead() } : {}), ...present({ makeView }) });
+    const model = decoder({ ...parts, ...(tie && { head: tiedHead() }), ...present({ makeView }) });
     return {
       model,
       category: "decoder",

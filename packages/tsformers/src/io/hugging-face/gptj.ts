@@ -47,7 +47,7 @@ export const gptJ: Format = {
     const tie = c.tie_word_embeddings && !ownHead;
     const model = decoder({
       ...parts,
-      ...(tie ? { head: tiedHeadWithBias(vocabulary) } : {}),
+      ...(tie && { head: tiedHeadWithBias(vocabulary) }),
       ...present({ makeView }),
     });
     return {

@@ -64,7 +64,7 @@ export const llama: Format = {
     const model = decoder({
       ...parts,
       ...tokens,
-      ...(tie ? {} : { head: linearHead(width, vocabulary) }),
+      ...(!tie && { head: linearHead(width, vocabulary) }),
       ...present({ makeView }),
     });
     return {

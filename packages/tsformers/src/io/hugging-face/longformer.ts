@@ -153,7 +153,7 @@ function probe(options: ProbeOptions): Probe {
         ...numbered("hidden_", out.hidden),
         hidden_last: out.x,
         ...longformerMaps(out.maps, "", { inputs, count, windows }),
-        ...(labels === undefined ? {} : { loss: meanCrossEntropy(out.logits, labels) }),
+        ...(labels !== undefined && { loss: meanCrossEntropy(out.logits, labels) }),
       };
     },
   };

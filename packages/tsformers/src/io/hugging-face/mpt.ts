@@ -55,8 +55,8 @@ export const mpt: Format = {
     const tie = c.tie_word_embeddings && !ownHead;
     const model = decoder({
       ...parts,
-      ...(tie ? {} : { head: linearHead(width, vocabulary) }),
-      ...(makeView === undefined ? {} : { makeView: makeFillingView }),
+      ...(!tie && { head: linearHead(width, vocabulary) }),
+      ...(makeView !== undefined && { makeView: makeFillingView }),
     });
     return {
       model,

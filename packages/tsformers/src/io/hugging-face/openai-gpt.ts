@@ -48,7 +48,7 @@ export const openAiGpt: Format = {
     });
     const tied = c.tie_word_embeddings && !ownHead;
     const head = tied ? {} : { head: linearHead(width, vocabulary) };
-    const model = decoder({ ...parts, ...head, ...(makeView === undefined ? {} : { makeView: viewWithPenalty }) });
+    const model = decoder({ ...parts, ...head, ...(makeView !== undefined && { makeView: viewWithPenalty }) });
     return {
       model,
       category: "decoder",

@@ -47,7 +47,7 @@ export function sequenceToSequencePass<Params>(
       dec_hidden_last: out.hidden.at(-1)!,
       ...numbered("dec_attn", weightsOf(out.maps)),
       ...numbered("cross_attn", weightsOf(out.crossMaps)),
-      ...(labels === undefined ? {} : { loss: meanCrossEntropy(out.logits, labels) }),
+      ...(labels !== undefined && { loss: meanCrossEntropy(out.logits, labels) }),
     },
   };
 }

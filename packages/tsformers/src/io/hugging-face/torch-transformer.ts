@@ -130,7 +130,7 @@ function probe(model: Stacks, see: typeof makeView): Probe {
       return {
         memory,
         out,
-        ...(weights === undefined ? {} : { loss: weighted(out, weights, inputs.tgt_key_padding_mask) }),
+        ...(weights !== undefined && { loss: weighted(out, weights, inputs.tgt_key_padding_mask) }),
       };
     },
   };

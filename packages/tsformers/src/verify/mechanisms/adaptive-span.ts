@@ -33,7 +33,7 @@ export const adaptiveSpans: Mechanism = {
       : broadcastTo(reshape(share!, [1, heads, 1, 1]), [batch, heads, queries, 1]);
     const scheme = adaptiveSpan({ heads, ...how });
     // The scheme stores keys by position: the farthest first.
-    const params = { span: share!, ...(rel === undefined ? {} : { keys: flip(rel, 0) }) };
+    const params = { span: share!, ...(rel !== undefined && { keys: flip(rel, 0) }) };
     const view = dynamic
       ? fading(makeView(plain), mul(shares, maxSpan), how)
       : makeView({ ...plain, scores: (at) => scheme.prepare(params, at) });

@@ -22,7 +22,7 @@ export const alibi: Mechanism = {
       queries,
       keys,
       scores: (positions) => scores(options.heads).prepare({}, positions),
-      ...(queries === keys ? {} : { offset: constant(fromNumbers([keys - queries], [], "int32")) }),
+      ...(queries !== keys && { offset: constant(fromNumbers([keys - queries], [], "int32")) }),
     });
     const scale = 1 / Math.sqrt(q.shape[3]!);
     const { mixed, map } = attend(q, { key: k!, value: v! }, { view, scale, context: evaluation });

@@ -15,7 +15,7 @@ export const linearAttention: Mechanism = {
     const { mixed } = kernelAttention(features, v!, {
       causal,
       denominator: plus(eps),
-      ...(mask === undefined ? {} : { keyMask: constant(convert(mask, "float32")) }),
+      ...(mask !== undefined && { keyMask: constant(convert(mask, "float32")) }),
     });
     return { out: mixed };
   },

@@ -58,7 +58,7 @@ function mabParams(inputs: Inputs, prefix: string): MabParams {
     key: of("fc_k"),
     value: of("fc_v"),
     ...(paper ? { out: of("fc_out"), ffn: mlpParams(inputs, `${prefix}rff`) } : { ffn: of("fc_o") }),
-    ...(inputs[`${prefix}ln0.weight`] === undefined ? {} : { attentionNorm: norm("ln0"), ffnNorm: norm("ln1") }),
+    ...(inputs[`${prefix}ln0.weight`] !== undefined && { attentionNorm: norm("ln0"), ffnNorm: norm("ln1") }),
   };
 }
 

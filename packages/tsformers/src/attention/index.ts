@@ -33,7 +33,6 @@ export {
   linformer,
   linformerEntry,
   type ProjectionSharing,
-  shareProjection,
 } from "./linformer/linformer.ts";
 export {
   type LshAttentionOptions,

@@ -157,7 +157,11 @@ export function emptyCacheOf(
 /** What a block says of its mixer. */
 export function traitsOf<Params>(mixer: Mixer<Params> | SoftmaxMixer<Params>): BlockTraits {
   return {
-    mixer: { name: mixer.name, sees: mixer.sees, ...present({ readsGlobals: mixer.readsGlobals }) },
+    mixer: {
+      name: mixer.name,
+      sees: mixer.sees,
+      ...present({ readsGlobals: mixer.readsGlobals, shareParams: mixer.shareParams }),
+    },
     ...present({
       cacheShape: "cacheShape" in mixer ? mixer.cacheShape : undefined,
       startDecoding: mixer.recurrent?.start,

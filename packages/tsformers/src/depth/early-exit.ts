@@ -19,7 +19,7 @@ import type { Block, Depth } from "../kinds/index.ts";
 import { passCount } from "../schema/count.ts";
 import { type DepthEntry, type DepthMaker, depthEntry } from "./depth-entry.ts";
 import type { StackParams } from "./layers.ts";
-import { type FinalNorm, finalNormOf, openLayers } from "./layers.ts";
+import { completed, type FinalNorm, finalNormOf, openLayers } from "./layers.ts";
 import { blockStack } from "./stack.ts";
 
 /** How sure a layer is of a position that it changed from `before` to `after` [B, T, C]: float32 [B, T], 1 at most. */
@@ -70,12 +70,13 @@ export function earlyExit<BlockParams>(
     apply: (params, input, context) => {
       const layers = openLayers(input);
       const hidden = [input.x];
+      const own = completed(blocks, params.blocks);
       const shape = input.x.shape.slice(0, -1);
       let isActive: Tensor = cast(ones(shape), "bool");
       let steps: Tensor = zeros(shape);
       blocks.forEach((block, i) => {
         const before = layers.placed(i, hidden[i]!);
-        const after = layers.run(i, block as Block, params.blocks[i], before, context);
+        const after = layers.run(i, block as Block, own[i], before, context);
         hidden.push(where(expandDims(isActive, -1), after, hidden[i]!));
         steps = add(steps, cast(isActive, "float32"));
         if (context.key !== undefined || i + 1 < leastLayers) return;

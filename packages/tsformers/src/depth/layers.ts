@@ -53,6 +53,20 @@ export function openLayers(input: DepthInput): RunningLayers {
   };
 }
 
+/** The parameters of the blocks of a stack, each with what its mixer shares with the first of its kind. */
+export function completed<BlockParams>(
+  blocks: readonly Pick<Block, "mixer">[],
+  params: readonly BlockParams[],
+): readonly BlockParams[] {
+  const mixerOf = (layer: number) => (params[layer] as { mixer: unknown }).mixer;
+  return blocks.map(({ mixer: { name, shareParams } }, layer) => {
+    const own = params[layer]!;
+    const first = blocks.findIndex(({ mixer }) => mixer.name === name);
+    if (shareParams === undefined || first === layer) return own;
+    return { ...own, mixer: shareParams(mixerOf(layer), mixerOf(first)) };
+  });
+}
+
 /** The part of a stack's state that is one layer's. */
 export function stateOfLayer({ decode, segment, training }: StackState, layer: number): LayerState {
   return present({ decode: decode?.[layer], segment: segment?.[layer], training: training?.[layer] });

@@ -20,7 +20,7 @@ import { CombinationError } from "../schema/combination-error.ts";
 import type { NoSettings } from "../schema/entry.ts";
 import { type DepthEntry, type DepthMaker, depthEntry } from "./depth-entry.ts";
 import type { StackParams } from "./layers.ts";
-import { type FinalNorm, finalNormOf, openLayers, stateOfLayer, stateOfStack } from "./layers.ts";
+import { completed, type FinalNorm, finalNormOf, openLayers, stateOfLayer, stateOfStack } from "./layers.ts";
 import { blockStack } from "./stack.ts";
 
 /** A block over two residual streams, side by side in its input and output [B, T, 2C] where it stands alone. */
@@ -109,7 +109,12 @@ export function reversible<BlockParams>(
       }
       const forgets = input.place === undefined && options.keepsStreams === undefined;
       const way = forgets ? forgetful : asTheyStand;
-      const { streams, ...rest } = way(blocks as readonly ReversibleBlock[], params.blocks, input, context);
+      const { streams, ...rest } = way(
+        blocks as readonly ReversibleBlock[],
+        completed(blocks, params.blocks),
+        input,
+        context,
+      );
       const merged = merge(cast(streams[0], input.x.dtype), cast(streams[1], input.x.dtype));
       const x = finalNormOf(options, params)(merged);
       return { ...rest, x, hidden: [input.x, x] };

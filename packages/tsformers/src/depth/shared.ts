@@ -5,7 +5,7 @@ import { passCount } from "../schema/count.ts";
 import { present } from "../schema/present.ts";
 import { type DepthEntry, type DepthMaker, depthEntry } from "./depth-entry.ts";
 import type { StackParams } from "./layers.ts";
-import { type FinalNorm, finalNormOf, openLayers } from "./layers.ts";
+import { completed, type FinalNorm, finalNormOf, openLayers } from "./layers.ts";
 
 export type SharedParams = StackParams & {
   /** What all layers share, where they share a part of their blocks only. */
@@ -55,10 +55,10 @@ export function shared(blocks: readonly Block[], options: SharedOptions = {}): D
     apply: (params, input, context) => {
       const layers = openLayers(input);
       const hidden = [input.x];
+      const wholes = blocks.map((_, i) => ({ ...(params.shared as object), ...(params.blocks[blockOf(i)] as object) }));
+      const own = completed(blocks, wholes);
       blocks.forEach((block, i) => {
-        const rest = params.blocks[blockOf(i)];
-        const whole = parts === undefined ? rest : { ...(params.shared as object), ...(rest as object) };
-        hidden.push(layers.run(i, block, whole, layers.placed(i, hidden[i]!), context));
+        hidden.push(layers.run(i, block, own[i], layers.placed(i, hidden[i]!), context));
       });
       const out = layers.close(finalNormOf(options, params)(hidden.at(-1)!));
       return { ...out, hidden: [...hidden.slice(0, -1), out.x] };

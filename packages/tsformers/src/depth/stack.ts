@@ -4,7 +4,7 @@ import type { Block, Depth } from "../kinds/index.ts";
 import type { NoSettings } from "../schema/entry.ts";
 import { present } from "../schema/present.ts";
 import { type DepthEntry, type DepthMaker, depthEntry } from "./depth-entry.ts";
-import { type FinalNorm, finalNormOf, openLayers, type StackParams } from "./layers.ts";
+import { completed, type FinalNorm, finalNormOf, openLayers, type StackParams } from "./layers.ts";
 
 /**
  * Blocks one after the other, `x ← block(x)`, then the final norm where there is one.
@@ -28,9 +28,10 @@ export function blockStack<BlockParams>(
     apply: (params, input, context) => {
       const layers = openLayers(input);
       const hidden = [input.x];
+      const own = completed(blocks, params.blocks);
       blocks.forEach((block, i) => {
         const x = layers.placed(i, hidden[i]!);
-        hidden.push(layers.run(i, block as Block, params.blocks[i], x, context));
+        hidden.push(layers.run(i, block as Block, own[i], x, context));
       });
       const out = layers.close(finalNormOf(options, params)(hidden.at(-1)!));
       return { ...out, hidden: [...hidden.slice(0, -1), out.x] };

@@ -77,6 +77,11 @@ export type MixerTraits = {
   readonly sees: "pattern" | "earlier" | "all";
   /** Whether it reads the view's `globals`. Default: no. */
   readonly readsGlobals?: true;
+  /**
+   * The parameters of a layer, completed with what the mixers of a stack share: `first` are those of the first layer that has such a mixer.
+   * Default: nothing is shared.
+   */
+  shareParams?(own: unknown, first: unknown): unknown;
 };
 
 /** How positions exchange information. */

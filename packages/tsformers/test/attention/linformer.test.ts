@@ -17,12 +17,7 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { makeView } from "../../src/attention/core/view.ts";
-import {
-  type LinformerParams,
-  linformer,
-  type ProjectionSharing,
-  shareProjection,
-} from "../../src/attention/linformer/linformer.ts";
+import { type LinformerParams, linformer, type ProjectionSharing } from "../../src/attention/linformer/linformer.ts";
 import {
   convolutionProjection,
   type LengthProjection,
@@ -31,6 +26,7 @@ import {
 } from "../../src/attention/linformer/linformer-projection.ts";
 import { fullPattern } from "../../src/attention/patterns/pattern.ts";
 import { mixers } from "../../src/catalogue/mixers.ts";
+import { completed } from "../../src/depth/layers.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import type { LinearParams } from "../../src/nn/linear.ts";
 import { expectSame, noisy, outputsAndGradients } from "./outputs-and-gradients.ts";
@@ -181,6 +177,7 @@ describe("a projection for all layers", () => {
     });
   // The second layer has fewer slots: the first columns of the same matrix.
   const layers = [layer(0, 4), layer(1, 3)];
+  const blocks = layers.map((mixer) => ({ mixer }));
   type Stack = { blocks: { mixer: LinformerParams<Any> }[] };
   const stack = (blocks: Stack["blocks"], x: Tensor): Tensor =>
     layers.reduce((y, mixer, i) => {
@@ -191,7 +188,7 @@ describe("a projection for all layers", () => {
 
   test("belongs to the first, and its gradient is the sum of what the layers ask", async () => {
     const lent = await outputsAndGradients<Stack>(
-      (p, x) => stack(shareProjection(p.blocks), x),
+      (p, x) => stack([...completed(blocks, p.blocks)], x),
       params,
       input(11),
       device,
@@ -210,7 +207,7 @@ describe("a projection for all layers", () => {
   test("is asked for where it was not lent", async () => {
     const run = outputsAndGradients<Stack>((p, x) => stack(p.blocks, x), params, input(11), device);
     await expect(run).rejects.toThrow(
-      "linformer: layer 1 has no projection of its own: pass the blocks to shareProjection",
+      "linformer: layer 1 has no projection of its own, and was not given that of the first layer",
     );
   });
 });

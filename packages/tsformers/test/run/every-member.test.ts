@@ -81,6 +81,14 @@ it("layers have mixers and patterns of their own", async () => {
   await wholeLife(config, "layers");
 });
 
+it.each(Object.keys(parts.depth.catalogue))("all layers of a depth have one projection: %s", async (depth) => {
+  const chosen = { model: "bert", mixer: "linformer", "mixer.slots": "4", "mixer.sharing": "layerwise", depth };
+  const directory = join(home, `shared-${depth}`);
+  const { result } = await trainRun(configOf({ ...chosen, layers: "3" }), { directory, device });
+  const { blocks } = result.params as { blocks: { mixer: object }[] };
+  expect(blocks.map(({ mixer }) => "projection" in mixer)).toEqual(blocks.map((_, layer) => layer === 0));
+});
+
 it("bert has parts of its own choice, too, and fills in hidden tokens", async () => {
   const config = configOf({ model: "bert", mixer: "linformer", "mixer.slots": "4", position: "rotary" });
   const { run, result } = await trainRun(config, { directory: join(home, "bert"), device });

@@ -50,7 +50,7 @@ export type LinformerOptions<P> = HeadProjectionOptions & {
 /** Parameters of the projection of keys, and of that of values where they are not shared. */
 export type ProjectionPair<P> = { key: P; value?: P };
 
-/** `projection` is absent where that of the first layer is used: see {@link shareProjection}. */
+/** `projection` is absent where that of the first layer is used: under `layerwise` sharing. */
 export type LinformerParams<P> = AttentionParams & { projection?: ProjectionPair<P> };
 
 const defaults = { sharing: "key-value" } as const;
@@ -107,6 +107,7 @@ export function linformer<P>(options: LinformerOptions<P>): Mixer<LinformerParam
   return {
     name: "linformer",
     sees: "all",
+    ...(sharing === "layerwise" && { shareParams }),
     init: (random): Concrete<LinformerParams<P>> => {
       const [q, k, v, o, e, f] = splitKey(random, 6);
       const pair = { key: projection.init(e!, perHead) };
@@ -131,7 +132,7 @@ export function linformer<P>(options: LinformerOptions<P>): Mixer<LinformerParam
       const pair = params.projection;
       if (pair === undefined) {
         throw new CombinationError(
-          `linformer: layer ${layer} has no projection of its own: pass the blocks to shareProjection`,
+          `linformer: layer ${layer} has no projection of its own, and was not given that of the first layer`,
         );
       }
       const { rotate } = view;
@@ -162,15 +163,9 @@ export function linformer<P>(options: LinformerOptions<P>): Mixer<LinformerParam
   };
 }
 
-/**
- * Hands the first block's projection to all blocks: the parameters of a stack under `layerwise` sharing. The gradient of the
- * projection is the sum over the layers.
- */
-export function shareProjection<P, Block extends { mixer: LinformerParams<P> }>(blocks: readonly Block[]): Block[] {
-  const projection = blocks[0]?.mixer.projection;
-  return blocks.map((block) =>
-    projection === undefined ? block : { ...block, mixer: { ...block.mixer, projection } },
-  );
+/** Under `layerwise` sharing, all layers have the projection of the first. */
+function shareParams<P>(own: LinformerParams<P>, { projection }: LinformerParams<P>): LinformerParams<P> {
+  return { ...own, ...present({ projection }) };
 }
 
 /** Which positions are real, [B, S], and the rotation of queries and keys. */

@@ -136,9 +136,11 @@ const forgetful: Way = (blocks, params, input, context) => {
   const wide = x.dtype === "float16" ? "float32" : x.dtype;
   const structures: Structure[] = [];
   const looking: number[] = [];
+  // Out here, since each step is traced by itself and layers share what a view has made.
+  const views = blocks.map((_, i) => input.view(i));
   const steps = blocks.flatMap((block, i) => [
     (stream: Tensor): [Tensor, ...Tensor[]] => {
-      const own = { x: cast(stream, x.dtype), view: input.view(i), state: stateOfLayer(state, i) };
+      const own = { x: cast(stream, x.dtype), view: views[i]!, state: stateOfLayer(state, i) };
       const { y, map, ...beside } = block.mix(params[i], own, within(context, i));
       const { leaves, structure } = flatten(beside, isTensor);
       structures.push(structure);

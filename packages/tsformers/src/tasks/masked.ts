@@ -31,19 +31,23 @@ const evalSeed = -1;
 export function maskedView(rows: TaskView<Batch>, options: MaskedOptions): NonNullable<TaskViews["masked"]> {
   const { vocabularySize, maskToken = vocabularySize, seed = 0, share = hiddenShare } = options;
   const trainKey = foldIn(randomKey(seed), 1);
-  const hide = (batch: Batch, key: RandomKey) => hidden(batch, key, { vocabularySize, maskToken, share });
-  // Batches of one evaluation have the same form, whether padding is in them or not.
-  const hideInEvaluation = (batch: Batch, key: RandomKey) => ({ mask: maskOf(batch), ...hide(batch, key) });
+  const hide = (batch: Batch, keyOfRow: (row: number) => RandomKey) =>
+    hidden(batch, keyOfRow, { vocabularySize, maskToken, share });
   return {
     vocabularySize: Math.max(vocabularySize, maskToken + 1),
-    trainBatch: (step, batchSize, length) => hide(rows.trainBatch(step, batchSize, length), foldIn(trainKey, step)),
+    trainBatch: (step, batchSize, length) =>
+      hide(rows.trainBatch(step, batchSize, length), (row) => foldIn(foldIn(trainKey, step), row)),
     evalBatches: (split, evaluation) => {
       const batches = rows.evalBatches(split, evaluation);
       const key = foldIn(randomKey(evalSeed), split === "valid" ? 2 : 3);
       return {
         *[Symbol.iterator]() {
-          let index = 0;
-          for (const batch of batches) yield hideInEvaluation(batch, foldIn(key, index++));
+          let first = 0;
+          for (const batch of batches) {
+            // The same tokens of a row, whatever the size of batches. All batches have the same form, with padding or without.
+            yield { mask: maskOf(batch), ...hide(batch, (row) => foldIn(key, first + row)) };
+            first += evaluation.batchSize;
+          }
         },
       };
     },
@@ -61,22 +65,22 @@ const grain = 1_000_000;
 
 function hidden(
   rows: Batch,
-  key: RandomKey,
+  keyOfRow: (row: number) => RandomKey,
   { vocabularySize, maskToken, share }: { vocabularySize: number; maskToken: number; share: number },
 ): Batch {
   const { inputs, weights } = rows;
   const [batch, length] = inputs.shape as [number, number];
-  const [forChoice, forWay, forToken] = splitKey(key, 3);
-  const draw = (of: RandomKey, high: number) => integers(of, [batch, length], { high }).data as Int32Array;
-  const [choice, way, token] = [draw(forChoice!, grain), draw(forWay!, 10), draw(forToken!, vocabularySize)];
   const [shown, counted] = [Int32Array.from(inputs.data as Int32Array), weights.data as Float32Array];
   const chosen = new Float32Array(batch * length);
   for (let row = 0; row < batch; row++) {
+    const keys = splitKey(keyOfRow(row), 3);
+    const draw = (of: number, high: number) => integers(keys[of]!, [length], { high }).data as Int32Array;
+    const [choice, way, token] = [draw(0, grain), draw(1, 10), draw(2, vocabularySize)];
     const from = row * length;
-    for (const at of chosenOf(choice, counted, from, from + length, share)) {
-      chosen[at] = counted[at]!;
-      if (way[at]! < 8) shown[at] = maskToken;
-      else if (way[at]! < 9) shown[at] = token[at]!;
+    for (const at of chosenOf(choice, counted.subarray(from, from + length), share)) {
+      chosen[from + at] = counted[from + at]!;
+      if (way[at]! < 8) shown[from + at] = maskToken;
+      else if (way[at]! < 9) shown[from + at] = token[at]!;
     }
   }
   return {
@@ -88,10 +92,10 @@ function hidden(
 }
 
 /** Positions of a row that are predicted: those with a draw below the share, or the one with the lowest draw if there are none. */
-function chosenOf(choice: Int32Array, counted: Float32Array, from: number, to: number, share: number): number[] {
+function chosenOf(choice: Int32Array, counted: Float32Array, share: number): number[] {
   const places: number[] = [];
   let lowest = -1;
-  for (let at = from; at < to; at++) {
+  for (let at = 0; at < counted.length; at++) {
     if (counted[at] === 0) continue;
     if (choice[at]! < share * grain) places.push(at);
     if (lowest < 0 || choice[at]! < choice[lowest]!) lowest = at;

@@ -92,7 +92,7 @@ export function tokenTask(options: {
       return {
         *[Symbol.iterator]() {
           for (let j = 0; j < batches; j++) {
-            const starts = Array.from({ length: batchSize }, (_, b) => (b * batches + j) * length);
+            const starts = Array.from({ length: batchSize }, (_, b) => (j * batchSize + b) * length);
             yield windows(tokens, length, starts, scored + 1);
           }
         },

@@ -68,6 +68,19 @@ describe("a masked view", () => {
     expect(Math.abs(others - (0.1 - 0.1 / V) * all.length)).toBeLessThan(spread(0.1, all.length));
   });
 
+  test("asks an evaluation the same, whatever the size of its batches", () => {
+    const task = textTask({
+      text: "to be or not to be, that is the question\n".repeat(200),
+      tokenizer: characterTokenizer,
+    });
+    const asked = (batchSize: number) =>
+      [...task.views.masked.evalBatches("test", { batchSize, length: 20, limit: 400 })].flatMap((batch) =>
+        predicted(batch).map(({ shown, was }) => [shown, was]),
+      );
+    expect(asked(8)).toEqual(asked(3));
+    expect(asked(3).length).toBeGreaterThan(40);
+  });
+
   test("takes any token in place of a changed one, whatever it was", () => {
     const changes = all.filter(({ shown, was }) => shown !== was && shown !== V);
     const seen = new Set(changes.map(({ shown }) => shown));

@@ -1,11 +1,13 @@
 import { relative } from "node:path";
 import { Command } from "commander";
 import type { CompareOptions } from "../compare/prepare-comparison.ts";
+import type { Comparison } from "../compare/results.ts";
 import { type CompareEvent, type ComparisonOutcome, runComparison } from "../compare/run-comparison.ts";
 import { standardFor } from "../compare/standard.ts";
 import { comparisonTables, renderTable } from "../compare/table.ts";
 import { type Axis, gridVariants, listedVariants, type Shared } from "../compare/variants.ts";
 import { jsonObject, jsonObjects, readJsonFile } from "../io/read-json.ts";
+import { spelledOut } from "../run/config.ts";
 import { type Flag, flagName, flagNamed } from "../run/flags.ts";
 import { mergedSettings } from "../run/merge-settings.ts";
 import { count } from "../schema/count.ts";
@@ -153,7 +155,7 @@ function sharedSettings({ config }: CompareFlags, given: ReadonlyMap<Flag, strin
     data: flagged("task.data") ?? task.data,
     length: lengthIn(flagged("length") ?? file.length),
   });
-  return mergedSettings(standard, file);
+  return mergedSettings(standard, spelledOut(file));
 }
 
 /** A length of rows that is one; what is none is left to the schema. */
@@ -217,7 +219,8 @@ function show(progress: Progress, terminal: Terminal): (event: CompareEvent) => 
 function finish(outcome: ComparisonOutcome, { json, seeds }: CompareFlags, terminal: Terminal): void {
   const { comparison, complete, resultsPath, reportPath } = outcome;
   const failed = comparison.runs.filter((run) => "failure" in run.outcome).length;
-  const result = { ...comparison, complete, resultsPath, reportPath };
+  // An interrupted comparison that has no result yet has no files either.
+  const result = { ...comparison, complete, ...(comparison.runs.length > 0 && { resultsPath, reportPath }) };
   if (!json && comparison.runs.length > 0) {
     const { tables, crossovers, notes } = comparisonTables(comparison);
     terminal.out(`\n${tables.map((table) => renderTable(table, terminal.columns, terminal.bold)).join("\n\n")}`);
@@ -233,14 +236,15 @@ function finish(outcome: ComparisonOutcome, { json, seeds }: CompareFlags, termi
     throw new Failure("failed", message, result);
   }
   if (json) terminal.out(JSON.stringify(result, null, 2));
-  else terminal.log(terminal.dim(nextSteps(seeds)));
+  else terminal.log(terminal.dim(nextSteps(seeds, comparison)));
 }
 
-function nextSteps(seeds: number): string {
+function nextSteps(seeds: number, { runs }: Comparison): string {
+  const hasData = runs.every(({ config }) => typeof config.task.data === "string");
   return [
     "",
     "Try next:",
-    "  your own text      tsformers compare --task text --data FILE_OR_FOLDER",
+    ...(hasData ? [] : ["  your own text      tsformers compare --task text --data FILE_OR_FOLDER"]),
     seeds > 1
       ? "  more models        tsformers compare --models gpt,llama,bloom"
       : "  is it chance?      the same with --seeds 3",

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type * as z from "zod";
 import { jsonObject, readJsonFile } from "../io/read-json.ts";
-import { parseRunConfig, type RunConfig, runSchema } from "../run/config.ts";
+import { parseRunConfig, type RunConfig, runSchema, spelledOut } from "../run/config.ts";
 import { type Flag, flagName, flagNamed, flagsOf, type GivenFlags, misplacedFlags, withFlags } from "../run/flags.ts";
 import { mergedSettings } from "../run/merge-settings.ts";
 import { partRefusal } from "../run/parts.ts";
@@ -82,7 +82,7 @@ function attributeOf({ name }: Flag): string {
 
 /** The settings of a file, on top of those that hold where it says nothing. */
 export function settingsOfFile(file: string | undefined, standard: unknown = {}): unknown {
-  return file === undefined ? standard : mergedSettings(standard, readJsonFile(file, jsonObject));
+  return file === undefined ? standard : mergedSettings(standard, spelledOut(readJsonFile(file, jsonObject)));
 }
 
 /**
@@ -98,7 +98,7 @@ export function configFrom(
   flags: readonly Flag[] = runFlags,
 ): RunConfig {
   const given = givenFlags(options, flags);
-  const raw = withFlags(settingsOfFile(options.config, standard), flags, given);
+  const raw = withFlags(settingsOfFile(options.config, standard), flags, given, { sharing: true });
   const misplaced = misplacedFlags(raw, flags, given.keys(), partRefusal);
   if (misplaced.size > 0) throw new UsageError([...misplaced.values()].join("\n"));
   const source =

@@ -4,6 +4,7 @@ import * as z from "zod";
 import { type Panel, patternSvg } from "../attention/patterns/draw.ts";
 import { entryOf } from "../catalogue/catalogue-of.ts";
 import { writeFileAtomic } from "../io/atomic-file.ts";
+import { type ObjectiveName, objectives } from "../objectives/index.ts";
 import type { Choice, Entry } from "../run/catalogue.ts";
 import { parseRunConfig, type RunConfig } from "../run/config.ts";
 import { countParameters } from "../run/count-parameters.ts";
@@ -86,13 +87,7 @@ export function describeCommand(terminal: Terminal): Command {
     const panels = told.flatMap(({ panels }) => panels);
     if (options.svg !== undefined) await writeSvg(options.svg, panels, told);
     if (options.json) {
-      terminal.out(
-        JSON.stringify(
-          told.map(({ description }) => description),
-          null,
-          2,
-        ),
-      );
+      terminal.out(JSON.stringify({ descriptions: told.map(({ description }) => description) }, null, 2));
       return;
     }
     const unicode = terminal.unicode && !options.ascii;
@@ -250,11 +245,15 @@ function describe(found: Found): Description {
         ? powerOf(value)
         : key === "refuses" && typeof value === "object"
           ? refusalsText(value)
-          : Array.isArray(value)
-            ? value.join(" and ")
-            : describable(value)
-              ? shown(value)
-              : undefined;
+          : key === "serves" && Array.isArray(value)
+            ? Object.keys(objectives)
+                .filter((name) => value.includes(objectives[name as ObjectiveName].view))
+                .join(", ")
+            : Array.isArray(value)
+              ? value.join(" and ")
+              : describable(value)
+                ? shown(value)
+                : undefined;
     return text === undefined ? [] : [[key, text] as const];
   });
   const options = runFlags
@@ -308,6 +307,7 @@ const labels: Readonly<Record<string, string>> = {
   exponent: "grows as",
   decodeState: "decode state",
   refuses: "does not take",
+  serves: "learns",
   beyond: "beyond the training length",
 };
 

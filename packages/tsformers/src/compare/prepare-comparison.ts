@@ -73,6 +73,7 @@ export async function prepareComparison(options: CompareOptions): Promise<Prepar
   }
   requireNone(failures, options.variants.length);
   requireSameFigures(prepared);
+  requireSameObjective(prepared);
   const { seeds, testTokens, budgetTokens } = options;
   const base = Math.min(...prepared.map(({ run }) => run.config.length));
   return {
@@ -105,7 +106,10 @@ function requireNone(failures: readonly { label: string; message: string }[], va
   const messages = new Set(failures.map(({ message }) => message));
   // What is wrong with all of them alike is none's own.
   if (messages.size === 1 && failures.length === variants) throw new ConfigError(failures[0]!.message);
-  throw new ConfigError(failures.map(({ label, message }) => `${label}: ${message}`).join("\n"));
+  const lines = failures.map(({ label, message }) =>
+    message.startsWith(`${label}: `) ? message : `${label}: ${message}`,
+  );
+  throw new ConfigError(lines.join("\n"));
 }
 
 /** Asks for what a run will be trained and measured on, so that it fails now. */
@@ -126,6 +130,17 @@ function requireTrace({ objective, view, config: { batchSize, length } }: Prepar
   const loss = ([params, batch, memories]: [never, never, never]) =>
     objective.loss(params, batch, evaluation, memories).total;
   trace(loss, structure, leaves);
+}
+
+/** Losses of different questions do not compare; with segments, the next token is asked for as well. */
+function requireSameObjective(prepared: readonly { label: string; run: PreparedRun }[]): void {
+  const asked = ({ kind }: PreparedRun) => (kind === "segments" ? "next" : kind);
+  const [first] = prepared;
+  const other = prepared.find(({ run }) => asked(run) !== asked(first!.run));
+  if (first === undefined || other === undefined) return;
+  throw new ConfigError(
+    `${first.label} is trained for ${first.run.kind}, ${other.label} for ${other.run.kind}: their losses do not compare; name an objective for all, such as --objective masked`,
+  );
 }
 
 function requireSameFigures(prepared: readonly { label: string; run: PreparedRun }[]): void {

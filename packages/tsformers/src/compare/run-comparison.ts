@@ -1,6 +1,8 @@
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../io/atomic-file.ts";
+import { makeFolder } from "../io/make-folder.ts";
+import { ConfigError } from "../run/config.ts";
+import { isRunFolder } from "../run/folder.ts";
 import { describeEnvironment } from "./environment.ts";
 import { fingerprint } from "./fingerprint.ts";
 import type { ChildMessage } from "./messages.ts";
@@ -56,9 +58,11 @@ export async function runComparison(
   const configs = plan.variants.map(({ config }) => config);
   const shared = fingerprint([sharedSettings(configs), tasks.map((one) => one.fingerprint)]);
   const directory = given ?? join("runs", `compare-${task.name}-${shared}`);
+  if (isRunFolder(directory))
+    throw new ConfigError(`${directory}: holds a run; name another folder for the comparison`);
   const planned = planRuns(plan, directory);
   onEvent?.({ kind: "planned", runs: planned });
-  mkdirSync(directory, { recursive: true });
+  makeFolder(directory);
   const about = {
     format: "tsformers-comparison" as const,
     version: 1 as const,

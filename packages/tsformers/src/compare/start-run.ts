@@ -1,8 +1,9 @@
 import { type ChildProcess, fork } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { writeFileAtomic } from "../io/atomic-file.ts";
+import { makeFolder } from "../io/make-folder.ts";
 import { canonicalJson } from "../run/canonical-json.ts";
 import { packageVersion } from "../run/version.ts";
 import type { StoredResult } from "./measure-run.ts";
@@ -42,7 +43,7 @@ async function trained({ directory, job }: PlannedRun, options: StartOptions): P
   const earlier = stored<StoredResult>(directory, resultFile, job);
   if (earlier !== undefined) return { result: earlier.result, reused: true };
   if (options.signal.aborted) return "interrupted";
-  mkdirSync(directory, { recursive: true });
+  makeFolder(directory);
   rmSync(join(directory, resultFile), { force: true });
   await writeFileAtomic(join(directory, jobFile), `${JSON.stringify(job, null, 1)}\n`);
   const ended = await runChild(directory, "train", options);

@@ -1,5 +1,5 @@
 import { canonicalJson } from "../run/canonical-json.ts";
-import { parseRunConfig, type RunConfig } from "../run/config.ts";
+import { parseRunConfig, type RunConfig, spelledOut } from "../run/config.ts";
 import { type Flag, type GivenFlags, misplacedFlags, withFlags } from "../run/flags.ts";
 import { mergedSettings } from "../run/merge-settings.ts";
 import { partRefusal } from "../run/parts.ts";
@@ -58,7 +58,11 @@ export function gridVariants(shared: Shared, axes: readonly Axis[]): Variants {
 export function listedVariants(shared: Shared, partials: readonly Readonly<Record<string, unknown>>[]): Variants {
   return assembled(
     shared,
-    partials.map((partial, i) => ({ source: `${shared.source}, variant ${i + 1}`, given: shared.given, partial })),
+    partials.map((partial, i) => ({
+      source: `${shared.source}, variant ${i + 1}`,
+      given: shared.given,
+      partial: spelledOut(partial) as typeof partial,
+    })),
   );
 }
 

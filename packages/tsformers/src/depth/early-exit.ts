@@ -65,6 +65,8 @@ export function earlyExit<BlockParams>(
       `earlyExit: expected a finite threshold and at least one layer, got ${threshold} and ${leastLayers}`,
     );
   }
+  if (leastLayers > blocks.length)
+    throw new RangeError(`earlyExit: ${leastLayers} layers at least, of ${blocks.length}`);
   return {
     ...blockStack(blocks, options),
     apply: (params, input, context) => {

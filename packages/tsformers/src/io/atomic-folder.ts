@@ -1,6 +1,7 @@
 import { mkdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type FileContents, syncDirectory, temporaryPath, writeFileSynced } from "./atomic-file.ts";
+import { makeFolder } from "./make-folder.ts";
 
 /**
  * Writes a folder of files that appears whole or not at all: under a temporary name beside `path`, synced, then renamed.
@@ -11,7 +12,7 @@ import { type FileContents, syncDirectory, temporaryPath, writeFileSynced } from
  */
 export async function writeFolderAtomic(path: string, files: ReadonlyMap<string, FileContents>): Promise<void> {
   const parent = dirname(path);
-  await mkdir(parent, { recursive: true });
+  makeFolder(parent);
   const [fresh, old] = [temporaryPath(path), temporaryPath(path)];
   try {
     await mkdir(fresh);

@@ -88,7 +88,7 @@ export function requireObjective(
   if (possible.includes(name)) return;
   if (possible.length === 0) {
     throw new RangeError(
-      `task ${names.task} has nothing for ${names.model}: it can be read for ${offered.join(", ")}, ${names.model} be trained for ${learned.join(", ")}`,
+      `task ${names.task} has nothing for ${names.model}: it offers ${offered.join(", ")}, and ${names.model} learns ${learned.join(", ")}`,
     );
   }
   if (!learned.includes(name)) {

@@ -105,7 +105,8 @@ export type RunConfigInput = { readonly [Setting in keyof RunConfig]?: RunConfig
  * @param nameOf what settings are called where they were given. Default: their dotted path in quotes
  * @throws Error naming every setting that is wrong, with the nearest known name where one is mistyped
  */
-export function parseRunConfig(input: unknown, source: string, nameOf: NameOf = quotedPath): RunConfig {
+export function parseRunConfig(given: unknown, source: string, nameOf: NameOf = quotedPath): RunConfig {
+  const input = spelledOut(given);
   const refused = refusedParts(input, nameOf);
   if (refused.length > 0) throw new ConfigError(`${source}: ${refused.join("\n  ")}`);
   // The type says what the schema makes; the compiler compares the two here.
@@ -118,6 +119,20 @@ export function parseRunConfig(input: unknown, source: string, nameOf: NameOf = 
     wrong.push(`${nameOf(["microBatches"])} must divide the batch of ${batchSize} rows, got ${microBatches}`);
   if (wrong.length > 0) throw new ConfigError(`${source}: ${wrong.join("\n  ")}`);
   return result.data;
+}
+
+const choices: ReadonlySet<string> = new Set(["task", "model", "objective", "optimiser", "schedule", ...partNames]);
+
+/** Settings in which choices that are only named, `"mixer": "performer"`, are written as what they are short for, `{ "kind": "performer" }`. */
+export function spelledOut(settings: unknown): unknown {
+  if (typeof settings !== "object" || settings === null || Array.isArray(settings)) return settings;
+  const choice = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(choice);
+    return typeof value === "string" ? { kind: value } : spelledOut(value);
+  };
+  return Object.fromEntries(
+    Object.entries(settings).map(([name, value]) => [name, choices.has(name) ? choice(value) : value]),
+  );
 }
 
 /** Parts of a model that it has itself. */

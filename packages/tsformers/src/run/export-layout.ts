@@ -3,8 +3,9 @@ import { models } from "../catalogue/models.ts";
 import { architectureOf, type CheckpointConfig } from "../io/hugging-face/architecture.ts";
 import type { NameRule } from "../io/hugging-face/names.ts";
 import { hasConfigWriter, type ModelSizes, writeConfig } from "../io/hugging-face/write-config.ts";
+import type { ModelEntry } from "../models/index.ts";
 import { present } from "../schema/present.ts";
-import type { Entry } from "./catalogue.ts";
+import type { Choice, Entry } from "./catalogue.ts";
 import type { RunConfig } from "./config.ts";
 import type { RunFolder } from "./folder.ts";
 import { isCheckpoint } from "./model.ts";
@@ -24,6 +25,8 @@ export type ExportLayouts = {
 /** The forms in which a configuration's model can be exported, known before it is trained. */
 export function exportLayouts({ model, objective }: Pick<RunConfig, "model" | "objective">): ExportLayouts {
   if (objective?.kind === "class") return own("Hugging Face's classifiers have other heads");
+  if (objective?.kind === "masked" && isCausal(model))
+    return own("Hugging Face's models that fill in hidden tokens see both sides");
   if (isCheckpoint(model)) return { safetensors: "hugging-face" };
   if (!hasConfigWriter(model.kind)) return own(differences[model.kind] ?? `Hugging Face has no model ${model.kind}`);
   // GPT-2 has softmax attention and learned positions; with anything else it is not GPT-2.
@@ -40,6 +43,10 @@ const differences: Readonly<Record<string, string>> = {
   bigbird: "Hugging Face's BigBird looks at other random blocks",
   led: "Hugging Face's LED has no global token where none is given, this one the first",
 };
+
+function isCausal({ kind }: Choice): boolean {
+  return Object.hasOwn(models, kind) && entryOf<ModelEntry>(models, kind).causal;
+}
 
 function own(reason: string): ExportLayouts {
   return { safetensors: "tsformers", reason };

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { encodeModel, flatten, NDArray, safetensorsPieces, type Tensor } from "@tsformers/engine";
 import { type FileContents, writeFileAtomic } from "../io/atomic-file.ts";
@@ -7,6 +7,7 @@ import { exportOnnx } from "../io/export-onnx.ts";
 import { weightsFile } from "../io/hugging-face/checkpoint-files.ts";
 import { tokenizerFiles } from "../io/hugging-face/companions.ts";
 import { writeNames } from "../io/hugging-face/names.ts";
+import { makeFolder } from "../io/make-folder.ts";
 import { evaluation } from "../kinds/layer.ts";
 import type { TokenizerConfig } from "../tokenizers/index.ts";
 import type { RunConfig } from "./config.ts";
@@ -64,7 +65,7 @@ export async function exportModelOnnx(
       ? exportOnnx(withSource, params, { tokens: shape, source: shape, source_mask: shape }, { metadata })
       : exportOnnx(tokensOnly, params, { tokens: shape }, { metadata });
   const bytes = encodeModel(onnx);
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   await writeFileAtomic(path, bytes);
 }
 

@@ -193,6 +193,7 @@ function kindsIn(text: string, flag: Flag, before: unknown, sharing: readonly Fl
   if (flag.perLayer === undefined || !/[,*[]/.test(text)) return choiceOf(text);
   return splitList(unbracketed(text)).flatMap((item) => {
     const [, kind = item, times = "1"] = /^(.+)\*(\d+)$/.exec(item) ?? [];
+    if (Number(times) < 1) throw new RangeError(`${flagName(flag)}: expected at least 1 layer, got ${item}`);
     if (Number(times) > mostLayers)
       throw new RangeError(`${flagName(flag)}: expected at most ${mostLayers} layers, got ${item}`);
     return Array.from({ length: Number(times) }, () => choiceOf(kind));
@@ -215,7 +216,8 @@ export function namesakes(flag: Flag, flags: readonly Flag[]): string {
 }
 
 /**
- * Flags that were given although what is chosen has no such setting.
+ * Flags that were given although what is chosen has no such setting. Where a kind is chosen that there is not, nothing is said of its settings: the
+ * schema names the kind.
  *
  * @param refusal what is said of a choice that a kind does not leave open
  * @returns one sentence for each
@@ -231,10 +233,15 @@ export function misplacedFlags(
     const value = path.reduce<unknown>((inner, name) => (isSettings(inner) ? inner[name] : undefined), config);
     return [value ?? usualOf(flags, path)].flat().filter(isChosen);
   };
+  const isUnknown = (path: readonly string[]): boolean => {
+    const nodes = flags.find((one) => one.path.join() === [...path, "kind"].join())!.nodes;
+    const members = [...nodes.values()].flatMap(alternatives).map(({ properties }) => properties?.kind?.const);
+    return chosenAt(path).some(({ kind }) => !members.includes(kind));
+  };
   for (const flag of given) {
     const depth = flag.kinds === undefined ? 1 : 2;
     const place = flag.path.slice(0, -depth);
-    if (place.length === 0) continue;
+    if (place.length === 0 || place.some((_, i) => isUnknown(place.slice(0, i + 1)))) continue;
     const chosen = chosenAt(place);
     if (chosen.some(({ kind }) => flag.nodes.has(kind))) continue;
     const owner = place.at(-1)!;

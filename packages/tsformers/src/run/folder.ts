@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../io/atomic-file.ts";
+import { makeFolder } from "../io/make-folder.ts";
 import { jsonObject, readJsonFile } from "../io/read-json.ts";
 import { type Tokenizer, tokenizerFromConfig } from "../tokenizers/index.ts";
 import type { JsonValue } from "../train/checkpoint.ts";
@@ -99,8 +100,14 @@ export function newestStep(directory: string): number | undefined {
   return steps.length === 0 ? undefined : Math.max(...steps);
 }
 
-/** @throws ConfigError when a directory holds something else under the names of a run's files */
+/** @throws ConfigError when a directory holds something else: folders that are no run's, a checkpoint, an export */
 export function requireOwnFolder(directory: string): void {
+  const other = isRunFolder(directory) ? undefined : foreignFolder(directory);
+  if (other !== undefined) {
+    throw new ConfigError(
+      `${directory}: expected a new folder, or that of a run; this one holds the folder ${other} and is no run`,
+    );
+  }
   const isOther = existsSync(runPaths(directory).config) && !isRunFolder(directory);
   if (isOther || existsSync(join(directory, "model.safetensors"))) {
     throw new ConfigError(
@@ -109,10 +116,17 @@ export function requireOwnFolder(directory: string): void {
   }
 }
 
+function foreignFolder(directory: string): string | undefined {
+  if (!existsSync(directory)) return undefined;
+  const own = new Set(["tensorboard", "checkpoints"]);
+  const found = readdirSync(directory, { withFileTypes: true });
+  return found.find((entry) => entry.isDirectory() && !own.has(entry.name) && !entry.name.startsWith("."))?.name;
+}
+
 /** Writes a run's settings and the record of its task. */
 export async function writeRunFolder(directory: string, config: RunConfig, task: TaskRecord): Promise<void> {
   const paths = runPaths(directory);
-  mkdirSync(directory, { recursive: true });
+  makeFolder(directory);
   await writeFileAtomic(paths.task, `${JSON.stringify(task, null, 2)}\n`);
   await writeFileAtomic(paths.config, `${JSON.stringify(config, null, 2)}\n`);
 }

@@ -1,7 +1,7 @@
 import type { CheckpointProblem } from "../train/checkpoint.ts";
 import { isExportedRun, readExportedParams } from "./exported-params.ts";
 import { modelIdentity, type RunFolder, readRunFolder } from "./folder.ts";
-import { type AnyModel, asClassifier, makeModel } from "./model.ts";
+import { type AnyModel, asTrained, makeModel } from "./model.ts";
 import { readParams } from "./read-params.ts";
 
 /** A run as it was last saved. Its data are not read. */
@@ -24,7 +24,7 @@ export async function loadRun(directory: string): Promise<LoadedRun> {
   const folder = await readRunFolder(directory);
   const { config, task } = folder;
   const made = await makeModel(config, task.vocabularySize);
-  const model = task.classes === undefined ? made : asClassifier(made, task.classes);
+  const model = asTrained(made, config.objective?.kind, task.classes);
   if (isExportedRun(directory))
     return { ...folder, directory, model, ...(await readExportedParams<unknown>(directory, model)) };
   const { seed, batchSize, length } = config;

@@ -37,10 +37,14 @@ export function isCheckpoint(choice: Choice | CheckpointChoice): choice is Check
   return choice.kind === "checkpoint";
 }
 
-/** The body of a model with another head, for the class of a row: tokens [B, T] → logits [B, 1, classes]. It writes nothing. */
-export function asClassifier(model: AnyModel, classes: number): AnyModel {
-  if (model.category === "encoder-decoder") throw new TypeError("an encoder-decoder tells no classes");
-  return { ...classifier(model.body, { classes }), category: "encoder" };
+/**
+ * A model as its objective trains it. For the class of a row it has another head, tokens [B, T] → logits [B, 1, classes]; whoever fills in hidden
+ * tokens writes nothing, even if it sees only what is before them.
+ */
+export function asTrained(model: AnyModel, objective: string | undefined, classes: number | undefined): AnyModel {
+  if (model.category === "encoder-decoder") return model;
+  if (objective === "class") return { ...classifier(model.body, { classes: classes! }), category: "encoder" };
+  return objective === "masked" ? { ...model, category: "encoder" } : model;
 }
 
 /** @throws Error for an architecture that has no vocabulary */

@@ -63,7 +63,7 @@ export function generatorOf(opened: OpenedModel, device: Device): Generator {
   const { run, model, tokenizer, promptTokens, endTokens, startToken, notes, params } = opened;
   if (run?.task.classes !== undefined) throw new ConfigError("generate: this run tells classes; it writes nothing");
   if (model.category === "encoder")
-    throw new ConfigError("generate: an encoder fills in hidden tokens; it does not write from left to right");
+    throw new ConfigError("generate: this model fills in hidden tokens; it does not write from left to right");
   const { category, vocabularySize } = model;
   const translator =
     model.category === "decoder" ? undefined : openSequenceDecoder(model, params as Concrete<unknown>, { device });

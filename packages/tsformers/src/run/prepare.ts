@@ -14,7 +14,7 @@ import type { TaskContext } from "../tasks/index.ts";
 import type { Task, TaskView } from "../tasks/task.ts";
 import type { Choice } from "./catalogue.ts";
 import { ConfigError, type RunConfig } from "./config.ts";
-import { type AnyModel, asClassifier, makeModel } from "./model.ts";
+import { type AnyModel, asTrained, makeModel } from "./model.ts";
 
 /** A batch of any form. */
 export type AnyBatch = Readonly<Record<string, NDArray>>;
@@ -97,7 +97,7 @@ export function readingOf(
     throw new ConfigError((error as Error).message);
   }
   const objective = makeObjective(kind, model, task.views, { smoothing });
-  const trained = kind === "class" ? asClassifier(model, task.views.labelled!.classes) : model;
+  const trained = asTrained(model, kind, task.views.labelled?.classes);
   // The only place where the type of a batch is lost: view and objective agree on it.
   return { kind, model: trained, objective, view: task.views[objectives[kind].view] } as unknown as Reading;
 }

@@ -26,6 +26,16 @@ export function modelOfRun({ model, length }: RunConfig): RunConfigInput {
   return { model, length };
 }
 
+/** @throws ConfigError when a run that starts from a model has other tokens */
+export function requireSameVocabulary(source: OpenedModel, { model, task, kind }: PreparedRun): void {
+  const [theirs, own] = [source.model.vocabularySize, model.vocabularySize];
+  if (theirs === own) return;
+  const why = kind === "masked" ? " (one of them for hidden tokens)" : "";
+  throw new ConfigError(
+    `${source.directory}: has ${theirs} tokens, task ${task.name} ${own}${why}; a run starts from a model of the same vocabulary`,
+  );
+}
+
 /**
  * The parameters of an opened model in the tree of the model that starts from it. A run that tells classes takes the body and begins
  * with a new head; the head of the other is left behind.
@@ -44,7 +54,7 @@ export function fittingParams(
     if (isNew(path)) continue;
     const found = theirs.get(path);
     if (found !== undefined && shapesEqual(found.shape, shape)) continue;
-    const has = found === undefined ? "has none" : `has [${found.shape}]`;
+    const has = found === undefined ? "has not" : `has as [${found.shape}]`;
     throw new ConfigError(
       `${directory}: the model of this run differs from the one it starts from: it needs ${path} [${shape}], which the other ${has}; leave out the model's settings`,
     );

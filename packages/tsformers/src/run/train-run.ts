@@ -1,9 +1,9 @@
-import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Concrete, Device } from "@tsformers/engine";
 import { entryOf } from "../catalogue/catalogue-of.ts";
 import { optimisers } from "../catalogue/optimisers.ts";
 import { schedules } from "../catalogue/schedules.ts";
+import { makeFolder, removeEmptyFolders } from "../io/make-folder.ts";
 import { present } from "../schema/present.ts";
 import type { ReadText } from "../tasks/tokenized-text.ts";
 import type { Optimiser, OptimiserEntry } from "../train/optimisers/index.ts";
@@ -24,7 +24,7 @@ import {
 import { lockFile } from "./lock.ts";
 import { type OpenedModel, openModel } from "./open-model.ts";
 import { type PreparedRun, prepareRun } from "./prepare.ts";
-import { fittingParams, modelOfRun, requireTask, settingsOf } from "./start-from.ts";
+import { fittingParams, modelOfRun, requireSameVocabulary, requireTask, settingsOf } from "./start-from.ts";
 import { recordOf, requireOwnTokens, requireSameData } from "./task-record.ts";
 
 export type TrainRunOptions = {
@@ -56,7 +56,7 @@ export async function trainRun(
 ): Promise<{ run: PreparedRun; result: TrainResult<unknown> }> {
   const { directory, waitMs = 0, onEvent } = options;
   requireOwnFolder(directory);
-  mkdirSync(directory, { recursive: true });
+  const made = makeFolder(directory);
   const unlock = await lockFile(runPaths(directory).lock, { waitMs });
   try {
     const saved = hasCheckpoint(directory) ? await readRunFolder(directory) : undefined;
@@ -70,7 +70,10 @@ export async function trainRun(
       ...present({ tokenizer, text: options.text }),
     });
     if (saved !== undefined) requireSameData(directory, saved.task, run.task);
-    if (source !== undefined) requireOwnTokens(source.directory, source.tokenizer, run.task);
+    if (source !== undefined) {
+      requireOwnTokens(source.directory, source.tokenizer, run.task);
+      requireSameVocabulary(source, run);
+    }
     const params = source === undefined ? {} : { params: fittingParams(source, run) };
     const onBegin = async () => {
       if (saved !== undefined && saved.config.steps !== config.steps)
@@ -80,6 +83,8 @@ export async function trainRun(
     return { run, result: await trainPrepared(run, { ...options, ...params, onBegin }) };
   } finally {
     unlock();
+    // What failed before it began leaves nothing.
+    removeEmptyFolders(made);
   }
 }
 

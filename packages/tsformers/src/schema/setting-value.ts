@@ -32,7 +32,10 @@ export function splitList(text: string): string[] {
     if (character === "," && depth === 0) items.push("");
     else items[items.length - 1] += character;
   }
-  return items.map((item) => item.trim()).filter((item) => item !== "");
+  const trimmed = items.map((item) => item.trim());
+  if (trimmed.length > 1 && trimmed.includes(""))
+    throw new RangeError(`expected something between the commas of a list, got ${JSON.stringify(text)}`);
+  return trimmed.filter((item) => item !== "");
 }
 
 function itemsOf(text: string, { items = {} }: SchemaNode): unknown[] {

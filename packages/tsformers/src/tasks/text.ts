@@ -175,11 +175,11 @@ export function characterBoundary(text: string, index: number): number {
   return (text.codePointAt(index - 1) ?? 0) > 0xffff ? index - 1 : index;
 }
 
-/** @throws Error when a split has fewer than two UTF-16 units */
+/** @throws RangeError when a split has fewer than two UTF-16 units */
 export function requireSplits(source: string, units: readonly number[]): void {
   if (units.every((count) => count >= 2)) return;
   const all = units.reduce((sum, count) => sum + count, 0);
-  throw new Error(`${source}: expected at least 40 characters to split 90 / 5 / 5, got ${all}`);
+  throw new RangeError(`${source}: expected at least 40 characters to split 90 / 5 / 5, got ${all}`);
 }
 
 export function countCharacters(text: string): number {
@@ -215,6 +215,7 @@ export const textEntry: TaskEntry<"text", TextSettings> = /* @__PURE__ */ taskEn
     z.strictObject({
       data: z
         .string()
+        .min(1, "expected the path of a file or folder")
         .optional()
         .describe("a text file, or a folder of them, each one a document. Default: text of a built-in grammar"),
       tokens: z.enum(["character", "byte"]).default("character").describe("what one token is"),

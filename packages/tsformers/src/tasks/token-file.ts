@@ -1,11 +1,12 @@
 import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
-import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { open, readdir, rename, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, dirname, isAbsolute, join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import { temporaryPath } from "../io/atomic-file.ts";
 import { FileError, fileError } from "../io/file-error.ts";
+import { makeFolder } from "../io/make-folder.ts";
 import { addDocuments } from "./document-tokens.ts";
 import type { EvalSplit } from "./task.ts";
 import type { Documents, TokenizedText, Tokens } from "./tokenized-text.ts";
@@ -224,27 +225,11 @@ function readSome(path: string, file: number, bytes: Uint8Array, position: numbe
 }
 
 async function makeRoom(folder: string): Promise<void> {
-  await makeFolder(folder);
+  makeFolder(folder);
   const names = (await readdir(folder)).filter((name) => name.includes(`${suffix}.`) && name.endsWith(".tmp"));
   for (const path of names.map((name) => join(folder, name))) {
     const written = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
     if (written !== undefined && written < Date.now() - leftAfterMs) await rm(path, { force: true });
-  }
-}
-
-/**
- * Makes a folder and its parents. `mkdir` with `recursive` does not return when the system refuses a name although the parent
- * exists, as in /proc.
- */
-async function makeFolder(path: string, above = true): Promise<void> {
-  try {
-    await mkdir(path);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "EEXIST") return;
-    if (code !== "ENOENT" || !above) throw error;
-    await makeFolder(dirname(path));
-    await makeFolder(path, false);
   }
 }
 

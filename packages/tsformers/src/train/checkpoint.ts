@@ -4,9 +4,9 @@ import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { type NDArray, safetensorsPieces } from "@tsformers/engine";
 import * as z from "zod";
-
 import { syncDirectory, temporaryPath, writeFileSynced } from "../io/atomic-file.ts";
 import { FileError, fileError } from "../io/file-error.ts";
+import { makeFolder } from "../io/make-folder.ts";
 import { readSafetensorsFile } from "../io/safetensors-file.ts";
 
 /** Values that survive `JSON.stringify` and `JSON.parse` unchanged. */
@@ -75,7 +75,7 @@ export function checkpointStore(directory: string, options: { keep?: number } = 
     directory,
     save: async (checkpoint) => {
       const path = join(directory, nameOf(checkpoint.step));
-      await mkdir(directory, { recursive: true });
+      makeFolder(directory);
       await removeLeftovers(directory);
       await write(path, checkpoint);
       await prune(directory, checkpoint.step, keep);

@@ -1,8 +1,8 @@
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
-
 import { writeFileAtomic } from "../io/atomic-file.ts";
 import { fileError } from "../io/file-error.ts";
+import { makeFolder } from "../io/make-folder.ts";
 
 /** One line of a metrics file: a step and what was measured at it. */
 export type MetricRecord = { readonly step: number; readonly [name: string]: number | string | boolean | null };
@@ -32,7 +32,7 @@ export async function openMetricsLog(
   const { resumeAt, drop = () => false } = options;
   const kept =
     resumeAt === undefined ? [] : readMetrics(path).filter((record) => record.step <= resumeAt && !drop(record));
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   await writeFileAtomic(path, kept.map(toLine).join(""));
   const file = openSync(path, "a");
   return {

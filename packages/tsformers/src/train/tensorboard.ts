@@ -1,9 +1,9 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-
 import { crc32c } from "../io/crc32c.ts";
 import { fileError } from "../io/file-error.ts";
+import { makeFolder } from "../io/make-folder.ts";
 
 /** Writes scalars that TensorBoard can read while the run continues. */
 export type TensorBoardLog = {
@@ -28,7 +28,7 @@ export function openTensorBoardLog(
 ): TensorBoardLog {
   const { resumeAt, now = Date.now, host = hostname() } = options;
   const seconds = (): number => now() / 1000;
-  mkdirSync(directory, { recursive: true });
+  makeFolder(directory);
   const { path, file } = createUnused(
     join(directory, `events.out.tfevents.${String(Math.floor(seconds())).padStart(10, "0")}.${host}`),
   );

@@ -86,6 +86,21 @@ describe("wrong calls end with 2 and name what was meant", () => {
     expect(out).toBe("");
   });
 
+  it("says that there is no such kind, whatever else is asked of it", async () => {
+    for (const args of [
+      ["--model", "gtp", "--layers", "2"],
+      ["--position", "rotry", "--position.buckets", "2"],
+      ["--task", "majorty", "--symbols", "3"],
+      ["--depth", "shred", "--depth.groups", "2"],
+    ]) {
+      const { code, log } = await runCli(["train", join(home, "nowhere"), ...args]);
+      expect([code, log]).toEqual([
+        2,
+        expect.stringMatching(/unknown (model|position|task|depth) "\w+"; did you mean "\w+"\?/),
+      ]);
+    }
+  });
+
   it("explains a setting of a file that is not known", async () => {
     writeFileSync(join(home, "wrong.json"), JSON.stringify({ learningrat: 1 }));
     const { code, log } = await runCli(["train", "--config", "wrong.json"], { cwd: home });
@@ -120,7 +135,7 @@ describe("list and describe", () => {
     // 124,439,808 of the published model, of which 1024 × 768 are positions.
     const args = ["--layers", "2", "--model-width", "64", "--heads", "4", "--vocabulary-size", "100", "--length", "32"];
     const { out } = await runCli(["describe", "gpt", "--json", ...args]);
-    const [{ parameters }] = JSON.parse(out) as [{ parameters: { total: number } }];
+    const [{ parameters }] = JSON.parse(out).descriptions as [{ parameters: { total: number } }];
     const [layers, width, vocabulary, length] = [2, 64, 100, 32];
     expect(parameters.total).toBe(layers * (12 * width ** 2 + 13 * width) + (vocabulary + length) * width + 2 * width);
   });

@@ -21,7 +21,7 @@ async function run(args: readonly string[], columns = 80, unicode = true): Promi
   return { code, out: out.join("\n"), log: log.join("\n") };
 }
 
-const json = async (...args: string[]) => JSON.parse((await run(["describe", ...args, "--json"])).out)[0];
+const json = async (...args: string[]) => JSON.parse((await run(["describe", ...args, "--json"])).out).descriptions[0];
 
 describe("a pattern", () => {
   test("is drawn, and counted", async () => {

@@ -100,9 +100,9 @@ test("what is said", () => {
     'task copy has nothing for "masked"; gpt can be trained for next on it',
   );
   expect(refusal("next", "transformer", "recall")).toBe(
-    "task recall has nothing for transformer: it can be read for next, transformer be trained for pairs",
+    "task recall has nothing for transformer: it offers next, and transformer learns pairs",
   );
   expect(refusal("next", "bert", "copy")).toBe(
-    "task copy has nothing for bert: it can be read for next, pairs, bert be trained for masked, class",
+    "task copy has nothing for bert: it offers next, pairs, and bert learns masked, class",
   );
 });

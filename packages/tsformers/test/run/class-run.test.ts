@@ -40,9 +40,12 @@ const settings = (kind: string, more: Partial<RunConfigInput> = {}): RunConfigIn
   ...more,
 });
 
-const measured = async (directory: string): Promise<Measured[]> => {
+const measured = async (directory: string, more: Partial<RunConfigInput> = {}): Promise<Measured[]> => {
   const opened = await openModel(directory);
-  const reading = await prepareEvaluation(opened, { config: parseRunConfig(settings("gpt"), "test"), otherData: true });
+  const reading = await prepareEvaluation(opened, {
+    config: parseRunConfig(settings("gpt", more), "test"),
+    otherData: true,
+  });
   const options = { split: "test", lengths: [12], batchTokens: 96, limit: 64 } as const;
   return (await evaluateAtLengths(reading, opened.params as never, device, options)) as Measured[];
 };
@@ -68,6 +71,19 @@ describe.each(["gpt", "bert", "longformer", "transformer-xl"])("%s tells the cla
     const opened = await openModel(join(home, kind));
     expect(() => generatorOf(opened, device)).toThrow("this run tells classes; it writes nothing");
   });
+});
+
+it("that sees one side only may fill in hidden tokens; it then writes nothing, and its export is evaluated like the run", async () => {
+  const directory = join(home, "masked-gpt");
+  const task = { kind: "text" };
+  const { run } = await trainRun(settings("gpt", { task, objective: { kind: "masked" } }), { directory, device });
+  expect(run.model.category).toBe("encoder");
+  const opened = await openModel(directory);
+  expect(() => generatorOf(opened, device)).toThrow("this model fills in hidden tokens");
+  const exported = join(home, "masked-gpt-export");
+  await exportModelSafetensors(opened, exported);
+  const totals = async (directory: string) => (await measured(directory, { task }))[0]!.totals;
+  expect(await totals(exported)).toEqual(await totals(directory));
 });
 
 it("goes on from where it stopped, with the same bytes", async () => {

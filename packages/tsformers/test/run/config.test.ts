@@ -113,6 +113,15 @@ describe("parseRunConfig", () => {
   });
 });
 
+it("takes the name of a choice for the choice, also for each layer", () => {
+  const { model, optimiser } = parseRunConfig(
+    { model: { kind: "gpt", layers: 2, mixer: ["local", { kind: "softmax" }], position: "rotary" }, optimiser: "lion" },
+    "test",
+  );
+  expect(model).toMatchObject({ mixer: [{ kind: "local" }, { kind: "softmax" }], position: { kind: "rotary" } });
+  expect(optimiser).toMatchObject({ kind: "lion" });
+});
+
 describe("flags", () => {
   const flags = flagsOf(runSchema);
   const named = (name: string): Flag => flagNamed(flags, name)!;

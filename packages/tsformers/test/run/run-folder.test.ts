@@ -117,6 +117,16 @@ describe("what a run owns", () => {
 });
 
 describe("a start", () => {
+  it("that fails leaves no folder, and is refused where folders of others are", async () => {
+    await expect(trained({ model: { kind: "gpt", ...sizes, heads: 3 } })).rejects.toThrow("multiple of heads");
+    expect(existsSync(run)).toBe(false);
+    mkdirSync(join(home, "photos"));
+    await expect(trainRun(config(), { directory: home, device })).rejects.toThrow(
+      "expected a new folder, or that of a run; this one holds the folder photos",
+    );
+    expect(existsSync(join(home, "config.json"))).toBe(false);
+  });
+
   it("fails before its first step when an evaluation would, and leaves the folder to another configuration", async () => {
     const steps: number[] = [];
     const long = trainRun(config({ length: 60 }), {
@@ -225,7 +235,7 @@ describe("starting from", () => {
     await trained();
     const model = { kind: "gpt", layers: 2, modelWidth: 16, heads: 2 };
     await expect(more({ from: run, model, task: { kind: "text", data }, ...rest })).rejects.toThrow(
-      /the model of this run differs from the one it starts from: it needs blocks\.1\..* has none/,
+      /the model of this run differs from the one it starts from: it needs blocks\.1\..* which the other has not/,
     );
     const checkpoint = join(home, "gpt2");
     await exportModelSafetensors(await openModel(run), checkpoint);

@@ -199,7 +199,7 @@ it("varies any setting, reads the text once and says what it measured", async ()
   const text = ["--task", "text", "--data", "text.txt", ...sizes, "--multiples", "1,2", "--out", "out"];
   const { code, out, log } = await runCli(["compare", ...text, "--vary", "mixer=linear,linformer"], { cwd: home });
   expect(code).toBe(2);
-  expect(log).toContain("linformer: linformer: is bidirectional only, not causal");
+  expect(log).toContain("linformer: is bidirectional only, not causal");
   expect(existsSync(join(home, "out"))).toBe(false);
   expect(out).toBe("");
 

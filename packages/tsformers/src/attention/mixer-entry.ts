@@ -1,7 +1,7 @@
 import type * as z from "zod";
 import type { Mechanism, Mixer } from "../kinds/index.ts";
 import { type Direction, requireDirectionOf, requireSizes } from "../nn/sizes.ts";
-import { type Agreement, checkedFunctions, type Entry, type EntryFunctions, type Published } from "../schema/entry.ts";
+import { type Agreement, checkedFunctions, type Entry, type EntryParts, type Published } from "../schema/entry.ts";
 import type { Refusals } from "./core/require-support.ts";
 
 /** What a mixer must know of the model that it is built into. */
@@ -39,11 +39,7 @@ export type MixerEntry<Name extends string = string, Settings = unknown> = About
   Entry<Name, Settings, [context: MixerContext], Mixer>;
 
 type MixerParts<Name extends string, Schema extends z.ZodObject, Params> = AboutMixer &
-  EntryFunctions<Schema, [context: MixerContext], Mixer<Params>> & {
-    readonly name: Name;
-    readonly title: string;
-    readonly summary: string;
-  };
+  EntryParts<Name, Schema, [context: MixerContext], Mixer<Params>>;
 
 /**
  * The entry of a mixer.

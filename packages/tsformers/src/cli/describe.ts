@@ -4,7 +4,7 @@ import * as z from "zod";
 import { type Panel, patternSvg } from "../attention/patterns/draw.ts";
 import { entryOf } from "../catalogue/catalogue-of.ts";
 import { writeFileAtomic } from "../io/atomic-file.ts";
-import { type ObjectiveName, objectives } from "../objectives/index.ts";
+import { objectives } from "../objectives/index.ts";
 import type { Choice, Entry } from "../run/catalogue.ts";
 import { parseRunConfig, type RunConfig } from "../run/config.ts";
 import { countParameters } from "../run/count-parameters.ts";
@@ -240,20 +240,7 @@ function describe(found: Found): Description {
   const { is, name, entry } = found;
   const texts = Object.entries(entry).flatMap(([key, value]) => {
     if (key === "parts" || key === "name") return [];
-    const text =
-      key === "exponent"
-        ? powerOf(value)
-        : key === "refuses" && typeof value === "object"
-          ? refusalsText(value)
-          : key === "serves" && Array.isArray(value)
-            ? Object.keys(objectives)
-                .filter((name) => value.includes(objectives[name as ObjectiveName].view))
-                .join(", ")
-            : Array.isArray(value)
-              ? value.join(" and ")
-              : describable(value)
-                ? shown(value)
-                : undefined;
+    const text = factText(key, value);
     return text === undefined ? [] : [[key, text] as const];
   });
   const options = runFlags
@@ -271,6 +258,23 @@ function describe(found: Found): Description {
     .filter((flag) => isOpenPart(flag, found))
     .map((flag) => ({ name: flag.path.at(-2)!, flag: flagName(flag), kinds: flag.kinds! }));
   return { name, is, about: Object.fromEntries(texts), options, ...(is === "models" && { parts: open }) };
+}
+
+/** What an entry says under a key, in words; undefined where it is nothing to read. */
+function factText(key: string, value: unknown): string | undefined {
+  if (key === "exponent") return powerOf(value);
+  if (key === "refuses" && typeof value === "object" && value !== null) return refusalsText(value);
+  if (key === "serves" && Array.isArray(value)) return objectivesText(value);
+  if (Array.isArray(value)) return value.join(" and ");
+  return describable(value) ? shown(value) : undefined;
+}
+
+/** The objectives that read one of these views. */
+function objectivesText(views: readonly unknown[]): string {
+  return Object.entries(objectives)
+    .filter(([, { view }]) => views.includes(view))
+    .map(([name]) => name)
+    .join(", ");
 }
 
 /** `scores (it computes no logits)` */

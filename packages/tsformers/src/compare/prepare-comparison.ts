@@ -51,7 +51,7 @@ const readsData = z.object({
 export async function prepareComparison(options: CompareOptions): Promise<PreparedComparison> {
   const known = new Map<string, ReadText>();
   const texts = new Map<string, { key: string; read: ReadText }>();
-  const prepared: { label: string; run: PreparedRun }[] = [];
+  const prepared: Labelled[] = [];
   const failures: { label: string; message: string }[] = [];
   for (const { label, config } of options.variants) {
     const { data: source } = readsData.safeParse(config.task);
@@ -133,22 +133,30 @@ function requireTrace({ objective, view, config: { batchSize, length } }: Prepar
 }
 
 /** Losses of different questions do not compare; with segments, the next token is asked for as well. */
-function requireSameObjective(prepared: readonly { label: string; run: PreparedRun }[]): void {
-  const asked = ({ kind }: PreparedRun) => (kind === "segments" ? "next" : kind);
-  const [first] = prepared;
-  const other = prepared.find(({ run }) => asked(run) !== asked(first!.run));
-  if (first === undefined || other === undefined) return;
+function requireSameObjective(prepared: readonly Labelled[]): void {
+  const odd = oddOne(prepared, ({ kind }) => (kind === "segments" ? "next" : kind));
+  if (odd === undefined) return;
+  const [first, other] = odd;
   throw new ConfigError(
     `${first.label} is trained for ${first.run.kind}, ${other.label} for ${other.run.kind}: their losses do not compare; name an objective for all, such as --objective masked`,
   );
 }
 
-function requireSameFigures(prepared: readonly { label: string; run: PreparedRun }[]): void {
+function requireSameFigures(prepared: readonly Labelled[]): void {
   const figures = (run: PreparedRun) => run.task.metrics.map(({ name }) => name).join(", ");
-  const [first] = prepared;
-  const other = prepared.find(({ run }) => figures(run) !== figures(first!.run));
-  if (first === undefined || other === undefined) return;
+  const odd = oddOne(prepared, figures);
+  if (odd === undefined) return;
+  const [first, other] = odd;
   throw new ConfigError(
     `${first.label} is measured by ${figures(first.run)}, ${other.label} by ${figures(other.run)}: they do not compare`,
   );
+}
+
+type Labelled = { readonly label: string; readonly run: PreparedRun };
+
+/** The first variant and one that has something else than it; undefined where all have the same. */
+function oddOne(prepared: readonly Labelled[], of: (run: PreparedRun) => string): [Labelled, Labelled] | undefined {
+  const [first] = prepared;
+  const other = prepared.find(({ run }) => of(run) !== of(first!.run));
+  return first === undefined || other === undefined ? undefined : [first, other];
 }

@@ -2,7 +2,7 @@ import type * as z from "zod";
 import type { BlockParts } from "../blocks/block.ts";
 import type { Block, Depth, Layer } from "../kinds/index.ts";
 import type { NormParams } from "../nn/norm.ts";
-import { type Agreement, checkedFunctions, type Entry, type EntryFunctions, type Published } from "../schema/entry.ts";
+import { type Agreement, checkedFunctions, type Entry, type EntryParts, type Published } from "../schema/entry.ts";
 import type { StackParams } from "./layers.ts";
 
 /** How the blocks of a model follow one another, for models that leave the choice open. */
@@ -16,8 +16,6 @@ export type DepthMaker = {
 };
 
 type AboutDepth = Published & {
-  readonly title: string;
-  readonly summary: string;
   /** Time, memory and parameters beside those of N blocks. */
   readonly cost: string;
 };
@@ -26,11 +24,13 @@ type AboutDepth = Published & {
 export type DepthEntry<Name extends string = string, Settings = unknown> = AboutDepth &
   Entry<Name, Settings, [], DepthMaker>;
 
+type DepthParts<Name extends string, Schema extends z.ZodObject> = AboutDepth &
+  EntryParts<Name, Schema, [], DepthMaker>;
+
 /** The entry of a depth. @throws RangeError from `make` when settings do not fit */
 export function depthEntry<Name extends string, Settings, Schema extends z.ZodObject>(
-  parts: AboutDepth &
-    EntryFunctions<Schema, [], DepthMaker> & { readonly name: Name } & Agreement<NoInfer<Settings>, NoInfer<Schema>>,
+  parts: DepthParts<Name, Schema> & Agreement<NoInfer<Settings>, NoInfer<Schema>>,
 ): DepthEntry<Name, Settings> {
-  const own: AboutDepth & EntryFunctions<Schema, [], DepthMaker> & { readonly name: Name } = parts;
-  return { ...own, ...checkedFunctions<Schema, [], DepthMaker>(own) };
+  const own: DepthParts<Name, Schema> = parts;
+  return { ...own, ...checkedFunctions(own) };
 }

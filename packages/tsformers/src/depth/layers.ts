@@ -61,9 +61,9 @@ export function completed<BlockParams>(
   const mixerOf = (layer: number) => (params[layer] as { mixer: unknown }).mixer;
   return blocks.map(({ mixer: { name, shareParams } }, layer) => {
     const own = params[layer]!;
+    if (shareParams === undefined) return own;
     const first = blocks.findIndex(({ mixer }) => mixer.name === name);
-    if (shareParams === undefined || first === layer) return own;
-    return { ...own, mixer: shareParams(mixerOf(layer), mixerOf(first)) };
+    return first === layer ? own : { ...own, mixer: shareParams(mixerOf(layer), mixerOf(first)) };
   });
 }
 

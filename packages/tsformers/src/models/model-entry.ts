@@ -2,7 +2,7 @@ import * as z from "zod";
 import type { DepthMaker } from "../depth/depth-entry.ts";
 import type { LayerPatterns, Mixer, PositionScheme } from "../kinds/index.ts";
 import { count, positionCount, widthCount } from "../schema/count.ts";
-import { type Agreement, checkedFunctions, type Entry, type EntryFunctions, type Published } from "../schema/entry.ts";
+import { type Agreement, checkedFunctions, type Entry, type EntryParts, type Published } from "../schema/entry.ts";
 import type { ViewName } from "../tasks/task.ts";
 import type { LanguageModel } from "./language-model.ts";
 import type { SequenceToSequence } from "./sequence-to-sequence.ts";
@@ -57,11 +57,7 @@ type Parts<Category extends keyof Made, Name extends string, Schema extends z.Zo
   "parts" | "serves"
 > &
   Partial<Pick<AboutModel<Category>, "parts" | "serves">> &
-  EntryFunctions<Schema, [parts: ModelParts], Made[Category]> & {
-    readonly name: Name;
-    readonly title: string;
-    readonly summary: string;
-  };
+  EntryParts<Name, Schema, [parts: ModelParts], Made[Category]>;
 
 const usualViews: { readonly [Category in keyof Made]: readonly ViewName[] } = {
   decoder: ["next", "segments", "labelled", "masked"],

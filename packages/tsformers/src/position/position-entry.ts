@@ -1,7 +1,7 @@
 import type * as z from "zod";
 import type { PositionScheme } from "../kinds/index.ts";
 import { type Direction, requireDirectionOf, requireSizes } from "../nn/sizes.ts";
-import { type Agreement, checkedFunctions, type Entry, type EntryFunctions, type Published } from "../schema/entry.ts";
+import { type Agreement, checkedFunctions, type Entry, type EntryParts, type Published } from "../schema/entry.ts";
 
 /** What a scheme must know of the model that it is built into. */
 export type PositionContext = {
@@ -33,11 +33,7 @@ export type PositionEntry<Name extends string = string, Settings = unknown> = Ab
 type CompleteContext = PositionContext & { readonly causal: boolean };
 
 type PositionParts<Name extends string, Schema extends z.ZodObject> = AboutPosition &
-  EntryFunctions<Schema, [context: CompleteContext], PositionScheme> & {
-    readonly name: Name;
-    readonly title: string;
-    readonly summary: string;
-  };
+  EntryParts<Name, Schema, [context: CompleteContext], PositionScheme>;
 
 /**
  * The entry of a position scheme.

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { entryOf } from "../catalogue/catalogue-of.ts";
 
 /** What a choice must know of an entry of a catalogue. */
 export type Entry = {
@@ -36,6 +37,15 @@ export function choiceSchema(
     return z.strictObject({ kind: z.literal(kind), ...Object.fromEntries(own), ...nested(kind) });
   });
   return z.discriminatedUnion("kind", [...members, ...further] as never) as unknown as z.ZodType<Choice, Choice>;
+}
+
+/** Makes what is chosen. @throws RangeError for a kind that the catalogue does not have, and from the entry's `make` */
+export function makeChoice<Context extends readonly unknown[], Made>(
+  catalogue: Catalogue<{ make(settings: unknown, ...context: Context): Made }>,
+  { kind, ...settings }: Choice,
+  ...context: Context
+): Made {
+  return entryOf(catalogue, kind).make(settings, ...context);
 }
 
 /** The kinds of a choice, those of neighbouring layers that are alike together. */

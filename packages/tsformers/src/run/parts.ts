@@ -7,13 +7,12 @@ import { mixers } from "../catalogue/mixers.ts";
 import { models } from "../catalogue/models.ts";
 import { patterns } from "../catalogue/patterns.ts";
 import { positions } from "../catalogue/positions.ts";
-import type { DepthMaker } from "../depth/depth-entry.ts";
 import type { DepthEntry } from "../depth/index.ts";
 import type { LayerPatterns } from "../kinds/index.ts";
 import type { ModelEntry, ModelParts } from "../models/index.ts";
 import type { PositionContext, PositionEntry } from "../position/index.ts";
 import { canonicalJson } from "./canonical-json.ts";
-import { type Catalogue, type Choice, type Choices, choiceSchema, type Entry } from "./catalogue.ts";
+import { type Catalogue, type Choice, type Choices, choiceSchema, type Entry, makeChoice } from "./catalogue.ts";
 
 /** What a part must know of the model that it is built into. */
 export type PartContext = MixerContext & PatternContext & PositionContext;
@@ -155,18 +154,14 @@ export function makeParts(chosen: Readonly<Partial<Record<PartName, Choices>>>, 
     // Of its own mixer a model knows more than the catalogue: how its projections start.
     ...(mixer !== undefined && !isUsual("mixer", mixer) && { mixer: mixersOfLayers(mixer, context) }),
     ...(pattern !== undefined && { pattern: patternsOfLayers(pattern, context) }),
-    ...(position !== undefined && { scheme: make(parts.position.catalogue, one("position", position), context) }),
-    ...(depth !== undefined && { depth: makeDepth(one("depth", depth)) }),
+    ...(position !== undefined && { scheme: makeChoice(parts.position.catalogue, one("position", position), context) }),
+    ...(depth !== undefined && { depth: makeChoice(parts.depth.catalogue, one("depth", depth)) }),
   };
-}
-
-function makeDepth({ kind, ...settings }: Choice): DepthMaker {
-  return entryOf<DepthEntry>(parts.depth.catalogue, kind).make(settings);
 }
 
 function mixersOfLayers(chosen: Choices, context: PartContext): NonNullable<ModelParts["mixer"]> {
   const choices = choicesOfLayers("mixer", chosen, context.layers);
-  const made = choices.map((choice, layer) => make(parts.mixer.catalogue, choice, { ...context, layer }));
+  const made = choices.map((choice, layer) => makeChoice(parts.mixer.catalogue, choice, { ...context, layer }));
   return (layer) => made[layer]!;
 }
 
@@ -174,19 +169,11 @@ function patternsOfLayers(chosen: Choices, context: PartContext): NonNullable<Mo
   const choices = choicesOfLayers("pattern", chosen, context.layers);
   const known = new Map<Choice, LayerPatterns>();
   const made = choices.map((choice) => {
-    const own = known.get(choice) ?? make(parts.pattern.catalogue, choice, context);
+    const own = known.get(choice) ?? makeChoice(parts.pattern.catalogue, choice, context);
     known.set(choice, own);
     return own;
   });
   return (layer) => made[layer]!(layer);
-}
-
-function make<Made>(
-  catalogue: Catalogue<{ make(settings: unknown, context: PartContext): Made }>,
-  { kind, ...settings }: Choice,
-  context: PartContext,
-): Made {
-  return entryOf(catalogue, kind).make(settings, context);
 }
 
 /** @throws RangeError for a list */

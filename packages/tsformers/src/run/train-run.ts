@@ -1,15 +1,12 @@
 import { resolve } from "node:path";
 import type { Concrete, Device } from "@tsformers/engine";
-import { entryOf } from "../catalogue/catalogue-of.ts";
 import { optimisers } from "../catalogue/optimisers.ts";
 import { schedules } from "../catalogue/schedules.ts";
 import { makeFolder, removeEmptyFolders } from "../io/make-folder.ts";
 import { present } from "../schema/present.ts";
 import type { ReadText } from "../tasks/tokenized-text.ts";
-import type { Optimiser, OptimiserEntry } from "../train/optimisers/index.ts";
-import type { Schedule, ScheduleContext, ScheduleEntry } from "../train/schedules/index.ts";
 import { type TrainEvent, type TrainResult, train } from "../train/train.ts";
-import type { Choice } from "./catalogue.ts";
+import { makeChoice } from "./catalogue.ts";
 import { parseRunConfig, type RunConfig, type RunConfigInput } from "./config.ts";
 import {
   hasCheckpoint,
@@ -113,7 +110,7 @@ function completeSettings(
 /** Describes how a changed number of steps affects the learning rate. */
 function changeOfSteps(before: RunConfig, now: RunConfig): string {
   const at = Math.min(before.steps, now.steps);
-  const rate = (config: RunConfig) => makeSchedule(config.schedule, config)(at).toPrecision(3);
+  const rate = (config: RunConfig) => makeChoice(schedules, config.schedule, config)(at).toPrecision(3);
   return `${now.steps} steps instead of ${before.steps}: the ${now.schedule.kind} schedule now spans all of them; its learning rate at step ${at} was ${rate(before)} and is ${rate(now)}`;
 }
 
@@ -136,8 +133,8 @@ async function trainPrepared(
     objective,
     task,
     view,
-    optimiser: makeOptimiser(config.optimiser),
-    schedule: makeSchedule(config.schedule, config),
+    optimiser: makeChoice(optimisers, config.optimiser),
+    schedule: makeChoice(schedules, config.schedule, config),
     steps: config.steps,
     batchSize: config.batchSize,
     length: config.length,
@@ -156,12 +153,4 @@ async function trainPrepared(
     ...(config.patience > 0 && { patience: config.patience }),
     ...present({ signal, onEvent, force, params }),
   });
-}
-
-function makeOptimiser({ kind, ...settings }: Choice): Optimiser {
-  return entryOf<OptimiserEntry>(optimisers, kind).make(settings);
-}
-
-function makeSchedule({ kind, ...settings }: Choice, context: ScheduleContext): Schedule {
-  return entryOf<ScheduleEntry>(schedules, kind).make(settings, context);
 }

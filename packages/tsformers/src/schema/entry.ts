@@ -42,6 +42,14 @@ export type EntryFunctions<Schema extends z.ZodObject, Context extends readonly 
   make(settings: z.output<Schema>, ...context: Context): Made;
 };
 
+/** An entry as a member's file writes it. */
+export type EntryParts<
+  Name extends string,
+  Schema extends z.ZodObject,
+  Context extends readonly unknown[],
+  Made,
+> = EntryFunctions<Schema, Context, Made> & Pick<Entry<Name>, "name" | "title" | "summary">;
+
 /**
  * The functions of an entry: `options` makes its schema once, when it is first needed, and `make` checks settings against it.
  *

@@ -1,6 +1,6 @@
 import type * as z from "zod";
 import { count, exactCount, positionCount } from "../schema/count.ts";
-import { type Agreement, checkedFunctions, type Entry, type EntryFunctions } from "../schema/entry.ts";
+import { type Agreement, checkedFunctions, type Entry, type EntryParts } from "../schema/entry.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import type { Task } from "./task.ts";
 import type { ReadText } from "./tokenized-text.ts";
@@ -25,11 +25,7 @@ export type TaskEntry<Name extends string = string, Settings = unknown> = AboutT
   Entry<Name, Settings, [context?: TaskContext], Promise<Task>>;
 
 type TaskParts<Name extends string, Schema extends z.ZodObject> = AboutTask &
-  EntryFunctions<Schema, [context: TaskContext], Task | Promise<Task>> & {
-    readonly name: Name;
-    readonly title: string;
-    readonly summary: string;
-  };
+  EntryParts<Name, Schema, [context: TaskContext], Task | Promise<Task>>;
 
 /** The entry of a task: its data may take time to read. */
 export function taskEntry<Name extends string, Settings, Schema extends z.ZodObject>(

@@ -1,13 +1,7 @@
 import * as z from "zod";
 import type { LayerPatterns } from "../../kinds/index.ts";
 import { type Direction, requireCounts, requireDirectionOf } from "../../nn/sizes.ts";
-import {
-  type Agreement,
-  checkedFunctions,
-  type Entry,
-  type EntryFunctions,
-  type Published,
-} from "../../schema/entry.ts";
+import { type Agreement, checkedFunctions, type Entry, type EntryParts, type Published } from "../../schema/entry.ts";
 
 /** What a pattern must know of the model that it is built into. */
 export type PatternContext = {
@@ -33,11 +27,7 @@ export type PatternEntry<Name extends string = string, Settings = unknown> = Abo
   Entry<Name, Settings, [context: PatternContext], LayerPatterns>;
 
 type PatternParts<Name extends string, Schema extends z.ZodObject> = AboutPattern &
-  EntryFunctions<Schema, [context: PatternContext], LayerPatterns> & {
-    readonly name: Name;
-    readonly title: string;
-    readonly summary: string;
-  };
+  EntryParts<Name, Schema, [context: PatternContext], LayerPatterns>;
 
 /**
  * The entry of a pattern.

@@ -1,11 +1,5 @@
 import * as z from "zod";
-import {
-  type Agreement,
-  checkedFunctions,
-  type Entry,
-  type EntryFunctions,
-  type Published,
-} from "../../schema/entry.ts";
+import { type Agreement, checkedFunctions, type Entry, type EntryParts, type Published } from "../../schema/entry.ts";
 import type { Optimiser } from "./optimiser.ts";
 
 type AboutOptimiser = Published & {
@@ -18,7 +12,7 @@ export type OptimiserEntry<Name extends string = string, Settings = unknown> = A
   Entry<Name, Settings, [], Optimiser>;
 
 type OptimiserParts<Name extends string, Schema extends z.ZodObject> = AboutOptimiser &
-  EntryFunctions<Schema, [], Optimiser> & { readonly name: Name; readonly title: string; readonly summary: string };
+  EntryParts<Name, Schema, [], Optimiser>;
 
 /** The entry of an optimiser. */
 export function optimiserEntry<Name extends string, Settings, Schema extends z.ZodObject>(

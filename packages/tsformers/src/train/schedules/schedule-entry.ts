@@ -1,6 +1,6 @@
 import type * as z from "zod";
 import { stepCount } from "../../schema/count.ts";
-import { type Agreement, checkedFunctions, type Entry, type EntryFunctions } from "../../schema/entry.ts";
+import { type Agreement, checkedFunctions, type Entry, type EntryParts } from "../../schema/entry.ts";
 import type { Schedule } from "./schedule.ts";
 
 /** What a schedule must know of the run. */
@@ -22,11 +22,7 @@ export type ScheduleEntry<Name extends string = string, Settings = unknown> = Ab
   Entry<Name, Settings, [context: ScheduleContext], Schedule>;
 
 type ScheduleParts<Name extends string, Schema extends z.ZodObject> = AboutSchedule &
-  EntryFunctions<Schema, [context: ScheduleContext], Schedule> & {
-    readonly name: Name;
-    readonly title: string;
-    readonly summary: string;
-  };
+  EntryParts<Name, Schema, [context: ScheduleContext], Schedule>;
 
 /** The entry of a schedule. */
 export function scheduleEntry<Name extends string, Settings, Schema extends z.ZodObject>(

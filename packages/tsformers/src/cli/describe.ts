@@ -11,8 +11,10 @@ import { countParameters } from "../run/count-parameters.ts";
 import { type Flag, flagName, type GivenFlags, misplacedFlags, namesakes, withFlags } from "../run/flags.ts";
 import { makeModel } from "../run/model.ts";
 import { openParts, type PartName, partNames, partRefusal, parts, splitParts, takersOf } from "../run/parts.ts";
+import { taskOf } from "../run/prepare.ts";
 import { nearest } from "../schema/nearest.ts";
 import { present } from "../schema/present.ts";
+import { exampleOf, type TaskExample } from "../tasks/example.ts";
 import { catalogues } from "./catalogues.ts";
 import { addFlags, givenFlags, nameOfSetting, parseCount, runFlags } from "./config-flags.ts";
 import { drawPattern, type PatternReport, patternFacts, reportPattern } from "./describe-pattern.ts";
@@ -39,6 +41,8 @@ type Description = {
   readonly parts?: readonly { readonly name: string; readonly flag: string; readonly kinds: readonly string[] }[];
   readonly parameters?: { readonly total: number; readonly vocabularySize?: number };
   readonly pattern?: PatternReport;
+  /** A row of a task. */
+  readonly example?: TaskExample;
 };
 
 type Given = {
@@ -110,10 +114,22 @@ async function tell(found: Found, given: GivenFlags, options: Given): Promise<To
     const { more, panels } = await tellPart(part, found, given, options);
     return { found, description: { ...description, ...more }, panels };
   }
+  if (found.is === "tasks") {
+    const example = await exampleRow(found, given);
+    return { found, description: { ...description, ...present({ example }) }, panels: [] };
+  }
   if (found.is !== "models") return { found, description, panels: [] };
   const { vocabularySize } = options;
   const total = await parametersOf(found, given, vocabularySize);
   return { found, description: { ...description, parameters: { total, vocabularySize } }, panels: [] };
+}
+
+/** A row of a task with the flags that it takes; of data, only where they are named or built in. */
+async function exampleRow(found: Found, given: GivenFlags): Promise<TaskExample | undefined> {
+  const { task, ...rest } = configOf({ task: { kind: found.name } }, found, given);
+  const isData = "category" in found.entry && found.entry.category === "data";
+  if (isData && task.data === undefined && found.name !== "text") return undefined;
+  return exampleOf(await taskOf({ task, ...rest }));
 }
 
 /** What a part of a model is where flags put it. */
@@ -151,7 +167,11 @@ async function tellPart(
 }
 
 /** The configuration of what is described, with the flags that it takes. */
-function configOf(settings: { readonly model: Choice }, found: Found, given: GivenFlags): RunConfig {
+function configOf(
+  settings: Partial<Readonly<Record<"model" | "task", Choice>>>,
+  found: Found,
+  given: GivenFlags,
+): RunConfig {
   const used = new Map([...given].filter(([flag]) => isUsed(flag, found)));
   const raw = withFlags(settings, runFlags, used);
   const misplaced = misplacedFlags(raw, runFlags, used.keys(), partRefusal);
@@ -190,6 +210,7 @@ function isUsed(flag: Flag, found: Found): boolean {
       place === "length" ||
       (flag.path.length > 2 && flag.kinds === undefined && openParts(name).includes(flag.path[1]!))
     );
+  if (is === "tasks") return isOwn(flag, found) || place === "length" || place === "seed";
   return path.length > 1 && (isOwn(flag, found) || placeFlags.includes(flag));
 }
 
@@ -307,6 +328,19 @@ async function parametersOf(found: Found, given: GivenFlags, vocabularySize: num
   return countParameters((await makeModel({ model, length }, vocabularySize)).init(randomKey(0)));
 }
 
+/** Longer rows are cut in the middle, where the least is scored. */
+const shownCharacters = 1200;
+
+function exampleLines({ input, expected, scored }: TaskExample, { columns }: Terminal): string[] {
+  const half = shownCharacters / 2;
+  const text = input.length <= shownCharacters ? input : `${input.slice(0, half)} … ${input.slice(-half)}`;
+  return [
+    ...text.split("\n").map((line) => `  ${wrapText(line, columns - 2, 2)}`),
+    ...(expected === undefined ? [] : [`  expected: ${wrapText(expected, columns - 12, 12)}`]),
+    `  scored: ${wrapText(scored, columns - 10, 10)}`,
+  ];
+}
+
 const labels: Readonly<Record<string, string>> = {
   exponent: "grows as",
   decodeState: "decode state",
@@ -315,7 +349,11 @@ const labels: Readonly<Record<string, string>> = {
   beyond: "beyond the training length",
 };
 
-function render(found: Found, { name, is, about, parameters, pattern }: Description, terminal: Terminal): string {
+function render(
+  found: Found,
+  { name, is, about, parameters, pattern, example }: Description,
+  terminal: Terminal,
+): string {
   const { summary = "", ...rest } = about;
   const facts = Object.entries(rest).map(([key, text]) => [labels[key] ?? key, text] as const);
   const settings = runFlags
@@ -338,6 +376,7 @@ function render(found: Found, { name, is, about, parameters, pattern }: Descript
     wrapText(summary, terminal.columns),
     "",
     definitionList([...facts, ...own, ...count, ...counted], terminal.columns),
+    ...(example === undefined ? [] : ["", terminal.bold("Example"), ...exampleLines(example, terminal)]),
     ...section("Settings", settings),
     ...section("Parts that it leaves open", open),
   ].join("\n");

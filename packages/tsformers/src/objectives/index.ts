@@ -1,6 +1,6 @@
 import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
-import type { TaskViews, ViewName } from "../tasks/task.ts";
+import type { Task, TaskViews, ViewName } from "../tasks/task.ts";
 import { classification } from "./classification.ts";
 import type { Objective } from "./objective.ts";
 import { sequenceToSequenceObjective } from "./sequence-to-sequence.ts";
@@ -57,15 +57,19 @@ function fits(name: ObjectiveName, model: Trainable): boolean {
 }
 
 /**
- * What a model is trained for on a task, where nothing else is asked for: rows that go on for a model that remembers, next tokens for
+ * What a model is trained for on a task, where nothing else is asked for: what the task is about; otherwise rows that go on for a model that remembers, next tokens for
  * one that is causal, hidden ones for one that sees both sides, classes where the task has no other view.
  */
-export function usualObjective(model: Trainable, views: TaskViews): ObjectiveName | undefined {
+export function usualObjective(
+  model: Trainable,
+  { views, usualView }: Pick<Task, "views" | "usualView">,
+): ObjectiveName | undefined {
   const remembers = model.layers.some(({ segment }) => segment !== undefined);
   const order: readonly ObjectiveName[] = remembers
     ? ["segments", "next", "class", "masked", "pairs"]
     : ["next", ...(model.category === "encoder" ? (["masked"] as const) : []), "class", "pairs"];
-  return order.find((name) => fits(name, model) && views[objectives[name].view] !== undefined);
+  const possible = order.filter((name) => fits(name, model) && views[objectives[name].view] !== undefined);
+  return possible.find((name) => objectives[name].view === usualView) ?? possible[0];
 }
 
 /**

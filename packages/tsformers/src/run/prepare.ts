@@ -54,8 +54,9 @@ export async function prepareRun(
 }
 
 /** The configured objective, or the one that is clear before the model is built: encoders fill in hidden tokens. */
-function objectiveOf({ objective, model }: RunConfig, { views }: Task): string | undefined {
+function objectiveOf({ objective, model }: RunConfig, { views, usualView = "masked" }: Task): string | undefined {
   if (objective !== undefined) return objective.kind;
+  if (usualView !== "masked") return undefined;
   const isEncoder = models[model.kind as ModelName]?.category === "encoder";
   return isEncoder && views.masked !== undefined ? "masked" : undefined;
 }
@@ -86,7 +87,7 @@ export function readingOf(
   options: { readonly name: string; readonly objective?: Choice | undefined; readonly labelSmoothing?: number },
 ): Reading {
   const { name, labelSmoothing: smoothing = 0 } = options;
-  const kind = (options.objective?.kind ?? usualObjective(model, task.views) ?? "next") as ObjectiveName;
+  const kind = (options.objective?.kind ?? usualObjective(model, task) ?? "next") as ObjectiveName;
   const needed = vocabularyOf(task, kind);
   if (needed > model.vocabularySize) {
     throw new RangeError(`${name} has ${model.vocabularySize} tokens, task ${task.name} ${needed}; they do not match`);

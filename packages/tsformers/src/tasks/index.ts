@@ -9,9 +9,11 @@ export { reverseEntry, reverseTask } from "./reverse.ts";
 export { type SymbolOptions, type SymbolSettings, type SymbolTask, symbolTask } from "./sequence-to-sequence.ts";
 export type {
   Batch,
+  Classes,
   EvalOptions,
   EvalSplit,
   LabelledBatch,
+  MatchedBatch,
   PairBatch,
   Task,
   TaskView,

@@ -1,7 +1,8 @@
-import { foldIn, integers, NDArray, permutation, type RandomKey, randomKey } from "@tsformers/engine";
+import { foldIn, integers, permutation, type RandomKey } from "@tsformers/engine";
 import * as z from "zod";
-import { accuracy, classLoss } from "./metric.ts";
-import { checkExtents, type LabelledBatch, type Task, type TaskViews } from "./task.ts";
+import { type LabelledTask, labelledTask } from "./labelled.ts";
+import type { LabelledRow } from "./row-forms.ts";
+import { generatedRows } from "./rows.ts";
 import { lengthOption, seedOption, symbolCount, type TaskEntry, taskEntry } from "./task-entry.ts";
 
 export type MajorityOptions = {
@@ -15,11 +16,6 @@ export type MajorityOptions = {
 
 const defaults = { symbols: 4, length: 64 };
 
-/** Evaluation has a fixed seed, so that runs with different seeds can be compared. */
-const evalSeed = -1;
-/** Rows scored in an evaluation. */
-const defaultRows = 512;
-
 /**
  * Which symbol occurs most often: a row of random symbols in random order, where one symbol occurs once more than each of the others. The
  * class is that symbol. No single position reveals it: a model has to count over the whole row.
@@ -27,64 +23,29 @@ const defaultRows = 512;
  * A row holds each symbol equally often and one symbol once more, as often as the length allows; the rest is padding. Tokens: 0 padding,
  * then the symbols.
  */
-export function majorityTask(options: MajorityOptions = {}): Task<Required<Pick<TaskViews, "labelled">>> {
+export function majorityTask(options: MajorityOptions = {}): LabelledTask {
   const { symbols, length: standard, seed = 0 } = { ...defaults, ...options };
   if (!(Number.isInteger(symbols) && symbols >= 2))
     throw new RangeError(`majority: symbols must be an integer ≥ 2, got ${symbols}`);
-  const batchOf = (key: RandomKey, first: number, batchSize: number, length: number, left: number): LabelledBatch => {
-    checkExtents("majority", { batchSize, length });
-    const each = Math.floor((length - 1) / symbols);
-    if (each < 1) throw new RangeError(`majority: ${symbols} symbols need a length above ${symbols}, got ${length}`);
-    const inputs = new Int32Array(batchSize * length);
-    const mask = new Float32Array(batchSize * length);
-    const labels = new Int32Array(batchSize);
-    for (let row = 0; row < batchSize; row++) {
-      const own = foldIn(key, first + row);
-      const label = integers(foldIn(own, 0), [], { high: symbols }).item();
-      const tokens = [...Array.from({ length: symbols * each }, (_, i) => 1 + (i % symbols)), 1 + label];
-      const order = permutation(foldIn(own, 1), tokens.length).toNumbers();
-      order.forEach((from, t) => {
-        inputs[row * length + t] = tokens[from]!;
-        mask[row * length + t] = 1;
-      });
-      labels[row] = label;
-    }
-    return {
-      inputs: new NDArray([batchSize, length], "int32", inputs),
-      mask: new NDArray([batchSize, length], "float32", mask),
-      labels: new NDArray([batchSize], "int32", labels),
-      weights: new NDArray(
-        [batchSize],
-        "float32",
-        Float32Array.from(labels, (_, row) => (row < left ? 1 : 0)),
-      ),
-    };
-  };
-  return {
+  return labelledTask({
     name: "majority",
     vocabularySize: symbols + 1,
+    classes: symbols,
     length: standard,
-    metrics: [classLoss, accuracy],
+    seed,
+    classNames: Array.from({ length: symbols }, (_, symbol) => String(symbol + 1)),
     fingerprint: `majority symbols=${symbols} seed=${seed}`,
-    views: {
-      labelled: {
-        classes: symbols,
-        trainBatch: (step, batchSize, length = standard) =>
-          batchOf(foldIn(randomKey(seed), step), 0, batchSize, length, batchSize),
-        evalBatches: (split, { batchSize, length, limit = defaultRows }) => {
-          const key = foldIn(randomKey(evalSeed), split === "valid" ? 0 : 1);
-          checkExtents("majority", { batchSize, length, limit });
-          const batch = (first: number) => batchOf(key, first, batchSize, length, limit - first);
-          batch(0); // so that a length that does not fit is reported here, not at the first batch
-          return {
-            *[Symbol.iterator]() {
-              for (let first = 0; first < limit; first += batchSize) yield batch(first);
-            },
-          };
-        },
-      },
-    },
-  };
+    source: generatedRows((key, length) => majorityRow(key, length, symbols), { seed }),
+  });
+}
+
+function majorityRow(key: RandomKey, length: number, symbols: number): LabelledRow {
+  const each = Math.floor((length - 1) / symbols);
+  if (each < 1) throw new RangeError(`majority: ${symbols} symbols need a length above ${symbols}, got ${length}`);
+  const label = integers(foldIn(key, 0), [], { high: symbols }).item();
+  const tokens = [...Array.from({ length: symbols * each }, (_, i) => 1 + (i % symbols)), 1 + label];
+  const order = permutation(foldIn(key, 1), tokens.length).toNumbers();
+  return { tokens: order.map((from) => tokens[from]!), label };
 }
 
 export type MajoritySettings = MajorityOptions;

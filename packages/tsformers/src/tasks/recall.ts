@@ -1,7 +1,8 @@
 import { integers, permutation, type RandomKey, splitKey } from "@tsformers/engine";
 import * as z from "zod";
-import { causalRow, generatedView, packRows, type Row } from "./generated.ts";
 import { exactAccuracy, loss, tokenAccuracy } from "./metric.ts";
+import { causalRow, nextForm, type Row } from "./row-forms.ts";
+import { generatedRows, rowsView, usualLimit } from "./rows.ts";
 import type { Task, TaskViews } from "./task.ts";
 import { lengthOption, seedOption, symbolCount, type TaskEntry, taskEntry } from "./task-entry.ts";
 
@@ -46,14 +47,18 @@ export function recallTask(options: RecallOptions = {}): Task<Required<Pick<Task
     vocabularySize: 2 + keys + values,
     length,
     metrics: [loss, tokenAccuracy, exactAccuracy],
+    symbolOf: (token) => {
+      if (token < 2) return token === separator ? "|" : ".";
+      return token < 2 + keys ? `k${token - 2}` : `v${token - 2 - keys}`;
+    },
     fingerprint: `recall keys=${keys} values=${values} seed=${seed}`,
     views: {
-      next: generatedView({
+      next: rowsView({
         name: "recall",
-        seed,
         length,
-        row: (key, rowLength) => recallRow(key, rowLength, keys, values),
-        pack: packRows,
+        limit: usualLimit,
+        source: generatedRows((key, rowLength) => recallRow(key, rowLength, keys, values), { seed }),
+        form: nextForm,
       }),
     },
   };

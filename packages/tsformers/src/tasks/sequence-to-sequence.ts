@@ -1,8 +1,9 @@
 import { integers, type RandomKey, splitKey } from "@tsformers/engine";
 import * as z from "zod";
 import { positionCount } from "../schema/count.ts";
-import { causalRow, generatedView, packPairs, packRows } from "./generated.ts";
 import { exactAccuracy, loss, tokenAccuracy } from "./metric.ts";
+import { causalRow, nextForm, pairsForm } from "./row-forms.ts";
+import { generatedRows, rowsView, usualLimit } from "./rows.ts";
 import type { Task, TaskViews } from "./task.ts";
 import { lengthOption, seedOption, symbolCount } from "./task-entry.ts";
 
@@ -64,27 +65,34 @@ export function symbolTask(
     vocabularySize: symbols + 1,
     length,
     metrics: [loss, tokenAccuracy, exactAccuracy],
+    symbolOf: (token) => (token === separator ? "|" : String(token)),
     fingerprint: `${name} symbols=${symbols} shortest=${shortest ?? "all"} seed=${seed}`,
     views: {
-      next: generatedView({
+      next: rowsView({
         name,
-        seed,
         length,
-        row: (key, rowLength, purpose) => {
-          const prompt = promptOf(key, Math.floor(rowLength / 2), purpose);
-          return causalRow([...prompt, separator, ...answerTo(prompt)], (index) => index > prompt.length);
-        },
-        pack: packRows,
+        limit: usualLimit,
+        form: nextForm,
+        source: generatedRows(
+          (key, rowLength, purpose) => {
+            const prompt = promptOf(key, Math.floor(rowLength / 2), purpose);
+            return causalRow([...prompt, separator, ...answerTo(prompt)], (index) => index > prompt.length);
+          },
+          { seed },
+        ),
       }),
-      pairs: generatedView({
+      pairs: rowsView({
         name,
-        seed,
         length: Math.max(Math.floor(length / 2), 1),
-        row: (key, rowLength, purpose) => {
-          const source = promptOf(key, rowLength, purpose);
-          return { source, ...causalRow([separator, ...answerTo(source)], () => true) };
-        },
-        pack: packPairs,
+        limit: usualLimit,
+        form: pairsForm,
+        source: generatedRows(
+          (key, rowLength, purpose) => {
+            const source = promptOf(key, rowLength, purpose);
+            return { source, ...causalRow([separator, ...answerTo(source)], () => true) };
+          },
+          { seed },
+        ),
       }),
     },
   };

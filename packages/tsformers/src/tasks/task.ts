@@ -32,6 +32,13 @@ export type LabelledBatch = {
 };
 
 /**
+ * Pairs of rows with a class each, such as whether one document cites the other.
+ *
+ * @shape others and othersMask as `inputs` and `mask` of a {@link LabelledBatch}
+ */
+export type MatchedBatch = LabelledBatch & { readonly others: NDArray; readonly othersMask: NDArray };
+
+/**
  * Rows for an encoder-decoder: `targets[b,t]` is predicted from the source and `inputs[b,0…t]`, which are the targets
  * shifted right by a start token. `sourceWeights` is 1 at tokens of the source and 0 at padding.
  *
@@ -59,6 +66,8 @@ export type TaskView<B> = {
   evalBatches(split: EvalSplit, options: EvalOptions): Iterable<B>;
 };
 
+export type Classes = { readonly classes: number; readonly classNames?: readonly string[] };
+
 /** The ways in which a task can be read; an objective says which one it needs. */
 export type TaskViews = {
   /** Rows of tokens for predicting the next token. */
@@ -71,7 +80,11 @@ export type TaskViews = {
     readonly vocabularySize: number;
   };
   /** Rows with a class each. */
-  readonly labelled?: TaskView<LabelledBatch> & { readonly classes: number };
+  readonly labelled?: TaskView<LabelledBatch> & Classes;
+  /** Two rows with a class for both. */
+  readonly matched?: TaskView<MatchedBatch> & Classes;
+  /** Rows with a class at each position: targets are classes, not tokens. */
+  readonly tagged?: TaskView<Batch> & Classes;
   /** Sources and targets. `length` is that of each of the two. */
   readonly pairs?: TaskView<PairBatch>;
 };
@@ -84,12 +97,16 @@ export type Task<Views extends TaskViews = TaskViews> = {
   readonly vocabularySize: number;
   /** Default of T, the length of training rows. */
   readonly length: number;
-  /** How results are reported; the first is the loss in nats. */
+  /** How results are reported: first the loss in nats; the second, where there is one, ranks the variants of a comparison. */
   readonly metrics: readonly Metric[];
   /** Equal for equal data and options: a run may only be resumed with the same task. */
   readonly fingerprint: string;
   /** Present if tokens represent text. */
   readonly tokenizer?: Tokenizer;
+  /** How a token is written for people. Default: as its tokenizer does, or as a number. */
+  readonly symbolOf?: (token: number) => string;
+  /** What the task is about, where other views only serve pre-training. Default: what suits the model. */
+  readonly usualView?: ViewName;
   readonly views: Views;
 };
 

@@ -92,7 +92,7 @@ test.each(Object.values<ModelEntry>(models).map((entry) => [entry.name, entry] a
       }
     });
     expect(entry.serves.toSorted()).toEqual(served.sort());
-    expect(entry.serves[0]).toBe(objectives[usualObjective(trainable, views)!].view);
+    expect(entry.serves[0]).toBe(objectives[usualObjective(trainable, { views })!].view);
     const parts = {
       mixer: () => mixers.softmax.make({}, context),
       pattern: patterns.full.make({}, { ...context, causal: entry.causal, layers: 2 }),

@@ -57,8 +57,7 @@ function refusal(name: ObjectiveName, model: string, task: string): string | und
 
 describe.each(Object.entries(usual))("on %s", (task, byModel) => {
   test.each(Object.entries(byModel))("%s is trained for %s", (model, expected) => {
-    const { views } = tasks[task]!;
-    expect(usualObjective(models[model]!, views) ?? null).toBe(expected);
+    expect(usualObjective(models[model]!, tasks[task]!) ?? null).toBe(expected);
     if (expected !== null) expect(refusal(expected, model, task)).toBeUndefined();
   });
 });

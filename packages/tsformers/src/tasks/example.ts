@@ -1,0 +1,100 @@
+import type { NDArray } from "@tsformers/engine";
+import type { Batch, LabelledBatch, MatchedBatch, PairBatch, Task, TaskViews, ViewName } from "./task.ts";
+
+/** One row of a task, written for people. */
+export type TaskExample = {
+  readonly view: ViewName;
+  /** What the model reads. After a position that is scored stands what is expected there: `k3→v7`. */
+  readonly input: string;
+  /** What is expected of the row as a whole, such as its class. */
+  readonly expected?: string;
+  /** What counts. */
+  readonly scored: string;
+};
+
+/** The first row of training, in the view that the task is about. */
+export function exampleOf(task: Task): TaskExample {
+  const views = Object.keys(task.views) as ViewName[];
+  const view = task.usualView ?? views[0]!;
+  const batch = task.views[view]!.trainBatch(1, 1);
+  return { view, ...writers[view](batch as never, task) };
+}
+
+type Written = Omit<TaskExample, "view">;
+
+const writers: { readonly [View in ViewName]: (batch: never, task: Task) => Written } = {
+  next: positions,
+  segments: positions,
+  masked: positions,
+  tagged: (batch: Batch, task) => positions(batch, task, classText(task, "tagged")),
+  labelled: (batch: LabelledBatch, task) => ({
+    input: rowText(batch.inputs, batch.mask, symbols(task)),
+    expected: classText(task, "labelled")(batch.labels.toNumbers()[0]!),
+    scored: "the class of the row",
+  }),
+  matched: (batch: MatchedBatch, task) => ({
+    input: [
+      rowText(batch.inputs, batch.mask, symbols(task)),
+      rowText(batch.others, batch.othersMask, symbols(task)),
+    ].join("\n"),
+    expected: classText(task, "matched")(batch.labels.toNumbers()[0]!),
+    scored: "the class of the two rows",
+  }),
+  pairs: (batch: PairBatch, task) => {
+    const scoredCount = sum(batch.weights);
+    return {
+      input: rowText(batch.source, batch.sourceWeights, symbols(task)),
+      expected: joined(batch.targets.toNumbers().slice(0, scoredCount).map(symbols(task))),
+      scored: `the ${scoredCount} tokens of the target`,
+    };
+  },
+};
+
+/** `a→b` where b is expected; a run of text, where every next character is, as it stands. */
+function positions(
+  { inputs, targets, weights }: Batch,
+  task: Task,
+  targetText: (token: number) => string = symbols(task),
+): Written {
+  const [tokens, wanted, scored] = [inputs.toNumbers(), targets.toNumbers(), weights.toNumbers()];
+  const count = sum(weights);
+  const symbolOf = symbols(task);
+  const last = scored.findLastIndex((weight) => weight > 0);
+  const isEach = count === last + 1 && wanted.slice(0, last).every((token, t) => token === tokens[t + 1]);
+  if (isEach)
+    return { input: joined(tokens.slice(0, last + 1).map(symbolOf)), scored: `each of the ${count} next tokens` };
+  const marked = tokens
+    .slice(0, Math.max(last + 1, 1))
+    .map((token, t) => (scored[t]! > 0 ? `${symbolOf(token)}→${targetText(wanted[t]!)}` : symbolOf(token)));
+  return { input: marked.join(" "), scored: `${count} of ${tokens.length} positions, those with →` };
+}
+
+function symbols({ symbolOf, tokenizer }: Task): (token: number) => string {
+  if (symbolOf !== undefined) return symbolOf;
+  return tokenizer === undefined ? String : (token) => tokenizer.decode([token]);
+}
+
+function classText({ views }: Task, view: "labelled" | "matched" | "tagged"): (label: number) => string {
+  const names = (views as TaskViews)[view]?.classNames;
+  return (label) => names?.[label] ?? String(label);
+}
+
+/** The tokens that are no padding. */
+function rowText(tokens: NDArray, mask: NDArray, symbolOf: (token: number) => string): string {
+  const real = mask.toNumbers();
+  return joined(
+    tokens
+      .toNumbers()
+      .filter((_, t) => real[t]! > 0)
+      .map(symbolOf),
+  );
+}
+
+/** Characters follow each other directly, longer symbols with spaces between them. */
+function joined(texts: readonly string[]): string {
+  return texts.join(texts.every((text) => text.length <= 1) && texts.includes(" ") ? "" : " ");
+}
+
+function sum(array: NDArray): number {
+  return array.toNumbers().reduce((total, value) => total + value, 0);
+}

@@ -1,5 +1,6 @@
 import type { RunConfig } from "../run/config.ts";
-import { present } from "../schema/present.ts";
+import type { TaskExample } from "../tasks/example.ts";
+import type { Baseline } from "./baselines.ts";
 
 /** The machine and the versions that produced the results. */
 export type Environment = {
@@ -12,10 +13,13 @@ export type Environment = {
   readonly onnxruntime: string;
 };
 
-/** A loss at one length, or the reason why there is none. */
-export type LengthLoss = { readonly length: number } & (
+/** Values of metrics by name. */
+export type Figures = Readonly<Record<string, number>>;
+
+/** Metrics at one length, or the reason why there are none. */
+export type LengthFigures = { readonly length: number } & (
   | {
-      readonly loss: number;
+      readonly metrics: Figures;
       /** What its reader should know, such as that rows are longer than the model has positions. */
       readonly note?: string;
     }
@@ -29,120 +33,125 @@ export type StepCost = { readonly length: number } & (
       readonly tokensPerSecond: number;
       /** Peak resident memory of the process up to this length. */
       readonly peakBytes: number;
+      /** Floating point operations per token, counted in the step's program. */
+      readonly flopsPerToken: number;
     }
   | { readonly missing: string }
 );
 
-/** One point of a curve. */
 export type CurvePoint = { readonly step: number; readonly loss: number };
 
 /** Result of one run. */
 export type RunResult = {
   readonly parameters: number;
-  /** Metrics of the task at the training length on the test split, by name; the first is the loss. */
-  readonly metrics: Readonly<Record<string, number>>;
-  readonly byLength: readonly LengthLoss[];
+  readonly steps: number;
+  readonly tokens: number;
+  /** At the training length on the test split, by name. */
+  readonly metrics: Figures;
+  readonly byLength: readonly LengthFigures[];
   readonly trainCurve: readonly CurvePoint[];
   readonly validCurve: readonly CurvePoint[];
   readonly trainTokensPerSecond: number;
   readonly evalTokensPerSecond: number;
   /** Peak resident memory of the process up to the end of training, in bytes. */
   readonly peakBytes: number;
+  /** Of training and final evaluation. */
   readonly seconds: number;
-  /** Measured under the first seed only. */
-  readonly steps?: readonly StepCost[];
 };
 
-/** One cell of a comparison: a variant under one seed. */
+/** One run of a comparison: a variant on a task under one seed. */
 export type CompareRun = {
   readonly id: string;
-  /** The label of what is compared, the same for all seeds: "gpt · alibi". */
+  /** Label of the task, see {@link TaskAbout}. */
+  readonly task: string;
+  /** Label of what is compared, the same for all tasks and seeds: "gpt · alibi". */
   readonly variant: string;
   readonly seed: number;
+  /** Whether it was first trained on the task's own inputs. */
+  readonly pretrained: boolean;
   readonly directory: string;
   readonly config: RunConfig;
   readonly outcome: { readonly result: RunResult; readonly reused: boolean } | { readonly failure: string };
 };
 
+export type MetricAbout = { readonly name: string; readonly label: string; readonly better: "lower" | "higher" };
+
+/** A task of a comparison. */
+export type TaskAbout = {
+  /** Tells tasks of the comparison apart: "listops", "mad-recall · vocabulary=64". */
+  readonly label: string;
+  /** Its name in the catalogue. */
+  readonly name: string;
+  readonly title: string;
+  readonly objective: string;
+  /** The first is the loss in nats. */
+  readonly metrics: readonly MetricAbout[];
+  /** Name of the metric by which variants are ranked. */
+  readonly ranking: string;
+  readonly trainLength: number;
+  /** Lengths at which losses are measured. */
+  readonly lengths: readonly number[];
+  /** What answers score that do not look at the row. */
+  readonly baselines: readonly Baseline[];
+  readonly example: TaskExample;
+};
+
+/** What a variant is on a task before it is trained: a row of the parity table. */
+export type CellAbout = {
+  readonly task: string;
+  readonly variant: string;
+  readonly parameters: number;
+  readonly layers: number;
+  readonly modelWidth: number;
+  /** Whether outputs depend on earlier inputs only. */
+  readonly causal: boolean;
+  /** Floating point operations per token of a training step, at the training length. */
+  readonly flopsPerToken: number;
+  /** What one row keeps of the past in all layers when it writes token by token, at lengths. Absent: it cannot. */
+  readonly stateBytes?: readonly { readonly length: number; readonly bytes: number }[];
+  /** In what it is not equal to the others, a phrase each: "1.32 × the parameters of most". Empty: equal. */
+  readonly unequal: readonly string[];
+  /** Settings that only it has, or has otherwise, by their flags' names. */
+  readonly settings: Readonly<Record<string, string>>;
+};
+
+/** Measured costs of a variant on a task, under one seed. */
+export type CellCosts = { readonly task: string; readonly variant: string; readonly steps: readonly StepCost[] };
+
+/** A try of a search. */
+export type Trial = {
+  readonly task: string;
+  readonly variant: string;
+  readonly settings: Readonly<Record<string, string>>;
+  /** Loss on the validation split after so many steps. */
+  readonly rungs: readonly CurvePoint[];
+  readonly chosen: boolean;
+  readonly failure?: string;
+};
+
+/** What all variants may spend. */
+export type Budget = { readonly kind: "steps" | "tokens" | "seconds" | "flops"; readonly amount: number };
+
 /** All results of a comparison: the content of results.json and of the report. */
 export type Comparison = {
   readonly format: "tsformers-comparison";
-  readonly version: 1;
+  readonly version: 2;
   readonly title: string;
   readonly command: string;
+  /** What `compare --config` takes to repeat it. */
+  readonly settings: unknown;
+  readonly startedAt: string;
   readonly finishedAt: string;
+  /** Whether all runs were tried. */
+  readonly complete: boolean;
   readonly environment: Environment;
-  readonly metrics: readonly { readonly name: string; readonly label: string; readonly better: "lower" | "higher" }[];
-  /** The shortest of the variants. */
-  readonly trainLength: number;
-  readonly lengths: readonly number[];
-  readonly runs: readonly CompareRun[];
-};
-
-/** A mean over seeds, and the sample standard deviation if there are several. */
-export type Spread = { readonly mean: number; readonly deviation?: number };
-
-/** One variant over all its seeds. */
-export type VariantSummary = {
-  readonly variant: string;
+  readonly budget: Budget;
   readonly seeds: number;
-  readonly failures: readonly string[];
-  readonly metrics: Readonly<Record<string, Spread>>;
-  readonly byLength: readonly ({ readonly length: number } & (
-    | { readonly loss: Spread; readonly note?: string }
-    | { readonly missing: string }
-  ))[];
-  /** What a step costs at each length, where that was measured. */
-  readonly steps?: readonly StepCost[];
-  readonly trainTokensPerSecond?: Spread;
-  readonly evalTokensPerSecond?: Spread;
-  readonly peakBytes?: Spread;
-  readonly parameters?: number;
+  readonly tasks: readonly TaskAbout[];
+  /** Labels in their order. */
+  readonly variants: readonly string[];
+  readonly cells: readonly CellAbout[];
+  readonly runs: readonly CompareRun[];
+  readonly costs: readonly CellCosts[];
+  readonly trials: readonly Trial[];
 };
-
-/** Groups the runs by variant, in the order in which the variants were given. */
-export function summarise({ runs, metrics, lengths }: Comparison): VariantSummary[] {
-  const variants = [...new Set(runs.map(({ variant }) => variant))];
-  return variants.map((variant) => {
-    const own = runs.filter((run) => run.variant === variant);
-    const results = own.flatMap(({ outcome }) => ("result" in outcome ? [outcome.result] : []));
-    const failures = own.flatMap(({ outcome, seed }) =>
-      "failure" in outcome ? [`seed ${seed}: ${outcome.failure}`] : [],
-    );
-    const steps = results.find((result) => result.steps !== undefined)?.steps;
-    const over = (value: (result: RunResult) => number) => spread(results.map(value));
-    if (results.length === 0) {
-      const byLength = lengths.map((length) => ({ length, missing: "failed" }));
-      return { variant, seeds: 0, failures, metrics: {}, byLength };
-    }
-    return {
-      variant,
-      seeds: results.length,
-      failures,
-      metrics: Object.fromEntries(metrics.map(({ name }) => [name, over((result) => result.metrics[name]!)])),
-      byLength: lengths.map((length) => lossesAt(results, length)),
-      trainTokensPerSecond: over((result) => result.trainTokensPerSecond),
-      evalTokensPerSecond: over((result) => result.evalTokensPerSecond),
-      peakBytes: over((result) => result.peakBytes),
-      parameters: results[0]!.parameters,
-      ...present({ steps }),
-    };
-  });
-}
-
-function lossesAt(results: readonly RunResult[], length: number): VariantSummary["byLength"][number] {
-  const cells = results.map(({ byLength }) => byLength.find((cell) => cell.length === length));
-  const measured = cells.flatMap((cell) => (cell !== undefined && "loss" in cell ? [cell] : []));
-  const note = measured.find((cell) => cell.note !== undefined)?.note;
-  if (measured.length > 0) return { length, loss: spread(measured.map(({ loss }) => loss)), ...present({ note }) };
-  const reason = cells.find((cell) => cell !== undefined && "missing" in cell);
-  return { length, missing: reason !== undefined && "missing" in reason ? reason.missing : "not measured" };
-}
-
-/** Mean and sample standard deviation `√(Σ(x − mean)² / (n − 1))`. */
-export function spread(values: readonly number[]): Spread {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  if (values.length < 2) return { mean };
-  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  return { mean, deviation: Math.sqrt(squares / (values.length - 1)) };
-}

@@ -40,13 +40,14 @@ export type PreparedRun = Reading & {
  *
  * @param options.tokenizer the tokenizer of a resumed run, which is kept even if the data have changed
  * @param options.text the text of the task's data, if it was read already
+ * @param options.task the task, if it was made already
  * @throws ConfigError when the model cannot learn the task, saying what it would need
  */
 export async function prepareRun(
   config: RunConfig,
-  options: Pick<TaskContext, "tokenizer" | "text"> = {},
+  options: Pick<TaskContext, "tokenizer" | "text"> & { readonly task?: Task } = {},
 ): Promise<PreparedRun> {
-  const task = await taskOf(config, options);
+  const task = options.task ?? (await taskOf(config, options));
   const full = { ...config, length: task.length };
   const model = await makeModel(full, vocabularyOf(task, objectiveOf(config, task)));
   const reading = readingOf(task, model, { ...config, name: config.model.kind });

@@ -8,7 +8,7 @@ import type { PreparedRun } from "../run/prepare.ts";
 import { trainRun } from "../run/train-run.ts";
 import { packageVersion } from "../run/version.ts";
 import { present } from "../schema/present.ts";
-import type { ReadText } from "../tasks/tokenized-text.ts";
+import type { ReadText } from "../tasks/text/tokenized-text.ts";
 import { readMetrics } from "../train/metrics.ts";
 import { median, peakMemory } from "./figures.ts";
 import { type ChildMessage, resultFile } from "./messages.ts";

@@ -14,7 +14,7 @@ import { writeFileAtomic } from "../io/atomic-file.ts";
 import type { Symbolic } from "../objectives/objective.ts";
 import { type AnyBatch, type PreparedRun, prepareRun } from "../run/prepare.ts";
 import { packageVersion } from "../run/version.ts";
-import type { ReadText } from "../tasks/tokenized-text.ts";
+import type { ReadText } from "../tasks/text/tokenized-text.ts";
 import { suitableMicroBatches } from "../train/accumulate.ts";
 import { availableBytes, estimateMemory } from "../train/memory.ts";
 import { sgd } from "../train/optimisers/sgd.ts";

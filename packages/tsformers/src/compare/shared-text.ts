@@ -4,8 +4,8 @@ import { writeFileAtomic } from "../io/atomic-file.ts";
 import { FileError } from "../io/file-error.ts";
 import { readJsonFile } from "../io/read-json.ts";
 import type { EvalSplit } from "../tasks/task.ts";
-import { openTokenFile, type TokenPiece, tokenFilePath, writeTokenFile } from "../tasks/token-file.ts";
-import type { ReadText, Tokens } from "../tasks/tokenized-text.ts";
+import { openTokenFile, type TokenPiece, tokenFilePath, writeTokenFile } from "../tasks/text/token-file.ts";
+import type { ReadText, Tokens } from "../tasks/text/tokenized-text.ts";
 import { readTokenizerConfig, tokenizerFromConfig } from "../tokenizers/index.ts";
 
 const splits: readonly ("train" | EvalSplit)[] = ["train", "valid", "test"];

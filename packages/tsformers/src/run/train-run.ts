@@ -4,7 +4,7 @@ import { optimisers } from "../catalogue/optimisers.ts";
 import { schedules } from "../catalogue/schedules.ts";
 import { makeFolder, removeEmptyFolders } from "../io/make-folder.ts";
 import { present } from "../schema/present.ts";
-import type { ReadText } from "../tasks/tokenized-text.ts";
+import type { ReadText } from "../tasks/text/tokenized-text.ts";
 import { type TrainEvent, type TrainResult, train } from "../train/train.ts";
 import { makeChoice } from "./catalogue.ts";
 import { parseRunConfig, type RunConfig, type RunConfigInput } from "./config.ts";

@@ -1,7 +1,6 @@
 // What is learned: one line for each task, then what tasks are made of.
 
 export { copyEntry, copyTask } from "./copy.ts";
-export { grammarText } from "./grammar.ts";
 export { type MajorityOptions, type MajoritySettings, majorityEntry, majorityTask } from "./majority.ts";
 export type { EvalTotals, Metric } from "./metric.ts";
 export { type RecallOptions, type RecallSettings, recallEntry, recallTask } from "./recall.ts";
@@ -21,4 +20,5 @@ export type {
   ViewName,
 } from "./task.ts";
 export type { TaskContext, TaskEntry } from "./task-entry.ts";
-export { type TextSettings, type TextTask, textEntry, textTask } from "./text.ts";
+export { grammarText } from "./text/grammar.ts";
+export { type TextSettings, type TextTask, textEntry, textTask } from "./text/text.ts";

@@ -40,7 +40,7 @@ import type { Objective } from "../../src/objectives/objective.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { majorityTask } from "../../src/tasks/majority.ts";
 import type { Batch, LabelledBatch, Task, TaskView } from "../../src/tasks/task.ts";
-import { textTask } from "../../src/tasks/text.ts";
+import { textTask } from "../../src/tasks/text/text.ts";
 import { characterTokenizer } from "../../src/tokenizers/index.ts";
 import { adamw } from "../../src/train/optimisers/adamw.ts";
 import { constantRate } from "../../src/train/schedules/index.ts";

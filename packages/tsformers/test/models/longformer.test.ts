@@ -29,7 +29,7 @@ import { type LongformerOptions, longformer } from "../../src/models/longformer.
 import { sequenceToSequenceObjective } from "../../src/objectives/sequence-to-sequence.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { reverseTask } from "../../src/tasks/reverse.ts";
-import { textTask } from "../../src/tasks/text.ts";
+import { textTask } from "../../src/tasks/text/text.ts";
 import { characterTokenizer } from "../../src/tokenizers/index.ts";
 import { adamw } from "../../src/train/optimisers/adamw.ts";
 import { constantRate } from "../../src/train/schedules/index.ts";

@@ -35,7 +35,7 @@ import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { copyTask } from "../../src/tasks/copy.ts";
 import { majorityTask } from "../../src/tasks/majority.ts";
 import type { Batch } from "../../src/tasks/task.ts";
-import { textTask } from "../../src/tasks/text.ts";
+import { textTask } from "../../src/tasks/text/text.ts";
 import { characterTokenizer } from "../../src/tokenizers/index.ts";
 import { lossAndGradients } from "../../src/train/accumulate.ts";
 import { adamw } from "../../src/train/optimisers/adamw.ts";

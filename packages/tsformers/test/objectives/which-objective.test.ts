@@ -16,7 +16,7 @@ import { copyTask } from "../../src/tasks/copy.ts";
 import { majorityTask } from "../../src/tasks/majority.ts";
 import { recallTask } from "../../src/tasks/recall.ts";
 import type { Task } from "../../src/tasks/task.ts";
-import { textTask } from "../../src/tasks/text.ts";
+import { textTask } from "../../src/tasks/text/text.ts";
 import { byteTokenizer } from "../../src/tokenizers/index.ts";
 
 const sizes = { vocabularySize: 257, layers: 1, modelWidth: 8, heads: 2, length: 16 };

@@ -6,11 +6,11 @@ import { crc32 } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it, test, vi } from "vitest";
 import { createTask } from "../../src/catalogue/tasks.ts";
 import { readText } from "../../src/io/read-text.ts";
-import { documentTokens } from "../../src/tasks/document-tokens.ts";
 import type { Batch, Task, TaskView } from "../../src/tasks/task.ts";
-import { textTask } from "../../src/tasks/text.ts";
-import { type TextDataContext, textDataTask } from "../../src/tasks/text-data.ts";
-import { cacheFolder } from "../../src/tasks/token-file.ts";
+import { documentTokens } from "../../src/tasks/text/document-tokens.ts";
+import { textTask } from "../../src/tasks/text/text.ts";
+import { type TextDataContext, textDataTask } from "../../src/tasks/text/text-data.ts";
+import { cacheFolder } from "../../src/tasks/text/token-file.ts";
 import { huggingFaceTokenizer } from "../../src/tokenizers/hugging-face.ts";
 import { byteTokenizer, characterTokenizer, type Tokenizer } from "../../src/tokenizers/index.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { bitsPerCharacter, loss } from "../../src/tasks/metric.ts";
-import { textTask, tokensInMemory, tokenTask } from "../../src/tasks/text.ts";
+import { textTask, tokensInMemory, tokenTask } from "../../src/tasks/text/text.ts";
 import {
   byteTokenizer,
   characterTokenizer,

@@ -10,7 +10,7 @@ import type { Objective } from "../../src/objectives/objective.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { copyTask } from "../../src/tasks/copy.ts";
 import type { Batch } from "../../src/tasks/task.ts";
-import { textTask } from "../../src/tasks/text.ts";
+import { textTask } from "../../src/tasks/text/text.ts";
 import { characterTokenizer } from "../../src/tokenizers/index.ts";
 import { adamw } from "../../src/train/optimisers/adamw.ts";
 import { warmupCosine } from "../../src/train/schedules/index.ts";

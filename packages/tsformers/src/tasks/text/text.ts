@@ -1,14 +1,14 @@
 import { foldIn, integers, NDArray, type RandomKey, randomKey } from "@tsformers/engine";
 import * as z from "zod";
-import { crc32c } from "../io/crc32c.ts";
-import { present } from "../schema/present.ts";
-import { byteTokenizer, characterTokenizer, type Tokenizer } from "../tokenizers/index.ts";
+import { crc32c } from "../../io/crc32c.ts";
+import { present } from "../../schema/present.ts";
+import { byteTokenizer, characterTokenizer, type Tokenizer } from "../../tokenizers/index.ts";
+import { maskedView } from "../masked.ts";
+import { bitsPerCharacter, loss } from "../metric.ts";
+import { segmentsView } from "../segments.ts";
+import { type Batch, checkExtents, type EvalSplit, type Task, type TaskView, type TaskViews } from "../task.ts";
+import { lengthOption, seedOption, type TaskEntry, taskEntry } from "../task-entry.ts";
 import { grammarText } from "./grammar.ts";
-import { maskedView } from "./masked.ts";
-import { bitsPerCharacter, loss } from "./metric.ts";
-import { segmentsView } from "./segments.ts";
-import { type Batch, checkExtents, type EvalSplit, type Task, type TaskView, type TaskViews } from "./task.ts";
-import { lengthOption, seedOption, type TaskEntry, taskEntry } from "./task-entry.ts";
 import type { TokenizedText, Tokens } from "./tokenized-text.ts";
 
 /** A task with all views of one text: windows that begin anywhere, rows that continue from batch to batch, windows with hidden tokens. */

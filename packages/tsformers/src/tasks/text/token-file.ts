@@ -4,11 +4,11 @@ import { homedir } from "node:os";
 import { basename, dirname, isAbsolute, join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { crc32 } from "node:zlib";
-import { temporaryPath } from "../io/atomic-file.ts";
-import { FileError, fileError } from "../io/file-error.ts";
-import { makeFolder } from "../io/make-folder.ts";
+import { temporaryPath } from "../../io/atomic-file.ts";
+import { FileError, fileError } from "../../io/file-error.ts";
+import { makeFolder } from "../../io/make-folder.ts";
+import type { EvalSplit } from "../task.ts";
 import { addDocuments } from "./document-tokens.ts";
-import type { EvalSplit } from "./task.ts";
 import type { Documents, TokenizedText, Tokens } from "./tokenized-text.ts";
 
 /** Consecutive tokens of a split. Pieces come in the order of the splits. */

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { setImmediate as turn } from "node:timers/promises";
 import { crc32 } from "node:zlib";
-import { crc32c } from "../io/crc32c.ts";
-import { requireCharacters, type TextSource } from "../io/read-text.ts";
+import { crc32c } from "../../io/crc32c.ts";
+import { requireCharacters, type TextSource } from "../../io/read-text.ts";
 import { splitEnds } from "./text.ts";
 
 /** Properties of a text, collected before it is turned into tokens. */

@@ -1,5 +1,5 @@
-import type { Tokenizer } from "../tokenizers/index.ts";
-import type { EvalSplit } from "./task.ts";
+import type { Tokenizer } from "../../tokenizers/index.ts";
+import type { EvalSplit } from "../task.ts";
 
 /** The tokens of a split, in memory or in a file. */
 export type Tokens = {

@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
 import { setImmediate as turn } from "node:timers/promises";
 import { crc32 } from "node:zlib";
-import { FileError } from "../io/file-error.ts";
-import { defaultPieceBytes, noteOnStderr, openText, type TextSource } from "../io/read-text.ts";
-import type { Note } from "../io/text-files.ts";
-import { byteTokenizer, characterTokenizer, type Tokenizer } from "../tokenizers/index.ts";
+import { FileError } from "../../io/file-error.ts";
+import { defaultPieceBytes, noteOnStderr, openText, type TextSource } from "../../io/read-text.ts";
+import type { Note } from "../../io/text-files.ts";
+import { byteTokenizer, characterTokenizer, type Tokenizer } from "../../tokenizers/index.ts";
+import type { EvalSplit } from "../task.ts";
 import { addDocuments, documentTokens } from "./document-tokens.ts";
-import type { EvalSplit } from "./task.ts";
 import {
   characterBoundary,
   countCharacters,

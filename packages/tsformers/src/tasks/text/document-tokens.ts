@@ -1,4 +1,4 @@
-import type { Tokenizer } from "../tokenizers/index.ts";
+import type { Tokenizer } from "../../tokenizers/index.ts";
 
 /** How many tokens are compared to find the place of a document, and how far from the expected place it is looked for. */
 const [compared, reach] = [16, 16];

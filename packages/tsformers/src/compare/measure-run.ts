@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Device } from "@tsformers/engine";
+import * as z from "zod";
 import { writeFileAtomic } from "../io/atomic-file.ts";
 import { makeFolder } from "../io/make-folder.ts";
 import { readJsonFile } from "../io/read-json.ts";
@@ -13,7 +14,6 @@ import { present } from "../schema/present.ts";
 import type { ReadText } from "../tasks/text/tokenized-text.ts";
 import { readMetrics } from "../train/metrics.ts";
 import type { TrainEvent, TrainResult } from "../train/train-options.ts";
-import * as z from "zod";
 import { figuresOf } from "./baselines.ts";
 import { median, peakMemory } from "./figures.ts";
 import { measureStep } from "./measure-steps.ts";
@@ -56,7 +56,10 @@ export async function measureRun(
     const stored = readStoredRun(directory, job);
     if (result.ended === "paused") {
       const { step, totals } = result.evaluation!;
-      const rungs = [...stored.rungs.filter((rung) => rung.step !== step), { step, loss: totals.lossSum / totals.tokens }];
+      const rungs = [
+        ...stored.rungs.filter((rung) => rung.step !== step),
+        { step, loss: totals.lossSum / totals.tokens },
+      ];
       await writeStoredRun(directory, job, { ...stored, rungs });
       return true;
     }
@@ -64,7 +67,10 @@ export async function measureRun(
     await writeStoredRun(directory, job, { ...stored, result: finished });
     if (pauseAt !== undefined && result.evaluation !== undefined) {
       const { step, totals } = result.evaluation;
-      const rungs = [...stored.rungs.filter((rung) => rung.step < step), { step, loss: totals.lossSum / totals.tokens }];
+      const rungs = [
+        ...stored.rungs.filter((rung) => rung.step < step),
+        { step, loss: totals.lossSum / totals.tokens },
+      ];
       await writeStoredRun(directory, job, { ...stored, result: finished, rungs });
       return true;
     }
@@ -113,7 +119,11 @@ function teller({ listen, tell }: MeasureOptions): (event: TrainEvent) => void {
 const budgetFile = "budget.json";
 
 /** The configuration with as many steps as the time allows, measured once: a run that goes on has the steps that it began with. */
-async function affordable(directory: string, { config, seconds }: TrainJob, options: MeasureOptions): Promise<FullConfig> {
+async function affordable(
+  directory: string,
+  { config, seconds }: TrainJob,
+  options: MeasureOptions,
+): Promise<FullConfig> {
   if (seconds === undefined) return config;
   const path = join(directory, budgetFile);
   if (!existsSync(path)) {
@@ -156,7 +166,9 @@ function resultOf(
   const records = readMetrics(runPaths(directory).metrics);
   const points = (name: string): CurvePoint[] =>
     records.flatMap((record) => (typeof record[name] === "number" ? [{ step: record.step, loss: record[name] }] : []));
-  const speeds = records.flatMap(({ tokensPerSecond }) => (typeof tokensPerSecond === "number" ? [tokensPerSecond] : []));
+  const speeds = records.flatMap(({ tokensPerSecond }) =>
+    typeof tokensPerSecond === "number" ? [tokensPerSecond] : [],
+  );
   const perStep = config.batchSize * config.length;
   return {
     parameters: countParameters(average ?? params),

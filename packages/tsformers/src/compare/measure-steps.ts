@@ -94,7 +94,7 @@ function stepAt({ config, objective, view }: PreparedRun, length: number, onCpu:
 export function countStep(run: PreparedRun, length: number): { readonly flopsPerToken: number } {
   const { step, inputs, rows } = stepAt(run, length, run.config.device === "cpu");
   const { leaves, structure } = flatten([inputs()], isNdArray);
-  const { program } = trace(([args]: [Parameters<StepFunction>]) => step(...args), structure, leaves);
+  const { program } = trace((args: Parameters<StepFunction>) => step(...args), structure, leaves);
   return { flopsPerToken: programFlops(program) / (rows * length) };
 }
 
@@ -110,10 +110,10 @@ export async function measureStep(run: PreparedRun, length: number, device: Devi
     const free = device.name === "cpu" ? availableBytes() : undefined;
     if (free !== undefined && needed > free)
       return { length, missing: `a step needs about ${bytesText(needed)}, and ${bytesText(free)} are free` };
-    const run = step;
+    const compiled = step;
     const once = async (): Promise<number> => {
       const start = performance.now();
-      await readTree({ loss: (await run(...inputs)).loss });
+      await readTree({ loss: (await compiled(...inputs)).loss });
       return performance.now() - start;
     };
     await step.prepare(...inputs);

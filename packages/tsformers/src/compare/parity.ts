@@ -24,7 +24,10 @@ export function inequalities(cells: readonly Sizes[]): string[][] {
     usual((cell) => cell.modelWidth),
     usual((cell) => cell.tokens),
   ];
-  const [schedule, optimiser] = [usual((cell) => cell.config.schedule.kind), usual((cell) => cell.config.optimiser.kind)];
+  const [schedule, optimiser] = [
+    usual((cell) => cell.config.schedule.kind),
+    usual((cell) => cell.config.optimiser.kind),
+  ];
   return cells.map((cell) => {
     const ratio = cell.parameters / parameters;
     return [
@@ -34,7 +37,9 @@ export function inequalities(cells: readonly Sizes[]): string[][] {
       ...(cell.tokens === tokens || tokens === undefined || cell.tokens === undefined
         ? []
         : [`${(cell.tokens / tokens).toFixed(2)} × the tokens of most`]),
-      ...(cell.config.schedule.kind === schedule ? [] : [`schedule ${cell.config.schedule.kind}, most have ${schedule}`]),
+      ...(cell.config.schedule.kind === schedule
+        ? []
+        : [`schedule ${cell.config.schedule.kind}, most have ${schedule}`]),
       ...(cell.config.optimiser.kind === optimiser
         ? []
         : [`optimiser ${cell.config.optimiser.kind}, most have ${optimiser}`]),

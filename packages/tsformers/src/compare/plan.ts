@@ -81,7 +81,10 @@ export function runsOf(
 }
 
 /** Where the cost of a cell's steps is measured: the same for all seeds, rates and numbers of steps. */
-export function costOf({ task, variant, config, data }: PlannedCell, folder: string): { directory: string; job: CostJob } {
+export function costOf(
+  { task, variant, config, data }: PlannedCell,
+  folder: string,
+): { directory: string; job: CostJob } {
   const { task: learned, model, objective, length, batchSize, microBatches, device } = config;
   const measured = { task: learned, model, objective, length, batchSize, microBatches, device };
   const job: CostJob = { config: { ...usualConfig, ...present(measured), length }, data };

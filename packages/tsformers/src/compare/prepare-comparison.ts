@@ -73,7 +73,12 @@ export async function prepareComparison(
   };
 }
 
-type Prepared = { readonly cell: Cell; readonly run: PreparedRun; readonly config: FullConfig; readonly flopsPerToken: number };
+type Prepared = {
+  readonly cell: Cell;
+  readonly run: PreparedRun;
+  readonly config: FullConfig;
+  readonly flopsPerToken: number;
+};
 
 async function preparedCell(cell: Cell, settings: CompareSettings, source: DataSource): Promise<Prepared> {
   const config = withAbsolutePaths(cell.config);

@@ -124,7 +124,10 @@ function countItems(cells: readonly PlannedCell[], { seeds, search, measureOnly 
   const trials =
     search === undefined
       ? 0
-      : cells.reduce((sum, { candidates, config }) => sum + candidates.length * rungsOf(config.steps, search.method).length, 0);
+      : cells.reduce(
+          (sum, { candidates, config }) => sum + candidates.length * rungsOf(config.steps, search.method).length,
+          0,
+        );
   return trials + runs + cells.length;
 }
 
@@ -142,7 +145,11 @@ function nameOf({ cells }: PreparedComparison, settings: CompareSettings): strin
 type Worker = {
   train(run: PlannedRun): Promise<Extract<CompareRun["outcome"], object> | "interrupted">;
   /** Trains a candidate up to a step. */
-  try(run: PlannedRun, step: number, tried: string): Promise<{ readonly loss: number } | { readonly failure: string } | "interrupted">;
+  try(
+    run: PlannedRun,
+    step: number,
+    tried: string,
+  ): Promise<{ readonly loss: number } | { readonly failure: string } | "interrupted">;
   measure(cell: PlannedCell): Promise<readonly StepCost[] | "interrupted">;
 };
 
@@ -160,8 +167,7 @@ function worker(options: {
   const textOf = (data: string): Promise<string> | undefined => {
     const text = prepared.texts.get(data);
     if (text === undefined) return undefined;
-    const path =
-      written.get(text.key) ?? shareText(folder, text.key, text.read).then(() => join(folder, text.key));
+    const path = written.get(text.key) ?? shareText(folder, text.key, text.read).then(() => join(folder, text.key));
     written.set(text.key, path);
     return path;
   };
@@ -186,7 +192,10 @@ function worker(options: {
       const outcome = await child(item, directory, { kind: "train", job, ...asked });
       if (outcome !== "done") return ended(item, outcome);
       const result = resultAt(readStoredRun(directory, job), job, asked);
-      return ended(item, result === undefined ? { failure: "its results are not on the disk" } : { result, reused: false });
+      return ended(
+        item,
+        result === undefined ? { failure: "its results are not on the disk" } : { result, reused: false },
+      );
     },
     try: async ({ task, variant, seed, directory, job, lengths }, step, tried) => {
       const item: WorkItem = { kind: "search", task, variant, seed, tried };
@@ -197,7 +206,10 @@ function worker(options: {
       const outcome = await child(item, directory, { kind: "train", job, lengths, pauseAt: step });
       if (outcome !== "done") return ended(item, outcome);
       const loss = known();
-      return ended(item, loss === undefined ? { failure: "its results are not on the disk" } : { loss, step, reused: false });
+      return ended(
+        item,
+        loss === undefined ? { failure: "its results are not on the disk" } : { loss, step, reused: false },
+      );
     },
     measure: async (cell) => {
       const { task, variant, lengths } = cell;

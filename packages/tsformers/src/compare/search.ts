@@ -42,7 +42,10 @@ export function triedValues({ over, method, trials, seed }: SearchSettings): Rea
   return Array.from({ length: trials }, (_, trial) =>
     Object.fromEntries(
       axes.map(([name, values], axis) => {
-        const [which, where] = uniform(foldIn(foldIn(randomKey(seed), trial), axis), [2]).toNumbers() as [number, number];
+        const [which, where] = uniform(foldIn(foldIn(randomKey(seed), trial), axis), [2]).toNumbers() as [
+          number,
+          number,
+        ];
         return [name, drawn(name, values[Math.floor(which * values.length)]!, where)];
       }),
     ),

@@ -22,7 +22,11 @@ const schema = z.strictObject({
     .optional()
     .describe("a list of settings that differ, each on top of what all share"),
   seeds: count(1000, "each seed is a run of every variant").default(3).describe("runs of each variant on each task"),
-  lengths: z.array(positionCount()).min(1).optional().describe("lengths at which quality, time and memory are measured"),
+  lengths: z
+    .array(positionCount())
+    .min(1)
+    .optional()
+    .describe("lengths at which quality, time and memory are measured"),
   multiples: z
     .array(positionCount())
     .min(1)
@@ -32,7 +36,9 @@ const schema = z.strictObject({
     .strictObject({ kind: z.enum(["tokens", "seconds", "flops"]), amount: z.number().positive().max(1e30) })
     .optional()
     .describe("what each run may spend, instead of a number of steps"),
-  testTokens: exactCount().optional().describe("tokens, or rows with a class, of each final evaluation. Default: the task's own number"),
+  testTokens: exactCount()
+    .optional()
+    .describe("tokens, or rows with a class, of each final evaluation. Default: the task's own number"),
   selfPretrain: z
     .boolean()
     .default(false)
@@ -54,8 +60,29 @@ const schema = z.strictObject({
 /** {@link CompareSettings} as a schema, for editors. */
 export const compareSchema: z.ZodObject = schema;
 
-export type CompareSettings = z.output<typeof schema>;
-export type SearchSettings = NonNullable<CompareSettings["search"]>;
+/** What a comparison is, beside the settings that its runs share, with every default filled in. */
+export type CompareSettings = {
+  /** By the names of their flags, each for the variants that have it. */
+  readonly set: Readonly<Record<string, string>>;
+  readonly vary?: Readonly<Record<string, readonly string[]>> | undefined;
+  readonly variants?: readonly Readonly<Record<string, unknown>>[] | undefined;
+  readonly seeds: number;
+  readonly lengths?: readonly number[] | undefined;
+  readonly multiples?: readonly number[] | undefined;
+  readonly budget?: { readonly kind: "tokens" | "seconds" | "flops"; readonly amount: number } | undefined;
+  readonly testTokens?: number | undefined;
+  readonly selfPretrain: boolean;
+  readonly search?: SearchSettings | undefined;
+  readonly measureOnly: boolean;
+};
+
+/** What a search tries, and how. */
+export type SearchSettings = {
+  readonly over: Readonly<Record<string, readonly string[]>>;
+  readonly method: "grid" | "random" | "asha";
+  readonly trials: number;
+  readonly seed: number;
+};
 
 /**
  * Checks the settings of a comparison and fills in the defaults.
@@ -64,7 +91,9 @@ export type SearchSettings = NonNullable<CompareSettings["search"]>;
  * @throws ConfigError naming every setting that is wrong
  */
 export function parseCompareSettings(given: unknown, source: string): CompareSettings {
-  const result = schema.safeParse(given, { reportInput: true });
+  // The type says what the schema makes; the compiler compares the two here.
+  const checked: z.ZodType<CompareSettings> = schema;
+  const result = checked.safeParse(given, { reportInput: true });
   if (!result.success) throw new ConfigError(`${source}: ${explain(result.error, schema).join("\n  ")}`);
   const { variants, vary, lengths, multiples } = result.data;
   if (lengths !== undefined && multiples !== undefined)

@@ -33,7 +33,7 @@ export function openLiveTable(options: {
   const atWork = new Map<string, Row>();
   const finished = new Map<string, string[]>();
   const start = now();
-  let [planned, ended, folder, drawn, lastMs, lastLineMs] = [0, 0, "", 0, Number.NEGATIVE_INFINITY, start];
+  let [planned, ended, drawn, lastMs, lastLineMs] = [0, 0, 0, Number.NEGATIVE_INFINITY, start];
   let wasReused = 0;
 
   const erase = (): string => (drawn === 0 ? "" : `\u001b[${drawn}A\r\u001b[J`);
@@ -83,9 +83,11 @@ export function openLiveTable(options: {
     log,
     show: (event) => {
       if (event.kind === "planned") {
-        [planned, folder] = [event.items, event.folder];
+        const isFirst = planned === 0;
+        planned = event.items;
+        if (!isFirst) return draw(true);
         const at = event.jobs === 1 ? "one at a time" : `${event.jobs} at a time`;
-        log(`${planned} pieces of work, ${at}, in ${folder}`);
+        log(`${planned} pieces of work, ${at}, in ${event.folder}`);
       } else if (event.kind === "note") log(event.text);
       else if (event.kind === "started") {
         atWork.set(keyOf(event.item), { item: event.item });

@@ -1,4 +1,5 @@
 import type { MixerEntry } from "../attention/index.ts";
+import type { PatternEntry } from "../attention/patterns/index.ts";
 import { mixers } from "../catalogue/mixers.ts";
 import { models } from "../catalogue/models.ts";
 import { patterns } from "../catalogue/patterns.ts";
@@ -14,9 +15,9 @@ export function everyMember(): Record<string, unknown>[] {
     ...Object.values<MixerEntry>(mixers).map(({ name, directions }) =>
       inModel({ mixer: { kind: name } }, directions.includes("causal")),
     ),
-    ...Object.keys(patterns)
-      .filter((name) => name !== "full")
-      .map((name) => inModel({ pattern: { kind: name } }, true)),
+    ...Object.values<PatternEntry>(patterns)
+      .filter(({ name }) => name !== "full")
+      .map(({ name, directions }) => inModel({ pattern: { kind: name } }, directions.includes("causal"))),
     ...Object.values<ModelEntry>(models)
       .filter(({ name }) => own.has(name))
       .map(({ name }) => ({ model: { kind: name } })),

@@ -33,9 +33,14 @@ function labelsOf(all: readonly Settings[], plain: (i: number) => string): strin
   const every = marks.flat();
   const isAmbiguous = ({ name, value }: Mark) =>
     every.some((other) => other.isKind && other.value === value && other.name !== name);
-  const labels = marks.map((own, i) =>
-    own.length === 0 ? plain(i) : own.map((mark) => textOf(mark, isAmbiguous(mark))).join(" · "),
-  );
+  const textsOf = (marksOf: (own: readonly Mark[]) => readonly Mark[]) =>
+    marks.map((own, i) => {
+      const said = marksOf(own);
+      return said.length === 0 ? plain(i) : said.map((mark) => textOf(mark, isAmbiguous(mark))).join(" · ");
+    });
+  // What is as usual need not be said, unless labels were the same without it.
+  const short = textsOf((own) => own.filter(({ value }) => value !== usual));
+  const labels = new Set(short).size === short.length ? short : textsOf((own) => own);
   return labels.map((label, i) => {
     const before = labels.slice(0, i).filter((other) => other === label).length;
     return before === 0 ? label : `${label} (${before + 1})`;

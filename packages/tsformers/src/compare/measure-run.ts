@@ -2,9 +2,12 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Device } from "@tsformers/engine";
 import * as z from "zod";
+import { optimisers } from "../catalogue/optimisers.ts";
+import { schedules } from "../catalogue/schedules.ts";
 import { writeFileAtomic } from "../io/atomic-file.ts";
 import { makeFolder } from "../io/make-folder.ts";
 import { readJsonFile } from "../io/read-json.ts";
+import { makeChoice } from "../run/catalogue.ts";
 import { countParameters } from "../run/count-parameters.ts";
 import { evaluateAtLengths } from "../run/evaluate-run.ts";
 import { runPaths } from "../run/folder.ts";
@@ -13,10 +16,10 @@ import { trainRun } from "../run/train-run.ts";
 import { present } from "../schema/present.ts";
 import type { ReadText } from "../tasks/text/tokenized-text.ts";
 import { readMetrics } from "../train/metrics.ts";
+import { train } from "../train/train.ts";
 import type { TrainEvent, TrainResult } from "../train/train-options.ts";
 import { figuresOf } from "./baselines.ts";
 import { median, peakMemory } from "./figures.ts";
-import { measureStep } from "./measure-steps.ts";
 import type { ChildMessage, ChildWork, FullConfig, TrainJob } from "./messages.ts";
 import type { CurvePoint } from "./results.ts";
 import { type Evaluated, readStoredRun, resultAt, type StoredRun, writeStoredRun } from "./stored.ts";
@@ -127,17 +130,40 @@ async function affordable(
   if (seconds === undefined) return config;
   const path = join(directory, budgetFile);
   if (!existsSync(path)) {
-    const run = await prepareRun(config, present({ text: options.text }));
-    const cost = await measureStep(run, config.length, options.device);
-    if ("missing" in cost) throw new RangeError(cost.missing);
-    // What is measured is forward and backward; the optimiser takes little beside it.
-    const stepSeconds = (config.batchSize * config.length) / cost.tokensPerSecond;
+    const stepSeconds = await measurePace(await prepareRun(config, present({ text: options.text })), options.device);
     const steps = Math.max(1, Math.floor(seconds / stepSeconds));
     makeFolder(directory);
     await writeFileAtomic(path, `${JSON.stringify({ steps, stepSeconds })}\n`);
   }
   const { steps } = readJsonFile(path, z.object({ steps: z.int().positive() }));
   return withSteps(config, steps);
+}
+
+/** Updates are made for this time, or one of them, to see how long one takes. */
+const paceMs = 2000;
+
+/** Seconds of an update, with making its batch; of a training that is thrown away. */
+async function measurePace({ config, task, objective, view }: PreparedRun, device: Device): Promise<number> {
+  const controller = new AbortController();
+  // The first update fills caches.
+  let [first, last, made] = [0, 0, -1];
+  await train({
+    ...{ objective, task, view, device, batchSize: config.batchSize, length: config.length, seed: config.seed },
+    optimiser: makeChoice(optimisers, config.optimiser),
+    schedule: makeChoice(schedules, config.schedule, config),
+    steps: 1_000_000,
+    clipNorm: config.clip > 0 ? config.clip : Number.POSITIVE_INFINITY,
+    ...present({ microBatches: config.microBatches }),
+    signal: controller.signal,
+    onEvent: ({ kind }) => {
+      if (kind !== "step") return;
+      made++;
+      last = performance.now();
+      if (made === 0) first = last;
+      else if (last - first > paceMs) controller.abort();
+    },
+  });
+  return (last - first) / 1000 / made;
 }
 
 /** Evaluations as often over the run as before. */
@@ -153,7 +179,8 @@ async function pretrained(
   options: MeasureOptions,
 ): Promise<FullConfig | undefined> {
   if (pretrain === undefined) return config;
-  const folder = join(directory, "pretrain");
+  // Beside the run's folder, which must be new when the run begins.
+  const folder = `${directory}-own-inputs`;
   const { result } = await trained({ ...config, objective: { kind: pretrain } }, folder, options);
   return result.ended === "interrupted" ? undefined : { ...config, from: folder };
 }

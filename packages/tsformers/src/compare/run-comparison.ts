@@ -32,7 +32,7 @@ export type WorkItem = {
 };
 
 export type CompareEvent =
-  /** How many pieces of work there are; of a search no more than these. */
+  /** How many pieces of work there are in all; while a search goes on, the most that there may be. */
   | { readonly kind: "planned"; readonly items: number; readonly jobs: number; readonly folder: string }
   | { readonly kind: "note"; readonly text: string }
   | { readonly kind: "started"; readonly item: WorkItem }
@@ -81,11 +81,18 @@ export async function runComparison(
   const seconds = settings.budget?.kind === "seconds" ? settings.budget.amount : undefined;
   const jobs = seconds === undefined ? (options.jobs ?? 1) : 1;
   const home = join(folder, nameOf(prepared, settings));
-  onEvent({ kind: "planned", items: countItems(prepared.cells, settings), jobs, folder: home });
+  const { cells: all } = prepared;
+  let ended = 0;
+  const tell = (event: CompareEvent): void => {
+    if (event.kind === "ended") ended++;
+    onEvent(event);
+  };
+  const afterSearch = countRuns(all, settings) + all.length;
+  onEvent({ kind: "planned", items: countTrials(all, settings) + afterSearch, jobs, folder: home });
   if (jobs < (options.jobs ?? 1))
     onEvent({ kind: "note", text: "a budget of time is spent by one run at a time; --jobs is left aside" });
   makeFolder(home);
-  const work = worker({ folder, jobs, prepared, signal, onEvent });
+  const work = worker({ folder, jobs, prepared, signal, onEvent: tell });
   const writer = openWriter(home, prepared, settings, options);
 
   const planned = settings.search === undefined || settings.measureOnly ? prepared.cells : [];
@@ -97,6 +104,8 @@ export async function runComparison(
       if (signal.aborted) return writer.outcome(false);
       chosen.push({ ...cell, config });
     }
+    // Candidates that were left behind are not worked on.
+    onEvent({ kind: "planned", items: ended + afterSearch, jobs, folder: home });
   }
   if (!settings.measureOnly) {
     const runs = runsOf(chosen, { folder, seeds: settings.seeds, seconds });
@@ -118,17 +127,16 @@ export async function runComparison(
   return writer.outcome(true);
 }
 
-function countItems(cells: readonly PlannedCell[], { seeds, search, measureOnly }: CompareSettings): number {
-  if (measureOnly) return cells.length;
-  const runs = cells.reduce((sum, { pretrain }) => sum + (pretrain === undefined ? 1 : 2), 0) * seeds;
-  const trials =
-    search === undefined
-      ? 0
-      : cells.reduce(
-          (sum, { candidates, config }) => sum + candidates.length * rungsOf(config.steps, search.method).length,
-          0,
-        );
-  return trials + runs + cells.length;
+function countRuns(cells: readonly PlannedCell[], { seeds, measureOnly }: CompareSettings): number {
+  if (measureOnly) return 0;
+  return cells.reduce((sum, { pretrain }) => sum + (pretrain === undefined ? 1 : 2), 0) * seeds;
+}
+
+/** The most that a search may work on. */
+function countTrials(cells: readonly PlannedCell[], { search, measureOnly }: CompareSettings): number {
+  if (search === undefined || measureOnly) return 0;
+  const rungs = (steps: number) => rungsOf(steps, search.method).length;
+  return cells.reduce((sum, { candidates, config }) => sum + candidates.length * rungs(config.steps), 0);
 }
 
 /** Comparisons of the same have the same name, and go on where they stopped. */

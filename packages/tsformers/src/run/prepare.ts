@@ -49,17 +49,17 @@ export async function prepareRun(
 ): Promise<PreparedRun> {
   const task = options.task ?? (await taskOf(config, options));
   const full = { ...config, length: task.length };
-  const model = await makeModel(full, vocabularyOf(task, objectiveOf(config, task)));
+  const model = await makeModel(full, vocabularyOf(task, objectiveOf(config)));
   const reading = readingOf(task, model, { ...config, name: config.model.kind });
   return { task, ...reading, config: { ...full, objective: { kind: reading.kind } } };
 }
 
-/** The configured objective, or the one that is clear before the model is built: encoders fill in hidden tokens. */
-function objectiveOf({ objective, model }: RunConfig, { views, usualView = "masked" }: Task): string | undefined {
-  if (objective !== undefined) return objective.kind;
-  if (usualView !== "masked") return undefined;
-  const isEncoder = models[model.kind as ModelName]?.category === "encoder";
-  return isEncoder && views.masked !== undefined ? "masked" : undefined;
+/**
+ * What decides the size of the vocabulary, before the model is built: encoders have a token for hidden ones wherever the task can hide some,
+ * so that a run that tells classes can start from one that filled in.
+ */
+function objectiveOf({ objective, model }: RunConfig): string | undefined {
+  return models[model.kind as ModelName]?.category === "encoder" ? "masked" : objective?.kind;
 }
 
 /** Size of the vocabulary that a model needs for an objective. */

@@ -2,7 +2,7 @@ import type { FullConfig } from "./messages.ts";
 import type { CellAbout } from "./results.ts";
 
 /** Numbers of parameters may differ by this share. */
-const tolerance = 0.1;
+const tolerance = 0.1 + 1e-9;
 
 /** What is compared before a cell is called equal to the others on its task. */
 export type Sizes = Pick<CellAbout, "parameters" | "layers" | "modelWidth"> & {

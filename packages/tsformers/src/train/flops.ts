@@ -29,8 +29,8 @@ function flopsOf(name: string, { inputs, outputs, params }: Call): number {
       return 2 * made * input!.shape.at(transposeA ? -2 : -1)!;
     }
     case "conv1d":
-      // The kernel is [out, in / groups, width].
-      return (2 * made * second!.size) / second!.shape[0]!;
+      // The kernel is [width, in / groups, out].
+      return (2 * made * second!.size) / second!.shape[2]!;
     case "scan": {
       const { body, length } = params as { body: Program; length: number };
       return length * programFlops(body);

@@ -1,28 +1,30 @@
 import { describe, expect, it } from "vitest";
-import { crossoversOf, crossoverText } from "../../src/compare/crossovers.ts";
-import { labelsOf } from "../../src/compare/labels.ts";
-import { planRuns, sharedSettings } from "../../src/compare/plan.ts";
-import type { StepCost, VariantSummary } from "../../src/compare/results.ts";
-import { type Axis, gridVariants, listedVariants, type Shared } from "../../src/compare/variants.ts";
+import { type Axis, cellsOf, type Shared } from "../../src/compare/cells.ts";
+import { taskLabels, variantLabels } from "../../src/compare/labels.ts";
+import { standardFor } from "../../src/compare/standard.ts";
 import type { Choice } from "../../src/run/catalogue.ts";
 import { parseRunConfig, runSchema } from "../../src/run/config.ts";
 import { flagNamed, flagsOf } from "../../src/run/flags.ts";
 
 const flags = flagsOf(runSchema);
 const axis = (name: string, ...values: string[]): Axis => ({ flag: flagNamed(flags, name)!, values });
+const flagMap = (given: Readonly<Record<string, string>>) =>
+  new Map(Object.entries(given).map(([name, text]) => [flagNamed(flags, name)!, text]));
 const shared = (settings: object = {}, given: Readonly<Record<string, string>> = {}): Shared => ({
   settings,
-  given: new Map(Object.entries(given).map(([name, text]) => [flagNamed(flags, name)!, text])),
+  standard: () => ({}),
+  given: flagMap(given),
+  searched: [],
   flags,
   source: "test",
   nameOf: (path) => path.join("."),
 });
 const grid = (settings: object, given: Readonly<Record<string, string>>, ...axes: Axis[]) => {
-  const { variants, notes } = gridVariants(shared(settings, given), axes);
-  return { labels: variants.map(({ label }) => label), configs: variants.map(({ config }) => config), notes };
+  const { cells, notes } = cellsOf(shared(settings, given), axes);
+  return { labels: cells.map(({ variant }) => variant), configs: cells.map(({ config }) => config), notes };
 };
 
-describe("variants", () => {
+describe("cells", () => {
   it("are all combinations, labelled by what differs", () => {
     const { labels, configs } = grid(
       {},
@@ -107,81 +109,95 @@ describe("variants", () => {
   });
 
   it("come from a list of partial settings, which go over what all share", () => {
-    const { variants } = listedVariants(shared({ model: { kind: "gpt", layers: 2 } }, { heads: "2", layers: "3" }), [
-      {},
-      { model: { layers: 1 }, steps: 5 },
-      { model: { kind: "llama" } },
-      { model: { mixer: { kind: "performer", features: 8 } } },
-    ]);
-    expect(variants.map(({ label }) => label)).toEqual([
-      "gpt · layers=3 · mixer=usual · steps=1000",
-      "gpt · layers=1 · mixer=usual · steps=5",
+    const { cells } = cellsOf(
+      shared({ model: { kind: "gpt", layers: 2 } }, { heads: "2", layers: "3" }),
+      [],
+      [
+        {},
+        { model: { layers: 1 }, steps: 5 },
+        { model: { kind: "llama" } },
+        { model: { mixer: { kind: "performer", features: 8 } } },
+      ],
+    );
+    // What is as usual is not said.
+    expect(cells.map(({ variant }) => variant)).toEqual([
+      "gpt · layers=3 · steps=1000",
+      "gpt · layers=1 · steps=5",
       "llama · steps=1000",
       "gpt · layers=3 · performer · steps=1000",
     ]);
-    expect(variants[2]!.config.model).toMatchObject({ layers: 3, heads: 2 });
-    expect(() => listedVariants(shared(), [{}, { stepz: 3 }])).toThrow(
+    expect(cells[2]!.config.model).toMatchObject({ layers: 3, heads: 2 });
+    expect(() => cellsOf(shared(), [], [{}, { stepz: 3 }])).toThrow(
       'test, variant 2: unknown setting stepz; did you mean "steps"?',
     );
   });
 
   it("are called by model and parts where there is one", () => {
-    expect(labelsOf([parseRunConfig({ model: { kind: "gpt", position: { kind: "alibi" } } }, "test")])).toEqual([
+    expect(variantLabels([parseRunConfig({ model: { kind: "gpt", position: { kind: "alibi" } } }, "test")])).toEqual([
       "gpt · alibi",
     ]);
   });
 });
 
-describe("runs", () => {
-  const config = { ...parseRunConfig({ seed: 3 }, "test"), length: 8 };
-  const variants = ["a · b", "c"].map((label) => ({ label, config, data: "" }));
-
-  it("are made for each seed, the first of each variant with steps", () => {
-    const runs = planRuns({ variants, seeds: 2, lengths: [8] }, "out");
-    expect(runs.map(({ id, seed, measuresSteps }) => [id, seed, measuresSteps])).toEqual([
-      ["a-b-seed3", 3, true],
-      ["c-seed3", 3, true],
-      ["a-b-seed4", 4, false],
-      ["c-seed4", 4, false],
+describe("tasks", () => {
+  it("are crossed with variants, in order, with what suits each", () => {
+    const { cells } = cellsOf({ ...shared({}, { layers: "3" }), standard: standardFor }, [
+      axis("task", "recall", "text"),
+      axis("mixer", "softmax", "linear"),
     ]);
-    expect(new Set(runs.map(({ directory }) => directory)).size).toBe(4);
+    expect(cells.map(({ task, variant }) => [task, variant])).toEqual([
+      ["recall", "softmax"],
+      ["recall", "linear"],
+      ["text", "softmax"],
+      ["text", "linear"],
+    ]);
+    expect(cells.map(({ config }) => config.steps)).toEqual([1000, 1000, 500, 500]);
+    expect(cells.every(({ config }) => config.model.layers === 3)).toBe(true);
   });
 
-  it("share a directory by what their variants have in common", () => {
-    const of = (...rates: number[]) => sharedSettings(rates.map((learningRate) => ({ ...config, learningRate })));
-    expect(of(1, 2)).toBe(of(2, 3, 4));
-    expect(of(1, 2)).not.toBe(of(1, 1));
+  it("may come from the list of variants, each task with its own", () => {
+    const { cells } = cellsOf(
+      { ...shared(), standard: standardFor },
+      [],
+      [
+        { task: "text", model: { position: "alibi" } },
+        { task: "recall", model: { mixer: "linear" } },
+        { task: { kind: "recall", keys: 8 }, model: { mixer: "linear" } },
+        { task: "text", model: { position: "rotary" } },
+      ],
+    );
+    expect(cells.map(({ task, variant }) => [task, variant])).toEqual([
+      ["text", "alibi"],
+      ["text", "rotary"],
+      ["recall · keys=16", "gpt · linear"],
+      ["recall · keys=8", "gpt · linear"],
+    ]);
+  });
+
+  it("are told apart by their lengths, too", () => {
+    const recall = { kind: "recall" };
+    expect(
+      taskLabels([{ task: { kind: "copy" } }, { task: recall, length: 32 }, { task: recall, length: 64 }]),
+    ).toEqual(["copy", "recall · length=32", "recall · length=64"]);
   });
 });
 
-describe("crossovers", () => {
-  const measured = (variant: string, ...speeds: (number | undefined)[]): VariantSummary => ({
-    variant,
-    seeds: 1,
-    failures: [],
-    metrics: {},
-    byLength: [],
-    steps: speeds.map((tokensPerSecond, i): StepCost => {
-      const length = 64 * 2 ** i;
-      return tokensPerSecond === undefined
-        ? { length, missing: "" }
-        : { length, rows: 1, tokensPerSecond, peakBytes: 1e8 };
-    }),
-  });
-  const texts = (...summaries: VariantSummary[]) => crossoversOf(summaries).map(crossoverText);
-
-  it("are the lengths from which on one is faster", () => {
-    expect(texts(measured("softmax", 100, 80, 40, 20), measured("linear", 60, 60, 60, 60))).toEqual([
-      "linear is faster than softmax from length 256 on",
+describe("candidates of a search", () => {
+  it("are configurations of each cell, once each, with what was tried", () => {
+    const searched = [
+      { "learning-rate": "1e-3", "mixer.features": "8" },
+      { "learning-rate": "1e-3", "mixer.features": "16" },
+      { "learning-rate": "1e-2", "mixer.features": "16" },
+    ].map(flagMap);
+    const { cells } = cellsOf({ ...shared(), searched }, [axis("mixer", "softmax", "performer")]);
+    const [softmax, performer] = cells.map(({ candidates }) => candidates);
+    // Features are nothing to softmax: what is the same is tried once.
+    expect(softmax!.map(({ config }) => config.learningRate)).toEqual([1e-3, 1e-2]);
+    expect(performer!.map(({ settings }) => settings)).toEqual([
+      { "learning-rate": "1e-3", "mixer.features": "8" },
+      { "learning-rate": "1e-3", "mixer.features": "16" },
+      { "learning-rate": "1e-2", "mixer.features": "16" },
     ]);
-    expect(texts(measured("a", 100, 54, 20), measured("b", 90, 60, 20), measured("c", 50, 55, 60))).toEqual([
-      "c is faster than a and b from length 256 on",
-    ]);
-  });
-
-  it("need more than chance, and lengths that both have", () => {
-    expect(texts(measured("a", 100, 100), measured("b", 100, 104))).toEqual([]);
-    expect(texts(measured("a", 100, 90, undefined), measured("b", 50, 60, 60))).toEqual([]);
-    expect(texts(measured("a", 100, 100), measured("b", 50, 50))).toEqual([]);
+    expect(performer![0]!.config.model.mixer).toEqual(expect.objectContaining({ kind: "performer", features: 8 }));
   });
 });

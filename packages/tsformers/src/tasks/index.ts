@@ -6,6 +6,7 @@ export { type MajorityOptions, type MajoritySettings, majorityEntry, majorityTas
 export type { EvalTotals, Metric } from "./metric.ts";
 export { type RecallOptions, type RecallSettings, recallEntry, recallTask } from "./recall.ts";
 export { reverseEntry, reverseTask } from "./reverse.ts";
+export { type ScanOptions, type ScanSettings, scanEntry, scanTask } from "./scan/scan.ts";
 export { type SymbolOptions, type SymbolSettings, type SymbolTask, symbolTask } from "./sequence-to-sequence.ts";
 export type {
   Batch,

@@ -1,12 +1,12 @@
 /** A command and the actions that it asks for, as words. */
 export type Instruction = { readonly command: string; readonly actions: readonly string[] };
 
-export const commandWords = [
+export const commandWords: readonly string[] = [
   ...["walk", "look", "run", "jump", "turn", "left", "right"],
   ...["opposite", "around", "twice", "thrice", "and", "after"],
-] as const;
+];
 
-export const actionWords = ["I_WALK", "I_LOOK", "I_RUN", "I_JUMP", "I_TURN_LEFT", "I_TURN_RIGHT"] as const;
+export const actionWords: readonly string[] = ["I_WALK", "I_LOOK", "I_RUN", "I_JUMP", "I_TURN_LEFT", "I_TURN_RIGHT"];
 
 /**
  * All 20,910 commands of SCAN with their meanings, from the grammar down:

@@ -146,7 +146,7 @@ const babiFile = /(?:^|[/_])qa(\d+)_[^/]*_(train|test)\.txt$/;
 
 export type BabiSettings = {
   readonly data?: string;
-  readonly task?: number;
+  readonly qa?: number;
   readonly length?: number;
   readonly seed?: number;
 };
@@ -159,11 +159,13 @@ export const babiEntry: TaskEntry<"babi", BabiSettings> = /* @__PURE__ */ taskEn
   options: () =>
     z.strictObject({
       data: dataOption("a folder with files like qa1_single-supporting-fact_train.txt, or an archive of it"),
-      task: count(20, "bAbI has 20 tasks").optional().describe("the number of one task. Default: all, as one"),
+      qa: count(20, "bAbI has 20 tasks")
+        .optional()
+        .describe("the number of one task, 1 as in qa1. Default: all of them as one"),
       length: lengthOption(defaults.length),
       seed: seedOption(),
     }),
-  make: async ({ data, task: which, ...rest }, { note = console.warn }) => {
+  make: async ({ data, qa: which, ...rest }, { note = console.warn }) => {
     const path = requireData(
       "babi",
       data,

@@ -9,14 +9,14 @@ import { actionWords, allInstructions, commandWords, type Instruction } from "./
 
 export type ScanOptions = {
   /** Which commands are held back for the test. Default: simple. */
-  readonly split?: "simple" | "length" | "jump";
+  readonly heldOut?: "simple" | "length" | "jump";
   /** T of a training row. Default: 64, which holds the longest command with its actions. */
   readonly length?: number;
   /** Default: 0. */
   readonly seed?: number;
 };
 
-const defaults = { split: "simple", length: 64 } as const;
+const defaults = { heldOut: "simple", length: 64 } as const;
 
 /** Begins the actions, and is padding. */
 const start = 0;
@@ -43,7 +43,7 @@ const jumpShare = 0.1;
  * @differs which fifth is the test of `simple` is drawn anew here: the paper drew it at random; the paper has no validation split
  */
 export function scanTask(options: ScanOptions = {}): Task<Required<Pick<TaskViews, "pairs" | "next">>> {
-  const { split, length, seed = 0 } = { ...defaults, ...options };
+  const { heldOut, length, seed = 0 } = { ...defaults, ...options };
   const vocabulary = vocabularyOf(["|", "<end>", ...commandWords, ...actionWords]);
   return {
     name: "scan",
@@ -52,14 +52,14 @@ export function scanTask(options: ScanOptions = {}): Task<Required<Pick<TaskView
     metrics: [loss, exactAccuracy, tokenAccuracy],
     symbolOf: vocabulary.symbolOf,
     usualView: "pairs",
-    fingerprint: `scan split=${split} seed=${seed}`,
+    fingerprint: `scan heldOut=${heldOut} seed=${seed}`,
     views: storedPairs({
       name: "scan",
       length,
       seed,
       start,
       end,
-      splits: mapSplits(scanSplits(split), (instructions) =>
+      splits: mapSplits(scanSplits(heldOut), (instructions) =>
         instructions.map(({ command, actions }) => ({
           source: vocabulary.encode(command.split(" ")),
           target: vocabulary.encode(actions),
@@ -70,17 +70,17 @@ export function scanTask(options: ScanOptions = {}): Task<Required<Pick<TaskView
 }
 
 /** The commands of each split, in a random order that is always the same. */
-export function scanSplits(split: NonNullable<ScanOptions["split"]>): Splits<readonly Instruction[]> {
+export function scanSplits(heldOut: NonNullable<ScanOptions["heldOut"]>): Splits<readonly Instruction[]> {
   const all = allInstructions();
   const isJump = ({ command }: Instruction): boolean => command === "jump";
   const [test, train] = {
     simple: () => divided(all, 0.2),
     length: () => partition(all, ({ actions }) => actions.length > mostActions),
     jump: () => partition(all, (one) => one.command.split(" ").includes("jump") && !isJump(one)),
-  }[split]();
+  }[heldOut]();
   const [jump, others] = partition(train, isJump);
   const [valid, kept] = divided(others, 0.1);
-  const copies = split === "jump" ? Math.round((others.length * jumpShare) / (1 - jumpShare)) : 1;
+  const copies = heldOut === "jump" ? Math.round((others.length * jumpShare) / (1 - jumpShare)) : 1;
   const jumps = jump.flatMap((one) => new Array<Instruction>(copies).fill(one));
   return { train: [...kept, ...jumps], valid, test: shuffled(test) };
 }
@@ -98,10 +98,12 @@ export const scanEntry: TaskEntry<"scan", ScanSettings> = /* @__PURE__ */ taskEn
   summary: "translate commands into actions, with commands of a new sort in the test (compositional generalisation)",
   options: () =>
     z.strictObject({
-      split: z
+      heldOut: z
         .enum(["simple", "length", "jump"])
-        .default(defaults.split)
-        .describe("what the test holds: random commands, those with more than 22 actions, those that use jump"),
+        .default(defaults.heldOut)
+        .describe(
+          "which commands the test holds: a random fifth, those with more than 22 actions, those that use jump",
+        ),
       length: lengthOption(defaults.length),
       seed: seedOption(),
     }),

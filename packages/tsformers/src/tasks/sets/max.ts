@@ -17,7 +17,7 @@ export type MaxOptions = {
 const defaults = { numbers: 100, length: 10 };
 
 /**
- * The largest of a set of numbers. A set has 1 to T elements; numbers may repeat, and their order carries nothing.
+ * The largest of a set of numbers. A set has ⌈T/2⌉ to T elements; numbers may repeat, and their order carries nothing.
  *
  * Tokens: 0 padding, then the numbers 0, 1, … The class is the largest number.
  *
@@ -46,7 +46,7 @@ export function maxTask(options: MaxOptions = {}): LabelledTask {
 function maxRow(key: RandomKey, length: number, numbers: number): LabelledRow {
   const draw = (of: number, count: number, low: number, high: number): number[] =>
     integers(foldIn(key, of), [count], { low, high }).toNumbers();
-  const [size] = draw(0, 1, 1, length + 1) as [number];
+  const [size] = draw(0, 1, Math.ceil(length / 2), length + 1) as [number];
   const [label] = draw(1, 1, 0, numbers) as [number];
   const elements = [label, ...draw(2, size - 1, 0, label + 1)];
   const order = permutation(foldIn(key, 3), size).toNumbers();

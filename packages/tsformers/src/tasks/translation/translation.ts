@@ -56,10 +56,16 @@ export function translationTask(options: {
     length,
     metrics: [loss, tokenAccuracy, exactAccuracy],
     tokenizer,
-    symbolOf: (token) => (token === start ? "<start>" : token === end ? "<end>" : tokenizer.decode([token])),
+    symbolOf: (token) => (token === start ? "␂" : token === end ? "␃" : tokenText(tokenizer, token)),
     fingerprint: `translation ${tokenizer.config.kind} ${fingerprintOf(sentences)} seed=${seed}`,
     views: { pairs: storedPairs({ name: "translation", length, seed, start, end, splits: fitting }).pairs },
   };
+}
+
+/** Tokens that are no text on their own, such as single bytes of a character, by their numbers. */
+function tokenText(tokenizer: Tokenizer, token: number): string {
+  const text = tokenizer.decode([token]);
+  return text === "\ufffd" ? `<${token}>` : text;
 }
 
 export type TranslationSettings = {

@@ -1,9 +1,10 @@
 import { existsSync, readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+
 import { gunzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { allInstructions } from "../../../src/tasks/scan/commands.ts";
 import { scanSplits, scanTask } from "../../../src/tasks/scan/scan.ts";
+import { sharedData } from "../data-fixtures.ts";
 
 /** The meaning of a command by the rules of the paper's Fig. 7, read from the outside in: it shares nothing with the enumeration. */
 function meaning(command: string): string[] {
@@ -62,7 +63,7 @@ describe.each(["simple", "length", "jump"] as const)("split %s", (split) => {
 });
 
 it("rows are the command, the actions and their end", () => {
-  const task = scanTask({ split: "jump" });
+  const task = scanTask({ heldOut: "jump" });
   const { symbolOf } = task;
   const pairs = task.views.pairs.trainBatch(1, 20, 64);
   const next = task.views.next.trainBatch(1, 20, 64);
@@ -97,7 +98,7 @@ it("refuses rows that do not fit", () => {
   expect(views.pairs.trainBatch(1, 1, 49).source.shape).toEqual([1, 49]);
 });
 
-const folder = fileURLToPath(new URL("../../../../../../shared/data/scan/", import.meta.url));
+const folder = sharedData("scan/");
 const here = existsSync(folder);
 if (!here) console.warn("scan.test.ts: the published files are not compared: ../shared/data/scan is not here");
 

@@ -2,3 +2,4 @@
 // that no bundler of a page meets `node:`.
 export { textDataTask } from "../tasks/text/text-data.ts";
 export { openRunDirectory, restore } from "../train/run-directory.ts";
+export { readDataTexts } from "./data-texts.ts";

@@ -49,7 +49,8 @@ export function fittingParams(
   const theirs = arraysOf(params);
   const initial = model.init(randomKey(config.seed)) as Concrete<unknown>;
   const wanted = arraysOf(initial);
-  const isNew = (path: string) => kind === "class" && path.startsWith("classHead.") && !theirs.has(path);
+  const hasHead = kind === "class" || kind === "tag";
+  const isNew = (path: string) => hasHead && path.startsWith("classHead.") && !theirs.has(path);
   for (const [path, { shape }] of wanted) {
     if (isNew(path)) continue;
     const found = theirs.get(path);
@@ -60,7 +61,7 @@ export function fittingParams(
     );
   }
   const extra = [...theirs.keys()].find((path) => !wanted.has(path));
-  if (extra !== undefined && kind !== "class")
+  if (extra !== undefined && !hasHead)
     throw new ConfigError(
       `${directory}: the model of this run differs from the one it starts from: it has no ${extra}, which the other has`,
     );

@@ -14,6 +14,7 @@ import {
 } from "../../src/objectives/index.ts";
 import { copyTask } from "../../src/tasks/copy.ts";
 import { majorityTask } from "../../src/tasks/majority.ts";
+import { proteinsTask } from "../../src/tasks/proteins/proteins.ts";
 import { recallTask } from "../../src/tasks/recall.ts";
 import type { Task } from "../../src/tasks/task.ts";
 import { textTask } from "../../src/tasks/text/text.ts";
@@ -29,11 +30,14 @@ const models = {
   transformer: { ...transformer(sizes), category: "encoder-decoder" },
 } as Readonly<Record<string, Trainable>>;
 
+const protein = { residues: "ACDE", structure: "CHHE", resolved: "1111" };
+
 const tasks: Readonly<Record<string, Task>> = {
   text: textTask({ text: "plain words ".repeat(30), tokenizer: byteTokenizer, length: 8 }),
   copy: copyTask(),
   recall: recallTask(),
   majority: majorityTask(),
+  proteins: proteinsTask({ proteins: { train: [protein], valid: [protein], test: [protein] } }),
 };
 
 /** What each model is trained for on each task; null where it cannot be. */
@@ -41,6 +45,7 @@ const usual: Readonly<Record<string, Readonly<Record<string, ObjectiveName | nul
   text: { gpt: "next", linear: "next", "transformer-xl": "segments", bert: "masked", transformer: null },
   copy: { gpt: "next", linear: "next", "transformer-xl": "next", bert: null, transformer: "pairs" },
   recall: { gpt: "next", linear: "next", "transformer-xl": "next", bert: null, transformer: null },
+  proteins: { gpt: "tag", linear: "tag", "transformer-xl": "tag", bert: "tag", transformer: null },
   majority: { gpt: "class", linear: "class", "transformer-xl": "class", bert: "class", transformer: null },
 };
 
@@ -102,6 +107,6 @@ test("what is said", () => {
     "task recall has nothing for transformer: it offers next, and transformer learns pairs",
   );
   expect(refusal("next", "bert", "copy")).toBe(
-    "task copy has nothing for bert: it offers next, pairs, and bert learns masked, class",
+    "task copy has nothing for bert: it offers next, pairs, and bert learns masked, class, tag",
   );
 });

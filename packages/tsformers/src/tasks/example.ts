@@ -12,12 +12,15 @@ export type TaskExample = {
   readonly scored: string;
 };
 
-/** The first row of training, in the view that the task is about. */
+/** The first row of training, in the view that the task is about; of evaluation, where that scores other positions. */
 export function exampleOf(task: Task): TaskExample {
   const views = Object.keys(task.views) as ViewName[];
   const view = task.usualView ?? views[0]!;
-  const batch = task.views[view]!.trainBatch(1, 1);
-  return { view, ...writers[view](batch as never, task) };
+  const { trainBatch, evalBatches } = task.views[view]!;
+  if (task.scoredApart === undefined) return { view, ...writers[view](trainBatch(1, 1) as never, task) };
+  const [batch] = evalBatches("valid", { batchSize: 1, length: task.length, limit: task.length });
+  const written = writers[view](batch as never, task);
+  return { view, ...written, scored: `${written.scored}; in training each position` };
 }
 
 type Written = Omit<TaskExample, "view">;
@@ -39,6 +42,11 @@ const writers: { readonly [View in ViewName]: (batch: never, task: Task) => Writ
     ].join("\n"),
     expected: classText(task, "matched")(batch.labels.toNumbers()[0]!),
     scored: "the class of the two rows",
+  }),
+  reconstructed: ({ inputs, weights }: Batch, task) => ({
+    input: rowText(inputs, weights, symbols(task)),
+    expected: "the same row",
+    scored: `each of its ${sum(weights)} tokens`,
   }),
   pairs: (batch: PairBatch, task) => {
     const scoredCount = sum(batch.weights);

@@ -12,9 +12,9 @@ import {
   type Trainable,
   usualObjective,
 } from "../../src/objectives/index.ts";
-import { copyTask } from "../../src/tasks/copy.ts";
-import { majorityTask } from "../../src/tasks/majority.ts";
-import { recallTask } from "../../src/tasks/recall.ts";
+import { copyTask } from "../../src/tasks/algorithmic/copy.ts";
+import { majorityTask } from "../../src/tasks/algorithmic/majority.ts";
+import { recallTask } from "../../src/tasks/recall/recall.ts";
 import type { Task } from "../../src/tasks/task.ts";
 import { textTask } from "../../src/tasks/text.ts";
 import { byteTokenizer } from "../../src/tokenizers/index.ts";

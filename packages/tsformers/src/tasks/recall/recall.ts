@@ -1,10 +1,10 @@
 import { integers, permutation, type RandomKey, splitKey } from "@tsformers/engine";
 import * as z from "zod";
-import { exactAccuracy, loss, tokenAccuracy } from "./metric.ts";
-import { causalRow, nextForm, type Row } from "./row-forms.ts";
-import { generatedRows, rowsView, usualLimit } from "./rows.ts";
-import type { Task, TaskViews } from "./task.ts";
-import { lengthOption, seedOption, symbolCount, type TaskEntry, taskEntry } from "./task-entry.ts";
+import { exactAccuracy, loss, tokenAccuracy } from "../metric.ts";
+import { causalRow, nextForm, type Row } from "../row-forms.ts";
+import { generatedRows, rowsView, usualLimit } from "../rows.ts";
+import type { Task, TaskViews } from "../task.ts";
+import { lengthOption, seedOption, symbolCount, type TaskEntry, taskEntry } from "../task-entry.ts";
 
 export type RecallOptions = {
   /** Number of different keys. Default: 16. */

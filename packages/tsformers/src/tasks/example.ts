@@ -71,10 +71,26 @@ function positions(
   const isEach = count === last + 1 && wanted.slice(0, last).every((token, t) => token === tokens[t + 1]);
   if (isEach)
     return { input: joined(tokens.slice(0, last + 1).map(symbolOf)), scored: `each of the ${count} next tokens` };
+  if (task.tokenizer !== undefined) {
+    const written = scoredText(tokens.map(symbolOf), wanted.map(targetText), scored.slice(0, last + 1));
+    return { input: written, scored: `${count} of ${tokens.length} positions, those behind →` };
+  }
   const marked = tokens
     .slice(0, Math.max(last + 1, 1))
     .map((token, t) => (scored[t]! > 0 ? `${symbolOf(token)}→${targetText(wanted[t]!)}` : symbolOf(token)));
   return { input: marked.join(" "), scored: `${count} of ${tokens.length} positions, those with →` };
+}
+
+/** Text with a → before what is expected: characters that are scored one after another have one in common. */
+function scoredText(inputs: readonly string[], targets: readonly string[], scored: readonly number[]): string {
+  return scored
+    .map((weight, t) => {
+      const followsScored = t > 0 && scored[t - 1]! > 0 && targets[t - 1] === inputs[t];
+      const input = followsScored ? "" : inputs[t]!;
+      if (weight === 0) return input;
+      return `${input}${followsScored ? "" : "→"}${targets[t]!}`;
+    })
+    .join("");
 }
 
 function symbols({ symbolOf, tokenizer }: Task): (token: number) => string {

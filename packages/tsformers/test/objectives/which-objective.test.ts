@@ -14,6 +14,7 @@ import {
 } from "../../src/objectives/index.ts";
 import { copyTask } from "../../src/tasks/algorithmic/copy.ts";
 import { majorityTask } from "../../src/tasks/algorithmic/majority.ts";
+import { madCompressionTask } from "../../src/tasks/mad/compression.ts";
 import { recallTask } from "../../src/tasks/recall/recall.ts";
 import type { Task } from "../../src/tasks/task.ts";
 import { textTask } from "../../src/tasks/text.ts";
@@ -34,6 +35,7 @@ const tasks: Readonly<Record<string, Task>> = {
   copy: copyTask(),
   recall: recallTask(),
   majority: majorityTask(),
+  "mad-compression": madCompressionTask(),
 };
 
 /** What each model is trained for on each task; null where it cannot be. */
@@ -42,6 +44,13 @@ const usual: Readonly<Record<string, Readonly<Record<string, ObjectiveName | nul
   copy: { gpt: "next", linear: "next", "transformer-xl": "next", bert: null, transformer: "pairs" },
   recall: { gpt: "next", linear: "next", "transformer-xl": "next", bert: null, transformer: null },
   majority: { gpt: "class", linear: "class", "transformer-xl": "class", bert: "class", transformer: null },
+  "mad-compression": {
+    gpt: "reconstruct",
+    linear: "reconstruct",
+    "transformer-xl": "reconstruct",
+    bert: "reconstruct",
+    transformer: null,
+  },
 };
 
 /** What is said of a model, a task and an objective that do not fit; undefined where they do. */
@@ -102,6 +111,6 @@ test("what is said", () => {
     "task recall has nothing for transformer: it offers next, and transformer learns pairs",
   );
   expect(refusal("next", "bert", "copy")).toBe(
-    "task copy has nothing for bert: it offers next, pairs, and bert learns masked, class",
+    "task copy has nothing for bert: it offers next, pairs, and bert learns masked, class, reconstruct",
   );
 });

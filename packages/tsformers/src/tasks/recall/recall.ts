@@ -33,7 +33,8 @@ const blank = 1;
  * Tokens: 0 separator, 1 blank, then the keys, then the values.
  *
  * @source Arora et al. 2023, "Zoology", §3, arXiv:2312.04927 (multi-query associative recall)
- * @differs here the distance is between pairs and questions; in the paper, the gaps between questions follow a power law
+ * @differs here the distance is between pairs and questions; `mqar` is the task as published, where the gaps
+ *   before questions follow a power law
  */
 export function recallTask(options: RecallOptions = {}): Task<Required<Pick<TaskViews, "next">>> {
   const { keys, values, length, seed = 0 } = { ...defaults, ...options };

@@ -3,6 +3,7 @@ import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import type { Task, TaskViews, ViewName } from "../tasks/task.ts";
 import { classification } from "./classification.ts";
 import type { Objective } from "./objective.ts";
+import { reconstruction } from "./reconstruction.ts";
 import { sequenceToSequenceObjective } from "./sequence-to-sequence.ts";
 import { tagging } from "./tagging.ts";
 import { tokenObjective } from "./tokens.ts";
@@ -18,11 +19,12 @@ export {
   type Pooling,
 } from "./classification.ts";
 export type { BatchTotals, LossFunction, Memories, Objective, Symbolic, WeightedLoss } from "./objective.ts";
+export { type ReconstructionParams, reconstruction, reconstructor } from "./reconstruction.ts";
 export { sequenceToSequenceObjective } from "./sequence-to-sequence.ts";
 export { type TaggingOptions, tagger, tagging } from "./tagging.ts";
 export { type TokenObjectiveOptions, tokenObjective } from "./tokens.ts";
 
-export type ObjectiveName = "next" | "segments" | "masked" | "class" | "tag" | "pairs";
+export type ObjectiveName = "next" | "segments" | "masked" | "class" | "tag" | "pairs" | "reconstruct";
 
 /** What a model is trained for, before a model is there. */
 export type ObjectiveEntry = {
@@ -45,6 +47,7 @@ export const objectives: Readonly<Record<ObjectiveName, ObjectiveEntry>> = {
   class: { summary: "tell the class of a row", view: "labelled" },
   tag: { summary: "tell a class at each position", view: "tagged" },
   pairs: { summary: "write one sequence while reading another", view: "pairs", needs: "an encoder-decoder" },
+  reconstruct: { summary: "give a row back from the state at its last position", view: "reconstructed" },
 };
 
 /** A model as objectives see it. */
@@ -61,7 +64,7 @@ function fits(name: ObjectiveName, model: Trainable): boolean {
 
 /**
  * What a model is trained for on a task, where nothing else is asked for: what the task is about; otherwise rows that go on for a model that remembers, next tokens for
- * one that is causal, hidden ones for one that sees both sides, classes where the task has no other view.
+ * one that is causal, hidden ones for one that sees both sides, classes or whole rows where the task has no other view.
  */
 export function usualObjective(
   model: Trainable,
@@ -69,8 +72,8 @@ export function usualObjective(
 ): ObjectiveName | undefined {
   const remembers = model.layers.some(({ segment }) => segment !== undefined);
   const order: readonly ObjectiveName[] = remembers
-    ? ["segments", "next", "class", "tag", "masked", "pairs"]
-    : ["next", ...(model.category === "encoder" ? (["masked"] as const) : []), "class", "tag", "pairs"];
+    ? ["segments", "next", "class", "tag", "reconstruct", "masked", "pairs"]
+    : ["next", ...(model.category === "encoder" ? (["masked"] as const) : []), "class", "tag", "reconstruct", "pairs"];
   const possible = order.filter((name) => fits(name, model) && views[objectives[name].view] !== undefined);
   return possible.find((name) => objectives[name].view === usualView) ?? possible[0];
 }
@@ -124,5 +127,6 @@ export function makeObjective(
   if (model.category === "encoder-decoder") return sequenceToSequenceObjective(model, options);
   if (name === "class") return classification(model.body, { ...options, classes: views.labelled!.classes });
   if (name === "tag") return tagging(model.body, { ...options, classes: views.tagged!.classes });
+  if (name === "reconstruct") return reconstruction(model.body, options);
   return tokenObjective(model, { ...options, segments: name === "segments" });
 }

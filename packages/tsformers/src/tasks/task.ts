@@ -87,6 +87,8 @@ export type TaskViews = {
   readonly tagged?: TaskView<Batch> & Classes;
   /** Sources and targets. `length` is that of each of the two. */
   readonly pairs?: TaskView<PairBatch>;
+  /** Rows to be given back, all of each from one state: targets are the inputs. */
+  readonly reconstructed?: TaskView<Batch>;
 };
 
 export type ViewName = keyof TaskViews;
@@ -107,6 +109,8 @@ export type Task<Views extends TaskViews = TaskViews> = {
   readonly symbolOf?: (token: number) => string;
   /** What the task is about, where other views only serve pre-training. Default: what suits the model. */
   readonly usualView?: ViewName;
+  /** Present if evaluation scores fewer positions than training: only what can be known. */
+  readonly scoredApart?: true;
   readonly views: Views;
 };
 

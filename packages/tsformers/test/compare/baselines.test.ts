@@ -1,9 +1,9 @@
 import { NDArray } from "@tsformers/engine";
 import { expect, it } from "vitest";
 import { frequencyBaseline } from "../../src/compare/baselines.ts";
-import { majorityTask } from "../../src/tasks/majority.ts";
+import { majorityTask } from "../../src/tasks/algorithmic/majority.ts";
 import { exactAccuracy, loss, tokenAccuracy } from "../../src/tasks/metric.ts";
-import { recallTask } from "../../src/tasks/recall.ts";
+import { recallTask } from "../../src/tasks/recall/recall.ts";
 
 const batchOf = (targets: number[][], weights: number[][]) => ({
   inputs: new NDArray([targets.length, targets[0]!.length], "int32", Int32Array.from(targets.flat())),

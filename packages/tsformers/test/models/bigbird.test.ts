@@ -38,7 +38,7 @@ import { layerNorm } from "../../src/nn/norm.ts";
 import { classification, firstPosition } from "../../src/objectives/classification.ts";
 import type { Objective } from "../../src/objectives/objective.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
-import { majorityTask } from "../../src/tasks/majority.ts";
+import { majorityTask } from "../../src/tasks/algorithmic/majority.ts";
 import type { Batch, LabelledBatch, Task, TaskView } from "../../src/tasks/task.ts";
 import { textTask } from "../../src/tasks/text/text.ts";
 import { characterTokenizer } from "../../src/tokenizers/index.ts";

@@ -28,7 +28,7 @@ import { led } from "../../src/models/led.ts";
 import { type LongformerOptions, longformer } from "../../src/models/longformer.ts";
 import { sequenceToSequenceObjective } from "../../src/objectives/sequence-to-sequence.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
-import { reverseTask } from "../../src/tasks/reverse.ts";
+import { reverseTask } from "../../src/tasks/algorithmic/reverse.ts";
 import { textTask } from "../../src/tasks/text/text.ts";
 import { characterTokenizer } from "../../src/tokenizers/index.ts";
 import { adamw } from "../../src/train/optimisers/adamw.ts";

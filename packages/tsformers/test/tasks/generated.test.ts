@@ -1,10 +1,10 @@
 import type { NDArray } from "@tsformers/engine";
 import { describe, expect, it } from "vitest";
 import { createTask, tasks } from "../../src/catalogue/tasks.ts";
-import { copyTask } from "../../src/tasks/copy.ts";
+import { copyTask } from "../../src/tasks/algorithmic/copy.ts";
+import { reverseTask } from "../../src/tasks/algorithmic/reverse.ts";
 import type { TaskEntry } from "../../src/tasks/index.ts";
-import { recallTask } from "../../src/tasks/recall.ts";
-import { reverseTask } from "../../src/tasks/reverse.ts";
+import { recallTask } from "../../src/tasks/recall/recall.ts";
 import type { Batch, Task, TaskViews } from "../../src/tasks/task.ts";
 
 const rows = (array: NDArray): number[][] => {

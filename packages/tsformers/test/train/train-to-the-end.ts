@@ -8,7 +8,7 @@ import { gpt } from "../../src/models/gpt.ts";
 import { transformerXl } from "../../src/models/transformer-xl.ts";
 import type { Objective } from "../../src/objectives/objective.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
-import { copyTask } from "../../src/tasks/copy.ts";
+import { copyTask } from "../../src/tasks/algorithmic/copy.ts";
 import type { Batch } from "../../src/tasks/task.ts";
 import { textTask } from "../../src/tasks/text/text.ts";
 import { characterTokenizer } from "../../src/tokenizers/index.ts";

@@ -6,7 +6,8 @@ type Choose = <T>(alternatives: readonly T[]) => T;
 /** The subject of a paragraph, which stays the same throughout: a model that looks further back can predict more. */
 type Scene = { readonly hero: string; readonly friend: string; readonly place: string; readonly thing: string };
 
-const names = ["Ada", "Ben", "Cleo", "Dan", "Eva", "Finn", "Gus", "Hana", "Ivo", "June", "Kim", "Leo"] as const;
+/** Who the text is about. */
+export const names = ["Ada", "Ben", "Cleo", "Dan", "Eva", "Finn", "Gus", "Hana", "Ivo", "June", "Kim", "Leo"] as const;
 const places = ["forest", "harbour", "castle", "garden", "market", "valley", "library", "island"] as const;
 const things = ["lantern", "map", "bell", "ring", "kite", "drum", "letter", "basket"] as const;
 const adjectives = ["old", "small", "red", "quiet", "strange", "golden", "heavy", "lost"] as const;

@@ -1,12 +1,6 @@
-import { present } from "../schema/present.ts";
-import {
-  type SymbolOptions,
-  type SymbolSettings,
-  type SymbolTask,
-  symbolOptions,
-  symbolTask,
-} from "./sequence-to-sequence.ts";
-import { type TaskEntry, taskEntry } from "./task-entry.ts";
+import { present } from "../../schema/present.ts";
+import { type TaskEntry, taskEntry } from "../task-entry.ts";
+import { type SymbolOptions, type SymbolSettings, type SymbolTask, symbolOptions, symbolTask } from "./symbol-task.ts";
 
 /** Reverses the prompt: `3 1 4 | 4 1 3`. */
 export function reverseTask(options: SymbolOptions = {}): SymbolTask {

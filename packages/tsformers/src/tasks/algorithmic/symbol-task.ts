@@ -1,11 +1,11 @@
 import { integers, type RandomKey, splitKey } from "@tsformers/engine";
 import * as z from "zod";
-import { positionCount } from "../schema/count.ts";
-import { exactAccuracy, loss, tokenAccuracy } from "./metric.ts";
-import { causalRow, nextForm, pairsForm } from "./row-forms.ts";
-import { generatedRows, rowsView, usualLimit } from "./rows.ts";
-import type { Task, TaskViews } from "./task.ts";
-import { lengthOption, seedOption, symbolCount } from "./task-entry.ts";
+import { positionCount } from "../../schema/count.ts";
+import { exactAccuracy, loss, tokenAccuracy } from "../metric.ts";
+import { causalRow, nextForm, pairsForm } from "../row-forms.ts";
+import { generatedRows, rowsView, usualLimit } from "../rows.ts";
+import type { Task, TaskViews } from "../task.ts";
+import { lengthOption, seedOption, symbolCount } from "../task-entry.ts";
 
 /** Options of tasks that answer a random sequence of symbols with another sequence. */
 export type SymbolOptions = {

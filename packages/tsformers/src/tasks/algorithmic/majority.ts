@@ -1,9 +1,9 @@
 import { foldIn, integers, permutation, type RandomKey } from "@tsformers/engine";
 import * as z from "zod";
-import { type LabelledTask, labelledTask } from "./labelled.ts";
-import type { LabelledRow } from "./row-forms.ts";
-import { generatedRows } from "./rows.ts";
-import { lengthOption, seedOption, symbolCount, type TaskEntry, taskEntry } from "./task-entry.ts";
+import { type LabelledTask, labelledTask } from "../labelled.ts";
+import type { LabelledRow } from "../row-forms.ts";
+import { generatedRows } from "../rows.ts";
+import { lengthOption, seedOption, symbolCount, type TaskEntry, taskEntry } from "../task-entry.ts";
 
 export type MajorityOptions = {
   /** Number of different symbols, each of which is a class. Default: 4. */

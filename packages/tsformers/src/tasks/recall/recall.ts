@@ -1,10 +1,10 @@
 import { integers, permutation, type RandomKey, splitKey } from "@tsformers/engine";
 import * as z from "zod";
-import { exactAccuracy, loss, tokenAccuracy } from "./metric.ts";
-import { causalRow, nextForm, type Row } from "./row-forms.ts";
-import { generatedRows, rowsView, usualLimit } from "./rows.ts";
-import type { Task, TaskViews } from "./task.ts";
-import { lengthOption, seedOption, symbolCount, type TaskEntry, taskEntry } from "./task-entry.ts";
+import { exactAccuracy, loss, tokenAccuracy } from "../metric.ts";
+import { causalRow, nextForm, type Row } from "../row-forms.ts";
+import { generatedRows, rowsView, usualLimit } from "../rows.ts";
+import type { Task, TaskViews } from "../task.ts";
+import { lengthOption, seedOption, symbolCount, type TaskEntry, taskEntry } from "../task-entry.ts";
 
 export type RecallOptions = {
   /** Number of different keys. Default: 16. */
@@ -33,7 +33,8 @@ const blank = 1;
  * Tokens: 0 separator, 1 blank, then the keys, then the values.
  *
  * @source Arora et al. 2023, "Zoology", §3, arXiv:2312.04927 (multi-query associative recall)
- * @differs here the distance is between pairs and questions; in the paper, the gaps between questions follow a power law
+ * @differs here the distance is between pairs and questions; `mqar` is the task as published, where the gaps
+ *   before questions follow a power law
  */
 export function recallTask(options: RecallOptions = {}): Task<Required<Pick<TaskViews, "next">>> {
   const { keys, values, length, seed = 0 } = { ...defaults, ...options };

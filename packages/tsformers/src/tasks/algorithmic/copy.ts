@@ -1,12 +1,6 @@
-import { present } from "../schema/present.ts";
-import {
-  type SymbolOptions,
-  type SymbolSettings,
-  type SymbolTask,
-  symbolOptions,
-  symbolTask,
-} from "./sequence-to-sequence.ts";
-import { type TaskEntry, taskEntry } from "./task-entry.ts";
+import { present } from "../../schema/present.ts";
+import { type TaskEntry, taskEntry } from "../task-entry.ts";
+import { type SymbolOptions, type SymbolSettings, type SymbolTask, symbolOptions, symbolTask } from "./symbol-task.ts";
 
 /** Copies the prompt: `3 1 4 | 3 1 4`. */
 export function copyTask(options: SymbolOptions = {}): SymbolTask {

@@ -39,7 +39,10 @@ export type PreparedComparison = {
 /** Settings of a task that reads data. */
 const readsData = z.object({
   data: z.string(),
-  tokens: z.enum(["character", "byte"]),
+  tokens: z.enum(["character", "byte", "bpe", "word"]),
+  vocabulary: z.number().optional(),
+  tokenizer: z.string().optional(),
+  splits: z.enum(["position", "names"]).optional(),
   extensions: z.array(z.string()),
 });
 

@@ -69,7 +69,9 @@ export async function runComparison(
     title: titleOf(options, task.name),
     command,
     environment: describeEnvironment(),
-    metrics: task.metrics.map(({ name, label, better }) => ({ name, label, better })),
+    metrics: task.metrics
+      .filter(({ isDetail = false }) => !isDetail)
+      .map(({ name, label, better }) => ({ name, label, better })),
     trainLength: Math.min(...configs.map(({ length }) => length)),
     lengths: [...plan.lengths],
   };

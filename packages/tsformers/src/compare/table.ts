@@ -128,8 +128,13 @@ function stacked(header: readonly string[], row: readonly string[], bold: (text:
   return [bold(row[0]!), ...header.slice(1).map((name, i) => `  ${name.padEnd(width)}  ${row[i + 1]}`)];
 }
 
-function shortLabel(label: string): string {
-  return label.replace(/ \(.*\)$/, "").replace("bits per character", "bits/char");
+/** A label as it stands above a column: `loss`, `bits/char`, `ppl/word`. */
+export function shortLabel(label: string): string {
+  return label
+    .replace(/ \(.*\)$/, "")
+    .replace("bits per character", "bits/char")
+    .replace(/^bits per /, "bits/")
+    .replace(/^perplexity per /, "ppl/");
 }
 
 function optional<T>(value: T | undefined, text: (value: T) => string): string {

@@ -73,7 +73,7 @@ export function bitsPerByte(tokensPerByte: number): Metric {
 /** `exp(loss)`: only figures of the same tokens compare. */
 export const perplexity: Metric = {
   name: "perplexity",
-  label: "perplexity (per token)",
+  label: "perplexity per token",
   better: "lower",
   isDetail: true,
   value: (totals) => Math.exp(loss.value(totals)),
@@ -83,7 +83,7 @@ export const perplexity: Metric = {
 export function wordPerplexity(tokensPerWord: number): Metric {
   return {
     name: "wordPerplexity",
-    label: "perplexity (per word)",
+    label: "perplexity per word",
     better: "lower",
     isDetail: true,
     value: (totals) => Math.exp(loss.value(totals) * tokensPerWord),

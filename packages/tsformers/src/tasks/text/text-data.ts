@@ -93,7 +93,8 @@ export async function readTextData(options: TextDataOptions, context: TextDataCo
   const progress = slowProgress(data, note);
   const withCharacters = given === undefined ? tokens === "character" : given.unknownToken !== undefined;
   const survey = await surveyText(source, { data, withCharacters, progress, firstFiles });
-  const reading = { data, source, survey, progress, pieceBytes };
+  const isByNames = firstFiles !== undefined;
+  const reading = { data, source, survey, isByNames, progress, pieceBytes };
   const tokenizer = given ?? (await ownTokenizer(options, reading));
   const pieces = (): AsyncGenerator<TokenPiece> => tokenPieces(tokenizer, reading);
   const { vocabularySize } = tokenizer;
@@ -101,10 +102,10 @@ export async function readTextData(options: TextDataOptions, context: TextDataCo
   const tokenized =
     sizeBytes <= memoryBytes
       ? await collectTokens(pieces(), vocabularySize)
-      : await cachedTokens(pieces, { key: keyOf(survey, tokenizer, firstFiles !== undefined), vocabularySize, note });
+      : await cachedTokens(pieces, { key: keyOf(survey, tokenizer, isByNames), vocabularySize, note });
   if (tokenizer.config.kind === "word") noteUnknownWords(tokenized, tokenizer, data, note);
   else noteUnknown(tokenizer.unknownIn(survey.alphabet), data, note);
-  return { tokenizer, tokenized: { ...tokenized, sizeBytes, sum, ...(firstFiles !== undefined && { ends }) } };
+  return { tokenizer, tokenized: { ...tokenized, sizeBytes, sum, ...(isByNames && { ends }) } };
 }
 
 /** A text that was surveyed, and how it is read again. */
@@ -112,6 +113,8 @@ type SurveyedText = {
   readonly data: string;
   readonly source: TextSource;
   readonly survey: Survey;
+  /** Whether the names of files decide about splits. */
+  readonly isByNames: boolean;
   readonly progress: Progress;
   readonly pieceBytes: number;
 };
@@ -141,7 +144,7 @@ function* textsOf(source: TextSource): Generator<string> {
 /** The text as tokens, split by split. @throws FileError when it is too short to split, or has changed since the survey */
 async function* tokenPieces(
   tokenizer: Tokenizer,
-  { data, source, survey, progress, pieceBytes }: SurveyedText,
+  { data, source, survey, isByNames, progress, pieceBytes }: SurveyedText,
 ): AsyncGenerator<TokenPiece> {
   let check = 0;
   function* summed(): Generator<string> {
@@ -168,7 +171,7 @@ async function* tokenPieces(
     await turn();
   }
   if (check !== survey.check) throw new FileError(data, "the text changed while it was read; start again");
-  requireSplits(data, units);
+  requireSplits(data, units, isByNames);
 }
 
 /**
@@ -247,9 +250,9 @@ async function cachedTokens(
 }
 
 /** Identifies a token file: the same text in other files has other documents, and may have other splits. */
-function keyOf({ sha256, documents, ends }: Survey, tokenizer: Tokenizer, isSplitByNames: boolean): string {
+function keyOf({ sha256, documents, ends }: Survey, tokenizer: Tokenizer, isByNames: boolean): string {
   const files = documents.length > 1 ? ` ${documents.join(" ")}` : "";
-  const splits = isSplitByNames ? ` splits ${ends.join(" ")}` : "";
+  const splits = isByNames ? ` splits ${ends.join(" ")}` : "";
   return createHash("sha256")
     .update(`${sha256} ${JSON.stringify(tokenizer.config)}${files}${splits}`)
     .digest("hex")

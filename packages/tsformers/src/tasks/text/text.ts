@@ -222,8 +222,14 @@ export function cutAtByte(text: string, byte: number): number {
 }
 
 /** @throws RangeError when a split has fewer than two UTF-16 units */
-export function requireSplits(source: string, units: readonly number[]): void {
+export function requireSplits(source: string, units: readonly number[], isByNames = false): void {
   if (units.every((count) => count >= 2)) return;
+  if (isByNames) {
+    const [train, valid, test] = units;
+    throw new RangeError(
+      `${source}: each split needs at least 2 characters, got ${train} train, ${valid} valid, ${test} test`,
+    );
+  }
   const all = units.reduce((sum, count) => sum + count, 0);
   throw new RangeError(`${source}: expected at least 40 characters to split 90 / 5 / 5, got ${all}`);
 }

@@ -4,8 +4,8 @@ import type { Tokenizer, TokenizerConfig } from "./tokenizer.ts";
 import { wordTokenizer } from "./word.ts";
 
 export type { Tokenizer, TokenizerConfig } from "./tokenizer.ts";
-export { type Merge, trainBpe } from "./train-bpe.ts";
-export { frequentWords, wordTokenizer } from "./word.ts";
+export { trainBpe } from "./train-bpe.ts";
+export { trainWords, wordTokenizer } from "./word.ts";
 
 /** Shown for unknown characters and for tokens outside the vocabulary. */
 const replacement = "\ufffd";

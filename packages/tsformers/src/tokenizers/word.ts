@@ -64,3 +64,10 @@ export function frequentWords(counts: ReadonlyMap<string, number>, vocabularySiz
     .slice(0, Math.max(vocabularySize - 2, 0))
     .map(([word]) => word);
 }
+
+/** The tokenizer of a text: its most frequent words, see {@link frequentWords}. */
+export function trainWords(text: string, options: { readonly vocabularySize: number }): Tokenizer {
+  const counts = new Map<string, number>();
+  countSpaced(counts, text);
+  return wordTokenizer(frequentWords(counts, options.vocabularySize));
+}

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { readTokenizerConfig, tokenizerFromConfig, wordTokenizer } from "../../src/tokenizers/index.ts";
+import { readTokenizerConfig, tokenizerFromConfig, trainWords } from "../../src/tokenizers/index.ts";
 import { countSpaced, countSpacedWords, frequentWords } from "../../src/tokenizers/word.ts";
 
 const text = " = A heading = \n\n The cat , the dog and the <unk> cat .\n";
@@ -7,7 +7,7 @@ const text = " = A heading = \n\n The cat , the dog and the <unk> cat .\n";
 describe("word tokens", () => {
   const counts = new Map<string, number>();
   countSpaced(counts, text);
-  const tokenizer = wordTokenizer(frequentWords(counts, 100));
+  const tokenizer = trainWords(text, { vocabularySize: 100 });
 
   it("are the most frequent words first, equal ones in order, after <unk> and the end of a line", () => {
     expect(tokenizer.config).toEqual({

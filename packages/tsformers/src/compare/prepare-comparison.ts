@@ -197,7 +197,9 @@ function aboutTask(group: readonly Prepared[], settings: CompareSettings): TaskA
     name: task.name,
     title: entry.title,
     objective: kind,
-    metrics: task.metrics.map(({ name, label, better }) => ({ name, label, better })),
+    metrics: task.metrics
+      .filter(({ isDetail = false }) => !isDetail)
+      .map(({ name, label, better }) => ({ name, label, better })),
     ranking: ranking.name,
     trainLength: config.length,
     lengths: lengthsOf(first, settings),

@@ -123,7 +123,11 @@ export function withAbsolutePaths(config: RunConfig): RunConfig {
   const { task, from } = config;
   return {
     ...config,
-    ...(typeof task.data === "string" && { task: { ...task, data: resolve(task.data) } }),
+    task: {
+      ...task,
+      ...(typeof task.data === "string" && { data: resolve(task.data) }),
+      ...(typeof task.tokenizer === "string" && { tokenizer: resolve(task.tokenizer) }),
+    },
     ...(from !== undefined && { from: resolve(from) }),
   };
 }

@@ -64,6 +64,13 @@ export type TaskView<B> = {
    * (of a text), or equally many (of a generated task), are scored, so that losses at different lengths can be compared.
    */
   evalBatches(split: EvalSplit, options: EvalOptions): Iterable<B>;
+  /**
+   * Batches of windows that begin `stride` tokens after one another, and overlap where it is less than the length: each scores its last `stride`
+   * tokens, the first one all, so that the same tokens are scored at each stride. Absent: rows are unrelated to each other.
+   *
+   * @throws RangeError when the stride is greater than the length
+   */
+  slidingBatches?(split: EvalSplit, options: EvalOptions & { readonly stride: number }): Iterable<B>;
 };
 
 export type Classes = { readonly classes: number; readonly classNames?: readonly string[] };

@@ -166,7 +166,11 @@ describe("the catalogue", () => {
       { keys: "many", seed: -1 },
       /"keys": expected a whole number.*got "many"\n.*"seed": .* from 0 .*, got -1/,
     ],
-    ["text", { tokens: "bite" }, /"tokens": expected one of character, byte, got "bite"; did you mean "byte"/],
+    [
+      "text",
+      { tokens: "bite" },
+      /"tokens": expected one of character, byte, bpe, word, got "bite"; did you mean "byte"/,
+    ],
     ["text", { extensions: ["txt"] }, /"extensions\.0": an extension like ".txt", .* got "txt"/],
   ])("names the option that does not fit: %s %o", async (name, options, message) => {
     await expect(createTask(name, options)).rejects.toThrow(RangeError);

@@ -4,13 +4,16 @@ import { crc32 } from "node:zlib";
 import { crc32c } from "../../io/crc32c.ts";
 import { requireCharacters, type TextSource } from "../../io/read-text.ts";
 import { splitEnds } from "./text.ts";
+import type { SplitEnds } from "./tokenized-text.ts";
 
 /** Properties of a text, collected before it is turned into tokens. */
 export type Survey = {
-  /** Length in UTF-16 units, which the splits are measured in. */
+  /** Length in UTF-16 units. */
   readonly units: number;
-  /** Size as UTF-8, of which the checksums are, too. */
+  /** Size as UTF-8, which the splits are measured in, and of which the checksums are. */
   readonly sizeBytes: number;
+  /** Where the training and the validation split end, in bytes; see `cutAtByte`. */
+  readonly ends: SplitEnds;
   /** CRC-32C, for the fingerprint. */
   readonly sum: number;
   /** CRC-32, which is fast: tells whether the second reading found the same text. */
@@ -31,20 +34,31 @@ export type Progress = (work: string, share: number) => void;
  * Reads a text once, piece by piece, and surveys it.
  *
  * @param options.data path of the text, for messages
+ * @param options.firstFiles the first file of the validation and of the test split. Default: the text is split by position
  * @throws FileError when the text is blank
  */
 export async function surveyText(
   source: TextSource,
-  { data, withCharacters, progress }: { data: string; withCharacters: boolean; progress: Progress },
+  options: {
+    readonly data: string;
+    readonly withCharacters: boolean;
+    readonly progress: Progress;
+    readonly firstFiles?: readonly [valid: number, test: number] | undefined;
+  },
 ): Promise<Survey> {
+  const { data, withCharacters, progress, firstFiles } = options;
   const hash = createHash("sha256");
   let [units, sizeBytes, sum, check] = [0, 0, 0, 0];
   const documents: number[] = [];
+  const fileBytes: number[] = [];
   let blank = true;
   const { add, places } = firstPlaces();
   for (const { text, utf8, file } of source.pieces()) {
-    if (file === documents.length) documents.push(units);
-    if (withCharacters) add(text, units);
+    while (file >= documents.length) {
+      documents.push(units);
+      fileBytes.push(sizeBytes);
+    }
+    if (withCharacters) add(text, sizeBytes);
     blank &&= text.trim() === "";
     hash.update(utf8);
     sum = crc32c(utf8, sum);
@@ -56,11 +70,14 @@ export async function surveyText(
   }
   requireCharacters(data, !blank, units);
   // Only now is the end of the training split known: its characters are those that first occur before it.
-  const [trainEnd] = splitEnds(units);
-  const inTrain = [...places].filter(([character, place]) => place + character.length <= trainEnd);
+  const startOf = (file: number): number => fileBytes[file] ?? sizeBytes;
+  const ends: SplitEnds =
+    firstFiles === undefined ? splitEnds(sizeBytes) : [startOf(firstFiles[0]), startOf(firstFiles[1])];
+  const inTrain = [...places].filter(([character, place]) => place + Buffer.byteLength(character) <= ends[0]);
   return {
     units,
     sizeBytes,
+    ends,
     sum,
     check,
     sha256: hash.digest("hex"),
@@ -70,16 +87,21 @@ export async function surveyText(
   };
 }
 
-/** Finds the first position of each character, in UTF-16 units, in a text that is read piece by piece. */
+/** Finds the first position of each character, in bytes, in a text that is read piece by piece. */
 function firstPlaces(): { add(text: string, position: number): void; places: Map<string, number> } {
   const places = new Map<string, number>();
   // A fast path, since nearly every character has occurred before. Surrogates are never in it.
   const known = new Uint8Array(0x10000);
   const add = (text: string, position: number): void => {
+    let [counted, bytes] = [0, position];
     for (let i = 0; i < text.length; i++) {
       if (known[text.charCodeAt(i)] === 1) continue;
       const character = String.fromCodePoint(text.codePointAt(i)!);
-      if (!places.has(character)) places.set(character, position + i);
+      if (!places.has(character)) {
+        bytes += Buffer.byteLength(text.slice(counted, i));
+        counted = i;
+        places.set(character, bytes);
+      }
       if (character.length === 1) known[text.charCodeAt(i)] = 1;
       else i++;
     }

@@ -9,7 +9,8 @@ import { FileError, fileError } from "../../io/file-error.ts";
 import { makeFolder } from "../../io/make-folder.ts";
 import type { EvalSplit } from "../task.ts";
 import { addDocuments } from "./document-tokens.ts";
-import type { Documents, TokenizedText, Tokens } from "./tokenized-text.ts";
+import { addSizes, noSize } from "./text-size.ts";
+import type { Documents, TextSize, TokenizedText, Tokens } from "./tokenized-text.ts";
 
 /** Consecutive tokens of a split. Pieces come in the order of the splits. */
 export type TokenPiece = {
@@ -17,26 +18,26 @@ export type TokenPiece = {
   readonly tokens: Int32Array;
   /** Those of the tokens at which documents begin, ascending. */
   readonly documents: readonly number[];
-  /** Number of their characters, counted for evaluation splits only, else 0. */
-  readonly characters: number;
+  /** Of what they stand for, counted for evaluation splits only, else nothing. */
+  readonly size: TextSize;
 };
 
-export type SplitTokens = Required<Pick<TokenizedText, "splits" | "documents" | "evaluationCharacters">>;
+export type SplitTokens = Required<Pick<TokenizedText, "splits" | "documents" | "evaluationSize">>;
 
 export type TokenArray = Uint8Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
 
 /*
  * A token file: the tokens of the splits train, valid and test, one after the other, each in the format of `tokenArray`; then
  * float64 numbers: where the documents of train, valid and test begin, and a footer of `magic`, bytes per token, tokens of train,
- * valid and test, documents of train, valid and test, characters of valid and test, and the CRC-32 of the file's name and everything
- * before this number. Because of the name, a renamed file is not mistaken for the right one. Numbers have the byte order of the machine.
+ * valid and test, documents of train, valid and test, characters, bytes and words of valid and test together, and the CRC-32 of the
+ * file's name and everything before this number. Because of the name, a renamed file is not mistaken for the right one. Numbers have the byte order of the machine.
  */
-type Properties = { readonly tokens: Counts; readonly documents: Documents; readonly evaluationCharacters: number };
+type Properties = { readonly tokens: Counts; readonly documents: Documents; readonly evaluationSize: TextSize };
 type Counts = readonly [train: number, valid: number, test: number];
-const footerLength = 10;
+const footerLength = 12;
 const footerBytes = 8 * footerLength;
 /** "tsfm" and the version of the format; in the other byte order it is a different number. */
-const magic = 0x7473666d_0002;
+const magic = 0x7473666d_0003;
 const readBytes = 2 ** 22;
 const suffix = ".tokens";
 /** A temporary file that was not written to for so long must have been left by a killed process. */
@@ -86,7 +87,7 @@ export async function openTokenFile(
   }
   const owner = { file };
   toClose.register(owner, file);
-  const { documents, evaluationCharacters } = whole;
+  const { documents, evaluationSize } = whole;
   const [train, valid, test] = whole.tokens;
   const split = (from: number, length: number): Tokens => ({
     length,
@@ -100,7 +101,7 @@ export async function openTokenFile(
   return {
     splits: { train: split(0, train), valid: split(train, valid), test: split(train + valid, test) },
     documents,
-    evaluationCharacters,
+    evaluationSize,
   };
 }
 
@@ -122,7 +123,7 @@ export async function writeTokenFile(
   try {
     const lengths = { train: 0, valid: 0, test: 0 };
     const documents = { train: [0], valid: [0], test: [0] };
-    let characters = 0;
+    let size = noSize;
     let check = crc32(basename(path));
     const append = async (bytes: Uint8Array): Promise<void> => {
       check = crc32(bytes, check);
@@ -132,14 +133,16 @@ export async function writeTokenFile(
       const tokens = narrowed(piece.tokens, vocabularySize);
       addDocuments(documents[piece.split], piece.documents, lengths[piece.split]);
       lengths[piece.split] += tokens.length;
-      characters += piece.characters;
+      size = addSizes(size, piece.size);
       await append(new Uint8Array(tokens.buffer));
     }
     const { train, valid, test } = documents;
     const itemBytes = tokenArray(vocabularySize, 0).BYTES_PER_ELEMENT;
     const tokens = [lengths.train, lengths.valid, lengths.test];
     await append(bytesOf([...train, ...valid, ...test]));
-    await append(bytesOf([magic, itemBytes, ...tokens, train.length, valid.length, test.length, characters]));
+    const lengthsOfDocuments = [train.length, valid.length, test.length];
+    const { characters, bytes, words } = size;
+    await append(bytesOf([magic, itemBytes, ...tokens, ...lengthsOfDocuments, characters, bytes, words]));
     await writing(() => file.appendFile(bytesOf([check])));
     await file.close();
     await writing(() => rename(temporary, path));
@@ -174,16 +177,16 @@ async function readProperties(path: string, file: number, vocabularySize: number
   const [form, itemBytes = 0] = footer;
   const tokens = countsIn(footer.subarray(2, 5));
   const counts = countsIn(footer.subarray(5, 8));
-  const [evaluationCharacters = 0, writtenSum] = footer.subarray(8);
+  const [characters = 0, bytes = 0, words = 0, writtenSum] = footer.subarray(8);
   const fits = form === magic && itemBytes === tokenArray(vocabularySize, 0).BYTES_PER_ELEMENT;
   const documentBytes = 8 * sum(counts);
   if (!fits || size !== sum(tokens) * itemBytes + documentBytes + footerBytes) return undefined;
   let check = crc32(basename(path));
   const summed = size - 8;
   for (let position = 0; position < summed; position += readBytes) {
-    const bytes = new Uint8Array(Math.min(readBytes, summed - position));
-    if (!readFully(path, file, bytes, position)) return undefined;
-    check = crc32(bytes, check);
+    const piece = new Uint8Array(Math.min(readBytes, summed - position));
+    if (!readFully(path, file, piece, position)) return undefined;
+    check = crc32(piece, check);
     await turn();
   }
   const starts = new Float64Array(sum(counts));
@@ -195,7 +198,7 @@ async function readProperties(path: string, file: number, vocabularySize: number
     valid: Array.from(starts.subarray(train, train + valid)),
     test: Array.from(starts.subarray(train + valid)),
   };
-  return { tokens, documents, evaluationCharacters };
+  return { tokens, documents, evaluationSize: { characters, bytes, words } };
 }
 
 function countsIn([train = 0, valid = 0, test = 0]: Float64Array): Counts {

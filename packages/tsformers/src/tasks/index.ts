@@ -1,5 +1,7 @@
 // What is learned: one line for each task, then what tasks are made of.
 
+export { evaluateListOps } from "./arena/evaluate-list-ops.ts";
+export { type ListOpsOptions, type ListOpsSettings, listOpsEntry, listOpsTask } from "./arena/listops.ts";
 export { copyEntry, copyTask } from "./copy.ts";
 export { grammarText } from "./grammar.ts";
 export { type MajorityOptions, type MajoritySettings, majorityEntry, majorityTask } from "./majority.ts";

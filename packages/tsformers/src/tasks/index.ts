@@ -2,6 +2,14 @@
 
 export { evaluateListOps } from "./arena/evaluate-list-ops.ts";
 export { type ListOpsOptions, type ListOpsSettings, listOpsEntry, listOpsTask } from "./arena/listops.ts";
+export {
+  type PathfinderDifficulty,
+  type PathfinderOptions,
+  type PathfinderSettings,
+  type PathfinderSize,
+  pathfinderEntry,
+  pathfinderTask,
+} from "./arena/pathfinder.ts";
 export { copyEntry, copyTask } from "./copy.ts";
 export { grammarText } from "./grammar.ts";
 export { type MajorityOptions, type MajoritySettings, majorityEntry, majorityTask } from "./majority.ts";

@@ -2,6 +2,7 @@ import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import type { Task, TaskViews, ViewName } from "../tasks/task.ts";
 import { classification } from "./classification.ts";
+import { matching } from "./matching.ts";
 import type { Objective } from "./objective.ts";
 import { sequenceToSequenceObjective } from "./sequence-to-sequence.ts";
 import { tokenObjective } from "./tokens.ts";
@@ -16,11 +17,12 @@ export {
   meanOfPositions,
   type Pooling,
 } from "./classification.ts";
+export { type MatchingOptions, type MatchingParams, matcher, matching } from "./matching.ts";
 export type { BatchTotals, LossFunction, Memories, Objective, Symbolic, WeightedLoss } from "./objective.ts";
 export { sequenceToSequenceObjective } from "./sequence-to-sequence.ts";
 export { type TokenObjectiveOptions, tokenObjective } from "./tokens.ts";
 
-export type ObjectiveName = "next" | "segments" | "masked" | "class" | "pairs";
+export type ObjectiveName = "next" | "segments" | "masked" | "class" | "match" | "pairs";
 
 /** What a model is trained for, before a model is there. */
 export type ObjectiveEntry = {
@@ -41,6 +43,7 @@ export const objectives: Readonly<Record<ObjectiveName, ObjectiveEntry>> = {
   },
   masked: { summary: "predict hidden tokens from both sides", view: "masked" },
   class: { summary: "tell the class of a row", view: "labelled" },
+  match: { summary: "tell the class of two rows, each of which is read alone", view: "matched" },
   pairs: { summary: "write one sequence while reading another", view: "pairs", needs: "an encoder-decoder" },
 };
 
@@ -58,7 +61,7 @@ function fits(name: ObjectiveName, model: Trainable): boolean {
 
 /**
  * What a model is trained for on a task, where nothing else is asked for: what the task is about; otherwise rows that go on for a model that remembers, next tokens for
- * one that is causal, hidden ones for one that sees both sides, classes where the task has no other view.
+ * one that is causal, hidden ones for one that sees both sides, classes of rows or pairs where the task has no other view.
  */
 export function usualObjective(
   model: Trainable,
@@ -66,10 +69,16 @@ export function usualObjective(
 ): ObjectiveName | undefined {
   const remembers = model.layers.some(({ segment }) => segment !== undefined);
   const order: readonly ObjectiveName[] = remembers
-    ? ["segments", "next", "class", "masked", "pairs"]
-    : ["next", ...(model.category === "encoder" ? (["masked"] as const) : []), "class", "pairs"];
+    ? ["segments", "next", "class", "match", "masked", "pairs"]
+    : ["next", ...(model.category === "encoder" ? (["masked"] as const) : []), "class", "match", "pairs"];
   const possible = order.filter((name) => fits(name, model) && views[objectives[name].view] !== undefined);
   return possible.find((name) => objectives[name].view === usualView) ?? possible[0];
+}
+
+/** How many classes an objective tells apart on a task; undefined where it tells none. */
+export function classesOf(views: TaskViews, name: ObjectiveName): number | undefined {
+  if (name === "class") return views.labelled?.classes;
+  return name === "match" ? views.matched?.classes : undefined;
 }
 
 /**
@@ -113,6 +122,7 @@ export function makeObjective(
   options: { readonly smoothing?: number } = {},
 ): Objective<unknown, never> {
   if (model.category === "encoder-decoder") return sequenceToSequenceObjective(model, options);
-  if (name === "class") return classification(model.body, { ...options, classes: views.labelled!.classes });
+  if (name === "class") return classification(model.body, { ...options, classes: classesOf(views, name)! });
+  if (name === "match") return matching(model.body, { ...options, classes: classesOf(views, name)! });
   return tokenObjective(model, { ...options, segments: name === "segments" });
 }

@@ -2,6 +2,7 @@ import type { NDArray } from "@tsformers/engine";
 import { type ModelName, models } from "../catalogue/models.ts";
 import { createTask } from "../catalogue/tasks.ts";
 import {
+  classesOf,
   makeObjective,
   type ObjectiveName,
   objectives,
@@ -50,7 +51,7 @@ export async function prepareRun(
   const full = { ...config, length: task.length };
   const model = await makeModel(full, vocabularyOf(task, objectiveOf(config, task)));
   const reading = readingOf(task, model, { ...config, name: config.model.kind });
-  return { task, ...reading, config: { ...full, objective: { kind: reading.kind } } };
+  return { task: asReported(task, reading), ...reading, config: { ...full, objective: { kind: reading.kind } } };
 }
 
 /** The configured objective, or the one that is clear before the model is built: encoders fill in hidden tokens. */
@@ -59,6 +60,11 @@ function objectiveOf({ objective, model }: RunConfig, { views, usualView = "mask
   if (usualView !== "masked") return undefined;
   const isEncoder = models[model.kind as ModelName]?.category === "encoder";
   return isEncoder && views.masked !== undefined ? "masked" : undefined;
+}
+
+/** The task with the metrics of the view that is read. */
+export function asReported(task: Task, { view: { metrics = task.metrics } }: Pick<Reading, "view">): Task {
+  return { ...task, metrics };
 }
 
 /** Size of the vocabulary that a model needs for an objective. */
@@ -98,7 +104,7 @@ export function readingOf(
     throw new ConfigError((error as Error).message);
   }
   const objective = makeObjective(kind, model, task.views, { smoothing });
-  const trained = asTrained(model, kind, task.views.labelled?.classes);
+  const trained = asTrained(model, kind, classesOf(task.views, kind));
   // The only place where the type of a batch is lost: view and objective agree on it.
   return { kind, model: trained, objective, view: task.views[objectives[kind].view] } as unknown as Reading;
 }

@@ -1,4 +1,5 @@
 import { type Concrete, flatten, isNdArray, mapTree, type NDArray, randomKey, shapesEqual } from "@tsformers/engine";
+import type { ObjectiveName } from "../objectives/index.ts";
 import { ConfigError, type RunConfig, type RunConfigInput } from "./config.ts";
 import { isExportedRun } from "./exported-params.ts";
 import type { OpenedModel } from "./open-model.ts";
@@ -36,6 +37,9 @@ export function requireSameVocabulary(source: OpenedModel, { model, task, kind }
   );
 }
 
+/** Heads that a run begins anew where the model it starts from has none. */
+const newHeads: { readonly [Name in ObjectiveName]?: string } = { class: "classHead", match: "matchHead" };
+
 /**
  * The parameters of an opened model in the tree of the model that starts from it. A run that tells classes takes the body and begins
  * with a new head; the head of the other is left behind.
@@ -49,7 +53,8 @@ export function fittingParams(
   const theirs = arraysOf(params);
   const initial = model.init(randomKey(config.seed)) as Concrete<unknown>;
   const wanted = arraysOf(initial);
-  const isNew = (path: string) => kind === "class" && path.startsWith("classHead.") && !theirs.has(path);
+  const head = newHeads[kind];
+  const isNew = (path: string) => head !== undefined && path.startsWith(`${head}.`) && !theirs.has(path);
   for (const [path, { shape }] of wanted) {
     if (isNew(path)) continue;
     const found = theirs.get(path);
@@ -60,7 +65,7 @@ export function fittingParams(
     );
   }
   const extra = [...theirs.keys()].find((path) => !wanted.has(path));
-  if (extra !== undefined && kind !== "class")
+  if (extra !== undefined && head === undefined)
     throw new ConfigError(
       `${directory}: the model of this run differs from the one it starts from: it has no ${extra}, which the other has`,
     );

@@ -1,5 +1,7 @@
 import * as z from "zod";
 import { readJsonFile } from "../io/read-json.ts";
+import { classesOf } from "../objectives/index.ts";
+import { present } from "../schema/present.ts";
 import type { Task } from "../tasks/task.ts";
 import { readTokenizerConfig, type Tokenizer, type TokenizerConfig } from "../tokenizers/index.ts";
 import { ConfigError } from "./config.ts";
@@ -36,7 +38,7 @@ const schema = z.strictObject({
 });
 
 export function recordOf(
-  { name, fingerprint, length, tokenizer, views: { pairs, labelled } }: Task,
+  { name, fingerprint, length, tokenizer, views }: Task,
   { kind, model: { vocabularySize } }: Pick<Reading, "kind" | "model">,
 ): TaskRecord {
   return {
@@ -45,8 +47,8 @@ export function recordOf(
     vocabularySize,
     length,
     ...(tokenizer !== undefined && { tokenizer: tokenizer.config }),
-    ...(pairs !== undefined && { startToken: pairs.trainBatch(1, 1).inputs.toNumbers()[0]! }),
-    ...(kind === "class" && { classes: labelled!.classes }),
+    ...(views.pairs !== undefined && { startToken: views.pairs.trainBatch(1, 1).inputs.toNumbers()[0]! }),
+    ...present({ classes: classesOf(views, kind) }),
   };
 }
 

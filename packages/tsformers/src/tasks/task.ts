@@ -64,6 +64,8 @@ export type TaskView<B> = {
    * (of a text), or equally many (of a generated task), are scored, so that losses at different lengths can be compared.
    */
   evalBatches(split: EvalSplit, options: EvalOptions): Iterable<B>;
+  /** How results of this view are reported. Default: as the task says. */
+  readonly metrics?: readonly Metric[];
 };
 
 export type Classes = { readonly classes: number; readonly classNames?: readonly string[] };

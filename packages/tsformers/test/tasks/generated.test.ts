@@ -5,6 +5,7 @@ import { copyTask } from "../../src/tasks/copy.ts";
 import { recallTask } from "../../src/tasks/recall.ts";
 import { reverseTask } from "../../src/tasks/reverse.ts";
 import type { Batch, Task, TaskViews } from "../../src/tasks/task.ts";
+import type { TaskEntry } from "../../src/tasks/task-entry.ts";
 
 const rows = (array: NDArray): number[][] => {
   const flat = array.toNumbers();
@@ -127,7 +128,10 @@ describe("recall", () => {
 });
 
 describe("the catalogue", () => {
-  it.each(Object.keys(tasks))("makes %s from its defaults, under its own name", async (name) => {
+  const needsData = (entry: TaskEntry): boolean => entry.options().shape.data?.safeParse(undefined).success === false;
+  const complete = Object.values<TaskEntry>(tasks).filter((entry) => !needsData(entry));
+
+  it.each(complete.map(({ name }) => name))("makes %s from its defaults, under its own name", async (name) => {
     const task = await createTask(name);
     expect(task.name).toBe(name);
     const views = Object.entries(task.views);
@@ -147,7 +151,7 @@ describe("the catalogue", () => {
   });
 
   it("refuses unknown tasks and options", async () => {
-    await expect(createTask("copi")).rejects.toThrow(/expected one of text, copy, .*, got "copi"/);
+    await expect(createTask("copi")).rejects.toThrow(/expected one of .*text, copy, .*, got "copi"/);
     await expect(createTask("text", { data: "no/such/file.txt" })).rejects.toThrow(/no such file or folder/);
   });
 

@@ -59,7 +59,8 @@ function squareOf(bytes: number): number[] {
 function grey(values: Uint8Array, channels: number): Uint8Array {
   if (channels === 1) return values;
   return Uint8Array.from({ length: values.length / channels }, (_, i) => {
-    const [red, green, blue, opacity = 255] = values.subarray(i * channels, (i + 1) * channels);
-    return Math.round((greyOf(red!, green!, blue!) * opacity) / 255);
+    const at = i * channels;
+    const opacity = channels === 4 ? values[at + 3]! : 255;
+    return Math.round((greyOf(values[at]!, values[at + 1]!, values[at + 2]!) * opacity) / 255);
   });
 }

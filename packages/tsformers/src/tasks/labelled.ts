@@ -33,6 +33,7 @@ export function labelledTask(options: {
   readonly limit?: number;
   readonly symbolOf?: (token: number) => string;
   readonly tokenizer?: Tokenizer;
+  readonly columns?: number;
   readonly classNames?: readonly string[];
   readonly start?: number;
   readonly tokenMetrics?: readonly Metric[];

@@ -107,6 +107,8 @@ export type Task<Views extends TaskViews = TaskViews> = {
   readonly tokenizer?: Tokenizer;
   /** How a token is written for people. Default: as its tokenizer does, or as a number. */
   readonly symbolOf?: (token: number) => string;
+  /** Present if rows are pictures, read line by line: how many pixels a line has. Token 0 is padding, then come levels of grey from black to white. */
+  readonly columns?: number;
   /** What the task is about, where other views only serve pre-training. Default: what suits the model. */
   readonly usualView?: ViewName;
   readonly views: Views;

@@ -3,7 +3,7 @@ import { byteTokenizer, characterTokenizer, type Tokenizer } from "../../tokeniz
 import type { Splits } from "../fixed-split.ts";
 import { type LabelledTask, labelledTask } from "../labelled.ts";
 import { storedRows } from "../rows.ts";
-import { lengthOption, seedOption, type TaskEntry, taskEntry } from "../task-entry.ts";
+import { dataOption, lengthOption, requireData, seedOption, type TaskEntry, taskEntry } from "../task-entry.ts";
 
 /** A document, and the number of its class. */
 export type LabelledDocument = { readonly bytes: Uint8Array; readonly label: number };
@@ -76,7 +76,7 @@ function textOf({ bytes }: LabelledDocument): string {
 }
 
 export type ClassifyTextSettings = {
-  readonly data: string;
+  readonly data?: string;
   readonly tokens?: "byte" | "character";
   readonly length?: number;
   readonly seed?: number;
@@ -89,19 +89,19 @@ export const classifyTextEntry: TaskEntry<"classify-text", ClassifyTextSettings>
   summary: "tell the class of documents from a folder or archive with a folder for each class (Long Range Arena: IMDb)",
   options: () =>
     z.strictObject({
-      data: z
-        .string({ error: "expected the path of a folder, .zip or .tar.gz with a folder for each class" })
-        .min(1, "expected a path")
-        .describe(
-          "a folder, .zip or .tar.gz with a folder of text files for each class; folders train, valid and test above them are its splits, otherwise a tenth each is for validation and test",
-        ),
+      data: dataOption(
+        "a folder, .zip or .tar.gz with a folder of text files for each class; folders train, valid and test above them are its splits, otherwise a tenth each is for validation and test",
+      ),
       tokens: z.enum(["byte", "character"]).default("byte").describe("what one token is"),
       length: lengthOption(defaults.length),
       seed: seedOption(),
     }),
   make: async ({ data, tokens, ...rest }, context) => {
     const { readDocuments } = await import("#files");
-    const documents = readDocuments(data, context);
+    const documents = readDocuments(
+      requireData("classify-text", data, "the path of a folder or archive of documents"),
+      context,
+    );
     const made = (): Tokenizer | undefined =>
       tokens === "byte" ? undefined : characterTokenizer(documents.splits.train.map(textOf).join(""));
     return classifyTextTask({ ...rest, documents, tokenizer: context.tokenizer ?? made() });

@@ -12,15 +12,15 @@ import { evaluateSymbols, listOperators } from "./evaluate-list-ops.ts";
 export type ListOpsOptions = {
   /** Expressions have more symbols than this. Default: a quarter of the length, as 500 of 2000 are in Long Range Arena. */
   readonly shortest?: number;
-  /** Nested operators are one fewer than this. Default: 10. */
-  readonly depth?: number;
+  /** The most operators within each other. Default: 9. */
+  readonly nesting?: number;
   /** T; expressions have fewer symbols than this. Default: 512. Long Range Arena: 2000. */
   readonly length?: number;
   /** Default: 0. */
   readonly seed?: number;
 };
 
-const defaults = { depth: 10, length: 512 };
+const defaults = { nesting: 9, length: 512 };
 
 const operators: readonly string[] = Object.keys(listOperators);
 /** Token 0 is padding. */
@@ -34,7 +34,7 @@ const [fewestArguments, mostArguments] = [2, 10];
 /**
  * ListOps: the value of nested operations on lists of digits, `[MAX 2 9 [MIN 4 7 ] 0 ]`, one of ten classes.
  *
- * A node above the greatest depth is an operator with probability 1/4 and has 2 to 10 arguments; all other nodes are digits. Trees are drawn
+ * A node is an operator with probability 1/4 and has 2 to 10 arguments, unless it is within `nesting` operators; all other nodes are digits. Trees are drawn
  * until one has more than `shortest` and fewer than `length` symbols, an operator and its end counting one each. About a sixth of
  * the rows have class 0, and nearly as many class 9. Tokens: 0 padding, digits 0 … 9, operators, the end of a list.
  *
@@ -43,9 +43,9 @@ const [fewestArguments, mostArguments] = [2, 10];
  *   published input pipeline, the parentheses of the binary tree are left out
  */
 export function listOpsTask(options: ListOpsOptions = {}): LabelledTask {
-  const { depth, length: standard, shortest, seed = 0 } = { ...defaults, ...options };
-  if (!(Number.isInteger(depth) && depth >= 2))
-    throw new RangeError(`listops: depth must be an integer ≥ 2, got ${depth}`);
+  const { nesting, length: standard, shortest, seed = 0 } = { ...defaults, ...options };
+  if (!(Number.isInteger(nesting) && nesting >= 1))
+    throw new RangeError(`listops: nesting must be an integer ≥ 1, got ${nesting}`);
   return labelledTask({
     name: "listops",
     vocabularySize: symbols.length,
@@ -53,17 +53,17 @@ export function listOpsTask(options: ListOpsOptions = {}): LabelledTask {
     length: standard,
     seed,
     symbolOf: (token) => symbols[token]!,
-    fingerprint: `listops shortest=${shortest ?? "quarter"} depth=${depth} seed=${seed}`,
-    source: generatedRows((key, length) => listOpsRow(key, { length, depth, shortest }), { seed }),
+    fingerprint: `listops shortest=${shortest ?? "quarter"} nesting=${nesting} seed=${seed}`,
+    source: generatedRows((key, length) => listOpsRow(key, { length, nesting, shortest }), { seed }),
   });
 }
 
-type Bounds = { readonly length: number; readonly depth: number; readonly shortest: number | undefined };
+type Bounds = { readonly length: number; readonly nesting: number; readonly shortest: number | undefined };
 
 /** Trees that are drawn before a length is given up. Of those that {@link listOpsTask} usually draws, one in about twenty fits. */
 const mostTrees = 50_000;
 
-function listOpsRow(key: RandomKey, { length, depth, shortest = Math.floor(length / 4) }: Bounds): LabelledRow {
+function listOpsRow(key: RandomKey, { length, nesting, shortest = Math.floor(length / 4) }: Bounds): LabelledRow {
   const random = randomNumbers(key);
   const [fewest, most] = [Math.max(shortest + 1, 2 + fewestArguments), length - 1];
   if (fewest > most)
@@ -71,17 +71,17 @@ function listOpsRow(key: RandomKey, { length, depth, shortest = Math.floor(lengt
       `listops: expressions of more than ${shortest} symbols need a length above ${fewest}, got ${length}`,
     );
   for (let tree = 0; tree < mostTrees; tree++) {
-    const tokens = drawTree(random, depth, most);
+    const tokens = drawTree(random, nesting, most);
     if (tokens !== undefined && tokens.length >= fewest)
       return { tokens, label: evaluateSymbols(tokens.map((token) => symbols[token]!)) };
   }
   throw new RangeError(
-    `listops: of ${mostTrees.toLocaleString("en-US")} expressions of depth ${depth}, none has more than ${shortest} and fewer than ${length} symbols`,
+    `listops: of ${mostTrees.toLocaleString("en-US")} expressions of at most ${nesting} nested operators, none has more than ${shortest} and fewer than ${length} symbols`,
   );
 }
 
 /** The tokens of a tree from left to right; undefined as soon as it is sure to have more than `most`. */
-function drawTree(random: RandomNumbers, depth: number, most: number): number[] | undefined {
+function drawTree(random: RandomNumbers, nesting: number, most: number): number[] | undefined {
   const tokens: number[] = [];
   /** Arguments that each open operator still lacks. */
   const lacking: number[] = [];
@@ -94,7 +94,7 @@ function drawTree(random: RandomNumbers, depth: number, most: number): number[] 
       continue;
     }
     if (lacking.length > 0) lacking[lacking.length - 1]!--;
-    if (lacking.length + 1 < depth && random.next() < operatorShare) {
+    if (lacking.length < nesting && random.next() < operatorShare) {
       const argumentCount = fewestArguments + random.below(mostArguments - fewestArguments + 1);
       tokens.push(firstOperator + random.below(operators.length));
       lacking.push(argumentCount);
@@ -117,9 +117,9 @@ export const listOpsEntry: TaskEntry<"listops", ListOpsSettings> = /* @__PURE__ 
       shortest: positionCount(0)
         .optional()
         .describe("expressions have more symbols than this. Default: a quarter of the length"),
-      depth: count(100, "deeper trees are hardly ever drawn", 2)
-        .default(defaults.depth)
-        .describe("nodes above this depth may be operators"),
+      nesting: count(100, "deeper trees are hardly ever drawn")
+        .default(defaults.nesting)
+        .describe("the most operators within each other"),
       length: lengthOption(defaults.length),
       seed: seedOption(),
     }),

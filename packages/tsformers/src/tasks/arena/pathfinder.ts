@@ -93,6 +93,7 @@ export function pathfinderTask(options: PathfinderOptions = {}): LabelledTask {
   return labelledTask({
     name: "pathfinder",
     ...pixelSymbols(256),
+    columns: size,
     classes: 2,
     classNames: ["apart", "connected"],
     length,

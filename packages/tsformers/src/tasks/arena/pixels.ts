@@ -5,7 +5,7 @@ import type { Splits } from "../fixed-split.ts";
 import { type LabelledTask, labelledTask } from "../labelled.ts";
 import { bitsPerDimension, loss } from "../metric.ts";
 import { storedRows } from "../rows.ts";
-import { seedOption, type TaskEntry, taskEntry } from "../task-entry.ts";
+import { dataOption, requireData, seedOption, type TaskEntry, taskEntry } from "../task-entry.ts";
 import { downscaled } from "./downscale.ts";
 import { imageLengthOption, imageRow, pixelSymbols } from "./image-rows.ts";
 
@@ -52,6 +52,7 @@ export function pixelsTask(options: PixelsOptions): LabelledTask {
   return labelledTask({
     name: "pixels",
     ...pixelSymbols(levels),
+    columns: size,
     classes: classNames.length,
     classNames,
     length,
@@ -75,7 +76,7 @@ export function pixelsTask(options: PixelsOptions): LabelledTask {
   });
 }
 
-export type PixelsSettings = Omit<PixelsOptions, "images"> & { readonly data: string };
+export type PixelsSettings = Omit<PixelsOptions, "images"> & { readonly data?: string };
 
 export const pixelsEntry: TaskEntry<"pixels", PixelsSettings> = /* @__PURE__ */ taskEntry({
   name: "pixels",
@@ -84,12 +85,9 @@ export const pixelsEntry: TaskEntry<"pixels", PixelsSettings> = /* @__PURE__ */ 
   summary: "tell the class of pictures read pixel by pixel, or predict each next pixel (Long Range Arena: CIFAR-10)",
   options: () =>
     z.strictObject({
-      data: z
-        .string({ error: "expected the path of a folder of pictures, such as CIFAR-10 or MNIST" })
-        .min(1, "expected a path")
-        .describe(
-          "CIFAR-10 (binary version, folder or .tar.gz), a folder with MNIST's four files, or one with images_u8.bin and labels_u8.bin",
-        ),
+      data: dataOption(
+        "CIFAR-10 (binary version, folder or .tar.gz), a folder with MNIST's four files, or one with images_u8.bin and labels_u8.bin",
+      ),
       size: count(1024, "larger pictures are too long to be read", 1)
         .optional()
         .describe("rows and columns that pictures are made smaller to. Default: as they are"),
@@ -99,6 +97,9 @@ export const pixelsEntry: TaskEntry<"pixels", PixelsSettings> = /* @__PURE__ */ 
     }),
   make: async ({ data, ...rest }, context) => {
     const { readImages } = await import("#files");
-    return pixelsTask({ ...present(rest), images: readImages(data, context) });
+    return pixelsTask({
+      ...present(rest),
+      images: readImages(requireData("pixels", data, "the path of pictures, such as CIFAR-10 or MNIST"), context),
+    });
   },
 });

@@ -6,7 +6,7 @@ import { type MatchedTask, matchedTask } from "../matched.ts";
 import { randomNumbers } from "../random-numbers.ts";
 import type { MatchedRow } from "../row-forms.ts";
 import { generatedRows, type RowSource, storedRows } from "../rows.ts";
-import { lengthOption, seedOption, type TaskEntry, taskEntry } from "../task-entry.ts";
+import { dataOption, lengthOption, requireData, seedOption, type TaskEntry, taskEntry } from "../task-entry.ts";
 
 /** Two documents, of which at least the first `length` bytes are read. */
 export type DocumentPair = {
@@ -101,7 +101,7 @@ function passagePair(key: RandomKey, length: number, books: readonly Book[]): Ma
 }
 
 export type RetrievalSettings = {
-  readonly data: string;
+  readonly data?: string;
   readonly length?: number;
   readonly seed?: number;
 };
@@ -113,17 +113,17 @@ export const retrievalEntry: TaskEntry<"retrieval", RetrievalSettings> = /* @__P
   summary: "tell whether two documents belong together, each read alone (Long Range Arena: AAN)",
   options: () =>
     z.strictObject({
-      data: z
-        .string({ error: "expected the path of a folder of tables of pairs, or of books" })
-        .min(1, "expected a path")
-        .describe(
-          "a folder with tables of pairs, *train*.tsv, *eval*.tsv and *test*.tsv, with lines of label, id, id, text, text; or with books, train_*.txt, valid_*.txt and test_*.txt (.gz, too), passages of which are paired",
-        ),
+      data: dataOption(
+        "a folder with tables of pairs, *train*.tsv, *eval*.tsv and *test*.tsv, with lines of label, id, id, text, text; or with books, train_*.txt, valid_*.txt and test_*.txt (.gz, too), passages of which are paired",
+      ),
       length: lengthOption(defaults.length).describe("bytes of each of the two documents"),
       seed: seedOption(),
     }),
   make: async ({ data, ...rest }, context) => {
     const { readDocumentPairs } = await import("#files");
-    return retrievalTask({ ...rest, source: readDocumentPairs(data, context) });
+    return retrievalTask({
+      ...rest,
+      source: readDocumentPairs(requireData("retrieval", data, "the path of a folder of tables or books"), context),
+    });
   },
 });

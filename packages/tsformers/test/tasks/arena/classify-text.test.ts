@@ -184,7 +184,9 @@ describe("classify-text", () => {
   });
 
   it("says what is missing", async () => {
-    await expect(createTask("classify-text")).rejects.toThrow(/^classify-text: "data": expected the path of a folder/);
+    await expect(createTask("classify-text")).rejects.toThrow(
+      /^classify-text: "data": expected the path of a folder or archive of documents, but it is missing/,
+    );
     await expect(createTask("classify-text", { data: join(home, "nowhere") })).rejects.toThrow(/no such file/);
   });
 

@@ -241,6 +241,8 @@ describe("pixels", () => {
     expect(() => pixelsTask({ images: images(), length: 24 }).views.labelled.trainBatch(0, 1)).toThrow(
       "pixels: a picture of 25 pixels does not fit a length of 24",
     );
-    await expect(createTask("pixels")).rejects.toThrow(/^pixels: "data": expected the path of a folder of pictures/);
+    await expect(createTask("pixels")).rejects.toThrow(
+      /^pixels: "data": expected the path of pictures, such as CIFAR-10 or MNIST, but it is missing/,
+    );
   });
 });

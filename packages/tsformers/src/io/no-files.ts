@@ -15,6 +15,14 @@ export const readTokenizerAt: Files["readTokenizerAt"] = () => {
   throw new Error("tokenizer: a browser cannot read files; give the tokenizer itself: textTask({ text, tokenizer })");
 };
 
+function refuseFiles(): never {
+  throw new Error("data: a browser cannot read files");
+}
+
+export const readDocuments: Files["readDocuments"] = refuseFiles;
+export const readDocumentPairs: Files["readDocumentPairs"] = refuseFiles;
+export const readImages: Files["readImages"] = refuseFiles;
+
 export const openRunDirectory: Files["openRunDirectory"] = () => {
   throw new Error("directory: a browser has no folder for a run; leave it out and keep the params that train returns");
 };

@@ -1,57 +1,65 @@
 import { FileError } from "./file-error.ts";
 
-/** A file inside an archive. */
-export type ArchiveEntry = { readonly name: string; readonly bytes: Uint8Array };
+/** A file in an archive, at its bytes `start` … `end` − 1. */
+export type TarEntry = { readonly name: string; readonly start: number; readonly end: number };
 
 const blockBytes = 512;
 
-/** Whether bytes begin like a tar archive: its first block says `ustar`. */
-export function isTar(bytes: Uint8Array): boolean {
-  return bytes.length >= blockBytes && fieldText(bytes, 257, 5) === "ustar";
-}
-
 /**
- * The files of a tar archive (POSIX ustar and GNU), without its folders and links. The bytes are views of the archive.
+ * The plain files of a tar archive, with long names as GNU's and POSIX's archives write them.
  *
- * Names longer than 100 characters are read from the prefix field; those that are written as an entry of their own are cut.
- *
- * @param source where the archive lies: messages begin with it
- * @throws FileError when a header is damaged, or an entry goes on beyond the end of the archive
+ * @throws FileError at the first header or file that is damaged
  */
-export function tarEntries(bytes: Uint8Array, source: string): ArchiveEntry[] {
-  const entries: ArchiveEntry[] = [];
-  for (let at = 0; at + blockBytes <= bytes.length; ) {
-    const header = bytes.subarray(at, at + blockBytes);
+export function readTar(path: string, bytes: Uint8Array): TarEntry[] {
+  const entries: TarEntry[] = [];
+  let longName: string | undefined;
+  for (let place = 0; place + blockBytes <= bytes.length; ) {
+    const header = bytes.subarray(place, place + blockBytes);
     if (header.every((byte) => byte === 0)) break;
-    if (fieldNumber(header, 148, 8) !== checksum(header))
-      throw new FileError(source, `the tar archive is damaged: the header at byte ${at} does not match its checksum`);
-    const size = fieldNumber(header, 124, 12);
-    const start = at + blockBytes;
-    if (size === undefined || size > bytes.length - start)
-      throw new FileError(source, `the tar archive is damaged: the entry at byte ${at} goes on beyond its end`);
-    const [name, prefix, type] = [fieldText(header, 0, 100), fieldText(header, 345, 155), header[156]!];
-    const isFile = type === 0 || type === "0".charCodeAt(0);
-    if (isFile)
-      entries.push({ name: prefix === "" ? name : `${prefix}/${name}`, bytes: bytes.subarray(start, start + size) });
-    at = start + Math.ceil(size / blockBytes) * blockBytes;
+    requireChecksum(path, header, place);
+    const sizeBytes = octal(header, 124, 12);
+    const start = place + blockBytes;
+    const end = start + sizeBytes;
+    if (!Number.isSafeInteger(sizeBytes) || end > bytes.length)
+      throw new FileError(path, `the archive ends too early: a file at byte ${place} should have ${sizeBytes} bytes`);
+    const kind = String.fromCharCode(header[156]!);
+    const contents = (): string => text(bytes, start, sizeBytes);
+    if (kind === "L") longName = contents();
+    else if (kind === "x") longName = paxName(contents()) ?? longName;
+    else {
+      if (kind === "0" || kind === "\0") entries.push({ name: longName ?? nameOf(header), start, end });
+      longName = undefined;
+    }
+    place = start + Math.ceil(sizeBytes / blockBytes) * blockBytes;
   }
-  return entries;
+  return entries.map(({ name, ...place }) => ({ name: name.replace(/^(\.\/)+/, ""), ...place }));
 }
 
-/** The sum of a header's bytes, its own field read as spaces. */
-function checksum(header: Uint8Array): number {
-  return header.reduce((sum, byte, i) => sum + (i >= 148 && i < 156 ? 32 : byte), 0);
+function nameOf(header: Uint8Array): string {
+  const [name, prefix] = [text(header, 0, 100), text(header, 345, 155)];
+  const isPosix = text(header, 257, 5) === "ustar" && header[262] === 0;
+  return isPosix && prefix !== "" ? `${prefix}/${name}` : name;
 }
 
-/** A text that ends at the first zero byte. */
-function fieldText(block: Uint8Array, start: number, length: number): string {
-  const field = block.subarray(start, start + length);
+/** The name among records `LENGTH KEY=VALUE\n`. */
+function paxName(records: string): string | undefined {
+  return /(?:^|\n)\d+ path=([^\n]*)\n/.exec(records)?.[1];
+}
+
+/** Bytes up to a zero as text. */
+function text(bytes: Uint8Array, start: number, length: number): string {
+  const field = bytes.subarray(start, start + length);
   const end = field.indexOf(0);
   return new TextDecoder().decode(end < 0 ? field : field.subarray(0, end));
 }
 
-/** An octal number; undefined where there is none. */
-function fieldNumber(block: Uint8Array, start: number, length: number): number | undefined {
-  const text = fieldText(block, start, length).trim();
-  return /^[0-7]+$/.test(text) ? Number.parseInt(text, 8) : undefined;
+function octal(header: Uint8Array, start: number, length: number): number {
+  const digits = text(header, start, length).trim();
+  return /^[0-7]+$/.test(digits) ? Number.parseInt(digits, 8) : Number.NaN;
+}
+
+/** The sum of a header's bytes, those of the sum itself as spaces. */
+function requireChecksum(path: string, header: Uint8Array, place: number): void {
+  const sum = header.reduce((total, byte, i) => total + (i >= 148 && i < 156 ? 32 : byte), 0);
+  if (octal(header, 148, 8) !== sum) throw new FileError(path, `is no tar archive, or damaged at byte ${place}`);
 }

@@ -2,6 +2,7 @@ import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import type { Task, TaskViews, ViewName } from "../tasks/task.ts";
 import { classification } from "./classification.ts";
+import { matching } from "./matching.ts";
 import type { Objective } from "./objective.ts";
 import { reconstruction } from "./reconstruction.ts";
 import { sequenceToSequenceObjective } from "./sequence-to-sequence.ts";
@@ -18,13 +19,14 @@ export {
   meanOfPositions,
   type Pooling,
 } from "./classification.ts";
+export { type MatchingOptions, type MatchingParams, matcher, matching } from "./matching.ts";
 export type { BatchTotals, LossFunction, Memories, Objective, Symbolic, WeightedLoss } from "./objective.ts";
 export { type ReconstructionParams, reconstruction, reconstructor } from "./reconstruction.ts";
 export { sequenceToSequenceObjective } from "./sequence-to-sequence.ts";
 export { type TaggingOptions, tagger, tagging } from "./tagging.ts";
 export { type TokenObjectiveOptions, tokenObjective } from "./tokens.ts";
 
-export type ObjectiveName = "next" | "segments" | "masked" | "class" | "tag" | "pairs" | "reconstruct";
+export type ObjectiveName = "next" | "segments" | "masked" | "class" | "match" | "tag" | "pairs" | "reconstruct";
 
 /** What a model is trained for, before a model is there. */
 export type ObjectiveEntry = {
@@ -45,6 +47,7 @@ export const objectives: Readonly<Record<ObjectiveName, ObjectiveEntry>> = {
   },
   masked: { summary: "predict hidden tokens from both sides", view: "masked" },
   class: { summary: "tell the class of a row", view: "labelled" },
+  match: { summary: "tell the class of two rows, each of which is read alone", view: "matched" },
   tag: { summary: "tell a class at each position", view: "tagged" },
   pairs: { summary: "write one sequence while reading another", view: "pairs", needs: "an encoder-decoder" },
   reconstruct: { summary: "give a row back from the state at its last position", view: "reconstructed" },
@@ -72,8 +75,16 @@ export function usualObjective(
 ): ObjectiveName | undefined {
   const remembers = model.layers.some(({ segment }) => segment !== undefined);
   const order: readonly ObjectiveName[] = remembers
-    ? ["segments", "next", "class", "tag", "reconstruct", "masked", "pairs"]
-    : ["next", ...(model.category === "encoder" ? (["masked"] as const) : []), "class", "tag", "reconstruct", "pairs"];
+    ? ["segments", "next", "class", "match", "tag", "reconstruct", "masked", "pairs"]
+    : [
+        "next",
+        ...(model.category === "encoder" ? (["masked"] as const) : []),
+        "class",
+        "match",
+        "tag",
+        "reconstruct",
+        "pairs",
+      ];
   const possible = order.filter((name) => fits(name, model) && views[objectives[name].view] !== undefined);
   return possible.find((name) => objectives[name].view === usualView) ?? possible[0];
 }
@@ -113,8 +124,8 @@ export function requireObjective(
 
 /** How many classes an objective tells on a task; undefined where it tells none. */
 export function classesOf(name: ObjectiveName, views: TaskViews): number | undefined {
-  if (name === "class") return views.labelled?.classes;
-  return name === "tag" ? views.tagged?.classes : undefined;
+  const view = views[objectives[name].view];
+  return view !== undefined && "classes" in view ? view.classes : undefined;
 }
 
 /** The objective of a model on a task, once {@link requireObjective} has said yes. */
@@ -125,8 +136,9 @@ export function makeObjective(
   options: { readonly smoothing?: number } = {},
 ): Objective<unknown, never> {
   if (model.category === "encoder-decoder") return sequenceToSequenceObjective(model, options);
-  if (name === "class") return classification(model.body, { ...options, classes: views.labelled!.classes });
-  if (name === "tag") return tagging(model.body, { ...options, classes: views.tagged!.classes });
+  if (name === "class") return classification(model.body, { ...options, classes: classesOf(name, views)! });
+  if (name === "match") return matching(model.body, { ...options, classes: classesOf(name, views)! });
+  if (name === "tag") return tagging(model.body, { ...options, classes: classesOf(name, views)! });
   if (name === "reconstruct") return reconstruction(model.body, options);
   return tokenObjective(model, { ...options, segments: name === "segments" });
 }

@@ -25,6 +25,7 @@ export type ExportLayouts = {
 /** The forms in which a configuration's model can be exported, known before it is trained. */
 export function exportLayouts({ model, objective }: Pick<RunConfig, "model" | "objective">): ExportLayouts {
   if (objective?.kind === "class") return own("Hugging Face's classifiers have other heads");
+  if (objective?.kind === "match") return own("Hugging Face has no models that compare two rows by one encoder");
   if (objective?.kind === "tag") return own("Hugging Face's taggers have other heads");
   if (objective?.kind === "reconstruct") return own("Hugging Face has no model that gives a row back from one state");
   if (objective?.kind === "masked" && isCausal(model))

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import type { Task } from "../tasks/task.ts";
 import { ConfigError, type RunConfig } from "./config.ts";
 import type { OpenedModel } from "./open-model.ts";
-import { type Reading, readingOf, taskOf } from "./prepare.ts";
+import { asReported, type Reading, readingOf, taskOf } from "./prepare.ts";
 import { requireOwnTokens, requireSameData } from "./task-record.ts";
 
 /** What a model is evaluated on. */
@@ -27,5 +27,6 @@ export async function prepareEvaluation(
   const task = await taskOf(config, tokenizer === undefined ? {} : { tokenizer });
   if (run !== undefined && !otherData) requireSameData(directory, run.task, task);
   if (run === undefined) requireOwnTokens(directory, tokenizer, task);
-  return { task, ...readingOf(task, model, { name: directory, objective: run?.config.objective }) };
+  const reading = readingOf(task, model, { name: directory, objective: run?.config.objective });
+  return { task: asReported(task, reading), ...reading };
 }

@@ -52,7 +52,7 @@ export async function prepareRun(
   const full = { ...config, length: task.length };
   const model = await makeModel(full, vocabularyOf(task, objectiveOf(config)));
   const reading = readingOf(task, model, { ...config, name: config.model.kind });
-  return { task, ...reading, config: { ...full, objective: { kind: reading.kind } } };
+  return { task: asReported(task, reading), ...reading, config: { ...full, objective: { kind: reading.kind } } };
 }
 
 /**
@@ -61,6 +61,11 @@ export async function prepareRun(
  */
 function objectiveOf({ objective, model }: RunConfig): string | undefined {
   return models[model.kind as ModelName]?.category === "encoder" ? "masked" : objective?.kind;
+}
+
+/** The task with the metrics of the view that is read. */
+export function asReported(task: Task, { view: { metrics = task.metrics } }: Pick<Reading, "view">): Task {
+  return { ...task, metrics };
 }
 
 /** Size of the vocabulary that a model needs for an objective. */

@@ -72,6 +72,7 @@ export function fittingParams(
 /** Where the parameters of heads are that a run begins with, by objective. */
 const newHeads: { readonly [Name in ObjectiveName]?: string } = {
   class: "classHead.",
+  match: "matchHead.",
   tag: "classHead.",
   reconstruct: "reconstruction.",
 };

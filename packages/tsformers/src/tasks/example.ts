@@ -31,27 +31,26 @@ const writers: { readonly [View in ViewName]: (batch: never, task: Task) => Writ
   masked: positions,
   tagged: (batch: Batch, task) => positions(batch, task, classText(task, "tagged")),
   labelled: (batch: LabelledBatch, task) => ({
-    input: rowText(batch.inputs, batch.mask, symbols(task)),
+    input: rowText(batch.inputs, batch.mask, task),
     expected: classText(task, "labelled")(batch.labels.toNumbers()[0]!),
     scored: "the class of the row",
   }),
   matched: (batch: MatchedBatch, task) => ({
-    input: [
-      rowText(batch.inputs, batch.mask, symbols(task)),
-      rowText(batch.others, batch.othersMask, symbols(task)),
-    ].join("\n"),
+    input: [rowText(batch.inputs, batch.mask, task), "– and –", rowText(batch.others, batch.othersMask, task)].join(
+      "\n",
+    ),
     expected: classText(task, "matched")(batch.labels.toNumbers()[0]!),
     scored: "the class of the two rows",
   }),
   reconstructed: ({ inputs, weights }: Batch, task) => ({
-    input: rowText(inputs, weights, symbols(task)),
+    input: rowText(inputs, weights, task),
     expected: "the same row",
     scored: `each of its ${sum(weights)} tokens`,
   }),
   pairs: (batch: PairBatch, task) => {
     const scoredCount = sum(batch.weights);
     return {
-      input: rowText(batch.source, batch.sourceWeights, symbols(task)),
+      input: rowText(batch.source, batch.sourceWeights, task),
       expected: joined(batch.targets.toNumbers().slice(0, scoredCount).map(symbols(task))),
       scored: `the ${scoredCount} tokens of the target`,
     };
@@ -103,15 +102,24 @@ function classText({ views }: Task, view: "labelled" | "matched" | "tagged"): (l
   return (label) => names?.[label] ?? String(label);
 }
 
-/** The tokens that are no padding. */
-function rowText(tokens: NDArray, mask: NDArray, symbolOf: (token: number) => string): string {
-  const real = mask.toNumbers();
-  return joined(
-    tokens
-      .toNumbers()
-      .filter((_, t) => real[t]! > 0)
-      .map(symbolOf),
+/** The tokens that are no padding: a text as a whole, a picture line by line. */
+function rowText(tokens: NDArray, mask: NDArray, task: Task): string {
+  const isReal = mask.toNumbers();
+  const real = tokens.toNumbers().filter((_, t) => isReal[t]! > 0);
+  if (task.columns !== undefined) return pictureText(real, task.columns, task.vocabularySize - 1);
+  if (task.symbolOf === undefined && task.tokenizer !== undefined) return task.tokenizer.decode(real);
+  return joined(real.map(symbols(task)));
+}
+
+/** From dark to bright. */
+const shades = ".:-=+*#%@";
+
+function pictureText(tokens: readonly number[], columns: number, levels: number): string {
+  const lines = Array.from({ length: Math.ceil(tokens.length / columns) }, (_, line) =>
+    tokens.slice(line * columns, (line + 1) * columns),
   );
+  const shadeOf = (token: number): string => shades[Math.floor(((token - 1) * shades.length) / levels)]!;
+  return lines.map((line) => line.map(shadeOf).join("")).join("\n");
 }
 
 /** Characters follow each other directly, longer symbols with spaces between them. */

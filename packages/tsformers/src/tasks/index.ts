@@ -9,7 +9,44 @@ export { reverseEntry, reverseTask } from "./algorithmic/reverse.ts";
 export { type SelectiveCopyOptions, selectiveCopyEntry, selectiveCopyTask } from "./algorithmic/selective-copy.ts";
 export { sortEntry, sortTask } from "./algorithmic/sort.ts";
 export { type SymbolOptions, type SymbolSettings, type SymbolTask, symbolTask } from "./algorithmic/symbol-task.ts";
+export {
+  type ClassifyTextOptions,
+  type ClassifyTextSettings,
+  classifyTextEntry,
+  classifyTextTask,
+  type Documents,
+  type LabelledDocument,
+} from "./arena/classify-text.ts";
+export { evaluateListOps } from "./arena/evaluate-list-ops.ts";
+export { type ListOpsOptions, type ListOpsSettings, listOpsEntry, listOpsTask } from "./arena/listops.ts";
+export {
+  type PathfinderDifficulty,
+  type PathfinderOptions,
+  type PathfinderSettings,
+  type PathfinderSize,
+  pathfinderEntry,
+  pathfinderTask,
+} from "./arena/pathfinder.ts";
+export {
+  type Images,
+  type LabelledImage,
+  type PixelsOptions,
+  type PixelsSettings,
+  pixelsEntry,
+  pixelsTask,
+} from "./arena/pixels.ts";
+export {
+  type Book,
+  type DocumentPair,
+  type PairSource,
+  type RetrievalOptions,
+  type RetrievalSettings,
+  retrievalEntry,
+  retrievalTask,
+} from "./arena/retrieval.ts";
 export { type BabiSettings, babiEntry, babiTask } from "./babi/babi.ts";
+export type { Splits } from "./fixed-split.ts";
+export type { LabelledTask } from "./labelled.ts";
 export { madCompressionEntry, madCompressionTask } from "./mad/compression.ts";
 export { type MadFuzzyRecallOptions, madFuzzyRecallEntry, madFuzzyRecallTask } from "./mad/fuzzy-recall.ts";
 export type { MadOptions } from "./mad/mad-task.ts";
@@ -18,6 +55,7 @@ export { type MadNoisyRecallOptions, madNoisyRecallEntry, madNoisyRecallTask } f
 export { type MadCase, type MadSettings, type MadTaskName, madCases, madProtocol } from "./mad/protocol.ts";
 export { madRecallEntry, madRecallTask } from "./mad/recall.ts";
 export { type MadSelectiveCopyOptions, madSelectiveCopyEntry, madSelectiveCopyTask } from "./mad/selective-copy.ts";
+export type { MatchedTask } from "./matched.ts";
 export type { EvalTotals, Metric } from "./metric.ts";
 export { type MusicSettings, musicEntry, musicTask } from "./music/music.ts";
 export { type ProteinsSettings, proteinsEntry, proteinsTask } from "./proteins/proteins.ts";

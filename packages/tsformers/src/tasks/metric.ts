@@ -36,6 +36,14 @@ export const tokenAccuracy: Metric = {
   value: ({ correct, tokens }) => correct / tokens,
 };
 
+/** Bits per value of a picture or another signal: `loss / ln 2`, where each value is a token. */
+export const bitsPerDimension: Metric = {
+  name: "bitsPerDimension",
+  label: "bits per dimension",
+  better: "lower",
+  value: (totals) => loss.value(totals) / Math.LN2,
+};
+
 /** Mean negative log likelihood of the class of a row, in nats. */
 export const classLoss: Metric = { ...loss, label: "loss (nats per row)" };
 

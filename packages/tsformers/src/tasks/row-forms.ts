@@ -1,6 +1,6 @@
 import { NDArray } from "@tsformers/engine";
 import type { RowForm } from "./rows.ts";
-import type { Batch, LabelledBatch, PairBatch } from "./task.ts";
+import type { Batch, LabelledBatch, MatchedBatch, PairBatch } from "./task.ts";
 
 /** One example before padding: `targets[t]` is scored where `weights[t]` is 1. */
 export type Row = {
@@ -14,6 +14,9 @@ export type PairRow = Row & { readonly source: readonly number[] };
 
 /** Tokens with a class. */
 export type LabelledRow = { readonly tokens: readonly number[]; readonly label: number };
+
+/** Two rows of tokens with a class for both. */
+export type MatchedRow = LabelledRow & { readonly others: readonly number[] };
 
 /** A row of tokens: inputs are all but the last, targets all but the first; scored where `scored` says. */
 export function causalRow(tokens: readonly number[], scored: (index: number) => boolean): Row {
@@ -58,12 +61,7 @@ export const labelledForm: RowForm<LabelledRow, LabelledBatch> = {
     const tokens = rows.map((row) => row.tokens);
     return {
       inputs: packed(tokens, "int32", batchSize, length),
-      mask: packed(
-        tokens.map((row) => row.map(() => 1)),
-        "float32",
-        batchSize,
-        length,
-      ),
+      mask: maskOf(tokens, batchSize, length),
       labels: column(
         rows.map(({ label }) => label),
         "int32",
@@ -77,6 +75,30 @@ export const labelledForm: RowForm<LabelledRow, LabelledBatch> = {
     };
   },
 };
+
+/** Pairs of rows with a class, each of which counts as one. */
+export const matchedForm: RowForm<MatchedRow, MatchedBatch> = {
+  scored: () => 1,
+  cut: (row) => row,
+  pack: (rows, batchSize, length) => {
+    const others = rows.map((row) => row.others);
+    return {
+      ...labelledForm.pack(rows, batchSize, length),
+      others: packed(others, "int32", batchSize, length),
+      othersMask: maskOf(others, batchSize, length),
+    };
+  },
+};
+
+/** 1 at the tokens of rows, 0 at padding, float32 [batchSize, length]. */
+function maskOf(rows: readonly (readonly number[])[], batchSize: number, length: number): NDArray {
+  return packed(
+    rows.map((row) => row.map(() => 1)),
+    "float32",
+    batchSize,
+    length,
+  );
+}
 
 export function packRows(rows: readonly Row[], batchSize: number, length: number): Batch {
   const part = (name: keyof Row): readonly (readonly number[])[] => rows.map((row) => row[name]);

@@ -71,6 +71,8 @@ export type TaskView<B> = {
    * @throws RangeError when the stride is greater than the length
    */
   slidingBatches?(split: EvalSplit, options: EvalOptions & { readonly stride: number }): Iterable<B>;
+  /** How results of this view are reported. Default: as the task says. */
+  readonly metrics?: readonly Metric[];
 };
 
 export type Classes = { readonly classes: number; readonly classNames?: readonly string[] };
@@ -114,6 +116,8 @@ export type Task<Views extends TaskViews = TaskViews> = {
   readonly tokenizer?: Tokenizer;
   /** How a token is written for people. Default: as its tokenizer does, or as a number. */
   readonly symbolOf?: (token: number) => string;
+  /** Present if rows are pictures, read line by line: how many pixels a line has. Token 0 is padding, then come levels of grey from black to white. */
+  readonly columns?: number;
   /** What the task is about, where other views only serve pre-training. Default: what suits the model. */
   readonly usualView?: ViewName;
   /** Present if evaluation scores fewer positions than training: only what can be known. */

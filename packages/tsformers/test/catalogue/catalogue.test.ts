@@ -82,7 +82,7 @@ test.each(Object.values<ModelEntry>(models).map((entry) => [entry.name, entry] a
   (name, entry) => {
     const sizes = { vocabularySize: 11, modelWidth: 24, heads: 3, layers: 2 };
     const trainable = { ...entry.make(sizes), category: entry.category } as Trainable;
-    const views = { next: 1, segments: 1, masked: 1, labelled: 1, pairs: 1 } as unknown as TaskViews;
+    const views = Object.fromEntries(Object.values(objectives).map(({ view }) => [view, 1])) as unknown as TaskViews;
     const served = Object.entries(objectives).flatMap(([objective, { view }]) => {
       try {
         requireObjective(objective as ObjectiveName, trainable, views, { model: name, task: "any" });

@@ -3,9 +3,9 @@ import { describe, expect, it } from "vitest";
 import { createTask, tasks } from "../../src/catalogue/tasks.ts";
 import { copyTask } from "../../src/tasks/algorithmic/copy.ts";
 import { reverseTask } from "../../src/tasks/algorithmic/reverse.ts";
-import type { TaskEntry } from "../../src/tasks/index.ts";
 import { recallTask } from "../../src/tasks/recall/recall.ts";
 import type { Batch, Task, TaskViews } from "../../src/tasks/task.ts";
+import type { TaskEntry } from "../../src/tasks/task-entry.ts";
 
 const rows = (array: NDArray): number[][] => {
   const flat = array.toNumbers();

@@ -26,6 +26,15 @@ const hashOf = (batches: Iterable<AnyBatch>): string => {
   return hash.digest("hex").slice(0, 12);
 };
 
+/** The first two batches of an evaluation; the rows of the others are not made. */
+function* firstTwo(batches: Iterable<AnyBatch>): Generator<AnyBatch> {
+  let count = 0;
+  for (const batch of batches) {
+    yield batch;
+    if (++count === 2) return;
+  }
+}
+
 const scoredIn = ({ weights }: AnyBatch): number => weights!.toNumbers().reduce((sum, weight) => sum + weight, 0);
 
 /** The largest token, at the places where tokens stand. */
@@ -36,7 +45,7 @@ it("has the rows that it had", async () => {
   const lines = made.flatMap(([name, , task]) =>
     viewsOf(task).map(([view, { trainBatch, evalBatches }]) => {
       const { length } = trainBatch(1, 1).inputs!.toNumbers();
-      const evaluated = [...evalBatches("test", { batchSize: 2, length, limit: 2 * length })].slice(0, 2);
+      const evaluated = firstTwo(evalBatches("test", { batchSize: 2, length, limit: 2 * length }));
       return `${name} ${view} train ${hashOf([trainBatch(1, 4), trainBatch(2, 4)])} test ${hashOf(evaluated)}`;
     }),
   );
@@ -78,7 +87,7 @@ describe.each(made)("%s", (_, entry, task) => {
       const other = (await entry.make({ seed: 77 } as never)).views[view] as TaskView<AnyBatch>;
       const options = { batchSize: 4, length, limit: 4 * length };
       const first = (of: TaskView<AnyBatch>["evalBatches"], split: "valid" | "test") =>
-        hashOf([...of(split, options)].slice(0, 2));
+        hashOf(firstTwo(of(split, options)));
       expect(first(other.evalBatches, "valid")).toBe(first(evalBatches, "valid"));
       expect(first(evalBatches, "valid")).toBe(first(evalBatches, "valid"));
       expect(first(evalBatches, "test")).not.toBe(first(evalBatches, "valid"));

@@ -4,12 +4,12 @@ import { count } from "../../schema/count.ts";
 import { present } from "../../schema/present.ts";
 import { characterTokenizer, type Tokenizer } from "../../tokenizers/index.ts";
 import { chosen, type Draw, draws } from "../draws.ts";
-import { grammarText, names } from "../text/grammar.ts";
 import { exactAccuracy, loss, tokenAccuracy } from "../metric.ts";
 import { causalRow, nextForm } from "../row-forms.ts";
 import { generatedRows, rowsView, usualLimit } from "../rows.ts";
 import type { Task, TaskViews } from "../task.ts";
 import { lengthOption, seedOption, type TaskEntry, taskEntry } from "../task-entry.ts";
+import { grammarText, names } from "../text/grammar.ts";
 
 export type NeedleOptions = {
   /** Where the sentence stands in the text: 0 at its beginning, 1 at its end. Default: anywhere, uniformly distributed. */

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { createTask } from "../../../src/catalogue/tasks.ts";
-import { tarEntries } from "../../../src/io/tar.ts";
+import { readTar } from "../../../src/io/tar.ts";
 import { lastWords } from "../../../src/tasks/babi/babi.ts";
 import { readStories } from "../../../src/tasks/babi/stories.ts";
 import { folderWith, rowsOf, sharedData, tarOf } from "../data-fixtures.ts";
@@ -134,8 +134,8 @@ describe.skipIf(!here)("bAbI 1.2", () => {
   it("has the questions that a plain reading finds", async () => {
     const bytes = gunzipSync(readFileSync(data));
     const text = (name: string) => {
-      const { bytes: file } = tarEntries(bytes, data).find((entry) => entry.name.endsWith(name))!;
-      return new TextDecoder().decode(file);
+      const { start, end } = readTar(data, bytes).find((entry) => entry.name.endsWith(name))!;
+      return new TextDecoder().decode(bytes.subarray(start, end));
     };
     // Plainly: each line with a tab asks about all lines without one since the last line with number 1.
     const plain = text("qa2_two-supporting-facts_test.txt")

@@ -1,7 +1,6 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { FileError } from "../io/file-error.ts";
-import { recordOf } from "./columns.ts";
 import type { Filter } from "./filter.ts";
 import { readOnlyQuery } from "./read-only-query.ts";
 import { type Columns, type CostRecord, costColumns, type RunRecord, runColumns } from "./record.ts";
@@ -86,7 +85,7 @@ export async function openStore(folder: string, { onNote = () => {} }: StoreOpti
   const select = <R extends object>(tables: [all: string, once: string], filter: Filter<R>, columns: Columns<R>) => {
     const isOfOne = (filter.match as { comparison?: unknown } | undefined)?.comparison !== undefined;
     const { sql, values } = selectOf(isOfOne ? tables[0] : tables[1], filter, columns);
-    return file.read((database) => database.all(sql, values).map((row) => recordOf(row, columns)));
+    return file.read((database) => database.all(sql, values).map(({ record }) => JSON.parse(String(record)) as R));
   };
 
   await sync();

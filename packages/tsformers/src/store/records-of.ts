@@ -44,6 +44,20 @@ export function recordsOf(comparison: Comparison, name: string): RunRecord[] {
   });
 }
 
+/** A run that failed, and why. */
+export type FailureRecord = Identity & Pick<RunRecord, "folder" | "seed" | "pretrained"> & { readonly failure: string };
+
+/** The runs of a comparison that failed; the index does not have them. */
+export function failuresOf(comparison: Comparison, name: string): FailureRecord[] {
+  return comparison.runs.flatMap(({ outcome, ...run }): FailureRecord[] => {
+    if (!("failure" in outcome)) return [];
+    const place = { ...placeOf(comparison, run), config: run.config };
+    const { variant, seed, pretrained, directory } = run;
+    const identity = identityOf(comparison, name, { ...place, variant });
+    return [{ folder: basename(directory), ...identity, seed, pretrained, failure: outcome.failure }];
+  });
+}
+
 /**
  * What steps cost in a comparison, as rows of the index.
  *

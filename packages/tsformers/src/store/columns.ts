@@ -25,19 +25,27 @@ export function cellsOf<R extends object>(record: R, columns: Columns<R>): Cell[
 }
 
 /**
+ * Makes sure that there is a column, or, in one of JSON, that a path is one.
+ *
+ * @throws UnknownColumn with the nearest name
+ */
+export function requireColumn<R>(name: string, columns: Columns<R>): void {
+  const [first = "", ...path] = name.split(".");
+  const isThere = Object.hasOwn(columns, first);
+  const isJson = isThere && columns[first as keyof typeof columns] === "json";
+  if (isThere && (isJson || path.length === 0) && path.every((key) => /^[\w -]+$/.test(key))) return;
+  throw new UnknownColumn(`unknown column ${JSON.stringify(name)}${expectation(first, Object.keys(columns))}`);
+}
+
+/**
  * The SQL of a column, or of the path of a value in one of JSON.
  *
  * @throws UnknownColumn with the nearest name
  */
 export function columnSql<R>(name: string, columns: Columns<R>): string {
-  const [first = "", ...path] = name.split(".");
-  const type = Object.hasOwn(columns, first) ? columns[first as keyof typeof columns] : undefined;
-  const isKnown = type !== undefined && (path.length === 0 || type === "json");
-  if (!isKnown || path.some((key) => !/^[\w -]+$/.test(key)))
-    throw new UnknownColumn(
-      `unknown column ${JSON.stringify(name)}${expectation(path.length === 0 ? name : first, Object.keys(columns))}`,
-    );
-  if (type !== "json") return `"${first}"`;
+  requireColumn(name, columns);
+  const [first, ...path] = name.split(".");
+  if (columns[first as keyof typeof columns] !== "json") return `"${first}"`;
   const place = [first, ...path].map((key) => `."${key}"`).join("");
   return `record ${path.length === 0 ? "->" : "->>"} '$${place}'`;
 }

@@ -1,4 +1,4 @@
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Database } from "node-sqlite3-wasm";
@@ -22,7 +22,7 @@ const longestWaitMs = 60_000;
  * on with a damaged file.)
  */
 export type IndexFile = {
-  /** Works on a copy of the file; what is changed there is lost. */
+  /** Works on a copy of the file, or on an empty database where there is none; what is changed there is lost. */
   read<T>(work: (database: Database) => T): T;
   /**
    * Changes the file, while no other process does.
@@ -35,7 +35,7 @@ export type IndexFile = {
 export function indexFile(folder: string): IndexFile {
   const path = join(folder, indexName);
   return {
-    read: (work) => onCopy(path, (database) => work(database)),
+    read: (work) => onCopy(existsSync(path) ? path : undefined, (database) => work(database)),
     write: async (isUsable, change) => {
       const unlock = await lockFile(join(folder, lockName), { waitMs: longestWaitMs });
       try {

@@ -1,5 +1,6 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
+import type { Database } from "node-sqlite3-wasm";
 import { FileError } from "../io/file-error.ts";
 import type { Filter } from "./filter.ts";
 import { readOnlyQuery } from "./read-only-query.ts";
@@ -56,12 +57,15 @@ export async function openStore(folder: string, { onNote = () => {} }: StoreOpti
 
   /** Whether the index is whole, of this version, and has all that there is. */
   const state = (onDamage?: (problem: string) => void): "current" | "behind" | "unusable" => {
-    if (!existsSync(path)) return "unusable";
     try {
       return file.read((database) => {
-        if (!isSound(database)) return "unusable";
+        const isThere = existsSync(path);
+        if (isThere && !isSound(database)) return "unusable";
+        prepareTables(database);
         const { changed, gone } = sources.changesSince(database, folder);
-        return changed.size + gone.length === 0 ? "current" : "behind";
+        // A folder without results gets no index either.
+        if (changed.size + gone.length === 0) return "current";
+        return isThere ? "behind" : "unusable";
       });
     } catch (error) {
       onDamage?.((error as Error).message);
@@ -70,7 +74,7 @@ export async function openStore(folder: string, { onNote = () => {} }: StoreOpti
   };
   const noteDamage = (problem: string) =>
     onNote(`${path}: was damaged (${problem}); it was made again from the results of comparisons`);
-  const update = (change: (database: Parameters<typeof insertRuns>[0]) => void = () => {}): Promise<void> =>
+  const update = (change: (database: Database) => void = () => {}): Promise<void> =>
     file.write(
       () => state(noteDamage) !== "unusable",
       (database) => {
@@ -85,8 +89,14 @@ export async function openStore(folder: string, { onNote = () => {} }: StoreOpti
   const select = <R extends object>(tables: [all: string, once: string], filter: Filter<R>, columns: Columns<R>) => {
     const isOfOne = (filter.match as { comparison?: unknown } | undefined)?.comparison !== undefined;
     const { sql, values } = selectOf(isOfOne ? tables[0] : tables[1], filter, columns);
-    return file.read((database) => database.all(sql, values).map(({ record }) => JSON.parse(String(record)) as R));
+    return read((database) => database.all(sql, values).map(({ record }) => JSON.parse(String(record)) as R));
   };
+
+  const read = <T>(work: (database: Database) => T): T =>
+    file.read((database) => {
+      prepareTables(database);
+      return work(database);
+    });
 
   await sync();
   return {
@@ -95,7 +105,7 @@ export async function openStore(folder: string, { onNote = () => {} }: StoreOpti
     add: (records) => update((database) => insertRuns(database, [records].flat())),
     addCosts: (records) => update((database) => insertCosts(database, records)),
     sync,
-    query: (sql) => file.read((database) => readOnlyQuery(database, sql)),
+    query: (sql) => read((database) => readOnlyQuery(database, sql)),
     close: () => {},
   };
 }

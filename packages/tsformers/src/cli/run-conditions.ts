@@ -1,3 +1,4 @@
+import { runSchema } from "../run/config.ts";
 import { flagNamed } from "../run/flags.ts";
 import { partNames } from "../run/parts.ts";
 import { splitList } from "../schema/setting-value.ts";
@@ -36,7 +37,8 @@ export function columnNamed(typed: string): string {
   const flag = flagNamed(runFlags, typed);
   if (flag !== undefined) return ["config", ...flag.path].join(".");
   if (path.length === 0) return name;
-  return `${partNames.some((part) => part === first) ? "config.model" : "config"}.${name}`;
+  if (partNames.some((part) => part === first)) return `config.model.${name}`;
+  return Object.hasOwn(runSchema.shape, first) ? `config.${name}` : name;
 }
 
 /** A value of the kind that its column has; of a value within JSON, of the kind that it looks like. */

@@ -27,7 +27,7 @@ export type IndexFile = {
   /**
    * Changes the file, while no other process does.
    *
-   * @param isUsable asked when no other process can change it any more; if not, an empty database takes its place
+   * @param isUsable asked of a file that is there, when no other process can change it any more; if not, an empty database takes its place
    */
   write(isUsable: () => boolean, change: (database: Database) => void): Promise<void>;
 };
@@ -40,7 +40,7 @@ export function indexFile(folder: string): IndexFile {
       const unlock = await lockFile(join(folder, lockName), { waitMs: longestWaitMs });
       try {
         removeRemains(folder);
-        const bytes = onCopy(isUsable() ? path : undefined, (database, copy) => {
+        const bytes = onCopy(existsSync(path) && isUsable() ? path : undefined, (database, copy) => {
           // Changes are made together, and much faster than one by one.
           database.exec("BEGIN");
           change(database);

@@ -117,6 +117,7 @@ describe("tsformers runs", () => {
   it.each([
     [["--sort", "scor"], 'unknown column "scor"; did you mean "score"?'],
     [["--where", "sed=1"], 'unknown column "sed"; did you mean "seed"?'],
+    [["--where", "metric.accuracy=1"], 'unknown column "metric.accuracy"'],
     [["--where", "seed"], "--where: expected conditions"],
     [["--where", "seed=x"], '--where seed: expected a number, got "x"'],
     [["--columns", "variannt"], 'unknown column "variannt"; did you mean "variant"?'],

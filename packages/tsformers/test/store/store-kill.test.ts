@@ -11,7 +11,7 @@ import { temporaryFolder, writeComparison } from "./folders.ts";
 
 // Inside the package, so that the built program finds its dependencies.
 const packageRoot = fileURLToPath(new URL("../../", import.meta.url));
-const runsOfOnce = 43;
+const [runsRead, runsOfOnce] = [43, 5];
 
 describe("processes that write into one store", () => {
   let program: string;
@@ -63,19 +63,19 @@ describe("processes that write into one store", () => {
     const folder = temporaryFolder();
     writeComparison(folder, "compare-read", comparisonFixture());
     const added = new Map<string, number>();
-    for (let round = 0; round < 8; round++) {
-      for (const writer of await killedWriters(folder, round, round * 3.7)) added.set(writer.name, writer.added);
+    for (let round = 0; round < 6; round++) {
+      for (const writer of await killedWriters(folder, round, round * 5)) added.set(writer.name, writer.added);
       const notes: string[] = [];
       const store = await openStore(folder, { onNote: (text) => notes.push(text) });
       expect(notes).toEqual([]);
-      expect(store.list({ match: { comparison: "compare-read" } })).toHaveLength(runsOfOnce);
+      expect(store.list({ match: { comparison: "compare-read" } })).toHaveLength(runsRead);
       for (const [name, times] of added) {
         const found = store.list({ match: { comparison: `compare-${name}` } }).length / runsOfOnce;
         // The last one may have been added, and its process killed before it could say so; half an addition there is none.
         expect([times, times + 1], name).toContain(found);
       }
     }
-    expect([...added.values()].reduce((sum, times) => sum + times)).toBeGreaterThan(16);
+    expect([...added.values()].reduce((sum, times) => sum + times)).toBeGreaterThanOrEqual(12);
     // The next writer puts away what the killed ones left.
     await (await openStore(folder)).addCosts([]);
     expect(readdirSync(folder).filter((name) => name.startsWith(".runs.sqlite"))).toEqual([]);

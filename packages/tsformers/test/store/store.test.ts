@@ -201,7 +201,7 @@ describe("openStore", () => {
     ])
       expect(() => store.query(sql), sql).toThrow("SELECT");
     expect(() => store.query("SELECT 1; DELETE FROM comparedRuns")).toThrow();
-    expect(() => store.query("SELECT scor FROM runs")).toThrow("no such column: scor; did you mean \"score\"?");
+    expect(() => store.query("SELECT scor FROM runs")).toThrow('no such column: scor; did you mean "score"?');
     expect(existsSync(other)).toBe(false);
     expect(store.list()).toHaveLength(finished);
   });

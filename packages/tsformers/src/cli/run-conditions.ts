@@ -1,7 +1,7 @@
 import { runSchema } from "../run/config.ts";
 import { flagNamed } from "../run/flags.ts";
 import { partNames } from "../run/parts.ts";
-import { splitList } from "../schema/setting-value.ts";
+import { splitList, unbracketed } from "../schema/setting-value.ts";
 import { type ColumnType, type Condition, runColumns, type Scalar } from "../store/index.ts";
 import { runFlags } from "./config-flags.ts";
 import { UsageError } from "./exit.ts";
@@ -9,7 +9,8 @@ import { UsageError } from "./exit.ts";
 const types: Readonly<Record<string, ColumnType>> = runColumns;
 
 /**
- * Conditions as they are written on the command line: `loss<0.5`, `mixer=performer,seed!=0`, `mixer.features>=16`.
+ * Conditions as they are written on the command line: `loss<0.5`, `mixer=performer,seed!=0`, `mixer.features>=16`;
+ * values with commas stand in brackets, `mixer=[local,routing]`.
  *
  * @throws UsageError for what is no condition
  */
@@ -21,7 +22,11 @@ export function conditionsIn(text: string): Condition[] {
         `--where: expected conditions, such as mixer=performer or length>=1024, got ${JSON.stringify(item)}`,
       );
     const column = columnNamed(name);
-    return { column, is: (is === "==" ? "=" : is) as Condition["is"], value: valueIn(value!, column, name) };
+    return {
+      column,
+      is: (is === "==" ? "=" : is) as Condition["is"],
+      value: valueIn(unbracketed(value!), column, name),
+    };
   });
 }
 

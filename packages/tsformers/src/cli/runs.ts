@@ -20,7 +20,7 @@ import { parseCount, parseList } from "./config-flags.ts";
 import { UsageError } from "./exit.ts";
 import { columnNamed, conditionsIn } from "./run-conditions.ts";
 import { plainTable, runTable } from "./run-table.ts";
-import type { Terminal } from "./terminal.ts";
+import { type Terminal, wrapText } from "./terminal.ts";
 
 type RunsFlags = {
   readonly task?: string[];
@@ -63,8 +63,9 @@ export function runsCommand(terminal: Terminal): Command {
     .addHelpText(
       "after",
       `
-Columns: ${Object.keys(runColumns).join(", ")}.
-Values within config, metrics, byLength and taskSettings have paths, such as metrics.accuracy; "none" is no value.
+${wrapText(`Columns: ${Object.keys(runColumns).join(", ")}.`, terminal.columns)}
+Values within config, metrics, byLength and taskSettings have paths, such as metrics.accuracy. In conditions
+"none" is no value, and values with commas stand in brackets: 'mixer=[local,routing]'.
 
 Examples:
   tsformers runs

@@ -1,9 +1,9 @@
-import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Database } from "node-sqlite3-wasm";
 import sqlite from "node-sqlite3-wasm";
-import { writeFileAtomic } from "../io/atomic-file.ts";
+import { temporaryPath, writeFileAtomic } from "../io/atomic-file.ts";
 import { lockFile } from "../run/lock.ts";
 
 /** Names in the folder of a store. */
@@ -35,12 +35,18 @@ export type IndexFile = {
 export function indexFile(folder: string): IndexFile {
   const path = join(folder, indexName);
   return {
-    read: (work) => onCopy(existsSync(path) ? path : undefined, (database) => work(database)),
+    read: (work) => {
+      const home = mkdtempSync(join(tmpdir(), "tsformers-index-"));
+      return onCopy(home, existsSync(path) ? path : undefined, (database) => work(database));
+    },
     write: async (isUsable, change) => {
       const unlock = await lockFile(join(folder, lockName), { waitMs: longestWaitMs });
       try {
         removeRemains(folder);
-        const bytes = onCopy(existsSync(path) && isUsable() ? path : undefined, (database, copy) => {
+        // Beside the file, where the next writer finds it if this one is killed.
+        const home = temporaryPath(path);
+        mkdirSync(home);
+        const bytes = onCopy(home, existsSync(path) && isUsable() ? path : undefined, (database, copy) => {
           // Changes are made together, and much faster than one by one.
           database.exec("BEGIN");
           change(database);
@@ -58,13 +64,13 @@ export function indexFile(folder: string): IndexFile {
 /** What writers left that were killed; the lock says that none is at work. */
 function removeRemains(folder: string): void {
   for (const name of readdirSync(folder)) {
-    if (name.startsWith(`.${indexName}.`) && name.endsWith(".tmp")) rmSync(join(folder, name), { force: true });
+    if (name.startsWith(`.${indexName}.`) && name.endsWith(".tmp"))
+      rmSync(join(folder, name), { recursive: true, force: true });
   }
 }
 
-/** Opens a copy of a database, or an empty one, which is removed afterwards. */
-function onCopy<T>(source: string | undefined, work: (database: Database, path: string) => T): T {
-  const home = mkdtempSync(join(tmpdir(), "tsformers-index-"));
+/** Opens a copy of a database, or an empty one, in a folder of its own, which is removed afterwards. */
+function onCopy<T>(home: string, source: string | undefined, work: (database: Database, path: string) => T): T {
   try {
     const copy = join(home, indexName);
     if (source !== undefined) copyFileSync(source, copy);

@@ -27,7 +27,7 @@ export type Store = {
    * @throws RangeError with what SQLite says of it
    */
   query(sql: string): Readonly<Record<string, unknown>>[];
-  /** Ends the use of the store. Nothing is held open between calls, so that a process that is killed leaves nothing behind. */
+  /** Ends the use of the store. Nothing is held open between calls. */
   close(): void;
 };
 

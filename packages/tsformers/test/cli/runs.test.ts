@@ -60,6 +60,7 @@ describe("tsformers runs", () => {
     ]);
     expect(bodyOf(await runs(["--mixer", "routing,linear", "--task", "recall · pairs=8"]))).toHaveLength(6 + 5);
     expect(bodyOf(await runs(["--where", "mixer.kind=performer"]))).toHaveLength(9);
+    expect(bodyOf(await runs(["--where", "mixer=[local,routing],seed=0"]))).toHaveLength(3);
     expect(bodyOf(await runs(["--where", "length=64", "--where", "pretrained=true"]))).toHaveLength(15);
   });
 

@@ -8,7 +8,7 @@ import { fingerprint } from "./fingerprint.ts";
 import type { ChildMessage } from "./messages.ts";
 import { type PlannedRun, planRuns, sharedSettings } from "./plan.ts";
 import { type CompareOptions, prepareComparison } from "./prepare-comparison.ts";
-import { renderReport } from "./report.ts";
+import { renderReport } from "./report/render-report.ts";
 import type { CompareRun, Comparison } from "./results.ts";
 import { shareText } from "./shared-text.ts";
 import { type RunOutcome, startRun } from "./start-run.ts";

@@ -28,13 +28,68 @@ type Kind = {
 };
 
 const kinds: readonly Kind[] = [
-  { label: "softmax · rotary", mixer: { kind: "softmax" }, position: "rotary", skill: 0.93, growth: 1, state: { bytes: 131_072, grows: true }, fades: 0.5 },
-  { label: "softmax · alibi", mixer: { kind: "softmax" }, position: "alibi", skill: 0.925, growth: 1.02, state: { bytes: 131_072, grows: true }, fades: 0.05 },
-  { label: "linear · rotary", mixer: { kind: "linear" }, position: "rotary", skill: 0.62, growth: 0.02, state: { bytes: 16_640, grows: false }, fades: 0.35 },
-  { label: "performer · features=64", mixer: { kind: "performer", features: 64 }, position: "rotary", skill: 0.7, growth: 0.05, state: { bytes: 33_280, grows: false }, fades: 0.3 },
-  { label: "retention", mixer: { kind: "retention", doubleWidth: false }, position: "rotary", skill: 0.78, growth: 0.3, state: { bytes: 16_384, grows: false }, fades: 0.2 },
-  { label: "local · window=32 · alibi", mixer: { kind: "local", window: 32 }, position: "alibi", skill: 0.83, growth: 0.04, state: { bytes: 32_768, grows: false }, fades: 0.02 },
-  { label: "lsh · rounds=4 · a rather long label that somebody gave to it", mixer: { kind: "lsh", rounds: 4 }, position: "rotary", skill: 0.8, growth: 0.25, fades: 0.4 },
+  {
+    label: "softmax · rotary",
+    mixer: { kind: "softmax" },
+    position: "rotary",
+    skill: 0.93,
+    growth: 1,
+    state: { bytes: 131_072, grows: true },
+    fades: 0.5,
+  },
+  {
+    label: "softmax · alibi",
+    mixer: { kind: "softmax" },
+    position: "alibi",
+    skill: 0.925,
+    growth: 1.02,
+    state: { bytes: 131_072, grows: true },
+    fades: 0.05,
+  },
+  {
+    label: "linear · rotary",
+    mixer: { kind: "linear" },
+    position: "rotary",
+    skill: 0.62,
+    growth: 0.02,
+    state: { bytes: 16_640, grows: false },
+    fades: 0.35,
+  },
+  {
+    label: "performer · features=64",
+    mixer: { kind: "performer", features: 64 },
+    position: "rotary",
+    skill: 0.7,
+    growth: 0.05,
+    state: { bytes: 33_280, grows: false },
+    fades: 0.3,
+  },
+  {
+    label: "retention",
+    mixer: { kind: "retention", doubleWidth: false },
+    position: "rotary",
+    skill: 0.78,
+    growth: 0.3,
+    state: { bytes: 16_384, grows: false },
+    fades: 0.2,
+  },
+  {
+    label: "local · window=32 · alibi",
+    mixer: { kind: "local", window: 32 },
+    position: "alibi",
+    skill: 0.83,
+    growth: 0.04,
+    state: { bytes: 32_768, grows: false },
+    fades: 0.02,
+  },
+  {
+    label: "lsh · rounds=4 · a rather long label that somebody gave to it",
+    mixer: { kind: "lsh", rounds: 4 },
+    position: "rotary",
+    skill: 0.8,
+    growth: 0.25,
+    fades: 0.4,
+  },
   { label: "fourier", mixer: { kind: "fourier" }, position: "learned", skill: 0.41, growth: 0.1, fades: 0.6 },
 ];
 
@@ -75,7 +130,11 @@ const tasks: readonly TaskAbout[] = [
     trainLength,
     lengths,
     baselines: [{ name: "unigram", metrics: { loss: 2.911, bitsPerCharacter: 4.2, tokenAccuracy: 0.17 } }],
-    example: { view: "next", input: "Once upon a time there was a little </script><b>fox</b>", scored: "each of the 128 next tokens" },
+    example: {
+      view: "next",
+      input: "Once upon a time there was a little </script><b>fox</b>",
+      scored: "each of the 128 next tokens",
+    },
   },
 ];
 
@@ -111,18 +170,21 @@ export function comparisonFixture({ variants: count = 8, seeds = 3, title, label
   const runs = tasks.flatMap((task) =>
     [false, true].flatMap((pretrained) =>
       chosen.flatMap((kind, slot) =>
-        Array.from({ length: pretrained ? (task === tasks[0] && slot < 5 ? seeds : 0) : seeds }, (_, seed): CompareRun => ({
-          id: `${task.label}-${slot}-${seed}-${pretrained}`,
-          task: task.label,
-          variant: kind.label,
-          seed,
-          pretrained,
-          directory: `runs/${slot}-${seed}`,
-          config: configOf(kind, task, seed),
-          outcome: isFailed(kind, task, seed)
-            ? { failure: "killed from outside, perhaps for lack of memory\n  at step 310 of 2000" }
-            : { result: resultOf(kind, task, noise, pretrained), reused: seed === 0 },
-        })),
+        Array.from(
+          { length: pretrained ? (task === tasks[0] && slot < 5 ? seeds : 0) : seeds },
+          (_, seed): CompareRun => ({
+            id: `${task.label}-${slot}-${seed}-${pretrained}`,
+            task: task.label,
+            variant: kind.label,
+            seed,
+            pretrained,
+            directory: `runs/${slot}-${seed}`,
+            config: configOf(kind, task, seed),
+            outcome: isFailed(kind, task, seed)
+              ? { failure: "killed from outside, perhaps for lack of memory\n  at step 310 of 2000" }
+              : { result: resultOf(kind, task, noise, pretrained), reused: seed === 0 },
+          }),
+        ),
       ),
     ),
   );
@@ -130,12 +192,27 @@ export function comparisonFixture({ variants: count = 8, seeds = 3, title, label
     format: "tsformers-comparison",
     version: 2,
     title: title ?? "Eight mixers on recall and on text",
-    command: "tsformers compare --task recall,text --vary 'mixer=softmax,linear,performer,retention,local,lsh,fourier' --seeds 3 --steps 2000",
-    settings: { tasks: ["recall", "text"], vary: { mixer: ["softmax", "linear", "performer"] }, seeds, steps: 2000, lengths },
+    command:
+      "tsformers compare --task recall,text --vary 'mixer=softmax,linear,performer,retention,local,lsh,fourier' --seeds 3 --steps 2000",
+    settings: {
+      tasks: ["recall", "text"],
+      vary: { mixer: ["softmax", "linear", "performer"] },
+      seeds,
+      steps: 2000,
+      lengths,
+    },
     startedAt: "2026-11-20T08:00:00.000Z",
     finishedAt: "2026-11-20T08:27:41.000Z",
     complete: true,
-    environment: { cpu: "AMD EPYC 7B13", cores: 2, memoryBytes: 8.3e9, platform: "linux x64", node: "20.20.2", tsformers: "0.2.0", onnxruntime: "1.30.0" },
+    environment: {
+      cpu: "AMD EPYC 7B13",
+      cores: 2,
+      memoryBytes: 8.3e9,
+      platform: "linux x64",
+      node: "20.20.2",
+      tsformers: "0.2.0",
+      onnxruntime: "1.30.0",
+    },
     budget: { kind: "steps", amount: 2000 },
     seeds,
     tasks,
@@ -173,7 +250,8 @@ function configOf({ mixer, position }: Kind, task: TaskAbout, seed: number): Run
 function resultOf(kind: Kind, task: TaskAbout, noise: () => number, pretrained: boolean): RunResult {
   const jitter = noise() * 0.008 * (1.3 - kind.skill) * 6;
   const skill = Math.min(0.99, kind.skill + jitter + (pretrained ? 0.04 * (1 - kind.skill) + 0.02 : 0));
-  const metricsAt = (length: number) => metricsOf(task, skill * (1 - kind.fades * 0.3 * Math.log2(length / trainLength)));
+  const metricsAt = (length: number) =>
+    metricsOf(task, skill * (1 - kind.fades * 0.3 * Math.log2(length / trainLength)));
   const { loss } = metricsAt(trainLength) as { loss: number };
   const start = task.name === "text" ? 3.3 : 3.47;
   const curve = (points: number, roughness: number) =>
@@ -190,7 +268,11 @@ function resultOf(kind: Kind, task: TaskAbout, noise: () => number, pretrained: 
     byLength: task.lengths.map((length) => {
       if (kind.position === "learned" && length > trainLength)
         return { length, missing: "rows are longer than the model has positions" };
-      return { length, metrics: metricsAt(length), ...(kind.label.startsWith("lsh") && length > 512 && { note: "hashed in 32 buckets, as in training" }) };
+      return {
+        length,
+        metrics: metricsAt(length),
+        ...(kind.label.startsWith("lsh") && length > 512 && { note: "hashed in 32 buckets, as in training" }),
+      };
     }),
     trainCurve: curve(200, 0.12),
     validCurve: curve(20, 0.03),
@@ -209,7 +291,8 @@ function metricsOf(task: TaskAbout, skill: number): Record<string, number> {
 
 function cellOf({ label, mixer, growth, state }: Kind, task: TaskAbout): CellAbout {
   const place = { length: 64, layers: 2, heads: 4 };
-  const pattern = mixer.kind === "softmax" ? causal : mixer.kind === "local" ? slidingWindow({ before: 8, after: 0 }) : undefined;
+  const pattern =
+    mixer.kind === "softmax" ? causal : mixer.kind === "local" ? slidingWindow({ before: 8, after: 0 }) : undefined;
   return {
     task: task.label,
     variant: label,
@@ -219,7 +302,10 @@ function cellOf({ label, mixer, growth, state }: Kind, task: TaskAbout): CellAbo
     causal: mixer.kind !== "fourier",
     flopsPerToken: Math.round(720_000 * (1 + growth * 0.35)),
     ...(state !== undefined && {
-      stateBytes: task.lengths.map((length) => ({ length, bytes: state.bytes * (state.grows ? length / trainLength : 1) })),
+      stateBytes: task.lengths.map((length) => ({
+        length,
+        bytes: state.bytes * (state.grows ? length / trainLength : 1),
+      })),
     }),
     ...(pattern !== undefined && { patterns: patternPictures(always(pattern), place) }),
     unequal: mixer.kind === "fourier" ? ["0.71 × the parameters of most", "sees later inputs"] : [],
@@ -255,7 +341,10 @@ function trialsOf(chosen: readonly Kind[], noise: () => number): Trial[] {
         task: tasks[0]!.label,
         variant: label,
         settings: { "learning-rate": String(learningRate) },
-        rungs: i === 4 ? [] : rungs.map((step) => ({ step, loss: 2.9 - step / 700 + Math.abs(i - 2) * 0.2 + noise() * 0.02 })),
+        rungs:
+          i === 4
+            ? []
+            : rungs.map((step) => ({ step, loss: 2.9 - step / 700 + Math.abs(i - 2) * 0.2 + noise() * 0.02 })),
         chosen: i === 2,
         ...(i === 4 && { failure: "the loss is not a number at step 12" }),
       };

@@ -5,7 +5,7 @@ import type { CurveBand } from "./report-data.ts";
 const mostPoints = 80;
 
 /** Joins the curves of several seeds, step by step; a step that only some seeds have counts those. Losses that are not finite are left out. */
-export function curveBand(curves: readonly (readonly CurvePoint[])[]): CurveBand {
+export function curveBand(curves: readonly (readonly CurvePoint[])[], hasRange: boolean): CurveBand {
   const losses = new Map<number, number[]>();
   for (const { step, loss } of curves.flat()) {
     if (!Number.isFinite(loss)) continue;
@@ -15,11 +15,11 @@ export function curveBand(curves: readonly (readonly CurvePoint[])[]): CurveBand
   }
   const points = thinned([...losses].sort(([a], [b]) => a - b));
   const over = (value: (losses: readonly number[]) => number) => points.map(([, all]) => rounded(value(all)));
+  const mean = over((all) => all.reduce((sum, loss) => sum + loss, 0) / all.length);
   return {
     steps: points.map(([step]) => step),
-    mean: over((all) => all.reduce((sum, loss) => sum + loss, 0) / all.length),
-    low: over((all) => Math.min(...all)),
-    high: over((all) => Math.max(...all)),
+    mean,
+    ...(hasRange && { low: over((all) => Math.min(...all)), high: over((all) => Math.max(...all)) }),
   };
 }
 
@@ -30,7 +30,7 @@ function thinned<Item>(items: readonly Item[]): Item[] {
   return Array.from({ length: mostPoints }, (_, i) => items[Math.round((i * last) / (mostPoints - 1))]!);
 }
 
-/** Six digits are more than a chart shows. */
+/** Five digits are more than a chart shows. */
 function rounded(value: number): number {
-  return Number(value.toPrecision(6));
+  return Number(value.toPrecision(5));
 }

@@ -13,7 +13,8 @@ export function makeData(
   comparison: Comparison,
   { sentences, rank }: { readonly sentences: readonly string[]; readonly rank: RankVariants },
 ): ReportData {
-  const { title, command, settings, startedAt, finishedAt, complete, environment, budget, seeds, variants } = comparison;
+  const { title, command, settings, startedAt, finishedAt, complete, environment, budget, seeds, variants } =
+    comparison;
   const summaries = summarise(comparison);
   return {
     title,
@@ -113,8 +114,14 @@ function resultData(
       return figure === undefined ? { length, missing: "not measured" } : { length, figure, ...present({ note }) };
     }),
     ...present({ trainTokensPerSecond, evalTokensPerSecond, peakBytes, seconds }),
-    trainCurve: curveBand(results.map(({ trainCurve }) => trainCurve)),
-    validCurve: curveBand(results.map(({ validCurve }) => validCurve)),
+    trainCurve: curveBand(
+      results.map(({ trainCurve }) => trainCurve),
+      false,
+    ),
+    validCurve: curveBand(
+      results.map(({ validCurve }) => validCurve),
+      results.length > 1,
+    ),
   };
 }
 

@@ -29,7 +29,9 @@ export const rankByIntervals: RankVariants = (comparison, task, { pretrained }) 
     .filter((one) => one.task === task.label && one.pretrained === pretrained)
     .flatMap(({ variant, metrics }) => {
       const spread = metrics[metric.name];
-      return spread === undefined || !Number.isFinite(spread.mean) ? [] : [{ variant, spread, interval: interval(spread) }];
+      return spread === undefined || !Number.isFinite(spread.mean)
+        ? []
+        : [{ variant, spread, interval: interval(spread) }];
     })
     .sort((a, b) => sign * (a.spread.mean - b.spread.mean));
   const best = sorted[0]?.interval;

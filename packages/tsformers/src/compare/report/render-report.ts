@@ -59,10 +59,15 @@ function clientProgram(): string {
 
 /** Text could end the element, or begin a comment in which its end is not seen. Both characters mean the same inside JSON's strings. */
 function jsonInScript(data: unknown): string {
-  return JSON.stringify(data)
+  return JSON.stringify(data, (_, value) => (typeof value === "number" ? rounded(value) : value))
     .replace(/</g, "\\u003c")
     .replace(/\u2028/g, "\\u2028")
     .replace(/\u2029/g, "\\u2029");
+}
+
+/** Seven digits are more than a page shows. */
+function rounded(value: number): number {
+  return Number.isInteger(value) ? value : Number(value.toPrecision(7));
 }
 
 /** In a program `<` cannot be written otherwise everywhere: only in the strings that matter. */

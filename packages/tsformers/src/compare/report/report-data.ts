@@ -86,12 +86,12 @@ export type ResultData = {
 /** The ranks that a variant may have: `from` = `to` where the seeds tell it from all others. */
 export type Rank = { readonly from: number; readonly to: number };
 
-/** Losses over steps: the mean, the lowest and the highest of the seeds. */
+/** Losses over steps: the mean of the seeds, and of validation the lowest and the highest. */
 export type CurveBand = {
   readonly steps: readonly number[];
   readonly mean: readonly number[];
-  readonly low: readonly number[];
-  readonly high: readonly number[];
+  readonly low?: readonly number[];
+  readonly high?: readonly number[];
 };
 
 export type RunData = {

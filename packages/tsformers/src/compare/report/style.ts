@@ -18,12 +18,12 @@ const page = `
 [hidden] { display: none !important; }
 html { scroll-padding-top: 110px; -webkit-text-size-adjust: 100%; }
 body { margin: 0; background: var(--page); color: var(--ink); font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-main { max-width: 1120px; margin: 0 auto; padding: 36px 24px 80px; }
+main { max-width: 1200px; margin: 0 auto; padding: 36px 24px 80px; }
 h1 { font-size: 1.85rem; line-height: 1.2; letter-spacing: -0.015em; margin: 0 0 14px; overflow-wrap: anywhere; text-wrap: balance; }
 h2 { font-size: 1.3rem; line-height: 1.3; letter-spacing: -0.01em; margin: 0 0 4px; }
 h3 { font-size: 1rem; margin: 20px 0 6px; }
 section { margin-top: 52px; }
-p, li { max-width: 76ch; overflow-wrap: anywhere; }
+p, li { max-width: 50rem; overflow-wrap: anywhere; }
 .lead { color: var(--soft); margin: 0 0 14px; }
 a, .link { color: var(--accent); }
 code, pre { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: 0.87em; }
@@ -77,7 +77,7 @@ tbody tr:last-child > * { border-bottom: 0; }
 thead th { position: sticky; top: 0; z-index: 2; color: var(--soft); font-size: 0.82rem; line-height: 1.3; vertical-align: bottom; white-space: normal; min-width: 74px; border-bottom-color: var(--rule-strong); }
 th:first-child { position: sticky; left: 0; z-index: 1; text-align: left; padding-left: 2px; }
 thead th:first-child { z-index: 3; }
-tbody th:first-child { border-right: 1px solid var(--rule); max-width: 320px; white-space: normal; min-width: 150px; }
+tbody th:first-child { border-right: 1px solid var(--rule); max-width: 320px; white-space: normal; min-width: 236px; }
 .sort { background: none; border: 0; padding: 0; color: inherit; cursor: pointer; text-align: inherit; font-size: inherit; line-height: inherit; }
 .sort:hover { color: var(--ink); }
 .sort span::after { content: " ↕"; opacity: 0.35; }
@@ -90,8 +90,9 @@ tbody tr:hover > * { background: var(--panel); }
 .baseline > * { color: var(--soft); font-style: italic; }
 .tag { font-style: normal; font-size: 0.75rem; border: 1px solid var(--rule-strong); border-radius: 4px; padding: 0 5px; color: var(--soft); }
 .variant { display: inline-flex; align-items: center; gap: 8px; overflow-wrap: anywhere; }
+thead th { overflow-wrap: break-word; max-width: 190px; }
 .marker { flex: none; }
-.parity { white-space: normal; min-width: 170px; }
+.parity { white-space: normal; min-width: 220px; }
 .equal { color: var(--good); white-space: nowrap; }
 .unequal, .failed { color: var(--warn); }
 .two { display: inline-flex; flex-direction: column; line-height: 1.35; }
@@ -113,10 +114,13 @@ const figures = `
 figure { margin: 0; min-width: 0; }
 .chart + .chart { margin-top: 0; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 460px), 1fr)); gap: 32px 36px; align-items: start; }
-figcaption p { color: var(--soft); margin: 0 0 10px; }
-section > div > .chart:only-child > figcaption h3 { display: none; }
-.controls { display: flex; flex-wrap: wrap; gap: 6px; margin: 4px 0 12px; }
-.controls .toggle:last-child { margin-left: auto; }
+figcaption p { color: var(--soft); margin: 0; }
+section > div > .chart:only-child > .chart-head h3 { display: none; }
+.chart-head { display: flex; flex-wrap: wrap; justify-content: space-between; align-items: flex-end; gap: 10px 20px; margin-bottom: 14px; }
+.chart-head figcaption { flex: 1 1 380px; }
+.chart-head h3 { margin: 0; }
+.controls { display: flex; flex-wrap: wrap; gap: 6px; }
+.controls .toggle:last-child:not(:first-child) { margin-left: 10px; }
 .canvas { width: 100%; overflow: hidden; }
 .canvas svg { display: block; max-width: 100%; height: auto; }
 .y-label, .x-label { color: var(--soft); font-size: 0.82rem; }
@@ -126,7 +130,8 @@ section > div > .chart:only-child > figcaption h3 { display: none; }
 .legend ul { display: flex; flex-wrap: wrap; gap: 2px 4px; list-style: none; margin: 0; padding: 0; max-height: 118px; overflow-y: auto; }
 .legend li button { display: inline-flex; align-items: center; gap: 6px; background: none; border: 0; border-radius: 4px; padding: 3px 8px 3px 4px; cursor: pointer; text-align: left; }
 .legend li button:hover { background: var(--panel); }
-.legend li button[aria-pressed=false] { color: var(--soft); text-decoration: line-through; }
+.legend li button[aria-pressed=false] { color: var(--soft); }
+.legend li button[aria-pressed=false] span { opacity: 0.75; }
 .legend li button[aria-pressed=false] .marker { opacity: 0.25; }
 .legend-commands { display: flex; align-items: baseline; gap: 4px; margin-bottom: 2px; }
 .absent { color: var(--soft); font-size: 0.87rem; margin: 8px 0 0; }
@@ -148,7 +153,7 @@ section > div > .chart:only-child > figcaption h3 { display: none; }
 
 const narrow = `
 @media (max-width: 640px) {
-  html { scroll-padding-top: 100px; }
+  html { scroll-padding-top: 142px; }
   main { padding: 22px 16px 60px; }
   h1 { font-size: 1.45rem; }
   section { margin-top: 42px; }
@@ -161,7 +166,9 @@ const narrow = `
   .tools .count, .tools .gap { display: none; }
   .jump { width: 92px; }
   .sorter { display: flex; align-items: center; gap: 8px; margin-bottom: 10px; }
+  .sorter label { flex: 1; display: flex; align-items: center; gap: 8px; min-width: 0; white-space: nowrap; }
   .sorter select { flex: 1; min-width: 0; }
+  .sorter .toggle { height: 34px; }
   .sorter ~ .scroll { overflow: visible; max-height: none; border: 0; mask-image: none; }
   .sorter ~ .more { display: none; }
   .cards thead { display: none; }
@@ -175,7 +182,11 @@ const narrow = `
   .cards .parity { grid-column: 1 / -1; }
   .cards .baseline { padding: 8px 14px; }
   tbody th:first-child { min-width: 110px; max-width: 150px; }
-  .controls .toggle:last-child { margin-left: 0; }
+  .chart-head { gap: 10px; }
+  .chart-head figcaption { flex-basis: auto; }
+  .controls .toggle:last-child:not(:first-child) { margin-left: 0; }
+  .legend ul { max-height: 170px; }
+  .cards:not(.whole) .minor { display: none; }
   .picture, .cells { width: 140px; }
   .cells { height: 140px; }
 }
@@ -197,6 +208,11 @@ const paper = `
   .legend li button[aria-pressed=false] { display: none; }
   table { font-size: 7.5pt; }
   th, td { padding: 3px 4px; white-space: normal; position: static !important; min-width: 0 !important; overflow-wrap: break-word; }
+  tbody th:first-child { min-width: 104px !important; }
+  thead th, small, .tag { font-size: 6.5pt; }
+  thead th { overflow-wrap: anywhere; }
+  .parity { width: 90px; }
+  .variant { overflow-wrap: break-word; gap: 4px; }
   thead { display: table-header-group; }
   .sort span::after { content: "" !important; }
   .interval { display: none; }

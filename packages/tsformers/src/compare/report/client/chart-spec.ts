@@ -15,7 +15,7 @@ export type ChartSpec = {
   /** Numbered places. */
   readonly places?: readonly { readonly x: number; readonly y: number; readonly text: string }[];
   /** What is not drawn, and why. */
-  readonly absent?: readonly string[];
+  readonly absent?: readonly { readonly variant: string; readonly reason: string }[];
 };
 
 export type AxisSpec = {

@@ -13,17 +13,21 @@ export function chartTable(spec: ChartSpec): HTMLElement {
   if (xs.length <= mostAcross) {
     const columns: Column<SeriesSpec>[] = [
       { name: "variant", text: true, value: nameOf, cell: nameOf },
-      ...xs.map((at): Column<SeriesSpec> => ({
-        name: spec.x.text(at),
-        value: (one) => pointAt(one, at)?.y,
-        cell: (one) => pointText(spec, pointAt(one, at)),
-      })),
+      ...xs.map(
+        (at): Column<SeriesSpec> => ({
+          name: spec.x.text(at),
+          value: (one) => pointAt(one, at)?.y,
+          cell: (one) => pointText(spec, pointAt(one, at)),
+        }),
+      ),
     ];
     return dataTable({ caption: `${spec.y.label} by ${spec.x.label}`, columns, rows: spec.series });
   }
   const columns: Column<number>[] = [
     { name: spec.x.label, value: (at) => at, cell: (at) => spec.x.text(at) },
-    ...spec.series.map((one): Column<number> => ({ name: nameOf(one), cell: (at) => pointText(spec, pointAt(one, at)) })),
+    ...spec.series.map(
+      (one): Column<number> => ({ name: nameOf(one), cell: (at) => pointText(spec, pointAt(one, at)) }),
+    ),
   ];
   return dataTable({ caption: `${spec.y.label} by ${spec.x.label}`, columns, rows: xs });
 }

@@ -13,12 +13,23 @@ export type ChartOptions = {
   readonly controls?: () => readonly HTMLElement[];
   /** Undefined: there is nothing to draw. */
   readonly spec: (variants: readonly VariantData[]) => ChartSpec | undefined;
+  /** Whether it has a legend of its own. Default: true. */
+  readonly legend?: boolean;
   /** Below the chart. */
   readonly below?: (variants: readonly VariantData[]) => readonly HTMLElement[];
 };
 
 /** A chart of its own that can be drawn anew. */
 export type ChartFigure = { readonly element: HTMLElement; update(): void };
+
+/** What is not drawn, by reasons. */
+function absentText({ absent = [] }: ChartSpec): string {
+  const texts = [...new Set(absent.map(({ reason }) => reason))].map((reason) => {
+    const those = absent.flatMap((one) => (one.reason === reason ? [one.variant] : []));
+    return `${those.join(", ")} (${reason})`;
+  });
+  return texts.length === 0 ? "" : `Not drawn: ${texts.join("; ")}.`;
+}
 
 /** Width of a chart on paper, in pixels: A4 and Letter with their margins. */
 const paperWidth = 660;
@@ -34,8 +45,17 @@ export function chartFigure(store: Store, options: ChartOptions): ChartFigure {
   const element = h(
     "figure",
     { class: "chart" },
-    h("figcaption", {}, h("h3", {}, options.title), options.lead === undefined ? undefined : h("p", {}, options.lead)),
-    controls,
+    h(
+      "div",
+      { class: "chart-head" },
+      h(
+        "figcaption",
+        {},
+        h("h3", {}, options.title),
+        options.lead === undefined ? undefined : h("p", {}, options.lead),
+      ),
+      controls,
+    ),
     drawn,
     tableBox,
     legendBox,
@@ -56,8 +76,8 @@ export function chartFigure(store: Store, options: ChartOptions): ChartFigure {
       update();
     });
     refill(controls, ...(options.controls?.() ?? []), tableButton);
-    refill(legendBox, legend(store, names));
-    absent.textContent = all.absent === undefined || all.absent.length === 0 ? "" : `Not drawn: ${all.absent.join("; ")}.`;
+    if (options.legend ?? true) refill(legendBox, legend(store, names));
+    absent.textContent = absentText(all);
     below.replaceChildren(...(options.below?.(store.drawn()) ?? []));
     const isEmpty = spec === undefined || spec.series.every(({ points }) => points.length === 0);
     drawn.hidden = asTable;

@@ -43,7 +43,8 @@ function optionOf(spec: ChartSpec, { width, height }: Size, slotOf: (variant: st
   const y = scaleOf(spec.y, [...ys, ...levels.map((level) => level.y)], Math.round(height / 52));
   const left = Math.max(...y.ticks.map(({ text }) => text.length), 2) * digitWidth + 12;
   const names = endNames(spec, width);
-  const right = names === undefined ? 18 : Math.min(190, Math.max(0, ...[...names.values()].map((name) => name.length)) * 6.8 + 16);
+  const right =
+    names === undefined ? 18 : Math.min(190, Math.max(0, ...[...names.values()].map((name) => name.length)) * 6.8 + 16);
   const xs = [...points.map((point) => point.x), ...marks];
   const x = scaleOf(spec.x, xs, Math.max(2, Math.floor((width - left - right) / 72)));
   const place = ([px, py]: readonly [number, number]) => [x.project(px), y.project(py)];
@@ -62,7 +63,7 @@ function optionOf(spec: ChartSpec, { width, height }: Size, slotOf: (variant: st
   return {
     animation: false,
     textStyle: { fontFamily: "inherit" },
-    grid: { left, right, top: 14, bottom: 30, outerBoundsMode: "none" },
+    grid: { left, right, top: spec.lines ? 14 : 26, bottom: 26, outerBoundsMode: "none" },
     xAxis: axisOption(x, false),
     yAxis: axisOption(y, true),
     tooltip: tooltip(spec, slotOf),
@@ -80,13 +81,26 @@ function axisOption({ min, max, ticks }: Scale, isVertical: boolean): Record<str
     axisLine: { show: !isVertical, onZero: false, lineStyle: { color: "var(--axis)" } },
     axisTick: { show: !isVertical, customValues, length: 4, lineStyle: { color: "var(--axis)" } },
     splitLine: { show: isVertical, lineStyle: { color: "var(--rule)", width: 1 } },
-    axisLabel: { customValues, formatter: textOf, color: "var(--soft)", fontSize: 12, hideOverlap: true, showMinLabel: true, showMaxLabel: true },
+    axisLabel: {
+      customValues,
+      formatter: textOf,
+      color: "var(--soft)",
+      fontSize: 12,
+      hideOverlap: true,
+      showMinLabel: true,
+      showMaxLabel: true,
+    },
   };
 }
 
 type Place = (point: readonly [number, number]) => number[];
 
-function line({ variant, part, points, faint = false, markers = false }: SeriesSpec, slot: number, place: Place, name: string | undefined): Series {
+function line(
+  { variant, part, points, faint = false, markers = false }: SeriesSpec,
+  slot: number,
+  place: Place,
+  name: string | undefined,
+): Series {
   const { colour, shape, dash } = lookOf(slot);
   return {
     type: "line",
@@ -100,10 +114,11 @@ function line({ variant, part, points, faint = false, markers = false }: SeriesS
     lineStyle: { color: colour, width: faint ? 1.25 : 2, type: dash, opacity: faint ? 0.65 : 1 },
     itemStyle: { color: colour, opacity: 1 },
     emphasis: { disabled: true },
-    ...(name !== undefined && !faint && {
-      endLabel: { show: true, formatter: name, color: colour, fontSize: 12, distance: 6 },
-      labelLayout: { moveOverlap: "shiftY" },
-    }),
+    ...(name !== undefined &&
+      !faint && {
+        endLabel: { show: true, formatter: name, color: colour, fontSize: 12, distance: 6 },
+        labelLayout: { moveOverlap: "shiftY" },
+      }),
     z: 3,
   };
 }
@@ -117,15 +132,22 @@ function scatter({ variant, points }: SeriesSpec, slot: number, place: Place, mi
     data: points.map((point) => {
       const value = place([point.x, point.y]);
       const isRight = value[0]! > middle;
-      const label = point.name === undefined ? {} : {
-        label: {
-          show: true,
-          formatter: cut(point.name, width < 600 ? 20 : 34),
-          position: isRight ? "left" : "right",
-          color: "var(--ink)",
-          fontSize: 12,
-        },
-      };
+      const label =
+        point.name === undefined
+          ? {}
+          : {
+              label: {
+                show: true,
+                formatter: cut(point.name, width < 600 ? 20 : 34),
+                position: "top",
+                align: isRight ? "right" : "left",
+                distance: 7,
+                color: "var(--ink)",
+                fontSize: 12,
+                textBorderColor: "var(--page)",
+                textBorderWidth: 3,
+              },
+            };
       return { value, point, ...label };
     }),
     symbol: `path://${shape}`,
@@ -170,14 +192,22 @@ function ranges({ variant, part, points, faint }: SeriesSpec, slot: number, plac
       data: [ends[0]![0]],
       renderItem: (_: unknown, api: Api) => ({
         type: "polygon",
-        shape: { points: [...ends.map(([low]) => api.coord(low)), ...ends.map(([, high]) => api.coord(high)).reverse()] },
+        shape: {
+          points: [...ends.map(([low]) => api.coord(low)), ...ends.map(([, high]) => api.coord(high)).reverse()],
+        },
         style: { fill: colour, opacity: 0.16 },
       }),
     },
   ];
 }
 
-const plainLine = { type: "line", silent: true, symbol: "none", tooltip: { show: false }, emphasis: { disabled: true } };
+const plainLine = {
+  type: "line",
+  silent: true,
+  symbol: "none",
+  tooltip: { show: false },
+  emphasis: { disabled: true },
+};
 
 function frontLine({ points, step }: NonNullable<ChartSpec["front"]>, place: Place): Series {
   return {
@@ -260,4 +290,3 @@ function isNear(level: number, values: readonly number[]): boolean {
 export function cut(text: string, length: number): string {
   return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
 }
-

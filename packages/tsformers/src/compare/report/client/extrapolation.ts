@@ -41,6 +41,8 @@ function specOf(variants: readonly VariantData[], store: Store): ChartSpec | und
       const y = metrics[task.metric.name];
       return y === undefined || !Number.isFinite(y) ? [] : [{ y, text: name }];
     }),
-    absent: variants.flatMap((one) => (pointsOf(one).length === 0 ? [`${one.variant} (no result)`] : [])),
+    absent: variants.flatMap((one) =>
+      pointsOf(one).length === 0 ? [{ variant: one.variant, reason: "no result" }] : [],
+    ),
   };
 }

@@ -1,6 +1,6 @@
-import { durationText, grouped, listed, bytesText } from "./format.ts";
-import { h } from "./dom.ts";
 import type { ReportData } from "../report-data.ts";
+import { h } from "./dom.ts";
+import { bytesText, durationText, grouped, listed } from "./format.ts";
 
 /** Title, result, and what was asked. */
 export function header(data: ReportData): HTMLElement {
@@ -14,36 +14,54 @@ export function header(data: ReportData): HTMLElement {
     "header",
     { class: "top" },
     h("h1", {}, title),
-    sentences.length === 0 ? undefined : h("ul", { class: "sentences" }, ...sentences.map((sentence) => h("li", {}, sentence))),
+    sentences.length === 0
+      ? undefined
+      : h("ul", { class: "sentences" }, ...sentences.map((sentence) => h("li", {}, sentence))),
     h("p", { class: data.complete && failed === 0 ? "status" : "status warn" }, status),
-    h("dl", { class: "facts" }, ...facts(data).flatMap(([name, text]) => [h("div", {}, h("dt", {}, name), h("dd", {}, text))])),
+    h(
+      "dl",
+      { class: "facts" },
+      ...facts(data).flatMap(([name, text]) => [h("div", {}, h("dt", {}, name), h("dd", {}, text))]),
+    ),
     ...tasks.map(({ about }) =>
       h(
         "details",
         {},
         h("summary", {}, `An example row of ${about.title}`),
         h("pre", { class: "example" }, about.example.input),
-        about.example.expected === undefined ? undefined : h("p", {}, "Expected: ", h("code", {}, about.example.expected)),
+        about.example.expected === undefined
+          ? undefined
+          : h("p", {}, "Expected: ", h("code", {}, about.example.expected)),
         h("p", {}, `Scored: ${about.example.scored}.`),
       ),
     ),
   );
 }
 
-function facts({ tasks, variants, budget, seeds, environment, startedAt, finishedAt }: ReportData): (readonly [string, string])[] {
+function facts({
+  tasks,
+  variants,
+  budget,
+  seeds,
+  environment,
+  startedAt,
+  finishedAt,
+}: ReportData): (readonly [string, string])[] {
   const { cpu, cores, memoryBytes, platform, node, tsformers, onnxruntime } = environment;
   const seconds = (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000;
-  const lengths = tasks.map(({ about }) => {
+  const byText = new Map<string, string[]>();
+  for (const { about } of tasks) {
     const others = about.lengths.filter((length) => length !== about.trainLength);
     const text = `trained at ${grouped(about.trainLength)}${others.length === 0 ? "" : `, also measured at ${listed(others.map(grouped))}`}`;
-    return tasks.length === 1 ? text : `${about.label}: ${text}`;
-  });
+    byText.set(text, [...(byText.get(text) ?? []), about.label]);
+  }
+  const lengths = [...byText].map(([text, labels]) => (byText.size === 1 ? text : `${listed(labels)}: ${text}`));
   return [
     [tasks.length === 1 ? "Task" : "Tasks", tasks.map(({ about }) => about.title).join("; ")],
     ["Variants", String(variants.length)],
     ["Budget of each run", budgetText(budget)],
     ["Seeds", seeds === 1 ? "1: differences may be chance" : `${seeds}; intervals and bands are over seeds`],
-    ["Tokens in a row", [...new Set(lengths)].join("; ")],
+    ["Tokens in a row", lengths.join("; ")],
     ["Machine", `${cpu}, ${cores} cores, ${bytesText(memoryBytes)}, ${platform}`],
     ["Made", `${dateText(finishedAt)}${seconds > 0 ? `, in ${durationText(seconds)}` : ""}`],
     ["Versions", `tsformers ${tsformers}, ONNX Runtime ${onnxruntime}, Node ${node}`],

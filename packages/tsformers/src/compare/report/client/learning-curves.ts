@@ -2,7 +2,7 @@ import type { CurveBand, VariantData } from "../report-data.ts";
 import { chartFigure } from "./chart.ts";
 import type { ChartSpec, SeriesSpec } from "./chart-spec.ts";
 import { toggle } from "./dom.ts";
-import { figureText, grouped, countText, plain } from "./format.ts";
+import { countText, figureText, grouped, plain } from "./format.ts";
 import { chartSection, type Section } from "./section.ts";
 import type { Store } from "./store.ts";
 
@@ -40,7 +40,9 @@ function specOf(
     ].filter(({ points }) => points.length > 0);
   });
   if (series.length === 0) return variants.length === 0 ? emptySpec(label) : undefined;
-  const last = series.map(({ variant, part, points }) => `${variant}${part === undefined ? "" : `, ${part}`} ${figureText(points.at(-1)!.y)}`);
+  const last = series.map(
+    ({ variant, part, points }) => `${variant}${part === undefined ? "" : `, ${part}`} ${figureText(points.at(-1)!.y)}`,
+  );
   return {
     summary: `Line chart of validation loss over steps. At the end: ${last.join("; ")}.`,
     x: { label: "steps", scale: "linear", tick: countText, text: grouped, tight: true },
@@ -57,5 +59,9 @@ function emptySpec(label: string): ChartSpec {
 }
 
 function pointsOf({ steps, mean, low, high }: CurveBand): SeriesSpec["points"] {
-  return steps.map((x, i) => ({ x, y: mean[i]!, low: low[i]!, high: high[i]! }));
+  return steps.map((x, i) => ({
+    x,
+    y: mean[i]!,
+    ...(low !== undefined && high !== undefined && { low: low[i]!, high: high[i]! }),
+  }));
 }

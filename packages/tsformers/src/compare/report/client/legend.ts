@@ -36,10 +36,13 @@ export function legend(store: Store, variants: readonly string[]): HTMLElement {
       : [
           command("all", new Set()),
           command("none", new Set(all)),
-          ...(worse.length === 0 ? [] : [command(`best ${drawnAtFirst}`, new Set(worse.map(({ variant }) => variant)))]),
+          ...(worse.length === 0
+            ? []
+            : [command(`best ${drawnAtFirst}`, new Set(worse.map(({ variant }) => variant)))]),
         ];
   const shown = variants.filter((variant) => !hidden.has(variant)).length;
-  const count = commands.length === 0 ? undefined : h("span", { class: "count" }, `${shown} of ${variants.length} shown:`);
+  const count =
+    commands.length === 0 ? undefined : h("span", { class: "count" }, `${shown} of ${variants.length} shown:`);
   return h(
     "div",
     { class: "legend" },

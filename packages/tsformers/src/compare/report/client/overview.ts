@@ -25,23 +25,48 @@ export function overview(store: Store): Section {
         return ranks.reduce((sum, rank) => sum + (rank!.from + rank!.to) / 2, 0) / ranks.length;
       };
       const columns: Column<string>[] = [
-        { name: "variant", text: true, class: "name", value: (one) => one, cell: (one) => h("span", { class: "variant" }, markerOf(store.slotOf(one)), h("span", {}, one)) },
-        { name: "mean rank", about: "the middle of its ranks, mean over tasks", value: meanRank, cell: (one) => { const rank = meanRank(one); return rank === undefined ? none : plain(rank, 3); } },
-        ...tasks.map((task, i): Column<string> => ({
-          name: `${task.about.label}: ${task.metric.label}`,
-          largestFirst: task.metric.better === "higher",
-          value: (one) => on(one)[i]?.result?.metrics[task.metric.name]?.mean,
+        {
+          name: "variant",
+          text: true,
+          class: "name",
+          value: (one) => one,
+          cell: (one) => h("span", { class: "variant" }, markerOf(store.slotOf(one)), h("span", {}, one)),
+        },
+        {
+          name: "mean rank",
+          about: "the middle of its ranks, mean over tasks",
+          value: meanRank,
           cell: (one) => {
-            const result = on(one)[i]?.result;
-            const figure = result?.metrics[task.metric.name];
-            const rank = result?.rank;
-            if (figure === undefined) return none;
-            const text = rank === undefined ? "" : rank.from === rank.to ? `rank ${rank.from}` : `ranks ${rank.from}–${rank.to}`;
-            return h("span", { class: "two" }, h("span", {}, spreadText(figure)), h("small", {}, text));
+            const rank = meanRank(one);
+            return rank === undefined ? none : plain(rank, 3);
           },
-        })),
+        },
+        ...tasks.map(
+          (task, i): Column<string> => ({
+            name: `${task.about.label}: ${task.metric.label}`,
+            largestFirst: task.metric.better === "higher",
+            value: (one) => on(one)[i]?.result?.metrics[task.metric.name]?.mean,
+            cell: (one) => {
+              const result = on(one)[i]?.result;
+              const figure = result?.metrics[task.metric.name];
+              const rank = result?.rank;
+              if (figure === undefined) return none;
+              const text =
+                rank === undefined ? "" : rank.from === rank.to ? `rank ${rank.from}` : `ranks ${rank.from}–${rank.to}`;
+              return h("span", { class: "two" }, h("span", {}, spreadText(figure)), h("small", {}, text));
+            },
+          }),
+        ),
       ];
-      return [dataTable({ caption: "All tasks", columns, rows: shown, cards: true, sort: { column: "mean rank", descending: false } })];
+      return [
+        dataTable({
+          caption: "All tasks",
+          columns,
+          rows: shown,
+          cards: true,
+          sort: { column: "mean rank", descending: false },
+        }),
+      ];
     },
   });
 }

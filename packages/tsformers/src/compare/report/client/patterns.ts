@@ -25,9 +25,22 @@ export function patterns(store: Store): Section {
   });
 }
 
-function card({ pictures, variants }: { pictures: readonly PatternPicture[]; variants: readonly string[] }): HTMLElement {
-  const shown = pictures.map((picture) => h("div", { class: "picture" }, drawn(picture), h("small", {}, caption(picture))));
-  return h("figure", { class: "pattern" }, h("div", { class: "pictures" }, ...shown), h("figcaption", {}, variants.join(", ")));
+function card({
+  pictures,
+  variants,
+}: {
+  pictures: readonly PatternPicture[];
+  variants: readonly string[];
+}): HTMLElement {
+  const shown = pictures.map((picture) =>
+    h("div", { class: "picture" }, drawn(picture), h("small", {}, caption(picture))),
+  );
+  return h(
+    "figure",
+    { class: "pattern" },
+    h("div", { class: "pictures" }, ...shown),
+    h("figcaption", {}, variants.join(", ")),
+  );
 }
 
 function caption({ title, length, cell }: PatternPicture): string {
@@ -43,7 +56,13 @@ function drawn({ size, rows, title }: PatternPicture): SVGElement {
   });
   return svg(
     "svg",
-    { viewBox: `0 0 ${size} ${size}`, role: "img", "aria-label": `pattern: ${title}`, class: "cells", "shape-rendering": "crispEdges" },
+    {
+      viewBox: `0 0 ${size} ${size}`,
+      role: "img",
+      "aria-label": `pattern: ${title}`,
+      class: "cells",
+      "shape-rendering": "crispEdges",
+    },
     svg("rect", { width: size, height: size, fill: "var(--panel)" }),
     svg("path", { d: path.join(""), fill: "var(--series-0)" }),
   );

@@ -11,7 +11,8 @@ export function pretraining(store: Store): Section {
   return section(store, {
     id: "pretraining",
     title: "With self-pretraining",
-    lead: () => "The same variants, first trained on the task's own inputs under the same budget. Does the ranking survive?",
+    lead: () =>
+      "The same variants, first trained on the task's own inputs under the same budget. Does the ranking survive?",
     fill: () => {
       const { metric } = store.task();
       const rows = store.matching().filter(({ pretrained }) => pretrained !== undefined);
@@ -26,11 +27,32 @@ export function pretraining(store: Store): Section {
         cards: true,
         rows,
         columns: [
-          { name: "variant", text: true, class: "name", value: ({ variant }) => variant, cell: ({ variant }) => h("span", { class: "variant" }, markerOf(store.slotOf(variant)), h("span", {}, variant)) },
+          {
+            name: "variant",
+            text: true,
+            class: "name",
+            value: ({ variant }) => variant,
+            cell: ({ variant }) =>
+              h("span", { class: "variant" }, markerOf(store.slotOf(variant)), h("span", {}, variant)),
+          },
           { name: "rank without", value: ({ result }) => result?.rank?.from, cell: ({ result }) => rankText(result) },
-          { name: "rank with", value: ({ pretrained }) => pretrained?.rank?.from, cell: ({ pretrained }) => rankText(pretrained) },
-          { name: `${metric.label} without`, value: ({ result }) => mean(result), cell: ({ result }) => spreadText(result?.metrics[metric.name]), largestFirst: metric.better === "higher" },
-          { name: `${metric.label} with`, value: ({ pretrained }) => mean(pretrained), cell: ({ pretrained }) => spreadText(pretrained?.metrics[metric.name]), largestFirst: metric.better === "higher" },
+          {
+            name: "rank with",
+            value: ({ pretrained }) => pretrained?.rank?.from,
+            cell: ({ pretrained }) => rankText(pretrained),
+          },
+          {
+            name: `${metric.label} without`,
+            value: ({ result }) => mean(result),
+            cell: ({ result }) => spreadText(result?.metrics[metric.name]),
+            largestFirst: metric.better === "higher",
+          },
+          {
+            name: `${metric.label} with`,
+            value: ({ pretrained }) => mean(pretrained),
+            cell: ({ pretrained }) => spreadText(pretrained?.metrics[metric.name]),
+            largestFirst: metric.better === "higher",
+          },
           {
             name: "change",
             value: gain,

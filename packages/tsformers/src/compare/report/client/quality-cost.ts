@@ -60,7 +60,7 @@ export function qualityCost(store: Store): Section {
   return chartSection(store, { id: "cost", title: "Quality against cost", charts: [chart] });
 }
 
-function specOf(variants: readonly VariantData[], { name, axis, better, value }: Cost, store: Store): ChartSpec | undefined {
+function specOf(variants: readonly VariantData[], { axis, better, value }: Cost, store: Store): ChartSpec | undefined {
   const task = store.task();
   const all = variants.flatMap((one) => {
     const [x, score] = [value(one), scoreOf(one, task)];
@@ -79,7 +79,9 @@ function specOf(variants: readonly VariantData[], { name, axis, better, value }:
     })),
     front: { points: front, step: better === "lower" ? "end" : "start" },
     absent: variants.flatMap((one) =>
-      value(one) === undefined || scoreOf(one, task) === undefined ? [`${one.variant} (${name === "" ? "" : "no result"})`] : [],
+      value(one) === undefined || scoreOf(one, task) === undefined
+        ? [{ variant: one.variant, reason: "no result" }]
+        : [],
     ),
   };
 }

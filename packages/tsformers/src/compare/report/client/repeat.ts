@@ -17,16 +17,20 @@ export function repeat(store: Store): Section {
 }
 
 function copyable(text: string, style = ""): HTMLElement {
-  const button = h("button", {
-    type: "button",
-    class: "toggle copy",
-    click: async () => {
-      button.textContent = (await copied(text)) ? "Copied" : "Select it and copy";
-      setTimeout(() => {
-        button.textContent = "Copy";
-      }, 2000);
+  const button = h(
+    "button",
+    {
+      type: "button",
+      class: "toggle copy",
+      click: async () => {
+        button.textContent = (await copied(text)) ? "Copied" : "Select it and copy";
+        setTimeout(() => {
+          button.textContent = "Copy";
+        }, 2000);
+      },
     },
-  }, "Copy");
+    "Copy",
+  );
   return h("div", { class: "copyable" }, h("pre", { class: style, tabindex: "0" }, h("code", {}, text)), button);
 }
 

@@ -18,10 +18,12 @@ export function scaleOf(axis: AxisSpec, values: readonly number[], count: number
   const room = high > low ? (axis.tight ? 0 : (high - low) * 0.05) : isLog ? 0.2 : Math.abs(low) * 0.1 || 1;
   const [min, max] = [low - room, high + room];
   const inverse = (value: number) => (isLog ? 10 ** value : value);
-  const ticks = fewer(axis.ticks, count) ?? (isLog ? logTicks : linearTicks)(inverse(min), inverse(max), count);
+  const ticks =
+    fewer(axis.ticks, Math.round(count * 1.3)) ?? (isLog ? logTicks : linearTicks)(inverse(min), inverse(max), count);
   const within = ticks.filter((tick) => project(tick) >= min - 1e-9 && project(tick) <= max + 1e-9);
   const isPlain = axis.scale === "linear" && within.every((tick) => Math.abs(tick) < 1000);
-  const texts = isPlain && axis.ticks === undefined ? decimalTexts(within) : tickTexts(within, axis.tick);
+  const decimals = isPlain && axis.ticks === undefined ? decimalTexts(within) : undefined;
+  const texts = decimals ?? tickTexts(within, axis.tick);
   return { min, max, project, ticks: within.map((tick, i) => ({ at: project(tick), text: texts[i]! })) };
 }
 

@@ -41,8 +41,8 @@ function specOf(variants: readonly VariantData[], store: Store): ChartSpec | und
     })),
     front: { points: front, step: "end" },
     absent: variants.flatMap((one) => {
-      if (bytesOf(one) === undefined) return [`${one.variant} (does not write token by token)`];
-      return scoreOf(one, task) === undefined ? [`${one.variant} (no result)`] : [];
+      if (bytesOf(one) === undefined) return [{ variant: one.variant, reason: "does not write token by token" }];
+      return scoreOf(one, task) === undefined ? [{ variant: one.variant, reason: "no result" }] : [];
     }),
   };
 }

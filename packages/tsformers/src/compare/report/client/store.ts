@@ -40,7 +40,8 @@ export function makeStore(data: ReportData): Store {
       const words = state.words.toLowerCase().split(/\s+/);
       const pressed = chipsOf(store.task()).filter(({ name }) => state.chips.has(name));
       return byRank(store.task()).filter(
-        (one) => words.every((word) => one.variant.toLowerCase().includes(word)) && pressed.every(({ has }) => has(one)),
+        (one) =>
+          words.every((word) => one.variant.toLowerCase().includes(word)) && pressed.every(({ has }) => has(one)),
       );
     },
     drawn: () => store.matching().filter(({ variant }) => !state.hidden.has(variant)),
@@ -65,5 +66,9 @@ export function byRank({ variants, metric }: TaskData): VariantData[] {
 /** Where there are many variants, charts show the best at first. */
 export function firstHidden(task: TaskData | undefined): Set<string> {
   if (task === undefined || task.variants.length <= drawnAtFirst + 4) return new Set();
-  return new Set(byRank(task).slice(drawnAtFirst).map(({ variant }) => variant));
+  return new Set(
+    byRank(task)
+      .slice(drawnAtFirst)
+      .map(({ variant }) => variant),
+  );
 }

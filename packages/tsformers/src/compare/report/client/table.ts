@@ -1,4 +1,4 @@
-import { type Child, h } from "./dom.ts";
+import { type Child, h, toggle } from "./dom.ts";
 
 export type Column<Row> = {
   readonly name: string;
@@ -9,6 +9,8 @@ export type Column<Row> = {
   readonly cell: (row: Row) => Child;
   readonly text?: boolean;
   readonly class?: string;
+  /** Whether cards leave it out until they are asked for all. */
+  readonly minor?: boolean;
   /** Whether the first click sorts the largest first. */
   readonly largestFirst?: boolean;
 };
@@ -46,7 +48,8 @@ export function dataTable<Row>(options: TableOptions<Row>): HTMLElement {
     return head;
   });
   const picker = h("select", { "aria-label": `sort ${caption} by`, change: () => pick() });
-  for (const column of columns) if (column.value !== undefined) picker.append(h("option", { value: column.name }, column.name));
+  for (const column of columns)
+    if (column.value !== undefined) picker.append(h("option", { value: column.name }, column.name));
 
   function pick(): void {
     const column = columns.find(({ name }) => name === picker.value)!;
@@ -77,13 +80,20 @@ export function dataTable<Row>(options: TableOptions<Row>): HTMLElement {
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ...heads)),
     body,
   );
-  const sorter = cards ? h("label", { class: "sorter" }, "Sort by ", picker) : undefined;
-  return h("div", { class: "table" }, sorter, ...scrolling(table, caption));
+  const hasMinor = columns.some(({ minor }) => minor);
+  const all = toggle("All columns", false, () => {
+    all.setAttribute("aria-pressed", String(table.classList.toggle("whole")));
+  });
+  const sorter = h("div", { class: "sorter" }, h("label", {}, "Sort by ", picker), hasMinor ? all : undefined);
+  return h("div", { class: "table" }, cards ? sorter : undefined, ...scrolling(table, caption));
 }
 
 function rowOf<Row>(row: Row, { columns, rowClass }: TableOptions<Row>): HTMLElement {
   const cells = columns.map((column, i) => {
-    const attributes = { class: classes(column.text && "text", column.class), "data-label": column.name };
+    const attributes = {
+      class: classes(column.text && "text", column.minor && "minor", column.class),
+      "data-label": column.name,
+    };
     const content = column.cell(row);
     return i === 0
       ? h("th", { scope: "row", role: "rowheader", ...attributes }, content)

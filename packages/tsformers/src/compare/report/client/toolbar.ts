@@ -31,7 +31,10 @@ export function toolbar(store: Store, sections: readonly Section[]): HTMLElement
       jump.value = "";
     },
   });
-  const [chips, found] = [h("div", { class: "chips", role: "group", "aria-label": "filter variants" }), h("span", { class: "count", "aria-live": "polite" })];
+  const [chips, found] = [
+    h("div", { class: "chips", role: "group", "aria-label": "filter variants" }),
+    h("span", { class: "count", "aria-live": "polite" }),
+  ];
   const update = () => {
     const { chips: pressed } = store.state();
     const known = chipsOf(store.task());
@@ -50,7 +53,9 @@ export function toolbar(store: Store, sections: readonly Section[]): HTMLElement
     found.textContent = matching === all ? `${all} variants` : `${matching} of ${all} variants`;
     jump.replaceChildren(
       h("option", { value: "" }, "Go to …"),
-      ...sections.filter(({ element }) => !element.hidden).map(({ element, title }) => h("option", { value: element.id }, title)),
+      ...sections
+        .filter(({ element }) => !element.hidden)
+        .map(({ element, title }) => h("option", { value: element.id }, title)),
     );
   };
   store.onChange(update);
@@ -58,7 +63,16 @@ export function toolbar(store: Store, sections: readonly Section[]): HTMLElement
   return h(
     "div",
     { class: "toolbar" },
-    h("div", { class: "tools" }, tasks.length > 1 ? h("label", { class: "picker" }, "Task ", picker) : undefined, filter, found, h("span", { class: "gap" }), jump, themeButton()),
+    h(
+      "div",
+      { class: "tools" },
+      tasks.length > 1 ? h("label", { class: "picker" }, "Task ", picker) : undefined,
+      filter,
+      found,
+      h("span", { class: "gap" }),
+      jump,
+      themeButton(),
+    ),
     chips,
   );
 }

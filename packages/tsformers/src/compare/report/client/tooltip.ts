@@ -38,10 +38,12 @@ function content(
   slotOf: (variant: string) => number,
 ): HTMLElement {
   const sorted = [...found].sort((a, b) => b.point.y - a.point.y);
-  const nameOf = ({ variant, part }: ChartSpec["series"][number]) => (part === undefined ? variant : `${variant}, ${part}`);
+  const nameOf = ({ variant, part }: ChartSpec["series"][number]) =>
+    part === undefined ? variant : `${variant}, ${part}`;
   const rows = sorted.slice(0, mostRows).map(({ name, point }) => {
     const variant = series.find((one) => nameOf(one) === name)?.variant ?? name;
-    const range = point.low === undefined || point.high === undefined ? "" : ` (${y.text(point.low)} to ${y.text(point.high)})`;
+    const range =
+      point.low === undefined || point.high === undefined ? "" : ` (${y.text(point.low)} to ${y.text(point.high)})`;
     return h(
       "div",
       { class: "tip-row" },
@@ -52,7 +54,10 @@ function content(
   });
   const { point } = found[0]!;
   const head = h("div", { class: "tip-head" }, `${x.label}: ${x.text(point.x)}`);
-  const rest = sorted.length > mostRows ? h("div", { class: "tip-head" }, `and ${sorted.length - mostRows} more`) : undefined;
-  const notes = lines ? [] : found.flatMap(({ point: { note } }) => (note === undefined ? [] : [h("div", { class: "tip-head" }, note)]));
+  const rest =
+    sorted.length > mostRows ? h("div", { class: "tip-head" }, `and ${sorted.length - mostRows} more`) : undefined;
+  const notes = lines
+    ? []
+    : found.flatMap(({ point: { note } }) => (note === undefined ? [] : [h("div", { class: "tip-head" }, note)]));
   return h("div", { class: "tip" }, ...(lines ? [head, ...rows] : [...rows, head]), ...notes, rest);
 }

@@ -12,7 +12,8 @@ export function trials(store: Store): Section {
   return section(store, {
     id: "trials",
     title: "Search",
-    lead: () => "Every try of the search, with its validation loss after so many steps. Tries that were worse than others at a rung were stopped there.",
+    lead: () =>
+      "Every try of the search, with its validation loss after so many steps. Tries that were worse than others at a rung were stopped there.",
     fill: () => {
       const task = store.task();
       const matching = new Set(store.matching().map(({ variant }) => variant));
@@ -36,20 +37,24 @@ function table(shown: readonly Trial[], { trials: all }: TaskData, store: Store)
       value: ({ variant }) => variant,
       cell: ({ variant }) => h("span", { class: "variant" }, markerOf(store.slotOf(variant)), h("span", {}, variant)),
     },
-    ...settings.map((name): Column<Trial> => ({
-      name,
-      value: (trial) => numeric(trial.settings[name]),
-      cell: (trial) => trial.settings[name] ?? none,
-    })),
-    ...rungs.map((rung): Column<Trial> => ({
-      name: `${grouped(rung)} steps`,
-      value: (trial) => lossAt(trial, rung),
-      cell: (trial) => {
-        const loss = lossAt(trial, rung);
-        if (loss === undefined) return h("span", { class: "stopped" }, none);
-        return loss === best.get(rung) ? h("b", {}, figureText(loss)) : figureText(loss);
-      },
-    })),
+    ...settings.map(
+      (name): Column<Trial> => ({
+        name,
+        value: (trial) => numeric(trial.settings[name]),
+        cell: (trial) => trial.settings[name] ?? none,
+      }),
+    ),
+    ...rungs.map(
+      (rung): Column<Trial> => ({
+        name: `${grouped(rung)} steps`,
+        value: (trial) => lossAt(trial, rung),
+        cell: (trial) => {
+          const loss = lossAt(trial, rung);
+          if (loss === undefined) return h("span", { class: "stopped" }, none);
+          return loss === best.get(rung) ? h("b", {}, figureText(loss)) : figureText(loss);
+        },
+      }),
+    ),
     {
       name: "outcome",
       text: true,

@@ -5,6 +5,7 @@ import { bytesText, countText, durationText, plain } from "../../src/compare/rep
 import { lookOf } from "../../src/compare/report/client/palette.ts";
 import { paretoFront } from "../../src/compare/report/client/pareto.ts";
 import { scaleOf } from "../../src/compare/report/client/scale.ts";
+import { spreadOut } from "../../src/compare/report/client/spread-out.ts";
 import { curveBand } from "../../src/compare/report/curve-band.ts";
 import { settingsTable } from "../../src/compare/report/settings-table.ts";
 
@@ -149,4 +150,21 @@ it("settings are sorted into those that all have and those that differ, by dotte
   ]);
   expect(common).toEqual({ steps: "5", model: "gpt", tags: "a, b" });
   expect(own).toEqual([{ "model.mixer": "local", "model.mixer.window": "8" }, { "model.mixer": "softmax" }]);
+});
+
+describe("labels at the ends of lines", () => {
+  it("keep their order and a distance, and stay where there is room", () => {
+    const positions = fc.array(fc.integer({ min: 0, max: 100 }), { minLength: 1, maxLength: 8 });
+    fc.assert(
+      fc.property(positions, (places) => {
+        const moved = spreadOut(places, 15);
+        const order = places.map((_, i) => i).sort((a, b) => places[a]! - places[b]!);
+        const gaps = order.slice(1).map((i, place) => moved[i]! - moved[order[place]!]!);
+        for (const gap of gaps) expect(gap).toBeGreaterThanOrEqual(15 - 1e-9);
+        const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+        expect(mean(moved)).toBeCloseTo(mean(places));
+      }),
+    );
+    expect(spreadOut([50, 0, 52, 90], 10)).toEqual([46, 0, 56, 90]);
+  });
 });

@@ -80,10 +80,10 @@ thead th:first-child { z-index: 3; }
 tbody th:first-child { border-right: 1px solid var(--rule); max-width: 320px; white-space: normal; min-width: 236px; }
 .sort { background: none; border: 0; padding: 0; color: inherit; cursor: pointer; text-align: inherit; font-size: inherit; line-height: inherit; }
 .sort:hover { color: var(--ink); }
-.sort span::after { content: " ↕"; opacity: 0.35; }
+.sort span::after { content: "\u00a0↕"; opacity: 0.35; }
 [aria-sort] .sort { color: var(--ink); font-weight: 600; }
-[aria-sort=ascending] .sort span::after { content: " ↑"; opacity: 1; }
-[aria-sort=descending] .sort span::after { content: " ↓"; opacity: 1; }
+[aria-sort=ascending] .sort span::after { content: "\u00a0↑"; opacity: 1; }
+[aria-sort=descending] .sort span::after { content: "\u00a0↓"; opacity: 1; }
 tbody tr:hover > * { background: var(--panel); }
 .best > * { background: var(--best-row); }
 .best .score, .best .rank { font-weight: 650; color: var(--good); }
@@ -210,7 +210,8 @@ const paper = `
   th, td { padding: 3px 4px; white-space: normal; position: static !important; min-width: 0 !important; overflow-wrap: break-word; }
   tbody th:first-child { min-width: 104px !important; }
   thead th, small, .tag { font-size: 6.5pt; }
-  thead th { overflow-wrap: anywhere; }
+  #settings thead th { overflow-wrap: anywhere; }
+  .rank { white-space: nowrap; }
   .parity { width: 90px; }
   .variant { overflow-wrap: break-word; gap: 4px; }
   thead { display: table-header-group; }

@@ -6,6 +6,7 @@ import { SVGRenderer } from "echarts/renderers";
 import type { ChartSpec, SeriesSpec } from "./chart-spec.ts";
 import { lookOf } from "./palette.ts";
 import { type Scale, scaleOf } from "./scale.ts";
+import { spreadOut } from "./spread-out.ts";
 import { tooltip } from "./tooltip.ts";
 
 echarts.use([LineChart, ScatterChart, CustomChart, GridComponent, TooltipComponent, LabelLayout, SVGRenderer]);
@@ -18,6 +19,7 @@ type Series = Readonly<Record<string, unknown>>;
 const digitWidth = 7;
 /** At most so many lines have their names at their ends. */
 const mostEndLabels = 6;
+const endLabelHeight = 15;
 
 /** A chart in an element. Colours are variables of the style sheet: a change of theme, or paper, needs no new drawing. */
 export type Drawing = { draw(spec: ChartSpec, size: Size): void };
@@ -36,6 +38,7 @@ export function makeDrawing(element: HTMLElement, slotOf: (variant: string) => n
 }
 
 function optionOf(spec: ChartSpec, { width, height }: Size, slotOf: (variant: string) => number): Option {
+  const [top, bottom] = [spec.lines ? 14 : 26, 26];
   const points = spec.series.flatMap((one) => one.points);
   const marks = spec.verticals?.map(({ x }) => x) ?? [];
   const ys = points.flatMap(({ y, low = y, high = y }) => [y, low, high]);
@@ -48,6 +51,8 @@ function optionOf(spec: ChartSpec, { width, height }: Size, slotOf: (variant: st
   const xs = [...points.map((point) => point.x), ...marks];
   const x = scaleOf(spec.x, xs, Math.max(2, Math.floor((width - left - right) / 72)));
   const place = ([px, py]: readonly [number, number]) => [x.project(px), y.project(py)];
+  const pixels = (height - top - bottom) / (y.max - y.min);
+  const ends = names === undefined ? undefined : endLabels(spec, names, (value) => (y.max - y.project(value)) * pixels);
   const series: Series[] = [
     ...levels.map((level) => levelLine(level, x, y)),
     ...(spec.verticals ?? []).map((vertical) => verticalLine(vertical, x, y)),
@@ -55,7 +60,7 @@ function optionOf(spec: ChartSpec, { width, height }: Size, slotOf: (variant: st
     ...spec.series.flatMap((one) => ranges(one, slotOf(one.variant), place, spec.lines)),
     ...spec.series.map((one) =>
       spec.lines
-        ? line(one, slotOf(one.variant), place, names?.get(one.variant))
+        ? line(one, slotOf(one.variant), place, ends?.get(one.variant))
         : scatter(one, slotOf(one.variant), place, (x.min + x.max) / 2, width),
     ),
     ...(spec.places === undefined ? [] : [placeMarks(spec.places, place)]),
@@ -63,7 +68,7 @@ function optionOf(spec: ChartSpec, { width, height }: Size, slotOf: (variant: st
   return {
     animation: false,
     textStyle: { fontFamily: "inherit" },
-    grid: { left, right, top: spec.lines ? 14 : 26, bottom: 26, outerBoundsMode: "none" },
+    grid: { left, right, top, bottom, outerBoundsMode: "none" },
     xAxis: axisOption(x, false),
     yAxis: axisOption(y, true),
     tooltip: tooltip(spec, slotOf),
@@ -99,7 +104,7 @@ function line(
   { variant, part, points, faint = false, markers = false }: SeriesSpec,
   slot: number,
   place: Place,
-  name: string | undefined,
+  end: EndLabel | undefined,
 ): Series {
   const { colour, shape, dash } = lookOf(slot);
   return {
@@ -114,10 +119,9 @@ function line(
     lineStyle: { color: colour, width: faint ? 1.25 : 2, type: dash, opacity: faint ? 0.65 : 1 },
     itemStyle: { color: colour, opacity: 1 },
     emphasis: { disabled: true },
-    ...(name !== undefined &&
+    ...(end !== undefined &&
       !faint && {
-        endLabel: { show: true, formatter: name, color: colour, fontSize: 12, distance: 6 },
-        labelLayout: { moveOverlap: "shiftY" },
+        endLabel: { show: true, formatter: end.name, offset: [0, end.shift], color: colour, fontSize: 12, distance: 6 },
       }),
     z: 3,
   };
@@ -278,6 +282,32 @@ function endNames({ lines, series }: ChartSpec, width: number): Map<string, stri
   const variants = [...new Set(series.map(({ variant }) => variant))];
   if (!lines || width < 720 || variants.length > mostEndLabels) return undefined;
   return new Map(variants.map((variant) => [variant, cut(variant, 26)]));
+}
+
+type EndLabel = { readonly name: string /** In pixels downwards. */; readonly shift: number };
+
+/** Names of lines that end at the right edge move apart where they would cover each other. */
+function endLabels(
+  { series }: ChartSpec,
+  names: ReadonlyMap<string, string>,
+  pixelOf: (y: number) => number,
+): Map<string, EndLabel> {
+  const ends = series.flatMap(({ variant, part, points }) => {
+    const last = points.at(-1);
+    return part !== undefined || last === undefined ? [] : [{ variant, x: last.x, at: pixelOf(last.y) }];
+  });
+  const right = Math.max(...ends.map(({ x }) => x));
+  const atEdge = ends.filter(({ x }) => x === right);
+  const moved = spreadOut(
+    atEdge.map(({ at }) => at),
+    endLabelHeight,
+  );
+  return new Map(
+    ends.map((end) => {
+      const place = atEdge.indexOf(end);
+      return [end.variant, { name: names.get(end.variant)!, shift: place < 0 ? 0 : moved[place]! - end.at }];
+    }),
+  );
 }
 
 /** Whether a level is within the data's range, or so near that showing it costs little room. */

@@ -11,7 +11,10 @@ export function learningCurves(store: Store): Section {
   let [train, log] = [false, false];
   const chart = chartFigure(store, {
     title: "Loss over steps",
-    lead: "Validation loss: the mean over seeds; the band goes from the lowest to the highest seed.",
+    lead:
+      store.data.seeds > 1
+        ? "Validation loss: the mean over seeds; the band goes from the lowest to the highest seed."
+        : "Validation loss.",
     controls: () => [
       toggle("Training loss", train, () => {
         train = !train;

@@ -47,7 +47,7 @@ export function qualityCost(store: Store): Section {
   let cost = costs[0]!;
   const chart = chartFigure(store, {
     title: "Quality against cost",
-    lead: "Named variants on the dashed line are the Pareto front: no other one shown is both better and cheaper. Bars go from the lowest to the highest seed.",
+    lead: `Named variants on the dashed line are the Pareto front: no other one shown is both better and cheaper.${store.data.seeds > 1 ? " Bars go from the lowest to the highest seed." : ""}`,
     controls: () =>
       costs.map((one) =>
         toggle(one.name, one === cost, () => {

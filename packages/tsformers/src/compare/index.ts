@@ -4,7 +4,7 @@ export { type Crossover, crossoversOf } from "./crossovers.ts";
 export { labelsOf } from "./labels.ts";
 export type { PlannedRun, RunJob } from "./plan.ts";
 export type { CompareOptions } from "./prepare-comparison.ts";
-export { renderReport } from "./report/render-report.ts";
+export { type ReportOptions, renderReport } from "./report/render-report.ts";
 export {
   type CompareRun,
   type Comparison,

@@ -70,6 +70,21 @@ describe("a report", () => {
     expect(ranks).toEqual([1, 1, 5, 4, 3, undefined, undefined, undefined]);
   });
 
+  it("draws the curves of plain and of pre-trained runs by themselves", () => {
+    for (const pretrained of [false, true]) {
+      const lasts = comparison.runs.flatMap(({ task, variant, outcome, ...run }) =>
+        task === "recall" && variant === "retention" && run.pretrained === pretrained && "result" in outcome
+          ? [outcome.result.validCurve.at(-1)!.loss]
+          : [],
+      );
+      const shown = data.tasks[0]!.variants[4]![pretrained ? "pretrained" : "result"]!.validCurve;
+      expect(lasts).toHaveLength(3);
+      expect(shown.mean.at(-1)).toBeCloseTo(lasts.reduce((sum, loss) => sum + loss, 0) / 3, 3);
+      expect(shown.low!.at(-1)).toBeCloseTo(Math.min(...lasts), 3);
+      expect(shown.high!.at(-1)).toBeCloseTo(Math.max(...lasts), 3);
+    }
+  });
+
   it("takes the ranks that it is given", () => {
     const rank = () => [{ variant: "fourier", rank: { from: 1, to: 1 }, interval: [0.1, 0.2] as const }];
     const [task] = parts(renderReport(comparison, { rank })).data.tasks;

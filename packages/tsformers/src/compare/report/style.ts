@@ -71,7 +71,7 @@ const tables = `
 .scroll.cut { mask-image: linear-gradient(to right, #000 calc(100% - 44px), transparent); }
 .more { position: absolute; right: 0; top: -30px; background: none; border: 0; color: var(--accent); cursor: pointer; font-size: 0.87rem; padding: 2px 4px; }
 table { border-collapse: separate; border-spacing: 0; width: 100%; font-variant-numeric: tabular-nums; font-size: 0.9rem; }
-th, td { padding: 8px 11px; text-align: right; border-bottom: 1px solid var(--rule); white-space: nowrap; font-weight: 400; background: var(--page); }
+th, td { padding: 8px 12px; text-align: right; border-bottom: 1px solid var(--rule); white-space: nowrap; font-weight: 400; background: var(--page); }
 tbody tr:last-child > * { border-bottom: 0; }
 .text { text-align: left; }
 thead th { position: sticky; top: 0; z-index: 2; color: var(--soft); font-size: 0.82rem; line-height: 1.3; vertical-align: bottom; white-space: normal; min-width: 74px; border-bottom-color: var(--rule-strong); }
@@ -80,10 +80,11 @@ thead th:first-child { z-index: 3; }
 tbody th:first-child { border-right: 1px solid var(--rule); max-width: 320px; white-space: normal; min-width: 236px; }
 .sort { background: none; border: 0; padding: 0; color: inherit; cursor: pointer; text-align: inherit; font-size: inherit; line-height: inherit; }
 .sort:hover { color: var(--ink); }
-.sort span::after { content: "\u00a0↕"; opacity: 0.35; }
+.sort span { position: relative; }
+.sort span::after { content: "↕"; position: absolute; left: calc(100% + 2px); opacity: 0.35; font-weight: 400; }
 [aria-sort] .sort { color: var(--ink); font-weight: 600; }
-[aria-sort=ascending] .sort span::after { content: "\u00a0↑"; opacity: 1; }
-[aria-sort=descending] .sort span::after { content: "\u00a0↓"; opacity: 1; }
+[aria-sort=ascending] .sort span::after { content: "↑"; opacity: 1; }
+[aria-sort=descending] .sort span::after { content: "↓"; opacity: 1; }
 tbody tr:hover > * { background: var(--panel); }
 .best > * { background: var(--best-row); }
 .best .score, .best .rank { font-weight: 650; color: var(--good); }

@@ -3,6 +3,9 @@ import type { Spread } from "../../summaries.ts";
 /** Stands for what is missing. */
 export const none = "–";
 
+/** Between a number and its unit, where no line breaks. */
+const space = "\u00a0";
+
 const suffixes: readonly (readonly [scale: number, suffix: string])[] = [
   [1e12, "T"],
   [1e9, "G"],
@@ -20,7 +23,7 @@ export function countText(value: number | null | undefined, digits = 3): string 
 /** `412 MB`, in powers of ten. */
 export function bytesText(value: number | null | undefined, digits = 3): string {
   const text = countText(value, digits);
-  return text === none ? none : text.replace(/([kMGT]?)$/, " $1B");
+  return text === none ? none : text.replace(/([kMGT]?)$/, `${space}$1B`);
 }
 
 /** A metric: three decimals, fewer of large values. */
@@ -38,11 +41,12 @@ export function spreadText(spread: Spread | undefined, text: (value: number) => 
 /** `3 min 12 s` */
 export function durationText(seconds: number | undefined): string {
   if (seconds === undefined || !Number.isFinite(seconds)) return none;
-  if (seconds < 10) return `${plain(seconds, 2)} s`;
+  if (seconds < 10) return `${plain(seconds, 2)}${space}s`;
   const whole = Math.round(seconds);
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
-  return `${Math.floor(whole / 3600)} h ${String(Math.round((whole % 3600) / 60)).padStart(2, "0")} min`;
+  if (whole < 60) return `${whole}${space}s`;
+  if (whole < 3600)
+    return `${Math.floor(whole / 60)}${space}min${space}${String(whole % 60).padStart(2, "0")}${space}s`;
+  return `${Math.floor(whole / 3600)}${space}h${space}${String(Math.floor((whole % 3600) / 60)).padStart(2, "0")}${space}min`;
 }
 
 /** `2,048` */

@@ -244,3 +244,26 @@ test("labels that are markup are shown as text", async () => {
   expect(complaints).toEqual([]);
   await page.close();
 });
+
+test("a comparison of costs alone has no ranks and no empty charts", async () => {
+  const costs = renderReport({ ...comparisonFixture(), runs: [], trials: [] });
+  const page = await open("costs", costs, sizes["a wide window"]);
+  const charts = await page.evaluate<ChartFacts[]>(chartFacts);
+  expect(charts.map(({ title }) => title)).toEqual(["Time by length", "Memory by length"]);
+  expect(await page.textContent("#leaderboard .lead")).toContain("Nothing was trained");
+  expect(complaints).toEqual([]);
+  await page.close();
+});
+
+test("a comparison that was broken off says so", async () => {
+  const fixture = comparisonFixture();
+  const page = await open(
+    "partial",
+    renderReport({ ...fixture, complete: false, runs: fixture.runs.slice(0, 7) }),
+    sizes["a phone"],
+  );
+  expect(await page.textContent(".status")).toBe("Not complete: 7 runs so far. Ranks may change.");
+  await page.selectOption("[aria-label=task]", "1");
+  expect(complaints).toEqual([]);
+  await page.close();
+});

@@ -7,9 +7,12 @@ export function header(data: ReportData): HTMLElement {
   const { title, sentences, tasks } = data;
   const runs = tasks.flatMap((task) => task.runs);
   const failed = runs.filter((run) => "failure" in run).length;
-  const status = data.complete
-    ? `Complete: ${grouped(runs.length - failed)} of ${grouped(runs.length)} runs finished${failed === 0 ? "" : `, ${failed} failed`}.`
-    : `Not complete: ${grouped(runs.length)} runs so far${failed === 0 ? "" : `, ${failed} of them failed`}. Ranks may change.`;
+  const status =
+    runs.length === 0
+      ? "Nothing was trained: sizes and costs only."
+      : data.complete
+        ? `Complete: ${grouped(runs.length - failed)} of ${grouped(runs.length)} runs finished${failed === 0 ? "" : `, ${failed} failed`}.`
+        : `Not complete: ${grouped(runs.length)} runs so far${failed === 0 ? "" : `, ${failed} of them failed`}. Ranks may change.`;
   return h(
     "header",
     { class: "top" },

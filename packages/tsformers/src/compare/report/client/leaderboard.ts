@@ -43,7 +43,8 @@ export function leaderboard(store: Store): Section {
 }
 
 function leadText(store: Store): string {
-  const { metric } = store.task();
+  const { metric, runs } = store.task();
+  if (runs.length === 0) return "Nothing was trained on this task: sizes and costs only.";
   const how = `Ranked by ${metric.label} on the test split at the training length; ${metric.better} is better.`;
   return store.data.seeds > 1
     ? `${how} Variants that share a rank cannot be told from each other by ${store.data.seeds} seeds. ± is the standard deviation over seeds.`

@@ -14,7 +14,7 @@ export function overview(store: Store): Section {
     lead: () => "The ranking figure of each task, and below it the rank.",
     fill: () => {
       const { tasks, variants } = store.data;
-      if (tasks.length < 2) return [];
+      if (tasks.length < 2 || tasks.every(({ runs }) => runs.length === 0)) return [];
       const words = store.state().words.toLowerCase().split(/\s+/);
       const shown = variants.filter((variant) => words.every((word) => variant.toLowerCase().includes(word)));
       const on = (variant: string): (VariantData | undefined)[] =>

@@ -39,6 +39,24 @@ const config: UserConfig[] = defineConfig([
     ],
     deps: { neverBundle: [/^#/, /^@tsformers\/engine/, /^onnxruntime-/, /^node:/] },
   },
+  {
+    // The program inside the HTML report of a comparison: one file with everything in it.
+    name: "report",
+    cwd: "packages/tsformers",
+    entry: { client: "src/compare/report/client/main.ts" },
+    outDir: "dist/compare/report",
+    format: "iife",
+    platform: "browser",
+    target: "es2022",
+    minify: true,
+    dts: false,
+    clean: true,
+    logLevel: "warn",
+    define: { "process.env.NODE_ENV": '"production"' },
+    deps: { alwaysBundle: [/./], onlyBundle: false },
+    // ECharts' licence asks for its notice in every copy.
+    outputOptions: { banner: `/*!\n${readFileSync("packages/tsformers/NOTICE", "utf8").replaceAll("*/", "* /")}*/` },
+  },
 ]);
 
 export default config;

@@ -1,3 +1,4 @@
+import type { Picture } from "../attention/patterns/draw.ts";
 import type { RunConfig } from "../run/config.ts";
 import type { TaskExample } from "../tasks/example.ts";
 import type { Baseline } from "./baselines.ts";
@@ -98,6 +99,13 @@ export type TaskAbout = {
   readonly example: TaskExample;
 };
 
+/** A pattern of attention as a grid of cells, queries downwards and keys to the right: see `pictureOf` of the patterns. */
+export type PatternPicture = Picture & {
+  readonly title: string;
+  /** Positions along each side. */
+  readonly length: number;
+};
+
 /** What a variant is on a task before it is trained: a row of the parity table. */
 export type CellAbout = {
   readonly task: string;
@@ -111,6 +119,8 @@ export type CellAbout = {
   readonly flopsPerToken: number;
   /** What one row keeps of the past in all layers when it writes token by token, at lengths. Absent: it cannot. */
   readonly stateBytes?: readonly { readonly length: number; readonly bytes: number }[];
+  /** What its attention sees, drawn small: a picture for each of its different patterns. Absent: it has none. */
+  readonly patterns?: readonly PatternPicture[];
   /** In what it is not equal to the others, a phrase each: "1.32 × the parameters of most". Empty: equal. */
   readonly unequal: readonly string[];
   /** Settings that only it has, or has otherwise, by their flags' names. */

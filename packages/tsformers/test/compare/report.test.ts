@@ -1,139 +1,121 @@
 import { describe, expect, it } from "vitest";
-import { renderReport } from "../../src/compare/report.ts";
-import { type CompareRun, type Comparison, type RunResult, spread, summarise } from "../../src/compare/results.ts";
-import { comparisonTables, renderTable } from "../../src/compare/table.ts";
-import { parseRunConfig } from "../../src/run/config.ts";
+import { renderReport } from "../../src/compare/report/render-report.ts";
+import type { ReportData } from "../../src/compare/report/report-data.ts";
+import type { Comparison } from "../../src/compare/results.ts";
+import { comparisonFixture } from "./report-fixture.ts";
 
-const result = (loss: number): RunResult => ({
-  parameters: 12_345,
-  metrics: { loss, bitsPerCharacter: loss / Math.LN2 },
-  byLength: [
-    { length: 64, loss },
-    { length: 128, missing: "text: a window of length 128 needs 129 tokens" },
-  ],
-  trainCurve: [
-    { step: 1, loss: 4 },
-    { step: 10, loss },
-  ],
-  validCurve: [
-    { step: 5, loss: loss + 1 },
-    { step: 10, loss },
-  ],
-  trainTokensPerSecond: 12_345,
-  evalTokensPerSecond: 98_765,
-  peakBytes: 123e6,
-  seconds: 4,
-  steps: [
-    { length: 64, rows: 2, tokensPerSecond: 20_000, peakBytes: 123e6 },
-    { length: 128, rows: 1, tokensPerSecond: loss < 1.5 ? 10_000 : 20_000, peakBytes: 123e6 },
-  ],
-});
+/** What a page that is read literally would do: end the script, begin a comment, run code. */
+const hostile = [
+  "</script><script>alert(1)</script>",
+  "<!--<script>",
+  '"><img src=x onerror=alert(1)>',
+  "a\u2028b\u2029c",
+  "$& $1 $`",
+];
 
-const run = (variant: string, seed: number, outcome: CompareRun["outcome"]): CompareRun => ({
-  id: `gpt-${variant}-seed${seed}`,
-  variant,
-  seed,
-  directory: `runs/${variant}`,
-  config: parseRunConfig({}, "test"),
-  outcome,
-});
+/** Elements of the page outside of its script, and what its data say. */
+function parts(html: string): { markup: string; data: ReportData; program: string } {
+  const [, json = ""] = /<script type="application\/json" id="data">(.*?)<\/script>/s.exec(html) ?? [];
+  const [, program = ""] = /<script>(.*?)<\/script>/s.exec(html) ?? [];
+  const markup = html.replace(json, "").replace(program, "");
+  return { markup, data: JSON.parse(json), program };
+}
 
-const comparison: Comparison = {
-  format: "tsformers-comparison",
-  version: 1,
-  title: "gpt on <text> & more",
-  command: "tsformers compare --data 'a b.txt'",
-  finishedAt: "2026-01-01T00:00:00.000Z",
-  environment: {
-    cpu: "A processor",
-    cores: 2,
-    memoryBytes: 8e9,
-    platform: "linux x64",
-    node: "20.19.0",
-    tsformers: "0.1.0",
-    onnxruntime: "1.30.0",
-  },
-  metrics: [
-    { name: "loss", label: "loss (nats per token)", better: "lower" },
-    { name: "bitsPerCharacter", label: "bits per character", better: "lower" },
-  ],
-  trainLength: 64,
-  lengths: [64, 128],
-  runs: [
-    run("alibi", 0, { result: result(1), reused: false }),
-    run("rotary", 0, { result: result(1.5), reused: true }),
-    run("alibi", 1, { result: result(2), reused: false }),
-    run("rotary", 1, { failure: "killed <b>from outside</b>" }),
-  ],
-};
+describe("a report", () => {
+  const comparison = comparisonFixture();
+  const sentences = ["softmax · rotary and softmax · alibi cannot be told apart."];
+  const html = renderReport(comparison, { sentences });
+  const { markup, data, program } = parts(html);
 
-describe("summarise", () => {
-  it("takes mean and sample deviation over the seeds that finished", () => {
-    const [alibi, rotary] = summarise(comparison);
-    expect(alibi!.metrics.loss).toEqual({ mean: 1.5, deviation: Math.SQRT1_2 });
-    expect(rotary).toMatchObject({ seeds: 1, failures: ["seed 1: killed <b>from outside</b>"] });
-    expect(rotary!.metrics.loss).toEqual({ mean: 1.5 });
+  it("loads nothing: no address, no style sheet, no module", () => {
+    expect(markup).not.toMatch(/https?:|<img|@import|url\(|src=/);
+    expect(markup.match(/href="[^"]*"/g)).toEqual(['href="data:,"']);
+    expect(program).not.toMatch(/\bfetch\(|XMLHttpRequest|WebSocket|\bimport\(|sendBeacon/);
   });
 
-  it("has no deviation for one value", () => {
-    expect(spread([3])).toEqual({ mean: 3 });
-    expect(spread([2, 4])).toEqual({ mean: 3, deviation: Math.SQRT2 });
-  });
-});
-
-describe("tables", () => {
-  it("show spread and what is missing", () => {
-    const { tables, notes, crossovers } = comparisonTables(comparison);
-    const text = tables.map((table) => renderTable(table, 100, (x) => x)).join("\n");
-    expect(text).toContain("1.500 ± 0.707");
-    expect(notes).toContain("128: text: a window of length 128 needs 129 tokens");
-    expect(crossovers).toEqual(["rotary is faster than alibi from length 128 on"]);
-    expect(text).toContain("20.0k");
-    expect(notes.at(-1)).toContain("rotary, seed 1: killed");
+  it("has one element of data, one program, and the notice of ECharts", () => {
+    expect(html.match(/<script/gi)?.length).toBe(2 + (program.match(/<script/gi)?.length ?? 0));
+    expect(html.match(/<\/script/gi)).toHaveLength(2);
+    expect(program).toContain("The Apache Software Foundation");
+    expect(program).toContain("Copyright (c) 2017, Baidu Inc.");
   });
 
-  it.each([30, 45, 60, 80, 100])("fit into %d columns", (columns) => {
-    for (const table of comparisonTables(comparison).tables) {
-      const [, ...lines] = renderTable(table, columns, (x) => x).split("\n");
-      for (const line of lines) expect(line.length).toBeLessThanOrEqual(columns);
+  it("holds tasks, variants, sentences, the command and every failure", () => {
+    expect(data.tasks.map(({ about }) => about.label)).toEqual(["recall", "text · tiny-stories"]);
+    expect(data.variants).toEqual(comparison.variants);
+    expect(data.sentences).toEqual(sentences);
+    expect(data.command).toBe(comparison.command);
+    expect(data.tasks[1]!.runs.filter((run) => "failure" in run)).toHaveLength(2);
+    expect(data.tasks[0]!.notes).toContain("softmax · alibi, at a step at 1024: out of memory");
+    expect(JSON.parse(data.settings)).toEqual(comparison.settings);
+  });
+
+  it("says the result to readers without scripts", () => {
+    expect(markup).toMatch(/<noscript>.*softmax · rotary and softmax · alibi cannot be told apart\./s);
+  });
+
+  it("shares ranks where seeds cannot tell variants apart, and tells nothing from one seed", () => {
+    const ranks = ({ tasks }: ReportData) => tasks[0]!.variants.map(({ result }) => result?.rank);
+    expect(ranks(data).slice(0, 3)).toEqual([
+      { from: 1, to: 2 },
+      { from: 1, to: 2 },
+      { from: 7, to: 7 },
+    ]);
+    const single = parts(renderReport(comparisonFixture({ seeds: 1, variants: 4 }))).data;
+    expect(ranks(single)).toEqual(Array(4).fill({ from: 1, to: 4 }));
+  });
+
+  it("ranks pre-trained runs by themselves", () => {
+    const ranks = data.tasks[0]!.variants.map(({ pretrained }) => pretrained?.rank?.from);
+    expect(ranks).toEqual([1, 1, 5, 4, 3, undefined, undefined, undefined]);
+  });
+
+  it("draws the curves of plain and of pre-trained runs by themselves", () => {
+    for (const pretrained of [false, true]) {
+      const lasts = comparison.runs.flatMap(({ task, variant, outcome, ...run }) =>
+        task === "recall" && variant === "retention" && run.pretrained === pretrained && "result" in outcome
+          ? [outcome.result.validCurve.at(-1)!.loss]
+          : [],
+      );
+      const shown = data.tasks[0]!.variants[4]![pretrained ? "pretrained" : "result"]!.validCurve;
+      expect(lasts).toHaveLength(3);
+      expect(shown.mean.at(-1)).toBeCloseTo(lasts.reduce((sum, loss) => sum + loss, 0) / 3, 3);
+      expect(shown.low!.at(-1)).toBeCloseTo(Math.min(...lasts), 3);
+      expect(shown.high!.at(-1)).toBeCloseTo(Math.max(...lasts), 3);
     }
   });
-});
 
-describe("report", () => {
-  const html = renderReport(comparison);
-
-  it("holds every run, the command, the machine and the failure", () => {
-    for (const { id } of comparison.runs) expect(html).toContain(id);
-    expect(html).toContain("A processor, 2 cores");
-    expect(html).toContain("ONNX Runtime 1.30.0");
-    expect(html).toContain("tsformers compare --data");
-    expect(html).toContain("rotary is faster than alibi from length 128 on");
-    expect(html).toContain("killed &#60;b&#62;from outside&#60;/b&#62;");
+  it("takes the ranks that it is given", () => {
+    const rank = () => [{ variant: "fourier", rank: { from: 1, to: 1 }, interval: [0.1, 0.2] as const }];
+    const [task] = parts(renderReport(comparison, { rank })).data.tasks;
+    expect(task!.variants.at(-1)!.result).toMatchObject({ rank: { from: 1, to: 1 }, interval: [0.1, 0.2] });
   });
 
-  it("loads nothing and runs nothing", () => {
-    expect(html).not.toMatch(/<script|<link|<img|src=|@import|url\(|https?:/);
+  it("is small: 34 variants on two tasks in less than 1.5 MB, eight in less than 750 kB", () => {
+    expect(Buffer.byteLength(html)).toBeLessThan(750_000);
+    expect(Buffer.byteLength(renderReport(comparisonFixture({ variants: 34 })))).toBeLessThan(1_500_000);
   });
 
-  it("is well-formed: every tag is closed in order and no number is NaN", () => {
-    const open: string[] = [];
-    const voidTags = new Set(["meta", "!doctype", "br"]);
-    for (const [, slash, name, selfClosing] of html.matchAll(
-      /<(\/?)([!a-zA-Z][\w!]*)(?:"[^"]*"|'[^']*'|[^"'>])*?(\/?)>/g,
-    )) {
-      if (voidTags.has(name!.toLowerCase()) || selfClosing === "/") continue;
-      if (slash === "/") expect(open.pop()).toBe(name);
-      else open.push(name!);
-    }
-    expect(open).toEqual([]);
-    expect(html).not.toContain("NaN");
-    expect(html).not.toContain("undefined");
+  it.each(hostile)("writes %j so that it stays text", (text) => {
+    const labels = comparison.variants.map((variant, i) => (i === 2 ? text : variant));
+    const page = parts(renderReport(comparisonFixture({ title: text, labels }), { sentences: [text] }));
+    expect(page.data.title).toBe(text);
+    expect(page.data.variants[2]).toBe(text);
+    expect(page.markup).not.toMatch(/<img|alert\(1\)<|<!--/);
   });
 
-  it("draws each variant in the same colour in every chart", () => {
-    const charts = html.match(/<svg viewBox[\s\S]*?<\/svg>/g)!.filter((svg) => svg.includes("aria-label"));
-    expect(charts.length).toBe(10);
-    for (const svg of charts) expect(svg).toMatch(/var\(--series-0\)[\s\S]*var\(--series-1\)/);
+  it("survives what is not a number, and a comparison without results", () => {
+    const [run] = comparison.runs;
+    const { result } = run!.outcome as Extract<typeof run & object, unknown>["outcome"] & {
+      result: { metrics: object };
+    };
+    const nothing = { loss: Number.NaN, tokenAccuracy: Number.NaN };
+    const diverged = {
+      ...run!,
+      outcome: { result: { ...result, metrics: nothing }, reused: false },
+    } as Comparison["runs"][number];
+    const odd = parts(renderReport({ ...comparison, runs: [diverged] })).data;
+    expect(odd.tasks[0]!.variants[0]!.result!.rank).toBeUndefined();
+    expect(() => renderReport({ ...comparison, runs: [], costs: [], cells: [], trials: [], tasks: [] })).not.toThrow();
   });
 });

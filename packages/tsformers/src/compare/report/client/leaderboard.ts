@@ -1,0 +1,212 @@
+import type { Baseline } from "../../baselines.ts";
+import type { VariantData } from "../report-data.ts";
+import { h, svg } from "./dom.ts";
+import { bytesText, countText, durationText, figureText, none, plain, spreadText } from "./format.ts";
+import { markerOf } from "./marker.ts";
+import { type Section, section } from "./section.ts";
+import { byRank, type Store } from "./store.ts";
+import { type Column, dataTable, type Sort } from "./table.ts";
+
+type Row = VariantData | { readonly baseline: Baseline };
+
+/** All variants of a task, ranked, with what they cost. */
+export function leaderboard(store: Store): Section {
+  let sort: Sort | undefined;
+  return section(store, {
+    id: "leaderboard",
+    title: "Leaderboard",
+    lead: () => leadText(store),
+    fill: () => {
+      const { about, variants } = store.task();
+      const isFiltered = store.matching().length < variants.length;
+      const rows: Row[] = [
+        ...store.matching(),
+        ...(isFiltered ? [] : about.baselines.map((baseline) => ({ baseline }))),
+      ];
+      const columns = columnsOf(store);
+      if (sort === undefined || !columns.some(({ name }) => name === sort!.column))
+        sort = { column: store.task().metric.label, descending: store.task().metric.better === "higher" };
+      const table = dataTable({
+        caption: `Leaderboard of ${about.title}`,
+        columns,
+        rows,
+        rowClass: (row) => ("baseline" in row ? "baseline" : isBest(row) ? "best" : undefined),
+        cards: true,
+        sort,
+        onSort: (next) => {
+          sort = next;
+        },
+      });
+      return [h("h3", { class: "task-title" }, about.title), table];
+    },
+  });
+}
+
+function leadText(store: Store): string {
+  const { metric, runs } = store.task();
+  if (runs.length === 0) return "Nothing was trained on this task: sizes and costs only.";
+  const how = `Ranked by ${metric.label} on the test split at the training length; ${metric.better} is better.`;
+  return store.data.seeds > 1
+    ? `${how} Variants that share a rank cannot be told from each other by ${store.data.seeds} seeds. ± is the standard deviation over seeds.`
+    : `${how} One seed tells nothing apart: all share all ranks.`;
+}
+
+function columnsOf(store: Store): Column<Row>[] {
+  const task = store.task();
+  const { metric, about } = task;
+  const others = about.metrics.filter(({ name }) => name !== metric.name);
+  const ofVariant =
+    <T>(value: (variant: VariantData) => T) =>
+    (row: Row): T | undefined =>
+      "baseline" in row ? undefined : value(row);
+  const score = (name: string) => (row: Row) =>
+    "baseline" in row ? row.baseline.metrics[name] : row.result?.metrics[name]?.mean;
+  const scoreText = (name: string) => (row: Row) =>
+    "baseline" in row ? figureText(row.baseline.metrics[name]) : spreadText(row.result?.metrics[name]);
+  const number = (
+    name: string,
+    value: (variant: VariantData) => number | undefined,
+    text: (value: number | undefined) => string,
+    more: Partial<Column<Row>> = {},
+  ): Column<Row> => ({
+    name,
+    value: ofVariant(value),
+    cell: (row) => ("baseline" in row ? "" : text(value(row))),
+    ...more,
+  });
+  const bar = intervals(store);
+  const stateOf = ({ cell }: VariantData) => nearest(cell?.stateBytes, about.trainLength)?.bytes;
+  const isAny = (value: (variant: VariantData) => number | undefined) =>
+    task.variants.some((one) => value(one) !== undefined);
+  return [
+    {
+      name: "variant",
+      text: true,
+      class: "name",
+      value: (row) => ("baseline" in row ? row.baseline.name : row.variant),
+      cell: (row) => nameCell(row, store),
+    },
+    {
+      name: "rank",
+      value: ofVariant(({ result }) => result?.rank?.from),
+      cell: (row) => ("baseline" in row ? "" : rankText(row)),
+      class: "rank",
+    },
+    {
+      name: metric.label,
+      value: score(metric.name),
+      cell: scoreText(metric.name),
+      class: "score",
+      largestFirst: metric.better === "higher",
+    },
+    ...(bar === undefined
+      ? []
+      : [{ name: "95 % interval", about: "where the mean over all seeds is expected", cell: bar, class: "interval" }]),
+    ...others.map(
+      (other): Column<Row> => ({
+        name: other.label,
+        value: score(other.name),
+        cell: scoreText(other.name),
+        largestFirst: other.better === "higher",
+        minor: true,
+      }),
+    ),
+    number("train tokens/s", ({ result }) => result?.trainTokensPerSecond?.mean, countText, { largestFirst: true }),
+    number("eval tokens/s", ({ result }) => result?.evalTokensPerSecond?.mean, countText, {
+      largestFirst: true,
+      minor: true,
+    }),
+    number("peak memory", ({ result }) => result?.peakBytes?.mean, bytesText),
+    number("parameters", ({ cell }) => cell?.parameters, countText, { minor: true }),
+    number("FLOPs per token", ({ cell }) => cell?.flopsPerToken, countText, {
+      about: "of a training step",
+      minor: true,
+    }),
+    ...(isAny(stateOf)
+      ? [number("state", stateOf, bytesText, { about: "what one row keeps of the past at the training length" })]
+      : []),
+    number("time", ({ result }) => result?.seconds?.mean, durationText, {
+      about: "of training and final evaluation",
+      minor: true,
+    }),
+    {
+      name: "equal settings",
+      text: true,
+      class: "parity",
+      value: ofVariant(({ cell }) => cell?.unequal.length),
+      cell: parityCell,
+    },
+  ];
+}
+
+function nameCell(row: Row, store: Store): HTMLElement {
+  if ("baseline" in row)
+    return h("span", { class: "variant" }, h("span", { class: "tag" }, "baseline"), h("span", {}, row.baseline.name));
+  return h("span", { class: "variant" }, markerOf(store.slotOf(row.variant)), h("span", {}, row.variant));
+}
+
+/** `1–3` of variants that share the first three ranks. */
+function rankText({ result }: VariantData): string {
+  const rank = result?.rank;
+  if (rank === undefined) return result !== undefined && result.failures.length > 0 ? "failed" : none;
+  return rank.from === rank.to ? String(rank.from) : `${rank.from}–${rank.to}`;
+}
+
+function isBest({ result }: VariantData): boolean {
+  return result?.rank?.from === 1 && result.interval !== undefined;
+}
+
+function parityCell(row: Row): HTMLElement | string {
+  if ("baseline" in row || row.cell === undefined) return "";
+  const { unequal } = row.cell;
+  return unequal.length === 0
+    ? h("span", { class: "equal" }, "✓ equal")
+    : h("span", { class: "unequal" }, `≠ ${unequal.join("; ")}`);
+}
+
+/** A whisker for each variant, all on one scale; nothing where there are no intervals. */
+function intervals(store: Store): ((row: Row) => HTMLElement | SVGElement | string) | undefined {
+  const task = store.task();
+  const ranges = byRank(task).flatMap(({ result }) => (result?.interval === undefined ? [] : [result.interval]));
+  const means = task.variants
+    .flatMap(({ result }) => result?.metrics[task.metric.name]?.mean ?? [])
+    .filter(Number.isFinite);
+  if (ranges.length === 0) return undefined;
+  // A single wide interval must not flatten all others.
+  const [low, high] = [Math.min(...means), Math.max(...means)];
+  const room = (high - low) * 0.15 || 1;
+  const width = 110;
+  const at = (value: number) => Math.min(width, Math.max(0, ((value - low + room) / (high - low + 2 * room)) * width));
+  return (row) => {
+    if ("baseline" in row) return "";
+    const [mean, interval] = [row.result?.metrics[task.metric.name]?.mean, row.result?.interval];
+    if (mean === undefined || interval === undefined) return none;
+    const [from, to] = interval.map(at) as [number, number];
+    const colour = `var(--series-${store.slotOf(row.variant) % 8})`;
+    return h(
+      "span",
+      { class: "whisker", title: `${figureText(interval[0])} to ${figureText(interval[1])}` },
+      svg(
+        "svg",
+        {
+          width,
+          height: 14,
+          viewBox: `0 -7 ${width} 14`,
+          role: "img",
+          "aria-label": `${plain(interval[0], 4)} to ${plain(interval[1], 4)}`,
+        },
+        svg("path", { d: `M0 0H${width}`, stroke: "var(--rule)", "stroke-width": 1 }),
+        svg("path", { d: `M${from} 0H${Math.max(to, from + 1)}`, stroke: colour, "stroke-width": 3, opacity: 0.55 }),
+        svg("circle", { cx: at(mean), cy: 0, r: 3, fill: colour }),
+      ),
+    );
+  };
+}
+
+/** The entry whose length is nearest to one. */
+export function nearest<Item extends { readonly length: number }>(
+  items: readonly Item[] | undefined,
+  length: number,
+): Item | undefined {
+  return [...(items ?? [])].sort((a, b) => Math.abs(a.length - length) - Math.abs(b.length - length))[0];
+}

@@ -1,0 +1,132 @@
+import { present } from "../../schema/present.ts";
+import { crossoversOf } from "../crossovers.ts";
+import type { CompareRun, Comparison, TaskAbout } from "../results.ts";
+import { summarise, type VariantSummary } from "../summaries.ts";
+import { curveBand } from "./curve-band.ts";
+import { notesOf } from "./notes.ts";
+import type { RankVariants } from "./ranks.ts";
+import type { ReportData, ResultData, RunData, TaskData, VariantData } from "./report-data.ts";
+import { settingsTable } from "./settings-table.ts";
+
+/** Sums a comparison up for the page that shows it. */
+export function makeData(
+  comparison: Comparison,
+  { sentences, rank }: { readonly sentences: readonly string[]; readonly rank: RankVariants },
+): ReportData {
+  const { title, command, settings, startedAt, finishedAt, complete, environment, budget, seeds, variants } =
+    comparison;
+  const summaries = summarise(comparison);
+  return {
+    title,
+    command,
+    settings: JSON.stringify(settings, null, 2) ?? "",
+    startedAt,
+    finishedAt,
+    complete,
+    environment,
+    budget,
+    seeds,
+    sentences,
+    variants,
+    tasks: comparison.tasks.map((task) =>
+      taskData(
+        comparison,
+        task,
+        summaries.filter((summary) => summary.task === task.label),
+        rank,
+      ),
+    ),
+  };
+}
+
+function taskData(
+  comparison: Comparison,
+  task: TaskAbout,
+  summaries: readonly VariantSummary[],
+  rank: RankVariants,
+): TaskData {
+  const { label, name, title, objective, metrics, trainLength, lengths, baselines, example } = task;
+  const runs = comparison.runs.filter((run) => run.task === label);
+  const metric = metrics.find((one) => one.name === task.ranking) ?? metrics[0]!;
+  const ranks = {
+    plain: rank(comparison, task, { pretrained: false }),
+    pretrained: rank(comparison, task, { pretrained: true }),
+  };
+  const cells = comparison.cells.filter((cell) => cell.task === label);
+  const shown = comparison.variants.filter(
+    (variant) =>
+      cells.some((cell) => cell.variant === variant) || summaries.some((summary) => summary.variant === variant),
+  );
+  const settings = settingsTable(shown.map((variant) => configOf(runs, variant)));
+  const resultOf = (variant: string, pretrained: boolean): ResultData | undefined => {
+    const summary = summaries.find((one) => one.variant === variant && one.pretrained === pretrained);
+    if (summary === undefined) return undefined;
+    const ranked = ranks[pretrained ? "pretrained" : "plain"].find((one) => one.variant === variant);
+    const own = runs.filter((run) => run.variant === variant && run.pretrained === pretrained);
+    return resultData(summary, metric.name, own, ranked);
+  };
+  return {
+    about: { label, name, title, objective, metrics, trainLength, lengths, baselines, example },
+    metric,
+    variants: shown.map((variant, i): VariantData => {
+      const found = cells.find((cell) => cell.variant === variant);
+      const { patterns = [], task: _task, variant: _variant, ...cell } = found ?? {};
+      return {
+        variant,
+        ...(found !== undefined && { cell: cell as NonNullable<VariantData["cell"]> }),
+        patterns,
+        ...present({ result: resultOf(variant, false), pretrained: resultOf(variant, true) }),
+        steps: summaries.find((one) => one.variant === variant && one.steps !== undefined)?.steps ?? [],
+        settings: settings.own[i]!,
+      };
+    }),
+    crossovers: crossoversOf(summaries.filter(({ pretrained }) => !pretrained)),
+    trials: comparison.trials.filter((trial) => trial.task === label),
+    notes: notesOf(summaries),
+    runs: runs.map(runData),
+    commonSettings: settings.common,
+  };
+}
+
+/** The settings of a variant, but for its seed. */
+function configOf(runs: readonly CompareRun[], variant: string): unknown {
+  const { seed: _, ...config } = { ...runs.find((run) => run.variant === variant)?.config, seed: undefined };
+  return config;
+}
+
+function resultData(
+  summary: VariantSummary,
+  metric: string,
+  runs: readonly CompareRun[],
+  ranked: ReturnType<RankVariants>[number] | undefined,
+): ResultData {
+  const { seeds, failures, metrics, byLength, trainTokensPerSecond, evalTokensPerSecond, peakBytes, seconds } = summary;
+  const results = runs.flatMap(({ outcome }) => ("result" in outcome ? [outcome.result] : []));
+  return {
+    seeds,
+    failures,
+    ...present({ rank: ranked?.rank, interval: ranked?.interval }),
+    metrics,
+    byLength: byLength.map((cell) => {
+      if ("missing" in cell) return cell;
+      const figure = cell.metrics[metric];
+      const { length, note } = cell;
+      return figure === undefined ? { length, missing: "not measured" } : { length, figure, ...present({ note }) };
+    }),
+    ...present({ trainTokensPerSecond, evalTokensPerSecond, peakBytes, seconds }),
+    trainCurve: curveBand(
+      results.map(({ trainCurve }) => trainCurve),
+      false,
+    ),
+    validCurve: curveBand(
+      results.map(({ validCurve }) => validCurve),
+      results.length > 1,
+    ),
+  };
+}
+
+function runData({ variant, seed, pretrained, outcome }: CompareRun): RunData {
+  if ("failure" in outcome) return { variant, seed, pretrained, failure: outcome.failure };
+  const { metrics, steps, tokens, seconds } = outcome.result;
+  return { variant, seed, pretrained, metrics, steps, tokens, seconds, reused: outcome.reused };
+}

@@ -1,0 +1,178 @@
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { crossingsOf } from "../../src/compare/report/client/crossings.ts";
+import { bytesText, countText, durationText, plain } from "../../src/compare/report/client/format.ts";
+import { lookOf } from "../../src/compare/report/client/palette.ts";
+import { paretoFront } from "../../src/compare/report/client/pareto.ts";
+import { scaleOf } from "../../src/compare/report/client/scale.ts";
+import { spreadOut } from "../../src/compare/report/client/spread-out.ts";
+import { curveBand } from "../../src/compare/report/curve-band.ts";
+import { settingsTable } from "../../src/compare/report/settings-table.ts";
+
+describe("axes", () => {
+  const values = fc
+    .tuple(fc.double({ min: 1e-6, max: 1e9, noNaN: true }), fc.double({ min: 1e-6, max: 3, noNaN: true }))
+    .map(([low, decades]) => [low, low * 10 ** decades]);
+  const axis = { label: "", text: String };
+
+  it.each([
+    ["linear", plain],
+    ["linear", countText],
+    ["log", countText],
+    ["log", bytesText],
+    ["log", plain],
+  ] as const)("on %s ones all ticks read differently and lie within the range", (scale, tick) => {
+    fc.assert(
+      fc.property(values, fc.integer({ min: 2, max: 12 }), (ends, count) => {
+        const { ticks, min, max } = scaleOf({ ...axis, scale, tick }, ends, count);
+        expect(new Set(ticks.map(({ text }) => text)).size).toBe(ticks.length);
+        expect(ticks.length).toBeLessThanOrEqual(2 * count + 2);
+        for (const { at } of ticks)
+          expect(at >= min - 1e-9 * Math.abs(min) - 1e-9 && at <= max + 1e-9 * Math.abs(max) + 1e-9).toBe(true);
+      }),
+    );
+  });
+
+  it("losses that are near to each other have the digits that tell them apart", () => {
+    const { ticks } = scaleOf({ ...axis, scale: "linear", tick: plain }, [3.4589, 3.4604], 6);
+    expect(ticks.length).toBeGreaterThan(3);
+    expect(ticks.map(({ text }) => text)).toContain("3.46000");
+  });
+
+  it("a single value has a range around it", () => {
+    const { min, max, ticks } = scaleOf({ ...axis, scale: "log", tick: countText }, [1000], 4);
+    expect(min).toBeLessThan(3);
+    expect(max).toBeGreaterThan(3);
+    expect(ticks.length).toBeGreaterThan(0);
+  });
+});
+
+/** Units do not leave their numbers. */
+const plainSpaces = (text: string) => text.replaceAll("\u00a0", " ");
+
+it("numbers read as people write them", () => {
+  expect([999, 1000, 45_231, 1.3e6, 0.00001234].map((value) => countText(value))).toEqual([
+    "999",
+    "1k",
+    "45.2k",
+    "1.3M",
+    "1.23e-5",
+  ]);
+  expect([512, 16_384, 4.12e8, 1.3e9].map((value) => plainSpaces(bytesText(value)))).toEqual([
+    "512 B",
+    "16.4 kB",
+    "412 MB",
+    "1.3 GB",
+  ]);
+  expect([2.52, 42.4, 185, 7260].map((value) => plainSpaces(durationText(value)))).toEqual([
+    "2.5 s",
+    "42 s",
+    "3 min 05 s",
+    "2 h 01 min",
+  ]);
+  expect(countText(null)).toBe("–");
+});
+
+it("56 variants all look different, by colour and marker", () => {
+  const looks = Array.from({ length: 56 }, (_, slot) => lookOf(slot));
+  expect(new Set(looks.map(({ colour, shape }) => `${colour} ${shape}`)).size).toBe(56);
+});
+
+describe("the Pareto front", () => {
+  it("is what nothing beats, by its definition", () => {
+    const coordinate = fc.integer({ min: 0, max: 9 });
+    const direction = fc.constantFrom("lower", "higher");
+    fc.assert(
+      fc.property(fc.array(fc.record({ x: coordinate, y: coordinate })), direction, direction, (points, x, y) => {
+        const front = paretoFront(points, { x, y });
+        const atLeast = (better: string, a: number, b: number) => (better === "lower" ? a <= b : a >= b);
+        for (const point of points) {
+          const beaten = points.some(
+            (other) =>
+              atLeast(x, other.x, point.x) &&
+              atLeast(y, other.y, point.y) &&
+              (other.x !== point.x || other.y !== point.y),
+          );
+          expect(front.includes(point)).toBe(!beaten);
+        }
+      }),
+    );
+  });
+});
+
+describe("crossings", () => {
+  const line = (variant: string, ...ys: number[]) => ({ variant, points: ys.map((y, i) => ({ x: 128 * 2 ** i, y })) });
+
+  it("lie where the lines meet on logarithmic axes", () => {
+    const [crossing] = crossingsOf(
+      [{ variant: "flat", others: ["steep"], from: 256, by: "speed" }],
+      [line("steep", 10, 40), line("flat", 20, 20)],
+      "speed",
+    );
+    // log 10 → log 40 passes log 20 half-way, where the length is 128 · √2.
+    expect(crossing!.x).toBeCloseTo(128 * Math.SQRT2);
+    expect(crossing!.y).toBeCloseTo(20);
+  });
+
+  it("of the same others are told together, and leave out what is not drawn", () => {
+    const crossovers = ["a", "b", "hidden"].map((variant) => ({
+      variant,
+      others: ["steep", "gone"],
+      from: 256,
+      by: "memory" as const,
+    }));
+    const found = crossingsOf(crossovers, [line("steep", 10, 40), line("a", 20, 20), line("b", 21, 21)], "memory");
+    expect(found).toMatchObject([{ variants: ["a", "b"], others: ["steep"], number: 1 }]);
+    expect(crossingsOf(crossovers, [line("steep", 10, 40), line("a", 20, 20)], "speed")).toEqual([]);
+  });
+});
+
+describe("curves over seeds", () => {
+  it("have mean, lowest and highest at each step; a step that one seed lacks counts the others", () => {
+    const curves = [
+      [
+        { step: 1, loss: 3 },
+        { step: 2, loss: 2 },
+      ],
+      [
+        { step: 1, loss: 5 },
+        { step: 2, loss: Number.NaN },
+      ],
+    ];
+    expect(curveBand(curves, true)).toEqual({ steps: [1, 2], mean: [4, 2], low: [3, 2], high: [5, 2] });
+    expect(curveBand(curves, false)).toEqual({ steps: [1, 2], mean: [4, 2] });
+  });
+
+  it("keep their ends where they are thinned", () => {
+    const long = Array.from({ length: 5000 }, (_, i) => ({ step: i + 1, loss: 1 }));
+    const { steps } = curveBand([long], false);
+    expect(steps).toHaveLength(80);
+    expect([steps[0], steps.at(-1)]).toEqual([1, 5000]);
+  });
+});
+
+it("settings are sorted into those that all have and those that differ, by dotted names", () => {
+  const { common, own } = settingsTable([
+    { steps: 5, model: { kind: "gpt", mixer: { kind: "local", window: 8 } }, tags: ["a", "b"] },
+    { steps: 5, model: { kind: "gpt", mixer: { kind: "softmax" } }, tags: ["a", "b"] },
+  ]);
+  expect(common).toEqual({ steps: "5", model: "gpt", tags: "a, b" });
+  expect(own).toEqual([{ "model.mixer": "local", "model.mixer.window": "8" }, { "model.mixer": "softmax" }]);
+});
+
+describe("labels at the ends of lines", () => {
+  it("keep their order and a distance, and stay where there is room", () => {
+    const positions = fc.array(fc.integer({ min: 0, max: 100 }), { minLength: 1, maxLength: 8 });
+    fc.assert(
+      fc.property(positions, (places) => {
+        const moved = spreadOut(places, 15);
+        const order = places.map((_, i) => i).sort((a, b) => places[a]! - places[b]!);
+        const gaps = order.slice(1).map((i, place) => moved[i]! - moved[order[place]!]!);
+        for (const gap of gaps) expect(gap).toBeGreaterThanOrEqual(15 - 1e-9);
+        const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+        expect(mean(moved)).toBeCloseTo(mean(places));
+      }),
+    );
+    expect(spreadOut([50, 0, 52, 90], 10)).toEqual([46, 0, 56, 90]);
+  });
+});

@@ -9,8 +9,11 @@ import { imageLengthOption, imageRow, pixelSymbols } from "./image-rows.ts";
 import { renderScene } from "./pathfinder-image.ts";
 import { drawScene, type PathfinderLayout, type PathfinderScene } from "./pathfinder-scene.ts";
 
+export type PathfinderSize = 32 | 64 | 128 | 256;
+export type PathfinderDifficulty = "easy" | "intermediate" | "hard";
+
 /** The published pictures: dashes, distances and brightness for each size. */
-const layouts = {
+const layouts: Readonly<Record<PathfinderSize, Omit<PathfinderLayout, "size" | "contourLength">>> = {
   32: {
     margins: [1],
     padding: 1,
@@ -55,13 +58,10 @@ const layouts = {
     contrast: 1,
     distractorPaddles: 30,
   },
-} as const satisfies Record<number, Omit<PathfinderLayout, "size" | "contourLength">>;
+};
 
 /** Dashes of the two long paths. */
-const contourLengths = { easy: 6, intermediate: 9, hard: 14 } as const;
-
-export type PathfinderSize = keyof typeof layouts;
-export type PathfinderDifficulty = keyof typeof contourLengths;
+const contourLengths: Readonly<Record<PathfinderDifficulty, number>> = { easy: 6, intermediate: 9, hard: 14 };
 
 export type PathfinderOptions = {
   /** Rows and columns of a picture. Default: 32. Path-X is 128. */

@@ -1,5 +1,8 @@
 /** A tar archive of some files, as POSIX describes it. */
-export function writeTar(files: Readonly<Record<string, Uint8Array>>, { longNames = false } = {}): Buffer {
+export function writeTar(
+  files: Readonly<Record<string, Uint8Array>>,
+  { longNames = false }: { readonly longNames?: boolean } = {},
+): Buffer {
   const blocks = Object.entries(files).flatMap(([name, bytes]) => [
     ...(longNames ? [header("././@LongLink", Buffer.byteLength(name) + 1, "L"), padded(Buffer.from(`${name}\0`))] : []),
     header(longNames ? name.slice(0, 20) : name, bytes.length, "0"),

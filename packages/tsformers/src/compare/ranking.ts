@@ -124,7 +124,7 @@ export function rankingOf(
     unranked: candidates.flatMap(({ summary, figure }) =>
       figure !== undefined && Number.isFinite(figure.mean)
         ? []
-        : [{ variant: summary.variant, reason: reasonOf(summary, figure) }],
+        : [{ variant: summary.variant, reason: reasonOf(summary, figure, metric) }],
     ),
     ...(shared === 1 && variants.length > 1 && { winner: variants[0]!.variant }),
     seeds: Math.min(...(variants.length === 0 ? [0] : variants.map(({ figure }) => figure.values.length))),
@@ -335,8 +335,13 @@ function isBeyond(metric: MetricAbout, { mean, low = mean, high = mean }: Estima
   return order(metric, worst, hurdle) < -margin;
 }
 
-function reasonOf({ failures, seeds, metrics }: VariantSummary, figure: SeededSpread | undefined): string {
+function reasonOf(
+  { failures, seeds }: VariantSummary,
+  figure: SeededSpread | undefined,
+  { label }: MetricAbout,
+): string {
   if (failures.length > 0 && seeds.length === 0) return failures[0]!;
-  if (figure !== undefined) return `its ${Object.keys(metrics).length > 1 ? "figures are" : "figure is"} no number`;
-  return seeds.length === 0 ? "not trained" : "not measured";
+  if (figure === undefined) return seeds.length === 0 ? "not trained" : "not measured";
+  const bad = figure.values.flatMap((value, i) => (Number.isFinite(value) ? [] : [seeds[i] ?? i]));
+  return `${label} is not a number under ${bad.length === 1 ? "seed" : "seeds"} ${bad.join(", ")}`;
 }

@@ -17,8 +17,8 @@ export type Made = {
   readonly scores?: Readonly<Record<string, readonly (number | "failed")[]>>;
   /** The same after training on the task's inputs. */
   readonly pretrained?: Readonly<Record<string, readonly number[]>>;
-  /** The ranking metric at other lengths, of all seeds, or why it is missing. */
-  readonly byLength?: Readonly<Record<number, number | string>>;
+  /** The ranking metric at other lengths, of all seeds, or why it is missing, by task. */
+  readonly byLength?: Readonly<Record<string, Readonly<Record<number, number | string>>>>;
   /** Tokens per second and bytes of a step, by length, or why it was not measured. */
   readonly steps?: Readonly<Record<number, readonly [tokensPerSecond: number, peakBytes: number] | string>>;
   readonly parameters?: number;
@@ -122,7 +122,7 @@ function runOf(task: TaskAbout, made: Made, score: number | "failed", seed: numb
   const atTraining = steps[task.trainLength];
   const [speed, peakBytes] = typeof atTraining === "object" ? atTraining : [10_000, 400e6];
   const measured = task.lengths.map((length): LengthFigures => {
-    const value = length === task.trainLength ? score : byLength[length];
+    const value = length === task.trainLength ? score : byLength[task.label]?.[length];
     if (typeof value === "number") return { length, metrics: figuresOf(task, value) };
     return { length, missing: value ?? "learned positions end at 512" };
   });
@@ -190,7 +190,7 @@ export function richComparison(): Comparison {
         model: full,
         scores: { text: [2.31, 2.33, 2.32], [recall.label]: [0.99, 0.98, 0.995] },
         pretrained: { text: [2.3, 2.31, 2.3] },
-        byLength: { 1024: 2.35, 2048: 2.6, 4096: 3.1 },
+        byLength: { text: { 1024: 2.35, 2048: 2.6, 4096: 3.1 } },
         steps: { 512: [20e3, 400e6], 1024: [16e3, 600e6], 2048: [11e3, 1.1e9], 4096: [6e3, 2.5e9] },
         stateBytes: 1_048_576,
         settings: {},
@@ -200,7 +200,7 @@ export function richComparison(): Comparison {
         model: { ...full, pattern: { kind: "window", before: 64 } },
         scores: { text: [2.325, 2.34, 2.335], [recall.label]: [0.42, 0.45, 0.4] },
         pretrained: { text: [2.29, 2.28, 2.29] },
-        byLength: { 1024: 2.33, 2048: 2.33, 4096: 2.34 },
+        byLength: { text: { 1024: 2.33, 2048: 2.33, 4096: 2.34 } },
         steps: { 512: [22e3, 390e6], 1024: [23e3, 500e6], 2048: [23e3, 700e6], 4096: [23.4e3, 1e9] },
         stateBytes: 131_072,
         settings: { pattern: "window" },
@@ -210,7 +210,7 @@ export function richComparison(): Comparison {
         model: { ...full, mixer: { kind: "linear" } },
         scores: { text: [2.61, 2.6, 2.63], [recall.label]: [0.2, 0.22, 0.19] },
         pretrained: { text: [2.5, 2.51, 2.5] },
-        byLength: { 1024: 2.7, 2048: 2.9, 4096: 3.3 },
+        byLength: { text: { 1024: 2.7, 2048: 2.9, 4096: 3.3 } },
         steps: { 512: [15e3, 380e6], 1024: [15e3, 430e6], 2048: [15e3, 520e6], 4096: [15e3, 700e6] },
         stateBytes: 65_536,
         settings: { mixer: "linear" },
@@ -219,7 +219,7 @@ export function richComparison(): Comparison {
         label: "delta-net",
         model: { ...full, mixer: { kind: "delta-net" } },
         scores: { text: [2.33, 2.36, 2.31], [recall.label]: [0.985, 0.99, 0.98] },
-        byLength: { 1024: 2.36, 2048: 2.41, 4096: 2.5 },
+        byLength: { text: { 1024: 2.36, 2048: 2.41, 4096: 2.5 } },
         steps: {
           512: [9e3, 500e6],
           1024: [9e3, 560e6],
@@ -235,7 +235,7 @@ export function richComparison(): Comparison {
         label: lshLabel,
         model: { ...full, mixer: { kind: "lsh" } },
         scores: { text: [2.5, "failed", 2.7], [recall.label]: [0.7, 0.1, 0.5] },
-        byLength: { 1024: "rows of lsh must be multiples of its buckets" },
+        byLength: { text: { 1024: "rows of lsh must be multiples of its buckets" } },
         steps: { 512: [7e3, 600e6], 1024: [7e3, 700e6], 2048: [7e3, 900e6], 4096: [7e3, 1.3e9] },
         settings: { mixer: "lsh" },
       },

@@ -14,17 +14,16 @@ export function isFullAttention(model: Choice): boolean {
 }
 
 /**
- * The variants of a comparison that are full attention, in their order. Their configurations say it; of variants that were measured and not
- * trained, the settings in which they differ.
+ * The variants of a comparison that are full attention, in their order. Their configurations say it; where there are none, the settings in which
+ * they differ.
  */
 export function fullAttentionOf({ variants, runs, cells }: Comparison): string[] {
   return variants.filter((variant) => {
-    const known = cells.find((cell) => cell.variant === variant);
-    if (known?.fullAttention !== undefined) return known.fullAttention;
-    const run = runs.find((one) => one.variant === variant);
-    if (run !== undefined) return isFullAttention(run.config.model);
-    if (known === undefined) return false;
-    const { model, mixer = "softmax", pattern = "full", depth = "stack" } = known.settings;
+    const cell = cells.find((one) => one.variant === variant);
+    const config = cell?.config ?? runs.find((one) => one.variant === variant)?.config;
+    if (config !== undefined) return isFullAttention(config.model);
+    if (cell === undefined) return false;
+    const { model, mixer = "softmax", pattern = "full", depth = "stack" } = cell.settings;
     const isPlain = mixer === "softmax" && pattern === "full" && depth === "stack";
     return isPlain && (model === undefined || isFullAttention({ kind: model }));
   });

@@ -105,8 +105,6 @@ export type CellAbout = {
   readonly modelWidth: number;
   /** Whether outputs depend on earlier inputs only. */
   readonly causal: boolean;
-  /** Whether all its layers are softmax attention over all positions, see `isFullAttention`. Absent: its configuration says it. */
-  readonly fullAttention?: boolean;
   /** Floating point operations per token of a training step, at the training length. */
   readonly flopsPerToken: number;
   /** What one row keeps of the past in all layers when it writes token by token, at lengths. Absent: it cannot. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { fullAttentionOf, isFullAttention } from "../../src/compare/full-attention.ts";
 import { overallOf, paretoOf, rankedVariants, rankingOf, survivalOf } from "../../src/compare/ranking.ts";
+import { parseRunConfig } from "../../src/run/config.ts";
 import { listops, type Made, madeComparison, recall, richComparison, text } from "./measured-fixture.ts";
 
 const onText = (variants: Record<string, number[]>, more: Record<string, Partial<Made>> = {}) =>
@@ -41,8 +42,9 @@ describe("full attention", () => {
       ],
     );
     expect(fullAttentionOf(comparison)).toEqual(["b", "d"]);
-    const cells = comparison.cells.map((cell) => ({ ...cell, fullAttention: cell.variant === "c" }));
-    expect(fullAttentionOf({ ...comparison, cells })).toEqual(["c"]);
+    const config = parseRunConfig({ model: { kind: "gpt", mixer: { kind: "linear" } } }, "test");
+    const cells = comparison.cells.map((cell) => (cell.variant === "b" ? { ...cell, config } : cell));
+    expect(fullAttentionOf({ ...comparison, cells })).toEqual(["d"]);
   });
 });
 

@@ -9,9 +9,10 @@ import { gptStep } from "./gpt-step.ts";
 import { longDecode } from "./long-decode.ts";
 import { size } from "./size.ts";
 import { startup } from "./startup.ts";
+import { store } from "./store.ts";
 import { formatTable } from "./table.ts";
 
-const benches: readonly Bench[] = [gptStep, decode, startup, size, longDecode, attentionBench];
+const benches: readonly Bench[] = [gptStep, decode, startup, size, store, longDecode, attentionBench];
 
 const help = `Usage: npm run bench [-- NAME… [--rounds N] [--json FILE] [--help]]
 

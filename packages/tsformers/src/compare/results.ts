@@ -57,6 +57,8 @@ export type RunResult = {
   readonly peakBytes: number;
   /** Of training and final evaluation. */
   readonly seconds: number;
+  /** When it ended, ISO 8601. */
+  readonly finishedAt?: string;
 };
 
 /** One run of a comparison: a variant on a task under one seed. */
@@ -113,6 +115,8 @@ export type CellAbout = {
   readonly unequal: readonly string[];
   /** Settings that only it has, or has otherwise, by their flags' names. */
   readonly settings: Readonly<Record<string, string>>;
+  /** Its configuration under the first seed, for readers of results that have no runs. */
+  readonly config?: RunConfig;
 };
 
 /** Measured costs of a variant on a task, under one seed. */

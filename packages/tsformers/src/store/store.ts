@@ -1,5 +1,9 @@
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { FileError } from "../io/file-error.ts";
 import type { Filter } from "./filter.ts";
-import type { CostRecord, RunRecord } from "./record.ts";
+import { readOnlyQuery } from "./read-only-query.ts";
+import { type Columns, type CostRecord, costColumns, type RunRecord, runColumns } from "./record.ts";
 
 /**
  * The index of all runs in a folder. Results of comparisons are the truth; the index is a file that is made again from them whenever it
@@ -10,14 +14,19 @@ export type Store = {
   list(filter?: Filter<RunRecord>): RunRecord[];
   /** Measured costs of steps that match, one for each variant and length; each measurement once. */
   costs(filter?: Filter<CostRecord>): CostRecord[];
-  /** Adds runs, or replaces those of the same comparison and folder. */
+  /** Adds runs, or replaces those of the same comparison and folder. They stay until the index is made again: write results, too. */
   add(records: RunRecord | readonly RunRecord[]): Promise<void>;
   /** Adds costs, or replaces those of the same comparison, task, variant and length. */
   addCosts(records: readonly CostRecord[]): Promise<void>;
   /** Takes in what comparisons have written since. */
   sync(): Promise<void>;
-  /** The result of one SELECT over the tables `runs` and `costs`; their columns are those of the records. */
+  /**
+   * The result of one SELECT over the tables `runs` and `costs`; their columns are those of the records.
+   *
+   * @throws RangeError with what SQLite says of it
+   */
   query(sql: string): Readonly<Record<string, unknown>>[];
+  /** Ends the use of the store. Nothing is held open between calls, so that a process that is killed leaves nothing behind. */
   close(): void;
 };
 
@@ -32,6 +41,61 @@ export type StoreOptions = {
  * @param folder with the folders of runs and comparisons
  * @throws FileError when the folder is missing, or the index cannot be written
  */
-export async function openStore(_folder: string, _options: StoreOptions = {}): Promise<Store> {
-  throw new Error("not yet");
+export async function openStore(folder: string, { onNote = () => {} }: StoreOptions = {}): Promise<Store> {
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw new FileError(folder, "no such folder");
+  // SQLite is 1.3 MB that only stores need.
+  const [{ indexFile, indexName }, { insertCosts, insertRuns, isSound, prepareTables }, sources, { selectOf }] =
+    await Promise.all([
+      import("./index-file.ts"),
+      import("./schema.ts"),
+      import("./sources.ts"),
+      import("./select.ts"),
+    ]);
+  const file = indexFile(folder);
+  const path = join(folder, indexName);
+
+  /** Whether the index is whole, of this version, and has all that there is. */
+  const state = (onDamage?: (problem: string) => void): "current" | "behind" | "unusable" => {
+    if (!existsSync(path)) return "unusable";
+    try {
+      return file.read((database) => {
+        if (!isSound(database)) return "unusable";
+        const { changed, gone } = sources.changesSince(database, folder);
+        return changed.size + gone.length === 0 ? "current" : "behind";
+      });
+    } catch (error) {
+      onDamage?.((error as Error).message);
+      return "unusable";
+    }
+  };
+  const noteDamage = (problem: string) =>
+    onNote(`${path}: was damaged (${problem}); it was made again from the results of comparisons`);
+  const update = (change: (database: Parameters<typeof insertRuns>[0]) => void = () => {}): Promise<void> =>
+    file.write(
+      () => state(noteDamage) !== "unusable",
+      (database) => {
+        prepareTables(database);
+        sources.takeIn(database, folder, sources.changesSince(database, folder), onNote);
+        change(database);
+      },
+    );
+  const sync = async () => {
+    if (state() !== "current") await update();
+  };
+  const select = <R extends object>(tables: [all: string, once: string], filter: Filter<R>, columns: Columns<R>) => {
+    const isOfOne = (filter.match as { comparison?: unknown } | undefined)?.comparison !== undefined;
+    const { sql, values } = selectOf(isOfOne ? tables[0] : tables[1], filter, columns);
+    return file.read((database) => database.all(sql, values).map(({ record }) => JSON.parse(String(record)) as R));
+  };
+
+  await sync();
+  return {
+    list: (filter = {}) => select(["comparedRuns", "runs"], filter, runColumns),
+    costs: (filter = {}) => select(["comparedCosts", "costs"], filter, costColumns),
+    add: (records) => update((database) => insertRuns(database, [records].flat())),
+    addCosts: (records) => update((database) => insertCosts(database, records)),
+    sync,
+    query: (sql) => file.read((database) => readOnlyQuery(database, sql)),
+    close: () => {},
+  };
 }

@@ -104,33 +104,44 @@ function costSentences(given: Case, ranking: Ranking, withQuality: boolean): str
   }
   const length = costLength(given);
   const front = new Set(
-    [...fronts(given, ranking)].flatMap(({ points }) =>
-      points.flatMap(({ variant, onFront }) => (onFront ? variant : [])),
-    ),
+    [...fronts(given)].flatMap(({ points }) => points.flatMap(({ variant, onFront }) => (onFront ? variant : []))),
   );
   const others = summaries.filter((one) => one !== theirs && (one.seeds.length > 0 || one.steps !== undefined));
   const ranked = new Map(rankedVariants(ranking).map((row) => [row.variant, row]));
-  const isWorthIt = ({ variant }: VariantSummary) =>
-    others.length <= many || front.has(variant) || ranked.get(variant)?.rank.from === 1;
+  const time = (one: VariantSummary) => (length === undefined ? undefined : costOf(one, { kind: "step time", length }));
+  const fastest = [...others]
+    .sort((a, b) => (time(a) ?? Number.MAX_VALUE) - (time(b) ?? Number.MAX_VALUE))
+    .slice(0, many);
+  const isWorthIt = (one: VariantSummary) => {
+    if (others.length <= many) return true;
+    if (!withQuality) return fastest.includes(one);
+    return front.has(one.variant) || ranked.get(one.variant)?.rank.from === 1;
+  };
   let said = false;
   const sentences = others.filter(isWorthIt).flatMap((summary) => {
     const cost = length === undefined ? undefined : costText(summary, theirs, length);
     const row = withQuality ? ranked.get(summary.variant) : undefined;
     const quality = row?.toReference === undefined ? undefined : differenceClause(row, row.toReference, ranking);
     if (cost === undefined && quality === undefined) return [];
-    if (cost === undefined) return [`${start(`${where}${summary.variant}`)} differs from ${reference} ${quality!}.`];
+    if (cost === undefined)
+      return [`${start(`${where}against`)} ${reference} ${summary.variant} has ${quality!.replace(/^for /, "")}.`];
     const machine = said ? "" : ` on this machine (${machineText(comparison)})`;
     const named = said ? reference! : `${reference}, the full attention here,`;
     said = true;
-    const whose = cost.replace("REFERENCE", named);
+    const gain = cost.replace("REFERENCE", named);
     return [
-      `${start(`${where}at ${lengthText(length!)} tokens`)}${machine} ${summary.variant} ${whose}${quality === undefined ? "" : `, ${quality}`}.`,
+      `${start(`${where}at ${lengthText(length!)} tokens`)}${machine} ${summary.variant} ${gain}${quality === undefined ? "" : `, ${quality}`}.`,
     ];
   });
   const left = others.length - others.filter(isWorthIt).length;
   return left === 0
     ? sentences
-    : [...sentences, `The other ${numberText(left)} are beaten in quality, time and memory; the tables have them.`];
+    : [
+        ...sentences,
+        withQuality
+          ? `The other ${numberText(left)} are told from the best and on no Pareto front; the tables have them.`
+          : `The other ${numberText(left)} are slower; the tables have them.`,
+      ];
 }
 
 /** `trains 3.9 × as fast as REFERENCE and takes 0.4 × its memory` */
@@ -164,11 +175,9 @@ function differenceClause(row: RankedVariant, found: SpreadComparison, { metric,
 }
 
 /** Points of quality against time and against memory, at the length of the costs. */
-function fronts(
-  { comparison, task, ...given }: Case,
-  _: Ranking,
-): { name: string; points: ReturnType<typeof paretoOf> }[] {
-  const length = costLength({ comparison, task, ...given });
+function fronts(given: Case): { name: string; points: ReturnType<typeof paretoOf> }[] {
+  const { comparison, task } = given;
+  const length = costLength(given);
   const kinds = length === undefined ? (["time", "memory"] as const) : (["step time", "step memory"] as const);
   return kinds.map((kind) => ({
     name: kind.replace("step ", ""),
@@ -181,12 +190,12 @@ function fronts(
 }
 
 function frontSentences(given: Case, ranking: Ranking): string[] {
-  const found = fronts(given, ranking).filter(({ points }) => points.length > 1);
+  const found = fronts(given).filter(({ points }) => points.length > 1);
   if (found.length === 0) return [];
   const length = costLength(given) ?? given.task.trainLength;
   const texts = found.map(({ name, points }) => {
     const front = points.filter(({ onFront }) => onFront).map(({ variant }) => variant);
-    return { name, text: front.length === points.length ? "all" : listText(front) };
+    return { name, text: front.length === rankedVariants(ranking).length ? "all" : listText(front) };
   });
   const isSame = new Set(texts.map(({ text }) => text)).size === 1;
   const front = isSame
@@ -264,35 +273,40 @@ function doubtsOf(given: Case, ranking: Ranking): Doubts {
   const isTooEasy =
     variants.length > 1 && metric.better === "higher" && variants.every(({ figure }) => figure.mean >= ceiling);
   const sentences: string[] = [];
-  const whose = where === "" ? "" : where;
   if (variants.length > 0 && learned.length === 0) {
     const [hurdle] = ranking.rows.flatMap((row) => (row.kind === "baseline" ? [row] : []));
+    const baseline = `the baseline "${hurdle!.baseline.name}" with ${figureText(hurdle!.figure)} ${metric.label}`;
+    const budget = `under this budget (${budgetText(comparison.budget)})`;
+    const best = variants[0]!.figure.mean;
+    const isAbove = metric.better === "lower" ? best < hurdle!.figure * 0.98 : best > hurdle!.figure * 1.02;
     sentences.push(
-      `No variant learned ${task.label} under this budget (${budgetText(comparison.budget)}): none is better than the baseline "${hurdle!.baseline.name}" with ${figureText(hurdle!.figure)} ${metric.label}. Their order says nothing; a larger budget may.`,
+      isAbove
+        ? `No variant is shown to have learned ${task.label} ${budget}: none can be told from ${baseline}. More seeds or a larger budget may show it.`
+        : `No variant learned ${task.label} ${budget}: none is better than ${baseline}. Their order says nothing; a larger budget may.`,
     );
   } else if (learned.length < variants.length) {
     const names = variants.filter((row) => !row.learned).map(({ variant }) => variant);
     sentences.push(
-      `${start(`${whose}${shortListText(names)}`)} ${names.length === 1 ? "is" : "are"} not better than a baseline that does not look at the row: ${names.length === 1 ? "it" : "they"} learned nothing under this budget.`,
+      `${start(`${where}under`)} this budget ${shortListText(names)} cannot be told from a baseline that does not look at the row, or ${names.length === 1 ? "is" : "are"} worse: nothing shows that ${names.length === 1 ? "it" : "they"} learned the task.`,
     );
   }
   if (isTooEasy)
     sentences.push(
-      `${start(`${whose}every variant`)} reaches ${metric.label} of ${ceiling} or more: ${task.label} is too easy to tell them apart. Longer rows or more to remember may.`,
+      `${start(`${where}every variant`)} reaches ${metric.label} of ${ceiling} or more: ${task.label} is too easy to tell them apart. Longer rows or more to remember may.`,
     );
   if (seeds === 1 && variants.length > 1)
     sentences.push(
-      `${start(`${whose}there is`)} one seed: differences between variants may be chance. --seeds 3 tells more.`,
+      `${start(`${where}there is`)} one seed: differences between variants may be chance. --seeds 3 tells more.`,
     );
   const failed = unranked.filter(({ reason }) => reason !== "not trained").map(({ variant }) => variant);
   if (failed.length > 0)
     sentences.push(
-      `${start(`${whose}there is`)} no figure of ${shortListText(failed)}; the notes below the tables say why.`,
+      `${start(`${where}there is`)} no figure of ${shortListText(failed)}; the notes below the tables say why.`,
     );
   const longest = Math.max(0, ...measuredLengths(given));
   if (length !== undefined && longest > 0 && !measuredLengths(given).includes(length))
     sentences.push(
-      `${start(`${whose}steps`)} were not measured at ${lengthText(length)} tokens, only at ${listText(measuredLengths(given).map(lengthText))}: costs above are those at ${lengthText(costLength(given)!)}. compare --measure-only --lengths ${length} measures them.`,
+      `${start(`${where}steps`)} were not measured at ${lengthText(length)} tokens, only at ${listText(measuredLengths(given).map(lengthText))}: costs above are those at ${lengthText(costLength(given)!)}. compare --measure-only --lengths ${length} measures them.`,
     );
   return { learned, isTooEasy, sentences };
 }
@@ -319,5 +333,7 @@ function machineText({ environment }: Comparison): string {
 
 /** The beginning of a sentence; names of variants keep their spelling. */
 function start(text: string): string {
-  return /^(on|at|the|there|every|steps)\b/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;
+  return /^(on|at|the|there|every|steps|against|under)\b/.test(text)
+    ? text.charAt(0).toUpperCase() + text.slice(1)
+    : text;
 }

@@ -4,13 +4,12 @@ import { fullAttentionOf } from "./full-attention.ts";
 import type { Comparison, MetricAbout, TaskAbout } from "./results.ts";
 import {
   compareSpreads,
-  confidence,
   type Estimate,
-  holm,
   intervalOfMean,
   type SeededSpread,
   type SpreadComparison,
   seeded,
+  toldFromFirst,
 } from "./statistics.ts";
 import { summarise, type VariantSummary } from "./summaries.ts";
 
@@ -64,7 +63,7 @@ export function rankedVariants({ rows }: Ranking): RankedVariant[] {
  * Ranks the variants of a task by its ranking metric at the training length.
  *
  * Variants that cannot be told from the best share its ranks: the probabilities of their differences from it are corrected for their number
- * ({@link holm}). Of the others the order is that of their means, without a claim that neighbours differ. With a single seed nothing can be told,
+ * (Holm). Of the others the order is that of their means, without a claim that neighbours differ. With a single seed nothing can be told,
  * and all share all ranks.
  *
  * @throws RangeError for a task that the comparison does not have
@@ -82,17 +81,17 @@ export function rankingOf(
       figure === undefined || !Number.isFinite(figure.mean) ? [] : [{ summary, figure }],
     )
     .sort((a, b) => order(metric, a.figure.mean, b.figure.mean));
-  const best = sorted[0];
   const plain = new Set(fullAttentionOf(comparison));
   const reference = sorted.find(({ summary }) => plain.has(summary.variant));
-  const toBest = sorted.map(({ figure }) => compareSpreads(figure, best!.figure, metric.better));
-  const corrected = holm(toBest.slice(1).map(({ p = 1 }) => p));
-  const isTold = toBest.map(({ verdict }, i) => verdict === "worse" && corrected[i - 1]! < 1 - confidence);
-  const shared = isTold.filter((told) => !told).length;
+  const told = toldFromFirst(
+    sorted.map(({ figure }) => figure),
+    metric.better,
+  );
+  const shared = told.filter(({ isTold }) => !isTold).length;
   let next = shared + 1;
   const hurdle = bestBaseline(task, metric);
   const variants = sorted.map(({ summary, figure }, i): RankedVariant => {
-    const rank = isTold[i] ? { from: next, to: next++ } : { from: 1, to: shared };
+    const rank = told[i]!.isTold ? { from: next, to: next++ } : { from: 1, to: shared };
     const interval = intervalOfMean(figure);
     return {
       kind: "variant",
@@ -106,7 +105,7 @@ export function rankingOf(
         reference.summary !== summary && {
           toReference: compareSpreads(figure, reference.figure, metric.better),
         }),
-      ...(i > 0 && { toBest: toBest[i]! }),
+      ...(i > 0 && { toBest: told[i]!.toFirst }),
       learned: hurdle === undefined || isBeyond(metric, interval, hurdle),
     };
   });
@@ -328,6 +327,7 @@ function bestBaseline({ baselines }: TaskAbout, metric: MetricAbout): number | u
 /** With a single seed: by so much of what is left between the baseline and the best that there can be, 0 or 1. */
 const clearShare = 0.02;
 
+/** Whether a figure is better than a baseline beyond doubt. */
 function isBeyond(metric: MetricAbout, { mean, low = mean, high = mean }: Estimate, hurdle: number): boolean {
   const worst = metric.better === "lower" ? high : low;
   const most = metric.better === "lower" ? 0 : Math.max(1, hurdle);

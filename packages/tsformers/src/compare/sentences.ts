@@ -31,11 +31,5 @@ export function counted(count: number, noun: string): string {
 /** A ratio in two digits: `3.9`, `0.42`, `12`. */
 export function ratioText(ratio: number): string {
   if (!Number.isFinite(ratio)) return "–";
-  if (ratio >= 99.5) return lengthText(Math.round(ratio));
-  return ratio >= 9.95 ? ratio.toFixed(0) : ratio >= 0.995 ? ratio.toFixed(1) : String(Number(ratio.toPrecision(2)));
-}
-
-/** The sentence with a capital letter at its beginning; a name at its beginning stays as it is. */
-export function capital(sentence: string): string {
-  return sentence.charAt(0).toUpperCase() + sentence.slice(1);
+  return ratio >= 99.5 ? lengthText(Math.round(ratio)) : String(Number(ratio.toPrecision(2)));
 }

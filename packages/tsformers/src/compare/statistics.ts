@@ -101,6 +101,23 @@ export function holm(probabilities: readonly number[]): number[] {
 }
 
 /**
+ * Compares the first of several figures with each of the others: which of them are told to be worse, corrected for their number by {@link holm}.
+ *
+ * @param figures the best first
+ */
+export function toldFromFirst(
+  figures: readonly SeededSpread[],
+  better: "lower" | "higher",
+): { readonly toFirst: SpreadComparison; readonly isTold: boolean }[] {
+  const found = figures.map((figure) => compareSpreads(figure, figures[0]!, better));
+  const corrected = holm(found.slice(1).map(({ p = 1 }) => p));
+  return found.map((toFirst, i) => ({
+    toFirst,
+    isTold: i > 0 && toFirst.verdict === "worse" && corrected[i - 1]! < 1 - confidence,
+  }));
+}
+
+/**
  * The standard error that an accuracy has because only so many answers were scored, `√(p (1 − p) / n)`. Two are added to the answers, one right
  * and one wrong, so that it is not 0 where all are right. Answers within a row depend on each other: with their number for `scored` the error is
  * a lower bound, with the number of rows an upper one.

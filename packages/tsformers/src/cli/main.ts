@@ -21,6 +21,7 @@ const commands: Readonly<Record<string, Loader>> = {
   eval: async (terminal) => (await import("./eval.ts")).evalCommand(terminal),
   generate: async (terminal) => (await import("./generate.ts")).generateCommand(terminal),
   compare: async (terminal) => (await import("./compare.ts")).compareCommand(terminal),
+  advise: async (terminal) => (await import("./advise.ts")).adviseCommand(terminal),
   export: async (terminal) => (await import("./export.ts")).exportCommand(terminal),
   verify: async (terminal) => (await import("./verify-command.ts")).verifyCommand(terminal),
 };

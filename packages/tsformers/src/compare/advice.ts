@@ -287,7 +287,7 @@ function doubtsOf(given: Case, ranking: Ranking): Doubts {
   } else if (learned.length < variants.length) {
     const names = variants.filter((row) => !row.learned).map(({ variant }) => variant);
     sentences.push(
-      `${start(`${where}under`)} this budget ${shortListText(names)} cannot be told from a baseline that does not look at the row, or ${names.length === 1 ? "is" : "are"} worse: nothing shows that ${names.length === 1 ? "it" : "they"} learned the task.`,
+      `${start(`${where}under`)} this budget nothing shows that ${shortListText(names)} learned the task: ${names.length === 1 ? "it" : "they"} cannot be told from a baseline that does not look at the row.`,
     );
   }
   if (isTooEasy)

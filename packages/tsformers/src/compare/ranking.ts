@@ -50,7 +50,7 @@ export type Ranking = {
   readonly unranked: readonly { readonly variant: string; readonly reason: string }[];
   /** Set where one variant alone is told from all others. */
   readonly winner?: string;
-  /** The least number of seeds that a ranked variant has; 0 without any. */
+  /** The largest number of seeds that a ranked variant has; 0 where nothing is ranked. With 1 nothing can be told. */
   readonly seeds: number;
 };
 
@@ -126,7 +126,7 @@ export function rankingOf(
         : [{ variant: summary.variant, reason: reasonOf(summary, figure, metric) }],
     ),
     ...(shared === 1 && variants.length > 1 && { winner: variants[0]!.variant }),
-    seeds: Math.min(...(variants.length === 0 ? [0] : variants.map(({ figure }) => figure.values.length))),
+    seeds: Math.max(0, ...variants.map(({ figure }) => figure.values.length)),
   };
 }
 

@@ -283,22 +283,23 @@ function survivalNotes(comparison: Comparison, task: TaskAbout): string[] {
 }
 
 /** What the reader must know of ranks, intervals and stars. */
-function rankingNotes({ seeds, reference, task }: Ranking, hasSeveral: boolean): string[] {
+function rankingNotes(ranking: Ranking, hasSeveral: boolean): string[] {
+  const { seeds, reference, task } = ranking;
   if (seeds === 0) return [];
+  const single = rankedVariants(ranking).flatMap(({ variant, figure }) => (figure.values.length === 1 ? variant : []));
   const whose =
     reference === undefined
       ? []
       : [`reference${hasSeveral ? ` on ${task.label}` : ""}: ${reference}, the best full attention here`];
-  if (seeds === 1)
-    return [
-      ...whose,
-      "one seed at least of some: what is told apart by less than several seeds may be chance; --seeds 3 tells more",
-    ];
+  if (seeds === 1) return [...whose, "one seed: the order may be chance; --seeds 3 tells more"];
   return [
     ...whose,
     "±: half of a 95 % interval over seeds (initial parameters, order of data); it does not cover that the test split is finite",
     "ranks as 1–3: these cannot be told from the best (Holm's correction); further ranks are in the order of means",
     ...(reference === undefined ? [] : ["*: the interval of the difference excludes 0"]),
+    ...(single.length === 0
+      ? []
+      : [`${listText(single)}${hasSeveral ? ` on ${task.label}` : ""}: one seed only, which can be told from nothing`]),
   ];
 }
 

@@ -64,11 +64,17 @@ function stacked(
   columns: number,
   bold: (text: string) => string,
 ): string[] {
-  const width = Math.max(...header.slice(1).map((name) => name.length));
-  return [
-    ...wrap(row[0]!, columns).map(bold),
-    ...header.slice(1).map((name, i) => `  ${name.padEnd(width)}  ${row[i + 1]}`),
-  ];
+  const names = header.slice(1);
+  const width = Math.max(...names.map((name) => name.length));
+  const isNarrow = 2 + width + gap + Math.max(...row.slice(1).map((cell) => cell.length)) > columns;
+  const cell = (name: string, i: number): string[] =>
+    isNarrow
+      ? [
+          ...wrap(name, columns - 2).map((part) => `  ${part}`),
+          ...wrap(row[i + 1]!, columns - 4).map((part) => `    ${part}`),
+        ]
+      : [`  ${name.padEnd(width)}${" ".repeat(gap)}${row[i + 1]}`];
+  return [...wrap(row[0]!, columns).map(bold), ...names.flatMap(cell)];
 }
 
 function widthOf({ header, rows }: TextTable, column: number): number {

@@ -62,12 +62,20 @@ describe("crossovers", () => {
   it("are those with the reference where there are many", () => {
     const many = ["a", "b", "c", "d", "e"].map((name, i) => measured(name, 40 - 5 * i, 100 + 20 * i));
     expect(against("full", measured("full", 60, 50), ...many)).toEqual([
-      "full is faster than all others from length 64 on",
+      "a, b, c, d and e are faster than full from length 128 on",
     ]);
   });
 
   it("read well in a whole comparison", () => {
     const summaries = summarise(richComparison()).filter(({ task, pretrained }) => task === "text" && !pretrained);
-    console.log(crossoversOf(summaries, { reference: "softmax" }).map(crossoverText).join("\n"));
+    const lsh = "gpt · lsh · mixer.rounds=4 · mixer.bucket-size=64 · position=rotary";
+    expect(crossoversOf(summaries, { reference: "softmax" }).map(crossoverText)).toEqual([
+      "window=64 is faster than softmax from length 1,024 on",
+      "linear is faster than softmax from length 2,048 on",
+      `${lsh} is faster than softmax from length 4,096 on`,
+      "window=64 takes less memory than softmax from length 1,024 on",
+      "linear takes less memory than softmax and window=64 from length 1,024 on",
+      `delta-net and ${lsh} take less memory than softmax from length 2,048 on`,
+    ]);
   });
 });

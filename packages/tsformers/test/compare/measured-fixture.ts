@@ -116,8 +116,9 @@ export function madeComparison(tasks: readonly TaskAbout[], variants: readonly M
 function runOf(task: TaskAbout, made: Made, score: number | "failed", seed: number, pretrained: boolean): CompareRun {
   const { label, model = { kind: "gpt" }, byLength = {}, parameters = 800_000, steps = {} } = made;
   const config = parseRunConfig({ task: { kind: "text" }, model, length: task.trainLength, seed }, "test");
-  const about = { task: task.label, variant: label, seed, pretrained, directory: `runs/${label}-${seed}`, config };
   const id = `${task.label}/${label}/${seed}${pretrained ? "/pretrained" : ""}`;
+  const directory = `runs/${id.replaceAll("/", "-")}`;
+  const about = { task: task.label, variant: label, seed, pretrained, directory, config };
   if (score === "failed") return { id, ...about, outcome: { failure: "the process ran out of memory" } };
   const atTraining = steps[task.trainLength];
   const [speed, peakBytes] = typeof atTraining === "object" ? atTraining : [10_000, 400e6];

@@ -75,6 +75,9 @@ export function isGiven(given: GivenFlags, name: string): boolean {
   return flag !== undefined && given.has(flag);
 }
 
+/** The flags that say what the tokens of a text are. */
+export const tokenFlags: readonly string[] = ["tokens", "vocabulary", "tokenizer"];
+
 /** Where commander keeps the value of a flag. */
 function attributeOf({ name }: Flag): string {
   return name.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());

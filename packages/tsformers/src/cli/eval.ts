@@ -1,7 +1,7 @@
 import { openDevice } from "@tsformers/engine/node";
 import { Command, Option } from "commander";
 import { multipleText } from "../compare/figures.ts";
-import { renderTable } from "../compare/table.ts";
+import { renderTable, shortLabel } from "../compare/table.ts";
 import { evaluateAtLengths, type LengthResult } from "../run/evaluate-run.ts";
 import { type OpenedModel, openModel } from "../run/open-model.ts";
 import { type EvaluationChoice, prepareEvaluation } from "../run/prepare-evaluation.ts";
@@ -9,7 +9,16 @@ import { withAbsolutePaths } from "../run/train-run.ts";
 import { rowCount } from "../schema/count.ts";
 import { present } from "../schema/present.ts";
 import type { EvalSplit } from "../tasks/task.ts";
-import { addFlags, configFrom, givenFlags, isGiven, parseCount, parseCounts, runFlags } from "./config-flags.ts";
+import {
+  addFlags,
+  configFrom,
+  givenFlags,
+  isGiven,
+  parseCount,
+  parseCounts,
+  runFlags,
+  tokenFlags,
+} from "./config-flags.ts";
 import { Failure, interruption, UsageError, unlessAborted } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -17,6 +26,7 @@ type EvalFlags = {
   readonly lengths?: readonly number[];
   readonly split: EvalSplit;
   readonly limit?: number;
+  readonly stride?: number;
   readonly batchSize?: number;
   readonly otherData?: true;
   readonly device?: "cpu" | "webgpu" | "cuda";
@@ -35,6 +45,11 @@ export function evalCommand(terminal: Terminal): Command {
     .option("--lengths <n,n,…>", "tokens in a row; default: the training length", parseCounts)
     .addOption(new Option("--split <name>", "which part of the data").choices(["valid", "test"]).default("test"))
     .option("--limit <n>", "tokens that are scored at each length", parseCount())
+    .option(
+      "--stride <n>",
+      "slide windows by n tokens and score the last n of each; default: windows that do not overlap",
+      parseCount(),
+    )
     .option("--batch-size <n>", "rows at the training length; default: the run's, or 8", parseCount(1, rowCount()))
     .option("--other-data", "score data that the run was not made with, such as --data another.txt")
     .addOption(
@@ -53,6 +68,7 @@ A run is measured on its own task; if its data lie elsewhere now, --data says wh
 Examples:
   tsformers eval runs/book
   tsformers eval runs/book --lengths 128,256,512,1024 --json
+  tsformers eval runs/book --lengths 512 --stride 64
   tsformers eval runs/book --data moved/book.txt
   tsformers eval runs/book --data another.txt --other-data
   tsformers eval gpt2 --task text --data book.txt --lengths 256`,
@@ -73,30 +89,47 @@ Examples:
         lengths: options.lengths ?? [usual],
         batchTokens: (options.batchSize ?? config?.batchSize ?? 8) * usual,
         signal,
-        ...present({ limit: options.limit }),
+        ...present({ limit: options.limit, stride: options.stride }),
       });
       const results = await unlessAborted(signal, work);
       const measured = results.map((result) =>
         "missing" in result ? result : { ...result, metrics: figures(task.metrics, result) },
       );
-      const outcome = { directory, step, split: options.split, trainLength: config?.length ?? null, results: measured };
+      const { split, stride } = options;
+      const outcome = {
+        directory,
+        step,
+        split,
+        ...present({ stride }),
+        trainLength: config?.length ?? null,
+        results: measured,
+      };
       const missing = measured.flatMap((result) => ("missing" in result ? [result.missing] : []));
       if (missing.length === measured.length) throw new Failure("failed", missing.join("\n"), outcome);
       if (options.json) return terminal.out(JSON.stringify(outcome, null, 2));
-      const header = ["length", ...task.metrics.map(({ label }) => label), "tokens/s"];
+      const header = ["length", ...task.metrics.map(({ label }) => shortLabel(label)), "tokens/s"];
       const rows = measured.map((result) => {
         const times = config === undefined ? "" : ` (${multipleText(result.length, config.length)})`;
         const length = `${result.length}${times}`;
         if ("missing" in result) return [length, result.missing, ...header.slice(2).map(() => "–")];
         return [
           length,
-          ...task.metrics.map(({ name }) => result.metrics[name]!.toFixed(4)),
+          ...task.metrics.map(({ name }) => figureText(result.metrics[name]!)),
           result.tokensPerSecond.toFixed(0),
         ];
       });
       terminal.out(
         renderTable(
-          { title: `${directory}${step === undefined ? "" : `, step ${step}`}, ${options.split} split`, header, rows },
+          {
+            title: [
+              directory,
+              ...(step === undefined ? [] : [`step ${step}`]),
+              `${split} split`,
+              ...(stride === undefined ? [] : [`stride ${stride}`]),
+            ].join(", "),
+            header,
+            rows,
+          },
           terminal.columns,
           terminal.bold,
         ),
@@ -113,8 +146,9 @@ Examples:
 /** The task that flags name, on top of the run's own. */
 function chosenTask({ run, tokenizer }: OpenedModel, options: EvalFlags): EvaluationChoice {
   const given = givenFlags(options, taskFlags);
-  if (tokenizer !== undefined && isGiven(given, "tokens"))
-    throw new UsageError("--tokens does nothing here: texts are read with the model's own tokenizer");
+  const idle = tokenFlags.find((name) => isGiven(given, name));
+  if (tokenizer !== undefined && idle !== undefined)
+    throw new UsageError(`--${idle} does nothing here: texts are read with the model's own tokenizer`);
   const config = withAbsolutePaths(configFrom(options, run?.config ?? {}, taskFlags));
   if (run === undefined && given.size === 0)
     throw new UsageError(
@@ -130,4 +164,9 @@ function figures(
   { totals }: Measured,
 ): Record<string, number> {
   return Object.fromEntries(metrics.map((metric) => [metric.name, metric.value(totals)]));
+}
+
+/** Four decimals, of large perplexities fewer. */
+function figureText(value: number): string {
+  return value.toFixed(value < 100 ? 4 : value < 1000 ? 2 : 0);
 }

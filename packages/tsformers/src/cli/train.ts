@@ -12,7 +12,7 @@ import { trainRun } from "../run/train-run.ts";
 import { present } from "../schema/present.ts";
 import { openProgress } from "../train/progress.ts";
 import { showEvents } from "../train/show-events.ts";
-import { addFlags, configFrom, givenFlags, isGiven, runFlags } from "./config-flags.ts";
+import { addFlags, configFrom, givenFlags, isGiven, runFlags, tokenFlags } from "./config-flags.ts";
 import { Failure, interruption, UsageError } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -99,8 +99,11 @@ async function chosen(
   const given = givenFlags(options);
   if (options.from !== undefined && !(isThere && hasCheckpoint(directory))) {
     const source = await openModel(options.from);
-    if (source.tokenizer !== undefined && isGiven(given, "tokens"))
-      throw new UsageError("--tokens does nothing here: texts are read with the tokenizer of what the run starts from");
+    const idle = tokenFlags.find((name) => isGiven(given, name));
+    if (source.tokenizer !== undefined && idle !== undefined)
+      throw new UsageError(
+        `--${idle} does nothing here: texts are read with the tokenizer of what the run starts from`,
+      );
     const settings = settingsOf(source);
     const saysTask = options.config !== undefined || [...given.keys()].some(({ path }) => path[0] === "task");
     if (!saysTask) requireTask(options.from, settings);

@@ -1,18 +1,16 @@
-import { readFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname } from "node:path";
+import { openDevice } from "@tsformers/engine/node";
 import { endNow, onEndSignals } from "../run/end-signals.ts";
 import { errorText } from "../run/error-text.ts";
 import { present } from "../schema/present.ts";
 import { measureRun } from "./measure-run.ts";
 import { measureSteps } from "./measure-steps.ts";
-import { type ChildMessage, type ChildWork, jobFile } from "./messages.ts";
-import type { RunJob } from "./plan.ts";
+import type { ChildMessage, ChildTask } from "./messages.ts";
 import { openSharedText } from "./shared-text.ts";
 
-// The program of a run's process: `compare-child DIR train|steps [TEXT]`, with the job in DIR/job.json and, where the parent has read a
-// text, that in TEXT. Ends with 0 when the result is written, with 130 when it was interrupted (and may be started again), with 1 and
-// an error on stderr otherwise.
-const [directory, work, text] = process.argv.slice(2) as [string, ChildWork, string?];
+// The program of a run's process: `compare-child TASK`, with a ChildTask as JSON. Ends with 0 when the result is written, with 130 when it was
+// interrupted (and may be started again), with 1 and an error on stderr otherwise.
+const { directory, work, threads, text } = JSON.parse(process.argv[2]!) as ChildTask;
 const controller = new AbortController();
 let listening: ReturnType<typeof onEndSignals> | undefined;
 const listen = () => {
@@ -27,14 +25,18 @@ const tell = (message: ChildMessage): void => {
 };
 
 try {
-  const job = JSON.parse(readFileSync(join(directory, jobFile), "utf8")) as RunJob;
-  const shared = text === undefined ? undefined : await openSharedText(dirname(text), basename(text));
-  const options = { signal: controller.signal, ...present({ text: shared }) };
-  const isDone =
-    work === "train"
-      ? await measureRun(directory, job, { ...options, listen, tell })
-      : await measureSteps(directory, job, options);
-  process.exitCode = isDone ? 0 : 130;
+  const device = await openDevice(work.job.config.device, present({ threads }));
+  try {
+    const shared = text === undefined ? undefined : await openSharedText(dirname(text), basename(text));
+    const options = { device, signal: controller.signal, ...present({ text: shared }) };
+    const isDone =
+      work.kind === "train"
+        ? await measureRun(directory, work, { ...options, listen, tell })
+        : await measureSteps(directory, work, options);
+    process.exitCode = isDone ? 0 : 130;
+  } finally {
+    await device.close();
+  }
 } catch (error) {
   process.stderr.write(`${errorText(error)}\n`);
   process.exitCode = 1;

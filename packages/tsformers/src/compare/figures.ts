@@ -1,4 +1,4 @@
-import type { Spread } from "./results.ts";
+import type { Spread } from "./summaries.ts";
 
 /** Numbers as people read them, the same in the terminal and in the report. */
 

@@ -11,17 +11,36 @@ type Settings = Readonly<Record<string, unknown>>;
 const usual = "usual";
 
 /**
- * A label for each of several configurations, made of what differs among them: kinds by their names, settings as `mixer.features=32`. A
+ * A label for each of several variants of one task, made of what differs among them: kinds by their names, settings as `mixer.features=32`. A
  * setting is compared only where the kinds are the same that have it.
  */
-export function labelsOf(configs: readonly RunConfig[]): string[] {
-  const marks = marksOfSettings(configs, "");
-  const all = marks.flat();
+export function variantLabels(configs: readonly RunConfig[]): string[] {
+  const own = configs.map(({ task: _, length: __, seed: ___, ...rest }) => rest);
+  return labelsOf(own, (i) => plainLabel(configs[i]!));
+}
+
+/** A label for each of several tasks: its name, and the settings in which it differs from others of that name. */
+export function taskLabels(tasks: readonly Pick<RunConfig, "task" | "length">[]): string[] {
+  return tasks.map(({ task: { kind } }, i) => {
+    const alike = tasks.filter(({ task }) => task.kind === kind);
+    const rest = labelsOf(alike, () => "")[alike.indexOf(tasks[i]!)]!;
+    return rest === "" ? kind : `${kind} · ${rest}`;
+  });
+}
+
+function labelsOf(all: readonly Settings[], plain: (i: number) => string): string[] {
+  const marks = marksOfSettings(all, "");
+  const every = marks.flat();
   const isAmbiguous = ({ name, value }: Mark) =>
-    all.some((other) => other.isKind && other.value === value && other.name !== name);
-  const labels = marks.map((own, i) =>
-    own.length === 0 ? plainLabel(configs[i]!) : own.map((mark) => textOf(mark, isAmbiguous(mark))).join(" · "),
-  );
+    every.some((other) => other.isKind && other.value === value && other.name !== name);
+  const textsOf = (marksOf: (own: readonly Mark[]) => readonly Mark[]) =>
+    marks.map((own, i) => {
+      const said = marksOf(own);
+      return said.length === 0 ? plain(i) : said.map((mark) => textOf(mark, isAmbiguous(mark))).join(" · ");
+    });
+  // What is as usual need not be said, unless labels were the same without it.
+  const short = textsOf((own) => own.filter(({ value }) => value !== usual));
+  const labels = new Set(short).size === short.length ? short : textsOf((own) => own);
   return labels.map((label, i) => {
     const before = labels.slice(0, i).filter((other) => other === label).length;
     return before === 0 ? label : `${label} (${before + 1})`;

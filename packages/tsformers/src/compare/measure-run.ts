@@ -1,113 +1,253 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { openDevice } from "@tsformers/engine/node";
+import type { Device } from "@tsformers/engine";
+import * as z from "zod";
+import { optimisers } from "../catalogue/optimisers.ts";
+import { schedules } from "../catalogue/schedules.ts";
 import { writeFileAtomic } from "../io/atomic-file.ts";
+import { makeFolder } from "../io/make-folder.ts";
+import { readJsonFile } from "../io/read-json.ts";
+import { makeChoice } from "../run/catalogue.ts";
 import { countParameters } from "../run/count-parameters.ts";
-import { evaluateAtLengths, type LengthResult } from "../run/evaluate-run.ts";
+import { evaluateAtLengths } from "../run/evaluate-run.ts";
 import { runPaths } from "../run/folder.ts";
-import type { PreparedRun } from "../run/prepare.ts";
+import { type PreparedRun, prepareRun } from "../run/prepare.ts";
 import { trainRun } from "../run/train-run.ts";
-import { packageVersion } from "../run/version.ts";
 import { present } from "../schema/present.ts";
-import type { ReadText } from "../tasks/tokenized-text.ts";
+import type { ReadText } from "../tasks/text/tokenized-text.ts";
 import { readMetrics } from "../train/metrics.ts";
+import { train } from "../train/train.ts";
+import type { TrainEvent, TrainResult } from "../train/train-options.ts";
+import { figuresOf } from "./baselines.ts";
 import { median, peakMemory } from "./figures.ts";
-import { type ChildMessage, resultFile } from "./messages.ts";
-import type { RunJob } from "./plan.ts";
-import type { CurvePoint, RunResult } from "./results.ts";
+import type { ChildMessage, ChildWork, FullConfig, TrainJob } from "./messages.ts";
+import type { CurvePoint } from "./results.ts";
+import { type Evaluated, readStoredRun, resultAt, type StoredRun, writeStoredRun } from "./stored.ts";
 
-/** Result of a finished run on disk, with the job that it belongs to. */
-export type StoredResult = { readonly version: string; readonly job: RunJob; readonly result: RunResult };
+export type MeasureOptions = {
+  readonly device: Device;
+  readonly signal: AbortSignal;
+  /** The text of the task's data, if it was read already. */
+  readonly text?: ReadText;
+  /** Called when updates begin: from then on there is progress to save on a signal. */
+  listen(): void;
+  tell(message: ChildMessage): void;
+};
 
 const curvePoints = 120;
+/** Messages of steps come no more often than this. */
+const tellEveryMs = 100;
 
 /**
- * Makes one run of a comparison in its own process: trains (or resumes), evaluates at every length, writes `result.json`.
+ * Makes one run of a comparison in its own process: trains (or resumes), evaluates at every length that is missing, and puts the results on the
+ * disk.
  *
- * @param options.listen called when updates begin: from then on there is progress to save on a signal
  * @returns whether it was finished; `false` if `signal` aborted first
  */
 export async function measureRun(
   directory: string,
-  job: RunJob,
-  options: {
-    readonly signal: AbortSignal;
-    /** The text of the task's data, if it was read already. */
-    readonly text?: ReadText;
-    listen(): void;
-    tell(message: ChildMessage): void;
-  },
+  work: Extract<ChildWork, { kind: "train" }>,
+  options: MeasureOptions,
 ): Promise<boolean> {
-  const start = performance.now();
-  const { signal, text, listen, tell } = options;
-  // In a worker, so that signals are handled during a step.
-  const device = await openDevice(job.config.device, { worker: true });
+  const { job, pauseAt } = work;
+  const { device, signal } = options;
   try {
-    const { run, result } = await trainRun(job.config, {
-      directory,
-      device,
-      signal,
-      waitMs: 60_000,
-      ...present({ text }),
-      onEvent: (event) => {
-        if (event.kind === "prepared") listen();
-        else if (event.kind === "step") {
-          const { step, totalSteps, loss, tokensPerSecond, secondsLeft } = event;
-          tell({ kind: "step", step, totalSteps, loss, tokensPerSecond, secondsLeft });
-        } else if (event.kind === "resumed") tell({ kind: "note", message: `going on after step ${event.step}` });
-        else if (event.kind === "damaged")
-          tell({ kind: "note", message: `a damaged checkpoint was skipped: ${event.problem.message}` });
-      },
-    });
+    const config = await pretrained(directory, { ...job, config: await affordable(directory, job, options) }, options);
+    if (config === undefined) return false;
+    const { run, result } = await trained(config, directory, { ...options, ...present({ pauseAt }) });
     if (result.ended === "interrupted") return false;
-    const peakBytes = peakMemory();
-    const params = result.average ?? result.params;
-    const lengths = [...new Set([run.config.length, ...job.lengths])];
-    const evaluated = await evaluateAtLengths(run, params as never, device, {
-      split: "test",
-      lengths,
-      batchTokens: run.config.batchSize * run.config.length,
-      signal,
-      ...present({ limit: job.testTokens }),
-    });
-    const seconds = (performance.now() - start) / 1000;
-    const outcome = outcomeOf(run, evaluated, { directory, parameters: countParameters(params), peakBytes, seconds });
-    const stored: StoredResult = { version: packageVersion, job, result: outcome };
-    await writeFileAtomic(join(directory, resultFile), `${JSON.stringify(stored, null, 1)}\n`);
-    return true;
+    const stored = readStoredRun(directory, job);
+    if (result.ended === "paused") {
+      const { step, totals } = result.evaluation!;
+      const rungs = [
+        ...stored.rungs.filter((rung) => rung.step !== step),
+        { step, loss: totals.lossSum / totals.tokens },
+      ];
+      await writeStoredRun(directory, job, { ...stored, rungs });
+      return true;
+    }
+    const finished = stored.result ?? resultOf(run, result, directory);
+    await writeStoredRun(directory, job, { ...stored, result: finished });
+    if (pauseAt !== undefined && result.evaluation !== undefined) {
+      const { step, totals } = result.evaluation;
+      const rungs = [
+        ...stored.rungs.filter((rung) => rung.step < step),
+        { step, loss: totals.lossSum / totals.tokens },
+      ];
+      await writeStoredRun(directory, job, { ...stored, result: finished, rungs });
+      return true;
+    }
+    return await evaluateMissing(directory, work, { run, params: result.average ?? result.params, device, signal });
   } catch (error) {
     if (signal.aborted) return false;
     throw error;
-  } finally {
-    await device.close();
   }
 }
 
-function outcomeOf(
-  { config, task }: PreparedRun,
-  evaluated: readonly LengthResult[],
-  facts: { directory: string; parameters: number; peakBytes: number; seconds: number },
-): RunResult {
-  const { directory, ...rest } = facts;
-  const trained = evaluated.find(({ length }) => length === config.length)!;
-  if ("missing" in trained) throw new Error(trained.missing);
+/** Trains, or goes on, and tells how far it is. */
+function trained(
+  config: FullConfig,
+  directory: string,
+  options: MeasureOptions & { readonly pauseAt?: number },
+): Promise<{ run: PreparedRun; result: TrainResult<unknown> }> {
+  const { device, signal, text, pauseAt } = options;
+  return trainRun(config, {
+    directory,
+    device,
+    signal,
+    // Another comparison may be at work on the same run: its result is taken as soon as it is there.
+    waitMs: Number.POSITIVE_INFINITY,
+    onWait: () => options.tell({ kind: "note", message: "another process is at work on this run; waiting for it" }),
+    ...present({ text, pauseAt }),
+    onEvent: teller(options),
+  });
+}
+
+function teller({ listen, tell }: MeasureOptions): (event: TrainEvent) => void {
+  let last = Number.NEGATIVE_INFINITY;
+  return (event) => {
+    if (event.kind === "prepared") listen();
+    else if (event.kind === "resumed") tell({ kind: "note", message: `going on after step ${event.step}` });
+    else if (event.kind === "damaged")
+      tell({ kind: "note", message: `a damaged checkpoint was skipped: ${event.problem.message}` });
+    else if (event.kind === "step") {
+      const { step, totalSteps, loss, tokensPerSecond, secondsLeft } = event;
+      if (step < totalSteps && performance.now() - last < tellEveryMs) return;
+      last = performance.now();
+      tell({ kind: "step", step, totalSteps, loss, tokensPerSecond, secondsLeft });
+    }
+  };
+}
+
+const budgetFile = "budget.json";
+
+/** The configuration with as many steps as the time allows, measured once: a run that goes on has the steps that it began with. */
+async function affordable(
+  directory: string,
+  { config, seconds }: TrainJob,
+  options: MeasureOptions,
+): Promise<FullConfig> {
+  if (seconds === undefined) return config;
+  const path = join(directory, budgetFile);
+  if (!existsSync(path)) {
+    const stepSeconds = await measurePace(await prepareRun(config, present({ text: options.text })), options.device);
+    const steps = Math.max(1, Math.floor(seconds / stepSeconds));
+    makeFolder(directory);
+    await writeFileAtomic(path, `${JSON.stringify({ steps, stepSeconds })}\n`);
+  }
+  const { steps } = readJsonFile(path, z.object({ steps: z.int().positive() }));
+  return withSteps(config, steps);
+}
+
+/** Updates are made for this time, or one of them, to see how long one takes. */
+const paceMs = 2000;
+
+/** Seconds of an update, with making its batch; of a training that is thrown away. */
+async function measurePace({ config, task, objective, view }: PreparedRun, device: Device): Promise<number> {
+  const controller = new AbortController();
+  // The first update fills caches.
+  let [first, last, made] = [0, 0, -1];
+  await train({
+    ...{ objective, task, view, device, batchSize: config.batchSize, length: config.length, seed: config.seed },
+    optimiser: makeChoice(optimisers, config.optimiser),
+    schedule: makeChoice(schedules, config.schedule, config),
+    steps: 1_000_000,
+    clipNorm: config.clip > 0 ? config.clip : Number.POSITIVE_INFINITY,
+    ...present({ microBatches: config.microBatches }),
+    signal: controller.signal,
+    onEvent: ({ kind }) => {
+      if (kind !== "step") return;
+      made++;
+      last = performance.now();
+      if (made === 0) first = last;
+      else if (last - first > paceMs) controller.abort();
+    },
+  });
+  return (last - first) / 1000 / made;
+}
+
+/** Evaluations as often over the run as before. */
+export function withSteps(config: FullConfig, steps: number): FullConfig {
+  const evalEvery = Math.max(1, Math.round((config.evalEvery * steps) / config.steps));
+  return { ...config, steps, evalEvery };
+}
+
+/** Trains on the task's own inputs first, if that is asked for. @returns undefined when interrupted */
+async function pretrained(
+  directory: string,
+  { config, pretrain }: TrainJob,
+  options: MeasureOptions,
+): Promise<FullConfig | undefined> {
+  if (pretrain === undefined) return config;
+  // Beside the run's folder, which must be new when the run begins.
+  const folder = `${directory}-own-inputs`;
+  const { result } = await trained({ ...config, objective: { kind: pretrain } }, folder, options);
+  return result.ended === "interrupted" ? undefined : { ...config, from: folder };
+}
+
+function resultOf(
+  { config }: PreparedRun,
+  { step, params, average }: TrainResult<unknown>,
+  directory: string,
+): NonNullable<StoredRun["result"]> {
   const records = readMetrics(runPaths(directory).metrics);
   const points = (name: string): CurvePoint[] =>
     records.flatMap((record) => (typeof record[name] === "number" ? [{ step: record.step, loss: record[name] }] : []));
+  const speeds = records.flatMap(({ tokensPerSecond }) =>
+    typeof tokensPerSecond === "number" ? [tokensPerSecond] : [],
+  );
+  const perStep = config.batchSize * config.length;
   return {
-    ...rest,
-    metrics: Object.fromEntries(task.metrics.map((metric) => [metric.name, metric.value(trained.totals)])),
-    byLength: evaluated.map((cell) => {
-      if ("missing" in cell) return cell;
-      const { length, loss, note } = cell;
-      return { length, loss, ...present({ note }) };
-    }),
+    parameters: countParameters(average ?? params),
+    steps: step,
+    tokens: step * perStep,
     trainCurve: smoothed(points("loss"), curvePoints),
     validCurve: points("valid/loss"),
-    trainTokensPerSecond: median(
-      records.flatMap(({ tokensPerSecond }) => (typeof tokensPerSecond === "number" ? [tokensPerSecond] : [])),
-    ),
-    evalTokensPerSecond: trained.tokensPerSecond,
+    trainTokensPerSecond: median(speeds),
+    evalTokensPerSecond: 0,
+    peakBytes: peakMemory(),
+    seconds: speeds.reduce((sum, speed) => sum + perStep / speed, 0),
   };
+}
+
+async function evaluateMissing(
+  directory: string,
+  { job, lengths, testTokens }: Extract<ChildWork, { kind: "train" }>,
+  { run, params, device, signal }: { run: PreparedRun; params: unknown; device: Device; signal: AbortSignal },
+): Promise<boolean> {
+  const { batchSize, length } = run.config;
+  let stored = readStoredRun(directory, job);
+  const isThere = (at: number) =>
+    stored.evaluated.some((one) => one.length === at && one.testTokens === (testTokens ?? null));
+  for (const at of new Set([length, ...lengths])) {
+    if (isThere(at)) continue;
+    const [cell] = await evaluateAtLengths(run, params as never, device, {
+      split: "test",
+      lengths: [at],
+      batchTokens: batchSize * length,
+      signal,
+      ...present({ limit: testTokens }),
+    });
+    const evaluated: Evaluated =
+      "missing" in cell!
+        ? { ...cell, testTokens: testTokens ?? null }
+        : {
+            length: at,
+            metrics: figuresOf(run.task.metrics, cell!.totals),
+            testTokens: testTokens ?? null,
+            ...present({ note: cell!.note }),
+          };
+    const speed = "missing" in cell! || at !== length ? {} : { evalTokensPerSecond: cell!.tokensPerSecond };
+    stored = {
+      ...stored,
+      result: { ...stored.result!, ...speed },
+      evaluated: [...stored.evaluated, evaluated],
+    };
+    await writeStoredRun(directory, job, stored);
+  }
+  if (resultAt(stored, job, { lengths, ...present({ testTokens }) }) !== undefined) return true;
+  const own = stored.evaluated.find((one) => one.length === length)!;
+  throw new Error("missing" in own ? own.missing : "the evaluation is not complete");
 }
 
 /** Averages points over equal stretches, to at most `count` of them. */

@@ -1,84 +1,100 @@
 import { join } from "node:path";
-import { canonicalJson } from "../run/canonical-json.ts";
-import type { RunConfig } from "../run/config.ts";
+import type { ObjectiveName } from "../objectives/index.ts";
+import { parseRunConfig } from "../run/config.ts";
 import { present } from "../schema/present.ts";
 import { fingerprint } from "./fingerprint.ts";
-import type { Variant } from "./variants.ts";
+import type { CostJob, FullConfig, TrainJob } from "./messages.ts";
 
-/** A configuration with the length of its rows. */
-export type FullConfig = RunConfig & { readonly length: number };
+/** Settings that do not change what a step costs are those of any run. */
+const usualConfig = parseRunConfig({}, "configuration");
 
-/** What is compared: every variant under every seed. */
-export type Plan = {
-  /** Complete, with the length of their rows. */
-  readonly variants: readonly (Variant & {
-    readonly config: FullConfig;
-    /** Differs when the data differ: results on other data are not taken for these. */
-    readonly data: string;
-  })[];
-  /** Runs of each variant, with seeds from its own on. */
-  readonly seeds: number;
-  /** Lengths at which the loss is measured, and a step. */
-  readonly lengths: readonly number[];
-  /** Tokens of each of these evaluations. */
-  readonly testTokens?: number;
-};
-
-/** What a run's process is told: everything that its result depends on. */
-export type RunJob = {
+/** A cell with everything that its runs need. */
+export type PlannedCell = {
+  readonly task: string;
+  readonly variant: string;
   readonly config: FullConfig;
+  /** Of the data: results on other data are not taken for these. */
+  readonly data: string;
   readonly lengths: readonly number[];
   readonly testTokens?: number;
-  readonly data: string;
+  readonly candidates: readonly { readonly settings: Readonly<Record<string, string>>; readonly config: FullConfig }[];
+  /** What it is trained for before, if that is asked for. */
+  readonly pretrain?: ObjectiveName;
 };
 
 /** A run before it is made. */
 export type PlannedRun = {
   readonly id: string;
+  readonly task: string;
   readonly variant: string;
   readonly seed: number;
+  readonly pretrained: boolean;
   /** Named for what is in it: a run with another configuration has another directory. */
   readonly directory: string;
-  readonly job: RunJob;
-  /** Whether steps are measured, too: once for each variant, for they cost the same under every seed. */
-  readonly measuresSteps: boolean;
+  readonly job: TrainJob;
+  readonly lengths: readonly number[];
+  readonly testTokens?: number;
 };
 
-/** The runs of a comparison, seeds last, so that a first result of every variant comes early. */
-export function planRuns({ variants, seeds, lengths, testTokens }: Plan, directory: string): PlannedRun[] {
-  return Array.from({ length: seeds }, (_, i) => i).flatMap((i) =>
-    variants.map(({ label, config, data }): PlannedRun => {
-      const seed = config.seed + i;
-      const job = { config: { ...config, seed }, lengths, data, ...present({ testTokens }) };
-      const id = `${fileName(label)}-seed${seed}`;
-      const home = join(directory, `${id}-${fingerprint(job)}`);
-      return { id, variant: label, seed, directory: home, job, measuresSteps: i === 0 };
-    }),
+/** Settings that change where and how often a run is saved, but not its result. */
+function identity(config: FullConfig): Omit<FullConfig, "checkpointEvery" | "keep"> {
+  const { checkpointEvery: _, keep: __, ...rest } = config;
+  return rest;
+}
+
+/** The run of a cell with a configuration. */
+export function runOf(
+  cell: PlannedCell,
+  config: FullConfig,
+  options: { readonly folder: string; readonly seconds?: number | undefined; readonly pretrained?: boolean },
+): PlannedRun {
+  const { task, variant, data, lengths, testTokens } = cell;
+  const { folder, seconds, pretrained = false } = options;
+  const job: TrainJob = { config, data, ...present({ seconds, pretrain: pretrained ? cell.pretrain : undefined }) };
+  const id = `${fileName(`${task}-${variant}`)}${pretrained ? "-pretrained" : ""}-seed${config.seed}`;
+  return {
+    id,
+    task,
+    variant,
+    seed: config.seed,
+    pretrained,
+    directory: join(folder, `${id}-${fingerprint({ ...job, config: identity(config) })}`),
+    job,
+    lengths,
+    ...present({ testTokens }),
+  };
+}
+
+/** Every cell under every seed; seeds last, so that a first result of every variant comes early, and pre-trained runs after all others. */
+export function runsOf(
+  cells: readonly PlannedCell[],
+  options: { readonly folder: string; readonly seeds: number; readonly seconds?: number | undefined },
+): PlannedRun[] {
+  const { seeds, ...rest } = options;
+  return [false, true].flatMap((pretrained) =>
+    Array.from({ length: seeds }, (_, i) => i).flatMap((i) =>
+      cells
+        .filter(({ pretrain }) => !pretrained || pretrain !== undefined)
+        .map((cell) => runOf(cell, { ...cell.config, seed: cell.config.seed + i }, { ...rest, pretrained })),
+    ),
   );
 }
 
+/** Where the cost of a cell's steps is measured: the same for all seeds, rates and numbers of steps. */
+export function costOf(
+  { task, variant, config, data }: PlannedCell,
+  folder: string,
+): { directory: string; job: CostJob } {
+  const { task: learned, model, objective, length, batchSize, microBatches, device } = config;
+  const measured = { task: learned, model, objective, length, batchSize, microBatches, device };
+  const job: CostJob = { config: { ...usualConfig, ...present(measured), length }, data };
+  return { directory: join(folder, `cost-${fileName(`${task}-${variant}`)}-${fingerprint(job)}`), job };
+}
+
 /** A label as part of a path on any system. */
-function fileName(label: string): string {
-  return label.replace(/[^\w.=+-]+/g, "-").slice(0, 80);
-}
-
-/** What all configurations agree on, as text: comparisons that share it have the same name. */
-export function sharedSettings(configs: readonly RunConfig[]): string {
-  const settings = configs.map(flatSettings);
-  const shared = [...settings[0]!].filter(([name, value]) => settings.every((other) => other.get(name) === value));
-  return canonicalJson(shared);
-}
-
-/** Settings by their dotted names, as text. */
-function flatSettings(config: RunConfig): Map<string, string> {
-  const flat = new Map<string, string>();
-  const visit = (value: unknown, name: string): void => {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) {
-      flat.set(name, canonicalJson(value ?? null));
-      return;
-    }
-    for (const [key, inner] of Object.entries(value)) visit(inner, name === "" ? key : `${name}.${key}`);
-  };
-  visit(config, "");
-  return flat;
+export function fileName(label: string): string {
+  return label
+    .replace(/[^\w.=+-]+/g, "-")
+    .replace(/^-+|-+$/g, "")
+    .slice(0, 80);
 }

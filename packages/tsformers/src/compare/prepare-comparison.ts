@@ -1,99 +1,146 @@
-import { flatten, isNdArray, randomKey, trace } from "@tsformers/engine";
+import { randomKey } from "@tsformers/engine";
 import * as z from "zod";
-import { evaluation } from "../kinds/layer.ts";
+import { entryOf } from "../catalogue/catalogue-of.ts";
+import { tasks as taskCatalogue } from "../catalogue/tasks.ts";
+import { decodeStateBytes } from "../generate/decode-state-bytes.ts";
+import type { ObjectiveName } from "../objectives/index.ts";
 import { ConfigError, type RunConfig } from "../run/config.ts";
-import { type PreparedRun, prepareRun } from "../run/prepare.ts";
+import { countParameters } from "../run/count-parameters.ts";
+import { type PreparedRun, prepareRun, taskOf } from "../run/prepare.ts";
 import { withAbsolutePaths } from "../run/train-run.ts";
 import { CombinationError } from "../schema/combination-error.ts";
 import { present } from "../schema/present.ts";
-import type { Task } from "../tasks/task.ts";
-import { readTextData } from "../tasks/text-data.ts";
-import type { ReadText } from "../tasks/tokenized-text.ts";
+import { exampleOf } from "../tasks/example.ts";
+import type { Task, TaskEntry } from "../tasks/index.ts";
+import { readTextData } from "../tasks/text/text-data.ts";
+import type { ReadText } from "../tasks/text/tokenized-text.ts";
+import { frequencyBaseline } from "./baselines.ts";
+import type { Cell } from "./cells.ts";
 import { fingerprint } from "./fingerprint.ts";
-import type { Plan } from "./plan.ts";
-import type { Variant } from "./variants.ts";
+import { withSteps } from "./measure-run.ts";
+import { countStep } from "./measure-steps.ts";
+import type { FullConfig } from "./messages.ts";
+import { inequalities } from "./parity.ts";
+import type { PlannedCell } from "./plan.ts";
+import type { Budget, CellAbout, TaskAbout } from "./results.ts";
+import type { CompareSettings } from "./settings.ts";
 
-/** What is compared, and how far it is measured. */
-export type CompareOptions = {
-  /** At least one; labels differ. */
-  readonly variants: readonly Variant[];
-  /** Runs of each variant, with seeds from its own on. */
-  readonly seeds: number;
-  /** Multiples of the shortest training length at which loss, speed and memory are measured. */
-  readonly multiples: readonly number[];
-  /** Tokens of each final evaluation. Default: the task's own number. */
-  readonly testTokens?: number;
-  /** Tokens that each variant is trained on, in place of its steps. */
-  readonly budgetTokens?: number;
-};
-
-/** A comparison that can be made: each variant was put together and fits its task. */
+/** A comparison that can be made: each cell was put together and fits its task. */
 export type PreparedComparison = {
-  readonly plan: Plan;
-  /** The task of each variant. */
-  readonly tasks: readonly Task[];
-  /** Texts that were read, by the labels of the variants that learn them; `key` is the same for the same text. */
+  readonly budget: Budget;
+  readonly tasks: readonly TaskAbout[];
+  readonly abouts: readonly CellAbout[];
+  readonly cells: readonly PlannedCell[];
+  /** Texts that were read, by the fingerprint of the task's data; `key` is the same for the same text. */
   readonly texts: ReadonlyMap<string, { readonly key: string; readonly read: ReadText }>;
 };
 
-/** Settings of a task that reads data. */
-const readsData = z.object({
-  data: z.string(),
-  tokens: z.enum(["character", "byte"]),
-  extensions: z.array(z.string()),
-});
+/** Settings of a text. */
+const readsText = z.looseObject({ kind: z.literal("text"), data: z.string() });
 
 /**
- * Reads the data, once, and makes the model and the task of each variant.
+ * Reads the data, once, and makes the model and the task of each cell.
  *
  * @throws ConfigError naming each variant that cannot be trained or measured, and why; FileError for data that cannot be read
  */
-export async function prepareComparison(options: CompareOptions): Promise<PreparedComparison> {
-  const known = new Map<string, ReadText>();
-  const texts = new Map<string, { key: string; read: ReadText }>();
-  const prepared: Labelled[] = [];
+export async function prepareComparison(
+  cells: readonly Cell[],
+  settings: CompareSettings,
+): Promise<PreparedComparison> {
+  const source = dataSource();
+  const prepared: Prepared[] = [];
   const failures: { label: string; message: string }[] = [];
-  for (const { label, config } of options.variants) {
-    const { data: source } = readsData.safeParse(config.task);
-    const key = `text-${fingerprint(source ?? null)}`;
-    const read = source === undefined ? undefined : (known.get(key) ?? (await readTextData(source)));
-    if (read !== undefined) {
-      known.set(key, read);
-      texts.set(label, { key, read });
-    }
+  for (const cell of cells) {
+    const label = cells.every(({ task }) => task === cell.task) ? cell.variant : `${cell.variant} on ${cell.task}`;
     try {
-      const run = await prepareRun(withAbsolutePaths(config), read === undefined ? {} : { text: read });
-      requireRows(run, options);
-      requireTrace(run);
-      prepared.push({ label, run });
+      prepared.push(await preparedCell(cell, settings, source));
     } catch (error) {
       if (!isRefusal(error)) throw error;
       failures.push({ label, message: error.message });
     }
   }
-  requireNone(failures, options.variants.length);
-  requireSameFigures(prepared);
-  requireSameObjective(prepared);
-  const { seeds, testTokens, budgetTokens } = options;
-  const base = Math.min(...prepared.map(({ run }) => run.config.length));
+  requireNone(failures, cells.length);
+  const groups = [...new Set(cells.map(({ task }) => task))].map((task) =>
+    prepared.filter(({ cell }) => cell.task === task),
+  );
+  if (!settings.measureOnly) for (const group of groups) requireComparable(group);
   return {
-    tasks: prepared.map(({ run }) => run.task),
+    budget: budgetOf(settings, prepared),
+    tasks: groups.map((group) => aboutTask(group, settings)),
+    abouts: groups.flatMap((group) => aboutCells(group, settings)),
+    cells: groups.flatMap((group) => group.map((one) => plannedCell(one, settings))),
+    texts: source.texts,
+  };
+}
+
+type Prepared = {
+  readonly cell: Cell;
+  readonly run: PreparedRun;
+  readonly config: FullConfig;
+  readonly flopsPerToken: number;
+};
+
+async function preparedCell(cell: Cell, settings: CompareSettings, source: DataSource): Promise<Prepared> {
+  const config = withAbsolutePaths(cell.config);
+  const run = await prepareRun(config, { task: await source.taskOf(config) });
+  requireRows(run, settings);
+  const { flopsPerToken } = countStep(run, run.config.length);
+  return { cell, run, flopsPerToken, config: withBudget(run.config, settings, flopsPerToken) };
+}
+
+type DataSource = {
+  taskOf(config: RunConfig): Promise<Task>;
+  readonly texts: Map<string, { key: string; read: ReadText }>;
+};
+
+/** Makes each task once, and reads each text once, whatever the lengths and seeds of its tasks. */
+function dataSource(): DataSource {
+  const known = new Map<string, Promise<Task>>();
+  const read = new Map<string, Promise<ReadText>>();
+  const texts: DataSource["texts"] = new Map();
+  const make = async (config: RunConfig): Promise<Task> => {
+    const { data: text } = readsText.safeParse(config.task);
+    if (text === undefined) return taskOf(config);
+    const options = entryOf<TaskEntry>(taskCatalogue, "text").options().parse(withoutKind(text));
+    const { length: _, seed: __, ...rest } = options as Record<string, unknown>;
+    const key = `text-${fingerprint(rest)}`;
+    const found = read.get(key) ?? readTextData(rest as Parameters<typeof readTextData>[0]);
+    read.set(key, found);
+    const task = await taskOf(config, { text: await found });
+    texts.set(task.fingerprint, { key, read: await found });
+    return task;
+  };
+  return {
     texts,
-    plan: {
-      variants: prepared.map(({ label, run: { config, task } }) => ({
-        label,
-        config: budgetTokens === undefined ? config : { ...config, steps: stepsFor(config, budgetTokens) },
-        data: task.fingerprint,
-      })),
-      seeds,
-      lengths: [...new Set(options.multiples)].sort((a, b) => a - b).map((multiple) => multiple * base),
-      ...present({ testTokens }),
+    taskOf: (config) => {
+      const { task, length, seed } = config;
+      const key = fingerprint({ task, length, seed });
+      const found = known.get(key) ?? make(config);
+      known.set(key, found);
+      return found;
     },
   };
 }
 
-function stepsFor({ batchSize, length }: RunConfig & { readonly length: number }, tokens: number): number {
-  return Math.max(1, Math.ceil(tokens / (batchSize * length)));
+function withoutKind({ kind: _, ...settings }: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return settings;
+}
+
+/** As many steps as the budget pays for; a budget of time is measured by each run itself. */
+function withBudget(config: FullConfig, { budget }: CompareSettings, flopsPerToken: number): FullConfig {
+  const perStep = config.batchSize * config.length;
+  switch (budget?.kind) {
+    case "tokens":
+      return withSteps(config, Math.max(1, Math.ceil(budget.amount / perStep)));
+    case "flops":
+      return withSteps(config, Math.max(1, Math.round(budget.amount / (flopsPerToken * perStep))));
+    default:
+      return config;
+  }
+}
+
+function budgetOf({ budget }: CompareSettings, prepared: readonly Prepared[]): Budget {
+  return budget ?? { kind: "steps", amount: Math.max(...prepared.map(({ config }) => config.steps)) };
 }
 
 /** Errors that say that things do not fit; others are defects, or of the machine. */
@@ -101,11 +148,11 @@ function isRefusal(error: unknown): error is Error {
   return error instanceof ConfigError || error instanceof RangeError || error instanceof CombinationError;
 }
 
-function requireNone(failures: readonly { label: string; message: string }[], variants: number): void {
+function requireNone(failures: readonly { label: string; message: string }[], cells: number): void {
   if (failures.length === 0) return;
   const messages = new Set(failures.map(({ message }) => message));
   // What is wrong with all of them alike is none's own.
-  if (messages.size === 1 && failures.length === variants) throw new ConfigError(failures[0]!.message);
+  if (messages.size === 1 && failures.length === cells) throw new ConfigError(failures[0]!.message);
   const lines = failures.map(({ label, message }) =>
     message.startsWith(`${label}: `) ? message : `${label}: ${message}`,
   );
@@ -113,50 +160,140 @@ function requireNone(failures: readonly { label: string; message: string }[], va
 }
 
 /** Asks for what a run will be trained and measured on, so that it fails now. */
-function requireRows({ config: { batchSize, length }, view }: PreparedRun, { testTokens }: CompareOptions): void {
+function requireRows({ config: { batchSize, length }, view }: PreparedRun, { testTokens }: CompareSettings): void {
   const limit = testTokens === undefined ? {} : { limit: Math.max(testTokens, length) };
   view.evalBatches("valid", { batchSize, length });
   view.evalBatches("test", { batchSize, length, ...limit });
 }
 
-/** Traces the loss: parts of a model that do not go together say so when they meet. */
-function requireTrace({ objective, view, config: { batchSize, length } }: PreparedRun): void {
-  const given = [
-    objective.init(randomKey(0)),
-    view.trainBatch(1, batchSize, length),
-    objective.startMemories?.(batchSize),
-  ];
-  const { leaves, structure } = flatten([given], isNdArray);
-  const loss = ([params, batch, memories]: [never, never, never]) =>
-    objective.loss(params, batch, evaluation, memories).total;
-  trace(loss, structure, leaves);
-}
-
 /** Losses of different questions do not compare; with segments, the next token is asked for as well. */
-function requireSameObjective(prepared: readonly Labelled[]): void {
-  const odd = oddOne(prepared, ({ kind }) => (kind === "segments" ? "next" : kind));
-  if (odd === undefined) return;
-  const [first, other] = odd;
+function requireComparable(group: readonly Prepared[]): void {
+  const question = ({ run: { kind } }: Prepared) => (kind === "segments" ? "next" : kind);
+  const [first] = group;
+  const other = group.find((one) => question(one) !== question(first!));
+  if (other === undefined) return;
   throw new ConfigError(
-    `${first.label} is trained for ${first.run.kind}, ${other.label} for ${other.run.kind}: their losses do not compare; name an objective for all, such as --objective masked`,
+    `${first!.cell.variant} is trained for ${first!.run.kind}, ${other.cell.variant} for ${other.run.kind}: their losses do not compare; name an objective for all, such as --objective masked`,
   );
 }
 
-function requireSameFigures(prepared: readonly Labelled[]): void {
-  const figures = (run: PreparedRun) => run.task.metrics.map(({ name }) => name).join(", ");
-  const odd = oddOne(prepared, figures);
-  if (odd === undefined) return;
-  const [first, other] = odd;
-  throw new ConfigError(
-    `${first.label} is measured by ${figures(first.run)}, ${other.label} by ${figures(other.run)}: they do not compare`,
-  );
+/** Rows of these views may be longer than in training. */
+const growing: ReadonlySet<string> = new Set(["next", "segments", "masked"]);
+const usualMultiples = [1, 2, 4, 8];
+
+function lengthsOf({ run: { kind, config } }: Prepared, { lengths, multiples }: CompareSettings): number[] {
+  const all = lengths ?? (multiples ?? (growing.has(kind) ? usualMultiples : [1])).map((n) => n * config.length);
+  return [...new Set(all)].sort((a, b) => a - b);
 }
 
-type Labelled = { readonly label: string; readonly run: PreparedRun };
+function aboutTask(group: readonly Prepared[], settings: CompareSettings): TaskAbout {
+  const [first] = group as [Prepared, ...Prepared[]];
+  const { task, kind, view, config } = first.run;
+  const { classes } = view as { readonly classes?: number };
+  const entry = entryOf<TaskEntry>(taskCatalogue, config.task.kind);
+  const [loss, ranking = loss!] = task.metrics;
+  return {
+    label: first.cell.task,
+    name: task.name,
+    title: entry.title,
+    objective: kind,
+    metrics: task.metrics
+      .filter(({ isDetail = false }) => !isDetail)
+      .map(({ name, label, better }) => ({ name, label, better })),
+    ranking: ranking.name,
+    trainLength: config.length,
+    lengths: lengthsOf(first, settings),
+    baselines: settings.measureOnly
+      ? []
+      : [
+          frequencyBaseline({
+            name: classes === undefined ? "unigram" : "most frequent class",
+            view,
+            answers: classes ?? task.vocabularySize,
+            metrics: task.metrics,
+            length: config.length,
+            ...(settings.testTokens !== undefined && { limit: Math.max(settings.testTokens, config.length) }),
+          }),
+        ],
+    example: exampleOf(task),
+  };
+}
 
-/** The first variant and one that has something else than it; undefined where all have the same. */
-function oddOne(prepared: readonly Labelled[], of: (run: PreparedRun) => string): [Labelled, Labelled] | undefined {
-  const [first] = prepared;
-  const other = prepared.find(({ run }) => of(run) !== of(first!.run));
-  return first === undefined || other === undefined ? undefined : [first, other];
+const sizes = z.object({ layers: z.int().default(0), modelWidth: z.int().default(0) });
+
+function aboutCells(group: readonly Prepared[], settings: CompareSettings): CellAbout[] {
+  const facts = group.map(({ cell, run, config, flopsPerToken }) => ({
+    task: cell.task,
+    variant: cell.variant,
+    parameters: countParameters(run.objective.init(randomKey(0))),
+    ...sizes.parse(config.model),
+    causal: run.model.category === "encoder-decoder" || run.model.causal,
+    flopsPerToken,
+    config,
+    ...((settings.budget === undefined || settings.budget.kind === "tokens") && {
+      tokens: config.steps * config.batchSize * config.length,
+    }),
+  }));
+  const unequal = inequalities(facts);
+  return facts.map(({ config, tokens: _, ...fact }, i) => {
+    const { model } = group[i]!.run;
+    const states =
+      model.category === "encoder-decoder"
+        ? []
+        : lengthsOf(group[i]!, settings).flatMap((length) => {
+            const bytes = decodeStateBytes(model, length);
+            return bytes === undefined ? [] : [{ length, bytes }];
+          });
+    return {
+      ...fact,
+      ...(states.length > 0 && { stateBytes: states }),
+      unequal: unequal[i]!,
+      settings: flatSettings({ model: config.model, learningRate: config.learningRate, batchSize: config.batchSize }),
+    };
+  });
+}
+
+/** Settings by their dotted names, as text. */
+function flatSettings(settings: Readonly<Record<string, unknown>>): Record<string, string> {
+  const flat: Record<string, string> = {};
+  const visit = (value: unknown, name: string): void => {
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+      for (const [key, inner] of Object.entries(value)) visit(inner, name === "" ? key : `${name}.${key}`);
+    } else if (value !== undefined) flat[name] = typeof value === "string" ? value : JSON.stringify(value);
+  };
+  visit(settings, "");
+  return flat;
+}
+
+function plannedCell(prepared: Prepared, settings: CompareSettings): PlannedCell {
+  const { cell, run, config, flopsPerToken } = prepared;
+  const { length, objective } = config;
+  const full = (other: RunConfig): FullConfig =>
+    withBudget({ ...withAbsolutePaths(other), length, objective }, settings, flopsPerToken);
+  const { testTokens } = settings;
+  return {
+    task: cell.task,
+    variant: cell.variant,
+    config,
+    data: run.task.fingerprint,
+    lengths: lengthsOf(prepared, settings),
+    ...present({ testTokens }),
+    candidates: cell.candidates.map((candidate) => ({ ...candidate, config: full(candidate.config) })),
+    ...(settings.selfPretrain && { pretrain: pretraining(prepared) }),
+  };
+}
+
+/**
+ * What a model learns of a task's own inputs before it learns the task: next tokens if it is causal, hidden ones otherwise.
+ *
+ * @throws ConfigError when the task has no such inputs, or is itself that
+ */
+function pretraining({ cell, run: { kind, model, task } }: Prepared): ObjectiveName {
+  if (model.category === "encoder-decoder" || kind === "next" || kind === "segments" || kind === "masked")
+    throw new ConfigError(
+      `--self-pretrain: ${cell.variant} is trained for ${kind} on ${cell.task}; pre-training on a task's own inputs is for tasks with classes`,
+    );
+  const name = model.causal ? "next" : "masked";
+  if (task.views[name] !== undefined) return name;
+  throw new ConfigError(`--self-pretrain: task ${cell.task} does not offer its inputs for ${name}`);
 }

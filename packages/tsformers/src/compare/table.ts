@@ -19,6 +19,7 @@ import { compareSpreads, intervalOfMean } from "./statistics.ts";
 import { summarise, type VariantSummary } from "./summaries.ts";
 import type { TextTable } from "./text-table.ts";
 
+export { shortLabel } from "./figure-text.ts";
 export { renderTable, type TextTable } from "./text-table.ts";
 
 /**

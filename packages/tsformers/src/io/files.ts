@@ -1,4 +1,6 @@
 // What the library's browser-safe entry needs of files, imported as `#files`: package.json gives browsers no-files.ts instead, so
 // that no bundler of a page meets `node:`.
-export { textDataTask } from "../tasks/text-data.ts";
+export { readTokenizerAt } from "../tasks/text/read-tokenizer.ts";
+export { textDataTask } from "../tasks/text/text-data.ts";
 export { openRunDirectory, restore } from "../train/run-directory.ts";
+export { readDataTexts } from "./data-texts.ts";

@@ -7,6 +7,14 @@ export const textDataTask: Files["textDataTask"] = () => {
   );
 };
 
+export const readDataTexts: Files["readDataTexts"] = () => {
+  throw new Error("data: a browser cannot read files; give the data themselves to the task's own function");
+};
+
+export const readTokenizerAt: Files["readTokenizerAt"] = () => {
+  throw new Error("tokenizer: a browser cannot read files; give the tokenizer itself: textTask({ text, tokenizer })");
+};
+
 export const openRunDirectory: Files["openRunDirectory"] = () => {
   throw new Error("directory: a browser has no folder for a run; leave it out and keep the params that train returns");
 };

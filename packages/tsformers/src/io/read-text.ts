@@ -1,6 +1,6 @@
 import { constants } from "node:buffer";
-import { closeSync, openSync, readSync } from "node:fs";
-import { FileError, fileError } from "./file-error.ts";
+import { openBytes } from "./file-bytes.ts";
+import { FileError } from "./file-error.ts";
 import { NotText, type TextPiece, textDecoding } from "./text-decoding.ts";
 import { type FoundFile, findFiles, type Note } from "./text-files.ts";
 
@@ -33,7 +33,15 @@ export function decodeText(bytes: Uint8Array, source: string): string {
 export function readText(path: string, options: { extensions?: readonly string[]; note?: Note } = {}): string {
   const { sizeBytes, pieces } = openText(path, options);
   requireOneString(path, sizeBytes);
-  const text = Array.from(pieces(), (piece) => piece.text).join("");
+  const texts: string[] = [];
+  let length = 0;
+  for (const { text } of pieces()) {
+    texts.push(text);
+    length += text.length;
+    // More than the files have, if they are compressed.
+    requireOneString(path, length);
+  }
+  const text = texts.join("");
   requireCharacters(path, text.trim() !== "", text.length);
   return text;
 }
@@ -43,7 +51,12 @@ export type FilePiece = TextPiece & { readonly file: number };
 
 /** A text of any size that can be read from its beginning as often as needed. */
 export type TextSource = {
+  /** The size of its files. */
   readonly sizeBytes: number;
+  /** The files that it is in, in their order. */
+  readonly paths: readonly string[];
+  /** The text of some of these files, by their numbers, in another order; those `apart` are not joined to the one before. */
+  ordered(files: readonly number[], apart: readonly number[]): TextSource;
   /** The text in pieces of whole characters. @throws NotText at a piece that is not text; FileError when a file cannot be read */
   pieces(): Generator<FilePiece>;
 };
@@ -52,8 +65,8 @@ export type TextSource = {
  * Finds the text of a file, or of all files of a folder and the folders in it, in the order of their paths, joined by line
  * feeds. Only one piece at a time is kept in memory.
  *
- * Of a folder, files count whose names end in one of `extensions`; names that begin with a dot are skipped. With
- * `extensions: ["*"]` every file counts that is text.
+ * Of a folder, files count whose names end in one of `extensions`, also with `.gz` behind it; names that begin with a dot are
+ * skipped. What gzip has compressed is unpacked as it is read. With `extensions: ["*"]` every file counts that is text.
  *
  * @param options.extensions Default: `[".txt", ".md"]`. A file named by `path` itself may have any.
  * @param options.note called for pipes, broken links and the like that are skipped in a folder. Default: a line on stderr.
@@ -67,14 +80,30 @@ export function openText(
   const { extensions = [".txt", ".md"], note = noteOnStderr, pieceBytes = defaultPieceBytes } = options;
   const found = findFiles(path, { extensions, note });
   const chooses = extensions.includes("*") && found[0]?.path !== path;
-  const newBuffer = (): Buffer => Buffer.allocUnsafe(pieceBytes);
-  const files = chooses ? textsAmong(found, newBuffer()) : found;
+  return joinedText(chooses ? textsAmong(found, Buffer.allocUnsafe(pieceBytes)) : found, { pieceBytes });
+}
+
+/**
+ * The text of some files, in their order, joined by line feeds.
+ *
+ * @param options.apart files, by their numbers, that are not joined to the one before. Default: none
+ */
+function joinedText(
+  files: readonly FoundFile[],
+  { pieceBytes, apart = [] }: { readonly pieceBytes: number; readonly apart?: readonly number[] },
+): TextSource {
   return {
     sizeBytes: files.reduce((sum, file) => sum + file.sizeBytes, 0),
+    paths: files.map(({ path }) => path),
+    ordered: (numbers, apart) =>
+      joinedText(
+        numbers.map((number) => files[number]!),
+        { pieceBytes, apart },
+      ),
     *pieces() {
-      const buffer = newBuffer();
+      const buffer = Buffer.allocUnsafe(pieceBytes);
       for (const [file, { path }] of files.entries()) {
-        if (file > 0) yield { ...lineFeed, file: file - 1 };
+        if (file > 0 && !apart.includes(file)) yield { ...lineFeed, file: file - 1 };
         for (const piece of filePieces(path, buffer)) yield { ...piece, file };
       }
     },
@@ -95,10 +124,10 @@ const lineFeed: TextPiece = { text: "\n", utf8: Uint8Array.of(10) };
 /** Reads a file piece by piece through `buffer`. */
 function* filePieces(path: string, buffer: Buffer): Generator<TextPiece> {
   const decode = textDecoding(path);
-  const file = inWords(path, () => openSync(path, "r"));
+  const file = openBytes(path);
   try {
     for (let held = 0, last = false; !last; ) {
-      const count = inWords(path, () => readSync(file, buffer, held, buffer.length - held, null));
+      const count = file.read(buffer.subarray(held));
       last = count === 0;
       const bytes = buffer.subarray(0, held + count);
       const { piece, used } = decode(bytes, last);
@@ -107,15 +136,7 @@ function* filePieces(path: string, buffer: Buffer): Generator<TextPiece> {
       held = bytes.length - used;
     }
   } finally {
-    closeSync(file);
-  }
-}
-
-function inWords<T>(path: string, act: () => T): T {
-  try {
-    return act();
-  } catch (error) {
-    throw fileError(path, error);
+    file.close();
   }
 }
 

@@ -15,7 +15,8 @@ type Search = { readonly extensions: readonly string[]; readonly note: Note };
 /**
  * The file at a path, or the files of a folder and of the folders in it, in the order of their paths.
  *
- * Of a folder those files count whose names end in one of `extensions`, with `["*"]` all; names that begin with a dot are skipped.
+ * Of a folder those files count whose names end in one of `extensions`, also with `.gz` behind it, with `["*"]` all; names that begin
+ * with a dot are skipped.
  * For a pipe, a broken link or another thing that cannot be read to its end, a note says that it is skipped;
  * links to folders are skipped as well, since they may form a circle.
  *
@@ -42,7 +43,7 @@ function filesIn(folder: string, search: Search): FoundFile[] {
   return entries.flatMap((entry) => {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) return filesIn(path, search);
-    const isWanted = extensions.includes("*") || extensions.includes(extname(entry.name).toLowerCase());
+    const isWanted = extensions.includes("*") || extensions.includes(extensionOf(entry.name));
     const isLink = entry.isSymbolicLink();
     if (!isWanted && !isLink) return [];
     const { kind, sizeBytes } = lookAt(path);
@@ -52,6 +53,11 @@ function filesIn(folder: string, search: Search): FoundFile[] {
       note(`${path}: passed over; ${isLink ? "a link to " : ""}${kind === "nothing" ? kind : `a ${kind}`}`);
     return [];
   });
+}
+
+/** The extension of a file, or of what a gzip file holds. */
+function extensionOf(name: string): string {
+  return extname(name.toLowerCase().replace(/\.gz$/, ""));
 }
 
 function entriesOf(folder: string): Dirent[] {

@@ -60,8 +60,8 @@ type Parts<Category extends keyof Made, Name extends string, Schema extends z.Zo
   EntryParts<Name, Schema, [parts: ModelParts], Made[Category]>;
 
 const usualViews: { readonly [Category in keyof Made]: readonly ViewName[] } = {
-  decoder: ["next", "segments", "labelled", "masked"],
-  encoder: ["masked", "labelled"],
+  decoder: ["next", "segments", "labelled", "tagged", "masked"],
+  encoder: ["masked", "labelled", "tagged"],
   "encoder-decoder": ["pairs"],
 };
 

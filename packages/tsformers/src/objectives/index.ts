@@ -3,7 +3,9 @@ import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import type { Task, TaskViews, ViewName } from "../tasks/task.ts";
 import { classification } from "./classification.ts";
 import type { Objective } from "./objective.ts";
+import { reconstruction } from "./reconstruction.ts";
 import { sequenceToSequenceObjective } from "./sequence-to-sequence.ts";
+import { tagging } from "./tagging.ts";
 import { tokenObjective } from "./tokens.ts";
 
 export {
@@ -17,10 +19,12 @@ export {
   type Pooling,
 } from "./classification.ts";
 export type { BatchTotals, LossFunction, Memories, Objective, Symbolic, WeightedLoss } from "./objective.ts";
+export { type ReconstructionParams, reconstruction, reconstructor } from "./reconstruction.ts";
 export { sequenceToSequenceObjective } from "./sequence-to-sequence.ts";
+export { type TaggingOptions, tagger, tagging } from "./tagging.ts";
 export { type TokenObjectiveOptions, tokenObjective } from "./tokens.ts";
 
-export type ObjectiveName = "next" | "segments" | "masked" | "class" | "pairs";
+export type ObjectiveName = "next" | "segments" | "masked" | "class" | "tag" | "pairs" | "reconstruct";
 
 /** What a model is trained for, before a model is there. */
 export type ObjectiveEntry = {
@@ -41,7 +45,9 @@ export const objectives: Readonly<Record<ObjectiveName, ObjectiveEntry>> = {
   },
   masked: { summary: "predict hidden tokens from both sides", view: "masked" },
   class: { summary: "tell the class of a row", view: "labelled" },
+  tag: { summary: "tell a class at each position", view: "tagged" },
   pairs: { summary: "write one sequence while reading another", view: "pairs", needs: "an encoder-decoder" },
+  reconstruct: { summary: "give a row back from the state at its last position", view: "reconstructed" },
 };
 
 /** A model as objectives see it. */
@@ -58,7 +64,7 @@ function fits(name: ObjectiveName, model: Trainable): boolean {
 
 /**
  * What a model is trained for on a task, where nothing else is asked for: what the task is about; otherwise rows that go on for a model that remembers, next tokens for
- * one that is causal, hidden ones for one that sees both sides, classes where the task has no other view.
+ * one that is causal, hidden ones for one that sees both sides, classes or whole rows where the task has no other view.
  */
 export function usualObjective(
   model: Trainable,
@@ -66,8 +72,8 @@ export function usualObjective(
 ): ObjectiveName | undefined {
   const remembers = model.layers.some(({ segment }) => segment !== undefined);
   const order: readonly ObjectiveName[] = remembers
-    ? ["segments", "next", "class", "masked", "pairs"]
-    : ["next", ...(model.category === "encoder" ? (["masked"] as const) : []), "class", "pairs"];
+    ? ["segments", "next", "class", "tag", "reconstruct", "masked", "pairs"]
+    : ["next", ...(model.category === "encoder" ? (["masked"] as const) : []), "class", "tag", "reconstruct", "pairs"];
   const possible = order.filter((name) => fits(name, model) && views[objectives[name].view] !== undefined);
   return possible.find((name) => objectives[name].view === usualView) ?? possible[0];
 }
@@ -105,6 +111,12 @@ export function requireObjective(
   );
 }
 
+/** How many classes an objective tells on a task; undefined where it tells none. */
+export function classesOf(name: ObjectiveName, views: TaskViews): number | undefined {
+  if (name === "class") return views.labelled?.classes;
+  return name === "tag" ? views.tagged?.classes : undefined;
+}
+
 /** The objective of a model on a task, once {@link requireObjective} has said yes. */
 export function makeObjective(
   name: ObjectiveName,
@@ -114,5 +126,7 @@ export function makeObjective(
 ): Objective<unknown, never> {
   if (model.category === "encoder-decoder") return sequenceToSequenceObjective(model, options);
   if (name === "class") return classification(model.body, { ...options, classes: views.labelled!.classes });
+  if (name === "tag") return tagging(model.body, { ...options, classes: views.tagged!.classes });
+  if (name === "reconstruct") return reconstruction(model.body, options);
   return tokenObjective(model, { ...options, segments: name === "segments" });
 }

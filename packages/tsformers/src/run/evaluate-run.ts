@@ -2,6 +2,7 @@ import { type Device, type Given, putTree } from "@tsformers/engine";
 import { type EvalTotals, loss } from "../tasks/metric.ts";
 import type { EvalSplit } from "../tasks/task.ts";
 import { type Evaluator, evaluator } from "../train/evaluate.ts";
+import { ConfigError } from "./config.ts";
 import type { AnyBatch, Reading } from "./prepare.ts";
 
 export type LengthsOptions = {
@@ -11,6 +12,15 @@ export type LengthsOptions = {
   readonly batchTokens: number;
   /** Tokens scored at each length. Default: the task's own number. */
   readonly limit?: number;
+  /**
+   * Windows that slide: each begins `stride` tokens after the one before and scores its last `stride` tokens, the first one all. The same
+   * tokens are scored at each stride, with at least `length − stride` tokens before them. For models that predict the next token of a
+   * text without a memory. Default: windows that do not overlap, or segments of a model with a memory.
+   *
+   * @source Baevski & Auli 2019, "Adaptive Input Representations", §4.4, arXiv:1809.10853
+   * @source Press, Smith & Lewis 2022, "Train Short, Test Long", §4.1 and appendix B, arXiv:2108.12409
+   */
+  readonly stride?: number;
   /** Stops between batches. */
   readonly signal?: AbortSignal;
 };
@@ -27,13 +37,18 @@ export type LengthResult =
     }
   | { readonly length: number; readonly missing: string };
 
-/** Scores parameters at several lengths. A length for which the task has no rows is reported, not thrown. */
+/**
+ * Scores parameters at several lengths. A length for which the task has no rows is reported, not thrown.
+ *
+ * @throws ConfigError when windows cannot slide
+ */
 export async function evaluateAtLengths(
   reading: Reading,
   params: Given<unknown>,
   device: Device,
   options: LengthsOptions,
 ): Promise<LengthResult[]> {
+  if (options.stride !== undefined) requireSliding(reading);
   const scorer = evaluator(reading.objective, device);
   const results: LengthResult[] = [];
   const placed = putTree(params, device) as Given<unknown>;
@@ -52,22 +67,20 @@ async function evaluateAt(
   params: Given<unknown>,
   scorer: Evaluator<unknown, AnyBatch>,
   length: number,
-  { split, limit, signal, batchTokens }: LengthsOptions,
+  { split, limit, stride, signal, batchTokens }: LengthsOptions,
 ): Promise<LengthResult> {
   const rows = Math.max(1, Math.floor(batchTokens / length));
   let batches: Iterable<AnyBatch>;
   try {
-    batches = view.evalBatches(split, {
-      batchSize: rows,
-      length,
-      ...(limit !== undefined && { limit: Math.max(limit, length) }),
-    });
+    const chosen = { batchSize: rows, length, ...(limit !== undefined && { limit: Math.max(limit, length) }) };
+    batches =
+      stride === undefined ? view.evalBatches(split, chosen) : view.slidingBatches!(split, { ...chosen, stride });
   } catch (error) {
     // A RangeError is how a task says that its data do not suffice; any other error is a defect.
     if (error instanceof RangeError) return { length, missing: error.message };
     throw error;
   }
-  const clock = stopwatch(batches, rows * length, signal);
+  const clock = stopwatch(batches, rows * (stride ?? length), signal);
   let totals: EvalTotals;
   try {
     totals = await scorer.evaluate(params, clock.batches);
@@ -85,6 +98,17 @@ async function evaluateAt(
       : ["the loss is not finite: some weights are not, or the computation overflows"]),
   ];
   return notes.length === 0 ? result : { ...result, note: notes.join("; ") };
+}
+
+function requireSliding({ kind, view, model }: Reading): void {
+  if (kind === "segments")
+    throw new ConfigError("stride: this model remembers the segments before, which do not overlap; leave it out");
+  if (kind !== "next" || model.category !== "decoder")
+    throw new ConfigError(
+      `stride: windows slide for models that predict the next token from those before; this ${model.category} is trained for ${kind}`,
+    );
+  if (view.slidingBatches === undefined)
+    throw new ConfigError("stride: windows slide over a text; the rows of this task are unrelated to each other");
 }
 
 /** Measures from the second batch on, since the first includes compilation; a single batch is measured including it. */

@@ -25,6 +25,8 @@ export type ExportLayouts = {
 /** The forms in which a configuration's model can be exported, known before it is trained. */
 export function exportLayouts({ model, objective }: Pick<RunConfig, "model" | "objective">): ExportLayouts {
   if (objective?.kind === "class") return own("Hugging Face's classifiers have other heads");
+  if (objective?.kind === "tag") return own("Hugging Face's taggers have other heads");
+  if (objective?.kind === "reconstruct") return own("Hugging Face has no model that gives a row back from one state");
   if (objective?.kind === "masked" && isCausal(model))
     return own("Hugging Face's models that fill in hidden tokens see both sides");
   if (isCheckpoint(model)) return { safetensors: "hugging-face" };

@@ -25,12 +25,17 @@ const ownerSchema: z.ZodType<Owner> = z.strictObject({
  * behind by a process that has ended blocks nobody.
  *
  * @param options.waitMs how long to wait for a living owner, in milliseconds. Default: 0
+ * @param options.onWait called once when a living owner is waited for
  * @returns a function that releases the lock
  * @throws Error naming the file and its living owner; FileError when the file cannot be written
  */
-export async function lockFile(path: string, options: { readonly waitMs?: number } = {}): Promise<() => void> {
+export async function lockFile(
+  path: string,
+  options: { readonly waitMs?: number; onWait?(): void } = {},
+): Promise<() => void> {
   const own = JSON.stringify(ownerOf(process.pid));
   const until = Date.now() + (options.waitMs ?? 0);
+  let waits = false;
   for (;;) {
     if (createWhole(path, own)) return () => release(path, own);
     const found = readOrNothing(path);
@@ -38,7 +43,11 @@ export async function lockFile(path: string, options: { readonly waitMs?: number
     const owner = parseOwner(found);
     if (owner === undefined || !isAlive(owner)) removeStale(path, found);
     else if (Date.now() > until) throw new Error(`${path}: ${described(owner)}`);
-    else await sleep(100);
+    else {
+      if (!waits) options.onWait?.();
+      waits = true;
+      await sleep(100);
+    }
   }
 }
 

@@ -62,6 +62,8 @@ export async function openGenerator(directory: string, device: Device): Promise<
 export function generatorOf(opened: OpenedModel, device: Device): Generator {
   const { run, model, tokenizer, promptTokens, endTokens, startToken, notes, params } = opened;
   if (run?.task.classes !== undefined) throw new ConfigError("generate: this run tells classes; it writes nothing");
+  if (run?.config.objective?.kind === "reconstruct")
+    throw new ConfigError("generate: this run gives rows back that it has read; it writes nothing");
   if (model.category === "encoder")
     throw new ConfigError("generate: this model fills in hidden tokens; it does not write from left to right");
   const { category, vocabularySize } = model;

@@ -2,6 +2,7 @@ import type { NDArray } from "@tsformers/engine";
 import { type ModelName, models } from "../catalogue/models.ts";
 import { createTask } from "../catalogue/tasks.ts";
 import {
+  classesOf,
   makeObjective,
   type ObjectiveName,
   objectives,
@@ -40,25 +41,26 @@ export type PreparedRun = Reading & {
  *
  * @param options.tokenizer the tokenizer of a resumed run, which is kept even if the data have changed
  * @param options.text the text of the task's data, if it was read already
+ * @param options.task the task, if it was made already
  * @throws ConfigError when the model cannot learn the task, saying what it would need
  */
 export async function prepareRun(
   config: RunConfig,
-  options: Pick<TaskContext, "tokenizer" | "text"> = {},
+  options: Pick<TaskContext, "tokenizer" | "text"> & { readonly task?: Task } = {},
 ): Promise<PreparedRun> {
-  const task = await taskOf(config, options);
+  const task = options.task ?? (await taskOf(config, options));
   const full = { ...config, length: task.length };
-  const model = await makeModel(full, vocabularyOf(task, objectiveOf(config, task)));
+  const model = await makeModel(full, vocabularyOf(task, objectiveOf(config)));
   const reading = readingOf(task, model, { ...config, name: config.model.kind });
   return { task, ...reading, config: { ...full, objective: { kind: reading.kind } } };
 }
 
-/** The configured objective, or the one that is clear before the model is built: encoders fill in hidden tokens. */
-function objectiveOf({ objective, model }: RunConfig, { views, usualView = "masked" }: Task): string | undefined {
-  if (objective !== undefined) return objective.kind;
-  if (usualView !== "masked") return undefined;
-  const isEncoder = models[model.kind as ModelName]?.category === "encoder";
-  return isEncoder && views.masked !== undefined ? "masked" : undefined;
+/**
+ * What decides the size of the vocabulary, before the model is built: encoders have a token for hidden ones wherever the task can hide some,
+ * so that a run that tells classes can start from one that filled in.
+ */
+function objectiveOf({ objective, model }: RunConfig): string | undefined {
+  return models[model.kind as ModelName]?.category === "encoder" ? "masked" : objective?.kind;
 }
 
 /** Size of the vocabulary that a model needs for an objective. */
@@ -98,7 +100,7 @@ export function readingOf(
     throw new ConfigError((error as Error).message);
   }
   const objective = makeObjective(kind, model, task.views, { smoothing });
-  const trained = asTrained(model, kind, task.views.labelled?.classes);
+  const trained = asTrained(model, kind, classesOf(kind, task.views));
   // The only place where the type of a batch is lost: view and objective agree on it.
   return { kind, model: trained, objective, view: task.views[objectives[kind].view] } as unknown as Reading;
 }

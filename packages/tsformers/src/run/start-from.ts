@@ -1,4 +1,5 @@
 import { type Concrete, flatten, isNdArray, mapTree, type NDArray, randomKey, shapesEqual } from "@tsformers/engine";
+import type { ObjectiveName } from "../objectives/index.ts";
 import { ConfigError, type RunConfig, type RunConfigInput } from "./config.ts";
 import { isExportedRun } from "./exported-params.ts";
 import type { OpenedModel } from "./open-model.ts";
@@ -37,8 +38,8 @@ export function requireSameVocabulary(source: OpenedModel, { model, task, kind }
 }
 
 /**
- * The parameters of an opened model in the tree of the model that starts from it. A run that tells classes takes the body and begins
- * with a new head; the head of the other is left behind.
+ * The parameters of an opened model in the tree of the model that starts from it. A run that tells classes or gives rows back takes the
+ * body and begins with a new head; the head of the other is left behind.
  *
  * @throws ConfigError naming the first parameter that has another shape, is missing or is unknown
  */
@@ -49,7 +50,8 @@ export function fittingParams(
   const theirs = arraysOf(params);
   const initial = model.init(randomKey(config.seed)) as Concrete<unknown>;
   const wanted = arraysOf(initial);
-  const isNew = (path: string) => kind === "class" && path.startsWith("classHead.") && !theirs.has(path);
+  const newHead = newHeads[kind];
+  const isNew = (path: string) => newHead !== undefined && path.startsWith(newHead) && !theirs.has(path);
   for (const [path, { shape }] of wanted) {
     if (isNew(path)) continue;
     const found = theirs.get(path);
@@ -60,12 +62,19 @@ export function fittingParams(
     );
   }
   const extra = [...theirs.keys()].find((path) => !wanted.has(path));
-  if (extra !== undefined && kind !== "class")
+  if (extra !== undefined && newHead === undefined)
     throw new ConfigError(
       `${directory}: the model of this run differs from the one it starts from: it has no ${extra}, which the other has`,
     );
   return mapTree(initial, isNdArray, (array, path) => theirs.get(path) ?? array) as Concrete<unknown>;
 }
+
+/** Where the parameters of heads are that a run begins with, by objective. */
+const newHeads: { readonly [Name in ObjectiveName]?: string } = {
+  class: "classHead.",
+  tag: "classHead.",
+  reconstruct: "reconstruction.",
+};
 
 function arraysOf(tree: unknown): Map<string, NDArray> {
   const { leaves, paths } = flatten(tree, isNdArray);

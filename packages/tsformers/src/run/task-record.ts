@@ -1,5 +1,7 @@
 import * as z from "zod";
 import { readJsonFile } from "../io/read-json.ts";
+import { classesOf } from "../objectives/index.ts";
+import { present } from "../schema/present.ts";
 import type { Task } from "../tasks/task.ts";
 import { readTokenizerConfig, type Tokenizer, type TokenizerConfig } from "../tokenizers/index.ts";
 import { ConfigError } from "./config.ts";
@@ -20,7 +22,7 @@ export type TaskRecord = {
   readonly tokenizer?: TokenizerConfig | undefined;
   /** First token of targets, if the task has sources and targets. */
   readonly startToken?: number | undefined;
-  /** How many classes the rows have, if the run tells classes. */
+  /** How many classes the rows or their positions have, if the run tells classes. */
   readonly classes?: number | undefined;
 };
 
@@ -36,9 +38,10 @@ const schema = z.strictObject({
 });
 
 export function recordOf(
-  { name, fingerprint, length, tokenizer, views: { pairs, labelled } }: Task,
+  { name, fingerprint, length, tokenizer, views }: Task,
   { kind, model: { vocabularySize } }: Pick<Reading, "kind" | "model">,
 ): TaskRecord {
+  const { pairs } = views;
   return {
     name,
     fingerprint,
@@ -46,7 +49,7 @@ export function recordOf(
     length,
     ...(tokenizer !== undefined && { tokenizer: tokenizer.config }),
     ...(pairs !== undefined && { startToken: pairs.trainBatch(1, 1).inputs.toNumbers()[0]! }),
-    ...(kind === "class" && { classes: labelled!.classes }),
+    ...present({ classes: classesOf(kind, views) }),
   };
 }
 

@@ -4,7 +4,7 @@ import { optimisers } from "../catalogue/optimisers.ts";
 import { schedules } from "../catalogue/schedules.ts";
 import { makeFolder, removeEmptyFolders } from "../io/make-folder.ts";
 import { present } from "../schema/present.ts";
-import type { ReadText } from "../tasks/tokenized-text.ts";
+import type { ReadText } from "../tasks/text/tokenized-text.ts";
 import { type TrainEvent, type TrainResult, train } from "../train/train.ts";
 import { makeChoice } from "./catalogue.ts";
 import { parseRunConfig, type RunConfig, type RunConfigInput } from "./config.ts";
@@ -33,8 +33,12 @@ export type TrainRunOptions = {
   readonly source?: OpenedModel;
   /** How long to wait for another process that works on this run, in milliseconds. Default: see {@link lockFile}. */
   readonly waitMs?: number;
+  /** Called once when that is so. */
+  readonly onWait?: () => void;
   /** The text of the task's data, if the caller has read it already. */
   readonly text?: ReadText;
+  /** Pauses after this step; see {@link train}. */
+  readonly pauseAt?: number;
   /** Start even if memory seems too small. Default: false. */
   readonly force?: boolean;
 };
@@ -51,10 +55,10 @@ export async function trainRun(
   input: RunConfigInput,
   options: TrainRunOptions,
 ): Promise<{ run: PreparedRun; result: TrainResult<unknown> }> {
-  const { directory, waitMs = 0, onEvent } = options;
+  const { directory, waitMs = 0, onWait, onEvent } = options;
   requireOwnFolder(directory);
   const made = makeFolder(directory);
-  const unlock = await lockFile(runPaths(directory).lock, { waitMs });
+  const unlock = await lockFile(runPaths(directory).lock, { waitMs, ...present({ onWait }) });
   try {
     const saved = hasCheckpoint(directory) ? await readRunFolder(directory) : undefined;
     const source =
@@ -119,7 +123,11 @@ export function withAbsolutePaths(config: RunConfig): RunConfig {
   const { task, from } = config;
   return {
     ...config,
-    ...(typeof task.data === "string" && { task: { ...task, data: resolve(task.data) } }),
+    task: {
+      ...task,
+      ...(typeof task.data === "string" && { data: resolve(task.data) }),
+      ...(typeof task.tokenizer === "string" && { tokenizer: resolve(task.tokenizer) }),
+    },
     ...(from !== undefined && { from: resolve(from) }),
   };
 }
@@ -128,7 +136,7 @@ async function trainPrepared(
   { config, task, view, objective }: PreparedRun,
   options: TrainRunOptions & { readonly params?: Concrete<unknown>; onBegin(): Promise<void> },
 ): Promise<TrainResult<unknown>> {
-  const { directory, device, signal, onBegin, onEvent, force, params } = options;
+  const { directory, device, signal, onBegin, onEvent, force, params, pauseAt } = options;
   return train({
     objective,
     task,
@@ -151,6 +159,6 @@ async function trainPrepared(
     ...(config.clip > 0 && { clipNorm: config.clip }),
     ...(config.ema > 0 && { averageDecay: config.ema }),
     ...(config.patience > 0 && { patience: config.patience }),
-    ...present({ signal, onEvent, force, params }),
+    ...present({ signal, onEvent, force, params, pauseAt }),
   });
 }

@@ -12,12 +12,15 @@ export type TaskExample = {
   readonly scored: string;
 };
 
-/** The first row of training, in the view that the task is about. */
+/** The first row of training, in the view that the task is about; of evaluation, where that scores other positions. */
 export function exampleOf(task: Task): TaskExample {
   const views = Object.keys(task.views) as ViewName[];
   const view = task.usualView ?? views[0]!;
-  const batch = task.views[view]!.trainBatch(1, 1);
-  return { view, ...writers[view](batch as never, task) };
+  const { trainBatch, evalBatches } = task.views[view]!;
+  if (task.scoredApart === undefined) return { view, ...writers[view](trainBatch(1, 1) as never, task) };
+  const [batch] = evalBatches("valid", { batchSize: 1, length: task.length, limit: task.length });
+  const written = writers[view](batch as never, task);
+  return { view, ...written, scored: `${written.scored}; in training each position` };
 }
 
 type Written = Omit<TaskExample, "view">;
@@ -39,6 +42,11 @@ const writers: { readonly [View in ViewName]: (batch: never, task: Task) => Writ
     ].join("\n"),
     expected: classText(task, "matched")(batch.labels.toNumbers()[0]!),
     scored: "the class of the two rows",
+  }),
+  reconstructed: ({ inputs, weights }: Batch, task) => ({
+    input: rowText(inputs, weights, symbols(task)),
+    expected: "the same row",
+    scored: `each of its ${sum(weights)} tokens`,
   }),
   pairs: (batch: PairBatch, task) => {
     const scoredCount = sum(batch.weights);
@@ -63,10 +71,26 @@ function positions(
   const isEach = count === last + 1 && wanted.slice(0, last).every((token, t) => token === tokens[t + 1]);
   if (isEach)
     return { input: joined(tokens.slice(0, last + 1).map(symbolOf)), scored: `each of the ${count} next tokens` };
+  if (task.tokenizer !== undefined) {
+    const written = scoredText(tokens.map(symbolOf), wanted.map(targetText), scored.slice(0, last + 1));
+    return { input: written, scored: `${count} of ${tokens.length} positions, those behind →` };
+  }
   const marked = tokens
     .slice(0, Math.max(last + 1, 1))
     .map((token, t) => (scored[t]! > 0 ? `${symbolOf(token)}→${targetText(wanted[t]!)}` : symbolOf(token)));
   return { input: marked.join(" "), scored: `${count} of ${tokens.length} positions, those with →` };
+}
+
+/** Text with a → before what is expected: characters that are scored one after another have one in common. */
+function scoredText(inputs: readonly string[], targets: readonly string[], scored: readonly number[]): string {
+  return scored
+    .map((weight, t) => {
+      const followsScored = t > 0 && scored[t - 1]! > 0 && targets[t - 1] === inputs[t];
+      const input = followsScored ? "" : inputs[t]!;
+      if (weight === 0) return input;
+      return `${input}${followsScored ? "" : "→"}${targets[t]!}`;
+    })
+    .join("");
 }
 
 function symbols({ symbolOf, tokenizer }: Task): (token: number) => string {

@@ -15,6 +15,8 @@ export type Metric = {
   readonly name: string;
   readonly label: string;
   readonly better: "lower" | "higher";
+  /** Whether it says in another way what the others say: tables of a comparison leave it out. Default: false. */
+  readonly isDetail?: true;
   value(totals: EvalTotals): number;
 };
 
@@ -48,14 +50,42 @@ export const exactAccuracy: Metric = {
   value: ({ exactRows, rows }) => exactRows / rows,
 };
 
-/**
- * Bits per character of text: `loss / ln 2 · tokensPerCharacter`, comparable across tokenizers.
- */
+/** Bits per character of text: `loss / ln 2 · tokensPerCharacter`. It does not depend on what a token is. */
 export function bitsPerCharacter(tokensPerCharacter: number): Metric {
   return {
     name: "bitsPerCharacter",
     label: "bits per character",
     better: "lower",
     value: (totals) => (loss.value(totals) / Math.LN2) * tokensPerCharacter,
+  };
+}
+
+/** Bits per byte of text as UTF-8: `loss / ln 2 · tokensPerByte`. It does not depend on what a token is. */
+export function bitsPerByte(tokensPerByte: number): Metric {
+  return {
+    ...bitsPerCharacter(tokensPerByte),
+    name: "bitsPerByte",
+    label: "bits per byte",
+    isDetail: true,
+  };
+}
+
+/** `exp(loss)`: only figures of the same tokens compare. */
+export const perplexity: Metric = {
+  name: "perplexity",
+  label: "perplexity per token",
+  better: "lower",
+  isDetail: true,
+  value: (totals) => Math.exp(loss.value(totals)),
+};
+
+/** Perplexity per word: `exp(loss · tokensPerWord)`. It does not depend on what a token is. */
+export function wordPerplexity(tokensPerWord: number): Metric {
+  return {
+    name: "wordPerplexity",
+    label: "perplexity per word",
+    better: "lower",
+    isDetail: true,
+    value: (totals) => Math.exp(loss.value(totals) * tokensPerWord),
   };
 }

@@ -1,4 +1,4 @@
-import { foldIn, permutation, type RandomKey, randomKey } from "@tsformers/engine";
+import { foldIn, permutation, type RandomKey, randomKey, splitKey } from "@tsformers/engine";
 import { checkExtents, type EvalSplit, type TaskView } from "./task.ts";
 
 /** Where the rows of a task come from: they are made on the spot ({@link generatedRows}) or kept in memory ({@link storedRows}). */
@@ -82,11 +82,10 @@ export function generatedRows<R>(
   { seed, trainingRows }: { readonly seed: number; readonly trainingRows?: number | undefined },
 ): RowSource<R> {
   const trainKey = randomKey(seed);
-  const ofEpochs = trainingRows === undefined ? undefined : epochs(foldIn(trainKey, -1), trainingRows);
+  const [keyOfOrder, keyOfRows] = splitKey(trainKey, 2);
+  const ofEpochs = trainingRows === undefined ? undefined : epochs(keyOfOrder!, trainingRows);
   const keyAt = (place: TrainPlace): RandomKey =>
-    ofEpochs === undefined
-      ? foldIn(foldIn(trainKey, place.step), place.index)
-      : foldIn(foldIn(trainKey, -2), ofEpochs(place));
+    ofEpochs === undefined ? foldIn(foldIn(trainKey, place.step), place.index) : foldIn(keyOfRows!, ofEpochs(place));
   return {
     train: (place, length) => make(keyAt(place), length, "train"),
     eval: (split, index, length) =>

@@ -3,7 +3,7 @@ import { count, exactCount, positionCount } from "../schema/count.ts";
 import { type Agreement, checkedFunctions, type Entry, type EntryParts } from "../schema/entry.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import type { Task } from "./task.ts";
-import type { ReadText } from "./tokenized-text.ts";
+import type { ReadText } from "./text/tokenized-text.ts";
 
 /** What a task is given besides its options. */
 export type TaskContext = {

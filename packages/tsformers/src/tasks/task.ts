@@ -64,6 +64,13 @@ export type TaskView<B> = {
    * (of a text), or equally many (of a generated task), are scored, so that losses at different lengths can be compared.
    */
   evalBatches(split: EvalSplit, options: EvalOptions): Iterable<B>;
+  /**
+   * Batches of windows that begin `stride` tokens after one another, and overlap where it is less than the length: each scores its last `stride`
+   * tokens, the first one all, so that the same tokens are scored at each stride. Absent: rows are unrelated to each other.
+   *
+   * @throws RangeError when the stride is greater than the length
+   */
+  slidingBatches?(split: EvalSplit, options: EvalOptions & { readonly stride: number }): Iterable<B>;
 };
 
 export type Classes = { readonly classes: number; readonly classNames?: readonly string[] };
@@ -87,6 +94,8 @@ export type TaskViews = {
   readonly tagged?: TaskView<Batch> & Classes;
   /** Sources and targets. `length` is that of each of the two. */
   readonly pairs?: TaskView<PairBatch>;
+  /** Rows to be given back, all of each from one state: targets are the inputs. */
+  readonly reconstructed?: TaskView<Batch>;
 };
 
 export type ViewName = keyof TaskViews;
@@ -107,6 +116,8 @@ export type Task<Views extends TaskViews = TaskViews> = {
   readonly symbolOf?: (token: number) => string;
   /** What the task is about, where other views only serve pre-training. Default: what suits the model. */
   readonly usualView?: ViewName;
+  /** Present if evaluation scores fewer positions than training: only what can be known. */
+  readonly scoredApart?: true;
   readonly views: Views;
 };
 

@@ -1,8 +1,11 @@
 import * as z from "zod";
 import { explain } from "../schema/explain.ts";
 import type { Tokenizer, TokenizerConfig } from "./tokenizer.ts";
+import { wordTokenizer } from "./word.ts";
 
 export type { Tokenizer, TokenizerConfig } from "./tokenizer.ts";
+export { trainBpe } from "./train-bpe.ts";
+export { trainWords, wordTokenizer } from "./word.ts";
 
 /** Shown for unknown characters and for tokens outside the vocabulary. */
 const replacement = "\ufffd";
@@ -15,6 +18,12 @@ const schema = z.strictObject({
       alphabet: z.string().refine((alphabet) => alphabet !== "" && alphabet === alphabetOf(alphabet).join(""), {
         error: "expected characters in ascending order, each once",
       }),
+    }),
+    z.strictObject({
+      kind: z.literal("word"),
+      words: z
+        .array(z.string().regex(/^\S+$/, "expected words without white space"))
+        .refine((words) => new Set(words).size === words.length, { error: "expected each word once" }),
     }),
     z.strictObject({
       kind: z.literal("hugging-face"),
@@ -69,6 +78,7 @@ export function byteTokenizer(): Tokenizer {
 export async function tokenizerFromConfig(config: TokenizerConfig): Promise<Tokenizer> {
   if (config.kind === "byte") return byteTokenizer();
   if (config.kind === "character") return characterTokenizer(config.alphabet);
+  if (config.kind === "word") return wordTokenizer(config.words);
   const { huggingFaceTokenizer } = await import("./hugging-face.ts");
   return huggingFaceTokenizer(config);
 }

@@ -2,6 +2,8 @@
 export type TokenizerConfig =
   | { readonly kind: "byte" }
   | { readonly kind: "character"; readonly alphabet: string }
+  /** Words of a text whose words have spaces between them, in the order of their tokens. */
+  | { readonly kind: "word"; readonly words: readonly string[] }
   /** The contents of `tokenizer.json` and `tokenizer_config.json`. */
   | { readonly kind: "hugging-face"; readonly tokenizer: object; readonly config: object };
 

@@ -49,6 +49,8 @@ export type TrainOptions<Params, B> = {
   /** Awaited after all checks, before the first step: not called if the run fails to start. */
   readonly onBegin?: () => Promise<void>;
   readonly onEvent?: (event: TrainEvent) => void;
+  /** Pauses after this step, with an evaluation and a checkpoint: called again, the run goes on. Default: it does not pause. */
+  readonly pauseAt?: number;
   /** When it aborts, the current step is finished and a checkpoint written. */
   readonly signal?: AbortSignal;
   /** Start even if the estimated memory exceeds what is available. Default: false. */
@@ -79,7 +81,7 @@ export type TrainEvent =
   | { readonly kind: "checkpoint"; readonly step: number; readonly path: string };
 
 export type TrainResult<Params> = {
-  readonly ended: "finished" | "stopped early" | "interrupted";
+  readonly ended: "finished" | "stopped early" | "paused" | "interrupted";
   /** Updates made, including earlier calls. */
   readonly step: number;
   readonly params: Concrete<Params>;

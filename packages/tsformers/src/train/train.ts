@@ -80,18 +80,19 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
     onEvent({ kind: "checkpoint", step: done, path });
   };
 
+  const last = Math.min(steps, options.pauseAt ?? steps);
   const isDue = (every: number | undefined): boolean => every !== undefined && done % every === 0;
   const stoppedEarly = (): boolean => progress.stopping?.stop === true;
   // The checkpoint comes first: whatever happens in an evaluation, no step is lost. On resumption one that was cut off is made again.
   const evaluateIfDue = async (): Promise<void> => {
-    const due = done === steps || (done > 0 && isDue(options.evalEvery));
+    const due = done === last || (done > 0 && isDue(options.evalEvery));
     if (!due || progress.evaluation?.step === done) return;
     await save();
     await evaluate();
   };
   try {
     await evaluateIfDue();
-    while (done < steps && !stoppedEarly() && !signal?.aborted) {
+    while (done < last && !stoppedEarly() && !signal?.aborted) {
       await makeStep();
       await evaluateIfDue();
       if (isDue(options.checkpointEvery) && saved.step !== done) await save();
@@ -99,7 +100,7 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
     await save();
     const { params, average } = (await readTree(state)) as { params: Concrete<Params>; average?: Concrete<Params> };
     return {
-      ended: done >= steps ? "finished" : stoppedEarly() ? "stopped early" : "interrupted",
+      ended: endOf({ done, steps, last, stoppedEarly: stoppedEarly() }),
       step: done,
       params,
       ...present({ average }),
@@ -111,6 +112,18 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
     await update.release();
     await scores.release();
   }
+}
+
+function endOf(at: {
+  readonly done: number;
+  readonly steps: number;
+  /** Where it was to stop: at the end, or at a pause. */
+  readonly last: number;
+  readonly stoppedEarly: boolean;
+}): TrainResult<unknown>["ended"] {
+  if (at.done >= at.steps) return "finished";
+  if (at.stoppedEarly) return "stopped early";
+  return at.done >= at.last ? "paused" : "interrupted";
 }
 
 /** The batch of an update, its learning rate and the key of its dropout; that of the parameters is `foldIn(key, 0)`. */

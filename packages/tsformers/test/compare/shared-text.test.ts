@@ -5,8 +5,8 @@ import { openCpu } from "@tsformers/engine/node";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { openSharedText, shareText } from "../../src/compare/shared-text.ts";
 import { trainRun } from "../../src/run/train-run.ts";
-import { tokenTask } from "../../src/tasks/text.ts";
-import { readTextData } from "../../src/tasks/text-data.ts";
+import { tokenTask } from "../../src/tasks/text/text.ts";
+import { readTextData } from "../../src/tasks/text/text-data.ts";
 
 const device = await openCpu();
 let home: string;

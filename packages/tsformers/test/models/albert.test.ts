@@ -17,7 +17,7 @@ import { afterAll, expect, test } from "vitest";
 import { evaluation } from "../../src/kinds/layer.ts";
 import { type AlbertOptions, type AlbertParams, albert } from "../../src/models/albert.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
-import { textTask } from "../../src/tasks/text.ts";
+import { textTask } from "../../src/tasks/text/text.ts";
 import { characterTokenizer } from "../../src/tokenizers/index.ts";
 import { adamw } from "../../src/train/optimisers/adamw.ts";
 import { constantRate } from "../../src/train/schedules/index.ts";

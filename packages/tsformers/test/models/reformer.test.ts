@@ -23,7 +23,7 @@ import { evaluation } from "../../src/kinds/layer.ts";
 import type { DecoderParams } from "../../src/models/decoder.ts";
 import { type ReformerOptions, reformer } from "../../src/models/reformer.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
-import { copyTask } from "../../src/tasks/copy.ts";
+import { copyTask } from "../../src/tasks/algorithmic/copy.ts";
 import { adamw } from "../../src/train/optimisers/adamw.ts";
 import { constantRate } from "../../src/train/schedules/index.ts";
 import { train } from "../../src/train/train.ts";

@@ -17,7 +17,7 @@ import type { Mixer } from "../../src/kinds/index.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import { type UniversalTransformerOptions, universalTransformer } from "../../src/models/universal-transformer.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
-import { copyTask } from "../../src/tasks/copy.ts";
+import { copyTask } from "../../src/tasks/algorithmic/copy.ts";
 import { adamw } from "../../src/train/optimisers/adamw.ts";
 import { constantRate } from "../../src/train/schedules/index.ts";
 import { train } from "../../src/train/train.ts";

@@ -30,7 +30,7 @@ import {
   type Pooling,
 } from "../../src/objectives/classification.ts";
 import type { Objective, Symbolic } from "../../src/objectives/objective.ts";
-import { majorityTask } from "../../src/tasks/majority.ts";
+import { majorityTask } from "../../src/tasks/algorithmic/majority.ts";
 import type { LabelledBatch } from "../../src/tasks/task.ts";
 import { adamw } from "../../src/train/optimisers/adamw.ts";
 import { warmupCosine } from "../../src/train/schedules/index.ts";

@@ -3,7 +3,7 @@ import { openCpu } from "@tsformers/engine/node";
 import { describe, expect, test } from "vitest";
 import { bert } from "../../src/models/bert.ts";
 import { classification } from "../../src/objectives/classification.ts";
-import { majorityTask } from "../../src/tasks/majority.ts";
+import { majorityTask } from "../../src/tasks/algorithmic/majority.ts";
 import type { LabelledBatch } from "../../src/tasks/task.ts";
 import { adamw } from "../../src/train/optimisers/adamw.ts";
 import { constantRate } from "../../src/train/schedules/index.ts";

@@ -2,7 +2,7 @@ import { fromNumbers, type NDArray } from "@tsformers/engine";
 import { describe, expect, test } from "vitest";
 import { maskedView } from "../../src/tasks/masked.ts";
 import type { Batch, TaskView } from "../../src/tasks/task.ts";
-import { textTask } from "../../src/tasks/text.ts";
+import { textTask } from "../../src/tasks/text/text.ts";
 import { characterTokenizer } from "../../src/tokenizers/index.ts";
 
 const [V, rows, length] = [50, 64, 200];

@@ -2,7 +2,7 @@ import { type NDArray, randomKey } from "@tsformers/engine";
 import { describe, expect, test } from "vitest";
 import { type SegmentedSplit, segmentsOf, segmentsView } from "../../src/tasks/segments.ts";
 import type { Batch, EvalSplit } from "../../src/tasks/task.ts";
-import { textTask } from "../../src/tasks/text.ts";
+import { textTask } from "../../src/tasks/text/text.ts";
 import { characterTokenizer } from "../../src/tokenizers/index.ts";
 
 /** Token i of the split is i: rows say themselves where they come from. */

@@ -12,11 +12,13 @@ import {
   type Trainable,
   usualObjective,
 } from "../../src/objectives/index.ts";
-import { copyTask } from "../../src/tasks/copy.ts";
-import { majorityTask } from "../../src/tasks/majority.ts";
-import { recallTask } from "../../src/tasks/recall.ts";
+import { copyTask } from "../../src/tasks/algorithmic/copy.ts";
+import { majorityTask } from "../../src/tasks/algorithmic/majority.ts";
+import { madCompressionTask } from "../../src/tasks/mad/compression.ts";
+import { proteinsTask } from "../../src/tasks/proteins/proteins.ts";
+import { recallTask } from "../../src/tasks/recall/recall.ts";
 import type { Task } from "../../src/tasks/task.ts";
-import { textTask } from "../../src/tasks/text.ts";
+import { textTask } from "../../src/tasks/text/text.ts";
 import { byteTokenizer } from "../../src/tokenizers/index.ts";
 
 const sizes = { vocabularySize: 257, layers: 1, modelWidth: 8, heads: 2, length: 16 };
@@ -29,11 +31,15 @@ const models = {
   transformer: { ...transformer(sizes), category: "encoder-decoder" },
 } as Readonly<Record<string, Trainable>>;
 
+const protein = { residues: "ACDE", structure: "CHHE", resolved: "1111" };
+
 const tasks: Readonly<Record<string, Task>> = {
   text: textTask({ text: "plain words ".repeat(30), tokenizer: byteTokenizer, length: 8 }),
   copy: copyTask(),
   recall: recallTask(),
   majority: majorityTask(),
+  proteins: proteinsTask({ proteins: { train: [protein], valid: [protein], test: [protein] } }),
+  "mad-compression": madCompressionTask(),
 };
 
 /** What each model is trained for on each task; null where it cannot be. */
@@ -41,7 +47,15 @@ const usual: Readonly<Record<string, Readonly<Record<string, ObjectiveName | nul
   text: { gpt: "next", linear: "next", "transformer-xl": "segments", bert: "masked", transformer: null },
   copy: { gpt: "next", linear: "next", "transformer-xl": "next", bert: null, transformer: "pairs" },
   recall: { gpt: "next", linear: "next", "transformer-xl": "next", bert: null, transformer: null },
+  proteins: { gpt: "tag", linear: "tag", "transformer-xl": "tag", bert: "tag", transformer: null },
   majority: { gpt: "class", linear: "class", "transformer-xl": "class", bert: "class", transformer: null },
+  "mad-compression": {
+    gpt: "reconstruct",
+    linear: "reconstruct",
+    "transformer-xl": "reconstruct",
+    bert: "reconstruct",
+    transformer: null,
+  },
 };
 
 /** What is said of a model, a task and an objective that do not fit; undefined where they do. */
@@ -102,6 +116,6 @@ test("what is said", () => {
     "task recall has nothing for transformer: it offers next, and transformer learns pairs",
   );
   expect(refusal("next", "bert", "copy")).toBe(
-    "task copy has nothing for bert: it offers next, pairs, and bert learns masked, class",
+    "task copy has nothing for bert: it offers next, pairs, and bert learns masked, class, tag, reconstruct",
   );
 });

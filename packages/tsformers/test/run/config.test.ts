@@ -37,7 +37,7 @@ describe("nearest", () => {
 describe("parseRunConfig", () => {
   it("fills in every default, also inside choices", () => {
     const config = parseRunConfig({}, "run.json");
-    expect(config.task).toEqual({ kind: "text", tokens: "character", extensions: [".txt", ".md"] });
+    expect(config.task).toEqual({ kind: "text", tokens: "character", extensions: [".txt", ".md", ".tokens"] });
     expect(config.model).toMatchObject({ kind: "gpt", layers: 4 });
     expect(config.model.position).toBeUndefined();
     expect(config.steps).toBe(1000);
@@ -76,7 +76,7 @@ describe("parseRunConfig", () => {
     [{ model: { kind: "gpt", layer: 2 } }, 'unknown setting "model.layer"; did you mean "layers"?'],
     [
       { task: { kind: "text", tokens: "bytes" } },
-      '"task.tokens": expected one of character, byte, got "bytes"; did you mean "byte"?',
+      '"task.tokens": expected one of character, byte, bpe, word, got "bytes"; did you mean "byte"?',
     ],
     [{ steps: -1 }, '"steps": expected a whole number from 1 to 2,147,483,647 (steps are counted in 32 bits), got -1'],
     [

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { grammarText } from "../../src/tasks/grammar.ts";
+import { grammarText } from "../../src/tasks/text/grammar.ts";
 
 describe("grammarText", () => {
   it("gives the same text for the same seed, of exactly the length asked for", () => {

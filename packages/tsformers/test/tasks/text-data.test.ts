@@ -6,11 +6,11 @@ import { crc32 } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it, test, vi } from "vitest";
 import { createTask } from "../../src/catalogue/tasks.ts";
 import { readText } from "../../src/io/read-text.ts";
-import { documentTokens } from "../../src/tasks/document-tokens.ts";
 import type { Batch, Task, TaskView } from "../../src/tasks/task.ts";
-import { textTask } from "../../src/tasks/text.ts";
-import { type TextDataContext, textDataTask } from "../../src/tasks/text-data.ts";
-import { cacheFolder } from "../../src/tasks/token-file.ts";
+import { documentTokens } from "../../src/tasks/text/document-tokens.ts";
+import { textTask } from "../../src/tasks/text/text.ts";
+import { type TextDataContext, textDataTask } from "../../src/tasks/text/text-data.ts";
+import { cacheFolder } from "../../src/tasks/text/token-file.ts";
 import { huggingFaceTokenizer } from "../../src/tokenizers/hugging-face.ts";
 import { byteTokenizer, characterTokenizer, type Tokenizer } from "../../src/tokenizers/index.ts";
 
@@ -44,7 +44,7 @@ const make = (data: string, context: TextDataContext = {}, options: object = {})
   );
 const cached = (): string[] => readdirSync(cache);
 /** Bytes of a token file behind its tokens, with one document in each split. */
-const ending = 3 * 8 + 10 * 8;
+const ending = 3 * 8 + 12 * 8;
 const plain = ({ inputs, targets, weights }: Batch): number[][] => [inputs, targets, weights].map((a) => a.toNumbers());
 
 const nextOf = (task: Task): TaskView<Batch> => task.views.next!;
@@ -273,7 +273,15 @@ describe("the documents of a folder", () => {
     expect(from).toBeGreaterThanOrEqual(0);
     return [from, from + inputs.length];
   };
-  const splits = { train: 0, valid: Math.floor(whole.length * 0.9), test: Math.floor(whole.length * 0.95) };
+  const sizes8 = [...whole].map((character) => Buffer.byteLength(character));
+  /** How many characters fit whole into a share of the bytes. */
+  const charactersIn = (share: number): number => {
+    const most = Math.floor(Buffer.byteLength(whole) * share);
+    let [count, bytes] = [0, 0];
+    while (bytes + sizes8[count]! <= most) bytes += sizes8[count++]!;
+    return count;
+  };
+  const splits = { train: 0, valid: charactersIn(0.9), test: charactersIn(0.95) };
   const begins = (from: number): boolean => ends.includes(from) || Object.values(splits).includes(from);
   const folderTask = (context: TextDataContext): Promise<Task> => {
     for (const [i, text] of texts.entries()) put(`${String(i).padStart(2, "0")}.txt`, text);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { bitsPerCharacter, loss } from "../../src/tasks/metric.ts";
-import { textTask, tokensInMemory, tokenTask } from "../../src/tasks/text.ts";
+import { textTask, tokensInMemory, tokenTask } from "../../src/tasks/text/text.ts";
 import {
   byteTokenizer,
   characterTokenizer,
@@ -68,7 +68,7 @@ describe("textTask: what runs that were begun earlier go on with", () => {
       return new Int32Array(end - start);
     };
     const short = tokensInMemory(new Int32Array(9));
-    const tokenized = { evaluationCharacters: 18, sizeBytes: 1, sum: 0 };
+    const tokenized = { evaluationSize: { characters: 18, bytes: 18, words: 3 }, sizeBytes: 1, sum: 0 };
     const splits = { train: { length: 5 * 2 ** 32, read }, valid: short, test: short };
     const task = tokenTask({ tokenized: { ...tokenized, splits }, tokenizer: byteTokenizer() });
     task.views.next.trainBatch(1, 2000);
@@ -209,7 +209,13 @@ describe("metrics of text", () => {
     expect(loss.value(totals)).toBeCloseTo(2 * Math.LN2);
     expect(bitsPerCharacter(1).value(totals)).toBeCloseTo(2);
     const bytes = textTask({ text: "äöüß".repeat(50), tokenizer: byteTokenizer });
-    expect(bytes.metrics.map(({ name }) => name)).toEqual(["loss", "bitsPerCharacter"]);
+    expect(bytes.metrics.map(({ name }) => name)).toEqual([
+      "loss",
+      "bitsPerCharacter",
+      "bitsPerByte",
+      "perplexity",
+      "wordPerplexity",
+    ]);
     expect(bytes.metrics[1]!.value(totals)).toBeCloseTo(4);
   });
 

@@ -3,7 +3,7 @@ import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
 import { transformerXl } from "../../src/models/transformer-xl.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
-import { textTask } from "../../src/tasks/text.ts";
+import { textTask } from "../../src/tasks/text/text.ts";
 import { characterTokenizer } from "../../src/tokenizers/index.ts";
 import { evaluator } from "../../src/train/evaluate.ts";
 import { adamw } from "../../src/train/optimisers/adamw.ts";

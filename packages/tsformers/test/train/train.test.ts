@@ -6,7 +6,7 @@ import { openCpu } from "@tsformers/engine/node";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { gpt } from "../../src/models/gpt.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
-import { copyTask } from "../../src/tasks/copy.ts";
+import { copyTask } from "../../src/tasks/algorithmic/copy.ts";
 import type { Batch } from "../../src/tasks/task.ts";
 import { lossScale } from "../../src/train/loss-scale.ts";
 import { readMetrics } from "../../src/train/metrics.ts";

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import * as z from "zod";
 import { present } from "../../schema/present.ts";
 import { type Tokenizer, tokenizerFromConfig } from "../../tokenizers/index.ts";
@@ -24,8 +24,12 @@ const tokenizerSchema = z.looseObject(
  */
 export async function readTokenizer(directory: string): Promise<Tokenizer | undefined> {
   const path = join(directory, tokenizerFiles.tokenizer);
-  if (!existsSync(path)) return undefined;
-  const settings = join(directory, tokenizerFiles.config);
+  return existsSync(path) ? readTokenizerFile(path) : undefined;
+}
+
+/** The tokenizer of a file like `tokenizer.json`, with the `tokenizer_config.json` beside it, if there is one. */
+export async function readTokenizerFile(path: string): Promise<Tokenizer> {
+  const settings = join(dirname(path), tokenizerFiles.config);
   const tokenizer = readJsonFile(path, tokenizerSchema);
   const config = existsSync(settings) ? readJsonFile(settings, jsonObject) : {};
   try {

@@ -1,0 +1,228 @@
+import { type Axis, type Cells, cellsOf, type Shared } from "../compare/cells.ts";
+import { everyMember } from "../compare/every-member.ts";
+import { triedValues } from "../compare/search.ts";
+import { type CompareSettings, parseCompareSettings } from "../compare/settings.ts";
+import { standardFor } from "../compare/standard.ts";
+import { jsonObject, jsonObjects, readJsonFile } from "../io/read-json.ts";
+import { spelledOut } from "../run/config.ts";
+import { type Flag, flagName, flagNamed, type GivenFlags } from "../run/flags.ts";
+import { suggestion } from "../schema/nearest.ts";
+import { present } from "../schema/present.ts";
+import { splitList } from "../schema/setting-value.ts";
+import { givenFlags, nameOfSetting, runFlags } from "./config-flags.ts";
+import { UsageError } from "./exit.ts";
+import { firstLook } from "./first-look.ts";
+
+/** The settings of a run that a comparison takes: a model to start from is one model, not several. */
+export const comparedFlags: readonly Flag[] = runFlags.filter(({ name }) => name !== "from");
+
+const usualPositions = "position=sinusoidal,rotary,t5,alibi";
+
+/** What the command was given, beside the settings of runs. */
+export type CompareFlags = {
+  readonly vary?: readonly string[];
+  readonly tasks?: string;
+  readonly models?: string;
+  readonly mixers?: string;
+  readonly positions?: string;
+  readonly variants?: string;
+  readonly seeds?: number;
+  readonly lengths?: readonly number[];
+  readonly multiples?: readonly number[];
+  readonly budgetTokens?: number;
+  readonly budgetSeconds?: number;
+  readonly budgetFlops?: number;
+  readonly testTokens?: number;
+  readonly selfPretrain?: true;
+  readonly search?: readonly string[];
+  readonly searchMethod?: string;
+  readonly searchTrials?: number;
+  readonly searchSeed?: number;
+  readonly measureOnly?: true;
+  readonly config?: string;
+  readonly [flag: string]: unknown;
+};
+
+export type AskedComparison = Cells & {
+  readonly settings: CompareSettings;
+  /** What `--config` takes to ask the same again. */
+  readonly file: unknown;
+};
+
+/**
+ * What flags and files ask for together; flags win.
+ *
+ * @throws UsageError, RangeError or ConfigError for what is wrong with it
+ */
+export function askedComparison(options: CompareFlags): AskedComparison {
+  const read = options.config === undefined ? {} : readJsonFile(options.config, jsonObject);
+  const { compare: section = {}, ...shared } = saysNothing(options) ? firstLook : read;
+  const flagged = flaggedSettings(options);
+  const source = [options.config === undefined ? [] : [options.config], "flags"].flat().join(" and ");
+  const merged = mergedSections(section, flagged);
+  const settings = parseCompareSettings(merged, source);
+  const given = flagsNamed(settings.set, "set");
+  const axes = Object.entries(settings.vary ?? {}).map(
+    ([name, values]): Axis => ({ flag: flagOf(name, "--vary"), values }),
+  );
+  for (const { flag } of axes) {
+    if (given.has(flag)) throw new UsageError(`${flagName(flag)} is what is varied; leave it away`);
+    if (flag.name === "seed") throw new UsageError("--vary seed: --seeds N makes N runs of each variant");
+  }
+  const searched = searchedFlags(settings, new Set([...given.keys(), ...axes.map(({ flag }) => flag)]));
+  const known = new Map([...given, ...axes.map(({ flag, values }) => [flag, values[0]!] as const)]);
+  const about: Shared = {
+    settings: spelledOut(shared),
+    standard: standardFor,
+    given,
+    searched,
+    flags: comparedFlags,
+    source: [options.variants ?? options.config ?? [], "flags"].flat().join(" and "),
+    nameOf: (path) => nameOfSetting(path, known),
+  };
+  const { variants } = settings;
+  const isAll = settings.measureOnly && variants === undefined && !variesModel(axes);
+  const cells = cellsOf(about, axes, isAll ? everyMember() : variants);
+  return { ...cells, settings, file: { ...shared, compare: merged } };
+}
+
+/** Without anything said, a first look is made. */
+function saysNothing(options: CompareFlags): boolean {
+  const { config, ...rest } = flaggedSettings(options) as Record<string, unknown>;
+  return options.config === undefined && config === undefined && Object.keys(rest).length === 0;
+}
+
+/** Whether an axis says what models there are, so that they need not be all. */
+function variesModel(axes: readonly Axis[]): boolean {
+  return axes.some(({ flag: { path } }) => path[0] === "model");
+}
+
+/** The section `compare` that the flags make. */
+function flaggedSettings(options: CompareFlags): Record<string, unknown> {
+  const { seeds, lengths, multiples, testTokens, selfPretrain, measureOnly } = options;
+  const set = Object.fromEntries(
+    [...givenFlags(options, comparedFlags)].map(([{ name, short }, text]) => [short ?? name, text]),
+  );
+  const vary = variedSettings(options);
+  const variants = options.variants === undefined ? undefined : readJsonFile(options.variants, jsonObjects);
+  const budget = budgetOf(options, "steps" in set);
+  const search = searchOf(options);
+  return present({
+    set: Object.keys(set).length === 0 ? undefined : set,
+    vary,
+    variants,
+    seeds,
+    lengths,
+    multiples,
+    budget,
+    testTokens,
+    selfPretrain,
+    search,
+    measureOnly,
+  });
+}
+
+/** A file's section with that of the flags on top. What the flags vary takes the place of what the file does. */
+function mergedSections(file: unknown, flagged: Readonly<Record<string, unknown>>): unknown {
+  if (typeof file !== "object" || file === null) return file;
+  const before = file as Readonly<Record<string, unknown>>;
+  const set = { ...(before.set as object | undefined), ...(flagged.set as object | undefined) };
+  const merged: Readonly<Record<string, unknown>> = {
+    ...before,
+    ...flagged,
+    ...(Object.keys(set).length > 0 && { set }),
+  };
+  if (flagged.lengths !== undefined && flagged.multiples === undefined) return without(merged, "multiples");
+  if (flagged.multiples !== undefined && flagged.lengths === undefined) return without(merged, "lengths");
+  const says = merged.vary !== undefined || merged.variants !== undefined || merged.measureOnly === true;
+  return says ? merged : { ...merged, vary: usualAxes };
+}
+
+const usualAxes = variedSettings({ vary: [usualPositions] })!;
+
+function without(record: Readonly<Record<string, unknown>>, name: string): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(record).filter(([key]) => key !== name));
+}
+
+/** The settings that are varied, tasks, models, mixers and positions first. */
+function variedSettings({
+  vary = [],
+  tasks,
+  models,
+  mixers,
+  positions,
+}: Pick<CompareFlags, "vary" | "tasks" | "models" | "mixers" | "positions">): Record<string, string[]> | undefined {
+  const short = { task: tasks, model: models, mixer: mixers, position: positions };
+  const said = [
+    ...Object.entries(short).flatMap(([name, values]) => (values === undefined ? [] : [`${name}=${values}`])),
+    ...vary,
+  ];
+  if (said.length === 0) return undefined;
+  const varied = new Map<string, string[]>();
+  for (const text of said) {
+    const { name, values } = namedValues(text, "--vary");
+    if (varied.has(name)) throw new UsageError(`--${name} is varied twice; give all its values at once`);
+    varied.set(name, values);
+  }
+  return Object.fromEntries(varied);
+}
+
+/** `learning-rate=1e-3,3e-4` */
+function namedValues(text: string, option: string): { readonly name: string; readonly values: string[] } {
+  const at = text.indexOf("=");
+  const { name, short } = flagOf(at < 0 ? text : text.slice(0, at), option);
+  const values = at < 0 ? [] : splitList(text.slice(at + 1));
+  if (values.length === 0)
+    throw new UsageError(`${option} ${short ?? name}: expected values, such as ${short ?? name}=a,b`);
+  return { name: short ?? name, values: [...new Set(values)] };
+}
+
+function flagOf(name: string, option: string): Flag {
+  const flag = flagNamed(comparedFlags, name);
+  if (flag !== undefined) return flag;
+  const names = comparedFlags.map((one) => one.short ?? one.name);
+  throw new UsageError(`${option}: unknown setting ${JSON.stringify(name)}${suggestion(name, names)}`);
+}
+
+function flagsNamed(settings: Readonly<Record<string, string>>, option: string): Map<Flag, string> {
+  return new Map(Object.entries(settings).map(([name, text]) => [flagOf(name, option), text]));
+}
+
+function budgetOf(
+  { budgetTokens, budgetSeconds, budgetFlops }: CompareFlags,
+  hasSteps: boolean,
+): { kind: string; amount: number } | undefined {
+  const said = Object.entries({ tokens: budgetTokens, seconds: budgetSeconds, flops: budgetFlops }).flatMap(
+    ([kind, amount]) => (amount === undefined ? [] : [{ kind, amount }]),
+  );
+  const names = [...said.map(({ kind }) => `--budget-${kind}`), ...(hasSteps ? ["--steps"] : [])];
+  if (said.length > 0 && names.length > 1)
+    throw new UsageError(`${names.join(" and ")} say how long to train; give one of them`);
+  return said[0];
+}
+
+function searchOf({ search, searchMethod, searchTrials, searchSeed }: CompareFlags): unknown {
+  if (search === undefined) {
+    const idle = Object.entries({ searchMethod, searchTrials, searchSeed }).find(([, value]) => value !== undefined);
+    if (idle !== undefined)
+      throw new UsageError(`--${idle[0].replace(/[A-Z]/, (letter) => `-${letter.toLowerCase()}`)} needs --search`);
+    return undefined;
+  }
+  const over = Object.fromEntries(
+    search.map((text) => {
+      const { name, values } = namedValues(text, "--search");
+      return [name, values];
+    }),
+  );
+  return { over, ...present({ method: searchMethod, trials: searchTrials, seed: searchSeed }) };
+}
+
+/** @throws UsageError for a setting that is searched and given */
+function searchedFlags({ search }: CompareSettings, taken: ReadonlySet<Flag>): GivenFlags[] {
+  if (search === undefined) return [];
+  for (const name of Object.keys(search.over)) {
+    const flag = flagOf(name, "--search");
+    if (taken.has(flag)) throw new UsageError(`${flagName(flag)} is what is searched; leave it away`);
+  }
+  return triedValues(search).map((tried) => flagsNamed(tried, "--search"));
+}

@@ -1,0 +1,133 @@
+import type { RandomKey } from "@tsformers/engine";
+import * as z from "zod";
+import { count, positionCount } from "../../schema/count.ts";
+import { present } from "../../schema/present.ts";
+import { distinct, draws, weightedDistinct } from "../draws.ts";
+import { exactAccuracy, loss, tokenAccuracy } from "../metric.ts";
+import { nextForm, type Row } from "../row-forms.ts";
+import { generatedRows, rowsView, usualLimit } from "../rows.ts";
+import type { Task, TaskViews } from "../task.ts";
+import { lengthOption, seedOption, type TaskEntry, taskEntry } from "../task-entry.ts";
+import { trainingRowsOption, trainingRowsText } from "../training-rows.ts";
+
+export type MqarOptions = {
+  /** V, half of them keys and half values. Default: 8192. */
+  readonly vocabulary?: number;
+  /** N, pairs of a row, each of which is asked for once. Default: 4. */
+  readonly pairs?: number;
+  /** L, positions of a training row, at least 4N. Default: 64. */
+  readonly length?: number;
+  /** Whether positions that ask nothing hold random tokens of the whole vocabulary; otherwise token 0. Default: true. */
+  readonly randomNonQueries?: boolean;
+  /** Exponent a of the gaps: 1 makes them uniform. Default: 0.01. */
+  readonly powerLaw?: number;
+  /** Default: each training row is a new one. The paper has 100,000 for N = 4, 20,000 otherwise. */
+  readonly trainingRows?: number;
+  /** Default: 0. */
+  readonly seed?: number;
+};
+
+const defaults = { vocabulary: 8192, pairs: 4, length: 64, randomNonQueries: true, powerLaw: 0.01 };
+
+/**
+ * Multi-query associative recall (MQAR) as published: `k₁ v₁ … k_N v_N`, then each key once more among random tokens, and there its value
+ * is to be given.
+ *
+ * Keys are drawn from 1 … V/2 − 1, values from V/2 … V − 1, both without replacement. The key of pair i stands again 2·g places behind the
+ * pairs, its gap g drawn without replacement from `p(x) ∝ a·x^(a−1)`, x = g + 1 = 1 … ⌊(L − 2N) / 2⌋. Only these N places are scored: the
+ * target is the value, which does not follow in the row. All other places behind the pairs are random tokens.
+ *
+ * @source Arora et al. 2023, "Zoology: Measuring and Improving Recall in Efficient Language Models", §4 and its published code,
+ *   arXiv:2312.04927
+ * @differs an odd L is allowed: its last place asks nothing
+ */
+export function mqarTask(options: MqarOptions = {}): Task<Required<Pick<TaskViews, "next">>> {
+  const { vocabulary, pairs, length, randomNonQueries, powerLaw, trainingRows, seed = 0 } = { ...defaults, ...options };
+  const mostPairs = Math.floor(vocabulary / 2) - 1;
+  if (!(Number.isInteger(pairs) && pairs >= 1 && pairs <= mostPairs)) {
+    throw new RangeError(
+      `mqar: pairs must be an integer from 1 to ${mostPairs}, the keys of vocabulary ${vocabulary}, got ${pairs}`,
+    );
+  }
+  return {
+    name: "mqar",
+    vocabularySize: vocabulary,
+    length,
+    metrics: [loss, tokenAccuracy, exactAccuracy],
+    symbolOf: (token) => {
+      if (token === 0) return ".";
+      const values = Math.floor(vocabulary / 2);
+      return token < values ? `k${token}` : `v${token - values}`;
+    },
+    fingerprint: `mqar vocabulary=${vocabulary} pairs=${pairs} randomNonQueries=${randomNonQueries} powerLaw=${powerLaw} trainingRows=${trainingRows ?? "new"} seed=${seed}`,
+    views: {
+      next: rowsView({
+        name: "mqar",
+        length,
+        limit: usualLimit,
+        form: nextForm,
+        source: generatedRows(
+          (key, rowLength) => mqarRow(key, { length: rowLength, vocabulary, pairs, randomNonQueries, powerLaw }),
+          { seed, trainingRows },
+        ),
+      }),
+    },
+  };
+}
+
+function mqarRow(key: RandomKey, options: Required<Omit<MqarOptions, "trainingRows" | "seed">>): Row {
+  const { length, vocabulary, pairs, randomNonQueries, powerLaw } = options;
+  if (length < 4 * pairs) {
+    throw new RangeError(
+      `mqar: ${pairs} pairs and their questions need a length of at least ${4 * pairs}, got ${length}`,
+    );
+  }
+  const draw = draws(key);
+  const firstValue = Math.floor(vocabulary / 2);
+  const keys = distinct(draw, pairs, firstValue - 1).map((index) => 1 + index);
+  const values = distinct(draw, pairs, vocabulary - firstValue).map((index) => firstValue + index);
+  const room = Math.floor((length - 2 * pairs) / 2);
+  const gaps = weightedDistinct(
+    draw,
+    pairs,
+    Array.from({ length: room }, (_, g) => (g + 1) ** (powerLaw - 1)),
+  );
+  const inputs = keys.flatMap((symbol, pair) => [symbol, values[pair]!]);
+  while (inputs.length < length) inputs.push(randomNonQueries ? draw(vocabulary) : 0);
+  const [targets, weights] = [new Array<number>(length).fill(0), new Array<number>(length).fill(0)];
+  gaps.forEach((gap, pair) => {
+    const place = 2 * pairs + 2 * gap;
+    inputs[place] = keys[pair]!;
+    targets[place] = values[pair]!;
+    weights[place] = 1;
+  });
+  return { inputs, targets, weights };
+}
+
+export const mqarEntry: TaskEntry<"mqar", MqarOptions> = /* @__PURE__ */ taskEntry({
+  name: "mqar",
+  title: "Multi-query associative recall",
+  category: "generated",
+  summary: "look up many values by keys that come again at growing distance (Zoology)",
+  options: () =>
+    z.strictObject({
+      vocabulary: count(1_000_000, "the vocabulary is made in memory", 4)
+        .default(defaults.vocabulary)
+        .describe("how many different tokens there are, half of them keys and half values"),
+      pairs: positionCount().default(defaults.pairs).describe("pairs of a row, each of which is asked for once"),
+      length: lengthOption(defaults.length),
+      randomNonQueries: z
+        .boolean()
+        .default(defaults.randomNonQueries)
+        .describe("whether positions that ask nothing hold random tokens"),
+      powerLaw: z
+        .number()
+        .positive()
+        .max(1)
+        .default(defaults.powerLaw)
+        .describe("exponent a of the gaps, p(x) ∝ a·x^(a−1); 1 makes them uniform"),
+      trainingRows: trainingRowsOption().optional().describe(`${trainingRowsText}. Default: each is a new one`),
+      seed: seedOption(),
+    }),
+  make: (settings) => mqarTask(present(settings)),
+});

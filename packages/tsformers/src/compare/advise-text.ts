@@ -50,17 +50,35 @@ export function answerText(answer: Answer, folder: string): AnswerText {
 }
 
 function fastestText({ variants, question }: Answer): string {
-  const [fastest] = variants;
-  const reference = variants.find(({ isReference }) => isReference);
-  const about = fastest!.tokensPerSecond.basis.kind === "measured" ? "" : "probably ";
+  const [fastest, ...others] = variants as [AdvisedVariant, ...AdvisedVariant[]];
   const at = `At ${counted(question.length, "token")}`;
-  if (variants.length === 1) return `${at} only ${fastest!.variant} suits.`;
-  if (fastest === reference) return `${at} ${fastest!.variant}, full attention, is ${about}the fastest.`;
-  const gain =
-    reference === undefined
-      ? ""
-      : `: ${ratioText(fastest!.tokensPerSecond.value / reference.tokensPerSecond.value)} × as fast as ${reference.variant} (full attention), with ${ratioText(fastest!.peakBytes.value / reference.peakBytes.value)} × its memory`;
-  return `${at} ${fastest!.variant} is ${about}the fastest${gain}.`;
+  if (others.length === 0) return `${at} only ${fastest.variant} suits.`;
+  const reference = variants.find(({ isReference }) => isReference);
+  const name = fastest === reference ? `${fastest.variant}, full attention,` : fastest.variant;
+  const about = fastest.tokensPerSecond.basis.kind === "measured" ? "" : "probably ";
+  const rivals = others.filter(({ tokensPerSecond }) => mostOf(tokensPerSecond) > leastOf(fastest.tokensPerSecond));
+  const doubt = rivals.length === 0 ? "" : `; ${shortListText(rivals.map(({ variant }) => variant))} may be as fast`;
+  if (reference === undefined || fastest === reference) return `${at} ${name} is ${about}the fastest${doubt}.`;
+  const speed = ratioText(fastest.tokensPerSecond.value / reference.tokensPerSecond.value);
+  const memory = fastest.peakBytes.value / reference.peakBytes.value;
+  const bytes = Math.abs(memory - 1) < measuredError ? "about the same memory" : `${ratioText(memory)} × its memory`;
+  return `${at} ${name} is ${about}the fastest: ${speed} × as fast as ${reference.variant} (full attention), with ${bytes}${doubt}.`;
+}
+
+/** Few steps are measured: another time they may take a tenth more or less. */
+const measuredError = 0.1;
+
+function leastOf(cost: KnownCost): number {
+  return cost.value * (1 - errorOf(cost));
+}
+
+function mostOf(cost: KnownCost): number {
+  return cost.value * (1 + errorOf(cost));
+}
+
+/** Where nothing is known of the error of a fit, it may be anything. */
+function errorOf({ error, basis }: KnownCost): number {
+  return error ?? (basis.kind === "measured" ? measuredError : 1);
 }
 
 /** Which of those that cannot be told from the best is the fastest. */

@@ -9,7 +9,8 @@ export const none = "–";
 /** `1.472`; from 100 on with one digit after the point. */
 export function figureText(value: number): string {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "not a number" : String(value);
-  return (Math.abs(value) >= 100 ? value.toFixed(1) : value.toFixed(3)).replace("-", "−");
+  const text = Math.abs(value) >= 100 ? value.toFixed(1) : value.toFixed(3);
+  return text === "-0.000" ? "0.000" : text.replace("-", "−");
 }
 
 /** `1.472 ± 0.010`: a mean and half its interval, if it has one. */
@@ -23,10 +24,10 @@ export function differenceText({ difference, low, high, verdict }: SpreadCompari
   return `${signedText(difference)}${halfText(low, high)}${isTold ? " *" : ""}`;
 }
 
-/** `+0.020`, `−0.310` */
+/** `+0.020`, `−0.310`, `0.000` */
 export function signedText(difference: number): string {
   const text = figureText(difference);
-  return difference >= 0 ? `+${text}` : text;
+  return difference < 0 || text === "0.000" ? text : `+${text}`;
 }
 
 function halfText(low: number | undefined, high: number | undefined): string {

@@ -14,8 +14,10 @@ export type LengthFit = {
   readonly to: number;
 };
 
+type CostKind = "time" | "memory";
+
 /** What a cost is made of: never less than nothing of each. */
-const terms = {
+const terms: Readonly<Record<CostKind, readonly ((length: number, rows: number) => number)[]>> = {
   /** `t = rows · (a·n + b·n²)` */
   time: [(length: number, rows: number) => rows * length, (length: number, rows: number) => rows * length ** 2],
   /** `m = rows · (a·n + b·n²) + c`: activations, attention, parameters and the process itself. */
@@ -24,7 +26,7 @@ const terms = {
     (length: number, rows: number) => rows * length ** 2,
     () => 1,
   ],
-} as const;
+};
 
 /**
  * Fits a cost to measured points by least squares of relative errors, with coefficients that are not negative.
@@ -34,7 +36,7 @@ const terms = {
  *
  * @returns nothing with points at fewer than two lengths
  */
-export function fitByLength(points: readonly CostPoint[], kind: keyof typeof terms): LengthFit | undefined {
+export function fitByLength(points: readonly CostPoint[], kind: CostKind): LengthFit | undefined {
   const sorted = [...points].sort((a, b) => a.length - b.length);
   const [first, last] = [sorted[0], sorted.at(-1)];
   if (first === undefined || last === undefined || first.length === last.length) return undefined;
@@ -52,12 +54,12 @@ export function fitByLength(points: readonly CostPoint[], kind: keyof typeof ter
   };
 }
 
-function fitByLengthOnce(points: readonly CostPoint[], kind: keyof typeof terms): LengthFit["at"] | undefined {
+function fitByLengthOnce(points: readonly CostPoint[], kind: CostKind): LengthFit["at"] | undefined {
   return new Set(points.map(({ length }) => length)).size < 2 ? undefined : curve(points, kind).at;
 }
 
 /** The best of all choices of terms whose coefficients come out positive: that is the least-squares fit without negative ones. */
-function curve(points: readonly CostPoint[], kind: keyof typeof terms): { at: LengthFit["at"]; used: number } {
+function curve(points: readonly CostPoint[], kind: CostKind): { at: LengthFit["at"]; used: number } {
   const all = terms[kind];
   // Few terms first: more must fit better to be taken.
   const choices = Array.from({ length: 2 ** all.length - 1 }, (_, i) => all.filter((_, term) => (i + 1) & (1 << term)))

@@ -200,6 +200,16 @@ describe("what is said", () => {
     expect(say({ length: 512 }, knownOf(close)).advice.join("\n")).not.toContain("better");
   });
 
+  it("does not name the fastest for certain where another may be as fast", () => {
+    expect(say({ length: 512, task: "text" }).advice[0]).toBe(
+      "At 512 tokens window=64 is the fastest: 1.1 × as fast as softmax (full attention), with about the same memory; softmax may be as fast.",
+    );
+    const few = { ...rich, costs: rich.costs.filter(({ length }) => length <= 1024) };
+    expect(say({ length: 8192, task: "text" }, few).advice[0]).toContain(
+      "; linear, delta-net, gpt · lsh · mixer.rounds=4 · mixer.bucket-size=64 · position=rotary and softmax may be as fast.",
+    );
+  });
+
   it("begins with commands where nothing is known", () => {
     const { advice, commands } = answerText(
       answerOf({ length: 8192, task: "listops" }, { costs: [], runs: [] }),

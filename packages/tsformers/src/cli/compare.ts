@@ -125,12 +125,13 @@ function finish({ comparison, folder }: ComparisonOutcome, { json }: Flags, term
   const hasResults = runs.length > 0 || costs.length > 0;
   const result = { ...comparison, ...(hasResults && { folder }) };
   if (!json && hasResults) {
-    const { tables, notes } = comparisonTables(comparison);
+    const { tables, crossovers, notes } = comparisonTables(comparison);
     terminal.out(`\n${tables.map((table) => renderTable(table, terminal.columns, terminal.bold)).join("\n\n")}`);
     for (const note of notes) terminal.out(terminal.dim(wrapText(note, terminal.columns)));
-    const advice = adviceOf(comparison);
-    if (advice.length > 0)
-      terminal.out(`\n${advice.map((sentence) => wrapText(sentence, terminal.columns)).join("\n")}`);
+    for (const sentences of [crossovers, adviceOf(comparison)]) {
+      if (sentences.length === 0) continue;
+      terminal.out(`\n${sentences.map((sentence) => wrapText(sentence, terminal.columns)).join("\n")}`);
+    }
     terminal.out(`\nreport  ${place}/${comparisonFiles.report}`);
   }
   if (!complete) throw new Failure("interrupted", "interrupted; the same command goes on from here", result);

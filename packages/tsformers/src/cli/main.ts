@@ -22,6 +22,7 @@ const commands: Readonly<Record<string, Loader>> = {
   generate: async (terminal) => (await import("./generate.ts")).generateCommand(terminal),
   compare: async (terminal) => (await import("./compare.ts")).compareCommand(terminal),
   runs: async (terminal) => (await import("./runs.ts")).runsCommand(terminal),
+  advise: async (terminal) => (await import("./advise.ts")).adviseCommand(terminal),
   export: async (terminal) => (await import("./export.ts")).exportCommand(terminal),
   verify: async (terminal) => (await import("./verify-command.ts")).verifyCommand(terminal),
 };

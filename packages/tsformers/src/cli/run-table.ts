@@ -1,5 +1,5 @@
 import { bytesText, countText } from "../compare/figures.ts";
-import { type TextTable, widthOf } from "../compare/text-table.ts";
+import { type TextTable, tableWidth } from "../compare/text-table.ts";
 import type { RunRecord } from "../store/index.ts";
 
 type ShownColumn = {
@@ -48,7 +48,7 @@ export function runTable(runs: readonly RunRecord[], columns: number): { table: 
     texts: new Set(chosen.flatMap(({ isText }, i) => (isText ? [i] : []))),
   });
   let table = tableOf();
-  while (widthOf(table) > columns) {
+  while (tableWidth(table) > columns) {
     const least = Math.min(...chosen.map(({ importance }) => importance));
     if (least >= leastNeeded) break;
     const last = chosen.findLastIndex(({ importance }) => importance === least);

@@ -1,10 +1,26 @@
 // Variants on tasks under one budget, and the report of them. Runs in Node only: each run has a process of its own.
 
+export { adviceOf } from "./advice.ts";
+export { type Answer, answerOf, type Known, type Question } from "./advise.ts";
 export { type Baseline, frequencyBaseline } from "./baselines.ts";
 export { type Axis, type Cell, type Cells, cellsOf, type Shared } from "./cells.ts";
+export { type Crossover, crossoversOf, crossoverText } from "./crossovers.ts";
 export { everyMember } from "./every-member.ts";
 export type { FullConfig, TrainJob } from "./messages.ts";
 export type { PlannedCell, PlannedRun } from "./plan.ts";
+export {
+  type Cost,
+  type OverallRow,
+  overallOf,
+  type ParetoPoint,
+  paretoOf,
+  type RankedBaseline,
+  type RankedVariant,
+  type Ranking,
+  rankingOf,
+  type Survival,
+  survivalOf,
+} from "./ranking.ts";
 export type {
   Budget,
   CellAbout,
@@ -30,4 +46,14 @@ export {
   type WorkItem,
 } from "./run-comparison.ts";
 export { type CompareSettings, compareSchema, parseCompareSettings } from "./settings.ts";
+export {
+  compareSpreads,
+  type Estimate,
+  intervalOfMean,
+  type SeededSpread,
+  type SpreadComparison,
+  seeded,
+  type Verdict,
+} from "./statistics.ts";
 export { type Spread, spread, summarise, type VariantSummary } from "./summaries.ts";
+export { comparisonTables, renderTable, type TextTable } from "./table.ts";

@@ -206,6 +206,7 @@ function resultOf(
     trainTokensPerSecond: median(speeds),
     evalTokensPerSecond: 0,
     peakBytes: peakMemory(),
+    finishedAt: new Date().toISOString(),
     seconds: speeds.reduce((sum, speed) => sum + perStep / speed, 0),
   };
 }

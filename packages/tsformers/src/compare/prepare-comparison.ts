@@ -1,11 +1,14 @@
 import { randomKey } from "@tsformers/engine";
 import * as z from "zod";
+import { causalPart } from "../attention/patterns/causal-part.ts";
+import { fullPattern } from "../attention/patterns/pattern.ts";
 import { entryOf } from "../catalogue/catalogue-of.ts";
 import { tasks as taskCatalogue } from "../catalogue/tasks.ts";
 import { decodeStateBytes } from "../generate/decode-state-bytes.ts";
 import type { ObjectiveName } from "../objectives/index.ts";
 import { ConfigError, type RunConfig } from "../run/config.ts";
 import { countParameters } from "../run/count-parameters.ts";
+import type { AnyModel } from "../run/model.ts";
 import { type PreparedRun, prepareRun, taskOf } from "../run/prepare.ts";
 import { withAbsolutePaths } from "../run/train-run.ts";
 import { CombinationError } from "../schema/combination-error.ts";
@@ -21,6 +24,7 @@ import { withSteps } from "./measure-run.ts";
 import { countStep } from "./measure-steps.ts";
 import type { FullConfig } from "./messages.ts";
 import { inequalities } from "./parity.ts";
+import { patternPictures } from "./pattern-pictures.ts";
 import type { PlannedCell } from "./plan.ts";
 import type { Budget, CellAbout, TaskAbout } from "./results.ts";
 import type { CompareSettings } from "./settings.ts";
@@ -219,6 +223,16 @@ function aboutTask(group: readonly Prepared[], settings: CompareSettings): TaskA
   };
 }
 
+/** What softmax attention sees, where it is not everything. */
+function picturesOf(model: AnyModel, { length, model: { heads } }: FullConfig): Pick<CellAbout, "patterns"> {
+  if (model.category === "encoder-decoder" || typeof heads !== "number") return {};
+  const { patterns, causal } = model;
+  const isPlain = patterns.every((pattern) => pattern === fullPattern || pattern.name === "causal");
+  if (isPlain || patterns.length === 0) return {};
+  const shown = (layer: number) => (causal ? causalPart(patterns[layer]!, length) : patterns[layer]!);
+  return { patterns: patternPictures(shown, { length, layers: patterns.length, heads }) };
+}
+
 const sizes = z.object({ layers: z.int().default(0), modelWidth: z.int().default(0) });
 
 function aboutCells(group: readonly Prepared[], settings: CompareSettings): CellAbout[] {
@@ -235,7 +249,8 @@ function aboutCells(group: readonly Prepared[], settings: CompareSettings): Cell
     }),
   }));
   const unequal = inequalities(facts);
-  return facts.map(({ config, tokens: _, ...fact }, i) => {
+  return facts.map(({ tokens: _, ...fact }, i) => {
+    const { config } = fact;
     const { model } = group[i]!.run;
     const states =
       model.category === "encoder-decoder"
@@ -247,6 +262,7 @@ function aboutCells(group: readonly Prepared[], settings: CompareSettings): Cell
     return {
       ...fact,
       ...(states.length > 0 && { stateBytes: states }),
+      ...picturesOf(model, config),
       unequal: unequal[i]!,
       settings: flatSettings({ model: config.model, learningRate: config.learningRate, batchSize: config.batchSize }),
     };

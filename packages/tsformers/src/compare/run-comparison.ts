@@ -4,6 +4,7 @@ import { makeFolder } from "../io/make-folder.ts";
 import { ConfigError } from "../run/config.ts";
 import { isRunFolder } from "../run/folder.ts";
 import { present } from "../schema/present.ts";
+import { openStore } from "../store/store.ts";
 import type { Cell } from "./cells.ts";
 import { describeEnvironment } from "./environment.ts";
 import { fingerprint } from "./fingerprint.ts";
@@ -339,7 +340,9 @@ function openWriter(
       return write(false);
     },
     outcome: async (complete: boolean): Promise<ComparisonOutcome> => {
-      if (complete) await write(true);
+      if (complete || runs.length + costs.length + trials.length > 0) await write(complete);
+      // Opening it takes in what was written.
+      await openStore(options.folder ?? "runs");
       return { comparison: now(complete), folder };
     },
   };

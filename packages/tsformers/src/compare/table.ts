@@ -1,45 +1,416 @@
-import { lossText } from "./figures.ts";
-import type { Comparison } from "./results.ts";
-import { summarise } from "./summaries.ts";
-export type TextTable = {
-  readonly title: string;
-  readonly header: readonly string[];
-  readonly rows: readonly (readonly string[])[];
-};
-export function comparisonTables(comparison: Comparison): { readonly tables: TextTable[]; readonly notes: string[] } {
-  const tables = comparison.tasks.map((task) => ({
-    title: task.label,
-    header: ["variant", ...task.metrics.map((m) => m.name), "tok/s"],
-    rows: summarise(comparison)
-      .filter((s) => s.task === task.label)
-      .map((s) => [
-        s.variant,
-        ...task.metrics.map((m) => (s.metrics[m.name] === undefined ? "-" : lossText(s.metrics[m.name]!))),
-        String(Math.round(s.trainTokensPerSecond?.mean ?? 0)),
-      ]),
-  }));
-  return { tables, notes: [] };
-}
+import { present } from "../schema/present.ts";
+import { crossoversOf, crossoverText } from "./crossovers.ts";
+import {
+  budgetText,
+  differenceText,
+  estimateText,
+  figureText,
+  none,
+  rankText,
+  shortLabel,
+  smallBytesText,
+} from "./figure-text.ts";
+import { bytesText, countText, multipleText } from "./figures.ts";
+import { fullAttentionOf } from "./full-attention.ts";
+import { overallOf, type RankedVariant, type Ranking, rankedVariants, rankingOf, survivalOf } from "./ranking.ts";
+import type { CellAbout, Comparison, MetricAbout, StepCost, TaskAbout } from "./results.ts";
+import { counted, lengthText, listText, ratioText } from "./sentences.ts";
+import { compareSpreads, intervalOfMean } from "./statistics.ts";
+import { summarise, type VariantSummary } from "./summaries.ts";
+import type { TextTable } from "./text-table.ts";
+
+export { shortLabel } from "./figure-text.ts";
+export { renderTable, type TextTable } from "./text-table.ts";
+
 /**
- * Renders a table as lines no wider than `columns`. If it does not fit, every row becomes a small list instead.
+ * What a comparison prints: of several tasks an overview; of each task its ranking, costs, figures by length and costs of a step by length;
+ * below them where one variant is cheaper than another, and notes on marks and missing cells.
  */
-export function renderTable(
-  { title, header, rows }: TextTable,
-  columns: number,
-  bold: (text: string) => string,
-): string {
-  const widths = header.map((name, column) => Math.max(name.length, ...rows.map((row) => row[column]!.length)));
-  const total = widths.reduce((sum, width) => sum + width + 2, -2);
-  if (total > columns) return [bold(title), ...rows.flatMap((row) => stacked(header, row, bold))].join("\n");
-  const line = (cells: readonly string[]) =>
-    cells
-      .map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!)))
-      .join("  ")
-      .trimEnd();
-  return [bold(title), line(header), line(widths.map((width) => "─".repeat(width))), ...rows.map(line)].join("\n");
+export function comparisonTables(comparison: Comparison): {
+  readonly tables: TextTable[];
+  readonly crossovers: string[];
+  readonly notes: string[];
+} {
+  const summaries = summarise(comparison);
+  const { tasks } = comparison;
+  const about = tasks.map((task) => {
+    const ranking = rankingOf(comparison, task.label);
+    const given = summaries.filter((one) => one.task === task.label && !one.pretrained);
+    const reference = ranking.reference ?? measuredReference(comparison, given);
+    const cheaper = crossoversOf(given, present({ reference })).map(crossoverText);
+    return { task, ranking, own: ordered(given, ranking), reference, cheaper };
+  });
+  const hasSeveral = tasks.length > 1;
+  const isMeasured = ({ own }: (typeof about)[number]) => own.some(({ steps }) => steps !== undefined);
+  // Steps cost much the same on all tasks; the report has them all.
+  const withSteps = about.find(isMeasured);
+  const isTrained = about.some(({ ranking }) => ranking.seeds > 0);
+  return {
+    tables: [
+      ...(hasSeveral && isTrained ? [overviewTable(comparison)] : []),
+      ...about.flatMap((one) => [
+        ...(one.ranking.seeds > 0 ? [rankingTable(comparison, one.ranking)] : []),
+        ...costTable(comparison, one.task, one.own),
+        ...(one.ranking.seeds > 0 ? lengthTables(one.task, one.ranking, one.own) : []),
+        ...(one === withSteps ? stepTables(one.task, one.own, one.reference, { withFlops: !isTrained }) : []),
+        ...pretrainingTable(comparison, one.task),
+      ]),
+    ],
+    crossovers: togetherByTask(about.map(({ task, cheaper }) => ({ task: task.label, sentences: cheaper }))),
+    notes: [
+      ...about.flatMap(({ ranking }) => rankingNotes(ranking, hasSeveral)).filter(isFirst),
+      ...(about.filter(isMeasured).length > 1
+        ? [`costs of a step are shown on ${withSteps!.task.label}; the report has them on all tasks`]
+        : []),
+      ...parityNotes(comparison.cells),
+      ...tasks.flatMap((task) => survivalNotes(comparison, task)),
+      ...notesOf(summaries),
+    ],
+  };
 }
 
-function stacked(header: readonly string[], row: readonly string[], bold: (text: string) => string): string[] {
-  const width = Math.max(...header.slice(1).map((name) => name.length));
-  return [bold(row[0]!), ...header.slice(1).map((name, i) => `  ${name.padEnd(width)}  ${row[i + 1]}`)];
+/** Marks variants that are not equal to the others. */
+const unequalMark = " †";
+
+/** The ranking metric of every variant on every task, and what they come to. */
+function overviewTable(comparison: Comparison): TextTable {
+  const rankings = comparison.tasks.map(({ label }) => rankingOf(comparison, label));
+  const rows = overallOf(comparison);
+  const hasMean = rows.some(({ meanFigure }) => meanFigure !== undefined);
+  const [first] = rankings;
+  const isCommon = rankings.every(({ metric }) => metric.name === first!.metric.name);
+  const hasSeveral = rankings.some(({ seeds }) => seeds > 1);
+  const cell = (variant: string, ranking: Ranking): string => {
+    const row = rankedVariants(ranking).find((one) => one.variant === variant);
+    if (row === undefined) return ranking.unranked.some((one) => one.variant === variant) ? "failed" : none;
+    return `${figureText(row.figure.mean)}${ranking.seeds > 1 ? ` (${rankText(row.rank)})` : ""}`;
+  };
+  return {
+    title: `All tasks: ${isCommon ? first!.metric.label : "the metric of each"} (test split)${hasSeveral ? ", in brackets the rank" : ""}`,
+    header: [
+      "variant",
+      ...rankings.map(({ task, metric }) => `${task.label}${isCommon ? "" : `: ${shortLabel(metric.label)}`}`),
+      ...(hasMean ? ["mean"] : []),
+      "mean place",
+      ...(hasSeveral ? ["won", "tied"] : []),
+    ],
+    rows: rows.map(({ variant, meanFigure, meanPlace, won, tied }) => [
+      variant,
+      ...rankings.map((ranking) => cell(variant, ranking)),
+      ...(hasMean ? [optional(meanFigure, figureText)] : []),
+      optional(meanPlace, (place) => String(Number(place.toFixed(2)))),
+      ...(hasSeveral ? [String(won), String(tied)] : []),
+    ]),
+  };
+}
+
+/** Rank, ranking metric, other metrics and the difference from the reference; baselines as rows. */
+function rankingTable(comparison: Comparison, ranking: Ranking): TextTable {
+  const { task, metric, rows, unranked, seeds, reference } = ranking;
+  const others = task.metrics.filter(({ name }) => name !== metric.name);
+  const marked = marker(comparison.cells, task);
+  const figure = ({ summary }: RankedVariant, { name }: MetricAbout) =>
+    optional(summary.metrics[name]?.mean, figureText);
+  const difference = (row: RankedVariant) =>
+    row.toReference !== undefined ? differenceText(row.toReference) : row.variant === reference ? "reference" : none;
+  const columns = 2 + others.length + (reference === undefined ? 0 : 1);
+  return {
+    title: `${task.label}: ${metric.label} at ${trainLengthText(comparison, task)} (test split), ${budgetText(comparison.budget)} each, ${counted(comparison.seeds, "seed")}`,
+    header: [
+      "variant",
+      // With one seed nobody knows more than the order.
+      seeds > 1 ? "rank" : "order",
+      shortLabel(metric.label),
+      ...others.map(({ label }) => shortLabel(label)),
+      ...(reference === undefined ? [] : ["vs reference"]),
+    ],
+    rows: [
+      ...rows.map((row) =>
+        row.kind === "baseline"
+          ? [
+              `${row.baseline.name} (baseline)`,
+              none,
+              figureText(row.figure),
+              ...others.map(({ name }) => optional(row.baseline.metrics[name], figureText)),
+              ...(reference === undefined ? [] : [none]),
+            ]
+          : [
+              marked(row.variant),
+              seeds > 1 ? rankText(row.rank) : `${row.place}`,
+              estimateText(row.interval),
+              ...others.map((other) => figure(row, other)),
+              ...(reference === undefined ? [] : [difference(row)]),
+            ],
+      ),
+      ...unranked
+        .filter(({ reason }) => reason !== "not trained")
+        .map(({ variant }) => [marked(variant), "failed", ...Array<string>(columns - 1).fill(none)]),
+    ],
+  };
+}
+
+/** What training took, and what the models are. */
+function costTable({ cells }: Comparison, task: TaskAbout, summaries: readonly VariantSummary[]): TextTable[] {
+  const isTrained = summaries.some(({ trainTokensPerSecond }) => trainTokensPerSecond !== undefined);
+  const marked = marker(cells, task);
+  const rows = summaries.map((summary) => {
+    const cell = cells.find((one) => one.task === task.label && one.variant === summary.variant);
+    const state = cell?.stateBytes?.find(({ length }) => length === task.trainLength) ?? cell?.stateBytes?.[0];
+    return [
+      marked(summary.variant),
+      ...(isTrained
+        ? [
+            optional(summary.trainTokensPerSecond, ({ mean }) => countText(mean)),
+            optional(summary.evalTokensPerSecond, ({ mean }) => countText(mean)),
+            optional(summary.peakBytes, ({ mean }) => bytesText(mean)),
+          ]
+        : []),
+      optional(summary.parameters ?? cell?.parameters, countText),
+      optional(state?.bytes, smallBytesText),
+      optional(cell?.flopsPerToken, countText),
+    ];
+  });
+  const header = [
+    "variant",
+    ...(isTrained ? ["train tok/s", "eval tok/s", "memory"] : []),
+    "params",
+    "state",
+    "FLOPs/token",
+  ];
+  if (rows.length === 0) return [];
+  return [{ title: `${task.label}: cost at length ${lengthText(task.trainLength)}`, header, rows }];
+}
+
+/** The ranking metric by length, and the loss where it is another. */
+function lengthTables(task: TaskAbout, { metric }: Ranking, summaries: readonly VariantSummary[]): TextTable[] {
+  const { lengths, trainLength } = task;
+  if (lengths.length < 2) return [];
+  const [loss] = task.metrics;
+  const metrics = loss === undefined || loss.name === metric.name ? [metric] : [metric, loss];
+  return metrics.map(({ name, label }) => ({
+    title: `${task.label}: ${label} by length, trained at ${lengthText(trainLength)}`,
+    header: ["variant", ...lengths.map((length) => lengthHeader(length, trainLength))],
+    rows: summaries.map(({ variant, byLength }) => [
+      variant,
+      ...byLength.map((cell) => {
+        if ("missing" in cell) return cell.missing === "failed" ? "failed" : none;
+        const spread = cell.metrics[name];
+        return spread === undefined
+          ? none
+          : `${estimateText(intervalOfMean(spread))}${cell.note === undefined ? "" : " ‡"}`;
+      }),
+    ]),
+  }));
+}
+
+/** Time, memory and operations of a step by length, each also as a multiple of the reference's. */
+function stepTables(
+  task: TaskAbout,
+  summaries: readonly VariantSummary[],
+  reference: string | undefined,
+  { withFlops }: { readonly withFlops: boolean },
+): TextTable[] {
+  const measured = summaries.filter(({ steps }) => steps !== undefined);
+  const lengths = [...new Set(measured.flatMap(({ steps = [] }) => steps.map(({ length }) => length)))].sort(
+    (a, b) => a - b,
+  );
+  if (lengths.length === 0) return [];
+  const stepAt = (summary: VariantSummary | undefined, length: number): MeasuredStep | undefined => {
+    const step = summary?.steps?.find((one) => one.length === length);
+    return step === undefined || "missing" in step ? undefined : step;
+  };
+  const against = measured.find(({ variant }) => variant === reference);
+  const compared = against === undefined || measured.length < 2 ? "" : `, and as a multiple of ${reference}`;
+  const table = (title: string, text: (value: number) => string, of: (step: MeasuredStep) => number): TextTable => ({
+    title: `${task.label}: ${title}${compared}`,
+    header: ["variant", ...lengths.map((length) => lengthHeader(length, task.trainLength))],
+    rows: measured.map((summary) => [
+      summary.variant,
+      ...lengths.map((length) => {
+        const step = stepAt(summary, length);
+        if (step === undefined) return none;
+        const theirs = summary === against ? undefined : stepAt(against, length);
+        return `${text(of(step))}${theirs === undefined ? "" : ` (${ratioText(of(step) / of(theirs))}×)`}`;
+      }),
+    ]),
+  });
+  return [
+    table("tokens per second of a step forward and backward", countText, ({ tokensPerSecond }) => tokensPerSecond),
+    table("peak memory of such a step", bytesText, ({ peakBytes }) => peakBytes),
+    ...(withFlops ? [table("FLOPs per token of such a step", countText, ({ flopsPerToken }) => flopsPerToken)] : []),
+  ];
+}
+
+type MeasuredStep = Extract<StepCost, { tokensPerSecond: number }>;
+
+/** What training on the task's own inputs first has changed. */
+function pretrainingTable(comparison: Comparison, task: TaskAbout): TextTable[] {
+  const [before, after] = [false, true].map((pretrained) => rankingOf(comparison, task.label, { pretrained }));
+  const rows = rankedVariants(after!);
+  if (rows.length === 0) return [];
+  const { metric } = after!;
+  return [
+    {
+      title: `${task.label}: ${metric.label} after training on the task's inputs first, under the same budget`,
+      header: ["variant", "rank", "pre-trained", "not", "change"],
+      rows: rows.map((row) => {
+        const plain = rankedVariants(before!).find(({ variant }) => variant === row.variant);
+        return [
+          row.variant,
+          `${optional(plain, ({ rank }) => rankText(rank))} → ${rankText(row.rank)}`,
+          estimateText(row.interval),
+          optional(plain, ({ interval }) => estimateText(interval)),
+          optional(plain, ({ figure }) => differenceText(compareSpreads(row.figure, figure, metric.better))),
+        ];
+      }),
+    },
+  ];
+}
+
+function survivalNotes(comparison: Comparison, task: TaskAbout): string[] {
+  const survival = survivalOf(comparison, task.label);
+  if (survival === undefined || survival.variants.length < 2) return [];
+  const { tau, swapped } = survival;
+  const told = swapped.filter(({ isTold }) => isTold);
+  const pairs = (list: typeof swapped) => listText(list.map(({ before, after }) => `${after} now before ${before}`));
+  const change =
+    swapped.length === 0
+      ? "left the order as it was"
+      : told.length === 0
+        ? `changed the order only within chance (${pairs(swapped)})`
+        : `changed the ranking: ${pairs(told)}`;
+  const measure = tau === undefined ? "" : `; Kendall's τ is ${figureText(tau).replace(/\.?0+$/, "")}`;
+  return [`${task.label}: pre-training on the task's inputs ${change}${measure}`];
+}
+
+/** What the reader must know of ranks, intervals and stars. */
+function rankingNotes(ranking: Ranking, hasSeveral: boolean): string[] {
+  const { seeds, reference, task } = ranking;
+  if (seeds === 0) return [];
+  const single = rankedVariants(ranking).flatMap(({ variant, figure }) => (figure.values.length === 1 ? variant : []));
+  const whose =
+    reference === undefined
+      ? []
+      : [`reference${hasSeveral ? ` on ${task.label}` : ""}: ${reference}, the best full attention here`];
+  if (seeds === 1) return [...whose, "one seed: the order may be chance; --seeds 3 tells more"];
+  return [
+    ...whose,
+    "±: half of a 95 % interval over seeds (initial parameters, order of data); it does not cover that the test split is finite",
+    "ranks as 1–3: these cannot be told from the best (Holm's correction); further ranks are in the order of means",
+    ...(reference === undefined ? [] : ["*: the interval of the difference excludes 0"]),
+    ...(single.length === 0
+      ? []
+      : [`${listText(single)}${hasSeveral ? ` on ${task.label}` : ""}: one seed only, which can be told from nothing`]),
+  ];
+}
+
+/** In what cells are not equal to the others: each phrase once. */
+function parityNotes(cells: readonly CellAbout[]): string[] {
+  const phrases = new Map<string, Set<string>>();
+  for (const { variant, unequal } of cells)
+    for (const phrase of unequal) phrases.set(phrase, (phrases.get(phrase) ?? new Set()).add(variant));
+  return [...phrases].map(([phrase, variants]) => `† ${listText([...variants])}: ${phrase}`);
+}
+
+function marker(cells: readonly CellAbout[], task: TaskAbout): (variant: string) => string {
+  const unequal = new Set(
+    cells.flatMap((cell) => (cell.task === task.label && cell.unequal.length > 0 ? cell.variant : [])),
+  );
+  return (variant) => `${variant}${unequal.has(variant) ? unequalMark : ""}`;
+}
+
+/** In the order of the ranking; what has no rank comes last, in the order in which it was given. */
+function ordered(summaries: readonly VariantSummary[], ranking: Ranking): VariantSummary[] {
+  const places = new Map(rankedVariants(ranking).map(({ variant, place }) => [variant, place]));
+  const place = ({ variant }: VariantSummary) => places.get(variant) ?? Number.MAX_SAFE_INTEGER;
+  return [...summaries].sort((a, b) => place(a) - place(b));
+}
+
+/** Where nothing was trained, the first full attention that was measured. */
+function measuredReference(comparison: Comparison, summaries: readonly VariantSummary[]): string | undefined {
+  return fullAttentionOf(comparison).find((variant) => summaries.some((one) => one.variant === variant && one.steps));
+}
+
+/** `length 64`, or what is said where variants were trained at different ones. */
+export function trainLengthText({ runs }: Comparison, { label, trainLength }: TaskAbout): string {
+  const own = runs.filter(({ task }) => task === label);
+  const isCommon = own.every(({ config }) => config.length === undefined || config.length === trainLength);
+  return isCommon ? `length ${lengthText(trainLength)}` : "the training length of each";
+}
+
+/** What is said of tasks: with their names where it is not said of all. */
+function togetherByTask(tasks: readonly { readonly task: string; readonly sentences: readonly string[] }[]): string[] {
+  const known = new Map<string, string[]>();
+  for (const { task, sentences } of tasks)
+    for (const sentence of sentences) known.set(sentence, [...(known.get(sentence) ?? []), task]);
+  return [...known].map(([sentence, whose]) =>
+    whose.length === tasks.length ? sentence : `on ${listText(whose)}, ${sentence}`,
+  );
+}
+
+/** Why cells are empty, and what must be known of others: each reason once, then every failed run. */
+export function notesOf(summaries: readonly VariantSummary[]): string[] {
+  const tasks = new Set(summaries.map(({ task }) => task));
+  const there = summaries.filter(({ seeds, steps }) => seeds.length > 0 || steps !== undefined);
+  const everyone = new Set(there.map(({ variant }) => variant));
+  type Reason = { readonly mark: string; readonly text: string; readonly variant: string };
+  // Reason and variant → task → places.
+  const reasons = new Map<string, Reason & { readonly places: Map<string, string[]> }>();
+  const add = ({ variant, task }: VariantSummary, place: string, text: string, mark = ""): void => {
+    const key = JSON.stringify([text, variant]);
+    const known = reasons.get(key) ?? { mark, text, variant, places: new Map() };
+    known.places.set(task, [...new Set([...(known.places.get(task) ?? []), place])]);
+    reasons.set(key, known);
+  };
+  for (const summary of there) {
+    const { byLength, steps = [], seeds } = summary;
+    for (const cell of seeds.length > 0 ? byLength : []) {
+      if ("missing" in cell) add(summary, lengthText(cell.length), cell.missing);
+      else if (cell.note !== undefined) add(summary, lengthText(cell.length), cell.note, "‡ ");
+    }
+    for (const step of steps) if ("missing" in step) add(summary, `a step at ${lengthText(step.length)}`, step.missing);
+  }
+  const alike = new Map<string, { mark: string; text: string; where: string; variants: string[] }>();
+  for (const { mark, text, variant, places } of reasons.values()) {
+    const where = placesText(places, tasks.size);
+    const known = alike.get(`${text} ${where}`) ?? { mark, text, where, variants: [] };
+    known.variants.push(variant);
+    alike.set(`${text} ${where}`, known);
+  }
+  const told = [...alike.values()].map(({ mark, text, where, variants }) => {
+    const whose = variants.length === everyone.size ? "" : `${listText(variants)} at `;
+    return `${mark}${whose}${where}: ${text}`;
+  });
+  const failures = summaries.flatMap(({ task, variant, pretrained, failures }) =>
+    failures.map((failure) => {
+      const where = `${tasks.size > 1 ? `${task}, ` : ""}${variant}${pretrained ? " (pre-trained)" : ""}`;
+      return `failed: ${where}, ${failure}`;
+    }),
+  );
+  return [...told, ...failures];
+}
+
+/** `1,024 and 2,048`; with the tasks, where it is not so on all. */
+function placesText(places: ReadonlyMap<string, readonly string[]>, tasks: number): string {
+  const alike = new Map<string, string[]>();
+  for (const [task, lengths] of places) {
+    const text = listText(lengths);
+    alike.set(text, [...(alike.get(text) ?? []), task]);
+  }
+  return [...alike]
+    .map(([text, whose]) => (whose.length === tasks ? text : `${text} on ${listText(whose)}`))
+    .join("; at ");
+}
+
+/** `2× (1,024)` */
+function lengthHeader(length: number, trainLength: number): string {
+  return `${multipleText(length, trainLength)} (${lengthText(length)})`;
+}
+
+function optional<T>(value: T | undefined, text: (value: T) => string): string {
+  return value === undefined ? none : text(value);
+}
+
+function isFirst(note: string, i: number, notes: readonly string[]): boolean {
+  return notes.indexOf(note) === i;
 }

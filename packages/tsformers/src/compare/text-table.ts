@@ -7,32 +7,102 @@ export type TextTable = {
   readonly texts?: ReadonlySet<number>;
 };
 
-/** Renders a table as lines no wider than `columns`. If it does not fit, every row becomes a small list instead. */
+/** Of the width of a terminal, what the names of rows may take. */
+const nameShare = 0.4;
+/** Narrower than this they are not broken. */
+const narrowestName = 16;
+const gap = 2;
+
+/**
+ * Renders a table as lines no wider than `columns`: long names of rows are broken; what is still too wide becomes two tables, one below the
+ * other; and where that does not do, every row becomes a small list.
+ */
 export function renderTable(table: TextTable, columns: number, bold: (text: string) => string): string {
-  const { title, header, rows, texts } = table;
-  const above = title === "" ? [] : [bold(title)];
-  if (widthOf(table) > columns) return [...above, ...rows.flatMap((row) => stacked(header, row, bold))].join("\n");
-  const widths = widthsOf(table);
-  const line = (cells: readonly string[]) =>
-    cells
-      .map((cell, column) =>
-        column === 0 || texts?.has(column) ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!),
-      )
-      .join("  ")
-      .trimEnd();
-  return [...above, line(header), line(widths.map((width) => "─".repeat(width))), ...rows.map(line)].join("\n");
+  const { title, header, rows } = table;
+  const names = [header, ...rows].map((row) => row[0]!);
+  const widest = Math.max(...names.map((name) => name.length));
+  const others = header.slice(1).map((_, column) => widthOf(table, column + 1));
+  const total = widest + others.reduce((sum, width) => sum + width + gap, 0);
+  const nameWidth =
+    total <= columns ? widest : brokenWidth(names, Math.max(narrowestName, Math.floor(columns * nameShare)));
+  const blocks = blocksOf(others, columns - nameWidth);
+  const lines =
+    blocks === undefined || blocks.length > 2
+      ? rows.flatMap((row) => stacked(header, row, columns, bold))
+      : blocks.flatMap((block, i) => [...(i > 0 ? [""] : []), ...blockLines(table, nameWidth, block)]);
+  return [...(title === "" ? [] : wrap(title, columns).map(bold)), ...lines].join("\n");
 }
 
 /** Width of a table whose rows are lines. */
-export function widthOf(table: TextTable): number {
-  return widthsOf(table).reduce((sum, width) => sum + width + 2, -2);
+export function tableWidth(table: TextTable): number {
+  return table.header.reduce((sum, _, column) => sum + widthOf(table, column) + gap, -gap);
 }
 
-function widthsOf({ header, rows }: TextTable): number[] {
-  return header.map((name, column) => rows.reduce((most, row) => Math.max(most, row[column]!.length), name.length));
+/** Columns that stand beside each other, as few groups as possible; nothing where one alone is too wide. */
+function blocksOf(widths: readonly number[], room: number): number[][] | undefined {
+  const blocks: number[][] = [[]];
+  let left = room;
+  for (const [i, width] of widths.entries()) {
+    if (width + gap > room) return undefined;
+    if (width + gap > left) {
+      blocks.push([]);
+      left = room;
+    }
+    blocks.at(-1)!.push(i + 1);
+    left -= width + gap;
+  }
+  return blocks;
 }
 
-function stacked(header: readonly string[], row: readonly string[], bold: (text: string) => string): string[] {
-  const width = Math.max(0, ...header.slice(1).map((name) => name.length));
-  return [bold(row[0]!), ...header.slice(1).map((name, i) => `  ${name.padEnd(width)}  ${row[i + 1]}`)];
+function blockLines(table: TextTable, nameWidth: number, columns: readonly number[]): string[] {
+  const widths = columns.map((column) => widthOf(table, column));
+  const line = (row: readonly string[]): string[] => {
+    const [name, ...more] = wrap(row[0]!, nameWidth);
+    const cells = columns.map((column, i) =>
+      table.texts?.has(column) ? row[column]!.padEnd(widths[i]!) : row[column]!.padStart(widths[i]!),
+    );
+    return [[name!.padEnd(nameWidth), ...cells].join(" ".repeat(gap)).trimEnd(), ...more.map((part) => `  ${part}`)];
+  };
+  const rule = [nameWidth, ...widths].map((width) => "─".repeat(width)).join(" ".repeat(gap));
+  return [...line(table.header), rule, ...table.rows.flatMap(line)];
+}
+
+function stacked(
+  header: readonly string[],
+  row: readonly string[],
+  columns: number,
+  bold: (text: string) => string,
+): string[] {
+  const names = header.slice(1);
+  const width = Math.max(...names.map((name) => name.length));
+  const isNarrow = 2 + width + gap + Math.max(...row.slice(1).map((cell) => cell.length)) > columns;
+  const cell = (name: string, i: number): string[] =>
+    isNarrow
+      ? [
+          ...wrap(name, columns - 2).map((part) => `  ${part}`),
+          ...wrap(row[i + 1]!, columns - 4).map((part) => `    ${part}`),
+        ]
+      : [`  ${name.padEnd(width)}${" ".repeat(gap)}${row[i + 1]}`];
+  return [...wrap(row[0]!, columns).map(bold), ...names.flatMap(cell)];
+}
+
+function widthOf({ header, rows }: TextTable, column: number): number {
+  return rows.reduce((most, row) => Math.max(most, row[column]!.length), header[column]!.length);
+}
+
+/** The width that names take when they are broken to fit into `most`. */
+function brokenWidth(names: readonly string[], most: number): number {
+  return Math.max(...names.flatMap((name) => wrap(name, most).map((part, i) => part.length + (i > 0 ? 2 : 0))));
+}
+
+/** Breaks a text at spaces; from the second line on two columns are left for an indent. A word that is too long stays whole. */
+function wrap(text: string, columns: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1);
+    const room = columns - (lines.length > 1 ? 2 : 0);
+    if (last !== undefined && last.length + 1 + word.length <= room) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
 }

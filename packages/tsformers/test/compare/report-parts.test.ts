@@ -105,7 +105,7 @@ describe("crossings", () => {
 
   it("lie where the lines meet on logarithmic axes", () => {
     const [crossing] = crossingsOf(
-      [{ variant: "flat", others: ["steep"], from: 256, by: "speed" }],
+      [{ variants: ["flat"], others: ["steep"], all: false, from: 256, by: "speed" }],
       [line("steep", 10, 40), line("flat", 20, 20)],
       "speed",
     );
@@ -115,12 +115,10 @@ describe("crossings", () => {
   });
 
   it("of the same others are told together, and leave out what is not drawn", () => {
-    const crossovers = ["a", "b", "hidden"].map((variant) => ({
-      variant,
-      others: ["steep", "gone"],
-      from: 256,
-      by: "memory" as const,
-    }));
+    const crossovers = [
+      { variants: ["a", "b", "hidden"], others: ["steep", "gone"], all: false, from: 256, by: "memory" as const },
+      { variants: ["a"], others: ["b"], all: false, from: 128, to: 256, by: "memory" as const },
+    ];
     const found = crossingsOf(crossovers, [line("steep", 10, 40), line("a", 20, 20), line("b", 21, 21)], "memory");
     expect(found).toMatchObject([{ variants: ["a", "b"], others: ["steep"], number: 1 }]);
     expect(crossingsOf(crossovers, [line("steep", 10, 40), line("a", 20, 20)], "speed")).toEqual([]);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { adviceOf } from "../../src/compare/advice.ts";
 import { renderReport } from "../../src/compare/report/render-report.ts";
 import type { ReportData } from "../../src/compare/report/report-data.ts";
 import type { Comparison } from "../../src/compare/results.ts";
@@ -23,8 +24,7 @@ function parts(html: string): { markup: string; data: ReportData; program: strin
 
 describe("a report", () => {
   const comparison = comparisonFixture();
-  const sentences = ["softmax · rotary and softmax · alibi cannot be told apart."];
-  const html = renderReport(comparison, { sentences });
+  const html = renderReport(comparison);
   const { markup, data, program } = parts(html);
 
   it("loads nothing: no address, no style sheet, no module", () => {
@@ -43,7 +43,7 @@ describe("a report", () => {
   it("holds tasks, variants, sentences, the command and every failure", () => {
     expect(data.tasks.map(({ about }) => about.label)).toEqual(["recall", "text · tiny-stories"]);
     expect(data.variants).toEqual(comparison.variants);
-    expect(data.sentences).toEqual(sentences);
+    expect(data.sentences).toEqual(adviceOf(comparison));
     expect(data.command).toBe(comparison.command);
     expect(data.tasks[1]!.runs.filter((run) => "failure" in run)).toHaveLength(2);
     expect(data.tasks[0]!.notes).toContain("softmax · alibi, at a step at 1024: out of memory");
@@ -85,12 +85,6 @@ describe("a report", () => {
     }
   });
 
-  it("takes the ranks that it is given", () => {
-    const rank = () => [{ variant: "fourier", rank: { from: 1, to: 1 }, interval: [0.1, 0.2] as const }];
-    const [task] = parts(renderReport(comparison, { rank })).data.tasks;
-    expect(task!.variants.at(-1)!.result).toMatchObject({ rank: { from: 1, to: 1 }, interval: [0.1, 0.2] });
-  });
-
   it("is small: 34 variants on two tasks in less than 1.5 MB, eight in less than 750 kB", () => {
     expect(Buffer.byteLength(html)).toBeLessThan(750_000);
     expect(Buffer.byteLength(renderReport(comparisonFixture({ variants: 34 })))).toBeLessThan(1_500_000);
@@ -98,7 +92,7 @@ describe("a report", () => {
 
   it.each(hostile)("writes %j so that it stays text", (text) => {
     const labels = comparison.variants.map((variant, i) => (i === 2 ? text : variant));
-    const page = parts(renderReport(comparisonFixture({ title: text, labels }), { sentences: [text] }));
+    const page = parts(renderReport(comparisonFixture({ title: text, labels })));
     expect(page.data.title).toBe(text);
     expect(page.data.variants[2]).toBe(text);
     expect(page.markup).not.toMatch(/<img|alert\(1\)<|<!--/);

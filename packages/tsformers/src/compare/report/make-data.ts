@@ -1,18 +1,16 @@
 import { present } from "../../schema/present.ts";
+import { adviceOf } from "../advice.ts";
 import { crossoversOf } from "../crossovers.ts";
+import { type RankedVariant, type Ranking, rankedVariants, rankingOf } from "../ranking.ts";
 import type { CompareRun, Comparison, TaskAbout } from "../results.ts";
 import { summarise, type VariantSummary } from "../summaries.ts";
 import { curveBand } from "./curve-band.ts";
 import { notesOf } from "./notes.ts";
-import type { RankVariants } from "./ranks.ts";
 import type { ReportData, ResultData, RunData, TaskData, VariantData } from "./report-data.ts";
 import { settingsTable } from "./settings-table.ts";
 
 /** Sums a comparison up for the page that shows it. */
-export function makeData(
-  comparison: Comparison,
-  { sentences, rank }: { readonly sentences: readonly string[]; readonly rank: RankVariants },
-): ReportData {
+export function makeData(comparison: Comparison): ReportData {
   const { title, command, settings, startedAt, finishedAt, complete, environment, budget, seeds, variants } =
     comparison;
   const summaries = summarise(comparison);
@@ -26,43 +24,36 @@ export function makeData(
     environment,
     budget,
     seeds,
-    sentences,
+    sentences: adviceOf(comparison),
     variants,
     tasks: comparison.tasks.map((task) =>
       taskData(
         comparison,
         task,
         summaries.filter((summary) => summary.task === task.label),
-        rank,
       ),
     ),
   };
 }
 
-function taskData(
-  comparison: Comparison,
-  task: TaskAbout,
-  summaries: readonly VariantSummary[],
-  rank: RankVariants,
-): TaskData {
+function taskData(comparison: Comparison, task: TaskAbout, summaries: readonly VariantSummary[]): TaskData {
   const { label, name, title, objective, metrics, trainLength, lengths, baselines, example } = task;
   const runs = comparison.runs.filter((run) => run.task === label);
   const metric = metrics.find((one) => one.name === task.ranking) ?? metrics[0]!;
-  const ranks = {
-    plain: rank(comparison, task, { pretrained: false }),
-    pretrained: rank(comparison, task, { pretrained: true }),
-  };
+  const [plain, pretrained] = [false, true].map((isPretrained) =>
+    rankingOf(comparison, label, { pretrained: isPretrained }),
+  ) as [Ranking, Ranking];
   const cells = comparison.cells.filter((cell) => cell.task === label);
   const shown = comparison.variants.filter(
     (variant) =>
       cells.some((cell) => cell.variant === variant) || summaries.some((summary) => summary.variant === variant),
   );
   const settings = settingsTable(shown.map((variant) => configOf(runs, variant)));
-  const resultOf = (variant: string, pretrained: boolean): ResultData | undefined => {
-    const summary = summaries.find((one) => one.variant === variant && one.pretrained === pretrained);
+  const resultOf = (variant: string, isPretrained: boolean): ResultData | undefined => {
+    const summary = summaries.find((one) => one.variant === variant && one.pretrained === isPretrained);
     if (summary === undefined) return undefined;
-    const ranked = ranks[pretrained ? "pretrained" : "plain"].find((one) => one.variant === variant);
-    const own = runs.filter((run) => run.variant === variant && run.pretrained === pretrained);
+    const ranked = rankedVariants(isPretrained ? pretrained : plain).find((one) => one.variant === variant);
+    const own = runs.filter((run) => run.variant === variant && run.pretrained === isPretrained);
     return resultData(summary, metric.name, own, ranked);
   };
   return {
@@ -80,7 +71,10 @@ function taskData(
         settings: settings.own[i]!,
       };
     }),
-    crossovers: crossoversOf(summaries.filter(({ pretrained }) => !pretrained)),
+    crossovers: crossoversOf(
+      summaries.filter((one) => !one.pretrained),
+      present({ reference: plain.reference }),
+    ),
     trials: comparison.trials.filter((trial) => trial.task === label),
     notes: notesOf(summaries),
     runs: runs.map(runData),
@@ -94,18 +88,24 @@ function configOf(runs: readonly CompareRun[], variant: string): unknown {
   return config;
 }
 
+/** An interval as its two ends; nothing with one seed. */
+function boundsOf(interval: RankedVariant["interval"] | undefined): readonly [number, number] | undefined {
+  const { low, high } = interval ?? {};
+  return low === undefined || high === undefined ? undefined : [low, high];
+}
+
 function resultData(
   summary: VariantSummary,
   metric: string,
   runs: readonly CompareRun[],
-  ranked: ReturnType<RankVariants>[number] | undefined,
+  ranked: RankedVariant | undefined,
 ): ResultData {
   const { seeds, failures, metrics, byLength, trainTokensPerSecond, evalTokensPerSecond, peakBytes, seconds } = summary;
   const results = runs.flatMap(({ outcome }) => ("result" in outcome ? [outcome.result] : []));
   return {
     seeds,
     failures,
-    ...present({ rank: ranked?.rank, interval: ranked?.interval }),
+    ...present({ rank: ranked?.rank, interval: boundsOf(ranked?.interval) }),
     metrics,
     byLength: byLength.map((cell) => {
       if ("missing" in cell) return cell;

@@ -1,15 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Comparison } from "../results.ts";
 import { makeData } from "./make-data.ts";
-import { type RankVariants, rankByIntervals } from "./ranks.ts";
 import { reportStyle } from "./style.ts";
-
-export type ReportOptions = {
-  /** The result in plain sentences, the most important first. Default: none. */
-  readonly sentences?: readonly string[];
-  /** Default: by means, shared where intervals meet. */
-  readonly rank?: RankVariants;
-};
 
 /**
  * Renders a comparison as one HTML file that loads nothing: its data as JSON, and the program that draws them. It opens from a folder as well
@@ -17,11 +9,8 @@ export type ReportOptions = {
  *
  * @throws Error when the package was not built: the program is a part of the build
  */
-export function renderReport(
-  comparison: Comparison,
-  { sentences = [], rank = rankByIntervals }: ReportOptions = {},
-): string {
-  const data = makeData(comparison, { sentences, rank });
+export function renderReport(comparison: Comparison): string {
+  const data = makeData(comparison);
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -33,7 +22,7 @@ export function renderReport(
 <style>${reportStyle}</style>
 </head>
 <body>
-<noscript><h1>${escapeHtml(data.title)}</h1>${sentences.map((sentence) => `<p>${escapeHtml(sentence)}</p>`).join("")}
+<noscript><h1>${escapeHtml(data.title)}</h1>${data.sentences.map((sentence) => `<p>${escapeHtml(sentence)}</p>`).join("")}
 <p>Tables and charts of this report are drawn by its own script, which your browser does not run.</p></noscript>
 <div id="report"></div>
 <script type="application/json" id="data">${jsonInScript(data)}</script>

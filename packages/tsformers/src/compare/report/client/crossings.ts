@@ -22,16 +22,13 @@ export function crossingsOf(
   by: Crossover["by"],
 ): Crossing[] {
   const pointsOf = (variant: string) => series.find((one) => one.variant === variant)?.points;
-  const groups = new Map<string, { variants: string[]; others: readonly string[]; from: number }>();
-  for (const { variant, others, from, by: what } of crossovers) {
-    const drawn = others.filter((other) => pointsOf(other) !== undefined);
-    if (what !== by || drawn.length === 0 || pointsOf(variant) === undefined) continue;
-    const key = JSON.stringify([from, drawn]);
-    const group = groups.get(key) ?? { variants: [], others: drawn, from };
-    groups.set(key, group);
-    group.variants.push(variant);
-  }
-  const found = [...groups.values()]
+  const isDrawn = (variant: string) => pointsOf(variant) !== undefined;
+  const groups = crossovers
+    // Where one is cheaper at every length, no lines cross.
+    .filter((one) => one.by === by && one.to === undefined)
+    .map(({ variants, others, from }) => ({ variants: variants.filter(isDrawn), others: others.filter(isDrawn), from }))
+    .filter(({ variants, others }) => variants.length > 0 && others.length > 0);
+  const found = groups
     .flatMap((group) => {
       const places = group.variants.flatMap((variant) =>
         group.others.flatMap((other) => meeting(pointsOf(variant)!, pointsOf(other)!, group.from) ?? []),

@@ -1,0 +1,308 @@
+import type { AdvisedVariant, Answer, KnownCost, Setup } from "./advise.ts";
+import { estimateText, none, signedText, smallBytesText } from "./figure-text.ts";
+import { bytesText, countText } from "./figures.ts";
+import { counted, lengthText, listText, numberText, ratioText, shortListText } from "./sentences.ts";
+import { intervalOfMean } from "./statistics.ts";
+import type { TextTable } from "./text-table.ts";
+
+/** What an answer says, for people. */
+export type AnswerText = {
+  /** Which ones to take, and why. */
+  readonly advice: readonly string[];
+  readonly table?: TextTable;
+  /** How sure it is, and what was left out. */
+  readonly notes: readonly string[];
+  /** Commands that would settle what is not known, and what each is for. */
+  readonly commands: readonly { readonly command: string; readonly purpose: string }[];
+};
+
+/**
+ * Writes an answer out.
+ *
+ * @param folder of the store, for commands that go on from its comparisons
+ */
+export function answerText(answer: Answer, folder: string): AnswerText {
+  const { setup, variants, question } = answer;
+  const length = lengthText(question.length);
+  if (setup === undefined) {
+    return {
+      advice: [`No step has been measured in ${folder} yet, so nothing can be said of ${length} tokens.`],
+      notes: [],
+      commands: commandsOf(answer, folder),
+    };
+  }
+  const place = `${counted(question.length, "token")} on ${setup.taskLabel}`;
+  return {
+    advice:
+      variants.length === 0
+        ? [`None of ${numberText(answer.leftOut.length)} measured variants suits ${place}.`]
+        : [fastestText(answer), ...bestText(answer), ...stateText(variants)],
+    ...(variants.length > 0 && { table: tableOf(answer, setup) }),
+    notes: [
+      ...otherTaskNotes(answer, setup),
+      ...surenessNotes(answer),
+      ...(variants.length > 0 ? qualityNotes(answer) : []),
+      ...leftOutNotes(answer),
+      ...elsewhereNotes(answer, setup),
+    ],
+    commands: commandsOf(answer, folder),
+  };
+}
+
+function fastestText({ variants, question }: Answer): string {
+  const [fastest, ...others] = variants as [AdvisedVariant, ...AdvisedVariant[]];
+  const at = `At ${counted(question.length, "token")}`;
+  if (others.length === 0) return `${at} only ${fastest.variant} suits.`;
+  const reference = variants.find(({ isReference }) => isReference);
+  const name = fastest === reference ? `${fastest.variant}, full attention,` : fastest.variant;
+  const about = fastest.tokensPerSecond.basis.kind === "measured" ? "" : "probably ";
+  const rivals = others.filter(({ tokensPerSecond }) => mostOf(tokensPerSecond) > leastOf(fastest.tokensPerSecond));
+  const doubt = rivals.length === 0 ? "" : `; ${shortListText(rivals.map(({ variant }) => variant))} may be as fast`;
+  if (reference === undefined || fastest === reference) return `${at} ${name} is ${about}the fastest${doubt}.`;
+  const speed = ratioText(fastest.tokensPerSecond.value / reference.tokensPerSecond.value);
+  const memory = fastest.peakBytes.value / reference.peakBytes.value;
+  const bytes = Math.abs(memory - 1) < measuredError ? "about the same memory" : `${ratioText(memory)} × its memory`;
+  return `${at} ${name} is ${about}the fastest: ${speed} × as fast as ${reference.variant} (full attention), with ${bytes}${doubt}.`;
+}
+
+/** Few steps are measured: another time they may take a tenth more or less. */
+const measuredError = 0.1;
+
+function leastOf(cost: KnownCost): number {
+  return cost.value * (1 - errorOf(cost));
+}
+
+function mostOf(cost: KnownCost): number {
+  return cost.value * (1 + errorOf(cost));
+}
+
+/** Where nothing is known of the error of a fit, it may be anything. */
+function errorOf({ error, basis }: KnownCost): number {
+  return error ?? (basis.kind === "measured" ? measuredError : 1);
+}
+
+/** Which of those that cannot be told from the best is the fastest. */
+function bestText({ variants, quality }: Answer): string[] {
+  if (quality === undefined) return [];
+  const known = variants.filter((variant) => variant.quality !== undefined);
+  const { metric, trainLength, seeds } = quality;
+  const trained = `${metricText(metric)} after training at ${lengthText(trainLength)}`;
+  if (seeds < 2) {
+    const [best] = [...known].sort(
+      (a, b) => (quality.better === "lower" ? 1 : -1) * (a.quality!.figure.mean - b.quality!.figure.mean),
+    );
+    return [`In ${trained} ${best!.variant} is first, with one seed: that may be chance.`];
+  }
+  const best = known.filter((variant) => variant.quality!.isAmongBest);
+  const [fastest] = best;
+  if (best.length === 1)
+    return known.length === 1
+      ? [`Only of ${fastest!.variant} the quality is known.`]
+      : [
+          `In ${trained} ${fastest!.variant} is better than ${shortListText(known.map(({ variant }) => variant).filter((variant) => variant !== fastest!.variant))}.`,
+        ];
+  const slower = best.slice(1).map(({ variant }) => variant);
+  return [
+    `Of those that ${numberText(seeds)} seeds cannot tell from the best of these in ${trained}, ${fastest!.variant} is the fastest; ${slower.length === 1 ? "the other is" : "the others are"} ${shortListText(slower)}.`,
+  ];
+}
+
+function stateText(variants: readonly AdvisedVariant[]): string[] {
+  const states = variants.flatMap(({ variant, stateBytes }) =>
+    stateBytes === undefined ? [] : [{ variant, stateBytes }],
+  );
+  if (states.length < 2) return [];
+  states.sort((a, b) => a.stateBytes - b.stateBytes);
+  const [least, most] = [states[0]!, states.at(-1)!];
+  if (least.stateBytes === most.stateBytes) return [];
+  return [
+    `When it writes, ${least.variant} keeps the least of a row: ${smallBytesText(least.stateBytes)}, against ${smallBytesText(most.stateBytes)} of ${most.variant}.`,
+  ];
+}
+
+function tableOf({ variants, question, quality }: Answer, setup: Setup): TextTable {
+  const basis = ({ tokensPerSecond: { basis, error } }: AdvisedVariant) => {
+    if (basis.kind === "measured") return "measured";
+    const { points, to, from } = basis.fit;
+    const doubt = error === undefined ? "" : `, ± ${Math.round(100 * error)} %`;
+    return basis.kind === "between"
+      ? `from ${points} lengths${doubt}`
+      : `${question.length > to ? `beyond ${lengthText(to)}` : `below ${lengthText(from)}`}${doubt}`;
+  };
+  const about = ({ basis }: KnownCost, text: string) => (basis.kind === "measured" ? text : `~${text}`);
+  const hasReference = variants.some(({ quality }) => quality?.toReference !== undefined);
+  return {
+    title: `${counted(question.length, "token")} a row, ${lengthText(setup.stepTokens)} tokens a step, on ${setup.cpu} with ${counted(setup.cores, "core")}`,
+    header: [
+      "variant",
+      "tok/s",
+      "memory",
+      "how known",
+      ...(quality === undefined ? [] : [metricText(quality.metric)]),
+      ...(hasReference ? ["vs full attention"] : []),
+    ],
+    rows: variants.map((variant) => {
+      const { tokensPerSecond, peakBytes, mayNotFit, quality: own } = variant;
+      const difference = own?.toReference;
+      const isTold = difference?.verdict === "better" || difference?.verdict === "worse";
+      return [
+        variant.variant,
+        about(tokensPerSecond, countText(tokensPerSecond.value)),
+        `${about(peakBytes, bytesText(peakBytes.value))}${mayNotFit ? " ?" : ""}`,
+        basis(variant),
+        ...(quality === undefined ? [] : [own === undefined ? none : estimateText(intervalOfMean(own.figure))]),
+        ...(hasReference
+          ? [
+              difference === undefined
+                ? none
+                : `${signedText(difference.difference)}${isTold ? ` ${difference.verdict}` : ""}`,
+            ]
+          : []),
+      ];
+    }),
+  };
+}
+
+/** That costs are those of another task. */
+function otherTaskNotes({ isOfOtherTask, question }: Answer, { taskLabel }: Setup): string[] {
+  if (!isOfOtherTask) return [];
+  return [
+    `Nothing was measured on ${question.task}: times and memory are those on ${taskLabel}, which rows of the same length share but for the vocabulary.`,
+  ];
+}
+
+/** How well the fits do. */
+function surenessNotes({ variants, question }: Answer): string[] {
+  const fits = variants.flatMap(({ tokensPerSecond, peakBytes }) => {
+    const [time, memory] = [tokensPerSecond.basis, peakBytes.basis];
+    return time.kind === "measured" || memory.kind === "measured"
+      ? []
+      : [{ kind: time.kind, time: time.fit, memory: memory.fit }];
+  });
+  const notes: string[] = [];
+  if (fits.length > 0) {
+    const isBeyond = fits.some(({ kind }) => kind === "beyond");
+    const longest = Math.max(...fits.map(({ time }) => time.to));
+    const misses = (of: "residual" | "heldOut") => {
+      const [time, memory] = (["time", "memory"] as const).map((cost) =>
+        Math.max(0, ...fits.map((fit) => (fit[cost].points > 2 ? (fit[cost][of] ?? 0) : 0))),
+      );
+      return `times by up to ${Math.ceil(100 * time!)} % and memory by up to ${Math.ceil(100 * memory!)} %`;
+    };
+    const hasChecked = fits.some(({ time }) => time.points > 2);
+    if (isBeyond && question.length > longest)
+      notes.push(
+        `Extrapolated: measured up to ${lengthText(longest)} tokens; the asked length is ${ratioText(question.length / longest)} × that.`,
+      );
+    notes.push(
+      `~: from a fit to measured lengths, time a·n + b·n² and memory a·n + b·n² + c; ± in the table is of the time.${hasChecked ? ` It misses measured ${misses("residual")}${isBeyond ? `; without the longest length it would have missed that one's ${misses("heldOut").replace("times", "time")}` : ""}.` : ""}`,
+    );
+    if (fits.some(({ time }) => time.points < 3))
+      notes.push("Without ±: a fit to two lengths, of which nobody knows how wrong it is.");
+  }
+  const doubtful = variants.filter(({ mayNotFit }) => mayNotFit).map(({ variant }) => variant);
+  if (doubtful.length > 0)
+    notes.push(`?: ${shortListText(doubtful)} may need more than ${bytesText(question.memoryBytes!)}, or just fit.`);
+  return notes;
+}
+
+function qualityNotes({ quality, variants, question, setup, isOfOtherTask }: Answer): string[] {
+  if (quality === undefined) {
+    const task = isOfOtherTask ? question.task : setup!.taskLabel;
+    return [`What each loses in quality is not known: there are no runs of these variants on ${task}.`];
+  }
+  const { trainLength, seeds, steps } = quality;
+  const unknown = variants.filter((variant) => variant.quality === undefined).map(({ variant }) => variant);
+  const there = variants.flatMap(({ variant, quality: own }) =>
+    own?.atLength === undefined ? [] : [{ variant, at: own.atLength }],
+  );
+  return [
+    `Quality: ${counted(seeds, "seed")} of ${counted(steps, "step")}${trainLength === question.length ? "" : ` at length ${lengthText(trainLength)}, not at ${lengthText(question.length)}: longer rows may need what is told here to be equal`}.`,
+    ...(there.length === 0
+      ? []
+      : [
+          `Without training at ${lengthText(question.length)}, ${metricText(quality.metric)} there: ${listText(there.map(({ variant, at }) => `${variant} ${at.toFixed(3)}`))}.`,
+        ]),
+    ...(unknown.length === 0 ? [] : [`Quality is not known of ${shortListText(unknown)}.`]),
+  ];
+}
+
+/** What was left out, those of the same reason together. */
+function leftOutNotes({ leftOut, question }: Answer): string[] {
+  const { memoryBytes } = question;
+  const reasons = new Map<string, string[]>();
+  const needs: string[] = [];
+  for (const { variant, reason } of leftOut) {
+    if (reason.startsWith("needs ")) needs.push(`${variant} (${reason})`);
+    else reasons.set(reason, [...(reasons.get(reason) ?? []), variant]);
+  }
+  return [
+    ...(needs.length === 0 ? [] : [`Left out, more than ${bytesText(memoryBytes!)}: ${listText(needs)}.`]),
+    ...[...reasons].map(([reason, variants]) => `Left out: ${listText(variants)}: ${reason}.`),
+  ];
+}
+
+function elsewhereNotes({ elsewhere, question }: Answer, { layers, modelWidth, taskLabel }: Setup): string[] {
+  const size =
+    layers === null || modelWidth === null ? "" : `${counted(layers, "layer")} of width ${lengthText(modelWidth)}, `;
+  return [
+    `Holds for ${size}on ${taskLabel}.`,
+    ...(elsewhere === 0
+      ? []
+      : [
+          `There are measurements of ${numberText(elsewhere)} other ${elsewhere === 1 ? "setup" : "setups"} (task, size or machine)${question.task === undefined ? "; --task chooses the task" : ""}.`,
+        ]),
+  ];
+}
+
+function commandsOf(
+  { question, setup, variants, quality, isOfOtherTask }: Answer,
+  folder: string,
+): AnswerText["commands"] {
+  const { length, task = "text" } = question;
+  const half = Math.max(1, Math.floor(length / 2));
+  if (setup === undefined || isOfOtherTask) {
+    const inFolder = folder === "runs" ? "" : ` --out ${shellWord(folder)}`;
+    return [
+      {
+        command: `tsformers compare --measure-only --task ${shellWord(task)} --lengths ${half},${length}${inFolder}`,
+        purpose: "measures time and memory of every member",
+      },
+      {
+        command: `tsformers compare --task ${shellWord(task)} --length ${length} --mixers softmax,linear,delta-net${inFolder}`,
+        purpose: "trains some at this length, to know what they lose",
+      },
+    ];
+  }
+  const again = (comparison: string) =>
+    `tsformers compare --config ${shellWord(`${folder}/${comparison}/settings.json`)}`;
+  const isMeasured =
+    variants.length > 0 && variants.every(({ tokensPerSecond }) => tokensPerSecond.basis.kind === "measured");
+  return [
+    ...(isMeasured
+      ? []
+      : [
+          {
+            command: `${again(setup.comparisons[0]!)} --measure-only --lengths ${half},${length}`,
+            purpose: `measures the same variants at ${lengthText(length)}`,
+          },
+        ]),
+    ...(quality !== undefined && quality.trainLength === length && quality.seeds > 2
+      ? []
+      : [
+          {
+            command: `${again(quality?.comparison ?? setup.comparisons[0]!)} --length ${length} --seeds 3`,
+            purpose: `trains them at ${lengthText(length)}, to know what they lose`,
+          },
+        ]),
+  ];
+}
+
+function shellWord(text: string): string {
+  return /^[\w.,:/=@+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** `bitsPerCharacter` as `bits per character`. */
+function metricText(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}

@@ -1,0 +1,338 @@
+import { canonicalJson } from "../run/canonical-json.ts";
+import { present } from "../schema/present.ts";
+import type { CostRecord, RunRecord } from "../store/record.ts";
+import { bytesText } from "./figures.ts";
+import { isFullAttention } from "./full-attention.ts";
+import { type CostPoint, fitByLength, type LengthFit } from "./length-fit.ts";
+import { lengthText } from "./sentences.ts";
+import { compareSpreads, type SeededSpread, type SpreadComparison, seeded, toldFromFirst } from "./statistics.ts";
+import { spread } from "./summaries.ts";
+
+/** What is asked for. */
+export type Question = {
+  /** Tokens of a row. */
+  readonly length: number;
+  /** Name of a task in the catalogue, or its label in a comparison. Default: the one of which most is known. */
+  readonly task?: string;
+  /** What a training step may take. */
+  readonly memoryBytes?: number;
+  /** Only models whose outputs depend on earlier inputs only. */
+  readonly causal?: boolean;
+};
+
+/** What is known. */
+export type Known = {
+  readonly costs: readonly CostRecord[];
+  readonly runs: readonly RunRecord[];
+  /** This machine's processor: measurements on it are taken first. */
+  readonly cpu?: string;
+};
+
+/** How a cost at the asked length is known. */
+export type Basis =
+  | { readonly kind: "measured" }
+  /** By a fit to points on both sides of the length, or on one side only. */
+  | { readonly kind: "between" | "beyond"; readonly fit: Omit<LengthFit, "at"> };
+
+/** A cost at the asked length. */
+export type KnownCost = {
+  readonly value: number;
+  readonly basis: Basis;
+  /** The share by which it may be wrong, as far as the points tell. Absent of measurements, and where there are too few points. */
+  readonly error?: number;
+};
+
+/** How well a variant did, at the training length nearest to the asked one. */
+export type KnownQuality = {
+  readonly figure: SeededSpread;
+  /** Whether it cannot be told from the best of those that fit. */
+  readonly isAmongBest: boolean;
+  /** Its difference from full attention, if that was trained under the same budget. */
+  readonly toReference?: SpreadComparison;
+  /** The metric at the asked length without training there, if it was measured. */
+  readonly atLength?: number;
+};
+
+export type AdvisedVariant = {
+  readonly variant: string;
+  readonly isReference: boolean;
+  readonly tokensPerSecond: KnownCost;
+  readonly peakBytes: KnownCost;
+  /** Whether the memory may be too much, as far as it is known. */
+  readonly mayNotFit: boolean;
+  readonly stateBytes?: number;
+  readonly quality?: KnownQuality;
+};
+
+/** The metric of the qualities, and what they were trained for. */
+export type QualityAbout = {
+  readonly metric: string;
+  readonly better: "lower" | "higher";
+  readonly taskLabel: string;
+  readonly trainLength: number;
+  readonly steps: number;
+  readonly seeds: number;
+  readonly comparison: string;
+};
+
+/** What is measured together, and may be compared. */
+export type Setup = {
+  readonly taskLabel: string;
+  readonly layers: number | null;
+  readonly modelWidth: number | null;
+  readonly cpu: string;
+  readonly cores: number;
+  readonly device: string | null;
+  /** Tokens of a step at the asked length. */
+  readonly stepTokens: number;
+  /** Folders of the comparisons that measured it, the newest first. */
+  readonly comparisons: readonly string[];
+};
+
+/** The answer from what is known. */
+export type Answer = {
+  readonly question: Question;
+  /** Absent where nothing was measured that fits the question. */
+  readonly setup?: Setup;
+  /** The fastest first. */
+  readonly variants: readonly AdvisedVariant[];
+  readonly leftOut: readonly { readonly variant: string; readonly reason: string }[];
+  readonly quality?: QualityAbout;
+  /** Whether costs are those of another task than the asked one, of which there are none. */
+  readonly isOfOtherTask: boolean;
+  /** Other machines, tasks or sizes of which there are measurements, too. */
+  readonly elsewhere: number;
+};
+
+/** Answers which variants suit a length, a memory and a direction, from measured steps and finished runs. */
+export function answerOf(question: Question, { costs, runs, cpu }: Known): Answer {
+  const isAsked = ({ task, taskLabel }: CostRecord | RunRecord) =>
+    question.task === undefined || task === question.task || taskLabel === question.task;
+  const asked = costs.filter(isAsked);
+  // Rows of the same length cost nearly the same on other tasks.
+  const isOfOtherTask = asked.length === 0;
+  const setups = [...groupBy(isOfOtherTask ? costs : asked, setupKey).values()].map((records) => ({
+    records,
+    members: groupBy(records, memberKey),
+  }));
+  const [chosen] = setups.sort(
+    (a, b) =>
+      Number(b.records[0]!.cpu === cpu) - Number(a.records[0]!.cpu === cpu) ||
+      b.members.size - a.members.size ||
+      newestOf(b.records).localeCompare(newestOf(a.records)),
+  );
+  if (chosen === undefined) return { question, variants: [], leftOut: [], isOfOtherTask: false, elsewhere: 0 };
+  const leftOut: { variant: string; reason: string }[] = [];
+  const fitting = new Map<string, AdvisedVariant>();
+  for (const [key, records] of chosen.members) {
+    const found = variantOf(question, records);
+    if ("reason" in found) leftOut.push({ variant: records[0]!.variant, reason: found.reason });
+    else fitting.set(key, found);
+  }
+  const { taskLabel } = chosen.records[0]!;
+  const own = runs.filter(
+    (run) =>
+      isAsked(run) &&
+      (isOfOtherTask || run.taskLabel === taskLabel) &&
+      !run.pretrained &&
+      chosen.members.has(memberKey(run)),
+  );
+  const trained = nearestRuns(question.length, own);
+  const qualities = qualitiesOf(question.length, trained, new Set(fitting.keys()));
+  const variants = [...fitting].map(([key, variant]) => ({ ...variant, ...present({ quality: qualities.get(key) }) }));
+  return {
+    question,
+    setup: setupOf(chosen.records, question.length),
+    variants: variants.sort((a, b) => b.tokensPerSecond.value - a.tokensPerSecond.value),
+    leftOut,
+    ...(qualities.size > 0 && { quality: aboutQuality(trained) }),
+    isOfOtherTask,
+    elsewhere: setups.length - 1,
+  };
+}
+
+/** What must be equal for costs to be compared. */
+function setupKey({ taskLabel, layers, modelWidth, cpu, cores, device }: CostRecord): string {
+  return JSON.stringify([taskLabel, layers, modelWidth, cpu, cores, device]);
+}
+
+/** The model itself, whatever a comparison calls it. */
+function memberKey({ config, variant, ...parts }: CostRecord | RunRecord): string {
+  if (config !== null) return canonicalJson(config.model);
+  const { model, mixer, pattern, position, depth, layers, modelWidth, heads } = parts;
+  return JSON.stringify([variant, model, mixer, pattern, position, depth, layers, modelWidth, heads]);
+}
+
+function isReference({ config, model, mixer, pattern, depth }: CostRecord | RunRecord): boolean {
+  if (config !== null) return isFullAttention(config.model);
+  const has = (part: string, usual: string) => part === usual || part === "own";
+  return isFullAttention({ kind: model }) && has(mixer, "softmax") && has(pattern, "full") && has(depth, "stack");
+}
+
+function setupOf(records: readonly CostRecord[], length: number): Setup {
+  const { taskLabel, layers, modelWidth, cpu, cores, device } = records[0]!;
+  const comparisons = [...groupBy(records, ({ comparison }) => comparison)]
+    .sort(([, a], [, b]) => newestOf(b).localeCompare(newestOf(a)))
+    .map(([comparison]) => comparison);
+  const stepTokens = Math.round(rowsAt(records, length) * length);
+  return { taskLabel, layers, modelWidth, cpu, cores, device, stepTokens, comparisons };
+}
+
+/** What a variant costs at the length, or why it is left out. */
+function variantOf(question: Question, records: readonly CostRecord[]): AdvisedVariant | { readonly reason: string } {
+  const { length, memoryBytes, causal } = question;
+  const latest = [...groupBy(records, (record) => String(record.length)).values()].map((same) =>
+    same.reduce((a, b) => (b.finishedAt > a.finishedAt ? b : a)),
+  );
+  const [record] = latest;
+  if (causal === true && record!.causal !== true)
+    return { reason: record!.causal === false ? "is not causal" : "is not known to be causal" };
+  const measured = latest.filter(
+    (one) => one.missing === null && one.tokensPerSecond !== null && one.peakBytes !== null,
+  );
+  const longest = Math.max(0, ...measured.map((one) => one.length));
+  const barrier = latest.find((one) => one.missing !== null && one.length <= length && one.length > longest);
+  if (barrier !== undefined) return { reason: `at ${lengthText(barrier.length)}: ${barrier.missing}` };
+  const rows = rowsAt(records, length);
+  const secondsPerRow = knownAt(
+    measured.map((one) => ({ length: one.length, rows: 1, value: one.length / one.tokensPerSecond! })),
+    { length, rows: 1, kind: "time" },
+  );
+  const peakBytes = knownAt(
+    measured.map((one) => ({ length: one.length, rows: one.rows ?? 1, value: one.peakBytes! })),
+    { length, rows, kind: "memory" },
+  );
+  if (secondsPerRow === undefined || peakBytes === undefined) {
+    return {
+      reason:
+        measured.length === 0
+          ? "was not measured"
+          : `was measured at ${lengthText(longest)} only, and one length does not say how it grows`,
+    };
+  }
+  const { value: bytes, error = 0 } = peakBytes;
+  if (memoryBytes !== undefined && bytes * (1 - error) > memoryBytes)
+    return { reason: `needs ${peakBytes.basis.kind === "measured" ? "" : "about "}${bytesText(bytes)}` };
+  const state = records.find((one) => one.length === length)?.stateBytes;
+  return {
+    variant: record!.variant,
+    isReference: isReference(record!),
+    tokensPerSecond: { ...secondsPerRow, value: length / secondsPerRow.value },
+    peakBytes,
+    mayNotFit: memoryBytes !== undefined && bytes * (1 + error) > memoryBytes,
+    ...(typeof state === "number" && { stateBytes: state }),
+  };
+}
+
+/** Steps that are measured in few repetitions may be off by so much. */
+const noise = 0.1;
+
+/**
+ * A cost at a length: as it was measured there, or from a fit. With at least three points these tell how wrong the fit may be: by what it misses
+ * them, and, beyond them, by what it would have missed the longest; there as much again for every doubling of the length.
+ */
+function knownAt(
+  points: readonly CostPoint[],
+  { length, rows, kind }: { readonly length: number; readonly rows: number; readonly kind: "time" | "memory" },
+): KnownCost | undefined {
+  const exact = points.find((point) => point.length === length);
+  if (exact !== undefined) return { value: exact.value, basis: { kind: "measured" } };
+  const found = fitByLength(points, kind);
+  if (found === undefined) return undefined;
+  const { at, ...fit } = found;
+  const isBetween = length > fit.from && length < fit.to;
+  const { residual = 0, heldOut = 0 } = fit;
+  const doublings = Math.max(1, Math.log2(length / fit.to), Math.log2(fit.from / length));
+  const error = isBetween ? Math.max(noise, residual) : Math.max(noise, residual, heldOut) * doublings;
+  return {
+    value: at(length, rows),
+    basis: { kind: isBetween ? "between" : "beyond", fit },
+    ...(points.length > 2 && { error: Math.min(1, error) }),
+  };
+}
+
+/** Rows of a step at a length: as many as make the tokens of a step, in parts of a row, but at least one. */
+function rowsAt(records: readonly CostRecord[], length: number): number {
+  const same = records.find((one) => one.length === length && one.rows !== null);
+  if (same !== undefined) return same.rows!;
+  const tokens = Math.max(0, ...records.map((one) => (one.rows !== null && one.rows > 1 ? one.rows * one.length : 0)));
+  const { batchSize, trainLength } = records[0]!;
+  return Math.max(1, (tokens === 0 ? (batchSize ?? 0) * trainLength : tokens) / length);
+}
+
+/** The runs of one comparison at one training length: the nearest to the asked one, of the most variants and seeds, the newest. */
+function nearestRuns(length: number, runs: readonly RunRecord[]): RunRecord[] {
+  const distance = ({ trainLength }: RunRecord) => Math.abs(Math.log2(trainLength / length));
+  const groups = groupBy(runs, ({ trainLength, comparison }) => JSON.stringify([trainLength, comparison]));
+  const [best = []] = [...groups.values()].sort(
+    (a, b) => distance(a[0]!) - distance(b[0]!) || b.length - a.length || newestOf(b).localeCompare(newestOf(a)),
+  );
+  return best;
+}
+
+function qualitiesOf(
+  length: number,
+  runs: readonly RunRecord[],
+  fitting: ReadonlySet<string>,
+): ReadonlyMap<string, KnownQuality> {
+  const [first] = runs;
+  if (first === undefined) return new Map();
+  const { better, metric } = first;
+  const figures = [...groupBy(runs, memberKey)].flatMap(([key, own]) => {
+    const finite = own.filter(({ score }) => score !== null);
+    if (finite.length === 0) return [];
+    const figure = seeded(
+      spread(finite.map(({ score }) => score!)),
+      finite.map(({ seed }) => seed),
+    );
+    return [{ key, own, figure }];
+  });
+  figures.sort((a, b) => (better === "lower" ? 1 : -1) * (a.figure.mean - b.figure.mean));
+  const reference = figures.find(({ own }) => isReference(own[0]!));
+  // Those that do not fit are no rivals.
+  const rivals = figures.filter(({ key }) => fitting.has(key));
+  const told = toldFromFirst(
+    rivals.map(({ figure }) => figure),
+    better,
+  );
+  return new Map(
+    rivals.map(({ key, own, figure }, i) => {
+      const there = own.flatMap(({ byLength }) => {
+        const cell = byLength.find((one) => one.length === length);
+        const value = cell !== undefined && "metrics" in cell ? cell.metrics[metric] : undefined;
+        return value === undefined ? [] : [value];
+      });
+      return [
+        key,
+        {
+          figure,
+          isAmongBest: !told[i]!.isTold,
+          ...(reference !== undefined &&
+            reference.key !== key && { toReference: compareSpreads(figure, reference.figure, better) }),
+          ...(there.length > 0 && own[0]!.trainLength !== length && { atLength: spread(there).mean }),
+        },
+      ];
+    }),
+  );
+}
+
+function aboutQuality(runs: readonly RunRecord[]): QualityAbout {
+  const { metric, better, taskLabel, trainLength, steps, comparison } = runs[0]!;
+  const seeds = new Set(runs.map(({ seed }) => seed)).size;
+  return { metric, better, taskLabel, trainLength, steps, seeds, comparison };
+}
+
+function newestOf(records: readonly (CostRecord | RunRecord)[]): string {
+  return records.reduce((newest, { finishedAt }) => (finishedAt > newest ? finishedAt : newest), "");
+}
+
+function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const key = keyOf(item);
+    const known = groups.get(key);
+    if (known === undefined) groups.set(key, [item]);
+    else known.push(item);
+  }
+  return groups;
+}

@@ -1,0 +1,131 @@
+import type { StepCost } from "./results.ts";
+import { lengthText, listText } from "./sentences.ts";
+import type { VariantSummary } from "./summaries.ts";
+
+/** Variants are cheaper than others from a length on and not before, or at every length that was measured. */
+export type Crossover = {
+  readonly variants: readonly string[];
+  readonly others: readonly string[];
+  /** Whether `others` are all that were measured. */
+  readonly all: boolean;
+  /** The first length at which they are. */
+  readonly from: number;
+  /** The last length, where they are at all measured ones; absent where there was one before at which they are not. */
+  readonly to?: number;
+  readonly by: "speed" | "memory";
+};
+
+/** Differences below this share may be chance: few steps are measured. */
+const noise = 0.1;
+/** With more variants than this only those that have to do with the reference are told. */
+const many = 5;
+
+type Measured = Extract<StepCost, { tokensPerSecond: number }>;
+
+/** What variants are told apart by; greater is better. */
+const merits: readonly { readonly by: Crossover["by"]; of(step: Measured): number }[] = [
+  { by: "speed", of: ({ tokensPerSecond }) => tokensPerSecond },
+  { by: "memory", of: ({ peakBytes }) => 1 / peakBytes },
+];
+
+/**
+ * The lengths from which on variants are faster than others, or take less memory: by more than 10 % at that length and at all longer ones that
+ * were measured for both. Those that are at all lengths are told against the reference, and where they are against all others.
+ *
+ * @param summaries of one task
+ * @param options.reference the variant that others are to be compared with
+ */
+export function crossoversOf(
+  summaries: readonly VariantSummary[],
+  { reference }: { readonly reference?: string } = {},
+): Crossover[] {
+  const measured = summaries.filter(({ steps = [] }) => steps.some((step) => !("missing" in step)));
+  return merits.flatMap(({ by, of: merit }) => {
+    const told = measured.flatMap((one) => {
+      const pairs = measured.flatMap((other) => {
+        const found = other === one ? undefined : crossing(one, other, merit);
+        return found === undefined ? [] : [{ ...found, other: other.variant }];
+      });
+      const always = pairs.filter(({ to }) => to !== undefined);
+      const isAlwaysBest = always.length === measured.length - 1;
+      const wanted = pairs.filter(({ to, other }) => {
+        if (to !== undefined && isAlwaysBest) return true;
+        const isAboutReference = other === reference || one.variant === reference;
+        if (to !== undefined) return measured.length === 2 || other === reference;
+        return measured.length <= many || reference === undefined || isAboutReference;
+      });
+      // One statement for all others, though lengths that pairs have in common differ.
+      const to = Math.max(...always.map((pair) => pair.to!));
+      const from = Math.min(...always.map((pair) => pair.from));
+      return grouped(isAlwaysBest ? wanted.map(({ other }) => ({ other, from, to })) : wanted).map((group) => ({
+        ...group,
+        variant: one.variant,
+      }));
+    });
+    return merged(told).map(({ variants, others, from, to }) => ({
+      variants,
+      others,
+      all: others.length > 1 && others.length + 1 === measured.length,
+      from,
+      ...(to !== undefined && { to }),
+      by,
+    }));
+  });
+}
+
+type Range = { readonly from: number; readonly to?: number | undefined };
+
+/** The others of each range. */
+function grouped(pairs: readonly (Range & { readonly other: string })[]): (Range & { readonly others: string[] })[] {
+  const groups = new Map<string, Range & { readonly others: string[] }>();
+  for (const { other, from, to } of pairs) {
+    const known = groups.get(`${from} ${to}`);
+    if (known === undefined) groups.set(`${from} ${to}`, { from, to, others: [other] });
+    else known.others.push(other);
+  }
+  return [...groups.values()].sort((a, b) => a.from - b.from);
+}
+
+/** The variants of which the same is said. */
+function merged(
+  told: readonly (Range & { readonly variant: string; readonly others: readonly string[] })[],
+): (Range & { readonly variants: string[]; readonly others: readonly string[] })[] {
+  const groups = new Map<string, Range & { readonly variants: string[]; readonly others: readonly string[] }>();
+  for (const { variant, others, from, to } of told) {
+    const key = JSON.stringify([from, to, others]);
+    const known = groups.get(key);
+    if (known === undefined) groups.set(key, { from, to, others, variants: [variant] });
+    else known.variants.push(variant);
+  }
+  return [...groups.values()];
+}
+
+function crossing(one: VariantSummary, other: VariantSummary, merit: (step: Measured) => number): Range | undefined {
+  const pairs = (one.steps ?? [])
+    .flatMap((step) => {
+      const theirs = other.steps?.find(({ length }) => length === step.length);
+      return theirs === undefined || "missing" in step || "missing" in theirs
+        ? []
+        : [{ length: step.length, isBetter: merit(step) > merit(theirs) * (1 + noise) }];
+    })
+    .sort((a, b) => a.length - b.length);
+  const last = pairs.findLastIndex(({ isBetter }) => !isBetter);
+  const first = pairs[last + 1];
+  if (first === undefined) return undefined;
+  return { from: first.length, to: last < 0 ? pairs.at(-1)!.length : undefined };
+}
+
+/** `linear and performer are faster than softmax from length 2,048 on` */
+export function crossoverText({ variants, others, all, from, to, by }: Crossover): string {
+  const isOne = variants.length === 1;
+  const better =
+    by === "speed" ? `${isOne ? "is" : "are"} faster than` : `${isOne ? "takes" : "take"} less memory than`;
+  return `${listText(variants)} ${better} ${all ? "all others" : listText(others)} ${whereText(from, to)}`;
+}
+
+function whereText(from: number, to: number | undefined): string {
+  if (to === undefined) return `from length ${lengthText(from)} on`;
+  return from === to
+    ? `at length ${lengthText(from)}`
+    : `at every measured length, ${lengthText(from)} to ${lengthText(to)}`;
+}

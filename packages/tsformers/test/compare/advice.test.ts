@@ -1,0 +1,150 @@
+import { describe, expect, it } from "vitest";
+import { adviceOf } from "../../src/compare/advice.ts";
+import { listops, type Made, madeComparison, recall, richComparison, text } from "./measured-fixture.ts";
+
+const rich = richComparison();
+const onText = { ...rich, tasks: [text] };
+const linear = { kind: "gpt", mixer: { kind: "linear" } };
+/** Full attention against linear attention. */
+const two = (task: typeof text, softmax: readonly number[], other: readonly number[], more: Partial<Made> = {}) =>
+  madeComparison(
+    [task],
+    [
+      { label: "softmax", scores: { [task.label]: softmax }, ...more },
+      { label: "linear", model: linear, scores: { [task.label]: other }, ...more },
+    ],
+  );
+
+describe("advice", () => {
+  it("says what is gained and what is lost against full attention", () => {
+    const advice = adviceOf(onText);
+    expect(advice).toContain(
+      "At 4,096 tokens on this machine (Example CPU, 2 cores) window=64 trains 3.9 × as fast as softmax, the full attention here, and takes 0.4 × its memory, for +0.013 in bits per character at length 512, which is worse (95 % interval +0.006 to +0.021).",
+    );
+    expect(advice).toContain(
+      "Against softmax delta-net has +0.013 in bits per character at length 512, which three seeds cannot tell from 0 (95 % interval −0.038 to +0.065).",
+    );
+  });
+
+  it("compares costs at the asked length", () => {
+    expect(adviceOf(onText, { length: 1024 })).toContain(
+      "At 1,024 tokens delta-net needs 1.8 × the training time of softmax and takes about the same memory, for +0.013 in bits per character at length 512, which three seeds cannot tell from 0 (95 % interval −0.038 to +0.065).",
+    );
+  });
+
+  it("says when it is asked beyond what was measured", () => {
+    const advice = adviceOf(onText, { length: 8192 });
+    expect(advice).toContain(
+      "Steps were not measured at 8,192 tokens, only at 512, 1,024, 2,048 and 4,096: costs above are those at 4,096. compare --measure-only --lengths 8192 measures them.",
+    );
+    expect(advice).toContain(
+      "At 8,192 tokens, 16 × the training length, no bits per character was measured: what was said of quality holds for 512.",
+    );
+  });
+
+  it("names the best, and the fronts", () => {
+    const advice = adviceOf(onText);
+    expect(advice[0]).toBe(
+      "At length 512 softmax reaches 2.320 bits per character; delta-net and gpt · lsh · mixer.rounds=4 · mixer.bucket-size=64 · position=rotary cannot be told from it.",
+    );
+    expect(advice).toContain(
+      "At 4,096 tokens the Pareto front (no other is both cheaper and as good) of bits per character against time: window=64 and softmax; against memory: linear, window=64 and softmax.",
+    );
+    expect(advice).toContain(
+      "At 4,096 tokens, 8 × the training length and without training there, window=64 has the lowest bits per character, 2.340; softmax has 3.100.",
+    );
+    expect(adviceOf(two(text, [2, 2.01, 2.02], [2.5, 2.52, 2.51]))[0]).toBe(
+      "At length 512 softmax is better than all others: 2.010 bits per character.",
+    );
+  });
+
+  it("names tasks where there are several", () => {
+    expect(adviceOf(rich)).toContain(
+      "On recall · pairs=16 the smallest state among those that solve it (token accuracy of 0.95 or more) has delta-net: 70 kB a row, against 1 MB of softmax.",
+    );
+    expect(adviceOf(rich).filter((sentence) => /^On (text|recall · pairs=16) /.test(sentence))).toHaveLength(
+      adviceOf(rich).length - 1,
+    );
+  });
+
+  it("says better or worse only where the interval excludes 0", () => {
+    const cases = [
+      two(text, [2, 2.1, 2.2], [2.1, 2.05, 2.3]),
+      two(text, [2], [3]),
+      two(text, [2, 2], [2, 2]),
+      two(recall, [0.5, 0.9, 0.7], [0.6, 0.85, 0.4]),
+    ];
+    for (const comparison of cases) {
+      const claims = adviceOf(comparison).filter((sentence) => /\b(better|worse|beats)\b/.test(sentence));
+      expect(claims).toEqual([]);
+    }
+  });
+
+  it("warns of one seed and of runs that are missing", () => {
+    const advice = adviceOf({ ...two(text, [2.3], [2.2]), complete: false });
+    expect(advice[0]).toBe(
+      "At length 512 linear has the lowest figure, 2.200 bits per character; with one seed that may be chance.",
+    );
+    expect(advice).toContain("There is one seed: differences between variants may be chance. --seeds 3 tells more.");
+    expect(advice.at(-1)).toBe("Not all runs were finished; the same command goes on from here.");
+    expect(adviceOf(onText)).toContain("There is no figure of performer; the notes below the tables say why.");
+  });
+
+  it("warns of unequal parameters", () => {
+    expect(adviceOf(rich).at(-1)).toBe(
+      "Not equal to the others, which may be why they differ: delta-net (1.31 × the parameters of most).",
+    );
+  });
+
+  it("says nothing of an order where nobody learned", () => {
+    expect(adviceOf(two(listops, [0.17, 0.16, 0.18], [0.15, 0.17, 0.16]))).toEqual([
+      'No variant learned listops under this budget (1,000 steps): none is better than the baseline "most frequent class" with 0.170 accuracy. Their order says nothing; a larger budget may.',
+    ]);
+    expect(adviceOf(two(listops, [0.17, 0.9, 0.2], [0.15, 0.17, 0.16]))).toEqual([
+      'No variant is shown to have learned listops under this budget (1,000 steps): none can be told from the baseline "most frequent class" with 0.170 accuracy. More seeds or a larger budget may show it.',
+    ]);
+    expect(adviceOf(two(listops, [0.8, 0.81, 0.82], [0.15, 0.17, 0.16]))).toContain(
+      "Under this budget nothing shows that linear learned the task: it cannot be told from a baseline that does not look at the row.",
+    );
+  });
+
+  it("says when a task is too easy", () => {
+    const advice = adviceOf(two(recall, [1, 1, 1], [1, 0.995, 1]));
+    expect(advice).toEqual([
+      "Every variant reaches token accuracy of 0.99 or more: recall · pairs=16 is too easy to tell them apart. Longer rows or more to remember may.",
+    ]);
+  });
+
+  it("speaks of costs alone where nothing was trained", () => {
+    expect(adviceOf({ ...onText, runs: [], cells: [] })).toEqual(["There is no full attention here to compare with."]);
+    expect(adviceOf({ ...onText, runs: [] }).slice(0, 2)).toEqual([
+      "At 4,096 tokens on this machine (Example CPU, 2 cores) window=64 trains 3.9 × as fast as softmax, the full attention here, and takes 0.4 × its memory.",
+      "At 4,096 tokens linear trains 2.5 × as fast as softmax and takes 0.28 × its memory.",
+    ]);
+    expect(adviceOf(madeComparison([text], []))).toEqual([]);
+  });
+
+  it("is short with many variants", () => {
+    const many = Array.from(
+      { length: 12 },
+      (_, i): Made => ({
+        label: `linear-${i}`,
+        model: linear,
+        scores: { text: [3 + i / 10, 3.01 + i / 10, 3.02 + i / 10] },
+        steps: { 512: [5000 - 10 * i, 4e8 + i] },
+      }),
+    );
+    const softmax: Made = { label: "softmax", scores: { text: [2, 2.01, 2.02] }, steps: { 512: [9000, 3e8] } };
+    const advice = adviceOf(madeComparison([text], [softmax, ...many]));
+    expect(advice).toContain("The other 12 are told from the best and on no Pareto front; the tables have them.");
+    expect(advice.length).toBeLessThan(6);
+  });
+
+  it("says that there is no full attention", () => {
+    const both = [
+      { label: "a", model: linear, scores: { text: [2, 2.01] } },
+      { label: "b", model: { kind: "reformer" }, scores: { text: [2.5, 2.51] } },
+    ];
+    expect(adviceOf(madeComparison([text], both))).toContain("There is no full attention here to compare with.");
+  });
+});

@@ -1,0 +1,299 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parseBytes } from "../../src/cli/advise.ts";
+import { main } from "../../src/cli/main.ts";
+import { answerOf, type Known, type Question } from "../../src/compare/advise.ts";
+import { answerText } from "../../src/compare/advise-text.ts";
+import { costsOf, recordsOf } from "../../src/store/records-of.ts";
+import { type Made, madeComparison, richComparison, text } from "./measured-fixture.ts";
+
+const folder = "compare-text-1a2b3c4d";
+const knownOf = (comparison: ReturnType<typeof richComparison>, cpu = "Example CPU"): Known => ({
+  costs: costsOf(comparison, folder),
+  runs: recordsOf(comparison, folder),
+  cpu,
+});
+const rich = knownOf(richComparison());
+const say = (question: Question, known = rich) => answerText(answerOf(question, known), "runs");
+
+describe("an answer", () => {
+  it("is what was measured, where it was", () => {
+    const { variants } = answerOf({ length: 1024, task: "text" }, rich);
+    expect(variants.map(({ variant, tokensPerSecond }) => [variant, tokensPerSecond.value])).toMatchObject([
+      ["window=64", expect.closeTo(23_000, 6)],
+      ["softmax", expect.closeTo(16_000, 6)],
+      ["linear", expect.closeTo(15_000, 6)],
+      ["delta-net", expect.closeTo(9000, 6)],
+      [expect.stringContaining("lsh"), expect.closeTo(7000, 6)],
+    ]);
+    expect(variants[0]!.peakBytes).toEqual({ value: 500e6, basis: { kind: "measured" } });
+    expect(variants.map(({ isReference }) => isReference)).toEqual([false, true, false, false, false]);
+  });
+
+  it("follows time and memory beyond what was measured", () => {
+    // Seconds of a row 1e-5·n + 2e-9·n², and 4,096 tokens a step or one row: 1e8 + rows·(1e4·n + 10·n²) bytes.
+    const cost = (n: number) => {
+      const rows = Math.max(1, 4096 / n);
+      return [1 / (1e-5 + 2e-9 * n), 1e8 + rows * (1e4 * n + 10 * n * n)] as const;
+    };
+    const steps = Object.fromEntries([1024, 2048, 4096, 8192].map((n) => [n, cost(n)]));
+    const known = knownOf(madeComparison([text], [{ label: "softmax", steps, scores: { text: [2, 2, 2] } }]));
+    const { tokensPerSecond, peakBytes } = answerOf({ length: 16_384 }, known).variants[0]!;
+    expect(tokensPerSecond.value / cost(16_384)[0]).toBeCloseTo(1, 6);
+    expect(peakBytes.value / cost(16_384)[1]).toBeCloseTo(1, 6);
+    expect(tokensPerSecond).toMatchObject({ error: 0.1, basis: { kind: "beyond", fit: { points: 4, to: 8192 } } });
+    // Two doublings further it may be wrong by twice as much.
+    expect(answerOf({ length: 32_768 }, known).variants[0]!.tokensPerSecond.error).toBeCloseTo(0.2, 12);
+    const between = answerOf({ length: 3000 }, known).variants[0]!;
+    expect(between.tokensPerSecond.basis.kind).toBe("between");
+    expect(between.peakBytes.value / cost(3000)[1]).toBeCloseTo(1, 6);
+  });
+
+  it("leaves out what needs too much, and keeps what may fit", () => {
+    const { variants, leftOut } = answerOf({ length: 4096, task: "text", memoryBytes: 1.2e9 }, rich);
+    expect(variants.map(({ variant }) => variant)).toEqual(["window=64", "linear"]);
+    expect(leftOut).toMatchObject([
+      { variant: "softmax", reason: "needs 2.5 GB" },
+      { variant: "delta-net", reason: "at 4,096: a step needs about 3 GB, and 2 GB are free" },
+      { reason: "needs 1.3 GB" },
+    ]);
+    const near = answerOf({ length: 8192, task: "text", memoryBytes: 4e9 }, rich).variants;
+    expect(near.map(({ variant, mayNotFit }) => [variant.slice(0, 9), mayNotFit])).toEqual([
+      ["window=64", false],
+      ["linear", false],
+      ["gpt · lsh", true],
+    ]);
+  });
+
+  it("leaves out what is not causal", () => {
+    const costs = rich.costs.map((cost) => ({
+      ...cost,
+      causal: cost.variant === "linear" ? false : cost.variant === "window=64" ? null : cost.causal,
+    }));
+    const { leftOut } = answerOf({ length: 1024, task: "text", causal: true }, { ...rich, costs });
+    expect(leftOut).toEqual([
+      { variant: "window=64", reason: "is not known to be causal" },
+      { variant: "linear", reason: "is not causal" },
+    ]);
+    expect(answerOf({ length: 1024, task: "text" }, { ...rich, costs }).leftOut).toEqual([]);
+  });
+
+  it("knows the quality of the nearest training length", () => {
+    const { variants, quality } = answerOf({ length: 1024, task: "text" }, rich);
+    expect(quality).toEqual({
+      metric: "bitsPerCharacter",
+      better: "lower",
+      taskLabel: "text",
+      trainLength: 512,
+      steps: 1000,
+      seeds: 3,
+      comparison: folder,
+    });
+    const [window, softmax] = variants;
+    expect(window!.quality).toMatchObject({ isAmongBest: false, toReference: { verdict: "worse" }, atLength: 2.33 });
+    expect(softmax!.quality).toMatchObject({ isAmongBest: true });
+    expect(softmax!.quality).not.toHaveProperty("toReference");
+  });
+
+  it("prefers this machine, and compares nothing between machines or sizes", () => {
+    const other = rich.costs.map((cost) => ({ ...cost, cpu: "Fast CPU", tokensPerSecond: 1e6 }));
+    const costs = [...rich.costs, ...other];
+    const here = answerOf({ length: 1024, task: "text" }, { ...rich, costs });
+    expect(here.setup!.cpu).toBe("Example CPU");
+    expect(here.elsewhere).toBe(1);
+    const there = answerOf({ length: 1024, task: "text" }, { ...rich, costs, cpu: "Fast CPU" });
+    expect(there.variants.every(({ tokensPerSecond }) => tokensPerSecond.value === 1e6)).toBe(true);
+  });
+
+  it("takes the newest of several measurements", () => {
+    const later = rich.costs.map((cost) => ({
+      ...cost,
+      comparison: "compare-later",
+      finishedAt: "2026-01-01T00:00:00.000Z",
+      tokensPerSecond: cost.tokensPerSecond && 2 * cost.tokensPerSecond,
+    }));
+    const { variants, setup } = answerOf({ length: 1024, task: "text" }, { ...rich, costs: [...rich.costs, ...later] });
+    expect(variants[0]!.tokensPerSecond.value).toBeCloseTo(46_000, 6);
+    expect(setup!.comparisons).toEqual(["compare-later", folder]);
+  });
+});
+
+describe("what is said", () => {
+  it("names the fastest and those as good as the best", () => {
+    const { advice, commands, notes } = say({ length: 1024, task: "text" });
+    expect(advice.slice(0, 2)).toEqual([
+      "At 1,024 tokens window=64 is the fastest: 1.4 × as fast as softmax (full attention), with 0.83 × its memory.",
+      "Of those that three seeds cannot tell from the best of these in bits per character after training at 512, softmax is the fastest; the others are delta-net and gpt · lsh · mixer.rounds=4 · mixer.bucket-size=64 · position=rotary.",
+    ]);
+    expect(notes.join("\n")).not.toContain("~");
+    expect(notes).toContain(
+      "Quality: 3 seeds of 1,000 steps at length 512, not at 1,024: longer rows may need what is told here to be equal.",
+    );
+    expect(commands).toEqual([
+      {
+        command: "tsformers compare --config runs/compare-text-1a2b3c4d/settings.json --length 1024 --seeds 3",
+        purpose: "trains them at 1,024, to know what they lose",
+      },
+    ]);
+  });
+
+  it("says that it extrapolates, and how to measure", () => {
+    const { advice, notes, commands, table } = say({ length: 8192, task: "text" });
+    expect(advice[0]).toMatch(/^At 8,192 tokens window=64 is probably the fastest: 6.5 × as fast/);
+    expect(notes[0]).toBe("Extrapolated: measured up to 4,096 tokens; the asked length is 2 × that.");
+    expect(notes[1]).toMatch(
+      /^~: .* It misses measured times by up to \d+ % and memory by up to \d+ %; without the longest length/,
+    );
+    expect(table!.rows[0]!.slice(0, 4)).toEqual(["window=64", "~22.9k", "~3.5 GB", "beyond 4,096, ± 10 %"]);
+    expect(commands[0]!.command).toBe(
+      "tsformers compare --config runs/compare-text-1a2b3c4d/settings.json --measure-only --lengths 4096,8192",
+    );
+  });
+
+  it("does not make more of two lengths or one than they are", () => {
+    const few = (most: number) => ({ ...rich, costs: rich.costs.filter(({ length }) => length <= most) });
+    const two = say({ length: 8192, task: "text" }, few(1024));
+    expect(two.notes).toContain("Without ±: a fit to two lengths, of which nobody knows how wrong it is.");
+    expect(two.table!.rows.map((row) => row[3])).toEqual(Array(5).fill("beyond 1,024"));
+    const one = say({ length: 8192, task: "text" }, few(512));
+    expect(one.advice).toEqual(["None of five measured variants suits 8,192 tokens on text."]);
+    expect(one.notes[0]).toMatch(
+      /^Left out: softmax, .*: was measured at 512 only, and one length does not say how it grows\.$/,
+    );
+    expect(one).not.toHaveProperty("table");
+  });
+
+  it("says what is not known of quality", () => {
+    expect(say({ length: 1024, task: "text" }, { ...rich, runs: [] }).notes).toContain(
+      "What each loses in quality is not known: there are no runs of these variants on text.",
+    );
+    const one = { ...rich, runs: rich.runs.filter(({ seed }) => seed === 0) };
+    expect(say({ length: 1024, task: "text" }, one).advice[1]).toBe(
+      "In bits per character after training at 512 softmax is first, with one seed: that may be chance.",
+    );
+    expect(say({ length: 1024, task: "listops" }).notes[0]).toBe(
+      "Nothing was measured on listops: times and memory are those on text, which rows of the same length share but for the vocabulary.",
+    );
+  });
+
+  it("claims better only where it is told", () => {
+    const made = (label: string, scores: number[], model: Made["model"]): Made => ({
+      label,
+      ...(model && { model }),
+      scores: { text: scores },
+      steps: { 512: [1e4, 4e8] },
+    });
+    const linear = { kind: "gpt", mixer: { kind: "linear" } };
+    const clear = madeComparison(
+      [text],
+      [made("softmax", [2, 2.01, 2.02], undefined), made("linear", [2.5, 2.52, 2.51], linear)],
+    );
+    expect(say({ length: 512 }, knownOf(clear)).advice[1]).toBe(
+      "In bits per character after training at 512 softmax is better than linear.",
+    );
+    const close = madeComparison(
+      [text],
+      [made("softmax", [2, 2.1, 2.2], undefined), made("linear", [2.1, 2.05, 2.3], linear)],
+    );
+    expect(say({ length: 512 }, knownOf(close)).advice.join("\n")).not.toContain("better");
+  });
+
+  it("does not name the fastest for certain where another may be as fast", () => {
+    expect(say({ length: 512, task: "text" }).advice[0]).toBe(
+      "At 512 tokens window=64 is the fastest: 1.1 × as fast as softmax (full attention), with about the same memory; softmax may be as fast.",
+    );
+    const few = { ...rich, costs: rich.costs.filter(({ length }) => length <= 1024) };
+    expect(say({ length: 8192, task: "text" }, few).advice[0]).toContain(
+      "; linear, delta-net, gpt · lsh · mixer.rounds=4 · mixer.bucket-size=64 · position=rotary and softmax may be as fast.",
+    );
+  });
+
+  it("begins with commands where nothing is known", () => {
+    const { advice, commands } = answerText(
+      answerOf({ length: 8192, task: "listops" }, { costs: [], runs: [] }),
+      "my runs",
+    );
+    expect(advice).toEqual(["No step has been measured in my runs yet, so nothing can be said of 8,192 tokens."]);
+    expect(commands.map(({ command }) => command)).toEqual([
+      "tsformers compare --measure-only --task listops --lengths 4096,8192 --out 'my runs'",
+      "tsformers compare --task listops --length 8192 --mixers softmax,linear,delta-net --out 'my runs'",
+    ]);
+  });
+});
+
+describe("sizes", () => {
+  it.each([
+    ["4GB", 4e9],
+    ["4GiB", 4 * 2 ** 30],
+    ["500MB", 5e8],
+    ["1.5 gb", 1.5e9],
+    ["2G", 2e9],
+    ["1024", 1024],
+  ])("%s", (text, bytes) => {
+    expect(parseBytes(text)).toBe(bytes);
+  });
+
+  it.each(["", "4XB", "GB", "-1GB", "0MB", "4 GB free"])("%j is none", (text) => {
+    expect(() => parseBytes(text)).toThrow("Expected a size such as 4GB, 4GiB or 500MB.");
+  });
+});
+
+describe("tsformers advise", () => {
+  let store: string;
+  /** In this process, and with a terminal that only remembers. */
+  const runCli = async (args: readonly string[]): Promise<{ code: number; out: string }> => {
+    const lines: string[] = [];
+    const plain = (text: string) => text;
+    const out = (text: string) => void lines.push(text);
+    const terminal = { out, write: out, log: () => {}, columns: 100, unicode: true, bold: plain, dim: plain };
+    return { code: await main(args, terminal), out: lines.join("\n") };
+  };
+  beforeAll(async () => {
+    store = await mkdtemp(join(tmpdir(), "advise-"));
+    await mkdir(join(store, folder));
+    await writeFile(join(store, folder, "results.json"), JSON.stringify(richComparison()));
+  });
+  afterAll(() => rm(store, { recursive: true }));
+
+  it("answers from a folder of comparisons", async () => {
+    const { code, out } = await runCli([
+      "advise",
+      "--length",
+      "8192",
+      "--task",
+      "text",
+      "--memory",
+      "4GB",
+      "--causal",
+      "--store",
+      store,
+    ]);
+    expect(code).toBe(0);
+    expect(out).toContain("At 8,192 tokens window=64 is probably the fastest.");
+    expect(out.replace(/\s+/g, " ")).toContain("Left out, more than 4.0 GB: softmax (needs about 8.7 GB).");
+    expect(out).toContain("To know more:\n  tsformers compare --config ");
+  });
+
+  it("prints JSON", async () => {
+    const { code, out } = await runCli(["advise", "--length", "1024", "--task", "text", "--store", store, "--json"]);
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({
+      question: { length: 1024, task: "text" },
+      setup: { taskLabel: "text", comparisons: [folder] },
+      advice: [expect.stringContaining("window=64"), expect.stringContaining("Of those that three seeds cannot tell")],
+    });
+  });
+
+  it("works without any store", async () => {
+    const { code, out } = await runCli(["advise", "--length", "64", "--store", join(store, "none")]);
+    expect(code).toBe(0);
+    expect(out).toContain("tsformers compare --measure-only --task text --lengths 32,64");
+  });
+
+  it("says what is wrong with its flags", async () => {
+    expect((await runCli(["advise", "--length", "64", "--memory", "many"])).code).toBe(2);
+    expect((await runCli(["advise"])).code).toBe(2);
+  });
+});

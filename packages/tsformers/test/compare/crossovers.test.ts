@@ -1,0 +1,81 @@
+import { describe, expect, it } from "vitest";
+import { crossoversOf, crossoverText } from "../../src/compare/crossovers.ts";
+import type { StepCost } from "../../src/compare/results.ts";
+import { summarise, type VariantSummary } from "../../src/compare/summaries.ts";
+import { richComparison } from "./measured-fixture.ts";
+
+const measured = (variant: string, ...speeds: (number | undefined)[]): VariantSummary => ({
+  task: "text",
+  variant,
+  pretrained: false,
+  seeds: [0],
+  failures: [],
+  metrics: {},
+  byLength: [],
+  steps: speeds.map((tokensPerSecond, i): StepCost => {
+    const length = 64 * 2 ** i;
+    if (tokensPerSecond === undefined) return { length, missing: "" };
+    return { length, rows: 1, tokensPerSecond, peakBytes: 1e8, flopsPerToken: 1 };
+  }),
+});
+
+describe("crossovers", () => {
+  const texts = (...summaries: VariantSummary[]) => crossoversOf(summaries).map(crossoverText);
+  const against = (reference: string, ...summaries: VariantSummary[]) =>
+    crossoversOf(summaries, { reference }).map(crossoverText);
+
+  it("are the lengths from which on one is faster", () => {
+    expect(texts(measured("softmax", 100, 80, 40, 20), measured("linear", 60, 60, 60, 60))).toEqual([
+      "linear is faster than softmax from length 256 on",
+    ]);
+    expect(texts(measured("a", 100, 54, 20), measured("b", 90, 60, 20), measured("c", 50, 55, 60))).toEqual([
+      "c is faster than all others from length 256 on",
+    ]);
+  });
+
+  it("need more than chance, and lengths that both have", () => {
+    expect(texts(measured("a", 100, 100), measured("b", 100, 104))).toEqual([]);
+    expect(texts(measured("a", 100, 100, undefined), measured("b", 100, 90.95, 60))).toEqual([]);
+    expect(texts(measured("a"), measured("b", 50, 50))).toEqual([]);
+  });
+
+  it("say what is faster at every length", () => {
+    expect(texts(measured("a", 100, 100, 100), measured("b", 50, 50, 90))).toEqual([
+      "a is faster than b at every measured length, 64 to 256",
+    ]);
+    expect(texts(measured("a", 100, 100, 100), measured("b", 50))).toEqual(["a is faster than b at length 64"]);
+    expect(texts(measured("a", 100, 100), measured("b", 50, 50), measured("c", 20, 80))).toEqual([
+      "a is faster than all others at every measured length, 64 to 128",
+      "c is faster than b from length 128 on",
+    ]);
+  });
+
+  it("say the same of several variants once", () => {
+    expect(
+      against("full", measured("full", 50, 10), measured("a", 50, 40), measured("b", 51, 42), measured("c", 80, 41)),
+    ).toEqual([
+      "a and b are faster than full from length 128 on",
+      "c is faster than full at every measured length, 64 to 128",
+    ]);
+  });
+
+  it("are those with the reference where there are many", () => {
+    const many = ["a", "b", "c", "d", "e"].map((name, i) => measured(name, 40 - 5 * i, 100 + 20 * i));
+    expect(against("full", measured("full", 60, 50), ...many)).toEqual([
+      "a, b, c, d and e are faster than full from length 128 on",
+    ]);
+  });
+
+  it("read well in a whole comparison", () => {
+    const summaries = summarise(richComparison()).filter(({ task, pretrained }) => task === "text" && !pretrained);
+    const lsh = "gpt · lsh · mixer.rounds=4 · mixer.bucket-size=64 · position=rotary";
+    expect(crossoversOf(summaries, { reference: "softmax" }).map(crossoverText)).toEqual([
+      "window=64 is faster than softmax from length 1,024 on",
+      "linear is faster than softmax from length 2,048 on",
+      `${lsh} is faster than softmax from length 4,096 on`,
+      "window=64 takes less memory than softmax from length 1,024 on",
+      "linear takes less memory than softmax and window=64 from length 1,024 on",
+      `delta-net and ${lsh} take less memory than softmax from length 2,048 on`,
+    ]);
+  });
+});

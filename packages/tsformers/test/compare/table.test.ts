@@ -1,0 +1,231 @@
+import { describe, expect, it } from "vitest";
+import { comparisonTables, renderTable, type TextTable } from "../../src/compare/table.ts";
+import { listops, madeComparison, recall, richComparison, text } from "./measured-fixture.ts";
+
+const rich = richComparison();
+const titled = (tables: readonly TextTable[], title: string): TextTable => {
+  const found = tables.find((table) => table.title.startsWith(title));
+  if (found === undefined) throw new Error(`no table ${title} among ${tables.map((table) => table.title).join("; ")}`);
+  return found;
+};
+const rowOf = (table: TextTable, name: string) => table.rows.find((row) => row[0]!.startsWith(name))!;
+
+describe("tables of a comparison", () => {
+  const { tables, crossovers, notes } = comparisonTables(rich);
+
+  it("have as many cells in every row as in the header", () => {
+    for (const { header, rows } of tables) for (const row of rows) expect(row).toHaveLength(header.length);
+  });
+
+  it("rank with intervals, against the reference, with baselines among the variants", () => {
+    const table = titled(tables, "text: bits per character at length 512 (test split), 1,000 steps each, 3 seeds");
+    expect(table.header).toEqual(["variant", "rank", "bits/char", "loss", "vs reference"]);
+    expect(table.rows.map(([name, rank]) => [name!.slice(0, 11), rank])).toEqual([
+      ["softmax", "1–3"],
+      ["window=64", "4"],
+      ["delta-net †", "1–3"],
+      ["gpt · lsh ·", "1–3"],
+      ["linear", "5"],
+      ["unigram (ba", "–"],
+      ["performer", "failed"],
+    ]);
+    // Half of scipy's t interval of [2.31, 2.33, 2.32], and of the differences from it.
+    expect(rowOf(table, "softmax")).toEqual(["softmax", "1–3", "2.320 ± 0.025", "1.608", "reference"]);
+    expect(rowOf(table, "linear").at(-1)).toBe("+0.293 ± 0.052 *");
+    expect(rowOf(table, "delta-net").at(-1)).toBe("+0.013 ± 0.052");
+    expect(rowOf(table, "unigram")).toEqual(["unigram (baseline)", "–", "4.400", "3.050", "–"]);
+  });
+
+  it("begin with all tasks together", () => {
+    expect(tables[0]!.title).toBe("All tasks: the metric of each (test split), in brackets the rank");
+    expect(tables[0]!.header.slice(1)).toEqual([
+      "text: bits/char",
+      "recall · pairs=16: token accuracy",
+      "mean place",
+      "won",
+      "tied",
+    ]);
+    expect(rowOf(tables[0]!, "softmax")).toEqual(["softmax", "2.320 (1–3)", "0.988 (1–3)", "1", "0", "2"]);
+    expect(rowOf(tables[0]!, "performer")).toEqual(["performer", "failed", "0.107 (6)", "–", "0", "0"]);
+  });
+
+  it("show costs, sizes and marks of unequal cells", () => {
+    const table = titled(tables, "text: cost at length 512");
+    expect(table.header).toEqual(["variant", "train tok/s", "eval tok/s", "memory", "params", "state", "FLOPs/token"]);
+    expect(rowOf(table, "delta-net")).toEqual(["delta-net †", "9.1k", "27.0k", "500 MB", "1.1M", "70 kB", "6.3M"]);
+    expect(notes).toContain("† delta-net: 1.31 × the parameters of most");
+  });
+
+  it("show figures by length in the ranking metric and the loss", () => {
+    const table = titled(tables, "text: bits per character by length, trained at 512");
+    expect(table.header).toEqual(["variant", "1× (512)", "2× (1,024)", "4× (2,048)", "8× (4,096)"]);
+    expect(rowOf(table, "window").slice(3)).toEqual(["2.330 ± 0.006", "2.340 ± 0.006"]);
+    expect(rowOf(table, "performer").slice(1)).toEqual(["failed", "failed", "failed", "failed"]);
+    expect(tables.some(({ title }) => title.startsWith("text: loss (nats per token) by length"))).toBe(true);
+    const onlyLoss = { ...text, metrics: text.metrics.slice(0, 1), ranking: "loss" };
+    const plain = comparisonTables(madeComparison([onlyLoss], [{ label: "a", scores: { text: [2] } }]));
+    expect(plain.tables.filter(({ title }) => title.includes("by length, trained"))).toHaveLength(1);
+  });
+
+  it("show steps, also as multiples of full attention", () => {
+    const speed = titled(
+      tables,
+      "text: tokens per second of a step forward and backward, and as a multiple of softmax",
+    );
+    expect(rowOf(speed, "window").slice(1)).toEqual(["22.0k (1.1×)", "23.0k (1.4×)", "23.0k (2.1×)", "23.4k (3.9×)"]);
+    expect(rowOf(speed, "delta-net").at(-1)).toBe("–");
+    expect(tables.some(({ title }) => title.startsWith("recall · pairs=16: tokens per second"))).toBe(false);
+    expect(crossovers).toContain("linear is faster than softmax from length 2,048 on");
+  });
+
+  it("show what pre-training changed", () => {
+    const table = titled(tables, "text: bits per character after training on the task's inputs first");
+    expect(rowOf(table, "window")).toEqual([
+      "window=64",
+      "4 → 1–2",
+      "2.287 ± 0.014",
+      "2.333 ± 0.019",
+      "−0.047 ± 0.031 *",
+    ]);
+    expect(notes).toContain(
+      "text: pre-training on the task's inputs changed the order only within chance (window=64 now before softmax); Kendall's τ is 0.333",
+    );
+  });
+
+  it("say why cells are empty, each reason once", () => {
+    expect(notes).toContain("delta-net at a step at 4,096: a step needs about 3 GB, and 2 GB are free");
+    expect(notes.filter((note) => note.includes("rows of lsh must be multiples"))).toEqual([
+      "gpt · lsh · mixer.rounds=4 · mixer.bucket-size=64 · position=rotary at 1,024 on text: rows of lsh must be multiples of its buckets",
+    ]);
+    expect(notes).toContain("failed: text, performer, seed 1: the process ran out of memory");
+    expect(new Set(notes).size).toBe(notes.length);
+  });
+});
+
+describe("smaller comparisons", () => {
+  it("call the loss of classes as the task does", () => {
+    const { tables } = comparisonTables(madeComparison([listops], [{ label: "a", scores: { listops: [0.5, 0.6] } }]));
+    const titles = tables.map(({ title }) => title).join("\n");
+    expect(titles).toContain("listops: loss (nats per row) by length");
+    expect(titles).not.toContain("per token");
+  });
+
+  it("give an order and no ranks with one seed", () => {
+    const { tables, notes } = comparisonTables(
+      madeComparison(
+        [text],
+        [
+          { label: "a", scores: { text: [2.5] } },
+          { label: "b", scores: { text: [2.4] } },
+        ],
+      ),
+    );
+    expect(tables[0]!.header[1]).toBe("order");
+    expect(tables[0]!.rows[0]!.slice(0, 3)).toEqual(["b", "1", "2.400"]);
+    expect(notes).toContain("one seed: the order may be chance; --seeds 3 tells more");
+  });
+
+  it("rank the others where one has a single seed", () => {
+    const { tables, notes } = comparisonTables(
+      madeComparison(
+        [text],
+        [
+          { label: "a", scores: { text: [2, 2.01, 2.02] } },
+          { label: "b", scores: { text: [3, 3.01, 3.03] } },
+          { label: "c", scores: { text: ["failed", 2.5, "failed"] } },
+        ],
+      ),
+    );
+    expect(tables[0]!.rows.map(([name, rank]) => [name, rank])).toEqual([
+      ["a", "1–2"],
+      ["c", "1–2"],
+      ["b", "3"],
+      ["unigram (baseline)", "–"],
+    ]);
+    expect(notes).toContain("c: one seed only, which can be told from nothing");
+  });
+
+  it("without training have costs only, and operations", () => {
+    const { tables } = comparisonTables({ ...rich, runs: [], tasks: [text] });
+    expect(tables.map(({ title }) => title)).toEqual([
+      "text: cost at length 512",
+      "text: tokens per second of a step forward and backward, and as a multiple of softmax",
+      "text: peak memory of such a step, and as a multiple of softmax",
+      "text: FLOPs per token of such a step, and as a multiple of softmax",
+    ]);
+    expect(tables[0]!.header).toEqual(["variant", "params", "state", "FLOPs/token"]);
+  });
+
+  it("have a mean where all tasks have one metric", () => {
+    const tasks = [listops, { ...listops, label: "other" }];
+    const scores = { listops: [0.5, 0.52], other: [0.7, 0.72] };
+    const { tables } = comparisonTables(madeComparison(tasks, [{ label: "a", scores }]));
+    expect(tables[0]!.title).toBe("All tasks: accuracy (test split), in brackets the rank");
+    expect(rowOf(tables[0]!, "a")).toEqual(["a", "0.510 (1)", "0.710 (1)", "0.610", "1", "0", "0"]);
+  });
+
+  it("survive runs that all failed, and none at all", () => {
+    const failed = comparisonTables(madeComparison([recall], [{ label: "a", scores: { [recall.label]: ["failed"] } }]));
+    expect(failed.notes).toEqual(["failed: a, seed 0: the process ran out of memory"]);
+    expect(comparisonTables(madeComparison([text], [])).tables).toEqual([]);
+  });
+});
+
+describe("rendering", () => {
+  const plain = (line: string) => line;
+  const longest = (rendered: string) => Math.max(...rendered.split("\n").map((line) => line.length));
+
+  it.each([30, 45, 60, 80, 100, 200])("fits into %d columns", (columns) => {
+    for (const table of comparisonTables(rich).tables)
+      expect(longest(renderTable(table, columns, plain))).toBeLessThanOrEqual(columns);
+  });
+
+  it("loses no cell, whatever the width", () => {
+    for (const columns of [24, 40, 60, 80, 120]) {
+      for (const table of comparisonTables(rich).tables) {
+        const words = renderTable(table, columns, plain).split(/\s+/);
+        for (const row of table.rows)
+          for (const word of row.join(" ").split(/\s+/)) expect(words, `${word} at ${columns}`).toContain(word);
+      }
+    }
+  });
+
+  it("breaks names, then columns, then rows", () => {
+    const table = {
+      title: "a table",
+      header: ["variant", "one", "two"],
+      rows: [["a long name of a row", "111111", "222222"]],
+    };
+    expect(renderTable(table, 40, plain).split("\n")).toEqual([
+      "a table",
+      "variant                  one     two",
+      "────────────────────  ──────  ──────",
+      "a long name of a row  111111  222222",
+    ]);
+    expect(renderTable(table, 34, plain).split("\n")).toEqual([
+      "a table",
+      "variant              one     two",
+      "────────────────  ──────  ──────",
+      "a long name of a  111111  222222",
+      "  row",
+    ]);
+    expect(renderTable(table, 27, plain).split("\n")).toEqual([
+      "a table",
+      "variant              one",
+      "────────────────  ──────",
+      "a long name of a  111111",
+      "  row",
+      "",
+      "variant              two",
+      "────────────────  ──────",
+      "a long name of a  222222",
+      "  row",
+    ]);
+    expect(renderTable(table, 20, plain).split("\n")).toEqual([
+      "a table",
+      "a long name of a row",
+      "  one  111111",
+      "  two  222222",
+    ]);
+  });
+});

@@ -5,7 +5,8 @@ import { type CompareSettings, parseCompareSettings } from "../compare/settings.
 import { standardFor } from "../compare/standard.ts";
 import { jsonObject, jsonObjects, readJsonFile } from "../io/read-json.ts";
 import { spelledOut } from "../run/config.ts";
-import { type Flag, flagName, flagNamed, type GivenFlags } from "../run/flags.ts";
+import { type Flag, flagName, flagNamed, type GivenFlags, kebab } from "../run/flags.ts";
+import { quotedPath } from "../schema/explain.ts";
 import { suggestion } from "../schema/nearest.ts";
 import { present } from "../schema/present.ts";
 import { splitList } from "../schema/setting-value.ts";
@@ -60,7 +61,9 @@ export function askedComparison(options: CompareFlags): AskedComparison {
   const flagged = flaggedSettings(options);
   const source = [options.config === undefined ? [] : [options.config], "flags"].flat().join(" and ");
   const merged = mergedSections(section, flagged);
-  const settings = parseCompareSettings(merged, source);
+  const settings = parseCompareSettings(merged, source, (path) =>
+    path[0] !== undefined && path[0] in flagged ? optionName(path[0]) : quotedPath(["compare", ...path]),
+  );
   const given = flagsNamed(settings.set, "set");
   const axes = Object.entries(settings.vary ?? {}).map(
     ([name, values]): Axis => ({ flag: flagOf(name, "--vary"), values }),
@@ -188,6 +191,11 @@ function flagsNamed(settings: Readonly<Record<string, string>>, option: string):
   return new Map(Object.entries(settings).map(([name, text]) => [flagOf(name, option), text]));
 }
 
+/** `--test-tokens` */
+function optionName(setting: string): string {
+  return `--${kebab(setting)}`;
+}
+
 function budgetOf(
   { budgetTokens, budgetSeconds, budgetFlops }: CompareFlags,
   hasSteps: boolean,
@@ -204,8 +212,7 @@ function budgetOf(
 function searchOf({ search, searchMethod, searchTrials, searchSeed }: CompareFlags): unknown {
   if (search === undefined) {
     const idle = Object.entries({ searchMethod, searchTrials, searchSeed }).find(([, value]) => value !== undefined);
-    if (idle !== undefined)
-      throw new UsageError(`--${idle[0].replace(/[A-Z]/, (letter) => `-${letter.toLowerCase()}`)} needs --search`);
+    if (idle !== undefined) throw new UsageError(`${optionName(idle[0])} needs --search`);
     return undefined;
   }
   const over = Object.fromEntries(

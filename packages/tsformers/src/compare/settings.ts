@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { ConfigError } from "../run/config.ts";
 import { count, exactCount, positionCount } from "../schema/count.ts";
-import { explain } from "../schema/explain.ts";
+import { explain, type NameOf } from "../schema/explain.ts";
 
 /**
  * What a comparison is, beside the settings that its runs share: the section `compare` of a file, and the flags of the same names. A result
@@ -88,13 +88,14 @@ export type SearchSettings = {
  * Checks the settings of a comparison and fills in the defaults.
  *
  * @param source where they come from, for errors
+ * @param nameOf what settings are called there. Default: their dotted path in quotes
  * @throws ConfigError naming every setting that is wrong
  */
-export function parseCompareSettings(given: unknown, source: string): CompareSettings {
+export function parseCompareSettings(given: unknown, source: string, nameOf?: NameOf): CompareSettings {
   // The type says what the schema makes; the compiler compares the two here.
   const checked: z.ZodType<CompareSettings> = schema;
   const result = checked.safeParse(given, { reportInput: true });
-  if (!result.success) throw new ConfigError(`${source}: ${explain(result.error, schema).join("\n  ")}`);
+  if (!result.success) throw new ConfigError(`${source}: ${explain(result.error, schema, nameOf).join("\n  ")}`);
   const { variants, vary, lengths, multiples } = result.data;
   if (lengths !== undefined && multiples !== undefined)
     throw new ConfigError(`${source}: lengths and multiples both say where is measured; give one of them`);

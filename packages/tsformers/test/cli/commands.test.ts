@@ -10,7 +10,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
-const names = ["list", "describe", "train", "eval", "generate", "compare", "export", "verify"];
+const names = ["list", "describe", "train", "eval", "generate", "compare", "runs", "advise", "export", "verify"];
 
 describe("help", () => {
   it("names every command and shows examples", async () => {
@@ -77,7 +77,10 @@ describe("wrong calls end with 2 and name what was meant", () => {
       ["train", "--layers", "100000"],
       "from 1 to 128 (deeper graphs take ONNX Runtime too long to prepare), got 100000",
     ],
-    [["compare", "--seeds", "1e9"], "from 1 to 1,000 (each seed is a run of every variant)."],
+    [
+      ["compare", "--seeds", "1e9"],
+      "--seeds: expected a whole number from 1 to 1,000 (each seed is a run of every variant), got 1000000000",
+    ],
     [["export"], "missing required argument"],
   ])("%j", async (args, expected) => {
     const { code, out, log } = await runCli(args, { cwd: home });

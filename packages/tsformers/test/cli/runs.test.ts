@@ -72,7 +72,8 @@ describe("tsformers runs", () => {
       expect(listed.log).toContain("not shown for lack of room: ");
     }
     const narrow = await runs(["--task", "copy", "--mixer", "performer", "--limit", "1"], 30);
-    expect(narrow.out).toMatch(/^.*\n {2}task {3}copy\n {2}score {2}0\.\d+\n$/);
+    for (const line of narrow.out.split("\n")) expect(line.length).toBeLessThanOrEqual(30);
+    expect(narrow.out).toMatch(/task[^]*copy[^]*score[^]*0\.\d+/);
   });
 
   it("prints JSON, CSV and chosen columns, and writes Parquet", async () => {

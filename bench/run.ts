@@ -6,13 +6,14 @@ import { attentionBench } from "./attention.ts";
 import type { Bench, Row } from "./bench.ts";
 import { decode } from "./decode.ts";
 import { gptStep } from "./gpt-step.ts";
+import { harness } from "./harness.ts";
 import { longDecode } from "./long-decode.ts";
 import { size } from "./size.ts";
 import { startup } from "./startup.ts";
 import { store } from "./store.ts";
 import { formatTable } from "./table.ts";
 
-const benches: readonly Bench[] = [gptStep, decode, startup, size, store, longDecode, attentionBench];
+const benches: readonly Bench[] = [gptStep, decode, startup, size, store, harness, longDecode, attentionBench];
 
 const help = `Usage: npm run bench [-- NAME… [--rounds N] [--json FILE] [--help]]
 

@@ -6,6 +6,7 @@ import { standardFor } from "../compare/standard.ts";
 import { jsonObject, jsonObjects, readJsonFile } from "../io/read-json.ts";
 import { spelledOut } from "../run/config.ts";
 import { type Flag, flagName, flagNamed, type GivenFlags, kebab } from "../run/flags.ts";
+import { mergedSettings } from "../run/merge-settings.ts";
 import { quotedPath } from "../schema/explain.ts";
 import { suggestion } from "../schema/nearest.ts";
 import { present } from "../schema/present.ts";
@@ -75,8 +76,8 @@ export function askedComparison(options: CompareFlags): AskedComparison {
   const searched = searchedFlags(settings, new Set([...given.keys(), ...axes.map(({ flag }) => flag)]));
   const known = new Map([...given, ...axes.map(({ flag, values }) => [flag, values[0]!] as const)]);
   const about: Shared = {
-    settings: spelledOut(shared),
-    standard: standardFor,
+    settings: measuredAt(settings, spelledOut(shared)),
+    standard: (task) => standardFor({ ...task, ...present({ length: task.length ?? longest(settings) }) }),
     given,
     searched,
     flags: comparedFlags,
@@ -87,6 +88,17 @@ export function askedComparison(options: CompareFlags): AskedComparison {
   const isAll = settings.measureOnly && variants === undefined && !variesModel(axes);
   const cells = cellsOf(about, axes, isAll ? everyMember() : variants);
   return { ...cells, settings, file: { ...shared, compare: merged } };
+}
+
+/** The longest rows that only their steps are measured at: models are made for rows of this length. */
+function longest({ measureOnly, lengths }: CompareSettings): number | undefined {
+  return measureOnly && lengths !== undefined ? Math.max(...lengths) : undefined;
+}
+
+/** What all share; where nothing is trained, rows are as long as the longest that are measured. */
+function measuredAt(settings: CompareSettings, shared: unknown): unknown {
+  const length = longest(settings);
+  return length === undefined ? shared : mergedSettings({ length }, shared);
 }
 
 /** Without anything said, a first look is made. */

@@ -10,7 +10,9 @@ import type { ModelEntry } from "../models/index.ts";
  * can be, otherwise in `bert`.
  */
 export function everyMember(): Record<string, unknown>[] {
-  const inModel = (part: object, causal: boolean) => ({ model: { kind: causal ? "gpt" : "bert", ...part } });
+  // Vectors of positions that are added to inputs go with every mechanism.
+  const position = { kind: "sinusoidal" };
+  const inModel = (part: object, causal: boolean) => ({ model: { kind: causal ? "gpt" : "bert", position, ...part } });
   return [
     ...Object.values<MixerEntry>(mixers).map(({ name, directions }) =>
       inModel({ mixer: { kind: name } }, directions.includes("causal")),

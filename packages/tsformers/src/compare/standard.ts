@@ -34,7 +34,7 @@ const text: Standard = {
 const longLength = 256;
 
 /**
- * For real text in long rows, where attention takes most of the time: about two minutes for each run at length 1,024, measured up to 8,192.
+ * For text in long rows, where attention takes most of the time: about two minutes for each run at length 1,024, measured up to 8,192.
  * Positions are rotary: with learned ones all mechanisms are still at the loss of pairs of letters after twice as many steps.
  */
 const longText: Standard = {
@@ -51,19 +51,51 @@ const symbols: Standard = {
   learningRate: 2e-3,
 };
 
+/** For rows with a class: encoders, with positions that go on beyond the training length. */
+const classes: Standard = {
+  ...symbols,
+  model: { kind: "bert", layers: 2, modelWidth: 64, heads: 4, position: { kind: "sinusoidal" } },
+  evalTokens: 512,
+};
+
+/**
+ * For ListOps: about a minute for each run. Trees of 32 to 128 symbols, from which longer ones can be read, too: at 512 it takes many times as long
+ * until anything is learned.
+ */
+const listOps: Standard = { ...classes, length: 128, steps: 600 };
+
+/** For tasks of which a model writes a sequence while it reads another. */
+const pairs: Standard = { ...symbols, model: { kind: "transformer", layers: 2, modelWidth: 64, heads: 4 } };
+
+const ownStandards: Readonly<Record<string, Standard>> = {
+  babi: classes,
+  "classify-text": classes,
+  listops: listOps,
+  majority: classes,
+  max: classes,
+  parity: classes,
+  pathfinder: classes,
+  pixels: classes,
+  proteins: classes,
+  retrieval: classes,
+  scan: pairs,
+  translation: pairs,
+  unique: classes,
+};
+
 /**
  * The default settings of a comparison on a task.
  *
- * @param task.length length of the rows, if it is given: longer rows come in smaller batches, so that an update costs about the same
+ * @param task.length length of the rows, if it is given: longer rows of text come in smaller batches, so that an update costs about the same
  */
 export function standardFor(task: {
   readonly kind: string;
   readonly data?: unknown;
   readonly length?: number | undefined;
 }): Standard {
-  if (task.kind !== "text") return symbols;
-  if (task.data === undefined) return grammar;
-  const { length = textLength } = task;
+  const { kind, data, length = textLength } = task;
+  if (kind !== "text") return ownStandards[kind] ?? symbols;
+  if (data === undefined && length <= longLength) return grammar;
   const batchSize = Math.max(1, Math.round(textTokens / Math.max(1, length)));
   return { ...(length > longLength ? longText : text), batchSize };
 }

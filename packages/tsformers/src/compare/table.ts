@@ -12,8 +12,9 @@ import {
 } from "./figure-text.ts";
 import { bytesText, countText, multipleText } from "./figures.ts";
 import { fullAttentionOf } from "./full-attention.ts";
-import { overallOf, type RankedVariant, type Ranking, rankedVariants, rankingOf, survivalOf } from "./ranking.ts";
+import { overallOf, type RankedVariant, type Ranking, rankedVariants, rankingOf } from "./ranking.ts";
 import type { CellAbout, Comparison, MetricAbout, StepCost, TaskAbout } from "./results.ts";
+import { scoredText } from "./scored-text.ts";
 import { counted, lengthText, listText, ratioText } from "./sentences.ts";
 import { compareSpreads, intervalOfMean } from "./statistics.ts";
 import { summarise, type VariantSummary } from "./summaries.ts";
@@ -58,12 +59,11 @@ export function comparisonTables(comparison: Comparison): {
     ],
     crossovers: togetherByTask(about.map(({ task, cheaper }) => ({ task: task.label, sentences: cheaper }))),
     notes: [
-      ...about.flatMap(({ ranking }) => rankingNotes(ranking, hasSeveral)).filter(isFirst),
+      ...rankingNotes(about.map(({ ranking }) => ranking).filter(({ seeds }) => seeds > 0)),
       ...(about.filter(isMeasured).length > 1
         ? [`costs of a step are shown on ${withSteps!.task.label}; the report has them on all tasks`]
         : []),
       ...parityNotes(comparison.cells),
-      ...tasks.flatMap((task) => survivalNotes(comparison, task)),
       ...notesOf(summaries),
     ],
   };
@@ -267,40 +267,32 @@ function pretrainingTable(comparison: Comparison, task: TaskAbout): TextTable[] 
   ];
 }
 
-function survivalNotes(comparison: Comparison, task: TaskAbout): string[] {
-  const survival = survivalOf(comparison, task.label);
-  if (survival === undefined || survival.variants.length < 2) return [];
-  const { tau, swapped } = survival;
-  const told = swapped.filter(({ isTold }) => isTold);
-  const pairs = (list: typeof swapped) => listText(list.map(({ before, after }) => `${after} now before ${before}`));
-  const change =
-    swapped.length === 0
-      ? "left the order as it was"
-      : told.length === 0
-        ? `changed the order only within chance (${pairs(swapped)})`
-        : `changed the ranking: ${pairs(told)}`;
-  const measure = tau === undefined ? "" : `; Kendall's τ is ${figureText(tau).replace(/\.?0+$/, "")}`;
-  return [`${task.label}: pre-training on the task's inputs ${change}${measure}`];
-}
-
-/** What the reader must know of ranks, intervals and stars. */
-function rankingNotes(ranking: Ranking, hasSeveral: boolean): string[] {
-  const { seeds, reference, task } = ranking;
-  if (seeds === 0) return [];
-  const single = rankedVariants(ranking).flatMap(({ variant, figure }) => (figure.values.length === 1 ? variant : []));
-  const whose =
-    reference === undefined
-      ? []
-      : [`reference${hasSeveral ? ` on ${task.label}` : ""}: ${reference}, the best full attention here`];
-  if (seeds === 1) return [...whose, "one seed: the order may be chance; --seeds 3 tells more"];
+/** What the reader must know of references, intervals, ranks and stars: what holds for all tasks once. */
+function rankingNotes(rankings: readonly Ranking[]): string[] {
+  if (rankings.length === 0) return [];
+  const noted = (note: (ranking: Ranking) => string | undefined): string[] =>
+    togetherByTask(
+      rankings.map((ranking) => ({ task: ranking.task.label, sentences: [note(ranking) ?? []].flat() })),
+      (sentence, tasks) => `${tasks}: ${sentence}`,
+    );
+  const isSingle = rankings.every(({ seeds }) => seeds === 1);
+  const references = noted(
+    ({ reference }) => reference && `reference (of "vs reference"): ${reference}, the best full attention here`,
+  );
+  const finite = noted(scoredText);
+  if (isSingle) return [...references, ...finite, "one seed: the order may be chance; --seeds 3 tells more"];
+  const singles = noted((ranking) => {
+    const single = rankedVariants(ranking).filter(({ figure }) => figure.values.length === 1);
+    if (single.length === 0) return undefined;
+    return `${listText(single.map(({ variant }) => variant))}: one seed only, which can be told from nothing`;
+  });
   return [
-    ...whose,
+    ...references,
     "±: half of a 95 % interval over seeds (initial parameters, order of data); it does not cover that the test split is finite",
+    ...finite,
     "ranks as 1–3: these cannot be told from the best (Holm's correction); further ranks are in the order of means",
-    ...(reference === undefined ? [] : ["*: the interval of the difference excludes 0"]),
-    ...(single.length === 0
-      ? []
-      : [`${listText(single)}${hasSeveral ? ` on ${task.label}` : ""}: one seed only, which can be told from nothing`]),
+    ...(references.length === 0 ? [] : ["*: the interval of the difference excludes 0"]),
+    ...singles,
   ];
 }
 
@@ -339,12 +331,15 @@ export function trainLengthText({ runs }: Comparison, { label, trainLength }: Ta
 }
 
 /** What is said of tasks: with their names where it is not said of all. */
-function togetherByTask(tasks: readonly { readonly task: string; readonly sentences: readonly string[] }[]): string[] {
+function togetherByTask(
+  tasks: readonly { readonly task: string; readonly sentences: readonly string[] }[],
+  onSome: (sentence: string, tasks: string) => string = (sentence, names) => `on ${names}, ${sentence}`,
+): string[] {
   const known = new Map<string, string[]>();
   for (const { task, sentences } of tasks)
     for (const sentence of sentences) known.set(sentence, [...(known.get(sentence) ?? []), task]);
   return [...known].map(([sentence, whose]) =>
-    whose.length === tasks.length ? sentence : `on ${listText(whose)}, ${sentence}`,
+    whose.length === tasks.length ? sentence : onSome(sentence, listText(whose)),
   );
 }
 
@@ -409,8 +404,4 @@ function lengthHeader(length: number, trainLength: number): string {
 
 function optional<T>(value: T | undefined, text: (value: T) => string): string {
   return value === undefined ? none : text(value);
-}
-
-function isFirst(note: string, i: number, notes: readonly string[]): boolean {
-  return notes.indexOf(note) === i;
 }

@@ -119,17 +119,25 @@ function overallSentence(cases: readonly Case[]): string[] {
   );
   if (telling.length < 2) return [];
   const counts = telling[0]!.comparison.variants.flatMap((variant) => {
-    const isBest = (row: RankedVariant) => row.variant === variant && row.rank.from === 1;
+    const isBest = (row: RankedVariant) => row.variant === variant && row.rank.from === 1 && row.learned;
     const count = telling.filter(({ ranking }) => rankedVariants(ranking).some(isBest)).length;
     return count > 0 ? [{ variant, count }] : [];
   });
   counts.sort((a, b) => b.count - a.count);
-  const [first, ...others] = counts.map(({ variant, count }) => `${variant} on ${numberText(count)}`);
+  if (counts.length === 0) return [];
+  const shown = counts.length > many ? counts.slice(0, many - 1) : counts;
+  const rest = counts.slice(shown.length);
+  const names = [
+    ...shown.map(({ variant, count }) => `${variant} on ${numberText(count)}`),
+    ...(rest.length > 0
+      ? [`${numberText(rest.length)} others on ${numberText(rest[0]!.count)}${rest[0]!.count > 1 ? " or fewer" : ""}`]
+      : []),
+  ];
   const which =
     telling.length === cases.length
       ? `the ${numberText(telling.length)} tasks`
       : `the ${numberText(telling.length)} of ${numberText(cases.length)} tasks that tell variants apart`;
-  return [`Of ${which}, these are the best or cannot be told from it: ${shortListText([first!, ...others], many)}.`];
+  return [`Of ${which}, these are the best or cannot be told from it: ${listText(names)}.`];
 }
 
 /** That nothing was learned, or everything; otherwise what is the best. */
@@ -140,7 +148,7 @@ function headline(given: Case): string[] {
   if (learned.length === 0) return [notLearnedText(given)];
   if (isTooEasy)
     return [
-      `${start(`${where}every variant`)} reaches ${ranking.metric.label} of ${ceiling} or more: ${where === "" ? task.label : "it"} is too easy to tell them apart. Longer rows or more to remember may.`,
+      `${start(`${where}every variant`)} reaches ${ranking.metric.label} of ${ceiling} or more: ${where === "" ? task.label : "it"} is too easy to rank them. Longer rows or more to remember may tell them apart.`,
     ];
   return [bestText(ranking, where)];
 }
@@ -164,14 +172,18 @@ function notLearnedText({ comparison, task, ranking }: Case): string {
   const under = `under this budget (${budgetText(budget)})`;
   const [best] = variants;
   if (isAbove(best!)) {
-    const more_ = seeds > 1 ? `${more[budget.kind]} or more seeds` : "more seeds";
-    return `No variant is shown to have learned ${task.label} ${under}: ${best!.variant} reaches ${figureText(best!.figure.mean)} ${metric.label} in the mean of ${counted(best!.figure.values.length, "seed")}, against ${figureText(baseline.figure)} of the baseline "${baseline.baseline.name}", which may be chance. Give them ${more_}.`;
+    const wanted = seeds > 1 ? `${more[budget.kind]} or more seeds` : "more seeds";
+    return `No variant is shown to have learned ${task.label} ${under}: ${best!.variant} reaches ${figureText(best!.figure.mean)} ${metric.label} in the mean of ${counted(best!.figure.values.length, "seed")}, against ${figureText(baseline.figure)} of the baseline "${baseline.baseline.name}", which may be chance. Give them ${wanted}.`;
   }
+  const reference = `${figureText(baseline.figure)} ${metric.label}`;
+  const remedy = `Give them ${more[budget.kind]} or another learning rate.`;
+  if (!isAccuracy(metric))
+    return `No variant learned ${task.label} ${under}: none is better than the baseline "${baseline.baseline.name}" with ${reference}. ${remedy}`;
   const isWithin = variants.every(({ figure: { mean } }) => Math.abs(mean - baseline.figure) <= chance(mean));
   const all = isWithin ? "all are within" : "none is better than";
   const margin =
-    rows === undefined ? "" : `, known to ± ${figureText(chance(baseline.figure))} on ${counted(rows, "row")}`;
-  return `No variant learned ${task.label} ${under}: ${all} what chance gives (${figureText(baseline.figure)} ${metric.label} of the baseline "${baseline.baseline.name}"${margin}). Give them ${more[budget.kind]} or another learning rate.`;
+    rows === undefined ? "" : `, ± ${figureText(chance(baseline.figure))} with ${counted(rows, "test row")}`;
+  return `No variant learned ${task.label} ${under}: ${all} what chance gives (${reference} of the baseline "${baseline.baseline.name}"${margin}). ${remedy}`;
 }
 
 /** Where only seeds say how well a figure is known: by less than this share of a baseline it counts as equal to it. */
@@ -189,11 +201,13 @@ function againstSentence({ ranking, where }: Case): string[] {
       many,
     );
   const [better, worse] = [told("better"), told("worse")];
-  const others = rows.length - better.length - worse.length;
+  const others = rows.filter(({ toReference }) => !/better|worse/.test(toReference!.verdict));
   const parts = [
     ...(better.length > 0 ? [`better ${better.length === 1 ? "is" : "are"} ${named(better)}`] : []),
     ...(worse.length > 0 ? [`worse ${worse.length === 1 ? "is" : "are"} ${named(worse)}`] : []),
-    ...(others > 0 && better.length + worse.length > 0 ? [`of ${numberText(others)} no difference is shown`] : []),
+    ...(others.length > 0 && others.length < rows.length
+      ? [`no difference is shown of ${shortListText(others.map(({ variant }) => variant))}`]
+      : []),
   ];
   if (parts.length === 0) return [];
   return [`${start(`${where}against`)} ${reference}, in ${metric.label}: ${parts.join("; ")}.`];

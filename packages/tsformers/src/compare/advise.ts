@@ -4,6 +4,7 @@ import type { CostRecord, RunRecord } from "../store/record.ts";
 import { bytesText } from "./figures.ts";
 import { isFullAttention } from "./full-attention.ts";
 import { type CostPoint, fitByLength, type LengthFit } from "./length-fit.ts";
+import { isAccuracy } from "./ranking.ts";
 import { lengthText } from "./sentences.ts";
 import { compareSpreads, type SeededSpread, type SpreadComparison, seeded, toldFromFirst } from "./statistics.ts";
 import { spread } from "./summaries.ts";
@@ -67,6 +68,7 @@ export type AdvisedVariant = {
 /** The metric of the qualities, and what they were trained for. */
 export type QualityAbout = {
   readonly metric: string;
+  readonly metricLabel: string;
   readonly better: "lower" | "higher";
   readonly taskLabel: string;
   readonly trainLength: number;
@@ -281,9 +283,11 @@ function qualitiesOf(
   const figures = [...groupBy(runs, memberKey)].flatMap(([key, own]) => {
     const finite = own.filter(({ score }) => score !== null);
     if (finite.length === 0) return [];
+    const rows = finite.map(({ scoredRows }) => scoredRows);
     const figure = seeded(
       spread(finite.map(({ score }) => score!)),
       finite.map(({ seed }) => seed),
+      isAccuracy({ better }) && !rows.includes(null) ? Math.min(...rows.map((count) => count!)) : undefined,
     );
     return [{ key, own, figure }];
   });
@@ -317,9 +321,9 @@ function qualitiesOf(
 }
 
 function aboutQuality(runs: readonly RunRecord[]): QualityAbout {
-  const { metric, better, taskLabel, trainLength, steps, comparison } = runs[0]!;
+  const { metric, metricLabel, better, taskLabel, trainLength, steps, comparison } = runs[0]!;
   const seeds = new Set(runs.map(({ seed }) => seed)).size;
-  return { metric, better, taskLabel, trainLength, steps, seeds, comparison };
+  return { metric, metricLabel, better, taskLabel, trainLength, steps, seeds, comparison };
 }
 
 function newestOf(records: readonly (CostRecord | RunRecord)[]): string {

@@ -1,7 +1,7 @@
 import { figureText, signedText } from "./figure-text.ts";
 import { type Ranking, rankedVariants, rankingOf, survivalOf } from "./ranking.ts";
 import type { Comparison } from "./results.ts";
-import { listText, numberText, shortListText } from "./sentences.ts";
+import { listText, shortListText } from "./sentences.ts";
 import { compareSpreads } from "./statistics.ts";
 
 /**
@@ -24,7 +24,7 @@ export function survivalSentences(comparison: Comparison, task: string, where: s
   return [`${beginning} ${changeText(before, after)}${orderText(before, survival)}.`];
 }
 
-/** `helps linear (+0.110 accuracy) and harms softmax (−0.020)` */
+/** `helps linear (+0.110) and harms softmax (−0.020) in accuracy` */
 function changeText(before: Ranking, after: Ranking): string {
   const { metric } = after;
   const changes = rankedVariants(after).flatMap((row) => {
@@ -34,9 +34,9 @@ function changeText(before: Ranking, after: Ranking): string {
       : [{ variant: row.variant, ...compareSpreads(row.figure, plain.figure, metric.better) }];
   });
   const named = (list: typeof changes) =>
-    shortListText(list.map(({ variant, difference }) => `${variant} (${signedText(difference)} ${metric.label})`));
+    shortListText(list.map(({ variant, difference }) => `${variant} (${signedText(difference)})`));
   if (changes.every(({ verdict }) => verdict === "one seed"))
-    return `changes ${named(changes)}, with one seed, which may be chance`;
+    return `changes ${metric.label}: ${named(changes)}, with one seed, which may be chance`;
   const [better, worse] = (["better", "worse"] as const).map((kind) =>
     changes.filter(({ verdict }) => verdict === kind),
   ) as [typeof changes, typeof changes];
@@ -45,8 +45,8 @@ function changeText(before: Ranking, after: Ranking): string {
     ...(worse.length > 0 ? [`harms ${named(worse)}`] : []),
   ];
   if (parts.length === 0) return "changes none of them beyond chance";
-  const others = changes.length - better.length - worse.length;
-  return `${listText(parts)}${others === 0 ? "" : `; of ${numberText(others)} no change is shown`}`;
+  const others = changes.filter((one) => !better.includes(one) && !worse.includes(one)).map(({ variant }) => variant);
+  return `${listText(parts)} in ${metric.label}${others.length === 0 ? "" : `; no change is shown of ${shortListText(others)}`}`;
 }
 
 function orderText({ seeds }: Ranking, survival: NonNullable<ReturnType<typeof survivalOf>>): string {

@@ -24,8 +24,9 @@ export { shortLabel } from "./figure-text.ts";
 export { renderTable, type TextTable } from "./text-table.ts";
 
 /**
- * What a comparison prints: of several tasks an overview; of each task its ranking, costs, figures by length and costs of a step by length;
- * below them where one variant is cheaper than another, and notes on marks and missing cells.
+ * What a comparison prints: of several tasks an overview; of each task its ranking and figures by length; costs, and costs of a step by length,
+ * on the task on which the longest steps were measured; below them where one variant is cheaper than another, and notes on marks and missing
+ * cells.
  */
 export function comparisonTables(comparison: Comparison): {
   readonly tables: TextTable[];
@@ -43,16 +44,17 @@ export function comparisonTables(comparison: Comparison): {
   });
   const hasSeveral = tasks.length > 1;
   const isMeasured = ({ own }: (typeof about)[number]) => own.some(({ steps }) => steps !== undefined);
-  // Steps cost much the same on all tasks; the report has them all.
-  const withSteps = about.find(isMeasured);
+  // Costs are much the same on all tasks; the report has them all.
+  const withSteps = [...about].sort((a, b) => longestStep(b.own) - longestStep(a.own)).find(isMeasured);
+  const withCosts = withSteps ?? about.find(({ own }) => own.length > 0);
   const isTrained = about.some(({ ranking }) => ranking.seeds > 0);
   return {
     tables: [
       ...(hasSeveral && isTrained ? [overviewTable(comparison)] : []),
       ...about.flatMap((one) => [
         ...(one.ranking.seeds > 0 ? [rankingTable(comparison, one.ranking)] : []),
-        ...costTable(comparison, one.task, one.own),
-        ...(one.ranking.seeds > 0 ? lengthTables(one.task, one.ranking, one.own) : []),
+        ...(one === withCosts ? costTable(comparison, one.task, one.own) : []),
+        ...(one.ranking.seeds > 0 ? lengthTables(one.task, one.ranking, one.own, hasSeveral) : []),
         ...(one === withSteps ? stepTables(one.task, one.own, one.reference, { withFlops: !isTrained }) : []),
         ...pretrainingTable(comparison, one.task),
       ]),
@@ -60,8 +62,8 @@ export function comparisonTables(comparison: Comparison): {
     crossovers: togetherByTask(about.map(({ task, cheaper }) => ({ task: task.label, sentences: cheaper }))),
     notes: [
       ...rankingNotes(about.map(({ ranking }) => ranking).filter(({ seeds }) => seeds > 0)),
-      ...(about.filter(isMeasured).length > 1
-        ? [`costs of a step are shown on ${withSteps!.task.label}; the report has them on all tasks`]
+      ...(about.filter(({ own }) => own.length > 0).length > 1
+        ? [`costs are shown on ${withCosts!.task.label}; the report has them on all tasks`]
         : []),
       ...parityNotes(comparison.cells),
       ...notesOf(summaries),
@@ -86,10 +88,10 @@ function overviewTable(comparison: Comparison): TextTable {
     return `${figureText(row.figure.mean)}${ranking.seeds > 1 ? ` (${rankText(row.rank)})` : ""}`;
   };
   return {
-    title: `All tasks: ${isCommon ? first!.metric.label : "the metric of each"} (test split)${hasSeveral ? ", in brackets the rank" : ""}`,
+    title: `All tasks: ${isCommon ? first!.metric.label : metricsText(rankings)} (test split)${hasSeveral ? ", in brackets the rank" : ""}`,
     header: [
       "variant",
-      ...rankings.map(({ task, metric }) => `${task.label}${isCommon ? "" : `: ${shortLabel(metric.label)}`}`),
+      ...rankings.map(({ task }) => task.label),
       ...(hasMean ? ["mean"] : []),
       "mean place",
       ...(hasSeveral ? ["won", "tied"] : []),
@@ -102,6 +104,16 @@ function overviewTable(comparison: Comparison): TextTable {
       ...(hasSeveral ? [String(won), String(tied)] : []),
     ]),
   };
+}
+
+/** `bits/char on text, accuracy on listops and majority` */
+function metricsText(rankings: readonly Ranking[]): string {
+  const labels = [...new Set(rankings.map(({ metric }) => metric.label))];
+  const texts = labels.map((label) => {
+    const whose = rankings.filter(({ metric }) => metric.label === label).map(({ task }) => task.label);
+    return `${shortLabel(label)} on ${listText(whose)}`;
+  });
+  return texts.join("; ");
 }
 
 /** Rank, ranking metric, other metrics and the difference from the reference; baselines as rows. */
@@ -181,12 +193,19 @@ function costTable({ cells }: Comparison, task: TaskAbout, summaries: readonly V
   return [{ title: `${task.label}: cost at length ${lengthText(task.trainLength)}`, header, rows }];
 }
 
-/** The ranking metric by length, and the loss where it is another. */
-function lengthTables(task: TaskAbout, { metric }: Ranking, summaries: readonly VariantSummary[]): TextTable[] {
+/** The ranking metric by length, and of a single task the loss where it is another. Nothing where there are figures at one length only. */
+function lengthTables(
+  task: TaskAbout,
+  { metric }: Ranking,
+  summaries: readonly VariantSummary[],
+  hasSeveral: boolean,
+): TextTable[] {
   const { lengths, trainLength } = task;
-  if (lengths.length < 2) return [];
+  const isAt = (length: number) =>
+    summaries.some(({ byLength }) => byLength.some((cell) => cell.length === length && "metrics" in cell));
+  if (lengths.filter(isAt).length < 2) return [];
   const [loss] = task.metrics;
-  const metrics = loss === undefined || loss.name === metric.name ? [metric] : [metric, loss];
+  const metrics = loss === undefined || loss.name === metric.name || hasSeveral ? [metric] : [metric, loss];
   return metrics.map(({ name, label }) => ({
     title: `${task.label}: ${label} by length, trained at ${lengthText(trainLength)}`,
     header: ["variant", ...lengths.map((length) => lengthHeader(length, trainLength))],
@@ -239,6 +258,14 @@ function stepTables(
     table("peak memory of such a step", bytesText, ({ peakBytes }) => peakBytes),
     ...(withFlops ? [table("FLOPs per token of such a step", countText, ({ flopsPerToken }) => flopsPerToken)] : []),
   ];
+}
+
+/** The longest length at which a step was measured, or 0. */
+function longestStep(summaries: readonly VariantSummary[]): number {
+  return Math.max(
+    0,
+    ...summaries.flatMap(({ steps = [] }) => steps.flatMap((step) => ("missing" in step ? [] : step.length))),
+  );
 }
 
 type MeasuredStep = Extract<StepCost, { tokensPerSecond: number }>;

@@ -16,7 +16,8 @@ export function recordsOf(comparison: Comparison, name: string): RunRecord[] {
     const { result } = run.outcome;
     const { task, cell } = placeOf(comparison, run);
     const trainLength = run.config.length ?? task.trainLength;
-    const { better = "lower" } = task.metrics.find((metric) => metric.name === task.ranking) ?? {};
+    const { better = "lower", label = task.ranking } =
+      task.metrics.find((metric) => metric.name === task.ranking) ?? {};
     return [
       {
         folder: basename(run.directory),
@@ -31,8 +32,10 @@ export function recordsOf(comparison: Comparison, name: string): RunRecord[] {
         flopsPerToken: cell?.flopsPerToken ?? null,
         loss: result.metrics.loss ?? null,
         metric: task.ranking,
+        metricLabel: label,
         score: result.metrics[task.ranking] ?? null,
         better,
+        scoredRows: result.scored?.rows ?? null,
         trainTokensPerSecond: result.trainTokensPerSecond,
         evalTokensPerSecond: result.evalTokensPerSecond,
         peakBytes: result.peakBytes,

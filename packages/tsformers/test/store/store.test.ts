@@ -46,6 +46,8 @@ describe("records of a comparison", () => {
       flopsPerToken: 6 * 12_345,
       causal: true,
       metric: "loss",
+      metricLabel: "loss (nats per token)",
+      scoredRows: null,
       better: "lower",
       score: 0.4 / 2 + 0.02,
       loss: 0.4 / 2 + 0.02,

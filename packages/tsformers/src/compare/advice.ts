@@ -277,6 +277,7 @@ function costSentences(given: Case, withQuality: boolean): string[] {
   });
   const left = others.filter((one) => !isWorthIt(one));
   if (left.length === 0) return sentences;
+  if (left.length === 1) return [...sentences, `The tables also have ${left[0]!.variant}.`];
   const isKnown = left.every((one) => (withQuality ? ranked.has(one.variant) : time(one) !== undefined));
   const why = !isKnown
     ? ""

@@ -1,5 +1,5 @@
 import type { AdvisedVariant, Answer, KnownCost, Setup } from "./advise.ts";
-import { estimateText, none, shortLabel, signedText, smallBytesText } from "./figure-text.ts";
+import { estimateText, figureText, none, shortLabel, signedText, smallBytesText } from "./figure-text.ts";
 import { bytesText, countText } from "./figures.ts";
 import { counted, lengthText, listText, numberText, ratioText, shortListText } from "./sentences.ts";
 import { intervalOfMean } from "./statistics.ts";
@@ -87,6 +87,10 @@ function bestText({ variants, quality }: Answer): string[] {
   const known = variants.filter((variant) => variant.quality !== undefined);
   const { metricLabel, trainLength, seeds } = quality;
   const trained = `${metricLabel} after training at ${lengthText(trainLength)}`;
+  if (quality.baseline !== undefined && known.every((variant) => !variant.quality!.learned))
+    return [
+      `In ${trained} none is shown to be better than an answer that does not look at the row (${figureText(quality.baseline)}): of quality nothing is known yet.`,
+    ];
   if (seeds < 2) {
     const [best] = [...known].sort(
       (a, b) => (quality.better === "lower" ? 1 : -1) * (a.quality!.figure.mean - b.quality!.figure.mean),

@@ -4,7 +4,7 @@ import type { CostRecord, RunRecord } from "../store/record.ts";
 import { bytesText } from "./figures.ts";
 import { isFullAttention } from "./full-attention.ts";
 import { type CostPoint, fitByLength, type LengthFit } from "./length-fit.ts";
-import { isAccuracy } from "./ranking.ts";
+import { isAccuracy, isBeyond } from "./ranking.ts";
 import { lengthText } from "./sentences.ts";
 import { compareSpreads, type SeededSpread, type SpreadComparison, seeded, toldFromFirst } from "./statistics.ts";
 import { spread } from "./summaries.ts";
@@ -46,6 +46,8 @@ export type KnownCost = {
 /** How well a variant did, at the training length nearest to the asked one. */
 export type KnownQuality = {
   readonly figure: SeededSpread;
+  /** Whether it is better than answers that do not look at the row, where these are known: see `RankedVariant`. */
+  readonly learned: boolean;
   /** Whether it cannot be told from the best of those that fit. */
   readonly isAmongBest: boolean;
   /** Its difference from full attention, if that was trained under the same budget. */
@@ -69,6 +71,8 @@ export type AdvisedVariant = {
 export type QualityAbout = {
   readonly metric: string;
   readonly metricLabel: string;
+  /** The best value of an answer that does not look at the row. */
+  readonly baseline?: number;
   readonly better: "lower" | "higher";
   readonly taskLabel: string;
   readonly trainLength: number;
@@ -310,6 +314,7 @@ function qualitiesOf(
         key,
         {
           figure,
+          learned: own[0]!.baseline === null || isBeyond({ better }, figure, own[0]!.baseline),
           isAmongBest: !told[i]!.isTold,
           ...(reference !== undefined &&
             reference.key !== key && { toReference: compareSpreads(figure, reference.figure, better) }),
@@ -321,9 +326,12 @@ function qualitiesOf(
 }
 
 function aboutQuality(runs: readonly RunRecord[]): QualityAbout {
-  const { metric, metricLabel, better, taskLabel, trainLength, steps, comparison } = runs[0]!;
+  const { metric, metricLabel, better, baseline, taskLabel, trainLength, steps, comparison } = runs[0]!;
   const seeds = new Set(runs.map(({ seed }) => seed)).size;
-  return { metric, metricLabel, better, taskLabel, trainLength, steps, seeds, comparison };
+  return {
+    ...{ metric, metricLabel, better, taskLabel, trainLength, steps, seeds, comparison },
+    ...(baseline !== null && { baseline }),
+  };
 }
 
 function newestOf(records: readonly (CostRecord | RunRecord)[]): string {

@@ -322,7 +322,7 @@ export function costOf(
 }
 
 /** Negative where the first is better. */
-function order({ better }: MetricAbout, a: number, b: number): number {
+function order({ better }: Pick<MetricAbout, "better">, a: number, b: number): number {
   return better === "lower" ? a - b : b - a;
 }
 
@@ -336,7 +336,7 @@ export function bestBaseline({ baselines }: TaskAbout, metric: MetricAbout): num
 const clearShare = 0.02;
 
 /** Whether a figure is better than a baseline beyond doubt. */
-function isBeyond(metric: MetricAbout, figure: SeededSpread, hurdle: number): boolean {
+export function isBeyond(metric: Pick<MetricAbout, "better">, figure: SeededSpread, hurdle: number): boolean {
   const most = metric.better === "lower" ? 0 : Math.max(1, hurdle);
   const least = figure.values.length < 2 ? Math.abs(most - hurdle) * clearShare : 0;
   return order(metric, figure.mean, hurdle) < -Math.max(marginOver(figure, hurdle), least);

@@ -62,6 +62,8 @@ export type RunRecord = Identity & {
   readonly metricLabel: string;
   readonly score: number | null;
   readonly better: "lower" | "higher";
+  /** The best value of an answer that does not look at the row. Null: there is none. */
+  readonly baseline: number | null;
   /** Rows of the test split that were scored. Null: not known. */
   readonly scoredRows: number | null;
   readonly trainTokensPerSecond: number;
@@ -134,6 +136,7 @@ export const runColumns: Columns<RunRecord> = {
   metricLabel: "text",
   score: "real",
   better: "text",
+  baseline: "real",
   scoredRows: "integer",
   trainTokensPerSecond: "real",
   evalTokensPerSecond: "real",

@@ -7,7 +7,7 @@ import { main } from "../../src/cli/main.ts";
 import { answerOf, type Known, type Question } from "../../src/compare/advise.ts";
 import { answerText } from "../../src/compare/advise-text.ts";
 import { costsOf, recordsOf } from "../../src/store/records-of.ts";
-import { type Made, madeComparison, recall, richComparison, text } from "./measured-fixture.ts";
+import { listops, type Made, madeComparison, recall, richComparison, text } from "./measured-fixture.ts";
 
 const folder = "compare-text-1a2b3c4d";
 const knownOf = (comparison: ReturnType<typeof richComparison>, cpu = "Example CPU"): Known => ({
@@ -85,6 +85,7 @@ describe("an answer", () => {
     expect(quality).toEqual({
       metric: "bitsPerCharacter",
       metricLabel: "bits per character",
+      baseline: 4.4,
       better: "lower",
       taskLabel: "text",
       trainLength: 512,
@@ -96,6 +97,26 @@ describe("an answer", () => {
     expect(window!.quality).toMatchObject({ isAmongBest: false, toReference: { verdict: "worse" }, atLength: 2.33 });
     expect(softmax!.quality).toMatchObject({ isAmongBest: true });
     expect(softmax!.quality).not.toHaveProperty("toReference");
+  });
+
+  it("says where nothing was learned", () => {
+    const comparison = madeComparison(
+      [listops],
+      [
+        { label: "softmax", scores: { listops: [0.18, 0.181, 0.182] }, rows: 512, steps: { 512: [20e3, 4e8] } },
+        {
+          label: "linear",
+          model: { kind: "gpt", mixer: { kind: "linear" } },
+          scores: { listops: [0.16, 0.161, 0.162] },
+          rows: 512,
+          steps: { 512: [2e3, 4e8] },
+        },
+      ],
+    );
+    const known = { costs: costsOf(comparison, folder), runs: recordsOf(comparison, folder) };
+    expect(answerText(answerOf({ length: 512, task: "listops" }, known), "runs").advice[1]).toBe(
+      "In accuracy after training at 512 none is shown to be better than an answer that does not look at the row (0.170): of quality nothing is known yet.",
+    );
   });
 
   it("tells nothing from a difference of few test rows", () => {

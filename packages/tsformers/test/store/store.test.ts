@@ -47,6 +47,7 @@ describe("records of a comparison", () => {
       causal: true,
       metric: "loss",
       metricLabel: "loss (nats per token)",
+      baseline: 2.3,
       scoredRows: null,
       better: "lower",
       score: 0.4 / 2 + 0.02,

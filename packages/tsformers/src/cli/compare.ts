@@ -127,11 +127,11 @@ function finish({ comparison, folder }: ComparisonOutcome, { json }: Flags, term
   if (!json && hasResults) {
     const { tables, crossovers, notes } = comparisonTables(comparison);
     terminal.out(`\n${tables.map((table) => renderTable(table, terminal.columns, terminal.bold)).join("\n\n")}`);
-    for (const note of notes) terminal.out(terminal.dim(wrapText(note, terminal.columns)));
-    for (const sentences of [crossovers, adviceOf(comparison)]) {
-      if (sentences.length === 0) continue;
-      terminal.out(`\n${sentences.map((sentence) => wrapText(sentence, terminal.columns)).join("\n")}`);
-    }
+    const lines = (sentences: readonly string[]) =>
+      sentences.map((sentence) => wrapText(sentence, terminal.columns - 2, 2)).join("\n");
+    if (notes.length > 0) terminal.out(`\n${terminal.dim(lines(notes))}`);
+    for (const sentences of [crossovers, adviceOf(comparison)])
+      if (sentences.length > 0) terminal.out(`\n${lines(sentences)}`);
     terminal.out(`\nreport  ${place}/${comparisonFiles.report}`);
   }
   if (!complete) throw new Failure("interrupted", "interrupted; the same command goes on from here", result);

@@ -1,11 +1,22 @@
 import { present } from "../schema/present.ts";
 import { budgetText, figureText, signedText, smallBytesText } from "./figure-text.ts";
 import { fullAttentionOf } from "./full-attention.ts";
-import { costOf, paretoOf, type RankedVariant, type Ranking, rankedVariants, rankingOf } from "./ranking.ts";
+import {
+  costOf,
+  isAccuracy,
+  paretoOf,
+  type RankedBaseline,
+  type RankedVariant,
+  type Ranking,
+  rankedVariants,
+  rankingOf,
+} from "./ranking.ts";
 import type { Comparison, TaskAbout } from "./results.ts";
+import { leastScored } from "./scored-text.ts";
 import { counted, lengthText, listText, numberText, ratioText, shortListText } from "./sentences.ts";
-import { compareSpreads, type SpreadComparison, seeded } from "./statistics.ts";
+import { compareSpreads, evaluationMargin, type SpreadComparison, seeded } from "./statistics.ts";
 import { summarise, type VariantSummary } from "./summaries.ts";
+import { survivalSentences } from "./survival-text.ts";
 
 /** Costs that differ by less than this share are called about the same: few steps are measured. */
 const noise = 0.1;
@@ -17,28 +28,28 @@ const ceiling = 0.99;
 const many = 6;
 
 /**
- * What a comparison says, in sentences: what each variant gains and loses against the best full attention at a length, which ones no other beats,
- * and why an honest reader should doubt it. Nothing is called better or worse unless the interval of the difference excludes 0.
+ * What a comparison says, in sentences: of each task whether anything was learned and what is the best; what each variant gains and loses
+ * against the best full attention at a length, which ones no other beats, and why an honest reader should doubt it. Nothing is called better or
+ * worse unless the interval of the difference excludes 0, and of accuracies, unless at least six test rows make it.
+ *
+ * Of several tasks it says the quality of each, and the costs once: steps cost much the same on all.
  *
  * @param options.length tokens of a row at which costs are compared. Default: the longest at which they were measured
  */
 export function adviceOf(comparison: Comparison, { length }: { readonly length?: number } = {}): string[] {
   const summaries = summarise(comparison);
   const several = comparison.tasks.length > 1;
-  const told = comparison.tasks.map((task) => {
+  const cases = comparison.tasks.map((task): Case => {
     const own = summaries.filter((one) => one.task === task.label && !one.pretrained);
-    return taskAdvice({
-      comparison,
-      task,
-      summaries: own,
-      where: several ? `on ${task.label} ` : "",
-      ...present({ length }),
-    });
+    const ranking = rankingOf(comparison, task.label);
+    const where = several ? `on ${task.label} ` : "";
+    return { comparison, task, summaries: own, where, ranking, ...stateOf(ranking), ...present({ length }) };
   });
   const { complete, cells } = comparison;
   const unequal = new Map(cells.flatMap(({ variant, unequal }) => (unequal.length > 0 ? [[variant, unequal]] : [])));
   return [
-    ...told.flat(),
+    ...(several ? severalAdvice(cases) : cases.flatMap(taskAdvice)),
+    ...seedSentence(cases),
     ...(unequal.size === 0
       ? []
       : [
@@ -55,23 +66,151 @@ type Case = {
   readonly summaries: readonly VariantSummary[];
   /** `on recall `, where there are several tasks. */
   readonly where: string;
+  readonly ranking: Ranking;
+  readonly learned: readonly RankedVariant[];
+  readonly isTooEasy: boolean;
+  /** Whether differences are worth a sentence: something was learned, and not everything by all. */
+  readonly isTold: boolean;
   readonly length?: number;
 };
 
-function taskAdvice(given: Case): string[] {
-  const { comparison, task, where } = given;
-  const ranking = rankingOf(comparison, task.label);
+function stateOf(ranking: Ranking): Pick<Case, "learned" | "isTooEasy" | "isTold"> {
   const variants = rankedVariants(ranking);
-  const doubts = doubtsOf(given, ranking);
-  // Where nothing was learned, or everything, differences are not worth a sentence.
-  const isTold = doubts.learned.length > 0 && !doubts.isTooEasy;
+  const learned = variants.filter((row) => row.learned);
+  const isTooEasy =
+    variants.length > 1 && isAccuracy(ranking.metric) && variants.every(({ figure }) => figure.mean >= ceiling);
+  return { learned, isTooEasy, isTold: learned.length > 0 && !isTooEasy };
+}
+
+function taskAdvice(given: Case): string[] {
+  const { isTold, comparison, task } = given;
   return [
-    ...(isTold ? [bestText(ranking, where)] : []),
-    ...costSentences(given, ranking, isTold),
-    ...(isTold ? [...frontSentences(given, ranking), ...elsewhereSentences(given, ranking)] : []),
-    ...(variants.length > 0 ? stateSentence(given, variants, ranking) : []),
-    ...doubts.sentences,
+    ...headline(given),
+    ...costSentences(given, isTold),
+    ...(isTold ? [...frontSentences(given), ...elsewhereSentences(given)] : []),
+    ...stateSentence(given),
+    ...partlySentence(given),
+    ...survivalSentences(comparison, task.label, ""),
+    ...missingSentences(given),
   ];
+}
+
+function severalAdvice(cases: readonly Case[]): string[] {
+  const measured = (given: Case) => measuredLengths(given).at(-1) ?? 0;
+  const [longest] = [...cases].sort((a, b) => measured(b) - measured(a));
+  return [
+    ...overallSentence(cases),
+    ...cases.flatMap((given) => [
+      ...headline(given),
+      ...(given.isTold ? againstSentence(given) : []),
+      ...partlySentence(given),
+      ...stateSentence(given),
+      ...survivalSentences(given.comparison, given.task.label, given.where),
+      ...missingSentences(given),
+    ]),
+    ...(longest !== undefined && measured(longest) > 0 ? costSentences(longest, false) : []),
+  ];
+}
+
+/** On how many tasks each variant is among the best, of those that tell variants apart. */
+function overallSentence(cases: readonly Case[]): string[] {
+  const telling = cases.filter(
+    ({ isTold, ranking }) => isTold && ranking.seeds > 1 && rankedVariants(ranking).length > 1,
+  );
+  if (telling.length < 2) return [];
+  const counts = telling[0]!.comparison.variants.flatMap((variant) => {
+    const isBest = (row: RankedVariant) => row.variant === variant && row.rank.from === 1 && row.learned;
+    const count = telling.filter(({ ranking }) => rankedVariants(ranking).some(isBest)).length;
+    return count > 0 ? [{ variant, count }] : [];
+  });
+  counts.sort((a, b) => b.count - a.count);
+  if (counts.length === 0) return [];
+  const shown = counts.length > many ? counts.slice(0, many - 1) : counts;
+  const rest = counts.slice(shown.length);
+  const names = [
+    ...shown.map(({ variant, count }) => `${variant} on ${numberText(count)}`),
+    ...(rest.length > 0
+      ? [`${numberText(rest.length)} others on ${numberText(rest[0]!.count)}${rest[0]!.count > 1 ? " or fewer" : ""}`]
+      : []),
+  ];
+  const which =
+    telling.length === cases.length
+      ? `the ${numberText(telling.length)} tasks`
+      : `the ${numberText(telling.length)} of ${numberText(cases.length)} tasks that tell variants apart`;
+  return [`Of ${which}, these are the best or cannot be told from it: ${listText(names)}.`];
+}
+
+/** That nothing was learned, or everything; otherwise what is the best. */
+function headline(given: Case): string[] {
+  const { ranking, where, task, learned, isTooEasy } = given;
+  const variants = rankedVariants(ranking);
+  if (variants.length === 0) return [];
+  if (learned.length === 0) return [notLearnedText(given)];
+  if (isTooEasy)
+    return [
+      `${start(`${where}every variant`)} reaches ${ranking.metric.label} of ${ceiling} or more: ${where === "" ? task.label : "it"} is too easy to rank them. Longer rows or more to remember may tell them apart.`,
+    ];
+  return [bestText(ranking, where)];
+}
+
+/** What a larger budget is more of. */
+const more = { steps: "more steps", tokens: "more tokens", seconds: "more time", flops: "more operations" } as const;
+
+function notLearnedText({ comparison, task, ranking }: Case): string {
+  const { metric, seeds } = ranking;
+  const { budget } = comparison;
+  const variants = rankedVariants(ranking);
+  const baseline = ranking.rows.find((row): row is RankedBaseline => row.kind === "baseline")!;
+  const rows = isAccuracy(metric) ? leastScored(ranking)?.rows : undefined;
+  /** By so much a figure may differ from the baseline's though it is no better. */
+  const chance = (figure: number) =>
+    rows === undefined
+      ? Math.abs(baseline.figure) * clearShare
+      : Math.hypot(evaluationMargin(figure, rows), evaluationMargin(baseline.figure, rows));
+  const isAbove = ({ figure: { mean } }: RankedVariant) =>
+    (metric.better === "lower" ? baseline.figure - mean : mean - baseline.figure) > chance(mean);
+  const under = `under this budget (${budgetText(budget)})`;
+  const [best] = variants;
+  if (isAbove(best!)) {
+    const wanted = seeds > 1 ? `${more[budget.kind]} or more seeds` : "more seeds";
+    return `No variant is shown to have learned ${task.label} ${under}: ${best!.variant} reaches ${figureText(best!.figure.mean)} ${metric.label} in the mean of ${counted(best!.figure.values.length, "seed")}, against ${figureText(baseline.figure)} of the baseline "${baseline.baseline.name}", which may be chance. Give them ${wanted}.`;
+  }
+  const reference = `${figureText(baseline.figure)} ${metric.label}`;
+  const remedy = `Give them ${more[budget.kind]} or another learning rate.`;
+  if (!isAccuracy(metric))
+    return `No variant learned ${task.label} ${under}: none is better than the baseline "${baseline.baseline.name}" with ${reference}. ${remedy}`;
+  const isWithin = variants.every(({ figure: { mean } }) => Math.abs(mean - baseline.figure) <= chance(mean));
+  const all = isWithin ? "all are within" : "none is better than";
+  const margin =
+    rows === undefined ? "" : `, ± ${figureText(chance(baseline.figure))} with ${counted(rows, "test row")}`;
+  return `No variant learned ${task.label} ${under}: ${all} what chance gives (${reference} of the baseline "${baseline.baseline.name}"${margin}). ${remedy}`;
+}
+
+/** Where only seeds say how well a figure is known: by less than this share of a baseline it counts as equal to it. */
+const clearShare = 0.02;
+
+/** Which are better and worse than the best full attention, where each has no sentence of its own. */
+function againstSentence({ ranking, where }: Case): string[] {
+  const { reference, metric, seeds } = ranking;
+  const rows = rankedVariants(ranking).filter(({ toReference }) => toReference !== undefined);
+  if (reference === undefined || rows.length === 0 || seeds < 2) return [];
+  const told = (verdict: "better" | "worse") => rows.filter(({ toReference }) => toReference!.verdict === verdict);
+  const named = (list: readonly RankedVariant[]) =>
+    shortListText(
+      list.map(({ variant, toReference }) => `${variant} (${signedText(toReference!.difference)})`),
+      many,
+    );
+  const [better, worse] = [told("better"), told("worse")];
+  const others = rows.filter(({ toReference }) => !/better|worse/.test(toReference!.verdict));
+  const parts = [
+    ...(better.length > 0 ? [`better ${better.length === 1 ? "is" : "are"} ${named(better)}`] : []),
+    ...(worse.length > 0 ? [`worse ${worse.length === 1 ? "is" : "are"} ${named(worse)}`] : []),
+    ...(others.length > 0 && others.length < rows.length
+      ? [`no difference is shown of ${shortListText(others.map(({ variant }) => variant))}`]
+      : []),
+  ];
+  if (parts.length === 0) return [];
+  return [`${start(`${where}against`)} ${reference}, in ${metric.label}: ${parts.join("; ")}.`];
 }
 
 /** `softmax has the best bits per character at 512; delta-net cannot be told from it.` */
@@ -91,8 +230,8 @@ function bestText(ranking: Ranking, where: string): string {
 }
 
 /** What each gains in time and memory against the reference, and what it loses. */
-function costSentences(given: Case, ranking: Ranking, withQuality: boolean): string[] {
-  const { comparison, summaries, where } = given;
+function costSentences(given: Case, withQuality: boolean): string[] {
+  const { comparison, summaries, where, ranking } = given;
   const reference =
     ranking.reference ??
     fullAttentionOf(comparison).find((variant) => summaries.some((one) => one.variant === variant && one.steps));
@@ -121,10 +260,13 @@ function costSentences(given: Case, ranking: Ranking, withQuality: boolean): str
   const sentences = others.filter(isWorthIt).flatMap((summary) => {
     const cost = length === undefined ? undefined : costText(summary, theirs, length);
     const row = withQuality ? ranked.get(summary.variant) : undefined;
-    const quality = row?.toReference === undefined ? undefined : differenceClause(row, row.toReference, ranking);
+    const quality =
+      row?.toReference === undefined
+        ? undefined
+        : differenceClause(row, row.toReference, ranking, cost === undefined ? undefined : length);
     if (cost === undefined && quality === undefined) return [];
     if (cost === undefined)
-      return [`${start(`${where}against`)} ${reference} ${summary.variant} has ${quality!.replace(/^for /, "")}.`];
+      return [`${start(`${where}against`)} ${reference} ${summary.variant} has ${quality!.replace(/^(for|at) /, "")}.`];
     const machine = said ? "" : ` on this machine (${machineText(comparison)})`;
     const named = said ? reference! : `${reference}, the full attention here,`;
     said = true;
@@ -133,15 +275,16 @@ function costSentences(given: Case, ranking: Ranking, withQuality: boolean): str
       `${start(`${where}at ${lengthText(length!)} tokens`)}${machine} ${summary.variant} ${gain}${quality === undefined ? "" : `, ${quality}`}.`,
     ];
   });
-  const left = others.length - others.filter(isWorthIt).length;
-  return left === 0
-    ? sentences
-    : [
-        ...sentences,
-        withQuality
-          ? `The other ${numberText(left)} are told from the best and on no Pareto front; the tables have them.`
-          : `The other ${numberText(left)} are slower; the tables have them.`,
-      ];
+  const left = others.filter((one) => !isWorthIt(one));
+  if (left.length === 0) return sentences;
+  if (left.length === 1) return [...sentences, `The tables also have ${left[0]!.variant}.`];
+  const isKnown = left.every((one) => (withQuality ? ranked.has(one.variant) : time(one) !== undefined));
+  const why = !isKnown
+    ? ""
+    : withQuality
+      ? ", which are told from the best and on no Pareto front"
+      : ", which are slower";
+  return [...sentences, `The tables have the other ${numberText(left.length)}${why}.`];
 }
 
 /** `trains 3.9 × as fast as REFERENCE and takes 0.4 × its memory` */
@@ -162,16 +305,30 @@ function costText(summary: VariantSummary, reference: VariantSummary, length: nu
   return `${fast} and takes ${isAlike ? "about the same memory" : `${ratioText(memory)} × its memory`}`;
 }
 
-/** `for +0.020 in bits per character, which three seeds cannot tell from 0` */
-function differenceClause(row: RankedVariant, found: SpreadComparison, { metric, task }: Ranking): string {
-  const by = `${signedText(found.difference)} in ${metric.label} at length ${lengthText(task.trainLength)}`;
-  const seeds = `${numberText(row.figure.values.length)} seeds`;
-  if (found.verdict === "one seed") return `for ${by}, with one seed, which may be chance`;
-  if (found.low === undefined || found.high === undefined) return `for ${by}, of which nothing can be told`;
-  const interval = `95 % interval ${signedText(found.low)} to ${signedText(found.high)}`;
-  return found.verdict === "cannot tell"
-    ? `for ${by}, which ${seeds} cannot tell from 0 (${interval})`
-    : `for ${by}, which is ${found.verdict} (${interval})`;
+/**
+ * `for +0.020 in bits per character, which three seeds cannot tell from 0`, `at the same accuracy`
+ *
+ * @param costLength where costs are compared; the training length is named where it is another
+ */
+function differenceClause(
+  { figure }: RankedVariant,
+  found: SpreadComparison,
+  { metric, task }: Ranking,
+  costLength: number | undefined,
+): string {
+  const where = costLength === task.trainLength ? "" : ` at length ${lengthText(task.trainLength)}`;
+  const { difference, low, high, verdict, fewRows } = found;
+  if (signedText(difference) === "0.000" && (verdict === "cannot tell" || verdict === "one seed"))
+    return `at the same ${metric.label}${where}${verdict === "one seed" ? ", with one seed" : ""}`;
+  const by = `${signedText(difference)} in ${metric.label}${where}`;
+  if (verdict === "one seed") return `for ${by}, with one seed, which may be chance`;
+  if (low === undefined || high === undefined) return `for ${by}, of which nothing can be told`;
+  if (fewRows !== undefined)
+    return `for ${by}, which is about ${counted(Math.max(1, Math.round(fewRows)), "test row")}: too few to tell`;
+  const interval = `95 % interval ${signedText(low)} to ${signedText(high)}`;
+  return verdict === "cannot tell"
+    ? `for ${by}, which ${numberText(figure.values.length)} seeds cannot tell from 0 (${interval})`
+    : `for ${by}, which is ${verdict} (${interval})`;
 }
 
 /** Points of quality against time and against memory, at the length of the costs. */
@@ -189,7 +346,8 @@ function fronts(given: Case): { name: string; points: ReturnType<typeof paretoOf
   }));
 }
 
-function frontSentences(given: Case, ranking: Ranking): string[] {
+function frontSentences(given: Case): string[] {
+  const { ranking } = given;
   const found = fronts(given).filter(({ points }) => points.length > 1);
   if (found.length === 0) return [];
   const length = costLength(given) ?? given.task.trainLength;
@@ -207,14 +365,18 @@ function frontSentences(given: Case, ranking: Ranking): string[] {
 }
 
 /** Which is the best at the asked length, where that is not the training length. */
-function elsewhereSentences({ task, summaries, where, length }: Case, { metric, reference }: Ranking): string[] {
+function elsewhereSentences({ task, summaries, where, length, ranking }: Case): string[] {
+  const { metric, reference } = ranking;
   const { trainLength, lengths } = task;
   const far = length ?? lengths.at(-1);
   if (far === undefined || far === trainLength) return [];
   const measured = summaries.flatMap(({ variant, byLength, seeds }) => {
     const cell = byLength.find((one) => one.length === far);
     const spread = cell !== undefined && "metrics" in cell ? cell.metrics[metric.name] : undefined;
-    return spread === undefined || !Number.isFinite(spread.mean) ? [] : [{ variant, figure: seeded(spread, seeds) }];
+    const rows = cell !== undefined && "scored" in cell && isAccuracy(metric) ? cell.scored?.rows : undefined;
+    return spread === undefined || !Number.isFinite(spread.mean)
+      ? []
+      : [{ variant, figure: seeded(spread, seeds, rows) }];
   });
   const multiple = `${ratioText(far / trainLength)} × the training length`;
   const at = `${where}at ${lengthText(far)} tokens, ${multiple}`;
@@ -230,20 +392,16 @@ function elsewhereSentences({ task, summaries, where, length }: Case, { metric, 
   const other = measured.find(({ variant }) => variant === reference && variant !== best!.variant) ?? second;
   if (other === undefined) return [];
   const { verdict } = compareSpreads(best!.figure, other.figure, metric.better);
-  const doubt =
-    verdict === "better" ? "" : verdict === "one seed" ? ", with one seed" : ", which the seeds cannot tell apart";
+  const doubt = verdict === "better" ? "" : verdict === "one seed" ? ", with one seed" : ", which cannot be told apart";
   return [
     `${start(at)} and without training there, ${best!.variant} has the ${extreme} ${metric.label}, ${figureText(best!.figure.mean)}; ${other.variant} has ${figureText(other.figure.mean)}${doubt}.`,
   ];
 }
 
 /** The smallest state among those that solve the task. */
-function stateSentence(
-  { comparison, task, where }: Case,
-  variants: readonly RankedVariant[],
-  { metric }: Ranking,
-): string[] {
-  if (metric.better !== "higher") return [];
+function stateSentence({ comparison, task, where, ranking: { metric, ...ranking } }: Case): string[] {
+  if (!isAccuracy(metric)) return [];
+  const variants = rankedVariants({ metric, ...ranking });
   const states = variants.flatMap(({ variant, figure }) => {
     const cell = comparison.cells.find((one) => one.task === task.label && one.variant === variant);
     const state = cell?.stateBytes?.find(({ length }) => length === task.trainLength) ?? cell?.stateBytes?.[0];
@@ -258,57 +416,41 @@ function stateSentence(
   ];
 }
 
-type Doubts = {
-  readonly learned: readonly RankedVariant[];
-  readonly isTooEasy: boolean;
-  readonly sentences: readonly string[];
-};
+/** Those of which nothing shows that they learned the task, where others did. */
+function partlySentence({ ranking, learned, where }: Case): string[] {
+  const others = rankedVariants(ranking).filter((row) => !row.learned);
+  if (learned.length === 0 || others.length === 0) return [];
+  const names = shortListText(others.map(({ variant }) => variant));
+  return [
+    `${start(`${where}under`)} this budget nothing shows that ${names} learned the task: ${others.length === 1 ? "it" : "they"} cannot be told from a baseline that does not look at the row.`,
+  ];
+}
 
-/** Reasons to believe less. */
-function doubtsOf(given: Case, ranking: Ranking): Doubts {
-  const { comparison, task, where, length } = given;
-  const { metric, unranked, seeds } = ranking;
-  const variants = rankedVariants(ranking);
-  const learned = variants.filter((row) => row.learned);
-  const isTooEasy =
-    variants.length > 1 && metric.better === "higher" && variants.every(({ figure }) => figure.mean >= ceiling);
-  const sentences: string[] = [];
-  if (variants.length > 0 && learned.length === 0) {
-    const [hurdle] = ranking.rows.flatMap((row) => (row.kind === "baseline" ? [row] : []));
-    const baseline = `the baseline "${hurdle!.baseline.name}" with ${figureText(hurdle!.figure)} ${metric.label}`;
-    const budget = `under this budget (${budgetText(comparison.budget)})`;
-    const best = variants[0]!.figure.mean;
-    const isAbove = metric.better === "lower" ? best < hurdle!.figure * 0.98 : best > hurdle!.figure * 1.02;
-    sentences.push(
-      isAbove
-        ? `No variant is shown to have learned ${task.label} ${budget}: none can be told from ${baseline}. More seeds or a larger budget may show it.`
-        : `No variant learned ${task.label} ${budget}: none is better than ${baseline}. Their order says nothing; a larger budget may.`,
-    );
-  } else if (learned.length < variants.length) {
-    const names = variants.filter((row) => !row.learned).map(({ variant }) => variant);
-    sentences.push(
-      `${start(`${where}under`)} this budget nothing shows that ${shortListText(names)} learned the task: ${names.length === 1 ? "it" : "they"} cannot be told from a baseline that does not look at the row.`,
-    );
-  }
-  if (isTooEasy)
-    sentences.push(
-      `${start(`${where}every variant`)} reaches ${metric.label} of ${ceiling} or more: ${task.label} is too easy to tell them apart. Longer rows or more to remember may.`,
-    );
-  if (seeds === 1 && variants.length > 1)
-    sentences.push(
-      `${start(`${where}there is`)} one seed: differences between variants may be chance. --seeds 3 tells more.`,
-    );
-  const failed = unranked.filter(({ reason }) => reason !== "not trained").map(({ variant }) => variant);
-  if (failed.length > 0)
-    sentences.push(
-      `${start(`${where}there is`)} no figure of ${shortListText(failed)}; the notes below the tables say why.`,
-    );
-  const longest = Math.max(0, ...measuredLengths(given));
-  if (length !== undefined && longest > 0 && !measuredLengths(given).includes(length))
-    sentences.push(
-      `${start(`${where}steps`)} were not measured at ${lengthText(length)} tokens, only at ${listText(measuredLengths(given).map(lengthText))}: costs above are those at ${lengthText(costLength(given)!)}. compare --measure-only --lengths ${length} measures them.`,
-    );
-  return { learned, isTooEasy, sentences };
+/** That figures are missing, and that costs are not those of the asked length. */
+function missingSentences(given: Case): string[] {
+  const { ranking, where, length } = given;
+  const failed = ranking.unranked.filter(({ reason }) => reason !== "not trained").map(({ variant }) => variant);
+  const lengths = measuredLengths(given);
+  return [
+    ...(failed.length === 0
+      ? []
+      : [`${start(`${where}there is`)} no figure of ${shortListText(failed)}; the notes below the tables say why.`]),
+    ...(length === undefined || lengths.length === 0 || lengths.includes(length)
+      ? []
+      : [
+          `${start(`${where}steps`)} were not measured at ${lengthText(length)} tokens, only at ${listText(lengths.map(lengthText))}: costs above are those at ${lengthText(costLength(given)!)}. compare --measure-only --lengths ${length} measures them.`,
+        ]),
+  ];
+}
+
+/** That there is one seed, where differences are spoken of. */
+function seedSentence(cases: readonly Case[]): string[] {
+  const single = cases.filter(
+    ({ ranking, isTold }) => isTold && ranking.seeds === 1 && rankedVariants(ranking).length > 1,
+  );
+  if (single.length === 0) return [];
+  const where = single.length < cases.length ? `on ${listText(single.map(({ task }) => task.label))} ` : "";
+  return [`${start(`${where}there is`)} one seed: differences between variants may be chance. --seeds 3 tells more.`];
 }
 
 /** The length at which costs are compared: the asked one; else the nearest below it, or the longest that most were measured at. */

@@ -1,5 +1,5 @@
 import type { AdvisedVariant, Answer, KnownCost, Setup } from "./advise.ts";
-import { estimateText, none, signedText, smallBytesText } from "./figure-text.ts";
+import { estimateText, figureText, none, shortLabel, signedText, smallBytesText } from "./figure-text.ts";
 import { bytesText, countText } from "./figures.ts";
 import { counted, lengthText, listText, numberText, ratioText, shortListText } from "./sentences.ts";
 import { intervalOfMean } from "./statistics.ts";
@@ -85,8 +85,12 @@ function errorOf({ error, basis }: KnownCost): number {
 function bestText({ variants, quality }: Answer): string[] {
   if (quality === undefined) return [];
   const known = variants.filter((variant) => variant.quality !== undefined);
-  const { metric, trainLength, seeds } = quality;
-  const trained = `${metricText(metric)} after training at ${lengthText(trainLength)}`;
+  const { metricLabel, trainLength, seeds } = quality;
+  const trained = `${metricLabel} after training at ${lengthText(trainLength)}`;
+  if (quality.baseline !== undefined && known.every((variant) => !variant.quality!.learned))
+    return [
+      `In ${trained} none is shown to be better than an answer that does not look at the row (${figureText(quality.baseline)}): of quality nothing is known yet.`,
+    ];
   if (seeds < 2) {
     const [best] = [...known].sort(
       (a, b) => (quality.better === "lower" ? 1 : -1) * (a.quality!.figure.mean - b.quality!.figure.mean),
@@ -138,7 +142,7 @@ function tableOf({ variants, question, quality }: Answer, setup: Setup): TextTab
       "tok/s",
       "memory",
       "how known",
-      ...(quality === undefined ? [] : [metricText(quality.metric)]),
+      ...(quality === undefined ? [] : [shortLabel(quality.metricLabel)]),
       ...(hasReference ? ["vs full attention"] : []),
     ],
     rows: variants.map((variant) => {
@@ -221,7 +225,7 @@ function qualityNotes({ quality, variants, question, setup, isOfOtherTask }: Ans
     ...(there.length === 0
       ? []
       : [
-          `Without training at ${lengthText(question.length)}, ${metricText(quality.metric)} there: ${listText(there.map(({ variant, at }) => `${variant} ${at.toFixed(3)}`))}.`,
+          `Without training at ${lengthText(question.length)}, ${quality.metricLabel} there: ${listText(there.map(({ variant, at }) => `${variant} ${at.toFixed(3)}`))}.`,
         ]),
     ...(unknown.length === 0 ? [] : [`Quality is not known of ${shortListText(unknown)}.`]),
   ];
@@ -300,9 +304,4 @@ function commandsOf(
 
 function shellWord(text: string): string {
   return /^[\w.,:/=@+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
-}
-
-/** `bitsPerCharacter` as `bits per character`. */
-function metricText(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 }

@@ -4,6 +4,7 @@ import type { CostRecord, RunRecord } from "../store/record.ts";
 import { bytesText } from "./figures.ts";
 import { isFullAttention } from "./full-attention.ts";
 import { type CostPoint, fitByLength, type LengthFit } from "./length-fit.ts";
+import { isAccuracy, isBeyond } from "./ranking.ts";
 import { lengthText } from "./sentences.ts";
 import { compareSpreads, type SeededSpread, type SpreadComparison, seeded, toldFromFirst } from "./statistics.ts";
 import { spread } from "./summaries.ts";
@@ -45,6 +46,8 @@ export type KnownCost = {
 /** How well a variant did, at the training length nearest to the asked one. */
 export type KnownQuality = {
   readonly figure: SeededSpread;
+  /** Whether it is better than answers that do not look at the row, where these are known: see `RankedVariant`. */
+  readonly learned: boolean;
   /** Whether it cannot be told from the best of those that fit. */
   readonly isAmongBest: boolean;
   /** Its difference from full attention, if that was trained under the same budget. */
@@ -67,6 +70,9 @@ export type AdvisedVariant = {
 /** The metric of the qualities, and what they were trained for. */
 export type QualityAbout = {
   readonly metric: string;
+  readonly metricLabel: string;
+  /** The best value of an answer that does not look at the row. */
+  readonly baseline?: number;
   readonly better: "lower" | "higher";
   readonly taskLabel: string;
   readonly trainLength: number;
@@ -281,9 +287,11 @@ function qualitiesOf(
   const figures = [...groupBy(runs, memberKey)].flatMap(([key, own]) => {
     const finite = own.filter(({ score }) => score !== null);
     if (finite.length === 0) return [];
+    const rows = finite.map(({ scoredRows }) => scoredRows);
     const figure = seeded(
       spread(finite.map(({ score }) => score!)),
       finite.map(({ seed }) => seed),
+      isAccuracy({ better }) && !rows.includes(null) ? Math.min(...rows.map((count) => count!)) : undefined,
     );
     return [{ key, own, figure }];
   });
@@ -306,6 +314,7 @@ function qualitiesOf(
         key,
         {
           figure,
+          learned: own[0]!.baseline === null || isBeyond({ better }, figure, own[0]!.baseline),
           isAmongBest: !told[i]!.isTold,
           ...(reference !== undefined &&
             reference.key !== key && { toReference: compareSpreads(figure, reference.figure, better) }),
@@ -317,9 +326,12 @@ function qualitiesOf(
 }
 
 function aboutQuality(runs: readonly RunRecord[]): QualityAbout {
-  const { metric, better, taskLabel, trainLength, steps, comparison } = runs[0]!;
+  const { metric, metricLabel, better, baseline, taskLabel, trainLength, steps, comparison } = runs[0]!;
   const seeds = new Set(runs.map(({ seed }) => seed)).size;
-  return { metric, better, taskLabel, trainLength, steps, seeds, comparison };
+  return {
+    ...{ metric, metricLabel, better, taskLabel, trainLength, steps, seeds, comparison },
+    ...(baseline !== null && { baseline }),
+  };
 }
 
 function newestOf(records: readonly (CostRecord | RunRecord)[]): string {

@@ -30,7 +30,8 @@ const merits: readonly { readonly by: Crossover["by"]; of(step: Measured): numbe
 
 /**
  * The lengths from which on variants are faster than others, or take less memory: by more than 10 % at that length and at all longer ones that
- * were measured for both. Those that are at all lengths are told against the reference, and where they are against all others.
+ * were measured for both. Those that are at all lengths are told against the reference, and where they are against all others. Measured at one
+ * length only nothing crosses; there are then none where there is a reference, with which costs are compared anyhow.
  *
  * @param summaries of one task
  * @param options.reference the variant that others are to be compared with
@@ -40,6 +41,10 @@ export function crossoversOf(
   { reference }: { readonly reference?: string } = {},
 ): Crossover[] {
   const measured = summaries.filter(({ steps = [] }) => steps.some((step) => !("missing" in step)));
+  const lengths = new Set(
+    measured.flatMap(({ steps = [] }) => steps.flatMap((step) => ("missing" in step ? [] : step.length))),
+  );
+  if (lengths.size < 2 && reference !== undefined) return [];
   return merits.flatMap(({ by, of: merit }) => {
     const told = measured.flatMap((one) => {
       const pairs = measured.flatMap((other) => {

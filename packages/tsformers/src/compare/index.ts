@@ -33,6 +33,7 @@ export type {
   LengthFigures,
   MetricAbout,
   RunResult,
+  Scored,
   StepCost,
   TaskAbout,
   Trial,

@@ -235,6 +235,7 @@ async function evaluateMissing(
         : {
             length: at,
             metrics: figuresOf(run.task.metrics, cell!.totals),
+            scored: { tokens: cell!.totals.tokens, rows: cell!.totals.rows },
             testTokens: testTokens ?? null,
             ...present({ note: cell!.note }),
           };

@@ -6,6 +6,7 @@ import {
   compareSpreads,
   type Estimate,
   intervalOfMean,
+  marginOver,
   type SeededSpread,
   type SpreadComparison,
   seeded,
@@ -29,7 +30,7 @@ export type RankedVariant = {
   readonly toReference?: SpreadComparison;
   /** Its difference from the best; absent of the best itself. */
   readonly toBest?: SpreadComparison;
-  /** Whether it is better than every baseline: its whole interval is, or with a single seed, clearly the figure. */
+  /** Whether it is better than every baseline, by more than seeds and the finite test split may make: see `marginOver`. */
   readonly learned: boolean;
 };
 
@@ -75,7 +76,7 @@ export function rankingOf(
 ): Ranking {
   const { task, metric } = taskOf(comparison, taskLabel);
   const summaries = summarise(comparison).filter((one) => one.task === taskLabel && one.pretrained === pretrained);
-  const candidates = summaries.map((summary) => ({ summary, figure: figureOf(summary, metric.name) }));
+  const candidates = summaries.map((summary) => ({ summary, figure: figureOf(summary, metric) }));
   const sorted = candidates
     .flatMap(({ summary, figure }) =>
       figure === undefined || !Number.isFinite(figure.mean) ? [] : [{ summary, figure }],
@@ -106,7 +107,7 @@ export function rankingOf(
           toReference: compareSpreads(figure, reference.figure, metric.better),
         }),
       ...(i > 0 && { toBest: told[i]!.toFirst }),
-      learned: hurdle === undefined || isBeyond(metric, interval, hurdle),
+      learned: hurdle === undefined || isBeyond(metric, figure, hurdle),
     };
   });
   const baselines = task.baselines.flatMap((baseline): RankedBaseline[] => {
@@ -295,9 +296,15 @@ export function taskOf({ tasks }: Comparison, label: string): { task: TaskAbout;
 }
 
 /** A metric of a variant at the training length, with the seeds that it is of. */
-export function figureOf({ metrics, seeds }: VariantSummary, metric: string): SeededSpread | undefined {
-  const spread = metrics[metric];
-  return spread === undefined || spread.values.length === 0 ? undefined : seeded(spread, seeds);
+export function figureOf({ metrics, seeds, scored }: VariantSummary, metric: MetricAbout): SeededSpread | undefined {
+  const spread = metrics[metric.name];
+  if (spread === undefined || spread.values.length === 0) return undefined;
+  return seeded(spread, seeds, isAccuracy(metric) ? scored?.rows : undefined);
+}
+
+/** Whether a metric is a share of right answers: of the metrics that there are, those of which more is better. */
+export function isAccuracy({ better }: Pick<MetricAbout, "better">): boolean {
+  return better === "higher";
 }
 
 /** What a variant costs: seconds per token, or bytes. */
@@ -315,24 +322,24 @@ export function costOf(
 }
 
 /** Negative where the first is better. */
-function order({ better }: MetricAbout, a: number, b: number): number {
+function order({ better }: Pick<MetricAbout, "better">, a: number, b: number): number {
   return better === "lower" ? a - b : b - a;
 }
 
-function bestBaseline({ baselines }: TaskAbout, metric: MetricAbout): number | undefined {
+/** The best figure that an answer has which does not look at the row. */
+export function bestBaseline({ baselines }: TaskAbout, metric: MetricAbout): number | undefined {
   const figures = baselines.flatMap(({ metrics }) => metrics[metric.name] ?? []).filter(Number.isFinite);
   return figures.sort((a, b) => order(metric, a, b))[0];
 }
 
-/** With a single seed: by so much of what is left between the baseline and the best that there can be, 0 or 1. */
+/** With a single seed at least by so much of what is left between the baseline and the best that there can be, 0 or 1. */
 const clearShare = 0.02;
 
 /** Whether a figure is better than a baseline beyond doubt. */
-function isBeyond(metric: MetricAbout, { mean, low = mean, high = mean }: Estimate, hurdle: number): boolean {
-  const worst = metric.better === "lower" ? high : low;
+export function isBeyond(metric: Pick<MetricAbout, "better">, figure: SeededSpread, hurdle: number): boolean {
   const most = metric.better === "lower" ? 0 : Math.max(1, hurdle);
-  const margin = low === high ? Math.abs(most - hurdle) * clearShare : 0;
-  return order(metric, worst, hurdle) < -margin;
+  const least = figure.values.length < 2 ? Math.abs(most - hurdle) * clearShare : 0;
+  return order(metric, figure.mean, hurdle) < -Math.max(marginOver(figure, hurdle), least);
 }
 
 function reasonOf(

@@ -17,10 +17,15 @@ export type Environment = {
 /** Values of metrics by name. */
 export type Figures = Readonly<Record<string, number>>;
 
+/** How much was scored for figures; a row counts if at least one of its tokens is scored. */
+export type Scored = { readonly tokens: number; readonly rows: number };
+
 /** Metrics at one length, or the reason why there are none. */
 export type LengthFigures = { readonly length: number } & (
   | {
       readonly metrics: Figures;
+      /** Absent of evaluations that were made before this was kept. */
+      readonly scored?: Scored;
       /** What its reader should know, such as that rows are longer than the model has positions. */
       readonly note?: string;
     }
@@ -49,6 +54,8 @@ export type RunResult = {
   readonly tokens: number;
   /** At the training length on the test split, by name. */
   readonly metrics: Figures;
+  /** How much of the test split they are of. */
+  readonly scored?: Scored;
   readonly byLength: readonly LengthFigures[];
   readonly trainCurve: readonly CurvePoint[];
   readonly validCurve: readonly CurvePoint[];

@@ -3,8 +3,12 @@ import type { Spread } from "./summaries.ts";
 
 /*
  * What an interval here covers: runs under other seeds, that is other initial parameters, dropout and order of training examples, of the same
- * configuration on the same data. It does not cover that the evaluation set is finite: another set of rows shifts the figures of all variants,
- * much less their differences. See `evaluationError` for that part of an accuracy.
+ * configuration on the same data. It does not cover that the test split is finite: other rows shift the figures of all variants, and much less
+ * their differences, which are of the same rows.
+ *
+ * Accuracies are shares of rows, so this other part is known in two cases. Against a baseline (`marginOver`) both errors are added. Of two
+ * variants, what decides is on how many rows they differ, which results do not say; a claim is about this test split, and is not made at all
+ * where fewer than `leastRows` rows make the whole difference. Of losses nothing is known of that error: it needs the variance over rows.
  */
 
 /** The share of intervals that contain what they estimate, if figures vary from seed to seed as normal variables do. */
@@ -15,6 +19,12 @@ export const confidence = 0.95;
  * could be estimated; they do not show that there is none.
  */
 export const resolution = 1e-3;
+
+/**
+ * Of two models that answer otherwise on some rows, and are equally good, one is right on all of five such rows in 1 of 16 tests, and on all of
+ * six in 1 of 32 (sign test, two sides): fewer than six rows tell nothing, whoever was right on them.
+ */
+export const leastRows = 6;
 
 /** An estimate, with its interval if there are enough seeds for one. */
 export type Estimate = { readonly mean: number; readonly low?: number; readonly high?: number };
@@ -35,14 +45,25 @@ export type SpreadComparison = {
   readonly p?: number;
   /** Whether runs of the same seeds were compared with each other. */
   readonly paired: boolean;
+  /** Set where the interval excludes 0, but so few rows of the test split make the difference that nothing is told. */
+  readonly fewRows?: number;
 };
 
-/** A {@link Spread} that says which seeds its values are of, in their order. */
-export type SeededSpread = Spread & { readonly seeds?: readonly number[] };
+/** A {@link Spread} that says which seeds its values are of, in their order, and of accuracies, of how many rows they are shares. */
+export type SeededSpread = Spread & { readonly seeds?: readonly number[]; readonly rows?: number };
 
-/** Values with the seeds that they are of; without where some of the seeds have none. */
-export function seeded(spread: Spread, seeds: readonly number[]): SeededSpread {
-  return spread.values.length === seeds.length ? { ...spread, seeds } : spread;
+/**
+ * Values with the seeds that they are of; without where some of the seeds have none.
+ *
+ * @param rows of an accuracy: the scored rows of which it is a share. Answers within a row depend on each other, so that rows are counted, not
+ *   answers
+ */
+export function seeded(spread: Spread, seeds: readonly number[], rows?: number): SeededSpread {
+  return {
+    ...spread,
+    ...(spread.values.length === seeds.length && { seeds }),
+    ...(rows !== undefined && { rows }),
+  };
 }
 
 /** The 95 % interval of a mean over seeds, `mean ± t(0.975, n − 1) · s / √n`; none for a single seed. */
@@ -56,7 +77,7 @@ export function intervalOfMean({ values, mean }: Spread): Estimate {
 /**
  * Compares two figures over seeds. Where at least two seeds are common to both, the runs of each seed are compared with each other: they start
  * from the same random numbers and read the same rows, and what these have in common drops out (paired t). Otherwise variances are taken to be
- * different (Welch's t).
+ * different (Welch's t). Of accuracies nothing is told where fewer than {@link leastRows} rows make the difference.
  *
  * @source Welch 1947, "The generalization of 'Student's' problem when several different population variances are involved", Biometrika 34
  */
@@ -79,8 +100,12 @@ export function compareSpreads(a: SeededSpread, b: SeededSpread, better: "lower"
   const [low, high] = [difference - half, difference + half];
   const isLess = high < 0;
   const isMore = low > 0;
-  const verdict = !isLess && !isMore ? "cannot tell" : isLess === (better === "lower") ? "better" : "worse";
-  return { difference, low, high, verdict, p: bothTails(difference / error, freedom), paired };
+  const found = { difference, low, high, p: bothTails(difference / error, freedom), paired };
+  if (!isLess && !isMore) return { ...found, verdict: "cannot tell" };
+  const rows = Math.abs(difference) * Math.min(a.rows ?? Number.POSITIVE_INFINITY, b.rows ?? Number.POSITIVE_INFINITY);
+  // Shares times rows are whole numbers but for rounding.
+  if (rows < leastRows - 1e-6) return { ...found, verdict: "cannot tell", fewRows: rows };
+  return { ...found, verdict: isLess === (better === "lower") ? "better" : "worse" };
 }
 
 /**
@@ -127,6 +152,25 @@ export function toldFromFirst(
 export function evaluationError(accuracy: number, scored: number): number {
   const share = (accuracy * scored + 1) / (scored + 2);
   return Math.sqrt((share * (1 - share)) / (scored + 2));
+}
+
+/** The 97.5 % quantile of the normal distribution. */
+const normalQuantile = 1.959964;
+
+/** Half of the 95 % interval of an accuracy on so many rows, under one seed. */
+export function evaluationMargin(accuracy: number, rows: number): number {
+  return normalQuantile * evaluationError(accuracy, rows);
+}
+
+/**
+ * By how much a mean must lie beyond a baseline to be better than it, with 95 % confidence: half of its interval over seeds, and of accuracies
+ * the errors that both have because the test split is finite, as those of independent answers: `√(seeds² + own² + baseline²)`.
+ */
+export function marginOver(figure: SeededSpread, baseline: number): number {
+  const { low = figure.mean, high = figure.mean } = intervalOfMean(figure);
+  const { rows, mean } = figure;
+  const finite = rows === undefined ? [] : [evaluationMargin(mean, rows), evaluationMargin(baseline, rows)];
+  return Math.hypot((high - low) / 2, ...finite);
 }
 
 /** Values of the seeds that both have. */

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { writeFileAtomic } from "../io/atomic-file.ts";
 import { canonicalJson } from "../run/canonical-json.ts";
 import { packageVersion } from "../run/version.ts";
+import { present } from "../schema/present.ts";
 import { type CostJob, resultFile, stepsFile, type TrainJob } from "./messages.ts";
 import type { LengthFigures, RunResult, StepCost } from "./results.ts";
 
@@ -12,7 +13,7 @@ export type Evaluated = LengthFigures & { readonly testTokens: number | null };
 /** What a run has left on the disk: its result, once it is finished, and evaluations at all lengths that were asked for so far. */
 export type StoredRun = {
   /** Absent while the run is paused. */
-  readonly result?: Omit<RunResult, "byLength" | "metrics">;
+  readonly result?: Omit<RunResult, "byLength" | "metrics" | "scored">;
   readonly evaluated: readonly Evaluated[];
   /** Losses on the validation split where it was paused. */
   readonly rungs: readonly { readonly step: number; readonly loss: number }[];
@@ -53,7 +54,7 @@ export function resultAt(
     const { testTokens: _, ...rest } = cell!;
     return rest;
   });
-  return { ...result, metrics: own.metrics, byLength };
+  return { ...result, metrics: own.metrics, ...present({ scored: own.scored }), byLength };
 }
 
 function readFile<Job, Content>(directory: string, file: string, job: Job): Content | undefined {

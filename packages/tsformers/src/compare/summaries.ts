@@ -1,5 +1,5 @@
 import { present } from "../schema/present.ts";
-import type { Comparison, Figures, LengthFigures, RunResult, StepCost } from "./results.ts";
+import type { Comparison, Figures, LengthFigures, RunResult, Scored, StepCost } from "./results.ts";
 
 /** A figure under each seed, their mean, and the sample standard deviation `√(Σ(x − mean)² / (n − 1))` if there are several. */
 export type Spread = { readonly values: readonly number[]; readonly mean: number; readonly deviation?: number };
@@ -13,8 +13,10 @@ export type VariantSummary = {
   readonly seeds: readonly number[];
   readonly failures: readonly string[];
   readonly metrics: Readonly<Record<string, Spread>>;
+  /** How much of the test split each run was scored on; the least of them where they differ. */
+  readonly scored?: Scored;
   readonly byLength: readonly ({ readonly length: number } & (
-    | { readonly metrics: Readonly<Record<string, Spread>>; readonly note?: string }
+    | { readonly metrics: Readonly<Record<string, Spread>>; readonly scored?: Scored; readonly note?: string }
     | { readonly missing: string }
   ))[];
   /** What a step costs at each length, where that was measured. */
@@ -52,6 +54,7 @@ export function summarise({ runs, tasks, variants, costs }: Comparison): Variant
             seeds: finished.map(({ seed }) => seed),
             failures,
             metrics: spreads(results.map(({ metrics }) => metrics)),
+            ...scoredOf(results),
             byLength: task.lengths.map((length) => figuresAt(results, length)),
             ...present({ steps }),
             ...(results.length > 0 && {
@@ -74,11 +77,24 @@ function figuresAt(results: readonly RunResult[], length: number): VariantSummar
   const measured = cells.flatMap((cell) => (cell !== undefined && "metrics" in cell ? [cell] : []));
   const note = measured.find((cell) => cell.note !== undefined)?.note;
   if (measured.length > 0)
-    return { length, metrics: spreads(measured.map(({ metrics }) => metrics)), ...present({ note }) };
+    return {
+      length,
+      metrics: spreads(measured.map(({ metrics }) => metrics)),
+      ...scoredOf(measured),
+      ...present({ note }),
+    };
   const reason = cells.find(
     (cell): cell is LengthFigures & { missing: string } => cell !== undefined && "missing" in cell,
   );
   return { length, missing: reason?.missing ?? "not measured" };
+}
+
+/** Nothing where one of them does not say it. */
+function scoredOf(figures: readonly { readonly scored?: Scored }[]): { scored?: Scored } {
+  const known = figures.flatMap(({ scored }) => scored ?? []);
+  if (known.length === 0 || known.length < figures.length) return {};
+  const least = (of: keyof Scored) => Math.min(...known.map((scored) => scored[of]));
+  return { scored: { tokens: least("tokens"), rows: least("rows") } };
 }
 
 function spreads(figures: readonly Figures[]): Record<string, Spread> {

@@ -12,8 +12,9 @@ import {
 } from "./figure-text.ts";
 import { bytesText, countText, multipleText } from "./figures.ts";
 import { fullAttentionOf } from "./full-attention.ts";
-import { overallOf, type RankedVariant, type Ranking, rankedVariants, rankingOf, survivalOf } from "./ranking.ts";
+import { overallOf, type RankedVariant, type Ranking, rankedVariants, rankingOf } from "./ranking.ts";
 import type { CellAbout, Comparison, MetricAbout, StepCost, TaskAbout } from "./results.ts";
+import { scoredText } from "./scored-text.ts";
 import { counted, lengthText, listText, ratioText } from "./sentences.ts";
 import { compareSpreads, intervalOfMean } from "./statistics.ts";
 import { summarise, type VariantSummary } from "./summaries.ts";
@@ -23,8 +24,9 @@ export { shortLabel } from "./figure-text.ts";
 export { renderTable, type TextTable } from "./text-table.ts";
 
 /**
- * What a comparison prints: of several tasks an overview; of each task its ranking, costs, figures by length and costs of a step by length;
- * below them where one variant is cheaper than another, and notes on marks and missing cells.
+ * What a comparison prints: of several tasks an overview; of each task its ranking and figures by length; costs, and costs of a step by length,
+ * on the task on which the longest steps were measured; below them where one variant is cheaper than another, and notes on marks and missing
+ * cells.
  */
 export function comparisonTables(comparison: Comparison): {
   readonly tables: TextTable[];
@@ -42,28 +44,28 @@ export function comparisonTables(comparison: Comparison): {
   });
   const hasSeveral = tasks.length > 1;
   const isMeasured = ({ own }: (typeof about)[number]) => own.some(({ steps }) => steps !== undefined);
-  // Steps cost much the same on all tasks; the report has them all.
-  const withSteps = about.find(isMeasured);
+  // Costs are much the same on all tasks; the report has them all.
+  const withSteps = [...about].sort((a, b) => longestStep(b.own) - longestStep(a.own)).find(isMeasured);
+  const withCosts = withSteps ?? about.find(({ own }) => own.length > 0);
   const isTrained = about.some(({ ranking }) => ranking.seeds > 0);
   return {
     tables: [
       ...(hasSeveral && isTrained ? [overviewTable(comparison)] : []),
       ...about.flatMap((one) => [
         ...(one.ranking.seeds > 0 ? [rankingTable(comparison, one.ranking)] : []),
-        ...costTable(comparison, one.task, one.own),
-        ...(one.ranking.seeds > 0 ? lengthTables(one.task, one.ranking, one.own) : []),
+        ...(one === withCosts ? costTable(comparison, one.task, one.own) : []),
+        ...(one.ranking.seeds > 0 ? lengthTables(one.task, one.ranking, one.own, hasSeveral) : []),
         ...(one === withSteps ? stepTables(one.task, one.own, one.reference, { withFlops: !isTrained }) : []),
         ...pretrainingTable(comparison, one.task),
       ]),
     ],
     crossovers: togetherByTask(about.map(({ task, cheaper }) => ({ task: task.label, sentences: cheaper }))),
     notes: [
-      ...about.flatMap(({ ranking }) => rankingNotes(ranking, hasSeveral)).filter(isFirst),
-      ...(about.filter(isMeasured).length > 1
-        ? [`costs of a step are shown on ${withSteps!.task.label}; the report has them on all tasks`]
+      ...rankingNotes(about.map(({ ranking }) => ranking).filter(({ seeds }) => seeds > 0)),
+      ...(about.filter(({ own }) => own.length > 0).length > 1
+        ? [`costs are shown on ${withCosts!.task.label}; the report has them on all tasks`]
         : []),
       ...parityNotes(comparison.cells),
-      ...tasks.flatMap((task) => survivalNotes(comparison, task)),
       ...notesOf(summaries),
     ],
   };
@@ -86,10 +88,10 @@ function overviewTable(comparison: Comparison): TextTable {
     return `${figureText(row.figure.mean)}${ranking.seeds > 1 ? ` (${rankText(row.rank)})` : ""}`;
   };
   return {
-    title: `All tasks: ${isCommon ? first!.metric.label : "the metric of each"} (test split)${hasSeveral ? ", in brackets the rank" : ""}`,
+    title: `All tasks: ${isCommon ? first!.metric.label : metricsText(rankings)} (test split)${hasSeveral ? ", in brackets the rank" : ""}`,
     header: [
       "variant",
-      ...rankings.map(({ task, metric }) => `${task.label}${isCommon ? "" : `: ${shortLabel(metric.label)}`}`),
+      ...rankings.map(({ task }) => task.label),
       ...(hasMean ? ["mean"] : []),
       "mean place",
       ...(hasSeveral ? ["won", "tied"] : []),
@@ -102,6 +104,16 @@ function overviewTable(comparison: Comparison): TextTable {
       ...(hasSeveral ? [String(won), String(tied)] : []),
     ]),
   };
+}
+
+/** `bits/char on text, accuracy on listops and majority` */
+function metricsText(rankings: readonly Ranking[]): string {
+  const labels = [...new Set(rankings.map(({ metric }) => metric.label))];
+  const texts = labels.map((label) => {
+    const whose = rankings.filter(({ metric }) => metric.label === label).map(({ task }) => task.label);
+    return `${shortLabel(label)} on ${listText(whose)}`;
+  });
+  return texts.join("; ");
 }
 
 /** Rank, ranking metric, other metrics and the difference from the reference; baselines as rows. */
@@ -181,12 +193,19 @@ function costTable({ cells }: Comparison, task: TaskAbout, summaries: readonly V
   return [{ title: `${task.label}: cost at length ${lengthText(task.trainLength)}`, header, rows }];
 }
 
-/** The ranking metric by length, and the loss where it is another. */
-function lengthTables(task: TaskAbout, { metric }: Ranking, summaries: readonly VariantSummary[]): TextTable[] {
+/** The ranking metric by length, and of a single task the loss where it is another. Nothing where there are figures at one length only. */
+function lengthTables(
+  task: TaskAbout,
+  { metric }: Ranking,
+  summaries: readonly VariantSummary[],
+  hasSeveral: boolean,
+): TextTable[] {
   const { lengths, trainLength } = task;
-  if (lengths.length < 2) return [];
+  const isAt = (length: number) =>
+    summaries.some(({ byLength }) => byLength.some((cell) => cell.length === length && "metrics" in cell));
+  if (lengths.filter(isAt).length < 2) return [];
   const [loss] = task.metrics;
-  const metrics = loss === undefined || loss.name === metric.name ? [metric] : [metric, loss];
+  const metrics = loss === undefined || loss.name === metric.name || hasSeveral ? [metric] : [metric, loss];
   return metrics.map(({ name, label }) => ({
     title: `${task.label}: ${label} by length, trained at ${lengthText(trainLength)}`,
     header: ["variant", ...lengths.map((length) => lengthHeader(length, trainLength))],
@@ -241,6 +260,14 @@ function stepTables(
   ];
 }
 
+/** The longest length at which a step was measured, or 0. */
+function longestStep(summaries: readonly VariantSummary[]): number {
+  return Math.max(
+    0,
+    ...summaries.flatMap(({ steps = [] }) => steps.flatMap((step) => ("missing" in step ? [] : step.length))),
+  );
+}
+
 type MeasuredStep = Extract<StepCost, { tokensPerSecond: number }>;
 
 /** What training on the task's own inputs first has changed. */
@@ -267,40 +294,32 @@ function pretrainingTable(comparison: Comparison, task: TaskAbout): TextTable[] 
   ];
 }
 
-function survivalNotes(comparison: Comparison, task: TaskAbout): string[] {
-  const survival = survivalOf(comparison, task.label);
-  if (survival === undefined || survival.variants.length < 2) return [];
-  const { tau, swapped } = survival;
-  const told = swapped.filter(({ isTold }) => isTold);
-  const pairs = (list: typeof swapped) => listText(list.map(({ before, after }) => `${after} now before ${before}`));
-  const change =
-    swapped.length === 0
-      ? "left the order as it was"
-      : told.length === 0
-        ? `changed the order only within chance (${pairs(swapped)})`
-        : `changed the ranking: ${pairs(told)}`;
-  const measure = tau === undefined ? "" : `; Kendall's τ is ${figureText(tau).replace(/\.?0+$/, "")}`;
-  return [`${task.label}: pre-training on the task's inputs ${change}${measure}`];
-}
-
-/** What the reader must know of ranks, intervals and stars. */
-function rankingNotes(ranking: Ranking, hasSeveral: boolean): string[] {
-  const { seeds, reference, task } = ranking;
-  if (seeds === 0) return [];
-  const single = rankedVariants(ranking).flatMap(({ variant, figure }) => (figure.values.length === 1 ? variant : []));
-  const whose =
-    reference === undefined
-      ? []
-      : [`reference${hasSeveral ? ` on ${task.label}` : ""}: ${reference}, the best full attention here`];
-  if (seeds === 1) return [...whose, "one seed: the order may be chance; --seeds 3 tells more"];
+/** What the reader must know of references, intervals, ranks and stars: what holds for all tasks once. */
+function rankingNotes(rankings: readonly Ranking[]): string[] {
+  if (rankings.length === 0) return [];
+  const noted = (note: (ranking: Ranking) => string | undefined): string[] =>
+    togetherByTask(
+      rankings.map((ranking) => ({ task: ranking.task.label, sentences: [note(ranking) ?? []].flat() })),
+      (sentence, tasks) => `${tasks}: ${sentence}`,
+    );
+  const isSingle = rankings.every(({ seeds }) => seeds === 1);
+  const references = noted(
+    ({ reference }) => reference && `reference (of "vs reference"): ${reference}, the best full attention here`,
+  );
+  const finite = noted(scoredText);
+  if (isSingle) return [...references, ...finite, "one seed: the order may be chance; --seeds 3 tells more"];
+  const singles = noted((ranking) => {
+    const single = rankedVariants(ranking).filter(({ figure }) => figure.values.length === 1);
+    if (single.length === 0) return undefined;
+    return `${listText(single.map(({ variant }) => variant))}: one seed only, which can be told from nothing`;
+  });
   return [
-    ...whose,
+    ...references,
     "±: half of a 95 % interval over seeds (initial parameters, order of data); it does not cover that the test split is finite",
+    ...finite,
     "ranks as 1–3: these cannot be told from the best (Holm's correction); further ranks are in the order of means",
-    ...(reference === undefined ? [] : ["*: the interval of the difference excludes 0"]),
-    ...(single.length === 0
-      ? []
-      : [`${listText(single)}${hasSeveral ? ` on ${task.label}` : ""}: one seed only, which can be told from nothing`]),
+    ...(references.length === 0 ? [] : ["*: the interval of the difference excludes 0"]),
+    ...singles,
   ];
 }
 
@@ -339,12 +358,15 @@ export function trainLengthText({ runs }: Comparison, { label, trainLength }: Ta
 }
 
 /** What is said of tasks: with their names where it is not said of all. */
-function togetherByTask(tasks: readonly { readonly task: string; readonly sentences: readonly string[] }[]): string[] {
+function togetherByTask(
+  tasks: readonly { readonly task: string; readonly sentences: readonly string[] }[],
+  onSome: (sentence: string, tasks: string) => string = (sentence, names) => `on ${names}, ${sentence}`,
+): string[] {
   const known = new Map<string, string[]>();
   for (const { task, sentences } of tasks)
     for (const sentence of sentences) known.set(sentence, [...(known.get(sentence) ?? []), task]);
   return [...known].map(([sentence, whose]) =>
-    whose.length === tasks.length ? sentence : `on ${listText(whose)}, ${sentence}`,
+    whose.length === tasks.length ? sentence : onSome(sentence, listText(whose)),
   );
 }
 
@@ -409,8 +431,4 @@ function lengthHeader(length: number, trainLength: number): string {
 
 function optional<T>(value: T | undefined, text: (value: T) => string): string {
   return value === undefined ? none : text(value);
-}
-
-function isFirst(note: string, i: number, notes: readonly string[]): boolean {
-  return notes.indexOf(note) === i;
 }

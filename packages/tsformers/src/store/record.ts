@@ -58,8 +58,14 @@ export type RunRecord = Identity & {
   readonly loss: number | null;
   /** Name of the metric that ranks, and its value. */
   readonly metric: string;
+  /** As people read it: "bits per character". */
+  readonly metricLabel: string;
   readonly score: number | null;
   readonly better: "lower" | "higher";
+  /** The best value of an answer that does not look at the row. Null: there is none. */
+  readonly baseline: number | null;
+  /** Rows of the test split that were scored. Null: not known. */
+  readonly scoredRows: number | null;
   readonly trainTokensPerSecond: number;
   readonly evalTokensPerSecond: number;
   readonly peakBytes: number;
@@ -127,8 +133,11 @@ export const runColumns: Columns<RunRecord> = {
   flopsPerToken: "real",
   loss: "real",
   metric: "text",
+  metricLabel: "text",
   score: "real",
   better: "text",
+  baseline: "real",
+  scoredRows: "integer",
   trainTokensPerSecond: "real",
   evalTokensPerSecond: "real",
   peakBytes: "real",

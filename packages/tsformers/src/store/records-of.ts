@@ -1,4 +1,5 @@
 import { basename } from "node:path";
+import { bestBaseline, taskOf } from "../compare/ranking.ts";
 import type { CellAbout, Comparison, TaskAbout } from "../compare/results.ts";
 import { type Choices, kindsOf } from "../run/catalogue.ts";
 import type { RunConfig } from "../run/config.ts";
@@ -16,7 +17,7 @@ export function recordsOf(comparison: Comparison, name: string): RunRecord[] {
     const { result } = run.outcome;
     const { task, cell } = placeOf(comparison, run);
     const trainLength = run.config.length ?? task.trainLength;
-    const { better = "lower" } = task.metrics.find((metric) => metric.name === task.ranking) ?? {};
+    const { metric } = taskOf(comparison, task.label);
     return [
       {
         folder: basename(run.directory),
@@ -30,9 +31,12 @@ export function recordsOf(comparison: Comparison, name: string): RunRecord[] {
         stateBytes: stateAt(cell, trainLength),
         flopsPerToken: cell?.flopsPerToken ?? null,
         loss: result.metrics.loss ?? null,
-        metric: task.ranking,
-        score: result.metrics[task.ranking] ?? null,
-        better,
+        metric: metric.name,
+        metricLabel: metric.label,
+        score: result.metrics[metric.name] ?? null,
+        better: metric.better,
+        baseline: bestBaseline(task, metric) ?? null,
+        scoredRows: result.scored?.rows ?? null,
         trainTokensPerSecond: result.trainTokensPerSecond,
         evalTokensPerSecond: result.evalTokensPerSecond,
         peakBytes: result.peakBytes,

@@ -3,7 +3,7 @@ import { cellsOf, columnSql, plainColumns } from "./columns.ts";
 import { type Columns, type CostRecord, costColumns, type RunRecord, runColumns } from "./record.ts";
 
 /** Of the tables below. An index of another version is made again. */
-export const schemaVersion = 1;
+export const schemaVersion = 2;
 
 const sqlTypes = { text: "TEXT", integer: "INTEGER", real: "REAL", boolean: "INTEGER" } as const;
 

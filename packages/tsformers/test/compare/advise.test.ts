@@ -7,7 +7,7 @@ import { main } from "../../src/cli/main.ts";
 import { answerOf, type Known, type Question } from "../../src/compare/advise.ts";
 import { answerText } from "../../src/compare/advise-text.ts";
 import { costsOf, recordsOf } from "../../src/store/records-of.ts";
-import { type Made, madeComparison, richComparison, text } from "./measured-fixture.ts";
+import { listops, type Made, madeComparison, recall, richComparison, text } from "./measured-fixture.ts";
 
 const folder = "compare-text-1a2b3c4d";
 const knownOf = (comparison: ReturnType<typeof richComparison>, cpu = "Example CPU"): Known => ({
@@ -84,6 +84,8 @@ describe("an answer", () => {
     const { variants, quality } = answerOf({ length: 1024, task: "text" }, rich);
     expect(quality).toEqual({
       metric: "bitsPerCharacter",
+      metricLabel: "bits per character",
+      baseline: 4.4,
       better: "lower",
       taskLabel: "text",
       trainLength: 512,
@@ -95,6 +97,52 @@ describe("an answer", () => {
     expect(window!.quality).toMatchObject({ isAmongBest: false, toReference: { verdict: "worse" }, atLength: 2.33 });
     expect(softmax!.quality).toMatchObject({ isAmongBest: true });
     expect(softmax!.quality).not.toHaveProperty("toReference");
+  });
+
+  it("says where nothing was learned", () => {
+    const comparison = madeComparison(
+      [listops],
+      [
+        { label: "softmax", scores: { listops: [0.18, 0.181, 0.182] }, rows: 512, steps: { 512: [20e3, 4e8] } },
+        {
+          label: "linear",
+          model: { kind: "gpt", mixer: { kind: "linear" } },
+          scores: { listops: [0.16, 0.161, 0.162] },
+          rows: 512,
+          steps: { 512: [2e3, 4e8] },
+        },
+      ],
+    );
+    const known = { costs: costsOf(comparison, folder), runs: recordsOf(comparison, folder) };
+    expect(answerText(answerOf({ length: 512, task: "listops" }, known), "runs").advice[1]).toBe(
+      "In accuracy after training at 512 none is shown to be better than an answer that does not look at the row (0.170): of quality nothing is known yet.",
+    );
+  });
+
+  it("tells nothing from a difference of few test rows", () => {
+    const scores = { "recall · pairs=16": [0.9, 0.9, 0.9] };
+    const other = { "recall · pairs=16": [0.892, 0.892, 0.892] };
+    const bestOf = (rows: number) => {
+      const comparison = madeComparison(
+        [recall],
+        [
+          { label: "softmax", scores, rows, steps: { 512: [20e3, 4e8] } },
+          {
+            label: "linear",
+            model: { kind: "gpt", mixer: { kind: "linear" } },
+            scores: other,
+            rows,
+            steps: { 512: [2e3, 4e8] },
+          },
+        ],
+      );
+      const known = { costs: costsOf(comparison, folder), runs: recordsOf(comparison, folder) };
+      const { variants, quality } = answerOf({ length: 512, task: "recall" }, known);
+      expect(quality!.metricLabel).toBe("token accuracy");
+      return variants.filter((variant) => variant.quality!.isAmongBest).map(({ variant }) => variant);
+    };
+    expect(bestOf(512)).toEqual(["softmax", "linear"]);
+    expect(bestOf(1024)).toEqual(["softmax"]);
   });
 
   it("prefers this machine, and compares nothing between machines or sizes", () => {

@@ -50,6 +50,11 @@ describe("crossovers", () => {
     ]);
   });
 
+  it("need two lengths where there is a reference, with which costs are compared anyhow", () => {
+    expect(against("a", measured("a", 100), measured("b", 50), measured("c", 20))).toEqual([]);
+    expect(against("a", measured("a", 100, 100), measured("b", 50, 50))).toHaveLength(1);
+  });
+
   it("say the same of several variants once", () => {
     expect(
       against("full", measured("full", 50, 10), measured("a", 50, 40), measured("b", 51, 42), measured("c", 80, 41)),

@@ -22,6 +22,8 @@ export type Made = {
   /** Tokens per second and bytes of a step, by length, or why it was not measured. */
   readonly steps?: Readonly<Record<number, readonly [tokensPerSecond: number, peakBytes: number] | string>>;
   readonly parameters?: number;
+  /** Rows of each evaluation, of one answer each. */
+  readonly rows?: number;
   readonly stateBytes?: number;
   readonly unequal?: readonly string[];
   readonly settings?: Readonly<Record<string, string>>;
@@ -114,7 +116,7 @@ export function madeComparison(tasks: readonly TaskAbout[], variants: readonly M
 }
 
 function runOf(task: TaskAbout, made: Made, score: number | "failed", seed: number, pretrained: boolean): CompareRun {
-  const { label, model = { kind: "gpt" }, byLength = {}, parameters = 800_000, steps = {} } = made;
+  const { label, model = { kind: "gpt" }, byLength = {}, parameters = 800_000, steps = {}, rows } = made;
   const config = parseRunConfig({ task: { kind: "text" }, model, length: task.trainLength, seed }, "test");
   const id = `${task.label}/${label}/${seed}${pretrained ? "/pretrained" : ""}`;
   const directory = `runs/${id.replaceAll("/", "-")}`;
@@ -122,9 +124,10 @@ function runOf(task: TaskAbout, made: Made, score: number | "failed", seed: numb
   if (score === "failed") return { id, ...about, outcome: { failure: "the process ran out of memory" } };
   const atTraining = steps[task.trainLength];
   const [speed, peakBytes] = typeof atTraining === "object" ? atTraining : [10_000, 400e6];
+  const scored = rows === undefined ? {} : { scored: { tokens: rows, rows } };
   const measured = task.lengths.map((length): LengthFigures => {
     const value = length === task.trainLength ? score : byLength[task.label]?.[length];
-    if (typeof value === "number") return { length, metrics: figuresOf(task, value) };
+    if (typeof value === "number") return { length, metrics: figuresOf(task, value), ...scored };
     return { length, missing: value ?? "learned positions end at 512" };
   });
   const result = {
@@ -132,6 +135,7 @@ function runOf(task: TaskAbout, made: Made, score: number | "failed", seed: numb
     steps: 1000,
     tokens: 1e6,
     metrics: figuresOf(task, score),
+    ...scored,
     byLength: measured,
     trainCurve: [{ step: 1000, loss: 1.5 }],
     validCurve: [{ step: 1000, loss: 1.5 }],

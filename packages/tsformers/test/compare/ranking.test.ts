@@ -120,6 +120,34 @@ describe("a ranking", () => {
     expect(rankedVariants(rankingOf(one, "listops"))[0]!.learned).toBe(false);
   });
 
+  it("counts in that the test split is finite", () => {
+    // Seeds agree to 0.001, and are 0.026 and 0.06 above the most frequent class (0.17); 500 rows give ± 0.047 of that.
+    const scores = (score: number) => ({ listops: [score, score + 0.001, score - 0.001] });
+    const on = (rows?: number) =>
+      rankingOf(
+        madeComparison(
+          [listops],
+          [
+            { label: "a", scores: scores(0.23), ...(rows !== undefined && { rows }) },
+            { label: "b", scores: scores(0.196), ...(rows !== undefined && { rows }) },
+            { label: "c", scores: scores(0.192), ...(rows !== undefined && { rows }) },
+          ],
+        ),
+        "listops",
+      );
+    const learned = (rows?: number) => rankedVariants(on(rows)).map((row) => row.learned);
+    expect(learned(500)).toEqual([true, false, false]);
+    expect(learned(20_000)).toEqual([true, true, true]);
+    expect(learned()).toEqual([true, true, true]);
+    const [, , c] = rankedVariants(on(500));
+    expect(c!.toReference).toMatchObject({ verdict: "worse" });
+    // The same on losses, which have no such error.
+    expect(
+      rankedVariants(rankingOf(madeComparison([text], [{ label: "a", scores: { text: [4.39] }, rows: 4 }]), "text"))[0]!
+        .learned,
+    ).toBe(false);
+  });
+
   it("leaves out what has no figure, and says why", () => {
     const comparison = richComparison();
     expect(rankingOf(comparison, "text").unranked).toEqual([

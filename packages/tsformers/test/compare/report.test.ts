@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { adviceOf } from "../../src/compare/advice.ts";
+import { makeData } from "../../src/compare/report/make-data.ts";
 import { renderReport } from "../../src/compare/report/render-report.ts";
 import type { ReportData } from "../../src/compare/report/report-data.ts";
 import type { Comparison } from "../../src/compare/results.ts";
+import { listops, madeComparison } from "./measured-fixture.ts";
 import { comparisonFixture } from "./report-fixture.ts";
 
 /** What a page that is read literally would do: end the script, begin a comment, run code. */
@@ -50,9 +52,16 @@ describe("a report", () => {
     expect(JSON.parse(data.settings)).toEqual(comparison.settings);
   });
 
+  it("says how well accuracies are known", () => {
+    const comparison = madeComparison([listops], [{ label: "a", scores: { listops: [0.5, 0.52] }, rows: 512 }]);
+    expect(makeData(comparison).tasks[0]!.notes[0]).toMatch(
+      /^512 test rows are scored: accuracies near 0\.5 are known/,
+    );
+  });
+
   it("says the result to readers without scripts", () => {
     expect(markup).toMatch(
-      /<noscript>.*softmax · rotary reaches 0\.\d+ token accuracy; softmax · alibi cannot be told from it\./s,
+      /<noscript>.*softmax · rotary reaches 0\.930 token accuracy; softmax · alibi cannot be told from it\./s,
     );
   });
 

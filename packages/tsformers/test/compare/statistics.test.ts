@@ -2,10 +2,13 @@ import { describe, expect, it } from "vitest";
 import {
   compareSpreads,
   evaluationError,
+  evaluationMargin,
   holm,
   intervalOfMean,
+  marginOver,
   resolution,
   seeded,
+  toldFromFirst,
 } from "../../src/compare/statistics.ts";
 import { bothTails, criticalT } from "../../src/compare/student-t.ts";
 import { spread } from "../../src/compare/summaries.ts";
@@ -190,5 +193,55 @@ describe("the error of a finite evaluation", () => {
 
   it("is not 0 where all answers are right", () => {
     expect(evaluationError(1, 100)).toBeCloseTo(Math.sqrt(((101 / 102) * (1 / 102)) / 102), 12);
+  });
+
+  it("and that of the seeds are added against a baseline", () => {
+    const figure = { ...over(0.2, 0.22, 0.24), rows: 400 };
+    // scipy.stats.t.ppf(0.975, 2) · 0.02 / √3
+    const seeds = 4.302652729911275 * (0.02 / Math.sqrt(3));
+    expect(marginOver(over(0.2, 0.22, 0.24), 0.15)).toBeCloseTo(seeds, 9);
+    const [own, baseline] = [0.22, 0.15].map((p) => evaluationMargin(p, 400));
+    expect(own).toBeCloseTo(1.96 * Math.sqrt((0.22 * 0.78) / 400), 3);
+    expect(marginOver(figure, 0.15)).toBeCloseTo(Math.sqrt(seeds ** 2 + own! ** 2 + baseline! ** 2), 9);
+    expect(marginOver({ ...over(0.22), rows: 400 }, 0.15)).toBeCloseTo(Math.hypot(own!, baseline!), 9);
+  });
+
+  it("seldom takes models that guess for better than the most frequent class", () => {
+    let state = 7;
+    const uniform = () => {
+      state = (state * 48271) % 2147483647;
+      return state / 2147483647;
+    };
+    const [rounds, rows] = [2000, 200];
+    let wrong = 0;
+    for (let round = 0; round < rounds; round++) {
+      // One of five classes for each row; the baseline says 0, and a model that has learned nothing says 1 under every seed.
+      const classes = Array.from({ length: rows }, () => Math.floor(5 * uniform()));
+      const share = (answer: number) => classes.filter((one) => one === answer).length / rows;
+      const model = { ...over(share(1), share(1), share(1)), rows };
+      if (model.mean - share(0) > marginOver(model, share(0))) wrong++;
+    }
+    expect(wrong / rounds).toBeLessThan(0.06);
+  });
+});
+
+describe("differences of few rows", () => {
+  const shares = (rows: number, ...right: number[]) => ({ ...over(...right.map((one) => one / rows)), rows });
+
+  it("tell nothing, however sure the seeds are", () => {
+    const [best, five, six] = [shares(500, 400, 400, 400), shares(500, 395, 395, 395), shares(500, 394, 394, 394)];
+    const found = compareSpreads(best, five, "higher");
+    expect(found.low).toBeGreaterThan(0);
+    expect(found).toMatchObject({ verdict: "cannot tell" });
+    expect(found.fewRows).toBeCloseTo(5, 9);
+    expect(compareSpreads(best, six, "higher")).toMatchObject({ verdict: "better" });
+    expect(compareSpreads(best, six, "higher")).not.toHaveProperty("fewRows");
+    expect(toldFromFirst([best, five, six], "higher").map(({ isTold }) => isTold)).toEqual([false, false, true]);
+  });
+
+  it("are not looked for where the seeds cannot tell, nor where nobody knows how many rows there were", () => {
+    const [a, b] = [shares(500, 400, 390, 410), shares(500, 399, 391, 408)];
+    expect(compareSpreads(a, b, "higher")).not.toHaveProperty("fewRows");
+    expect(compareSpreads(over(0.8, 0.8, 0.8), over(0.79, 0.79, 0.79), "higher").verdict).toBe("better");
   });
 });

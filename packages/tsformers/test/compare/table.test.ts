@@ -37,14 +37,10 @@ describe("tables of a comparison", () => {
   });
 
   it("begin with all tasks together", () => {
-    expect(tables[0]!.title).toBe("All tasks: the metric of each (test split), in brackets the rank");
-    expect(tables[0]!.header.slice(1)).toEqual([
-      "text: bits/char",
-      "recall · pairs=16: token accuracy",
-      "mean place",
-      "won",
-      "tied",
-    ]);
+    expect(tables[0]!.title).toBe(
+      "All tasks: bits/char on text; token accuracy on recall · pairs=16 (test split), in brackets the rank",
+    );
+    expect(tables[0]!.header.slice(1)).toEqual(["text", "recall · pairs=16", "mean place", "won", "tied"]);
     expect(rowOf(tables[0]!, "softmax")).toEqual(["softmax", "2.320 (1–3)", "0.988 (1–3)", "1", "0", "2"]);
     expect(rowOf(tables[0]!, "performer")).toEqual(["performer", "failed", "0.107 (6)", "–", "0", "0"]);
   });
@@ -61,10 +57,16 @@ describe("tables of a comparison", () => {
     expect(table.header).toEqual(["variant", "1× (512)", "2× (1,024)", "4× (2,048)", "8× (4,096)"]);
     expect(rowOf(table, "window").slice(3)).toEqual(["2.330 ± 0.006", "2.340 ± 0.006"]);
     expect(rowOf(table, "performer").slice(1)).toEqual(["failed", "failed", "failed", "failed"]);
-    expect(tables.some(({ title }) => title.startsWith("text: loss (nats per token) by length"))).toBe(true);
+    // Of several tasks only the ranking metric.
+    const losses = (list: readonly TextTable[]) =>
+      list.filter(({ title }) => title.includes("loss (nats per token) by"));
+    expect(losses(tables)).toEqual([]);
+    expect(losses(comparisonTables({ ...rich, tasks: [text] }).tables)).toHaveLength(1);
+    // No variant has positions beyond 512 on recall.
+    expect(tables.some(({ title }) => title.startsWith("recall · pairs=16: token accuracy by length"))).toBe(false);
     const onlyLoss = { ...text, metrics: text.metrics.slice(0, 1), ranking: "loss" };
     const plain = comparisonTables(madeComparison([onlyLoss], [{ label: "a", scores: { text: [2] } }]));
-    expect(plain.tables.filter(({ title }) => title.includes("by length, trained"))).toHaveLength(1);
+    expect(plain.tables.filter(({ title }) => title.includes("by length, trained"))).toHaveLength(0);
   });
 
   it("show steps, also as multiples of full attention", () => {
@@ -87,9 +89,6 @@ describe("tables of a comparison", () => {
       "2.333 ± 0.019",
       "−0.047 ± 0.031 *",
     ]);
-    expect(notes).toContain(
-      "text: pre-training on the task's inputs changed the order only within chance (window=64 now before softmax); Kendall's τ is 0.333",
-    );
   });
 
   it("say why cells are empty, each reason once", () => {
@@ -102,9 +101,54 @@ describe("tables of a comparison", () => {
   });
 });
 
+describe("notes", () => {
+  const scores = { listops: [0.5, 0.52], other: [0.7, 0.72] };
+  const tasks = [listops, { ...listops, label: "other" }];
+  const reference = 'reference (of "vs reference"): a, the best full attention here';
+
+  it("say how well accuracies are known", () => {
+    // 1.96 √(0.25 / 514)
+    const scored =
+      "512 test rows are scored: accuracies near 0.5 are known to ± 0.043 (95 %); from a difference of fewer than 6 rows (0.012) nothing is concluded";
+    expect(comparisonTables(madeComparison(tasks, [{ label: "a", scores, rows: 512 }])).notes).toContain(scored);
+    const unknown = comparisonTables(madeComparison(tasks, [{ label: "a", scores }])).notes;
+    expect(unknown.filter((note) => note.includes("scored"))).toEqual([]);
+    const losses = comparisonTables(madeComparison([text], [{ label: "a", scores: { text: [2, 2.1] }, rows: 512 }]));
+    expect(losses.notes.filter((note) => note.includes("scored"))).toEqual([]);
+  });
+
+  it("count answers where a row has several", () => {
+    const one = madeComparison([recall], [{ label: "a", scores: { [recall.label]: [0.5] }, rows: 256 }]);
+    const runs = one.runs.map((run) => {
+      if (!("result" in run.outcome)) throw new Error("it failed");
+      const { result } = run.outcome;
+      return { ...run, outcome: { reused: false, result: { ...result, scored: { rows: 256, tokens: 4096 } } } };
+    });
+    expect(comparisonTables({ ...one, runs }).notes).toContain(
+      "256 test rows are scored, with 16 answers each: accuracies near 0.5 are known to ± 0.061 (95 %), or to ± 0.015 if the answers of a row have nothing to do with each other",
+    );
+  });
+
+  it("say once what holds for all tasks, and otherwise of which it does", () => {
+    const { notes } = comparisonTables(madeComparison(tasks, [{ label: "a", scores }]));
+    expect(notes[0]).toBe(reference);
+    expect(notes.filter((note) => note.startsWith("±"))).toHaveLength(1);
+    const apart = comparisonTables(
+      madeComparison(tasks, [
+        { label: "a", scores: { listops: [0.5, 0.52], other: [0.3, 0.32] } },
+        { label: "b", scores: { listops: [0.4, 0.42], other: [0.7, 0.72] } },
+      ]),
+    );
+    expect(apart.notes.slice(0, 2)).toEqual([`listops: ${reference}`, `other: ${reference.replace("a,", "b,")}`]);
+  });
+});
+
 describe("smaller comparisons", () => {
   it("call the loss of classes as the task does", () => {
-    const { tables } = comparisonTables(madeComparison([listops], [{ label: "a", scores: { listops: [0.5, 0.6] } }]));
+    const byLength = { listops: { 1024: 0.5 } };
+    const { tables } = comparisonTables(
+      madeComparison([listops], [{ label: "a", scores: { listops: [0.5, 0.6] }, byLength }]),
+    );
     const titles = tables.map(({ title }) => title).join("\n");
     expect(titles).toContain("listops: loss (nats per row) by length");
     expect(titles).not.toContain("per token");

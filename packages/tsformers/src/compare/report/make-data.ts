@@ -3,6 +3,7 @@ import { adviceOf } from "../advice.ts";
 import { crossoversOf } from "../crossovers.ts";
 import { type RankedVariant, type Ranking, rankedVariants, rankingOf } from "../ranking.ts";
 import type { CompareRun, Comparison, TaskAbout } from "../results.ts";
+import { scoredText } from "../scored-text.ts";
 import { summarise, type VariantSummary } from "../summaries.ts";
 import { curveBand } from "./curve-band.ts";
 import { notesOf } from "./notes.ts";
@@ -76,10 +77,16 @@ function taskData(comparison: Comparison, task: TaskAbout, summaries: readonly V
       present({ reference: plain.reference }),
     ),
     trials: comparison.trials.filter((trial) => trial.task === label),
-    notes: notesOf(summaries),
+    notes: [...plainNotes(plain), ...notesOf(summaries)],
     runs: runs.map(runData),
     commonSettings: settings.common,
   };
+}
+
+/** How well accuracies are known. */
+function plainNotes(ranking: Ranking): string[] {
+  const text = scoredText(ranking);
+  return text === undefined ? [] : [text];
 }
 
 /** The settings of a variant, but for its seed. */

@@ -101,10 +101,12 @@ function measuredAt(settings: CompareSettings, shared: unknown): unknown {
   return length === undefined ? shared : mergedSettings({ length }, shared);
 }
 
-/** Without anything said, a first look is made. */
+/** How closely is looked, whatever is looked at. */
+const closer: ReadonlySet<string> = new Set(["seeds", "lengths", "multiples", "testTokens"]);
+
+/** Without anything said of what is compared, a first look is made. */
 function saysNothing(options: CompareFlags): boolean {
-  const { config, ...rest } = flaggedSettings(options) as Record<string, unknown>;
-  return options.config === undefined && config === undefined && Object.keys(rest).length === 0;
+  return options.config === undefined && Object.keys(flaggedSettings(options)).every((name) => closer.has(name));
 }
 
 /** Whether an axis says what models there are, so that they need not be all. */

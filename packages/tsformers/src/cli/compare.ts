@@ -64,7 +64,10 @@ function addComparisonFlags(command: Command): Command {
     grouped("--mixers <a,b,…>", "short for --vary mixer=a,b,…"),
     grouped("--positions <a,b,…>", "short for --vary position=a,b,…. Default: sinusoidal,rotary,t5,alibi"),
     grouped("--variants <file>", "a JSON list of settings that differ, each as in a file of --config"),
-    counted("--seeds <n>", "runs of each variant on each task, with seeds from --seed on. Default: 3"),
+    counted(
+      "--seeds <n>",
+      "runs of each variant on each task, with seeds from --seed on. Default: 3, and 1 of the first look",
+    ),
     grouped("--lengths <n,n,…>", "lengths at which quality, time and memory are measured").argParser((text: string) =>
       parseCounts(text),
     ),
@@ -103,7 +106,8 @@ function addComparisonFlags(command: Command): Command {
 }
 
 const examples = `
-Called again, finished runs are taken as they are and interrupted ones go on. Sizes, steps and length suit the task. Values with
+Without anything to compare it makes a first look, within two minutes: position schemes on text beyond the training length, and mechanisms
+on a task of recall. Called again, finished runs are taken as they are and interrupted ones go on. Sizes, steps and length suit the task. Values with
 commas stand in brackets: --vary 'mixer=softmax,[local*2,routing*2]'. A comparison's folder holds report.html, and settings.json,
 which --config takes to make it again.
 

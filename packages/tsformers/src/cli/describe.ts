@@ -15,6 +15,7 @@ import { taskOf } from "../run/prepare.ts";
 import { nearest } from "../schema/nearest.ts";
 import { present } from "../schema/present.ts";
 import { exampleOf, type TaskExample } from "../tasks/example.ts";
+import type { Task } from "../tasks/index.ts";
 import { catalogues } from "./catalogues.ts";
 import { addFlags, givenFlags, nameOfSetting, parseCount, runFlags } from "./config-flags.ts";
 import { drawPattern, type PatternReport, patternFacts, reportPattern } from "./describe-pattern.ts";
@@ -115,8 +116,10 @@ async function tell(found: Found, given: GivenFlags, options: Given): Promise<To
     return { found, description: { ...description, ...more }, panels };
   }
   if (found.is === "tasks") {
-    const example = await exampleRow(found, given);
-    return { found, description: { ...description, ...present({ example }) }, panels: [] };
+    const task = await madeTask(found, given);
+    const more =
+      task === undefined ? {} : { example: exampleOf(task), about: { ...description.about, ...aboutTask(task) } };
+    return { found, description: { ...description, ...more }, panels: [] };
   }
   if (found.is !== "models") return { found, description, panels: [] };
   const { vocabularySize } = options;
@@ -124,12 +127,21 @@ async function tell(found: Found, given: GivenFlags, options: Given): Promise<To
   return { found, description: { ...description, parameters: { total, vocabularySize } }, panels: [] };
 }
 
-/** A row of a task with the flags that it takes; of data, only where they are named or built in. */
-async function exampleRow(found: Found, given: GivenFlags): Promise<TaskExample | undefined> {
+/** A task with the flags that it takes; of data, only where they are named or built in. */
+async function madeTask(found: Found, given: GivenFlags): Promise<Task | undefined> {
   const { task, ...rest } = configOf({ task: { kind: found.name } }, found, given);
   const isData = "category" in found.entry && found.entry.category === "data";
   if (isData && task.data === undefined && found.name !== "text") return undefined;
-  return exampleOf(await taskOf({ task, ...rest }));
+  return taskOf({ task, ...rest });
+}
+
+/** What a task is for its model. */
+function aboutTask({ views, vocabularySize, length }: Task): Record<string, string> {
+  return {
+    "trained for": objectivesText(Object.keys(views)),
+    vocabulary: vocabularySize.toLocaleString("en-US"),
+    length: `${length} (--length)`,
+  };
 }
 
 /** What a part of a model is where flags put it. */

@@ -13,9 +13,10 @@ function isOfPart({ path }: Pick<Flag, "path">): boolean {
   return path.length > 2;
 }
 
-/** Parts have many settings: the help of a command names the parts, and `describe` their settings. */
+/** Parts and tasks have many settings: the help of a command names them, and `describe` their settings. Of tasks those of texts are shown. */
 export function isShown(flag: Flag): boolean {
-  return flag.kinds !== undefined || !isOfPart(flag);
+  if (flag.kinds !== undefined) return true;
+  return flag.path[0] === "task" ? flag.nodes.has("text") : !isOfPart(flag);
 }
 
 /**
@@ -53,8 +54,12 @@ function wordOf({ type, items, enum: names }: SchemaNode): string {
  * @param all the flags among which it stands
  */
 export function flagText(flag: Flag, all: readonly Flag[]): string {
-  const { description, kinds, nodes, path } = flag;
-  const names = kinds ?? namesOf(nodeOf(nodes));
+  const { kinds, nodes, path } = flag;
+  const descriptions = new Set([...nodes.values()].map(({ description = "" }) => description));
+  const one = nodes.get("text")?.description ?? flag.description;
+  const description =
+    descriptions.size <= 1 ? one : `${one}; \`tsformers describe\` tells what it is for each ${path.at(-2)}`;
+  const names = kinds ?? [...new Set([...nodes.values()].flatMap(namesOf))];
   const beside = all.find((one) => one.path.join() === [...path.slice(0, -1), "kind"].join());
   const some = kinds === undefined && nodes.size < (beside?.kinds?.length ?? 0);
   const example = kinds?.find((kind) => all.some((one) => isSettingOf(one, kind, path)));
@@ -62,7 +67,9 @@ export function flagText(flag: Flag, all: readonly Flag[]): string {
     description,
     ...(names.length === 0 ? [] : [names.join(", ")]),
     ...(some ? [`with ${[...nodes.keys()].join(", ")}`] : []),
-    ...(isOfPart({ path }) && example !== undefined ? [`\`tsformers describe ${example}\` shows its settings`] : []),
+    ...((isOfPart({ path }) || path[0] === "task") && example !== undefined
+      ? [`\`tsformers describe ${example}\` shows its settings`]
+      : []),
   ]
     .join("; ")
     .concat(defaultsText(nodes));

@@ -47,6 +47,7 @@ export {
   type WorkItem,
 } from "./run-comparison.ts";
 export { type CompareSettings, compareSchema, parseCompareSettings } from "./settings.ts";
+export { type Standard, standardFor } from "./standard.ts";
 export {
   compareSpreads,
   type Estimate,

@@ -79,17 +79,26 @@ export async function prepareComparison(
 
 type Prepared = {
   readonly cell: Cell;
+  /** With the steps that the budget pays for in each. */
+  readonly candidates: PlannedCell["candidates"];
   readonly run: PreparedRun;
   readonly config: FullConfig;
   readonly flopsPerToken: number;
 };
 
 async function preparedCell(cell: Cell, settings: CompareSettings, source: DataSource): Promise<Prepared> {
-  const config = withAbsolutePaths(cell.config);
-  const run = await prepareRun(config, { task: await source.taskOf(config) });
-  requireRows(run, settings);
-  const { flopsPerToken } = countStep(run, run.config.length);
-  return { cell, run, flopsPerToken, config: withBudget(run.config, settings, flopsPerToken) };
+  const prepare = async (given: RunConfig) => {
+    const config = withAbsolutePaths(given);
+    const run = await prepareRun(config, { task: await source.taskOf(config) });
+    requireRows(run, settings);
+    const { flopsPerToken } = countStep(run, run.config.length);
+    return { run, flopsPerToken, config: withBudget(run.config, settings, flopsPerToken) };
+  };
+  const candidates: PlannedCell["candidates"][number][] = [];
+  for (const candidate of cell.candidates) {
+    candidates.push({ settings: candidate.settings, config: (await prepare(candidate.config)).config });
+  }
+  return { cell, candidates, ...(await prepare(cell.config)) };
 }
 
 type DataSource = {
@@ -282,10 +291,7 @@ function flatSettings(settings: Readonly<Record<string, unknown>>): Record<strin
 }
 
 function plannedCell(prepared: Prepared, settings: CompareSettings): PlannedCell {
-  const { cell, run, config, flopsPerToken } = prepared;
-  const { length, objective } = config;
-  const full = (other: RunConfig): FullConfig =>
-    withBudget({ ...withAbsolutePaths(other), length, objective }, settings, flopsPerToken);
+  const { cell, run, config, candidates } = prepared;
   const { testTokens } = settings;
   return {
     task: cell.task,
@@ -294,7 +300,7 @@ function plannedCell(prepared: Prepared, settings: CompareSettings): PlannedCell
     data: run.task.fingerprint,
     lengths: lengthsOf(prepared, settings),
     ...present({ testTokens }),
-    candidates: cell.candidates.map((candidate) => ({ ...candidate, config: full(candidate.config) })),
+    candidates,
     ...(settings.selfPretrain && { pretrain: pretraining(prepared) }),
   };
 }

@@ -136,8 +136,7 @@ function countRuns(cells: readonly PlannedCell[], { seeds, measureOnly }: Compar
 /** The most that a search may work on. */
 function countTrials(cells: readonly PlannedCell[], { search, measureOnly }: CompareSettings): number {
   if (search === undefined || measureOnly) return 0;
-  const rungs = (steps: number) => rungsOf(steps, search.method).length;
-  return cells.reduce((sum, { candidates, config }) => sum + candidates.length * rungs(config.steps), 0);
+  return cells.reduce((sum, { candidates }) => sum + candidates.length, 0) * rungsOf(search.method).length;
 }
 
 /** Comparisons of the same have the same name, and go on where they stopped. */
@@ -251,7 +250,7 @@ async function searched(
   { folder, seconds, jobs, work }: { folder: string; seconds: number | undefined; jobs: number; work: Worker },
 ): Promise<{ readonly config: PlannedCell["config"]; readonly trials: readonly Trial[] }> {
   const { task, variant, candidates, config } = cell;
-  const rungs = rungsOf(config.steps, method);
+  const rungs = rungsOf(method);
   let trials: TrialOutcome[] = candidates.map((candidate) => ({
     settings: candidate.settings,
     run: runOf(cell, candidate.config, { folder, seconds }),

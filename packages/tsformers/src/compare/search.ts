@@ -64,10 +64,14 @@ function drawn(name: string, value: string, place: number): string {
   return (low * (high / low) ** place).toPrecision(3);
 }
 
-/** The steps at which candidates are compared: the last is the whole run; halving looks at a ninth and a third, too. */
-export function rungsOf(steps: number, method: SearchSettings["method"]): number[] {
-  if (method !== "asha") return [steps];
-  return [...new Set([eta ** 2, eta, 1].map((part) => Math.max(1, Math.round(steps / part))))];
+/** The parts of a run at which candidates are compared: the last is the whole run; halving looks at a ninth and a third, too. */
+export function rungsOf(method: SearchSettings["method"]): number[] {
+  return method === "asha" ? [1 / eta ** 2, 1 / eta, 1] : [1];
+}
+
+/** The step of a rung in a candidate's own run: those with other batches have other numbers of steps. */
+export function stepAt({ run }: Pick<TrialRun, "run">, rung: number): number {
+  return Math.max(1, Math.round(run.job.config.steps * rung));
 }
 
 /**
@@ -88,16 +92,17 @@ export function nextTrial(
     const reached = ranked(trials, rungs[rung]!);
     const promoted = reached.slice(0, Math.floor(reached.length / eta));
     const trial = promoted.find((one) => isFree(one) && lossAt(one, rungs[rung + 1]!) === undefined);
-    if (trial !== undefined) return { trial, step: rungs[rung + 1]! };
+    if (trial !== undefined) return { trial, step: stepAt(trial, rungs[rung + 1]!) };
   }
   const fresh = trials.find((one) => isFree(one) && lossAt(one, rungs[0]!) === undefined);
-  if (fresh !== undefined) return { trial: fresh, step: rungs[0]! };
+  if (fresh !== undefined) return { trial: fresh, step: stepAt(fresh, rungs[0]!) };
   // With few candidates no rung has a third of one: the best of the highest rung goes to the end.
   if (atWork.size > 0) return undefined;
   for (let rung = rungs.length - 2; rung >= 0; rung--) {
     const [best] = ranked(trials, rungs[rung]!);
     if (best === undefined) continue;
-    return lossAt(best, rungs[rung + 1]!) === undefined ? { trial: best, step: rungs[rung + 1]! } : undefined;
+    const next = rungs[rung + 1]!;
+    return lossAt(best, next) === undefined ? { trial: best, step: stepAt(best, next) } : undefined;
   }
   return undefined;
 }
@@ -107,15 +112,16 @@ export function bestTrial(trials: readonly TrialOutcome[], rungs: readonly numbe
   return ranked(trials, rungs.at(-1)!)[0];
 }
 
-/** Those that have reached a step, best first. A loss that is not finite is the worst. */
-function ranked(trials: readonly TrialOutcome[], step: number): TrialOutcome[] {
+/** Those that have reached a rung, best first. A loss that is not finite is the worst. */
+function ranked(trials: readonly TrialOutcome[], rung: number): TrialOutcome[] {
   const value = (trial: TrialOutcome) => {
-    const loss = lossAt(trial, step)!;
+    const loss = lossAt(trial, rung)!;
     return Number.isFinite(loss) ? loss : Number.POSITIVE_INFINITY;
   };
-  return trials.filter((trial) => lossAt(trial, step) !== undefined).sort((a, b) => value(a) - value(b));
+  return trials.filter((trial) => lossAt(trial, rung) !== undefined).sort((a, b) => value(a) - value(b));
 }
 
-function lossAt({ rungs }: TrialOutcome, step: number): number | undefined {
-  return rungs.find((rung) => rung.step === step)?.loss;
+function lossAt(trial: TrialOutcome, rung: number): number | undefined {
+  const step = stepAt(trial, rung);
+  return trial.rungs.find((one) => one.step === step)?.loss;
 }

@@ -99,6 +99,10 @@ export function parseCompareSettings(given: unknown, source: string, nameOf?: Na
   const { variants, vary, lengths, multiples } = result.data;
   if (lengths !== undefined && multiples !== undefined)
     throw new ConfigError(`${source}: lengths and multiples both say where is measured; give one of them`);
+  if (result.data.search !== undefined && result.data.budget?.kind === "seconds")
+    throw new ConfigError(
+      `${source}: candidates of a search are compared at steps, which a budget of seconds does not fix; give tokens, flops or steps`,
+    );
   if (variants === undefined && vary === undefined) return { ...result.data, vary: {} };
   return result.data;
 }

@@ -55,7 +55,7 @@ const symbols: Standard = {
 const classes: Standard = {
   ...symbols,
   model: { kind: "bert", layers: 2, modelWidth: 64, heads: 4, position: { kind: "sinusoidal" } },
-  evalTokens: 512,
+  evalTokens: 65_536,
 };
 
 /**

@@ -60,7 +60,9 @@ const schema = z.strictObject({
     .default(0)
     .describe("decay of averaged parameters, used in evaluation; 0 is none"),
   evalEvery: stepCount().default(100).describe("steps between evaluations"),
-  evalTokens: exactCount().default(8192).describe("tokens of an evaluation during training"),
+  evalTokens: exactCount()
+    .default(8192)
+    .describe("tokens of an evaluation during training; at least 64 rows where each has a class"),
   patience: exactCount(0).default(0).describe("evaluations without improvement before stopping early; 0 never stops"),
   checkpointEvery: stepCount().default(200).describe("steps between checkpoints"),
   keep: exactCount().default(2).describe("checkpoints that are kept"),

@@ -6,7 +6,7 @@ export function dataOption(what: string): z.ZodOptional<z.ZodString> {
 }
 
 /**
- * The path of the data. It is optional in the settings, so that a task can be described without its data.
+ * The path of the data. It is optional in the settings: a task can be described without its data, and exported runs keep no path.
  *
  * @throws RangeError when there is none
  */

@@ -46,7 +46,7 @@ export {
 } from "./arena/retrieval.ts";
 export { type BabiSettings, babiEntry, babiTask } from "./babi/babi.ts";
 export type { Splits } from "./fixed-split.ts";
-export type { LabelledTask } from "./labelled.ts";
+export { type LabelledTask, labelledTask } from "./labelled.ts";
 export { madCompressionEntry, madCompressionTask } from "./mad/compression.ts";
 export { type MadFuzzyRecallOptions, madFuzzyRecallEntry, madFuzzyRecallTask } from "./mad/fuzzy-recall.ts";
 export type { MadOptions } from "./mad/mad-task.ts";
@@ -56,13 +56,24 @@ export { type MadCase, type MadSettings, type MadTaskName, madCases, madProtocol
 export { madRecallEntry, madRecallTask } from "./mad/recall.ts";
 export { type MadSelectiveCopyOptions, madSelectiveCopyEntry, madSelectiveCopyTask } from "./mad/selective-copy.ts";
 export type { MatchedTask } from "./matched.ts";
-export type { EvalTotals, Metric } from "./metric.ts";
+export {
+  accuracy,
+  bitsPerCharacter,
+  classLoss,
+  type EvalTotals,
+  exactAccuracy,
+  loss,
+  type Metric,
+  tokenAccuracy,
+} from "./metric.ts";
 export { type MusicSettings, musicEntry, musicTask } from "./music/music.ts";
 export { type ProteinsSettings, proteinsEntry, proteinsTask } from "./proteins/proteins.ts";
 export { type MqarOptions, mqarEntry, mqarTask } from "./recall/mqar.ts";
 export { type MqarRows, mqarProtocol } from "./recall/mqar-protocol.ts";
 export { type NeedleOptions, needleEntry, needleTask } from "./recall/needle.ts";
 export { type RecallOptions, type RecallSettings, recallEntry, recallTask } from "./recall/recall.ts";
+export { causalRow, type LabelledRow, labelledForm, nextForm, type PairRow, pairsForm, type Row } from "./row-forms.ts";
+export { generatedRows, type MakeRow, type RowForm, type RowSource, rowsView, storedRows } from "./rows.ts";
 export { type ScanOptions, type ScanSettings, scanEntry, scanTask } from "./scan/scan.ts";
 export { type MaxOptions, type MaxSettings, maxEntry, maxTask } from "./sets/max.ts";
 export { type UniqueOptions, type UniqueSettings, uniqueEntry, uniqueTask } from "./sets/unique.ts";
@@ -79,7 +90,7 @@ export type {
   TaskViews,
   ViewName,
 } from "./task.ts";
-export type { TaskContext, TaskEntry } from "./task-entry.ts";
+export { type TaskContext, type TaskEntry, taskEntry } from "./task-entry.ts";
 export { grammarText } from "./text/grammar.ts";
 export { type TextSettings, type TextTask, textEntry, textTask } from "./text/text.ts";
 export { type TranslationSettings, translationEntry, translationTask } from "./translation/translation.ts";

@@ -55,6 +55,7 @@ export const pairsForm: RowForm<PairRow, PairBatch> = scoredPositions((rows, bat
 
 /** Rows with a class, each of which counts as one. */
 export const labelledForm: RowForm<LabelledRow, LabelledBatch> = {
+  isOneAnswer: true,
   scored: () => 1,
   cut: (row) => row,
   pack: (rows, batchSize, length) => {
@@ -78,6 +79,7 @@ export const labelledForm: RowForm<LabelledRow, LabelledBatch> = {
 
 /** Pairs of rows with a class, each of which counts as one. */
 export const matchedForm: RowForm<MatchedRow, MatchedBatch> = {
+  isOneAnswer: true,
   scored: () => 1,
   cut: (row) => row,
   pack: (rows, batchSize, length) => {

@@ -15,6 +15,8 @@ export type TrainPlace = { readonly step: number; readonly batchSize: number; re
 export type RowForm<R, B> = {
   /** How much of an evaluation's limit a row takes up. */
   scored(row: R): number;
+  /** Whether each row takes up one, whatever its length. */
+  readonly isOneAnswer?: true;
   /** The row with only the first `count` of its scored places. */
   cut(row: R, count: number): R;
   /** Pads rows at their ends, and with rows that are not scored, to `[batchSize, length]`. */
@@ -36,6 +38,7 @@ export function rowsView<R, B>(options: {
 }): TaskView<B> {
   const { name, length: usualLength, source, form, limit: usualLimit } = options;
   return {
+    ...(form.isOneAnswer && { limitsRows: true }),
     trainBatch: (step, batchSize, length = usualLength) => {
       checkExtents(name, { batchSize, length });
       const rows = Array.from({ length: batchSize }, (_, index) => source.train({ step, batchSize, index }, length));

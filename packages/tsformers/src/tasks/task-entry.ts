@@ -1,4 +1,4 @@
-import * as z from "zod";
+import type * as z from "zod";
 import { count, exactCount, positionCount } from "../schema/count.ts";
 import { type Agreement, checkedFunctions, type Entry, type EntryParts } from "../schema/entry.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
@@ -44,17 +44,6 @@ export function seedOption(): z.ZodDefault<z.ZodInt> {
 /** The setting for the length of training rows. */
 export function lengthOption(standard: number): z.ZodDefault<z.ZodInt> {
   return positionCount().default(standard).describe("tokens in a training row");
-}
-
-/** The setting for the path of data that a task cannot do without. Exported runs keep none, and so it may be absent until the task is made. */
-export function dataOption(description: string): z.ZodOptional<z.ZodString> {
-  return z.string().min(1, "expected a path").optional().describe(description);
-}
-
-/** @throws RangeError when the path of the data is missing */
-export function requireData(task: string, data: string | undefined, expected: string): string {
-  if (data !== undefined) return data;
-  throw new RangeError(`${task}: "data": expected ${expected}, but it is missing`);
 }
 
 /** A number of different symbols. */

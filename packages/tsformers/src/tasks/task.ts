@@ -71,6 +71,8 @@ export type TaskView<B> = {
    * @throws RangeError when the stride is greater than the length
    */
   slidingBatches?(split: EvalSplit, options: EvalOptions & { readonly stride: number }): Iterable<B>;
+  /** Whether `limit` counts rows, since each has one answer, and not positions. */
+  readonly limitsRows?: true;
   /** How results of this view are reported. Default: as the task says. */
   readonly metrics?: readonly Metric[];
 };

@@ -34,6 +34,7 @@ export type TrainOptions<Params, B> = {
 
   /** Steps between evaluations on the valid split. Default: one evaluation at the end, which is made in any case. */
   readonly evalEvery?: number;
+  /** Tokens that an evaluation scores; of rows with one answer each, the tokens that it reads, but at least 64 rows. Default: the task's own. */
   readonly evalTokens?: number;
   /** Consecutive evaluations without improvement after which the run ends. Default: never. */
   readonly patience?: number;

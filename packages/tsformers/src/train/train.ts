@@ -188,9 +188,14 @@ function stepOf<Params, B>({ objective, optimiser, ...options }: TrainOptions<Pa
   });
 }
 
+/** Of rows with one answer each, an evaluation during training scores at least so many. */
+const leastRows = 64;
+
 /** The rows that evaluations during training score: at least one, however few tokens are asked for. */
 function validBatches<Params, B>({ view, batchSize, length, evalTokens }: TrainOptions<Params, B>): Iterable<B> {
-  const limit = evalTokens === undefined ? {} : { limit: Math.max(evalTokens, length) };
+  const scored = (tokens: number) =>
+    view.limitsRows ? Math.max(Math.ceil(tokens / length), leastRows) : Math.max(tokens, length);
+  const limit = evalTokens === undefined ? {} : { limit: scored(evalTokens) };
   return view.evalBatches("valid", { batchSize, length, ...limit });
 }
 

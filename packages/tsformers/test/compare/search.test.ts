@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { bestTrial, nextTrial, rungsOf, type TrialOutcome, triedValues } from "../../src/compare/search.ts";
+import { bestTrial, nextTrial, rungsOf, stepAt, type TrialOutcome, triedValues } from "../../src/compare/search.ts";
 
 const over = { "learning-rate": ["1e-4", "1e-3"], warmUp: ["0", "10", "20"] };
 const settings = { over, trials: 4, seed: 0 };
@@ -36,13 +36,17 @@ describe("values", () => {
   });
 });
 
-const trialsOf = (count: number): TrialOutcome[] =>
-  Array.from({ length: count }, (_, i) => ({ settings: { i: String(i) }, run: { id: String(i) } as never, rungs: [] }));
+const trialsOf = (count: number, stepsOf: (i: number) => number = () => 900): TrialOutcome[] =>
+  Array.from({ length: count }, (_, i) => ({
+    settings: { i: String(i) },
+    run: { id: String(i), job: { config: { steps: stepsOf(i) } } } as never,
+    rungs: [],
+  }));
 
 /** Runs a search with one worker; candidate i has loss i at every rung. */
 function play(count: number, steps: number, failing: readonly number[] = []) {
-  let trials = trialsOf(count);
-  const rungs = rungsOf(steps, "asha");
+  let trials = trialsOf(count, () => steps);
+  const rungs = rungsOf("asha");
   const made: [number, number][] = [];
   for (let next = nextTrial(trials, new Set(), rungs); next; next = nextTrial(trials, new Set(), rungs)) {
     const { trial, step } = next;
@@ -59,9 +63,12 @@ function play(count: number, steps: number, failing: readonly number[] = []) {
 
 describe("successive halving", () => {
   it("compares after a ninth, a third and the whole run", () => {
-    expect(rungsOf(900, "asha")).toEqual([100, 300, 900]);
-    expect(rungsOf(1, "asha")).toEqual([1]);
-    expect(rungsOf(900, "grid")).toEqual([900]);
+    const [trial] = trialsOf(1);
+    expect(rungsOf("asha").map((rung) => stepAt(trial!, rung))).toEqual([100, 300, 900]);
+    expect(rungsOf("grid").map((rung) => stepAt(trial!, rung))).toEqual([900]);
+    // Another batch takes another number of steps to the same place.
+    const [shorter] = trialsOf(1, () => 450);
+    expect(rungsOf("asha").map((rung) => stepAt(shorter!, rung))).toEqual([50, 150, 450]);
   });
 
   it("takes a third of each rung on, and the best to the end", () => {
@@ -91,7 +98,7 @@ describe("successive halving", () => {
 
   it("gives a second worker other work, and none where it must wait", () => {
     const trials = trialsOf(2);
-    const rungs = rungsOf(900, "asha");
+    const rungs = rungsOf("asha");
     expect(nextTrial(trials, new Set([trials[0]!.run]), rungs)!.trial).toBe(trials[1]);
     expect(nextTrial(trials, new Set(trials.map(({ run }) => run)), rungs)).toBeUndefined();
   });

@@ -1,9 +1,10 @@
 import * as z from "zod";
 import { byteTokenizer, characterTokenizer, type Tokenizer } from "../../tokenizers/index.ts";
+import { dataOption, requireData } from "../data-option.ts";
 import type { Splits } from "../fixed-split.ts";
 import { type LabelledTask, labelledTask } from "../labelled.ts";
 import { storedRows } from "../rows.ts";
-import { dataOption, lengthOption, requireData, seedOption, type TaskEntry, taskEntry } from "../task-entry.ts";
+import { lengthOption, seedOption, type TaskEntry, taskEntry } from "../task-entry.ts";
 
 /** A document, and the number of its class. */
 export type LabelledDocument = { readonly bytes: Uint8Array; readonly label: number };

@@ -1,11 +1,12 @@
 import * as z from "zod";
 import { count } from "../../schema/count.ts";
 import { present } from "../../schema/present.ts";
+import { dataOption, requireData } from "../data-option.ts";
 import type { Splits } from "../fixed-split.ts";
 import { type LabelledTask, labelledTask } from "../labelled.ts";
 import { bitsPerDimension, loss } from "../metric.ts";
 import { storedRows } from "../rows.ts";
-import { dataOption, requireData, seedOption, type TaskEntry, taskEntry } from "../task-entry.ts";
+import { seedOption, type TaskEntry, taskEntry } from "../task-entry.ts";
 import { downscaled } from "./downscale.ts";
 import { imageLengthOption, imageRow, pixelSymbols } from "./image-rows.ts";
 

@@ -1,12 +1,13 @@
 import type { RandomKey } from "@tsformers/engine";
 import * as z from "zod";
 import { byteTokenizer } from "../../tokenizers/index.ts";
+import { dataOption, requireData } from "../data-option.ts";
 import type { Splits } from "../fixed-split.ts";
 import { type MatchedTask, matchedTask } from "../matched.ts";
 import { randomNumbers } from "../random-numbers.ts";
 import type { MatchedRow } from "../row-forms.ts";
 import { generatedRows, type RowSource, storedRows } from "../rows.ts";
-import { dataOption, lengthOption, requireData, seedOption, type TaskEntry, taskEntry } from "../task-entry.ts";
+import { lengthOption, seedOption, type TaskEntry, taskEntry } from "../task-entry.ts";
 
 /** Two documents, of which at least the first `length` bytes are read. */
 export type DocumentPair = {

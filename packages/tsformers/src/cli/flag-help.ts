@@ -54,11 +54,10 @@ function wordOf({ type, items, enum: names }: SchemaNode): string {
  * @param all the flags among which it stands
  */
 export function flagText(flag: Flag, all: readonly Flag[]): string {
-  const { kinds, nodes, path } = flag;
-  const descriptions = new Set([...nodes.values()].map(({ description = "" }) => description));
-  const one = nodes.get("text")?.description ?? flag.description;
-  const description =
-    descriptions.size <= 1 ? one : `${one}; \`tsformers describe\` tells what it is for each ${path.at(-2)}`;
+  const { description, kinds, nodes, path } = flag;
+  // Of settings that tasks share, those of texts are told here.
+  if (kinds === undefined && path[0] === "task" && nodes.has("text"))
+    return `${flagTextOf(flag, "text")}${nodes.size > 1 ? "; of other tasks `describe` tells" : "; with text"}`;
   const names = kinds ?? [...new Set([...nodes.values()].flatMap(namesOf))];
   const beside = all.find((one) => one.path.join() === [...path.slice(0, -1), "kind"].join());
   const some = kinds === undefined && nodes.size < (beside?.kinds?.length ?? 0);

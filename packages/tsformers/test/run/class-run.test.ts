@@ -101,7 +101,8 @@ it("starts from the body of a run that fills in hidden tokens, with a new head",
   const pretrained = join(home, "pretrained");
   await trainRun(settings("bert", { task: { kind: "text" } }), { directory: pretrained, device });
   const source = await openModel(pretrained);
-  const task = { kind: "majority", symbols: source.model.vocabularySize - 1 };
+  // Both have a token for padding and one for hidden tokens.
+  const task = { kind: "majority", symbols: source.model.vocabularySize - 2 };
   const run = await prepareRun(parseRunConfig({ ...source.run!.config, task, objective: undefined }, "test"));
   expect(run.kind).toBe("class");
   const { classHead, blocks } = fittingParams(source, run) as unknown as Tree;

@@ -70,7 +70,7 @@ describe.each(["gpt", "bert"])("%s tells the class of two rows", (kind) => {
   });
 });
 
-it("starts from the body of a run that fills in hidden tokens, with a new head", async () => {
+it("starts from the body of a run that predicts next tokens, with a new head", async () => {
   const pretrained = join(home, "pretrained");
   await trainRun(settings("gpt", { objective: { kind: "next" } }), { directory: pretrained, device });
   const source = await openModel(pretrained);

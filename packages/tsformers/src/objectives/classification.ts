@@ -1,7 +1,6 @@
 import {
   and,
   broadcastTo,
-  type Concrete,
   cast,
   constant,
   cumsum,
@@ -14,17 +13,17 @@ import {
   mul,
   reshape,
   slice,
-  splitKey,
   sum,
   type Tensor,
 } from "@tsformers/engine";
 import { type Context, evaluation, type Layer } from "../kinds/layer.ts";
-import type { LanguageModel, TokenBody } from "../models/language-model.ts";
+import type { LanguageModel, TokenBody, TokensInput } from "../models/language-model.ts";
 import { crossEntropies } from "../nn/cross-entropy.ts";
 import { dropout, within } from "../nn/dropout.ts";
 import { linear } from "../nn/linear.ts";
 import { present } from "../schema/present.ts";
 import type { LabelledBatch } from "../tasks/task.ts";
+import { type Headed, headed } from "./headed.ts";
 import { besideLoss, type Objective, type Symbolic } from "./objective.ts";
 import { predictionTotals } from "./prediction-totals.ts";
 
@@ -72,7 +71,7 @@ export type ClassificationOptions = {
   readonly dropoutRate?: number;
 };
 
-export type ClassificationParams<Params> = Params & { classHead: unknown };
+export type ClassificationParams<Params> = Headed<Params, "classHead">;
 
 /**
  * A model that tells the class of a row: a body whose vectors are pooled to one, of which a head makes logits.
@@ -85,25 +84,22 @@ export function classifier<Params>(
 ): LanguageModel<ClassificationParams<Params>> {
   const { classes, pooling = body.causal ? lastPosition : meanOfPositions, dropoutRate = 0 } = options;
   const head: NonNullable<ClassificationOptions["head"]> = options.head ?? linear(body.width, classes);
-  const { project, ...rest } = body;
-  return {
-    ...rest,
-    body: body as TokenBody<never>,
-    init: (key) => {
-      const [a, b] = splitKey(key, 2);
-      return { ...body.init(a!), classHead: head.init(b!) } as Concrete<ClassificationParams<Params>>;
+  const withGlobals = (input: TokensInput): TokensInput => ({
+    ...input,
+    ...present({ globals: options.globals && marked(options.globals, input.tokens.shape) }),
+  });
+  return headed(
+    body,
+    {
+      name: "classHead",
+      init: head.init,
+      logits: (params, { x }, { mask }, context) => {
+        const pooled = dropout(pooling(x, mask), dropoutRate, context, "class");
+        return expandDims(head.apply(params, pooled, within(context, "classHead")), 1);
+      },
     },
-    ...(project !== undefined && {
-      project: (params: ClassificationParams<Params>) => ({ ...params, ...project(params) }),
-    }),
-    apply: (params, input, context) => {
-      const globals = options.globals && marked(options.globals, input.tokens.shape);
-      const out = body.apply(params, { ...input, ...present({ globals }) }, context);
-      const pooled = dropout(pooling(out.x, input.mask), dropoutRate, context, "class");
-      const logits = head.apply(params.classHead, pooled, within(context, "classHead"));
-      return { ...out, logits: expandDims(logits, 1) };
-    },
-  };
+    { input: withGlobals },
+  );
 }
 
 /**

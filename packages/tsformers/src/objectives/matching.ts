@@ -1,15 +1,4 @@
-import {
-  type Concrete,
-  concat,
-  expandDims,
-  mul,
-  relu,
-  slice,
-  splitKey,
-  sub,
-  sum,
-  type Tensor,
-} from "@tsformers/engine";
+import { concat, expandDims, mul, relu, slice, splitKey, sub, sum, type Tensor } from "@tsformers/engine";
 import { type Context, evaluation, type Layer } from "../kinds/layer.ts";
 import type { LanguageModel, TokenBody } from "../models/language-model.ts";
 import { crossEntropies } from "../nn/cross-entropy.ts";
@@ -18,6 +7,7 @@ import { type LinearParams, linear } from "../nn/linear.ts";
 import { present } from "../schema/present.ts";
 import type { MatchedBatch } from "../tasks/task.ts";
 import { lastPosition, meanOfPositions, type Pooling } from "./classification.ts";
+import { type Headed, headed } from "./headed.ts";
 import { besideLoss, type Objective, type Symbolic } from "./objective.ts";
 import { predictionTotals } from "./prediction-totals.ts";
 
@@ -33,7 +23,7 @@ export type MatchingOptions = {
   readonly dropoutRate?: number;
 };
 
-export type MatchingParams<Params> = Params & { matchHead: unknown };
+export type MatchingParams<Params> = Headed<Params, "matchHead">;
 
 /**
  * `relu(relu(x·W₁ + b₁)·W₂ + b₂)·W₃ + b₃` with hidden layers of C and ⌈C / 2⌉ features.
@@ -65,22 +55,11 @@ export function matcher<Params>(
   options: MatchingOptions,
 ): LanguageModel<MatchingParams<Params>> {
   const { pooling, head } = partsOf(body, options);
-  const { project, ...rest } = body;
-  return {
-    ...rest,
-    body: body as TokenBody<never>,
-    init: (key) => {
-      const [a, b] = splitKey(key, 2);
-      return { ...body.init(a!), matchHead: head.init(b!) } as Concrete<MatchingParams<Params>>;
-    },
-    ...(project !== undefined && {
-      project: (params: MatchingParams<Params>) => ({ ...params, ...project(params) }),
-    }),
-    apply: (params, input, context) => {
-      const out = body.apply(params, input, context);
-      return { ...out, logits: expandDims(pooling(out.x, input.mask), 1) };
-    },
-  };
+  return headed(body, {
+    name: "matchHead",
+    init: head.init,
+    logits: (_, { x }, { mask }) => expandDims(pooling(x, mask), 1),
+  });
 }
 
 /**

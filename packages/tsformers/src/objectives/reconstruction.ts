@@ -7,6 +7,7 @@ import { frequencies } from "../position/angles.ts";
 import { sinusoidal } from "../position/sinusoidal.ts";
 import type { Batch } from "../tasks/task.ts";
 import { lastPosition } from "./classification.ts";
+import { type Headed, headed } from "./headed.ts";
 import type { Objective } from "./objective.ts";
 import { type TokenObjectiveOptions, tokenObjective } from "./tokens.ts";
 
@@ -16,7 +17,7 @@ type DecoderParams = {
   out: LinearParams;
 };
 
-export type ReconstructionParams<Params> = Params & { reconstruction: DecoderParams };
+export type ReconstructionParams<Params> = Headed<Params, "reconstruction">;
 
 /**
  * A model that gives a row back from one state: a body whose vector at the last position that is no padding is all that a decoder sees.
@@ -32,23 +33,11 @@ export type ReconstructionParams<Params> = Params & { reconstruction: DecoderPar
  */
 export function reconstructor<Params>(body: TokenBody<Params>): LanguageModel<ReconstructionParams<Params>> {
   const decoder = rowDecoder(body.width, body.vocabularySize);
-  const { project, ...rest } = body;
-  return {
-    ...rest,
-    body: body as TokenBody<never>,
-    init: (key) => {
-      const [a, b] = splitKey(key, 2);
-      return { ...body.init(a!), reconstruction: decoder.init(b!) } as Concrete<ReconstructionParams<Params>>;
-    },
-    ...(project !== undefined && {
-      project: (params: ReconstructionParams<Params>) => ({ ...params, ...project(params) }),
-    }),
-    apply: (params, input, context) => {
-      const out = body.apply(params, input, context);
-      const state = lastPosition(out.x, input.mask);
-      return { ...out, logits: decoder.apply(params.reconstruction, state, out.x.shape[1]!) };
-    },
-  };
+  return headed(body, {
+    name: "reconstruction",
+    init: decoder.init,
+    logits: (params, { x }, { mask }) => decoder.apply(params as DecoderParams, lastPosition(x, mask), x.shape[1]!),
+  });
 }
 
 /** One state to the logits of `length` positions: [B, C] → [B, length, V]. */

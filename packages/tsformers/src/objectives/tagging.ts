@@ -1,9 +1,9 @@
-import { type Concrete, splitKey } from "@tsformers/engine";
 import type { LanguageModel, TokenBody } from "../models/language-model.ts";
 import { dropout } from "../nn/dropout.ts";
 import { type LinearParams, linear } from "../nn/linear.ts";
 import type { Batch } from "../tasks/task.ts";
 import type { ClassificationParams } from "./classification.ts";
+import { headed } from "./headed.ts";
 import type { Objective } from "./objective.ts";
 import { tokenObjective } from "./tokens.ts";
 
@@ -25,23 +25,12 @@ export function tagger<Params>(
   { classes, dropoutRate = 0 }: TaggingOptions,
 ): LanguageModel<ClassificationParams<Params>> {
   const head = linear(body.width, classes);
-  const { project, ...rest } = body;
-  return {
-    ...rest,
-    body: body as TokenBody<never>,
-    init: (key) => {
-      const [a, b] = splitKey(key, 2);
-      return { ...body.init(a!), classHead: head.init(b!) } as Concrete<ClassificationParams<Params>>;
-    },
-    ...(project !== undefined && {
-      project: (params: ClassificationParams<Params>) => ({ ...params, ...project(params) }),
-    }),
-    apply: (params, input, context) => {
-      const out = body.apply(params, input, context);
-      const x = dropout(out.x, dropoutRate, context, "class");
-      return { ...out, logits: head.apply(params.classHead as LinearParams, x) };
-    },
-  };
+  return headed(body, {
+    name: "classHead",
+    init: head.init,
+    logits: (params, { x }, _, context) =>
+      head.apply(params as LinearParams, dropout(x, dropoutRate, context, "class")),
+  });
 }
 
 /**

@@ -111,7 +111,7 @@ test("a small BERT learns a batch by heart, and tells classes that it has not se
     batchSize: 16,
     length: 9,
     device,
-    evalTokens: 128,
+    evalTokens: 128 * 9,
     onEvent: (event) => void (event.kind === "step" && losses.push(event.loss)),
   });
   await device.close();

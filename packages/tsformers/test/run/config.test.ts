@@ -138,7 +138,7 @@ describe("flags", () => {
     expect(named("mixer.redraw-every")).toMatchObject({ path: ["model", "mixer", "redrawEvery"] });
     expect(named("position").kinds).toContain("alibi");
     expect(named("optimiser.weight-decay").short).toBeUndefined();
-    expect([...named("shortest").nodes.keys()]).toEqual(["copy", "listops", "reverse"]);
+    expect([...named("shortest").nodes.keys()]).toEqual(["copy", "listops", "parity", "reverse", "sort"]);
     for (const [name, { catalogue }] of Object.entries(parts)) {
       const settings = Object.values<Entry>(catalogue).flatMap(({ options }) => Object.keys(options().shape));
       for (const setting of settings) expect(named(`${name}.${setting}`).path).toEqual(["model", name, setting]);
@@ -218,7 +218,7 @@ describe("flags", () => {
 
   it("tells when a flag belongs to another kind", () => {
     expect(misplaced({ task: { kind: "text" } }, { shortest: "3" })).toEqual([
-      "--shortest does not go with task text; it is an option of copy, listops, reverse",
+      "--shortest does not go with task text; it is an option of copy, listops, parity, reverse, sort",
     ]);
     expect(misplaced({ task: { kind: "copy" } }, { shortest: "3" })).toEqual([]);
     expect(misplaced({}, { "position.base": "3" })).toEqual([

@@ -44,7 +44,7 @@ export function openLiveTable(options: {
     const width = Math.min(Math.max(0, ...cells.map(([name]) => name.length)), Math.floor(columns / 2));
     const table = cells.map(([name, scores]) => fit(`${name.padEnd(width)}  ${scores.join("  ")}`, columns));
     const bars = [...atWork.values()].flatMap(({ item, state, note }) => [
-      fit(bold(nameOf(item)), columns + 16),
+      bold(fit(nameOf(item), columns)),
       state === undefined ? fit(`  ${note ?? "beginning"}`, columns) : `  ${renderBar(state, columns - 2, { color })}`,
     ]);
     return [...table, ...bars, fit(overall(), columns)];

@@ -45,7 +45,6 @@ export {
   retrievalTask,
 } from "./arena/retrieval.ts";
 export { type BabiSettings, babiEntry, babiTask } from "./babi/babi.ts";
-export type { Splits } from "./fixed-split.ts";
 export { type LabelledTask, labelledTask } from "./labelled.ts";
 export { madCompressionEntry, madCompressionTask } from "./mad/compression.ts";
 export { type MadFuzzyRecallOptions, madFuzzyRecallEntry, madFuzzyRecallTask } from "./mad/fuzzy-recall.ts";
@@ -77,6 +76,7 @@ export { generatedRows, type MakeRow, type RowForm, type RowSource, rowsView, st
 export { type ScanOptions, type ScanSettings, scanEntry, scanTask } from "./scan/scan.ts";
 export { type MaxOptions, type MaxSettings, maxEntry, maxTask } from "./sets/max.ts";
 export { type UniqueOptions, type UniqueSettings, uniqueEntry, uniqueTask } from "./sets/unique.ts";
+export type { Splits } from "./splits.ts";
 export type {
   Batch,
   Classes,

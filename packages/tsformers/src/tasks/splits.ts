@@ -21,6 +21,16 @@ export function divided<T>(items: readonly T[], share: number, key: RandomKey = 
   return [order.slice(0, count), order.slice(count)];
 }
 
+/**
+ * Splits data that have no splits of their own: a tenth, drawn without a seed, is for validation and another one for the test, at least one item
+ * each. The same items, in the same order, are always split alike.
+ */
+export function tenths<T>(items: readonly T[]): Splits<readonly T[]> {
+  const count = Math.max(1, Math.floor(items.length / 10));
+  const all = shuffled(items);
+  return { valid: all.slice(0, count), test: all.slice(count, 2 * count), train: all.slice(2 * count) };
+}
+
 /** The same done to each split. */
 export function mapSplits<A, B>({ train, valid, test }: Splits<A>, change: (split: A) => B): Splits<B> {
   return { train: change(train), valid: change(valid), test: change(test) };

@@ -1,9 +1,9 @@
 import * as z from "zod";
 import { byteTokenizer, characterTokenizer, type Tokenizer } from "../../tokenizers/index.ts";
 import { dataOption, requireData } from "../data-option.ts";
-import type { Splits } from "../fixed-split.ts";
 import { type LabelledTask, labelledTask } from "../labelled.ts";
 import { storedRows } from "../rows.ts";
+import type { Splits } from "../splits.ts";
 import { lengthOption, seedOption, type TaskEntry, taskEntry } from "../task-entry.ts";
 
 /** A document, and the number of its class. */
@@ -12,7 +12,7 @@ export type LabelledDocument = { readonly bytes: Uint8Array; readonly label: num
 /** Documents of some classes, as `readDocuments` finds them. */
 export type Documents = {
   readonly classNames: readonly string[];
-  readonly splits: Splits<LabelledDocument>;
+  readonly splits: Splits<readonly LabelledDocument[]>;
   /** The same for the same documents with the same names. */
   readonly identity: string;
 };
@@ -100,7 +100,7 @@ export const classifyTextEntry: TaskEntry<"classify-text", ClassifyTextSettings>
   make: async ({ data, tokens, ...rest }, context) => {
     const { readDocuments } = await import("#files");
     const documents = readDocuments(
-      requireData("classify-text", data, "the path of a folder or archive of documents"),
+      requireData("classify-text", data, "a folder or archive of documents"),
       context,
     );
     const made = (): Tokenizer | undefined =>

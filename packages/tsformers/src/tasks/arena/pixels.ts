@@ -2,10 +2,10 @@ import * as z from "zod";
 import { count } from "../../schema/count.ts";
 import { present } from "../../schema/present.ts";
 import { dataOption, requireData } from "../data-option.ts";
-import type { Splits } from "../fixed-split.ts";
 import { type LabelledTask, labelledTask } from "../labelled.ts";
 import { bitsPerDimension, loss } from "../metric.ts";
 import { storedRows } from "../rows.ts";
+import type { Splits } from "../splits.ts";
 import { seedOption, type TaskEntry, taskEntry } from "../task-entry.ts";
 import { downscaled } from "./downscale.ts";
 import { imageLengthOption, imageRow, pixelSymbols } from "./image-rows.ts";
@@ -15,7 +15,7 @@ export type Images = {
   /** Rows and columns of each picture. */
   readonly side: number;
   readonly classNames: readonly string[];
-  readonly splits: Splits<LabelledImage>;
+  readonly splits: Splits<readonly LabelledImage[]>;
   /** The same for the same pictures and classes. */
   readonly identity: string;
 };
@@ -100,7 +100,7 @@ export const pixelsEntry: TaskEntry<"pixels", PixelsSettings> = /* @__PURE__ */ 
     const { readImages } = await import("#files");
     return pixelsTask({
       ...present(rest),
-      images: readImages(requireData("pixels", data, "the path of pictures, such as CIFAR-10 or MNIST"), context),
+      images: readImages(requireData("pixels", data, "pictures, such as CIFAR-10 or MNIST"), context),
     });
   },
 });

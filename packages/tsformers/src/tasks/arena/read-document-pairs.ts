@@ -4,7 +4,7 @@ import { readDataFile } from "../../io/data-files.ts";
 import { FileError, fileError } from "../../io/file-error.ts";
 import { noteOnStderr } from "../../io/read-text.ts";
 import { findFiles, type Note } from "../../io/text-files.ts";
-import type { Splits } from "../fixed-split.ts";
+import type { Splits } from "../splits.ts";
 import type { Book, DocumentPair, PairSource } from "./retrieval.ts";
 
 const tableNames = { train: /train.*\.tsv$/, valid: /(valid|eval|dev).*\.tsv$/, test: /test.*\.tsv$/ };
@@ -25,7 +25,7 @@ const mostLineBytes = 2 ** 26;
 export function readDocumentPairs(path: string, { note = noteOnStderr }: { readonly note?: Note } = {}): PairSource {
   const files = findFiles(path, { extensions: ["*"], note }).map((file) => file.path);
   const nameOf = (file: string): string => file.split(/[/\\]/).at(-1)!;
-  const matching = (names: typeof tableNames): Splits<string> => ({
+  const matching = (names: typeof tableNames): Splits<readonly string[]> => ({
     train: files.filter((file) => names.train.test(nameOf(file))),
     valid: files.filter((file) => names.valid.test(nameOf(file)) && !names.train.test(nameOf(file))),
     test: files.filter((file) => names.test.test(nameOf(file)) && !names.train.test(nameOf(file))),
@@ -44,7 +44,7 @@ export function readDocumentPairs(path: string, { note = noteOnStderr }: { reado
   return tables ? tableSource(found) : bookSource(found, nameOf);
 }
 
-function bookSource(found: Splits<string>, nameOf: (file: string) => string): PairSource {
+function bookSource(found: Splits<readonly string[]>, nameOf: (file: string) => string): PairSource {
   const encoder = new TextEncoder();
   let sum = 0;
   const read = (files: readonly string[]): Book[] =>
@@ -57,7 +57,7 @@ function bookSource(found: Splits<string>, nameOf: (file: string) => string): Pa
   return { books, identity: `books=${countsOf(books)} crc32c=${hex(sum)}` };
 }
 
-function tableSource(found: Splits<string>): PairSource {
+function tableSource(found: Splits<readonly string[]>): PairSource {
   let sum = 0;
   const scan = (files: readonly string[]): DocumentPair[] =>
     files.flatMap((file) => {
@@ -156,7 +156,7 @@ function withFile<T>(path: string, act: (file: number) => T): T {
   }
 }
 
-function countsOf({ train, valid, test }: Splits<unknown>): string {
+function countsOf({ train, valid, test }: Splits<readonly unknown[]>): string {
   return [train, valid, test].map(({ length }) => length).join("+");
 }
 

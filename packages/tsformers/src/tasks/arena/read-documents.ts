@@ -3,7 +3,7 @@ import { type DataFile, dataFiles } from "../../io/data-files.ts";
 import { FileError } from "../../io/file-error.ts";
 import { noteOnStderr } from "../../io/read-text.ts";
 import type { Note } from "../../io/text-files.ts";
-import { mixed, type Splits, tenths } from "../fixed-split.ts";
+import { type Splits, shuffled, tenths } from "../splits.ts";
 import type { EvalSplit } from "../task.ts";
 import type { Documents, LabelledDocument } from "./classify-text.ts";
 
@@ -44,7 +44,7 @@ export function readDocuments(path: string, { note = noteOnStderr }: { readonly 
       { path, className },
     ),
   );
-  const together = (split: "train" | EvalSplit) => mixed(parts.flatMap((part) => part[split]));
+  const together = (split: "train" | EvalSplit) => shuffled(parts.flatMap((part) => part[split]));
   const splits = { train: together("train"), valid: together("valid"), test: together("test") };
   return { classNames, splits, identity: identityOf(documents, splits) };
 }
@@ -108,7 +108,10 @@ function documentsOf(
 }
 
 /** The documents of one class, split by split. */
-function splitClass(documents: readonly Document[], about: { path: string; className: string }): Splits<Document> {
+function splitClass(
+  documents: readonly Document[],
+  about: { path: string; className: string },
+): Splits<readonly Document[]> {
   const own = (split: "train" | EvalSplit): Document[] => documents.filter((document) => document.split === split);
   const [hasValid, hasTest] = [own("valid").length > 0, own("test").length > 0];
   const spread = tenths(documents.some(({ split }) => split !== undefined) ? own("train") : documents);
@@ -125,7 +128,7 @@ function splitClass(documents: readonly Document[], about: { path: string; class
   );
 }
 
-function identityOf(documents: readonly Document[], splits: Splits<unknown>): string {
+function identityOf(documents: readonly Document[], splits: Splits<readonly unknown[]>): string {
   const encoder = new TextEncoder();
   const sum = documents.reduce(
     (sum, { name, bytes }) => crc32c(bytes, crc32c(encoder.encode(`${name} ${bytes.length}\n`), sum)),

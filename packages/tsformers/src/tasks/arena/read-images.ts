@@ -4,7 +4,7 @@ import { dataFiles } from "../../io/data-files.ts";
 import { FileError } from "../../io/file-error.ts";
 import { noteOnStderr } from "../../io/read-text.ts";
 import type { Note } from "../../io/text-files.ts";
-import { mixed, type Splits, tenths } from "../fixed-split.ts";
+import { type Splits, shuffled, tenths } from "../splits.ts";
 import type { FindFile, FoundImages } from "./found-images.ts";
 import type { Images, LabelledImage } from "./pixels.ts";
 import { readCifar } from "./read-cifar.ts";
@@ -41,8 +41,10 @@ function missing(path: string): never {
 
 function imagesOf(path: string, { side, classNames, images, test }: FoundImages): Images {
   const spread = tenths(images);
-  const splits: Splits<LabelledImage> =
-    test === undefined ? spread : { train: [...spread.train, ...spread.test], valid: spread.valid, test: mixed(test) };
+  const splits: Splits<readonly LabelledImage[]> =
+    test === undefined
+      ? spread
+      : { train: [...spread.train, ...spread.test], valid: spread.valid, test: shuffled(test) };
   const empty = Object.entries(splits).find(([, part]) => part.length === 0);
   if (empty !== undefined) throw new FileError(path, `has too few pictures to split: none is left for ${empty[0]}`);
   const all = [...images, ...(test ?? [])];

@@ -2,11 +2,11 @@ import type { RandomKey } from "@tsformers/engine";
 import * as z from "zod";
 import { byteTokenizer } from "../../tokenizers/index.ts";
 import { dataOption, requireData } from "../data-option.ts";
-import type { Splits } from "../fixed-split.ts";
 import { type MatchedTask, matchedTask } from "../matched.ts";
 import { randomNumbers } from "../random-numbers.ts";
 import type { MatchedRow } from "../row-forms.ts";
 import { generatedRows, type RowSource, storedRows } from "../rows.ts";
+import type { Splits } from "../splits.ts";
 import { lengthOption, seedOption, type TaskEntry, taskEntry } from "../task-entry.ts";
 
 /** Two documents, of which at least the first `length` bytes are read. */
@@ -19,8 +19,8 @@ export type Book = { readonly name: string; readonly bytes: Uint8Array };
 
 /** Pairs as a file has them, or books from which pairs are drawn; as `readDocumentPairs` finds them. */
 export type PairSource = { readonly identity: string } & (
-  | { readonly pairs: Splits<DocumentPair>; readonly books?: never }
-  | { readonly books: Splits<Book>; readonly pairs?: never }
+  | { readonly pairs: Splits<readonly DocumentPair[]>; readonly books?: never }
+  | { readonly books: Splits<readonly Book[]>; readonly pairs?: never }
 );
 
 export type RetrievalOptions = {
@@ -55,7 +55,7 @@ export function retrievalTask({ source, length = defaults.length, seed = 0 }: Re
   });
 }
 
-function tablePairs(splits: Splits<DocumentPair>, seed: number): RowSource<MatchedRow> {
+function tablePairs(splits: Splits<readonly DocumentPair[]>, seed: number): RowSource<MatchedRow> {
   return storedRows({
     seed,
     splits,
@@ -66,7 +66,7 @@ function tablePairs(splits: Splits<DocumentPair>, seed: number): RowSource<Match
   });
 }
 
-function passages(splits: Splits<Book>, seed: number): RowSource<MatchedRow> {
+function passages(splits: Splits<readonly Book[]>, seed: number): RowSource<MatchedRow> {
   const of = (books: readonly Book[]) => generatedRows((key, length) => passagePair(key, length, books), { seed });
   const sources = { train: of(splits.train), valid: of(splits.valid), test: of(splits.test) };
   return {
@@ -124,7 +124,7 @@ export const retrievalEntry: TaskEntry<"retrieval", RetrievalSettings> = /* @__P
     const { readDocumentPairs } = await import("#files");
     return retrievalTask({
       ...rest,
-      source: readDocumentPairs(requireData("retrieval", data, "the path of a folder of tables or books"), context),
+      source: readDocumentPairs(requireData("retrieval", data, "a folder of tables or books"), context),
     });
   },
 });

@@ -185,7 +185,7 @@ describe("classify-text", () => {
 
   it("says what is missing", async () => {
     await expect(createTask("classify-text")).rejects.toThrow(
-      /^classify-text: "data": expected the path of a folder or archive of documents, but it is missing/,
+      /^classify-text: data is missing: expected the path of a folder or archive of documents/,
     );
     await expect(createTask("classify-text", { data: join(home, "nowhere") })).rejects.toThrow(/no such file/);
   });

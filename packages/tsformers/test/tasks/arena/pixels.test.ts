@@ -242,7 +242,7 @@ describe("pixels", () => {
       "pixels: a picture of 25 pixels does not fit a length of 24",
     );
     await expect(createTask("pixels")).rejects.toThrow(
-      /^pixels: "data": expected the path of pictures, such as CIFAR-10 or MNIST, but it is missing/,
+      /^pixels: data is missing: expected the path of pictures, such as CIFAR-10 or MNIST/,
     );
   });
 });

@@ -78,6 +78,8 @@ const unequalMark = " †";
 function overviewTable(comparison: Comparison): TextTable {
   const rankings = comparison.tasks.map(({ label }) => rankingOf(comparison, label));
   const rows = overallOf(comparison);
+  // Tasks may have variants of their own, none of which is on all.
+  const hasPlace = rows.some(({ meanPlace }) => meanPlace !== undefined);
   const hasMean = rows.some(({ meanFigure }) => meanFigure !== undefined);
   const [first] = rankings;
   const isCommon = rankings.every(({ metric }) => metric.name === first!.metric.name);
@@ -93,14 +95,14 @@ function overviewTable(comparison: Comparison): TextTable {
       "variant",
       ...rankings.map(({ task }) => task.label),
       ...(hasMean ? ["mean"] : []),
-      "mean place",
+      ...(hasPlace ? ["mean place"] : []),
       ...(hasSeveral ? ["won", "tied"] : []),
     ],
     rows: rows.map(({ variant, meanFigure, meanPlace, won, tied }) => [
       variant,
       ...rankings.map((ranking) => cell(variant, ranking)),
       ...(hasMean ? [optional(meanFigure, figureText)] : []),
-      optional(meanPlace, (place) => String(Number(place.toFixed(2)))),
+      ...(hasPlace ? [optional(meanPlace, (place) => String(Number(place.toFixed(2))))] : []),
       ...(hasSeveral ? [String(won), String(tied)] : []),
     ]),
   };

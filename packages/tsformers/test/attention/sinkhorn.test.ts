@@ -32,6 +32,7 @@ import {
   balance,
   type ColumnSums,
   gumbelNoise,
+  gumbelOf,
   overAllRows,
   overRowsSoFar,
 } from "../../src/attention/sinkhorn/sinkhorn-balance.ts";
@@ -341,4 +342,13 @@ test.each([
 test("a sequence longer than said is refused, and a capacity", async () => {
   await expect(run({}, normal(randomKey(1), [1, 25, 12]))).rejects.toThrow("at most 6 blocks of 4 positions, got 25");
   expect(() => sinkhorn(sizes).recurrent!.start(1, 25)).toThrow("at most 6 blocks");
+});
+
+test("Gumbel noise is finite for the smallest and the largest number that is drawn", async () => {
+  const u = [0, 2 ** -24, 0.5, 1 - 2 ** -24];
+  const noise = (await evaluate((x: Tensor) => gumbelOf(x), device, fromNumbers(u, [u.length]))).toNumbers();
+  const exact = [2 ** -25, ...u.slice(1)].map((x) => -Math.log(-Math.log(x)));
+  noise.forEach((value, i) => {
+    expect(value).toBeCloseTo(exact[i]!, 4);
+  });
 });

@@ -88,6 +88,13 @@ export function balance(
 
 /** Gumbel noise, `−log(−log u)` with u uniform. */
 export function gumbelNoise(key: Tensor, shape: Shape): Tensor {
-  const u = add(randomUniform(key, shape), 2 ** -25);
-  return neg(log(neg(log(u))));
+  return gumbelOf(randomUniform(key, shape));
+}
+
+/**
+ * `−log(−log u)` of uniform numbers that are multiples of 2⁻²⁴, 0 ≤ u < 1, finite for each: 0 counts as 2⁻²⁵. (To add half a multiple to all would
+ * round the largest to 1, which has no such logarithm; a step draws enough numbers to meet it within a thousand steps.)
+ */
+export function gumbelOf(u: Tensor): Tensor {
+  return neg(log(neg(log(maximum(u, 2 ** -25)))));
 }

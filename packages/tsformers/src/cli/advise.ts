@@ -48,19 +48,19 @@ Examples:
       const question: Question = { length, ...present({ task, memoryBytes: memory, causal }) };
       const { costs, runs } = await knownIn(folder, (note) => terminal.log(note));
       const answer = answerOf(question, { costs, runs, cpu: describeEnvironment().cpu });
-      const { advice, table, notes, commands } = answerText(answer, folder);
+      const { advice, table, notes, commands, isTooFar } = answerText(answer, folder);
       if (json) {
         terminal.out(JSON.stringify({ ...answer, advice, notes, commands }, null, 2));
         return;
       }
       const wrapped = (text: string) => wrapText(text, terminal.columns);
-      for (const sentence of advice) terminal.out(wrapped(sentence));
+      const lines = commands.map(({ command, purpose }) => `  ${command}\n      ${purpose}`);
+      const [headline, ...rest] = isTooFar ? advice : [];
+      if (headline !== undefined) terminal.out(`${wrapped(headline)}\n${lines.join("\n")}\n`);
+      for (const sentence of isTooFar ? rest : advice) terminal.out(wrapped(sentence));
       if (table !== undefined) terminal.out(`\n${renderTable(table, terminal.columns, terminal.bold)}`);
       if (notes.length > 0) terminal.out(`\n${notes.map((note) => terminal.dim(wrapped(note))).join("\n")}`);
-      if (commands.length > 0) {
-        const lines = commands.map(({ command, purpose }) => `  ${command}\n      ${purpose}`);
-        terminal.out(`\nTo know more:\n${lines.join("\n")}`);
-      }
+      if (!isTooFar && commands.length > 0) terminal.out(`\nTo know more:\n${lines.join("\n")}`);
     });
 }
 

@@ -1,6 +1,7 @@
 import type { AdvisedVariant, Answer, KnownCost, Setup } from "./advise.ts";
 import { estimateText, figureText, none, shortLabel, signedText, smallBytesText } from "./figure-text.ts";
 import { bytesText, countText } from "./figures.ts";
+import { inlineComparison, shellWord } from "./inline-comparison.ts";
 import { counted, lengthText, listText, numberText, ratioText, shortListText } from "./sentences.ts";
 import { intervalOfMean } from "./statistics.ts";
 import type { TextTable } from "./text-table.ts";
@@ -14,6 +15,8 @@ export type AnswerText = {
   readonly notes: readonly string[];
   /** Commands that would settle what is not known, and what each is for. */
   readonly commands: readonly { readonly command: string; readonly purpose: string }[];
+  /** Whether the asked length is too far from the measured ones, so that the first command comes before all else. */
+  readonly isTooFar: boolean;
 };
 
 /**
@@ -29,14 +32,16 @@ export function answerText(answer: Answer, folder: string): AnswerText {
       advice: [`No step has been measured in ${folder} yet, so nothing can be said of ${length} tokens.`],
       notes: [],
       commands: commandsOf(answer, folder),
+      isTooFar: false,
     };
   }
+  const tooFar = tooFarText(answer);
   const place = `${counted(question.length, "token")} on ${setup.taskLabel}`;
   return {
     advice:
       variants.length === 0
         ? [`None of ${numberText(answer.leftOut.length)} measured variants suits ${place}.`]
-        : [fastestText(answer), ...bestText(answer), ...stateText(variants)],
+        : [tooFar ?? fastestText(answer), ...bestText(answer, tooFar !== undefined), ...stateText(variants)],
     ...(variants.length > 0 && { table: tableOf(answer, setup) }),
     notes: [
       ...otherTaskNotes(answer, setup),
@@ -46,7 +51,35 @@ export function answerText(answer: Answer, folder: string): AnswerText {
       ...elsewhereNotes(answer, setup),
     ],
     commands: commandsOf(answer, folder),
+    isTooFar: tooFar !== undefined,
   };
+}
+
+/** Beyond measured lengths by more than this factor a fit says nothing that may be relied on. */
+const farthest = 2;
+/** Neither does one that may be wrong by more than this share. */
+const mostError = 0.5;
+
+/** Why nothing is said of which is the fastest, and by how much: what is compared is known from a fit that reaches too far. */
+function tooFarText({ variants, question: { length } }: Answer): string | undefined {
+  const fastest = variants[0]!;
+  const compared = variants.filter((variant) => variant === fastest || variant.isReference);
+  const fits = compared.flatMap(({ tokensPerSecond, peakBytes }) =>
+    [tokensPerSecond, peakBytes].flatMap(({ basis, error }) =>
+      basis.kind === "measured" ? [] : [{ kind: basis.kind, from: basis.fit.from, to: basis.fit.to, error }],
+    ),
+  );
+  const beyond = fits.filter(({ kind }) => kind === "beyond");
+  const start = `${counted(length, "token")} ${length === 1 ? "is" : "are"} too far from what was measured`;
+  const end = "to say which is the fastest, and by how much: measure it first.";
+  if (beyond.some(({ from, to }) => length > farthest * to || length < from / farthest)) {
+    const [least, most] = [Math.min(...beyond.map(({ from }) => from)), Math.max(...beyond.map(({ to }) => to))];
+    return `${start}, ${lengthText(least)} to ${lengthText(most)}, ${end}`;
+  }
+  if (beyond.some(({ error }) => error === undefined)) return `${start} at two lengths only, ${end}`;
+  const worst = Math.max(0, ...fits.map(({ error = 0 }) => error));
+  if (worst <= mostError) return undefined;
+  return `${start} ${end.replace("first.", `first. A fit may be wrong by ${worst >= 1 ? "100 % or more" : `${Math.round(100 * worst)} %`} there.`)}`;
 }
 
 function fastestText({ variants, question }: Answer): string {
@@ -81,8 +114,8 @@ function errorOf({ error, basis }: KnownCost): number {
   return error ?? (basis.kind === "measured" ? measuredError : 1);
 }
 
-/** Which of those that cannot be told from the best is the fastest. */
-function bestText({ variants, quality }: Answer): string[] {
+/** Which of those that cannot be told from the best is the fastest, if that is known. */
+function bestText({ variants, quality }: Answer, isTooFar: boolean): string[] {
   if (quality === undefined) return [];
   const known = variants.filter((variant) => variant.quality !== undefined);
   const { metricLabel, trainLength, seeds } = quality;
@@ -105,6 +138,10 @@ function bestText({ variants, quality }: Answer): string[] {
       : [
           `In ${trained} ${fastest!.variant} is better than ${shortListText(known.map(({ variant }) => variant).filter((variant) => variant !== fastest!.variant))}.`,
         ];
+  if (isTooFar)
+    return [
+      `In ${trained} ${numberText(seeds)} seeds cannot tell these from the best: ${shortListText(best.map(({ variant }) => variant))}.`,
+    ];
   const slower = best.slice(1).map(({ variant }) => variant);
   return [
     `Of those that ${numberText(seeds)} seeds cannot tell from the best of these in ${trained}, ${fastest!.variant} is the fastest; ${slower.length === 1 ? "the other is" : "the others are"} ${shortListText(slower)}.`,
@@ -259,14 +296,12 @@ function elsewhereNotes({ elsewhere, question }: Answer, { layers, modelWidth, t
   ];
 }
 
-function commandsOf(
-  { question, setup, variants, quality, isOfOtherTask }: Answer,
-  folder: string,
-): AnswerText["commands"] {
+function commandsOf(answer: Answer, folder: string): AnswerText["commands"] {
+  const { question, setup, variants, quality, isOfOtherTask } = answer;
   const { length, task = "text" } = question;
-  const half = Math.max(1, Math.floor(length / 2));
+  const inFolder = folder === "runs" ? "" : ` --out ${shellWord(folder)}`;
   if (setup === undefined || isOfOtherTask) {
-    const inFolder = folder === "runs" ? "" : ` --out ${shellWord(folder)}`;
+    const half = Math.max(1, Math.floor(length / 2));
     return [
       {
         command: `tsformers compare --measure-only --task ${shellWord(task)} --lengths ${half},${length}${inFolder}`,
@@ -278,30 +313,82 @@ function commandsOf(
       },
     ];
   }
-  const again = (comparison: string) =>
-    `tsformers compare --config ${shellWord(`${folder}/${comparison}/settings.json`)}`;
+  const all = recommended(answer);
+  const { wanted, options, names } = commanded(all, setup, length, folder);
   const isMeasured =
     variants.length > 0 && variants.every(({ tokensPerSecond }) => tokensPerSecond.basis.kind === "measured");
+  const isTrained = quality !== undefined && quality.trainLength === length && quality.seeds > 2;
+  const isKnown = isTrained && wanted.every((variant) => variant.quality !== undefined);
+  // The budget of a comparison's settings may pay for a single step of longer rows.
+  const isAgain = options.startsWith("--config");
+  const budget = quality === undefined || !isAgain ? "" : ` --budget-tokens ${Math.max(quality.tokens, length)}`;
   return [
     ...(isMeasured
       ? []
       : [
           {
-            command: `${again(setup.comparisons[0]!)} --measure-only --lengths ${half},${length}`,
-            purpose: `measures the same variants at ${lengthText(length)}`,
+            command: `tsformers compare ${options} --lengths ${length} --measure-only${inFolder}`,
+            purpose: `measures ${names} at ${lengthText(length)}`,
           },
         ]),
-    ...(quality !== undefined && quality.trainLength === length && quality.seeds > 2
+    ...(isKnown
       ? []
       : [
           {
-            command: `${again(quality?.comparison ?? setup.comparisons[0]!)} --length ${length} --seeds 3`,
-            purpose: `trains them at ${lengthText(length)}, to know what they lose`,
+            command: `tsformers compare ${options} --length ${length} --seeds 3${budget}${inFolder}`,
+            purpose: `trains ${names} at ${lengthText(length)}, to know what they lose`,
           },
         ]),
   ];
 }
 
-function shellWord(text: string): string {
-  return /^[\w.,:/=@+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+/** The options of a command about the most of what is recommended that one command can say. */
+function commanded(
+  { first, next }: Recommended,
+  { comparisons }: Setup,
+  length: number,
+  folder: string,
+): { readonly wanted: readonly AdvisedVariant[]; readonly options: string; readonly names: string } {
+  const inlineOf = (wanted: readonly AdvisedVariant[]) => {
+    const configs = wanted.flatMap(({ config }) => config ?? []);
+    const found = configs.length < wanted.length || wanted.length === 0 ? undefined : inlineComparison(configs, length);
+    const names = shortListText(wanted.map(({ variant }) => variant));
+    return found === undefined ? undefined : { ...found, wanted, names };
+  };
+  for (let more = next.length; more >= 0; more--) {
+    const found = inlineOf([...first, ...next.slice(0, more)]);
+    if (found?.isExact) return found;
+  }
+  // What options cannot say, the settings of a comparison do: of the one that has the most of these.
+  const countIn = (one: string) => first.filter((variant) => variant.comparisons.includes(one)).length;
+  const [most] = [...comparisons].sort((a, b) => countIn(b) - countIn(a));
+  const inline = countIn(most!) < first.length ? inlineOf(first) : undefined;
+  return (
+    inline ?? {
+      wanted: first,
+      options: `--config ${shellWord(`${folder}/${most}/settings.json`)}`,
+      names: `the variants of ${most}`,
+    }
+  );
+}
+
+type Recommended = {
+  /** What is named as the fastest and as the best, and full attention to compare them with. */
+  readonly first: readonly AdvisedVariant[];
+  /** The next fastest. */
+  readonly next: readonly AdvisedVariant[];
+};
+
+/** So many are worth a command. */
+const mostRecommended = 4;
+
+function recommended({ variants }: Answer): Recommended {
+  const named = [
+    variants[0],
+    variants.find(({ quality }) => quality?.learned && quality.isAmongBest),
+    variants.find(({ isReference }) => isReference),
+  ];
+  const first = [...new Set(named.flatMap((variant) => variant ?? []))];
+  const next = variants.filter((variant) => !first.includes(variant)).slice(0, mostRecommended - first.length);
+  return { first, next };
 }

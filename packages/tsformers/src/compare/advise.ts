@@ -1,9 +1,11 @@
-import { canonicalJson } from "../run/canonical-json.ts";
+import type { RunConfig } from "../run/config.ts";
 import { present } from "../schema/present.ts";
 import type { CostRecord, RunRecord } from "../store/record.ts";
 import { bytesText } from "./figures.ts";
 import { isFullAttention } from "./full-attention.ts";
+import { variantLabels } from "./labels.ts";
 import { type CostPoint, fitByLength, type LengthFit } from "./length-fit.ts";
+import { modelKey } from "./model-key.ts";
 import { isAccuracy, isBeyond } from "./ranking.ts";
 import { lengthText } from "./sentences.ts";
 import { compareSpreads, type SeededSpread, type SpreadComparison, seeded, toldFromFirst } from "./statistics.ts";
@@ -57,7 +59,12 @@ export type KnownQuality = {
 };
 
 export type AdvisedVariant = {
+  /** Tells it from all others that are advised on, also of other comparisons. */
   readonly variant: string;
+  /** As it was measured. Null: not known. */
+  readonly config: RunConfig | null;
+  /** Folders of the comparisons that measured it. */
+  readonly comparisons: readonly string[];
   readonly isReference: boolean;
   readonly tokensPerSecond: KnownCost;
   readonly peakBytes: KnownCost;
@@ -77,6 +84,8 @@ export type QualityAbout = {
   readonly taskLabel: string;
   readonly trainLength: number;
   readonly steps: number;
+  /** That a run was trained on; the most of any. */
+  readonly tokens: number;
   readonly seeds: number;
   readonly comparison: string;
 };
@@ -130,10 +139,12 @@ export function answerOf(question: Question, { costs, runs, cpu }: Known): Answe
   if (chosen === undefined) return { question, variants: [], leftOut: [], isOfOtherTask: false, elsewhere: 0 };
   const leftOut: { variant: string; reason: string }[] = [];
   const fitting = new Map<string, AdvisedVariant>();
+  const labels = memberLabels(chosen.members);
   for (const [key, records] of chosen.members) {
     const found = variantOf(question, records);
-    if ("reason" in found) leftOut.push({ variant: records[0]!.variant, reason: found.reason });
-    else fitting.set(key, found);
+    const variant = labels.get(key)!;
+    if ("reason" in found) leftOut.push({ variant, reason: found.reason });
+    else fitting.set(key, { variant, ...found });
   }
   const { taskLabel } = chosen.records[0]!;
   const own = runs.filter(
@@ -164,9 +175,38 @@ function setupKey({ taskLabel, layers, modelWidth, cpu, cores, device }: CostRec
 
 /** The model itself, whatever a comparison calls it. */
 function memberKey({ config, variant, ...parts }: CostRecord | RunRecord): string {
-  if (config !== null) return canonicalJson(config.model);
+  if (config !== null) return modelKey(config.model);
   const { model, mixer, pattern, position, depth, layers, modelWidth, heads } = parts;
   return JSON.stringify([variant, model, mixer, pattern, position, depth, layers, modelWidth, heads]);
+}
+
+/**
+ * A name for each member. Those of a comparison that has all of them, if there is one; otherwise new ones, for labels of several comparisons may
+ * mean different models, or leave out what is alike in one of them only.
+ */
+function memberLabels(members: ReadonlyMap<string, readonly CostRecord[]>): ReadonlyMap<string, string> {
+  const all = [...members].map(([key, records]) => ({ key, records }));
+  const comparisons = new Set(all.flatMap(({ records }) => records.map(({ comparison }) => comparison)));
+  for (const comparison of comparisons) {
+    const own = all.map(({ records }) => records.find((one) => one.comparison === comparison)?.variant);
+    if (!own.includes(undefined) && new Set(own).size === own.length)
+      return new Map(all.map(({ key }, i) => [key, own[i]!]));
+  }
+  const configs = all.flatMap(({ key, records: [record] }) =>
+    record!.config === null ? [] : { key, ...record!.config },
+  );
+  // Only models are told apart here: how long and on what they were trained is no matter of the costs of a step.
+  const labels = variantLabels(configs.map(({ key: _, model }) => ({ ...configs[0]!, key: "", model })));
+  const named = new Map(configs.map(({ key }, i) => [key, labels[i]!]));
+  const taken = new Map<string, number>();
+  return new Map(
+    all.map(({ key, records }) => {
+      const label = named.get(key) ?? records[0]!.variant;
+      const before = taken.get(label) ?? 0;
+      taken.set(label, before + 1);
+      return [key, before === 0 ? label : `${label} (${before + 1})`];
+    }),
+  );
 }
 
 function isReference({ config, model, mixer, pattern, depth }: CostRecord | RunRecord): boolean {
@@ -184,15 +224,18 @@ function setupOf(records: readonly CostRecord[], length: number): Setup {
   return { taskLabel, layers, modelWidth, cpu, cores, device, stepTokens, comparisons };
 }
 
-/** What a variant costs at the length, or why it is left out. */
-function variantOf(question: Question, records: readonly CostRecord[]): AdvisedVariant | { readonly reason: string } {
+/** What a variant costs at the length, or why it is left out, in words that hold of several, too. */
+function variantOf(
+  question: Question,
+  records: readonly CostRecord[],
+): Omit<AdvisedVariant, "variant"> | { readonly reason: string } {
   const { length, memoryBytes, causal } = question;
   const latest = [...groupBy(records, (record) => String(record.length)).values()].map((same) =>
     same.reduce((a, b) => (b.finishedAt > a.finishedAt ? b : a)),
   );
   const [record] = latest;
   if (causal === true && record!.causal !== true)
-    return { reason: record!.causal === false ? "is not causal" : "is not known to be causal" };
+    return { reason: record!.causal === false ? "not causal" : "not known to be causal" };
   const measured = latest.filter(
     (one) => one.missing === null && one.tokensPerSecond !== null && one.peakBytes !== null,
   );
@@ -212,8 +255,8 @@ function variantOf(question: Question, records: readonly CostRecord[]): AdvisedV
     return {
       reason:
         measured.length === 0
-          ? "was not measured"
-          : `was measured at ${lengthText(longest)} only, and one length does not say how it grows`,
+          ? "not measured"
+          : `measured at ${lengthText(longest)} only, and one length does not say how it grows`,
     };
   }
   const { value: bytes, error = 0 } = peakBytes;
@@ -221,7 +264,8 @@ function variantOf(question: Question, records: readonly CostRecord[]): AdvisedV
     return { reason: `needs ${peakBytes.basis.kind === "measured" ? "" : "about "}${bytesText(bytes)}` };
   const state = records.find((one) => one.length === length)?.stateBytes;
   return {
-    variant: record!.variant,
+    config: record!.config,
+    comparisons: [...new Set(records.map(({ comparison }) => comparison))],
     isReference: isReference(record!),
     tokensPerSecond: { ...secondsPerRow, value: length / secondsPerRow.value },
     peakBytes,
@@ -328,8 +372,9 @@ function qualitiesOf(
 function aboutQuality(runs: readonly RunRecord[]): QualityAbout {
   const { metric, metricLabel, better, baseline, taskLabel, trainLength, steps, comparison } = runs[0]!;
   const seeds = new Set(runs.map(({ seed }) => seed)).size;
+  const tokens = Math.max(...runs.map((run) => run.tokens));
   return {
-    ...{ metric, metricLabel, better, taskLabel, trainLength, steps, seeds, comparison },
+    ...{ metric, metricLabel, better, taskLabel, trainLength, steps, tokens, seeds, comparison },
     ...(baseline !== null && { baseline }),
   };
 }

@@ -115,7 +115,7 @@ function settingsOf(chosen: Choices): Settings {
   return Object.assign({}, ...[chosen].flat());
 }
 
-function isChoices(value: unknown): value is Choices {
+export function isChoices(value: unknown): value is Choices {
   return Array.isArray(value) ? value.length > 0 && value.every(isChoice) : isChoice(value);
 }
 

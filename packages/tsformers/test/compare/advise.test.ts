@@ -3,6 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseBytes } from "../../src/cli/advise.ts";
+import { compareCommand } from "../../src/cli/compare.ts";
+import { askedComparison, type CompareFlags } from "../../src/cli/compare-settings.ts";
 import { main } from "../../src/cli/main.ts";
 import { answerOf, type Known, type Question } from "../../src/compare/advise.ts";
 import { answerText } from "../../src/compare/advise-text.ts";
@@ -17,6 +19,45 @@ const knownOf = (comparison: ReturnType<typeof richComparison>, cpu = "Example C
 });
 const rich = knownOf(richComparison());
 const say = (question: Question, known = rich) => answerText(answerOf(question, known), "runs");
+
+const plain = (text: string) => text;
+const quiet = { out: () => {}, write: () => {}, log: () => {}, columns: 100, unicode: true, bold: plain, dim: plain };
+
+/** What a printed command asks for, read as the command line reads it. */
+async function asked(command: string): Promise<ReturnType<typeof askedComparison>> {
+  const [program, name, ...args] = command.split(" ");
+  expect([program, name]).toEqual(["tsformers", "compare"]);
+  let flags: CompareFlags | undefined;
+  const parser = compareCommand(quiet).exitOverride();
+  await parser
+    .action((options: CompareFlags) => {
+      flags = options;
+    })
+    .parseAsync(args, { from: "user" });
+  return askedComparison(flags!);
+}
+
+/** Members with the costs of steps by length; all are as fast as each other but for a factor. */
+function measured(members: readonly (readonly [label: string, model: Made["model"], factor: number])[], name = folder) {
+  const comparison = madeComparison(
+    [text],
+    members.map(
+      ([label, model, factor]): Made => ({
+        label,
+        ...(model && { model }),
+        scores: { text: [2, 2.01, 2.02] },
+        steps: Object.fromEntries([512, 1024, 2048].map((n) => [n, [factor * 1e4, 4e8 + 1e5 * n]])),
+      }),
+    ),
+  );
+  return { costs: costsOf(comparison, name), runs: recordsOf(comparison, name) };
+}
+
+const mixer = (kind: string, settings: Record<string, unknown> = {}): NonNullable<Made["model"]> => ({
+  kind: "gpt",
+  mixer: { kind },
+  ...settings,
+});
 
 describe("an answer", () => {
   it("is what was measured, where it was", () => {
@@ -74,8 +115,8 @@ describe("an answer", () => {
     }));
     const { leftOut } = answerOf({ length: 1024, task: "text", causal: true }, { ...rich, costs });
     expect(leftOut).toEqual([
-      { variant: "window=64", reason: "is not known to be causal" },
-      { variant: "linear", reason: "is not causal" },
+      { variant: "window=64", reason: "not known to be causal" },
+      { variant: "linear", reason: "not causal" },
     ]);
     expect(answerOf({ length: 1024, task: "text" }, { ...rich, costs }).leftOut).toEqual([]);
   });
@@ -90,6 +131,7 @@ describe("an answer", () => {
       taskLabel: "text",
       trainLength: 512,
       steps: 1000,
+      tokens: 1e6,
       seeds: 3,
       comparison: folder,
     });
@@ -181,8 +223,9 @@ describe("what is said", () => {
     );
     expect(commands).toEqual([
       {
-        command: "tsformers compare --config runs/compare-text-1a2b3c4d/settings.json --length 1024 --seeds 3",
-        purpose: "trains them at 1,024, to know what they lose",
+        command:
+          "tsformers compare --task text --layers 4 --model-width 256 --pattern.before 64 --vary pattern=window,full --length 1024 --seeds 3",
+        purpose: "trains window=64 and softmax at 1,024, to know what they lose",
       },
     ]);
   });
@@ -196,7 +239,7 @@ describe("what is said", () => {
     );
     expect(table!.rows[0]!.slice(0, 4)).toEqual(["window=64", "~22.9k", "~3.5 GB", "beyond 4,096, ± 10 %"]);
     expect(commands[0]!.command).toBe(
-      "tsformers compare --config runs/compare-text-1a2b3c4d/settings.json --measure-only --lengths 4096,8192",
+      "tsformers compare --config runs/compare-text-1a2b3c4d/settings.json --lengths 8192 --measure-only",
     );
   });
 
@@ -208,7 +251,7 @@ describe("what is said", () => {
     const one = say({ length: 8192, task: "text" }, few(512));
     expect(one.advice).toEqual(["None of five measured variants suits 8,192 tokens on text."]);
     expect(one.notes[0]).toMatch(
-      /^Left out: softmax, .*: was measured at 512 only, and one length does not say how it grows\.$/,
+      /^Left out: softmax, .*: measured at 512 only, and one length does not say how it grows\.$/,
     );
     expect(one).not.toHaveProperty("table");
   });
@@ -252,10 +295,111 @@ describe("what is said", () => {
     expect(say({ length: 512, task: "text" }).advice[0]).toBe(
       "At 512 tokens window=64 is the fastest: 1.1 × as fast as softmax (full attention), with about the same memory; softmax may be as fast.",
     );
-    const few = { ...rich, costs: rich.costs.filter(({ length }) => length <= 1024) };
-    expect(say({ length: 8192, task: "text" }, few).advice[0]).toContain(
-      "; linear, delta-net, gpt · lsh · mixer.rounds=4 · mixer.bucket-size=64 · position=rotary and softmax may be as fast.",
+  });
+
+  it("gives no ratio too far from what was measured", () => {
+    const first = (length: number, known: Known) => {
+      const { advice, isTooFar } = say({ length, task: "text" }, known);
+      expect(advice.join("\n")).not.toMatch(isTooFar ? /× as fast|is probably|is the fastest:/ : /too far/);
+      return advice[0]!;
+    };
+    const upTo = (most: number) => ({ ...rich, costs: rich.costs.filter(({ length }) => length <= most) });
+    expect(first(8192, rich)).toContain("× as fast as softmax");
+    expect(first(8193, rich)).toBe(
+      "8,193 tokens are too far from what was measured, 512 to 4,096, to say which is the fastest, and by how much: measure it first.",
     );
+    expect(first(255, rich)).toContain("255 tokens are too far from what was measured, 512 to 4,096,");
+    expect(first(2048, upTo(1024))).toContain("2,048 tokens are too far from what was measured at two lengths only");
+    // Costs that jump are followed by no fit.
+    const jumpy = {
+      ...rich,
+      costs: rich.costs.map((cost) => ({
+        ...cost,
+        tokensPerSecond: cost.tokensPerSecond && (cost.length === 4096 ? 0.2 : 1) * cost.tokensPerSecond,
+      })),
+    };
+    expect(first(6000, jumpy)).toBe(
+      "6,000 tokens are too far from what was measured to say which is the fastest, and by how much: measure it first. A fit may be wrong by 83 % there.",
+    );
+  });
+
+  it("names each of several settings of one mixer, once", () => {
+    const heads = (kind: string, heads: number) => mixer(kind, { heads });
+    const known = [
+      measured(
+        [
+          ["softmax", heads("softmax", 2), 1],
+          ["linear", heads("linear", 2), 3],
+        ],
+        "two",
+      ),
+      measured(
+        [
+          ["softmax", heads("softmax", 4), 1.02],
+          ["linear", heads("linear", 4), 2.95],
+        ],
+        "four",
+      ),
+    ];
+    const runs = known[0]!.runs;
+    const answer = answerOf({ length: 1024 }, { costs: known.flatMap(({ costs }) => costs), runs });
+    expect(answer.variants.map(({ variant }) => variant).sort()).toEqual([
+      "heads=2 · linear",
+      "heads=2 · softmax",
+      "heads=4 · linear",
+      "heads=4 · softmax",
+    ]);
+    const { advice, notes } = answerText(answer, "runs");
+    expect(advice[0]).toContain("heads=2 · linear is the fastest: 2.9 × as fast as heads=4 · softmax (full attention)");
+    expect(advice[0]).toMatch(/; heads=4 · linear may be as fast\.$/);
+    expect(notes).toContain("Quality is not known of heads=4 · linear and heads=4 · softmax.");
+  });
+
+  it("takes a model for the same whether or not the usual is said", () => {
+    const known = [measured([["softmax", undefined, 1]], "a"), measured([["softmax", mixer("softmax"), 1]], "b")];
+    expect(answerOf({ length: 1024 }, { costs: known.flatMap(({ costs }) => costs), runs: [] }).variants).toHaveLength(
+      1,
+    );
+  });
+
+  it("prints commands that include what it recommends", async () => {
+    const known = [
+      measured(
+        [
+          ["softmax", mixer("softmax"), 1],
+          ["linear", mixer("linear"), 1.5],
+        ],
+        "with-settings",
+      ),
+      measured([["local", mixer("local"), 4]], "another"),
+    ];
+    const answer = answerOf({ length: 4096 }, { costs: known.flatMap(({ costs }) => costs), runs: known[0]!.runs });
+    const { commands } = answerText(answer, "runs");
+    expect(commands.map(({ command }) => command)).toEqual([
+      expect.stringMatching(
+        /^tsformers compare --task text .*--mixers local,linear,softmax --lengths 4096 --measure-only$/,
+      ),
+      expect.stringMatching(/^tsformers compare --task text .*--mixers local,linear,softmax --length 4096 --seeds 3$/),
+    ]);
+    const [measure, train] = await Promise.all(commands.map(({ command }) => asked(command)));
+    expect(measure!.settings).toMatchObject({ measureOnly: true, lengths: [4096] });
+    // No budget of shorter rows.
+    expect(train!.settings).toMatchObject({ measureOnly: false, seeds: 3 });
+    expect(train!.settings.budget).toBeUndefined();
+    for (const { cells } of [measure!, train!]) {
+      expect(cells.map(({ variant }) => variant)).toEqual(["local", "linear", "softmax"]);
+      expect(cells.map(({ config }) => config.length)).toEqual([4096, 4096, 4096]);
+      expect(cells.map(({ config }) => (config.model as { layers?: number }).layers)).toEqual([4, 4, 4]);
+    }
+  });
+
+  it("goes on from a comparison where options cannot say what a model is", () => {
+    const costs = rich.costs.map((cost) => ({ ...cost, config: null }));
+    const runs = rich.runs.map((run) => ({ ...run, config: null }));
+    expect(say({ length: 8192, task: "text" }, { costs, runs }).commands.map(({ command }) => command)).toEqual([
+      "tsformers compare --config runs/compare-text-1a2b3c4d/settings.json --lengths 8192 --measure-only",
+      "tsformers compare --config runs/compare-text-1a2b3c4d/settings.json --length 8192 --seeds 3 --budget-tokens 1000000",
+    ]);
   });
 
   it("begins with commands where nothing is known", () => {
@@ -302,6 +446,8 @@ describe("tsformers advise", () => {
     store = await mkdtemp(join(tmpdir(), "advise-"));
     await mkdir(join(store, folder));
     await writeFile(join(store, folder, "results.json"), JSON.stringify(richComparison()));
+    const compare = { vary: { mixer: ["softmax", "lsh"] }, budget: { kind: "flops", amount: 1e12 } };
+    await writeFile(join(store, folder, "settings.json"), JSON.stringify({ compare }));
   });
   afterAll(() => rm(store, { recursive: true }));
 
@@ -321,7 +467,15 @@ describe("tsformers advise", () => {
     expect(code).toBe(0);
     expect(out).toContain("At 8,192 tokens window=64 is probably the fastest.");
     expect(out.replace(/\s+/g, " ")).toContain("Left out, more than 4.0 GB: softmax (needs about 8.7 GB).");
-    expect(out).toContain("To know more:\n  tsformers compare --config ");
+    expect(out).toContain("To know more:\n  tsformers compare --task text ");
+  });
+
+  it("says the command first where it is too far from what was measured", async () => {
+    const { out } = await runCli(["advise", "--length", "20000", "--task", "text", "--store", store]);
+    const lines = out.split("\n");
+    const command = lines.findIndex((line) => line.startsWith("  tsformers compare "));
+    expect(lines.slice(0, command).join(" ")).toMatch(/^20,000 tokens are too far from what was measured, .*first\.$/);
+    expect(out).not.toContain("To know more:");
   });
 
   it("prints JSON", async () => {
@@ -332,6 +486,19 @@ describe("tsformers advise", () => {
       setup: { taskLabel: "text", comparisons: [folder] },
       advice: [expect.stringContaining("window=64"), expect.stringContaining("Of those that three seeds cannot tell")],
     });
+  });
+
+  it.each([1024, 3000, 8192, 16_384])("prints commands that can be run, at %i", async (length) => {
+    for (const task of ["text", "listops"]) {
+      const { commands } = answerText(answerOf({ length, task }, rich), store);
+      for (const { command } of commands) {
+        const { cells, settings } = await asked(command);
+        expect(cells.length).toBeGreaterThan(1);
+        expect(settings.measureOnly ? settings.lengths : [cells[0]!.config.length]).toContain(length);
+        // Never that of the settings, which is made for their own rows.
+        if (!settings.measureOnly) expect(settings.budget?.kind).not.toBe("flops");
+      }
+    }
   });
 
   it("works without any store", async () => {

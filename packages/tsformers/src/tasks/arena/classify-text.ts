@@ -99,10 +99,7 @@ export const classifyTextEntry: TaskEntry<"classify-text", ClassifyTextSettings>
     }),
   make: async ({ data, tokens, ...rest }, context) => {
     const { readDocuments } = await import("#files");
-    const documents = readDocuments(
-      requireData("classify-text", data, "a folder or archive of documents"),
-      context,
-    );
+    const documents = readDocuments(requireData("classify-text", data, "a folder or archive of documents"), context);
     const made = (): Tokenizer | undefined =>
       tokens === "byte" ? undefined : characterTokenizer(documents.splits.train.map(textOf).join(""));
     return classifyTextTask({ ...rest, documents, tokenizer: context.tokenizer ?? made() });

@@ -1,4 +1,5 @@
 import type { CompareEvent, ItemOutcome, WorkItem } from "../compare/run-comparison.ts";
+import { counted } from "../compare/sentences.ts";
 import { type ProgressState, type ProgressStream, renderBar, renderLine } from "../train/progress.ts";
 
 /** Shows how far a comparison is: on a terminal a table that is redrawn, elsewhere lines. */
@@ -87,7 +88,7 @@ export function openLiveTable(options: {
         planned = event.items;
         if (!isFirst) return draw(true);
         const at = event.jobs === 1 ? "one at a time" : `${event.jobs} at a time`;
-        log(`${planned} pieces of work, ${at}, in ${event.folder}`);
+        log(`${counted(planned, "piece")} of work, ${at}, in ${event.folder}`);
       } else if (event.kind === "note") log(event.text);
       else if (event.kind === "started") {
         atWork.set(keyOf(event.item), { item: event.item });

@@ -50,12 +50,22 @@ export function adviceOf(comparison: Comparison, { length }: { readonly length?:
   return [
     ...(several ? severalAdvice(cases) : cases.flatMap(taskAdvice)),
     ...seedSentence(cases),
-    ...(unequal.size === 0
-      ? []
-      : [
-          `Not equal to the others, which may be why they differ: ${[...unequal].map(([variant, phrases]) => `${variant} (${phrases.join(", ")})`).join("; ")}.`,
-        ]),
+    ...unequalSentence(unequal, comparison.variants.length),
     ...(complete ? [] : ["Not all runs were finished; the same command goes on from here."]),
+  ];
+}
+
+/** More than these are counted: the tables mark each. */
+const mostUnequal = 3;
+
+function unequalSentence(unequal: ReadonlyMap<string, readonly string[]>, variants: number): string[] {
+  if (unequal.size === 0) return [];
+  const named = [...unequal].map(([variant, phrases]) => `${variant} (${phrases.join(", ")})`);
+  const why = "which may be why they differ";
+  if (named.length <= mostUnequal) return [`Not equal to the others, ${why}: ${named.join("; ")}.`];
+  const some = named.slice(0, mostUnequal).join("; ");
+  return [
+    `${lengthText(named.length)} of ${counted(variants, "variant")} are not equal to the others, ${why}: ${some}; the tables mark all of them.`,
   ];
 }
 

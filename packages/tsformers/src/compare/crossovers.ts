@@ -120,17 +120,17 @@ function crossing(one: VariantSummary, other: VariantSummary, merit: (step: Meas
   return { from: first.length, to: last < 0 ? pairs.at(-1)!.length : undefined };
 }
 
-/** `linear and performer are faster than softmax from length 2,048 on` */
+/** `From length 2,048 on, linear and performer are faster than softmax.` */
 export function crossoverText({ variants, others, all, from, to, by }: Crossover): string {
   const isOne = variants.length === 1;
   const better =
     by === "speed" ? `${isOne ? "is" : "are"} faster than` : `${isOne ? "takes" : "take"} less memory than`;
-  return `${listText(variants)} ${better} ${all ? "all others" : listText(others)} ${whereText(from, to)}`;
+  return `${whereText(from, to)} ${listText(variants)} ${better} ${all ? "all others" : listText(others)}.`;
 }
 
 function whereText(from: number, to: number | undefined): string {
-  if (to === undefined) return `from length ${lengthText(from)} on`;
+  if (to === undefined) return `From length ${lengthText(from)} on,`;
   return from === to
-    ? `at length ${lengthText(from)}`
-    : `at every measured length, ${lengthText(from)} to ${lengthText(to)}`;
+    ? `At length ${lengthText(from)},`
+    : `At every measured length, ${lengthText(from)} to ${lengthText(to)},`;
 }

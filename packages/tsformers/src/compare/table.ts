@@ -319,10 +319,22 @@ function rankingNotes(rankings: readonly Ranking[]): string[] {
     ...references,
     "±: half of a 95 % interval over seeds (initial parameters, order of data); it does not cover that the test split is finite",
     ...finite,
-    "ranks as 1–3: these cannot be told from the best (Holm's correction); further ranks are in the order of means",
+    ranksNote(rankings),
     ...(references.length === 0 ? [] : ["*: the interval of the difference excludes 0"]),
     ...singles,
   ];
+}
+
+/** What ranks mean, with those of a ranking for an example. */
+function ranksNote(rankings: readonly Ranking[]): string {
+  const [shared] = rankings.flatMap((ranking) =>
+    rankedVariants(ranking).flatMap(({ rank }) => (rank.from === 1 && rank.to > 1 ? rank : [])),
+  );
+  const first =
+    shared === undefined
+      ? "rank 1: better than all others"
+      : `ranks as ${rankText(shared)}: these cannot be told from the best`;
+  return `${first} (Holm's correction); further ranks are in the order of means`;
 }
 
 /** In what cells are not equal to the others: each phrase once. */
@@ -362,7 +374,8 @@ export function trainLengthText({ runs }: Comparison, { label, trainLength }: Ta
 /** What is said of tasks: with their names where it is not said of all. */
 function togetherByTask(
   tasks: readonly { readonly task: string; readonly sentences: readonly string[] }[],
-  onSome: (sentence: string, tasks: string) => string = (sentence, names) => `on ${names}, ${sentence}`,
+  onSome: (sentence: string, tasks: string) => string = (sentence, names) =>
+    `On ${names}, ${sentence.charAt(0).toLowerCase()}${sentence.slice(1)}`,
 ): string[] {
   const known = new Map<string, string[]>();
   for (const { task, sentences } of tasks)

@@ -263,4 +263,21 @@ describe("advice", () => {
     ];
     expect(adviceOf(madeComparison([text], both))).toContain("There is no full attention here to compare with.");
   });
+
+  it("counts variants that are not equal where there are many", () => {
+    const made = (count: number) =>
+      madeComparison(
+        [text],
+        Array.from({ length: 10 }, (_, i) => ({
+          label: `m${i}`,
+          scores: { text: [2, 2.01] },
+          ...(i < count && { unequal: ["2 × the parameters of most"] }),
+        })),
+      );
+    const sentence = (count: number) => adviceOf(made(count)).find((one) => /[Nn]ot equal|not equal/.test(one));
+    expect(sentence(3)).toMatch(/^Not equal to the others, which may be why they differ: m0 \(.*; m1 .*; m2 \(.*\)\.$/);
+    expect(sentence(9)).toBe(
+      "9 of 10 variants are not equal to the others, which may be why they differ: m0 (2 × the parameters of most); m1 (2 × the parameters of most); m2 (2 × the parameters of most); the tables mark all of them.",
+    );
+  });
 });

@@ -26,10 +26,10 @@ describe("crossovers", () => {
 
   it("are the lengths from which on one is faster", () => {
     expect(texts(measured("softmax", 100, 80, 40, 20), measured("linear", 60, 60, 60, 60))).toEqual([
-      "linear is faster than softmax from length 256 on",
+      "From length 256 on, linear is faster than softmax.",
     ]);
     expect(texts(measured("a", 100, 54, 20), measured("b", 90, 60, 20), measured("c", 50, 55, 60))).toEqual([
-      "c is faster than all others from length 256 on",
+      "From length 256 on, c is faster than all others.",
     ]);
   });
 
@@ -41,12 +41,12 @@ describe("crossovers", () => {
 
   it("say what is faster at every length", () => {
     expect(texts(measured("a", 100, 100, 100), measured("b", 50, 50, 90))).toEqual([
-      "a is faster than b at every measured length, 64 to 256",
+      "At every measured length, 64 to 256, a is faster than b.",
     ]);
-    expect(texts(measured("a", 100, 100, 100), measured("b", 50))).toEqual(["a is faster than b at length 64"]);
+    expect(texts(measured("a", 100, 100, 100), measured("b", 50))).toEqual(["At length 64, a is faster than b."]);
     expect(texts(measured("a", 100, 100), measured("b", 50, 50), measured("c", 20, 80))).toEqual([
-      "a is faster than all others at every measured length, 64 to 128",
-      "c is faster than b from length 128 on",
+      "At every measured length, 64 to 128, a is faster than all others.",
+      "From length 128 on, c is faster than b.",
     ]);
   });
 
@@ -59,15 +59,15 @@ describe("crossovers", () => {
     expect(
       against("full", measured("full", 50, 10), measured("a", 50, 40), measured("b", 51, 42), measured("c", 80, 41)),
     ).toEqual([
-      "a and b are faster than full from length 128 on",
-      "c is faster than full at every measured length, 64 to 128",
+      "From length 128 on, a and b are faster than full.",
+      "At every measured length, 64 to 128, c is faster than full.",
     ]);
   });
 
   it("are those with the reference where there are many", () => {
     const many = ["a", "b", "c", "d", "e"].map((name, i) => measured(name, 40 - 5 * i, 100 + 20 * i));
     expect(against("full", measured("full", 60, 50), ...many)).toEqual([
-      "a, b, c, d and e are faster than full from length 128 on",
+      "From length 128 on, a, b, c, d and e are faster than full.",
     ]);
   });
 
@@ -75,12 +75,12 @@ describe("crossovers", () => {
     const summaries = summarise(richComparison()).filter(({ task, pretrained }) => task === "text" && !pretrained);
     const lsh = "gpt · lsh · mixer.rounds=4 · mixer.bucket-size=64 · position=rotary";
     expect(crossoversOf(summaries, { reference: "softmax" }).map(crossoverText)).toEqual([
-      "window=64 is faster than softmax from length 1,024 on",
-      "linear is faster than softmax from length 2,048 on",
-      `${lsh} is faster than softmax from length 4,096 on`,
-      "window=64 takes less memory than softmax from length 1,024 on",
-      "linear takes less memory than softmax and window=64 from length 1,024 on",
-      `delta-net and ${lsh} take less memory than softmax from length 2,048 on`,
+      "From length 1,024 on, window=64 is faster than softmax.",
+      "From length 2,048 on, linear is faster than softmax.",
+      `From length 4,096 on, ${lsh} is faster than softmax.`,
+      "From length 1,024 on, window=64 takes less memory than softmax.",
+      "From length 1,024 on, linear takes less memory than softmax and window=64.",
+      `From length 2,048 on, delta-net and ${lsh} take less memory than softmax.`,
     ]);
   });
 });

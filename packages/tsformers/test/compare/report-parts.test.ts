@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { crossingsOf } from "../../src/compare/report/client/crossings.ts";
-import { bytesText, countText, durationText, plain } from "../../src/compare/report/client/format.ts";
+import { bytesText, countText, durationText, plain, spreadText } from "../../src/compare/report/client/format.ts";
 import { lookOf } from "../../src/compare/report/client/palette.ts";
 import { paretoFront } from "../../src/compare/report/client/pareto.ts";
 import { scaleOf } from "../../src/compare/report/client/scale.ts";
@@ -71,6 +71,12 @@ it("numbers read as people write them", () => {
     "2 h 01 min",
   ]);
   expect(countText(null)).toBe("–");
+});
+
+it("± is half of a 95 % interval, as in the terminal", () => {
+  // Three seeds: t(0.975, 2) = 4.303 and a standard deviation of 0.1, so 4.303 · 0.1 / √3.
+  expect(spreadText({ values: [0.9, 1, 1.1], mean: 1, deviation: 0.1 })).toBe("1.000 ± 0.248");
+  expect(spreadText({ values: [1], mean: 1 })).toBe("1.000");
 });
 
 it("56 variants all look different, by colour and marker", () => {

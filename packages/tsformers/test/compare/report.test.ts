@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { adviceOf } from "../../src/compare/advice.ts";
+import { byRank, firstHidden } from "../../src/compare/report/client/store.ts";
 import { makeData } from "../../src/compare/report/make-data.ts";
 import { renderReport } from "../../src/compare/report/render-report.ts";
 import type { ReportData } from "../../src/compare/report/report-data.ts";
@@ -23,6 +24,20 @@ function parts(html: string): { markup: string; data: ReportData; program: strin
   const markup = html.replace(json, "").replace(program, "");
   return { markup, data: JSON.parse(json), program };
 }
+
+it("draws the fastest at the longest length where nothing was trained", () => {
+  const costs = Array.from({ length: 14 }, (_, i): readonly [number, number] => [1000 * ((5 * i) % 14) + 1000, 4e8]);
+  const comparison = madeComparison(
+    [listops],
+    costs.map((cost, i) => ({ label: `m${i}`, steps: { 512: [9e3 - i, 4e8], 1024: cost } })),
+  );
+  const [task] = makeData(comparison).tasks;
+  const fastest = byRank(task!).map(({ variant }) => costs[Number(variant.slice(1))]![0]);
+  expect(fastest).toEqual([...fastest].sort((a, b) => b - a));
+  expect(firstHidden(task).size).toBe(6);
+  expect(firstHidden(task).has(byRank(task!)[7]!.variant)).toBe(false);
+  expect(firstHidden(task).has(byRank(task!)[8]!.variant)).toBe(true);
+});
 
 describe("a report", () => {
   const comparison = comparisonFixture();

@@ -77,7 +77,7 @@ describe("tables of a comparison", () => {
     expect(rowOf(speed, "window").slice(1)).toEqual(["22.0k (1.1×)", "23.0k (1.4×)", "23.0k (2.1×)", "23.4k (3.9×)"]);
     expect(rowOf(speed, "delta-net").at(-1)).toBe("–");
     expect(tables.some(({ title }) => title.startsWith("recall · pairs=16: tokens per second"))).toBe(false);
-    expect(crossovers).toContain("linear is faster than softmax from length 2,048 on");
+    expect(crossovers).toContain("From length 2,048 on, linear is faster than softmax.");
   });
 
   it("show what pre-training changed", () => {

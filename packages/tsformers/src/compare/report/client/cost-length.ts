@@ -109,5 +109,5 @@ function crossoverList(variants: readonly VariantData[], task: TaskData, figure:
 }
 
 function textOf({ variants, others, from }: Crossing, { words }: Figure): string {
-  return `${listed(variants)} ${words[variants.length === 1 ? 0 : 1]} ${listed(others)} from ${grouped(from)} tokens on.`;
+  return `From ${grouped(from)} tokens on, ${listed(variants)} ${words[variants.length === 1 ? 0 : 1]} ${listed(others)}.`;
 }

@@ -1,3 +1,4 @@
+import { intervalOfMean } from "../../statistics.ts";
 import type { Spread } from "../../summaries.ts";
 
 /** Stands for what is missing. */
@@ -32,10 +33,13 @@ export function figureText(value: number | null | undefined): string {
   return Math.abs(value) >= 100 ? value.toFixed(1) : value.toFixed(3);
 }
 
-/** `1.472 ± 0.010`; the deviation only where several seeds have one. */
+/** `1.472 ± 0.010`: a mean and half of its 95 % interval, as the terminal has it; the interval only where there are several seeds. */
 export function spreadText(spread: Spread | undefined, text: (value: number) => string = figureText): string {
   if (spread === undefined) return none;
-  return spread.deviation === undefined ? text(spread.mean) : `${text(spread.mean)} ± ${text(spread.deviation)}`;
+  const { low, high } = intervalOfMean(spread);
+  return low === undefined || high === undefined
+    ? text(spread.mean)
+    : `${text(spread.mean)} ± ${text((high - low) / 2)}`;
 }
 
 /** `3 min 12 s` */

@@ -52,18 +52,28 @@ function facts({
 }: ReportData): (readonly [string, string])[] {
   const { cpu, cores, memoryBytes, platform, node, tsformers, onnxruntime } = environment;
   const seconds = (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000;
+  const isTrained = tasks.some(({ runs }) => runs.length > 0);
   const byText = new Map<string, string[]>();
   for (const { about } of tasks) {
     const others = about.lengths.filter((length) => length !== about.trainLength);
-    const text = `trained at ${grouped(about.trainLength)}${others.length === 0 ? "" : `, also measured at ${listed(others.map(grouped))}`}`;
+    const text = isTrained
+      ? `trained at ${grouped(about.trainLength)}${others.length === 0 ? "" : `, also measured at ${listed(others.map(grouped))}`}`
+      : `measured at ${listed(about.lengths.map(grouped))}`;
     byText.set(text, [...(byText.get(text) ?? []), about.label]);
   }
   const lengths = [...byText].map(([text, labels]) => (byText.size === 1 ? text : `${listed(labels)}: ${text}`));
   return [
     [tasks.length === 1 ? "Task" : "Tasks", tasks.map(({ about }) => about.title).join("; ")],
     ["Variants", String(variants.length)],
-    ["Budget of each run", budgetText(budget)],
-    ["Seeds", seeds === 1 ? "1: differences may be chance" : `${seeds}; intervals and bands are over seeds`],
+    ...(isTrained
+      ? [
+          ["Budget of each run", budgetText(budget)] as const,
+          [
+            "Seeds",
+            seeds === 1 ? "1: differences may be chance" : `${seeds}; intervals and bands are over seeds`,
+          ] as const,
+        ]
+      : []),
     ["Tokens in a row", lengths.join("; ")],
     ["Machine", `${cpu}, ${cores} cores, ${bytesText(memoryBytes)}, ${platform}`],
     ["Made", `${dateText(finishedAt)}${seconds > 0 ? `, in ${durationText(seconds)}` : ""}`],

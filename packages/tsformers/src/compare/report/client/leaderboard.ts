@@ -47,7 +47,7 @@ function leadText(store: Store): string {
   if (runs.length === 0) return "Nothing was trained on this task: sizes and costs only.";
   const how = `Ranked by ${metric.label} on the test split at the training length; ${metric.better} is better.`;
   return store.data.seeds > 1
-    ? `${how} Variants that share a rank cannot be told from each other by ${store.data.seeds} seeds. ± is the standard deviation over seeds.`
+    ? `${how} Variants that share the first rank cannot be told from the best (Holm's correction); further ranks are in the order of means. ± is half of a 95 % interval over ${store.data.seeds} seeds.`
     : `${how} One seed tells nothing apart: all share all ranks.`;
 }
 

@@ -55,12 +55,18 @@ export function makeStore(data: ReportData): Store {
   return store;
 }
 
-/** The best first, then those without a figure. */
+/** The best first, then those without a figure: of them the fastest at the longest length that was measured. */
 export function byRank({ variants, metric }: TaskData): VariantData[] {
   const sign = metric.better === "lower" ? 1 : -1;
   const figure = ({ result }: VariantData) => result?.metrics[metric.name]?.mean ?? Number.NaN;
   const key = (one: VariantData) => (Number.isFinite(figure(one)) ? sign * figure(one) : Number.POSITIVE_INFINITY);
-  return [...variants].sort((a, b) => (key(a) === key(b) ? 0 : key(a) - key(b)));
+  const lengths = variants.flatMap(({ steps }) => steps.flatMap((step) => ("missing" in step ? [] : step.length)));
+  const longest = Math.max(0, ...lengths);
+  const speed = ({ steps }: VariantData) => {
+    const step = steps.find(({ length }) => length === longest);
+    return step === undefined || "missing" in step ? 0 : step.tokensPerSecond;
+  };
+  return [...variants].sort((a, b) => (key(a) === key(b) ? speed(b) - speed(a) : key(a) - key(b)));
 }
 
 /** Where there are many variants, charts show the best at first. */

@@ -245,6 +245,9 @@ test("a comparison of costs alone has no ranks and no empty charts", async () =>
   const charts = await page.evaluate<ChartFacts[]>(chartFacts);
   expect(charts.map(({ title }) => title)).toEqual(["Time by length", "Memory by length"]);
   expect(await page.textContent("#leaderboard .lead")).toContain("Nothing was trained");
+  const facts = await page.textContent(".facts");
+  expect(facts).toContain("measured at");
+  expect(facts).not.toMatch(/trained at|Budget|Seeds/);
   expect(complaints).toEqual([]);
   await page.close();
 });

@@ -154,6 +154,25 @@ describe("smaller comparisons", () => {
     expect(titles).not.toContain("per token");
   });
 
+  it("explain ranks by those that there are", () => {
+    const notesOf = (linear: readonly number[]) =>
+      comparisonTables(
+        madeComparison(
+          [text],
+          [
+            { label: "softmax", scores: { text: [2, 2.01, 2.02] } },
+            { label: "linear", scores: { text: linear } },
+          ],
+        ),
+      ).notes;
+    expect(notesOf([2.03, 2, 2.01])).toContain(
+      "ranks as 1–2: these cannot be told from the best (Holm's correction); further ranks are in the order of means",
+    );
+    expect(notesOf([2.5, 2.51, 2.52])).toContain(
+      "rank 1: better than all others (Holm's correction); further ranks are in the order of means",
+    );
+  });
+
   it("give an order and no ranks with one seed", () => {
     const { tables, notes } = comparisonTables(
       madeComparison(

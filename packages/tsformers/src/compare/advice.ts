@@ -267,7 +267,9 @@ function costSentences(given: Case, withQuality: boolean): string[] {
     return front.has(one.variant) || ranked.get(one.variant)?.rank.from === 1;
   };
   let said = false;
-  const sentences = others.filter(isWorthIt).flatMap((summary) => {
+  // Of the many that nothing but costs is said of, the fastest comes first.
+  const told = !withQuality && others.length > many ? fastest : others.filter(isWorthIt);
+  const sentences = told.flatMap((summary) => {
     const cost = length === undefined ? undefined : costText(summary, theirs, length);
     const row = withQuality ? ranked.get(summary.variant) : undefined;
     const quality =

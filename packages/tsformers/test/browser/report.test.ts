@@ -245,6 +245,13 @@ test("a comparison of costs alone has no ranks and no empty charts", async () =>
   const charts = await page.evaluate<ChartFacts[]>(chartFacts);
   expect(charts.map(({ title }) => title)).toEqual(["Time by length", "Memory by length"]);
   expect(await page.textContent("#leaderboard .lead")).toContain("Nothing was trained");
+  const heads = await page.locator("#leaderboard thead th").allTextContents();
+  expect(heads.slice(0, 3)).toEqual([
+    "variant",
+    expect.stringMatching(/^tokens\/s at /),
+    expect.stringMatching(/^memory at /),
+  ]);
+  expect(heads.join()).not.toMatch(/rank|accuracy|loss|time/);
   const facts = await page.textContent(".facts");
   expect(facts).toContain("measured at");
   expect(facts).not.toMatch(/trained at|Budget|Seeds/);

@@ -165,7 +165,8 @@ const narrow = `
   .picker select { flex: 1; min-width: 0; }
   input[type=search] { flex: 1; width: 80px; font-size: 16px; }
   .tools .count, .tools .gap { display: none; }
-  .jump { width: 92px; }
+  .tools input { flex: 1 1 100%; }
+  .jump { flex: 1; }
   .sorter { display: flex; align-items: center; gap: 8px; margin-bottom: 10px; }
   .sorter label { flex: 1; display: flex; align-items: center; gap: 8px; min-width: 0; white-space: nowrap; }
   .sorter select { flex: 1; min-width: 0; }

@@ -1,10 +1,10 @@
 import type { Baseline } from "../../baselines.ts";
-import type { VariantData } from "../report-data.ts";
+import type { TaskData, VariantData } from "../report-data.ts";
 import { h, svg } from "./dom.ts";
-import { bytesText, countText, durationText, figureText, none, plain, spreadText } from "./format.ts";
+import { bytesText, countText, durationText, figureText, grouped, none, plain, spreadText } from "./format.ts";
 import { markerOf } from "./marker.ts";
 import { type Section, section } from "./section.ts";
-import { byRank, type Store } from "./store.ts";
+import { byRank, longestStep, type Store } from "./store.ts";
 import { type Column, dataTable, type Sort } from "./table.ts";
 
 type Row = VariantData | { readonly baseline: Baseline };
@@ -24,13 +24,16 @@ export function leaderboard(store: Store): Section {
         ...(isFiltered ? [] : about.baselines.map((baseline) => ({ baseline }))),
       ];
       const columns = columnsOf(store);
-      if (sort === undefined || !columns.some(({ name }) => name === sort!.column))
-        sort = { column: store.task().metric.label, descending: store.task().metric.better === "higher" };
+      if (sort === undefined || !columns.some(({ name }) => name === sort!.column)) {
+        // Where nothing was trained, by the first cost.
+        const first = columns.find(({ name }) => name === store.task().metric.label) ?? columns[1]!;
+        sort = { column: first.name, descending: first.largestFirst ?? false };
+      }
       const table = dataTable({
         caption: `Leaderboard of ${about.title}`,
         columns,
         rows,
-        rowClass: (row) => ("baseline" in row ? "baseline" : isBest(row) ? "best" : undefined),
+        rowClass: (row) => ("baseline" in row ? "baseline" : isBest(row, store.task()) ? "best" : undefined),
         cards: true,
         sort,
         onSort: (next) => {
@@ -76,9 +79,14 @@ function columnsOf(store: Store): Column<Row>[] {
   });
   const bar = intervals(store);
   const stateOf = ({ cell }: VariantData) => nearest(cell?.stateBytes, about.trainLength)?.bytes;
+  const longest = longestStep(task);
+  const stepAt = ({ steps }: VariantData) => {
+    const step = steps.find(({ length }) => length === longest);
+    return step === undefined || "missing" in step ? undefined : step;
+  };
   const isAny = (value: (variant: VariantData) => number | undefined) =>
     task.variants.some((one) => value(one) !== undefined);
-  return [
+  const columns: Column<Row>[] = [
     {
       name: "variant",
       text: true,
@@ -137,6 +145,15 @@ function columnsOf(store: Store): Column<Row>[] {
       cell: parityCell,
     },
   ];
+  if (task.runs.length > 0) return columns;
+  const steps = [
+    number(`tokens/s at ${grouped(longest)}`, (one) => stepAt(one)?.tokensPerSecond, countText, { largestFirst: true }),
+    number(`memory at ${grouped(longest)}`, (one) => stepAt(one)?.peakBytes, bytesText),
+  ];
+  // Where nothing was trained, what a run would have told is left away.
+  const isSaid = ({ text, value }: Column<Row>) =>
+    text === true || task.variants.some((variant) => value?.(variant) !== undefined);
+  return [columns[0]!, ...steps, ...columns.slice(1)].filter(isSaid);
 }
 
 function nameCell(row: Row, store: Store): HTMLElement {
@@ -152,8 +169,10 @@ function rankText({ result }: VariantData): string {
   return rank.from === rank.to ? String(rank.from) : `${rank.from}–${rank.to}`;
 }
 
-function isBest({ result }: VariantData): boolean {
-  return result?.rank?.from === 1 && result.interval !== undefined;
+/** Whether it is told from some others and from nothing that is better: where all share the first rank, none is marked. */
+function isBest({ result }: VariantData, { variants }: TaskData): boolean {
+  const ranked = variants.filter((one) => one.result?.rank !== undefined).length;
+  return result?.rank?.from === 1 && result.interval !== undefined && (ranked === 1 || result.rank.to < ranked);
 }
 
 function parityCell(row: Row): HTMLElement | string {

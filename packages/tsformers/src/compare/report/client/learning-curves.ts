@@ -8,7 +8,10 @@ import type { Store } from "./store.ts";
 
 /** Losses over steps, with bands over seeds. */
 export function learningCurves(store: Store): Section {
-  let [train, log] = [false, false];
+  // A short run has evaluated once, but has a curve of training.
+  const { variants } = store.task();
+  const isLong = variants.some(({ result, pretrained }) => ((result ?? pretrained)?.validCurve.steps.length ?? 0) > 1);
+  let [train, log] = [!isLong && hasCurve(variants), false];
   const chart = chartFigure(store, {
     title: "Loss over steps",
     lead:
@@ -42,6 +45,8 @@ function specOf(
       ...(train ? [{ variant, part: "training", faint: true, points: pointsOf(shown.trainCurve) }] : []),
     ].filter(({ points }) => points.length > 0);
   });
+  // One evaluation makes no curve.
+  if (series.length > 0 && series.every(({ points }) => points.length < 2) && !hasCurve(variants)) return undefined;
   if (series.length === 0) return variants.length === 0 ? emptySpec(label) : undefined;
   const last = series.map(
     ({ variant, part, points }) => `${variant}${part === undefined ? "" : `, ${part}`} ${figureText(points.at(-1)!.y)}`,
@@ -53,6 +58,10 @@ function specOf(
     lines: true,
     series,
   };
+}
+
+function hasCurve(variants: readonly VariantData[]): boolean {
+  return variants.some(({ result, pretrained }) => ((result ?? pretrained)?.trainCurve.steps.length ?? 0) > 1);
 }
 
 /** Where nothing is chosen, the chart stays, to choose in. */

@@ -60,13 +60,20 @@ export function byRank({ variants, metric }: TaskData): VariantData[] {
   const sign = metric.better === "lower" ? 1 : -1;
   const figure = ({ result }: VariantData) => result?.metrics[metric.name]?.mean ?? Number.NaN;
   const key = (one: VariantData) => (Number.isFinite(figure(one)) ? sign * figure(one) : Number.POSITIVE_INFINITY);
-  const lengths = variants.flatMap(({ steps }) => steps.flatMap((step) => ("missing" in step ? [] : step.length)));
-  const longest = Math.max(0, ...lengths);
+  const longest = longestStep({ variants });
   const speed = ({ steps }: VariantData) => {
     const step = steps.find(({ length }) => length === longest);
     return step === undefined || "missing" in step ? 0 : step.tokensPerSecond;
   };
   return [...variants].sort((a, b) => (key(a) === key(b) ? speed(b) - speed(a) : key(a) - key(b)));
+}
+
+/** The longest length at which a step of any variant was measured; 0 if there is none. */
+export function longestStep({ variants }: Pick<TaskData, "variants">): number {
+  return Math.max(
+    0,
+    ...variants.flatMap(({ steps }) => steps.flatMap((step) => ("missing" in step ? [] : step.length))),
+  );
 }
 
 /** Where there are many variants, charts show the best at first. */

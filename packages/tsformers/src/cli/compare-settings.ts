@@ -58,8 +58,10 @@ export type AskedComparison = Cells & {
  */
 export function askedComparison(options: CompareFlags): AskedComparison {
   const read = options.config === undefined ? {} : readJsonFile(options.config, jsonObject);
-  const { compare: section = {}, ...shared } = saysNothing(options) ? firstLook : read;
   const flagged = flaggedSettings(options);
+  // Without anything said of what is compared, a first look is made.
+  const saysNothing = options.config === undefined && Object.keys(flagged).every((name) => closer.has(name));
+  const { compare: section = {}, ...shared } = saysNothing ? firstLook : read;
   const source = [options.config === undefined ? [] : [options.config], "flags"].flat().join(" and ");
   const merged = mergedSections(section, flagged);
   const settings = parseCompareSettings(merged, source, (path) =>
@@ -103,11 +105,6 @@ function measuredAt(settings: CompareSettings, shared: unknown): unknown {
 
 /** How closely is looked, whatever is looked at. */
 const closer: ReadonlySet<string> = new Set(["seeds", "lengths", "multiples", "testTokens"]);
-
-/** Without anything said of what is compared, a first look is made. */
-function saysNothing(options: CompareFlags): boolean {
-  return options.config === undefined && Object.keys(flaggedSettings(options)).every((name) => closer.has(name));
-}
 
 /** Whether an axis says what models there are, so that they need not be all. */
 function variesModel(axes: readonly Axis[]): boolean {

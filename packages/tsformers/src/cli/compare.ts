@@ -1,6 +1,7 @@
 import { relative } from "node:path";
 import { Command, Option } from "commander";
 import { adviceOf } from "../compare/advice.ts";
+import { shellWord } from "../compare/inline-comparison.ts";
 import type { Comparison } from "../compare/results.ts";
 import { type ComparisonOutcome, runComparison } from "../compare/run-comparison.ts";
 import { comparisonTables, renderTable } from "../compare/table.ts";
@@ -163,8 +164,5 @@ function nextSteps({ runs, seeds }: Comparison): string {
 
 /** Arguments as a shell takes them. */
 function commandLine(args: readonly string[]): string {
-  return [
-    "tsformers",
-    ...args.map((arg) => (/^[\w.,:/=@+-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`)),
-  ].join(" ");
+  return ["tsformers", ...args.map(shellWord)].join(" ");
 }

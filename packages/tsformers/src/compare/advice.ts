@@ -13,7 +13,7 @@ import {
 } from "./ranking.ts";
 import type { Comparison, TaskAbout } from "./results.ts";
 import { leastScored } from "./scored-text.ts";
-import { counted, lengthText, listText, numberText, ratioText, shortListText } from "./sentences.ts";
+import { counted, lengthText, listText, numberText, ratioText, sentenceStart, shortListText } from "./sentences.ts";
 import { compareSpreads, evaluationMargin, type SpreadComparison, seeded } from "./statistics.ts";
 import { summarise, type VariantSummary } from "./summaries.ts";
 import { survivalSentences } from "./survival-text.ts";
@@ -158,7 +158,7 @@ function headline(given: Case): string[] {
   if (learned.length === 0) return [notLearnedText(given)];
   if (isTooEasy)
     return [
-      `${start(`${where}every variant`)} reaches ${ranking.metric.label} of ${ceiling} or more: ${where === "" ? task.label : "it"} is too easy to rank them. Longer rows or more to remember may tell them apart.`,
+      `${sentenceStart(`${where}every variant`)} reaches ${ranking.metric.label} of ${ceiling} or more: ${where === "" ? task.label : "it"} is too easy to rank them. Longer rows or more to remember may tell them apart.`,
     ];
   return [bestText(ranking, where)];
 }
@@ -220,7 +220,7 @@ function againstSentence({ ranking, where }: Case): string[] {
       : []),
   ];
   if (parts.length === 0) return [];
-  return [`${start(`${where}against`)} ${reference}, in ${metric.label}: ${parts.join("; ")}.`];
+  return [`${sentenceStart(`${where}against`)} ${reference}, in ${metric.label}: ${parts.join("; ")}.`];
 }
 
 /** `softmax has the best bits per character at 512; delta-net cannot be told from it.` */
@@ -229,14 +229,14 @@ function bestText(ranking: Ranking, where: string): string {
   const [best, ...others] = rankedVariants(ranking);
   const figure = `${figureText(best!.figure.mean)} ${metric.label}`;
   const at = `${where}at length ${lengthText(task.trainLength)}`;
-  if (others.length === 0) return `${start(at)} ${best!.variant} reaches ${figure}.`;
-  if (winner !== undefined) return `${start(at)} ${winner} is better than all others: ${figure}.`;
+  if (others.length === 0) return `${sentenceStart(at)} ${best!.variant} reaches ${figure}.`;
+  if (winner !== undefined) return `${sentenceStart(at)} ${winner} is better than all others: ${figure}.`;
   if (seeds < 2) {
     const extreme = metric.better === "lower" ? "lowest" : "highest";
-    return `${start(at)} ${best!.variant} has the ${extreme} figure, ${figure}; with one seed that may be chance.`;
+    return `${sentenceStart(at)} ${best!.variant} has the ${extreme} figure, ${figure}; with one seed that may be chance.`;
   }
   const equals = others.filter(({ rank }) => rank.from === 1).map(({ variant }) => variant);
-  return `${start(at)} ${best!.variant} reaches ${figure}; ${shortListText(equals)} cannot be told from it.`;
+  return `${sentenceStart(at)} ${best!.variant} reaches ${figure}; ${shortListText(equals)} cannot be told from it.`;
 }
 
 /** What each gains in time and memory against the reference, and what it loses. */
@@ -278,13 +278,15 @@ function costSentences(given: Case, withQuality: boolean): string[] {
         : differenceClause(row, row.toReference, ranking, cost === undefined ? undefined : length);
     if (cost === undefined && quality === undefined) return [];
     if (cost === undefined)
-      return [`${start(`${where}against`)} ${reference} ${summary.variant} has ${quality!.replace(/^(for|at) /, "")}.`];
+      return [
+        `${sentenceStart(`${where}against`)} ${reference} ${summary.variant} has ${quality!.replace(/^(for|at) /, "")}.`,
+      ];
     const machine = said ? "" : ` on this machine (${machineText(comparison)})`;
     const named = said ? reference! : `${reference}, the full attention here,`;
     said = true;
     const gain = cost.replace("REFERENCE", named);
     return [
-      `${start(`${where}at ${lengthText(length!)} tokens`)}${machine} ${summary.variant} ${gain}${quality === undefined ? "" : `, ${quality}`}.`,
+      `${sentenceStart(`${where}at ${lengthText(length!)} tokens`)}${machine} ${summary.variant} ${gain}${quality === undefined ? "" : `, ${quality}`}.`,
     ];
   });
   const left = others.filter((one) => !isWorthIt(one));
@@ -372,7 +374,7 @@ function frontSentences(given: Case): string[] {
     ? `${listText(texts.map(({ name }) => name))}: ${texts[0]!.text}`
     : texts.map(({ name, text }) => `${name}: ${text}`).join("; against ");
   return [
-    `${start(`${given.where}at ${lengthText(length)} tokens`)} the Pareto front (no other is both cheaper and as good) of ${ranking.metric.label} against ${front}.`,
+    `${sentenceStart(`${given.where}at ${lengthText(length)} tokens`)} the Pareto front (no other is both cheaper and as good) of ${ranking.metric.label} against ${front}.`,
   ];
 }
 
@@ -396,7 +398,7 @@ function elsewhereSentences({ task, summaries, where, length, ranking }: Case): 
     return length === undefined
       ? []
       : [
-          `${start(at)}, no ${metric.label} was measured: what was said of quality holds for ${lengthText(trainLength)}.`,
+          `${sentenceStart(at)}, no ${metric.label} was measured: what was said of quality holds for ${lengthText(trainLength)}.`,
         ];
   measured.sort((a, b) => (metric.better === "lower" ? 1 : -1) * (a.figure.mean - b.figure.mean));
   const [best, second] = measured;
@@ -406,7 +408,7 @@ function elsewhereSentences({ task, summaries, where, length, ranking }: Case): 
   const { verdict } = compareSpreads(best!.figure, other.figure, metric.better);
   const doubt = verdict === "better" ? "" : verdict === "one seed" ? ", with one seed" : ", which cannot be told apart";
   return [
-    `${start(at)} and without training there, ${best!.variant} has the ${extreme} ${metric.label}, ${figureText(best!.figure.mean)}; ${other.variant} has ${figureText(other.figure.mean)}${doubt}.`,
+    `${sentenceStart(at)} and without training there, ${best!.variant} has the ${extreme} ${metric.label}, ${figureText(best!.figure.mean)}; ${other.variant} has ${figureText(other.figure.mean)}${doubt}.`,
   ];
 }
 
@@ -424,7 +426,7 @@ function stateSentence({ comparison, task, where, ranking: { metric, ...ranking 
   const [least, largest] = [states[0]!, states.at(-1)!];
   if (least.bytes === largest.bytes) return [];
   return [
-    `${start(`${where}the smallest state`)} among those that solve it (${metric.label} of ${solved} or more) has ${least.variant}: ${smallBytesText(least.bytes)} a row, against ${smallBytesText(largest.bytes)} of ${largest.variant}.`,
+    `${sentenceStart(`${where}the smallest state`)} among those that solve it (${metric.label} of ${solved} or more) has ${least.variant}: ${smallBytesText(least.bytes)} a row, against ${smallBytesText(largest.bytes)} of ${largest.variant}.`,
   ];
 }
 
@@ -434,7 +436,7 @@ function partlySentence({ ranking, learned, where }: Case): string[] {
   if (learned.length === 0 || others.length === 0) return [];
   const names = shortListText(others.map(({ variant }) => variant));
   return [
-    `${start(`${where}under`)} this budget nothing shows that ${names} learned the task: ${others.length === 1 ? "it" : "they"} cannot be told from a baseline that does not look at the row.`,
+    `${sentenceStart(`${where}under`)} this budget nothing shows that ${names} learned the task: ${others.length === 1 ? "it" : "they"} cannot be told from a baseline that does not look at the row.`,
   ];
 }
 
@@ -446,11 +448,13 @@ function missingSentences(given: Case): string[] {
   return [
     ...(failed.length === 0
       ? []
-      : [`${start(`${where}there is`)} no figure of ${shortListText(failed)}; the notes below the tables say why.`]),
+      : [
+          `${sentenceStart(`${where}there is`)} no figure of ${shortListText(failed)}; the notes below the tables say why.`,
+        ]),
     ...(length === undefined || lengths.length === 0 || lengths.includes(length)
       ? []
       : [
-          `${start(`${where}steps`)} were not measured at ${lengthText(length)} tokens, only at ${listText(lengths.map(lengthText))}: costs above are those at ${lengthText(costLength(given)!)}. compare --measure-only --lengths ${length} measures them.`,
+          `${sentenceStart(`${where}steps`)} were not measured at ${lengthText(length)} tokens, only at ${listText(lengths.map(lengthText))}: costs above are those at ${lengthText(costLength(given)!)}. compare --measure-only --lengths ${length} measures them.`,
         ]),
   ];
 }
@@ -462,7 +466,9 @@ function seedSentence(cases: readonly Case[]): string[] {
   );
   if (single.length === 0) return [];
   const where = single.length < cases.length ? `on ${listText(single.map(({ task }) => task.label))} ` : "";
-  return [`${start(`${where}there is`)} one seed: differences between variants may be chance. --seeds 3 tells more.`];
+  return [
+    `${sentenceStart(`${where}there is`)} one seed: differences between variants may be chance. --seeds 3 tells more.`,
+  ];
 }
 
 /** The length at which costs are compared: the asked one; else the nearest below it, or the longest that most were measured at. */
@@ -483,11 +489,4 @@ function measuredLengths({ summaries }: Case): number[] {
 
 function machineText({ environment }: Comparison): string {
   return `${environment.cpu}, ${counted(environment.cores, "core")}`;
-}
-
-/** The beginning of a sentence; names of variants keep their spelling. */
-function start(text: string): string {
-  return /^(on|at|the|there|every|steps|against|under)\b/.test(text)
-    ? text.charAt(0).toUpperCase() + text.slice(1)
-    : text;
 }

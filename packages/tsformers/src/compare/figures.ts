@@ -1,11 +1,4 @@
-import type { Spread } from "./summaries.ts";
-
 /** Numbers as people read them, the same in the terminal and in the report. */
-
-/** `1.472` or, over several seeds, `1.472 ± 0.010`. */
-export function lossText({ mean, deviation }: Spread): string {
-  return `${fixed(mean)}${deviation === undefined ? "" : ` ± ${fixed(deviation)}`}`;
-}
 
 /** `45.2k`, `1.3M`. */
 export function countText(count: number): string {
@@ -33,9 +26,4 @@ export function median(values: readonly number[]): number {
 /** Peak resident memory of this process in bytes; `maxRSS` is in kilobytes. */
 export function peakMemory(): number {
   return process.resourceUsage().maxRSS * 1024;
-}
-
-function fixed(value: number): string {
-  if (!Number.isFinite(value)) return String(value);
-  return Math.abs(value) >= 100 ? value.toFixed(1) : value.toFixed(3);
 }

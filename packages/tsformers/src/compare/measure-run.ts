@@ -14,6 +14,7 @@ import { runPaths } from "../run/folder.ts";
 import { type PreparedRun, prepareRun } from "../run/prepare.ts";
 import { trainRun } from "../run/train-run.ts";
 import { present } from "../schema/present.ts";
+import { loss } from "../tasks/metric.ts";
 import type { ReadText } from "../tasks/text/tokenized-text.ts";
 import { readMetrics } from "../train/metrics.ts";
 import { train } from "../train/train.ts";
@@ -57,31 +58,25 @@ export async function measureRun(
     const { run, result } = await trained(config, directory, { ...options, ...present({ pauseAt }) });
     if (result.ended === "interrupted") return false;
     const stored = readStoredRun(directory, job);
-    if (result.ended === "paused") {
-      const { step, totals } = result.evaluation!;
-      const rungs = [
-        ...stored.rungs.filter((rung) => rung.step !== step),
-        { step, loss: totals.lossSum / totals.tokens },
-      ];
-      await writeStoredRun(directory, job, { ...stored, rungs });
-      return true;
-    }
-    const finished = stored.result ?? resultOf(run, result, directory);
-    await writeStoredRun(directory, job, { ...stored, result: finished });
-    if (pauseAt !== undefined && result.evaluation !== undefined) {
-      const { step, totals } = result.evaluation;
-      const rungs = [
-        ...stored.rungs.filter((rung) => rung.step < step),
-        { step, loss: totals.lossSum / totals.tokens },
-      ];
-      await writeStoredRun(directory, job, { ...stored, result: finished, rungs });
-      return true;
-    }
+    await writeStoredRun(directory, job, {
+      ...stored,
+      ...(pauseAt !== undefined && { rungs: withRung(stored.rungs, result.evaluation!) }),
+      ...(result.ended !== "paused" && { result: stored.result ?? resultOf(run, result, directory) }),
+    });
+    if (pauseAt !== undefined) return true;
     return await evaluateMissing(directory, work, { run, params: result.average ?? result.params, device, signal });
   } catch (error) {
     if (signal.aborted) return false;
     throw error;
   }
+}
+
+/** The losses where a run was paused, with that of its last evaluation. */
+function withRung(
+  rungs: StoredRun["rungs"],
+  { step, totals }: NonNullable<TrainResult<unknown>["evaluation"]>,
+): StoredRun["rungs"] {
+  return [...rungs.filter((rung) => rung.step !== step), { step, loss: loss.value(totals) }];
 }
 
 /** Trains, or goes on, and tells how far it is. */

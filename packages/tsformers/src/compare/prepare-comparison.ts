@@ -6,6 +6,7 @@ import { entryOf } from "../catalogue/catalogue-of.ts";
 import { tasks as taskCatalogue } from "../catalogue/tasks.ts";
 import { decodeStateBytes } from "../generate/decode-state-bytes.ts";
 import type { ObjectiveName } from "../objectives/index.ts";
+import { canonicalJson } from "../run/canonical-json.ts";
 import { ConfigError, type RunConfig } from "../run/config.ts";
 import { countParameters } from "../run/count-parameters.ts";
 import type { AnyModel } from "../run/model.ts";
@@ -81,6 +82,8 @@ type Prepared = {
   readonly cell: Cell;
   /** With the steps that the budget pays for in each. */
   readonly candidates: PlannedCell["candidates"];
+  /** At which it is measured. */
+  readonly lengths: readonly number[];
   readonly run: PreparedRun;
   readonly config: FullConfig;
   readonly flopsPerToken: number;
@@ -94,11 +97,15 @@ async function preparedCell(cell: Cell, settings: CompareSettings, source: DataS
     const { flopsPerToken } = countStep(run, run.config.length);
     return { run, flopsPerToken, config: withBudget(run.config, settings, flopsPerToken) };
   };
+  const own = await prepare(cell.config);
+  const ownKey = canonicalJson(cell.config);
   const candidates: PlannedCell["candidates"][number][] = [];
   for (const candidate of cell.candidates) {
-    candidates.push({ settings: candidate.settings, config: (await prepare(candidate.config)).config });
+    // Where nothing is searched, the only candidate is the cell as it is.
+    const { config } = canonicalJson(candidate.config) === ownKey ? own : await prepare(candidate.config);
+    candidates.push({ settings: candidate.settings, config });
   }
-  return { cell, candidates, ...(await prepare(cell.config)) };
+  return { cell, candidates, lengths: lengthsOf(own.run, settings), ...own };
 }
 
 type DataSource = {
@@ -194,7 +201,7 @@ function requireComparable(group: readonly Prepared[]): void {
 const growing: ReadonlySet<string> = new Set(["next", "segments", "masked"]);
 const usualMultiples = [1, 2, 4, 8];
 
-function lengthsOf({ run: { kind, config } }: Prepared, { lengths, multiples }: CompareSettings): number[] {
+function lengthsOf({ kind, config }: PreparedRun, { lengths, multiples }: CompareSettings): number[] {
   const all = lengths ?? (multiples ?? (growing.has(kind) ? usualMultiples : [1])).map((n) => n * config.length);
   return [...new Set(all)].sort((a, b) => a - b);
 }
@@ -215,7 +222,7 @@ function aboutTask(group: readonly Prepared[], settings: CompareSettings): TaskA
       .map(({ name, label, better }) => ({ name, label, better })),
     ranking: ranking.name,
     trainLength: config.length,
-    lengths: lengthsOf(first, settings),
+    lengths: first.lengths,
     baselines: settings.measureOnly
       ? []
       : [
@@ -264,7 +271,7 @@ function aboutCells(group: readonly Prepared[], settings: CompareSettings): Cell
     const states =
       model.category === "encoder-decoder"
         ? []
-        : lengthsOf(group[i]!, settings).flatMap((length) => {
+        : group[i]!.lengths.flatMap((length) => {
             const bytes = decodeStateBytes(model, length);
             return bytes === undefined ? [] : [{ length, bytes }];
           });
@@ -291,14 +298,14 @@ function flatSettings(settings: Readonly<Record<string, unknown>>): Record<strin
 }
 
 function plannedCell(prepared: Prepared, settings: CompareSettings): PlannedCell {
-  const { cell, run, config, candidates } = prepared;
+  const { cell, run, config, candidates, lengths } = prepared;
   const { testTokens } = settings;
   return {
     task: cell.task,
     variant: cell.variant,
     config,
     data: run.task.fingerprint,
-    lengths: lengthsOf(prepared, settings),
+    lengths,
     ...present({ testTokens }),
     candidates,
     ...(settings.selfPretrain && { pretrain: pretraining(prepared) }),

@@ -15,7 +15,7 @@ import { type PreparedComparison, prepareComparison } from "./prepare-comparison
 import type { CellCosts, CompareRun, Comparison, RunResult, StepCost, Trial } from "./results.ts";
 import { type ChildOutcome, runChild } from "./run-child.ts";
 import { bestTrial, nextTrial, rungsOf, type TrialOutcome } from "./search.ts";
-import type { CompareSettings } from "./settings.ts";
+import type { CompareSettings, SearchSettings } from "./settings.ts";
 import { shareText } from "./shared-text.ts";
 import { readStoredCosts, readStoredRun, resultAt } from "./stored.ts";
 import { writeComparison } from "./write-comparison.ts";
@@ -83,28 +83,30 @@ export async function runComparison(
   const jobs = seconds === undefined ? (options.jobs ?? 1) : 1;
   const home = join(folder, nameOf(prepared, settings));
   const { cells: all } = prepared;
+  const search = settings.measureOnly ? undefined : settings.search;
   let ended = 0;
   const tell = (event: CompareEvent): void => {
     if (event.kind === "ended") ended++;
     onEvent(event);
   };
   const afterSearch = countRuns(all, settings) + all.length;
-  onEvent({ kind: "planned", items: countTrials(all, settings) + afterSearch, jobs, folder: home });
+  onEvent({ kind: "planned", items: countTrials(all, search) + afterSearch, jobs, folder: home });
   if (jobs < (options.jobs ?? 1))
     onEvent({ kind: "note", text: "a budget of time is spent by one run at a time; --jobs is left aside" });
   makeFolder(home);
   const work = worker({ folder, jobs, prepared, signal, onEvent: tell });
   const writer = openWriter(home, prepared, settings, options);
 
-  const planned = settings.search === undefined || settings.measureOnly ? prepared.cells : [];
-  const chosen: PlannedCell[] = [...planned];
-  if (settings.search !== undefined && !settings.measureOnly) {
-    for (const cell of prepared.cells) {
-      const { config, trials } = await searched(cell, settings.search.method, { folder, seconds, jobs, work });
+  let chosen = all;
+  if (search !== undefined) {
+    const best: PlannedCell[] = [];
+    for (const cell of all) {
+      const { config, trials } = await searched(cell, search.method, { folder, seconds, jobs, work });
       await writer.add({ trials });
       if (signal.aborted) return writer.outcome(false);
-      chosen.push({ ...cell, config });
+      best.push({ ...cell, config });
     }
+    chosen = best;
     // Candidates that were left behind are not worked on.
     onEvent({ kind: "planned", items: ended + afterSearch, jobs, folder: home });
   }
@@ -134,8 +136,8 @@ function countRuns(cells: readonly PlannedCell[], { seeds, measureOnly }: Compar
 }
 
 /** The most that a search may work on. */
-function countTrials(cells: readonly PlannedCell[], { search, measureOnly }: CompareSettings): number {
-  if (search === undefined || measureOnly) return 0;
+function countTrials(cells: readonly PlannedCell[], search: SearchSettings | undefined): number {
+  if (search === undefined) return 0;
   return cells.reduce((sum, { candidates }) => sum + candidates.length, 0) * rungsOf(search.method).length;
 }
 
@@ -151,7 +153,7 @@ function nameOf({ cells }: PreparedComparison, settings: CompareSettings): strin
 }
 
 type Worker = {
-  train(run: PlannedRun): Promise<Extract<CompareRun["outcome"], object> | "interrupted">;
+  train(run: PlannedRun): Promise<CompareRun["outcome"] | "interrupted">;
   /** Trains a candidate up to a step. */
   try(
     run: PlannedRun,
@@ -246,7 +248,7 @@ function worker(options: {
 /** Searches the settings of a cell on the validation split. @returns its configuration with those of the best candidate */
 async function searched(
   cell: PlannedCell,
-  method: "grid" | "random" | "asha",
+  method: SearchSettings["method"],
   { folder, seconds, jobs, work }: { folder: string; seconds: number | undefined; jobs: number; work: Worker },
 ): Promise<{ readonly config: PlannedCell["config"]; readonly trials: readonly Trial[] }> {
   const { task, variant, candidates, config } = cell;

@@ -33,3 +33,8 @@ export function ratioText(ratio: number): string {
   if (!Number.isFinite(ratio)) return "–";
   return ratio >= 99.5 ? lengthText(Math.round(ratio)) : String(Number(ratio.toPrecision(2)));
 }
+
+/** Words as they stand at the beginning of a sentence. Not for names, which keep their spelling. */
+export function sentenceStart(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}

@@ -1,7 +1,7 @@
 import { figureText, signedText } from "./figure-text.ts";
 import { type Ranking, rankedVariants, rankingOf, survivalOf } from "./ranking.ts";
 import type { Comparison } from "./results.ts";
-import { listText, shortListText } from "./sentences.ts";
+import { listText, sentenceStart, shortListText } from "./sentences.ts";
 import { compareSpreads } from "./statistics.ts";
 
 /**
@@ -16,8 +16,7 @@ export function survivalSentences(comparison: Comparison, task: string, where: s
     Ranking,
     Ranking,
   ];
-  const first = `${where}training on the task's own inputs first, under the same budget,`;
-  const beginning = first.charAt(0).toUpperCase() + first.slice(1);
+  const beginning = sentenceStart(`${where}training on the task's own inputs first, under the same budget,`);
   const hasLearned = (ranking: Ranking) => rankedVariants(ranking).some(({ learned }) => learned);
   if (!hasLearned(before) && !hasLearned(after))
     return [`${beginning} changes nothing of this: no variant is shown to have learned the task with it either.`];

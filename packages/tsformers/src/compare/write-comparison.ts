@@ -7,7 +7,7 @@ import type { Comparison } from "./results.ts";
 import { comparisonTables } from "./table.ts";
 
 /** Names of the files of a comparison's folder that people are told of. */
-export const comparisonFiles = { settings: "settings.json", report: "report.html", table: "table.md" } as const;
+export const comparisonFiles = { settings: "settings.json", report: "report.html" } as const;
 
 /** Writes all files of a comparison, each whole: results, settings, report, tables as Markdown, CSV and Parquet. */
 export async function writeComparison(folder: string, comparison: Comparison): Promise<void> {

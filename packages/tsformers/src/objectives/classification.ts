@@ -16,6 +16,7 @@ import {
   sum,
   type Tensor,
 } from "@tsformers/engine";
+import type { DepthOutput } from "../kinds/depth.ts";
 import { type Context, evaluation, type Layer } from "../kinds/layer.ts";
 import type { LanguageModel, TokenBody, TokensInput } from "../models/language-model.ts";
 import { crossEntropies } from "../nn/cross-entropy.ts";
@@ -24,7 +25,7 @@ import { linear } from "../nn/linear.ts";
 import { present } from "../schema/present.ts";
 import type { LabelledBatch } from "../tasks/task.ts";
 import { type Headed, headed } from "./headed.ts";
-import { besideLoss, type Objective, type Symbolic } from "./objective.ts";
+import { type BatchTotals, besideLoss, type Objective, type Symbolic, type WeightedLoss } from "./objective.ts";
 import { predictionTotals } from "./prediction-totals.ts";
 
 /** How the vectors of a row become one: x [B, T, C] and which positions are real, float32 [B, T] → [B, C]. */
@@ -116,12 +117,30 @@ export function classification<Params>(
   options: ClassificationOptions,
 ): Objective<ClassificationParams<Params>, LabelledBatch> {
   const { init, apply, project } = classifier(body, options);
-  const { smoothing = 0 } = options;
-  const run = (params: ClassificationParams<Params>, { inputs, mask }: Symbolic<LabelledBatch>, context: Context) =>
-    apply(params, { tokens: inputs, mask }, context);
   return {
     init,
     ...present({ project }),
+    ...classScores(
+      (params: ClassificationParams<Params>, { inputs, mask }: Symbolic<LabelledBatch>, context) =>
+        apply(params, { tokens: inputs, mask }, context),
+      options,
+    ),
+  };
+}
+
+/**
+ * The loss of classes, and how many are right.
+ *
+ * @param run a forward pass, with logits [B, 1, classes]
+ */
+export function classScores<Params, Classed extends Pick<Symbolic<LabelledBatch>, "labels" | "weights">>(
+  run: (params: Params, batch: Classed, context: Context) => DepthOutput & { readonly logits: Tensor },
+  { smoothing = 0 }: { readonly smoothing?: number },
+): {
+  loss(params: Params, batch: Classed, context: Context): WeightedLoss;
+  totals(params: Params, batch: Classed): { readonly totals: BatchTotals };
+} {
+  return {
     loss: (params, batch, context) => {
       const out = run(params, batch, context);
       const losses = crossEntropies(out.logits, expandDims(batch.labels, 1), { smoothing });

@@ -1,15 +1,13 @@
-import { concat, expandDims, mul, relu, slice, splitKey, sub, sum, type Tensor } from "@tsformers/engine";
-import { type Context, evaluation, type Layer } from "../kinds/layer.ts";
+import { concat, expandDims, mul, relu, slice, splitKey, sub, type Tensor } from "@tsformers/engine";
+import type { Context, Layer } from "../kinds/layer.ts";
 import type { LanguageModel, TokenBody } from "../models/language-model.ts";
-import { crossEntropies } from "../nn/cross-entropy.ts";
 import { dropout, within } from "../nn/dropout.ts";
 import { type LinearParams, linear } from "../nn/linear.ts";
 import { present } from "../schema/present.ts";
 import type { MatchedBatch } from "../tasks/task.ts";
-import { lastPosition, meanOfPositions, type Pooling } from "./classification.ts";
+import { classScores, lastPosition, meanOfPositions, type Pooling } from "./classification.ts";
 import { type Headed, headed } from "./headed.ts";
-import { besideLoss, type Objective, type Symbolic } from "./objective.ts";
-import { predictionTotals } from "./prediction-totals.ts";
+import type { Objective, Symbolic } from "./objective.ts";
 
 export type MatchingOptions = {
   readonly classes: number;
@@ -74,7 +72,7 @@ export function matching<Params>(
   body: TokenBody<Params>,
   options: MatchingOptions,
 ): Objective<MatchingParams<Params>, MatchedBatch> {
-  const { pooling, head, dropoutRate = 0, smoothing = 0 } = partsOf(body, options);
+  const { pooling, head, dropoutRate = 0 } = partsOf(body, options);
   const { init, project } = matcher(body, options);
   const run = (params: MatchingParams<Params>, batch: Symbolic<MatchedBatch>, context: Context) => {
     // Both rows of all pairs in one pass, one above the other.
@@ -84,22 +82,9 @@ export function matching<Params>(
     const pairs = batch.inputs.shape[0]!;
     const [a, b] = [slice(pooled, 0, 0, pairs), slice(pooled, 0, pairs)];
     const combined = concat([a, b, mul(a, b), sub(a, b)], 1);
-    return { out, logits: expandDims(head.apply(params.matchHead, combined, within(context, "matchHead")), 1) };
+    return { ...out, logits: expandDims(head.apply(params.matchHead, combined, within(context, "matchHead")), 1) };
   };
-  return {
-    init,
-    ...present({ project }),
-    loss: (params, batch, context) => {
-      const { out, logits } = run(params, batch, context);
-      const losses = crossEntropies(logits, expandDims(batch.labels, 1), { smoothing });
-      const weights = expandDims(batch.weights, 1);
-      return { total: sum(mul(losses, weights)), weight: sum(weights), ...besideLoss(out) };
-    },
-    totals: (params, batch) => {
-      const { logits } = run(params, batch, evaluation);
-      return { totals: predictionTotals(logits, expandDims(batch.labels, 1), expandDims(batch.weights, 1)) };
-    },
-  };
+  return { init, ...present({ project }), ...classScores(run, options) };
 }
 
 function partsOf(

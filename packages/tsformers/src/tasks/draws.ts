@@ -1,22 +1,39 @@
-import { bitsOf, foldIn, type RandomKey } from "@tsformers/engine";
+import { bitsOf, foldIn, type RandomKey, uniform } from "@tsformers/engine";
+
+/** Numbers that are made in blocks, one after another. */
+function inTurn(block: number, make: (index: number) => ArrayLike<number>): () => number {
+  let made: ArrayLike<number> = [];
+  let used = 0;
+  return () => {
+    if (used % block === 0) made = make(used / block);
+    return made[used++ % block]!;
+  };
+}
 
 /** A whole number from 0 up to, not including, `high`, which is at most 2³²; another one at each call. */
 export type Draw = (high: number) => number;
-
-/** Words made at a time. */
-const block = 64;
 
 /**
  * Random numbers one after another, for rows that need it is not known how many. They are uniformly distributed up to a relative error of
  * `high / 2³²`.
  */
 export function draws(key: RandomKey): Draw {
-  let words: Uint32Array = new Uint32Array(0);
-  let used = 0;
-  return (high) => {
-    if (used % block === 0) words = bitsOf(foldIn(key, used / block), block);
-    return Math.floor((words[used++ % block]! / 2 ** 32) * high);
-  };
+  const word = inTurn(64, (index) => bitsOf(foldIn(key, index), 64));
+  return (high) => Math.floor((word() / 2 ** 32) * high);
+}
+
+/** Numbers drawn one after another, for generators that need fractions, too. */
+export type RandomNumbers = {
+  /** 0 ≤ x < 1, a multiple of 2^−24. */
+  next(): number;
+  /** A whole number, 0 ≤ x < `count`. */
+  below(count: number): number;
+};
+
+/** The numbers of a key, always the same ones. */
+export function randomNumbers(key: RandomKey): RandomNumbers {
+  const next = inTurn(512, (index) => uniform(foldIn(key, index), [512]).data as Float32Array);
+  return { next, below: (count) => Math.floor(next() * count) };
 }
 
 /** One of some alternatives, each as likely as the others. */

@@ -1,4 +1,5 @@
 import { foldIn, permutation, type RandomKey, randomKey, splitKey } from "@tsformers/engine";
+import type { Splits } from "./splits.ts";
 import { checkExtents, type EvalSplit, type TaskView } from "./task.ts";
 
 /** Where the rows of a task come from: they are made on the spot ({@link generatedRows}) or kept in memory ({@link storedRows}). */
@@ -103,7 +104,7 @@ export function generatedRows<R>(
  */
 export function storedRows<Example, R>(options: {
   readonly seed: number;
-  readonly splits: Readonly<Record<"train" | EvalSplit, readonly Example[]>>;
+  readonly splits: Splits<readonly Example[]>;
   row(example: Example, length: number): R;
 }): RowSource<R> {
   const { seed, splits, row } = options;

@@ -1,5 +1,6 @@
 import { foldIn, integers, NDArray, type RandomKey } from "@tsformers/engine";
 import { present } from "../schema/present.ts";
+import type { Splits } from "./splits.ts";
 import { type Batch, checkExtents, type EvalSplit, type TaskView } from "./task.ts";
 
 /** The tokens that one row reads in one batch: `length` of them or, at the end of a document, fewer. */
@@ -80,8 +81,8 @@ export type SegmentedSplit = {
  */
 export function segmentsView(options: {
   readonly name: string;
-  readonly splits: Readonly<Record<"train" | EvalSplit, SegmentedSplit>>;
-  readonly documents?: Readonly<Record<"train" | EvalSplit, readonly number[]>> | undefined;
+  readonly splits: Splits<SegmentedSplit>;
+  readonly documents?: Splits<readonly number[]> | undefined;
   readonly key: RandomKey;
   readonly length: number;
 }): TaskView<Batch> {

@@ -1,4 +1,4 @@
-import type { RandomNumbers } from "../random-numbers.ts";
+import type { RandomNumbers } from "../draws.ts";
 
 /** In pixels; pixel (column, row) covers the square from there to (column + 1, row + 1). */
 export type Point = { readonly x: number; readonly y: number };

@@ -1,8 +1,8 @@
 import type { RandomKey } from "@tsformers/engine";
 import * as z from "zod";
 import { present } from "../../schema/present.ts";
+import { randomNumbers } from "../draws.ts";
 import { type LabelledTask, labelledTask } from "../labelled.ts";
-import { randomNumbers } from "../random-numbers.ts";
 import { generatedRows } from "../rows.ts";
 import { seedOption, type TaskEntry, taskEntry } from "../task-entry.ts";
 import { imageLengthOption, imageRow, pixelSymbols } from "./image-rows.ts";

@@ -1,5 +1,5 @@
 import type { Tokenizer } from "../../tokenizers/index.ts";
-import type { EvalSplit } from "../task.ts";
+import type { Splits } from "../splits.ts";
 
 /** The tokens of a split, in memory or in a file. */
 export type Tokens = {
@@ -9,7 +9,7 @@ export type Tokens = {
 };
 
 /** The tokens at which the documents of each split begin, ascending, the first one at 0: a split may begin within a document. */
-export type Documents = Readonly<Record<"train" | EvalSplit, readonly number[]>>;
+export type Documents = Splits<readonly number[]>;
 
 /** How long a text is, whatever its tokens are. */
 export type TextSize = {
@@ -24,7 +24,7 @@ export type SplitEnds = readonly [train: number, valid: number];
 
 /** A text as tokens. */
 export type TokenizedText = {
-  readonly splits: Readonly<Record<"train" | EvalSplit, Tokens>>;
+  readonly splits: Splits<Tokens>;
   /** Of `valid` and `test` together. */
   readonly evaluationSize: TextSize;
   /** The text as UTF-8. */

@@ -1,7 +1,8 @@
 import { present } from "../schema/present.ts";
 import { budgetText, figureText, signedText, smallBytesText } from "./figure-text.ts";
-import { fullAttentionOf } from "./full-attention.ts";
+import { measuredReference } from "./full-attention.ts";
 import {
+  costNoise,
   costOf,
   isAccuracy,
   paretoOf,
@@ -14,12 +15,11 @@ import {
 import type { Comparison, TaskAbout } from "./results.ts";
 import { leastScored } from "./scored-text.ts";
 import { counted, lengthText, listText, numberText, ratioText, sentenceStart, shortListText } from "./sentences.ts";
+import { stateOfCell } from "./state-of-cell.ts";
 import { compareSpreads, evaluationMargin, type SpreadComparison, seeded } from "./statistics.ts";
 import { summarise, type VariantSummary } from "./summaries.ts";
 import { survivalSentences } from "./survival-text.ts";
 
-/** Costs that differ by less than this share are called about the same: few steps are measured. */
-const noise = 0.1;
 /** A task counts as solved from this accuracy on. */
 const solved = 0.95;
 /** From this accuracy on a task tells variants apart no more. */
@@ -242,9 +242,7 @@ function bestText(ranking: Ranking, where: string): string {
 /** What each gains in time and memory against the reference, and what it loses. */
 function costSentences(given: Case, withQuality: boolean): string[] {
   const { comparison, summaries, where, ranking } = given;
-  const reference =
-    ranking.reference ??
-    fullAttentionOf(comparison).find((variant) => summaries.some((one) => one.variant === variant && one.steps));
+  const reference = ranking.reference ?? measuredReference(comparison, summaries);
   const theirs = summaries.find(({ variant }) => variant === reference);
   if (theirs === undefined) {
     return summaries.length < 2
@@ -310,12 +308,12 @@ function costText(summary: VariantSummary, reference: VariantSummary, length: nu
   const speed = theirTime / time;
   const memory = bytes / theirBytes;
   const fast =
-    speed > 1 + noise
+    speed > 1 + costNoise
       ? `trains ${ratioText(speed)} × as fast as REFERENCE`
-      : speed < 1 / (1 + noise)
+      : speed < 1 / (1 + costNoise)
         ? `needs ${ratioText(1 / speed)} × the training time of REFERENCE`
         : "trains about as fast as REFERENCE";
-  const isAlike = memory < 1 + noise && memory > 1 / (1 + noise);
+  const isAlike = memory < 1 + costNoise && memory > 1 / (1 + costNoise);
   return `${fast} and takes ${isAlike ? "about the same memory" : `${ratioText(memory)} × its memory`}`;
 }
 
@@ -418,7 +416,7 @@ function stateSentence({ comparison, task, where, ranking: { metric, ...ranking 
   const variants = rankedVariants({ metric, ...ranking });
   const states = variants.flatMap(({ variant, figure }) => {
     const cell = comparison.cells.find((one) => one.task === task.label && one.variant === variant);
-    const state = cell?.stateBytes?.find(({ length }) => length === task.trainLength) ?? cell?.stateBytes?.[0];
+    const state = stateOfCell(cell, task.trainLength);
     return state === undefined || figure.mean < solved ? [] : [{ variant, bytes: state.bytes, figure: figure.mean }];
   });
   if (states.length < 2) return [];

@@ -6,7 +6,7 @@ import { isFullAttention } from "./full-attention.ts";
 import { variantLabels } from "./labels.ts";
 import { type CostPoint, fitByLength, type LengthFit } from "./length-fit.ts";
 import { modelKey } from "./model-key.ts";
-import { isAccuracy, isBeyond } from "./ranking.ts";
+import { costNoise, isAccuracy, isBeyond } from "./ranking.ts";
 import { lengthText } from "./sentences.ts";
 import { compareSpreads, type SeededSpread, type SpreadComparison, seeded, toldFromFirst } from "./statistics.ts";
 import { spread } from "./summaries.ts";
@@ -274,9 +274,6 @@ function variantOf(
   };
 }
 
-/** Steps that are measured in few repetitions may be off by so much. */
-const noise = 0.1;
-
 /**
  * A cost at a length: as it was measured there, or from a fit. With at least three points these tell how wrong the fit may be: by what it misses
  * them, and, beyond them, by what it would have missed the longest; there as much again for every doubling of the length.
@@ -293,7 +290,7 @@ function knownAt(
   const isBetween = length > fit.from && length < fit.to;
   const { residual = 0, heldOut = 0 } = fit;
   const doublings = Math.max(1, Math.log2(length / fit.to), Math.log2(fit.from / length));
-  const error = isBetween ? Math.max(noise, residual) : Math.max(noise, residual, heldOut) * doublings;
+  const error = isBetween ? Math.max(costNoise, residual) : Math.max(costNoise, residual, heldOut) * doublings;
   return {
     value: at(length, rows),
     basis: { kind: isBetween ? "between" : "beyond", fit },

@@ -1,3 +1,4 @@
+import { costNoise } from "./ranking.ts";
 import type { StepCost } from "./results.ts";
 import { lengthText, listText } from "./sentences.ts";
 import type { VariantSummary } from "./summaries.ts";
@@ -15,8 +16,6 @@ export type Crossover = {
   readonly by: "speed" | "memory";
 };
 
-/** Differences below this share may be chance: few steps are measured. */
-const noise = 0.1;
 /** With more variants than this only those that have to do with the reference are told. */
 const many = 5;
 
@@ -111,7 +110,7 @@ function crossing(one: VariantSummary, other: VariantSummary, merit: (step: Meas
       const theirs = other.steps?.find(({ length }) => length === step.length);
       return theirs === undefined || "missing" in step || "missing" in theirs
         ? []
-        : [{ length: step.length, isBetter: merit(step) > merit(theirs) * (1 + noise) }];
+        : [{ length: step.length, isBetter: merit(step) > merit(theirs) * (1 + costNoise) }];
     })
     .sort((a, b) => a.length - b.length);
   const last = pairs.findLastIndex(({ isBetter }) => !isBetter);

@@ -4,6 +4,7 @@ import { fullCost, type ModelEntry } from "../models/model-entry.ts";
 import type { Catalogue, Choice } from "../run/catalogue.ts";
 import { unusualParts } from "../run/parts.ts";
 import type { Comparison } from "./results.ts";
+import type { VariantSummary } from "./summaries.ts";
 
 const catalogue: Catalogue<ModelEntry> = models;
 
@@ -27,4 +28,9 @@ export function fullAttentionOf({ variants, runs, cells }: Comparison): string[]
     const isPlain = mixer === "softmax" && pattern === "full" && depth === "stack";
     return isPlain && (model === undefined || isFullAttention({ kind: model }));
   });
+}
+
+/** Where nothing was trained, the first full attention whose steps were measured. */
+export function measuredReference(comparison: Comparison, summaries: readonly VariantSummary[]): string | undefined {
+  return fullAttentionOf(comparison).find((variant) => summaries.some((one) => one.variant === variant && one.steps));
 }

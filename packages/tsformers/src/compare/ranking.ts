@@ -195,7 +195,7 @@ export type ParetoPoint = {
 };
 
 /** Costs within this share of each other may differ by chance: few steps are measured. */
-const noise = 0.1;
+export const costNoise = 0.1;
 
 /**
  * Quality on a task against cost, the cheapest first. A variant is off the front when another is no worse in mean and no dearer, and by more than
@@ -213,7 +213,7 @@ export function paretoOf(comparison: Comparison, taskLabel: string, cost: Cost):
       const beatenBy = points.filter((other) => {
         if (other.row === row || other.cost > cost) return false;
         if (order(metric, other.row.figure.mean, row.figure.mean) > 0) return false;
-        const isCheaper = other.cost < cost * (1 - noise);
+        const isCheaper = other.cost < cost * (1 - costNoise);
         return isCheaper || compareSpreads(other.row.figure, row.figure, metric.better).verdict === "better";
       });
       const { variant, figure } = row;

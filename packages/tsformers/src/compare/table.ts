@@ -11,11 +11,12 @@ import {
   smallBytesText,
 } from "./figure-text.ts";
 import { bytesText, countText, multipleText } from "./figures.ts";
-import { fullAttentionOf } from "./full-attention.ts";
+import { measuredReference } from "./full-attention.ts";
 import { overallOf, type RankedVariant, type Ranking, rankedVariants, rankingOf } from "./ranking.ts";
 import type { CellAbout, Comparison, MetricAbout, StepCost, TaskAbout } from "./results.ts";
 import { scoredText } from "./scored-text.ts";
 import { counted, lengthText, listText, ratioText } from "./sentences.ts";
+import { stateOfCell } from "./state-of-cell.ts";
 import { compareSpreads, intervalOfMean } from "./statistics.ts";
 import { summarise, type VariantSummary } from "./summaries.ts";
 import type { TextTable } from "./text-table.ts";
@@ -169,7 +170,7 @@ function costTable({ cells }: Comparison, task: TaskAbout, summaries: readonly V
   const marked = marker(cells, task);
   const rows = summaries.map((summary) => {
     const cell = cells.find((one) => one.task === task.label && one.variant === summary.variant);
-    const state = cell?.stateBytes?.find(({ length }) => length === task.trainLength) ?? cell?.stateBytes?.[0];
+    const state = stateOfCell(cell, task.trainLength);
     return [
       marked(summary.variant),
       ...(isTrained
@@ -357,11 +358,6 @@ function ordered(summaries: readonly VariantSummary[], ranking: Ranking): Varian
   const places = new Map(rankedVariants(ranking).map(({ variant, place }) => [variant, place]));
   const place = ({ variant }: VariantSummary) => places.get(variant) ?? Number.MAX_SAFE_INTEGER;
   return [...summaries].sort((a, b) => place(a) - place(b));
-}
-
-/** Where nothing was trained, the first full attention that was measured. */
-function measuredReference(comparison: Comparison, summaries: readonly VariantSummary[]): string | undefined {
-  return fullAttentionOf(comparison).find((variant) => summaries.some((one) => one.variant === variant && one.steps));
 }
 
 /** `length 64`, or what is said where variants were trained at different ones. */

@@ -1,7 +1,7 @@
 import { present } from "../../schema/present.ts";
 import { adviceOf } from "../advice.ts";
 import { crossoversOf } from "../crossovers.ts";
-import { type RankedVariant, type Ranking, rankedVariants, rankingOf } from "../ranking.ts";
+import { type RankedVariant, type Ranking, rankedVariants, rankingOf, taskOf } from "../ranking.ts";
 import type { CompareRun, Comparison, TaskAbout } from "../results.ts";
 import { scoredText } from "../scored-text.ts";
 import { summarise, type VariantSummary } from "../summaries.ts";
@@ -40,7 +40,7 @@ export function makeData(comparison: Comparison): ReportData {
 function taskData(comparison: Comparison, task: TaskAbout, summaries: readonly VariantSummary[]): TaskData {
   const { label, name, title, objective, metrics, trainLength, lengths, baselines, example } = task;
   const runs = comparison.runs.filter((run) => run.task === label);
-  const metric = metrics.find((one) => one.name === task.ranking) ?? metrics[0]!;
+  const { metric } = taskOf(comparison, label);
   const [plain, pretrained] = [false, true].map((isPretrained) =>
     rankingOf(comparison, label, { pretrained: isPretrained }),
   ) as [Ranking, Ranking];

@@ -1,8 +1,7 @@
 import type { Crossover } from "../crossovers.ts";
 import type {
-  Budget,
   CellAbout,
-  Environment,
+  Comparison,
   LengthFigures,
   MetricAbout,
   PatternPicture,
@@ -12,22 +11,18 @@ import type {
 } from "../results.ts";
 import type { Spread } from "../summaries.ts";
 
-/** What the page of a report is made from: a comparison, summed up over seeds. It travels in the page as JSON. */
-export type ReportData = {
-  readonly title: string;
-  readonly command: string;
+/**
+ * What the page of a report is made from: a comparison, summed up over seeds. It travels in the page as JSON. A variant has its colour and marker
+ * by its place in `variants`.
+ */
+export type ReportData = Pick<
+  Comparison,
+  "title" | "command" | "startedAt" | "finishedAt" | "complete" | "environment" | "budget" | "seeds" | "variants"
+> & {
   /** What `compare --config` takes to repeat it, as indented JSON. */
   readonly settings: string;
-  readonly startedAt: string;
-  readonly finishedAt: string;
-  readonly complete: boolean;
-  readonly environment: Environment;
-  readonly budget: Budget;
-  readonly seeds: number;
   /** The result in plain sentences. */
   readonly sentences: readonly string[];
-  /** Labels; a variant has its colour and marker by its place here. */
-  readonly variants: readonly string[];
   readonly tasks: readonly TaskData[];
 };
 

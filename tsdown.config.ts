@@ -33,7 +33,7 @@ const config: UserConfig[] = defineConfig([
     entry: [
       ...exportsOf("packages/tsformers"),
       "src/cli.ts",
-      "src/compare/child.ts",
+      "src/compare/execution/child.ts",
       "src/io/files.ts",
       "src/io/no-files.ts",
     ],

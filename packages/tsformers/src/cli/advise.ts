@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
-import { answerOf, type Question } from "../compare/advise.ts";
-import { answerText } from "../compare/advise-text.ts";
-import { describeEnvironment } from "../compare/environment.ts";
-import { renderTable } from "../compare/text-table.ts";
+import { describeEnvironment } from "../compare/execution/environment.ts";
+import { answerOf, type Question } from "../compare/statistics/advise.ts";
+import { answerText } from "../compare/text/advise-text.ts";
+import { renderTable } from "../compare/text/text-table.ts";
 import { positionCount } from "../schema/count.ts";
 import { present } from "../schema/present.ts";
 import type { CostRecord, RunRecord } from "../store/record.ts";

@@ -1,6 +1,6 @@
 import { type Axis, type Cells, cellsOf, type Shared } from "../compare/cells.ts";
 import { everyMember } from "../compare/every-member.ts";
-import { triedValues } from "../compare/search.ts";
+import { triedValues } from "../compare/execution/search.ts";
 import { type CompareSettings, parseCompareSettings } from "../compare/settings.ts";
 import { standardFor } from "../compare/standard.ts";
 import { jsonObject, jsonObjects, readJsonFile } from "../io/read-json.ts";

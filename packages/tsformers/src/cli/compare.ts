@@ -1,10 +1,10 @@
 import { relative } from "node:path";
 import { Command, Option } from "commander";
-import { adviceOf } from "../compare/advice.ts";
+import { type ComparisonOutcome, runComparison } from "../compare/execution/run-comparison.ts";
 import { shellWord } from "../compare/inline-comparison.ts";
 import type { Comparison } from "../compare/results.ts";
-import { type ComparisonOutcome, runComparison } from "../compare/run-comparison.ts";
-import { comparisonTables, renderTable } from "../compare/table.ts";
+import { adviceOf } from "../compare/text/advice.ts";
+import { comparisonTables, renderTable } from "../compare/text/table.ts";
 import { comparisonFiles } from "../compare/write-comparison.ts";
 import { present } from "../schema/present.ts";
 import { askedComparison, type CompareFlags, comparedFlags } from "./compare-settings.ts";

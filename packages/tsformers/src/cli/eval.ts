@@ -1,7 +1,7 @@
 import { openDevice } from "@tsformers/engine/node";
 import { Command, Option } from "commander";
-import { multipleText } from "../compare/figures.ts";
-import { renderTable, shortLabel } from "../compare/table.ts";
+import { multipleText } from "../compare/text/figures.ts";
+import { renderTable, shortLabel } from "../compare/text/table.ts";
 import { evaluateAtLengths, type LengthResult } from "../run/evaluate-run.ts";
 import { type OpenedModel, openModel } from "../run/open-model.ts";
 import { type EvaluationChoice, prepareEvaluation } from "../run/prepare-evaluation.ts";

@@ -1,5 +1,5 @@
-import type { CompareEvent, ItemOutcome, WorkItem } from "../compare/run-comparison.ts";
-import { counted } from "../compare/sentences.ts";
+import type { CompareEvent, ItemOutcome, WorkItem } from "../compare/execution/run-comparison.ts";
+import { counted } from "../compare/text/sentences.ts";
 import { type ProgressState, type ProgressStream, renderBar, renderLine } from "../train/progress.ts";
 
 /** Shows how far a comparison is: on a terminal a table that is redrawn, elsewhere lines. */

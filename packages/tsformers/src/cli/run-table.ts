@@ -1,5 +1,5 @@
-import { bytesText, countText } from "../compare/figures.ts";
-import { type TextTable, tableWidth } from "../compare/text-table.ts";
+import { bytesText, countText } from "../compare/text/figures.ts";
+import { type TextTable, tableWidth } from "../compare/text/text-table.ts";
 import type { RunRecord } from "../store/index.ts";
 
 type ShownColumn = {

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { Command } from "commander";
 import { csvOf } from "../compare/exports/csv.ts";
 import { parquetOf } from "../compare/exports/parquet.ts";
-import { renderTable } from "../compare/text-table.ts";
+import { renderTable } from "../compare/text/text-table.ts";
 import { writeFileAtomic } from "../io/atomic-file.ts";
 import { expectation } from "../schema/nearest.ts";
 import { present } from "../schema/present.ts";

@@ -1,26 +1,18 @@
 // Variants on tasks under one budget, and the report of them. Runs in Node only: each run has a process of its own.
 
-export { adviceOf } from "./advice.ts";
-export { type Answer, answerOf, type Known, type Question } from "./advise.ts";
 export { type Baseline, frequencyBaseline } from "./baselines.ts";
 export { type Axis, type Cell, type Cells, cellsOf, type Shared } from "./cells.ts";
-export { type Crossover, crossoversOf, crossoverText } from "./crossovers.ts";
 export { everyMember } from "./every-member.ts";
-export type { FullConfig, TrainJob } from "./messages.ts";
-export type { PlannedCell, PlannedRun } from "./plan.ts";
+export type { FullConfig, TrainJob } from "./execution/messages.ts";
+export type { PlannedCell, PlannedRun } from "./execution/plan.ts";
 export {
-  type Cost,
-  type OverallRow,
-  overallOf,
-  type ParetoPoint,
-  paretoOf,
-  type RankedBaseline,
-  type RankedVariant,
-  type Ranking,
-  rankingOf,
-  type Survival,
-  survivalOf,
-} from "./ranking.ts";
+  type CompareEvent,
+  type ComparisonOutcome,
+  type ItemOutcome,
+  type RunComparisonOptions,
+  runComparison,
+  type WorkItem,
+} from "./execution/run-comparison.ts";
 export type {
   Budget,
   CellAbout,
@@ -38,16 +30,23 @@ export type {
   TaskAbout,
   Trial,
 } from "./results.ts";
-export {
-  type CompareEvent,
-  type ComparisonOutcome,
-  type ItemOutcome,
-  type RunComparisonOptions,
-  runComparison,
-  type WorkItem,
-} from "./run-comparison.ts";
 export { type CompareSettings, compareSchema, parseCompareSettings } from "./settings.ts";
 export { type Standard, standardFor } from "./standard.ts";
+export { type Answer, answerOf, type Known, type Question } from "./statistics/advise.ts";
+export { type Crossover, crossoversOf, crossoverText } from "./statistics/crossovers.ts";
+export {
+  type Cost,
+  type OverallRow,
+  overallOf,
+  type ParetoPoint,
+  paretoOf,
+  type RankedBaseline,
+  type RankedVariant,
+  type Ranking,
+  rankingOf,
+  type Survival,
+  survivalOf,
+} from "./statistics/ranking.ts";
 export {
   compareSpreads,
   type Estimate,
@@ -56,6 +55,7 @@ export {
   type SpreadComparison,
   seeded,
   type Verdict,
-} from "./statistics.ts";
-export { type Spread, spread, summarise, type VariantSummary } from "./summaries.ts";
-export { comparisonTables, renderTable, type TextTable } from "./table.ts";
+} from "./statistics/statistics.ts";
+export { type Spread, spread, summarise, type VariantSummary } from "./statistics/summaries.ts";
+export { adviceOf } from "./text/advice.ts";
+export { comparisonTables, renderTable, type TextTable } from "./text/table.ts";

@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { writeFileAtomic } from "../io/atomic-file.ts";
-import { adviceOf } from "./advice.ts";
 import { writeExports } from "./exports/write-exports.ts";
 import { renderReport } from "./report/render-report.ts";
 import type { Comparison } from "./results.ts";
-import { comparisonTables } from "./table.ts";
+import { adviceOf } from "./text/advice.ts";
+import { comparisonTables } from "./text/table.ts";
 
 /** Names of the files of a comparison's folder that people are told of. */
 export const comparisonFiles = { settings: "settings.json", report: "report.html" } as const;

@@ -1,6 +1,6 @@
 import { basename } from "node:path";
-import { bestBaseline, taskOf } from "../compare/ranking.ts";
 import type { CellAbout, Comparison, TaskAbout } from "../compare/results.ts";
+import { bestBaseline, taskOf } from "../compare/statistics/ranking.ts";
 import { type Choices, kindsOf } from "../run/catalogue.ts";
 import type { RunConfig } from "../run/config.ts";
 import { openParts, parts, splitParts } from "../run/parts.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { openLiveTable } from "../../src/cli/live-table.ts";
-import type { ItemOutcome, WorkItem } from "../../src/compare/run-comparison.ts";
+import type { ItemOutcome, WorkItem } from "../../src/compare/execution/run-comparison.ts";
 
 const run = (variant: string, seed = 0): WorkItem => ({ kind: "run", task: "copy", variant, seed, pretrained: false });
 const result = (reused = false) =>

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { adviceOf } from "../../src/compare/advice.ts";
-import { comparisonTables, renderTable } from "../../src/compare/table.ts";
+import { adviceOf } from "../../src/compare/text/advice.ts";
+import { comparisonTables, renderTable } from "../../src/compare/text/table.ts";
 import { listops, type Made, madeComparison, recall, richComparison, text } from "./measured-fixture.ts";
 
 const rich = richComparison();

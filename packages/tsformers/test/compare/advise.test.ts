@@ -6,8 +6,8 @@ import { parseBytes } from "../../src/cli/advise.ts";
 import { compareCommand } from "../../src/cli/compare.ts";
 import { askedComparison, type CompareFlags } from "../../src/cli/compare-settings.ts";
 import { main } from "../../src/cli/main.ts";
-import { answerOf, type Known, type Question } from "../../src/compare/advise.ts";
-import { answerText } from "../../src/compare/advise-text.ts";
+import { answerOf, type Known, type Question } from "../../src/compare/statistics/advise.ts";
+import { answerText } from "../../src/compare/text/advise-text.ts";
 import { costsOf, recordsOf } from "../../src/store/records-of.ts";
 import { listops, type Made, madeComparison, recall, richComparison, text } from "./measured-fixture.ts";
 

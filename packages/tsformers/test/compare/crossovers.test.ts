@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { crossoversOf, crossoverText } from "../../src/compare/crossovers.ts";
 import type { StepCost } from "../../src/compare/results.ts";
-import { summarise, type VariantSummary } from "../../src/compare/summaries.ts";
+import { crossoversOf, crossoverText } from "../../src/compare/statistics/crossovers.ts";
+import { summarise, type VariantSummary } from "../../src/compare/statistics/summaries.ts";
 import { richComparison } from "./measured-fixture.ts";
 
 const measured = (variant: string, ...speeds: (number | undefined)[]): VariantSummary => ({

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { fitByLength } from "../../src/compare/length-fit.ts";
+import { fitByLength } from "../../src/compare/statistics/length-fit.ts";
 
 /** A step of 4,096 tokens, or one row. */
 const points = (lengths: readonly number[], value: (length: number, rows: number) => number) =>

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { inequalities, type Sizes } from "../../src/compare/parity.ts";
+import { inequalities, type Sizes } from "../../src/compare/execution/parity.ts";
 
 const equal: Sizes = {
   parameters: 1000,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { fullAttentionOf, isFullAttention } from "../../src/compare/full-attention.ts";
-import { overallOf, paretoOf, rankedVariants, rankingOf, survivalOf } from "../../src/compare/ranking.ts";
+import { fullAttentionOf, isFullAttention } from "../../src/compare/statistics/full-attention.ts";
+import { overallOf, paretoOf, rankedVariants, rankingOf, survivalOf } from "../../src/compare/statistics/ranking.ts";
 import { parseRunConfig } from "../../src/run/config.ts";
 import { listops, type Made, madeComparison, recall, richComparison, text } from "./measured-fixture.ts";
 

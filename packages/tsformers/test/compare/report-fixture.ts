@@ -1,7 +1,7 @@
 import { causal } from "../../src/attention/patterns/pattern.ts";
 import { always } from "../../src/attention/patterns/per-layer.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
-import { patternPictures } from "../../src/compare/pattern-pictures.ts";
+import { patternPictures } from "../../src/compare/execution/pattern-pictures.ts";
 import type {
   CellAbout,
   CellCosts,

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { adviceOf } from "../../src/compare/advice.ts";
 import { byRank, firstHidden } from "../../src/compare/report/client/store.ts";
 import { makeData } from "../../src/compare/report/make-data.ts";
 import { renderReport } from "../../src/compare/report/render-report.ts";
 import type { ReportData } from "../../src/compare/report/report-data.ts";
 import type { Comparison } from "../../src/compare/results.ts";
+import { adviceOf } from "../../src/compare/text/advice.ts";
 import { listops, madeComparison } from "./measured-fixture.ts";
 import { comparisonFixture } from "./report-fixture.ts";
 

@@ -1,6 +1,13 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { bestTrial, nextTrial, rungsOf, stepAt, type TrialOutcome, triedValues } from "../../src/compare/search.ts";
+import {
+  bestTrial,
+  nextTrial,
+  rungsOf,
+  stepAt,
+  type TrialOutcome,
+  triedValues,
+} from "../../src/compare/execution/search.ts";
 
 const over = { "learning-rate": ["1e-4", "1e-3"], warmUp: ["0", "10", "20"] };
 const settings = { over, trials: 4, seed: 0 };

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { openSharedText, shareText } from "../../src/compare/shared-text.ts";
+import { openSharedText, shareText } from "../../src/compare/execution/shared-text.ts";
 import { trainRun } from "../../src/run/train-run.ts";
 import { tokenTask } from "../../src/tasks/text/text.ts";
 import { readTextData } from "../../src/tasks/text/text-data.ts";

@@ -9,9 +9,9 @@ import {
   resolution,
   seeded,
   toldFromFirst,
-} from "../../src/compare/statistics.ts";
-import { bothTails, criticalT } from "../../src/compare/student-t.ts";
-import { spread } from "../../src/compare/summaries.ts";
+} from "../../src/compare/statistics/statistics.ts";
+import { bothTails, criticalT } from "../../src/compare/statistics/student-t.ts";
+import { spread } from "../../src/compare/statistics/summaries.ts";
 
 /** Values of the seeds 0, 1, 2, … */
 const over = (...values: number[]) => seeded(spread(values), [...values.keys()]);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { comparisonTables, renderTable, type TextTable } from "../../src/compare/table.ts";
+import { comparisonTables, renderTable, type TextTable } from "../../src/compare/text/table.ts";
 import { listops, madeComparison, recall, richComparison, text } from "./measured-fixture.ts";
 
 const rich = richComparison();

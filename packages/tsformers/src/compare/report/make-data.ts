@@ -1,10 +1,10 @@
 import { present } from "../../schema/present.ts";
-import { adviceOf } from "../advice.ts";
-import { crossoversOf } from "../crossovers.ts";
-import { type RankedVariant, type Ranking, rankedVariants, rankingOf, taskOf } from "../ranking.ts";
 import type { CompareRun, Comparison, TaskAbout } from "../results.ts";
-import { scoredText } from "../scored-text.ts";
-import { summarise, type VariantSummary } from "../summaries.ts";
+import { crossoversOf } from "../statistics/crossovers.ts";
+import { type RankedVariant, type Ranking, rankedVariants, rankingOf, taskOf } from "../statistics/ranking.ts";
+import { summarise, type VariantSummary } from "../statistics/summaries.ts";
+import { adviceOf } from "../text/advice.ts";
+import { scoredText } from "../text/scored-text.ts";
 import { curveBand } from "./curve-band.ts";
 import { notesOf } from "./notes.ts";
 import type { ReportData, ResultData, RunData, TaskData, VariantData } from "./report-data.ts";

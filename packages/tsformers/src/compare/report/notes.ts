@@ -1,4 +1,4 @@
-import type { VariantSummary } from "../summaries.ts";
+import type { VariantSummary } from "../statistics/summaries.ts";
 
 /** Why cells are empty, and what must be known of others: each reason once, with the variants and lengths that it is of. */
 export function notesOf(summaries: readonly VariantSummary[]): string[] {

@@ -1,4 +1,3 @@
-import type { Crossover } from "../crossovers.ts";
 import type {
   CellAbout,
   Comparison,
@@ -9,7 +8,8 @@ import type {
   TaskAbout,
   Trial,
 } from "../results.ts";
-import type { Spread } from "../summaries.ts";
+import type { Crossover } from "../statistics/crossovers.ts";
+import type { Spread } from "../statistics/summaries.ts";
 
 /**
  * What the page of a report is made from: a comparison, summed up over seeds. It travels in the page as JSON. A variant has its colour and marker

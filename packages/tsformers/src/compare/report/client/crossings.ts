@@ -1,4 +1,4 @@
-import type { Crossover } from "../../crossovers.ts";
+import type { Crossover } from "../../statistics/crossovers.ts";
 import type { PointSpec, SeriesSpec } from "./chart-spec.ts";
 
 /** Variants that become better than the same others at the same length, and where their lines meet. */

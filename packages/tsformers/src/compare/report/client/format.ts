@@ -1,5 +1,5 @@
-import { intervalOfMean } from "../../statistics.ts";
-import type { Spread } from "../../summaries.ts";
+import { intervalOfMean } from "../../statistics/statistics.ts";
+import type { Spread } from "../../statistics/summaries.ts";
 
 /** Stands for what is missing. */
 export const none = "–";

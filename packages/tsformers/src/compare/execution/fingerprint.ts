@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { canonicalJson } from "../run/canonical-json.ts";
+import { canonicalJson } from "../../run/canonical-json.ts";
 
 /** Eight characters of a hash: different data almost certainly give different ones. */
 export function fingerprint(data: unknown): string {

@@ -1,14 +1,14 @@
 import { join } from "node:path";
 import * as z from "zod";
-import { writeFileAtomic } from "../io/atomic-file.ts";
-import { FileError } from "../io/file-error.ts";
-import { readJsonFile } from "../io/read-json.ts";
-import { present } from "../schema/present.ts";
-import type { EvalSplit } from "../tasks/task.ts";
-import { noSize } from "../tasks/text/text-size.ts";
-import { openTokenFile, type TokenPiece, tokenFilePath, writeTokenFile } from "../tasks/text/token-file.ts";
-import type { ReadText, Tokens } from "../tasks/text/tokenized-text.ts";
-import { readTokenizerConfig, tokenizerFromConfig } from "../tokenizers/index.ts";
+import { writeFileAtomic } from "../../io/atomic-file.ts";
+import { FileError } from "../../io/file-error.ts";
+import { readJsonFile } from "../../io/read-json.ts";
+import { present } from "../../schema/present.ts";
+import type { EvalSplit } from "../../tasks/task.ts";
+import { noSize } from "../../tasks/text/text-size.ts";
+import { openTokenFile, type TokenPiece, tokenFilePath, writeTokenFile } from "../../tasks/text/token-file.ts";
+import type { ReadText, Tokens } from "../../tasks/text/tokenized-text.ts";
+import { readTokenizerConfig, tokenizerFromConfig } from "../../tokenizers/index.ts";
 
 const splits: readonly ("train" | EvalSplit)[] = ["train", "valid", "test"];
 const pieceTokens = 2 ** 20;

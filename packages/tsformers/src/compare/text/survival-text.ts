@@ -1,8 +1,8 @@
+import type { Comparison } from "../results.ts";
+import { type Ranking, rankedVariants, rankingOf, survivalOf } from "../statistics/ranking.ts";
+import { compareSpreads } from "../statistics/statistics.ts";
 import { figureText, signedText } from "./figure-text.ts";
-import { type Ranking, rankedVariants, rankingOf, survivalOf } from "./ranking.ts";
-import type { Comparison } from "./results.ts";
 import { listText, sentenceStart, shortListText } from "./sentences.ts";
-import { compareSpreads } from "./statistics.ts";
 
 /**
  * What training on the task's own inputs first has changed: whom it helped, and whether the ranking survived. Nothing where there was none.

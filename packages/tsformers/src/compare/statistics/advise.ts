@@ -1,13 +1,13 @@
-import type { RunConfig } from "../run/config.ts";
-import { present } from "../schema/present.ts";
-import type { CostRecord, RunRecord } from "../store/record.ts";
-import { bytesText } from "./figures.ts";
+import type { RunConfig } from "../../run/config.ts";
+import { present } from "../../schema/present.ts";
+import type { CostRecord, RunRecord } from "../../store/record.ts";
+import { variantLabels } from "../labels.ts";
+import { modelKey } from "../model-key.ts";
+import { bytesText } from "../text/figures.ts";
+import { lengthText } from "../text/sentences.ts";
 import { isFullAttention } from "./full-attention.ts";
-import { variantLabels } from "./labels.ts";
 import { type CostPoint, fitByLength, type LengthFit } from "./length-fit.ts";
-import { modelKey } from "./model-key.ts";
 import { costNoise, isAccuracy, isBeyond } from "./ranking.ts";
-import { lengthText } from "./sentences.ts";
 import { compareSpreads, type SeededSpread, type SpreadComparison, seeded, toldFromFirst } from "./statistics.ts";
 import { spread } from "./summaries.ts";
 

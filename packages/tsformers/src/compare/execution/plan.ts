@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import type { ObjectiveName } from "../objectives/index.ts";
-import { parseRunConfig } from "../run/config.ts";
-import { present } from "../schema/present.ts";
+import type { ObjectiveName } from "../../objectives/index.ts";
+import { parseRunConfig } from "../../run/config.ts";
+import { present } from "../../schema/present.ts";
 import { fingerprint } from "./fingerprint.ts";
 import type { CostJob, FullConfig, TrainJob } from "./messages.ts";
 

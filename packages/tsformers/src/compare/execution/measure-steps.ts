@@ -11,17 +11,17 @@ import {
   type Tensor,
   trace,
 } from "@tsformers/engine";
-import type { Symbolic } from "../objectives/objective.ts";
-import { type AnyBatch, type PreparedRun, prepareRun } from "../run/prepare.ts";
-import type { ReadText } from "../tasks/text/tokenized-text.ts";
-import { suitableMicroBatches } from "../train/accumulate.ts";
-import { programFlops } from "../train/flops.ts";
-import { availableBytes, estimateMemory } from "../train/memory.ts";
-import { sgd } from "../train/optimisers/sgd.ts";
-import { type TrainState, trainStep } from "../train/step.ts";
-import { bytesText, median, peakMemory } from "./figures.ts";
+import type { Symbolic } from "../../objectives/objective.ts";
+import { type AnyBatch, type PreparedRun, prepareRun } from "../../run/prepare.ts";
+import type { ReadText } from "../../tasks/text/tokenized-text.ts";
+import { suitableMicroBatches } from "../../train/accumulate.ts";
+import { programFlops } from "../../train/flops.ts";
+import { availableBytes, estimateMemory } from "../../train/memory.ts";
+import { sgd } from "../../train/optimisers/sgd.ts";
+import { type TrainState, trainStep } from "../../train/step.ts";
+import type { StepCost } from "../results.ts";
+import { bytesText, median, peakMemory } from "../text/figures.ts";
 import type { ChildWork } from "./messages.ts";
-import type { StepCost } from "./results.ts";
 import { readStoredCosts, writeStoredCosts } from "./stored.ts";
 
 /** Steps are repeated until this time has gone by. */

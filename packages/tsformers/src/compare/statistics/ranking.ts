@@ -1,7 +1,7 @@
-import { present } from "../schema/present.ts";
-import type { Baseline } from "./baselines.ts";
+import { present } from "../../schema/present.ts";
+import type { Baseline } from "../baselines.ts";
+import type { Comparison, MetricAbout, TaskAbout } from "../results.ts";
 import { fullAttentionOf } from "./full-attention.ts";
-import type { Comparison, MetricAbout, TaskAbout } from "./results.ts";
 import {
   compareSpreads,
   type Estimate,

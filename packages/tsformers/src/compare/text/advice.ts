@@ -1,6 +1,6 @@
-import { present } from "../schema/present.ts";
-import { budgetText, figureText, signedText, smallBytesText } from "./figure-text.ts";
-import { measuredReference } from "./full-attention.ts";
+import { present } from "../../schema/present.ts";
+import type { Comparison, TaskAbout } from "../results.ts";
+import { measuredReference } from "../statistics/full-attention.ts";
 import {
   costNoise,
   costOf,
@@ -11,13 +11,13 @@ import {
   type Ranking,
   rankedVariants,
   rankingOf,
-} from "./ranking.ts";
-import type { Comparison, TaskAbout } from "./results.ts";
+} from "../statistics/ranking.ts";
+import { stateOfCell } from "../statistics/state-of-cell.ts";
+import { compareSpreads, evaluationMargin, type SpreadComparison, seeded } from "../statistics/statistics.ts";
+import { summarise, type VariantSummary } from "../statistics/summaries.ts";
+import { budgetText, figureText, signedText, smallBytesText } from "./figure-text.ts";
 import { leastScored } from "./scored-text.ts";
 import { counted, lengthText, listText, numberText, ratioText, sentenceStart, shortListText } from "./sentences.ts";
-import { stateOfCell } from "./state-of-cell.ts";
-import { compareSpreads, evaluationMargin, type SpreadComparison, seeded } from "./statistics.ts";
-import { summarise, type VariantSummary } from "./summaries.ts";
 import { survivalSentences } from "./survival-text.ts";
 
 /** A task counts as solved from this accuracy on. */

@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { writeFileAtomic } from "../io/atomic-file.ts";
-import { canonicalJson } from "../run/canonical-json.ts";
-import { packageVersion } from "../run/version.ts";
-import { present } from "../schema/present.ts";
+import { writeFileAtomic } from "../../io/atomic-file.ts";
+import { canonicalJson } from "../../run/canonical-json.ts";
+import { packageVersion } from "../../run/version.ts";
+import { present } from "../../schema/present.ts";
+import type { LengthFigures, RunResult, StepCost } from "../results.ts";
 import { type CostJob, resultFile, stepsFile, type TrainJob } from "./messages.ts";
-import type { LengthFigures, RunResult, StepCost } from "./results.ts";
 
 /** Figures at a length, with how much was scored for them. */
 export type Evaluated = LengthFigures & { readonly testTokens: number | null };

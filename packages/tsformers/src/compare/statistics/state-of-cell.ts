@@ -1,4 +1,4 @@
-import type { CellAbout } from "./results.ts";
+import type { CellAbout } from "../results.ts";
 
 /** What a row keeps of the past at the training length; where that was not asked for, at the first length that was. */
 export function stateOfCell(

@@ -1,6 +1,6 @@
+import type { StepCost } from "../results.ts";
+import { lengthText, listText } from "../text/sentences.ts";
 import { costNoise } from "./ranking.ts";
-import type { StepCost } from "./results.ts";
-import { lengthText, listText } from "./sentences.ts";
 import type { VariantSummary } from "./summaries.ts";
 
 /** Variants are cheaper than others from a length on and not before, or at every length that was measured. */

@@ -1,5 +1,11 @@
-import { present } from "../schema/present.ts";
-import { crossoversOf, crossoverText } from "./crossovers.ts";
+import { present } from "../../schema/present.ts";
+import type { CellAbout, Comparison, MetricAbout, StepCost, TaskAbout } from "../results.ts";
+import { crossoversOf, crossoverText } from "../statistics/crossovers.ts";
+import { measuredReference } from "../statistics/full-attention.ts";
+import { overallOf, type RankedVariant, type Ranking, rankedVariants, rankingOf } from "../statistics/ranking.ts";
+import { stateOfCell } from "../statistics/state-of-cell.ts";
+import { compareSpreads, intervalOfMean } from "../statistics/statistics.ts";
+import { summarise, type VariantSummary } from "../statistics/summaries.ts";
 import {
   budgetText,
   differenceText,
@@ -11,14 +17,8 @@ import {
   smallBytesText,
 } from "./figure-text.ts";
 import { bytesText, countText, multipleText } from "./figures.ts";
-import { measuredReference } from "./full-attention.ts";
-import { overallOf, type RankedVariant, type Ranking, rankedVariants, rankingOf } from "./ranking.ts";
-import type { CellAbout, Comparison, MetricAbout, StepCost, TaskAbout } from "./results.ts";
 import { scoredText } from "./scored-text.ts";
 import { counted, lengthText, listText, ratioText } from "./sentences.ts";
-import { stateOfCell } from "./state-of-cell.ts";
-import { compareSpreads, intervalOfMean } from "./statistics.ts";
-import { summarise, type VariantSummary } from "./summaries.ts";
 import type { TextTable } from "./text-table.ts";
 
 export { shortLabel } from "./figure-text.ts";

@@ -1,8 +1,8 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { writeFileAtomic } from "../io/atomic-file.ts";
-import { makeFolder } from "../io/make-folder.ts";
+import { writeFileAtomic } from "../../io/atomic-file.ts";
+import { makeFolder } from "../../io/make-folder.ts";
 import { type ChildMessage, type ChildTask, errorFile, jobFile } from "./messages.ts";
 
 /** How a process ended. */

@@ -1,5 +1,5 @@
-import type { ObjectiveName } from "../objectives/index.ts";
-import type { RunConfig } from "../run/config.ts";
+import type { ObjectiveName } from "../../objectives/index.ts";
+import type { RunConfig } from "../../run/config.ts";
 
 /** A configuration with the length of its rows. */
 export type FullConfig = RunConfig & { readonly length: number };

@@ -1,7 +1,7 @@
+import type { Budget } from "../results.ts";
+import type { Estimate, SpreadComparison } from "../statistics/statistics.ts";
 import { bytesText, countText } from "./figures.ts";
-import type { Budget } from "./results.ts";
 import { counted, lengthText } from "./sentences.ts";
-import type { Estimate, SpreadComparison } from "./statistics.ts";
 
 /** Stands for what is missing in a table. */
 export const none = "–";

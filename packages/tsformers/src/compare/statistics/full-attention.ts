@@ -1,9 +1,9 @@
-import { entryOf } from "../catalogue/catalogue-of.ts";
-import { models } from "../catalogue/models.ts";
-import { fullCost, type ModelEntry } from "../models/model-entry.ts";
-import type { Catalogue, Choice } from "../run/catalogue.ts";
-import { unusualParts } from "../run/parts.ts";
-import type { Comparison } from "./results.ts";
+import { entryOf } from "../../catalogue/catalogue-of.ts";
+import { models } from "../../catalogue/models.ts";
+import { fullCost, type ModelEntry } from "../../models/model-entry.ts";
+import type { Catalogue, Choice } from "../../run/catalogue.ts";
+import { unusualParts } from "../../run/parts.ts";
+import type { Comparison } from "../results.ts";
 import type { VariantSummary } from "./summaries.ts";
 
 const catalogue: Catalogue<ModelEntry> = models;

@@ -1,9 +1,9 @@
-import type { AdvisedVariant, Answer, KnownCost, Setup } from "./advise.ts";
+import { inlineComparison, shellWord } from "../inline-comparison.ts";
+import type { AdvisedVariant, Answer, KnownCost, Setup } from "../statistics/advise.ts";
+import { intervalOfMean } from "../statistics/statistics.ts";
 import { estimateText, figureText, none, shortLabel, signedText, smallBytesText } from "./figure-text.ts";
 import { bytesText, countText } from "./figures.ts";
-import { inlineComparison, shellWord } from "./inline-comparison.ts";
 import { counted, lengthText, listText, numberText, ratioText, shortListText } from "./sentences.ts";
-import { intervalOfMean } from "./statistics.ts";
 import type { TextTable } from "./text-table.ts";
 
 /** What an answer says, for people. */

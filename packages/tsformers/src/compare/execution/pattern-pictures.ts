@@ -1,6 +1,6 @@
-import { panelsOf, pictureOf } from "../attention/patterns/draw.ts";
-import type { LayerPatterns } from "../kinds/index.ts";
-import type { PatternPicture } from "./results.ts";
+import { panelsOf, pictureOf } from "../../attention/patterns/draw.ts";
+import type { LayerPatterns } from "../../kinds/index.ts";
+import type { PatternPicture } from "../results.ts";
 
 /** More are not looked at. */
 const mostPictures = 4;

@@ -1,5 +1,5 @@
+import type { CellAbout } from "../results.ts";
 import type { FullConfig } from "./messages.ts";
-import type { CellAbout } from "./results.ts";
 
 /** Numbers of parameters may differ by this share. */
 const tolerance = 0.1 + 1e-9;

@@ -1,5 +1,5 @@
-import { present } from "../schema/present.ts";
-import type { Comparison, Figures, LengthFigures, RunResult, Scored, StepCost } from "./results.ts";
+import { present } from "../../schema/present.ts";
+import type { Comparison, Figures, LengthFigures, RunResult, Scored, StepCost } from "../results.ts";
 
 /** A figure under each seed, their mean, and the sample standard deviation `√(Σ(x − mean)² / (n − 1))` if there are several. */
 export type Spread = { readonly values: readonly number[]; readonly mean: number; readonly deviation?: number };

@@ -1,8 +1,8 @@
+import type { Scored } from "../results.ts";
+import { isAccuracy, type Ranking, rankedVariants } from "../statistics/ranking.ts";
+import { evaluationMargin, leastRows } from "../statistics/statistics.ts";
 import { figureText } from "./figure-text.ts";
-import { isAccuracy, type Ranking, rankedVariants } from "./ranking.ts";
-import type { Scored } from "./results.ts";
 import { counted, lengthText } from "./sentences.ts";
-import { evaluationMargin, leastRows } from "./statistics.ts";
 
 /** The least that a ranked variant was scored on; nothing where results do not say it. */
 export function leastScored(ranking: Ranking): Scored | undefined {

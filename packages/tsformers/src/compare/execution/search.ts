@@ -1,7 +1,7 @@
 import { foldIn, permutation, randomKey, uniform } from "@tsformers/engine";
+import type { CurvePoint } from "../results.ts";
+import type { SearchSettings } from "../settings.ts";
 import type { PlannedRun } from "./plan.ts";
-import type { CurvePoint } from "./results.ts";
-import type { SearchSettings } from "./settings.ts";
 
 /** A candidate of a search, as one run under one seed. */
 export type TrialRun = {

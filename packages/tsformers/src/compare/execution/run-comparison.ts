@@ -1,24 +1,24 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { makeFolder } from "../io/make-folder.ts";
-import { ConfigError } from "../run/config.ts";
-import { isRunFolder } from "../run/folder.ts";
-import { present } from "../schema/present.ts";
-import { openStore } from "../store/store.ts";
-import type { Cell } from "./cells.ts";
+import { makeFolder } from "../../io/make-folder.ts";
+import { ConfigError } from "../../run/config.ts";
+import { isRunFolder } from "../../run/folder.ts";
+import { present } from "../../schema/present.ts";
+import { openStore } from "../../store/store.ts";
+import type { Cell } from "../cells.ts";
+import type { CellCosts, CompareRun, Comparison, RunResult, StepCost, Trial } from "../results.ts";
+import type { CompareSettings, SearchSettings } from "../settings.ts";
+import { writeComparison } from "../write-comparison.ts";
 import { describeEnvironment } from "./environment.ts";
 import { fingerprint } from "./fingerprint.ts";
 import type { ChildMessage, ChildWork } from "./messages.ts";
 import { costOf, fileName, type PlannedCell, type PlannedRun, runOf, runsOf } from "./plan.ts";
 import { pool } from "./pool.ts";
 import { type PreparedComparison, prepareComparison } from "./prepare-comparison.ts";
-import type { CellCosts, CompareRun, Comparison, RunResult, StepCost, Trial } from "./results.ts";
 import { type ChildOutcome, runChild } from "./run-child.ts";
 import { bestTrial, nextTrial, rungsOf, type TrialOutcome } from "./search.ts";
-import type { CompareSettings, SearchSettings } from "./settings.ts";
 import { shareText } from "./shared-text.ts";
 import { readStoredCosts, readStoredRun, resultAt } from "./stored.ts";
-import { writeComparison } from "./write-comparison.ts";
 
 /** A piece of work that a comparison consists of. */
 export type WorkItem = {

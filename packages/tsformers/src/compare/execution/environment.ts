@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import { cpus, totalmem } from "node:os";
-import { packageVersion } from "../run/version.ts";
-import type { Environment } from "./results.ts";
+import { packageVersion } from "../../run/version.ts";
+import type { Environment } from "../results.ts";
 
 /** Describes this machine and the versions in use. */
 export function describeEnvironment(): Environment {

@@ -1,8 +1,8 @@
 import { basename, dirname } from "node:path";
 import { openDevice } from "@tsformers/engine/node";
-import { endNow, onEndSignals } from "../run/end-signals.ts";
-import { errorText } from "../run/error-text.ts";
-import { present } from "../schema/present.ts";
+import { endNow, onEndSignals } from "../../run/end-signals.ts";
+import { errorText } from "../../run/error-text.ts";
+import { present } from "../../schema/present.ts";
 import { measureRun } from "./measure-run.ts";
 import { measureSteps } from "./measure-steps.ts";
 import type { ChildMessage, ChildTask } from "./messages.ts";

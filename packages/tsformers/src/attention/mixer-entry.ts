@@ -1,5 +1,6 @@
 import type * as z from "zod";
 import type { Mechanism, Mixer } from "../kinds/index.ts";
+import type { Initial } from "../nn/initial.ts";
 import { type Direction, requireDirectionOf, requireSizes } from "../nn/sizes.ts";
 import { type Agreement, checkedFunctions, type Entry, type EntryParts, type Published } from "../schema/entry.ts";
 import type { Refusals } from "./core/require-support.ts";
@@ -13,6 +14,8 @@ export type MixerContext = {
   /** Whether no position may look ahead. */
   readonly causal: boolean;
   readonly dropoutRate?: number;
+  /** Of matrices that have no initial values of their own. Default: {@link normalInitial}. */
+  readonly initial?: Initial;
   /** Which layer of the stack it is for, from 0. Default: 0. */
   readonly layer?: number;
 };

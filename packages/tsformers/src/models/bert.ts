@@ -10,6 +10,7 @@ import type { Block, Depth, LayerPatterns, Mixer, Pattern, PositionScheme } from
 import { embedding, paddedEmbedding } from "../nn/embedding.ts";
 import { type Activation, gelu, type MlpParams, mlp } from "../nn/feed-forward.ts";
 import type { Head } from "../nn/head.ts";
+import { normalInitial } from "../nn/initial.ts";
 import { type LinearParams, linear } from "../nn/linear.ts";
 import { type MaskedHeadParams, maskedHead } from "../nn/masked-head.ts";
 import { layerNorm } from "../nn/norm.ts";
@@ -23,6 +24,7 @@ import {
   everyPart,
   ffnWidthOption,
   fullCost,
+  initializerRangeOption,
   lengthOption,
   modelEntry,
   type StackSettings,
@@ -50,6 +52,8 @@ export type BertOptions<Mix = AttentionParams> = {
   readonly padding?: number;
   readonly dropoutRate?: number;
   readonly epsilon?: number;
+  /** Standard deviation of initial weights, but for those of given parts. Default: 0.02. */
+  readonly initializerRange?: number;
   /** Default: learned positions. */
   readonly scheme?: PositionScheme;
   /** The pattern of all layers, or one per layer. Default: everything. */
@@ -121,16 +125,18 @@ export function bertParts<Mix = AttentionParams>(
 ): EncoderParts<MaskedHeadParams, StackParams<BertBlockParams<Mix>>> {
   const { vocabularySize, layers, modelWidth, heads, length, dropoutRate = 0, epsilon = 1e-12, types = 2 } = options;
   const { ffnWidth = 4 * modelWidth, activation = gelu, padding } = options;
+  const initial = normalInitial(options.initializerRange);
   requireSizes("bert", options, { vocabularySize, layers, length, ffnWidth, types });
   const norm = layerNorm({ epsilon });
-  const tokens = embedding(vocabularySize, modelWidth);
+  const tokens = embedding(vocabularySize, modelWidth, initial);
   const mixer = (layer: number): Mixer<Mix> => {
-    if (options.mixer === undefined) return attention({ modelWidth, heads, dropoutRate }) as Mixer as Mixer<Mix>;
+    if (options.mixer === undefined)
+      return attention({ modelWidth, heads, dropoutRate, initial }) as Mixer as Mixer<Mix>;
     const given = options.mixer(layer);
     requireMixer("bert", layer, given);
     return given;
   };
-  const ffn = mlp({ modelWidth, ffnWidth, activation, dropoutRate });
+  const ffn = mlp({ modelWidth, ffnWidth, activation, dropoutRate, initial });
   const { arrange = postNormBlock, make } = options.depth ?? stacked;
   const blocks = Array.from({ length: layers }, (_, layer) => arrange({ modelWidth, norm, mixer: mixer(layer), ffn }));
   return {
@@ -138,17 +144,21 @@ export function bertParts<Mix = AttentionParams>(
     vocabularySize,
     width: modelWidth,
     tokens: padding === undefined ? tokens : paddedEmbedding(tokens, padding),
-    types: embedding(types, modelWidth),
-    ...(options.scheme ?? { positions: learned(length, modelWidth) }),
+    types: embedding(types, modelWidth, initial),
+    ...(options.scheme ?? { positions: learned(length, modelWidth, initial) }),
     ...present({ pattern: options.pattern, makeView: options.makeView }),
     embeddingNorm: norm(modelWidth),
     dropoutRate,
     depth: make(blocks as readonly Block[], { modelWidth }) as Depth<StackParams<BertBlockParams<Mix>>>,
-    head: maskedHead(options),
+    head: maskedHead({ ...options, initial }),
   };
 }
 
-export type BertSettings = StackSettings & { readonly length?: number; readonly ffnWidth?: number };
+export type BertSettings = StackSettings & {
+  readonly length?: number;
+  readonly ffnWidth?: number;
+  readonly initializerRange?: number;
+};
 
 export const bertEntry: EncoderEntry<"bert", BertSettings> = /* @__PURE__ */ modelEntry({
   name: "bert",
@@ -160,6 +170,12 @@ export const bertEntry: EncoderEntry<"bert", BertSettings> = /* @__PURE__ */ mod
   cost: fullCost,
   parts: everyPart,
   category: "encoder",
-  options: () => z.strictObject({ ...stackOptions(), length: lengthOption(), ffnWidth: ffnWidthOption() }),
+  options: () =>
+    z.strictObject({
+      ...stackOptions(),
+      length: lengthOption(),
+      ffnWidth: ffnWidthOption(),
+      initializerRange: initializerRangeOption(),
+    }),
   make: (settings, parts) => bert({ ...present(settings), ...parts }),
 });

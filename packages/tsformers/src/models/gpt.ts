@@ -20,6 +20,7 @@ import {
   everyPart,
   ffnWidthOption,
   fullCost,
+  initializerRangeOption,
   lengthOption,
   modelEntry,
   type StackSettings,
@@ -44,6 +45,8 @@ export type GptOptions<Mix = AttentionParams> = {
   /** Dropout of embeddings, softmax attention and feed-forward networks; a mixer has its own. Default: 0. */
   readonly dropoutRate?: number;
   readonly epsilon?: number;
+  /** Standard deviation of initial weights, but for those of given parts. Default: 0.02. */
+  readonly initializerRange?: number;
   /** Default: learned positions. */
   readonly scheme?: PositionScheme;
   /** The pattern of all layers, or one per layer; its causal part is used. Default: everything before. */
@@ -75,11 +78,13 @@ export function gptParts<Mix = AttentionParams>(
 ): DecoderParts<StackParams<GptBlockParams<Mix>>> {
   const { vocabularySize, layers, modelWidth, heads, length, dropoutRate = 0, epsilon = 1e-5 } = options;
   const { ffnWidth = 4 * modelWidth, activation = geluTanh, scale = () => (modelWidth / heads) ** -0.5 } = options;
+  const { initializerRange = 0.02 } = options;
   requireSizes("gpt", options, { vocabularySize, layers, length, ffnWidth });
   if (options.mixer !== undefined && options.scale !== undefined) {
     throw new TypeError("gpt: scale belongs to softmax attention and a mixer has its own: give only one of the two");
   }
-  const softmax = (layer: number) => attention({ modelWidth, heads, scale: scale(layer), dropoutRate, outInitial });
+  const softmax = (layer: number) =>
+    attention({ modelWidth, heads, scale: scale(layer), dropoutRate, initial, outInitial });
   const mixer = (layer: number): Mixer<Mix> => {
     if (options.mixer === undefined) return softmax(layer) as Mixer<unknown> as Mixer<Mix>;
     const given = options.mixer(layer);
@@ -87,16 +92,17 @@ export function gptParts<Mix = AttentionParams>(
     return given;
   };
   const norm = layerNorm({ epsilon });
-  const outInitial = normalInitial(0.02 / Math.sqrt(2 * layers));
-  const ffn = mlp({ modelWidth, ffnWidth, activation, dropoutRate, outInitial });
+  const initial = normalInitial(initializerRange);
+  const outInitial = normalInitial(initializerRange / Math.sqrt(2 * layers));
+  const ffn = mlp({ modelWidth, ffnWidth, activation, dropoutRate, initial, outInitial });
   const { arrange = preNormBlock, make } = options.depth ?? stacked;
   const blocks = Array.from({ length: layers }, (_, layer) => arrange({ modelWidth, norm, mixer: mixer(layer), ffn }));
   return {
     name: "gpt",
     vocabularySize,
     width: modelWidth,
-    tokens: embedding(vocabularySize, modelWidth),
-    ...(options.scheme ?? { positions: learned(length, modelWidth) }),
+    tokens: embedding(vocabularySize, modelWidth, initial),
+    ...(options.scheme ?? { positions: learned(length, modelWidth, initial) }),
     ...present({ pattern: options.pattern }),
     dropoutRate,
     depth: make(blocks as readonly Block[], { finalNorm: norm(modelWidth), modelWidth }) as Depth<
@@ -105,7 +111,11 @@ export function gptParts<Mix = AttentionParams>(
   };
 }
 
-export type GptSettings = StackSettings & { readonly length?: number; readonly ffnWidth?: number };
+export type GptSettings = StackSettings & {
+  readonly length?: number;
+  readonly ffnWidth?: number;
+  readonly initializerRange?: number;
+};
 
 export const gptEntry: DecoderEntry<"gpt", GptSettings> = /* @__PURE__ */ modelEntry({
   name: "gpt",
@@ -117,6 +127,12 @@ export const gptEntry: DecoderEntry<"gpt", GptSettings> = /* @__PURE__ */ modelE
   cost: fullCost,
   parts: everyPart,
   category: "decoder",
-  options: () => z.strictObject({ ...stackOptions(), length: lengthOption(), ffnWidth: ffnWidthOption() }),
+  options: () =>
+    z.strictObject({
+      ...stackOptions(),
+      length: lengthOption(),
+      ffnWidth: ffnWidthOption(),
+      initializerRange: initializerRangeOption(),
+    }),
   make: (settings, parts) => gpt({ ...present(settings), ...parts }),
 });

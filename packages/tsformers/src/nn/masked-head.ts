@@ -1,6 +1,8 @@
 import { type Concrete, splitKey } from "@tsformers/engine";
+import { present } from "../schema/present.ts";
 import { type Activation, gelu } from "./feed-forward.ts";
 import { type Head, tiedHeadWithBias } from "./head.ts";
+import type { Initial } from "./initial.ts";
 import { type LinearParams, linear } from "./linear.ts";
 import { layerNorm, type NormParams } from "./norm.ts";
 
@@ -13,6 +15,8 @@ export type MaskedHeadOptions = {
   readonly embeddingWidth?: number;
   readonly activation?: Activation;
   readonly epsilon?: number;
+  /** Of the dense layer. Default: {@link normalInitial}. */
+  readonly initial?: Initial;
   /** From transformed states to logits. Default: the tied embedding with a bias. */
   readonly output?: Head;
 };
@@ -25,7 +29,7 @@ export type MaskedHeadOptions = {
  */
 export function maskedHead(options: MaskedHeadOptions): Head<MaskedHeadParams> {
   const { vocabularySize, modelWidth, embeddingWidth = modelWidth, activation = gelu, epsilon = 1e-12 } = options;
-  const dense = linear(modelWidth, embeddingWidth);
+  const dense = linear(modelWidth, embeddingWidth, present({ initial: options.initial }));
   const norm = layerNorm({ epsilon })(embeddingWidth);
   const output: Head = options.output ?? (tiedHeadWithBias(vocabularySize) as Head);
   return {

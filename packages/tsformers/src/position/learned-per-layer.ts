@@ -44,5 +44,7 @@ export const learnedPerLayerEntry: PositionEntry<"per-layer", NoSettings> = /* @
   cost: "layers·length·C parameters",
   beyond: "undefined: positions past the tables take their last vectors; generation ends before them",
   options: () => z.strictObject({}),
-  make: (_, { layers, length, modelWidth }) => ({ layerPositions: learnedPerLayer(layers, length, modelWidth) }),
+  make: (_, { layers, length, modelWidth, initial }) => ({
+    layerPositions: learnedPerLayer(layers, length, modelWidth, initial),
+  }),
 });

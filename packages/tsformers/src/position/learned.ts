@@ -36,5 +36,5 @@ export const learnedEntry: PositionEntry<"learned", NoSettings> = /* @__PURE__ *
   cost: "length·C parameters",
   beyond: "undefined: positions past the table take its last vector; generation ends before them",
   options: () => z.strictObject({}),
-  make: (_, { length, modelWidth }) => ({ positions: learned(length, modelWidth) }),
+  make: (_, { length, modelWidth, initial }) => ({ positions: learned(length, modelWidth, initial) }),
 });

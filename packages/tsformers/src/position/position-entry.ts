@@ -1,5 +1,6 @@
 import type * as z from "zod";
 import type { PositionScheme } from "../kinds/index.ts";
+import type { Initial } from "../nn/initial.ts";
 import { type Direction, requireDirectionOf, requireSizes } from "../nn/sizes.ts";
 import { type Agreement, checkedFunctions, type Entry, type EntryParts, type Published } from "../schema/entry.ts";
 
@@ -10,6 +11,8 @@ export type PositionContext = {
   readonly layers: number;
   /** The longest row in training: what a table of learned positions covers. */
   readonly length: number;
+  /** Of tables of vectors that are added to inputs. Default: {@link normalInitial}. */
+  readonly initial?: Initial;
   /** Whether no position may look ahead. Default: true. */
   readonly causal?: boolean;
 };

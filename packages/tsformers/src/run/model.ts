@@ -6,6 +6,7 @@ import type { Architecture } from "../io/hugging-face/format.ts";
 import type { ModelEntry } from "../models/index.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
+import { normalInitial } from "../nn/initial.ts";
 import { classifier, matcher, reconstructor, tagger } from "../objectives/index.ts";
 import { parseOptions } from "../schema/parse-options.ts";
 import type { Catalogue, Choice } from "./catalogue.ts";
@@ -69,6 +70,7 @@ const sizes = z.object({
   modelWidth: z.int(),
   heads: z.int(),
   dropoutRate: z.number().default(0),
+  initializerRange: z.number().optional(),
 });
 
 /**
@@ -89,8 +91,9 @@ export async function makeModel({ model: choice, length }: ModelChoice, vocabula
   const schema = entry.options();
   const given = { ...options, vocabularySize, ...("length" in schema.shape && { length }) };
   const settings = parseOptions(schema, given, choice.kind);
-  const made =
-    entry.parts.length === 0 ? {} : makeParts(chosen, { ...sizes.parse(settings), length, causal: entry.causal });
+  const { initializerRange, ...size } = sizes.parse(settings);
+  const initial = normalInitial(initializerRange);
+  const made = entry.parts.length === 0 ? {} : makeParts(chosen, { ...size, length, causal: entry.causal, initial });
   switch (entry.category) {
     case "decoder":
       return { ...entry.make(settings, made), category: "decoder" };

@@ -6,6 +6,7 @@ import { evaluation } from "../../kinds/layer.ts";
 import { silu } from "../../nn/feed-forward.ts";
 import { type LinearParams, linear } from "../../nn/linear.ts";
 import { positionCount } from "../../schema/count.ts";
+import { present } from "../../schema/present.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence, realAt } from "../core/head-projections.ts";
 import { requireSupport } from "../core/require-support.ts";
 import { seen } from "../kernel/kernel-sums.ts";
@@ -30,9 +31,9 @@ const refusals = { scores: "it computes no logits" };
  * @differs no short convolutions and no norm of the output
  */
 export function deltaNet(options: DeltaNetOptions): Mixer<DeltaNetParams> {
-  const { modelWidth, heads, chunk } = options;
+  const { modelWidth, heads, chunk, initial } = options;
   const { headWidth, initHeads, initOut, toHeads, fromHeads } = headProjections("delta-net", options);
-  const toStrength = linear(modelWidth, heads);
+  const toStrength = linear(modelWidth, heads, present({ initial }));
   const look = (params: DeltaNetParams, x: Tensor, view: View, real: Tensor | undefined): DeltaInput => {
     requireSupport("delta-net", view, refusals);
     const address = (own: LinearParams) => unitLength(t.cast(silu(toHeads(own, x)), "float32"));

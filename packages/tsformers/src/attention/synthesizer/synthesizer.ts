@@ -209,17 +209,18 @@ export const synthesizerEntry: MixerEntry<"synthesizer", SynthesizerSettings> = 
       seed: exactCount(0).default(0).describe("of a fixed table"),
     }),
   make: ({ logits, mixture, rank, seed }, context) => {
+    const { heads, length } = context;
     const sources: Record<SyntheticLogits, () => LogitSource<unknown>> = {
       dense: () => denseLogits(context),
-      table: () => tableLogits(context),
-      "fixed table": () => tableLogits({ ...context, seed }),
-      "factorised table": () => factorisedTableLogits({ ...context, rank }),
+      table: () => tableLogits({ heads, length }),
+      "fixed table": () => tableLogits({ heads, length, seed }),
+      "factorised table": () => factorisedTableLogits({ heads, length, rank }),
       "factorised dense": () => factorisedDenseLogits(context),
       "dot product": () => dotProductLogits(context),
     };
     const mixtures: Record<typeof mixture, Mixture<unknown>> = {
       sum: plainSum,
-      "by head": headWeighted(context.heads),
+      "by head": headWeighted(heads),
       softmax: softmaxWeighted,
     };
     return synthesizer({ ...context, sources: logits.map((name) => sources[name]()), mixture: mixtures[mixture] });

@@ -1,14 +1,9 @@
 import type { Comparison } from "../results.ts";
 import { measuredReference } from "../statistics/full-attention.ts";
-import {
-  costNoise,
-  costOf,
-  paretoOf,
-  type RankedVariant,
-  type Ranking,
-  rankedVariants,
-} from "../statistics/ranking.ts";
+import { costNoise, costOf, paretoOf } from "../statistics/pareto.ts";
+import { type RankedVariant, type Ranking, rankedVariants } from "../statistics/ranking.ts";
 import type { SpreadComparison } from "../statistics/statistics.ts";
+import { stepAt } from "../statistics/step-costs.ts";
 import type { VariantSummary } from "../statistics/summaries.ts";
 import { type AdviceCase, costLength, many } from "./advice-case.ts";
 import { signedText } from "./figure-text.ts";
@@ -29,20 +24,15 @@ export function costSentences(given: AdviceCase, withQuality: boolean): string[]
     [...fronts(given)].flatMap(({ points }) => points.flatMap(({ variant, onFront }) => (onFront ? variant : []))),
   );
   const others = summaries.filter((one) => one !== theirs && (one.seeds.length > 0 || one.steps !== undefined));
+  if (!withQuality && others.length > many)
+    return length === undefined ? [] : cheapestSentences(given, theirs, others, length);
   const ranked = new Map(rankedVariants(ranking).map((row) => [row.variant, row]));
-  const time = (one: VariantSummary) => (length === undefined ? undefined : costOf(one, { kind: "step time", length }));
-  const fastest = [...others]
-    .sort((a, b) => (time(a) ?? Number.MAX_VALUE) - (time(b) ?? Number.MAX_VALUE))
-    .slice(0, many);
   const isWorthIt = (one: VariantSummary) => {
     if (others.length <= many) return true;
-    if (!withQuality) return fastest.includes(one);
     return front.has(one.variant) || ranked.get(one.variant)?.rank.from === 1;
   };
   let said = false;
-  // Of the many that nothing but costs is said of, the fastest comes first.
-  const told = !withQuality && others.length > many ? fastest : others.filter(isWorthIt);
-  const sentences = told.flatMap((summary) => {
+  const sentences = others.filter(isWorthIt).flatMap((summary) => {
     const cost = length === undefined ? undefined : costText(summary, theirs, length);
     const row = withQuality ? ranked.get(summary.variant) : undefined;
     const quality =
@@ -65,13 +55,38 @@ export function costSentences(given: AdviceCase, withQuality: boolean): string[]
   const left = others.filter((one) => !isWorthIt(one));
   if (left.length === 0) return sentences;
   if (left.length === 1) return [...sentences, `The tables also have ${left[0]!.variant}.`];
-  const isKnown = left.every((one) => (withQuality ? ranked.has(one.variant) : time(one) !== undefined));
-  const why = !isKnown
-    ? ""
-    : withQuality
-      ? ", which are told from the best and on no Pareto front"
-      : ", which are slower";
+  const isKnown = left.every((one) => ranked.has(one.variant));
+  const why = isKnown ? ", which are told from the best and on no Pareto front" : "";
   return [...sentences, `The tables have the other ${numberText(left.length)}${why}.`];
+}
+
+/** Of many variants of which nothing but costs is said: how many cost less than the reference, and which least. */
+function cheapestSentences(
+  { comparison, where }: AdviceCase,
+  theirs: VariantSummary,
+  others: readonly VariantSummary[],
+  length: number,
+): string[] {
+  const reference = stepAt(theirs, length);
+  if (reference === undefined) return [];
+  const measured = others.flatMap((one) => {
+    const step = stepAt(one, length);
+    if (step === undefined) return [];
+    const [speed, memory] = [step.tokensPerSecond / reference.tokensPerSecond, step.peakBytes / reference.peakBytes];
+    return [{ variant: one.variant, speed, memory }];
+  });
+  if (measured.length === 0) return [];
+  const clear = 1 + costNoise;
+  const faster = measured.filter(({ speed }) => speed > clear).length;
+  const smaller = measured.filter(({ memory }) => memory < 1 / clear).length;
+  const fastest = [...measured].sort((a, b) => b.speed - a.speed).slice(0, many);
+  const smallest = [...measured].sort((a, b) => a.memory - b.memory).slice(0, many);
+  const at = `${where}at ${lengthText(length)} tokens on this machine (${machineText(comparison)})`;
+  return [
+    `${sentenceStart(at)}, ${lengthText(faster)} of ${lengthText(measured.length)} train faster than ${theirs.variant}, the full attention here, and ${lengthText(smaller)} take less memory, each by more than 10 %.`,
+    `The fastest are ${listText(fastest.map(({ variant, speed, memory }) => `${variant} (${ratioText(speed)} × as fast, ${ratioText(memory)} × the memory)`))}.`,
+    `The least memory take ${listText(smallest.map(({ variant, memory }) => `${variant} (${ratioText(memory)} ×)`))}.`,
+  ];
 }
 
 /** `trains 3.9 × as fast as REFERENCE and takes 0.4 × its memory` */

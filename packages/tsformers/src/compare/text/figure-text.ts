@@ -67,6 +67,6 @@ export function lengthHeader(length: number, trainLength: number): string {
 }
 
 /** The text of a value that may be missing. */
-export function optional<T>(value: T | undefined, text: (value: T) => string): string {
-  return value === undefined ? none : text(value);
+export function optional<T>(value: T | undefined, text: (value: T) => string, missing: string = none): string {
+  return value === undefined ? missing : text(value);
 }

@@ -1,11 +1,13 @@
 import { present } from "../../schema/present.ts";
 import type { Comparison, MetricAbout, TaskAbout } from "../results.ts";
-import { crossoversOf, crossoverText } from "../statistics/crossovers.ts";
+import { bestFirst } from "../statistics/best-first.ts";
+import { areCrossoversInTables, crossoversOf, crossoverText } from "../statistics/crossovers.ts";
 import { measuredReference } from "../statistics/full-attention.ts";
 import { overallOf, type RankedVariant, type Ranking, rankedVariants, rankingOf } from "../statistics/ranking.ts";
 import { compareSpreads, intervalOfMean } from "../statistics/statistics.ts";
+import { longestStep } from "../statistics/step-costs.ts";
 import { summarise, type VariantSummary } from "../statistics/summaries.ts";
-import { costTable, longestStep, stepTables } from "./cost-tables.ts";
+import { costTable, crossoverNote, stepCostTable, stepTables } from "./cost-tables.ts";
 import {
   budgetText,
   differenceText,
@@ -27,8 +29,8 @@ export { renderTable, type TextTable } from "./text-table.ts";
 
 /**
  * What a comparison prints: of several tasks an overview; of each task its ranking and figures by length; costs, and costs of a step by length,
- * on the task on which the longest steps were measured; below them where one variant is cheaper than another, and notes on marks and missing
- * cells.
+ * on the task on which the longest steps were measured; below them where one variant is cheaper than another, of many variants as a column of
+ * tables; and notes on marks and missing cells.
  */
 export function comparisonTables(comparison: Comparison): {
   readonly tables: TextTable[];
@@ -41,8 +43,9 @@ export function comparisonTables(comparison: Comparison): {
     const ranking = rankingOf(comparison, task.label);
     const given = summaries.filter((one) => one.task === task.label && !one.pretrained);
     const reference = ranking.reference ?? measuredReference(comparison, given);
-    const cheaper = crossoversOf(given, present({ reference })).map(crossoverText);
-    return { task, ranking, own: ordered(given, ranking), reference, cheaper };
+    const isInTables = areCrossoversInTables(given, reference);
+    const cheaper = isInTables ? [] : crossoversOf(given, present({ reference })).map(crossoverText);
+    return { task, ranking, own: bestFirst(given, ranking), reference, cheaper, isInTables };
   });
   const hasSeveral = tasks.length > 1;
   const isMeasured = ({ own }: (typeof about)[number]) => own.some(({ steps }) => steps !== undefined);
@@ -55,22 +58,39 @@ export function comparisonTables(comparison: Comparison): {
       ...(hasSeveral && isTrained ? [overviewTable(comparison)] : []),
       ...about.flatMap((one) => [
         ...(one.ranking.seeds > 0 ? [rankingTable(comparison, one.ranking)] : []),
-        ...(one === withCosts ? costTable(comparison, one.task, one.own) : []),
+        ...(one === withCosts
+          ? isTrained || one !== withSteps
+            ? costTable(comparison, one.task, one.own)
+            : stepCostTable(comparison, one.task, one.own, one.reference)
+          : []),
         ...(one.ranking.seeds > 0 ? lengthTables(one.task, one.ranking, one.own, hasSeveral) : []),
-        ...(one === withSteps ? stepTables(one.task, one.own, one.reference, { withFlops: !isTrained }) : []),
+        ...(one === withSteps ? stepTables(one.task, one.own, one.reference, { isTrained }) : []),
         ...pretrainingTable(comparison, one.task),
       ]),
     ],
-    crossovers: togetherByTask(about.map(({ task, cheaper }) => ({ task: task.label, sentences: cheaper }))),
+    crossovers: shortened(togetherByTask(about.map(({ task, cheaper }) => ({ task: task.label, sentences: cheaper })))),
     notes: [
       ...rankingNotes(about.map(({ ranking }) => ranking).filter(({ seeds }) => seeds > 0)),
       ...(about.filter(({ own }) => own.length > 0).length > 1
         ? [`costs are shown on ${withCosts!.task.label}; the report has them on all tasks`]
         : []),
+      ...(withSteps?.isInTables ? crossoverNote(withSteps.own, withSteps.reference!) : []),
       ...parityNotes(comparison.cells),
       ...notesOf(summaries),
     ],
   };
+}
+
+/** Many variants without a reference overtake each other at many places. */
+const mostCrossovers = 8;
+
+function shortened(sentences: readonly string[]): string[] {
+  const left = sentences.length - mostCrossovers;
+  if (left < 2) return [...sentences];
+  return [
+    ...sentences.slice(0, mostCrossovers),
+    `The report has ${lengthText(left)} more places where variants overtake each other.`,
+  ];
 }
 
 /** The ranking metric of every variant on every task, and what they come to. */
@@ -213,13 +233,6 @@ function pretrainingTable(comparison: Comparison, task: TaskAbout): TextTable[] 
       }),
     },
   ];
-}
-
-/** In the order of the ranking; what has no rank comes last, in the order in which it was given. */
-function ordered(summaries: readonly VariantSummary[], ranking: Ranking): VariantSummary[] {
-  const places = new Map(rankedVariants(ranking).map(({ variant, place }) => [variant, place]));
-  const place = ({ variant }: VariantSummary) => places.get(variant) ?? Number.MAX_SAFE_INTEGER;
-  return [...summaries].sort((a, b) => place(a) - place(b));
 }
 
 /** `length 64`, or what is said where variants were trained at different ones. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { frontOf } from "../../src/compare/report/client/pareto.ts";
-import { firstHidden } from "../../src/compare/report/client/store.ts";
+import { firstHidden, slotsOf } from "../../src/compare/report/client/store.ts";
 import { makeData } from "../../src/compare/report/make-data.ts";
 import { renderReport } from "../../src/compare/report/render-report.ts";
 import type { ReportData } from "../../src/compare/report/report-data.ts";
@@ -41,6 +41,9 @@ it("draws the fastest at the longest length where nothing was trained", () => {
   // The terminal has the same order.
   for (const { rows } of comparisonTables(comparison).tables) expect(rows.map(([name]) => name)).toEqual(names);
   expect(firstHidden(task).size).toBe(6);
+  // They have colours of their own.
+  const slots = slotsOf(makeData(comparison));
+  expect(names.map((variant) => slots.get(variant))).toEqual(names.map((_, i) => i));
   expect(firstHidden(task).has(names[7]!)).toBe(false);
   expect(firstHidden(task).has(names[8]!)).toBe(true);
 });

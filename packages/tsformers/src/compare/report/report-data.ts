@@ -13,8 +13,7 @@ import type { Cost } from "../statistics/pareto.ts";
 import type { Spread } from "../statistics/summaries.ts";
 
 /**
- * What the page of a report is made from: a comparison, summed up over seeds. It travels in the page as JSON. A variant has its colour and marker
- * by its place in `variants`.
+ * What the page of a report is made from: a comparison, summed up over seeds. It travels in the page as JSON.
  */
 export type ReportData = Pick<
   Comparison,

@@ -49,7 +49,7 @@ const costs: readonly Cost[] = [
 
 /** What a front is. */
 export const frontText =
-  "Named variants are the Pareto front: by more than chance (seeds, and 10 % of what is measured) no other one shown is cheaper and no worse, or better and no dearer. The dashed line follows the best means.";
+  "Named variants are the Pareto front: no other one shown is cheaper and no worse, or better and no dearer, by more than chance (seeds, and 10 % of what is measured). The dashed line follows the best means.";
 
 /** The ranking metric against what it costs, with the Pareto front. */
 export function qualityCost(store: Store): Section {

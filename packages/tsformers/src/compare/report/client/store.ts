@@ -29,7 +29,7 @@ export type Store = {
 };
 
 export function makeStore(data: ReportData): Store {
-  const slots = new Map(data.variants.map((variant, slot) => [variant, slot]));
+  const slots = slotsOf(data);
   const listeners: (() => void)[] = [];
   let state: State = { task: 0, words: "", chips: new Set(), hidden: firstHidden(data.tasks[0]) };
   const store: Store = {
@@ -55,6 +55,12 @@ export function makeStore(data: ReportData): Store {
     onChange: (listener) => void listeners.push(listener),
   };
   return store;
+}
+
+/** Which look a variant has: by its place; of many, those that are drawn at first have colours of their own. */
+export function slotsOf({ variants, tasks }: Pick<ReportData, "variants" | "tasks">): Map<string, number> {
+  const best = variants.length > drawnAtFirst ? (tasks[0]?.variants ?? []).map(({ variant }) => variant) : [];
+  return new Map([...new Set([...best, ...variants])].map((variant, slot) => [variant, slot]));
 }
 
 /** Where there are many variants, charts show the best at first. */

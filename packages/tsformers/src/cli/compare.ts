@@ -5,13 +5,14 @@ import { shellWord } from "../compare/inline-comparison.ts";
 import type { Comparison } from "../compare/results.ts";
 import { adviceOf } from "../compare/text/advice.ts";
 import { comparisonTables, renderTable } from "../compare/text/table.ts";
+import { wrapLines } from "../compare/text/wrap.ts";
 import { comparisonFiles } from "../compare/write-comparison.ts";
 import { present } from "../schema/present.ts";
 import { askedComparison, type CompareFlags, comparedFlags } from "./compare-settings.ts";
 import { addFlags, parseCount, parseCounts, parseNumber } from "./config-flags.ts";
 import { Failure, interruption } from "./exit.ts";
 import { openLiveTable } from "./live-table.ts";
-import { type Terminal, wrapText } from "./terminal.ts";
+import type { Terminal } from "./terminal.ts";
 
 type Flags = CompareFlags & { readonly out?: string; readonly jobs?: number; readonly json?: true };
 
@@ -133,7 +134,7 @@ function finish({ comparison, folder }: ComparisonOutcome, { json }: Flags, term
     const { tables, crossovers, notes } = comparisonTables(comparison);
     terminal.out(`\n${tables.map((table) => renderTable(table, terminal.columns, terminal.bold)).join("\n\n")}`);
     const lines = (sentences: readonly string[]) =>
-      sentences.map((sentence) => wrapText(sentence, terminal.columns - 2, 2)).join("\n");
+      sentences.map((sentence) => wrapLines(sentence, terminal.columns, terminal.columns - 2).join("\n  ")).join("\n");
     if (notes.length > 0) terminal.out(`\n${terminal.dim(lines(notes))}`);
     for (const sentences of [crossovers, adviceOf(comparison)])
       if (sentences.length > 0) terminal.out(`\n${lines(sentences)}`);

@@ -1,4 +1,5 @@
 import type { CompareEvent, ItemOutcome, WorkItem } from "../compare/execution/run-comparison.ts";
+import { durationText } from "../compare/text/figures.ts";
 import { counted } from "../compare/text/sentences.ts";
 import { type ProgressState, type ProgressStream, renderBar, renderLine } from "../train/progress.ts";
 
@@ -52,8 +53,8 @@ export function openLiveTable(options: {
   };
   const overall = (): string => {
     const made = ended - wasReused;
-    const left = made === 0 ? "" : `, about ${duration(((now() - start) / made / 1000) * (planned - ended))} left`;
-    return `${ended} of ${planned} done in ${duration((now() - start) / 1000)}${left}`;
+    const left = made === 0 ? "" : `, about ${durationText(((now() - start) / made / 1000) * (planned - ended))} left`;
+    return `${ended} of ${planned} done in ${durationText((now() - start) / 1000)}${left}`;
   };
   const draw = (force = false): void => {
     if (!isTerminal || planned === 0 || (!force && now() - lastMs < redrawEveryMs)) return;
@@ -129,7 +130,7 @@ function outcomeText(outcome: ItemOutcome): string {
   const reused = outcome.reused ? " (taken from an earlier call)" : "";
   if ("costs" in outcome) return `measured at ${outcome.costs.map(({ length }) => length).join(", ")}${reused}`;
   if ("loss" in outcome) return `validation loss ${outcome.loss.toFixed(4)} after step ${outcome.step}${reused}`;
-  return `${shortOutcome(outcome)} in ${duration(outcome.result.seconds)}${reused}`;
+  return `${shortOutcome(outcome)} in ${durationText(outcome.result.seconds)}${reused}`;
 }
 
 /** The figures that count, without their names: `loss 1.234, 0.871`. */
@@ -146,11 +147,4 @@ function shortOutcome(outcome: ItemOutcome): string {
 
 function fit(text: string, columns: number): string {
   return text.length < columns ? text : `${text.slice(0, Math.max(columns - 2, 0))}…`;
-}
-
-/** `45 s`, `3 min`, `2 h 5 min` */
-function duration(seconds: number): string {
-  if (seconds < 90) return `${Math.round(seconds)} s`;
-  const minutes = Math.round(seconds / 60);
-  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }

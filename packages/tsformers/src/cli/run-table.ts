@@ -1,4 +1,4 @@
-import { bytesText, countText } from "../compare/text/figures.ts";
+import { bytesText, countText, durationText } from "../compare/text/figures.ts";
 import { type TextTable, tableWidth } from "../compare/text/text-table.ts";
 import type { RunRecord } from "../store/index.ts";
 
@@ -29,7 +29,7 @@ const shown: readonly ShownColumn[] = [
   { header: "params", importance: 2, text: ({ parameters }) => (parameters === null ? none : countText(parameters)) },
   { header: "train tok/s", importance: 3, text: (run) => countText(run.trainTokensPerSecond) },
   { header: "memory", importance: 2, text: ({ peakBytes }) => bytesText(peakBytes) },
-  { header: "time", importance: 3, text: ({ seconds }) => timeText(seconds) },
+  { header: "time", importance: 3, text: ({ seconds }) => durationText(seconds) },
   {
     header: "finished",
     importance: 1,
@@ -81,9 +81,4 @@ function valueText(value: unknown): string {
 function figure(value: number | null): string {
   if (value === null) return none;
   return Math.abs(value) >= 100 ? value.toFixed(1) : value.toFixed(3);
-}
-
-function timeText(seconds: number): string {
-  if (seconds < 99.5) return `${seconds.toFixed(0)} s`;
-  return seconds < 5940 ? `${(seconds / 60).toFixed(0)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }

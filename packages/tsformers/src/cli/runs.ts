@@ -1,9 +1,12 @@
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { Command } from "commander";
 import { csvOf } from "../compare/exports/csv.ts";
 import { parquetOf } from "../compare/exports/parquet.ts";
+import { shortListText } from "../compare/text/sentences.ts";
 import { renderTable } from "../compare/text/text-table.ts";
 import { writeFileAtomic } from "../io/atomic-file.ts";
+import { isRunFolder } from "../run/folder.ts";
 import { expectation } from "../schema/nearest.ts";
 import { present } from "../schema/present.ts";
 import { requireColumn } from "../store/columns.ts";
@@ -66,6 +69,7 @@ export function runsCommand(terminal: Terminal): Command {
 ${wrapText(`Columns: ${Object.keys(runColumns).join(", ")}.`, terminal.columns)}
 Values within config, metrics, byLength and taskSettings have paths, such as metrics.accuracy. In conditions
 "none" is no value, and values with commas stand in brackets: 'mixer=[local,routing]'.
+Runs of \`tsformers train\` are not listed: they have no score on the test split, which \`tsformers eval\` measures.
 
 Examples:
   tsformers runs
@@ -175,12 +179,28 @@ function showRuns(
         ? `${about.folder}: no finished runs of comparisons; \`tsformers compare --out ${about.folder}\` makes some`
         : `${about.folder}: none of ${all} runs is like that`,
     );
+    sayOthers(about.folder, terminal);
     return;
   }
   const { table, hidden } = runTable(runs, terminal.columns);
   terminal.out(renderTable(table, terminal.columns, terminal.bold));
   const more = hidden.length === 0 ? "" : `; not shown for lack of room: ${hidden.join(", ")}`;
   terminal.log(terminal.dim(`\n${runs.length} ${runs.length === 1 ? "run" : "runs"}${more}`));
+  sayOthers(about.folder, terminal);
+}
+
+/** Runs of comparisons end with the hash of what they are; others are of `train`. */
+const ofComparison = /-[0-9a-f]{8}(-own-inputs)?$/;
+
+function sayOthers(folder: string, terminal: Terminal): void {
+  const others = readdirSync(folder).filter((name) => !ofComparison.test(name) && isRunFolder(join(folder, name)));
+  if (others.length === 0) return;
+  const [example] = others;
+  terminal.log(
+    terminal.dim(
+      `not listed, as \`tsformers train\` measures nothing on the test split: ${shortListText(others.sort())}; \`tsformers eval ${join(folder, example!)}\` does`,
+    ),
+  );
 }
 
 /** Rows with columns of known types. */

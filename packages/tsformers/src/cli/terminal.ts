@@ -1,3 +1,5 @@
+import { wrapLines } from "../compare/text/wrap.ts";
+
 /** What commands write to: results on `out`, everything else on `log`. */
 export type Terminal = {
   out(text: string): void;
@@ -44,15 +46,7 @@ function showsUnicode({ LC_ALL, LC_CTYPE, LANG, TERM }: NodeJS.ProcessEnv): bool
 
 /** Text broken at spaces into pieces of at most `columns`; further lines begin with `indent` spaces before theirs. */
 export function wrapText(text: string, columns: number, indent = 0): string {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(" ")) {
-    if (line !== "" && line.length + 1 + word.length > columns) {
-      lines.push(line);
-      line = word;
-    } else line = line === "" ? word : `${line} ${word}`;
-  }
-  return [...lines, line].join(`\n${" ".repeat(indent)}`);
+  return wrapLines(text, columns).join(`\n${" ".repeat(indent)}`);
 }
 
 /** Names with a text each, aligned; on narrow terminals the text goes below its name. */

@@ -34,12 +34,10 @@ export { type CompareSettings, compareSchema, parseCompareSettings } from "./set
 export { type Standard, standardFor } from "./standard.ts";
 export { type Answer, answerOf, type Known, type Question } from "./statistics/advise.ts";
 export { type Crossover, crossoversOf, crossoverText } from "./statistics/crossovers.ts";
+export { type Cost, type ParetoPoint, paretoOf } from "./statistics/pareto.ts";
 export {
-  type Cost,
   type OverallRow,
   overallOf,
-  type ParetoPoint,
-  paretoOf,
   type RankedBaseline,
   type RankedVariant,
   type Ranking,

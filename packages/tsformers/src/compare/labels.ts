@@ -12,7 +12,7 @@ const usual = "usual";
 
 /**
  * A label for each of several variants of one task, made of what differs among them: kinds by their names, settings as `mixer.features=32`. A
- * setting is compared only where the kinds are the same that have it.
+ * setting is compared only where the kinds are the same that have it. The model that most have is not said.
  */
 export function variantLabels(configs: readonly RunConfig[]): string[] {
   const own = configs.map(({ task: _, length: __, seed: ___, ...rest }) => rest);
@@ -31,24 +31,64 @@ export function taskLabels(tasks: readonly Pick<RunConfig, "task" | "length">[])
 function labelsOf(all: readonly Settings[], plain: (i: number) => string): string[] {
   const marks = marksOfSettings(all, "");
   const every = marks.flat();
-  const isAmbiguous = ({ name, value }: Mark) =>
-    every.some((other) => other.isKind && other.value === value && other.name !== name);
-  const textsOf = (marksOf: (own: readonly Mark[]) => readonly Mark[]) =>
-    marks.map((own, i) => {
-      const said = marksOf(own);
-      return said.length === 0 ? plain(i) : said.map((mark) => textOf(mark, isAmbiguous(mark))).join(" · ");
-    });
-  // What is as usual need not be said, unless labels were the same without it.
-  const short = textsOf((own) => own.filter(({ value }) => value !== usual));
-  const labels = new Set(short).size === short.length ? short : textsOf((own) => own);
+  const textOf = ({ name, value, isKind }: Mark): KindText => {
+    if (!isKind) return { text: `${name}=${value}` };
+    const isAmbiguous = every.some((other) => other.isKind && other.value === value && other.name !== name);
+    return { text: value, ...(isAmbiguous && { part: name }) };
+  };
+  const said = marks.map((own) => own.filter(({ value }) => value !== usual));
+  const labels = firstUnique([
+    () => said.map((own) => labelText(own, textOf, commonModel(said))),
+    () => said.map((own) => labelText(own, textOf)),
+    // What is as usual need not be said, unless labels were the same without it.
+    () => marks.map((own) => labelText(own, textOf)),
+  ]).map((label, i) => (label === "" ? plain(i) : label));
   return labels.map((label, i) => {
     const before = labels.slice(0, i).filter((other) => other === label).length;
     return before === 0 ? label : `${label} (${before + 1})`;
   });
 }
 
-function textOf({ name, value, isKind }: Mark, isAmbiguous: boolean): string {
-  return isKind && !isAmbiguous ? value : `${name}=${value}`;
+/** What a mark says; of a kind whose name another part has, too, also the part. */
+type KindText = { readonly text: string; readonly part?: string };
+
+function firstUnique(forms: readonly (() => readonly string[])[]): readonly string[] {
+  const made = forms.map((form) => form());
+  return made.find((labels) => new Set(labels).size === labels.length) ?? made.at(-1)!;
+}
+
+/**
+ * `softmax · rotary`; `axial (pattern)` where another part has an `axial`, too. With a model that most have, its name is left away, and others are
+ * named behind a single kind: `linformer (bert)`.
+ */
+function labelText(marks: readonly Mark[], textOf: (mark: Mark) => KindText, common?: string): string {
+  const model = marks.find(isModel);
+  const rest = marks.filter((mark) => mark !== model);
+  const isLeftAway = common !== undefined && model?.value === common && rest.length > 0;
+  const [only] = rest;
+  const isBehind = common !== undefined && model !== undefined && !isLeftAway && rest.length === 1 && only!.isKind;
+  if (isBehind) return withBrackets(textOf(only!), textOf(model).text);
+  return (isLeftAway ? rest : marks).map((mark) => withBrackets(textOf(mark))).join(" · ");
+}
+
+function withBrackets({ text, part }: KindText, model?: string): string {
+  const words = [part, model].filter((word) => word !== undefined);
+  return words.length === 0 ? text : `${text} (${words.join(", ")})`;
+}
+
+/** The model that most variants have, if all of these are also told by a kind of something else. */
+function commonModel(marks: readonly (readonly Mark[])[]): string | undefined {
+  const modelOf = (own: readonly Mark[]) => own.find(isModel)?.value;
+  const common = marks.map(modelOf).find((kind) => {
+    const those = marks.filter((own) => modelOf(own) === kind);
+    return kind !== undefined && those.length * 2 > marks.length;
+  });
+  const isTold = (own: readonly Mark[]) => own.some((mark) => mark.isKind && !isModel(mark));
+  return marks.every((own) => modelOf(own) !== common || isTold(own)) ? common : undefined;
+}
+
+function isModel({ name, isKind }: Mark): boolean {
+  return isKind && name === "model";
 }
 
 /** Of a configuration that nothing else is like: the model, and what was chosen for it. */

@@ -65,13 +65,13 @@ export function layoutOfRun({ config, task }: Pick<RunFolder, "config" | "task">
     return { config: config.model.settings, names: architectureOf(config.model).names };
   }
   const { kind } = config.model;
-  const { vocabularySize, startToken } = task;
+  const { vocabularySize, startToken, endToken } = task;
   const entry = entryOf<Entry>(models, kind);
   const options = entry.options().parse({ ...splitParts(config.model).options, vocabularySize }) as ModelSizes;
   const written = writeConfig(kind, {
     ...options,
     length: config.length,
-    ...present({ startToken }),
+    ...present({ startToken, endToken }),
   })!;
   return { config: written, names: architectureOf({ settings: written, ownHead: false }).names };
 }

@@ -54,7 +54,7 @@ async function openRun(directory: string): Promise<OpenedModel> {
     params,
     length: config.length,
     ...(await writing(tokenizer)),
-    endTokens: started?.endTokens ?? [],
+    endTokens: task.endToken === undefined ? (started?.endTokens ?? []) : [task.endToken],
     startToken: task.startToken ?? started?.startToken ?? 0,
     notes: problems.map(({ message }) => `a damaged checkpoint was skipped: ${message}`),
   };

@@ -22,6 +22,8 @@ export type TaskRecord = {
   readonly tokenizer?: TokenizerConfig | undefined;
   /** First token of targets, if the task has sources and targets. */
   readonly startToken?: number | undefined;
+  /** Ends what is written, if the task has such a token. */
+  readonly endToken?: number | undefined;
   /** How many classes the rows or their positions have, if the run tells classes. */
   readonly classes?: number | undefined;
 };
@@ -34,11 +36,12 @@ const schema = z.strictObject({
   length: count,
   tokenizer: z.unknown().optional(),
   startToken: z.int().nonnegative().optional(),
+  endToken: z.int().nonnegative().optional(),
   classes: count.optional(),
 });
 
 export function recordOf(
-  { name, fingerprint, length, tokenizer, views }: Task,
+  { name, fingerprint, length, tokenizer, endToken, views }: Task,
   { kind, model: { vocabularySize } }: Pick<Reading, "kind" | "model">,
 ): TaskRecord {
   const { pairs } = views;
@@ -49,7 +52,7 @@ export function recordOf(
     length,
     ...(tokenizer !== undefined && { tokenizer: tokenizer.config }),
     ...(pairs !== undefined && { startToken: pairs.trainBatch(1, 1).inputs.toNumbers()[0]! }),
-    ...present({ classes: classesOf(kind, views) }),
+    ...present({ endToken, classes: classesOf(kind, views) }),
   };
 }
 

@@ -116,6 +116,8 @@ export type Task<Views extends TaskViews = TaskViews> = {
   readonly fingerprint: string;
   /** Present if tokens represent text. */
   readonly tokenizer?: Tokenizer;
+  /** Ends what is written, if the task has such a token: `generate` stops there. */
+  readonly endToken?: number;
   /** How a token is written for people. Default: as its tokenizer does, or as a number. */
   readonly symbolOf?: (token: number) => string;
   /** Present if rows are pictures, read line by line: how many pixels a line has. Token 0 is padding, then come levels of grey from black to white. */

@@ -18,6 +18,7 @@ import { loss as lossMetric } from "../tasks/metric.ts";
 import { suitableMicroBatches } from "./accumulate.ts";
 import { earlyStopping } from "./early-stopping.ts";
 import { evaluator } from "./evaluate.ts";
+import { median } from "./median.ts";
 import { availableBytes, estimateMemory, memoryText, requireMemory } from "./memory.ts";
 import { explainNonFinite } from "./non-finite.ts";
 import type { RunDirectory } from "./run-directory.ts";
@@ -312,11 +313,6 @@ async function openRun<Params, B>(
 
 function numbersOf(losses: Readonly<Record<string, NDArray>>): Record<string, number> {
   return Object.fromEntries(Object.entries(losses).map(([name, loss]) => [name, loss.item()]));
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
 function requireCount(name: string, value: number): void {

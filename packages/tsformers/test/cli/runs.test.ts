@@ -51,6 +51,20 @@ describe("tsformers runs", () => {
     expect(listed.log).toContain("43 runs");
   });
 
+  it("names runs of train, which it does not list", async () => {
+    const folder = join(home, "trained");
+    for (const name of ["book", "copy-softmax-seed0-0123abcd", "no-run"])
+      mkdirSync(join(folder, name), { recursive: true });
+    writeFileSync(join(folder, "copy-softmax-seed0-0123abcd", "task.json"), "{}");
+    expect((await call([folder])).log).not.toContain("not listed");
+    writeFileSync(join(folder, "book", "task.json"), "{}");
+    const { log, code } = await call([folder]);
+    expect([code, log.split("\n")[1]]).toEqual([
+      0,
+      `not listed, as \`tsformers train\` measures nothing on the test split: book; \`tsformers eval ${join(folder, "book")}\` does`,
+    ]);
+  });
+
   it("filters and sorts, best score first", async () => {
     const listed = await runs(["--task", "copy", "--where", "seed<2,score>=0.5", "--sort", "score", "--limit", "3"]);
     expect(bodyOf(listed).map((line) => line.replace(/ {2,}/g, "|").split("|").slice(0, 5))).toEqual([

@@ -240,6 +240,24 @@ describe("advice", () => {
     expect(adviceOf(madeComparison([text], []))).toEqual([]);
   });
 
+  it("names the cheapest of many where nothing was trained", () => {
+    const steps = (speed: number, bytes: number) => ({ 4096: [speed, bytes] }) as const;
+    const others = Array.from(
+      { length: 8 },
+      (_, i): Made => ({
+        label: `m${i}`,
+        model: linear,
+        steps: steps(1000 * (i + 1), 1e9 - 1e8 * i),
+      }),
+    );
+    const softmax: Made = { label: "softmax", steps: steps(2000, 8e8) };
+    expect(adviceOf(madeComparison([text], [softmax, ...others]))).toEqual([
+      "At 4,096 tokens on this machine (Example CPU, 2 cores), 6 of 8 train faster than softmax, the full attention here, and 5 take less memory, each by more than 10 %.",
+      "The fastest are m7 (4 × as fast, 0.38 × the memory), m6 (3.5 × as fast, 0.5 × the memory), m5 (3 × as fast, 0.63 × the memory), m4 (2.5 × as fast, 0.75 × the memory), m3 (2 × as fast, 0.88 × the memory) and m2 (1.5 × as fast, 1 × the memory).",
+      "The least memory take m7 (0.38 ×), m6 (0.5 ×), m5 (0.63 ×), m4 (0.75 ×), m3 (0.88 ×) and m2 (1 ×).",
+    ]);
+  });
+
   it("is short with many variants", () => {
     const many = Array.from(
       { length: 12 },

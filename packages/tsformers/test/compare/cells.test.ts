@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type Axis, cellsOf, type Shared } from "../../src/compare/cells.ts";
+import { everyMember } from "../../src/compare/every-member.ts";
 import { taskLabels, variantLabels } from "../../src/compare/labels.ts";
 import { standardFor } from "../../src/compare/standard.ts";
 import type { Choice } from "../../src/run/catalogue.ts";
@@ -48,7 +49,7 @@ describe("cells", () => {
       axis("model", "gpt", "llama"),
       axis("position", "rotary", "alibi"),
     );
-    expect(labels).toEqual(["gpt · rotary", "gpt · alibi", "llama"]);
+    expect(labels).toEqual(["rotary", "alibi", "llama"]);
     // Sizes are the same for all.
     expect(configs[2]!.model).toMatchObject({ kind: "llama", layers: 2, modelWidth: 64 });
     expect(notes).toEqual(["--position: llama has its own positions; gpt and bert take any"]);
@@ -93,9 +94,9 @@ describe("cells", () => {
     const names = grid({}, {}, axis("pattern", "full", "longformer"), axis("mixer", "softmax", "longformer")).labels;
     expect(names).toEqual([
       "softmax · full",
-      "mixer=longformer · full",
-      "softmax · pattern=longformer",
-      "mixer=longformer · pattern=longformer",
+      "longformer (mixer) · full",
+      "softmax · longformer (pattern)",
+      "longformer (mixer) · longformer (pattern)",
     ]);
   });
 
@@ -136,6 +137,62 @@ describe("cells", () => {
     expect(variantLabels([parseRunConfig({ model: { kind: "gpt", position: { kind: "alibi" } } }, "test")])).toEqual([
       "gpt · alibi",
     ]);
+  });
+});
+
+describe("labels", () => {
+  const labels = (...models: readonly object[]) =>
+    variantLabels(models.map((model) => parseRunConfig({ model: { kind: "gpt", ...model } }, "test")));
+  const [softmax, linear] = [{ mixer: "softmax" }, { mixer: "linear" }];
+  const [linformer, etc] = [
+    { kind: "bert", mixer: "linformer" },
+    { kind: "bert", mixer: "etc" },
+  ];
+
+  it("leave the model away that most have, and name others behind what they have", () => {
+    const gpt = [softmax, linear, { mixer: "performer" }];
+    expect(labels(...gpt, linformer, etc)).toEqual([
+      "softmax",
+      "linear",
+      "performer",
+      "linformer (bert)",
+      "etc (bert)",
+    ]);
+    // Behind several kinds a model would seem to be said of the last.
+    expect(labels(...gpt, linformer, { ...etc, position: "learned" }).at(-1)).toBe("bert · etc · learned");
+  });
+
+  it("keep it where no model is that of most, or one has nothing else", () => {
+    expect(labels(softmax, linear, linformer, etc)[0]).toBe("gpt · softmax");
+    expect(labels({}, { position: "alibi" }, { kind: "llama" })).toEqual(["gpt", "gpt · alibi", "llama"]);
+  });
+
+  it("say what a name is a name of, where it is one of two things", () => {
+    expect(
+      labels(
+        softmax,
+        { mixer: "axial" },
+        { pattern: "axial" },
+        { mixer: "longformer" },
+        { kind: "longformer" },
+        { kind: "bert", mixer: "etc" },
+        { kind: "bert", pattern: "etc" },
+      ),
+    ).toEqual([
+      "softmax",
+      "axial (mixer)",
+      "axial (pattern)",
+      "longformer (mixer)",
+      "longformer (model)",
+      "etc (mixer, bert)",
+      "etc (pattern, bert)",
+    ]);
+  });
+
+  it("are as many as variants, whatever is compared", () => {
+    const all = labels(...everyMember().map(({ model }) => model as object));
+    expect(new Set(all).size).toBe(all.length);
+    for (const label of all) expect(label).not.toMatch(/=/);
   });
 });
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { fullAttentionOf, isFullAttention } from "../../src/compare/statistics/full-attention.ts";
-import { overallOf, paretoOf, rankedVariants, rankingOf, survivalOf } from "../../src/compare/statistics/ranking.ts";
+import { paretoOf } from "../../src/compare/statistics/pareto.ts";
+import { overallOf, rankedVariants, rankingOf, survivalOf } from "../../src/compare/statistics/ranking.ts";
 import { parseRunConfig } from "../../src/run/config.ts";
 import { listops, type Made, madeComparison, recall, richComparison, text } from "./measured-fixture.ts";
 
@@ -225,6 +226,25 @@ describe("the Pareto front", () => {
       cost: 1 / 400,
     });
     expect(paretoOf(comparison, "text", { kind: "step time", length: 4096 })).toEqual([]);
+  });
+
+  it("has no noise in what is counted", () => {
+    const score = { text: [2] };
+    const counted = madeComparison(
+      [text],
+      [
+        { label: "a", scores: score, parameters: 1000, stateBytes: 64 },
+        { label: "b", scores: score, parameters: 1001, stateBytes: 63 },
+        { label: "c", scores: score, parameters: 1000, steps: { 512: [9600, 4e8] } },
+      ],
+    );
+    const front = (kind: "parameters" | "flops" | "state" | "time") =>
+      paretoOf(counted, "text", { kind }).flatMap(({ variant, onFront }) => (onFront ? variant : []));
+    expect(front("parameters")).toEqual(["a", "c"]);
+    expect(front("flops")).toEqual(["a", "c"]);
+    expect(front("state")).toEqual(["b"]);
+    // 4 % slower is no difference.
+    expect(front("time")).toEqual(["a", "b", "c"]);
   });
 });
 

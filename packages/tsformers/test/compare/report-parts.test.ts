@@ -3,10 +3,11 @@ import { describe, expect, it } from "vitest";
 import { crossingsOf } from "../../src/compare/report/client/crossings.ts";
 import { bytesText, countText, durationText, plain, spreadText } from "../../src/compare/report/client/format.ts";
 import { lookOf } from "../../src/compare/report/client/palette.ts";
-import { paretoFront } from "../../src/compare/report/client/pareto.ts";
+import { cornersOf, frontOf } from "../../src/compare/report/client/pareto.ts";
 import { scaleOf } from "../../src/compare/report/client/scale.ts";
 import { spreadOut } from "../../src/compare/report/client/spread-out.ts";
 import { curveBand } from "../../src/compare/report/curve-band.ts";
+import type { VariantData } from "../../src/compare/report/report-data.ts";
 import { settingsTable } from "../../src/compare/report/settings-table.ts";
 
 describe("axes", () => {
@@ -85,12 +86,23 @@ it("56 variants all look different, by colour and marker", () => {
 });
 
 describe("the Pareto front", () => {
-  it("is what nothing beats, by its definition", () => {
+  it("is what nothing beats that is shown", () => {
+    const names = ["good", "cheap", "poor", "dear"];
+    const variants = names.map((variant) => ({ variant }) as VariantData);
+    const memory = { good: [], cheap: [], poor: [1], dear: [0, 2] };
+    const none = { time: {}, parameters: {}, flops: {}, state: {} };
+    const task = { variants, beatenBy: { ...none, memory } };
+    expect(frontOf(task, "memory", names)).toEqual(["good", "cheap"]);
+    expect(frontOf(task, "memory", ["good", "poor", "dear"])).toEqual(["good", "poor"]);
+    expect(frontOf(task, "memory", ["dear"])).toEqual(["dear"]);
+  });
+
+  it("has corners that nothing beats in means, by their definition", () => {
     const coordinate = fc.integer({ min: 0, max: 9 });
     const direction = fc.constantFrom("lower", "higher");
     fc.assert(
       fc.property(fc.array(fc.record({ x: coordinate, y: coordinate })), direction, direction, (points, x, y) => {
-        const front = paretoFront(points, { x, y });
+        const front = cornersOf(points, { x, y });
         const atLeast = (better: string, a: number, b: number) => (better === "lower" ? a <= b : a >= b);
         for (const point of points) {
           const beaten = points.some(

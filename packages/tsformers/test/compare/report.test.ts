@@ -1,11 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { byRank, firstHidden } from "../../src/compare/report/client/store.ts";
+import { frontOf } from "../../src/compare/report/client/pareto.ts";
+import { firstHidden, slotsOf } from "../../src/compare/report/client/store.ts";
 import { makeData } from "../../src/compare/report/make-data.ts";
 import { renderReport } from "../../src/compare/report/render-report.ts";
 import type { ReportData } from "../../src/compare/report/report-data.ts";
 import type { Comparison } from "../../src/compare/results.ts";
+import { paretoOf } from "../../src/compare/statistics/pareto.ts";
 import { adviceOf } from "../../src/compare/text/advice.ts";
-import { listops, madeComparison } from "./measured-fixture.ts";
+import { comparisonTables } from "../../src/compare/text/table.ts";
+import { listops, madeComparison, richComparison } from "./measured-fixture.ts";
 import { comparisonFixture } from "./report-fixture.ts";
 
 /** What a page that is read literally would do: end the script, begin a comment, run code. */
@@ -32,11 +35,29 @@ it("draws the fastest at the longest length where nothing was trained", () => {
     costs.map((cost, i) => ({ label: `m${i}`, steps: { 512: [9e3 - i, 4e8], 1024: cost } })),
   );
   const [task] = makeData(comparison).tasks;
-  const fastest = byRank(task!).map(({ variant }) => costs[Number(variant.slice(1))]![0]);
+  const names = task!.variants.map(({ variant }) => variant);
+  const fastest = names.map((variant) => costs[Number(variant.slice(1))]![0]);
   expect(fastest).toEqual([...fastest].sort((a, b) => b - a));
+  // The terminal has the same order.
+  for (const { rows } of comparisonTables(comparison).tables) expect(rows.map(([name]) => name)).toEqual(names);
   expect(firstHidden(task).size).toBe(6);
-  expect(firstHidden(task).has(byRank(task!)[7]!.variant)).toBe(false);
-  expect(firstHidden(task).has(byRank(task!)[8]!.variant)).toBe(true);
+  // They have colours of their own.
+  const slots = slotsOf(makeData(comparison));
+  expect(names.map((variant) => slots.get(variant))).toEqual(names.map((_, i) => i));
+  expect(firstHidden(task).has(names[7]!)).toBe(false);
+  expect(firstHidden(task).has(names[8]!)).toBe(true);
+});
+
+it("has the Pareto front of the advice", () => {
+  const comparison = richComparison();
+  for (const { about, variants, beatenBy } of makeData(comparison).tasks)
+    for (const kind of ["time", "memory", "parameters", "flops", "state"] as const) {
+      const points = paretoOf(comparison, about.label, { kind });
+      const shown = points.map(({ variant }) => variant);
+      const front = points.flatMap(({ variant, onFront }) => (onFront ? variant : []));
+      expect(frontOf({ variants, beatenBy }, kind, shown)).toEqual(front);
+      expect(points.length).toBeGreaterThan(2);
+    }
 });
 
 describe("a report", () => {
@@ -85,7 +106,7 @@ describe("a report", () => {
     expect(ranks(data).slice(0, 3)).toEqual([
       { from: 1, to: 2 },
       { from: 1, to: 2 },
-      { from: 7, to: 7 },
+      { from: 3, to: 3 },
     ]);
     const single = parts(renderReport(comparisonFixture({ seeds: 1, variants: 4 }))).data;
     expect(ranks(single)).toEqual(Array(4).fill({ from: 1, to: 4 }));
@@ -93,7 +114,7 @@ describe("a report", () => {
 
   it("ranks pre-trained runs by themselves", () => {
     const ranks = data.tasks[0]!.variants.map(({ pretrained }) => pretrained?.rank?.from);
-    expect(ranks).toEqual([1, 1, 5, 4, 3, undefined, undefined, undefined]);
+    expect(ranks).toEqual([1, 1, undefined, undefined, 3, 4, 5, undefined]);
   });
 
   it("draws the curves of plain and of pre-trained runs by themselves", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { comparisonTables, renderTable, type TextTable } from "../../src/compare/text/table.ts";
-import { listops, madeComparison, recall, richComparison, text } from "./measured-fixture.ts";
+import { listops, type Made, madeComparison, recall, richComparison, text } from "./measured-fixture.ts";
 
 const rich = richComparison();
 const titled = (tables: readonly TextTable[], title: string): TextTable => {
@@ -208,15 +208,91 @@ describe("smaller comparisons", () => {
     expect(notes).toContain("c: one seed only, which can be told from nothing");
   });
 
-  it("without training have costs only, and operations", () => {
+  it("without training have costs at the longest length, the fastest first, then by length", () => {
     const { tables } = comparisonTables({ ...rich, runs: [], tasks: [text] });
     expect(tables.map(({ title }) => title)).toEqual([
-      "text: cost at length 512",
+      "text: a step forward and backward at length 4,096, FLOPs per token; × as a multiple of softmax",
       "text: tokens per second of a step forward and backward, and as a multiple of softmax",
       "text: peak memory of such a step, and as a multiple of softmax",
-      "text: FLOPs per token of such a step, and as a multiple of softmax",
     ]);
-    expect(tables[0]!.header).toEqual(["variant", "params", "state", "FLOPs/token"]);
+    expect(tables[0]!.header).toEqual(["variant", "tok/s", "×", "memory", "×", "FLOPs", "×", "params", "state"]);
+    for (const { rows } of tables)
+      expect(rows.map(([name]) => name!.slice(0, 9))).toEqual([
+        "window=64",
+        "linear",
+        "gpt · lsh",
+        "softmax",
+        "delta-net",
+      ]);
+    expect(tables[0]!.rows[0]).toEqual(["window=64", "23.4k", "3.9", "1.0 GB", "0.4", "5.0M", "1", "800k", "131 kB"]);
+    expect(tables[0]!.rows[3]!.slice(0, 3)).toEqual(["softmax", "6.0k", "1"]);
+    // It needs more memory than there is at that length.
+    expect(tables[0]!.rows[4]!.slice(0, 3)).toEqual(["delta-net †", "–", "–"]);
+  });
+
+  it("without training and at one length are one", () => {
+    const steps = { 512: [9000, 3e8] } as const;
+    const { tables } = comparisonTables(
+      madeComparison(
+        [text],
+        [
+          { label: "softmax", steps },
+          { label: "b", steps },
+        ],
+      ),
+    );
+    expect(tables).toHaveLength(1);
+    const alone = comparisonTables(madeComparison([text], [{ label: "softmax", steps }])).tables;
+    expect(alone[0]!.header).toEqual(["variant", "tok/s", "memory", "FLOPs", "params", "state"]);
+  });
+
+  describe("of many variants", () => {
+    const made = (label: string, ...speeds: number[]): Made => ({
+      label,
+      settings: label === "softmax" ? {} : { mixer: "linear" },
+      steps: Object.fromEntries(speeds.map((speed, i) => [512 * 2 ** i, [speed, speed < 5000 ? 5e8 : 3e8]])),
+    });
+    const variants = [
+      made("softmax", 9000, 4000),
+      made("late", 9000, 8000),
+      made("always", 12_000, 12_000),
+      made("never", 5500, 3000),
+      // Ten percent may be chance.
+      made("alike", 9500, 4300),
+      made("early", 12_000, 4000),
+    ];
+    const { tables, crossovers, notes } = comparisonTables(madeComparison([text], variants));
+    const column = (title: string) => {
+      const { header, rows } = titled(tables, title);
+      return { name: header.at(-1), cells: Object.fromEntries(rows.map((row) => [row[0], row.at(-1)])) };
+    };
+
+    it("have the length from which on each is better than full attention as a column, and no sentences of names", () => {
+      expect(crossovers).toEqual([]);
+      const { name, cells } = column("text: tokens per second");
+      expect(name).toBe("faster from");
+      expect(cells).toEqual({
+        always: "512",
+        late: "1,024",
+        early: "never",
+        alike: "never",
+        never: "never",
+        softmax: "–",
+      });
+      const memory = column("text: peak memory");
+      expect(memory.name).toBe("less from");
+      expect(memory.cells).toMatchObject({ always: "1,024", late: "1,024", never: "never" });
+      expect(notes).toContain(
+        "faster from, less from: the first length measured from which on a variant is faster than softmax, or takes less memory, by more than 10 %",
+      );
+    });
+
+    it("have few sentences where there is no full attention to compare with", () => {
+      const others = Array.from({ length: 14 }, (_, i) => made(`m${i}`, 9000 - 500 * i, 2000 + 700 * i));
+      const found = comparisonTables(madeComparison([text], others)).crossovers;
+      expect(found).toHaveLength(9);
+      expect(found.at(-1)).toMatch(/^The report has \d+ more places/);
+    });
   });
 
   it("have a mean where all tasks have one metric", () => {

@@ -16,12 +16,13 @@ import { trainRun } from "../../run/train-run.ts";
 import { present } from "../../schema/present.ts";
 import { loss } from "../../tasks/metric.ts";
 import type { ReadText } from "../../tasks/text/tokenized-text.ts";
+import { median } from "../../train/median.ts";
 import { readMetrics } from "../../train/metrics.ts";
 import { train } from "../../train/train.ts";
 import type { TrainEvent, TrainResult } from "../../train/train-options.ts";
 import { figuresOf } from "../baselines.ts";
 import type { CurvePoint } from "../results.ts";
-import { median, peakMemory } from "../text/figures.ts";
+import { peakMemory } from "../text/figures.ts";
 import type { ChildMessage, ChildWork, FullConfig, TrainJob } from "./messages.ts";
 import { type Evaluated, readStoredRun, resultAt, type StoredRun, writeStoredRun } from "./stored.ts";
 
@@ -198,7 +199,7 @@ function resultOf(
     tokens: step * perStep,
     trainCurve: smoothed(points("loss"), curvePoints),
     validCurve: points("valid/loss"),
-    trainTokensPerSecond: median(speeds),
+    trainTokensPerSecond: speeds.length === 0 ? 0 : median(speeds),
     evalTokensPerSecond: 0,
     peakBytes: peakMemory(),
     finishedAt: new Date().toISOString(),

@@ -16,11 +16,12 @@ import { type AnyBatch, type PreparedRun, prepareRun } from "../../run/prepare.t
 import type { ReadText } from "../../tasks/text/tokenized-text.ts";
 import { suitableMicroBatches } from "../../train/accumulate.ts";
 import { programFlops } from "../../train/flops.ts";
+import { median } from "../../train/median.ts";
 import { availableBytes, estimateMemory } from "../../train/memory.ts";
 import { sgd } from "../../train/optimisers/sgd.ts";
 import { type TrainState, trainStep } from "../../train/step.ts";
 import type { StepCost } from "../results.ts";
-import { bytesText, median, peakMemory } from "../text/figures.ts";
+import { bytesText, peakMemory } from "../text/figures.ts";
 import type { ChildWork } from "./messages.ts";
 import { readStoredCosts, writeStoredCosts } from "./stored.ts";
 

@@ -18,7 +18,7 @@ export type Sizes = Pick<CellAbout, "parameters" | "layers" | "modelWidth"> & {
 export function inequalities(cells: readonly Sizes[]): string[][] {
   if (cells.length < 2) return cells.map(() => []);
   const usual = <T>(of: (cell: Sizes) => T): T => mostFrequent(cells.map(of));
-  const parameters = median(cells.map((cell) => cell.parameters));
+  const parameters = lowerMedian(cells.map((cell) => cell.parameters));
   const [layers, width, tokens] = [
     usual((cell) => cell.layers),
     usual((cell) => cell.modelWidth),
@@ -54,7 +54,7 @@ function mostFrequent<T>(values: readonly T[]): T {
   return [...counts].reduce((best, next) => (next[1] > best[1] ? next : best))[0];
 }
 
-/** Of an even number of values the lower one of the two in the middle. */
-function median(values: readonly number[]): number {
+/** Of an even number of values the lower one of the two in the middle, so that of two variants the larger is marked, and not both or none. */
+function lowerMedian(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)]!;
 }

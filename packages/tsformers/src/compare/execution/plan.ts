@@ -1,3 +1,4 @@
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { ObjectiveName } from "../../objectives/index.ts";
 import { parseRunConfig } from "../../run/config.ts";
@@ -29,7 +30,7 @@ export type PlannedRun = {
   readonly variant: string;
   readonly seed: number;
   readonly pretrained: boolean;
-  /** Named for what is in it: a run with another configuration has another directory. */
+  /** Named for what is in it: a run with another configuration has another directory, one of the same the directory that it had before. */
   readonly directory: string;
   readonly job: TrainJob;
   readonly lengths: readonly number[];
@@ -58,7 +59,7 @@ export function runOf(
     variant,
     seed: config.seed,
     pretrained,
-    directory: join(folder, `${id}-${fingerprint({ ...job, config: identity(config) })}`),
+    directory: placeIn(folder, id, fingerprint({ ...job, config: identity(config) })),
     job,
     lengths,
     ...present({ testTokens }),
@@ -88,7 +89,13 @@ export function costOf(
   const { task: learned, model, objective, length, batchSize, microBatches, device } = config;
   const measured = { task: learned, model, objective, length, batchSize, microBatches, device };
   const job: CostJob = { config: { ...usualConfig, ...present(measured), length }, data };
-  return { directory: join(folder, `cost-${fileName(`${task}-${variant}`)}-${fingerprint(job)}`), job };
+  return { directory: placeIn(folder, `cost-${fileName(`${task}-${variant}`)}`, fingerprint(job)), job };
+}
+
+/** The folder of a job: the one that is there under its hash, for labels depend on what a variant is compared with; otherwise a new one. */
+function placeIn(folder: string, name: string, hash: string): string {
+  const known = existsSync(folder) ? readdirSync(folder).find((other) => other.endsWith(`-${hash}`)) : undefined;
+  return join(folder, known ?? `${name}-${hash}`);
 }
 
 /** A label as part of a path on any system. */

@@ -1,13 +1,15 @@
 import { present } from "../../schema/present.ts";
 import type { CompareRun, Comparison, TaskAbout } from "../results.ts";
+import { bestFirst } from "../statistics/best-first.ts";
 import { crossoversOf } from "../statistics/crossovers.ts";
+import { paretoOf } from "../statistics/pareto.ts";
 import { type RankedVariant, type Ranking, rankedVariants, rankingOf, taskOf } from "../statistics/ranking.ts";
 import { summarise, type VariantSummary } from "../statistics/summaries.ts";
 import { adviceOf } from "../text/advice.ts";
 import { scoredText } from "../text/scored-text.ts";
 import { curveBand } from "./curve-band.ts";
 import { notesOf } from "./notes.ts";
-import type { ReportData, ResultData, RunData, TaskData, VariantData } from "./report-data.ts";
+import type { ParetoCost, ReportData, ResultData, RunData, TaskData, VariantData } from "./report-data.ts";
 import { settingsTable } from "./settings-table.ts";
 
 /** Sums a comparison up for the page that shows it. */
@@ -45,10 +47,15 @@ function taskData(comparison: Comparison, task: TaskAbout, summaries: readonly V
     rankingOf(comparison, label, { pretrained: isPretrained }),
   ) as [Ranking, Ranking];
   const cells = comparison.cells.filter((cell) => cell.task === label);
-  const shown = comparison.variants.filter(
+  const first = bestFirst(
+    summaries.filter((one) => !one.pretrained),
+    plain,
+  ).map(({ variant }) => variant);
+  const known = comparison.variants.filter(
     (variant) =>
       cells.some((cell) => cell.variant === variant) || summaries.some((summary) => summary.variant === variant),
   );
+  const shown = [...first, ...known.filter((variant) => !first.includes(variant))];
   const settings = settingsTable(shown.map((variant) => configOf(runs, variant)));
   const resultOf = (variant: string, isPretrained: boolean): ResultData | undefined => {
     const summary = summaries.find((one) => one.variant === variant && one.pretrained === isPretrained);
@@ -57,6 +64,13 @@ function taskData(comparison: Comparison, task: TaskAbout, summaries: readonly V
     const own = runs.filter((run) => run.variant === variant && run.pretrained === isPretrained);
     return resultData(summary, metric.name, own, ranked);
   };
+  const beaten = (kind: ParetoCost) =>
+    Object.fromEntries(
+      paretoOf(comparison, label, { kind }).map(({ variant, beatenBy }) => [
+        variant,
+        beatenBy.map((other) => shown.indexOf(other)),
+      ]),
+    );
   return {
     about: { label, name, title, objective, metrics, trainLength, lengths, baselines, example },
     metric,
@@ -76,6 +90,13 @@ function taskData(comparison: Comparison, task: TaskAbout, summaries: readonly V
       summaries.filter((one) => !one.pretrained),
       present({ reference: plain.reference }),
     ),
+    beatenBy: {
+      time: beaten("time"),
+      memory: beaten("memory"),
+      parameters: beaten("parameters"),
+      flops: beaten("flops"),
+      state: beaten("state"),
+    },
     trials: comparison.trials.filter((trial) => trial.task === label),
     notes: [...plainNotes(plain), ...notesOf(summaries)],
     runs: runs.map(runData),

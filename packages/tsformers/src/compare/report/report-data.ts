@@ -9,11 +9,11 @@ import type {
   Trial,
 } from "../results.ts";
 import type { Crossover } from "../statistics/crossovers.ts";
+import type { Cost } from "../statistics/pareto.ts";
 import type { Spread } from "../statistics/summaries.ts";
 
 /**
- * What the page of a report is made from: a comparison, summed up over seeds. It travels in the page as JSON. A variant has its colour and marker
- * by its place in `variants`.
+ * What the page of a report is made from: a comparison, summed up over seeds. It travels in the page as JSON.
  */
 export type ReportData = Pick<
   Comparison,
@@ -33,9 +33,11 @@ export type TaskData = {
   >;
   /** By what variants are ranked. */
   readonly metric: MetricAbout;
-  /** In the order of the comparison's variants. */
+  /** The best first, as in all tables. */
   readonly variants: readonly VariantData[];
   readonly crossovers: readonly Crossover[];
+  /** Of each variant with a figure and the cost, which others beat it there: their places in `variants`. */
+  readonly beatenBy: Readonly<Record<ParetoCost, Readonly<Record<string, readonly number[]>>>>;
   readonly trials: readonly Trial[];
   /** Why figures are missing, and what must be known of others. */
   readonly notes: readonly string[];
@@ -43,6 +45,9 @@ export type TaskData = {
   /** Settings that all variants have alike, by dotted names. */
   readonly commonSettings: Readonly<Record<string, string>>;
 };
+
+/** What charts set quality against. */
+export type ParetoCost = Exclude<Cost, { readonly length: number }>["kind"];
 
 /** A variant on a task. */
 export type VariantData = {

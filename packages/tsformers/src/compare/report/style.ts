@@ -3,15 +3,15 @@ const light = `
   color-scheme: light;
   --page: #ffffff; --ink: #1a1d21; --soft: #5b646e; --rule: #e3e7eb; --rule-strong: #c5ccd4; --axis: #8a939d;
   --panel: #f5f7f9; --accent: #0b57b0; --good: #0b6b3a; --warn: #8f4a00; --warn-panel: #fff4e3; --best-row: #f1f7f3;
-  --series-0: #0068b3; --series-1: #d15500; --series-2: #00835f; --series-3: #a8458f;
-  --series-4: #9a6d00; --series-5: #4b525a; --series-6: #b3263f; --series-7: #2b93c7;`;
+  --series-0: #216ba9; --series-1: #ea6c11; --series-2: #02a586; --series-3: #75184f;
+  --series-4: #a163f8; --series-5: #6c5c0b; --series-6: #001e99; --series-7: #211d0e;`;
 
 const dark = `
   color-scheme: dark;
   --page: #14171a; --ink: #e7eaed; --soft: #a2abb5; --rule: #2a3036; --rule-strong: #434b54; --axis: #707a85;
   --panel: #1c2024; --accent: #7db4ff; --good: #6fdca0; --warn: #f5b868; --warn-panel: #2e2415; --best-row: #18231d;
-  --series-0: #5aa9ee; --series-1: #ff8a45; --series-2: #2fc79a; --series-3: #e58bd0;
-  --series-4: #e3b23c; --series-5: #c3cad2; --series-6: #ff7f8f; --series-7: #86d0f5;`;
+  --series-0: #71bafe; --series-1: #e19351; --series-2: #81f2a8; --series-3: #df4a73;
+  --series-4: #a35afe; --series-5: #fece09; --series-6: #4588b2; --series-7: #e5f4fe;`;
 
 const page = `
 * { box-sizing: border-box; }

@@ -1,6 +1,6 @@
-import type { StepCost } from "../results.ts";
 import { lengthText, listText } from "../text/sentences.ts";
-import { costNoise } from "./ranking.ts";
+import { costNoise } from "./pareto.ts";
+import { type MeasuredStep, measuredSteps, stepAt } from "./step-costs.ts";
 import type { VariantSummary } from "./summaries.ts";
 
 /** Variants are cheaper than others from a length on and not before, or at every length that was measured. */
@@ -16,16 +16,28 @@ export type Crossover = {
   readonly by: "speed" | "memory";
 };
 
-/** With more variants than this only those that have to do with the reference are told. */
+/** With more variants than this only what has to do with the reference is told, in tables. */
 const many = 5;
 
-type Measured = Extract<StepCost, { tokensPerSecond: number }>;
-
 /** What variants are told apart by; greater is better. */
-const merits: readonly { readonly by: Crossover["by"]; of(step: Measured): number }[] = [
-  { by: "speed", of: ({ tokensPerSecond }) => tokensPerSecond },
-  { by: "memory", of: ({ peakBytes }) => 1 / peakBytes },
-];
+const merits: Readonly<Record<Crossover["by"], (step: MeasuredStep) => number>> = {
+  speed: ({ tokensPerSecond }) => tokensPerSecond,
+  memory: ({ peakBytes }) => 1 / peakBytes,
+};
+
+/**
+ * Whether crossovers are told as a column of tables, the first length from which on each is better than the reference: of many variants, sentences
+ * would be lists of names.
+ */
+export function areCrossoversInTables(summaries: readonly VariantSummary[], reference: string | undefined): boolean {
+  const measured = summaries.filter((one) => measuredSteps(one).length > 0);
+  return measured.length > many && measured.some(({ variant }) => variant === reference);
+}
+
+/** The first length from which on a variant is better than another, by more than 10 %, at all lengths measured for both. */
+export function betterFrom(one: VariantSummary, other: VariantSummary, by: Crossover["by"]): number | undefined {
+  return crossing(one, other, merits[by])?.from;
+}
 
 /**
  * The lengths from which on variants are faster than others, or take less memory: by more than 10 % at that length and at all longer ones that
@@ -39,12 +51,11 @@ export function crossoversOf(
   summaries: readonly VariantSummary[],
   { reference }: { readonly reference?: string } = {},
 ): Crossover[] {
-  const measured = summaries.filter(({ steps = [] }) => steps.some((step) => !("missing" in step)));
-  const lengths = new Set(
-    measured.flatMap(({ steps = [] }) => steps.flatMap((step) => ("missing" in step ? [] : step.length))),
-  );
+  const measured = summaries.filter((one) => measuredSteps(one).length > 0);
+  const lengths = new Set(measured.flatMap((one) => measuredSteps(one).map(({ length }) => length)));
   if (lengths.size < 2 && reference !== undefined) return [];
-  return merits.flatMap(({ by, of: merit }) => {
+  return (["speed", "memory"] as const).flatMap((by) => {
+    const merit = merits[by];
     const told = measured.flatMap((one) => {
       const pairs = measured.flatMap((other) => {
         const found = other === one ? undefined : crossing(one, other, merit);
@@ -104,13 +115,16 @@ function merged(
   return [...groups.values()];
 }
 
-function crossing(one: VariantSummary, other: VariantSummary, merit: (step: Measured) => number): Range | undefined {
-  const pairs = (one.steps ?? [])
+function crossing(
+  one: VariantSummary,
+  other: VariantSummary,
+  merit: (step: MeasuredStep) => number,
+): Range | undefined {
+  const pairs = measuredSteps(one)
     .flatMap((step) => {
-      const theirs = other.steps?.find(({ length }) => length === step.length);
-      return theirs === undefined || "missing" in step || "missing" in theirs
-        ? []
-        : [{ length: step.length, isBetter: merit(step) > merit(theirs) * (1 + costNoise) }];
+      const theirs = stepAt(other, step.length);
+      if (theirs === undefined) return [];
+      return [{ length: step.length, isBetter: merit(step) > merit(theirs) * (1 + costNoise) }];
     })
     .sort((a, b) => a.length - b.length);
   const last = pairs.findLastIndex(({ isBetter }) => !isBetter);

@@ -176,58 +176,6 @@ export function overallOf(
   return rows.filter(({ tasks }) => tasks > 0).sort((a, b) => (a.meanPlace ?? last) - (b.meanPlace ?? last));
 }
 
-/** What quality is set against: of whole runs at the training length, or of one step at a length. */
-export type Cost =
-  | { readonly kind: "time" | "memory" }
-  | { readonly kind: "step time" | "step memory"; readonly length: number };
-
-/** A variant's quality and cost. */
-export type ParetoPoint = {
-  readonly variant: string;
-  /** The ranking metric, its mean over seeds. */
-  readonly figure: number;
-  /** Seconds per token, or bytes. */
-  readonly cost: number;
-  /** Whether no other is at least as good and cheaper, or at least as cheap and better. */
-  readonly onFront: boolean;
-  /** Variants that are. */
-  readonly beatenBy: readonly string[];
-};
-
-/** Costs within this share of each other may differ by chance: few steps are measured. */
-export const costNoise = 0.1;
-
-/**
- * Quality on a task against cost, the cheapest first. A variant is off the front when another is no worse in mean and no dearer, and by more than
- * chance better in one of them: a verdict of "better", or more than 10 % cheaper.
- */
-export function paretoOf(comparison: Comparison, taskLabel: string, cost: Cost): ParetoPoint[] {
-  const ranking = rankingOf(comparison, taskLabel);
-  const { metric } = ranking;
-  const points = rankedVariants(ranking).flatMap((row) => {
-    const value = costOf(row.summary, cost);
-    return value === undefined ? [] : [{ row, cost: value }];
-  });
-  return points
-    .map(({ row, cost }): ParetoPoint => {
-      const beatenBy = points.filter((other) => {
-        if (other.row === row || other.cost > cost) return false;
-        if (order(metric, other.row.figure.mean, row.figure.mean) > 0) return false;
-        const isCheaper = other.cost < cost * (1 - costNoise);
-        return isCheaper || compareSpreads(other.row.figure, row.figure, metric.better).verdict === "better";
-      });
-      const { variant, figure } = row;
-      return {
-        variant,
-        figure: figure.mean,
-        cost,
-        onFront: beatenBy.length === 0,
-        beatenBy: beatenBy.map((other) => other.row.variant),
-      };
-    })
-    .sort((a, b) => a.cost - b.cost || order(metric, a.figure, b.figure));
-}
-
 /** Whether a ranking stayed what it was when all variants were first trained on the task's own inputs. */
 export type Survival = {
   /** Kendall's τ-b between the two orders: 1 the same, −1 reversed. Absent with fewer than two variants, or where all are equal. */
@@ -307,22 +255,8 @@ export function isAccuracy({ better }: Pick<MetricAbout, "better">): boolean {
   return better === "higher";
 }
 
-/** What a variant costs: seconds per token, or bytes. */
-export function costOf(
-  { trainTokensPerSecond, peakBytes, steps = [] }: VariantSummary,
-  cost: Cost,
-): number | undefined {
-  if (!("length" in cost)) {
-    if (cost.kind === "memory") return peakBytes?.mean;
-    return trainTokensPerSecond === undefined ? undefined : 1 / trainTokensPerSecond.mean;
-  }
-  const step = steps.find(({ length }) => length === cost.length);
-  if (step === undefined || "missing" in step) return undefined;
-  return cost.kind === "step time" ? 1 / step.tokensPerSecond : step.peakBytes;
-}
-
 /** Negative where the first is better. */
-function order({ better }: Pick<MetricAbout, "better">, a: number, b: number): number {
+export function order({ better }: Pick<MetricAbout, "better">, a: number, b: number): number {
   return better === "lower" ? a - b : b - a;
 }
 

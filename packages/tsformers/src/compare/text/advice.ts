@@ -1,11 +1,7 @@
 import { present } from "../../schema/present.ts";
-import type { Comparison, TaskAbout } from "../results.ts";
-import { measuredReference } from "../statistics/full-attention.ts";
+import type { Comparison } from "../results.ts";
 import {
-  costNoise,
-  costOf,
   isAccuracy,
-  paretoOf,
   type RankedBaseline,
   type RankedVariant,
   type Ranking,
@@ -13,8 +9,10 @@ import {
   rankingOf,
 } from "../statistics/ranking.ts";
 import { stateOfCell } from "../statistics/state-of-cell.ts";
-import { compareSpreads, evaluationMargin, type SpreadComparison, seeded } from "../statistics/statistics.ts";
-import { summarise, type VariantSummary } from "../statistics/summaries.ts";
+import { compareSpreads, evaluationMargin, seeded } from "../statistics/statistics.ts";
+import { summarise } from "../statistics/summaries.ts";
+import { type AdviceCase, costLength, many, measuredLengths } from "./advice-case.ts";
+import { costSentences, frontSentences } from "./cost-advice.ts";
 import { budgetText, figureText, signedText, smallBytesText } from "./figure-text.ts";
 import { leastScored } from "./scored-text.ts";
 import { counted, lengthText, listText, numberText, ratioText, sentenceStart, shortListText } from "./sentences.ts";
@@ -24,9 +22,6 @@ import { survivalSentences } from "./survival-text.ts";
 const solved = 0.95;
 /** From this accuracy on a task tells variants apart no more. */
 const ceiling = 0.99;
-/** With more variants than this, only those that are the best or on a Pareto front have a sentence each. */
-const many = 6;
-
 /**
  * What a comparison says, in sentences: of each task whether anything was learned and what is the best; what each variant gains and loses
  * against the best full attention at a length, which ones no other beats, and why an honest reader should doubt it. Nothing is called better or
@@ -39,7 +34,7 @@ const many = 6;
 export function adviceOf(comparison: Comparison, { length }: { readonly length?: number } = {}): string[] {
   const summaries = summarise(comparison);
   const several = comparison.tasks.length > 1;
-  const cases = comparison.tasks.map((task): Case => {
+  const cases = comparison.tasks.map((task): AdviceCase => {
     const own = summaries.filter((one) => one.task === task.label && !one.pretrained);
     const ranking = rankingOf(comparison, task.label);
     const where = several ? `on ${task.label} ` : "";
@@ -69,22 +64,7 @@ function unequalSentence(unequal: ReadonlyMap<string, readonly string[]>, varian
   ];
 }
 
-/** All that is said of one task is said from. */
-type Case = {
-  readonly comparison: Comparison;
-  readonly task: TaskAbout;
-  readonly summaries: readonly VariantSummary[];
-  /** `on recall `, where there are several tasks. */
-  readonly where: string;
-  readonly ranking: Ranking;
-  readonly learned: readonly RankedVariant[];
-  readonly isTooEasy: boolean;
-  /** Whether differences are worth a sentence: something was learned, and not everything by all. */
-  readonly isTold: boolean;
-  readonly length?: number;
-};
-
-function stateOf(ranking: Ranking): Pick<Case, "learned" | "isTooEasy" | "isTold"> {
+function stateOf(ranking: Ranking): Pick<AdviceCase, "learned" | "isTooEasy" | "isTold"> {
   const variants = rankedVariants(ranking);
   const learned = variants.filter((row) => row.learned);
   const isTooEasy =
@@ -92,7 +72,7 @@ function stateOf(ranking: Ranking): Pick<Case, "learned" | "isTooEasy" | "isTold
   return { learned, isTooEasy, isTold: learned.length > 0 && !isTooEasy };
 }
 
-function taskAdvice(given: Case): string[] {
+function taskAdvice(given: AdviceCase): string[] {
   const { isTold, comparison, task } = given;
   return [
     ...headline(given),
@@ -105,8 +85,8 @@ function taskAdvice(given: Case): string[] {
   ];
 }
 
-function severalAdvice(cases: readonly Case[]): string[] {
-  const measured = (given: Case) => measuredLengths(given).at(-1) ?? 0;
+function severalAdvice(cases: readonly AdviceCase[]): string[] {
+  const measured = (given: AdviceCase) => measuredLengths(given).at(-1) ?? 0;
   const [longest] = [...cases].sort((a, b) => measured(b) - measured(a));
   return [
     ...overallSentence(cases),
@@ -123,7 +103,7 @@ function severalAdvice(cases: readonly Case[]): string[] {
 }
 
 /** On how many tasks each variant is among the best, of those that tell variants apart. */
-function overallSentence(cases: readonly Case[]): string[] {
+function overallSentence(cases: readonly AdviceCase[]): string[] {
   const telling = cases.filter(
     ({ isTold, ranking }) => isTold && ranking.seeds > 1 && rankedVariants(ranking).length > 1,
   );
@@ -151,7 +131,7 @@ function overallSentence(cases: readonly Case[]): string[] {
 }
 
 /** That nothing was learned, or everything; otherwise what is the best. */
-function headline(given: Case): string[] {
+function headline(given: AdviceCase): string[] {
   const { ranking, where, task, learned, isTooEasy } = given;
   const variants = rankedVariants(ranking);
   if (variants.length === 0) return [];
@@ -166,7 +146,7 @@ function headline(given: Case): string[] {
 /** What a larger budget is more of. */
 const more = { steps: "more steps", tokens: "more tokens", seconds: "more time", flops: "more operations" } as const;
 
-function notLearnedText({ comparison, task, ranking }: Case): string {
+function notLearnedText({ comparison, task, ranking }: AdviceCase): string {
   const { metric, seeds } = ranking;
   const { budget } = comparison;
   const variants = rankedVariants(ranking);
@@ -200,7 +180,7 @@ function notLearnedText({ comparison, task, ranking }: Case): string {
 const clearShare = 0.02;
 
 /** Which are better and worse than the best full attention, where each has no sentence of its own. */
-function againstSentence({ ranking, where }: Case): string[] {
+function againstSentence({ ranking, where }: AdviceCase): string[] {
   const { reference, metric, seeds } = ranking;
   const rows = rankedVariants(ranking).filter(({ toReference }) => toReference !== undefined);
   if (reference === undefined || rows.length === 0 || seeds < 2) return [];
@@ -239,145 +219,8 @@ function bestText(ranking: Ranking, where: string): string {
   return `${sentenceStart(at)} ${best!.variant} reaches ${figure}; ${shortListText(equals)} cannot be told from it.`;
 }
 
-/** What each gains in time and memory against the reference, and what it loses. */
-function costSentences(given: Case, withQuality: boolean): string[] {
-  const { comparison, summaries, where, ranking } = given;
-  const reference = ranking.reference ?? measuredReference(comparison, summaries);
-  const theirs = summaries.find(({ variant }) => variant === reference);
-  if (theirs === undefined) {
-    return summaries.length < 2
-      ? []
-      : [`There is no full attention ${where === "" ? "here" : where.trim()} to compare with.`];
-  }
-  const length = costLength(given);
-  const front = new Set(
-    [...fronts(given)].flatMap(({ points }) => points.flatMap(({ variant, onFront }) => (onFront ? variant : []))),
-  );
-  const others = summaries.filter((one) => one !== theirs && (one.seeds.length > 0 || one.steps !== undefined));
-  const ranked = new Map(rankedVariants(ranking).map((row) => [row.variant, row]));
-  const time = (one: VariantSummary) => (length === undefined ? undefined : costOf(one, { kind: "step time", length }));
-  const fastest = [...others]
-    .sort((a, b) => (time(a) ?? Number.MAX_VALUE) - (time(b) ?? Number.MAX_VALUE))
-    .slice(0, many);
-  const isWorthIt = (one: VariantSummary) => {
-    if (others.length <= many) return true;
-    if (!withQuality) return fastest.includes(one);
-    return front.has(one.variant) || ranked.get(one.variant)?.rank.from === 1;
-  };
-  let said = false;
-  // Of the many that nothing but costs is said of, the fastest comes first.
-  const told = !withQuality && others.length > many ? fastest : others.filter(isWorthIt);
-  const sentences = told.flatMap((summary) => {
-    const cost = length === undefined ? undefined : costText(summary, theirs, length);
-    const row = withQuality ? ranked.get(summary.variant) : undefined;
-    const quality =
-      row?.toReference === undefined
-        ? undefined
-        : differenceClause(row, row.toReference, ranking, cost === undefined ? undefined : length);
-    if (cost === undefined && quality === undefined) return [];
-    if (cost === undefined)
-      return [
-        `${sentenceStart(`${where}against`)} ${reference} ${summary.variant} has ${quality!.replace(/^(for|at) /, "")}.`,
-      ];
-    const machine = said ? "" : ` on this machine (${machineText(comparison)})`;
-    const named = said ? reference! : `${reference}, the full attention here,`;
-    said = true;
-    const gain = cost.replace("REFERENCE", named);
-    return [
-      `${sentenceStart(`${where}at ${lengthText(length!)} tokens`)}${machine} ${summary.variant} ${gain}${quality === undefined ? "" : `, ${quality}`}.`,
-    ];
-  });
-  const left = others.filter((one) => !isWorthIt(one));
-  if (left.length === 0) return sentences;
-  if (left.length === 1) return [...sentences, `The tables also have ${left[0]!.variant}.`];
-  const isKnown = left.every((one) => (withQuality ? ranked.has(one.variant) : time(one) !== undefined));
-  const why = !isKnown
-    ? ""
-    : withQuality
-      ? ", which are told from the best and on no Pareto front"
-      : ", which are slower";
-  return [...sentences, `The tables have the other ${numberText(left.length)}${why}.`];
-}
-
-/** `trains 3.9 × as fast as REFERENCE and takes 0.4 × its memory` */
-function costText(summary: VariantSummary, reference: VariantSummary, length: number): string | undefined {
-  const [time, theirTime] = [summary, reference].map((one) => costOf(one, { kind: "step time", length }));
-  const [bytes, theirBytes] = [summary, reference].map((one) => costOf(one, { kind: "step memory", length }));
-  if (time === undefined || theirTime === undefined || bytes === undefined || theirBytes === undefined)
-    return undefined;
-  const speed = theirTime / time;
-  const memory = bytes / theirBytes;
-  const fast =
-    speed > 1 + costNoise
-      ? `trains ${ratioText(speed)} × as fast as REFERENCE`
-      : speed < 1 / (1 + costNoise)
-        ? `needs ${ratioText(1 / speed)} × the training time of REFERENCE`
-        : "trains about as fast as REFERENCE";
-  const isAlike = memory < 1 + costNoise && memory > 1 / (1 + costNoise);
-  return `${fast} and takes ${isAlike ? "about the same memory" : `${ratioText(memory)} × its memory`}`;
-}
-
-/**
- * `for +0.020 in bits per character, which three seeds cannot tell from 0`, `at the same accuracy`
- *
- * @param costLength where costs are compared; the training length is named where it is another
- */
-function differenceClause(
-  { figure }: RankedVariant,
-  found: SpreadComparison,
-  { metric, task }: Ranking,
-  costLength: number | undefined,
-): string {
-  const where = costLength === task.trainLength ? "" : ` at length ${lengthText(task.trainLength)}`;
-  const { difference, low, high, verdict, fewRows } = found;
-  if (signedText(difference) === "0.000" && (verdict === "cannot tell" || verdict === "one seed"))
-    return `at the same ${metric.label}${where}${verdict === "one seed" ? ", with one seed" : ""}`;
-  const by = `${signedText(difference)} in ${metric.label}${where}`;
-  if (verdict === "one seed") return `for ${by}, with one seed, which may be chance`;
-  if (low === undefined || high === undefined) return `for ${by}, of which nothing can be told`;
-  if (fewRows !== undefined)
-    return `for ${by}, which is about ${counted(Math.max(1, Math.round(fewRows)), "test row")}: too few to tell`;
-  const interval = `95 % interval ${signedText(low)} to ${signedText(high)}`;
-  return verdict === "cannot tell"
-    ? `for ${by}, which ${numberText(figure.values.length)} seeds cannot tell from 0 (${interval})`
-    : `for ${by}, which is ${verdict} (${interval})`;
-}
-
-/** Points of quality against time and against memory, at the length of the costs. */
-function fronts(given: Case): { name: string; points: ReturnType<typeof paretoOf> }[] {
-  const { comparison, task } = given;
-  const length = costLength(given);
-  const kinds = length === undefined ? (["time", "memory"] as const) : (["step time", "step memory"] as const);
-  return kinds.map((kind) => ({
-    name: kind.replace("step ", ""),
-    points: paretoOf(
-      comparison,
-      task.label,
-      length === undefined ? { kind: kind as "time" } : { kind: kind as "step time", length },
-    ),
-  }));
-}
-
-function frontSentences(given: Case): string[] {
-  const { ranking } = given;
-  const found = fronts(given).filter(({ points }) => points.length > 1);
-  if (found.length === 0) return [];
-  const length = costLength(given) ?? given.task.trainLength;
-  const texts = found.map(({ name, points }) => {
-    const front = points.filter(({ onFront }) => onFront).map(({ variant }) => variant);
-    return { name, text: front.length === rankedVariants(ranking).length ? "all" : listText(front) };
-  });
-  const isSame = new Set(texts.map(({ text }) => text)).size === 1;
-  const front = isSame
-    ? `${listText(texts.map(({ name }) => name))}: ${texts[0]!.text}`
-    : texts.map(({ name, text }) => `${name}: ${text}`).join("; against ");
-  return [
-    `${sentenceStart(`${given.where}at ${lengthText(length)} tokens`)} the Pareto front (no other is both cheaper and as good) of ${ranking.metric.label} against ${front}.`,
-  ];
-}
-
 /** Which is the best at the asked length, where that is not the training length. */
-function elsewhereSentences({ task, summaries, where, length, ranking }: Case): string[] {
+function elsewhereSentences({ task, summaries, where, length, ranking }: AdviceCase): string[] {
   const { metric, reference } = ranking;
   const { trainLength, lengths } = task;
   const far = length ?? lengths.at(-1);
@@ -411,7 +254,7 @@ function elsewhereSentences({ task, summaries, where, length, ranking }: Case): 
 }
 
 /** The smallest state among those that solve the task. */
-function stateSentence({ comparison, task, where, ranking: { metric, ...ranking } }: Case): string[] {
+function stateSentence({ comparison, task, where, ranking: { metric, ...ranking } }: AdviceCase): string[] {
   if (!isAccuracy(metric)) return [];
   const variants = rankedVariants({ metric, ...ranking });
   const states = variants.flatMap(({ variant, figure }) => {
@@ -429,7 +272,7 @@ function stateSentence({ comparison, task, where, ranking: { metric, ...ranking 
 }
 
 /** Those of which nothing shows that they learned the task, where others did. */
-function partlySentence({ ranking, learned, where }: Case): string[] {
+function partlySentence({ ranking, learned, where }: AdviceCase): string[] {
   const others = rankedVariants(ranking).filter((row) => !row.learned);
   if (learned.length === 0 || others.length === 0) return [];
   const names = shortListText(others.map(({ variant }) => variant));
@@ -439,7 +282,7 @@ function partlySentence({ ranking, learned, where }: Case): string[] {
 }
 
 /** That figures are missing, and that costs are not those of the asked length. */
-function missingSentences(given: Case): string[] {
+function missingSentences(given: AdviceCase): string[] {
   const { ranking, where, length } = given;
   const failed = ranking.unranked.filter(({ reason }) => reason !== "not trained").map(({ variant }) => variant);
   const lengths = measuredLengths(given);
@@ -458,7 +301,7 @@ function missingSentences(given: Case): string[] {
 }
 
 /** That there is one seed, where differences are spoken of. */
-function seedSentence(cases: readonly Case[]): string[] {
+function seedSentence(cases: readonly AdviceCase[]): string[] {
   const single = cases.filter(
     ({ ranking, isTold }) => isTold && ranking.seeds === 1 && rankedVariants(ranking).length > 1,
   );
@@ -467,24 +310,4 @@ function seedSentence(cases: readonly Case[]): string[] {
   return [
     `${sentenceStart(`${where}there is`)} one seed: differences between variants may be chance. --seeds 3 tells more.`,
   ];
-}
-
-/** The length at which costs are compared: the asked one; else the nearest below it, or the longest that most were measured at. */
-function costLength(given: Case): number | undefined {
-  const lengths = measuredLengths(given);
-  const { length } = given;
-  if (length === undefined) return lengths.at(-1);
-  return lengths.findLast((one) => one <= length) ?? lengths[0];
-}
-
-/** Lengths at which steps of at least two variants were measured, in their order. */
-function measuredLengths({ summaries }: Case): number[] {
-  const counts = new Map<number, number>();
-  for (const { steps = [] } of summaries)
-    for (const step of steps) if (!("missing" in step)) counts.set(step.length, (counts.get(step.length) ?? 0) + 1);
-  return [...counts].flatMap(([length, count]) => (count > 1 ? length : [])).sort((a, b) => a - b);
-}
-
-function machineText({ environment }: Comparison): string {
-  return `${environment.cpu}, ${counted(environment.cores, "core")}`;
 }

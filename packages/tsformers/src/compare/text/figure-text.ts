@@ -1,6 +1,6 @@
 import type { Budget } from "../results.ts";
 import type { Estimate, SpreadComparison } from "../statistics/statistics.ts";
-import { bytesText, countText } from "./figures.ts";
+import { bytesText, countText, multipleText } from "./figures.ts";
 import { counted, lengthText } from "./sentences.ts";
 
 /** Stands for what is missing in a table. */
@@ -59,4 +59,14 @@ export function smallBytesText(bytes: number): string {
   if (bytes < 1000) return `${lengthText(bytes)} B`;
   if (bytes < 999_500) return `${Number((bytes / 1000).toPrecision(3))} kB`;
   return bytes < 99.5e6 ? `${Number((bytes / 1e6).toPrecision(2))} MB` : bytesText(bytes);
+}
+
+/** `2× (1,024)` */
+export function lengthHeader(length: number, trainLength: number): string {
+  return `${multipleText(length, trainLength)} (${lengthText(length)})`;
+}
+
+/** The text of a value that may be missing. */
+export function optional<T>(value: T | undefined, text: (value: T) => string, missing: string = none): string {
+  return value === undefined ? missing : text(value);
 }

@@ -18,9 +18,16 @@ export function multipleText(length: number, trainLength: number): string {
   return `${Number((length / trainLength).toFixed(2))}×`;
 }
 
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+/** `2.5 s`, `42 s`, `3 min 05 s`, `2 h 01 min` */
+export function durationText(seconds: number): string {
+  if (seconds < 9.95) return `${Number(seconds.toPrecision(2))} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  const minutes = Math.floor(whole / 60);
+  const two = (count: number) => String(count).padStart(2, "0");
+  return minutes < 60
+    ? `${minutes} min ${two(whole % 60)} s`
+    : `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
 }
 
 /** Peak resident memory of this process in bytes; `maxRSS` is in kilobytes. */

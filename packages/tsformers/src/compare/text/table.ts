@@ -1,24 +1,27 @@
 import { present } from "../../schema/present.ts";
-import type { CellAbout, Comparison, MetricAbout, StepCost, TaskAbout } from "../results.ts";
-import { crossoversOf, crossoverText } from "../statistics/crossovers.ts";
+import type { Comparison, MetricAbout, TaskAbout } from "../results.ts";
+import { bestFirst } from "../statistics/best-first.ts";
+import { areCrossoversInTables, crossoversOf, crossoverText } from "../statistics/crossovers.ts";
 import { measuredReference } from "../statistics/full-attention.ts";
 import { overallOf, type RankedVariant, type Ranking, rankedVariants, rankingOf } from "../statistics/ranking.ts";
-import { stateOfCell } from "../statistics/state-of-cell.ts";
 import { compareSpreads, intervalOfMean } from "../statistics/statistics.ts";
+import { longestStep } from "../statistics/step-costs.ts";
 import { summarise, type VariantSummary } from "../statistics/summaries.ts";
+import { costTable, crossoverNote, stepCostTable, stepTables } from "./cost-tables.ts";
 import {
   budgetText,
   differenceText,
   estimateText,
   figureText,
+  lengthHeader,
   none,
+  optional,
   rankText,
   shortLabel,
-  smallBytesText,
 } from "./figure-text.ts";
-import { bytesText, countText, multipleText } from "./figures.ts";
-import { scoredText } from "./scored-text.ts";
-import { counted, lengthText, listText, ratioText } from "./sentences.ts";
+import { notesOf, rankingNotes, togetherByTask } from "./notes.ts";
+import { marker, parityNotes } from "./parity-text.ts";
+import { counted, lengthText, listText } from "./sentences.ts";
 import type { TextTable } from "./text-table.ts";
 
 export { shortLabel } from "./figure-text.ts";
@@ -26,8 +29,8 @@ export { renderTable, type TextTable } from "./text-table.ts";
 
 /**
  * What a comparison prints: of several tasks an overview; of each task its ranking and figures by length; costs, and costs of a step by length,
- * on the task on which the longest steps were measured; below them where one variant is cheaper than another, and notes on marks and missing
- * cells.
+ * on the task on which the longest steps were measured; below them where one variant is cheaper than another, of many variants as a column of
+ * tables; and notes on marks and missing cells.
  */
 export function comparisonTables(comparison: Comparison): {
   readonly tables: TextTable[];
@@ -40,8 +43,9 @@ export function comparisonTables(comparison: Comparison): {
     const ranking = rankingOf(comparison, task.label);
     const given = summaries.filter((one) => one.task === task.label && !one.pretrained);
     const reference = ranking.reference ?? measuredReference(comparison, given);
-    const cheaper = crossoversOf(given, present({ reference })).map(crossoverText);
-    return { task, ranking, own: ordered(given, ranking), reference, cheaper };
+    const isInTables = areCrossoversInTables(given, reference);
+    const cheaper = isInTables ? [] : crossoversOf(given, present({ reference })).map(crossoverText);
+    return { task, ranking, own: bestFirst(given, ranking), reference, cheaper, isInTables };
   });
   const hasSeveral = tasks.length > 1;
   const isMeasured = ({ own }: (typeof about)[number]) => own.some(({ steps }) => steps !== undefined);
@@ -54,26 +58,40 @@ export function comparisonTables(comparison: Comparison): {
       ...(hasSeveral && isTrained ? [overviewTable(comparison)] : []),
       ...about.flatMap((one) => [
         ...(one.ranking.seeds > 0 ? [rankingTable(comparison, one.ranking)] : []),
-        ...(one === withCosts ? costTable(comparison, one.task, one.own) : []),
+        ...(one === withCosts
+          ? isTrained || one !== withSteps
+            ? costTable(comparison, one.task, one.own)
+            : stepCostTable(comparison, one.task, one.own, one.reference)
+          : []),
         ...(one.ranking.seeds > 0 ? lengthTables(one.task, one.ranking, one.own, hasSeveral) : []),
-        ...(one === withSteps ? stepTables(one.task, one.own, one.reference, { withFlops: !isTrained }) : []),
+        ...(one === withSteps ? stepTables(one.task, one.own, one.reference, { isTrained }) : []),
         ...pretrainingTable(comparison, one.task),
       ]),
     ],
-    crossovers: togetherByTask(about.map(({ task, cheaper }) => ({ task: task.label, sentences: cheaper }))),
+    crossovers: shortened(togetherByTask(about.map(({ task, cheaper }) => ({ task: task.label, sentences: cheaper })))),
     notes: [
       ...rankingNotes(about.map(({ ranking }) => ranking).filter(({ seeds }) => seeds > 0)),
       ...(about.filter(({ own }) => own.length > 0).length > 1
         ? [`costs are shown on ${withCosts!.task.label}; the report has them on all tasks`]
         : []),
+      ...(withSteps?.isInTables ? crossoverNote(withSteps.own, withSteps.reference!) : []),
       ...parityNotes(comparison.cells),
       ...notesOf(summaries),
     ],
   };
 }
 
-/** Marks variants that are not equal to the others. */
-const unequalMark = " †";
+/** Many variants without a reference overtake each other at many places. */
+const mostCrossovers = 8;
+
+function shortened(sentences: readonly string[]): string[] {
+  const left = sentences.length - mostCrossovers;
+  if (left < 2) return [...sentences];
+  return [
+    ...sentences.slice(0, mostCrossovers),
+    `The report has ${lengthText(left)} more places where variants overtake each other.`,
+  ];
+}
 
 /** The ranking metric of every variant on every task, and what they come to. */
 function overviewTable(comparison: Comparison): TextTable {
@@ -164,38 +182,6 @@ function rankingTable(comparison: Comparison, ranking: Ranking): TextTable {
   };
 }
 
-/** What training took, and what the models are. */
-function costTable({ cells }: Comparison, task: TaskAbout, summaries: readonly VariantSummary[]): TextTable[] {
-  const isTrained = summaries.some(({ trainTokensPerSecond }) => trainTokensPerSecond !== undefined);
-  const marked = marker(cells, task);
-  const rows = summaries.map((summary) => {
-    const cell = cells.find((one) => one.task === task.label && one.variant === summary.variant);
-    const state = stateOfCell(cell, task.trainLength);
-    return [
-      marked(summary.variant),
-      ...(isTrained
-        ? [
-            optional(summary.trainTokensPerSecond, ({ mean }) => countText(mean)),
-            optional(summary.evalTokensPerSecond, ({ mean }) => countText(mean)),
-            optional(summary.peakBytes, ({ mean }) => bytesText(mean)),
-          ]
-        : []),
-      optional(summary.parameters ?? cell?.parameters, countText),
-      optional(state?.bytes, smallBytesText),
-      optional(cell?.flopsPerToken, countText),
-    ];
-  });
-  const header = [
-    "variant",
-    ...(isTrained ? ["train tok/s", "eval tok/s", "memory"] : []),
-    "params",
-    "state",
-    "FLOPs/token",
-  ];
-  if (rows.length === 0) return [];
-  return [{ title: `${task.label}: cost at length ${lengthText(task.trainLength)}`, header, rows }];
-}
-
 /** The ranking metric by length, and of a single task the loss where it is another. Nothing where there are figures at one length only. */
 function lengthTables(
   task: TaskAbout,
@@ -225,54 +211,6 @@ function lengthTables(
   }));
 }
 
-/** Time, memory and operations of a step by length, each also as a multiple of the reference's. */
-function stepTables(
-  task: TaskAbout,
-  summaries: readonly VariantSummary[],
-  reference: string | undefined,
-  { withFlops }: { readonly withFlops: boolean },
-): TextTable[] {
-  const measured = summaries.filter(({ steps }) => steps !== undefined);
-  const lengths = [...new Set(measured.flatMap(({ steps = [] }) => steps.map(({ length }) => length)))].sort(
-    (a, b) => a - b,
-  );
-  if (lengths.length === 0) return [];
-  const stepAt = (summary: VariantSummary | undefined, length: number): MeasuredStep | undefined => {
-    const step = summary?.steps?.find((one) => one.length === length);
-    return step === undefined || "missing" in step ? undefined : step;
-  };
-  const against = measured.find(({ variant }) => variant === reference);
-  const compared = against === undefined || measured.length < 2 ? "" : `, and as a multiple of ${reference}`;
-  const table = (title: string, text: (value: number) => string, of: (step: MeasuredStep) => number): TextTable => ({
-    title: `${task.label}: ${title}${compared}`,
-    header: ["variant", ...lengths.map((length) => lengthHeader(length, task.trainLength))],
-    rows: measured.map((summary) => [
-      summary.variant,
-      ...lengths.map((length) => {
-        const step = stepAt(summary, length);
-        if (step === undefined) return none;
-        const theirs = summary === against ? undefined : stepAt(against, length);
-        return `${text(of(step))}${theirs === undefined ? "" : ` (${ratioText(of(step) / of(theirs))}×)`}`;
-      }),
-    ]),
-  });
-  return [
-    table("tokens per second of a step forward and backward", countText, ({ tokensPerSecond }) => tokensPerSecond),
-    table("peak memory of such a step", bytesText, ({ peakBytes }) => peakBytes),
-    ...(withFlops ? [table("FLOPs per token of such a step", countText, ({ flopsPerToken }) => flopsPerToken)] : []),
-  ];
-}
-
-/** The longest length at which a step was measured, or 0. */
-function longestStep(summaries: readonly VariantSummary[]): number {
-  return Math.max(
-    0,
-    ...summaries.flatMap(({ steps = [] }) => steps.flatMap((step) => ("missing" in step ? [] : step.length))),
-  );
-}
-
-type MeasuredStep = Extract<StepCost, { tokensPerSecond: number }>;
-
 /** What training on the task's own inputs first has changed. */
 function pretrainingTable(comparison: Comparison, task: TaskAbout): TextTable[] {
   const [before, after] = [false, true].map((pretrained) => rankingOf(comparison, task.label, { pretrained }));
@@ -297,149 +235,9 @@ function pretrainingTable(comparison: Comparison, task: TaskAbout): TextTable[] 
   ];
 }
 
-/** What the reader must know of references, intervals, ranks and stars: what holds for all tasks once. */
-function rankingNotes(rankings: readonly Ranking[]): string[] {
-  if (rankings.length === 0) return [];
-  const noted = (note: (ranking: Ranking) => string | undefined): string[] =>
-    togetherByTask(
-      rankings.map((ranking) => ({ task: ranking.task.label, sentences: [note(ranking) ?? []].flat() })),
-      (sentence, tasks) => `${tasks}: ${sentence}`,
-    );
-  const isSingle = rankings.every(({ seeds }) => seeds === 1);
-  const references = noted(
-    ({ reference }) => reference && `reference (of "vs reference"): ${reference}, the best full attention here`,
-  );
-  const finite = noted(scoredText);
-  if (isSingle) return [...references, ...finite, "one seed: the order may be chance; --seeds 3 tells more"];
-  const singles = noted((ranking) => {
-    const single = rankedVariants(ranking).filter(({ figure }) => figure.values.length === 1);
-    if (single.length === 0) return undefined;
-    return `${listText(single.map(({ variant }) => variant))}: one seed only, which can be told from nothing`;
-  });
-  return [
-    ...references,
-    "±: half of a 95 % interval over seeds (initial parameters, order of data); it does not cover that the test split is finite",
-    ...finite,
-    ranksNote(rankings),
-    ...(references.length === 0 ? [] : ["*: the interval of the difference excludes 0"]),
-    ...singles,
-  ];
-}
-
-/** What ranks mean, with those of a ranking for an example. */
-function ranksNote(rankings: readonly Ranking[]): string {
-  const [shared] = rankings.flatMap((ranking) =>
-    rankedVariants(ranking).flatMap(({ rank }) => (rank.from === 1 && rank.to > 1 ? rank : [])),
-  );
-  const first =
-    shared === undefined
-      ? "rank 1: better than all others"
-      : `ranks as ${rankText(shared)}: these cannot be told from the best`;
-  return `${first} (Holm's correction); further ranks are in the order of means`;
-}
-
-/** In what cells are not equal to the others: each phrase once. */
-function parityNotes(cells: readonly CellAbout[]): string[] {
-  const phrases = new Map<string, Set<string>>();
-  for (const { variant, unequal } of cells)
-    for (const phrase of unequal) phrases.set(phrase, (phrases.get(phrase) ?? new Set()).add(variant));
-  return [...phrases].map(([phrase, variants]) => `† ${listText([...variants])}: ${phrase}`);
-}
-
-function marker(cells: readonly CellAbout[], task: TaskAbout): (variant: string) => string {
-  const unequal = new Set(
-    cells.flatMap((cell) => (cell.task === task.label && cell.unequal.length > 0 ? cell.variant : [])),
-  );
-  return (variant) => `${variant}${unequal.has(variant) ? unequalMark : ""}`;
-}
-
-/** In the order of the ranking; what has no rank comes last, in the order in which it was given. */
-function ordered(summaries: readonly VariantSummary[], ranking: Ranking): VariantSummary[] {
-  const places = new Map(rankedVariants(ranking).map(({ variant, place }) => [variant, place]));
-  const place = ({ variant }: VariantSummary) => places.get(variant) ?? Number.MAX_SAFE_INTEGER;
-  return [...summaries].sort((a, b) => place(a) - place(b));
-}
-
 /** `length 64`, or what is said where variants were trained at different ones. */
 export function trainLengthText({ runs }: Comparison, { label, trainLength }: TaskAbout): string {
   const own = runs.filter(({ task }) => task === label);
   const isCommon = own.every(({ config }) => config.length === undefined || config.length === trainLength);
   return isCommon ? `length ${lengthText(trainLength)}` : "the training length of each";
-}
-
-/** What is said of tasks: with their names where it is not said of all. */
-function togetherByTask(
-  tasks: readonly { readonly task: string; readonly sentences: readonly string[] }[],
-  onSome: (sentence: string, tasks: string) => string = (sentence, names) =>
-    `On ${names}, ${sentence.charAt(0).toLowerCase()}${sentence.slice(1)}`,
-): string[] {
-  const known = new Map<string, string[]>();
-  for (const { task, sentences } of tasks)
-    for (const sentence of sentences) known.set(sentence, [...(known.get(sentence) ?? []), task]);
-  return [...known].map(([sentence, whose]) =>
-    whose.length === tasks.length ? sentence : onSome(sentence, listText(whose)),
-  );
-}
-
-/** Why cells are empty, and what must be known of others: each reason once, then every failed run. */
-export function notesOf(summaries: readonly VariantSummary[]): string[] {
-  const tasks = new Set(summaries.map(({ task }) => task));
-  const there = summaries.filter(({ seeds, steps }) => seeds.length > 0 || steps !== undefined);
-  const everyone = new Set(there.map(({ variant }) => variant));
-  type Reason = { readonly mark: string; readonly text: string; readonly variant: string };
-  // Reason and variant → task → places.
-  const reasons = new Map<string, Reason & { readonly places: Map<string, string[]> }>();
-  const add = ({ variant, task }: VariantSummary, place: string, text: string, mark = ""): void => {
-    const key = JSON.stringify([text, variant]);
-    const known = reasons.get(key) ?? { mark, text, variant, places: new Map() };
-    known.places.set(task, [...new Set([...(known.places.get(task) ?? []), place])]);
-    reasons.set(key, known);
-  };
-  for (const summary of there) {
-    const { byLength, steps = [], seeds } = summary;
-    for (const cell of seeds.length > 0 ? byLength : []) {
-      if ("missing" in cell) add(summary, lengthText(cell.length), cell.missing);
-      else if (cell.note !== undefined) add(summary, lengthText(cell.length), cell.note, "‡ ");
-    }
-    for (const step of steps) if ("missing" in step) add(summary, `a step at ${lengthText(step.length)}`, step.missing);
-  }
-  const alike = new Map<string, { mark: string; text: string; where: string; variants: string[] }>();
-  for (const { mark, text, variant, places } of reasons.values()) {
-    const where = placesText(places, tasks.size);
-    const known = alike.get(`${text} ${where}`) ?? { mark, text, where, variants: [] };
-    known.variants.push(variant);
-    alike.set(`${text} ${where}`, known);
-  }
-  const told = [...alike.values()].map(({ mark, text, where, variants }) => {
-    const whose = variants.length === everyone.size ? "" : `${listText(variants)} at `;
-    return `${mark}${whose}${where}: ${text}`;
-  });
-  const failures = summaries.flatMap(({ task, variant, pretrained, failures }) =>
-    failures.map((failure) => {
-      const where = `${tasks.size > 1 ? `${task}, ` : ""}${variant}${pretrained ? " (pre-trained)" : ""}`;
-      return `failed: ${where}, ${failure}`;
-    }),
-  );
-  return [...told, ...failures];
-}
-
-/** `1,024 and 2,048`; with the tasks, where it is not so on all. */
-function placesText(places: ReadonlyMap<string, readonly string[]>, tasks: number): string {
-  const alike = new Map<string, string[]>();
-  for (const [task, lengths] of places) {
-    const text = listText(lengths);
-    alike.set(text, [...(alike.get(text) ?? []), task]);
-  }
-  return [...alike]
-    .map(([text, whose]) => (whose.length === tasks ? text : `${text} on ${listText(whose)}`))
-    .join("; at ");
-}
-
-/** `2× (1,024)` */
-function lengthHeader(length: number, trainLength: number): string {
-  return `${multipleText(length, trainLength)} (${lengthText(length)})`;
-}
-
-function optional<T>(value: T | undefined, text: (value: T) => string): string {
-  return value === undefined ? none : text(value);
 }

@@ -1,3 +1,5 @@
+import { wrapLines } from "./wrap.ts";
+
 /** A table as text, not yet fitted to a terminal. The first column names the row. */
 export type TextTable = {
   readonly title: string;
@@ -12,6 +14,8 @@ const nameShare = 0.4;
 /** Narrower than this they are not broken. */
 const narrowestName = 16;
 const gap = 2;
+/** Before all lines of a text but the first. */
+const indent = 2;
 
 /**
  * Renders a table as lines no wider than `columns`: long names of rows are broken; what is still too wide becomes two tables, one below the
@@ -92,17 +96,10 @@ function widthOf({ header, rows }: TextTable, column: number): number {
 
 /** The width that names take when they are broken to fit into `most`. */
 function brokenWidth(names: readonly string[], most: number): number {
-  return Math.max(...names.flatMap((name) => wrap(name, most).map((part, i) => part.length + (i > 0 ? 2 : 0))));
+  return Math.max(...names.flatMap((name) => wrap(name, most).map((part, i) => part.length + (i > 0 ? indent : 0))));
 }
 
-/** Breaks a text at spaces; from the second line on two columns are left for an indent. A word that is too long stays whole. */
+/** Lines of a text, of which all but the first leave room for an indent. */
 function wrap(text: string, columns: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(" ")) {
-    const last = lines.at(-1);
-    const room = columns - (lines.length > 1 ? 2 : 0);
-    if (last !== undefined && last.length + 1 + word.length <= room) lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
-  }
-  return lines;
+  return wrapLines(text, columns, columns - indent);
 }

@@ -13,9 +13,11 @@ export type ModelSizes = {
   readonly groups?: number;
   /** First token of targets, for an encoder-decoder. */
   readonly startToken?: number;
+  /** Ends what the model writes, if it was trained to say where it ends. */
+  readonly endToken?: number;
 };
 
-/** Our models have no such tokens; left out, the published defaults would apply. */
+/** Most of our models have no such tokens; left out, the published defaults would apply. */
 const noTokens = { bos_token_id: null, eos_token_id: null, pad_token_id: null };
 
 /** Writes the `config.json` of a catalogue model in Hugging Face's form. */
@@ -188,7 +190,7 @@ const configWriters: Readonly<Record<string, Writer>> = {
  */
 export function writeConfig(kind: string, sizes: ModelSizes): Record<string, unknown> | undefined {
   const written = Object.hasOwn(configWriters, kind) ? configWriters[kind]!(sizes) : undefined;
-  return written && { ...noTokens, ...written };
+  return written && { ...noTokens, ...written, ...present({ eos_token_id: sizes.endToken }) };
 }
 
 /** Whether Hugging Face has a catalogue model. */

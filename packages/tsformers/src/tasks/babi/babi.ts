@@ -66,6 +66,7 @@ export function babiTask(options: {
   });
   return {
     ...labelled,
+    endToken: end,
     // An answer is one class, or several words that all have to be right.
     metrics: [{ ...loss, label: "loss (nats)" }, exactAccuracy],
     views: {

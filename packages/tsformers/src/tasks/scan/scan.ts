@@ -50,6 +50,7 @@ export function scanTask(options: ScanOptions = {}): Task<Required<Pick<TaskView
     vocabularySize: vocabulary.size,
     length,
     metrics: [loss, exactAccuracy, tokenAccuracy],
+    endToken: end,
     symbolOf: vocabulary.symbolOf,
     usualView: "pairs",
     fingerprint: `scan heldOut=${heldOut} seed=${seed}`,

@@ -56,6 +56,7 @@ export function translationTask(options: {
     length,
     metrics: [loss, tokenAccuracy, exactAccuracy],
     tokenizer,
+    endToken: end,
     symbolOf: (token) => (token === start ? "␂" : token === end ? "␃" : tokenText(tokenizer, token)),
     fingerprint: `translation ${tokenizer.config.kind} ${fingerprintOf(sentences)} seed=${seed}`,
     views: { pairs: storedPairs({ name: "translation", length, seed, start, end, splits: fitting }).pairs },

@@ -24,6 +24,10 @@ export function chipsOf({ variants }: TaskData): Chip[] {
   return [...shared, ...properties].filter(({ has }) => variants.some(has) && !variants.every(has));
 }
 
+/** `linformer` and `bert` of `linformer (bert)`; of `axial (mixer)` the first alone. */
 function parts(label: string): string[] {
-  return label.split(" · ");
+  return label.split(/ · | \(|, |\)/).filter((part) => part !== "" && !choices.has(part));
 }
+
+/** What a name in brackets says it is a name of. */
+const choices: ReadonlySet<string> = new Set(["model", "mixer", "pattern", "position", "depth"]);

@@ -1,4 +1,4 @@
-import type { StepCost } from "../../results.ts";
+import { type MeasuredStep, measuredSteps } from "../../statistics/step-costs.ts";
 import type { TaskData, VariantData } from "../report-data.ts";
 import { bytesAxis, countAxis, lengthAxis } from "./axes.ts";
 import { chartFigure } from "./chart.ts";
@@ -9,15 +9,13 @@ import { grouped, listed } from "./format.ts";
 import { chartSection, type Section } from "./section.ts";
 import type { Store } from "./store.ts";
 
-type Measured = Extract<StepCost, { tokensPerSecond: number }>;
-
 type Figure = {
   readonly title: string;
   readonly by: "speed" | "memory";
   readonly axis: AxisSpec;
   /** Of one variant, and of several. */
   readonly words: readonly [one: string, several: string];
-  value(step: Measured): number;
+  value(step: MeasuredStep): number;
 };
 
 const figures: readonly Figure[] = [
@@ -63,10 +61,10 @@ export function costLength(store: Store): Section {
 function specOf(variants: readonly VariantData[], task: TaskData, figure: Figure): ChartSpec | undefined {
   if (task.variants.every(({ steps }) => steps.length === 0)) return undefined;
   const series = variants.map(
-    ({ variant, steps }): SeriesSpec => ({
-      variant,
+    (one): SeriesSpec => ({
+      variant: one.variant,
       markers: true,
-      points: steps.flatMap((step) => ("missing" in step ? [] : [{ x: step.length, y: figure.value(step) }])),
+      points: measuredSteps(one).map((step) => ({ x: step.length, y: figure.value(step) })),
     }),
   );
   const drawn = series.filter(({ points }) => points.length > 0);
@@ -80,8 +78,8 @@ function specOf(variants: readonly VariantData[], task: TaskData, figure: Figure
     places: crossings
       .filter(({ number }, i) => number <= mostMarked && crossings.findIndex((other) => other.number === number) === i)
       .map(({ x, y, number }) => ({ x, y, text: String(number) })),
-    absent: variants.flatMap(({ variant, steps }) =>
-      steps.some((step) => !("missing" in step)) ? [] : [{ variant, reason: "not measured" }],
+    absent: variants.flatMap((one) =>
+      measuredSteps(one).length > 0 ? [] : [{ variant: one.variant, reason: "not measured" }],
     ),
   };
 }

@@ -1,5 +1,6 @@
 import { intervalOfMean } from "../../statistics/statistics.ts";
 import type { Spread } from "../../statistics/summaries.ts";
+import { durationText as timeText } from "../../text/figures.ts";
 
 /** Stands for what is missing. */
 export const none = "–";
@@ -42,15 +43,9 @@ export function spreadText(spread: Spread | undefined, text: (value: number) => 
     : `${text(spread.mean)} ± ${text((high - low) / 2)}`;
 }
 
-/** `3 min 12 s` */
+/** A time as in the terminal, with spaces where no line breaks. */
 export function durationText(seconds: number | undefined): string {
-  if (seconds === undefined || !Number.isFinite(seconds)) return none;
-  if (seconds < 10) return `${plain(seconds, 2)}${space}s`;
-  const whole = Math.round(seconds);
-  if (whole < 60) return `${whole}${space}s`;
-  if (whole < 3600)
-    return `${Math.floor(whole / 60)}${space}min${space}${String(whole % 60).padStart(2, "0")}${space}s`;
-  return `${Math.floor(whole / 3600)}${space}h${space}${String(Math.floor((whole % 3600) / 60)).padStart(2, "0")}${space}min`;
+  return seconds === undefined || !Number.isFinite(seconds) ? none : timeText(seconds).replaceAll(" ", space);
 }
 
 /** `2,048` */

@@ -1,10 +1,12 @@
 import type { Baseline } from "../../baselines.ts";
+import { stateOfCell } from "../../statistics/state-of-cell.ts";
+import { longestStep, stepAt } from "../../statistics/step-costs.ts";
 import type { TaskData, VariantData } from "../report-data.ts";
 import { h, svg } from "./dom.ts";
 import { bytesText, countText, durationText, figureText, grouped, none, plain, spreadText } from "./format.ts";
 import { markerOf } from "./marker.ts";
 import { type Section, section } from "./section.ts";
-import { byRank, longestStep, type Store } from "./store.ts";
+import type { Store } from "./store.ts";
 import { type Column, dataTable, type Sort } from "./table.ts";
 
 type Row = VariantData | { readonly baseline: Baseline };
@@ -78,12 +80,8 @@ function columnsOf(store: Store): Column<Row>[] {
     ...more,
   });
   const bar = intervals(store);
-  const stateOf = ({ cell }: VariantData) => nearest(cell?.stateBytes, about.trainLength)?.bytes;
-  const longest = longestStep(task);
-  const stepAt = ({ steps }: VariantData) => {
-    const step = steps.find(({ length }) => length === longest);
-    return step === undefined || "missing" in step ? undefined : step;
-  };
+  const stateOf = ({ cell }: VariantData) => stateOfCell(cell, about.trainLength)?.bytes;
+  const longest = longestStep(task.variants);
   const isAny = (value: (variant: VariantData) => number | undefined) =>
     task.variants.some((one) => value(one) !== undefined);
   const columns: Column<Row>[] = [
@@ -147,8 +145,10 @@ function columnsOf(store: Store): Column<Row>[] {
   ];
   if (task.runs.length > 0) return columns;
   const steps = [
-    number(`tokens/s at ${grouped(longest)}`, (one) => stepAt(one)?.tokensPerSecond, countText, { largestFirst: true }),
-    number(`memory at ${grouped(longest)}`, (one) => stepAt(one)?.peakBytes, bytesText),
+    number(`tokens/s at ${grouped(longest)}`, (one) => stepAt(one, longest)?.tokensPerSecond, countText, {
+      largestFirst: true,
+    }),
+    number(`memory at ${grouped(longest)}`, (one) => stepAt(one, longest)?.peakBytes, bytesText),
   ];
   // Where nothing was trained, what a run would have told is left away.
   const isSaid = ({ text, value }: Column<Row>) =>
@@ -186,7 +186,7 @@ function parityCell(row: Row): HTMLElement | string {
 /** A whisker for each variant, all on one scale; nothing where there are no intervals. */
 function intervals(store: Store): ((row: Row) => HTMLElement | SVGElement | string) | undefined {
   const task = store.task();
-  const ranges = byRank(task).flatMap(({ result }) => (result?.interval === undefined ? [] : [result.interval]));
+  const ranges = task.variants.flatMap(({ result }) => (result?.interval === undefined ? [] : [result.interval]));
   const means = task.variants
     .flatMap(({ result }) => result?.metrics[task.metric.name]?.mean ?? [])
     .filter(Number.isFinite);
@@ -220,12 +220,4 @@ function intervals(store: Store): ((row: Row) => HTMLElement | SVGElement | stri
       ),
     );
   };
-}
-
-/** The entry whose length is nearest to one. */
-export function nearest<Item extends { readonly length: number }>(
-  items: readonly Item[] | undefined,
-  length: number,
-): Item | undefined {
-  return [...(items ?? [])].sort((a, b) => Math.abs(a.length - length) - Math.abs(b.length - length))[0];
 }

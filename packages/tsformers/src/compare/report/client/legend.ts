@@ -1,6 +1,6 @@
 import { h } from "./dom.ts";
 import { markerOf } from "./marker.ts";
-import { byRank, drawnAtFirst, type Store } from "./store.ts";
+import { drawnAtFirst, type Store } from "./store.ts";
 
 /** Names with their markers, to be pressed: what is not pressed is not drawn, in any chart. */
 export function legend(store: Store, variants: readonly string[]): HTMLElement {
@@ -29,7 +29,7 @@ export function legend(store: Store, variants: readonly string[]): HTMLElement {
   const all = store.task().variants.map(({ variant }) => variant);
   const command = (text: string, next: ReadonlySet<string>) =>
     h("button", { type: "button", class: "link", click: () => store.set({ hidden: next }) }, text);
-  const worse = byRank(store.task()).slice(drawnAtFirst);
+  const worse = store.task().variants.slice(drawnAtFirst);
   const commands =
     variants.length < 5
       ? []

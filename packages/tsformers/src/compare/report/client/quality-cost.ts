@@ -1,15 +1,16 @@
-import type { VariantData } from "../report-data.ts";
+import type { ParetoCost, VariantData } from "../report-data.ts";
 import { bytesAxis, countAxis, metricAxis, scoreOf } from "./axes.ts";
 import { chartFigure } from "./chart.ts";
 import type { AxisSpec, ChartSpec } from "./chart-spec.ts";
 import { toggle } from "./dom.ts";
 import { listed } from "./format.ts";
-import { paretoFront } from "./pareto.ts";
+import { cornersOf, frontOf } from "./pareto.ts";
 import { chartSection, type Section } from "./section.ts";
 import type { Store } from "./store.ts";
 
 type Cost = {
   readonly name: string;
+  readonly kind: ParetoCost;
   readonly axis: AxisSpec;
   readonly better: "lower" | "higher";
   value(variant: VariantData): number | undefined;
@@ -18,36 +19,44 @@ type Cost = {
 const costs: readonly Cost[] = [
   {
     name: "Speed",
+    kind: "time",
     axis: countAxis("training tokens per second, higher is better"),
     better: "higher",
     value: ({ result }) => result?.trainTokensPerSecond?.mean,
   },
   {
     name: "Memory",
+    kind: "memory",
     axis: bytesAxis("peak memory of training, lower is better"),
     better: "lower",
     value: ({ result }) => result?.peakBytes?.mean,
   },
   {
     name: "Parameters",
+    kind: "parameters",
     axis: countAxis("parameters, lower is better"),
     better: "lower",
     value: ({ cell }) => cell?.parameters,
   },
   {
     name: "FLOPs",
+    kind: "flops",
     axis: countAxis("floating point operations per token of a training step, lower is better"),
     better: "lower",
     value: ({ cell }) => cell?.flopsPerToken,
   },
 ];
 
+/** What a front is. */
+export const frontText =
+  "Named variants are the Pareto front: no other one shown is cheaper and no worse, or better and no dearer, by more than chance (seeds, and 10 % of what is measured). The dashed line follows the best means.";
+
 /** The ranking metric against what it costs, with the Pareto front. */
 export function qualityCost(store: Store): Section {
   let cost = costs[0]!;
   const chart = chartFigure(store, {
     title: "Quality against cost",
-    lead: `Named variants on the dashed line are the Pareto front: no other one shown is both better and cheaper.${store.data.seeds > 1 ? " Bars go from the lowest to the highest seed." : ""}`,
+    lead: `${frontText}${store.data.seeds > 1 ? " Bars go from the lowest to the highest seed." : ""}`,
     controls: () =>
       costs.map((one) =>
         toggle(one.name, one === cost, () => {
@@ -60,24 +69,32 @@ export function qualityCost(store: Store): Section {
   return chartSection(store, { id: "cost", title: "Quality against cost", charts: [chart] });
 }
 
-function specOf(variants: readonly VariantData[], { axis, better, value }: Cost, store: Store): ChartSpec | undefined {
+function specOf(
+  variants: readonly VariantData[],
+  { kind, axis, better, value }: Cost,
+  store: Store,
+): ChartSpec | undefined {
   const task = store.task();
   const all = variants.flatMap((one) => {
     const [x, score] = [value(one), scoreOf(one, task)];
     return x === undefined || score === undefined ? [] : [{ variant: one.variant, x, ...score }];
   });
   if (all.length === 0 && !task.variants.some((one) => scoreOf(one, task) !== undefined)) return undefined;
-  const front = paretoFront(all, { x: better, y: task.metric.better });
+  const front = frontOf(
+    task,
+    kind,
+    all.map(({ variant }) => variant),
+  );
   return {
-    summary: `Scatter chart of ${task.metric.label} against ${axis.label}. On the Pareto front: ${listed(front.map(({ variant }) => variant))}.`,
+    summary: `Scatter chart of ${task.metric.label} against ${axis.label}. On the Pareto front: ${listed(front)}.`,
     x: axis,
     y: metricAxis(task),
     lines: false,
     series: all.map(({ variant, ...point }) => ({
       variant,
-      points: [front.some((one) => one.variant === variant) ? { ...point, name: variant } : point],
+      points: [front.includes(variant) ? { ...point, name: variant } : point],
     })),
-    front: { points: front, step: better === "lower" ? "end" : "start" },
+    front: { points: cornersOf(all, { x: better, y: task.metric.better }), step: better === "lower" ? "end" : "start" },
     absent: variants.flatMap((one) =>
       value(one) === undefined || scoreOf(one, task) === undefined
         ? [{ variant: one.variant, reason: "no result" }]

@@ -1,9 +1,11 @@
+import { stateOfCell } from "../../statistics/state-of-cell.ts";
 import type { VariantData } from "../report-data.ts";
 import { bytesAxis, metricAxis, scoreOf } from "./axes.ts";
 import { chartFigure } from "./chart.ts";
 import type { ChartSpec } from "./chart-spec.ts";
-import { nearest } from "./leaderboard.ts";
-import { paretoFront } from "./pareto.ts";
+import { listed } from "./format.ts";
+import { cornersOf, frontOf } from "./pareto.ts";
+import { frontText } from "./quality-cost.ts";
 import { chartSection, type Section } from "./section.ts";
 import type { Store } from "./store.ts";
 
@@ -15,7 +17,7 @@ import type { Store } from "./store.ts";
 export function stateSize(store: Store): Section {
   const chart = chartFigure(store, {
     title: "Quality against state",
-    lead: "State is what all layers together keep of one row at the training length, when the model writes token by token. The dashed line is the Pareto front.",
+    lead: `State is what all layers together keep of one row at the training length, when the model writes token by token. ${frontText}`,
     spec: (variants) => specOf(variants, store),
   });
   return chartSection(store, { id: "state", title: "Quality against the size of the state", charts: [chart] });
@@ -23,23 +25,27 @@ export function stateSize(store: Store): Section {
 
 function specOf(variants: readonly VariantData[], store: Store): ChartSpec | undefined {
   const task = store.task();
-  const bytesOf = ({ cell }: VariantData) => nearest(cell?.stateBytes, task.about.trainLength)?.bytes;
+  const bytesOf = ({ cell }: VariantData) => stateOfCell(cell, task.about.trainLength)?.bytes;
   if (!task.variants.some((one) => bytesOf(one) !== undefined && scoreOf(one, task) !== undefined)) return undefined;
   const all = variants.flatMap((one) => {
     const [x, score] = [bytesOf(one), scoreOf(one, task)];
     return x === undefined || score === undefined ? [] : [{ variant: one.variant, x, ...score }];
   });
-  const front = paretoFront(all, { x: "lower", y: task.metric.better });
+  const front = frontOf(
+    task,
+    "state",
+    all.map(({ variant }) => variant),
+  );
   return {
-    summary: `Scatter chart of ${task.metric.label} against bytes of state. On the Pareto front: ${front.map(({ variant }) => variant).join(", ")}.`,
+    summary: `Scatter chart of ${task.metric.label} against bytes of state. On the Pareto front: ${listed(front)}.`,
     x: bytesAxis("state of one row, lower is better"),
     y: metricAxis(task),
     lines: false,
     series: all.map(({ variant, ...point }) => ({
       variant,
-      points: [front.some((one) => one.variant === variant) ? { ...point, name: variant } : point],
+      points: [front.includes(variant) ? { ...point, name: variant } : point],
     })),
-    front: { points: front, step: "end" },
+    front: { points: cornersOf(all, { x: "lower", y: task.metric.better }), step: "end" },
     absent: variants.flatMap((one) => {
       if (bytesOf(one) === undefined) return [{ variant: one.variant, reason: "does not write token by token" }];
       return scoreOf(one, task) === undefined ? [{ variant: one.variant, reason: "no result" }] : [];

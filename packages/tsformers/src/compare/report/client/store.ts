@@ -29,7 +29,7 @@ export type Store = {
 };
 
 export function makeStore(data: ReportData): Store {
-  const slots = new Map(data.variants.map((variant, slot) => [variant, slot]));
+  const slots = slotsOf(data);
   const listeners: (() => void)[] = [];
   let state: State = { task: 0, words: "", chips: new Set(), hidden: firstHidden(data.tasks[0]) };
   const store: Store = {
@@ -39,10 +39,12 @@ export function makeStore(data: ReportData): Store {
     matching: () => {
       const words = state.words.toLowerCase().split(/\s+/);
       const pressed = chipsOf(store.task()).filter(({ name }) => state.chips.has(name));
-      return byRank(store.task()).filter(
-        (one) =>
-          words.every((word) => one.variant.toLowerCase().includes(word)) && pressed.every(({ has }) => has(one)),
-      );
+      return store
+        .task()
+        .variants.filter(
+          (one) =>
+            words.every((word) => one.variant.toLowerCase().includes(word)) && pressed.every(({ has }) => has(one)),
+        );
     },
     drawn: () => store.matching().filter(({ variant }) => !state.hidden.has(variant)),
     slotOf: (variant) => slots.get(variant) ?? 0,
@@ -55,33 +57,14 @@ export function makeStore(data: ReportData): Store {
   return store;
 }
 
-/** The best first, then those without a figure: of them the fastest at the longest length that was measured. */
-export function byRank({ variants, metric }: TaskData): VariantData[] {
-  const sign = metric.better === "lower" ? 1 : -1;
-  const figure = ({ result }: VariantData) => result?.metrics[metric.name]?.mean ?? Number.NaN;
-  const key = (one: VariantData) => (Number.isFinite(figure(one)) ? sign * figure(one) : Number.POSITIVE_INFINITY);
-  const longest = longestStep({ variants });
-  const speed = ({ steps }: VariantData) => {
-    const step = steps.find(({ length }) => length === longest);
-    return step === undefined || "missing" in step ? 0 : step.tokensPerSecond;
-  };
-  return [...variants].sort((a, b) => (key(a) === key(b) ? speed(b) - speed(a) : key(a) - key(b)));
-}
-
-/** The longest length at which a step of any variant was measured; 0 if there is none. */
-export function longestStep({ variants }: Pick<TaskData, "variants">): number {
-  return Math.max(
-    0,
-    ...variants.flatMap(({ steps }) => steps.flatMap((step) => ("missing" in step ? [] : step.length))),
-  );
+/** Which look a variant has: by its place; of many, those that are drawn at first have colours of their own. */
+export function slotsOf({ variants, tasks }: Pick<ReportData, "variants" | "tasks">): Map<string, number> {
+  const best = variants.length > drawnAtFirst ? (tasks[0]?.variants ?? []).map(({ variant }) => variant) : [];
+  return new Map([...new Set([...best, ...variants])].map((variant, slot) => [variant, slot]));
 }
 
 /** Where there are many variants, charts show the best at first. */
 export function firstHidden(task: TaskData | undefined): Set<string> {
   if (task === undefined || task.variants.length <= drawnAtFirst + 4) return new Set();
-  return new Set(
-    byRank(task)
-      .slice(drawnAtFirst)
-      .map(({ variant }) => variant),
-  );
+  return new Set(task.variants.slice(drawnAtFirst).map(({ variant }) => variant));
 }

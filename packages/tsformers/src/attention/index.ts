@@ -10,6 +10,12 @@ export {
   axialSum,
 } from "./axial/axial.ts";
 export type { AxialLayerOptions } from "./axial/axial-layer.ts";
+export {
+  type ShortConvolutionOptions,
+  type ShortConvolutionParams,
+  shortConvolution,
+  shortConvolutionEntry,
+} from "./convolution/short-convolution.ts";
 export { type DeltaNetOptions, type DeltaNetParams, deltaNet, deltaNetEntry } from "./delta/delta-net.ts";
 export {
   type EtcAttentionOptions,

@@ -8,6 +8,7 @@ export {
   adaptiveHead,
   type Clusters,
 } from "./adaptive.ts";
+export { type CausalConvolutionParams, causalConvolution } from "./causal-convolution.ts";
 export { type ChunkOptions, chunkedFeedForward } from "./chunked.ts";
 export { type ChunkedCrossEntropyOptions, chunkedCrossEntropies } from "./chunked-cross-entropy.ts";
 export { type HiddenClassHeadOptions, type HiddenClassHeadParams, hiddenClassHead } from "./class-head.ts";

@@ -88,6 +88,7 @@ export type {
   Task,
   TaskView,
   TaskViews,
+  TrainLengths,
   ViewName,
 } from "./task.ts";
 export { type TaskContext, type TaskEntry, taskEntry } from "./task-entry.ts";

@@ -34,8 +34,8 @@ export function rowsView<R, B>(options: {
   readonly length: number;
   readonly source: RowSource<R>;
   readonly form: RowForm<R, B>;
-  /** Default of how much an evaluation scores. */
-  readonly limit: number;
+  /** Default of how much an evaluation scores: as a limit of its options, or all of so many rows. */
+  readonly limit: number | { readonly rows: number };
 }): TaskView<B> {
   const { name, length: usualLength, source, form, limit: usualLimit } = options;
   return {
@@ -46,14 +46,15 @@ export function rowsView<R, B>(options: {
       return form.pack(rows, batchSize, length);
     },
     evalBatches: (split, { batchSize, length, limit = usualLimit }) => {
-      checkExtents(name, { batchSize, length, limit });
+      const [most, mostRows] = typeof limit === "number" ? [limit, Infinity] : [Infinity, limit.rows];
+      checkExtents(name, { batchSize, length, limit: Math.min(most, mostRows) });
       source.eval(split, 0, length); // so that a length that does not fit is reported here, not at the first batch
       return {
         *[Symbol.iterator]() {
-          let left = limit;
-          for (let index = 0; left > 0; ) {
+          let left = most;
+          for (let index = 0; left > 0 && index < mostRows; ) {
             const rows: R[] = [];
-            for (; rows.length < batchSize && left > 0; index++) {
+            for (; rows.length < batchSize && left > 0 && index < mostRows; index++) {
               const row = source.eval(split, index, length);
               if (row === undefined) break;
               rows.push(form.cut(row, left));

@@ -51,7 +51,7 @@ export type EvalSplit = "valid" | "test";
 export type EvalOptions = {
   readonly batchSize: number;
   readonly length: number;
-  /** Number of tokens scored, exactly, whatever the length; each task documents its default. */
+  /** Number of tokens scored, exactly, whatever the length. Default: the task's own number, of tokens or of whole rows. */
   readonly limit?: number;
 };
 
@@ -61,7 +61,7 @@ export type TaskView<B> = {
   trainBatch(step: number, batchSize: number, length?: number): B;
   /**
    * Batches that are the same under every seed, at any length, including lengths beyond that of training. At each length the same tokens
-   * (of a text), or equally many (of a generated task), are scored, so that losses at different lengths can be compared.
+   * (of a text), or equally many tokens or rows (of a generated task), are scored, so that losses at different lengths can be compared.
    */
   evalBatches(split: EvalSplit, options: EvalOptions): Iterable<B>;
   /**
@@ -71,10 +71,19 @@ export type TaskView<B> = {
    * @throws RangeError when the stride is greater than the length
    */
   slidingBatches?(split: EvalSplit, options: EvalOptions & { readonly stride: number }): Iterable<B>;
+  /** Present if the length of training rows differs from update to update; `trainBatch` is to be asked for rows of that length. */
+  readonly lengths?: TrainLengths;
   /** Whether `limit` counts rows, since each has one answer, and not positions. */
   readonly limitsRows?: true;
   /** How results of this view are reported. Default: as the task says. */
   readonly metrics?: readonly Metric[];
+};
+
+export type TrainLengths = {
+  /** T of the rows of an update. */
+  at(step: number): number;
+  /** The lengths of so many updates in a row, in any order: each as often as it occurs. */
+  readonly cycle: readonly number[];
 };
 
 export type Classes = { readonly classes: number; readonly classNames?: readonly string[] };

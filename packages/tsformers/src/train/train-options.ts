@@ -18,7 +18,7 @@ export type TrainOptions<Params, B> = {
   readonly schedule: Schedule;
   readonly steps: number;
   readonly batchSize: number;
-  /** T of training rows. */
+  /** T of training rows; of the longest, where the view has rows of several lengths. */
   readonly length: number;
   readonly device: Device;
   /** Seed of parameters and dropout. Default: 0. */

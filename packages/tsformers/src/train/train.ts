@@ -15,6 +15,7 @@ import {
 import type { Symbolic } from "../objectives/objective.ts";
 import { present } from "../schema/present.ts";
 import { loss as lossMetric } from "../tasks/metric.ts";
+import { lengthAt } from "../tasks/train-lengths.ts";
 import { suitableMicroBatches } from "./accumulate.ts";
 import { earlyStopping } from "./early-stopping.ts";
 import { evaluator } from "./evaluate.ts";
@@ -45,16 +46,19 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
   let { state, step: done, progress } = run;
   let saved = { step: done, progress };
   const stepMs: number[] = [];
+  const speeds: number[] = [];
   const makeStep = async (): Promise<void> => {
     const inputs = inputsOf(options, done + 1);
     if (stepMs.length === 0) {
-      await update.prepare(state, ...inputs);
+      for (const each of new Set(options.view.lengths?.cycle ?? [length]))
+        await update.prepare(state, ...inputsOf(options, done + 1, each));
       onEvent({ kind: "prepared", step: done });
     }
     const made = await makeUpdate(options, { number: done + 1, step, update, state, inputs });
     state = made.state;
     done += 1;
     stepMs.push(made.ms);
+    speeds.push(made.measured.tokensPerSecond);
     const { measured, losses } = made;
     const named = Object.entries(losses).map(([name, value]) => [`loss/${name}`, value]);
     run.directory?.log({ ...measured, ...Object.fromEntries(named) });
@@ -106,7 +110,7 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
       params,
       ...present({ average }),
       ...(progress.evaluation !== null && { evaluation: progress.evaluation }),
-      tokensPerSecond: tokensPerSecond(options, median(stepMs)),
+      tokensPerSecond: median(speeds),
     };
   } finally {
     run.directory?.close();
@@ -127,10 +131,15 @@ function endOf(at: {
   return at.done >= at.last ? "paused" : "interrupted";
 }
 
-/** The batch of an update, its learning rate and the key of its dropout; that of the parameters is `foldIn(key, 0)`. */
+/**
+ * The batch of an update, its learning rate and the key of its dropout; that of the parameters is `foldIn(key, 0)`.
+ *
+ * @param length T of its rows. Default: as the view says
+ */
 function inputsOf<Params, B>(
-  { view, schedule, batchSize, length, seed = 0 }: TrainOptions<Params, B>,
+  { view, schedule, batchSize, length: usual, seed = 0 }: TrainOptions<Params, B>,
   number: number,
+  length = lengthAt(view, number, usual),
 ): [Given<Symbolic<B>>, Given<Control>] {
   const batch = view.trainBatch(number, batchSize, length) as Given<Symbolic<B>>;
   const key = keyToArray(foldIn(foldIn(randomKey(seed), 1), number));
@@ -160,19 +169,13 @@ async function makeUpdate<Params, B>(
     throw await explainNonFinite(number, step, options.device, state, batch, control);
   }
   const learningRate = (control.learningRate as NDArray).item();
+  const tokens = options.batchSize * lengthAt(options.view, number, options.length);
   return {
     state: result.state as Given<TrainState<Params>>,
     ms,
-    measured: { step: number, loss, gradientNorm, learningRate, tokensPerSecond: tokensPerSecond(options, ms) },
+    measured: { step: number, loss, gradientNorm, learningRate, tokensPerSecond: (tokens * 1000) / ms },
     losses: numbersOf(metrics.losses),
   };
-}
-
-function tokensPerSecond(
-  { batchSize, length }: { readonly batchSize: number; readonly length: number },
-  ms: number,
-): number {
-  return (batchSize * length * 1000) / ms;
 }
 
 function stepOf<Params, B>({ objective, optimiser, ...options }: TrainOptions<Params, B>): TrainStep<Params, B> {
@@ -267,7 +270,7 @@ function announceMemory<Params, B>(
   // Before anything of the size of the model or a batch is made. Inputs, targets and weights have four bytes a token each.
   const least = estimateMemory(params, state, undefined, !device.sharesMemory);
   if (free !== undefined) requireMemory({ ...least, totalBytes: least.totalBytes + 12 * batchSize * length }, free);
-  const program = update.trace(state as Given<TrainState<Params>>, ...inputsOf(options, 1));
+  const program = update.trace(state as Given<TrainState<Params>>, ...inputsOf(options, 1, length));
   const estimate = estimateMemory(params, state, program, !device.sharesMemory);
   onEvent({ kind: "memory", estimate, text: memoryText(estimate) });
   if (free !== undefined) requireMemory(estimate, free);

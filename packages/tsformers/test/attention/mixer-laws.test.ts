@@ -7,12 +7,13 @@ import { looksOf, mixedBy } from "./map-reading.ts";
 import { arrayOf, inputs, mixerCases, type Prepared, prepareMixer, rowsOf, sizes } from "./mixer-cases.ts";
 
 /** What a definition may rule out; everything else holds for all. */
-type Law = "recurrent" | "map" | "places" | "sums";
+type Law = "recurrent" | "map" | "looks" | "places" | "sums";
 
 const signed = "learned sums over positions have weights of any sign and size";
 const twoSteps = "one attention works on what another has mixed: no weights of the values themselves";
 const sortedBlocks = "a sorted key is a mixture of several; the map names the one that weighs most";
 const compressed = "a slot's value is a convolution over its positions, not a sum";
+const byFeature = "each feature has weights of its own, so there is no map";
 const lastOfBlock = "a slot is named by the last position of its block, which may be padding where others are not";
 
 /** Sizes that fit short sequences, and the forms of a member that differ in kind. A member that is not here is taken as it comes. */
@@ -46,6 +47,10 @@ const cases = mixerCases<Law>({
     { options: { slots: 16, sharing: "none" }, exempt: { sums: signed } },
     { options: { slots: 16, projection: "mean" } },
     { options: { slots: 16, projection: "convolution", sharing: "headwise" }, exempt: { sums: signed } },
+  ],
+  "short-convolution": [
+    { options: {}, exempt: { map: byFeature, looks: byFeature } },
+    { options: { width: 7 }, exempt: { map: byFeature, looks: byFeature } },
   ],
   synthesizer: [
     { options: {} },
@@ -254,7 +259,7 @@ describe.each(cases.map((one) => [one.title, one] as const))("%s", (_, one) => {
       }
     });
 
-    test("names positions that may be looked at, and weighs them to 1 in all", async () => {
+    test.runIf(!exempt.looks)("names positions that may be looked at, and weighs them to 1 in all", async () => {
       const { run } = await prepare();
       const mask = [ones(63), ones(63).fill(0, 50)];
       const { map } = await run(inputs(63, 5, 2), { mask });

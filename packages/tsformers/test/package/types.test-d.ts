@@ -41,6 +41,7 @@ const mixers = {
   linear: m.linearAttention(causal),
   performer: m.performer(causal),
   rfa: m.rfa({ ...causal, features: 32 }),
+  convolution: m.shortConvolution({ modelWidth: 64 }),
   delta: m.deltaNet(causal),
   lsh: m.lshAttention({ ...causal, buckets: 8 }),
   local: m.localAttention(causal),

@@ -16,6 +16,7 @@ import { trainRun } from "../../run/train-run.ts";
 import { present } from "../../schema/present.ts";
 import { loss } from "../../tasks/metric.ts";
 import type { ReadText } from "../../tasks/text/tokenized-text.ts";
+import { lengthAt, meanLength } from "../../tasks/train-lengths.ts";
 import { median } from "../../train/median.ts";
 import { readMetrics } from "../../train/metrics.ts";
 import { train } from "../../train/train.ts";
@@ -182,28 +183,27 @@ async function pretrained(
 }
 
 function resultOf(
-  { config }: PreparedRun,
+  { config: { batchSize, length }, view }: PreparedRun,
   { step, params, average }: TrainResult<unknown>,
   directory: string,
 ): NonNullable<StoredRun["result"]> {
   const records = readMetrics(runPaths(directory).metrics);
   const points = (name: string): CurvePoint[] =>
     records.flatMap((record) => (typeof record[name] === "number" ? [{ step: record.step, loss: record[name] }] : []));
-  const speeds = records.flatMap(({ tokensPerSecond }) =>
-    typeof tokensPerSecond === "number" ? [tokensPerSecond] : [],
+  const speeds = records.flatMap(({ step, tokensPerSecond }) =>
+    typeof tokensPerSecond === "number" ? [{ tokens: batchSize * lengthAt(view, step, length), tokensPerSecond }] : [],
   );
-  const perStep = config.batchSize * config.length;
   return {
     parameters: countParameters(average ?? params),
     steps: step,
-    tokens: step * perStep,
+    tokens: Math.round(step * batchSize * meanLength(view, length)),
     trainCurve: smoothed(points("loss"), curvePoints),
     validCurve: points("valid/loss"),
-    trainTokensPerSecond: speeds.length === 0 ? 0 : median(speeds),
+    trainTokensPerSecond: speeds.length === 0 ? 0 : median(speeds.map(({ tokensPerSecond }) => tokensPerSecond)),
     evalTokensPerSecond: 0,
     peakBytes: peakMemory(),
     finishedAt: new Date().toISOString(),
-    seconds: speeds.reduce((sum, speed) => sum + perStep / speed, 0),
+    seconds: speeds.reduce((sum, { tokens, tokensPerSecond }) => sum + tokens / tokensPerSecond, 0),
   };
 }
 

@@ -99,6 +99,14 @@ export function countStep(run: PreparedRun, length: number): { readonly flopsPer
   return { flopsPerToken: programFlops(program) / (rows * length) };
 }
 
+/** {@link countStep} of training, in the mean over the lengths that its rows have. */
+export function countTraining(run: PreparedRun): { readonly flopsPerToken: number } {
+  const cycle = run.view.lengths?.cycle ?? [run.config.length];
+  const flops = new Map([...new Set(cycle)].map((length) => [length, length * countStep(run, length).flopsPerToken]));
+  const sum = (of: readonly number[]) => of.reduce((total, each) => total + each, 0);
+  return { flopsPerToken: sum(cycle.map((length) => flops.get(length)!)) / sum(cycle) };
+}
+
 export async function measureStep(run: PreparedRun, length: number, device: Device): Promise<StepCost> {
   let step: Step | undefined;
   try {

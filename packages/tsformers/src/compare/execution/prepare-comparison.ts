@@ -18,13 +18,14 @@ import { exampleOf } from "../../tasks/example.ts";
 import type { Task, TaskEntry } from "../../tasks/index.ts";
 import { readTextData } from "../../tasks/text/text-data.ts";
 import type { ReadText } from "../../tasks/text/tokenized-text.ts";
+import { meanLength } from "../../tasks/train-lengths.ts";
 import { frequencyBaseline } from "../baselines.ts";
 import type { Cell } from "../cells.ts";
 import type { Budget, CellAbout, TaskAbout } from "../results.ts";
 import type { CompareSettings } from "../settings.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { withSteps } from "./measure-run.ts";
-import { countStep } from "./measure-steps.ts";
+import { countTraining } from "./measure-steps.ts";
 import type { FullConfig } from "./messages.ts";
 import { inequalities } from "./parity.ts";
 import { patternPictures } from "./pattern-pictures.ts";
@@ -94,8 +95,8 @@ async function preparedCell(cell: Cell, settings: CompareSettings, source: DataS
     const config = withAbsolutePaths(given);
     const run = await prepareRun(config, { task: await source.taskOf(config) });
     requireRows(run, settings);
-    const { flopsPerToken } = countStep(run, run.config.length);
-    return { run, flopsPerToken, config: withBudget(run.config, settings, flopsPerToken) };
+    const { flopsPerToken } = countTraining(run);
+    return { run, flopsPerToken, config: withBudget(run, settings, flopsPerToken) };
   };
   const own = await prepare(cell.config);
   const ownKey = canonicalJson(cell.config);
@@ -147,8 +148,9 @@ function withoutKind({ kind: _, ...settings }: Readonly<Record<string, unknown>>
 }
 
 /** As many steps as the budget pays for; a budget of time is measured by each run itself. */
-function withBudget(config: FullConfig, { budget }: CompareSettings, flopsPerToken: number): FullConfig {
-  const perStep = config.batchSize * config.length;
+function withBudget(run: PreparedRun, { budget }: CompareSettings, flopsPerToken: number): FullConfig {
+  const { config } = run;
+  const perStep = tokensPerStep(run);
   switch (budget?.kind) {
     case "tokens":
       return withSteps(config, Math.max(1, Math.ceil(budget.amount / perStep)));
@@ -157,6 +159,11 @@ function withBudget(config: FullConfig, { budget }: CompareSettings, flopsPerTok
     default:
       return config;
   }
+}
+
+/** Tokens of an update, in the mean of all. */
+function tokensPerStep({ view, config: { batchSize, length } }: PreparedRun): number {
+  return batchSize * meanLength(view, length);
 }
 
 function budgetOf({ budget }: CompareSettings, prepared: readonly Prepared[]): Budget {
@@ -261,7 +268,7 @@ function aboutCells(group: readonly Prepared[], settings: CompareSettings): Cell
     flopsPerToken,
     config,
     ...((settings.budget === undefined || settings.budget.kind === "tokens") && {
-      tokens: config.steps * config.batchSize * config.length,
+      tokens: config.steps * tokensPerStep(run),
     }),
   }));
   const unequal = inequalities(facts);

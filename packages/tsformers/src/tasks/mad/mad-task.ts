@@ -4,10 +4,11 @@ import { count } from "../../schema/count.ts";
 import { type Draw, draws } from "../draws.ts";
 import { exactAccuracy, loss, tokenAccuracy } from "../metric.ts";
 import { nextForm, type Row } from "../row-forms.ts";
-import { generatedRows, rowsView, usualLimit } from "../rows.ts";
+import { generatedRows, rowsView } from "../rows.ts";
 import type { Batch, Task, TaskView } from "../task.ts";
 import { lengthOption, seedOption } from "../task-entry.ts";
 import { trainingRowsOption, trainingRowsText } from "../training-rows.ts";
+import { madProtocol } from "./protocol.ts";
 
 /** What all six tasks of MAD have in common. */
 export type MadOptions = {
@@ -33,7 +34,7 @@ type MadTaskParts<Settings> = {
   row(draw: Draw, length: number, purpose: Purpose): Row;
 };
 
-/** A task of MAD: its fingerprint names all of its settings but the length. */
+/** A task of MAD: its fingerprint names all of its settings but the length. An evaluation scores all of 1,280 rows, as published. */
 export function madTask<Settings extends Required<MadOptions>>(
   parts: MadTaskParts<Settings> & { readonly view: "next" },
 ): Task<{ readonly next: TaskView<Batch> }>;
@@ -55,7 +56,7 @@ export function madTask<Settings extends Required<MadOptions>>(parts: MadTaskPar
       [view]: rowsView({
         name,
         length,
-        limit: usualLimit,
+        limit: { rows: madProtocol.testRows },
         form: nextForm,
         source: generatedRows((key: RandomKey, rowLength, purpose) => row(draws(key), rowLength, purpose), {
           seed,

@@ -52,6 +52,6 @@ export const mqarProtocol: {
   epochs: 32,
   seed: 123,
   stopAtAccuracy: 0.99,
-  // The convolution stands before the mixer of each layer.
+  // The convolution is the mixer of the first layer, in a layer of its own; the second layer has the mixer that is measured.
   model: { layers: 2, feedForward: false, positions: "none", convolutionWidth: 3 },
 };

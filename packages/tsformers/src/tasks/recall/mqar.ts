@@ -7,27 +7,33 @@ import { exactAccuracy, loss, tokenAccuracy } from "../metric.ts";
 import { nextForm, type Row } from "../row-forms.ts";
 import { generatedRows, rowsView, usualLimit } from "../rows.ts";
 import type { Task, TaskViews } from "../task.ts";
-import { lengthOption, seedOption, type TaskEntry, taskEntry } from "../task-entry.ts";
+import { seedOption, type TaskEntry, taskEntry } from "../task-entry.ts";
 import { trainingRowsOption, trainingRowsText } from "../training-rows.ts";
+import { mixLength, mqarMix } from "./mqar-mix.ts";
+import { mqarProtocol } from "./mqar-protocol.ts";
 
 export type MqarOptions = {
   /** V, half of them keys and half values. Default: 8192. */
   readonly vocabulary?: number;
-  /** N, pairs of a row, each of which is asked for once. Default: 4. */
+  /** N, pairs of a row, each of which is asked for once. Default: 4, or those of the mix. */
   readonly pairs?: number;
-  /** L, positions of a training row, at least 4N. Default: 64. */
+  /** L, positions of a training row, at least 4N. Default: 64, or those of the mix. */
   readonly length?: number;
+  /** Trains on the published lengths and numbers of pairs together, and tests with the published ones: {@link mqarProtocol}. Default: false. */
+  readonly mixed?: boolean;
   /** Whether positions that ask nothing hold random tokens of the whole vocabulary; otherwise token 0. Default: true. */
   readonly randomNonQueries?: boolean;
   /** Exponent a of the gaps: 1 makes them uniform. Default: 0.01. */
   readonly powerLaw?: number;
-  /** Default: each training row is a new one. The paper has 100,000 for N = 4, 20,000 otherwise. */
+  /** Default: each training row is a new one. Published: 180,000 with the mix. */
   readonly trainingRows?: number;
   /** Default: 0. */
   readonly seed?: number;
 };
 
-const defaults = { vocabulary: 8192, pairs: 4, length: 64, randomNonQueries: true, powerLaw: 0.01 };
+const defaults = { vocabulary: 8192, randomNonQueries: true, powerLaw: 0.01, mixed: false, seed: 0 };
+const usualPairs = 4;
+const usualLength = 64;
 
 /**
  * Multi-query associative recall (MQAR) as published: `k₁ v₁ … k_N v_N`, then each key once more among random tokens, and there its value
@@ -37,18 +43,19 @@ const defaults = { vocabulary: 8192, pairs: 4, length: 64, randomNonQueries: tru
  * pairs, its gap g drawn without replacement from `p(x) ∝ a·x^(a−1)`, x = g + 1 = 1 … ⌊(L − 2N) / 2⌋. Only these N places are scored: the
  * target is the value, which does not follow in the row. All other places behind the pairs are random tokens.
  *
+ * With `mixed`, batches of the published lengths and numbers of pairs follow one another: {@link mqarMix}.
+ *
  * @source Arora et al. 2023, "Zoology: Measuring and Improving Recall in Efficient Language Models", §4 and its published code,
  *   arXiv:2312.04927
- * @differs an odd L is allowed: its last place asks nothing
+ * @differs an odd L is allowed: its last place asks nothing; batches of the mix come in random order, in the published code one size after another
  */
 export function mqarTask(options: MqarOptions = {}): Task<Required<Pick<TaskViews, "next">>> {
-  const { vocabulary, pairs, length, randomNonQueries, powerLaw, trainingRows, seed = 0 } = { ...defaults, ...options };
-  const mostPairs = Math.floor(vocabulary / 2) - 1;
-  if (!(Number.isInteger(pairs) && pairs >= 1 && pairs <= mostPairs)) {
-    throw new RangeError(
-      `mqar: pairs must be an integer from 1 to ${mostPairs}, the keys of vocabulary ${vocabulary}, got ${pairs}`,
-    );
-  }
+  const { vocabulary, randomNonQueries, powerLaw, mixed, trainingRows, seed } = { ...defaults, ...options };
+  if (mixed) requireMixed(options);
+  const { pairs = usualPairs, length = mixed ? mixLength : usualLength } = options;
+  requirePairs(mixed ? Math.max(...mqarProtocol.train.map((size) => size.pairs)) : pairs, vocabulary);
+  const makeRow = (key: RandomKey, size: Size) => mqarRow(key, { ...size, vocabulary, randomNonQueries, powerLaw });
+  const source = generatedRows((key, rowLength) => makeRow(key, { length: rowLength, pairs }), { seed, trainingRows });
   return {
     name: "mqar",
     vocabularySize: vocabulary,
@@ -59,24 +66,37 @@ export function mqarTask(options: MqarOptions = {}): Task<Required<Pick<TaskView
       const values = Math.floor(vocabulary / 2);
       return token < values ? `k${token}` : `v${token - values}`;
     },
-    fingerprint: `mqar vocabulary=${vocabulary} pairs=${pairs} randomNonQueries=${randomNonQueries} powerLaw=${powerLaw} trainingRows=${trainingRows ?? "new"} seed=${seed}`,
+    fingerprint: `mqar vocabulary=${vocabulary} pairs=${mixed ? "mixed" : pairs} randomNonQueries=${randomNonQueries} powerLaw=${powerLaw} trainingRows=${trainingRows ?? "new"} seed=${seed}`,
     views: {
-      next: rowsView({
-        name: "mqar",
-        length,
-        limit: usualLimit,
-        form: nextForm,
-        source: generatedRows(
-          (key, rowLength) => mqarRow(key, { length: rowLength, vocabulary, pairs, randomNonQueries, powerLaw }),
-          { seed, trainingRows },
-        ),
-      }),
+      next: mixed
+        ? mqarMix(makeRow, { seed, trainingRows })
+        : rowsView({ name: "mqar", length, limit: usualLimit, form: nextForm, source }),
     },
   };
 }
 
-function mqarRow(key: RandomKey, options: Required<Omit<MqarOptions, "trainingRows" | "seed">>): Row {
-  const { length, vocabulary, pairs, randomNonQueries, powerLaw } = options;
+type Size = { readonly length: number; readonly pairs: number };
+
+/** @throws RangeError naming a size that the mix has of its own */
+function requireMixed({ pairs, length }: MqarOptions): void {
+  if (pairs !== undefined) throw new RangeError(`mqar: a mix has pairs of its own; leave pairs out, got ${pairs}`);
+  if (length !== undefined && length !== mixLength)
+    throw new RangeError(`mqar: a mix has rows of up to ${mixLength} positions; leave length out, got ${length}`);
+}
+
+/** @throws RangeError when there are not so many keys */
+function requirePairs(pairs: number, vocabulary: number): void {
+  const most = Math.floor(vocabulary / 2) - 1;
+  if (Number.isInteger(pairs) && pairs >= 1 && pairs <= most) return;
+  throw new RangeError(
+    `mqar: pairs must be an integer from 1 to ${most}, the keys of vocabulary ${vocabulary}, got ${pairs}`,
+  );
+}
+
+type RowOptions = Size & Required<Pick<MqarOptions, "vocabulary" | "randomNonQueries" | "powerLaw">>;
+
+function mqarRow(key: RandomKey, { length, vocabulary, pairs, randomNonQueries, powerLaw }: RowOptions): Row {
+  requirePairs(pairs, vocabulary);
   if (length < 4 * pairs) {
     throw new RangeError(
       `mqar: ${pairs} pairs and their questions need a length of at least ${4 * pairs}, got ${length}`,
@@ -114,8 +134,14 @@ export const mqarEntry: TaskEntry<"mqar", MqarOptions> = /* @__PURE__ */ taskEnt
       vocabulary: count(1_000_000, "the vocabulary is made in memory", 4)
         .default(defaults.vocabulary)
         .describe("how many different tokens there are, half of them keys and half values"),
-      pairs: positionCount().default(defaults.pairs).describe("pairs of a row, each of which is asked for once"),
-      length: lengthOption(defaults.length),
+      pairs: positionCount()
+        .optional()
+        .describe(`pairs of a row, each of which is asked for once. Default: ${usualPairs}`),
+      length: positionCount().optional().describe(`tokens in a training row. Default: ${usualLength}`),
+      mixed: z
+        .boolean()
+        .default(defaults.mixed)
+        .describe("train on the published lengths and pairs together, 64 to 256 and 4 to 64"),
       randomNonQueries: z
         .boolean()
         .default(defaults.randomNonQueries)

@@ -247,6 +247,25 @@ test("each task has as many training rows as it says, again and again", () => {
   expect(new Set([0, 1, 2].flatMap(names)).size).toBe(6);
 });
 
+describe("an evaluation", () => {
+  const scoredRows = (view: TaskView<Batch>, options: { length: number; limit?: number }) =>
+    [...view.evalBatches("test", { batchSize: 500, ...options })]
+      .flatMap((batch) => plainRows(batch))
+      .map(({ weights }) => weights.filter((weight) => weight > 0).length)
+      .filter((count) => count > 0);
+
+  test.each(Object.keys(madProtocol.tasks))("of %s scores all of 1,280 rows, at any length", async (name) => {
+    const { views, length } = await createTask(name);
+    const view = (views.next ?? views.reconstructed) as TaskView<Batch>;
+    for (const at of [length / 2, length]) expect(scoredRows(view, { length: at })).toHaveLength(1280);
+  });
+
+  test("of another number of positions scores exactly these", () => {
+    const counts = scoredRows(madMemorisationTask().views.next, { length: 32, limit: 100 });
+    expect(counts).toEqual([16, 16, 16, 16, 16, 16, 4]);
+  });
+});
+
 describe("the protocol", () => {
   const cases = madCases();
 

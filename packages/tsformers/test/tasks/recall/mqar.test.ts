@@ -106,9 +106,106 @@ test("the fingerprint tells rows apart, and not lengths", () => {
     { powerLaw: 1 },
     { trainingRows: 5 },
     { seed: 1 },
+    { mixed: true },
   ];
-  expect(new Set([{}, ...others].map(print)).size).toBe(7);
+  expect(new Set([{}, ...others].map(print)).size).toBe(8);
   expect(print({ length: 128 })).toBe(print({}));
+});
+
+describe("the published mix", () => {
+  const options = { mixed: true, vocabulary: 1024 };
+  const { next } = mqarTask(options).views;
+  const sizeOf = ({ inputs, weights }: { inputs: readonly number[]; weights: readonly number[] }) =>
+    `${inputs.length}, ${weights.filter((weight) => weight > 0).length}`;
+
+  test("each batch is of one size, nine in a row of all sizes in proportion, each nine in another order", () => {
+    const sizes = Array.from({ length: 27 }, (_, step) => {
+      const rows = plainRows(next.trainBatch(step, 3));
+      expect(next.lengths!.at(step)).toBe(rows[0]!.inputs.length);
+      expect(new Set(rows.map(sizeOf)).size).toBe(1);
+      return sizeOf(rows[0]!);
+    });
+    const nines = [0, 9, 18].map((from) => sizes.slice(from, from + 9));
+    const published = mqarProtocol.train.flatMap(({ length, pairs, rows }) =>
+      new Array<string>(rows / 20_000).fill(`${length}, ${pairs}`),
+    );
+    for (const nine of nines) expect(nine.toSorted()).toEqual(published.toSorted());
+    expect(new Set(nines.map(String)).size).toBe(3);
+    expect(next.lengths!.cycle.toSorted()).toEqual(published.map((size) => Number.parseInt(size, 10)).toSorted());
+  });
+
+  test("so many different rows as training has are shared out in proportion, each met once in an epoch", () => {
+    const limited = mqarTask({ ...options, trainingRows: 36 }).views.next;
+    const epoch = (first: number) =>
+      Array.from({ length: 18 }, (_, i) => plainRows(limited.trainBatch(first + i, 2))).flat();
+    const [one, two] = [epoch(0), epoch(18)];
+    const keyOf = (rows: typeof one) => rows.map(({ inputs }) => inputs.join()).sort();
+    expect(new Set(keyOf(one)).size).toBe(36);
+    expect(keyOf(two)).toEqual(keyOf(one));
+    const counts = mqarProtocol.train.map(
+      ({ length, pairs }) => one.filter((row) => sizeOf(row) === `${length}, ${pairs}`).length,
+    );
+    expect(counts).toEqual([20, 4, 4, 4, 4]);
+  });
+
+  test("another seed draws other training rows, and the same for evaluation", () => {
+    const other = mqarTask({ ...options, seed: 7 }).views.next;
+    const firstEval = (view: typeof next) =>
+      plainRows([...view.evalBatches("valid", { batchSize: 2, length: 64, limit: 32 })][0]!);
+    expect(firstEval(other)).toEqual(firstEval(next));
+    const inputs = (view: typeof next) => [1, 2, 3].map((step) => plainRows(view.trainBatch(step, 2))[0]!.inputs);
+    expect(inputs(other)).not.toEqual(inputs(next));
+    expect(inputs(mqarTask(options).views.next)).toEqual(inputs(next));
+  });
+
+  test("rows of different sizes do not begin alike", () => {
+    const starts = Array.from({ length: 9 }, (_, step) => plainRows(next.trainBatch(step, 1))[0]!.inputs);
+    expect(new Set(starts.map(([first, , second]) => `${first}, ${second}`)).size).toBe(9);
+  });
+
+  test("evaluation has the published pairs of each length, and is that of a task with these pairs", () => {
+    for (const [length, pairs] of [
+      [64, 16],
+      [128, 32],
+      [256, 64],
+      [512, 128],
+      [1024, 256],
+    ] as const) {
+      const given = { batchSize: 2, length, limit: pairs };
+      const [own] = next.evalBatches("test", given);
+      const [same] = mqarTask({ vocabulary: 1024, pairs }).views.next.evalBatches("test", given);
+      expect(plainRows(own!)).toEqual(plainRows(same!));
+    }
+  });
+
+  test("evaluation scores a thousand rows, all of each", () => {
+    const scored = [...next.evalBatches("test", { batchSize: 256, length: 64 })]
+      .flatMap((batch) => plainRows(batch))
+      .map(({ weights }) => weights.filter((weight) => weight > 0).length)
+      .filter((count) => count > 0);
+    expect(scored).toEqual(new Array(1000).fill(16));
+  });
+
+  test("rows of a given length are made for measuring its cost", () => {
+    for (const length of [64, 128, 256, 512]) expect(next.trainBatch(1, 2, length).inputs.shape).toEqual([2, length]);
+  });
+
+  test("what it does not have is refused in words", () => {
+    expect(() => mqarTask({ mixed: true, pairs: 8 })).toThrow(
+      "mqar: a mix has pairs of its own; leave pairs out, got 8",
+    );
+    expect(() => mqarTask({ mixed: true, length: 128 })).toThrow(
+      "mqar: a mix has rows of up to 256 positions; leave length out, got 128",
+    );
+    expect(() => mqarTask({ mixed: true, vocabulary: 128 })).toThrow("pairs must be an integer from 1 to 63");
+    expect(() => next.evalBatches("test", { batchSize: 1, length: 2048 })).toThrow(
+      "mqar: the published mix is tested at lengths 64, 128, 256, 512, 1024, got 2048",
+    );
+    const small = mqarTask({ mixed: true, vocabulary: 256 }).views.next;
+    expect(() => small.evalBatches("test", { batchSize: 1, length: 512 })).toThrow(
+      "the keys of vocabulary 256, got 128",
+    );
+  });
 });
 
 test("every size of the protocol can be made", () => {

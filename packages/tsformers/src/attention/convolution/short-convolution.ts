@@ -4,9 +4,11 @@ import type { Context, Mixer, Recurrent } from "../../kinds/index.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import { type CausalConvolutionParams, causalConvolution } from "../../nn/causal-convolution.ts";
 import { dropout } from "../../nn/dropout.ts";
+import type { Initial } from "../../nn/initial.ts";
 import { type LinearParams, linear } from "../../nn/linear.ts";
 import { requireRate } from "../../nn/sizes.ts";
 import { positionCount } from "../../schema/count.ts";
+import { present } from "../../schema/present.ts";
 import { oneSequence } from "../core/head-projections.ts";
 import { maskAt } from "../core/mask-at.ts";
 import { requireSupport } from "../core/require-support.ts";
@@ -19,6 +21,8 @@ export type ShortConvolutionOptions = {
   /** W, positions that are looked at, the own one included. Default: 3. */
   readonly width?: number;
   readonly dropoutRate?: number;
+  /** Of the projection. Default: {@link normalInitial}. */
+  readonly initial?: Initial;
 };
 
 const refusals = { scores: "it computes no logits", rotation: "it has no queries and keys" };
@@ -33,11 +37,11 @@ const refusals = { scores: "it computes no logits", rotation: "it has no queries
  * @differs the published code adds x to y; here the residual stream is all that goes past the layer, as in the paper's formula
  */
 export function shortConvolution(options: ShortConvolutionOptions): Mixer<ShortConvolutionParams> {
-  const { modelWidth, width = 3, dropoutRate = 0 } = options;
+  const { modelWidth, width = 3, dropoutRate = 0, initial } = options;
   requireRate("short-convolution", dropoutRate);
   if (width < 2) throw new RangeError(`short-convolution: width must be a whole number of at least 2, got ${width}`);
   const convolution = causalConvolution(modelWidth, width);
-  const projection = linear(modelWidth, modelWidth);
+  const projection = linear(modelWidth, modelWidth, present({ initial }));
   const mix = (
     params: ShortConvolutionParams,
     x: Tensor,

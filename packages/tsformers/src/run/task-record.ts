@@ -1,7 +1,6 @@
 import * as z from "zod";
 import { readJsonFile } from "../io/read-json.ts";
-import { classesOf } from "../objectives/index.ts";
-import { present } from "../schema/present.ts";
+import { type AnswerSizes, answerSizes } from "../objectives/index.ts";
 import type { Task } from "../tasks/task.ts";
 import { readTokenizerConfig, type Tokenizer, type TokenizerConfig } from "../tokenizers/index.ts";
 import { ConfigError } from "./config.ts";
@@ -22,9 +21,7 @@ export type TaskRecord = {
   readonly tokenizer?: TokenizerConfig | undefined;
   /** First token of targets, if the task has sources and targets. */
   readonly startToken?: number | undefined;
-  /** How many classes the rows or their positions have, if the run tells classes. */
-  readonly classes?: number | undefined;
-};
+} & AnswerSizes;
 
 const count = z.int().positive();
 const schema = z.strictObject({
@@ -35,6 +32,8 @@ const schema = z.strictObject({
   tokenizer: z.unknown().optional(),
   startToken: z.int().nonnegative().optional(),
   classes: count.optional(),
+  features: count.optional(),
+  components: count.optional(),
 });
 
 export function recordOf(
@@ -49,7 +48,7 @@ export function recordOf(
     length,
     ...(tokenizer !== undefined && { tokenizer: tokenizer.config }),
     ...(pairs !== undefined && { startToken: pairs.trainBatch(1, 1).inputs.toNumbers()[0]! }),
-    ...present({ classes: classesOf(kind, views) }),
+    ...answerSizes(kind, views),
   };
 }
 

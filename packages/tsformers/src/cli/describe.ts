@@ -139,7 +139,8 @@ async function madeTask(found: Found, given: GivenFlags): Promise<Task | undefin
 function aboutTask({ views, vocabularySize, length }: Task): Record<string, string> {
   return {
     "trained for": objectivesText(Object.keys(views)),
-    vocabulary: vocabularySize.toLocaleString("en-US"),
+    // Rows of points have no tokens.
+    ...(views.points === undefined && { vocabulary: vocabularySize.toLocaleString("en-US") }),
     length: `${length} (--length)`,
   };
 }

@@ -58,8 +58,13 @@ export function exportCommand(terminal: Terminal): Command {
       await write(opened, path, options);
       const step = opened.run?.step;
       if (options.json) terminal.out(JSON.stringify({ directory, step: step ?? null, format, layout, path }, null, 2));
-      else terminal.out(`${path}: ${layoutText[layout]}${step === undefined ? "" : `, step ${step}`}`);
+      else terminal.out(`${path}: ${textOf(layout, opened)}${step === undefined ? "" : `, step ${step}`}`);
     });
+}
+
+function textOf(layout: keyof typeof layoutText, { run }: OpenedModel): string {
+  if (layout === "onnx" && run?.config.objective?.kind === "cluster") return "ONNX model, points to a mixture";
+  return layoutText[layout];
 }
 
 const layoutText = {

@@ -3,9 +3,11 @@ import type { AnyBatch } from "../run/prepare.ts";
 import type { EvalTotals, Metric } from "../tasks/metric.ts";
 import type { TaskView } from "../tasks/task.ts";
 
-/** What an answer scores that does not look at the row. */
+/** What an answer scores that does not look at the row, or one that knows how the row was made. */
 export type Baseline = {
   readonly name: string;
+  /** Present if it is the oracle: the best that can be hoped for, not a hurdle. */
+  readonly knowsAnswers?: true;
   /** Values of the task's metrics, by name. */
   readonly metrics: Readonly<Record<string, number>>;
 };

@@ -13,6 +13,7 @@ export {
   runComparison,
   type WorkItem,
 } from "./execution/run-comparison.ts";
+export { pointBaselines } from "./point-baselines.ts";
 export type {
   Budget,
   CellAbout,

@@ -64,6 +64,13 @@ const classes: Standard = {
  */
 const listOps: Standard = { ...classes, length: 128, steps: 600 };
 
+/** For sets of points: encoders without positions, since the order of a set says nothing. About a minute for each run on two cores. */
+const points: Standard = {
+  ...symbols,
+  model: { kind: "bert", layers: 2, modelWidth: 64, heads: 4, position: { kind: "none" } },
+  evalTokens: 16_384,
+};
+
 /** For tasks of which a model writes a sequence while it reads another. */
 const pairs: Standard = { ...symbols, model: { kind: "transformer", layers: 2, modelWidth: 64, heads: 4 } };
 
@@ -73,6 +80,7 @@ const ownStandards: Readonly<Record<string, Standard>> = {
   listops: listOps,
   majority: classes,
   max: classes,
+  mixture: points,
   parity: classes,
   pathfinder: classes,
   pixels: classes,

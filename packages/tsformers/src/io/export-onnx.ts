@@ -1,21 +1,28 @@
-import { flatten, full, NDArray, type OnnxModel, toOnnx, trace } from "@tsformers/engine";
+import { type DType, flatten, full, NDArray, type OnnxModel, toOnnx, trace } from "@tsformers/engine";
 import { present } from "../schema/present.ts";
 
 /**
  * Exports a forward pass as an ONNX model that any runtime loads. Parameters become initializers named by their paths; inputs are
  * those of the function.
  *
- * @param forward maps parameters and int32 inputs to one tensor
+ * @param forward maps parameters and inputs to one tensor
  * @param inputs shape of each input, by name
+ * @param options.dtype of all inputs. Default: int32
  * @param metadata stored in the file
  */
 export function exportOnnx(
   forward: (params: never, inputs: never) => unknown,
   params: unknown,
   inputs: Readonly<Record<string, readonly number[]>>,
-  options: { readonly output?: string; readonly metadata?: Readonly<Record<string, string>> } = {},
+  options: {
+    readonly output?: string;
+    readonly dtype?: DType;
+    readonly metadata?: Readonly<Record<string, string>>;
+  } = {},
 ): OnnxModel {
-  const examples = Object.fromEntries(Object.entries(inputs).map(([name, shape]) => [name, full(shape, 0, "int32")]));
+  const examples = Object.fromEntries(
+    Object.entries(inputs).map(([name, shape]) => [name, full(shape, 0, options.dtype ?? "int32")]),
+  );
   const { leaves, structure } = flatten([params, examples], (leaf) => leaf instanceof NDArray);
   const weights = flatten(params, (leaf) => leaf instanceof NDArray);
   const names = [...weights.paths, ...Object.keys(examples)];

@@ -93,6 +93,7 @@ export function albertParts(options: AlbertOptions): EncoderParts<MaskedHeadPara
     name: "albert",
     vocabularySize,
     width: modelWidth,
+    embeddingWidth,
     tokens: padding === undefined ? tokens : paddedEmbedding(tokens, padding),
     types: embedding(types, embeddingWidth),
     positions: learned(length, embeddingWidth),

@@ -43,7 +43,14 @@ export {
 } from "./gpt.ts";
 export { type GptNeoXOptions, type GptNeoXSettings, gptNeoX, gptNeoXEntry, gptNeoXParts } from "./gpt-neox.ts";
 export { type GptJOptions, type GptJSettings, gptJ, gptJEntry, gptJParts } from "./gptj.ts";
-export type { LanguageModel, LanguageModelOutput, TokenBody, TokenModel, TokensInput } from "./language-model.ts";
+export type {
+  LanguageModel,
+  LanguageModelOutput,
+  RowContent,
+  TokenBody,
+  TokenModel,
+  TokensInput,
+} from "./language-model.ts";
 export { type LedOptions, type LedSettings, led, ledEntry, ledParts } from "./led.ts";
 export { type LlamaOptions, type LlamaSettings, llama, llamaEntry, llamaParts } from "./llama.ts";
 export {
@@ -105,4 +112,5 @@ export {
   universalTransformerEntry,
   universalTransformerParts,
 } from "./universal-transformer.ts";
+export { vectorFront, type WithFront } from "./vector-front.ts";
 export { withLogits } from "./with-logits.ts";

@@ -2,9 +2,20 @@ import type { Concrete, RandomKey, Tensor } from "@tsformers/engine";
 import type { BlockTraits, Context, DepthOutput, Pattern, Slots } from "../kinds/index.ts";
 import type { EmbeddingParams } from "../nn/embedding.ts";
 
-export type TokensInput = {
-  /** int32 [B, T] */
-  readonly tokens: Tensor;
+/** What stands at the positions of rows. */
+export type RowContent =
+  | {
+      /** int32 [B, T] */
+      readonly tokens: Tensor;
+      readonly vectors?: undefined;
+    }
+  | {
+      readonly tokens?: undefined;
+      /** Vectors in place of those that tokens would have, before segments and positions are added: real values, [B, T, E]. */
+      readonly vectors: Tensor;
+    };
+
+export type TokensInput = RowContent & {
   /** 1 for tokens, 0 for padding, [B, T]. */
   readonly mask?: Tensor;
   /** 1 for global tokens, 0 for others, [B, T]. Default: those the mixers were made with. */
@@ -58,6 +69,8 @@ export type TokenModel<Params, Output> = {
 export type TokenBody<Params = unknown> = TokenModel<Params, DepthOutput> & {
   /** C, features of its output. */
   readonly width: number;
+  /** E, features of a token's vector, and so of the vectors that it reads in their place; C in most models. */
+  readonly embeddingWidth: number;
   /** The token embedding, for tied heads. */
   embeddingOf(params: Params): EmbeddingParams;
 };
@@ -78,3 +91,9 @@ export type LanguageModel<Params = unknown> = TokenModel<Params, LanguageModelOu
   /** The model without its head, with the same parameters, for use with other heads. */
   readonly body: TokenBody;
 };
+
+/** B and T of an input. */
+export function extentOf({ tokens, vectors }: RowContent): readonly [rows: number, length: number] {
+  const [rows, length] = (tokens ?? vectors).shape;
+  return [rows!, length!];
+}

@@ -97,7 +97,7 @@ export function longformerParts(
     }),
     name: "longformer",
     head: maskedHead({ ...options, epsilon, activation: gelu }),
-    ...(padding !== undefined && { positionsOf: ({ tokens }) => countTokens(tokens, padding) }),
+    ...(padding !== undefined && { positionsOf: ({ tokens }) => tokens && countTokens(tokens, padding) }),
   };
 }
 

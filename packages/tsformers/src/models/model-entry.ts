@@ -60,8 +60,8 @@ type Parts<Category extends keyof Made, Name extends string, Schema extends z.Zo
   EntryParts<Name, Schema, [parts: ModelParts], Made[Category]>;
 
 const usualViews: { readonly [Category in keyof Made]: readonly ViewName[] } = {
-  decoder: ["next", "segments", "labelled", "matched", "tagged", "reconstructed", "masked"],
-  encoder: ["masked", "labelled", "matched", "tagged", "reconstructed"],
+  decoder: ["next", "segments", "labelled", "matched", "tagged", "reconstructed", "points", "masked"],
+  encoder: ["masked", "labelled", "matched", "tagged", "reconstructed", "points"],
   "encoder-decoder": ["pairs"],
 };
 

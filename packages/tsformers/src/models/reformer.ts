@@ -100,6 +100,7 @@ export function reformerParts(options: ReformerOptions): DecoderParts<StackParam
     name: "reformer",
     vocabularySize,
     width: 2 * modelWidth,
+    embeddingWidth: modelWidth,
     tokens: embedding(vocabularySize, modelWidth),
     positions: options.positions ?? axial({ grid: axialGrid(length), widths: halves(modelWidth) }),
     dropoutRate,

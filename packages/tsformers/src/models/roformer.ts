@@ -77,6 +77,7 @@ export function roformerParts(options: RoFormerOptions): EncoderParts<MaskedHead
     name: "roformer",
     vocabularySize,
     width: modelWidth,
+    embeddingWidth,
     tokens: padding === undefined ? tokens : paddedEmbedding(tokens, padding),
     types: embedding(types, embeddingWidth),
     embeddingNorm: norm(embeddingWidth),

@@ -5,7 +5,8 @@ import { placeOfLayer, resetRows, startTraining } from "../depth/states.ts";
 import type { Depth, LayerPositions, Pattern, StackState } from "../kinds/index.ts";
 import { sumOfLosses } from "../nn/losses.ts";
 import { present } from "../schema/present.ts";
-import type { TokenBody, TokensInput } from "./language-model.ts";
+import { extentOf, type TokenBody, type TokensInput } from "./language-model.ts";
+import { requireContent } from "./require-content.ts";
 import { requireCausal, requireGlobalReader, requireReader } from "./sights.ts";
 import { type TokenFrontParams, type TokenFrontParts, tokenFront } from "./token-front.ts";
 import { patternOfLayer, placesOf, type SightParts, viewsOf } from "./views.ts";
@@ -18,6 +19,8 @@ export type TokenBodyParts<DepthParams = unknown> = TokenFrontParts &
     readonly vocabularySize: number;
     /** Features of its output. */
     readonly width: number;
+    /** Features of a token's vector. Default: `width`. */
+    readonly embeddingWidth?: number;
     readonly depth: Depth<DepthParams>;
     /** Added to the input of every layer. */
     readonly layerPositions?: LayerPositions;
@@ -34,7 +37,7 @@ export type TokenBodyParams<DepthParams = unknown> = TokenFrontParams &
   };
 
 /**
- * Tokens to vectors: embed, then layers that look both ways or, where causal, back.
+ * Tokens to vectors, or vectors that stand in their place: embed, then layers that look both ways or, where causal, back.
  *
  * Causal whatever it is made of: patterns are cut to what came before, and mixers that choose for themselves must say that they look
  * back only.
@@ -43,7 +46,7 @@ export type TokenBodyParams<DepthParams = unknown> = TokenFrontParams &
  */
 export function tokenBody<DepthParams>(parts: TokenBodyParts<DepthParams>): TokenBody<TokenBodyParams<DepthParams>> {
   type Params = TokenBodyParams<DepthParams>;
-  const { name, depth, scores, layerPositions, causal } = parts;
+  const { name, depth, scores, layerPositions, causal, embeddingWidth = parts.width } = parts;
   const { layers } = depth;
   if (causal) requireCausal(name, layers);
   if (parts.pattern !== undefined) requireReader(name, layers);
@@ -51,6 +54,7 @@ export function tokenBody<DepthParams>(parts: TokenBodyParts<DepthParams>): Toke
   return {
     vocabularySize: parts.vocabularySize,
     width: parts.width,
+    embeddingWidth,
     causal,
     layers,
     patterns: layers.map((_, layer) => patternInDecoding(parts, layer)),
@@ -66,12 +70,13 @@ export function tokenBody<DepthParams>(parts: TokenBodyParts<DepthParams>): Toke
       return { ...front.init(a!), ...present(own), ...depth.init(b!) } as unknown as Concrete<Params>;
     },
     apply: (params, input, context) => {
-      const { tokens, types, mask, globals, decode, segment } = input;
+      const { mask, globals, decode, segment } = input;
+      requireContent(name, input, embeddingWidth);
       if (globals !== undefined) requireGlobalReader(name, layers);
       const positions = input.positions ?? parts.positionsOf?.(input);
-      const pass = { queries: tokens.shape[1]!, mask, globals, positions, decode, remembers: segment !== undefined };
+      const pass = { queries: extentOf(input)[1], mask, globals, positions, decode, remembers: segment !== undefined };
       const at = placesOf(pass);
-      const x = front.apply(params, { tokens, types, at }, context);
+      const x = front.apply(params, { ...input, at }, context);
       const given = {
         x,
         view: viewsOf(parts, layers, params.scores, pass),

@@ -5,6 +5,7 @@ import type { EmbeddingParams } from "../nn/embedding.ts";
 import type { LinearParams } from "../nn/linear.ts";
 import type { NormParams } from "../nn/norm.ts";
 import { present } from "../schema/present.ts";
+import { extentOf, type RowContent } from "./language-model.ts";
 
 /** How tokens become vectors, each part a value of its kind; what is absent is not there. */
 export type TokenFrontParts = {
@@ -27,9 +28,7 @@ export type TokenFrontParams = {
   project?: LinearParams;
 };
 
-export type TokenFrontInput = {
-  /** int32 [B, T] */
-  readonly tokens: Tensor;
+export type TokenFrontInput = RowContent & {
   /** int32 [B, T]. Default: all the first. */
   readonly types?: Tensor | undefined;
   /** Where the tokens stand, int32 [T] or [B, T]. */
@@ -37,9 +36,9 @@ export type TokenFrontInput = {
 };
 
 /**
- * `x = project(norm(token + segment + position))`: tokens [B, T] → x [B, T, C].
+ * `x = project(norm(token + segment + position))`, where vectors may stand in place of the tokens' own.
  *
- * @shape  tokens int32 [B, T] → [B, T, C]
+ * @shape  tokens int32 [B, T], or vectors [B, T, E] → [B, T, C]
  */
 export function tokenFront(parts: TokenFrontParts): Layer<TokenFrontParams, [TokenFrontInput, Context]> {
   const { dropoutRate = 0 } = parts;
@@ -55,10 +54,12 @@ export function tokenFront(parts: TokenFrontParts): Layer<TokenFrontParams, [Tok
       };
       return present(params) as Concrete<TokenFrontParams>;
     },
-    apply: (params, { tokens, types, at }, context) => {
-      const symbols = parts.tokens.apply(params.tokens, tokens);
-      const segments = segmentVectors(parts, params, types, tokens);
-      const summed = segments === undefined ? symbols : add(symbols, segments);
+    apply: (params, input, context) => {
+      const { tokens, vectors, at } = input;
+      const own =
+        tokens === undefined ? cast(vectors, params.tokens.weight.dtype) : parts.tokens.apply(params.tokens, tokens);
+      const segments = segmentVectors(parts, params, input);
+      const summed = segments === undefined ? own : add(own, segments);
       const { positions, embeddingNorm, project } = parts;
       const placed =
         positions === undefined
@@ -71,12 +72,8 @@ export function tokenFront(parts: TokenFrontParts): Layer<TokenFrontParams, [Tok
   };
 }
 
-function segmentVectors(
-  parts: TokenFrontParts,
-  params: TokenFrontParams,
-  types: Tensor | undefined,
-  tokens: Tensor,
-): Tensor | undefined {
-  if (parts.types !== undefined) return parts.types.apply(params.types!, types ?? zeros(tokens.shape, "int32"));
+function segmentVectors(parts: TokenFrontParts, params: TokenFrontParams, input: TokenFrontInput): Tensor | undefined {
+  const { types } = input;
+  if (parts.types !== undefined) return parts.types.apply(params.types!, types ?? zeros(extentOf(input), "int32"));
   return types === undefined ? undefined : parts.tokens.apply(params.tokens, types);
 }

@@ -10,7 +10,7 @@ export function withLogits<Params, HeadParams>(
   body: TokenBody<Params>,
   head: Head<HeadParams>,
 ): LanguageModel<WithHead<Params, HeadParams>> {
-  const { width: _, embeddingOf, project, ...model } = body;
+  const { width: _, embeddingWidth: __, embeddingOf, project, ...model } = body;
   return {
     ...model,
     body: body as TokenBody<unknown>,

@@ -46,6 +46,14 @@ export {
   type SigTanhGateParams,
   sigTanhGate,
 } from "./gate.ts";
+export {
+  type GaussianMixtures,
+  type MixtureHeadParams,
+  type MixtureSizes,
+  mixtureHead,
+  mixtureLogDensities,
+  mixturesOf,
+} from "./gaussian-mixture.ts";
 export { type Head, linearHead, scaledHead, tiedHead, tiedHeadWithBias } from "./head.ts";
 export { glorotUniform, type Initial, normalInitial, onesInitial, truncatedInitial, zerosInitial } from "./initial.ts";
 export { type LinearParams, linear } from "./linear.ts";

@@ -18,7 +18,7 @@ import {
 } from "@tsformers/engine";
 import type { DepthOutput } from "../kinds/depth.ts";
 import { type Context, evaluation, type Layer } from "../kinds/layer.ts";
-import type { LanguageModel, TokenBody, TokensInput } from "../models/language-model.ts";
+import { extentOf, type LanguageModel, type TokenBody, type TokensInput } from "../models/language-model.ts";
 import { crossEntropies } from "../nn/cross-entropy.ts";
 import { dropout, within } from "../nn/dropout.ts";
 import { linear } from "../nn/linear.ts";
@@ -87,7 +87,7 @@ export function classifier<Params>(
   const head: NonNullable<ClassificationOptions["head"]> = options.head ?? linear(body.width, classes);
   const withGlobals = (input: TokensInput): TokensInput => ({
     ...input,
-    ...present({ globals: options.globals && marked(options.globals, input.tokens.shape) }),
+    ...present({ globals: options.globals && marked(options.globals, extentOf(input)) }),
   });
   return headed(
     body,

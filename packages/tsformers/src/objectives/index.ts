@@ -1,7 +1,9 @@
 import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
+import { present } from "../schema/present.ts";
 import type { Task, TaskViews, ViewName } from "../tasks/task.ts";
 import { classification } from "./classification.ts";
+import { clustering } from "./clustering.ts";
 import { matching } from "./matching.ts";
 import type { Objective } from "./objective.ts";
 import { reconstruction } from "./reconstruction.ts";
@@ -19,6 +21,7 @@ export {
   meanOfPositions,
   type Pooling,
 } from "./classification.ts";
+export { type ClusteringOptions, type ClusteringParams, clusterer, clustering } from "./clustering.ts";
 export { type MatchingOptions, type MatchingParams, matcher, matching } from "./matching.ts";
 export type { BatchTotals, LossFunction, Memories, Objective, Symbolic, WeightedLoss } from "./objective.ts";
 export { type ReconstructionParams, reconstruction, reconstructor } from "./reconstruction.ts";
@@ -26,7 +29,16 @@ export { sequenceToSequenceObjective } from "./sequence-to-sequence.ts";
 export { type TaggingOptions, tagger, tagging } from "./tagging.ts";
 export { type TokenObjectiveOptions, tokenObjective } from "./tokens.ts";
 
-export type ObjectiveName = "next" | "segments" | "masked" | "class" | "match" | "tag" | "pairs" | "reconstruct";
+export type ObjectiveName =
+  | "next"
+  | "segments"
+  | "masked"
+  | "class"
+  | "match"
+  | "tag"
+  | "pairs"
+  | "reconstruct"
+  | "cluster";
 
 /** What a model is trained for, before a model is there. */
 export type ObjectiveEntry = {
@@ -51,6 +63,7 @@ export const objectives: Readonly<Record<ObjectiveName, ObjectiveEntry>> = {
   tag: { summary: "tell a class at each position", view: "tagged" },
   pairs: { summary: "write one sequence while reading another", view: "pairs", needs: "an encoder-decoder" },
   reconstruct: { summary: "give a row back from the state at its last position", view: "reconstructed" },
+  cluster: { summary: "tell the mixture of Gaussians that the points of a row come from", view: "points" },
 };
 
 /** A model as objectives see it. */
@@ -75,7 +88,7 @@ export function usualObjective(
 ): ObjectiveName | undefined {
   const remembers = model.layers.some(({ segment }) => segment !== undefined);
   const order: readonly ObjectiveName[] = remembers
-    ? ["segments", "next", "class", "match", "tag", "reconstruct", "masked", "pairs"]
+    ? ["segments", "next", "class", "match", "tag", "reconstruct", "cluster", "masked", "pairs"]
     : [
         "next",
         ...(model.category === "encoder" ? (["masked"] as const) : []),
@@ -83,6 +96,7 @@ export function usualObjective(
         "match",
         "tag",
         "reconstruct",
+        "cluster",
         "pairs",
       ];
   const possible = order.filter((name) => fits(name, model) && views[objectives[name].view] !== undefined);
@@ -122,13 +136,24 @@ export function requireObjective(
   );
 }
 
-/** How many classes an objective tells on a task; undefined where it tells none. */
-export function classesOf(name: ObjectiveName, views: TaskViews): number | undefined {
-  const view = views[objectives[name].view];
-  return view !== undefined && "classes" in view ? view.classes : undefined;
+/** Sizes of what is told: how many classes, or how many components in how many features. Absent where nothing of it is. */
+export type AnswerSizes = {
+  readonly classes?: number | undefined;
+  readonly features?: number | undefined;
+  readonly components?: number | undefined;
+};
+
+/** What the head of an objective must know of a task. */
+export function answerSizes(name: ObjectiveName, views: TaskViews): AnswerSizes {
+  const { classes, features, components } = { ...views[objectives[name].view] } as AnswerSizes;
+  return present({ classes, features, components });
 }
 
-/** The objective of a model on a task, once {@link requireObjective} has said yes. */
+/**
+ * The objective of a model on a task, once {@link requireObjective} has said yes.
+ *
+ * @throws RangeError for smoothing where there are no labels
+ */
 export function makeObjective(
   name: ObjectiveName,
   model: Trainable,
@@ -136,9 +161,15 @@ export function makeObjective(
   options: { readonly smoothing?: number } = {},
 ): Objective<unknown, never> {
   if (model.category === "encoder-decoder") return sequenceToSequenceObjective(model, options);
-  if (name === "class") return classification(model.body, { ...options, classes: classesOf(name, views)! });
-  if (name === "match") return matching(model.body, { ...options, classes: classesOf(name, views)! });
-  if (name === "tag") return tagging(model.body, { ...options, classes: classesOf(name, views)! });
+  const { classes, features, components } = answerSizes(name, views);
+  if (name === "class") return classification(model.body, { ...options, classes: classes! });
+  if (name === "match") return matching(model.body, { ...options, classes: classes! });
+  if (name === "tag") return tagging(model.body, { ...options, classes: classes! });
+  if (name === "cluster") {
+    const { smoothing = 0 } = options;
+    if (smoothing !== 0) throw new RangeError("labelSmoothing: points have no labels to smooth; leave it out");
+    return clustering(model.body, { features: features!, components: components! });
+  }
   if (name === "reconstruct") return reconstruction(model.body, options);
   return tokenObjective(model, { ...options, segments: name === "segments" });
 }

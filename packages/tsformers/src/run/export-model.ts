@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { encodeModel, flatten, NDArray, safetensorsPieces, type Tensor } from "@tsformers/engine";
+import { encodeModel, flatten, NDArray, type OnnxModel, safetensorsPieces, type Tensor } from "@tsformers/engine";
 import { type FileContents, writeFileAtomic } from "../io/atomic-file.ts";
 import { writeFolderAtomic } from "../io/atomic-folder.ts";
 import { exportOnnx } from "../io/export-onnx.ts";
@@ -27,7 +27,7 @@ const usualLength = 512;
 
 /**
  * Writes a model's forward pass as an ONNX file, tokens int32 [B, T] to logits [B, T, V]; an encoder-decoder also reads
- * `source` and `source_mask` [B, S]. Shapes are fixed; settings and tokenizer are stored in the file's metadata.
+ * `source` and `source_mask` [B, S]. One that tells mixtures maps `points` float32 [B, T, D] to `mixture` [B, 1, K·(1 + 2·D)]. Shapes are fixed; settings and tokenizer are stored in the file's metadata.
  *
  * @param options.length tokens in a row. Default: the training length; for a checkpoint its own, at most 512
  * @throws ExportTargetError when the path holds something else; RangeError when `length` exceeds the model's learned positions
@@ -52,6 +52,8 @@ export async function exportModelOnnx(
   };
   const tokensOnly = (weights: never, { tokens }: { tokens: Tensor }) =>
     model.category === "encoder-decoder" ? undefined : model.apply(weights, { tokens }, evaluation).logits;
+  const pointsOnly = (weights: never, { points }: { points: Tensor }) =>
+    model.category === "encoder-decoder" ? undefined : model.apply(weights, { vectors: points }, evaluation).logits;
   const withSource = (
     weights: never,
     { tokens, source, source_mask: mask }: Record<"tokens" | "source" | "source_mask", Tensor>,
@@ -60,11 +62,15 @@ export async function exportModelOnnx(
     const encoded = model.encode(weights, { tokens: source, mask }, evaluation);
     return model.decode(weights, { tokens, encoded }, evaluation).logits;
   };
-  const onnx =
-    model.category === "encoder-decoder"
-      ? exportOnnx(withSource, params, { tokens: shape, source: shape, source_mask: shape }, { metadata })
-      : exportOnnx(tokensOnly, params, { tokens: shape }, { metadata });
-  const bytes = encodeModel(onnx);
+  const onnx = (): OnnxModel => {
+    if (model.category === "encoder-decoder")
+      return exportOnnx(withSource, params, { tokens: shape, source: shape, source_mask: shape }, { metadata });
+    if (run?.config.objective?.kind !== "cluster")
+      return exportOnnx(tokensOnly, params, { tokens: shape }, { metadata });
+    const points = [...shape, run.task.features!];
+    return exportOnnx(pointsOnly, params, { points }, { metadata, dtype: "float32", output: "mixture" });
+  };
+  const bytes = encodeModel(onnx());
   makeFolder(dirname(path));
   await writeFileAtomic(path, bytes);
 }

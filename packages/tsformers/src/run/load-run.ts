@@ -24,7 +24,7 @@ export async function loadRun(directory: string): Promise<LoadedRun> {
   const folder = await readRunFolder(directory);
   const { config, task } = folder;
   const made = await makeModel(config, task.vocabularySize);
-  const model = asTrained(made, config.objective?.kind, task.classes);
+  const model = asTrained(made, config.objective?.kind, task);
   if (isExportedRun(directory))
     return { ...folder, directory, model, ...(await readExportedParams<unknown>(directory, model)) };
   const { seed, batchSize, length } = config;

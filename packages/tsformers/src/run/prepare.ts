@@ -2,7 +2,7 @@ import type { NDArray } from "@tsformers/engine";
 import { type ModelName, models } from "../catalogue/models.ts";
 import { createTask } from "../catalogue/tasks.ts";
 import {
-  classesOf,
+  answerSizes,
   makeObjective,
   type ObjectiveName,
   objectives,
@@ -105,7 +105,7 @@ export function readingOf(
     throw new ConfigError((error as Error).message);
   }
   const objective = makeObjective(kind, model, task.views, { smoothing });
-  const trained = asTrained(model, kind, classesOf(kind, task.views));
+  const trained = asTrained(model, kind, answerSizes(kind, task.views));
   // The only place where the type of a batch is lost: view and objective agree on it.
   return { kind, model: trained, objective, view: task.views[objectives[kind].view] } as unknown as Reading;
 }

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { readJsonFile } from "../io/read-json.ts";
-import { classesOf } from "../objectives/index.ts";
+import { type AnswerSizes, answerSizes } from "../objectives/index.ts";
 import { present } from "../schema/present.ts";
 import type { Task } from "../tasks/task.ts";
 import { readTokenizerConfig, type Tokenizer, type TokenizerConfig } from "../tokenizers/index.ts";
@@ -24,9 +24,7 @@ export type TaskRecord = {
   readonly startToken?: number | undefined;
   /** Ends what is written, if the task has such a token. */
   readonly endToken?: number | undefined;
-  /** How many classes the rows or their positions have, if the run tells classes. */
-  readonly classes?: number | undefined;
-};
+} & AnswerSizes;
 
 const count = z.int().positive();
 const schema = z.strictObject({
@@ -38,6 +36,8 @@ const schema = z.strictObject({
   startToken: z.int().nonnegative().optional(),
   endToken: z.int().nonnegative().optional(),
   classes: count.optional(),
+  features: count.optional(),
+  components: count.optional(),
 });
 
 export function recordOf(
@@ -52,7 +52,8 @@ export function recordOf(
     length,
     ...(tokenizer !== undefined && { tokenizer: tokenizer.config }),
     ...(pairs !== undefined && { startToken: pairs.trainBatch(1, 1).inputs.toNumbers()[0]! }),
-    ...present({ endToken, classes: classesOf(kind, views) }),
+    ...present({ endToken }),
+    ...answerSizes(kind, views),
   };
 }
 

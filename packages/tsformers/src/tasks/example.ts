@@ -1,5 +1,8 @@
 import type { NDArray } from "@tsformers/engine";
-import type { Batch, LabelledBatch, MatchedBatch, PairBatch, Task, TaskViews, ViewName } from "./task.ts";
+import { jointLogDensities, logDensity } from "./gaussian-mixture.ts";
+import { rowsOfPoints } from "./point-rows.ts";
+import { scatterText } from "./scatter-text.ts";
+import type { Batch, LabelledBatch, MatchedBatch, PairBatch, PointsBatch, Task, TaskViews, ViewName } from "./task.ts";
 
 /** One row of a task, written for people. */
 export type TaskExample = {
@@ -55,7 +58,30 @@ const writers: { readonly [View in ViewName]: (batch: never, task: Task) => Writ
       scored: `the ${scoredCount} tokens of the target`,
     };
   },
+  points: pointsText,
 };
+
+/** A picture of the points, each as the letter of the component that it most likely comes from. */
+function pointsText(batch: PointsBatch): Written {
+  const [{ points, mixture }] = rowsOfPoints(batch) as [ReturnType<typeof rowsOfPoints>[number]];
+  const letterOf = (component: number): string => String.fromCharCode(97 + (component % 26));
+  const marks = points.map((point) => {
+    const joint = jointLogDensities(mixture, point);
+    return { x: point[0]!, y: point[1] ?? 0, symbol: letterOf(joint.indexOf(Math.max(...joint))) };
+  });
+  const known = points.reduce((total, point) => total + logDensity(mixture, point), 0) / points.length;
+  const parts = mixture.map(
+    ({ logWeight, mean }, k) =>
+      `${letterOf(k)} ${Math.exp(logWeight).toFixed(2)} at (${mean.map((value) => value.toFixed(2)).join(", ")})`,
+  );
+  return {
+    input: scatterText(marks, { columns: 56, lines: 16 }),
+    expected: `the mixture: ${parts.join("; ")}`,
+    scored: `the mean log-likelihood of the ${points.length} points${
+      batch.inputs.shape[2]! > 2 ? ", of which the first two numbers are drawn" : ""
+    }; this mixture has ${known.toFixed(3)} nats`,
+  };
+}
 
 /** `a→b` where b is expected; a run of text, where every next character is, as it stands. */
 function positions(

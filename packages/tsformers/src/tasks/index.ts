@@ -45,6 +45,7 @@ export {
   retrievalTask,
 } from "./arena/retrieval.ts";
 export { type BabiSettings, babiEntry, babiTask } from "./babi/babi.ts";
+export { type GaussianComponent, type GaussianMixture, logDensity } from "./gaussian-mixture.ts";
 export { type LabelledTask, labelledTask } from "./labelled.ts";
 export { madCompressionEntry, madCompressionTask } from "./mad/compression.ts";
 export { type MadFuzzyRecallOptions, madFuzzyRecallEntry, madFuzzyRecallTask } from "./mad/fuzzy-recall.ts";
@@ -66,6 +67,7 @@ export {
   tokenAccuracy,
 } from "./metric.ts";
 export { type MusicSettings, musicEntry, musicTask } from "./music/music.ts";
+export { type PointsRow, pointsForm, rowsOfPoints } from "./point-rows.ts";
 export { type ProteinsSettings, proteinsEntry, proteinsTask } from "./proteins/proteins.ts";
 export { type MqarOptions, mqarEntry, mqarTask } from "./recall/mqar.ts";
 export { type MqarRows, mqarProtocol } from "./recall/mqar-protocol.ts";
@@ -75,6 +77,13 @@ export { causalRow, type LabelledRow, labelledForm, nextForm, type PairRow, pair
 export { generatedRows, type MakeRow, type RowForm, type RowSource, rowsView, storedRows } from "./rows.ts";
 export { type ScanOptions, type ScanSettings, scanEntry, scanTask } from "./scan/scan.ts";
 export { type MaxOptions, type MaxSettings, maxEntry, maxTask } from "./sets/max.ts";
+export {
+  type MixtureOptions,
+  type MixtureSettings,
+  type MixtureTask,
+  mixtureEntry,
+  mixtureTask,
+} from "./sets/mixture.ts";
 export { type UniqueOptions, type UniqueSettings, uniqueEntry, uniqueTask } from "./sets/unique.ts";
 export type { Splits } from "./splits.ts";
 export type {
@@ -85,6 +94,7 @@ export type {
   LabelledBatch,
   MatchedBatch,
   PairBatch,
+  PointsBatch,
   Task,
   TaskView,
   TaskViews,

@@ -3,11 +3,11 @@ export type EvalTotals = {
   /** −Σ ln p(target), in nats. */
   readonly lossSum: number;
   readonly tokens: number;
-  /** Tokens whose target is the most likely one. */
-  readonly correct: number;
+  /** Tokens whose target is the most likely one. Absent where answers are densities, which are not right or wrong. */
+  readonly correct?: number;
   readonly rows: number;
-  /** Rows in which every scored token is correct, as greedy decoding would need. */
-  readonly exactRows: number;
+  /** Rows in which every scored token is correct, as greedy decoding would need. Absent as `correct`. */
+  readonly exactRows?: number;
 };
 
 /** A figure to report, computed from the totals of an evaluation. */
@@ -33,7 +33,7 @@ export const tokenAccuracy: Metric = {
   name: "tokenAccuracy",
   label: "token accuracy",
   better: "higher",
-  value: ({ correct, tokens }) => correct / tokens,
+  value: ({ correct = Number.NaN, tokens }) => correct / tokens,
 };
 
 /** Bits per value of a picture or another signal: `loss / ln 2`, where each value is a token. */
@@ -47,6 +47,9 @@ export const bitsPerDimension: Metric = {
 /** Mean negative log likelihood of the class of a row, in nats. */
 export const classLoss: Metric = { ...loss, label: "loss (nats per row)" };
 
+/** Mean negative log density of the points of a row, in nats: minus the log-likelihood per point. Below 0 where densities are above 1. */
+export const pointLoss: Metric = { ...loss, label: "loss (nats per point)" };
+
 /** The share of rows whose class is predicted correctly. */
 export const accuracy: Metric = { ...tokenAccuracy, name: "accuracy", label: "accuracy" };
 
@@ -55,7 +58,7 @@ export const exactAccuracy: Metric = {
   name: "exactAccuracy",
   label: "exact accuracy",
   better: "higher",
-  value: ({ exactRows, rows }) => exactRows / rows,
+  value: ({ exactRows = Number.NaN, rows }) => exactRows / rows,
 };
 
 /** Bits per character of text: `loss / ln 2 · tokensPerCharacter`. It does not depend on what a token is. */

@@ -39,6 +39,19 @@ export type LabelledBatch = {
 export type MatchedBatch = LabelledBatch & { readonly others: NDArray; readonly othersMask: NDArray };
 
 /**
+ * Rows of points with D real features, and for each row the mixture of K Gaussians that its points were drawn from: of every component log π, the
+ * mean and the standard deviations. Mixtures are for those who judge; a model does not read them.
+ *
+ * @shape inputs float32 [B, T, D]; mask float32 [B, T], 1 at points, 0 at padding; weights float32 [B]; mixtures float32 [B, K, 1 + 2·D]
+ */
+export type PointsBatch = {
+  readonly inputs: NDArray;
+  readonly mask: NDArray;
+  readonly weights: NDArray;
+  readonly mixtures: NDArray;
+};
+
+/**
  * Rows for an encoder-decoder: `targets[b,t]` is predicted from the source and `inputs[b,0…t]`, which are the targets
  * shifted right by a start token. `sourceWeights` is 1 at tokens of the source and 0 at padding.
  *
@@ -109,6 +122,13 @@ export type TaskViews = {
   readonly pairs?: TaskView<PairBatch>;
   /** Rows to be given back, all of each from one state: targets are the inputs. */
   readonly reconstructed?: TaskView<Batch>;
+  /** Rows of points, real values in place of tokens, that come from a mixture of Gaussians. */
+  readonly points?: TaskView<PointsBatch> & {
+    /** D */
+    readonly features: number;
+    /** K */
+    readonly components: number;
+  };
 };
 
 export type ViewName = keyof TaskViews;

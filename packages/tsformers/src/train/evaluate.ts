@@ -6,6 +6,7 @@ import {
   flatten,
   type Given,
   isNdArray,
+  type NDArray,
   type OnDevice,
   readTree,
 } from "@tsformers/engine";
@@ -29,13 +30,14 @@ export function evaluator<Params, B>(objective: Objective<Params, B>, device: De
   const scores = compile(score, { device }) as unknown as Compiled<[Params, B, Memories], Scored>;
   return {
     evaluate: async (params, batches) => {
-      const sums = { lossSum: 0, tokens: 0, correct: 0, rows: 0, exactRows: 0 };
+      const sums: { -readonly [Name in keyof EvalTotals]: EvalTotals[Name] } = { lossSum: 0, tokens: 0, rows: 0 };
       let memories: unknown;
       for (const batch of batches) {
         memories ??= objective.startMemories?.(rowsOf(batch)) ?? [];
         const results: OnDevice<Scored> = await scores(params, batch as Given<B>, memories as Given<Memories>);
         const read = (await readTree(results.totals)) as Concrete<BatchTotals>;
-        for (const name of Object.keys(sums) as (keyof EvalTotals)[]) sums[name] += read[name].item();
+        for (const [name, value] of Object.entries(read) as [keyof EvalTotals, NDArray][])
+          sums[name] = (sums[name] ?? 0) + value.item();
         memories = results.memories;
       }
       return sums;

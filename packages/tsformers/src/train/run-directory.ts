@@ -76,7 +76,13 @@ const progressSchema = z.object({
   evaluation: z
     .object({
       step: number,
-      totals: z.object({ lossSum: loss, tokens: number, correct: number, rows: number, exactRows: number }),
+      totals: z.object({
+        lossSum: loss,
+        tokens: number,
+        correct: number.optional(),
+        rows: number,
+        exactRows: number.optional(),
+      }),
     })
     .nullable(),
 });

@@ -74,7 +74,12 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
     const loss = lossMetric.value(totals);
     const next = stopping?.update(progress.stopping ?? stopping.init, done, loss) ?? null;
     progress = { stopping: next, evaluation: { step: done, totals } };
-    run.directory?.log({ step: done, "valid/loss": loss, "valid/accuracy": totals.correct / totals.tokens });
+    const { correct, tokens } = totals;
+    run.directory?.log({
+      step: done,
+      "valid/loss": loss,
+      ...(correct !== undefined && { "valid/accuracy": correct / tokens }),
+    });
     onEvent({ kind: "evaluation", step: done, totals, loss });
   };
 

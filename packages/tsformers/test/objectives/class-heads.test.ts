@@ -158,7 +158,7 @@ describe("a majority of rows that no window holds, read from the first token", (
       device,
       evalTokens: 256,
     });
-    return evaluation!.totals.correct / evaluation!.totals.tokens;
+    return evaluation!.totals.correct! / evaluation!.totals.tokens;
   };
 
   test("is learned by a Longformer whose first token is global", async () => {

@@ -119,7 +119,7 @@ test("a small BERT learns a batch by heart, and tells classes that it has not se
   expect(losses.at(-1)!).toBeLessThan(0.02);
   const { totals } = trained.evaluation!;
   expect(totals.rows).toBe(128);
-  expect(totals.correct / totals.rows).toBeGreaterThan(0.7);
+  expect(totals.correct! / totals.rows).toBeGreaterThan(0.7);
   const { leaves } = flatten(trained.params as Concrete<unknown>, isNdArray);
   expect(leaves.every((leaf) => leaf.toNumbers().every(Number.isFinite))).toBe(true);
 });

@@ -88,7 +88,7 @@ describe.each(bodies)("on %s", (_, body, pooling) => {
       return own[label] === Math.max(...own) ? 1 : 0;
     });
     const measured = await evaluate(totals, device, params, batch);
-    expect(measured.correct.item()).toBe(right[0]! + right[1]!);
+    expect(measured.correct!.item()).toBe(right[0]! + right[1]!);
     expect(measured.rows.item()).toBe(2);
   });
 

@@ -74,7 +74,7 @@ describe.each(Object.entries(bodies))("on %s", (name, body) => {
     const found = await evaluate(totals, device, params, batchOf(0));
     expect(found.lossSum.item()).toBeCloseTo(lossSum, 4);
     expect(found.tokens.item()).toBe(3.5);
-    expect(found.correct.item()).toBe(correct);
+    expect(found.correct!.item()).toBe(correct);
     const both = (params: Params, batch: Symbolic<Batch>) => {
       const { total, weight } = objective.loss(params, batch, {});
       return { total, weight };

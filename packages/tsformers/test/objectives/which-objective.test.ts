@@ -17,6 +17,7 @@ import { majorityTask } from "../../src/tasks/algorithmic/majority.ts";
 import { madCompressionTask } from "../../src/tasks/mad/compression.ts";
 import { proteinsTask } from "../../src/tasks/proteins/proteins.ts";
 import { recallTask } from "../../src/tasks/recall/recall.ts";
+import { mixtureTask } from "../../src/tasks/sets/mixture.ts";
 import type { Task } from "../../src/tasks/task.ts";
 import { textTask } from "../../src/tasks/text/text.ts";
 import { byteTokenizer } from "../../src/tokenizers/index.ts";
@@ -40,6 +41,7 @@ const tasks: Readonly<Record<string, Task>> = {
   majority: majorityTask(),
   proteins: proteinsTask({ proteins: { train: [protein], valid: [protein], test: [protein] } }),
   "mad-compression": madCompressionTask(),
+  mixture: mixtureTask(),
 };
 
 /** What each model is trained for on each task; null where it cannot be. */
@@ -56,6 +58,7 @@ const usual: Readonly<Record<string, Readonly<Record<string, ObjectiveName | nul
     bert: "reconstruct",
     transformer: null,
   },
+  mixture: { gpt: "cluster", linear: "cluster", "transformer-xl": "cluster", bert: "cluster", transformer: null },
 };
 
 /** What is said of a model, a task and an objective that do not fit; undefined where they do. */
@@ -102,6 +105,13 @@ test.each(everything)("%s for %s on %s: made, or refused in one line that says w
   }
 });
 
+test("points have no labels to smooth", () => {
+  const { views } = tasks.mixture!;
+  expect(() => makeObjective("cluster", models.bert!, views, { smoothing: 0.1 })).toThrow(
+    "labelSmoothing: points have no labels to smooth; leave it out",
+  );
+});
+
 test("what is said", () => {
   expect(refusal("next", "bert", "text")).toBe(
     'bert cannot be trained for "next", which needs a causal model; on task text it can for masked',
@@ -116,6 +126,6 @@ test("what is said", () => {
     "task recall has nothing for transformer: it offers next, and transformer learns pairs",
   );
   expect(refusal("next", "bert", "copy")).toBe(
-    "task copy has nothing for bert: it offers next, pairs, and bert learns masked, class, match, tag, reconstruct",
+    "task copy has nothing for bert: it offers next, pairs, and bert learns masked, class, match, tag, reconstruct, cluster",
   );
 });

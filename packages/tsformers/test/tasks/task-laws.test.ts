@@ -37,6 +37,8 @@ function* firstTwo(batches: Iterable<AnyBatch>): Generator<AnyBatch> {
 
 const scoredIn = ({ weights }: AnyBatch): number => weights!.toNumbers().reduce((sum, weight) => sum + weight, 0);
 
+const lengthOf = ({ inputs }: AnyBatch): number => inputs!.shape[1]!;
+
 /** The largest token, at the places where tokens stand. */
 const largest = (batch: AnyBatch): number =>
   Math.max(...["inputs", "source", "others"].flatMap((name) => batch[name]?.toNumbers() ?? []));
@@ -44,7 +46,7 @@ const largest = (batch: AnyBatch): number =>
 it("has the rows that it had", async () => {
   const lines = made.flatMap(([name, , task]) =>
     viewsOf(task).map(([view, { trainBatch, evalBatches }]) => {
-      const { length } = trainBatch(1, 1).inputs!.toNumbers();
+      const length = lengthOf(trainBatch(1, 1));
       const evaluated = firstTwo(evalBatches("test", { batchSize: 2, length, limit: 2 * length }));
       return `${name} ${view} train ${hashOf([trainBatch(1, 4), trainBatch(2, 4)])} test ${hashOf(evaluated)}`;
     }),
@@ -65,22 +67,27 @@ describe.each(made)("%s", (_, entry, task) => {
   });
 
   describe.each(viewsOf(task))("%s", (view, { trainBatch, evalBatches }) => {
-    const { length } = trainBatch(1, 1).inputs!.toNumbers();
+    const length = lengthOf(trainBatch(1, 1));
 
     it("is a pure function of the step, and draws other rows at each", () => {
       expect(hashOf([trainBatch(5, 6)])).toBe(hashOf([trainBatch(5, 6)]));
       expect(hashOf([trainBatch(6, 6)])).not.toBe(hashOf([trainBatch(5, 6)]));
     });
 
-    it("keeps to its vocabulary, and scores something in training", () => {
+    it("keeps to its vocabulary, or has real values, and scores something in training", () => {
       const batch = trainBatch(3, 16);
+      expect(scoredIn(batch)).toBeGreaterThan(0);
+      if (view === "points") {
+        expect(batch.inputs!.dtype).toBe("float32");
+        expect(batch.inputs!.toNumbers().every(Number.isFinite)).toBe(true);
+        return;
+      }
       const known = view === "masked" ? task.views.masked!.vocabularySize : task.vocabularySize;
       expect(largest(batch)).toBeLessThan(known);
       const answers = (batch.targets ?? batch.labels)!.toNumbers();
       const classes = (task.views[view] as { classes?: number }).classes ?? known;
       expect(Math.max(...answers)).toBeLessThan(classes);
       expect(Math.min(...answers, ...batch.inputs!.toNumbers())).toBeGreaterThanOrEqual(0);
-      expect(scoredIn(batch)).toBeGreaterThan(0);
     });
 
     it("evaluates on the same rows under every seed, on others in training and in the other split", async () => {

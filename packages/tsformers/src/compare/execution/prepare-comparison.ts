@@ -5,7 +5,7 @@ import { fullPattern } from "../../attention/patterns/pattern.ts";
 import { entryOf } from "../../catalogue/catalogue-of.ts";
 import { tasks as taskCatalogue } from "../../catalogue/tasks.ts";
 import { decodeStateBytes } from "../../generate/decode-state-bytes.ts";
-import type { ObjectiveName } from "../../objectives/index.ts";
+import type { AnswerSizes, ObjectiveName } from "../../objectives/index.ts";
 import { canonicalJson } from "../../run/canonical-json.ts";
 import { ConfigError, type RunConfig } from "../../run/config.ts";
 import { countParameters } from "../../run/count-parameters.ts";
@@ -19,8 +19,9 @@ import type { Task, TaskEntry } from "../../tasks/index.ts";
 import { readTextData } from "../../tasks/text/text-data.ts";
 import type { ReadText } from "../../tasks/text/tokenized-text.ts";
 import { meanLength } from "../../tasks/train-lengths.ts";
-import { frequencyBaseline } from "../baselines.ts";
+import { type Baseline, frequencyBaseline } from "../baselines.ts";
 import type { Cell } from "../cells.ts";
+import { pointBaselines } from "../point-baselines.ts";
 import type { Budget, CellAbout, TaskAbout } from "../results.ts";
 import type { CompareSettings } from "../settings.ts";
 import { fingerprint } from "./fingerprint.ts";
@@ -215,8 +216,7 @@ function lengthsOf({ kind, config }: PreparedRun, { lengths, multiples }: Compar
 
 function aboutTask(group: readonly Prepared[], settings: CompareSettings): TaskAbout {
   const [first] = group as [Prepared, ...Prepared[]];
-  const { task, kind, view, config } = first.run;
-  const { classes } = view as { readonly classes?: number };
+  const { task, kind, config } = first.run;
   const entry = entryOf<TaskEntry>(taskCatalogue, config.task.kind);
   const [loss, ranking = loss!] = task.metrics;
   return {
@@ -230,20 +230,21 @@ function aboutTask(group: readonly Prepared[], settings: CompareSettings): TaskA
     ranking: ranking.name,
     trainLength: config.length,
     lengths: first.lengths,
-    baselines: settings.measureOnly
-      ? []
-      : [
-          frequencyBaseline({
-            name: classes === undefined ? "unigram" : "most frequent class",
-            view,
-            answers: classes ?? task.vocabularySize,
-            metrics: task.metrics,
-            length: config.length,
-            ...(settings.testTokens !== undefined && { limit: Math.max(settings.testTokens, config.length) }),
-          }),
-        ],
+    baselines: settings.measureOnly ? [] : baselinesOf(first.run, settings),
     example: exampleOf(task),
   };
+}
+
+function baselinesOf({ task, view, config: { length } }: PreparedRun, { testTokens }: CompareSettings): Baseline[] {
+  const { classes, components } = view as AnswerSizes;
+  const about = {
+    metrics: task.metrics,
+    length,
+    ...(testTokens !== undefined && { limit: Math.max(testTokens, length) }),
+  };
+  if (components !== undefined) return pointBaselines({ ...about, view: view as never, components });
+  const name = classes === undefined ? "unigram" : "most frequent class";
+  return [frequencyBaseline({ ...about, view, name, answers: classes ?? task.vocabularySize })];
 }
 
 /** What softmax attention sees, where it is not everything. */

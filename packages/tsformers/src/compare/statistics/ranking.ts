@@ -262,7 +262,9 @@ export function order({ better }: Pick<MetricAbout, "better">, a: number, b: num
 
 /** The best figure that an answer has which does not look at the row. */
 export function bestBaseline({ baselines }: TaskAbout, metric: MetricAbout): number | undefined {
-  const figures = baselines.flatMap(({ metrics }) => metrics[metric.name] ?? []).filter(Number.isFinite);
+  const figures = baselines
+    .flatMap(({ metrics, knowsAnswers }) => (knowsAnswers ? [] : (metrics[metric.name] ?? [])))
+    .filter(Number.isFinite);
   return figures.sort((a, b) => order(metric, a, b))[0];
 }
 

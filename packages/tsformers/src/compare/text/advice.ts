@@ -150,7 +150,9 @@ function notLearnedText({ comparison, task, ranking }: AdviceCase): string {
   const { metric, seeds } = ranking;
   const { budget } = comparison;
   const variants = rankedVariants(ranking);
-  const baseline = ranking.rows.find((row): row is RankedBaseline => row.kind === "baseline")!;
+  const baseline = ranking.rows.find(
+    (row): row is RankedBaseline => row.kind === "baseline" && !row.baseline.knowsAnswers,
+  )!;
   const rows = isAccuracy(metric) ? leastScored(ranking)?.rows : undefined;
   /** By so much a figure may differ from the baseline's though it is no better. */
   const chance = (figure: number) =>

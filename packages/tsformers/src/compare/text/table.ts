@@ -161,7 +161,7 @@ function rankingTable(comparison: Comparison, ranking: Ranking): TextTable {
       ...rows.map((row) =>
         row.kind === "baseline"
           ? [
-              `${row.baseline.name} (baseline)`,
+              `${row.baseline.name} (${row.baseline.knowsAnswers ? "oracle" : "baseline"})`,
               none,
               figureText(row.figure),
               ...others.map(({ name }) => optional(row.baseline.metrics[name], figureText)),

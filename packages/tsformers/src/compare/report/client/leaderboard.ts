@@ -157,8 +157,11 @@ function columnsOf(store: Store): Column<Row>[] {
 }
 
 function nameCell(row: Row, store: Store): HTMLElement {
-  if ("baseline" in row)
-    return h("span", { class: "variant" }, h("span", { class: "tag" }, "baseline"), h("span", {}, row.baseline.name));
+  if ("baseline" in row) {
+    const { name, knowsAnswers } = row.baseline;
+    const tag = knowsAnswers ? "oracle" : "baseline";
+    return h("span", { class: "variant" }, h("span", { class: "tag" }, tag), h("span", {}, name));
+  }
   return h("span", { class: "variant" }, markerOf(store.slotOf(row.variant)), h("span", {}, row.variant));
 }
 

@@ -51,9 +51,9 @@ const usualLength = 64;
  */
 export function mqarTask(options: MqarOptions = {}): Task<Required<Pick<TaskViews, "next">>> {
   const { vocabulary, randomNonQueries, powerLaw, mixed, trainingRows, seed } = { ...defaults, ...options };
-  if (mixed) requireMixed(options);
   const { pairs = usualPairs, length = mixed ? mixLength : usualLength } = options;
-  requirePairs(mixed ? Math.max(...mqarProtocol.train.map((size) => size.pairs)) : pairs, vocabulary);
+  if (mixed) requireMixed(options, vocabulary);
+  else requirePairs(pairs, vocabulary);
   const makeRow = (key: RandomKey, size: Size) => mqarRow(key, { ...size, vocabulary, randomNonQueries, powerLaw });
   const source = generatedRows((key, rowLength) => makeRow(key, { length: rowLength, pairs }), { seed, trainingRows });
   return {
@@ -77,11 +77,16 @@ export function mqarTask(options: MqarOptions = {}): Task<Required<Pick<TaskView
 
 type Size = { readonly length: number; readonly pairs: number };
 
-/** @throws RangeError naming a size that the mix has of its own */
-function requireMixed({ pairs, length }: MqarOptions): void {
+/** @throws RangeError naming a size that the mix has of its own, or a vocabulary without so many keys */
+function requireMixed({ pairs, length }: MqarOptions, vocabulary: number): void {
   if (pairs !== undefined) throw new RangeError(`mqar: a mix has pairs of its own; leave pairs out, got ${pairs}`);
   if (length !== undefined && length !== mixLength)
     throw new RangeError(`mqar: a mix has rows of up to ${mixLength} positions; leave length out, got ${length}`);
+  const most = Math.max(...mqarProtocol.train.map((size) => size.pairs));
+  if (vocabulary < 2 * most + 2)
+    throw new RangeError(
+      `mqar: a mix has rows of ${most} pairs, whose keys need a vocabulary of at least ${2 * most + 2}, got ${vocabulary}`,
+    );
 }
 
 /** @throws RangeError when there are not so many keys */

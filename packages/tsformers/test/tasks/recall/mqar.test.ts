@@ -197,7 +197,10 @@ describe("the published mix", () => {
     expect(() => mqarTask({ mixed: true, length: 128 })).toThrow(
       "mqar: a mix has rows of up to 256 positions; leave length out, got 128",
     );
-    expect(() => mqarTask({ mixed: true, vocabulary: 128 })).toThrow("pairs must be an integer from 1 to 63");
+    expect(() => mqarTask({ mixed: true, vocabulary: 129 })).toThrow(
+      "mqar: a mix has rows of 64 pairs, whose keys need a vocabulary of at least 130, got 129",
+    );
+    expect(mqarTask({ mixed: true, vocabulary: 130 }).length).toBe(256);
     expect(() => next.evalBatches("test", { batchSize: 1, length: 2048 })).toThrow(
       "mqar: the published mix is tested at lengths 64, 128, 256, 512, 1024, got 2048",
     );

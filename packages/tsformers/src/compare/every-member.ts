@@ -14,9 +14,9 @@ export function everyMember(): Record<string, unknown>[] {
   const position = { kind: "sinusoidal" };
   const inModel = (part: object, causal: boolean) => ({ model: { kind: causal ? "gpt" : "bert", position, ...part } });
   return [
-    ...Object.values<MixerEntry>(mixers).map(({ name, directions }) =>
-      inModel({ mixer: { kind: name } }, directions.includes("causal")),
-    ),
+    ...Object.values<MixerEntry>(mixers)
+      .filter(({ name }) => !helpers.has(name))
+      .map(({ name, directions }) => inModel({ mixer: { kind: name } }, directions.includes("causal"))),
     ...Object.values<PatternEntry>(patterns)
       .filter(({ name }) => name !== "full")
       .map(({ name, directions }) => inModel({ pattern: { kind: name } }, directions.includes("causal"))),
@@ -25,6 +25,9 @@ export function everyMember(): Record<string, unknown>[] {
       .map(({ name }) => ({ model: { kind: name } })),
   ];
 }
+
+/** Mechanisms that stand before others, and by themselves see almost nothing. */
+const helpers: ReadonlySet<string> = new Set(["short-convolution"]);
 
 /** Models that are more than layers of a known mechanism. */
 const own: ReadonlySet<string> = new Set([

@@ -19,7 +19,7 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { describe, expect, test } from "vitest";
 import { exactly, nudged } from "../../src/attention/kernel/denominator.ts";
-import { draws } from "../../src/attention/kernel/drawn-features.ts";
+import { type Drawn, draws } from "../../src/attention/kernel/drawn-features.ts";
 import {
   hyperbolic,
   largestOfAll,
@@ -154,12 +154,10 @@ describe("drawn rows", () => {
 
   test("are drawn anew on schedule, the same ones under the same key, and only in training", async () => {
     const schedule = draws(orthogonalRows(), [5, 4], { every: 3 });
-    const step = compile((drawn: Parameters<typeof schedule.next>[0], key: Tensor) => schedule.next(drawn, { key }), {
-      device,
-    });
+    const step = compile((drawn: Drawn, key: Tensor) => schedule.pass(drawn, { key }).next, { device });
     const passes = async (count: number) => {
       let drawn = schedule.start(randomKey(6));
-      const seen = [drawn.matrix.toNumbers()];
+      const seen: number[][] = [];
       for (let pass = 0; pass < count; pass++) {
         drawn = await readTree(await step(drawn, keyToArray(randomKey(pass))));
         seen.push(drawn.matrix.toNumbers());
@@ -167,17 +165,31 @@ describe("drawn rows", () => {
       return seen;
     };
     const seen = await passes(7);
+    expect(seen[0]).toEqual(schedule.start(randomKey(6)).matrix.toNumbers());
     expect(seen[2]).toEqual(seen[0]);
     expect(seen[3]).not.toEqual(seen[2]);
     expect(seen[5]).toEqual(seen[3]);
     expect(seen[6]).not.toEqual(seen[5]);
     expect(await passes(7)).toEqual(seen);
-    const idle = await evaluate(
-      (drawn: Parameters<typeof schedule.next>[0]) => schedule.next(drawn, {}),
-      device,
-      schedule.start(randomKey(6)),
-    );
+    const idle = await evaluate((drawn: Drawn) => schedule.pass(drawn, {}).next, device, schedule.start(randomKey(6)));
     expect(idle.step.item()).toBe(0);
+  });
+
+  test("of an evaluation are those of the training pass before it, also where the next one draws new ones", async () => {
+    const schedule = draws(orthogonalRows(), [5, 4], { every: 2 });
+    const run = compile(
+      (drawn: Drawn, key: Tensor) => {
+        const trained = schedule.pass(drawn, { key });
+        return { ...trained, evaluated: schedule.pass(trained.next, {}).matrix };
+      },
+      { device },
+    );
+    let drawn = schedule.start(randomKey(6));
+    for (let pass = 0; pass < 4; pass++) {
+      const { matrix, evaluated, next } = await readTree(await run(drawn, keyToArray(randomKey(pass))));
+      expect(evaluated.toNumbers()).toEqual(matrix.toNumbers());
+      drawn = next;
+    }
   });
 
   test("start as the key has it", () => {

@@ -1,5 +1,6 @@
 import {
   add,
+  and,
   bitField,
   type Concrete,
   cond,
@@ -7,6 +8,7 @@ import {
   convert,
   equal,
   foldKey,
+  greater,
   interpret,
   keyToArray,
   mod,
@@ -15,6 +17,7 @@ import {
   randomBits,
   type Shape,
   splitKeys,
+  stopGradient,
   type Tensor,
   traceBody,
 } from "@tsformers/engine";
@@ -27,7 +30,7 @@ export type Drawn = {
   key: Tensor;
   /** Training passes so far, int32 []. */
   step: Tensor;
-  /** The matrix of the current training pass, [..., M, D]. */
+  /** The matrix of the latest training pass, [..., M, D]; before the first one that of the first. */
   matrix: Tensor;
   /** The matrix of evaluation, where it differs from that of training. */
   fixed?: Tensor;
@@ -45,15 +48,15 @@ export type Redraw = {
 /** How a mixer gets its random features, and when they are drawn again. */
 export type Draws = {
   start(key: RandomKey): Concrete<Drawn>;
-  /** The matrix of this pass, [..., M, D]. */
-  current(drawn: Drawn, context: Context): Tensor;
-  /** Training state for the next pass. */
-  next(drawn: Drawn, context: Context): Drawn;
+  /** The matrix of this pass, [..., M, D], and the training state after it. */
+  pass(drawn: Drawn, context: Context): { readonly matrix: Tensor; readonly next: Drawn };
 };
 
 /**
  * A schedule of random matrices. The matrix of a step depends only on the key and the step, so resumed training continues exactly;
  * a pool is not stored: its matrix i is drawn from the key when needed.
+ *
+ * A matrix is drawn where a training pass begins, never where one ends: a model is evaluated with the one that it was last trained with.
  *
  * @param draw draws a matrix of the given shape [..., M, D]
  * @throws RangeError when `every` is not a positive whole number
@@ -74,13 +77,14 @@ export function draws(draw: Draw, shape: Shape, { every, pool, evaluatesFirst }:
       const first = { key: words, step: ndarray(0, [], "int32"), matrix };
       return evaluatesFirst ? { ...first, fixed: matrix } : first;
     },
-    current: ({ matrix, fixed }, { key }) => (key === undefined ? (fixed ?? matrix) : matrix),
-    next: (drawn, { key }) => {
-      if (key === undefined || every === undefined) return drawn;
-      const step = add(drawn.step, 1);
+    pass: (drawn, { key }) => {
+      const { step, matrix, fixed } = drawn;
+      if (key === undefined) return { matrix: fixed ?? matrix, next: drawn };
+      if (every === undefined) return { matrix, next: drawn };
       const fresh = () => numbered(drawn.key, step);
-      const due = every === 1 ? fresh() : cond(equal(mod(step, every), 0), fresh, () => drawn.matrix);
-      return { ...drawn, step, matrix: due };
+      const isDue = and(greater(step, 0), equal(mod(step, every), 0));
+      const current = stopGradient(every === 1 ? fresh() : cond(isDue, fresh, () => matrix));
+      return { matrix: current, next: { ...drawn, step: add(step, 1), matrix: current } };
     },
   };
 }

@@ -11,7 +11,7 @@ import {
   transpose,
 } from "@tsformers/engine";
 import * as z from "zod";
-import type { Context, Mixer, Recurrent, Rotation, View } from "../../kinds/index.ts";
+import type { Mixer, Recurrent, Rotation, View } from "../../kinds/index.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import { normalInitial } from "../../nn/initial.ts";
 import { type LinearParams, linear } from "../../nn/linear.ts";
@@ -154,14 +154,14 @@ export function kernelMixer<Own>(kernel: Kernel<Own>, options: KernelMixerOption
       oneSequence(name, input);
       const { x, view, state } = input;
       const drawn = (state?.training as Drawn | undefined) ?? constants(firstDrawn());
-      const directions = drawn && draws?.current(drawn, context);
-      const { features, values, mixing } = look(params, x, view, directions, view.keyMask);
+      const pass = drawn && draws?.pass(drawn, context);
+      const { features, values, mixing } = look(params, x, view, pass?.matrix, view.keyMask);
       const { mixed } = kernelAttention(features, values, mixing);
       return {
         y: fromHeads(params.out, mixed, context),
         map: () => ({ weights: kernelWeights(features, mixing) }),
         ...(state !== undefined && {
-          state: { ...state, ...nextTraining(state.training as Drawn | undefined, draws, context) },
+          state: { ...state, ...(state.training !== undefined && pass && { training: pass.next }) },
         }),
       };
     },
@@ -189,8 +189,4 @@ function float(x: Tensor): Tensor {
 
 function constants(drawn: Concrete<Drawn> | undefined): Drawn | undefined {
   return drawn && (Object.fromEntries(Object.entries(drawn).map(([name, array]) => [name, constant(array)])) as Drawn);
-}
-
-function nextTraining(drawn: Drawn | undefined, draws: Draws | undefined, context: Context): { training?: Drawn } {
-  return drawn === undefined || draws === undefined ? {} : { training: draws.next(drawn, context) };
 }

@@ -73,7 +73,8 @@ export function askedComparison(options: CompareFlags): AskedComparison {
   );
   for (const { flag } of axes) {
     if (given.has(flag)) throw new UsageError(`${flagName(flag)} is what is varied; leave it away`);
-    if (flag.name === "seed") throw new UsageError("--vary seed: --seeds N makes N runs of each variant");
+    const refused = flag.name === "seed" ? oneSeed : savedWhere.has(flag.name) ? sameRun : undefined;
+    if (refused !== undefined) throw new UsageError(`--vary ${flag.name}: ${refused}`);
   }
   const searched = searchedFlags(settings, new Set([...given.keys(), ...axes.map(({ flag }) => flag)]));
   const known = new Map([...given, ...axes.map(({ flag, values }) => [flag, values[0]!] as const)]);
@@ -235,11 +236,38 @@ function searchOf({ search, searchMethod, searchTrials, searchSeed }: CompareFla
   return { over, ...present({ method: searchMethod, trials: searchTrials, seed: searchSeed }) };
 }
 
-/** @throws UsageError for a setting that is searched and given */
+/** Why some settings are not varied or searched. */
+const oneSeed = "all variants have the same seeds; --seeds N makes N runs of each";
+const sameRun = "it does not change what is learned";
+
+/** Settings that say how often a run is saved. */
+const savedWhere: ReadonlySet<string> = new Set(["checkpoint-every", "keep"]);
+
+/** Settings that change how a run is worked on or looked at, but not what it learns. */
+const besideLearning: ReadonlySet<string> = new Set([
+  ...savedWhere,
+  "micro-batches",
+  "eval-every",
+  "eval-tokens",
+  "device",
+]);
+
+/** Why candidates of a search that differ in a setting cannot be told apart by their losses; undefined where they can. */
+function searchRefusal({ name, path }: Flag): string | undefined {
+  if (name === "seed") return oneSeed;
+  if (name === "steps") return "all candidates are trained equally long";
+  if (name === "length" || path[0] === "task" || path[0] === "objective")
+    return "losses of different questions do not compare; use --vary";
+  return besideLearning.has(name) ? sameRun : undefined;
+}
+
+/** @throws UsageError for a setting that is searched and given, and for one that cannot be searched */
 function searchedFlags({ search }: CompareSettings, taken: ReadonlySet<Flag>): GivenFlags[] {
   if (search === undefined) return [];
   for (const name of Object.keys(search.over)) {
     const flag = flagOf(name, "--search");
+    const refused = searchRefusal(flag);
+    if (refused !== undefined) throw new UsageError(`--search ${name}: ${refused}`);
     if (taken.has(flag)) throw new UsageError(`${flagName(flag)} is what is searched; leave it away`);
   }
   return triedValues(search).map((tried) => flagsNamed(tried, "--search"));

@@ -12,6 +12,7 @@ let home: string;
 beforeAll(() => {
   home = mkdtempSync(join(tmpdir(), "tsformers-failures-"));
   writeFileSync(join(home, "file"), "");
+  writeFileSync(join(home, "seeds.json"), JSON.stringify([{ steps: 3 }, { seed: 3 }]));
 });
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
@@ -49,6 +50,8 @@ const wrong: readonly (readonly string[])[] = [
   ["generate", "home:file"],
   ["compare", "--nonsense"],
   ["compare", "--out", "home:file"],
+  ["compare", "--vary", "keep=1,2"],
+  ["compare", "--variants", "home:seeds.json"],
   ["export", "home:absent", "--nonsense"],
   ["export", "home:absent"],
   ["export", "home:file"],
@@ -70,6 +73,16 @@ describe("a wrong call ends with 2 and says why once", () => {
     expect(plain.log.replaceAll("\n", " ")).toContain(error.message.replaceAll("\n", " "));
   });
 });
+
+const unsearchable = ["steps", "seed", "keys", "task", "length", "objective", "eval-tokens", "eval-every"];
+it.each([...unsearchable, "checkpoint-every", "keep", "device", "micro-batches"])(
+  "%s is not searched",
+  async (name) => {
+    const { code, log } = await call(["compare", "--task", "recall", "--mixers", "softmax", "--search", `${name}=1,2`]);
+    expect(code).toBe(2);
+    expect(log).toContain(`error: --search ${name}: `);
+  },
+);
 
 it("a value that looks like --json, behind --, is none", async () => {
   const { code, out } = await call(["describe", "--", "--json"]);

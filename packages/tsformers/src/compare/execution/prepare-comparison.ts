@@ -54,6 +54,7 @@ export async function prepareComparison(
   cells: readonly Cell[],
   settings: CompareSettings,
 ): Promise<PreparedComparison> {
+  requireOneSeed(cells);
   const source = dataSource();
   const prepared: Prepared[] = [];
   const failures: { label: string; message: string }[] = [];
@@ -192,6 +193,17 @@ function requireRows({ config: { batchSize, length }, view }: PreparedRun, { tes
   const limit = testTokens === undefined ? {} : { limit: Math.max(testTokens, length) };
   view.evalBatches("valid", { batchSize, length });
   view.evalBatches("test", { batchSize, length, ...limit });
+}
+
+/** Runs of the same seed are compared with each other. */
+function requireOneSeed(cells: readonly Cell[]): void {
+  const seeds = new Set(
+    cells.flatMap(({ config, candidates }) => [config, ...candidates.map((one) => one.config)].map(({ seed }) => seed)),
+  );
+  if (seeds.size > 1)
+    throw new ConfigError(
+      `expected the same seed for all variants, got ${[...seeds].join(" and ")}; several seeds make several runs of each`,
+    );
 }
 
 /** Losses of different questions do not compare; with segments, the next token is asked for as well. */

@@ -3,6 +3,7 @@ import { everyMember } from "../compare/every-member.ts";
 import { triedValues } from "../compare/execution/search.ts";
 import { type CompareSettings, parseCompareSettings } from "../compare/settings.ts";
 import { standardFor } from "../compare/standard.ts";
+import { listText } from "../compare/text/sentences.ts";
 import { jsonObject, jsonObjects, readJsonFile } from "../io/read-json.ts";
 import { spelledOut } from "../run/config.ts";
 import { type Flag, flagName, flagNamed, type GivenFlags, kebab } from "../run/flags.ts";
@@ -120,6 +121,7 @@ function flaggedSettings(options: CompareFlags): Record<string, unknown> {
   );
   const vary = variedSettings(options);
   const variants = options.variants === undefined ? undefined : readJsonFile(options.variants, jsonObjects);
+  if (measureOnly) requireMeasured(options, set, vary);
   const budget = budgetOf(options, "steps" in set);
   const search = searchOf(options);
   return present({
@@ -135,6 +137,35 @@ function flaggedSettings(options: CompareFlags): Record<string, unknown> {
     search,
     measureOnly,
   });
+}
+
+const trainingOnly = [
+  ...["seeds", "budgetTokens", "budgetSeconds", "budgetFlops", "testTokens", "selfPretrain"],
+  ...["search", "searchMethod", "searchTrials", "searchSeed", "jobs"],
+];
+
+/** Settings of a run on which the cost of a step depends. */
+const ofSteps: ReadonlySet<string> = new Set([
+  "task",
+  "model",
+  "objective",
+  "length",
+  "batchSize",
+  "microBatches",
+  "device",
+]);
+
+/** @throws UsageError for flags that do nothing where nothing is trained */
+function requireMeasured(options: CompareFlags, ...settings: readonly (object | undefined)[]): void {
+  const flags = settings.flatMap((given) => Object.keys(given ?? {})).map((name) => flagOf(name, "--vary"));
+  const idle = [
+    ...trainingOnly.filter((name) => options[name] !== undefined).map(optionName),
+    ...flags.filter(({ path: [place] }) => !ofSteps.has(place!)).map(flagName),
+  ];
+  if (idle.length > 0)
+    throw new UsageError(
+      `${listText(idle)}: --measure-only trains nothing; leave ${idle.length === 1 ? "it" : "them"} away`,
+    );
 }
 
 /** A file's section with that of the flags on top. What the flags vary takes the place of what the file does. */
@@ -189,7 +220,9 @@ function namedValues(text: string, option: string): { readonly name: string; rea
   const values = at < 0 ? [] : splitList(text.slice(at + 1));
   if (values.length === 0)
     throw new UsageError(`${option} ${short ?? name}: expected values, such as ${short ?? name}=a,b`);
-  return { name: short ?? name, values: [...new Set(values)] };
+  const twice = values.find((value, i) => values.indexOf(value) < i);
+  if (twice !== undefined) throw new UsageError(`${option} ${short ?? name}: ${twice} is given twice`);
+  return { name: short ?? name, values };
 }
 
 function flagOf(name: string, option: string): Flag {

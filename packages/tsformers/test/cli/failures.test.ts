@@ -84,6 +84,27 @@ it.each([...unsearchable, "checkpoint-every", "keep", "device", "micro-batches"]
   },
 );
 
+describe("what does nothing is refused", () => {
+  const refusal = async (...args: string[]) => {
+    const { code, log } = await call(["compare", "--task", "recall", ...args]);
+    return code === 2 ? log.trim() : `code ${code}`;
+  };
+
+  it("beside --measure-only", async () => {
+    const flags = ["--seeds", "5", "--test-tokens", "4", "--budget-seconds", "3", "--learning-rate", "1e-3"];
+    expect((await refusal("--measure-only", ...flags)).replaceAll("\n", " ")).toContain(
+      "error: --seeds, --budget-seconds, --test-tokens and --learning-rate: --measure-only trains nothing; leave them away",
+    );
+    expect(await refusal("--measure-only", "--vary", "seed=1,2")).toContain(
+      "error: --seed: --measure-only trains nothing",
+    );
+  });
+
+  it("a value that is given twice", async () => {
+    expect(await refusal("--mixers", "softmax,softmax")).toContain("error: --vary mixer: softmax is given twice");
+  });
+});
+
 it("a value that looks like --json, behind --, is none", async () => {
   const { code, out } = await call(["describe", "--", "--json"]);
   expect({ code, out }).toEqual({ code: 2, out: "" });

@@ -11,7 +11,7 @@ import { mergedSettings } from "../run/merge-settings.ts";
 import { quotedPath } from "../schema/explain.ts";
 import { suggestion } from "../schema/nearest.ts";
 import { present } from "../schema/present.ts";
-import { splitList } from "../schema/setting-value.ts";
+import { splitList, unbracketed } from "../schema/setting-value.ts";
 import { givenFlags, nameOfSetting, runFlags } from "./config-flags.ts";
 import { UsageError } from "./exit.ts";
 import { firstLook } from "./first-look.ts";
@@ -216,13 +216,25 @@ function variedSettings({
 /** `learning-rate=1e-3,3e-4` */
 function namedValues(text: string, option: string): { readonly name: string; readonly values: string[] } {
   const at = text.indexOf("=");
-  const { name, short } = flagOf(at < 0 ? text : text.slice(0, at), option);
-  const values = at < 0 ? [] : splitList(text.slice(at + 1));
+  const flag = flagOf(at < 0 ? text : text.slice(0, at), option);
+  const { name, short } = flag;
+  const items = at < 0 ? [] : splitList(text.slice(at + 1));
+  const values = isPlainText(flag) ? items.map(withoutBrackets) : items;
   if (values.length === 0)
     throw new UsageError(`${option} ${short ?? name}: expected values, such as ${short ?? name}=a,b`);
   const twice = values.find((value, i) => values.indexOf(value) < i);
   if (twice !== undefined) throw new UsageError(`${option} ${short ?? name}: ${twice} is given twice`);
   return { name: short ?? name, values };
+}
+
+/** Whether a setting takes text as it is, in which brackets mean nothing. */
+function isPlainText({ kinds, nodes }: Flag): boolean {
+  return kinds === undefined && [...nodes.values()].every(({ type }) => type === "string");
+}
+
+/** A text with a comma may stand in brackets, which keep it in one piece. */
+function withoutBrackets(text: string): string {
+  return text.includes(",") ? unbracketed(text) : text;
 }
 
 function flagOf(name: string, option: string): Flag {

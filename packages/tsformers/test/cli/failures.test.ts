@@ -105,6 +105,21 @@ describe("what does nothing is refused", () => {
   });
 });
 
+it.each([
+  [["eval", "home:absent", "--lengths", "64,1e9"], "1,000,000"],
+  [["compare", "--task", "recall", "--mixers", "softmax", "--test-tokens", "1e15"], "100,000,000"],
+])("%s is more than there may be", async (args, most) => {
+  const { code, log } = await call(args);
+  expect(code).toBe(2);
+  expect(log).toMatch(new RegExp(`xpected a whole number from 1 to ${most}`));
+});
+
+it("a text with a comma stands in brackets", async () => {
+  const { log } = await call(["compare", "--task", "text", "--vary", "data=[home:absent,a.txt],home:file"]);
+  expect(log).toMatch(/absent,a\.txt: no such file/);
+  expect(log).not.toContain("[");
+});
+
 it("a value that looks like --json, behind --, is none", async () => {
   const { code, out } = await call(["describe", "--", "--json"]);
   expect({ code, out }).toEqual({ code: 2, out: "" });

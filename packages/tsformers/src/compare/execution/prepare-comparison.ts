@@ -24,6 +24,7 @@ import type { Cell } from "../cells.ts";
 import { pointBaselines } from "../point-baselines.ts";
 import type { Budget, CellAbout, TaskAbout } from "../results.ts";
 import type { CompareSettings } from "../settings.ts";
+import { counted } from "../text/sentences.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { withSteps } from "./measure-run.ts";
 import { countTraining } from "./measure-steps.ts";
@@ -53,8 +54,11 @@ const readsText = z.looseObject({ kind: z.literal("text"), data: z.string() });
 export async function prepareComparison(
   cells: readonly Cell[],
   settings: CompareSettings,
+  onNote: (text: string) => void = () => {},
 ): Promise<PreparedComparison> {
   requireOneSeed(cells);
+  // Long rows, large data and many rows to score take minutes.
+  onNote(`preparing ${counted(cells.length, "model")}: data, sizes and baselines`);
   const source = dataSource();
   const prepared: Prepared[] = [];
   const failures: { label: string; message: string }[] = [];

@@ -3,6 +3,7 @@ import { everyMember } from "../compare/every-member.ts";
 import { triedValues } from "../compare/execution/search.ts";
 import { type CompareSettings, parseCompareSettings } from "../compare/settings.ts";
 import { standardFor } from "../compare/standard.ts";
+import { listText } from "../compare/text/sentences.ts";
 import { jsonObject, jsonObjects, readJsonFile } from "../io/read-json.ts";
 import { spelledOut } from "../run/config.ts";
 import { type Flag, flagName, flagNamed, type GivenFlags, kebab } from "../run/flags.ts";
@@ -10,7 +11,7 @@ import { mergedSettings } from "../run/merge-settings.ts";
 import { quotedPath } from "../schema/explain.ts";
 import { suggestion } from "../schema/nearest.ts";
 import { present } from "../schema/present.ts";
-import { splitList } from "../schema/setting-value.ts";
+import { splitList, unbracketed } from "../schema/setting-value.ts";
 import { givenFlags, nameOfSetting, runFlags } from "./config-flags.ts";
 import { UsageError } from "./exit.ts";
 import { firstLook } from "./first-look.ts";
@@ -73,7 +74,8 @@ export function askedComparison(options: CompareFlags): AskedComparison {
   );
   for (const { flag } of axes) {
     if (given.has(flag)) throw new UsageError(`${flagName(flag)} is what is varied; leave it away`);
-    if (flag.name === "seed") throw new UsageError("--vary seed: --seeds N makes N runs of each variant");
+    const refused = flag.name === "seed" ? oneSeed : savedWhere.has(flag.name) ? sameRun : undefined;
+    if (refused !== undefined) throw new UsageError(`--vary ${flag.name}: ${refused}`);
   }
   const searched = searchedFlags(settings, new Set([...given.keys(), ...axes.map(({ flag }) => flag)]));
   const known = new Map([...given, ...axes.map(({ flag, values }) => [flag, values[0]!] as const)]);
@@ -119,6 +121,7 @@ function flaggedSettings(options: CompareFlags): Record<string, unknown> {
   );
   const vary = variedSettings(options);
   const variants = options.variants === undefined ? undefined : readJsonFile(options.variants, jsonObjects);
+  if (measureOnly) requireMeasured(options, set, vary);
   const budget = budgetOf(options, "steps" in set);
   const search = searchOf(options);
   return present({
@@ -134,6 +137,35 @@ function flaggedSettings(options: CompareFlags): Record<string, unknown> {
     search,
     measureOnly,
   });
+}
+
+const trainingOnly = [
+  ...["seeds", "budgetTokens", "budgetSeconds", "budgetFlops", "testTokens", "selfPretrain"],
+  ...["search", "searchMethod", "searchTrials", "searchSeed", "jobs"],
+];
+
+/** Settings of a run on which the cost of a step depends. */
+const ofSteps: ReadonlySet<string> = new Set([
+  "task",
+  "model",
+  "objective",
+  "length",
+  "batchSize",
+  "microBatches",
+  "device",
+]);
+
+/** @throws UsageError for flags that do nothing where nothing is trained */
+function requireMeasured(options: CompareFlags, ...settings: readonly (object | undefined)[]): void {
+  const flags = settings.flatMap((given) => Object.keys(given ?? {})).map((name) => flagOf(name, "--vary"));
+  const idle = [
+    ...trainingOnly.filter((name) => options[name] !== undefined).map(optionName),
+    ...flags.filter(({ path: [place] }) => !ofSteps.has(place!)).map(flagName),
+  ];
+  if (idle.length > 0)
+    throw new UsageError(
+      `${listText(idle)}: --measure-only trains nothing; leave ${idle.length === 1 ? "it" : "them"} away`,
+    );
 }
 
 /** A file's section with that of the flags on top. What the flags vary takes the place of what the file does. */
@@ -184,11 +216,25 @@ function variedSettings({
 /** `learning-rate=1e-3,3e-4` */
 function namedValues(text: string, option: string): { readonly name: string; readonly values: string[] } {
   const at = text.indexOf("=");
-  const { name, short } = flagOf(at < 0 ? text : text.slice(0, at), option);
-  const values = at < 0 ? [] : splitList(text.slice(at + 1));
+  const flag = flagOf(at < 0 ? text : text.slice(0, at), option);
+  const { name, short } = flag;
+  const items = at < 0 ? [] : splitList(text.slice(at + 1));
+  const values = isPlainText(flag) ? items.map(withoutBrackets) : items;
   if (values.length === 0)
     throw new UsageError(`${option} ${short ?? name}: expected values, such as ${short ?? name}=a,b`);
-  return { name: short ?? name, values: [...new Set(values)] };
+  const twice = values.find((value, i) => values.indexOf(value) < i);
+  if (twice !== undefined) throw new UsageError(`${option} ${short ?? name}: ${twice} is given twice`);
+  return { name: short ?? name, values };
+}
+
+/** Whether a setting takes text as it is, in which brackets mean nothing. */
+function isPlainText({ kinds, nodes }: Flag): boolean {
+  return kinds === undefined && [...nodes.values()].every(({ type }) => type === "string");
+}
+
+/** A text with a comma may stand in brackets, which keep it in one piece. */
+function withoutBrackets(text: string): string {
+  return text.includes(",") ? unbracketed(text) : text;
 }
 
 function flagOf(name: string, option: string): Flag {
@@ -235,11 +281,38 @@ function searchOf({ search, searchMethod, searchTrials, searchSeed }: CompareFla
   return { over, ...present({ method: searchMethod, trials: searchTrials, seed: searchSeed }) };
 }
 
-/** @throws UsageError for a setting that is searched and given */
+/** Why some settings are not varied or searched. */
+const oneSeed = "all variants have the same seeds; --seeds N makes N runs of each";
+const sameRun = "it does not change what is learned";
+
+/** Settings that say how often a run is saved. */
+const savedWhere: ReadonlySet<string> = new Set(["checkpoint-every", "keep"]);
+
+/** Settings that change how a run is worked on or looked at, but not what it learns. */
+const besideLearning: ReadonlySet<string> = new Set([
+  ...savedWhere,
+  "micro-batches",
+  "eval-every",
+  "eval-tokens",
+  "device",
+]);
+
+/** Why candidates of a search that differ in a setting cannot be told apart by their losses; undefined where they can. */
+function searchRefusal({ name, path }: Flag): string | undefined {
+  if (name === "seed") return oneSeed;
+  if (name === "steps") return "all candidates are trained equally long";
+  if (name === "length" || path[0] === "task" || path[0] === "objective")
+    return "losses of different questions do not compare; use --vary";
+  return besideLearning.has(name) ? sameRun : undefined;
+}
+
+/** @throws UsageError for a setting that is searched and given, and for one that cannot be searched */
 function searchedFlags({ search }: CompareSettings, taken: ReadonlySet<Flag>): GivenFlags[] {
   if (search === undefined) return [];
   for (const name of Object.keys(search.over)) {
     const flag = flagOf(name, "--search");
+    const refused = searchRefusal(flag);
+    if (refused !== undefined) throw new UsageError(`--search ${name}: ${refused}`);
     if (taken.has(flag)) throw new UsageError(`${flagName(flag)} is what is searched; leave it away`);
   }
   return triedValues(search).map((tried) => flagsNamed(tried, "--search"));

@@ -150,13 +150,14 @@ function finish({ comparison, folder }: ComparisonOutcome, { json }: Flags, term
 }
 
 function nextSteps({ runs, seeds }: Comparison): string {
+  const isTrained = runs.length > 0;
   const hasData = runs.some(({ config }) => typeof config.task.data === "string");
   return [
     "",
     "Try next:",
     ...(hasData ? [] : ["  your own text      tsformers compare --task text --data FILE_OR_FOLDER"]),
-    ...(seeds < 3 ? ["  is it chance?      the same with --seeds 3"] : []),
-    "  time and memory    tsformers compare --measure-only --lengths 1024,4096",
+    ...(isTrained && seeds < 3 ? ["  is it chance?      the same with --seeds 3"] : []),
+    ...(isTrained ? ["  time and memory    tsformers compare --measure-only --lengths 1024,4096"] : []),
     "  all runs so far    tsformers runs",
     "  what is there      tsformers list",
     "In a checkout, write `npx tsformers` for `tsformers`.",

@@ -6,7 +6,7 @@ import { evaluateAtLengths, type LengthResult } from "../run/evaluate-run.ts";
 import { type OpenedModel, openModel } from "../run/open-model.ts";
 import { type EvaluationChoice, prepareEvaluation } from "../run/prepare-evaluation.ts";
 import { withAbsolutePaths } from "../run/train-run.ts";
-import { rowCount } from "../schema/count.ts";
+import { positionCount, rowCount } from "../schema/count.ts";
 import { present } from "../schema/present.ts";
 import type { EvalSplit } from "../tasks/task.ts";
 import {
@@ -15,7 +15,7 @@ import {
   givenFlags,
   isGiven,
   parseCount,
-  parseCounts,
+  parseList,
   runFlags,
   tokenFlags,
 } from "./config-flags.ts";
@@ -42,7 +42,7 @@ export function evalCommand(terminal: Terminal): Command {
   const command = new Command("eval")
     .description("measure a trained run, or a checkpoint, at any lengths")
     .argument("<dir>", "directory of the run or checkpoint")
-    .option("--lengths <n,n,…>", "tokens in a row; default: the training length", parseCounts)
+    .option("--lengths <n,n,…>", "tokens in a row; default: the training length", parsePositions)
     .addOption(new Option("--split <name>", "which part of the data").choices(["valid", "test"]).default("test"))
     .option("--limit <n>", "tokens that are scored at each length", parseCount())
     .option(
@@ -141,6 +141,10 @@ Examples:
       if (!signal.aborted) await device.close();
     }
   });
+}
+
+function parsePositions(text: string): number[] {
+  return parseList(text).map(parseCount(1, positionCount()));
 }
 
 /** The task that flags name, on top of the run's own. */

@@ -66,6 +66,10 @@ export function cellsOf(
   );
   const drafts = partials.flatMap((partial, i) =>
     combinations.map((combination) => ({
+      name: [
+        ...(partials.length === 1 ? [] : [`variant ${i + 1}`]),
+        ...[...combination].map(([{ name, short }, value]) => `${short ?? name}=${value}`),
+      ].join(", "),
       source: partials.length === 1 ? shared.source : `${shared.source}, variant ${i + 1}`,
       given: new Map([...shared.given, ...combination]),
       partial: spelledOut(partial) as typeof partial,
@@ -75,6 +79,8 @@ export function cellsOf(
 }
 
 type Draft = {
+  /** `variant 2, mixer=softmax` */
+  readonly name: string;
   readonly source: string;
   readonly given: GivenFlags;
   readonly partial: Readonly<Record<string, unknown>>;
@@ -83,26 +89,37 @@ type Draft = {
 function assembled(shared: Shared, drafts: readonly Draft[]): Cells {
   const used = new Set<Flag>();
   const idle = new Map<Flag, string>();
-  const configOf = (draft: Draft): RunConfig => {
+  const configOf = (draft: Draft): { config: RunConfig; isWhole: boolean } => {
     const { settings, given, misplaced } = placed(shared, draft);
     for (const flag of given.keys()) used.add(flag);
     for (const [flag, reason] of misplaced) idle.set(flag, reason);
-    return parseRunConfig(settings, draft.source, shared.nameOf);
+    return { config: parseRunConfig(settings, draft.source, shared.nameOf), isWhole: misplaced.size === 0 };
   };
-  const found = new Map<string, Omit<Cell, "task" | "variant">>();
+  const found = new Map<string, Omit<Cell, "task" | "variant"> & { readonly name: string }>();
+  const doubles: string[] = [];
   for (const draft of drafts) {
-    const config = configOf(draft);
+    const { config, isWhole } = configOf(draft);
+    const key = canonicalJson(config);
+    const same = found.get(key);
+    if (same !== undefined) {
+      // Where a setting was left away, that is said already.
+      if (isWhole) doubles.push(`${draft.name} is the same as ${same.name}: it is compared once`);
+      continue;
+    }
     const candidates = new Map<string, Candidate>();
     for (const tried of shared.searched.length === 0 ? [new Map<Flag, string>()] : shared.searched) {
-      const own = configOf({ ...draft, given: new Map([...draft.given, ...tried]) });
+      const { config: own } = configOf({ ...draft, given: new Map([...draft.given, ...tried]) });
       const settings = Object.fromEntries([...tried].map(([{ name, short }, text]) => [short ?? name, text]));
       candidates.set(canonicalJson(own), { settings, config: own });
     }
-    found.set(canonicalJson(config), { config, candidates: [...candidates.values()] });
+    found.set(key, { name: draft.name, config, candidates: [...candidates.values()] });
   }
   const useless = [...idle].filter(([flag]) => !used.has(flag)).map(([, reason]) => reason);
   if (useless.length > 0) throw new RangeError(useless.join("\n"));
-  return { cells: labelled([...found.values()]), notes: [...idle.values()] };
+  return {
+    cells: labelled([...found.values()].map(({ name: _, ...cell }) => cell)),
+    notes: [...idle.values(), ...doubles],
+  };
 }
 
 /** Cells in order of their tasks, each with its labels. */
@@ -153,7 +170,7 @@ function placed(
 /** The task of a draft, as far as defaults depend on it. */
 function taskOf(
   { settings }: Shared,
-  { given, partial }: Omit<Draft, "source">,
+  { given, partial }: Pick<Draft, "given" | "partial">,
 ): { readonly kind: string; readonly data?: unknown; readonly length?: number | undefined } {
   const flagged = (path: string) => [...given].find(([flag]) => flag.path.join(".") === path)?.[1];
   const said = [partial, settings].filter((one) => typeof one === "object" && one !== null) as Settings[];

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { ConfigError } from "../run/config.ts";
-import { count, exactCount, positionCount } from "../schema/count.ts";
+import { count, exactCount, positionCount, scoredCount } from "../schema/count.ts";
 import { explain, type NameOf } from "../schema/explain.ts";
 
 /**
@@ -36,7 +36,7 @@ const schema = z.strictObject({
     .strictObject({ kind: z.enum(["tokens", "seconds", "flops"]), amount: z.number().positive().max(1e30) })
     .optional()
     .describe("what each run may spend, instead of a number of steps"),
-  testTokens: exactCount()
+  testTokens: scoredCount()
     .optional()
     .describe("tokens, or rows with a class, of each final evaluation. Default: the task's own number"),
   selfPretrain: z

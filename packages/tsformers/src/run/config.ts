@@ -3,7 +3,7 @@ import { models } from "../catalogue/models.ts";
 import { optimisers } from "../catalogue/optimisers.ts";
 import { schedules } from "../catalogue/schedules.ts";
 import { tasks } from "../catalogue/tasks.ts";
-import { exactCount, positionCount, rowCount, stepCount } from "../schema/count.ts";
+import { exactCount, positionCount, rowCount, scoredCount, stepCount } from "../schema/count.ts";
 import { explain, type NameOf, quotedPath } from "../schema/explain.ts";
 import { type Choice, choiceSchema } from "./catalogue.ts";
 import { checkpointChoice } from "./model.ts";
@@ -60,7 +60,7 @@ const schema = z.strictObject({
     .default(0)
     .describe("decay of averaged parameters, used in evaluation; 0 is none"),
   evalEvery: stepCount().default(100).describe("steps between evaluations"),
-  evalTokens: exactCount()
+  evalTokens: scoredCount()
     .default(8192)
     .describe("tokens of an evaluation during training; at least 64 rows where each has a class"),
   patience: exactCount(0).default(0).describe("evaluations without improvement before stopping early; 0 never stops"),

@@ -29,9 +29,14 @@ export function stepCount(least = 1): z.ZodInt {
   return count(2 ** 31 - 1, "steps are counted in 32 bits", least);
 }
 
-/** Any other whole number: seeds, tokens of an evaluation. */
+/** Any other whole number, such as a seed. */
 export function exactCount(least = 1): z.ZodInt {
   return count(Number.MAX_SAFE_INTEGER, "larger numbers are not exact", least);
+}
+
+/** Tokens of an evaluation, or its rows if each has one answer. */
+export function scoredCount(): z.ZodInt {
+  return count(100_000_000, "more take hours to evaluate");
 }
 
 /** How often something is repeated: each time is a part of the graph. */

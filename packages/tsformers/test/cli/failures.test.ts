@@ -12,6 +12,7 @@ let home: string;
 beforeAll(() => {
   home = mkdtempSync(join(tmpdir(), "tsformers-failures-"));
   writeFileSync(join(home, "file"), "");
+  writeFileSync(join(home, "seeds.json"), JSON.stringify([{ steps: 3 }, { seed: 3 }]));
 });
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
@@ -49,6 +50,8 @@ const wrong: readonly (readonly string[])[] = [
   ["generate", "home:file"],
   ["compare", "--nonsense"],
   ["compare", "--out", "home:file"],
+  ["compare", "--vary", "keep=1,2"],
+  ["compare", "--variants", "home:seeds.json"],
   ["export", "home:absent", "--nonsense"],
   ["export", "home:absent"],
   ["export", "home:file"],
@@ -69,6 +72,52 @@ describe("a wrong call ends with 2 and says why once", () => {
     expect(error).toMatchObject({ kind: "usage", exitCode: 2 });
     expect(plain.log.replaceAll("\n", " ")).toContain(error.message.replaceAll("\n", " "));
   });
+});
+
+const unsearchable = ["steps", "seed", "keys", "task", "length", "objective", "eval-tokens", "eval-every"];
+it.each([...unsearchable, "checkpoint-every", "keep", "device", "micro-batches"])(
+  "%s is not searched",
+  async (name) => {
+    const { code, log } = await call(["compare", "--task", "recall", "--mixers", "softmax", "--search", `${name}=1,2`]);
+    expect(code).toBe(2);
+    expect(log).toContain(`error: --search ${name}: `);
+  },
+);
+
+describe("what does nothing is refused", () => {
+  const refusal = async (...args: string[]) => {
+    const { code, log } = await call(["compare", "--task", "recall", ...args]);
+    return code === 2 ? log.trim() : `code ${code}`;
+  };
+
+  it("beside --measure-only", async () => {
+    const flags = ["--seeds", "5", "--test-tokens", "4", "--budget-seconds", "3", "--learning-rate", "1e-3"];
+    expect((await refusal("--measure-only", ...flags)).replaceAll("\n", " ")).toContain(
+      "error: --seeds, --budget-seconds, --test-tokens and --learning-rate: --measure-only trains nothing; leave them away",
+    );
+    expect(await refusal("--measure-only", "--vary", "seed=1,2")).toContain(
+      "error: --seed: --measure-only trains nothing",
+    );
+  });
+
+  it("a value that is given twice", async () => {
+    expect(await refusal("--mixers", "softmax,softmax")).toContain("error: --vary mixer: softmax is given twice");
+  });
+});
+
+it.each([
+  [["eval", "home:absent", "--lengths", "64,1e9"], "1,000,000"],
+  [["compare", "--task", "recall", "--mixers", "softmax", "--test-tokens", "1e15"], "100,000,000"],
+])("%s is more than there may be", async (args, most) => {
+  const { code, log } = await call(args);
+  expect(code).toBe(2);
+  expect(log).toMatch(new RegExp(`xpected a whole number from 1 to ${most}`));
+});
+
+it("a text with a comma stands in brackets", async () => {
+  const { log } = await call(["compare", "--task", "text", "--vary", "data=[home:absent,a.txt],home:file"]);
+  expect(log).toMatch(/absent,a\.txt: no such file/);
+  expect(log).not.toContain("[");
 });
 
 it("a value that looks like --json, behind --, is none", async () => {

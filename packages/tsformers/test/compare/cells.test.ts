@@ -133,6 +133,20 @@ describe("cells", () => {
     );
   });
 
+  it("say which are the same", () => {
+    const { cells, notes } = cellsOf(
+      shared(),
+      [axis("learning-rate", "1e-3", "0.001")],
+      [{}, { model: { kind: "gpt", mixer: "linear" } }, { model: "gpt" }],
+    );
+    expect(cells).toHaveLength(2);
+    expect(notes).toContain(
+      "variant 3, learning-rate=1e-3 is the same as variant 1, learning-rate=1e-3: it is compared once",
+    );
+    expect(notes).toHaveLength(4);
+    expect(cellsOf(shared(), [], everyMember()).notes).toEqual([]);
+  });
+
   it("are called by model and parts where there is one", () => {
     expect(variantLabels([parseRunConfig({ model: { kind: "gpt", position: { kind: "alibi" } } }, "test")])).toEqual([
       "gpt · alibi",

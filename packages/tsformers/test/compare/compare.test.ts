@@ -292,10 +292,18 @@ it("varies any setting, reads the text once and says what it measured", async ()
 });
 
 it("measures steps alone", async () => {
-  const made = parsed(await compare(...words("--measure-only --mixers softmax,linear --lengths 8,32 --json")));
+  const options = [
+    "compare",
+    "--task",
+    "copy",
+    ...sizes,
+    ...words("--measure-only --mixers softmax,linear --lengths 8,32"),
+  ];
+  const made = parsed(await runCli([...options, "--json"], { cwd: home }));
   expect(made.runs).toEqual([]);
   expect(made.costs.map(({ steps }) => steps.map(({ length }) => length))).toEqual([
     [8, 32],
     [8, 32],
   ]);
+  expect((await runCli(options, { cwd: home })).log).not.toMatch(/chance|--measure-only/);
 });

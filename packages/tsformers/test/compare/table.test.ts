@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { markdownOf } from "../../src/compare/exports/markdown.ts";
+import type { Comparison } from "../../src/compare/results.ts";
 import { comparisonTables, renderTable, type TextTable } from "../../src/compare/text/table.ts";
 import { listops, type Made, madeComparison, recall, richComparison, text } from "./measured-fixture.ts";
 
@@ -141,6 +143,26 @@ describe("notes", () => {
     );
     expect(apart.notes.slice(0, 2)).toEqual([`listops: ${reference}`, `other: ${reference.replace("a,", "b,")}`]);
   });
+});
+
+it("a budget is said with the steps that it made, of each task its own", () => {
+  const one = madeComparison([text, recall], [{ label: "a", scores: { text: [2, 2.1], [recall.label]: [0.5] } }]);
+  const withSteps = (...steps: number[]) => ({
+    ...one,
+    runs: one.runs.map((run, i) => ({ ...run, config: { ...run.config, steps: steps[i]! } })),
+  });
+  const titlesOf = (budget: Comparison["budget"], ...steps: number[]) =>
+    comparisonTables({ ...withSteps(...steps), budget })
+      .tables.map(({ title }) => /, ([^,]*(?:,\d+[^,]*)*) each,/.exec(title)?.[1])
+      .filter((part) => part !== undefined);
+  expect(titlesOf({ kind: "steps", amount: 1000 }, 10, 1000, 500)).toEqual(["10 to 1,000 steps", "500 steps"]);
+  expect(titlesOf({ kind: "tokens", amount: 1 }, 1, 1, 2)).toEqual(["1 token (1 step)", "1 token (2 steps)"]);
+  expect(titlesOf({ kind: "flops", amount: 1 }, 1, 1, 1)[0]).toBe("1 FLOP (1 step)");
+  // How many steps fit into a time is known of results alone.
+  expect(titlesOf({ kind: "seconds", amount: 120 }, 1, 1, 1)[0]).toBe("2 min 00 s (1,000 steps)");
+  expect(markdownOf({ ...withSteps(10, 1000, 500), budget: { kind: "tokens", amount: 1 } }, [], [])).toContain(
+    "Budget of each run: 1 token (10 to 1,000 steps); 2 seeds",
+  );
 });
 
 describe("smaller comparisons", () => {

@@ -24,6 +24,7 @@ import type { Cell } from "../cells.ts";
 import { pointBaselines } from "../point-baselines.ts";
 import type { Budget, CellAbout, TaskAbout } from "../results.ts";
 import type { CompareSettings } from "../settings.ts";
+import { counted } from "../text/sentences.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { withSteps } from "./measure-run.ts";
 import { countTraining } from "./measure-steps.ts";
@@ -53,7 +54,11 @@ const readsText = z.looseObject({ kind: z.literal("text"), data: z.string() });
 export async function prepareComparison(
   cells: readonly Cell[],
   settings: CompareSettings,
+  onNote: (text: string) => void = () => {},
 ): Promise<PreparedComparison> {
+  requireOneSeed(cells);
+  // Long rows, large data and many rows to score take minutes.
+  onNote(`preparing ${counted(cells.length, "model")}: data, sizes and baselines`);
   const source = dataSource();
   const prepared: Prepared[] = [];
   const failures: { label: string; message: string }[] = [];
@@ -192,6 +197,17 @@ function requireRows({ config: { batchSize, length }, view }: PreparedRun, { tes
   const limit = testTokens === undefined ? {} : { limit: Math.max(testTokens, length) };
   view.evalBatches("valid", { batchSize, length });
   view.evalBatches("test", { batchSize, length, ...limit });
+}
+
+/** Runs of the same seed are compared with each other. */
+function requireOneSeed(cells: readonly Cell[]): void {
+  const seeds = new Set(
+    cells.flatMap(({ config, candidates }) => [config, ...candidates.map((one) => one.config)].map(({ seed }) => seed)),
+  );
+  if (seeds.size > 1)
+    throw new ConfigError(
+      `expected the same seed for all variants, got ${[...seeds].join(" and ")}; several seeds make several runs of each`,
+    );
 }
 
 /** Losses of different questions do not compare; with segments, the next token is asked for as well. */

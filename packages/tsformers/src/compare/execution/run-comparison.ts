@@ -78,7 +78,7 @@ export async function runComparison(
 ): Promise<ComparisonOutcome> {
   const { folder = "runs", signal, onEvent = () => {} } = options;
   if (isRunFolder(folder)) throw new ConfigError(`${folder}: holds a run; name another folder for the comparison`);
-  const prepared = await prepareComparison(cells, settings);
+  const prepared = await prepareComparison(cells, settings, (text) => onEvent({ kind: "note", text }));
   const seconds = settings.budget?.kind === "seconds" ? settings.budget.amount : undefined;
   const jobs = seconds === undefined ? (options.jobs ?? 1) : 1;
   const home = join(folder, nameOf(prepared, settings));

@@ -1,4 +1,6 @@
 import type { Comparison } from "../results.ts";
+import { budgetText } from "../text/budget-text.ts";
+import { counted } from "../text/sentences.ts";
 
 /** A table as texts. The first column names the row. */
 export type MarkdownTable = {
@@ -17,12 +19,12 @@ export function markdownOf(
   tables: readonly MarkdownTable[],
   sentences: readonly string[],
 ): string {
-  const { title, command, environment, budget, seeds, complete, finishedAt, tasks } = comparison;
+  const { title, command, environment, seeds, complete, finishedAt, tasks } = comparison;
   const { cpu, cores, memoryBytes, tsformers, onnxruntime } = environment;
   const machine = `${cpu}, ${cores} ${cores === 1 ? "core" : "cores"}, ${(memoryBytes / 1e9).toFixed(1)} GB`;
   const facts = [
     `Tasks: ${tasks.map(({ label }) => label).join(", ")}`,
-    `Budget of each run: ${budget.amount.toLocaleString("en")} ${budgetWords[budget.kind]}; ${seeds} ${seeds === 1 ? "seed" : "seeds"}`,
+    `Budget of each run: ${budgetText(comparison)}; ${counted(seeds, "seed")}`,
     `Machine: ${machine}; tsformers ${tsformers}, ONNX Runtime ${onnxruntime}`,
     `${complete ? "Finished" : "Not complete; as of"} ${finishedAt}`,
   ];
@@ -35,8 +37,6 @@ export function markdownOf(
   ];
   return `${parts.join("\n\n")}\n`;
 }
-
-const budgetWords = { steps: "steps", tokens: "tokens", seconds: "seconds", flops: "FLOPs" } as const;
 
 /** Columns of one width, so that the source reads as a table, too; widths of very long cells are left as they are. */
 export function tableText({ header, rows }: MarkdownTable): string {

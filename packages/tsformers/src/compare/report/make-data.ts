@@ -6,6 +6,7 @@ import { paretoOf } from "../statistics/pareto.ts";
 import { type RankedVariant, type Ranking, rankedVariants, rankingOf, taskOf } from "../statistics/ranking.ts";
 import { summarise, type VariantSummary } from "../statistics/summaries.ts";
 import { adviceOf } from "../text/advice.ts";
+import { budgetText } from "../text/budget-text.ts";
 import { scoredText } from "../text/scored-text.ts";
 import { curveBand } from "./curve-band.ts";
 import { notesOf } from "./notes.ts";
@@ -14,8 +15,7 @@ import { settingsTable } from "./settings-table.ts";
 
 /** Sums a comparison up for the page that shows it. */
 export function makeData(comparison: Comparison): ReportData {
-  const { title, command, settings, startedAt, finishedAt, complete, environment, budget, seeds, variants } =
-    comparison;
+  const { title, command, settings, startedAt, finishedAt, complete, environment, seeds, variants } = comparison;
   const summaries = summarise(comparison);
   return {
     title,
@@ -25,7 +25,7 @@ export function makeData(comparison: Comparison): ReportData {
     finishedAt,
     complete,
     environment,
-    budget,
+    budget: budgetText(comparison),
     seeds,
     sentences: adviceOf(comparison),
     variants,

@@ -17,8 +17,10 @@ import type { Spread } from "../statistics/summaries.ts";
  */
 export type ReportData = Pick<
   Comparison,
-  "title" | "command" | "startedAt" | "finishedAt" | "complete" | "environment" | "budget" | "seeds" | "variants"
+  "title" | "command" | "startedAt" | "finishedAt" | "complete" | "environment" | "seeds" | "variants"
 > & {
+  /** What each run was given, as text. */
+  readonly budget: string;
   /** What `compare --config` takes to repeat it, as indented JSON. */
   readonly settings: string;
   /** The result in plain sentences. */

@@ -12,8 +12,9 @@ import { stateOfCell } from "../statistics/state-of-cell.ts";
 import { compareSpreads, evaluationMargin, seeded } from "../statistics/statistics.ts";
 import { summarise } from "../statistics/summaries.ts";
 import { type AdviceCase, costLength, many, measuredLengths } from "./advice-case.ts";
+import { budgetText } from "./budget-text.ts";
 import { costSentences, frontSentences } from "./cost-advice.ts";
-import { budgetText, figureText, signedText, smallBytesText } from "./figure-text.ts";
+import { figureText, signedText, smallBytesText } from "./figure-text.ts";
 import { leastScored } from "./scored-text.ts";
 import { counted, lengthText, listText, numberText, ratioText, sentenceStart, shortListText } from "./sentences.ts";
 import { survivalSentences } from "./survival-text.ts";
@@ -161,7 +162,7 @@ function notLearnedText({ comparison, task, ranking }: AdviceCase): string {
       : Math.hypot(evaluationMargin(figure, rows), evaluationMargin(baseline.figure, rows));
   const isAbove = ({ figure: { mean } }: RankedVariant) =>
     (metric.better === "lower" ? baseline.figure - mean : mean - baseline.figure) > chance(mean);
-  const under = `under this budget (${budgetText(budget)})`;
+  const under = `under this budget (${budgetText(comparison, task.label)})`;
   const [best] = variants;
   if (isAbove(best!)) {
     const wanted = seeds > 1 ? `${more[budget.kind]} or more seeds` : "more seeds";

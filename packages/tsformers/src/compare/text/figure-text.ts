@@ -1,7 +1,6 @@
-import type { Budget } from "../results.ts";
 import type { Estimate, SpreadComparison } from "../statistics/statistics.ts";
-import { bytesText, countText, multipleText } from "./figures.ts";
-import { counted, lengthText } from "./sentences.ts";
+import { bytesText, multipleText } from "./figures.ts";
+import { lengthText } from "./sentences.ts";
 
 /** Stands for what is missing in a table. */
 export const none = "–";
@@ -45,13 +44,6 @@ export function shortLabel(label: string): string {
     .replace(/ \(.*\)$/, "")
     .replace("bits per character", "bits/char")
     .replace("bits per byte", "bits/byte");
-}
-
-/** `1,000 steps`, `90 seconds`, `1.3T FLOPs` */
-export function budgetText({ kind, amount }: Budget): string {
-  if (kind === "flops") return `${amount < 1e12 ? countText(amount) : `${(amount / 1e12).toPrecision(2)}T`} FLOPs`;
-  if (kind === "tokens" && amount >= 1e5) return `${countText(amount)} tokens`;
-  return counted(amount, kind.replace(/s$/, ""));
 }
 
 /** `512 B`, `64 kB`, `1.3 MB`, and from there as {@link bytesText}. */

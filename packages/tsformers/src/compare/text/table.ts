@@ -7,9 +7,9 @@ import { overallOf, type RankedVariant, type Ranking, rankedVariants, rankingOf 
 import { compareSpreads, intervalOfMean } from "../statistics/statistics.ts";
 import { longestStep } from "../statistics/step-costs.ts";
 import { summarise, type VariantSummary } from "../statistics/summaries.ts";
+import { budgetText } from "./budget-text.ts";
 import { costTable, crossoverNote, stepCostTable, stepTables } from "./cost-tables.ts";
 import {
-  budgetText,
   differenceText,
   estimateText,
   figureText,
@@ -148,7 +148,7 @@ function rankingTable(comparison: Comparison, ranking: Ranking): TextTable {
     row.toReference !== undefined ? differenceText(row.toReference) : row.variant === reference ? "reference" : none;
   const columns = 2 + others.length + (reference === undefined ? 0 : 1);
   return {
-    title: `${task.label}: ${metric.label} at ${trainLengthText(comparison, task)} (test split), ${budgetText(comparison.budget)} each, ${counted(comparison.seeds, "seed")}`,
+    title: `${task.label}: ${metric.label} at ${trainLengthText(comparison, task)} (test split), ${budgetText(comparison, task.label)} each, ${counted(comparison.seeds, "seed")}`,
     header: [
       "variant",
       // With one seed nobody knows more than the order.

@@ -67,7 +67,7 @@ function facts({
     ["Variants", String(variants.length)],
     ...(isTrained
       ? [
-          ["Budget of each run", budgetText(budget)] as const,
+          ["Budget of each run", budget] as const,
           [
             "Seeds",
             seeds === 1 ? "1: differences may be chance" : `${seeds}; intervals and bands are over seeds`,
@@ -79,11 +79,6 @@ function facts({
     ["Made", `${dateText(finishedAt)}${seconds > 0 ? `, in ${durationText(seconds)}` : ""}`],
     ["Versions", `tsformers ${tsformers}, ONNX Runtime ${onnxruntime}, Node ${node}`],
   ];
-}
-
-function budgetText({ kind, amount }: ReportData["budget"]): string {
-  if (kind === "seconds") return durationText(amount);
-  return kind === "flops" ? `${amount.toExponential(2)} floating point operations` : `${grouped(amount)} ${kind}`;
 }
 
 function dateText(iso: string): string {

@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { crossingsOf } from "../../src/compare/report/client/crossings.ts";
 import { bytesText, countText, durationText, plain, spreadText } from "../../src/compare/report/client/format.ts";
+import { intervalScale } from "../../src/compare/report/client/interval-scale.ts";
 import { lookOf } from "../../src/compare/report/client/palette.ts";
 import { cornersOf, frontOf } from "../../src/compare/report/client/pareto.ts";
 import { scaleOf } from "../../src/compare/report/client/scale.ts";
@@ -78,6 +79,31 @@ it("± is half of a 95 % interval, as in the terminal", () => {
   // Three seeds: t(0.975, 2) = 4.303 and a standard deviation of 0.1, so 4.303 · 0.1 / √3.
   expect(spreadText({ values: [0.9, 1, 1.1], mean: 1, deviation: 0.1 })).toBe("1.000 ± 0.248");
   expect(spreadText({ values: [1], mean: 1 })).toBe("1.000");
+});
+
+describe("the scale of intervals", () => {
+  it("holds them whole, also where one is wide or all means are the same", () => {
+    const wide = [0.624 - 1.477, 0.624 + 1.477] as const;
+    expect(intervalScale([wide, [0.414, 0.638]])).toEqual(wide);
+    expect(intervalScale([[0.414, 0.638], wide])).toEqual(wide);
+    expect(
+      intervalScale([
+        [0.058, 0.068],
+        [0.057, 0.069],
+      ]),
+    ).toEqual([0.057, 0.069]);
+    expect(intervalScale([[0, 0]])).toEqual([-1, 1]);
+  });
+
+  it("is not stretched by one that is much wider than most, unless it is the best", () => {
+    const usual = [
+      [8, 9],
+      [5, 6],
+    ] as const;
+    expect(intervalScale([...usual, [-10, 20]])).toEqual([5, 9]);
+    expect(intervalScale([...usual, [-10, 12]])).toEqual([1, 9]);
+    expect(intervalScale([[-10, 20], ...usual])).toEqual([-10, 20]);
+  });
 });
 
 it("56 variants all look different, by colour and marker", () => {

@@ -4,6 +4,7 @@ import { longestStep, stepAt } from "../../statistics/step-costs.ts";
 import type { TaskData, VariantData } from "../report-data.ts";
 import { h, svg } from "./dom.ts";
 import { bytesText, countText, durationText, figureText, grouped, none, plain, spreadText } from "./format.ts";
+import { intervalScale } from "./interval-scale.ts";
 import { markerOf } from "./marker.ts";
 import { type Section, section } from "./section.ts";
 import type { Store } from "./store.ts";
@@ -105,9 +106,7 @@ function columnsOf(store: Store): Column<Row>[] {
       class: "score",
       largestFirst: metric.better === "higher",
     },
-    ...(bar === undefined
-      ? []
-      : [{ name: "95 % interval", about: "where the mean over all seeds is expected", cell: bar, class: "interval" }]),
+    ...(bar === undefined ? [] : [{ name: "95 % interval", about: intervalAbout, cell: bar, class: "interval" }]),
     ...others.map(
       (other): Column<Row> => ({
         name: other.label,
@@ -186,40 +185,42 @@ function parityCell(row: Row): HTMLElement | string {
     : h("span", { class: "unequal" }, `≠ ${unequal.join("; ")}`);
 }
 
+const intervalAbout = "where the mean over all seeds is expected; an arrowhead: it goes on beyond the scale";
+
+/** Pixels of a whisker: its whole width, and what arrowheads take at each end. */
+const [whisker, margin] = [110, 7];
+
 /** A whisker for each variant, all on one scale; nothing where there are no intervals. */
 function intervals(store: Store): ((row: Row) => HTMLElement | SVGElement | string) | undefined {
   const task = store.task();
   const ranges = task.variants.flatMap(({ result }) => (result?.interval === undefined ? [] : [result.interval]));
-  const means = task.variants
-    .flatMap(({ result }) => result?.metrics[task.metric.name]?.mean ?? [])
-    .filter(Number.isFinite);
   if (ranges.length === 0) return undefined;
-  // A single wide interval must not flatten all others.
-  const [low, high] = [Math.min(...means), Math.max(...means)];
-  const room = (high - low) * 0.15 || 1;
-  const width = 110;
-  const at = (value: number) => Math.min(width, Math.max(0, ((value - low + room) / (high - low + 2 * room)) * width));
+  const [low, high] = intervalScale(ranges);
+  const at = (value: number) => margin + ((value - low) / (high - low)) * (whisker - 2 * margin);
   return (row) => {
     if ("baseline" in row) return "";
     const [mean, interval] = [row.result?.metrics[task.metric.name]?.mean, row.result?.interval];
     if (mean === undefined || interval === undefined) return none;
-    const [from, to] = interval.map(at) as [number, number];
+    const [from, to] = [at(Math.max(low, interval[0])), at(Math.min(high, interval[1]))];
     const colour = `var(--series-${store.slotOf(row.variant) % 8})`;
+    const arrow = (end: number, tip: number) => svg("path", { d: `M${end} -4L${tip} 0L${end} 4Z`, fill: colour });
     return h(
       "span",
       { class: "whisker", title: `${figureText(interval[0])} to ${figureText(interval[1])}` },
       svg(
         "svg",
         {
-          width,
+          width: whisker,
           height: 14,
-          viewBox: `0 -7 ${width} 14`,
+          viewBox: `0 -7 ${whisker} 14`,
           role: "img",
           "aria-label": `${plain(interval[0], 4)} to ${plain(interval[1], 4)}`,
         },
-        svg("path", { d: `M0 0H${width}`, stroke: "var(--rule)", "stroke-width": 1 }),
+        svg("path", { d: `M0 0H${whisker}`, stroke: "var(--rule)", "stroke-width": 1 }),
         svg("path", { d: `M${from} 0H${Math.max(to, from + 1)}`, stroke: colour, "stroke-width": 3, opacity: 0.55 }),
         svg("circle", { cx: at(mean), cy: 0, r: 3, fill: colour }),
+        ...(interval[0] < low ? [arrow(margin, 0)] : []),
+        ...(interval[1] > high ? [arrow(whisker - margin, whisker)] : []),
       ),
     );
   };

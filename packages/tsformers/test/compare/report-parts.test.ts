@@ -170,19 +170,27 @@ describe("crossings", () => {
 });
 
 describe("curves over seeds", () => {
-  it("have mean, lowest and highest at each step; a step that one seed lacks counts the others", () => {
-    const curves = [
-      [
-        { step: 1, loss: 3 },
-        { step: 2, loss: 2 },
-      ],
-      [
-        { step: 1, loss: 5 },
-        { step: 2, loss: Number.NaN },
-      ],
-    ];
-    expect(curveBand(curves, true)).toEqual({ steps: [1, 2], mean: [4, 2], low: [3, 2], high: [5, 2] });
-    expect(curveBand(curves, false)).toEqual({ steps: [1, 2], mean: [4, 2] });
+  const curve = (losses: Readonly<Record<number, number>>) =>
+    Object.entries(losses).map(([step, loss]) => ({ step: Number(step), loss }));
+
+  it("have mean, lowest and highest at each step", () => {
+    const curves = [curve({ 1: 3, 2: 2 }), curve({ 1: 5, 2: 3 })];
+    expect(curveBand(curves, true)).toEqual({ steps: [1, 2], mean: [4, 2.5], low: [3, 2], high: [5, 3] });
+    expect(curveBand(curves, false)).toEqual({ steps: [1, 2], mean: [4, 2.5] });
+    expect(curveBand([], false)).toEqual({ steps: [], mean: [] });
+  });
+
+  it("have no point of some seeds alone: a search has evaluated the first one earlier", () => {
+    const searched = curve({ 10: 9, 30: 5, 60: 4, 90: 1 });
+    expect(curveBand([searched, curve({ 90: 3 })], true)).toEqual({ steps: [90], mean: [2], low: [1], high: [3] });
+    // At step 60 the other one is half-way between its own points.
+    expect(curveBand([searched, curve({ 30: 7, 90: 3 })], false)).toEqual({ steps: [30, 60, 90], mean: [6, 4.5, 2] });
+  });
+
+  it("end where the first seed ends or diverges", () => {
+    const short = curve({ 1: 4, 2: 2, 3: Number.NaN, 4: Number.NaN });
+    expect(curveBand([short, curve({ 1: 4, 2: 4, 3: 4, 4: 4 })], false)).toEqual({ steps: [1, 2], mean: [4, 3] });
+    expect(curveBand([curve({ 1: Number.NaN }), curve({ 1: 4 })], false).steps).toEqual([]);
   });
 
   it("keep their ends where they are thinned", () => {

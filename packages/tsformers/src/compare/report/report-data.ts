@@ -86,7 +86,7 @@ export type ResultData = {
 /** The ranks that a variant may have: `from` = `to` where the seeds tell it from all others. */
 export type Rank = { readonly from: number; readonly to: number };
 
-/** Losses over steps: the mean of the seeds, and of validation the lowest and the highest. */
+/** Losses over the steps at which all seeds have one: their mean, and of validation the lowest and the highest. */
 export type CurveBand = {
   readonly steps: readonly number[];
   readonly mean: readonly number[];

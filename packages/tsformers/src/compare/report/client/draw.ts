@@ -165,13 +165,14 @@ function scatter({ variant, points }: SeriesSpec, slot: number, place: Place, mi
 
 /** Bands of lines, and bars of points. */
 function ranges({ variant, part, points, faint }: SeriesSpec, slot: number, place: Place, isBand: boolean): Series[] {
-  const ranged = points.filter(({ low, high }) => low !== undefined && high !== undefined && high > low);
-  if (ranged.length === 0 || faint) return [];
+  const ranged = points.filter(({ low, high }) => low !== undefined && high !== undefined);
+  if (faint || !ranged.some(({ low, high }) => high! > low!)) return [];
   const { colour } = lookOf(slot);
   const ends = ranged.map(({ x, low, high }) => [place([x, low!]), place([x, high!])] as const);
   const common = { type: "custom", silent: true, clip: true, tooltip: { show: false } };
   type Api = { coord(value: readonly number[]): number[] };
-  if (!isBand)
+  // A band of one point would have no width.
+  if (!isBand || ends.length === 1)
     return [
       {
         ...common,

@@ -56,7 +56,7 @@ export function qualityCost(store: Store): Section {
   let cost = costs[0]!;
   const chart = chartFigure(store, {
     title: "Quality against cost",
-    lead: `${frontText}${store.data.seeds > 1 ? " Bars go from the lowest to the highest seed." : ""}`,
+    lead: () => `${frontText}${store.data.seeds > 1 ? " Bars go from the lowest to the highest seed." : ""}`,
     controls: () =>
       costs.map((one) =>
         toggle(one.name, one === cost, () => {

@@ -60,6 +60,17 @@ it("has the Pareto front of the advice", () => {
     }
 });
 
+it("tells tasks of one title apart by what differs among them", () => {
+  const { tasks, ...rest } = comparisonFixture({ variants: 1 });
+  const titlesOf = (labels: readonly string[]) => {
+    const named = labels.map((label) => ({ ...tasks[1]!, label, title: "Text" }));
+    return makeData({ ...rest, tasks: named }).tasks.map(({ about }) => about.title);
+  };
+  expect(titlesOf(["text"])).toEqual(["Text"]);
+  expect(titlesOf(["text · data=a.txt", "text · data=b.txt"])).toEqual(["Text · data=a.txt", "Text · data=b.txt"]);
+  expect(titlesOf(["first", "second"])).toEqual(["Text (first)", "Text (second)"]);
+});
+
 describe("a report", () => {
   const comparison = comparisonFixture();
   const html = renderReport(comparison);

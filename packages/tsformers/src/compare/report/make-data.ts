@@ -40,7 +40,8 @@ export function makeData(comparison: Comparison): ReportData {
 }
 
 function taskData(comparison: Comparison, task: TaskAbout, summaries: readonly VariantSummary[]): TaskData {
-  const { label, name, title, objective, metrics, trainLength, lengths, baselines, example } = task;
+  const { label, name, objective, metrics, trainLength, lengths, baselines, example } = task;
+  const title = titleOf(task, comparison.tasks);
   const runs = comparison.runs.filter((run) => run.task === label);
   const { metric } = taskOf(comparison, label);
   const [plain, pretrained] = [false, true].map((isPretrained) =>
@@ -102,6 +103,12 @@ function taskData(comparison: Comparison, task: TaskAbout, summaries: readonly V
     runs: runs.map(runData),
     commonSettings: settings.common,
   };
+}
+
+/** Its title; where others have the same one, with the settings that its label has: `Text · data=a.txt`. */
+function titleOf({ title, name, label }: TaskAbout, tasks: readonly TaskAbout[]): string {
+  if (tasks.filter((other) => other.title === title).length === 1) return title;
+  return label.startsWith(name) ? `${title}${label.slice(name.length)}` : `${title} (${label})`;
 }
 
 /** How well accuracies are known. */

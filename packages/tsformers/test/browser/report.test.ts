@@ -297,6 +297,18 @@ test("a comparison of costs alone has no ranks and no empty charts", async () =>
   await page.close();
 });
 
+test("one seed has an order and no ranks, as in the terminal", async () => {
+  const page = await open("one seed", renderReport(comparisonFixture({ seeds: 1 })), sizes["a wide window"]);
+  const texts = (selector: string) => page.locator(selector).allTextContents();
+  expect((await texts("#leaderboard thead th"))[1]).toBe("order");
+  expect(await texts("#leaderboard tr:not(.baseline) .rank:not(th)")).toEqual([..."12345678"]);
+  expect((await texts("#pretraining thead th")).slice(1, 3)).toEqual(["order without", "order with"]);
+  for (const part of ["#leaderboard", "#overview", "#pretraining"])
+    expect(await page.textContent(part)).not.toMatch(/\d–\d|\brank \d/);
+  expect(complaints).toEqual([]);
+  await page.close();
+});
+
 test("a comparison that was broken off says so", async () => {
   const fixture = comparisonFixture();
   const page = await open(

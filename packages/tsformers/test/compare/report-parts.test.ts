@@ -5,6 +5,7 @@ import { bytesText, countText, durationText, plain, spreadText } from "../../src
 import { intervalScale } from "../../src/compare/report/client/interval-scale.ts";
 import { lookOf } from "../../src/compare/report/client/palette.ts";
 import { cornersOf, frontOf } from "../../src/compare/report/client/pareto.ts";
+import { rankName, rankText } from "../../src/compare/report/client/rank-text.ts";
 import { scaleOf } from "../../src/compare/report/client/scale.ts";
 import { spreadOut } from "../../src/compare/report/client/spread-out.ts";
 import { curveBand } from "../../src/compare/report/curve-band.ts";
@@ -39,6 +40,15 @@ describe("axes", () => {
     const { ticks } = scaleOf({ ...axis, scale: "linear", tick: plain }, [3.4589, 3.4604], 6);
     expect(ticks.length).toBeGreaterThan(3);
     expect(ticks.map(({ text }) => text)).toContain("3.46000");
+  });
+
+  it("costs that differ by little lie near each other, others fill the axis", () => {
+    const cost = { ...axis, scale: "log", tick: countText, leastRatio: 1.5 } as const;
+    const near = scaleOf(cost, [59_500, 61_800], 6);
+    expect(10 ** (near.max - near.min)).toBeCloseTo(1.5);
+    expect((near.min + near.max) / 2).toBeCloseTo(Math.log10(59_500 * 61_800) / 2);
+    const far = [1000, 9000];
+    expect(scaleOf(cost, far, 6)).toEqual(scaleOf({ ...cost, leastRatio: 1 }, far, 6));
   });
 
   it("a single value has a range around it", () => {
@@ -104,6 +114,14 @@ describe("the scale of intervals", () => {
     expect(intervalScale([...usual, [-10, 12]])).toEqual([1, 9]);
     expect(intervalScale([[-10, 20], ...usual])).toEqual([-10, 20]);
   });
+});
+
+it("ranks are shared, and with one seed there is an order", () => {
+  expect(rankText({ rank: { from: 1, to: 3 }, place: 2 }, 3)).toBe("1–3");
+  expect(rankText({ rank: { from: 4, to: 4 }, place: 4 }, 3)).toBe("4");
+  expect(rankText({ rank: { from: 1, to: 3 }, place: 2 }, 1)).toBe("2");
+  expect(rankText({}, 3)).toBe("–");
+  expect([3, 1].map(rankName)).toEqual(["rank", "order"]);
 });
 
 it("56 variants all look different, by colour and marker", () => {

@@ -6,6 +6,7 @@ import { h, svg } from "./dom.ts";
 import { bytesText, countText, durationText, figureText, grouped, none, plain, spreadText } from "./format.ts";
 import { intervalScale } from "./interval-scale.ts";
 import { markerOf } from "./marker.ts";
+import { rankName, rankText } from "./rank-text.ts";
 import { type Section, section } from "./section.ts";
 import type { Store } from "./store.ts";
 import { type Column, dataTable, type Sort } from "./table.ts";
@@ -49,12 +50,12 @@ export function leaderboard(store: Store): Section {
 }
 
 function leadText(store: Store): string {
-  const { metric, runs } = store.task();
+  const { metric, runs, seeds } = store.task();
   if (runs.length === 0) return "Nothing was trained on this task: sizes and costs only.";
   const how = `Ranked by ${metric.label} on the test split at the training length; ${metric.better} is better.`;
-  return store.data.seeds > 1
-    ? `${how} Variants that share the first rank cannot be told from the best (Holm's correction); further ranks are in the order of means. ± is half of a 95 % interval over ${store.data.seeds} seeds.`
-    : `${how} One seed tells nothing apart: all share all ranks.`;
+  return seeds > 1
+    ? `${how} Variants that share the first rank cannot be told from the best (Holm's correction); further ranks are in the order of means. ± is half of a 95 % interval over ${seeds} seeds.`
+    : `${how} One seed: the order may be chance.`;
 }
 
 function columnsOf(store: Store): Column<Row>[] {
@@ -94,9 +95,9 @@ function columnsOf(store: Store): Column<Row>[] {
       cell: (row) => nameCell(row, store),
     },
     {
-      name: "rank",
-      value: ofVariant(({ result }) => result?.rank?.from),
-      cell: (row) => ("baseline" in row ? "" : rankText(row)),
+      name: rankName(task.seeds),
+      value: ofVariant(({ result }) => result?.place),
+      cell: (row) => ("baseline" in row ? "" : standing(row, task)),
       class: "rank",
     },
     {
@@ -164,11 +165,9 @@ function nameCell(row: Row, store: Store): HTMLElement {
   return h("span", { class: "variant" }, markerOf(store.slotOf(row.variant)), h("span", {}, row.variant));
 }
 
-/** `1–3` of variants that share the first three ranks. */
-function rankText({ result }: VariantData): string {
-  const rank = result?.rank;
-  if (rank === undefined) return result !== undefined && result.failures.length > 0 ? "failed" : none;
-  return rank.from === rank.to ? String(rank.from) : `${rank.from}–${rank.to}`;
+function standing({ result }: VariantData, { seeds }: TaskData): string {
+  const isFailed = result?.rank === undefined && (result?.failures.length ?? 0) > 0;
+  return isFailed ? "failed" : rankText(result, seeds);
 }
 
 /** Whether it is told from some others and from nothing that is better: where all share the first rank, none is marked. */

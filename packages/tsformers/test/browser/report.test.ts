@@ -5,6 +5,7 @@ import { pathToFileURL } from "node:url";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { renderReport } from "../../src/compare/report/render-report.ts";
+import type { CompareRun } from "../../src/compare/results.ts";
 import { comparisonFixture } from "../compare/report-fixture.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tsformers-report-"));
@@ -186,8 +187,10 @@ describe("a reader", () => {
     const lines = () =>
       page.evaluate<number>("document.querySelectorAll('#curves .canvas path[stroke^=\"var(--series\"]').length");
     const before = await lines();
+    expect(await page.textContent("#curves figcaption")).not.toContain("training loss");
     await page.click("#curves button:has-text('Training loss')");
     expect(await lines()).toBe(2 * before);
+    expect(await page.textContent("#curves figcaption")).toContain("training loss");
     await page.click("#curves button:has-text('Logarithmic')");
     for (const cost of ["Memory", "Parameters", "FLOPs"]) await page.click(`#cost button:has-text('${cost}')`);
     await expectCharts(page);
@@ -226,6 +229,41 @@ describe("a reader", () => {
   });
 });
 
+test("tasks with long labels fit a phone", async () => {
+  const label = `text · data=${"a-folder-of-many-short-stories-".repeat(4)}`;
+  const long = JSON.parse(JSON.stringify(comparisonFixture()).replaceAll("text · tiny-stories", label));
+  const page = await open("long tasks", renderReport(long), sizes["a phone"]);
+  expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(390);
+  await page.close();
+});
+
+test("lines that end early have no name in the chart; the others have, side by side", async () => {
+  const fixture = comparisonFixture({ variants: 4 });
+  const runs = fixture.runs.map((run, i): CompareRun => {
+    if (!("result" in run.outcome)) return run;
+    const { result } = run.outcome;
+    // Of the first two, all seeds end half-way; of the last, seeds have the last step in common alone.
+    const isShort = fixture.variants.indexOf(run.variant) < 2;
+    const isSparse = run.variant === fixture.variants[3] && run.seed > 0;
+    const validCurve = result.validCurve.filter(({ step }) => (isShort ? step <= 1000 : !isSparse || step === 2000));
+    return { ...run, id: String(i), outcome: { ...run.outcome, result: { ...result, validCurve } } };
+  });
+  const page = await open("early ends", renderReport({ ...fixture, runs }), sizes["a wide window"]);
+  const names = await page.evaluate<{ text: string; top: number; bottom: number }[]>(
+    `[...document.querySelectorAll('#curves .canvas text[fill^="var(--series"]')].map((text) => {
+      const { top, bottom } = text.getBoundingClientRect();
+      return { text: text.textContent, top, bottom };
+    }).sort((a, b) => a.top - b.top)`,
+  );
+  expect(names.map(({ text }) => text).sort()).toEqual(["linear · rotary", "performer · features=64"]);
+  expect(names[1]!.top).toBeGreaterThanOrEqual(names[0]!.bottom - 3);
+  // The single point has its range, too.
+  const bars = await page.evaluate("document.querySelectorAll('#curves .canvas [stroke-opacity=\"0.7\"]').length");
+  expect(bars).toBe(1);
+  expect(complaints).toEqual([]);
+  await page.close();
+});
+
 test("labels that are markup are shown as text", async () => {
   const label = '"><img src=x onerror=alert(1)></script><b>';
   const labels = comparisonFixture().variants.map((variant, i) => (i === 0 ? label : variant));
@@ -255,6 +293,18 @@ test("a comparison of costs alone has no ranks and no empty charts", async () =>
   const facts = await page.textContent(".facts");
   expect(facts).toContain("measured at");
   expect(facts).not.toMatch(/trained at|Budget|Seeds/);
+  expect(complaints).toEqual([]);
+  await page.close();
+});
+
+test("one seed has an order and no ranks, as in the terminal", async () => {
+  const page = await open("one seed", renderReport(comparisonFixture({ seeds: 1 })), sizes["a wide window"]);
+  const texts = (selector: string) => page.locator(selector).allTextContents();
+  expect((await texts("#leaderboard thead th"))[1]).toBe("order");
+  expect(await texts("#leaderboard tr:not(.baseline) .rank:not(th)")).toEqual([..."12345678"]);
+  expect((await texts("#pretraining thead th")).slice(1, 3)).toEqual(["order without", "order with"]);
+  for (const part of ["#leaderboard", "#overview", "#pretraining"])
+    expect(await page.textContent(part)).not.toMatch(/\d–\d|\brank \d/);
   expect(complaints).toEqual([]);
   await page.close();
 });

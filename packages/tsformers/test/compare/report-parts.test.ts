@@ -2,8 +2,10 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { crossingsOf } from "../../src/compare/report/client/crossings.ts";
 import { bytesText, countText, durationText, plain, spreadText } from "../../src/compare/report/client/format.ts";
+import { intervalScale } from "../../src/compare/report/client/interval-scale.ts";
 import { lookOf } from "../../src/compare/report/client/palette.ts";
 import { cornersOf, frontOf } from "../../src/compare/report/client/pareto.ts";
+import { rankName, rankText } from "../../src/compare/report/client/rank-text.ts";
 import { scaleOf } from "../../src/compare/report/client/scale.ts";
 import { spreadOut } from "../../src/compare/report/client/spread-out.ts";
 import { curveBand } from "../../src/compare/report/curve-band.ts";
@@ -38,6 +40,15 @@ describe("axes", () => {
     const { ticks } = scaleOf({ ...axis, scale: "linear", tick: plain }, [3.4589, 3.4604], 6);
     expect(ticks.length).toBeGreaterThan(3);
     expect(ticks.map(({ text }) => text)).toContain("3.46000");
+  });
+
+  it("costs that differ by little lie near each other, others fill the axis", () => {
+    const cost = { ...axis, scale: "log", tick: countText, leastRatio: 1.5 } as const;
+    const near = scaleOf(cost, [59_500, 61_800], 6);
+    expect(10 ** (near.max - near.min)).toBeCloseTo(1.5);
+    expect((near.min + near.max) / 2).toBeCloseTo(Math.log10(59_500 * 61_800) / 2);
+    const far = [1000, 9000];
+    expect(scaleOf(cost, far, 6)).toEqual(scaleOf({ ...cost, leastRatio: 1 }, far, 6));
   });
 
   it("a single value has a range around it", () => {
@@ -78,6 +89,39 @@ it("± is half of a 95 % interval, as in the terminal", () => {
   // Three seeds: t(0.975, 2) = 4.303 and a standard deviation of 0.1, so 4.303 · 0.1 / √3.
   expect(spreadText({ values: [0.9, 1, 1.1], mean: 1, deviation: 0.1 })).toBe("1.000 ± 0.248");
   expect(spreadText({ values: [1], mean: 1 })).toBe("1.000");
+});
+
+describe("the scale of intervals", () => {
+  it("holds them whole, also where one is wide or all means are the same", () => {
+    const wide = [0.624 - 1.477, 0.624 + 1.477] as const;
+    expect(intervalScale([wide, [0.414, 0.638]])).toEqual(wide);
+    expect(intervalScale([[0.414, 0.638], wide])).toEqual(wide);
+    expect(
+      intervalScale([
+        [0.058, 0.068],
+        [0.057, 0.069],
+      ]),
+    ).toEqual([0.057, 0.069]);
+    expect(intervalScale([[0, 0]])).toEqual([-1, 1]);
+  });
+
+  it("is not stretched by one that is much wider than most, unless it is the best", () => {
+    const usual = [
+      [8, 9],
+      [5, 6],
+    ] as const;
+    expect(intervalScale([...usual, [-10, 20]])).toEqual([5, 9]);
+    expect(intervalScale([...usual, [-10, 12]])).toEqual([1, 9]);
+    expect(intervalScale([[-10, 20], ...usual])).toEqual([-10, 20]);
+  });
+});
+
+it("ranks are shared, and with one seed there is an order", () => {
+  expect(rankText({ rank: { from: 1, to: 3 }, place: 2 }, 3)).toBe("1–3");
+  expect(rankText({ rank: { from: 4, to: 4 }, place: 4 }, 3)).toBe("4");
+  expect(rankText({ rank: { from: 1, to: 3 }, place: 2 }, 1)).toBe("2");
+  expect(rankText({}, 3)).toBe("–");
+  expect([3, 1].map(rankName)).toEqual(["rank", "order"]);
 });
 
 it("56 variants all look different, by colour and marker", () => {
@@ -144,19 +188,27 @@ describe("crossings", () => {
 });
 
 describe("curves over seeds", () => {
-  it("have mean, lowest and highest at each step; a step that one seed lacks counts the others", () => {
-    const curves = [
-      [
-        { step: 1, loss: 3 },
-        { step: 2, loss: 2 },
-      ],
-      [
-        { step: 1, loss: 5 },
-        { step: 2, loss: Number.NaN },
-      ],
-    ];
-    expect(curveBand(curves, true)).toEqual({ steps: [1, 2], mean: [4, 2], low: [3, 2], high: [5, 2] });
-    expect(curveBand(curves, false)).toEqual({ steps: [1, 2], mean: [4, 2] });
+  const curve = (losses: Readonly<Record<number, number>>) =>
+    Object.entries(losses).map(([step, loss]) => ({ step: Number(step), loss }));
+
+  it("have mean, lowest and highest at each step", () => {
+    const curves = [curve({ 1: 3, 2: 2 }), curve({ 1: 5, 2: 3 })];
+    expect(curveBand(curves, true)).toEqual({ steps: [1, 2], mean: [4, 2.5], low: [3, 2], high: [5, 3] });
+    expect(curveBand(curves, false)).toEqual({ steps: [1, 2], mean: [4, 2.5] });
+    expect(curveBand([], false)).toEqual({ steps: [], mean: [] });
+  });
+
+  it("have no point of some seeds alone: a search has evaluated the first one earlier", () => {
+    const searched = curve({ 10: 9, 30: 5, 60: 4, 90: 1 });
+    expect(curveBand([searched, curve({ 90: 3 })], true)).toEqual({ steps: [90], mean: [2], low: [1], high: [3] });
+    // At step 60 the other one is half-way between its own points.
+    expect(curveBand([searched, curve({ 30: 7, 90: 3 })], false)).toEqual({ steps: [30, 60, 90], mean: [6, 4.5, 2] });
+  });
+
+  it("end where the first seed ends or diverges", () => {
+    const short = curve({ 1: 4, 2: 2, 3: Number.NaN, 4: Number.NaN });
+    expect(curveBand([short, curve({ 1: 4, 2: 4, 3: 4, 4: 4 })], false)).toEqual({ steps: [1, 2], mean: [4, 3] });
+    expect(curveBand([curve({ 1: Number.NaN }), curve({ 1: 4 })], false).steps).toEqual([]);
   });
 
   it("keep their ends where they are thinned", () => {

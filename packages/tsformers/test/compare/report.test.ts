@@ -7,6 +7,7 @@ import type { ReportData } from "../../src/compare/report/report-data.ts";
 import type { Comparison } from "../../src/compare/results.ts";
 import { paretoOf } from "../../src/compare/statistics/pareto.ts";
 import { adviceOf } from "../../src/compare/text/advice.ts";
+import { differenceText } from "../../src/compare/text/figure-text.ts";
 import { comparisonTables } from "../../src/compare/text/table.ts";
 import { listops, madeComparison, richComparison } from "./measured-fixture.ts";
 import { comparisonFixture } from "./report-fixture.ts";
@@ -60,6 +61,17 @@ it("has the Pareto front of the advice", () => {
     }
 });
 
+it("tells tasks of one title apart by what differs among them", () => {
+  const { tasks, ...rest } = comparisonFixture({ variants: 1 });
+  const titlesOf = (labels: readonly string[]) => {
+    const named = labels.map((label) => ({ ...tasks[1]!, label, title: "Text" }));
+    return makeData({ ...rest, tasks: named }).tasks.map(({ about }) => about.title);
+  };
+  expect(titlesOf(["text"])).toEqual(["Text"]);
+  expect(titlesOf(["text · data=a.txt", "text · data=b.txt"])).toEqual(["Text · data=a.txt", "Text · data=b.txt"]);
+  expect(titlesOf(["first", "second"])).toEqual(["Text (first)", "Text (second)"]);
+});
+
 describe("a report", () => {
   const comparison = comparisonFixture();
   const html = renderReport(comparison);
@@ -110,11 +122,23 @@ describe("a report", () => {
     ]);
     const single = parts(renderReport(comparisonFixture({ seeds: 1, variants: 4 }))).data;
     expect(ranks(single)).toEqual(Array(4).fill({ from: 1, to: 4 }));
+    expect(single.tasks[0]!.seeds).toBe(1);
+    expect(single.tasks[0]!.variants.map(({ result }) => result?.place)).toEqual([1, 2, 3, 4]);
   });
 
   it("ranks pre-trained runs by themselves", () => {
     const ranks = data.tasks[0]!.variants.map(({ pretrained }) => pretrained?.rank?.from);
     expect(ranks).toEqual([1, 1, undefined, undefined, 3, 4, 5, undefined]);
+  });
+
+  it("has the change by pre-training with its interval, as the terminal", () => {
+    const { rows } = comparisonTables(comparison).tables.find(({ header }) => header.includes("pre-trained"))!;
+    const changes = data.tasks[0]!.variants.flatMap(({ variant, change }) =>
+      change === undefined ? [] : [[variant, differenceText(change)]],
+    );
+    expect(changes).toHaveLength(5);
+    expect(changes[0]![1]).toMatch(/^[+−][\d.]+ ± [\d.]+/);
+    expect(new Map(rows.map((row) => [row[0], row.at(-1)]))).toEqual(new Map(changes as [string, string][]));
   });
 
   it("draws the curves of plain and of pre-trained runs by themselves", () => {

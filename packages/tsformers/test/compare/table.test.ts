@@ -93,6 +93,19 @@ describe("tables of a comparison", () => {
     ]);
   });
 
+  it("show with one seed the order before and after pre-training", () => {
+    const made = [
+      { label: "a", scores: { listops: [0.5] }, pretrained: { listops: [0.6] } },
+      { label: "b", scores: { listops: [0.4] }, pretrained: { listops: [0.7] } },
+    ];
+    const table = titled(comparisonTables(madeComparison([listops], made)).tables, "listops: accuracy after training");
+    expect(table.header[1]).toBe("order");
+    expect(table.rows).toEqual([
+      ["b", "2 → 1", "0.700", "0.400", "+0.300"],
+      ["a", "1 → 2", "0.600", "0.500", "+0.100"],
+    ]);
+  });
+
   it("say why cells are empty, each reason once", () => {
     expect(notes).toContain("delta-net at a step at 4,096: a step needs about 3 GB, and 2 GB are free");
     expect(notes.filter((note) => note.includes("rows of lsh must be multiples"))).toEqual([

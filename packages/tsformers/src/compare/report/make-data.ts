@@ -4,6 +4,7 @@ import { bestFirst } from "../statistics/best-first.ts";
 import { crossoversOf } from "../statistics/crossovers.ts";
 import { paretoOf } from "../statistics/pareto.ts";
 import { type RankedVariant, type Ranking, rankedVariants, rankingOf, taskOf } from "../statistics/ranking.ts";
+import { compareSpreads, type SpreadComparison } from "../statistics/statistics.ts";
 import { summarise, type VariantSummary } from "../statistics/summaries.ts";
 import { adviceOf } from "../text/advice.ts";
 import { budgetText } from "../text/budget-text.ts";
@@ -40,7 +41,8 @@ export function makeData(comparison: Comparison): ReportData {
 }
 
 function taskData(comparison: Comparison, task: TaskAbout, summaries: readonly VariantSummary[]): TaskData {
-  const { label, name, title, objective, metrics, trainLength, lengths, baselines, example } = task;
+  const { label, name, objective, metrics, trainLength, lengths, baselines, example } = task;
+  const title = titleOf(task, comparison.tasks);
   const runs = comparison.runs.filter((run) => run.task === label);
   const { metric } = taskOf(comparison, label);
   const [plain, pretrained] = [false, true].map((isPretrained) =>
@@ -64,6 +66,12 @@ function taskData(comparison: Comparison, task: TaskAbout, summaries: readonly V
     const own = runs.filter((run) => run.variant === variant && run.pretrained === isPretrained);
     return resultData(summary, metric.name, own, ranked);
   };
+  const changeOf = (variant: string): SpreadComparison | undefined => {
+    const [before, after] = [plain, pretrained].map((ranking) =>
+      rankedVariants(ranking).find((one) => one.variant === variant),
+    );
+    return before && after && compareSpreads(after.figure, before.figure, metric.better);
+  };
   const beaten = (kind: ParetoCost) =>
     Object.fromEntries(
       paretoOf(comparison, label, { kind }).map(({ variant, beatenBy }) => [
@@ -74,6 +82,7 @@ function taskData(comparison: Comparison, task: TaskAbout, summaries: readonly V
   return {
     about: { label, name, title, objective, metrics, trainLength, lengths, baselines, example },
     metric,
+    seeds: plain.seeds,
     variants: shown.map((variant, i): VariantData => {
       const found = cells.find((cell) => cell.variant === variant);
       const { patterns = [], task: _task, variant: _variant, ...cell } = found ?? {};
@@ -81,7 +90,11 @@ function taskData(comparison: Comparison, task: TaskAbout, summaries: readonly V
         variant,
         ...(found !== undefined && { cell: cell as NonNullable<VariantData["cell"]> }),
         patterns,
-        ...present({ result: resultOf(variant, false), pretrained: resultOf(variant, true) }),
+        ...present({
+          result: resultOf(variant, false),
+          pretrained: resultOf(variant, true),
+          change: changeOf(variant),
+        }),
         steps: summaries.find((one) => one.variant === variant && one.steps !== undefined)?.steps ?? [],
         settings: settings.own[i]!,
       };
@@ -102,6 +115,12 @@ function taskData(comparison: Comparison, task: TaskAbout, summaries: readonly V
     runs: runs.map(runData),
     commonSettings: settings.common,
   };
+}
+
+/** Its title; where others have the same one, with the settings that its label has: `Text · data=a.txt`. */
+function titleOf({ title, name, label }: TaskAbout, tasks: readonly TaskAbout[]): string {
+  if (tasks.filter((other) => other.title === title).length === 1) return title;
+  return label.startsWith(name) ? `${title}${label.slice(name.length)}` : `${title} (${label})`;
 }
 
 /** How well accuracies are known. */
@@ -133,7 +152,7 @@ function resultData(
   return {
     seeds,
     failures,
-    ...present({ rank: ranked?.rank, interval: boundsOf(ranked?.interval) }),
+    ...present({ rank: ranked?.rank, place: ranked?.place, interval: boundsOf(ranked?.interval) }),
     metrics,
     byLength: byLength.map((cell) => {
       if ("missing" in cell) return cell;

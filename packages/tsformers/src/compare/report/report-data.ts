@@ -10,6 +10,7 @@ import type {
 } from "../results.ts";
 import type { Crossover } from "../statistics/crossovers.ts";
 import type { Cost } from "../statistics/pareto.ts";
+import type { SpreadComparison } from "../statistics/statistics.ts";
 import type { Spread } from "../statistics/summaries.ts";
 
 /**
@@ -35,6 +36,8 @@ export type TaskData = {
   >;
   /** By what variants are ranked. */
   readonly metric: MetricAbout;
+  /** The largest number of seeds that a ranked variant has. With 1 there is an order, and no ranks. */
+  readonly seeds: number;
   /** The best first, as in all tables. */
   readonly variants: readonly VariantData[];
   readonly crossovers: readonly Crossover[];
@@ -59,6 +62,8 @@ export type VariantData = {
   readonly result?: ResultData;
   /** The same after training on the task's own inputs. */
   readonly pretrained?: ResultData;
+  /** How the ranking metric of `pretrained` differs from that of `result`. */
+  readonly change?: SpreadComparison;
   readonly steps: readonly StepCost[];
   /** Settings in which variants differ. */
   readonly settings: Readonly<Record<string, string>>;
@@ -69,6 +74,8 @@ export type ResultData = {
   readonly seeds: readonly number[];
   readonly failures: readonly string[];
   readonly rank?: Rank;
+  /** Where its mean stands among the variants, from 1. */
+  readonly place?: number;
   /** Where the mean of the ranking metric is expected, with 95 % confidence. */
   readonly interval?: readonly [low: number, high: number];
   readonly metrics: Readonly<Record<string, Spread>>;
@@ -88,7 +95,7 @@ export type ResultData = {
 /** The ranks that a variant may have: `from` = `to` where the seeds tell it from all others. */
 export type Rank = { readonly from: number; readonly to: number };
 
-/** Losses over steps: the mean of the seeds, and of validation the lowest and the highest. */
+/** Losses over the steps at which all seeds have one: their mean, and of validation the lowest and the highest. */
 export type CurveBand = {
   readonly steps: readonly number[];
   readonly mean: readonly number[];

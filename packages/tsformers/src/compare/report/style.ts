@@ -49,7 +49,8 @@ button, select, input { font: inherit; color: inherit; }
 .toolbar { position: sticky; top: 0; z-index: 20; background: var(--page); border-bottom: 1px solid var(--rule); margin: 20px -24px 0; padding: 10px 24px; }
 .tools { display: flex; align-items: center; gap: 8px 12px; flex-wrap: wrap; }
 .gap { flex: 1; }
-.picker { color: var(--soft); }
+.picker { display: flex; align-items: center; gap: 8px; min-width: 0; color: var(--soft); }
+.picker select { min-width: 0; }
 .toolbar select, .sorter select, input[type=search] { height: 34px; padding: 0 10px; border: 1px solid var(--rule-strong); border-radius: 6px; background: var(--page); color: var(--ink); max-width: 100%; }
 input[type=search] { width: 210px; }
 .jump { width: 110px; }
@@ -161,8 +162,8 @@ const narrow = `
   .facts { grid-template-columns: 1fr; gap: 10px; }
   .toolbar { margin: 16px -16px 0; padding: 8px 16px; }
   .tools { gap: 8px; }
-  .picker { flex: 1 1 100%; display: flex; align-items: center; gap: 8px; }
-  .picker select { flex: 1; min-width: 0; }
+  .picker { flex: 1 1 100%; }
+  .picker select { flex: 1; }
   input[type=search] { flex: 1; width: 80px; font-size: 16px; }
   .tools .count, .tools .gap { display: none; }
   .tools input { flex: 1 1 100%; }

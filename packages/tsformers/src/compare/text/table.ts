@@ -216,16 +216,17 @@ function pretrainingTable(comparison: Comparison, task: TaskAbout): TextTable[] 
   const [before, after] = [false, true].map((pretrained) => rankingOf(comparison, task.label, { pretrained }));
   const rows = rankedVariants(after!);
   if (rows.length === 0) return [];
-  const { metric } = after!;
+  const { metric, seeds } = after!;
+  const standing = ({ rank, place }: RankedVariant) => (seeds > 1 ? rankText(rank) : `${place}`);
   return [
     {
       title: `${task.label}: ${metric.label} after training on the task's inputs first, under the same budget`,
-      header: ["variant", "rank", "pre-trained", "not", "change"],
+      header: ["variant", seeds > 1 ? "rank" : "order", "pre-trained", "not", "change"],
       rows: rows.map((row) => {
         const plain = rankedVariants(before!).find(({ variant }) => variant === row.variant);
         return [
           row.variant,
-          `${optional(plain, ({ rank }) => rankText(rank))} → ${rankText(row.rank)}`,
+          `${optional(plain, standing)} → ${standing(row)}`,
           estimateText(row.interval),
           optional(plain, ({ interval }) => estimateText(interval)),
           optional(plain, ({ figure }) => differenceText(compareSpreads(row.figure, figure, metric.better))),

@@ -27,6 +27,8 @@ export type AxisSpec = {
   readonly text: (value: number) => string;
   /** Where ticks are. Default: at round numbers. */
   readonly ticks?: readonly number[];
+  /** The least ratio of the ends of a logarithmic axis: what differs by little is not drawn far apart. */
+  readonly leastRatio?: number;
   /** Whether the range stops at the data. Default: a little beyond. */
   readonly tight?: boolean;
 };

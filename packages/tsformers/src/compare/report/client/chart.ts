@@ -8,7 +8,7 @@ import type { Store } from "./store.ts";
 
 export type ChartOptions = {
   readonly title: string;
-  readonly lead?: string;
+  readonly lead?: () => string;
   /** Buttons of its own. */
   readonly controls?: () => readonly HTMLElement[];
   /** Undefined: there is nothing to draw. */
@@ -41,6 +41,7 @@ export function chartFigure(store: Store, options: ChartOptions): ChartFigure {
   const [controls, below, tableBox] = [h("div", { class: "controls" }), h("div", { class: "below" }), h("div", {})];
   const [yLabel, xLabel] = [h("div", { class: "y-label" }), h("div", { class: "x-label" })];
   const [legendBox, absent] = [h("div", { class: "legend-box" }), h("p", { class: "absent" })];
+  const lead = h("p", {});
   const drawn = h("div", { class: "drawn" }, yLabel, canvas, xLabel);
   const element = h(
     "figure",
@@ -48,12 +49,7 @@ export function chartFigure(store: Store, options: ChartOptions): ChartFigure {
     h(
       "div",
       { class: "chart-head" },
-      h(
-        "figcaption",
-        {},
-        h("h3", {}, options.title),
-        options.lead === undefined ? undefined : h("p", {}, options.lead),
-      ),
+      h("figcaption", {}, h("h3", {}, options.title), options.lead === undefined ? undefined : lead),
       controls,
     ),
     drawn,
@@ -75,6 +71,7 @@ export function chartFigure(store: Store, options: ChartOptions): ChartFigure {
       asTable = !asTable;
       update();
     });
+    lead.textContent = options.lead?.() ?? "";
     refill(controls, ...(options.controls?.() ?? []), tableButton);
     if (options.legend ?? true) refill(legendBox, legend(store, names));
     absent.textContent = absentText(all);

@@ -22,7 +22,7 @@ const figures: readonly Figure[] = [
   {
     title: "Time",
     by: "speed",
-    axis: { ...countAxis("microseconds per token, lower is better"), label: "microseconds per token, lower is better" },
+    axis: countAxis("microseconds per token, lower is better"),
     words: ["is faster than", "are faster than"],
     value: ({ tokensPerSecond }) => 1e6 / tokensPerSecond,
   },

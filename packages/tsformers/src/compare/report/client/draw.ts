@@ -45,14 +45,13 @@ function optionOf(spec: ChartSpec, { width, height }: Size, slotOf: (variant: st
   const levels = (spec.levels ?? []).filter(({ y }) => isNear(y, ys));
   const y = scaleOf(spec.y, [...ys, ...levels.map((level) => level.y)], Math.round(height / 52));
   const left = Math.max(...y.ticks.map(({ text }) => text.length), 2) * digitWidth + 12;
-  const names = endNames(spec, width);
-  const right =
-    names === undefined ? 18 : Math.min(190, Math.max(0, ...[...names.values()].map((name) => name.length)) * 6.8 + 16);
+  const named = namedEnds(spec, width);
+  const right = Math.min(190, Math.max(0.3, ...named.map(({ name }) => name.length)) * 6.8 + 16);
   const xs = [...points.map((point) => point.x), ...marks];
   const x = scaleOf(spec.x, xs, Math.max(2, Math.floor((width - left - right) / 72)));
   const place = ([px, py]: readonly [number, number]) => [x.project(px), y.project(py)];
   const pixels = (height - top - bottom) / (y.max - y.min);
-  const ends = names === undefined ? undefined : endLabels(spec, names, (value) => (y.max - y.project(value)) * pixels);
+  const ends = endLabels(named, (value) => (y.max - y.project(value)) * pixels);
   const series: Series[] = [
     ...levels.map((level) => levelLine(level, x, y)),
     ...(spec.verticals ?? []).map((vertical) => verticalLine(vertical, x, y)),
@@ -60,7 +59,7 @@ function optionOf(spec: ChartSpec, { width, height }: Size, slotOf: (variant: st
     ...spec.series.flatMap((one) => ranges(one, slotOf(one.variant), place, spec.lines)),
     ...spec.series.map((one) =>
       spec.lines
-        ? line(one, slotOf(one.variant), place, ends?.get(one.variant))
+        ? line(one, slotOf(one.variant), place, ends.get(one.variant))
         : scatter(one, slotOf(one.variant), place, (x.min + x.max) / 2, width),
     ),
     ...(spec.places === undefined ? [] : [placeMarks(spec.places, place)]),
@@ -165,13 +164,14 @@ function scatter({ variant, points }: SeriesSpec, slot: number, place: Place, mi
 
 /** Bands of lines, and bars of points. */
 function ranges({ variant, part, points, faint }: SeriesSpec, slot: number, place: Place, isBand: boolean): Series[] {
-  const ranged = points.filter(({ low, high }) => low !== undefined && high !== undefined && high > low);
-  if (ranged.length === 0 || faint) return [];
+  const ranged = points.filter(({ low, high }) => low !== undefined && high !== undefined);
+  if (faint || !ranged.some(({ low, high }) => high! > low!)) return [];
   const { colour } = lookOf(slot);
   const ends = ranged.map(({ x, low, high }) => [place([x, low!]), place([x, high!])] as const);
   const common = { type: "custom", silent: true, clip: true, tooltip: { show: false } };
   type Api = { coord(value: readonly number[]): number[] };
-  if (!isBand)
+  // A band of one point would have no width.
+  if (!isBand || ends.length === 1)
     return [
       {
         ...common,
@@ -277,37 +277,25 @@ function placeMarks(places: NonNullable<ChartSpec["places"]>, place: Place): Ser
   };
 }
 
-/** Names at the ends of lines, where there are few lines and much room. */
-function endNames({ lines, series }: ChartSpec, width: number): Map<string, string> | undefined {
-  const variants = [...new Set(series.map(({ variant }) => variant))];
-  if (!lines || width < 720 || variants.length > mostEndLabels) return undefined;
-  return new Map(variants.map((variant) => [variant, cut(variant, 26)]));
+type End = { readonly variant: string; readonly name: string; readonly y: number };
+
+/** Ends of lines that are named: those at the right edge, where there are few lines and much room. Others would be in the way there; the legend has all. */
+function namedEnds({ lines, series }: ChartSpec, width: number): End[] {
+  if (!lines || width < 720 || new Set(series.map(({ variant }) => variant)).size > mostEndLabels) return [];
+  const right = Math.max(...series.flatMap(({ points }) => points.map(({ x }) => x)));
+  return series.flatMap(({ variant, part, points }) => {
+    const last = points.at(-1);
+    return part !== undefined || last?.x !== right ? [] : [{ variant, name: cut(variant, 26), y: last.y }];
+  });
 }
 
 type EndLabel = { readonly name: string /** In pixels downwards. */; readonly shift: number };
 
-/** Names of lines that end at the right edge move apart where they would cover each other. */
-function endLabels(
-  { series }: ChartSpec,
-  names: ReadonlyMap<string, string>,
-  pixelOf: (y: number) => number,
-): Map<string, EndLabel> {
-  const ends = series.flatMap(({ variant, part, points }) => {
-    const last = points.at(-1);
-    return part !== undefined || last === undefined ? [] : [{ variant, x: last.x, at: pixelOf(last.y) }];
-  });
-  const right = Math.max(...ends.map(({ x }) => x));
-  const atEdge = ends.filter(({ x }) => x === right);
-  const moved = spreadOut(
-    atEdge.map(({ at }) => at),
-    endLabelHeight,
-  );
-  return new Map(
-    ends.map((end) => {
-      const place = atEdge.indexOf(end);
-      return [end.variant, { name: names.get(end.variant)!, shift: place < 0 ? 0 : moved[place]! - end.at }];
-    }),
-  );
+/** Names move apart where they would cover each other. */
+function endLabels(ends: readonly End[], pixelOf: (y: number) => number): Map<string, EndLabel> {
+  const places = ends.map(({ y }) => pixelOf(y));
+  const moved = spreadOut(places, endLabelHeight);
+  return new Map(ends.map(({ variant, name }, i) => [variant, { name, shift: moved[i]! - places[i]! }]));
 }
 
 /** Whether a level is within the data's range, or so near that showing it costs little room. */

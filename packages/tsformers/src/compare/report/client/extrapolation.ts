@@ -9,7 +9,8 @@ import type { Store } from "./store.ts";
 export function extrapolation(store: Store): Section {
   const chart = chartFigure(store, {
     title: "Quality by length",
-    lead: `The same trained models on shorter and longer rows.${store.data.seeds > 1 ? " Bands go from the lowest to the highest seed." : ""}`,
+    lead: () =>
+      `The same trained models on shorter and longer rows.${store.data.seeds > 1 ? " Bands go from the lowest to the highest seed." : ""}`,
     spec: (variants) => specOf(variants, store),
   });
   return chartSection(store, { id: "extrapolation", title: "Beyond the training length", charts: [chart] });

@@ -4,7 +4,9 @@ import { longestStep, stepAt } from "../../statistics/step-costs.ts";
 import type { TaskData, VariantData } from "../report-data.ts";
 import { h, svg } from "./dom.ts";
 import { bytesText, countText, durationText, figureText, grouped, none, plain, spreadText } from "./format.ts";
+import { intervalScale } from "./interval-scale.ts";
 import { markerOf } from "./marker.ts";
+import { rankName, rankText } from "./rank-text.ts";
 import { type Section, section } from "./section.ts";
 import type { Store } from "./store.ts";
 import { type Column, dataTable, type Sort } from "./table.ts";
@@ -48,12 +50,12 @@ export function leaderboard(store: Store): Section {
 }
 
 function leadText(store: Store): string {
-  const { metric, runs } = store.task();
+  const { metric, runs, seeds } = store.task();
   if (runs.length === 0) return "Nothing was trained on this task: sizes and costs only.";
   const how = `Ranked by ${metric.label} on the test split at the training length; ${metric.better} is better.`;
-  return store.data.seeds > 1
-    ? `${how} Variants that share the first rank cannot be told from the best (Holm's correction); further ranks are in the order of means. ± is half of a 95 % interval over ${store.data.seeds} seeds.`
-    : `${how} One seed tells nothing apart: all share all ranks.`;
+  return seeds > 1
+    ? `${how} Variants that share the first rank cannot be told from the best (Holm's correction); further ranks are in the order of means. ± is half of a 95 % interval over ${seeds} seeds.`
+    : `${how} One seed: the order may be chance.`;
 }
 
 function columnsOf(store: Store): Column<Row>[] {
@@ -93,9 +95,9 @@ function columnsOf(store: Store): Column<Row>[] {
       cell: (row) => nameCell(row, store),
     },
     {
-      name: "rank",
-      value: ofVariant(({ result }) => result?.rank?.from),
-      cell: (row) => ("baseline" in row ? "" : rankText(row)),
+      name: rankName(task.seeds),
+      value: ofVariant(({ result }) => result?.place),
+      cell: (row) => ("baseline" in row ? "" : standing(row, task)),
       class: "rank",
     },
     {
@@ -105,9 +107,7 @@ function columnsOf(store: Store): Column<Row>[] {
       class: "score",
       largestFirst: metric.better === "higher",
     },
-    ...(bar === undefined
-      ? []
-      : [{ name: "95 % interval", about: "where the mean over all seeds is expected", cell: bar, class: "interval" }]),
+    ...(bar === undefined ? [] : [{ name: "95 % interval", about: intervalAbout, cell: bar, class: "interval" }]),
     ...others.map(
       (other): Column<Row> => ({
         name: other.label,
@@ -165,11 +165,9 @@ function nameCell(row: Row, store: Store): HTMLElement {
   return h("span", { class: "variant" }, markerOf(store.slotOf(row.variant)), h("span", {}, row.variant));
 }
 
-/** `1–3` of variants that share the first three ranks. */
-function rankText({ result }: VariantData): string {
-  const rank = result?.rank;
-  if (rank === undefined) return result !== undefined && result.failures.length > 0 ? "failed" : none;
-  return rank.from === rank.to ? String(rank.from) : `${rank.from}–${rank.to}`;
+function standing({ result }: VariantData, { seeds }: TaskData): string {
+  const isFailed = result?.rank === undefined && (result?.failures.length ?? 0) > 0;
+  return isFailed ? "failed" : rankText(result, seeds);
 }
 
 /** Whether it is told from some others and from nothing that is better: where all share the first rank, none is marked. */
@@ -186,40 +184,42 @@ function parityCell(row: Row): HTMLElement | string {
     : h("span", { class: "unequal" }, `≠ ${unequal.join("; ")}`);
 }
 
+const intervalAbout = "where the mean over all seeds is expected; an arrowhead: it goes on beyond the scale";
+
+/** Pixels of a whisker: its whole width, and what arrowheads take at each end. */
+const [whisker, margin] = [110, 7];
+
 /** A whisker for each variant, all on one scale; nothing where there are no intervals. */
 function intervals(store: Store): ((row: Row) => HTMLElement | SVGElement | string) | undefined {
   const task = store.task();
   const ranges = task.variants.flatMap(({ result }) => (result?.interval === undefined ? [] : [result.interval]));
-  const means = task.variants
-    .flatMap(({ result }) => result?.metrics[task.metric.name]?.mean ?? [])
-    .filter(Number.isFinite);
   if (ranges.length === 0) return undefined;
-  // A single wide interval must not flatten all others.
-  const [low, high] = [Math.min(...means), Math.max(...means)];
-  const room = (high - low) * 0.15 || 1;
-  const width = 110;
-  const at = (value: number) => Math.min(width, Math.max(0, ((value - low + room) / (high - low + 2 * room)) * width));
+  const [low, high] = intervalScale(ranges);
+  const at = (value: number) => margin + ((value - low) / (high - low)) * (whisker - 2 * margin);
   return (row) => {
     if ("baseline" in row) return "";
     const [mean, interval] = [row.result?.metrics[task.metric.name]?.mean, row.result?.interval];
     if (mean === undefined || interval === undefined) return none;
-    const [from, to] = interval.map(at) as [number, number];
+    const [from, to] = [at(Math.max(low, interval[0])), at(Math.min(high, interval[1]))];
     const colour = `var(--series-${store.slotOf(row.variant) % 8})`;
+    const arrow = (end: number, tip: number) => svg("path", { d: `M${end} -4L${tip} 0L${end} 4Z`, fill: colour });
     return h(
       "span",
       { class: "whisker", title: `${figureText(interval[0])} to ${figureText(interval[1])}` },
       svg(
         "svg",
         {
-          width,
+          width: whisker,
           height: 14,
-          viewBox: `0 -7 ${width} 14`,
+          viewBox: `0 -7 ${whisker} 14`,
           role: "img",
           "aria-label": `${plain(interval[0], 4)} to ${plain(interval[1], 4)}`,
         },
-        svg("path", { d: `M0 0H${width}`, stroke: "var(--rule)", "stroke-width": 1 }),
+        svg("path", { d: `M0 0H${whisker}`, stroke: "var(--rule)", "stroke-width": 1 }),
         svg("path", { d: `M${from} 0H${Math.max(to, from + 1)}`, stroke: colour, "stroke-width": 3, opacity: 0.55 }),
         svg("circle", { cx: at(mean), cy: 0, r: 3, fill: colour }),
+        ...(interval[0] < low ? [arrow(margin, 0)] : []),
+        ...(interval[1] > high ? [arrow(whisker - margin, whisker)] : []),
       ),
     );
   };

@@ -14,10 +14,7 @@ export function learningCurves(store: Store): Section {
   let [train, log] = [!isLong && hasCurve(variants), false];
   const chart = chartFigure(store, {
     title: "Loss over steps",
-    lead:
-      store.data.seeds > 1
-        ? "Validation loss: the mean over seeds; the band goes from the lowest to the highest seed."
-        : "Validation loss.",
+    lead: () => leadText({ train, hasSeveral: store.data.seeds > 1 }),
     controls: () => [
       toggle("Training loss", train, () => {
         train = !train;
@@ -31,6 +28,12 @@ export function learningCurves(store: Store): Section {
     spec: (variants) => specOf(variants, { train, log, label: store.task().about.metrics[0]!.label }),
   });
   return chartSection(store, { id: "curves", title: "Learning curves", charts: [chart] });
+}
+
+function leadText({ train, hasSeveral }: { train: boolean; hasSeveral: boolean }): string {
+  const what = `Validation loss${train ? ", and training loss as a thin line" : ""}`;
+  if (!hasSeveral) return `${what}.`;
+  return `${what}: the mean over seeds, where all of them have one. ${train ? "Bands of validation loss go" : "Bands go"} from the lowest to the highest seed.`;
 }
 
 function specOf(
@@ -52,11 +55,16 @@ function specOf(
     ({ variant, part, points }) => `${variant}${part === undefined ? "" : `, ${part}`} ${figureText(points.at(-1)!.y)}`,
   );
   return {
-    summary: `Line chart of validation loss over steps. At the end: ${last.join("; ")}.`,
+    summary: `Line chart of validation loss${train ? " and training loss" : ""} over steps. At the end: ${last.join("; ")}.`,
     x: { label: "steps", scale: "linear", tick: countText, text: grouped, tight: true },
     y: { label, scale: log ? "log" : "linear", tick: plain, text: figureText },
     lines: true,
     series,
+    absent: variants.flatMap(({ variant, result, pretrained }) =>
+      ((result ?? pretrained)?.seeds.length ?? 0) > 0 && !series.some((one) => one.variant === variant)
+        ? [{ variant, reason: "no step at which all its seeds have a loss" }]
+        : [],
+    ),
   };
 }
 

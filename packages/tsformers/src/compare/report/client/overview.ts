@@ -2,6 +2,7 @@ import type { VariantData } from "../report-data.ts";
 import { h } from "./dom.ts";
 import { none, plain, spreadText } from "./format.ts";
 import { markerOf } from "./marker.ts";
+import { rankText } from "./rank-text.ts";
 import { type Section, section } from "./section.ts";
 import type { Store } from "./store.ts";
 import { type Column, dataTable } from "./table.ts";
@@ -11,7 +12,10 @@ export function overview(store: Store): Section {
   return section(store, {
     id: "overview",
     title: "All tasks",
-    lead: () => "The ranking figure of each task, and below it the rank.",
+    lead: () =>
+      store.data.tasks.some(({ seeds }) => seeds > 1)
+        ? "The ranking figure of each task, and below it the rank."
+        : "The ranking figure of each task, and below it the place in the order; one seed: the order may be chance.",
     fill: () => {
       const { tasks, variants } = store.data;
       if (tasks.length < 2 || tasks.every(({ runs }) => runs.length === 0)) return [];
@@ -19,10 +23,10 @@ export function overview(store: Store): Section {
       const shown = variants.filter((variant) => words.every((word) => variant.toLowerCase().includes(word)));
       const on = (variant: string): (VariantData | undefined)[] =>
         tasks.map((task) => task.variants.find((one) => one.variant === variant));
-      const meanRank = (variant: string): number | undefined => {
-        const ranks = on(variant).map((one) => one?.result?.rank);
-        if (ranks.some((rank) => rank === undefined)) return undefined;
-        return ranks.reduce((sum, rank) => sum + (rank!.from + rank!.to) / 2, 0) / ranks.length;
+      const meanPlace = (variant: string): number | undefined => {
+        const places = on(variant).flatMap((one) => one?.result?.place ?? []);
+        if (places.length < tasks.filter(({ seeds }) => seeds > 0).length) return undefined;
+        return places.reduce((sum, place) => sum + place, 0) / places.length;
       };
       const columns: Column<string>[] = [
         {
@@ -33,12 +37,12 @@ export function overview(store: Store): Section {
           cell: (one) => h("span", { class: "variant" }, markerOf(store.slotOf(one)), h("span", {}, one)),
         },
         {
-          name: "mean rank",
-          about: "the middle of its ranks, mean over tasks",
-          value: meanRank,
+          name: "mean place",
+          about: "its place in the order of means, mean over tasks",
+          value: meanPlace,
           cell: (one) => {
-            const rank = meanRank(one);
-            return rank === undefined ? none : plain(rank, 3);
+            const place = meanPlace(one);
+            return place === undefined ? none : plain(place, 3);
           },
         },
         ...tasks.map(
@@ -49,10 +53,11 @@ export function overview(store: Store): Section {
             cell: (one) => {
               const result = on(one)[i]?.result;
               const figure = result?.metrics[task.metric.name];
-              const rank = result?.rank;
               if (figure === undefined) return none;
               const text =
-                rank === undefined ? "" : rank.from === rank.to ? `rank ${rank.from}` : `ranks ${rank.from}–${rank.to}`;
+                result?.rank === undefined
+                  ? ""
+                  : `${task.seeds > 1 ? "rank" : "place"} ${rankText(result, task.seeds)}`;
               return h("span", { class: "two" }, h("span", {}, spreadText(figure)), h("small", {}, text));
             },
           }),
@@ -64,7 +69,7 @@ export function overview(store: Store): Section {
           columns,
           rows: shown,
           cards: true,
-          sort: { column: "mean rank", descending: false },
+          sort: { column: "mean place", descending: false },
         }),
       ];
     },

@@ -1,7 +1,9 @@
+import { differenceText } from "../../text/figure-text.ts";
 import type { ResultData, VariantData } from "../report-data.ts";
 import { h } from "./dom.ts";
-import { figureText, none, spreadText } from "./format.ts";
+import { none, spreadText } from "./format.ts";
 import { markerOf } from "./marker.ts";
+import { rankName, rankText } from "./rank-text.ts";
 import { type Section, section } from "./section.ts";
 import type { Store } from "./store.ts";
 import { dataTable } from "./table.ts";
@@ -12,16 +14,12 @@ export function pretraining(store: Store): Section {
     id: "pretraining",
     title: "With self-pretraining",
     lead: () =>
-      "The same variants, first trained on the task's own inputs under the same budget. Does the ranking survive?",
+      `The same variants, first trained on the task's own inputs under the same budget. Does the ranking survive?${store.task().seeds > 1 ? " A star marks changes whose 95 % interval excludes 0." : ""}`,
     fill: () => {
-      const { metric } = store.task();
+      const { metric, seeds } = store.task();
       const rows = store.matching().filter(({ pretrained }) => pretrained !== undefined);
       if (rows.length === 0) return [];
       const mean = (result: ResultData | undefined) => result?.metrics[metric.name]?.mean;
-      const gain = ({ result, pretrained }: VariantData) => {
-        const [before, after] = [mean(result), mean(pretrained)];
-        return before === undefined || after === undefined ? undefined : after - before;
-      };
       const table = dataTable<VariantData>({
         caption: "With self-pretraining",
         cards: true,
@@ -35,11 +33,15 @@ export function pretraining(store: Store): Section {
             cell: ({ variant }) =>
               h("span", { class: "variant" }, markerOf(store.slotOf(variant)), h("span", {}, variant)),
           },
-          { name: "rank without", value: ({ result }) => result?.rank?.from, cell: ({ result }) => rankText(result) },
           {
-            name: "rank with",
-            value: ({ pretrained }) => pretrained?.rank?.from,
-            cell: ({ pretrained }) => rankText(pretrained),
+            name: `${rankName(seeds)} without`,
+            value: ({ result }) => result?.place,
+            cell: ({ result }) => rankText(result, seeds),
+          },
+          {
+            name: `${rankName(seeds)} with`,
+            value: ({ pretrained }) => pretrained?.place,
+            cell: ({ pretrained }) => rankText(pretrained, seeds),
           },
           {
             name: `${metric.label} without`,
@@ -55,21 +57,12 @@ export function pretraining(store: Store): Section {
           },
           {
             name: "change",
-            value: gain,
-            cell: (row) => {
-              const change = gain(row);
-              return change === undefined ? none : `${change < 0 ? "−" : "+"}${figureText(Math.abs(change))}`;
-            },
+            value: ({ change }) => change?.difference,
+            cell: ({ change }) => (change === undefined ? none : differenceText(change)),
           },
         ],
       });
       return [table];
     },
   });
-}
-
-function rankText(result: ResultData | undefined): string {
-  const rank = result?.rank;
-  if (rank === undefined) return none;
-  return rank.from === rank.to ? String(rank.from) : `${rank.from}–${rank.to}`;
 }

@@ -1,3 +1,4 @@
+import { costNoise } from "../../statistics/pareto.ts";
 import type { ParetoCost, VariantData } from "../report-data.ts";
 import { bytesAxis, countAxis, metricAxis, scoreOf } from "./axes.ts";
 import { chartFigure } from "./chart.ts";
@@ -49,14 +50,14 @@ const costs: readonly Cost[] = [
 
 /** What a front is. */
 export const frontText =
-  "Named variants are the Pareto front: no other one shown is cheaper and no worse, or better and no dearer, by more than chance (seeds, and 10 % of what is measured). The dashed line follows the best means.";
+  "Named variants are the Pareto front: no other one shown is cheaper and no worse, or better and no dearer, by more than chance (seeds, and 10 % of what is measured). The dashed line follows the best means, if any costs differ by more than chance.";
 
 /** The ranking metric against what it costs, with the Pareto front. */
 export function qualityCost(store: Store): Section {
   let cost = costs[0]!;
   const chart = chartFigure(store, {
     title: "Quality against cost",
-    lead: `${frontText}${store.data.seeds > 1 ? " Bars go from the lowest to the highest seed." : ""}`,
+    lead: () => `${frontText}${store.data.seeds > 1 ? " Bars go from the lowest to the highest seed." : ""}`,
     controls: () =>
       costs.map((one) =>
         toggle(one.name, one === cost, () => {
@@ -80,6 +81,9 @@ function specOf(
     return x === undefined || score === undefined ? [] : [{ variant: one.variant, x, ...score }];
   });
   if (all.length === 0 && !task.variants.some((one) => scoreOf(one, task) !== undefined)) return undefined;
+  const noise = kind === "time" || kind === "memory" ? costNoise : 0;
+  const values = all.map(({ x }) => x);
+  const isTold = Math.min(...values) < Math.max(...values) * (1 - noise);
   const front = frontOf(
     task,
     kind,
@@ -94,7 +98,12 @@ function specOf(
       variant,
       points: [front.includes(variant) ? { ...point, name: variant } : point],
     })),
-    front: { points: cornersOf(all, { x: better, y: task.metric.better }), step: better === "lower" ? "end" : "start" },
+    ...(isTold && {
+      front: {
+        points: cornersOf(all, { x: better, y: task.metric.better }),
+        step: better === "lower" ? "end" : "start",
+      },
+    }),
     absent: variants.flatMap((one) =>
       value(one) === undefined || scoreOf(one, task) === undefined
         ? [{ variant: one.variant, reason: "no result" }]

@@ -16,7 +16,8 @@ export function scaleOf(axis: AxisSpec, values: readonly number[], count: number
   const usable = values.filter((value) => Number.isFinite(value) && (!isLog || value > 0));
   const [low, high] = [Math.min(...usable), Math.max(...usable)].map(project) as [number, number];
   const room = high > low ? (axis.tight ? 0 : (high - low) * 0.05) : isLog ? 0.2 : Math.abs(low) * 0.1 || 1;
-  const [min, max] = [low - room, high + room];
+  const missing = isLog ? Math.log10(axis.leastRatio ?? 1) - (high - low) : 0;
+  const [min, max] = [low - Math.max(room, missing / 2), high + Math.max(room, missing / 2)];
   const inverse = (value: number) => (isLog ? 10 ** value : value);
   const ticks =
     fewer(axis.ticks, Math.round(count * 1.3)) ?? (isLog ? logTicks : linearTicks)(inverse(min), inverse(max), count);

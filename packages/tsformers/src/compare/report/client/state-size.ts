@@ -17,7 +17,8 @@ import type { Store } from "./store.ts";
 export function stateSize(store: Store): Section {
   const chart = chartFigure(store, {
     title: "Quality against state",
-    lead: `State is what all layers together keep of one row at the training length, when the model writes token by token. ${frontText}`,
+    lead: () =>
+      `State is what all layers together keep of one row at the training length, when the model writes token by token. ${frontText}`,
     spec: (variants) => specOf(variants, store),
   });
   return chartSection(store, { id: "state", title: "Quality against the size of the state", charts: [chart] });

@@ -66,7 +66,7 @@ export function toolbar(store: Store, sections: readonly Section[]): HTMLElement
     h(
       "div",
       { class: "tools" },
-      tasks.length > 1 ? h("label", { class: "picker" }, "Task ", picker) : undefined,
+      tasks.length > 1 ? h("label", { class: "picker" }, "Task", picker) : undefined,
       filter,
       found,
       h("span", { class: "gap" }),

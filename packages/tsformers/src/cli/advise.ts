@@ -64,7 +64,7 @@ Examples:
     });
 }
 
-/** All measured costs and runs of a store; none of a folder that is not there yet. */
+/** All measured costs and runs of a store, as each comparison has them; none of a folder that is not there yet. */
 async function knownIn(
   folder: string,
   onNote: (text: string) => void,
@@ -72,7 +72,9 @@ async function knownIn(
   if (!existsSync(folder)) return { costs: [], runs: [] };
   const store = await openStore(folder, { onNote });
   try {
-    return { costs: store.costs(), runs: store.list() };
+    const rows = store.query("SELECT comparison FROM comparedCosts UNION SELECT comparison FROM comparedRuns");
+    const comparison = rows.map((row) => String(row.comparison));
+    return { costs: store.costs({ match: { comparison } }), runs: store.list({ match: { comparison } }) };
   } finally {
     store.close();
   }

@@ -507,7 +507,7 @@ describe("sizes", () => {
     ["500MB", 5e8],
     ["1.5 gb", 1.5e9],
     ["2G", 2e9],
-    ["1024", 1024],
+    ["1000000", 1e6],
   ])("%s", (text, bytes) => {
     expect(parseBytes(text)).toBe(bytes);
   });
@@ -515,17 +515,30 @@ describe("sizes", () => {
   it.each(["", "4XB", "GB", "-1GB", "0MB", "4 GB free"])("%j is none", (text) => {
     expect(() => parseBytes(text)).toThrow("Expected a size such as 4GB, 4GiB or 500MB.");
   });
+
+  it.each(["4", "1KB"])("%j lacks its unit", (text) => {
+    expect(() => parseBytes(text)).toThrow("Expected a size such as 4GB, 4GiB or 500MB; no step fits");
+  });
 });
 
 describe("tsformers advise", () => {
   let store: string;
   /** In this process, and with a terminal that only remembers. */
-  const runCli = async (args: readonly string[]): Promise<{ code: number; out: string }> => {
+  const runCli = async (args: readonly string[]): Promise<{ code: number; out: string; log: string }> => {
     const lines: string[] = [];
+    const logged: string[] = [];
     const plain = (text: string) => text;
     const out = (text: string) => void lines.push(text);
-    const terminal = { out, write: out, log: () => {}, columns: 100, unicode: true, bold: plain, dim: plain };
-    return { code: await main(args, terminal), out: lines.join("\n") };
+    const terminal = {
+      out,
+      write: out,
+      log: (text: string) => void logged.push(text),
+      columns: 100,
+      unicode: true,
+      bold: plain,
+      dim: plain,
+    };
+    return { code: await main(args, terminal), out: lines.join("\n"), log: logged.join("\n") };
   };
   beforeAll(async () => {
     store = await mkdtemp(join(tmpdir(), "advise-"));
@@ -586,7 +599,8 @@ describe("tsformers advise", () => {
     }
   });
 
-  it("works without any store", async () => {
+  it("works without any runs", async () => {
+    await mkdir(join(store, "none"));
     const { code, out } = await runCli(["advise", "--length", "64", "--store", join(store, "none")]);
     expect(code).toBe(0);
     expect(out).toContain("tsformers compare --measure-only --task text --lengths 32,64");
@@ -595,5 +609,9 @@ describe("tsformers advise", () => {
   it("says what is wrong with its flags", async () => {
     expect((await runCli(["advise", "--length", "64", "--memory", "many"])).code).toBe(2);
     expect((await runCli(["advise"])).code).toBe(2);
+    expect((await runCli(["advise", "--length", "64", "--store", join(store, "nowhere")])).code).toBe(2);
+    const { code, log } = await runCli(["advise", "--length", "64", "--task", "recal", "--store", store]);
+    expect(code).toBe(2);
+    expect(log).toContain('--task: unknown task "recal"; did you mean "recall"?');
   });
 });

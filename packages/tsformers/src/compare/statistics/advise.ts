@@ -207,7 +207,7 @@ function taskKey({ task, taskLabel, objective, config }: CostRecord | RunRecord)
 }
 
 /** A label for each task: that of its comparison, with its settings where several have the same. */
-function labelsOfTasks(records: readonly (CostRecord | RunRecord)[]): ReadonlyMap<string, string> {
+export function labelsOfTasks(records: readonly (CostRecord | RunRecord)[]): ReadonlyMap<string, string> {
   const tasks = [...groupBy(records, taskKey)].map(([key, [record]]) => ({ key, record: record! }));
   return new Map(
     [...groupBy(tasks, ({ record }) => record.taskLabel).values()].flatMap((alike) => {

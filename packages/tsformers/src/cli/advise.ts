@@ -1,14 +1,17 @@
 import { existsSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
+import { tasks } from "../catalogue/tasks.ts";
 import { describeEnvironment } from "../compare/execution/environment.ts";
-import { answerOf, type Question } from "../compare/statistics/advise.ts";
+import { answerOf, labelsOfTasks, type Question } from "../compare/statistics/advise.ts";
 import { answerText } from "../compare/text/advise-text.ts";
 import { renderTable } from "../compare/text/text-table.ts";
 import { positionCount } from "../schema/count.ts";
+import { expectation } from "../schema/nearest.ts";
 import { present } from "../schema/present.ts";
 import type { CostRecord, RunRecord } from "../store/record.ts";
 import { openStore } from "../store/store.ts";
 import { parseCount } from "./config-flags.ts";
+import { UsageError } from "./exit.ts";
 import { type Terminal, wrapText } from "./terminal.ts";
 
 type Flags = {
@@ -44,9 +47,12 @@ Examples:
   tsformers advise --length 8192 --task text --memory 4GB --causal
   tsformers advise --length 2048 --task listops --store experiments --json`,
     )
-    .action(async ({ store: folder, json, length, task, memory, causal }: Flags) => {
+    .action(async ({ store: folder, json, length, task, memory, causal }: Flags, command: Command) => {
+      if (command.getOptionValueSource("store") === "cli" && !existsSync(folder))
+        throw new UsageError(`${folder}: no such folder; \`tsformers compare --out ${folder}\` makes runs there`);
       const question: Question = { length, ...present({ task, memoryBytes: memory, causal }) };
       const { costs, runs } = await knownIn(folder, (note) => terminal.log(note));
+      if (task !== undefined) requireTask(task, [...costs, ...runs]);
       const answer = answerOf(question, { costs, runs, cpu: describeEnvironment().cpu });
       const { advice, table, notes, commands, isTooFar } = answerText(answer, folder);
       if (json) {
@@ -64,7 +70,15 @@ Examples:
     });
 }
 
-/** All measured costs and runs of a store; none of a folder that is not there yet. */
+/** @throws UsageError with the nearest name, of the catalogue or of a task that was measured */
+function requireTask(task: string, records: readonly (CostRecord | RunRecord)[]): void {
+  const labels = [...labelsOfTasks(records).values(), ...records.map(({ taskLabel }) => taskLabel)];
+  const known = [...new Set([...Object.keys(tasks), ...labels])];
+  if (!known.includes(task))
+    throw new UsageError(`--task: unknown task ${JSON.stringify(task)}${expectation(task, known)}`);
+}
+
+/** All measured costs and runs of a store, as each comparison has them; none of a folder that is not there yet. */
 async function knownIn(
   folder: string,
   onNote: (text: string) => void,
@@ -72,7 +86,9 @@ async function knownIn(
   if (!existsSync(folder)) return { costs: [], runs: [] };
   const store = await openStore(folder, { onNote });
   try {
-    return { costs: store.costs(), runs: store.list() };
+    const rows = store.query("SELECT comparison FROM comparedCosts UNION SELECT comparison FROM comparedRuns");
+    const comparison = rows.map((row) => String(row.comparison));
+    return { costs: store.costs({ match: { comparison } }), runs: store.list({ match: { comparison } }) };
   } finally {
     store.close();
   }
@@ -95,11 +111,16 @@ const units: Readonly<Record<string, number>> = {
   tib: 2 ** 40,
 };
 
+/** Less than any step takes: a forgotten unit. */
+const leastBytes = 1e6;
+
 /** `4GB`, `4 GiB`, `500MB`, `1.5gb`; a bare number is bytes. @throws InvalidArgumentError */
 export function parseBytes(text: string): number {
   const [, digits, unit] = /^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$/i.exec(text) ?? [];
   const factor = unit === undefined ? undefined : units[unit.toLowerCase()];
   const bytes = Number(digits) * (factor ?? Number.NaN);
-  if (!(bytes > 0)) throw new InvalidArgumentError("Expected a size such as 4GB, 4GiB or 500MB.");
+  const example = "Expected a size such as 4GB, 4GiB or 500MB";
+  if (!(bytes > 0)) throw new InvalidArgumentError(`${example}.`);
+  if (bytes < leastBytes) throw new InvalidArgumentError(`${example}; no step fits ${bytes} bytes.`);
   return bytes;
 }

@@ -1,6 +1,6 @@
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { Command } from "commander";
+import { Command, InvalidArgumentError } from "commander";
 import { csvOf } from "../compare/exports/csv.ts";
 import { parquetOf } from "../compare/exports/parquet.ts";
 import { shortListText } from "../compare/text/sentences.ts";
@@ -19,7 +19,7 @@ import {
   runColumns,
   type Store,
 } from "../store/index.ts";
-import { parseCount, parseList } from "./config-flags.ts";
+import { parseCount, parseList, runFlags } from "./config-flags.ts";
 import { UsageError } from "./exit.ts";
 import { columnNamed, conditionsIn } from "./run-conditions.ts";
 import { plainTable, runTable } from "./run-table.ts";
@@ -46,9 +46,9 @@ export function runsCommand(terminal: Terminal): Command {
   return new Command("runs")
     .description("list the finished runs of comparisons, filter and sort them, and write them as data")
     .argument("[dir]", "folder of runs, the --out of compare", "runs")
-    .option("--task <a,b,…>", "only of these tasks, by name or label", parseList)
-    .option("--model <a,b,…>", "only of these models", parseList)
-    .option("--mixer <a,b,…>", "only with these mixers", parseList)
+    .option("--task <a,b,…>", "only of these tasks, by name or label", parseNames)
+    .option("--model <a,b,…>", "only of these models", parseNames)
+    .option("--mixer <a,b,…>", "only with these mixers", parseNames)
     .option(
       "--where <conditions>",
       "only where these hold, with commas between them: a column or a setting of train, one of = != < <= > >=, and a value; several times for more",
@@ -57,7 +57,7 @@ export function runsCommand(terminal: Terminal): Command {
     .option("--sort <column>", "by a column, smallest first; by score, best first. Default: newest first")
     .option("--reverse", "the other way round")
     .option("--limit <n>", "show at most this many", parseCount())
-    .option("--columns <a,b,…>", "show these columns", parseList)
+    .option("--columns <a,b,…>", "show these columns", parseNames)
     .option("--all-columns", "show all columns that there are")
     .option("--sql <select>", "the result of a SELECT over the tables runs and costs, instead")
     .option("--json", "print JSON")
@@ -96,11 +96,20 @@ Examples:
     });
 }
 
+/** Items separated by commas, at least one. */
+function parseNames(text: string): string[] {
+  const names = parseList(text);
+  if (names.length === 0) throw new InvalidArgumentError("Expected at least one name.");
+  return names;
+}
+
 function requireOneForm({ json, csv, parquet, columns, allColumns, ...others }: RunsFlags): void {
   const forms = Object.entries({ json, csv, parquet }).flatMap(([name, value]) =>
     value === undefined ? [] : [`--${name}`],
   );
   if (forms.length > 1) throw new UsageError(`${forms.join(" and ")}: give one of them`);
+  if (parquet !== undefined && statSync(parquet, { throwIfNoEntry: false })?.isDirectory())
+    throw new UsageError(`--parquet ${parquet}: is a folder, expected a file`);
   if (columns !== undefined && allColumns) throw new UsageError("--columns and --all-columns: give one of them");
   const { sql, ...filters } = others;
   const besides = Object.keys({ ...filters, ...present({ columns, allColumns }) });
@@ -131,11 +140,28 @@ function filterOf(
     model: model && matching("--model", model, known, "model", (one) => [one.model]),
     mixer: mixer && matching("--mixer", mixer, known, "mixer", (one) => [one.mixer, ...kindsIn(one.mixer)]),
   };
-  return {
-    match: present(match),
-    where: where.flatMap(conditionsIn),
-    ...present({ reverse, limit, sort: sort && columnNamed(sort) }),
-  };
+  const conditions = where.flatMap(conditionsIn);
+  for (const { column } of conditions) requireValue("--where", column, store);
+  const sortedBy = sort && columnNamed(sort);
+  if (sortedBy) requireValue("--sort", sortedBy, store);
+  return { match: present(match), where: conditions, ...present({ reverse, limit, sort: sortedBy }) };
+}
+
+/**
+ * Makes sure that a value within a column of JSON is a setting of `train`, or that some run has it.
+ *
+ * @throws UsageError with what there is at that place
+ */
+function requireValue(flag: string, column: string, store: Store): void {
+  const [first = "", ...path] = column.split(".");
+  if (path.length === 0 || runFlags.some((one) => `config.${one.path.join(".")}` === column)) return;
+  requireColumn(column, runColumns);
+  const values = store.list().map((run) => run[first as keyof RunRecord]);
+  if (values.length === 0 || values.some((value) => valueAt(value, path) !== null)) return;
+  const beside = values.map((value) => valueAt(value, path.slice(0, -1)));
+  const names = [...new Set(beside.flatMap((value) => (typeof value === "object" ? Object.keys(value ?? {}) : [])))];
+  const known = names.length === 0 ? "" : expectation(path.at(-1)!, names);
+  throw new UsageError(`${flag}: no run has a value at ${JSON.stringify(column)}${known}`);
 }
 
 type Known = Pick<RunRecord, "task" | "taskLabel" | "model" | "mixer">;

@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Database } from "node-sqlite3-wasm";
@@ -22,8 +22,12 @@ const longestWaitMs = 60_000;
  * on with a damaged file.)
  */
 export type IndexFile = {
-  /** Works on a copy of the file, or on an empty database where there is none; what is changed there is lost. */
-  read<T>(work: (database: Database) => T): T;
+  /**
+   * Works on a copy of the file, or on an empty database where there is none; what is changed there is lost.
+   *
+   * @param isUsable whether the file may be taken. Default: true
+   */
+  read<T>(work: (database: Database) => T, isUsable?: boolean): T;
   /**
    * Changes the file, while no other process does.
    *
@@ -35,9 +39,13 @@ export type IndexFile = {
 export function indexFile(folder: string): IndexFile {
   const path = join(folder, indexName);
   return {
-    read: (work) => {
+    read: (work, isUsable = true) => {
       const home = mkdtempSync(join(tmpdir(), "tsformers-index-"));
-      return onCopy(home, existsSync(path) ? path : undefined, (database) => work(database));
+      return onCopy(home, isUsable && isFile(path) ? path : undefined, (database) => {
+        // Open files live on without a name, and a killed process leaves none. Windows keeps the names until the end.
+        if (process.platform !== "win32") rmSync(home, { recursive: true, force: true });
+        return work(database);
+      });
     },
     write: async (isUsable, change) => {
       const unlock = await lockFile(join(folder, lockName), { waitMs: longestWaitMs });
@@ -46,7 +54,7 @@ export function indexFile(folder: string): IndexFile {
         // Beside the file, where the next writer finds it if this one is killed.
         const home = temporaryPath(path);
         mkdirSync(home);
-        const bytes = onCopy(home, existsSync(path) && isUsable() ? path : undefined, (database, copy) => {
+        const bytes = onCopy(home, isFile(path) && isUsable() ? path : undefined, (database, copy) => {
           // Changes are made together, and much faster than one by one.
           database.exec("BEGIN");
           change(database);
@@ -59,6 +67,10 @@ export function indexFile(folder: string): IndexFile {
       }
     },
   };
+}
+
+export function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 }
 
 /** What writers left that were killed; the lock says that none is at work. */

@@ -34,10 +34,20 @@ function sourcesIn(folder: string): Map<string, Source> {
   const names = readdirSync(folder).filter((name) => name.startsWith("compare-"));
   return new Map(
     names.flatMap((name): [string, Source][] => {
-      const found = statSync(join(folder, name, resultsName), { throwIfNoEntry: false });
-      return found?.isFile() ? [[name, { mtimeMs: found.mtimeMs, size: found.size }]] : [];
+      const found = fileAt(join(folder, name, resultsName));
+      return found === undefined ? [] : [[name, { mtimeMs: found.mtimeMs, size: found.size }]];
     }),
   );
+}
+
+/** What a file looks like; nothing where there is none, or none that may be looked at. */
+function fileAt(path: string): Source | undefined {
+  try {
+    const found = statSync(path, { throwIfNoEntry: false });
+    return found?.isFile() ? found : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /**

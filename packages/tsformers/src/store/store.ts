@@ -1,7 +1,7 @@
-import { existsSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { Database } from "node-sqlite3-wasm";
-import { FileError } from "../io/file-error.ts";
+import { FileError, fileError } from "../io/file-error.ts";
 import type { Filter } from "./filter.ts";
 import { readOnlyQuery } from "./read-only-query.ts";
 import { type Columns, type CostRecord, costColumns, type RunRecord, runColumns } from "./record.ts";
@@ -40,12 +40,14 @@ export type StoreOptions = {
  * Opens the store of a folder, and takes in what comparisons have written since.
  *
  * @param folder with the folders of runs and comparisons
- * @throws FileError when the folder is missing, or the index cannot be written
+ * Reading needs no index: where it cannot be written, a note says so, and results are read each time.
+ *
+ * @throws FileError when the folder is missing
  */
 export async function openStore(folder: string, { onNote = () => {} }: StoreOptions = {}): Promise<Store> {
-  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw new FileError(folder, "no such folder");
+  requireFolder(folder);
   // SQLite is 1.3 MB that only stores need.
-  const [{ indexFile, indexName }, { insertCosts, insertRuns, isSound, prepareTables }, sources, { selectOf }] =
+  const [{ indexFile, indexName, isFile }, { insertCosts, insertRuns, isSound, prepareTables }, sources, { selectOf }] =
     await Promise.all([
       import("./index-file.ts"),
       import("./schema.ts"),
@@ -59,7 +61,7 @@ export async function openStore(folder: string, { onNote = () => {} }: StoreOpti
   const state = (onDamage?: (problem: string) => void): "current" | "behind" | "unusable" => {
     try {
       return file.read((database) => {
-        const isThere = existsSync(path);
+        const isThere = isFile(path);
         if (isThere && !isSound(database)) return "unusable";
         prepareTables(database);
         const { changed, gone } = sources.changesSince(database, folder);
@@ -83,8 +85,18 @@ export async function openStore(folder: string, { onNote = () => {} }: StoreOpti
         change(database);
       },
     );
+  /** Whether what the index lacks is read for each question anew, as it cannot be written. */
+  let isReadOnly = false;
   const sync = async () => {
-    if (state() !== "current") await update();
+    if (state() === "current") return;
+    try {
+      await update();
+      isReadOnly = false;
+    } catch (error) {
+      if (!isReadOnly)
+        onNote(`${(error as Error).message}; runs are read from the results of comparisons, without an index`);
+      isReadOnly = true;
+    }
   };
   const select = <R extends object>(tables: [all: string, once: string], filter: Filter<R>, columns: Columns<R>) => {
     const isOfOne = (filter.match as { comparison?: unknown } | undefined)?.comparison !== undefined;
@@ -92,11 +104,22 @@ export async function openStore(folder: string, { onNote = () => {} }: StoreOpti
     return read((database) => database.all(sql, values).map(({ record }) => JSON.parse(String(record)) as R));
   };
 
+  /** Told once of results that cannot be read. */
+  let onUnread = onNote;
   const read = <T>(work: (database: Database) => T): T =>
-    file.read((database) => {
-      prepareTables(database);
-      return work(database);
-    });
+    file.read(
+      (database) => {
+        prepareTables(database);
+        if (isReadOnly) {
+          database.exec("BEGIN");
+          sources.takeIn(database, folder, sources.changesSince(database, folder), onUnread);
+          database.exec("COMMIT");
+          onUnread = () => {};
+        }
+        return work(database);
+      },
+      !isReadOnly || state() !== "unusable",
+    );
 
   await sync();
   return {
@@ -108,4 +131,15 @@ export async function openStore(folder: string, { onNote = () => {} }: StoreOpti
     query: (sql) => read((database) => readOnlyQuery(database, sql)),
     close: () => {},
   };
+}
+
+function requireFolder(folder: string): void {
+  let found: ReturnType<typeof statSync>;
+  try {
+    found = statSync(folder, { throwIfNoEntry: false });
+  } catch (error) {
+    throw fileError(folder, error);
+  }
+  if (found === undefined) throw new FileError(folder, "no such folder");
+  if (!found.isDirectory()) throw new FileError(folder, "expected a folder, this is a file");
 }

@@ -1,5 +1,5 @@
-import { spawn } from "node:child_process";
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { closeSync, cpSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -167,5 +167,18 @@ describe("verify tells apart", () => {
     const unsupported = await verify(home);
     expect(unsupported).toMatchObject({ code: 4, error: { kind: "unsupported", exitCode: 4 } });
     expect(unsupported.error!.message).toContain(home);
+  });
+});
+
+describe.runIf(existsSync("/dev/full"))("results that cannot be written", () => {
+  it.each([["list"], ["compare", "--help"]])("end %j with code 1 and a line", (...args) => {
+    const file = openSync("/dev/full", "w");
+    const { status, stderr } = spawnSync(process.execPath, [program, ...args], {
+      stdio: ["ignore", file, "pipe"],
+      encoding: "utf8",
+    });
+    closeSync(file);
+    expect(status).toBe(1);
+    expect(stderr.match(/error: .*/g)).toEqual(["error: standard output: no space is left on the disk"]);
   });
 });

@@ -6,6 +6,7 @@ import { parseBytes } from "../../src/cli/advise.ts";
 import { compareCommand } from "../../src/cli/compare.ts";
 import { askedComparison, type CompareFlags } from "../../src/cli/compare-settings.ts";
 import { main } from "../../src/cli/main.ts";
+import type { Comparison } from "../../src/compare/results.ts";
 import { answerOf, type Known, type Question } from "../../src/compare/statistics/advise.ts";
 import { answerText } from "../../src/compare/text/advise-text.ts";
 import { costsOf, recordsOf } from "../../src/store/records-of.ts";
@@ -115,8 +116,8 @@ describe("an answer", () => {
     }));
     const { leftOut } = answerOf({ length: 1024, task: "text", causal: true }, { ...rich, costs });
     expect(leftOut).toEqual([
-      { variant: "window=64", reason: "not known to be causal" },
-      { variant: "linear", reason: "not causal" },
+      { variant: "window=64", reason: "not known to be causal", isKnown: false },
+      { variant: "linear", reason: "not causal", isKnown: true },
     ]);
     expect(answerOf({ length: 1024, task: "text" }, { ...rich, costs }).leftOut).toEqual([]);
   });
@@ -197,6 +198,90 @@ describe("an answer", () => {
     expect(there.variants.every(({ tokensPerSecond }) => tokensPerSecond.value === 1e6)).toBe(true);
   });
 
+  describe("of several comparisons", () => {
+    const costsAt = (label: string, model: Made["model"], steps: Made["steps"]): Made => ({
+      label,
+      ...(model && { model }),
+      ...(steps && { steps }),
+      scores: { text: [2, 2.01, 2.02] },
+    });
+    /** The same comparison on a task with settings of its own. */
+    const onTask = (comparison: Comparison, data: string): Comparison => {
+      const task = { kind: "text", data };
+      const runs = comparison.runs.map((run) => ({ ...run, config: { ...run.config, task } }));
+      return { ...comparison, runs };
+    };
+    const join = (...all: [name: string, Comparison][]): Known => ({
+      costs: all.flatMap(([name, comparison]) => costsOf(comparison, name)),
+      runs: all.flatMap(([name, comparison]) => recordsOf(comparison, name)),
+    });
+    const wide = madeComparison(
+      [text],
+      [
+        costsAt("softmax", mixer("softmax"), { 512: [43_800, 4e8], 1024: [30e3, 4e8] }),
+        costsAt("window", { kind: "gpt", pattern: { kind: "window" } }, { 512: [42_400, 4e8], 1024: [35e3, 4e8] }),
+        costsAt("performer", mixer("performer"), { 512: [20e3, 4e8], 1024: [20e3, 4e8] }),
+      ],
+    );
+    const narrow = madeComparison(
+      [text],
+      [
+        costsAt("softmax", mixer("softmax"), { 512: [37_700, 4e8] }),
+        costsAt("linear", mixer("linear"), { 512: [41e3, 4e8] }),
+      ],
+    );
+    const named = ({ variants }: ReturnType<typeof answerOf>) => variants.map(({ variant }) => variant);
+
+    it("mixes no tasks of other settings, in costs or in quality", () => {
+      const known = join(["wide", onTask(wide, "a.txt")], ["narrow", onTask(narrow, "b.txt")]);
+      const answer = answerOf({ length: 512 }, known);
+      expect(named(answer)).toEqual(["softmax", "window", "performer"]);
+      expect(answer.variants.map(({ quality }) => quality?.figure.mean)).toEqual(Array(3).fill(expect.closeTo(2.01)));
+      expect(answer).toMatchObject({
+        elsewhere: 1,
+        otherTasks: ["text · data=b.txt"],
+        quality: { comparison: "wide" },
+      });
+      expect(answer.setup!.taskLabel).toBe("text · data=a.txt");
+      expect(answerText(answer, "runs").advice[0]).toMatch(
+        /^At 512 tokens softmax, full attention, is the fastest; window/,
+      );
+      expect(named(answerOf({ length: 512, task: "text · data=b.txt" }, known))).toEqual(["linear", "softmax"]);
+    });
+
+    it("takes what is compared from one of them, the one with the most", () => {
+      const known = join(["wide", wide], ["narrow", { ...narrow, finishedAt: "2026-01-01T00:00:00.000Z" }]);
+      const answer = answerOf({ length: 512 }, known);
+      expect(
+        answer.variants.map(({ variant, isApart, tokensPerSecond }) => [variant, isApart, tokensPerSecond.value]),
+      ).toEqual([
+        ["softmax", false, expect.closeTo(43_800)],
+        ["window", false, expect.closeTo(42_400)],
+        ["linear", true, expect.closeTo(41_000)],
+        ["performer", false, expect.closeTo(20_000)],
+      ]);
+      // What full attention, which both have, differs by.
+      expect(answer.variants[2]!.tokensPerSecond.error).toBeCloseTo(43_800 / 37_700 - 1);
+      const { advice, notes } = answerText(answer, "runs");
+      expect(advice[0]).toBe(
+        "At 512 tokens softmax, full attention, is the fastest; window and linear may be as fast.",
+      );
+      expect(notes.join(" ")).toContain("Not measured beside the others, in one comparison at this length: linear.");
+    });
+
+    it("does not call a length too far at which some were measured", () => {
+      const long = answerOf({ length: 1024 }, join(["wide", wide], ["narrow", narrow]));
+      expect(answerText(long, "runs").advice[0]).toMatch(/^At 1,024 tokens window is the fastest: 1.2 × as fast/);
+      // By a fit to shorter rows only; it seems the fastest.
+      const short = costsAt("linear", mixer("linear"), { 64: [60e3, 4e8], 128: [60e3, 4e8] });
+      const answer = answerOf({ length: 1024 }, join(["wide", wide], ["narrow", madeComparison([text], [short])]));
+      expect(named(answer)[0]).toBe("linear");
+      expect(answerText(answer, "runs").advice[0]).toBe(
+        "At 1,024 tokens window is the fastest: 1.2 × as fast as softmax (full attention), with about the same memory; linear and softmax may be as fast.",
+      );
+    });
+  });
+
   it("takes the newest of several measurements", () => {
     const later = rich.costs.map((cost) => ({
       ...cost,
@@ -249,7 +334,7 @@ describe("what is said", () => {
     expect(two.notes).toContain("Without ±: a fit to two lengths, of which nobody knows how wrong it is.");
     expect(two.table!.rows.map((row) => row[3])).toEqual(Array(5).fill("beyond 1,024"));
     const one = say({ length: 8192, task: "text" }, few(512));
-    expect(one.advice).toEqual(["None of five measured variants suits 8,192 tokens on text."]);
+    expect(one.advice).toEqual(["Of five measured variants it is not known whether they suit 8,192 tokens on text."]);
     expect(one.notes[0]).toMatch(
       /^Left out: softmax, .*: measured at 512 only, and one length does not say how it grows\.$/,
     );
@@ -350,7 +435,7 @@ describe("what is said", () => {
       "heads=4 · softmax",
     ]);
     const { advice, notes } = answerText(answer, "runs");
-    expect(advice[0]).toContain("heads=2 · linear is the fastest: 2.9 × as fast as heads=4 · softmax (full attention)");
+    expect(advice[0]).toContain("heads=2 · linear is the fastest: 3 × as fast as heads=2 · softmax (full attention)");
     expect(advice[0]).toMatch(/; heads=4 · linear may be as fast\.$/);
     expect(notes).toContain("Quality is not known of heads=4 · linear and heads=4 · softmax.");
   });
@@ -422,7 +507,7 @@ describe("sizes", () => {
     ["500MB", 5e8],
     ["1.5 gb", 1.5e9],
     ["2G", 2e9],
-    ["1024", 1024],
+    ["1000000", 1e6],
   ])("%s", (text, bytes) => {
     expect(parseBytes(text)).toBe(bytes);
   });
@@ -430,17 +515,30 @@ describe("sizes", () => {
   it.each(["", "4XB", "GB", "-1GB", "0MB", "4 GB free"])("%j is none", (text) => {
     expect(() => parseBytes(text)).toThrow("Expected a size such as 4GB, 4GiB or 500MB.");
   });
+
+  it.each(["4", "1KB"])("%j lacks its unit", (text) => {
+    expect(() => parseBytes(text)).toThrow("Expected a size such as 4GB, 4GiB or 500MB; no step fits");
+  });
 });
 
 describe("tsformers advise", () => {
   let store: string;
   /** In this process, and with a terminal that only remembers. */
-  const runCli = async (args: readonly string[]): Promise<{ code: number; out: string }> => {
+  const runCli = async (args: readonly string[]): Promise<{ code: number; out: string; log: string }> => {
     const lines: string[] = [];
+    const logged: string[] = [];
     const plain = (text: string) => text;
     const out = (text: string) => void lines.push(text);
-    const terminal = { out, write: out, log: () => {}, columns: 100, unicode: true, bold: plain, dim: plain };
-    return { code: await main(args, terminal), out: lines.join("\n") };
+    const terminal = {
+      out,
+      write: out,
+      log: (text: string) => void logged.push(text),
+      columns: 100,
+      unicode: true,
+      bold: plain,
+      dim: plain,
+    };
+    return { code: await main(args, terminal), out: lines.join("\n"), log: logged.join("\n") };
   };
   beforeAll(async () => {
     store = await mkdtemp(join(tmpdir(), "advise-"));
@@ -501,7 +599,8 @@ describe("tsformers advise", () => {
     }
   });
 
-  it("works without any store", async () => {
+  it("works without any runs", async () => {
+    await mkdir(join(store, "none"));
     const { code, out } = await runCli(["advise", "--length", "64", "--store", join(store, "none")]);
     expect(code).toBe(0);
     expect(out).toContain("tsformers compare --measure-only --task text --lengths 32,64");
@@ -510,5 +609,9 @@ describe("tsformers advise", () => {
   it("says what is wrong with its flags", async () => {
     expect((await runCli(["advise", "--length", "64", "--memory", "many"])).code).toBe(2);
     expect((await runCli(["advise"])).code).toBe(2);
+    expect((await runCli(["advise", "--length", "64", "--store", join(store, "nowhere")])).code).toBe(2);
+    const { code, log } = await runCli(["advise", "--length", "64", "--task", "recal", "--store", store]);
+    expect(code).toBe(2);
+    expect(log).toContain('--task: unknown task "recal"; did you mean "recall"?');
   });
 });

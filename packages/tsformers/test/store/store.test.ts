@@ -1,9 +1,11 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sqlite from "node-sqlite3-wasm";
 import { describe, expect, it } from "vitest";
 import type { Comparison, RunResult } from "../../src/compare/results.ts";
 import { openStore } from "../../src/store/index.ts";
+import { indexFile } from "../../src/store/index-file.ts";
 import { costsOf, recordsOf } from "../../src/store/records-of.ts";
 import { comparisonFixture } from "../compare/exports-fixture.ts";
 import { temporaryFolder, writeComparison } from "./folders.ts";
@@ -203,7 +205,12 @@ describe("openStore", () => {
       "PRAGMA query_only = OFF",
     ])
       expect(() => store.query(sql), sql).toThrow("SELECT");
-    expect(() => store.query("SELECT 1; DELETE FROM comparedRuns")).toThrow();
+    for (const sql of ["SELECT 1; DELETE FROM comparedRuns", "SELECT 1; SELECT 2"])
+      expect(() => store.query(sql)).toThrow("expected one SELECT, got several statements");
+    expect(() => store.query("SELECT ';' AS a WHERE")).toThrow("syntax error");
+    expect(store.query("SELECT 9007199254740993 AS large, 9007199254740991 AS most, ';' AS text;")).toEqual([
+      { large: "9007199254740993", most: 9007199254740991, text: ";" },
+    ]);
     expect(() => store.query("SELECT scor FROM runs")).toThrow('no such column: scor; did you mean "score"?');
     expect(existsSync(other)).toBe(false);
     expect(store.list()).toHaveLength(finished);
@@ -273,6 +280,54 @@ describe("an index that is not as it should be", () => {
     ]);
     await openStore(folder, { onNote });
     expect(notes).toHaveLength(3);
+  });
+
+  it("is not hindered by files that are called as comparisons are", async () => {
+    const folder = temporaryFolder();
+    writeComparison(folder, "compare-a", comparisonFixture());
+    writeFileSync(join(folder, "compare-notes.txt"), "");
+    const notes: string[] = [];
+    const store = await openStore(folder, { onNote: (text) => notes.push(text) });
+    expect(store.list()).toHaveLength(finished);
+    expect(notes).toEqual([]);
+  });
+
+  it("need not be written to be read", async () => {
+    const folder = temporaryFolder();
+    writeComparison(folder, "compare-a", comparisonFixture());
+    // As on a disk that is read-only, the lock cannot be made, nor the index be replaced.
+    mkdirSync(join(folder, "runs.lock"));
+    mkdirSync(join(folder, "runs.sqlite"));
+    writeFileSync(join(folder, "runs.sqlite", "file"), "");
+    const notes: string[] = [];
+    const store = await openStore(folder, { onNote: (text) => notes.push(text) });
+    expect(store.list()).toHaveLength(finished);
+    expect(store.query("SELECT count(*) AS n FROM costs")).toEqual([{ n: 40 }]);
+    expect(notes).toEqual([
+      expect.stringMatching(/; runs are read from the results of comparisons, without an index$/),
+    ]);
+    rmSync(join(folder, "runs.lock"), { recursive: true });
+    rmSync(join(folder, "runs.sqlite"), { recursive: true });
+    await store.sync();
+    expect(readdirSync(folder).sort()).toEqual(["compare-a", "runs.sqlite"]);
+    expect(store.list()).toHaveLength(finished);
+  });
+
+  it("leaves nothing among temporary files, even while it is read", async () => {
+    const folder = temporaryFolder();
+    writeComparison(folder, "compare-a", comparisonFixture());
+    await openStore(folder);
+    const left = () => readdirSync(tmpdir()).filter((name) => name.startsWith("tsformers-index-"));
+    const before = left();
+    const during = indexFile(folder).read((database) => [left(), database.get("SELECT count(*) AS n FROM runs")?.n]);
+    if (process.platform !== "win32") expect(during).toEqual([before, finished]);
+  });
+
+  it("names what is no folder", async () => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, "file"), "");
+    await expect(openStore(join(folder, "file"))).rejects.toThrow("file: expected a folder, this is a file");
+    await expect(openStore(join(folder, "file", "x"))).rejects.toThrow(/x: no such f/);
   });
 
   it("is not hindered by what other programs and killed writers leave beside it", async () => {

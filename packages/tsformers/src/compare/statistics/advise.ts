@@ -1,7 +1,8 @@
+import { canonicalJson } from "../../run/canonical-json.ts";
 import type { RunConfig } from "../../run/config.ts";
 import { present } from "../../schema/present.ts";
 import type { CostRecord, RunRecord } from "../../store/record.ts";
-import { variantLabels } from "../labels.ts";
+import { taskLabels, variantLabels } from "../labels.ts";
 import { modelKey } from "../model-key.ts";
 import { bytesText } from "../text/figures.ts";
 import { lengthText } from "../text/sentences.ts";
@@ -24,7 +25,7 @@ export type Question = {
   readonly causal?: boolean;
 };
 
-/** What is known. */
+/** What is known. Of what several comparisons have there is a record for each of them. */
 export type Known = {
   readonly costs: readonly CostRecord[];
   readonly runs: readonly RunRecord[];
@@ -42,7 +43,10 @@ export type Basis =
 export type KnownCost = {
   readonly value: number;
   readonly basis: Basis;
-  /** The share by which it may be wrong, as far as the points tell. Absent of measurements, and where there are too few points. */
+  /**
+   * The share by which it may be wrong, as far as the points tell; of one measured apart from others, by how much figures of the same models differ.
+   * Absent of measurements that are not apart, and where there are too few points.
+   */
   readonly error?: number;
 };
 
@@ -67,6 +71,11 @@ export type AdvisedVariant = {
   /** Folders of the comparisons that measured it. */
   readonly comparisons: readonly string[];
   readonly isReference: boolean;
+  /**
+   * Whether its figures are not from the comparison that most are from, or not measured where those of most are: then nothing is claimed of how fast
+   * it is beside others.
+   */
+  readonly isApart: boolean;
   readonly tokensPerSecond: KnownCost;
   readonly peakBytes: KnownCost;
   /** Whether the memory may be too much, as far as it is known. */
@@ -91,8 +100,9 @@ export type QualityAbout = {
   readonly comparison: string;
 };
 
-/** What is measured together, and may be compared. */
+/** What is measured alike, and may be compared. */
 export type Setup = {
+  /** With the settings that tell it from other tasks of that label. */
   readonly taskLabel: string;
   readonly layers: number | null;
   readonly modelWidth: number | null;
@@ -101,7 +111,7 @@ export type Setup = {
   readonly device: string | null;
   /** Tokens of a step at the asked length. */
   readonly stepTokens: number;
-  /** Folders of the comparisons that measured it, the newest first. */
+  /** Folders of the comparisons that measured it, first the one whose figures are taken first. */
   readonly comparisons: readonly string[];
 };
 
@@ -112,18 +122,29 @@ export type Answer = {
   readonly setup?: Setup;
   /** The fastest first. */
   readonly variants: readonly AdvisedVariant[];
-  readonly leftOut: readonly { readonly variant: string; readonly reason: string }[];
+  readonly leftOut: readonly ({ readonly variant: string } & LeftOut)[];
   readonly quality?: QualityAbout;
   /** Whether costs are those of another task than the asked one, of which there are none. */
   readonly isOfOtherTask: boolean;
   /** Other machines, tasks or sizes of which there are measurements, too. */
   readonly elsewhere: number;
+  /** Labels of the other tasks among them. */
+  readonly otherTasks: readonly string[];
+};
+
+/** Why a variant is left out, in words that hold of several, too. */
+export type LeftOut = {
+  readonly reason: string;
+  /** Whether it does not suit, or that is only not known. */
+  readonly isKnown: boolean;
 };
 
 /** Answers which variants suit a length, a memory and a direction, from measured steps and finished runs. */
 export function answerOf(question: Question, { costs, runs, cpu }: Known): Answer {
-  const isAsked = ({ task, taskLabel }: CostRecord | RunRecord) =>
-    question.task === undefined || task === question.task || taskLabel === question.task;
+  const labels = labelsOfTasks([...costs, ...runs]);
+  const labelOf = (record: CostRecord | RunRecord) => labels.get(taskKey(record))!;
+  const isAsked = (record: CostRecord | RunRecord) =>
+    question.task === undefined || [record.task, record.taskLabel, labelOf(record)].includes(question.task);
   const asked = costs.filter(isAsked);
   // Rows of the same length cost nearly the same on other tasks.
   const isOfOtherTask = asked.length === 0;
@@ -131,47 +152,94 @@ export function answerOf(question: Question, { costs, runs, cpu }: Known): Answe
     records,
     members: groupBy(records, memberKey),
   }));
-  const [chosen] = setups.sort(
+  const [chosen, ...others] = setups.sort(
     (a, b) =>
       Number(b.records[0]!.cpu === cpu) - Number(a.records[0]!.cpu === cpu) ||
       b.members.size - a.members.size ||
       newestOf(b.records).localeCompare(newestOf(a.records)),
   );
-  if (chosen === undefined) return { question, variants: [], leftOut: [], isOfOtherTask: false, elsewhere: 0 };
-  const leftOut: { variant: string; reason: string }[] = [];
+  if (chosen === undefined)
+    return { question, variants: [], leftOut: [], isOfOtherTask: false, elsewhere: 0, otherTasks: [] };
+  const comparisons = inOrder(chosen.records, question.length);
+  const all = comparisons.flatMap((one) => chosen.records.filter(({ comparison }) => comparison === one));
+  const leftOut: ({ variant: string } & LeftOut)[] = [];
   const fitting = new Map<string, AdvisedVariant>();
-  const labels = memberLabels(chosen.members);
+  const names = memberLabels(chosen.members);
   for (const [key, records] of chosen.members) {
-    const found = variantOf(question, records);
-    const variant = labels.get(key)!;
-    if ("reason" in found) leftOut.push({ variant, reason: found.reason });
+    const found = variantOf(question, records, { comparisons, all });
+    const variant = names.get(key)!;
+    if ("reason" in found) leftOut.push({ variant, ...found });
     else fitting.set(key, { variant, ...found });
   }
-  const { taskLabel } = chosen.records[0]!;
   const own = runs.filter(
     (run) =>
       isAsked(run) &&
-      (isOfOtherTask || run.taskLabel === taskLabel) &&
+      (isOfOtherTask || taskKey(run) === taskKey(chosen.records[0]!)) &&
       !run.pretrained &&
       chosen.members.has(memberKey(run)),
   );
   const trained = nearestRuns(question.length, own);
   const qualities = qualitiesOf(question.length, trained, new Set(fitting.keys()));
   const variants = [...fitting].map(([key, variant]) => ({ ...variant, ...present({ quality: qualities.get(key) }) }));
+  const taskLabel = labelOf(chosen.records[0]!);
+  const otherTasks = [...new Set(others.map(({ records }) => labelOf(records[0]!)))].filter((one) => one !== taskLabel);
   return {
     question,
-    setup: setupOf(chosen.records, question.length),
+    setup: { ...setupOf(all, question.length), taskLabel, comparisons },
     variants: variants.sort((a, b) => b.tokensPerSecond.value - a.tokensPerSecond.value),
     leftOut,
-    ...(qualities.size > 0 && { quality: aboutQuality(trained) }),
+    ...(qualities.size > 0 && { quality: { ...aboutQuality(trained), taskLabel: labelOf(trained[0]!) } }),
     isOfOtherTask,
-    elsewhere: setups.length - 1,
+    elsewhere: others.length,
+    otherTasks,
   };
 }
 
 /** What must be equal for costs to be compared. */
-function setupKey({ taskLabel, layers, modelWidth, cpu, cores, device }: CostRecord): string {
-  return JSON.stringify([taskLabel, layers, modelWidth, cpu, cores, device]);
+function setupKey(record: CostRecord): string {
+  const { layers, modelWidth, cpu, cores, device } = record;
+  return JSON.stringify([taskKey(record), layers, modelWidth, cpu, cores, device]);
+}
+
+/** The task itself with its settings, whatever a comparison calls it. */
+function taskKey({ task, taskLabel, objective, config }: CostRecord | RunRecord): string {
+  return canonicalJson([task, objective, config?.task ?? taskLabel]);
+}
+
+/** A label for each task: that of its comparison, with its settings where several have the same. */
+export function labelsOfTasks(records: readonly (CostRecord | RunRecord)[]): ReadonlyMap<string, string> {
+  const tasks = [...groupBy(records, taskKey)].map(([key, [record]]) => ({ key, record: record! }));
+  return new Map(
+    [...groupBy(tasks, ({ record }) => record.taskLabel).values()].flatMap((alike) => {
+      const configs = alike.flatMap(({ record: { config, objective } }) =>
+        config === null ? [] : { task: config.task, length: 0, objective },
+      );
+      const labels = configs.length < alike.length ? undefined : taskLabels(configs);
+      return alike.map(({ key, record }, i): [string, string] => [
+        key,
+        labels === undefined || alike.length === 1 ? record.taskLabel : labels[i]!,
+      ]);
+    }),
+  );
+}
+
+/** The comparisons with these costs: first those that measured the most models at the length, then the most at all, then the newest. */
+function inOrder(records: readonly CostRecord[], length: number): string[] {
+  const groups = [...groupBy(records.filter(isMeasured), ({ comparison }) => comparison)].map(([comparison, own]) => ({
+    comparison,
+    there: own.filter((one) => one.length === length).length,
+    count: own.length,
+    newest: newestOf(own),
+  }));
+  groups.sort((a, b) => b.there - a.there || b.count - a.count || b.newest.localeCompare(a.newest));
+  const measured = groups.map(({ comparison }) => comparison);
+  return [...new Set([...measured, ...records.map(({ comparison }) => comparison)])];
+}
+
+type MeasuredCost = CostRecord & { readonly tokensPerSecond: number; readonly peakBytes: number };
+
+function isMeasured(record: CostRecord): record is MeasuredCost {
+  return record.missing === null && record.tokensPerSecond !== null && record.peakBytes !== null;
 }
 
 /** The model itself, whatever a comparison calls it. */
@@ -216,59 +284,73 @@ function isReference({ config, model, mixer, pattern, depth }: CostRecord | RunR
   return isFullAttention({ kind: model }) && has(mixer, "softmax") && has(pattern, "full") && has(depth, "stack");
 }
 
-function setupOf(records: readonly CostRecord[], length: number): Setup {
-  const { taskLabel, layers, modelWidth, cpu, cores, device } = records[0]!;
-  const comparisons = [...groupBy(records, ({ comparison }) => comparison)]
-    .sort(([, a], [, b]) => newestOf(b).localeCompare(newestOf(a)))
-    .map(([comparison]) => comparison);
-  const stepTokens = Math.round(rowsAt(records, length) * length);
-  return { taskLabel, layers, modelWidth, cpu, cores, device, stepTokens, comparisons };
+function setupOf(records: readonly CostRecord[], length: number): Omit<Setup, "taskLabel" | "comparisons"> {
+  const { layers, modelWidth, cpu, cores, device } = records[0]!;
+  return { layers, modelWidth, cpu, cores, device, stepTokens: Math.round(rowsAt(records, length) * length) };
 }
 
-/** What a variant costs at the length, or why it is left out, in words that hold of several, too. */
+type Beside = {
+  /** As {@link inOrder} has them. */
+  readonly comparisons: readonly string[];
+  /** Costs of all variants of the setup, in the order of their comparisons. */
+  readonly all: readonly CostRecord[];
+};
+
+/** What a variant costs at the length, or why it is left out. */
 function variantOf(
   question: Question,
   records: readonly CostRecord[],
-): Omit<AdvisedVariant, "variant"> | { readonly reason: string } {
+  { comparisons, all }: Beside,
+): Omit<AdvisedVariant, "variant"> | LeftOut {
   const { length, memoryBytes, causal } = question;
-  const latest = [...groupBy(records, (record) => String(record.length)).values()].map((same) =>
-    same.reduce((a, b) => (b.finishedAt > a.finishedAt ? b : a)),
+  const place = ({ comparison }: CostRecord) => comparisons.indexOf(comparison);
+  const taken = [...groupBy(records, (record) => String(record.length)).values()].map((same) =>
+    same.reduce((a, b) => ((Number(isMeasured(b)) - Number(isMeasured(a)) || place(a) - place(b)) > 0 ? b : a)),
   );
-  const [record] = latest;
+  const [record] = taken;
   if (causal === true && record!.causal !== true)
-    return { reason: record!.causal === false ? "not causal" : "not known to be causal" };
-  const measured = latest.filter(
-    (one) => one.missing === null && one.tokensPerSecond !== null && one.peakBytes !== null,
-  );
+    return record!.causal === false
+      ? { reason: "not causal", isKnown: true }
+      : { reason: "not known to be causal", isKnown: false };
+  const measured = taken.filter(isMeasured);
   const longest = Math.max(0, ...measured.map((one) => one.length));
-  const barrier = latest.find((one) => one.missing !== null && one.length <= length && one.length > longest);
-  if (barrier !== undefined) return { reason: `at ${lengthText(barrier.length)}: ${barrier.missing}` };
-  const rows = rowsAt(records, length);
+  const barrier = taken.find((one) => one.missing !== null && one.length <= length && one.length > longest);
+  if (barrier !== undefined) return { reason: `at ${lengthText(barrier.length)}: ${barrier.missing}`, isKnown: true };
+  const rows = rowsAt(all, length);
   const secondsPerRow = knownAt(
-    measured.map((one) => ({ length: one.length, rows: 1, value: one.length / one.tokensPerSecond! })),
+    measured.map((one) => ({ length: one.length, rows: 1, value: one.length / one.tokensPerSecond })),
     { length, rows: 1, kind: "time" },
   );
   const peakBytes = knownAt(
-    measured.map((one) => ({ length: one.length, rows: one.rows ?? 1, value: one.peakBytes! })),
+    measured.map((one) => ({ length: one.length, rows: one.rows ?? 1, value: one.peakBytes })),
     { length, rows, kind: "memory" },
   );
   if (secondsPerRow === undefined || peakBytes === undefined) {
-    return {
-      reason:
-        measured.length === 0
-          ? "not measured"
-          : `measured at ${lengthText(longest)} only, and one length does not say how it grows`,
-    };
+    const reason =
+      measured.length === 0
+        ? "not measured"
+        : `measured at ${lengthText(longest)} only, and one length does not say how it grows`;
+    return { reason, isKnown: false };
   }
   const { value: bytes, error = 0 } = peakBytes;
   if (memoryBytes !== undefined && bytes * (1 - error) > memoryBytes)
-    return { reason: `needs ${peakBytes.basis.kind === "measured" ? "" : "about "}${bytesText(bytes)}` };
+    return {
+      reason: `needs ${peakBytes.basis.kind === "measured" ? "" : "about "}${bytesText(bytes)}`,
+      isKnown: true,
+    };
   const state = records.find((one) => one.length === length)?.stateBytes;
+  const there = measured.find((one) => one.length === length);
+  const isFirst = (one: CostRecord) => one.comparison === comparisons[0];
+  const isApart = all.some((one) => isMeasured(one) && one.length === length)
+    ? there === undefined || !isFirst(there)
+    : !measured.some(isFirst);
+  const drift = isApart && there !== undefined ? driftBetween(comparisons[0]!, there, all) : undefined;
   return {
     config: record!.config,
     comparisons: [...new Set(records.map(({ comparison }) => comparison))],
     isReference: isReference(record!),
-    tokensPerSecond: { ...secondsPerRow, value: length / secondsPerRow.value },
+    isApart,
+    tokensPerSecond: { ...secondsPerRow, value: length / secondsPerRow.value, ...present({ error: drift }) },
     peakBytes,
     mayNotFit: memoryBytes !== undefined && bytes * (1 + error) > memoryBytes,
     ...(typeof state === "number" && { stateBytes: state }),
@@ -276,7 +358,26 @@ function variantOf(
 }
 
 /**
- * A cost at a length: as it was measured there, or from a fit. With at least three points these tell how wrong the fit may be: by what it misses
+ * By which share speeds differ between two comparisons at a length, at most, of the models that both measured; at least the noise of one measurement.
+ * Nothing is known where they share none.
+ */
+function driftBetween(first: string, other: CostRecord, all: readonly CostRecord[]): number | undefined {
+  const speedsIn = (comparison: string) =>
+    new Map(
+      all
+        .filter((one) => one.comparison === comparison && one.length === other.length)
+        .flatMap((one) => (isMeasured(one) ? [[memberKey(one), one.tokensPerSecond] as const] : [])),
+    );
+  const theirs = speedsIn(other.comparison);
+  const drifts = [...speedsIn(first)].flatMap(([key, speed]) => {
+    const again = theirs.get(key);
+    return again === undefined ? [] : Math.max(speed / again, again / speed) - 1;
+  });
+  return drifts.length === 0 ? undefined : Math.max(costNoise, ...drifts);
+}
+
+/**
+ * A cost at a length: as it was measured there in a step of so many rows, or from a fit. With at least three points these tell how wrong the fit may be: by what it misses
  * them, and, beyond them, by what it would have missed the longest; there as much again for every doubling of the length.
  */
 function knownAt(
@@ -284,11 +385,10 @@ function knownAt(
   { length, rows, kind }: { readonly length: number; readonly rows: number; readonly kind: "time" | "memory" },
 ): KnownCost | undefined {
   const exact = points.find((point) => point.length === length);
-  if (exact !== undefined) return { value: exact.value, basis: { kind: "measured" } };
-  const found = fitByLength(points, kind);
-  if (found === undefined) return undefined;
+  const found = exact?.rows === rows ? undefined : fitByLength(points, kind);
+  if (found === undefined) return exact && { value: exact.value, basis: { kind: "measured" } };
   const { at, ...fit } = found;
-  const isBetween = length > fit.from && length < fit.to;
+  const isBetween = length >= fit.from && length <= fit.to;
   const { residual = 0, heldOut = 0 } = fit;
   const doublings = Math.max(1, Math.log2(length / fit.to), Math.log2(fit.from / length));
   const error = isBetween ? Math.max(costNoise, residual) : Math.max(costNoise, residual, heldOut) * doublings;
@@ -308,10 +408,10 @@ function rowsAt(records: readonly CostRecord[], length: number): number {
   return Math.max(1, (tokens === 0 ? (batchSize ?? 0) * trainLength : tokens) / length);
 }
 
-/** The runs of one comparison at one training length: the nearest to the asked one, of the most variants and seeds, the newest. */
+/** The runs of one comparison on one task at one training length: the nearest to the asked one, of the most variants and seeds, the newest. */
 function nearestRuns(length: number, runs: readonly RunRecord[]): RunRecord[] {
   const distance = ({ trainLength }: RunRecord) => Math.abs(Math.log2(trainLength / length));
-  const groups = groupBy(runs, ({ trainLength, comparison }) => JSON.stringify([trainLength, comparison]));
+  const groups = groupBy(runs, (run) => JSON.stringify([run.trainLength, run.comparison, taskKey(run)]));
   const [best = []] = [...groups.values()].sort(
     (a, b) => distance(a[0]!) - distance(b[0]!) || b.length - a.length || newestOf(b).localeCompare(newestOf(a)),
   );
@@ -326,7 +426,9 @@ function qualitiesOf(
   const [first] = runs;
   if (first === undefined) return new Map();
   const { better, metric } = first;
-  const figures = [...groupBy(runs, memberKey)].flatMap(([key, own]) => {
+  const bestFirst = (a: { figure: SeededSpread }, b: { figure: SeededSpread }) =>
+    (better === "lower" ? 1 : -1) * (a.figure.mean - b.figure.mean);
+  const figureOf = (own: readonly RunRecord[]) => {
     const finite = own.filter(({ score }) => score !== null);
     if (finite.length === 0) return [];
     const rows = finite.map(({ scoredRows }) => scoredRows);
@@ -335,9 +437,14 @@ function qualitiesOf(
       finite.map(({ seed }) => seed),
       isAccuracy({ better }) && !rows.includes(null) ? Math.min(...rows.map((count) => count!)) : undefined,
     );
-    return [{ key, own, figure }];
+    return [{ own, figure }];
+  };
+  // A model may have been trained in several ways, each with a label: the best is what it can do.
+  const figures = [...groupBy(runs, memberKey)].flatMap(([key, all]) => {
+    const ways = [...groupBy(all, ({ variant }) => variant).values()].flatMap(figureOf).sort(bestFirst);
+    return ways.slice(0, 1).map((way) => ({ key, ...way }));
   });
-  figures.sort((a, b) => (better === "lower" ? 1 : -1) * (a.figure.mean - b.figure.mean));
+  figures.sort(bestFirst);
   const reference = figures.find(({ own }) => isReference(own[0]!));
   // Those that do not fit are no rivals.
   const rivals = figures.filter(({ key }) => fitting.has(key));
@@ -367,12 +474,12 @@ function qualitiesOf(
   );
 }
 
-function aboutQuality(runs: readonly RunRecord[]): QualityAbout {
-  const { metric, metricLabel, better, baseline, taskLabel, trainLength, steps, comparison } = runs[0]!;
+function aboutQuality(runs: readonly RunRecord[]): Omit<QualityAbout, "taskLabel"> {
+  const { metric, metricLabel, better, baseline, trainLength, steps, comparison } = runs[0]!;
   const seeds = new Set(runs.map(({ seed }) => seed)).size;
   const tokens = Math.max(...runs.map((run) => run.tokens));
   return {
-    ...{ metric, metricLabel, better, taskLabel, trainLength, steps, tokens, seeds, comparison },
+    ...{ metric, metricLabel, better, trainLength, steps, tokens, seeds, comparison },
     ...(baseline !== null && { baseline }),
   };
 }

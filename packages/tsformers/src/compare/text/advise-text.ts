@@ -1,3 +1,4 @@
+import { present } from "../../schema/present.ts";
 import { inlineComparison, shellWord } from "../inline-comparison.ts";
 import type { AdvisedVariant, Answer, KnownCost, Setup } from "../statistics/advise.ts";
 import { intervalOfMean } from "../statistics/statistics.ts";
@@ -35,12 +36,12 @@ export function answerText(answer: Answer, folder: string): AnswerText {
       isTooFar: false,
     };
   }
-  const tooFar = tooFarText(answer);
+  const tooFar = variants.length === 0 ? undefined : tooFarText(answer);
   const place = `${counted(question.length, "token")} on ${setup.taskLabel}`;
   return {
     advice:
       variants.length === 0
-        ? [`None of ${numberText(answer.leftOut.length)} measured variants suits ${place}.`]
+        ? [noneText(answer, place)]
         : [tooFar ?? fastestText(answer), ...bestText(answer, tooFar !== undefined), ...stateText(variants)],
     ...(variants.length > 0 && { table: tableOf(answer, setup) }),
     notes: [
@@ -55,15 +56,33 @@ export function answerText(answer: Answer, folder: string): AnswerText {
   };
 }
 
+/** That none is left: what is only not known is not called unsuitable. */
+function noneText({ leftOut }: Answer, place: string): string {
+  const all = `${numberText(leftOut.length)} measured ${leftOut.length === 1 ? "variant" : "variants"}`;
+  const unknown = leftOut.filter(({ isKnown }) => !isKnown).length;
+  if (unknown === 0) return `None of ${all} suits ${place}.`;
+  if (unknown === leftOut.length)
+    return `Of ${all} it is not known whether ${unknown === 1 ? "it suits" : "they suit"} ${place}.`;
+  const rest = leftOut.length - unknown;
+  return `Of ${all} ${numberText(rest)} ${rest === 1 ? "does" : "do"} not suit ${place}; of the ${unknown === 1 ? "other" : `other ${numberText(unknown)}`} that is not known.`;
+}
+
 /** Beyond measured lengths by more than this factor a fit says nothing that may be relied on. */
 const farthest = 2;
 /** Neither does one that may be wrong by more than this share. */
 const mostError = 0.5;
 
+/** What is named as the fastest, and full attention: both of the comparison that most figures are from. */
+function leadersOf(variants: readonly AdvisedVariant[]): { fastest: AdvisedVariant; reference?: AdvisedVariant } {
+  const together = variants.filter(({ isApart }) => !isApart);
+  const reference = together.find(({ isReference }) => isReference);
+  return { fastest: together[0] ?? variants[0]!, ...present({ reference }) };
+}
+
 /** Why nothing is said of which is the fastest, and by how much: what is compared is known from a fit that reaches too far. */
 function tooFarText({ variants, question: { length } }: Answer): string | undefined {
-  const fastest = variants[0]!;
-  const compared = variants.filter((variant) => variant === fastest || variant.isReference);
+  const { fastest, reference } = leadersOf(variants);
+  const compared = [...new Set([fastest, reference ?? fastest])];
   const fits = compared.flatMap(({ tokensPerSecond, peakBytes }) =>
     [tokensPerSecond, peakBytes].flatMap(({ basis, error }) =>
       basis.kind === "measured" ? [] : [{ kind: basis.kind, from: basis.fit.from, to: basis.fit.to, error }],
@@ -83,13 +102,13 @@ function tooFarText({ variants, question: { length } }: Answer): string | undefi
 }
 
 function fastestText({ variants, question }: Answer): string {
-  const [fastest, ...others] = variants as [AdvisedVariant, ...AdvisedVariant[]];
+  const { fastest, reference } = leadersOf(variants);
+  const others = variants.filter((variant) => variant !== fastest);
   const at = `At ${counted(question.length, "token")}`;
   if (others.length === 0) return `${at} only ${fastest.variant} suits.`;
-  const reference = variants.find(({ isReference }) => isReference);
   const name = fastest === reference ? `${fastest.variant}, full attention,` : fastest.variant;
   const about = fastest.tokensPerSecond.basis.kind === "measured" ? "" : "probably ";
-  const rivals = others.filter(({ tokensPerSecond }) => mostOf(tokensPerSecond) > leastOf(fastest.tokensPerSecond));
+  const rivals = others.filter((other) => quickest(other) > slowest(fastest));
   const doubt = rivals.length === 0 ? "" : `; ${shortListText(rivals.map(({ variant }) => variant))} may be as fast`;
   if (reference === undefined || fastest === reference) return `${at} ${name} is ${about}the fastest${doubt}.`;
   const speed = ratioText(fastest.tokensPerSecond.value / reference.tokensPerSecond.value);
@@ -101,17 +120,17 @@ function fastestText({ variants, question }: Answer): string {
 /** Few steps are measured: another time they may take a tenth more or less. */
 const measuredError = 0.1;
 
-function leastOf(cost: KnownCost): number {
-  return cost.value * (1 - errorOf(cost));
+function slowest(variant: AdvisedVariant): number {
+  return variant.tokensPerSecond.value * (1 - errorOf(variant));
 }
 
-function mostOf(cost: KnownCost): number {
-  return cost.value * (1 + errorOf(cost));
+function quickest(variant: AdvisedVariant): number {
+  return variant.tokensPerSecond.value * (1 + errorOf(variant));
 }
 
-/** Where nothing is known of the error of a fit, it may be anything. */
-function errorOf({ error, basis }: KnownCost): number {
-  return error ?? (basis.kind === "measured" ? measuredError : 1);
+/** Where nothing is known of the error, it may be anything. */
+function errorOf({ tokensPerSecond: { error, basis }, isApart }: AdvisedVariant): number {
+  return error ?? (basis.kind === "measured" && !isApart ? measuredError : 1);
 }
 
 /** Which of those that cannot be told from the best is the fastest, if that is known. */
@@ -138,7 +157,7 @@ function bestText({ variants, quality }: Answer, isTooFar: boolean): string[] {
       : [
           `In ${trained} ${fastest!.variant} is better than ${shortListText(known.map(({ variant }) => variant).filter((variant) => variant !== fastest!.variant))}.`,
         ];
-  if (isTooFar)
+  if (isTooFar || best.some(({ isApart }) => isApart))
     return [
       `In ${trained} ${numberText(seeds)} seeds cannot tell these from the best: ${shortListText(best.map(({ variant }) => variant))}.`,
     ];
@@ -241,6 +260,11 @@ function surenessNotes({ variants, question }: Answer): string[] {
     if (fits.some(({ time }) => time.points < 3))
       notes.push("Without ±: a fit to two lengths, of which nobody knows how wrong it is.");
   }
+  const apart = variants.filter(({ isApart }) => isApart).map(({ variant }) => variant);
+  if (apart.length > 0)
+    notes.push(
+      `Not measured beside the others, in one comparison at this length: ${shortListText(apart)}. How fast ${apart.length === 1 ? "it is" : "they are"} beside them, a comparison of all would tell.`,
+    );
   const doubtful = variants.filter(({ mayNotFit }) => mayNotFit).map(({ variant }) => variant);
   if (doubtful.length > 0)
     notes.push(`?: ${shortListText(doubtful)} may need more than ${bytesText(question.memoryBytes!)}, or just fit.`);
@@ -283,7 +307,7 @@ function leftOutNotes({ leftOut, question }: Answer): string[] {
   ];
 }
 
-function elsewhereNotes({ elsewhere, question }: Answer, { layers, modelWidth, taskLabel }: Setup): string[] {
+function elsewhereNotes({ elsewhere, otherTasks }: Answer, { layers, modelWidth, taskLabel }: Setup): string[] {
   const size =
     layers === null || modelWidth === null ? "" : `${counted(layers, "layer")} of width ${lengthText(modelWidth)}, `;
   return [
@@ -291,7 +315,7 @@ function elsewhereNotes({ elsewhere, question }: Answer, { layers, modelWidth, t
     ...(elsewhere === 0
       ? []
       : [
-          `There are measurements of ${numberText(elsewhere)} other ${elsewhere === 1 ? "setup" : "setups"} (task, size or machine)${question.task === undefined ? "; --task chooses the task" : ""}.`,
+          `There are measurements of ${numberText(elsewhere)} other ${elsewhere === 1 ? "setup" : "setups"} (task, size or machine)${otherTasks.length === 0 ? "" : `; --task chooses the task, here also ${shortListText(otherTasks.map(shellWord))}`}.`,
         ]),
   ];
 }
@@ -385,6 +409,7 @@ const mostRecommended = 4;
 function recommended({ variants }: Answer): Recommended {
   const named = [
     variants[0],
+    ...(variants.length === 0 ? [] : Object.values(leadersOf(variants))),
     variants.find(({ quality }) => quality?.learned && quality.isAmongBest),
     variants.find(({ isReference }) => isReference),
   ];

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
@@ -298,4 +298,31 @@ it("measures steps alone", async () => {
     [8, 32],
     [8, 32],
   ]);
+});
+
+it("tells what it has found where a folder of a run, or the report, cannot be written", async () => {
+  const options = words("--mixers softmax,linear --steps 2 --multiples 1 --seeds 1");
+  const first = await compare(...options);
+  expect(first.code).toBe(0);
+  const out = (folder: string, ...names: string[]) => join(home, "out", folder, ...names);
+  const [report] = folders("compare-copy").map((folder) => out(folder, "report.html"));
+  rmSync(report!);
+  mkdirSync(report!);
+  const unwritten = await compare(...options);
+  expect(unwritten.code).toBe(1);
+  expect(unwritten.log).toMatch(/error: not all could be written: .*report\.html: is a folder, expected a file/);
+  expect(unwritten.out).toContain("softmax");
+  expect(unwritten.out).not.toContain("report.html");
+  const { error, runs } = JSON.parse((await compare(...options, "--json")).out);
+  expect([error.kind, runs.length]).toEqual(["failed", 2]);
+
+  rmSync(report!, { recursive: true });
+  const [run] = folders("copy-softmax");
+  rmSync(out(run!), { recursive: true });
+  writeFileSync(out(run!), "");
+  const { code, log } = await compare(...options);
+  expect(code).toBe(1);
+  expect(log).toContain("1 of 2 runs failed");
+  expect(log).toContain(`${run}: expected a folder, this is a file`);
+  expect(resultsIn(folders("compare-copy")[0]!).runs.map(({ outcome }) => "failure" in outcome)).toEqual([true, false]);
 });

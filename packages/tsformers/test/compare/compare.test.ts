@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -173,6 +173,44 @@ it("lets two comparisons work in one folder at the same time", async () => {
     );
   expect(metrics(two)).toMatchObject(metrics(one));
   expect(folders("copy-rotary")).toHaveLength(1);
+});
+
+it("makes everything once where the same comparison is called twice at the same time", async () => {
+  const options = words("--mixers softmax,linear --steps 10 --multiples 1 --seeds 1 --json");
+  const [one, two] = (await Promise.all([compare(...options), compare(...options)])).map(parsed);
+  expect(outcomes(two!).map(({ result }) => result)).toEqual(outcomes(one!).map(({ result }) => result));
+  expect(two!.costs).toEqual(one!.costs);
+});
+
+it("mends a run whose files were damaged, and does not make up what was lost with them", async () => {
+  const options = words("--mixers softmax --steps 4 --multiples 1 --seeds 1");
+  const made = outcomes(parsed(await compare(...options, "--json")))[0]!.result;
+  const run = (name: string) => join(home, "out", folders("copy-gpt-softmax")[0]!, name);
+  const { pid } = spawnSync(process.execPath, ["-e", ""]);
+  const remains = [run(`.metrics.jsonl.${pid}-0123abcd.tmp`), run(`.metrics.jsonl.${process.pid}-0123abcd.tmp`)];
+  for (const path of ["config.json", "task.json", "result.json"]) writeFileSync(run(path), "");
+  for (const path of remains) writeFileSync(path, "");
+  const mended = outcomes(parsed(await compare(...options, "--json")))[0]!.result;
+  const { evalTokensPerSecond: _, finishedAt: __, peakBytes, ...kept } = made;
+  expect(peakBytes).toBeGreaterThan(20e6);
+  expect(mended).toMatchObject(kept);
+  // Of a process that has only evaluated.
+  expect(mended).not.toHaveProperty("peakBytes");
+  expect(remains.map((path) => existsSync(path))).toEqual([false, true]);
+
+  writeFileSync(run("metrics.jsonl"), "");
+  rmSync(run("result.json"));
+  const lost = outcomes(parsed(await compare(...options, "--json")))[0]!.result;
+  expect(lost.metrics).toEqual(made.metrics);
+  for (const name of ["trainTokensPerSecond", "seconds"]) expect(lost).not.toHaveProperty(name);
+  const { runs } = JSON.parse((await runCli(["runs", "out", "--json"], { cwd: home })).out);
+  expect(runs).toMatchObject([{ trainTokensPerSecond: null, peakBytes: null, seconds: null }]);
+
+  writeFileSync(run("metrics.jsonl"), '{"step":1}\nnonsense\n');
+  rmSync(run("result.json"));
+  const { code, log } = await compare(...options);
+  expect(code).toBe(1);
+  expect(log).toMatch(/metrics\.jsonl:2: expected .* got "nonsense"; remove this line to go on without it/);
 });
 
 it("reports a run that fails and goes on with the others", async () => {

@@ -4,6 +4,7 @@ import { FileError } from "../../io/file-error.ts";
 import { makeFolder } from "../../io/make-folder.ts";
 import { ConfigError } from "../../run/config.ts";
 import { isRunFolder } from "../../run/folder.ts";
+import { removeRemains } from "../../run/remains.ts";
 import { present } from "../../schema/present.ts";
 import { openStore } from "../../store/store.ts";
 import type { Cell } from "../cells.ts";
@@ -100,6 +101,7 @@ export async function runComparison(
   if (jobs < (options.jobs ?? 1))
     onEvent({ kind: "note", text: "a budget of time is spent by one run at a time; --jobs is left aside" });
   makeFolder(home);
+  for (const place of [folder, home]) removeRemains(place);
   const work = worker({ folder, jobs, prepared, signal, onEvent: tell });
   const writer = openWriter(home, prepared, settings, options);
 

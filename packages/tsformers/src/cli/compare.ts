@@ -124,7 +124,7 @@ Examples:
   tsformers compare --measure-only --lengths 1024,4096
   tsformers compare --config runs/compare-text-1a2b3c4d/settings.json --seeds 5`;
 
-function finish({ comparison, folder }: ComparisonOutcome, { json }: Flags, terminal: Terminal): void {
+function finish({ comparison, folder, problem }: ComparisonOutcome, { json }: Flags, terminal: Terminal): void {
   const { complete, runs, costs } = comparison;
   const failed = runs.filter((run) => "failure" in run.outcome).length;
   const place = relative(".", folder) || folder;
@@ -138,9 +138,12 @@ function finish({ comparison, folder }: ComparisonOutcome, { json }: Flags, term
     if (notes.length > 0) terminal.out(`\n${terminal.dim(lines(notes))}`);
     for (const sentences of [crossovers, adviceOf(comparison)])
       if (sentences.length > 0) terminal.out(`\n${lines(sentences)}`);
-    terminal.out(`\nreport  ${place}/${comparisonFiles.report}`);
+    if (problem === undefined) terminal.out(`\nreport  ${place}/${comparisonFiles.report}`);
   }
   if (!complete) throw new Failure("interrupted", "interrupted; the same command goes on from here", result);
+  if (problem !== undefined) {
+    throw new Failure("failed", `not all could be written: ${problem.message}; the same command writes it`, result);
+  }
   if (failed > 0) {
     const message = `${failed} of ${runs.length} runs failed; the same command tries them again`;
     throw new Failure("failed", message, result);

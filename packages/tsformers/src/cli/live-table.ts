@@ -130,7 +130,8 @@ function outcomeText(outcome: ItemOutcome): string {
   const reused = outcome.reused ? " (taken from an earlier call)" : "";
   if ("costs" in outcome) return `measured at ${outcome.costs.map(({ length }) => length).join(", ")}${reused}`;
   if ("loss" in outcome) return `validation loss ${outcome.loss.toFixed(4)} after step ${outcome.step}${reused}`;
-  return `${shortOutcome(outcome)} in ${durationText(outcome.result.seconds)}${reused}`;
+  const { seconds } = outcome.result;
+  return `${shortOutcome(outcome)}${seconds === undefined ? "" : ` in ${durationText(seconds)}`}${reused}`;
 }
 
 /** The figures that count, without their names: `loss 1.234, 0.871`. */

@@ -1,6 +1,8 @@
-import { statSync } from "node:fs";
+import { type Stats, statSync } from "node:fs";
+import { dirname } from "node:path";
 import { Command, CommanderError } from "commander";
 import { FileError } from "../io/file-error.ts";
+import { notFolder } from "../io/make-folder.ts";
 import { ConfigError } from "../run/config.ts";
 import { errorText } from "../run/error-text.ts";
 import { packageVersion } from "../run/version.ts";
@@ -80,7 +82,7 @@ async function build(terminal: Terminal, called: string, json: boolean): Promise
     .description("Train, compare, look at and export the Transformer family.")
     .version(packageVersion, "-v, --version")
     .addHelpText("after", examples)
-    .hook("preAction", (_, command) => requireFolders(command));
+    .hook("preAction", (_, command) => requirePaths(command));
   const wanted = Object.hasOwn(commands, called) ? [commands[called]!] : Object.values(commands);
   for (const load of wanted) program.addCommand(await load(terminal));
   for (const command of [program, ...program.commands]) {
@@ -100,29 +102,45 @@ async function build(terminal: Terminal, called: string, json: boolean): Promise
 }
 
 /**
- * What a command declares as `<dir>` must be a folder; `[dir]`, and options with `<dir>`, may be one that is to be made.
+ * No path may be empty. What a command declares as `<dir>` must be a folder; `[dir]`, and options with `<dir>`, may be one that is to be made.
  *
  * @throws UsageError
  */
-function requireFolders(command: Command): void {
+function requirePaths(command: Command): void {
   command.registeredArguments.forEach((argument, i) => {
-    if (argument.name() === "dir") requireFolder(command.processedArgs[i], argument.required);
+    if (argument.name() === "dir") requireFolder("the folder", command.processedArgs[i], argument.required);
   });
   for (const option of command.options) {
-    if (option.flags.endsWith("<dir>")) requireFolder(command.getOptionValue(option.attributeName()), false);
+    const [, kind] = /<(dir|folder|file|path)>$/.exec(option.flags) ?? [];
+    const path: unknown = command.getOptionValue(option.attributeName());
+    if (kind === "dir") requireFolder(option.long!, path as string | undefined, false);
+    else if (kind !== undefined && path === "") throw emptyPath(option.long!);
   }
 }
 
-function requireFolder(path: string | undefined, mustExist: boolean): void {
+function emptyPath(what: string): UsageError {
+  return new UsageError(`${what}: expected a path, got none`);
+}
+
+function requireFolder(what: string, path: string | undefined, mustExist: boolean): void {
   if (path === undefined) return;
-  let found: ReturnType<typeof statSync>;
-  try {
-    found = statSync(path, { throwIfNoEntry: false });
-  } catch (error) {
-    throw new UsageError(`${path}: cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`);
-  }
+  if (path === "") throw emptyPath(what);
+  const found = stats(path);
   if (found === undefined && mustExist) throw new UsageError(`${path}: no such folder`);
-  if (found?.isDirectory() === false) throw new UsageError(`${path}: expected a folder, this is a file`);
+  if (found?.isDirectory() === false) throw new UsageError(`${path}: ${notFolder}`);
+}
+
+/** @throws UsageError naming the file where a path goes through one */
+function stats(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "ENOTDIR") throw new UsageError(`${path}: cannot be read (${code ?? String(error)})`);
+    const above = dirname(path);
+    if (stats(above) === undefined) return undefined;
+    throw new UsageError(`${above}: ${notFolder}`);
+  }
 }
 
 /** Says what went wrong, once: in words, or with `--json` as the one object on standard output. */
@@ -150,7 +168,9 @@ function commanderText({ message }: CommanderError): string {
 /** What is wrong with a call, wherever it is found: words, a setting, a number out of its range, things that do not go together, a file. */
 const wrongCalls = [CommanderError, ConfigError, RangeError, CombinationError, FileError] as const;
 
-function kindOf(error: unknown): FailureKind {
+/** A full disk is no wrong call. */
+export function kindOf(error: unknown): FailureKind {
   if (error instanceof Failure) return error.kind;
+  if (error instanceof FileError && error.isOfDisk) return "failed";
   return wrongCalls.some((kind) => error instanceof kind) ? "usage" : "failed";
 }

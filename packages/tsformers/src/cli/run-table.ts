@@ -26,10 +26,10 @@ const shown: readonly ShownColumn[] = [
   { header: "loss", importance: 4, text: ({ loss }) => figure(loss) },
   { header: "length", importance: 3, text: ({ trainLength }) => String(trainLength) },
   { header: "steps", importance: 2, text: ({ steps }) => String(steps) },
-  { header: "params", importance: 2, text: ({ parameters }) => (parameters === null ? none : countText(parameters)) },
-  { header: "train tok/s", importance: 3, text: (run) => countText(run.trainTokensPerSecond) },
-  { header: "memory", importance: 2, text: ({ peakBytes }) => bytesText(peakBytes) },
-  { header: "time", importance: 3, text: ({ seconds }) => durationText(seconds) },
+  { header: "params", importance: 2, text: ({ parameters }) => known(parameters, countText) },
+  { header: "train tok/s", importance: 3, text: (run) => known(run.trainTokensPerSecond, countText) },
+  { header: "memory", importance: 2, text: ({ peakBytes }) => known(peakBytes, bytesText) },
+  { header: "time", importance: 3, text: ({ seconds }) => known(seconds, durationText) },
   {
     header: "finished",
     importance: 1,
@@ -81,4 +81,8 @@ function valueText(value: unknown): string {
 function figure(value: number | null): string {
   if (value === null) return none;
   return Math.abs(value) >= 100 ? value.toFixed(1) : value.toFixed(3);
+}
+
+function known(value: number | null, text: (value: number) => string): string {
+  return value === null ? none : text(value);
 }

@@ -59,12 +59,13 @@ export type RunResult = {
   readonly byLength: readonly LengthFigures[];
   readonly trainCurve: readonly CurvePoint[];
   readonly validCurve: readonly CurvePoint[];
-  readonly trainTokensPerSecond: number;
+  /** Absent where the record of its steps was lost. */
+  readonly trainTokensPerSecond?: number;
   readonly evalTokensPerSecond: number;
-  /** Peak resident memory of the process up to the end of training, in bytes. */
-  readonly peakBytes: number;
-  /** Of training and final evaluation. */
-  readonly seconds: number;
+  /** Peak resident memory of the process up to the end of training, in bytes. Absent where that was lost. */
+  readonly peakBytes?: number;
+  /** Of training. Absent where the record of its steps was lost. */
+  readonly seconds?: number;
   /** When it ended, ISO 8601. */
   readonly finishedAt?: string;
 };

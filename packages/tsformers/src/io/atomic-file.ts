@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { statSync } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { FileError, fileError } from "./file-error.ts";
@@ -21,7 +22,11 @@ export async function writeFileAtomic(path: string, data: FileContents): Promise
   } catch (error) {
     await rm(temporary, { force: true });
     const isFolderMissing = (error as NodeJS.ErrnoException).code === "ENOENT";
-    throw isFolderMissing ? new FileError(path, "its folder does not exist") : fileError(path, error);
+    if (isFolderMissing) throw new FileError(path, "its folder does not exist");
+    // The system has several errors for this, such as `EBUSY` for the working directory.
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory())
+      throw new FileError(path, "is a folder, expected a file");
+    throw fileError(path, error);
   }
   await syncDirectory(dirname(path));
 }

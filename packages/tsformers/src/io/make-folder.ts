@@ -1,6 +1,9 @@
-import { mkdirSync, rmdirSync } from "node:fs";
+import { mkdirSync, rmdirSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { FileError, fileError } from "./file-error.ts";
+
+/** What is wrong with a path that should be a folder. */
+export const notFolder = "expected a folder, this is a file";
 
 /**
  * Makes a folder and those above it. (Node's own `recursive` does not return where the system refuses a name although the folder above exists, as
@@ -36,8 +39,12 @@ function makeOne(path: string): boolean | undefined {
     return true;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === "EEXIST") return false;
-    if (code === "ENOENT" && dirname(path) !== path) return undefined;
+    if (code === "EEXIST") {
+      if (statSync(path, { throwIfNoEntry: false })?.isFile()) throw new FileError(path, notFolder);
+      return false;
+    }
+    // With ENOTDIR a folder above is a file, which is found there.
+    if ((code === "ENOENT" || code === "ENOTDIR") && dirname(path) !== path) return undefined;
     throw fileError(path, error);
   }
 }

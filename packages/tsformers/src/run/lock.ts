@@ -126,12 +126,13 @@ function ownerOf(pid: number): Owner {
 /** Whether the process is still running. One on another machine cannot be checked, and counts as running. */
 function isAlive({ host, pid, started }: Owner): boolean {
   if (host !== hostname()) return true;
-  if (!exists(pid)) return false;
+  if (!isRunning(pid)) return false;
   const now = startOf(pid);
   return started === null || now === undefined || now === started;
 }
 
-function exists(pid: number): boolean {
+/** Whether there is a process with this number on this machine. */
+export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import type { Concrete, Device } from "@tsformers/engine";
 import { optimisers } from "../catalogue/optimisers.ts";
 import { schedules } from "../catalogue/schedules.ts";
+import { FileError } from "../io/file-error.ts";
 import { makeFolder, removeEmptyFolders } from "../io/make-folder.ts";
 import { present } from "../schema/present.ts";
 import type { ReadText } from "../tasks/text/tokenized-text.ts";
@@ -21,6 +22,7 @@ import {
 import { lockFile } from "./lock.ts";
 import { type OpenedModel, openModel } from "./open-model.ts";
 import { type PreparedRun, prepareRun } from "./prepare.ts";
+import { removeRemains } from "./remains.ts";
 import { fittingParams, modelOfRun, requireSameVocabulary, requireTask, settingsOf } from "./start-from.ts";
 import { recordOf, requireOwnTokens, requireSameData } from "./task-record.ts";
 
@@ -60,7 +62,8 @@ export async function trainRun(
   const made = makeFolder(directory);
   const unlock = await lockFile(runPaths(directory).lock, { waitMs, ...present({ onWait }) });
   try {
-    const saved = hasCheckpoint(directory) ? await readRunFolder(directory) : undefined;
+    removeRemains(directory);
+    const saved = hasCheckpoint(directory) ? await readSaved(directory) : undefined;
     const source =
       saved === undefined && input.from !== undefined ? (options.source ?? (await openModel(input.from))) : undefined;
     for (const text of source?.notes ?? []) onEvent?.({ kind: "note", text });
@@ -86,6 +89,20 @@ export async function trainRun(
     unlock();
     // What failed before it began leaves nothing.
     removeEmptyFolders(made);
+  }
+}
+
+/** @throws FileError saying how to go on where a file is damaged */
+async function readSaved(directory: string): Promise<RunFolder> {
+  try {
+    return await readRunFolder(directory);
+  } catch (error) {
+    if (!(error instanceof FileError)) throw error;
+    throw new FileError(
+      error.path,
+      `${error.problem}; put the file back, or remove ${directory} to start again`,
+      error.isOfDisk,
+    );
   }
 }
 

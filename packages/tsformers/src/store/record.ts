@@ -66,11 +66,12 @@ export type RunRecord = Identity & {
   readonly baseline: number | null;
   /** Rows of the test split that were scored. Null: not known. */
   readonly scoredRows: number | null;
-  readonly trainTokensPerSecond: number;
+  /** Null: not known, as memory and time below. */
+  readonly trainTokensPerSecond: number | null;
   readonly evalTokensPerSecond: number;
-  readonly peakBytes: number;
-  /** Of training and final evaluation. */
-  readonly seconds: number;
+  readonly peakBytes: number | null;
+  /** Of training. */
+  readonly seconds: number | null;
   readonly metrics: Figures;
   readonly byLength: readonly LengthFigures[];
 };

@@ -151,7 +151,8 @@ async function write(path: string, { step, tensors, state }: Checkpoint): Promis
     await syncDirectory(dirname(path));
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
-    throw new FileError(path, `the checkpoint could not be saved: ${fileError(path, error).problem}`);
+    const { problem, isOfDisk } = fileError(path, error);
+    throw new FileError(path, `the checkpoint could not be saved: ${problem}`, isOfDisk);
   }
 }
 

@@ -61,14 +61,17 @@ function toLine(record: MetricRecord): string {
   return `${JSON.stringify(record)}\n`;
 }
 
+const remedy = "; remove this line to go on without it";
+
 function parseRecord(line: string, where: string): MetricRecord {
   let value: unknown;
   try {
     value = JSON.parse(line);
   } catch {
-    throw new Error(`${where}: expected one JSON object a line, got ${JSON.stringify(line.slice(0, 60))}`);
+    throw new Error(`${where}: expected one JSON object a line, got ${JSON.stringify(line.slice(0, 60))}${remedy}`);
   }
   const isRecord = typeof value === "object" && value !== null && "step" in value && typeof value.step === "number";
-  if (!isRecord) throw new Error(`${where}: expected an object with a number "step", got ${line.slice(0, 60)}`);
+  if (!isRecord)
+    throw new Error(`${where}: expected an object with a number "step", got ${line.slice(0, 60)}${remedy}`);
   return value as MetricRecord;
 }

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { main } from "../../src/cli/main.ts";
+import { kindOf, main } from "../../src/cli/main.ts";
+import { fileError } from "../../src/io/file-error.ts";
 import { program, runCli } from "./run-cli.ts";
 
 const golden = fileURLToPath(new URL("../fixtures/golden/gpt2", import.meta.url));
@@ -52,6 +53,16 @@ const wrong: readonly (readonly string[])[] = [
   ["compare", "--out", "home:file"],
   ["compare", "--vary", "keep=1,2"],
   ["compare", "--variants", "home:seeds.json"],
+  ["compare", "--out", "home:file/x"],
+  ["compare", "--out", ""],
+  ["compare", "--config", ""],
+  ["compare", "--task", "text", "--data", ""],
+  ["train", ""],
+  ["train", "home:file/x/y"],
+  ["train", "home:new", "--from", ""],
+  ["runs", ""],
+  ["runs", "home:.", "--parquet", ""],
+  ["advise", "--length", "64", "--store", ""],
   ["export", "home:absent", "--nonsense"],
   ["export", "home:absent"],
   ["export", "home:file"],
@@ -118,6 +129,24 @@ it("a text with a comma stands in brackets", async () => {
   const { log } = await call(["compare", "--task", "text", "--vary", "data=[home:absent,a.txt],home:file"]);
   expect(log).toMatch(/absent,a\.txt: no such file/);
   expect(log).not.toContain("[");
+});
+
+describe("a path that cannot be", () => {
+  it.each([
+    [["compare", "--out", ""], "--out: expected a path, got none"],
+    [["runs", ""], "the folder: expected a path, got none"],
+    [["compare", "--out", "home:file/x"], "/file: expected a folder, this is a file"],
+    [["train", "home:file/x/y"], "/file: expected a folder, this is a file"],
+    [["runs", "home:.", "--parquet", "home:."], "is a folder, expected a file"],
+  ])("%j is told in words", async (args, words) => {
+    expect((await call(args)).log).toContain(words);
+  });
+});
+
+it("a disk that is full or cannot be written to is no wrong call", () => {
+  const kindsOf = (code: string) => kindOf(fileError("runs/a.json", Object.assign(new Error("failed"), { code })));
+  expect(["ENOSPC", "EROFS", "EDQUOT", "EIO"].map(kindsOf)).toEqual(["failed", "failed", "failed", "failed"]);
+  expect(["ENOENT", "EISDIR", "EACCES"].map(kindsOf)).toEqual(["usage", "usage", "usage"]);
 });
 
 it("a value that looks like --json, behind --, is none", async () => {

@@ -1,5 +1,5 @@
-import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
@@ -175,6 +175,44 @@ it("lets two comparisons work in one folder at the same time", async () => {
   expect(folders("copy-rotary")).toHaveLength(1);
 });
 
+it("makes everything once where the same comparison is called twice at the same time", async () => {
+  const options = words("--mixers softmax,linear --steps 10 --multiples 1 --seeds 1 --json");
+  const [one, two] = (await Promise.all([compare(...options), compare(...options)])).map(parsed);
+  expect(outcomes(two!).map(({ result }) => result)).toEqual(outcomes(one!).map(({ result }) => result));
+  expect(two!.costs).toEqual(one!.costs);
+});
+
+it("mends a run whose files were damaged, and does not make up what was lost with them", async () => {
+  const options = words("--mixers softmax --steps 4 --multiples 1 --seeds 1");
+  const made = outcomes(parsed(await compare(...options, "--json")))[0]!.result;
+  const run = (name: string) => join(home, "out", folders("copy-gpt-softmax")[0]!, name);
+  const { pid } = spawnSync(process.execPath, ["-e", ""]);
+  const remains = [run(`.metrics.jsonl.${pid}-0123abcd.tmp`), run(`.metrics.jsonl.${process.pid}-0123abcd.tmp`)];
+  for (const path of ["config.json", "task.json", "result.json"]) writeFileSync(run(path), "");
+  for (const path of remains) writeFileSync(path, "");
+  const mended = outcomes(parsed(await compare(...options, "--json")))[0]!.result;
+  const { evalTokensPerSecond: _, finishedAt: __, peakBytes, ...kept } = made;
+  expect(peakBytes).toBeGreaterThan(20e6);
+  expect(mended).toMatchObject(kept);
+  // Of a process that has only evaluated.
+  expect(mended).not.toHaveProperty("peakBytes");
+  expect(remains.map((path) => existsSync(path))).toEqual([false, true]);
+
+  writeFileSync(run("metrics.jsonl"), "");
+  rmSync(run("result.json"));
+  const lost = outcomes(parsed(await compare(...options, "--json")))[0]!.result;
+  expect(lost.metrics).toEqual(made.metrics);
+  for (const name of ["trainTokensPerSecond", "seconds"]) expect(lost).not.toHaveProperty(name);
+  const { runs } = JSON.parse((await runCli(["runs", "out", "--json"], { cwd: home })).out);
+  expect(runs).toMatchObject([{ trainTokensPerSecond: null, peakBytes: null, seconds: null }]);
+
+  writeFileSync(run("metrics.jsonl"), '{"step":1}\nnonsense\n');
+  rmSync(run("result.json"));
+  const { code, log } = await compare(...options);
+  expect(code).toBe(1);
+  expect(log).toMatch(/metrics\.jsonl:2: expected .* got "nonsense"; remove this line to go on without it/);
+});
+
 it("reports a run that fails and goes on with the others", async () => {
   // So high a rate that the loss is no number soon.
   const { code, log } = await compare(
@@ -306,4 +344,31 @@ it("measures steps alone", async () => {
     [8, 32],
   ]);
   expect((await runCli(options, { cwd: home })).log).not.toMatch(/chance|--measure-only/);
+});
+
+it("tells what it has found where a folder of a run, or the report, cannot be written", async () => {
+  const options = words("--mixers softmax,linear --steps 2 --multiples 1 --seeds 1");
+  const first = await compare(...options);
+  expect(first.code).toBe(0);
+  const out = (folder: string, ...names: string[]) => join(home, "out", folder, ...names);
+  const [report] = folders("compare-copy").map((folder) => out(folder, "report.html"));
+  rmSync(report!);
+  mkdirSync(report!);
+  const unwritten = await compare(...options);
+  expect(unwritten.code).toBe(1);
+  expect(unwritten.log).toMatch(/error: not all could be written: .*report\.html: is a folder, expected a file/);
+  expect(unwritten.out).toContain("softmax");
+  expect(unwritten.out).not.toContain("report.html");
+  const { error, runs } = JSON.parse((await compare(...options, "--json")).out);
+  expect([error.kind, runs.length]).toEqual(["failed", 2]);
+
+  rmSync(report!, { recursive: true });
+  const [run] = folders("copy-softmax");
+  rmSync(out(run!), { recursive: true });
+  writeFileSync(out(run!), "");
+  const { code, log } = await compare(...options);
+  expect(code).toBe(1);
+  expect(log).toContain("1 of 2 runs failed");
+  expect(log).toContain(`${run}: expected a folder, this is a file`);
+  expect(resultsIn(folders("compare-copy")[0]!).runs.map(({ outcome }) => "failure" in outcome)).toEqual([true, false]);
 });

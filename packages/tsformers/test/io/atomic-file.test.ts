@@ -28,6 +28,10 @@ describe("writeFileAtomic", () => {
     expect(readdirSync(directory)).toEqual([]);
   });
 
+  it("reports a folder in its place", async () => {
+    await expect(writeFileAtomic(directory, "x")).rejects.toThrow(`${directory}: is a folder, expected a file`);
+  });
+
   it("reports a folder that is missing", async () => {
     await expect(writeFileAtomic(join(directory, "no", "a.txt"), "x")).rejects.toThrow("its folder does not exist");
   });

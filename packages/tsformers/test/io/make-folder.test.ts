@@ -24,6 +24,13 @@ describe("a folder", () => {
     expect([existsSync(join(home, "a")), existsSync(join(home, "a", "b"))]).toEqual([true, false]);
   });
 
+  it("is not made where a file is, or below one", () => {
+    const file = join(home, "file");
+    writeFileSync(file, "");
+    for (const path of [file, join(file, "a"), join(file, "a", "b")])
+      expect(() => makeFolder(path)).toThrow(`${file}: expected a folder, this is a file`);
+  });
+
   it.runIf(process.platform === "linux")("that the system refuses is an error, not a loop", () => {
     expect(() => makeFolder("/proc/none/run")).toThrow("/proc/none: the system refuses to make this folder");
   });

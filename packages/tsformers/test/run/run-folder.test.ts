@@ -113,6 +113,7 @@ describe("what a run owns", () => {
     await trained();
     writeFileSync(join(run, name), contents);
     await expect(loadRun(run)).rejects.toThrow(message);
+    await expect(trained()).rejects.toThrow(/\.json: .*; put the file back, or remove .*run to start again$/);
   });
 });
 

@@ -32,7 +32,7 @@ try {
     const isDone =
       work.kind === "train"
         ? await measureRun(directory, work, { ...options, listen, tell })
-        : await measureSteps(directory, work, options);
+        : await measureSteps(directory, work, { ...options, tell });
     process.exitCode = isDone ? 0 : 130;
   } finally {
     await device.close();

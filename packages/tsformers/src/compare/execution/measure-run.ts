@@ -10,8 +10,10 @@ import { readJsonFile } from "../../io/read-json.ts";
 import { makeChoice } from "../../run/catalogue.ts";
 import { countParameters } from "../../run/count-parameters.ts";
 import { evaluateAtLengths } from "../../run/evaluate-run.ts";
-import { runPaths } from "../../run/folder.ts";
+import { hasCheckpoint, readRunFolder, runPaths, writeRunFolder } from "../../run/folder.ts";
+import { lockFile } from "../../run/lock.ts";
 import { type PreparedRun, prepareRun } from "../../run/prepare.ts";
+import { recordOf } from "../../run/task-record.ts";
 import { trainRun } from "../../run/train-run.ts";
 import { present } from "../../schema/present.ts";
 import { loss } from "../../tasks/metric.ts";
@@ -24,8 +26,10 @@ import type { TrainEvent, TrainResult } from "../../train/train-options.ts";
 import { figuresOf } from "../baselines.ts";
 import type { CurvePoint } from "../results.ts";
 import { peakMemory } from "../text/figures.ts";
-import type { ChildMessage, ChildWork, FullConfig, TrainJob } from "./messages.ts";
+import { type ChildMessage, type ChildWork, type FullConfig, runLock, type TrainJob } from "./messages.ts";
 import { type Evaluated, readStoredRun, resultAt, type StoredRun, writeStoredRun } from "./stored.ts";
+
+type TrainWork = Extract<ChildWork, { kind: "train" }>;
 
 export type MeasureOptions = {
   readonly device: Device;
@@ -47,23 +51,39 @@ const tellEveryMs = 100;
  *
  * @returns whether it was finished; `false` if `signal` aborted first
  */
-export async function measureRun(
-  directory: string,
-  work: Extract<ChildWork, { kind: "train" }>,
-  options: MeasureOptions,
-): Promise<boolean> {
+export async function measureRun(directory: string, work: TrainWork, options: MeasureOptions): Promise<boolean> {
+  makeFolder(directory);
+  // Another comparison may be at work on the same run: its result is taken as soon as it is there.
+  const unlock = await lockFile(join(directory, runLock), {
+    waitMs: Number.POSITIVE_INFINITY,
+    onWait: () => options.tell({ kind: "note", message: "another process is at work on this run; waiting for it" }),
+  });
+  try {
+    return isMade(readStoredRun(directory, work.job), work) || (await makeRun(directory, work, options));
+  } finally {
+    unlock();
+  }
+}
+
+/** Whether all that is asked for is there. */
+function isMade(stored: StoredRun, { job, pauseAt, lengths, testTokens }: TrainWork): boolean {
+  if (pauseAt !== undefined) return stored.rungs.some(({ step }) => step === pauseAt);
+  return resultAt(stored, job, { lengths, ...present({ testTokens }) }) !== undefined;
+}
+
+async function makeRun(directory: string, work: TrainWork, options: MeasureOptions): Promise<boolean> {
   const { job, pauseAt } = work;
   const { device, signal } = options;
   try {
     const config = await pretrained(directory, { ...job, config: await affordable(directory, job, options) }, options);
     if (config === undefined) return false;
-    const { run, result } = await trained(config, directory, { ...options, ...present({ pauseAt }) });
+    const { run, result, madeSteps } = await trained(config, directory, { ...options, ...present({ pauseAt }) });
     if (result.ended === "interrupted") return false;
     const stored = readStoredRun(directory, job);
     await writeStoredRun(directory, job, {
       ...stored,
       ...(pauseAt !== undefined && { rungs: withRung(stored.rungs, result.evaluation!) }),
-      ...(result.ended !== "paused" && { result: stored.result ?? resultOf(run, result, directory) }),
+      ...(result.ended !== "paused" && { result: stored.result ?? resultOf(run, { ...result, madeSteps }, directory) }),
     });
     if (pauseAt !== undefined) return true;
     return await evaluateMissing(directory, work, { run, params: result.average ?? result.params, device, signal });
@@ -81,23 +101,39 @@ function withRung(
   return [...rungs.filter((rung) => rung.step !== step), { step, loss: loss.value(totals) }];
 }
 
-/** Trains, or goes on, and tells how far it is. */
-function trained(
+/** Trains, or goes on, and tells how far it is; with whether a step was left to make. */
+async function trained(
   config: FullConfig,
   directory: string,
   options: MeasureOptions & { readonly pauseAt?: number },
-): Promise<{ run: PreparedRun; result: TrainResult<unknown> }> {
+): Promise<{ run: PreparedRun; result: TrainResult<unknown>; madeSteps: boolean }> {
   const { device, signal, text, pauseAt } = options;
-  return trainRun(config, {
+  await mendFolder(directory, config, present({ text }));
+  const tell = teller(options);
+  let madeSteps = false;
+  const trained = await trainRun(config, {
     directory,
     device,
     signal,
-    // Another comparison may be at work on the same run: its result is taken as soon as it is there.
-    waitMs: Number.POSITIVE_INFINITY,
-    onWait: () => options.tell({ kind: "note", message: "another process is at work on this run; waiting for it" }),
     ...present({ text, pauseAt }),
-    onEvent: teller(options),
+    onEvent: (event) => {
+      madeSteps ||= event.kind === "step";
+      // A finished run is only evaluated.
+      if (event.kind !== "resumed" || event.step < config.steps) tell(event);
+    },
   });
+  return { ...trained, madeSteps };
+}
+
+/** Writes settings and task anew where there are checkpoints and these files are damaged: the run is named by them. */
+async function mendFolder(directory: string, config: FullConfig, given: { readonly text?: ReadText }): Promise<void> {
+  if (!hasCheckpoint(directory)) return;
+  try {
+    await readRunFolder(directory);
+  } catch {
+    const run = await prepareRun(config, given);
+    await writeRunFolder(directory, run.config, recordOf(run.task, run));
+  }
 }
 
 function teller({ listen, tell }: MeasureOptions): (event: TrainEvent) => void {
@@ -184,7 +220,7 @@ async function pretrained(
 
 function resultOf(
   { config: { batchSize, length }, view }: PreparedRun,
-  { step, params, average }: TrainResult<unknown>,
+  { step, params, average, madeSteps }: TrainResult<unknown> & { readonly madeSteps: boolean },
   directory: string,
 ): NonNullable<StoredRun["result"]> {
   const records = readMetrics(runPaths(directory).metrics);
@@ -199,17 +235,20 @@ function resultOf(
     tokens: Math.round(step * batchSize * meanLength(view, length)),
     trainCurve: smoothed(points("loss"), curvePoints),
     validCurve: points("valid/loss"),
-    trainTokensPerSecond: speeds.length === 0 ? 0 : median(speeds.map(({ tokensPerSecond }) => tokensPerSecond)),
+    ...(speeds.length > 0 && {
+      trainTokensPerSecond: median(speeds.map(({ tokensPerSecond }) => tokensPerSecond)),
+      seconds: speeds.reduce((sum, { tokens, tokensPerSecond }) => sum + tokens / tokensPerSecond, 0),
+    }),
     evalTokensPerSecond: 0,
-    peakBytes: peakMemory(),
+    // A process that only evaluates says nothing of the memory of training.
+    ...(madeSteps && { peakBytes: peakMemory() }),
     finishedAt: new Date().toISOString(),
-    seconds: speeds.reduce((sum, { tokens, tokensPerSecond }) => sum + tokens / tokensPerSecond, 0),
   };
 }
 
 async function evaluateMissing(
   directory: string,
-  { job, lengths, testTokens }: Extract<ChildWork, { kind: "train" }>,
+  { job, lengths, testTokens }: TrainWork,
   { run, params, device, signal }: { run: PreparedRun; params: unknown; device: Device; signal: AbortSignal },
 ): Promise<boolean> {
   const { batchSize, length } = run.config;

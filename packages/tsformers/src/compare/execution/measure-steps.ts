@@ -1,3 +1,4 @@
+import { dirname, join } from "node:path";
 import {
   type Compiled,
   compile,
@@ -11,9 +12,11 @@ import {
   type Tensor,
   trace,
 } from "@tsformers/engine";
+import { makeFolder } from "../../io/make-folder.ts";
 import type { Symbolic } from "../../objectives/objective.ts";
+import { lockFile } from "../../run/lock.ts";
 import { type AnyBatch, type PreparedRun, prepareRun } from "../../run/prepare.ts";
-import type { ReadText } from "../../tasks/text/tokenized-text.ts";
+import { removeRemains } from "../../run/remains.ts";
 import { suitableMicroBatches } from "../../train/accumulate.ts";
 import { programFlops } from "../../train/flops.ts";
 import { median } from "../../train/median.ts";
@@ -22,8 +25,11 @@ import { sgd } from "../../train/optimisers/sgd.ts";
 import { type TrainState, trainStep } from "../../train/step.ts";
 import type { StepCost } from "../results.ts";
 import { bytesText, peakMemory } from "../text/figures.ts";
-import type { ChildWork } from "./messages.ts";
+import type { MeasureOptions } from "./measure-run.ts";
+import { type ChildWork, costLock } from "./messages.ts";
 import { readStoredCosts, writeStoredCosts } from "./stored.ts";
+
+type CostWork = Extract<ChildWork, { kind: "cost" }>;
 
 /** Steps are repeated until this time has gone by. */
 const enoughMs = 500;
@@ -34,19 +40,40 @@ const longMs = 5000;
 /**
  * Measures a step forward and backward at each length, in a process of its own: time, operations, and the largest resident memory so far.
  * Lengths go up, and rows are as many as make the tokens of a training step, but at least one. What is measured is on the disk after each length.
+ * No other process measures in the same folder of runs meanwhile.
  *
  * @returns whether all were measured; `false` when `signal` came first
  */
 export async function measureSteps(
   directory: string,
-  { job, lengths }: Extract<ChildWork, { kind: "cost" }>,
-  { device, signal, text }: { readonly device: Device; readonly signal: AbortSignal; readonly text?: ReadText },
+  { job, lengths }: CostWork,
+  options: Omit<MeasureOptions, "listen">,
 ): Promise<boolean> {
+  makeFolder(directory);
+  const unlock = await lockFile(join(dirname(directory), costLock), {
+    waitMs: Number.POSITIVE_INFINITY,
+    onWait: () => options.tell({ kind: "note", message: "another process measures steps here; waiting for it" }),
+  });
+  try {
+    removeRemains(directory);
+    return await measureMissing(directory, { job, lengths }, options);
+  } finally {
+    unlock();
+  }
+}
+
+async function measureMissing(
+  directory: string,
+  { job, lengths }: Pick<CostWork, "job" | "lengths">,
+  { device, signal, text }: Pick<MeasureOptions, "device" | "signal" | "text">,
+): Promise<boolean> {
+  const isThere = (length: number) => readStoredCosts(directory, job).some((cost) => cost.length === length);
+  if (lengths.every(isThere)) return true;
   const run = await prepareRun(job.config, text === undefined ? {} : { text });
   for (const length of [...lengths].sort((a, b) => a - b)) {
     if (signal.aborted) return false;
+    if (isThere(length)) continue;
     const before = readStoredCosts(directory, job);
-    if (before.some((cost) => cost.length === length)) continue;
     const steps = [...before, await measureStep(run, length, device)].sort((a, b) => a.length - b.length);
     await writeStoredCosts(directory, job, steps);
   }

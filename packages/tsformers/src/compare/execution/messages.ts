@@ -59,3 +59,7 @@ export const jobFile = "job.json";
 export const resultFile = "result.json";
 export const stepsFile = "steps.json";
 export const errorFile = "error.log";
+/** There while a process works on the run, from its training to its evaluation. */
+export const runLock = "work.lock";
+/** In the folder of all runs: there while a process measures steps, which no other must disturb. */
+export const costLock = "costs.lock";

@@ -14,6 +14,8 @@ const shownLines = 6;
 /**
  * Does a piece of work in a process of its own, so that memory is measured for each and a crash affects no other. Its results lie in its
  * directory; what a failed one has written on stderr lies beside them.
+ *
+ * @throws FileError when the directory cannot be made or written to
  */
 export async function runChild(
   task: ChildTask,
@@ -25,7 +27,8 @@ export async function runChild(
   const ended = await childEnd(task, options);
   if (isInterrupted(ended)) return "interrupted";
   if (ended.code === 0) return "done";
-  await writeFileAtomic(join(task.directory, errorFile), ended.errors);
+  // On a full disk, say, there is no log; the end of it is told all the same.
+  await writeFileAtomic(join(task.directory, errorFile), ended.errors).catch(() => {});
   return { failure: failureText(ended) };
 }
 

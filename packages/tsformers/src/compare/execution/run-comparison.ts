@@ -1,8 +1,10 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
+import { FileError } from "../../io/file-error.ts";
 import { makeFolder } from "../../io/make-folder.ts";
 import { ConfigError } from "../../run/config.ts";
 import { isRunFolder } from "../../run/folder.ts";
+import { removeRemains } from "../../run/remains.ts";
 import { present } from "../../schema/present.ts";
 import { openStore } from "../../store/store.ts";
 import type { Cell } from "../cells.ts";
@@ -61,7 +63,12 @@ export type RunComparisonOptions = {
 };
 
 /** Results so far, and where they are. */
-export type ComparisonOutcome = { readonly comparison: Comparison; readonly folder: string };
+export type ComparisonOutcome = {
+  readonly comparison: Comparison;
+  readonly folder: string;
+  /** Why not all of it could be written, such as that the disk is full. */
+  readonly problem?: Error;
+};
 
 /**
  * Makes every run of a comparison, each in a process of its own. Finished runs of an earlier call, or of another comparison in the same folder, are
@@ -94,6 +101,7 @@ export async function runComparison(
   if (jobs < (options.jobs ?? 1))
     onEvent({ kind: "note", text: "a budget of time is spent by one run at a time; --jobs is left aside" });
   makeFolder(home);
+  for (const place of [folder, home]) removeRemains(place);
   const work = worker({ folder, jobs, prepared, signal, onEvent: tell });
   const writer = openWriter(home, prepared, settings, options);
 
@@ -182,11 +190,17 @@ function worker(options: {
     return path;
   };
   const child = async (item: WorkItem, directory: string, work: ChildWork, alone = false): Promise<ChildOutcome> => {
-    const text = await textOf(work.job.data);
-    return runChild(
-      { directory, work, ...present({ text }), ...(jobs > 1 && !alone && { threads }) },
-      { signal, onMessage: (message) => onEvent({ kind: "message", item, message }) },
-    );
+    try {
+      const text = await textOf(work.job.data);
+      return await runChild(
+        { directory, work, ...present({ text }), ...(jobs > 1 && !alone && { threads }) },
+        { signal, onMessage: (message) => onEvent({ kind: "message", item, message }) },
+      );
+    } catch (error) {
+      // Its folder cannot be written to; those of others may.
+      if (error instanceof FileError) return { failure: error.message };
+      throw error;
+    }
   };
   const ended = <Outcome extends ItemOutcome>(item: WorkItem, outcome: Outcome): Outcome => {
     onEvent({ kind: "ended", item, outcome });
@@ -305,6 +319,7 @@ function openWriter(
   let [runs, costs, trials]: [CompareRun[], CellCosts[], Trial[]] = [[], [], []];
   let order: readonly string[] = [];
   let writing: Promise<void> = Promise.resolve();
+  let problem: Error | undefined;
   const variants = [...new Set(cells.map(({ variant }) => variant))];
   const now = (complete: boolean): Comparison => ({
     format: "tsformers-comparison",
@@ -327,7 +342,17 @@ function openWriter(
   });
   const write = (complete: boolean): Promise<void> => {
     // One after the other: two runs may end at the same time.
-    writing = writing.then(() => writeComparison(folder, now(complete)));
+    writing = writing.then(async () => {
+      try {
+        await writeComparison(folder, now(complete));
+        problem = undefined;
+      } catch (error) {
+        if (!(error instanceof FileError)) throw error;
+        // Results are in the folders of their runs, and all is written again after the next one.
+        if (problem?.message !== error.message) options.onEvent?.({ kind: "note", text: error.message });
+        problem = error;
+      }
+    });
     return writing;
   };
   return {
@@ -342,9 +367,13 @@ function openWriter(
     },
     outcome: async (complete: boolean): Promise<ComparisonOutcome> => {
       if (complete || runs.length + costs.length + trials.length > 0) await write(complete);
-      // Opening it takes in what was written.
-      await openStore(options.folder ?? "runs");
-      return { comparison: now(complete), folder };
+      try {
+        // Opening it takes in what was written.
+        await openStore(options.folder ?? "runs");
+      } catch (error) {
+        problem ??= error as Error;
+      }
+      return { comparison: now(complete), folder, ...present({ problem }) };
     },
   };
 }

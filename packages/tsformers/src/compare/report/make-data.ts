@@ -175,5 +175,5 @@ function resultData(
 function runData({ variant, seed, pretrained, outcome }: CompareRun): RunData {
   if ("failure" in outcome) return { variant, seed, pretrained, failure: outcome.failure };
   const { metrics, steps, tokens, seconds } = outcome.result;
-  return { variant, seed, pretrained, metrics, steps, tokens, seconds, reused: outcome.reused };
+  return { variant, seed, pretrained, metrics, steps, tokens, ...present({ seconds }), reused: outcome.reused };
 }

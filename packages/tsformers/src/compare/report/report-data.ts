@@ -112,7 +112,7 @@ export type RunData = {
       readonly metrics: LengthFiguresAtTraining;
       readonly steps: number;
       readonly tokens: number;
-      readonly seconds: number;
+      readonly seconds?: number;
       readonly reused: boolean;
     }
   | { readonly failure: string }

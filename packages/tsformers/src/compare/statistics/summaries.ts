@@ -45,7 +45,10 @@ export function summarise({ runs, tasks, variants, costs }: Comparison): Variant
           "failure" in outcome ? [`seed ${seed}: ${outcome.failure}`] : [],
         );
         const results = finished.map(({ result }) => result);
-        const over = (value: (result: RunResult) => number) => spread(results.map(value));
+        const over = (value: (result: RunResult) => number | undefined) => {
+          const known = results.flatMap((result) => value(result) ?? []);
+          return known.length === 0 ? undefined : spread(known);
+        };
         return [
           {
             task: task.label,
@@ -57,12 +60,12 @@ export function summarise({ runs, tasks, variants, costs }: Comparison): Variant
             ...scoredOf(results),
             byLength: task.lengths.map((length) => figuresAt(results, length)),
             ...present({ steps }),
-            ...(results.length > 0 && {
+            ...present({
               trainTokensPerSecond: over((result) => result.trainTokensPerSecond),
               evalTokensPerSecond: over((result) => result.evalTokensPerSecond),
               peakBytes: over((result) => result.peakBytes),
               seconds: over((result) => result.seconds),
-              parameters: results[0]!.parameters,
+              parameters: results[0]?.parameters,
             }),
           },
         ];

@@ -237,9 +237,10 @@ async function makeRoom(folder: string): Promise<void> {
 }
 
 function refuseFolder(path: string, error: unknown): never {
-  const { message } = fileError(path, error);
+  const { message, isOfDisk } = fileError(path, error);
   throw new FileError(
     dirname(path),
     `the tokens of a large text are kept here, which failed (${message}); TSFORMERS_CACHE names another folder`,
+    isOfDisk,
   );
 }

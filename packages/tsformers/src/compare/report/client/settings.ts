@@ -96,7 +96,7 @@ export function runs(store: Store): Section {
         {
           name: "time",
           value: done(({ seconds }) => seconds),
-          cell: (run) => ("failure" in run ? none : durationText(run.seconds)),
+          cell: (run) => ("failure" in run || run.seconds === undefined ? none : durationText(run.seconds)),
         },
         {
           name: "made",

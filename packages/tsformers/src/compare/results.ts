@@ -37,6 +37,10 @@ export type StepCost = { readonly length: number } & (
   | {
       readonly rows: number;
       readonly tokensPerSecond: number;
+      /** How far the times of a step in three parts of the measurement lie apart, over the time. Absent: too few steps to tell. */
+      readonly spread?: number;
+      /** Share of the machine's processors that other processes used meanwhile, 0 to 1. Absent: not known. */
+      readonly othersShare?: number;
       /** Peak resident memory of the process up to this length. */
       readonly peakBytes: number;
       /** Floating point operations per token, counted in the step's program. */

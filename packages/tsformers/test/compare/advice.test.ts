@@ -240,6 +240,28 @@ describe("advice", () => {
     expect(adviceOf(madeComparison([text], []))).toEqual([]);
   });
 
+  it("is careful with speeds that were measured while others were at work, and says so below the tables", () => {
+    const busy = (othersShare: number) => ({
+      ...onText,
+      runs: [],
+      costs: onText.costs.map(({ steps, ...whose }) => ({
+        ...whose,
+        steps: steps.map((step) => ("missing" in step ? step : { ...step, othersShare })),
+      })),
+    });
+    const notes = (othersShare: number) => comparisonTables(busy(othersShare)).notes.join("\n");
+    expect(adviceOf(busy(0.05))).toEqual(adviceOf({ ...onText, runs: [] }));
+    expect(notes(0.05)).not.toContain("processors");
+    expect(adviceOf(busy(0.4))[1]).toBe(
+      "At 4,096 tokens linear trains about 2.5 × as fast as softmax and takes 0.28 × its memory.",
+    );
+    // 2.5 and 3.9 times may be chance where others had nine tenths.
+    expect(adviceOf(busy(0.9))[1]).toBe(
+      "At 4,096 tokens linear cannot be told from softmax in speed and takes 0.28 × its memory.",
+    );
+    expect(notes(0.4)).toContain("while steps were measured, other programs used up to 40 % of the processors");
+  });
+
   it("names the cheapest of many where nothing was trained", () => {
     const steps = (speed: number, bytes: number) => ({ 4096: [speed, bytes] }) as const;
     const others = Array.from(

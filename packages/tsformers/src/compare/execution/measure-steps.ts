@@ -17,6 +17,7 @@ import type { Symbolic } from "../../objectives/objective.ts";
 import { lockFile } from "../../run/lock.ts";
 import { type AnyBatch, type PreparedRun, prepareRun } from "../../run/prepare.ts";
 import { removeRemains } from "../../run/remains.ts";
+import { present } from "../../schema/present.ts";
 import { suitableMicroBatches } from "../../train/accumulate.ts";
 import { programFlops } from "../../train/flops.ts";
 import { median } from "../../train/median.ts";
@@ -28,6 +29,7 @@ import { bytesText, peakMemory } from "../text/figures.ts";
 import type { MeasureOptions } from "./measure-run.ts";
 import { type ChildWork, costLock } from "./messages.ts";
 import { readStoredCosts, writeStoredCosts } from "./stored.ts";
+import { watchLoad } from "./watch-load.ts";
 
 type CostWork = Extract<ChildWork, { kind: "cost" }>;
 
@@ -134,8 +136,19 @@ export function countTraining(run: PreparedRun): { readonly flopsPerToken: numbe
   return { flopsPerToken: sum(cycle.map((length) => flops.get(length)!)) / sum(cycle) };
 }
 
+const parts = 3;
+
+/** How far apart the medians of parts of a measurement lie, over that of all; undefined of too few. */
+export function spreadOf(times: readonly number[]): number | undefined {
+  const width = Math.floor(times.length / parts);
+  if (width === 0) return undefined;
+  const medians = Array.from({ length: parts }, (_, i) => median(times.slice(i * width, (i + 1) * width)));
+  return (Math.max(...medians) - Math.min(...medians)) / median(times);
+}
+
 export async function measureStep(run: PreparedRun, length: number, device: Device): Promise<StepCost> {
   let step: Step | undefined;
+  const othersShare = watchLoad();
   try {
     const made = stepAt(run, length, device.name === "cpu");
     const { rows, params } = made;
@@ -164,6 +177,7 @@ export async function measureStep(run: PreparedRun, length: number, device: Devi
       length,
       rows,
       tokensPerSecond: (tokens * 1000) / median(times),
+      ...present({ spread: spreadOf(times), othersShare: othersShare() }),
       peakBytes: peakMemory(),
       flopsPerToken: programFlops(program) / tokens,
     };

@@ -8,9 +8,9 @@ import { bytesText } from "../text/figures.ts";
 import { lengthText } from "../text/sentences.ts";
 import { isFullAttention } from "./full-attention.ts";
 import { type CostPoint, fitByLength, type LengthFit } from "./length-fit.ts";
-import { costNoise } from "./pareto.ts";
 import { isAccuracy, isBeyond } from "./ranking.ts";
 import { compareSpreads, type SeededSpread, type SpreadComparison, seeded, toldFromFirst } from "./statistics.ts";
+import { costNoise } from "./step-costs.ts";
 import { spread } from "./summaries.ts";
 
 /** What is asked for. */

@@ -1,6 +1,5 @@
 import { lengthText, listText } from "../text/sentences.ts";
-import { costNoise } from "./pareto.ts";
-import { type MeasuredStep, measuredSteps, stepAt } from "./step-costs.ts";
+import { costNoise, type MeasuredStep, measuredSteps, speedNoise, stepAt } from "./step-costs.ts";
 import type { VariantSummary } from "./summaries.ts";
 
 /** Variants are cheaper than others from a length on and not before, or at every length that was measured. */
@@ -13,6 +12,8 @@ export type Crossover = {
   readonly from: number;
   /** The last length, where they are at all measured ones; absent where there was one before at which they are not. */
   readonly to?: number;
+  /** Present where nothing longer was measured of both: one length only shows it. */
+  readonly isLongest?: true;
   readonly by: "speed" | "memory";
 };
 
@@ -36,7 +37,7 @@ export function areCrossoversInTables(summaries: readonly VariantSummary[], refe
 
 /** The first length from which on a variant is better than another, by more than 10 %, at all lengths measured for both. */
 export function betterFrom(one: VariantSummary, other: VariantSummary, by: Crossover["by"]): number | undefined {
-  return crossing(one, other, merits[by])?.from;
+  return crossing(one, other, by)?.from;
 }
 
 /**
@@ -55,10 +56,9 @@ export function crossoversOf(
   const lengths = new Set(measured.flatMap((one) => measuredSteps(one).map(({ length }) => length)));
   if (lengths.size < 2 && reference !== undefined) return [];
   return (["speed", "memory"] as const).flatMap((by) => {
-    const merit = merits[by];
     const told = measured.flatMap((one) => {
       const pairs = measured.flatMap((other) => {
-        const found = other === one ? undefined : crossing(one, other, merit);
+        const found = other === one ? undefined : crossing(one, other, by);
         return found === undefined ? [] : [{ ...found, other: other.variant }];
       });
       const always = pairs.filter(({ to }) => to !== undefined);
@@ -77,25 +77,27 @@ export function crossoversOf(
         variant: one.variant,
       }));
     });
-    return merged(told).map(({ variants, others, from, to }) => ({
+    return merged(told).map(({ variants, others, from, to, isLongest }) => ({
       variants,
       others,
       all: others.length > 1 && others.length + 1 === measured.length,
       from,
       ...(to !== undefined && { to }),
+      ...(isLongest && { isLongest }),
       by,
     }));
   });
 }
 
-type Range = { readonly from: number; readonly to?: number | undefined };
+type Range = { readonly from: number; readonly to?: number | undefined; readonly isLongest?: true };
 
 /** The others of each range. */
 function grouped(pairs: readonly (Range & { readonly other: string })[]): (Range & { readonly others: string[] })[] {
   const groups = new Map<string, Range & { readonly others: string[] }>();
-  for (const { other, from, to } of pairs) {
-    const known = groups.get(`${from} ${to}`);
-    if (known === undefined) groups.set(`${from} ${to}`, { from, to, others: [other] });
+  for (const { other, ...range } of pairs) {
+    const key = JSON.stringify(range);
+    const known = groups.get(key);
+    if (known === undefined) groups.set(key, { ...range, others: [other] });
     else known.others.push(other);
   }
   return [...groups.values()].sort((a, b) => a.from - b.from);
@@ -106,42 +108,43 @@ function merged(
   told: readonly (Range & { readonly variant: string; readonly others: readonly string[] })[],
 ): (Range & { readonly variants: string[]; readonly others: readonly string[] })[] {
   const groups = new Map<string, Range & { readonly variants: string[]; readonly others: readonly string[] }>();
-  for (const { variant, others, from, to } of told) {
-    const key = JSON.stringify([from, to, others]);
+  for (const { variant, ...what } of told) {
+    const key = JSON.stringify(what);
     const known = groups.get(key);
-    if (known === undefined) groups.set(key, { from, to, others, variants: [variant] });
+    if (known === undefined) groups.set(key, { ...what, variants: [variant] });
     else known.variants.push(variant);
   }
   return [...groups.values()];
 }
 
-function crossing(
-  one: VariantSummary,
-  other: VariantSummary,
-  merit: (step: MeasuredStep) => number,
-): Range | undefined {
+function crossing(one: VariantSummary, other: VariantSummary, by: Crossover["by"]): Range | undefined {
+  const merit = merits[by];
   const pairs = measuredSteps(one)
     .flatMap((step) => {
       const theirs = stepAt(other, step.length);
       if (theirs === undefined) return [];
-      return [{ length: step.length, isBetter: merit(step) > merit(theirs) * (1 + costNoise) }];
+      const noise = by === "speed" ? speedNoise(step, theirs) : costNoise;
+      return [{ length: step.length, isBetter: merit(step) > merit(theirs) * (1 + noise) }];
     })
     .sort((a, b) => a.length - b.length);
   const last = pairs.findLastIndex(({ isBetter }) => !isBetter);
   const first = pairs[last + 1];
   if (first === undefined) return undefined;
-  return { from: first.length, to: last < 0 ? pairs.at(-1)!.length : undefined };
+  const longest = pairs.at(-1)!.length;
+  if (last < 0) return { from: first.length, to: longest };
+  return { from: first.length, ...(first.length === longest && { isLongest: true }) };
 }
 
 /** `From length 2,048 on, linear and performer are faster than softmax.` */
-export function crossoverText({ variants, others, all, from, to, by }: Crossover): string {
+export function crossoverText({ variants, others, all, by, ...range }: Crossover): string {
   const isOne = variants.length === 1;
   const better =
     by === "speed" ? `${isOne ? "is" : "are"} faster than` : `${isOne ? "takes" : "take"} less memory than`;
-  return `${whereText(from, to)} ${listText(variants)} ${better} ${all ? "all others" : listText(others)}.`;
+  return `${whereText(range)} ${listText(variants)} ${better} ${all ? "all others" : listText(others)}.`;
 }
 
-function whereText(from: number, to: number | undefined): string {
+function whereText({ from, to, isLongest }: Range): string {
+  if (isLongest) return `At length ${lengthText(from)}, the longest measured for these,`;
   if (to === undefined) return `From length ${lengthText(from)} on,`;
   return from === to
     ? `At length ${lengthText(from)},`

@@ -2,7 +2,7 @@ import type { CellAbout, Comparison } from "../results.ts";
 import { order, rankedVariants, rankingOf } from "./ranking.ts";
 import { stateOfCell } from "./state-of-cell.ts";
 import { compareSpreads } from "./statistics.ts";
-import { stepAt } from "./step-costs.ts";
+import { costNoise, speedNoise, stepAt } from "./step-costs.ts";
 import type { VariantSummary } from "./summaries.ts";
 
 /** What quality is set against: time and memory of whole runs at the training length or of one step at a length, or what is counted in a model. */
@@ -28,12 +28,9 @@ export type ParetoPoint = {
   readonly beatenBy: readonly string[];
 };
 
-/** Measured costs within this share of each other may differ by chance: few steps are measured. */
-export const costNoise = 0.1;
-
 /**
  * Quality on a task against cost, the cheapest first. A variant is off the front when another is no worse in mean and no dearer, and by more than
- * chance better in one of them: a verdict of "better", or cheaper, by more than 10 % where costs are measured and not counted.
+ * chance better in one of them: a verdict of "better", or cheaper, by more than noise where costs are measured and not counted.
  */
 export function paretoOf(comparison: Comparison, taskLabel: string, cost: Cost): ParetoPoint[] {
   const ranking = rankingOf(comparison, taskLabel);
@@ -43,15 +40,14 @@ export function paretoOf(comparison: Comparison, taskLabel: string, cost: Cost):
     const value = isCounted(cost)
       ? cell && counts[cost.kind](cell, ranking.task.trainLength)
       : costOf(row.summary, cost);
-    return value === undefined ? [] : [{ row, cost: value }];
+    return value === undefined ? [] : [{ row, cost: value, noise: noiseOf(row.summary, cost) }];
   });
-  const noise = isCounted(cost) ? 0 : costNoise;
   return points
-    .map(({ row, cost }): ParetoPoint => {
+    .map(({ row, cost, noise }): ParetoPoint => {
       const beatenBy = points.filter((other) => {
         if (other.row === row || other.cost > cost) return false;
         if (order(metric, other.row.figure.mean, row.figure.mean) > 0) return false;
-        const isCheaper = other.cost < cost * (1 - noise);
+        const isCheaper = other.cost < cost / (1 + Math.max(noise, other.noise));
         return isCheaper || compareSpreads(other.row.figure, row.figure, metric.better).verdict === "better";
       });
       const { variant, figure } = row;
@@ -64,6 +60,12 @@ export function paretoOf(comparison: Comparison, taskLabel: string, cost: Cost):
       };
     })
     .sort((a, b) => a.cost - b.cost || order(metric, a.figure, b.figure));
+}
+
+function noiseOf(summary: VariantSummary, cost: Cost): number {
+  if (isCounted(cost)) return 0;
+  const step = cost.kind === "step time" ? stepAt(summary, cost.length) : undefined;
+  return step === undefined ? costNoise : speedNoise(step);
 }
 
 /** What was measured of a variant: seconds per token, or bytes. */

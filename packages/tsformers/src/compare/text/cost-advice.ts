@@ -1,13 +1,13 @@
 import type { Comparison } from "../results.ts";
 import { measuredReference } from "../statistics/full-attention.ts";
-import { costNoise, costOf, paretoOf } from "../statistics/pareto.ts";
+import { paretoOf } from "../statistics/pareto.ts";
 import { type RankedVariant, type Ranking, rankedVariants } from "../statistics/ranking.ts";
 import type { SpreadComparison } from "../statistics/statistics.ts";
-import { stepAt } from "../statistics/step-costs.ts";
+import { costNoise, speedNoise, stepAt } from "../statistics/step-costs.ts";
 import type { VariantSummary } from "../statistics/summaries.ts";
 import { type AdviceCase, costLength, many } from "./advice-case.ts";
 import { signedText } from "./figure-text.ts";
-import { counted, lengthText, listText, numberText, ratioText, sentenceStart } from "./sentences.ts";
+import { counted, lengthText, listText, numberText, percentText, ratioText, sentenceStart } from "./sentences.ts";
 
 /** What each gains in time and memory against the reference, and what it loses. */
 export function costSentences(given: AdviceCase, withQuality: boolean): string[] {
@@ -73,17 +73,18 @@ function cheapestSentences(
     const step = stepAt(one, length);
     if (step === undefined) return [];
     const [speed, memory] = [step.tokensPerSecond / reference.tokensPerSecond, step.peakBytes / reference.peakBytes];
-    return [{ variant: one.variant, speed, memory }];
+    return [{ variant: one.variant, speed, memory, noise: speedNoise(step, reference) }];
   });
   if (measured.length === 0) return [];
-  const clear = 1 + costNoise;
-  const faster = measured.filter(({ speed }) => speed > clear).length;
-  const smaller = measured.filter(({ memory }) => memory < 1 / clear).length;
+  const faster = measured.filter(({ speed, noise }) => speed > 1 + noise).length;
+  const smaller = measured.filter(({ memory }) => memory < 1 / (1 + costNoise)).length;
+  const most = Math.max(...measured.map(({ noise }) => noise));
+  const clear = `10 %${most > costNoise ? `, in speed by more than what may be noise here, up to ${percentText(most)}` : ""}`;
   const fastest = [...measured].sort((a, b) => b.speed - a.speed).slice(0, many);
   const smallest = [...measured].sort((a, b) => a.memory - b.memory).slice(0, many);
   const at = `${where}at ${lengthText(length)} tokens on this machine (${machineText(comparison)})`;
   return [
-    `${sentenceStart(at)}, ${lengthText(faster)} of ${lengthText(measured.length)} train faster than ${theirs.variant}, the full attention here, and ${lengthText(smaller)} take less memory, each by more than 10 %.`,
+    `${sentenceStart(at)}, ${lengthText(faster)} of ${lengthText(measured.length)} train faster than ${theirs.variant}, the full attention here, and ${lengthText(smaller)} take less memory, each by more than ${clear}.`,
     `The fastest are ${listText(fastest.map(({ variant, speed, memory }) => `${variant} (${ratioText(speed)} × as fast, ${ratioText(memory)} × the memory)`))}.`,
     `The least memory take ${listText(smallest.map(({ variant, memory }) => `${variant} (${ratioText(memory)} ×)`))}.`,
   ];
@@ -91,18 +92,20 @@ function cheapestSentences(
 
 /** `trains 3.9 × as fast as REFERENCE and takes 0.4 × its memory` */
 function costText(summary: VariantSummary, reference: VariantSummary, length: number): string | undefined {
-  const [time, theirTime] = [summary, reference].map((one) => costOf(one, { kind: "step time", length }));
-  const [bytes, theirBytes] = [summary, reference].map((one) => costOf(one, { kind: "step memory", length }));
-  if (time === undefined || theirTime === undefined || bytes === undefined || theirBytes === undefined)
-    return undefined;
-  const speed = theirTime / time;
-  const memory = bytes / theirBytes;
+  const [step, theirs] = [stepAt(summary, length), stepAt(reference, length)];
+  if (step === undefined || theirs === undefined) return undefined;
+  const speed = step.tokensPerSecond / theirs.tokensPerSecond;
+  const memory = step.peakBytes / theirs.peakBytes;
+  const noise = speedNoise(step, theirs);
+  const about = noise > costNoise ? "about " : "";
   const fast =
-    speed > 1 + costNoise
-      ? `trains ${ratioText(speed)} × as fast as REFERENCE`
-      : speed < 1 / (1 + costNoise)
-        ? `needs ${ratioText(1 / speed)} × the training time of REFERENCE`
-        : "trains about as fast as REFERENCE";
+    speed > 1 + noise
+      ? `trains ${about}${ratioText(speed)} × as fast as REFERENCE`
+      : speed < 1 / (1 + noise)
+        ? `needs ${about}${ratioText(1 / speed)} × the training time of REFERENCE`
+        : noise > costNoise
+          ? "cannot be told from REFERENCE in speed"
+          : "trains about as fast as REFERENCE";
   const isAlike = memory < 1 + costNoise && memory > 1 / (1 + costNoise);
   return `${fast} and takes ${isAlike ? "about the same memory" : `${ratioText(memory)} × its memory`}`;
 }

@@ -1,8 +1,10 @@
+import type { CellCosts } from "../results.ts";
 import { type Ranking, rankedVariants } from "../statistics/ranking.ts";
+import { type MeasuredStep, measuredSteps } from "../statistics/step-costs.ts";
 import type { VariantSummary } from "../statistics/summaries.ts";
 import { rankText } from "./figure-text.ts";
 import { scoredText } from "./scored-text.ts";
-import { lengthText, listText } from "./sentences.ts";
+import { lengthText, listText, percentText } from "./sentences.ts";
 
 /** What the reader must know of references, intervals, ranks and stars: what holds for all tasks once. */
 export function rankingNotes(rankings: readonly Ranking[]): string[] {
@@ -43,6 +45,26 @@ function ranksNote(rankings: readonly Ranking[]): string {
       ? "rank 1: better than all others"
       : `ranks as ${rankText(shared)}: these cannot be told from the best`;
   return `${first} (Holm's correction); further ranks are in the order of means`;
+}
+
+/** Others at work on the machine are told from this share of its processors on. */
+const noticeable = 0.1;
+/** Parts of a measurement that lie further apart are told. */
+const unsteady = 0.25;
+
+/** That speeds of steps are less sure than usual, and why: at most one sentence. */
+export function speedNotes(costs: readonly CellCosts[]): string[] {
+  const steps = costs.flatMap(measuredSteps);
+  const most = (of: (step: MeasuredStep) => number | undefined) => Math.max(0, ...steps.map((step) => of(step) ?? 0));
+  const [load, spread] = [most((step) => step.othersShare), most((step) => step.spread)];
+  const again = "when the machine is at rest, remove the folders cost-* and call the same command again";
+  if (load > noticeable)
+    return [
+      `while steps were measured, other programs used up to ${percentText(load)} of the processors: speeds may be too low, some more than others; ${again}`,
+    ];
+  return spread > unsteady
+    ? [`speeds of a step varied by up to ${percentText(spread)} while they were measured; ${again}`]
+    : [];
 }
 
 /** What is said of tasks: with their names where it is not said of all. */

@@ -38,3 +38,8 @@ export function ratioText(ratio: number): string {
 export function sentenceStart(words: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
+
+/** `35 %` of a share of 0.35. */
+export function percentText(share: number): string {
+  return `${Math.round(100 * share)} %`;
+}

@@ -19,7 +19,7 @@ import {
   rankText,
   shortLabel,
 } from "./figure-text.ts";
-import { notesOf, rankingNotes, togetherByTask } from "./notes.ts";
+import { notesOf, rankingNotes, speedNotes, togetherByTask } from "./notes.ts";
 import { marker, parityNotes } from "./parity-text.ts";
 import { counted, lengthText, listText } from "./sentences.ts";
 import type { TextTable } from "./text-table.ts";
@@ -75,6 +75,7 @@ export function comparisonTables(comparison: Comparison): {
         ? [`costs are shown on ${withCosts!.task.label}; the report has them on all tasks`]
         : []),
       ...(withSteps?.isInTables ? crossoverNote(withSteps.own, withSteps.reference!) : []),
+      ...speedNotes(comparison.costs),
       ...parityNotes(comparison.cells),
       ...notesOf(summaries),
     ],

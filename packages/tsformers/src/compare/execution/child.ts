@@ -5,7 +5,7 @@ import { errorText } from "../../run/error-text.ts";
 import { present } from "../../schema/present.ts";
 import { measureRun } from "./measure-run.ts";
 import { measureSteps } from "./measure-steps.ts";
-import type { ChildMessage, ChildTask } from "./messages.ts";
+import { type ChildMessage, type ChildTask, reasonMark } from "./messages.ts";
 import { openSharedText } from "./shared-text.ts";
 
 // The program of a run's process: `compare-child TASK`, with a ChildTask as JSON. Ends with 0 when the result is written, with 130 when it was
@@ -38,7 +38,7 @@ try {
     await device.close();
   }
 } catch (error) {
-  process.stderr.write(`${errorText(error)}\n`);
+  process.stderr.write(`${reasonMark}${errorText(error)}\n`);
   process.exitCode = 1;
 } finally {
   process.removeAllListeners("disconnect");

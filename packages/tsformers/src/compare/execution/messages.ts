@@ -59,6 +59,8 @@ export const jobFile = "job.json";
 export const resultFile = "result.json";
 export const stepsFile = "steps.json";
 export const errorFile = "error.log";
+/** Stands in what a failed process writes before the reason that it knows; libraries may have written before. */
+export const reasonMark = "tsformers failed: ";
 /** There while a process works on the run, from its training to its evaluation. */
 export const runLock = "work.lock";
 /** In the folder of all runs: there while a process measures steps, which no other must disturb. */

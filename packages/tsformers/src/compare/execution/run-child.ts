@@ -1,14 +1,15 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { stripVTControlCharacters } from "node:util";
 import { writeFileAtomic } from "../../io/atomic-file.ts";
 import { makeFolder } from "../../io/make-folder.ts";
-import { type ChildMessage, type ChildTask, errorFile, jobFile } from "./messages.ts";
+import { type ChildMessage, type ChildTask, errorFile, jobFile, reasonMark } from "./messages.ts";
 
 /** How a process ended. */
 export type ChildOutcome = "done" | "interrupted" | { readonly failure: string };
 
-/** How many lines of a failed process's output are shown; the rest is in its log. */
+/** How many lines of the output of a process that said no reason are shown; the rest is in its log. */
 const shownLines = 6;
 
 /**
@@ -65,8 +66,11 @@ function isInterrupted({ code, signal }: Ended): boolean {
   return code === 130 || signal === "SIGINT";
 }
 
+/** Why a process failed: what it says itself; otherwise the end of what it and its libraries have written, without colours. */
 function failureText({ code, signal, errors }: Ended): string {
-  const lines = errors.trim().split("\n").slice(-shownLines).join("\n");
+  const text = stripVTControlCharacters(errors).trim();
+  const said = text.lastIndexOf(reasonMark);
+  const lines = said < 0 ? text.split("\n").slice(-shownLines).join("\n") : text.slice(said + reasonMark.length);
   if (signal === "SIGKILL") return `killed from outside, perhaps for lack of memory${lines === "" ? "" : `\n${lines}`}`;
   if (lines !== "") return lines;
   return signal === null ? `ended with code ${code}` : `ended by ${signal}`;

@@ -246,7 +246,7 @@ function worker(options: {
       const outcome = await child(item, directory, { kind: "cost", job, lengths }, true);
       if (outcome === "interrupted") return ended(item, outcome);
       const made = known();
-      const missing = outcome === "done" ? "was not measured" : outcome.failure.split("\n").at(-1)!;
+      const missing = outcome === "done" ? "was not measured" : outcome.failure.replaceAll(/\s+/g, " ");
       return endedCosts(
         lengths.map((length) => made.find((cost) => cost.length === length) ?? { length, missing }),
         false,

@@ -11,7 +11,7 @@ export function header(data: ReportData): HTMLElement {
     runs.length === 0
       ? "Nothing was trained: sizes and costs only."
       : data.complete
-        ? `Complete: ${grouped(runs.length - failed)} of ${grouped(runs.length)} runs finished${failed === 0 ? "" : `, ${failed} failed`}.`
+        ? `${failed === 0 ? "Complete" : "Ended"}: ${grouped(runs.length - failed)} of ${grouped(runs.length)} runs finished${failed === 0 ? "" : `, ${failed} failed`}.`
         : `Not complete: ${grouped(runs.length)} runs so far${failed === 0 ? "" : `, ${failed} of them failed`}. Ranks may change.`;
   return h(
     "header",

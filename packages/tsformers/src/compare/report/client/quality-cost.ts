@@ -1,4 +1,4 @@
-import { costNoise } from "../../statistics/pareto.ts";
+import { costNoise } from "../../statistics/step-costs.ts";
 import type { ParetoCost, VariantData } from "../report-data.ts";
 import { bytesAxis, countAxis, metricAxis, scoreOf } from "./axes.ts";
 import { chartFigure } from "./chart.ts";

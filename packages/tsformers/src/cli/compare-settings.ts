@@ -66,7 +66,9 @@ export function askedComparison(options: CompareFlags): AskedComparison {
   const source = [options.config === undefined ? [] : [options.config], "flags"].flat().join(" and ");
   const merged = mergedSections(section, flagged);
   const settings = parseCompareSettings(merged, source, (path) =>
-    path[0] !== undefined && path[0] in flagged ? optionName(path[0]) : quotedPath(["compare", ...path]),
+    path[0] !== undefined && path[0] in flagged
+      ? optionName(path[0] === "budget" ? `budget-${(flagged.budget as { kind: string }).kind}` : path[0])
+      : quotedPath(["compare", ...path]),
   );
   const given = flagsNamed(settings.set, "set");
   const axes = Object.entries(settings.vary ?? {}).map(

@@ -12,7 +12,7 @@ import { askedComparison, type CompareFlags, comparedFlags } from "./compare-set
 import { addFlags, parseCount, parseCounts, parseNumber } from "./config-flags.ts";
 import { Failure, interruption } from "./exit.ts";
 import { openLiveTable } from "./live-table.ts";
-import type { Terminal } from "./terminal.ts";
+import { definitionList, type Terminal, wrapText } from "./terminal.ts";
 
 type Flags = CompareFlags & { readonly out?: string; readonly jobs?: number; readonly json?: true };
 
@@ -138,7 +138,8 @@ function finish({ comparison, folder, problem }: ComparisonOutcome, { json }: Fl
     if (notes.length > 0) terminal.out(`\n${terminal.dim(lines(notes))}`);
     for (const sentences of [crossovers, adviceOf(comparison)])
       if (sentences.length > 0) terminal.out(`\n${lines(sentences)}`);
-    if (problem === undefined) terminal.out(`\nreport  ${place}/${comparisonFiles.report}`);
+    const report = `report  ${place}/${comparisonFiles.report}`;
+    if (problem === undefined) terminal.out(`\n${wrapText(report, terminal.columns)}`);
   }
   if (!complete) throw new Failure("interrupted", "interrupted; the same command goes on from here", result);
   if (problem !== undefined) {
@@ -149,22 +150,21 @@ function finish({ comparison, folder, problem }: ComparisonOutcome, { json }: Fl
     throw new Failure("failed", message, result);
   }
   if (json) terminal.out(JSON.stringify(result, null, 2));
-  else terminal.log(terminal.dim(nextSteps(comparison)));
+  else terminal.log(terminal.dim(nextSteps(comparison, terminal.columns)));
 }
 
-function nextSteps({ runs, seeds }: Comparison): string {
+function nextSteps({ runs, seeds }: Comparison, columns: number): string {
   const isTrained = runs.length > 0;
   const hasData = runs.some(({ config }) => typeof config.task.data === "string");
-  return [
-    "",
-    "Try next:",
-    ...(hasData ? [] : ["  your own text      tsformers compare --task text --data FILE_OR_FOLDER"]),
-    ...(isTrained && seeds < 3 ? ["  is it chance?      the same with --seeds 3"] : []),
-    ...(isTrained ? ["  time and memory    tsformers compare --measure-only --lengths 1024,4096"] : []),
-    "  all runs so far    tsformers runs",
-    "  what is there      tsformers list",
-    "In a checkout, write `npx tsformers` for `tsformers`.",
-  ].join("\n");
+  const steps = [
+    ...(hasData ? [] : [["your own text", "tsformers compare --task text --data FILE_OR_FOLDER"] as const]),
+    ...(isTrained && seeds < 3 ? [["is it chance?", "the same with --seeds 3"] as const] : []),
+    ...(isTrained ? [["time and memory", "tsformers compare --measure-only --lengths 1024,4096"] as const] : []),
+    ["all runs so far", "tsformers runs"] as const,
+    ["what is there", "tsformers list"] as const,
+  ];
+  const ending = wrapText("In a checkout, write `npx tsformers` for `tsformers`.", columns);
+  return `\nTry next:\n${definitionList(steps, columns)}\n${ending}`;
 }
 
 /** Arguments as a shell takes them. */

@@ -1,6 +1,7 @@
 import type { CompareEvent, ItemOutcome, WorkItem } from "../compare/execution/run-comparison.ts";
 import { durationText } from "../compare/text/figures.ts";
 import { counted } from "../compare/text/sentences.ts";
+import { wrapLines } from "../compare/text/wrap.ts";
 import { type ProgressState, type ProgressStream, renderBar, renderLine } from "../train/progress.ts";
 
 /** Shows how far a comparison is: on a terminal a table that is redrawn, elsewhere lines. */
@@ -89,7 +90,8 @@ export function openLiveTable(options: {
         planned = event.items;
         if (!isFirst) return draw(true);
         const at = event.jobs === 1 ? "one at a time" : `${event.jobs} at a time`;
-        log(`${counted(planned, "piece")} of work, ${at}, in ${event.folder}`);
+        const line = `${counted(planned, "piece")} of work, ${at}, in ${event.folder}`;
+        log(isTerminal ? wrapLines(line, stream.columns ?? usualColumns).join("\n") : line);
       } else if (event.kind === "note") log(event.text);
       else if (event.kind === "started") {
         atWork.set(keyOf(event.item), { item: event.item });

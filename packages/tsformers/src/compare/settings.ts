@@ -3,17 +3,20 @@ import { ConfigError } from "../run/config.ts";
 import { count, exactCount, positionCount, scoredCount } from "../schema/count.ts";
 import { explain, type NameOf } from "../schema/explain.ts";
 
+/** A value as on a command line; files may have it as JSON. */
+const value = z.union([z.string(), z.union([z.number(), z.boolean()]).transform(String)]);
+
 /**
  * What a comparison is, beside the settings that its runs share: the section `compare` of a file, and the flags of the same names. A result
  * carries it with it, so that the same table can be made again.
  */
 const schema = z.strictObject({
   set: z
-    .record(z.string(), z.string())
+    .record(z.string(), value)
     .default({})
     .describe("settings by the names of their flags, each for the variants that have it"),
   vary: z
-    .record(z.string(), z.array(z.string()).min(1))
+    .record(z.string(), z.array(value).min(1))
     .optional()
     .describe("settings that differ, by the names of their flags, with their values: every combination is compared"),
   variants: z
@@ -46,7 +49,7 @@ const schema = z.strictObject({
   search: z
     .strictObject({
       over: z
-        .record(z.string(), z.array(z.string()).min(1))
+        .record(z.string(), z.array(value).min(1))
         .describe("settings that are searched, by the names of their flags: values, or a range such as 1e-4..1e-2"),
       method: z.enum(["grid", "random", "asha"]).default("grid").describe("how candidates are chosen and stopped"),
       trials: count(10_000, "each is a run of every variant").default(8).describe("how many candidates are drawn"),

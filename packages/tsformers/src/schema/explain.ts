@@ -116,6 +116,7 @@ function expected(issue: z.core.$ZodIssue): string {
     .replace(/^(Invalid \w+|Too small|Too big): /, "")
     .replace(/, received .*$/, "")
     .replace("expected int", "expected a whole number")
+    .replace("expected record", "expected object")
     .replace(
       /expected number to be (>=|<=|>|<)(.+)$/,
       (_, bound: Bound, value) => `expected a number ${bounds[bound]} ${value}`,

@@ -125,6 +125,20 @@ it.each([
   expect(log).toMatch(new RegExp(`xpected a whole number from 1 to ${most}`));
 });
 
+it("a budget of nothing is called by its flag, and a file's values need not be text", async () => {
+  const budget = await call(["compare", "--task", "recall", "--mixers", "softmax", "--budget-flops", "0"]);
+  expect(budget.log).toContain("--budget-flops: expected a number above 0, got 0");
+  const file = join(home, "numbers.json");
+  const withVary = async (vary: unknown) => {
+    writeFileSync(file, JSON.stringify({ task: "recall", compare: { vary } }));
+    return call(["compare", "--config", file]);
+  };
+  // Two numbers are read as what they are: seeds are not varied.
+  expect((await withVary({ seed: [1, 2] })).log).toContain("--vary seed: all variants have the same seeds");
+  const { log } = await withVary({ mixer: [null] });
+  expect(log.replaceAll("\n", " ")).toContain("expected string or number or boolean, got null");
+});
+
 it("a text with a comma stands in brackets", async () => {
   const { log } = await call(["compare", "--task", "text", "--vary", "data=[home:absent,a.txt],home:file"]);
   expect(log).toMatch(/absent,a\.txt: no such file/);

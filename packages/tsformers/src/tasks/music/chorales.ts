@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { FileError } from "../../io/file-error.ts";
-import { explain } from "../../schema/explain.ts";
+import { explain, quotedPath } from "../../schema/explain.ts";
 import type { Splits } from "../splits.ts";
 
 /** What sounds in each sixteenth: a pitch of MIDI for each of the four voices, soprano first, −1 for silence. */
@@ -24,5 +24,9 @@ export function readChorales(text: string, path: string): Splits<readonly Piece[
   }
   const result = schema.safeParse(data, { reportInput: true });
   if (result.success) return result.data;
-  throw new FileError(path, explain(result.error, schema).slice(0, 5).join("; "));
+  throw new FileError(path, explain(result.error, schema, nameOf).slice(0, 5).join("; "));
+}
+
+function nameOf(path: readonly string[]): string {
+  return path.length === 0 ? "the splits" : quotedPath(path);
 }

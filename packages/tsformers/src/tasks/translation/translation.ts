@@ -44,7 +44,10 @@ export function translationTask(options: {
     pairs.filter(({ source, target }) => Math.max(source.length, target.length + 1) <= length),
   );
   for (const [split, pairs] of Object.entries(fitting))
-    if (pairs.length === 0) throw new RangeError(`translation: no pair for ${split} fits a length of ${length}`);
+    if (pairs.length === 0) {
+      const isEmpty = encoded[split as keyof typeof encoded].length === 0;
+      throw new RangeError(`translation: no pair for ${split}${isEmpty ? "" : ` fits a length of ${length}`}`);
+    }
   const [all, kept] = [encoded, fitting].map((splits) => Object.values(splits).flat().length) as [number, number];
   if (kept < all)
     note?.(

@@ -63,7 +63,7 @@ describe("wrong calls end with 2 and name what was meant", () => {
     [["compare", "--positions", "alibi,rotry"], 'did you mean "rotary"?'],
     [["compare", "--vary", "mixr=lsh"], '--vary: unknown setting "mixr"; did you mean "mixer"?'],
     [["compare", "--vary", "mixer"], "--vary mixer: expected values, such as mixer=a,b"],
-    [["compare", "--vary", "seed=1,2"], "--seeds N makes N runs of each variant"],
+    [["compare", "--vary", "seed=1,2"], "--seeds N makes N runs of each"],
     [["compare", "--positions", "alibi", "--vary", "position=t5"], "--position is varied twice"],
     [["compare", "--positions", "alibi,t5", "--position", "t5"], "--position is what is varied; leave it away"],
     [["compare", "--models", "llama", "--positions", "alibi"], "llama has its own positions; gpt and bert take any"],

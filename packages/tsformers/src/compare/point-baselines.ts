@@ -1,3 +1,4 @@
+import { leastVariance } from "../nn/gaussian-mixture.ts";
 import { type GaussianMixture, jointLogDensities, logDensity, logSum } from "../tasks/gaussian-mixture.ts";
 import type { EvalTotals, Metric } from "../tasks/metric.ts";
 import { type PointsRow, rowsOfPoints } from "../tasks/point-rows.ts";
@@ -10,8 +11,6 @@ const fittedPoints = 8;
 const batchSize = 64;
 /** Rounds of EM: further ones change the figure by less than 0.001 nats. */
 const rounds = 40;
-/** σ² is at least that, as in the head of a model. */
-const leastVariance = 1e-4;
 
 /**
  * What can be reached on rows of points: by one mixture for all rows, with as many components as a model has, and by the mixtures that the rows

@@ -1,6 +1,7 @@
 import { type Concrete, splitKey } from "@tsformers/engine";
 import { type LinearParams, linear } from "../nn/linear.ts";
 import type { TokenBody } from "./language-model.ts";
+import { projectPart } from "./project-part.ts";
 import { requireContent } from "./require-content.ts";
 
 /** A body's parameters with those of a front beside them. */
@@ -19,7 +20,7 @@ export function vectorFront<Params>(
   features: number,
 ): TokenBody<WithFront<Params>> {
   const front = linear(features, body.embeddingWidth);
-  const { project, ...rest } = body;
+  const { project: _, ...rest } = body;
   return {
     ...rest,
     embeddingWidth: features,
@@ -32,6 +33,6 @@ export function vectorFront<Params>(
       requireContent(name, { vectors }, features);
       return body.apply(params, { ...input, vectors: front.apply(params.front, vectors) }, context);
     },
-    ...(project !== undefined && { project: (params: WithFront<Params>) => ({ ...params, ...project(params) }) }),
+    ...projectPart<Params, WithFront<Params>>(body),
   };
 }

@@ -1,6 +1,7 @@
 import { type Concrete, splitKey, type Tensor } from "@tsformers/engine";
 import type { Head } from "../nn/head.ts";
 import type { LanguageModel, TokenBody } from "./language-model.ts";
+import { projectPart } from "./project-part.ts";
 
 /** A body's parameters and those of its head. */
 export type WithHead<Params, HeadParams = unknown> = Params & { head: HeadParams };
@@ -10,7 +11,7 @@ export function withLogits<Params, HeadParams>(
   body: TokenBody<Params>,
   head: Head<HeadParams>,
 ): LanguageModel<WithHead<Params, HeadParams>> {
-  const { width: _, embeddingWidth: __, embeddingOf, project, ...model } = body;
+  const { width: _, embeddingWidth: __, project: ___, embeddingOf, ...model } = body;
   return {
     ...model,
     body: body as TokenBody<unknown>,
@@ -23,6 +24,6 @@ export function withLogits<Params, HeadParams>(
       const toLogits = (x: Tensor): Tensor => head.apply(params.head, x, embeddingOf(params));
       return { ...out, logits: toLogits(out.x), toLogits };
     },
-    ...(body.project !== undefined && { project: (params) => ({ ...params, ...body.project!(params) }) }),
+    ...projectPart<Params, WithHead<Params, HeadParams>>(body),
   };
 }

@@ -37,7 +37,7 @@ export type GaussianMixtures = {
 };
 
 /** σ² is at least that, so that a component that falls upon a single point has a finite density. */
-const leastVariance = 1e-4;
+export const leastVariance = 1e-4;
 
 /**
  * A mixture from the numbers that a head gives: `log π = logSoftmax(r)`, `σ² = exp(s) + 10⁻⁴`, means as they are.

@@ -1,6 +1,7 @@
 import { type Concrete, type RandomKey, splitKey, type Tensor } from "@tsformers/engine";
 import type { Context, DepthOutput } from "../kinds/index.ts";
 import type { LanguageModel, TokenBody, TokensInput } from "../models/language-model.ts";
+import { projectPart } from "../models/project-part.ts";
 
 /** A body's parameters with those of a head beside them. */
 export type Headed<Params, Name extends string> = Params & { [Head in Name]: unknown };
@@ -22,7 +23,7 @@ export function headed<Params, Name extends string>(
 ): LanguageModel<Headed<Params, Name>> {
   type Both = Headed<Params, Name>;
   const { name } = head;
-  const { project, ...rest } = body;
+  const { project: _, ...rest } = body;
   return {
     ...rest,
     body: body as TokenBody<never>,
@@ -30,7 +31,7 @@ export function headed<Params, Name extends string>(
       const [a, b] = splitKey(key, 2);
       return { ...body.init(a!), [name]: head.init(b!) } as Concrete<Both>;
     },
-    ...(project !== undefined && { project: (params: Both) => ({ ...params, ...project(params) }) }),
+    ...projectPart<Params, Both>(body),
     apply: (params, input, context) => {
       const out = body.apply(params, read(input), context);
       return { ...out, logits: head.logits(params[name], out, input, context) };

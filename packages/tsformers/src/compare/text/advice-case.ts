@@ -1,5 +1,6 @@
 import type { Comparison, TaskAbout } from "../results.ts";
 import type { RankedVariant, Ranking } from "../statistics/ranking.ts";
+import { measuredSteps } from "../statistics/step-costs.ts";
 import type { VariantSummary } from "../statistics/summaries.ts";
 
 /** With more variants than this, only those that are the best or on a Pareto front have a sentence each. */
@@ -31,7 +32,6 @@ export function costLength(given: AdviceCase): number | undefined {
 /** Lengths at which steps of at least two variants were measured, in their order. */
 export function measuredLengths({ summaries }: AdviceCase): number[] {
   const counts = new Map<number, number>();
-  for (const { steps = [] } of summaries)
-    for (const step of steps) if (!("missing" in step)) counts.set(step.length, (counts.get(step.length) ?? 0) + 1);
+  for (const { length } of summaries.flatMap(measuredSteps)) counts.set(length, (counts.get(length) ?? 0) + 1);
   return [...counts].flatMap(([length, count]) => (count > 1 ? length : [])).sort((a, b) => a - b);
 }

@@ -1,3 +1,5 @@
+import { median } from "../../../train/median.ts";
+
 /** Intervals wider than so many times the median are cut: a single wide one must not flatten all others. */
 const mostTimes = 4;
 
@@ -10,8 +12,7 @@ const mostTimes = 4;
 export function intervalScale(
   intervals: readonly (readonly [low: number, high: number])[],
 ): [low: number, high: number] {
-  const widths = intervals.map(([low, high]) => high - low).sort((a, b) => a - b);
-  const most = mostTimes * widths[Math.floor(widths.length / 2)]!;
+  const most = mostTimes * median(intervals.map(([low, high]) => high - low));
   const held = intervals.flatMap(([low, high], place) =>
     place === 0 || high - low <= most ? [low, high] : [(low + high) / 2],
   );

@@ -1,3 +1,4 @@
+import { rankText as sharedRankText } from "../../text/figure-text.ts";
 import type { ResultData } from "../report-data.ts";
 import { none } from "./format.ts";
 
@@ -11,5 +12,5 @@ export function rankText(result: Pick<ResultData, "rank" | "place"> | undefined,
   const { rank, place } = result ?? {};
   if (rank === undefined) return none;
   if (seeds < 2) return String(place);
-  return rank.from === rank.to ? String(rank.from) : `${rank.from}–${rank.to}`;
+  return sharedRankText(rank);
 }

@@ -121,7 +121,8 @@ const decoders: Readonly<Record<string, (given: typeof options) => DecoderParts>
   ctrl: ctrlParts,
   llama: llamaParts,
   "transformer-xl": (given) => transformerXlParts({ ...given, memoryLength: 4 }),
-  gtrxl: (given) => gtrxlParts({ ...given, memoryLength: 4 }),
+  // Its own pattern is a window: here all there is.
+  gtrxl: (given) => gtrxlParts({ ...given, memoryLength: 16 }),
   "universal-transformer": (given) => universalTransformerParts(given) as DecoderParts,
 };
 

@@ -28,6 +28,7 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { startSegments } from "../../src/depth/states.ts";
+import { openDecoder } from "../../src/generate/decoder.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import type { SegmentState } from "../../src/memory/segment-memory.ts";
 import type { DecoderParams } from "../../src/models/decoder.ts";
@@ -120,7 +121,7 @@ function dense(params: Tree, tokens: Tensor, begins: readonly (readonly number[]
 }
 
 type Pass = { readonly tokens: NDArray; readonly memories: unknown; readonly fresh?: NDArray };
-type Found = { readonly logits: NDArray; readonly memories: readonly SegmentState[] };
+type Found = { readonly logits: NDArray; readonly memories: readonly Concrete<SegmentState>[] };
 
 /** One segment, with memories as arrays. */
 function read(given: Pass, of: LanguageModel<never> = model as never): Promise<Found> {
@@ -143,7 +144,7 @@ function read(given: Pass, of: LanguageModel<never> = model as never): Promise<F
 const empty = (rows = batch) => startSegments(model.layers, rows)!;
 /** Memories with zeros for what may not be seen. */
 const shown = (memories: unknown): readonly NDArray[] =>
-  (memories as readonly SegmentState[]).flatMap(({ vectors, seen }) => {
+  (memories as readonly Concrete<SegmentState>[]).flatMap(({ vectors, seen }) => {
     const isSeen = seen.toNumbers();
     const values = vectors.toNumbers().map((x, i) => (isSeen[Math.floor(i / C)] ? x : 0));
     return [fromNumbers(values, vectors.shape), seen];
@@ -227,6 +228,19 @@ describe("documents that begin inside a row", () => {
       /cannot tell documents of one row apart; expected fresh \[B\]/,
     );
   });
+});
+
+test("position by position it writes as it reads, beyond its memory, too", async () => {
+  const N = 14;
+  const tokens = tokensOf(N, 1);
+  const whole = (p: never, t: Tensor) => model.apply(p, { tokens: t }, evaluation).logits;
+  const expected = ((await evaluate(whole as never, device, params as never, tokens as never)) as NDArray).toNumbers();
+  const decoder = openDecoder(model, params, { device, maxLength: N });
+  for (const [t, token] of tokens.toNumbers().entries()) {
+    const found = fromNumbers([...(await decoder.read([token]))], [V]);
+    expectSameTrees(found, fromNumbers(expected.slice(t * V, (t + 1) * V), [V]));
+  }
+  await decoder.release();
 });
 
 test("it has as many parameters as the paper's parts have", () => {

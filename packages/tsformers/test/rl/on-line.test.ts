@@ -32,10 +32,10 @@ afterAll(async () => {
 const sizes = { vocabularySize: 1, layers: 2, modelWidth: 8, heads: 2 };
 // Episodes of up to four steps, and roll-outs of seven: borders lie anywhere.
 const maze = () => tMaze({ length: 2, longest: 4 });
-const remembering = () => actorCritic(gtrxl({ ...sizes, memoryLength: 5 }).body, maze());
+const remembering = (layers = 2) => actorCritic(gtrxl({ ...sizes, layers, memoryLength: 5 }).body, maze());
 
 test.each([
-  ["GTrXL", remembering],
+  ["GTrXL", () => remembering()],
   ["Transformer-XL", () => actorCritic(transformerXl({ ...sizes, memoryLength: 6, sameLength: true }).body, maze())],
 ])("%s: learning computes from a whole roll-out what acting computed step by step", async (_, make) => {
   const model = make() as ActorCritic<never>;
@@ -122,7 +122,7 @@ test("environments that were saved go on where they stood", () => {
 });
 
 const training = (more: Partial<OnLineOptions<never>> = {}): OnLineOptions<never> => ({
-  model: remembering() as ActorCritic<never>,
+  model: remembering(1) as ActorCritic<never>,
   environment: maze,
   rows: 4,
   length: 7,
@@ -135,46 +135,49 @@ const training = (more: Partial<OnLineOptions<never>> = {}): OnLineOptions<never
   ...more,
 });
 
-test("a run that was stopped or killed at any moment ends with the same bytes", async () => {
-  const [whole, stopped, killed] = ["whole", "stopped", "killed"].map((name) => join(folder, name));
-  const finished = await trainOnLine(training({ directory: whole! }));
-  const expected = numbersOf(finished.params);
+test("a run that was killed and stopped ends with the same bytes", async () => {
+  const [whole, dying, killed] = ["whole", "dying", "killed"].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  const finished = await trainOnLine(training({ directory: whole }));
   expect(finished).toMatchObject({ ended: "finished", rollOut: 6 });
 
-  const stopping = new AbortController();
-  const first = await trainOnLine(
-    training({
-      directory: stopped!,
-      signal: stopping.signal,
-      onEvent: (event) => void (event.kind === "roll-out" && event.rollOut === 3 && stopping.abort()),
-    }),
-  );
-  expect(first).toMatchObject({ ended: "interrupted", rollOut: 3 });
-  const events: string[] = [];
-  const second = await trainOnLine(training({ directory: stopped!, onEvent: (event) => void events.push(event.kind) }));
-  expect(events[0]).toBe("resumed");
-  expect(numbersOf(second.params)).toEqual(expected);
-
   // As kill -9 leaves it: what was made after the last checkpoint is lost.
-  const dying = trainOnLine(
+  const dies = trainOnLine(
     training({
-      directory: join(folder, "dying"),
+      directory: dying,
       checkpointEvery: 2,
       onEvent: (event) => {
-        if (event.kind !== "roll-out" || event.rollOut !== 5) return;
-        cpSync(join(folder, "dying"), killed!, { recursive: true });
+        if (event.kind !== "roll-out" || event.rollOut !== 3) return;
+        cpSync(dying, killed, { recursive: true });
         throw new Error("gone");
       },
     }),
   );
-  await expect(dying).rejects.toThrow("gone");
-  const third = await trainOnLine(training({ directory: killed! }));
-  expect(numbersOf(third.params)).toEqual(expected);
-  const steps = readMetrics(join(killed!, "metrics.jsonl")).map(({ step }) => step);
+  await expect(dies).rejects.toThrow("gone");
+  const events: string[] = [];
+  const stopping = new AbortController();
+  const stopped = await trainOnLine(
+    training({
+      directory: killed,
+      signal: stopping.signal,
+      onEvent: (event) => {
+        events.push(event.kind);
+        if (event.kind === "roll-out" && event.rollOut === 5) stopping.abort();
+      },
+    }),
+  );
+  expect(stopped).toMatchObject({ ended: "interrupted", rollOut: 5 });
+  expect(events).toEqual(["resumed", "roll-out", "roll-out", "roll-out", "checkpoint"]);
+  const last = await trainOnLine(training({ directory: killed }));
+  expect(numbersOf(last.params)).toEqual(numbersOf(finished.params));
+  const steps = readMetrics(join(killed, "metrics.jsonl")).map(({ step }) => step);
   expect(steps).toEqual([1, 2, 3, 4, 5, 6]);
 
-  await expect(trainOnLine(training({ directory: whole!, epochs: 3 }))).rejects.toThrow(/holds a run with epochs 2/);
-  await expect(trainOnLine(training({ directory: whole!, rollOuts: 2 }))).rejects.toThrow(
+  await expect(trainOnLine(training({ directory: whole, epochs: 3 }))).rejects.toThrow(/holds a run with epochs 2/);
+  await expect(trainOnLine(training({ directory: whole, rollOuts: 2 }))).rejects.toThrow(
     "trainOnLine: 6 roll-outs are made already, more than the 2 asked for",
   );
 });
@@ -193,7 +196,7 @@ test("an agent learns what it has to remember", async () => {
   });
   const returns = await playEpisodes({ model, params: params as Concrete<never>, environment, episodes: 50, device });
   // Without memory, half of the answers are right at best, which gives 0.
-  expect(returns.reduce((a, b) => a + b, 0) / returns.length).toBeGreaterThan(0.9);
+  expect(returns.reduce((a, b) => a + b, 0) / returns.length).toBeGreaterThan(0.8);
 });
 
 test("what does not fit is refused", async () => {

@@ -12,6 +12,7 @@ export type ViewOptions = Pick<
   | "offset"
   | "memory"
   | "keyMask"
+  | "visible"
   | "globals"
   | "scores"
   | "queriesPerBlock"

@@ -151,6 +151,8 @@ function streams(options: XlnetOptions): Streams {
     if (input.globals !== undefined) requireGlobalReader("xlnet", blocks);
     if (input.positions !== undefined)
       throw new TypeError("xlnet: tells positions by their distance in the row; leave positions out");
+    if (input.segment !== undefined && memoryLength === undefined)
+      throw new TypeError("xlnet: was made without a memoryLength, and takes no memories");
     const [rows, length] = extentOf(input);
     const { mask, sees, places } = input;
     const memories = input.segment && (resetRows(blocks, input.segment) as readonly SegmentState[]);

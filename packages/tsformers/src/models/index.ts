@@ -107,6 +107,7 @@ export {
   transformerXlEntry,
   transformerXlParts,
 } from "./transformer-xl.ts";
+export { hasTwoStreams, type Prediction, type TwoStreamModel, type TwoStreamOutput } from "./two-streams.ts";
 export {
   type UniversalTransformerOptions,
   type UniversalTransformerSettings,
@@ -116,3 +117,10 @@ export {
 } from "./universal-transformer.ts";
 export { vectorFront, type WithFront } from "./vector-front.ts";
 export { withLogits } from "./with-logits.ts";
+export {
+  type XlnetOptions,
+  type XlnetParams,
+  type XlnetSettings,
+  xlnet,
+  xlnetEntry,
+} from "./xlnet.ts";

@@ -1,4 +1,4 @@
-import { cast, concat, full, ones, slice, stopGradient, type Tensor } from "@tsformers/engine";
+import { type Concrete, cast, concat, full, ones, slice, stopGradient, type Tensor } from "@tsformers/engine";
 import type { SoftmaxMixer } from "../kinds/index.ts";
 
 export type SegmentMemoryOptions = {
@@ -35,10 +35,7 @@ export function segmentMemory<Params>(
     throw new RangeError(`segmentMemory: length must be a whole number of at least 1, got ${length}`);
   return {
     ...mixer,
-    segment: {
-      length,
-      init: (batch) => ({ vectors: full([batch, length, modelWidth], 0), seen: full([batch, length], 0, "int32") }),
-    },
+    segment: { length, init: (batch) => emptySegment(batch, length, modelWidth) },
     apply: (params, input, context) => {
       const memory = input.state?.segment as SegmentState | undefined;
       if (memory === undefined) return mixer.apply(params, input, context);
@@ -55,12 +52,17 @@ export function segmentMemory<Params>(
   };
 }
 
+/** Room for `length` positions of which none was read. */
+export function emptySegment(batch: number, length: number, modelWidth: number): Concrete<SegmentState> {
+  return { vectors: full([batch, length, modelWidth], 0), seen: full([batch, length], 0, "int32") };
+}
+
 /** 1 for positions of x that are not padding, int32 [B, T]. */
-function seenOf(mask: Tensor | undefined, x: Tensor): Tensor {
+export function seenOf(mask: Tensor | undefined, x: Tensor): Tensor {
   return mask === undefined ? ones(x.shape.slice(0, 2), "int32") : cast(mask, "int32");
 }
 
 /** The last `count` positions of [B, T, …]. */
-function newest(x: Tensor, count: number): Tensor {
+export function newest(x: Tensor, count: number): Tensor {
   return slice(x, 1, x.shape[1]! - count);
 }

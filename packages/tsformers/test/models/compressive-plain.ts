@@ -30,7 +30,12 @@ import {
 import type { CompressiveTransformerOptions } from "../../src/models/compressive-transformer.ts";
 import { layerNorm } from "../../src/nn/norm.ts";
 
-export const [V, C, H, D, layers, batch] = [11, 12, 3, 5, 2, 2];
+export const V = 11;
+export const C = 12;
+export const H = 3;
+export const D = 5;
+export const layers = 2;
+export const batch = 2;
 
 type Matrix = { weight: Tensor; bias: Tensor };
 

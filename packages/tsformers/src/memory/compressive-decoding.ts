@@ -26,7 +26,7 @@ import {
   lookBack,
   moveOn,
   usageOf,
-} from "./compressive-memory.ts";
+} from "./compressive-segment.ts";
 import { emptySegment, type SegmentState } from "./segment-memory.ts";
 
 /** What is remembered, the segment so far, and how much attention it paid to each key, [B, S], for a compression that reads it. */

@@ -60,7 +60,8 @@ export function compressiveTransformer(options: CompressiveTransformerOptions): 
 /** The parts of which {@link compressiveTransformer} is put together. */
 export function compressiveTransformerParts(options: CompressiveTransformerOptions): DecoderParts {
   const { vocabularySize, layers, modelWidth, heads, dropoutRate = 0, epsilon = 1e-5 } = options;
-  const { ffnWidth = 4 * modelWidth, memoryLength, compressedLength, compressionRate, compression } = options;
+  const { ffnWidth = 4 * modelWidth, memoryLength, compressedLength, compressionRate } = options;
+  const { compression, compressionLoss } = options;
   const name = "compressive-transformer";
   requireSizes(name, options, { vocabularySize, layers, ffnWidth, memoryLength, compressedLength, compressionRate });
   const headWidth = headWidthOf(name, options);
@@ -68,8 +69,8 @@ export function compressiveTransformerParts(options: CompressiveTransformerOptio
     modelWidth,
     memoryLength,
     compressedLength,
-    rate: compressionRate,
-    ...present({ compression, loss: options.compressionLoss }),
+    compressionRate,
+    ...present({ compression, compressionLoss }),
   });
   const block = postNormBlock({
     modelWidth,

@@ -186,7 +186,7 @@ export const wrapped: readonly WrappedMixer[] = [
     pattern: causal,
     decodedAlike: 8,
     load: async () =>
-      compressiveMemory(softmax, { modelWidth, memoryLength: 8, compressedLength: 4, rate: 2 }) as Mixer,
+      compressiveMemory(softmax, { modelWidth, memoryLength: 8, compressedLength: 4, compressionRate: 2 }) as Mixer,
   },
   {
     name: "softmax with a memory and spans of each position",

@@ -375,14 +375,17 @@ test("it has as many parameters as its parts have", () => {
 
 describe("what does not fit is refused", () => {
   test.each([
-    [{ memoryLength: 6 }, "memoryLength must be a multiple of rate, got memoryLength 6 and rate 4"],
+    [
+      { memoryLength: 6 },
+      "memoryLength must be a multiple of compressionRate, got memoryLength 6 and compressionRate 4",
+    ],
     [
       { compression: "mean", compressionLoss: "auto-encoding" },
-      "mean pooling has no parameters that a loss could train; leave loss away",
+      "mean pooling has no parameters that a loss could train; leave compressionLoss away",
     ],
     [
       { compression: "most-used", compressionLoss: "attention-reconstruction" },
-      "most used has no parameters that a loss could train; leave loss away",
+      "most used has no parameters that a loss could train; leave compressionLoss away",
     ],
     [{ compression: "convoluton" }, "compression"],
     [{ compressedLength: 0 }, "compressedLength"],

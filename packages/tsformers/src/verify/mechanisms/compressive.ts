@@ -20,7 +20,8 @@ import { evaluation } from "../../kinds/layer.ts";
 import type { Mechanism } from "../../kinds/mechanism.ts";
 import { attentionReconstruction } from "../../memory/compression-losses.ts";
 import { convolution, maxPooling, meanPooling } from "../../memory/compressions.ts";
-import { type CompressiveState, compressiveMemory, moveOn } from "../../memory/compressive-memory.ts";
+import { compressiveMemory } from "../../memory/compressive-memory.ts";
+import { type CompressiveState, moveOn } from "../../memory/compressive-segment.ts";
 import { newest, seenOf } from "../../memory/segment-memory.ts";
 import { identity } from "./identity.ts";
 
@@ -44,7 +45,8 @@ export const compressive: Mechanism = {
   run({ segments, Wq, Wk, Wv, conv_w, conv_b }, given) {
     const { compression: kind, output, mem_len, cmem_len, ratio, heads } = options.parse(given);
     const [count, batch, queries, modelWidth] = segments!.shape as [number, number, number, number];
-    const sizes = { modelWidth, memoryLength: mem_len, compressedLength: cmem_len, rate: ratio };
+    const sizes = { modelWidth, memoryLength: mem_len, compressedLength: cmem_len, compressionRate: ratio };
+    const rates = { modelWidth, rate: ratio };
     const mixer = attention({ modelWidth, heads, bias: false });
     const attentionParams = {
       query: { weight: Wq! },
@@ -61,7 +63,7 @@ export const compressive: Mechanism = {
     const layer = compressiveMemory(mixer, { ...sizes, compression: makers[kind] });
     const { length: memory, init } = layer.segment!;
     const view = makeView({ pattern: behindMemory(causal, memory), queries, keys: memory + queries, memory });
-    const parts = { mixer, options: sizes, compression: makers[kind](sizes) };
+    const parts = { mixer, options: sizes, compression: makers[kind](rates) };
 
     let past = mapTree(init(batch), isNdArray, (array) => constant(array)) as CompressiveState;
     const results: Record<string, Tensor> = {};
@@ -80,7 +82,7 @@ export const compressive: Mechanism = {
       if (left === 0) continue;
       // Pooling has nothing to learn, and so no loss in a model.
       const around = { mixer: mixer as SoftmaxMixer<unknown>, params: params.attention, read, old, compressed };
-      const error = losses?.reconstruction ?? attentionReconstruction(sizes).apply(undefined, around);
+      const error = losses?.reconstruction ?? attentionReconstruction(rates).apply(undefined, around);
       errors.push(reshape(error, [1]));
       results[`recon_l2_seg${n}`] = sqrt(mul(error, batch * queries * modelWidth));
     }

@@ -1,4 +1,4 @@
-import { cast, concat, full, mul, ones, slice, stopGradient, type Tensor } from "@tsformers/engine";
+import { type Concrete, cast, concat, full, mul, ones, slice, stopGradient, type Tensor } from "@tsformers/engine";
 import type { SegmentMemory, SoftmaxMixer } from "../kinds/index.ts";
 
 export type SegmentMemoryOptions = {
@@ -71,8 +71,13 @@ export function emptyMemory({ length, modelWidth }: SegmentMemoryOptions): Segme
   return {
     length,
     forgets: true,
-    init: (batch) => ({ vectors: full([batch, length, modelWidth], 0), seen: full([batch, length], 0, "int32") }),
+    init: (batch) => emptySegment(batch, length, modelWidth),
   };
+}
+
+/** Room for `length` positions of which none was read. */
+export function emptySegment(batch: number, length: number, modelWidth: number): Concrete<SegmentState> {
+  return { vectors: full([batch, length, modelWidth], 0), seen: full([batch, length], 0, "int32") };
 }
 
 /** 1 for positions of x that are not padding, int32 [B, T]. */
@@ -81,6 +86,6 @@ export function seenOf(mask: Tensor | undefined, x: Tensor): Tensor {
 }
 
 /** The last `count` positions of [B, T, …]. */
-function newest(x: Tensor, count: number): Tensor {
+export function newest(x: Tensor, count: number): Tensor {
   return slice(x, 1, x.shape[1]! - count);
 }

@@ -29,6 +29,13 @@ export {
   bigbirdParts,
 } from "./bigbird.ts";
 export { type BloomOptions, bloom, bloomEntry, bloomParts } from "./bloom.ts";
+export {
+  type CompressiveTransformerOptions,
+  type CompressiveTransformerSettings,
+  compressiveTransformer,
+  compressiveTransformerEntry,
+  compressiveTransformerParts,
+} from "./compressive-transformer.ts";
 export { type CtrlOptions, type CtrlSettings, ctrl, ctrlEntry, ctrlParts } from "./ctrl.ts";
 export { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 export { type EncoderParams, type EncoderParts, encoder } from "./encoder.ts";

@@ -49,18 +49,21 @@ export function segmentMemory<Params>(
       const seen = concat([memory.seen, seenOf(view.keyMask, stream)], 1);
       const out = mixer.apply(params, { ...input, cross, view: { ...view, keyMask: seen } }, context);
       const vectors = concat([memory.vectors, cast(stream, memory.vectors.dtype)], 1);
-      const segment: SegmentState = { vectors: stopGradient(newest(vectors, length)), seen: newest(seen, length) };
+      const segment: SegmentState = {
+        vectors: stopGradient(newest(vectors, length, 1)),
+        seen: newest(seen, length, 1),
+      };
       return { ...out, state: { ...input.state, segment } };
     },
   };
 }
 
 /** 1 for positions of x that are not padding, int32 [B, T]. */
-function seenOf(mask: Tensor | undefined, x: Tensor): Tensor {
+export function seenOf(mask: Tensor | undefined, x: Tensor): Tensor {
   return mask === undefined ? ones(x.shape.slice(0, 2), "int32") : cast(mask, "int32");
 }
 
-/** The last `count` positions of [B, T, …]. */
-function newest(x: Tensor, count: number): Tensor {
-  return slice(x, 1, x.shape[1]! - count);
+/** The last `count` positions along an axis. */
+export function newest(x: Tensor, count: number, axis: number): Tensor {
+  return slice(x, axis, x.shape[axis]! - count);
 }

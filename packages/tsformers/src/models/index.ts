@@ -61,6 +61,13 @@ export {
   longformerEntry,
   longformerParts,
 } from "./longformer.ts";
+export {
+  type MemorizingTransformerOptions,
+  type MemorizingTransformerSettings,
+  memorizingTransformer,
+  memorizingTransformerEntry,
+  memorizingTransformerParts,
+} from "./memorizing-transformer.ts";
 export type {
   DecoderEntry,
   EncoderDecoderEntry,

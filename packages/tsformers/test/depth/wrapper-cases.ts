@@ -27,6 +27,7 @@ import { shared } from "../../src/depth/shared.ts";
 import { blockStack } from "../../src/depth/stack.ts";
 import { universal } from "../../src/depth/universal.ts";
 import type { Block, Depth, Mixer, Pattern } from "../../src/kinds/index.ts";
+import { knnMemory } from "../../src/memory/knn-memory.ts";
 import { segmentMemory } from "../../src/memory/segment-memory.ts";
 import { geluTanh, mlp } from "../../src/nn/feed-forward.ts";
 import { gruGate } from "../../src/nn/gate.ts";
@@ -173,6 +174,11 @@ export const wrapped: readonly WrappedMixer[] = [
     name: "softmax with a memory",
     pattern: causal,
     load: async () => remembering as Mixer,
+  },
+  {
+    name: "a memory of keys and values",
+    pattern: causal,
+    load: async () => knnMemory({ ...sizes, length: 8, entries: 12, neighbours: 3 }) as Mixer,
   },
   {
     name: "softmax with a memory and spans of each position",

@@ -30,6 +30,7 @@ import { gptNeoXParts } from "../../src/models/gpt-neox.ts";
 import { gptJParts } from "../../src/models/gptj.ts";
 import type { LanguageModel } from "../../src/models/language-model.ts";
 import { llamaParts } from "../../src/models/llama.ts";
+import { memorizingTransformerParts } from "../../src/models/memorizing-transformer.ts";
 import { mptParts } from "../../src/models/mpt.ts";
 import { openAiGptParts } from "../../src/models/openai-gpt.ts";
 import { reformerParts } from "../../src/models/reformer.ts";
@@ -120,6 +121,8 @@ const decoders: Readonly<Record<string, (given: typeof options) => DecoderParts>
   ctrl: ctrlParts,
   llama: llamaParts,
   "transformer-xl": (given) => transformerXlParts({ ...given, memoryLength: 4 }),
+  "memorizing-transformer": (given) =>
+    memorizingTransformerParts({ ...given, memoryLength: 4, lookup: { entries: 8, neighbours: 3 } }),
   "universal-transformer": (given) => universalTransformerParts(given) as DecoderParts,
 };
 

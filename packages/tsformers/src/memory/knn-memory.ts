@@ -44,7 +44,7 @@ export type KnnMemoryOptions = {
   readonly modelWidth: number;
   readonly heads: number;
   /** M: positions before its segment that local attention sees; they are the newest ones of the memory. */
-  readonly length: number;
+  readonly memoryLength: number;
   /** E: positions whose keys and values are kept, at least M. */
   readonly entries: number;
   /** k: of how many of them each query and head takes the values. */
@@ -94,9 +94,9 @@ export type KnnMemoryState = {
  * @throws RangeError when the memory has fewer entries than neighbours, or than positions that local attention sees
  */
 export function knnMemory(options: KnnMemoryOptions): Mixer<KnnMemoryParams> {
-  const { heads, length, entries, neighbours, dropoutRate = 0 } = options;
-  requireCounts("knn-memory", { length, entries, neighbours });
-  for (const [name, least] of Object.entries({ neighbours, length })) {
+  const { heads, memoryLength, entries, neighbours, dropoutRate = 0 } = options;
+  requireCounts("knn-memory", { memoryLength, entries, neighbours });
+  for (const [name, least] of Object.entries({ neighbours, memoryLength })) {
     if (least > entries)
       throw new RangeError(`knn-memory: entries must be at least ${name}, got entries ${entries} and ${name} ${least}`);
   }
@@ -114,7 +114,7 @@ export function knnMemory(options: KnnMemoryOptions): Mixer<KnnMemoryParams> {
     name: "knn-memory",
     sees: "pattern",
     segment: {
-      length,
+      length: memoryLength,
       init: (batch) => ({
         keys: empty(batch, entries),
         values: empty(batch, entries),
@@ -148,7 +148,7 @@ export function knnMemory(options: KnnMemoryOptions): Mixer<KnnMemoryParams> {
         const { mixed, map } = local(q, own, view, context);
         return { y: projections.fromHeads(params.out, mixed, context), map, ...(state !== undefined && { state }) };
       }
-      const latest = placesFrom(sub(memory.next, length), length, entries);
+      const latest = placesFrom(sub(memory.next, memoryLength), memoryLength, entries);
       const behind = (kept: Tensor, own: Tensor) =>
         concat([cast(entriesAt(kept, expandDims(latest, 1)), own.dtype), own], 2);
       const near = { key: behind(memory.keys, own.key), value: behind(memory.values, own.value) };
@@ -161,7 +161,7 @@ export function knnMemory(options: KnnMemoryOptions): Mixer<KnnMemoryParams> {
     },
     recurrent: {
       start: (batch, capacity) => {
-        const room = Math.min(capacity, length + 1 + entries);
+        const room = Math.min(capacity, memoryLength + 1 + entries);
         return { key: empty(batch, room), value: empty(batch, room) };
       },
       step: (params, x, state: KeyValueCache, { position, view }) => {
@@ -172,14 +172,14 @@ export function knnMemory(options: KnnMemoryOptions): Mixer<KnnMemoryParams> {
           key: withEntriesAt(state.key, slot, own.key),
           value: withEntriesAt(state.value, slot, own.value),
         };
-        const reach = Math.min(length + 1, room);
+        const reach = Math.min(memoryLength + 1, room);
         const first = sub(position, reach - 1);
         const places = expandDims(placesFrom(reshape(first, [1]), reach, room), 1);
         const near = { key: entriesAt(kept.key, places), value: entriesAt(kept.value, places) };
         const positions = add(iota(reach), first);
         const nearView = viewOfSlots(view, position, positions, greaterEqual(positions, 0));
         const { mixed } = local(q, near, nearView, {});
-        if (room <= length + 1) return { y: projections.fromHeads(params.out, mixed, {}), state: kept };
+        if (room <= memoryLength + 1) return { y: projections.fromHeads(params.out, mixed, {}), state: kept };
         const slots = slotPositions(position, room);
         const left = and(greaterEqual(slots, 0), less(slots, first));
         const memory = { keys: kept.key, values: kept.value };

@@ -74,7 +74,7 @@ export function memorizingTransformerParts(options: MemorizingTransformerOptions
     const { entries, neighbours = defaults.neighbours, layer = Math.ceil((3 * layers) / 4) - 1 } = lookup;
     if (!(Number.isInteger(layer) && layer >= 0 && layer < layers))
       throw new RangeError(`memorizing-transformer: layer must be one of 0 … ${layers - 1}, got ${layer}`);
-    const mixer = knnMemory({ ...sizes, length: memoryLength, entries, neighbours });
+    const mixer = knnMemory({ ...sizes, memoryLength, entries, neighbours });
     blocks[layer] = preNormBlock({ modelWidth, norm, mixer, ffn }) as Block;
   }
   return {

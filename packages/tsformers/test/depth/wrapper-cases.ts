@@ -178,7 +178,7 @@ export const wrapped: readonly WrappedMixer[] = [
   {
     name: "a memory of keys and values",
     pattern: causal,
-    load: async () => knnMemory({ ...sizes, length: 8, entries: 12, neighbours: 3 }) as Mixer,
+    load: async () => knnMemory({ ...sizes, memoryLength: length, entries: 28, neighbours: 3 }) as Mixer,
   },
   {
     name: "softmax with a memory and spans of each position",

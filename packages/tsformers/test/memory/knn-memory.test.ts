@@ -63,7 +63,7 @@ const scheme = t5Bias(H, bucketOf, { buckets: 8, maxDistance: 16 });
 const optionsOf = (more: Partial<KnnMemoryOptions> = {}): KnnMemoryOptions => ({
   modelWidth: C,
   heads: H,
-  length: 4,
+  memoryLength: 4,
   entries: 8,
   neighbours: 3,
   ...more,
@@ -133,10 +133,10 @@ function dense(
 function readSegment(options: KnnMemoryOptions, { mixer, table }: Given, x: Tensor, memory: unknown, mask?: Tensor) {
   const T = x.shape[1]!;
   const view = makeView({
-    pattern: behindMemory(causal, options.length),
+    pattern: behindMemory(causal, options.memoryLength),
     queries: T,
-    keys: T + options.length,
-    memory: options.length,
+    keys: T + options.memoryLength,
+    memory: options.memoryLength,
     scores: (positions) => scheme.prepare(table, positions),
     ...(mask !== undefined && { keyMask: mask }),
   });
@@ -162,7 +162,7 @@ const cases: readonly (readonly [string, Partial<KnnMemoryOptions>, readonly num
   ["segments of other lengths", {}, [3, 1, 7, 2, 5]],
   ["a segment longer than the memory", { entries: 4 }, [6, 5, 6]],
   ["a memory of what local attention sees", { entries: 4 }, [4, 4, 4]],
-  ["segments of one position", { length: 2, neighbours: 2 }, [1, 1, 1, 1, 1, 1, 1]],
+  ["segments of one position", { memoryLength: 2, neighbours: 2 }, [1, 1, 1, 1, 1, 1, 1]],
   ["all entries are neighbours", { neighbours: 8 }, [4, 4, 4, 4]],
   ["one neighbour", { neighbours: 1 }, [5, 5, 5]],
 ];
@@ -188,7 +188,7 @@ describe.each(cases)("%s", (_, more, lengths) => {
     const ours = await run((params, x) => segmented(options, params, x, segments).y);
     const theirs = await run((params, x) =>
       dense(options, params, x, {
-        near: (t, s) => s <= t && s >= startOf(t) - options.length,
+        near: (t, s) => s <= t && s >= startOf(t) - options.memoryLength,
         far: (t, s) => s < startOf(t) && s >= startOf(t) - options.entries,
         own: (t, s) => startOf(t) === startOf(s),
       }),
@@ -293,19 +293,19 @@ describe.each([
   ["a memory that fills several times", {}, 30],
   ["less room than the memory has", { entries: 40 }, 30],
   ["no more room than local attention sees", {}, 5],
-  ["fewer entries than neighbours at first", { length: 2, neighbours: 8 }, 14],
+  ["fewer entries than neighbours at first", { memoryLength: 2, neighbours: 8 }, 14],
 ])("decoding, %s", (_, more, N) => {
   const options = optionsOf(more);
   const params = paramsOf(options);
   const x = normal(randomKey(6), [B, N, C]);
 
   test("a position enters the memory when local attention no longer sees it", async () => {
-    const { length, entries } = options;
+    const { memoryLength, entries } = options;
     const expected = await evaluate(
       (params: Given, x: Tensor) =>
         dense(options, params, x, {
-          near: (t, s) => s <= t && s >= t - length,
-          far: (t, s) => s < t - length && s >= t - length - entries,
+          near: (t, s) => s <= t && s >= t - memoryLength,
+          far: (t, s) => s < t - memoryLength && s >= t - memoryLength - entries,
           own: () => true,
         }),
       device,
@@ -347,7 +347,7 @@ describe.each([
 
 describe("what does not fit is refused", () => {
   test.each([
-    [{ entries: 3 }, "knn-memory: entries must be at least length, got entries 3 and length 4"],
+    [{ entries: 3 }, "knn-memory: entries must be at least memoryLength, got entries 3 and memoryLength 4"],
     [{ neighbours: 9 }, "knn-memory: entries must be at least neighbours, got entries 8 and neighbours 9"],
     [{ neighbours: 0 }, "knn-memory: neighbours must be a whole number of at least 1, got 0"],
     [{ entries: 7.5 }, "knn-memory: entries must be a whole number of at least 1, got 7.5"],

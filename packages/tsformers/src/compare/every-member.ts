@@ -32,7 +32,11 @@ const helpers: ReadonlySet<string> = new Set(["short-convolution"]);
 /** Models that are more than layers of a known mechanism. */
 const own: ReadonlySet<string> = new Set([
   "transformer-xl",
+<<<<<<< HEAD
   "memorizing-transformer",
+=======
+  "gtrxl",
+>>>>>>> main
   "universal-transformer",
   "reformer",
   "longformer",

@@ -1,4 +1,4 @@
-import { cast, concat, full, ones, slice, stopGradient, type Tensor } from "@tsformers/engine";
+import { cast, concat, full, mul, ones, reshape, slice, stopGradient, type Tensor } from "@tsformers/engine";
 import type { SoftmaxMixer } from "../kinds/index.ts";
 
 export type SegmentMemoryOptions = {
@@ -17,7 +17,8 @@ export type SegmentState = {
 
 /**
  * Attention that also looks at the layer's inputs of earlier segments: `k, v = W·[SG(memory), x]`, queries from x alone. Afterwards the
- * memory holds the last M of `[memory, x]`, without gradients. Padding takes a place in it, and is not seen.
+ * memory holds the last M of `[memory, x]`, without gradients. Padding takes a place in it, and is not seen; nor is what came before a
+ * document that began in x.
  *
  * The memory is of the stream as it comes to the layer; the norm of a pre-norm block is applied to what was kept when it is looked at.
  * Without a memory that goes in, it is the mixer itself.
@@ -37,6 +38,7 @@ export function segmentMemory<Params>(
     ...mixer,
     segment: {
       length,
+      forgets: true,
       init: (batch) => ({ vectors: full([batch, length, modelWidth], 0), seen: full([batch, length], 0, "int32") }),
     },
     apply: (params, input, context) => {
@@ -44,15 +46,20 @@ export function segmentMemory<Params>(
       if (memory === undefined) return mixer.apply(params, input, context);
       const { x, view } = input;
       const { x: stream, norm } = input.stream ?? { x, norm: (x: Tensor) => x };
-      const kept = cast(memory.vectors, stream.dtype);
-      const cross = mixer.keysAndValues(params, concat([norm(kept), x], 1), view);
+      const earlier = cast(memory.vectors, stream.dtype);
+      const cross = mixer.keysAndValues(params, concat([norm(earlier), x], 1), view);
       const seen = concat([memory.seen, seenOf(view.keyMask, stream)], 1);
       const out = mixer.apply(params, { ...input, cross, view: { ...view, keyMask: seen } }, context);
       const vectors = concat([memory.vectors, cast(stream, memory.vectors.dtype)], 1);
+<<<<<<< HEAD
       const segment: SegmentState = {
         vectors: stopGradient(newest(vectors, length, 1)),
         seen: newest(seen, length, 1),
       };
+=======
+      const kept = newest(view.visible === undefined ? seen : mul(seen, seenByLast(view.visible)), length);
+      const segment: SegmentState = { vectors: stopGradient(newest(vectors, length)), seen: kept };
+>>>>>>> main
       return { ...out, state: { ...input.state, segment } };
     },
   };
@@ -63,7 +70,19 @@ export function seenOf(mask: Tensor | undefined, x: Tensor): Tensor {
   return mask === undefined ? ones(x.shape.slice(0, 2), "int32") : cast(mask, "int32");
 }
 
+<<<<<<< HEAD
 /** The last `count` positions along an axis. */
 export function newest(x: Tensor, count: number, axis: number): Tensor {
   return slice(x, axis, x.shape[axis]! - count);
+=======
+/** What the last position may see, int32 [B, S]: the rest belongs to earlier documents. @shape visible [B, 1, T, S] */
+function seenByLast(visible: Tensor): Tensor {
+  const [batch, , , keys] = visible.shape as [number, number, number, number];
+  return cast(reshape(slice(visible, 2, -1), [batch, keys]), "int32");
+}
+
+/** The last `count` positions of [B, T, …]. */
+function newest(x: Tensor, count: number): Tensor {
+  return slice(x, 1, x.shape[1]! - count);
+>>>>>>> main
 }

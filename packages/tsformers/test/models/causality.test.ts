@@ -28,6 +28,7 @@ import { type EncoderDecoderParams, encoderDecoder } from "../../src/models/enco
 import { gpt, gptParts } from "../../src/models/gpt.ts";
 import { gptNeoXParts } from "../../src/models/gpt-neox.ts";
 import { gptJParts } from "../../src/models/gptj.ts";
+import { gtrxlParts } from "../../src/models/gtrxl.ts";
 import type { LanguageModel } from "../../src/models/language-model.ts";
 import { llamaParts } from "../../src/models/llama.ts";
 import { memorizingTransformerParts } from "../../src/models/memorizing-transformer.ts";
@@ -121,8 +122,13 @@ const decoders: Readonly<Record<string, (given: typeof options) => DecoderParts>
   ctrl: ctrlParts,
   llama: llamaParts,
   "transformer-xl": (given) => transformerXlParts({ ...given, memoryLength: 4 }),
+<<<<<<< HEAD
   "memorizing-transformer": (given) =>
     memorizingTransformerParts({ ...given, memoryLength: 4, lookup: { entries: 8, neighbours: 3 } }),
+=======
+  // Its own pattern is a window: here all there is.
+  gtrxl: (given) => gtrxlParts({ ...given, memoryLength: 16 }),
+>>>>>>> main
   "universal-transformer": (given) => universalTransformerParts(given) as DecoderParts,
 };
 

@@ -7,7 +7,7 @@ import { type Program, trace } from "../trace/program.ts";
 import type { Tensor } from "../trace/tensor.ts";
 import { flatten, mapTree, type Structure, structureText, unflatten } from "../tree/tree.ts";
 import { type Device, type DeviceArray, type Executable, isDeviceArray } from "./device.ts";
-import { type RowWrite, withRowWrites, writeRows } from "./row-writes.ts";
+import { type RowWrite, withRowWrites } from "./row-writes.ts";
 
 /** `Tree` with every `Tensor` replaced by `Leaf`. */
 export type Replace<Tree, Leaf> = Tree extends Tensor
@@ -30,7 +30,7 @@ export type CompileOptions = {
   /**
    * Arguments, by position, that the caller gives up: later calls may overwrite their memory. They and results of the same
    * shape and dtype alternate between two sets of buffers, so that a training loop allocates nothing. Of an array that a result replaces
-   * some rows of (`scatterSet`), the rows are written at once, where arrays are in JavaScript's memory. Default: none.
+   * some rows of (`scatterSet`), the rows are written at once, where the device can. Default: none.
    */
   readonly donate?: readonly number[];
 };
@@ -97,8 +97,9 @@ export function compile<Args extends readonly unknown[], Result>(
     const donated = spare.splice(0, spare.length, ...outputs.map(() => undefined));
     // If a donated array is passed in once more, the result gets new memory.
     const into = donated.map((buffer) => (buffer !== undefined && inputs.includes(buffer) ? undefined : buffer));
-    const results = await writeRows(writes, inputs, await executable.run(inputs, into));
-    keepDonated(args, inputs, donate, outputs, spare, results);
+    const results = await executable.run(inputs, into);
+    const written = new Set(writes.map(({ input }) => inputs[input]!));
+    keepDonated(args, inputs, donate, outputs, spare, written);
     return unflatten(structure, results);
   };
   const release = async (): Promise<void> => {
@@ -118,13 +119,13 @@ export function compile<Args extends readonly unknown[], Result>(
 
 async function build(traced: () => Traced, device: Device, donated: ReadonlySet<number>): Promise<Prepared> {
   const { program: whole, structure } = traced();
-  const { program, writes } = withRowWrites(whole, (input) => device.sharesMemory && donated.has(input));
+  const { program, writes } = withRowWrites(whole, (input) => device.writesRows && donated.has(input));
   if (program.outputs.length === 0) {
     const got = structure.kind === "static" ? described(structure.value) : "a tree without any";
     throw new TypeError(`compile: expected the function to return a tensor or a tree of tensors, got ${got}`);
   }
-  const executable = await device.load(toOnnx(program));
-  const outputs = program.outputs.map(({ shape, dtype }) => ({ shape, dtype }));
+  const executable = await device.load(toOnnx(program), writes);
+  const outputs = whole.outputs.map(({ shape, dtype }) => ({ shape, dtype }));
   return { executable, structure, outputs, writes, spare: outputs.map(() => undefined) };
 }
 
@@ -134,20 +135,20 @@ function donatedInputs(args: readonly unknown[], donate: readonly number[]): Rea
   return new Set(owners.flatMap((position, input) => (donate.includes(position) ? [input] : [])));
 }
 
-/** Donated buffers that are not results themselves take those of the next call, each the first output of its type that has no buffer yet. */
+/** Donated buffers that were not written to take the results of the next call, each the first output of its type that has no buffer yet. */
 function keepDonated(
   args: readonly unknown[],
   inputs: readonly DeviceArray[],
   donate: readonly number[],
   outputs: readonly ArrayType[],
   spare: (DeviceArray | undefined)[],
-  results: readonly DeviceArray[],
+  written: ReadonlySet<DeviceArray>,
 ): void {
   let next = 0;
   args.forEach((arg, position) => {
     for (const _ of flatten(arg, isArray).leaves) {
       const buffer = inputs[next++]!;
-      if (!donate.includes(position) || spare.includes(buffer) || results.includes(buffer)) continue;
+      if (!donate.includes(position) || spare.includes(buffer) || written.has(buffer)) continue;
       const slot = outputs.findIndex(
         (type, i) => spare[i] === undefined && type.dtype === buffer.dtype && shapesEqual(type.shape, buffer.shape),
       );

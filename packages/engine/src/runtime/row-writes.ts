@@ -1,7 +1,7 @@
+import type { NDArray } from "../array/nd-array.ts";
 import { sizeOfShape } from "../array/shape.ts";
 import { Program } from "../trace/program.ts";
 import type { Equation, Tensor } from "../trace/tensor.ts";
-import type { DeviceArray } from "./device.ts";
 
 /** An output that is an input with some rows replaced: instead of it, a program gives out the rows and where they belong. */
 export type RowWrite = {
@@ -15,8 +15,8 @@ export type RowWrite = {
 };
 
 /**
- * Finds outputs that are `scatterSet` of inputs that the caller gives up. Where arrays are in JavaScript's memory, {@link writeRows} changes
- * those inputs in place, so that nothing of a large state is copied but what is new.
+ * Finds outputs that are `scatterSet` of inputs that the caller gives up. A device that `writesRows` changes those inputs in place, so that
+ * nothing of a large state is copied but what is new.
  *
  * @param isDonated which inputs are given up
  */
@@ -45,24 +45,11 @@ export function withRowWrites(
   return { program: writes.length === 0 ? program : new Program(program.inputs, program.equations, outputs), writes };
 }
 
-/** Writes rows into the inputs that they belong to. @returns the outputs of the program as it was */
-export async function writeRows(
-  writes: readonly RowWrite[],
-  inputs: readonly DeviceArray[],
-  outputs: readonly DeviceArray[],
-): Promise<DeviceArray[]> {
-  const results = outputs.slice(0, outputs.length - writes.length);
-  for (const { output, input, indices, rows } of writes) {
-    const [into, numbers, given] = await Promise.all(
-      [inputs[input]!, outputs[indices]!, outputs[output]!].map((array) => array.read()),
-    );
-    const width = sizeOfShape(into!.shape) / rows;
-    const from = given!.data as Float32Array;
-    numbers!.toNumbers().forEach((row, i) => {
-      const at = row < 0 ? row + rows : row;
-      (into!.data as Float32Array).set(from.subarray(i * width, (i + 1) * width), at * width);
-    });
-    results[output] = inputs[input]!;
-  }
-  return results;
+/** Writes rows into an array. Negative numbers count from the end. */
+export function writeRows(into: NDArray, rows: number, { numbers, given }: { numbers: NDArray; given: NDArray }): void {
+  const width = sizeOfShape(into.shape) / rows;
+  const [to, from] = [into.data, given.data] as [Float32Array, Float32Array];
+  numbers.toNumbers().forEach((row, i) => {
+    to.set(from.subarray(i * width, (i + 1) * width), (row < 0 ? row + rows : row) * width);
+  });
 }

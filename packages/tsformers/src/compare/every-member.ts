@@ -32,11 +32,9 @@ const helpers: ReadonlySet<string> = new Set(["short-convolution"]);
 /** Models that are more than layers of a known mechanism. */
 const own: ReadonlySet<string> = new Set([
   "transformer-xl",
-<<<<<<< HEAD
   "memorizing-transformer",
-=======
   "gtrxl",
->>>>>>> main
+  "compressive-transformer",
   "universal-transformer",
   "reformer",
   "longformer",

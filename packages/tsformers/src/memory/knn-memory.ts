@@ -201,12 +201,12 @@ function appended({ keys, values, seen, next }: KnnMemoryState, own: KeyValueCac
   const count = Math.min(length, entries);
   const places = placesFrom(add(next, length - count), count, entries);
   const write = (kept: Tensor, own: Tensor) =>
-    withEntriesAt(kept, places, cast(stopGradient(newest(own, count, 2)), kept.dtype));
+    withEntriesAt(kept, places, cast(stopGradient(slice(own, 2, length - count)), kept.dtype));
   const rows = add(places, mul(expandDims(iota(seen.shape[0]!), 1), entries));
   return {
     keys: write(keys, own.key),
     values: write(values, own.value),
-    seen: reshape(scatterSet(reshape(seen, [-1]), rows, newest(ownSeen, count, 1)), seen.shape),
+    seen: reshape(scatterSet(reshape(seen, [-1]), rows, newest(ownSeen, count)), seen.shape),
     next: mod(add(next, length), entries),
   };
 }

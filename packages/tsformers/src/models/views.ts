@@ -1,4 +1,4 @@
-import { add, concat, cumsum, equal, iota, reshape, type Tensor, zeros } from "@tsformers/engine";
+import { add, cast, concat, cumsum, equal, iota, reshape, slice, type Tensor, zeros } from "@tsformers/engine";
 import { makeView, makeViewOfSlots } from "../attention/core/view.ts";
 import { behindMemory } from "../attention/patterns/behind-memory.ts";
 import { causalPart } from "../attention/patterns/causal-part.ts";
@@ -94,7 +94,8 @@ export function viewsOf(
       pattern: memory === 0 ? seen : behindMemory(seen, memory),
       queries,
       keys,
-      ...present({ keyMask: mask, globals, offset: decode?.position, visible: begins && sameDocument(begins, memory) }),
+      ...present({ keyMask: mask, globals, offset: decode?.position }),
+      ...(begins !== undefined && documentsOf(begins, memory)),
       ...(memory !== 0 && { memory }),
       ...(positions !== undefined && { positions: { query: positions, key: positions } }),
       ...schemes,
@@ -114,15 +115,18 @@ export function viewsOf(
 }
 
 /**
- * Which positions belong to the document of each, the memory being of the document that was read last.
+ * What each position sees of its own document, and which keys are of the last one; the memory is of the document that was read last.
  *
- * @shape begins [B, T] → bool [B, 1, T, M + T]
+ * @shape begins [B, T] → visible bool [B, 1, T, M + T], current int32 [B, M + T]
  */
-function sameDocument(begins: Tensor, memory: number): Tensor {
+function documentsOf(begins: Tensor, memory: number): Required<Pick<View, "visible" | "current">> {
   const [batch, length] = begins.shape as [number, number];
   const own = cumsum(begins, 1);
   const all = concat([zeros([batch, memory], own.dtype), own], 1);
-  return equal(reshape(own, [batch, 1, length, 1]), reshape(all, [batch, 1, 1, memory + length]));
+  return {
+    visible: equal(reshape(own, [batch, 1, length, 1]), reshape(all, [batch, 1, 1, memory + length])),
+    current: cast(equal(slice(own, 1, length - 1), all), "int32"),
+  };
 }
 
 function scoresOf(scores: ScoreMod, params: unknown, layer: number, pass: { queries: number; keys: number }) {

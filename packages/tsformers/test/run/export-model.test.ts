@@ -88,6 +88,7 @@ const ownLayout = [
   "transformer",
   "transformer-xl",
   "memorizing-transformer",
+  "compressive-transformer",
   "universal-transformer",
   "reformer",
   "longformer",

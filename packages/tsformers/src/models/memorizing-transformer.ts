@@ -25,7 +25,7 @@ export type MemorizingTransformerOptions = {
   readonly ffnWidth?: number;
   /** M: positions of earlier segments that local attention sees, in every layer. */
   readonly memoryLength: number;
-  /** What one layer looks up. Absent: the same model without it, of which one with a memory can start. */
+  /** What one layer looks up. Absent: the same model without it, from which one with a memory can start: scale and gate are new. */
   readonly lookup?: {
     /** E: positions whose keys and values the layer keeps. */
     readonly entries: number;
@@ -70,12 +70,14 @@ export function memorizingTransformerParts(options: MemorizingTransformerOptions
     ffn,
   }) as Block;
   const blocks = Array.from({ length: layers }, () => plain);
+  const addedParams: string[] = [];
   if (lookup !== undefined) {
     const { entries, neighbours = defaults.neighbours, layer = Math.ceil((3 * layers) / 4) - 1 } = lookup;
     if (!(Number.isInteger(layer) && layer >= 0 && layer < layers))
       throw new RangeError(`memorizing-transformer: layer must be one of 0 … ${layers - 1}, got ${layer}`);
     const mixer = knnMemory({ ...sizes, memoryLength, entries, neighbours });
     blocks[layer] = preNormBlock({ modelWidth, norm, mixer, ffn }) as Block;
+    addedParams.push(`blocks.${layer}.mixer.scale`, `blocks.${layer}.mixer.gate`);
   }
   return {
     name: "memorizing-transformer",
@@ -84,6 +86,7 @@ export function memorizingTransformerParts(options: MemorizingTransformerOptions
     tokens: embedding(vocabularySize, modelWidth),
     scores: t5Bias(heads, causalBuckets()),
     dropoutRate,
+    addedParams,
     depth: blockStack(blocks, { finalNorm: norm(modelWidth) }),
   };
 }

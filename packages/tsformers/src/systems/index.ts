@@ -2,6 +2,7 @@
 
 export { alRfouSystem } from "./al-rfou.ts";
 export { compressiveTransformerSystem } from "./compressive-transformer.ts";
+export { memorizingTransformerSystem } from "./memorizing-transformer.ts";
 export {
   alibiSystem,
   distanceAwareSystem,

@@ -49,6 +49,8 @@ export type KnnMemoryOptions = {
   readonly entries: number;
   /** k: of how many of them each query and head takes the values. */
   readonly neighbours: number;
+  /** Scale of the logits at the beginning. Default: 1; with it, attention is even until scales have grown, which takes thousands of steps. */
+  readonly initialScale?: number;
   readonly dropoutRate?: number;
 };
 
@@ -91,15 +93,18 @@ export type KnnMemoryState = {
  * @cost   O(B·H·T·(T + M + E)·D) time; memory O(B·H·E·D), and scores of a part of the E entries at a time
  * @source Wu et al. 2022, "Memorizing Transformers", §3, arXiv:2203.08913
  * @differs the search is exact; what an empty memory adds is left open there
- * @throws RangeError when the memory has fewer entries than neighbours, or than positions that local attention sees
+ * @throws RangeError when the memory has fewer entries than neighbours, or than positions that local attention sees, or a scale is not
+ *   above 0
  */
 export function knnMemory(options: KnnMemoryOptions): Mixer<KnnMemoryParams> {
-  const { heads, memoryLength, entries, neighbours, dropoutRate = 0 } = options;
+  const { heads, memoryLength, entries, neighbours, initialScale = 1, dropoutRate = 0 } = options;
   requireCounts("knn-memory", { memoryLength, entries, neighbours });
   for (const [name, least] of Object.entries({ neighbours, memoryLength })) {
     if (least > entries)
       throw new RangeError(`knn-memory: entries must be at least ${name}, got entries ${entries} and ${name} ${least}`);
   }
+  if (!(initialScale > 0 && initialScale < Number.POSITIVE_INFINITY))
+    throw new RangeError(`knn-memory: initialScale must be a number above 0, got ${initialScale}`);
   const { headWidth, ...projections } = headProjections("knn-memory", { ...options, bias: false });
   const project = (params: KnnMemoryParams, x: Tensor, view: View) => {
     requireSupport("knn-memory", view, { rotation: "keys of earlier segments would keep the positions of theirs" });
@@ -135,7 +140,7 @@ export function knnMemory(options: KnnMemoryOptions): Mixer<KnnMemoryParams> {
         key: initHeads(k!),
         value: initHeads(v!),
         out: initOut(o!),
-        scale: full([heads], 1),
+        scale: full([heads], initialScale),
         gate: full([heads], 0),
       };
     },

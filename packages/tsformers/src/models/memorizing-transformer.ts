@@ -31,6 +31,8 @@ export type MemorizingTransformerOptions = {
     readonly entries: number;
     /** k: of how many of them a query and head takes the values. Default: 32. */
     readonly neighbours?: number;
+    /** Of the layer's logits, see `knnMemory`. Default: 1. */
+    readonly initialScale?: number;
     /** The layer, the first one being 0. Default: three quarters up, the 9th of 12. */
     readonly layer?: number;
   };
@@ -72,10 +74,10 @@ export function memorizingTransformerParts(options: MemorizingTransformerOptions
   const blocks = Array.from({ length: layers }, () => plain);
   const addedParams: string[] = [];
   if (lookup !== undefined) {
-    const { entries, neighbours = defaults.neighbours, layer = Math.ceil((3 * layers) / 4) - 1 } = lookup;
+    const { entries, neighbours = defaults.neighbours, initialScale, layer = Math.ceil((3 * layers) / 4) - 1 } = lookup;
     if (!(Number.isInteger(layer) && layer >= 0 && layer < layers))
       throw new RangeError(`memorizing-transformer: layer must be one of 0 … ${layers - 1}, got ${layer}`);
-    const mixer = knnMemory({ ...sizes, memoryLength, entries, neighbours });
+    const mixer = knnMemory({ ...sizes, memoryLength, entries, neighbours, ...present({ initialScale }) });
     blocks[layer] = preNormBlock({ modelWidth, norm, mixer, ffn }) as Block;
     addedParams.push(`blocks.${layer}.mixer.scale`, `blocks.${layer}.mixer.gate`);
   }
@@ -96,6 +98,7 @@ export type MemorizingTransformerSettings = StackSettings & {
   readonly memoryLength?: number;
   readonly entries?: number;
   readonly neighbours?: number;
+  readonly initialScale?: number;
 };
 
 export const memorizingTransformerEntry: DecoderEntry<"memorizing-transformer", MemorizingTransformerSettings> =
@@ -120,7 +123,17 @@ export const memorizingTransformerEntry: DecoderEntry<"memorizing-transformer", 
         neighbours: positionCount()
           .default(defaults.neighbours)
           .describe("how many of them each query and head takes the values of"),
+        initialScale: z
+          .number()
+          .positive()
+          .default(1)
+          .describe(
+            "scale of the logits of that layer at the beginning; small models learn sooner from a larger one, such as 8",
+          ),
       }),
-    make: ({ entries, neighbours, ...settings }) =>
-      memorizingTransformer({ ...present(settings), ...(entries > 0 && { lookup: { entries, neighbours } }) }),
+    make: ({ entries, neighbours, initialScale, ...settings }) =>
+      memorizingTransformer({
+        ...present(settings),
+        ...(entries > 0 && { lookup: { entries, neighbours, initialScale } }),
+      }),
   });

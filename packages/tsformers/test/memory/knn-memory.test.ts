@@ -349,6 +349,8 @@ describe("what does not fit is refused", () => {
   test.each([
     [{ entries: 3 }, "knn-memory: entries must be at least memoryLength, got entries 3 and memoryLength 4"],
     [{ neighbours: 9 }, "knn-memory: entries must be at least neighbours, got entries 8 and neighbours 9"],
+    [{ initialScale: 0 }, "knn-memory: initialScale must be a number above 0, got 0"],
+    [{ initialScale: Number.NaN }, "knn-memory: initialScale must be a number above 0, got NaN"],
     [{ neighbours: 0 }, "knn-memory: neighbours must be a whole number of at least 1, got 0"],
     [{ entries: 7.5 }, "knn-memory: entries must be a whole number of at least 1, got 7.5"],
     [{ heads: 4 }, "knn-memory: modelWidth must be a multiple of heads, got modelWidth 6 and heads 4"],

@@ -51,6 +51,7 @@ export {
 } from "./gpt.ts";
 export { type GptNeoXOptions, type GptNeoXSettings, gptNeoX, gptNeoXEntry, gptNeoXParts } from "./gpt-neox.ts";
 export { type GptJOptions, type GptJSettings, gptJ, gptJEntry, gptJParts } from "./gptj.ts";
+export { type GtrxlOptions, type GtrxlSettings, gtrxl, gtrxlEntry, gtrxlParts } from "./gtrxl.ts";
 export type {
   LanguageModel,
   LanguageModelOutput,
@@ -113,6 +114,7 @@ export {
   transformerXlEntry,
   transformerXlParts,
 } from "./transformer-xl.ts";
+export { hasTwoStreams, type Prediction, type TwoStreamModel, type TwoStreamOutput } from "./two-streams.ts";
 export {
   type UniversalTransformerOptions,
   type UniversalTransformerSettings,
@@ -122,3 +124,10 @@ export {
 } from "./universal-transformer.ts";
 export { vectorFront, type WithFront } from "./vector-front.ts";
 export { withLogits } from "./with-logits.ts";
+export {
+  type XlnetOptions,
+  type XlnetParams,
+  type XlnetSettings,
+  xlnet,
+  xlnetEntry,
+} from "./xlnet.ts";

@@ -43,6 +43,7 @@ const factors: Readonly<Record<string, number>> = {
   "compressive-transformer": Math.sqrt(C),
   ctrl: Math.sqrt(C),
   "transformer-xl": Math.sqrt(C),
+  gtrxl: Math.sqrt(C),
   "universal-transformer": Math.sqrt(C),
 };
 

@@ -106,6 +106,15 @@ export {
   transformerXlParts,
 } from "./transformer-xl.ts";
 export {
+  type UniversalEncoderDecoderOptions,
+  type UniversalEncoderDecoderSettings,
+  universalEncoderDecoder,
+  universalEncoderDecoderEntry,
+  universalEncoderDecoderParts,
+} from "./universal-encoder-decoder.ts";
+export {
+  type RecurrenceOptions,
+  type RecurrentParams,
   type UniversalTransformerOptions,
   type UniversalTransformerSettings,
   universalTransformer,

@@ -20,10 +20,10 @@ export type SegmentState = {
  * memory holds the last M of `[memory, x]`, without gradients. Padding takes a place in it, and is not seen.
  *
  * The memory is of the stream as it comes to the layer; the norm of a pre-norm block is applied to what was kept when it is looked at.
- * Without a memory that goes in, it is the mixer itself.
+ * Of what is remembered, only the part that the view shows is looked at. Without a memory that goes in, it is the mixer itself.
  *
  * @shape  x [B, T, C], memory [B, M, C] → y [B, T, C]
- * @cost   O(B·H·T·(M + T)·D) time; a path through N layers reaches back N·M positions
+ * @cost   O(B·H·T·(M + T)·D) time, M being what the view shows; a path through N layers reaches back N·M positions
  * @source Dai et al. 2019, "Transformer-XL", §3.2, arXiv:1901.02860
  */
 export function segmentMemory<Params>(
@@ -44,10 +44,12 @@ export function segmentMemory<Params>(
       if (memory === undefined) return mixer.apply(params, input, context);
       const { x, view } = input;
       const { x: stream, norm } = input.stream ?? { x, norm: (x: Tensor) => x };
-      const kept = cast(memory.vectors, stream.dtype);
-      const cross = mixer.keysAndValues(params, concat([norm(kept), x], 1), view);
+      const shown = view.memory ?? 0;
+      const kept = shown === 0 ? [] : [norm(cast(newest(memory.vectors, shown), stream.dtype))];
+      const cross = mixer.keysAndValues(params, concat([...kept, x], 1), view);
       const seen = concat([memory.seen, seenOf(view.keyMask, stream)], 1);
-      const out = mixer.apply(params, { ...input, cross, view: { ...view, keyMask: seen } }, context);
+      const keyMask = newest(seen, shown + x.shape[1]!);
+      const out = mixer.apply(params, { ...input, cross, view: { ...view, keyMask } }, context);
       const vectors = concat([memory.vectors, cast(stream, memory.vectors.dtype)], 1);
       const segment: SegmentState = { vectors: stopGradient(newest(vectors, length)), seen: newest(seen, length) };
       return { ...out, state: { ...input.state, segment } };

@@ -1,6 +1,13 @@
 // Published systems: one line each, then what systems are put together from.
 
 export {
+  type AdaptiveSpanTransformerOptions,
+  type AdaptiveSpanTransformerSettings,
+  adaptiveSpanTransformer,
+  adaptiveSpanTransformerEntry,
+  adaptiveSpanTransformerParts,
+} from "./adaptive-span-transformer.ts";
+export {
   type AlbertOptions,
   type AlbertParams,
   type AlbertSettings,

@@ -2,7 +2,11 @@ import { add, iota, type Tensor } from "@tsformers/engine";
 import { makeView, makeViewOfSlots } from "../attention/core/view.ts";
 import { behindMemory } from "../attention/patterns/behind-memory.ts";
 import { causalPart } from "../attention/patterns/causal-part.ts";
+import { intersection } from "../attention/patterns/combine.ts";
 import { causal, fullPattern } from "../attention/patterns/pattern.ts";
+import { reachOf } from "../attention/patterns/reach.ts";
+import { roundedReach } from "../attention/patterns/span.ts";
+import { slidingWindow } from "../attention/patterns/window.ts";
 import type {
   BlockTraits,
   LayerPatterns,
@@ -56,6 +60,14 @@ export function patternOfLayer(
   return typeof pattern === "function" ? pattern(layer) : pattern;
 }
 
+/** What layers see by their patterns, and no farther back than any of their heads does by its scores. */
+export function trimmedPattern(parts: SightParts, spans: readonly (readonly number[])[]): LayerPatterns {
+  const patterns = spans.map((own, layer) =>
+    intersection(patternOfLayer(parts, layer), slidingWindow({ before: roundedReach(Math.max(...own)), after: 0 })),
+  );
+  return (layer) => patterns[layer]!;
+}
+
 /** Where the queries of a pass stand, int32 [T] or [B, T]. */
 export function placesOf({ queries, positions, decode }: Pass): Tensor {
   return positions ?? (decode === undefined ? iota(queries) : add(iota(queries), decode.position));
@@ -75,7 +87,11 @@ export function viewsOf(
   const { queries, mask, globals, positions, decode, remembers } = pass;
   const slotsOf = (layer: number): Slots | undefined =>
     layers[layer]!.cacheShape === undefined ? undefined : decode?.slots?.[layer];
-  const memoryOf = (layer: number): number => (remembers ? (layers[layer]!.segment?.length ?? 0) : 0);
+  const memoryOf = (layer: number): number => {
+    const { length = 0 } = layers[layer]!.segment ?? {};
+    if (!remembers || length === 0 || !parts.causal) return remembers ? length : 0;
+    return Math.min(length, farthest(causalPart(patternOfLayer(parts, layer), length + queries), length + queries));
+  };
   const make = (layer: number): View => {
     const slots = slotsOf(layer);
     const memory = memoryOf(layer);
@@ -109,6 +125,12 @@ export function viewsOf(
     known.set(name, view);
     return view;
   };
+}
+
+/** The largest distance at which a pattern shows anything in a sequence of `length`. */
+function farthest(pattern: Pattern, length: number): number {
+  const { window, pinned } = reachOf(pattern, length);
+  return pinned.length === 0 ? window : length;
 }
 
 function scoresOf(scores: ScoreMod, params: unknown, layer: number, pass: { queries: number; keys: number }) {

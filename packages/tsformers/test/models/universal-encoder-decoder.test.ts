@@ -16,7 +16,7 @@ import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { openSequenceDecoder } from "../../src/generate/sequence-decoder.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
-import { encoderDecoder } from "../../src/models/encoder-decoder.ts";
+import { type EncoderDecoderParams, encoderDecoder } from "../../src/models/encoder-decoder.ts";
 import {
   type UniversalEncoderDecoderOptions,
   universalEncoderDecoder,
@@ -59,7 +59,7 @@ function prepare(more: Partial<UniversalEncoderDecoderOptions> = {}) {
   const model = universalEncoderDecoder({ ...sizes, ...more });
   const params = mapTree(model.init(randomKey(2)), isNdArray, (array, path) =>
     path.includes("halt") ? normal(randomKey(9), array.shape, { deviation: 0.5 }) : louder(array, path),
-  );
+  ) as EncoderDecoderParams;
   return { model, params };
 }
 

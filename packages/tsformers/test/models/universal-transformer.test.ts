@@ -114,7 +114,7 @@ test("it has the parameters of one block, however many steps it makes", () => {
 
 test("with fixed steps it is a stack whose layers have the same weights, without a ponder loss", async () => {
   const fixed = universalTransformer({ ...sizes, fixedSteps: true });
-  const params = mapTree(fixed.init(randomKey(2)), isNdArray, louder);
+  const params = mapTree(fixed.init(randomKey(2)), isNdArray, louder) as ReturnType<typeof fixed.init>;
   const parts = universalTransformerParts({ ...sizes, fixedSteps: true });
   const stack = decoder({ ...parts, depth: blockStack(parts.depth.layers as readonly Block[]) });
   const repeated = { ...params, blocks: new Array(sizes.layers).fill(params.blocks[0]) };

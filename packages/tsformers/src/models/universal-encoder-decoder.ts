@@ -4,7 +4,7 @@ import { type Block, postNormBlock } from "../blocks/block.ts";
 import { type CrossBlock, postNormCrossBlock } from "../blocks/cross-block.ts";
 import { embedding, scaledEmbedding } from "../nn/embedding.ts";
 import { mlp, relu } from "../nn/feed-forward.ts";
-import { normalInitial } from "../nn/initial.ts";
+import { glorotUniform, normalInitial } from "../nn/initial.ts";
 import { layerNorm } from "../nn/norm.ts";
 import { requireSizes } from "../nn/sizes.ts";
 import { stepSignals } from "../position/step-signals.ts";
@@ -49,6 +49,7 @@ export type UniversalEncoderDecoderOptions = RecurrenceOptions & {
  * state of the encoder: `a ← norm(a + attention(a, source))`. Both sides halt on their own; their ponder losses are added up.
  *
  * @source Dehghani et al. 2019, "Universal Transformers", §2, arXiv:1807.03819
+ * @differs linear layers begin Glorot-uniform, as in `transformer`; the paper does not say
  * @throws TypeError for fixed steps together with options of halting
  */
 export function universalEncoderDecoder(
@@ -63,8 +64,9 @@ export function universalEncoderDecoderParts(options: UniversalEncoderDecoderOpt
   const { ffnWidth = 4 * modelWidth } = options;
   requireSizes("universal-encoder-decoder", options, { vocabularySize, layers, ffnWidth });
   const norm = layerNorm({ epsilon });
-  const mixer = attention({ modelWidth, heads, dropoutRate });
-  const ffn = mlp({ modelWidth, ffnWidth, activation: relu, dropoutRate });
+  const initial = glorotUniform();
+  const mixer = attention({ modelWidth, heads, dropoutRate, initial });
+  const ffn = mlp({ modelWidth, ffnWidth, activation: relu, dropoutRate, initial });
   const block: Block = postNormBlock<unknown, unknown>({ modelWidth, norm, mixer, ffn });
   const crossBlock: CrossBlock = postNormCrossBlock<unknown, unknown, unknown>({
     ...{ modelWidth, norm, mixer, ffn },

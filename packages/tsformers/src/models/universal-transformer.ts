@@ -8,7 +8,7 @@ import { defaultPonderWeight, type UniversalParams, universal } from "../depth/u
 import type { Block, Depth, Mixer } from "../kinds/index.ts";
 import { embedding, scaledEmbedding } from "../nn/embedding.ts";
 import { mlp, relu } from "../nn/feed-forward.ts";
-import { normalInitial } from "../nn/initial.ts";
+import { glorotUniform, normalInitial } from "../nn/initial.ts";
 import { layerNorm } from "../nn/norm.ts";
 import { requireSizes } from "../nn/sizes.ts";
 import { stepSignals } from "../position/step-signals.ts";
@@ -60,7 +60,7 @@ export type RecurrentParams = StackParams & Partial<Pick<UniversalParams, "halt"
  * `a = norm(s + attention(s))`, `s ← norm(a + ffn(a))`, `s` being the state plus its signals; see `universal` for the halting.
  *
  * @source Dehghani et al. 2019, "Universal Transformers", arXiv:1807.03819
- * @differs decoder only; `universalEncoderDecoder` is the paper's form
+ * @differs decoder only; `universalEncoderDecoder` is the paper's form. Linear layers begin Glorot-uniform, as in `transformer`
  * @throws TypeError for fixed steps together with options of halting
  */
 export function universalTransformer(
@@ -74,11 +74,12 @@ export function universalTransformerParts(options: UniversalTransformerOptions):
   const { vocabularySize, layers, modelWidth, heads, dropoutRate = 0, epsilon = 1e-6 } = options;
   const { ffnWidth = 4 * modelWidth } = options;
   requireSizes("universal-transformer", options, { vocabularySize, layers, ffnWidth });
+  const initial = glorotUniform();
   const block = postNormBlock<unknown, unknown>({
     modelWidth,
     norm: layerNorm({ epsilon }),
-    mixer: options.mixer ?? attention({ modelWidth, heads, dropoutRate }),
-    ffn: mlp({ modelWidth, ffnWidth, activation: relu, dropoutRate }),
+    mixer: options.mixer ?? attention({ modelWidth, heads, dropoutRate, initial }),
+    ffn: mlp({ modelWidth, ffnWidth, activation: relu, dropoutRate, initial }),
   });
   return {
     name: "universal-transformer",

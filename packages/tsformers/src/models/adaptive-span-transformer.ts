@@ -182,7 +182,7 @@ export const adaptiveSpanTransformerEntry: DecoderEntry<"adaptive-span-transform
         startShare: z
           .number()
           .min(0)
-          .lt(1)
+          .max(1)
           .optional()
           .describe("the share of maxSpan that spans begin with. Default: 0 of heads, σ(−4) of queries"),
         penalty: z

@@ -1,6 +1,5 @@
 // Published systems: one line each, then what systems are put together from.
 
-export { type AlRfouOptions, type AlRfouParams, type AlRfouSettings, alRfou, alRfouEntry } from "./al-rfou.ts";
 export {
   type AdaptiveSpanTransformerOptions,
   type AdaptiveSpanTransformerSettings,
@@ -8,6 +7,7 @@ export {
   adaptiveSpanTransformerEntry,
   adaptiveSpanTransformerParts,
 } from "./adaptive-span-transformer.ts";
+export { type AlRfouOptions, type AlRfouParams, type AlRfouSettings, alRfou, alRfouEntry } from "./al-rfou.ts";
 export {
   type AlbertOptions,
   type AlbertParams,

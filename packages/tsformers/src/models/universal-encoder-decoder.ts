@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { attention } from "../attention/softmax/attention.ts";
-import { type Block, postNormBlock } from "../blocks/block.ts";
-import { type CrossBlock, postNormCrossBlock } from "../blocks/cross-block.ts";
+import type { CrossBlock } from "../blocks/cross-block.ts";
+import type { Block } from "../kinds/index.ts";
 import { embedding, scaledEmbedding } from "../nn/embedding.ts";
 import { mlp, relu } from "../nn/feed-forward.ts";
 import { glorotUniform, normalInitial } from "../nn/initial.ts";
@@ -19,12 +19,13 @@ import {
   stackOptions,
 } from "./model-entry.ts";
 import type { SequenceToSequence } from "./sequence-to-sequence.ts";
+import { postNorm, preNorm } from "./transformer.ts";
 import {
   type RecurrenceOptions,
   type RecurrenceSettings,
   recurrence,
-  recurrenceOf,
   recurrenceOptions,
+  withRecurrence,
 } from "./universal-transformer.ts";
 
 export type UniversalEncoderDecoderOptions = RecurrenceOptions & {
@@ -67,11 +68,8 @@ export function universalEncoderDecoderParts(options: UniversalEncoderDecoderOpt
   const initial = glorotUniform();
   const mixer = attention({ modelWidth, heads, dropoutRate, initial });
   const ffn = mlp({ modelWidth, ffnWidth, activation: relu, dropoutRate, initial });
-  const block: Block = postNormBlock<unknown, unknown>({ modelWidth, norm, mixer, ffn });
-  const crossBlock: CrossBlock = postNormCrossBlock<unknown, unknown, unknown>({
-    ...{ modelWidth, norm, mixer, ffn },
-    cross: mixer,
-  });
+  const { block, crossBlock, finalNorms } = options.preNorm ? preNorm : postNorm;
+  const parts = { modelWidth, norm, mixer, ffn };
   return {
     name: "universal-encoder-decoder",
     vocabularySize,
@@ -81,8 +79,9 @@ export function universalEncoderDecoderParts(options: UniversalEncoderDecoderOpt
     ),
     layerPositions: stepSignals(modelWidth),
     dropoutRate,
-    encoder: new Array<Block>(layers).fill(block),
-    decoder: new Array<CrossBlock>(layers).fill(crossBlock),
+    encoder: new Array<Block>(layers).fill(block(parts)),
+    decoder: new Array<CrossBlock>(layers).fill(crossBlock({ ...parts, cross: mixer })),
+    ...(finalNorms && { encoderNorm: norm(modelWidth), decoderNorm: norm(modelWidth) }),
     depth: recurrence("universal-encoder-decoder", options),
   };
 }
@@ -108,6 +107,5 @@ export const universalEncoderDecoderEntry: EncoderDecoderEntry<
       ffnWidth: ffnWidthOption(),
       ...recurrenceOptions(),
     }),
-  make: ({ halts, ponderWeight, ...settings }) =>
-    universalEncoderDecoder({ ...present(settings), ...recurrenceOf(present({ halts, ponderWeight })) }),
+  make: (settings) => universalEncoderDecoder(withRecurrence(present(settings))),
 });

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { attention } from "../attention/softmax/attention.ts";
-import { postNormBlock } from "../blocks/block.ts";
+import { postNormBlock, preNormBlock } from "../blocks/block.ts";
 import type { HaltingOptions } from "../depth/act.ts";
 import type { FinalNorm, StackParams } from "../depth/layers.ts";
 import { shared } from "../depth/shared.ts";
@@ -32,6 +32,8 @@ export type RecurrenceOptions = {
   readonly halting?: Omit<HaltingOptions, "maxSteps">;
   /** Of the ponder loss; not together with fixed steps. Default: 0.01. */
   readonly ponderWeight?: number;
+  /** Norms stand before the sublayers, and one behind the last step, as in the authors' code. Default: behind the residual sums. */
+  readonly preNorm?: true;
 };
 
 export type UniversalTransformerOptions = RecurrenceOptions & {
@@ -75,9 +77,10 @@ export function universalTransformerParts(options: UniversalTransformerOptions):
   const { ffnWidth = 4 * modelWidth } = options;
   requireSizes("universal-transformer", options, { vocabularySize, layers, ffnWidth });
   const initial = glorotUniform();
-  const block = postNormBlock<unknown, unknown>({
+  const norm = layerNorm({ epsilon });
+  const block = (options.preNorm ? preNormBlock : postNormBlock)<unknown, unknown>({
     modelWidth,
-    norm: layerNorm({ epsilon }),
+    norm,
     mixer: options.mixer ?? attention({ modelWidth, heads, dropoutRate, initial }),
     ffn: mlp({ modelWidth, ffnWidth, activation: relu, dropoutRate, initial }),
   });
@@ -91,7 +94,10 @@ export function universalTransformerParts(options: UniversalTransformerOptions):
     ),
     layerPositions: stepSignals(modelWidth),
     dropoutRate,
-    depth: recurrence("universal-transformer", options)(new Array<Block>(layers).fill(block as Block)),
+    depth: recurrence("universal-transformer", options)(
+      new Array<Block>(layers).fill(block),
+      options.preNorm ? { finalNorm: norm(modelWidth) } : {},
+    ),
   };
 }
 
@@ -113,12 +119,17 @@ export function recurrence(
   return (blocks, options) => universal(blocks[0]!, { ...how, ...options, maxSteps: blocks.length });
 }
 
-export type RecurrenceSettings = { readonly halts?: boolean; readonly ponderWeight?: number };
+export type RecurrenceSettings = {
+  readonly halts?: boolean;
+  readonly ponderWeight?: number;
+  readonly preNorm?: boolean;
+};
 
 /** The options of {@link RecurrenceSettings}. */
 export function recurrenceOptions(): {
   readonly halts: z.ZodDefault<z.ZodBoolean>;
   readonly ponderWeight: z.ZodOptional<z.ZodNumber>;
+  readonly preNorm: z.ZodDefault<z.ZodBoolean>;
 } {
   return {
     halts: z
@@ -130,12 +141,20 @@ export function recurrenceOptions(): {
       .nonnegative()
       .optional()
       .describe(`weight of the ponder loss, where positions halt. Default: ${defaultPonderWeight}`),
+    preNorm: z
+      .boolean()
+      .default(false)
+      .describe("whether norms stand before the sublayers, as in the authors' code, instead of behind the sums"),
   };
 }
 
-/** What settings say, as options of the model. */
-export function recurrenceOf({ halts, ponderWeight }: RecurrenceSettings): RecurrenceOptions {
-  return { ...present({ ponderWeight }), ...(halts === false && { fixedSteps: true }) };
+/** Settings of a model as its options. */
+export function withRecurrence<Settings extends RecurrenceSettings>({
+  halts,
+  preNorm,
+  ...rest
+}: Settings): Omit<Settings, "halts" | "preNorm"> & RecurrenceOptions {
+  return { ...rest, ...(halts === false && { fixedSteps: true }), ...(preNorm && { preNorm }) };
 }
 
 export type UniversalTransformerSettings = StackSettings & RecurrenceSettings & { readonly ffnWidth?: number };
@@ -157,6 +176,5 @@ export const universalTransformerEntry: DecoderEntry<"universal-transformer", Un
         ffnWidth: ffnWidthOption(),
         ...recurrenceOptions(),
       }),
-    make: ({ halts, ponderWeight, ...settings }) =>
-      universalTransformer({ ...present(settings), ...recurrenceOf(present({ halts, ponderWeight })) }),
+    make: (settings) => universalTransformer(withRecurrence(present(settings))),
   });

@@ -103,6 +103,7 @@ test("what halts at once is a model of one step", async () => {
 describe.each([
   ["fixed steps", { fixedSteps: true }],
   ["halting", {}],
+  ["halting, with norms before the sublayers", { preNorm: true }],
   ["halting as the paper has it", { halting: { keepsHalted: true, assignsRest: true } }],
 ] as const)("%s", (_, more) => {
   test("tokens one by one give what one pass gives", async () => {

@@ -42,6 +42,7 @@ const sizes = { vocabularySize: V, layers: 4, modelWidth: C, heads: 2 };
 const cases: readonly (readonly [string, Partial<UniversalTransformerOptions>])[] = [
   ["as Tensor2Tensor has it", {}],
   ["as the paper has it", { halting: { keepsHalted: true, assignsRest: true } }],
+  ["norms before the sublayers", { preNorm: true }],
   ["a leaky average", { halting: { update: leakyAverage } }],
   ["linear attention", { mixer: linearAttention({ modelWidth: C, heads: 2, causal: true }) as Mixer }],
 ];

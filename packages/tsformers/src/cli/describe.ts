@@ -20,6 +20,7 @@ import type { Task } from "../tasks/index.ts";
 import { catalogues } from "./catalogues.ts";
 import { addFlags, givenFlags, nameOfSetting, parseCount, parseCounts, runFlags } from "./config-flags.ts";
 import { drawPattern, type PatternReport, patternFacts, reportPattern } from "./describe-pattern.ts";
+import { systemJson, systemNamed, systemText } from "./describe-system.ts";
 import { UsageError } from "./exit.ts";
 import { flagTerm, flagText, flagTextOf } from "./flag-help.ts";
 import { givenPrompt } from "./generate-prompt.ts";
@@ -67,7 +68,7 @@ type Found = { readonly is: string; readonly name: string; readonly entry: Entry
 export function describeCommand(terminal: Terminal): Command {
   const command = new Command("describe")
     .description(
-      "tell what a model, attention pattern or mechanism, position scheme, task, optimiser, schedule or run is",
+      "tell what a system, model, attention pattern or mechanism, position scheme, task, optimiser, schedule or run is",
     )
     .argument(
       "<name>",
@@ -87,6 +88,7 @@ export function describeCommand(terminal: Terminal): Command {
         "What is described takes its own settings, too, written as `tsformers train` takes them; a flag that does nothing is an error.",
         "",
         "Examples:",
+        "  tsformers describe systems/transformer-xl",
         "  tsformers describe alibi",
         "  tsformers describe gpt --layers 12 --model-width 768 --heads 12 --vocabulary-size 50257",
         "  tsformers describe gpt --mixer performer --mixer.features 64",
@@ -100,6 +102,12 @@ export function describeCommand(terminal: Terminal): Command {
   addFlags(command, runFlags, (flag) => placeFlags.includes(flag));
   return command.action(async (name: string, options: Given & Readonly<Record<string, unknown>>) => {
     const given = givenFlags(options);
+    const system = systemNamed(name);
+    if (system !== undefined) {
+      if (given.size > 0)
+        throw new UsageError(`${flagName([...given.keys()][0]!)} does nothing with systems/${system.name}`);
+      return terminal.out(options.json ? systemJson(system) : systemText(system, terminal));
+    }
     if (isRun(name)) return tellRun(name, given, options, terminal);
     const found = find(name);
     requireUse(found, given, options);

@@ -51,6 +51,7 @@ export {
 } from "./gpt.ts";
 export { type GptNeoXOptions, type GptNeoXSettings, gptNeoX, gptNeoXEntry, gptNeoXParts } from "./gpt-neox.ts";
 export { type GptJOptions, type GptJSettings, gptJ, gptJEntry, gptJParts } from "./gptj.ts";
+export { type GtrxlOptions, type GtrxlSettings, gtrxl, gtrxlEntry, gtrxlParts } from "./gtrxl.ts";
 export type {
   LanguageModel,
   LanguageModelOutput,

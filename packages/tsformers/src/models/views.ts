@@ -1,4 +1,4 @@
-import { add, iota, type Tensor } from "@tsformers/engine";
+import { add, concat, cumsum, equal, iota, reshape, type Tensor, zeros } from "@tsformers/engine";
 import { makeView, makeViewOfSlots } from "../attention/core/view.ts";
 import { behindMemory } from "../attention/patterns/behind-memory.ts";
 import { causalPart } from "../attention/patterns/causal-part.ts";
@@ -38,6 +38,8 @@ export type Pass = {
   readonly mask?: Tensor | undefined;
   /** 1 for global tokens, 0 for others, [B, T]. */
   readonly globals?: Tensor | undefined;
+  /** 1 where a document begins, [B, T]: what came before is hidden from there on. */
+  readonly begins?: Tensor | undefined;
   /** int32 [B, T], when they are not 0, 1, 2, … */
   readonly positions?: Tensor | undefined;
   /** Present in decoding: how many positions came before (int32 scalar), where each layer keeps them, how many there is room for. */
@@ -84,7 +86,7 @@ export function viewsOf(
   scores: unknown,
   pass: Pass,
 ): (layer: number) => View {
-  const { queries, mask, globals, positions, decode, remembers } = pass;
+  const { queries, mask, globals, begins, positions, decode, remembers } = pass;
   const slotsOf = (layer: number): Slots | undefined =>
     layers[layer]!.cacheShape === undefined ? undefined : decode?.slots?.[layer];
   const memoryOf = (layer: number): number => {
@@ -108,7 +110,7 @@ export function viewsOf(
       pattern: memory === 0 ? seen : behindMemory(seen, memory),
       queries,
       keys,
-      ...present({ keyMask: mask, globals, offset: decode?.position }),
+      ...present({ keyMask: mask, globals, offset: decode?.position, visible: begins && sameDocument(begins, memory) }),
       ...(memory !== 0 && { memory }),
       ...(positions !== undefined && { positions: { query: positions, key: positions } }),
       ...schemes,
@@ -131,6 +133,18 @@ export function viewsOf(
 function farthest(pattern: Pattern, length: number): number {
   const { window, pinned } = reachOf(pattern, length);
   return pinned.length === 0 ? window : length;
+}
+
+/**
+ * Which positions belong to the document of each, the memory being of the document that was read last.
+ *
+ * @shape begins [B, T] → bool [B, 1, T, M + T]
+ */
+function sameDocument(begins: Tensor, memory: number): Tensor {
+  const [batch, length] = begins.shape as [number, number];
+  const own = cumsum(begins, 1);
+  const all = concat([zeros([batch, memory], own.dtype), own], 1);
+  return equal(reshape(own, [batch, 1, length, 1]), reshape(all, [batch, 1, 1, memory + length]));
 }
 
 function scoresOf(scores: ScoreMod, params: unknown, layer: number, pass: { queries: number; keys: number }) {

@@ -17,6 +17,7 @@ import { ctrl } from "../../src/models/ctrl.ts";
 import { gpt } from "../../src/models/gpt.ts";
 import { gptNeoX } from "../../src/models/gpt-neox.ts";
 import { gptJ } from "../../src/models/gptj.ts";
+import { gtrxl } from "../../src/models/gtrxl.ts";
 import type { ModelEntry } from "../../src/models/index.ts";
 import { led } from "../../src/models/led.ts";
 import { llama } from "../../src/models/llama.ts";
@@ -168,6 +169,7 @@ const factories: Readonly<Record<string, (options: Sizes) => unknown>> = {
   transformer,
   t5,
   "transformer-xl": (given) => transformerXl({ ...given, memoryLength: 8 }),
+  gtrxl: (given) => gtrxl({ ...given, memoryLength: 8 }),
   "universal-transformer": universalTransformer,
   reformer,
   albert,

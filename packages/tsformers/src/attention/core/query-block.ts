@@ -154,8 +154,8 @@ function hidingOfHead(
   }
   if (view.visible !== undefined) {
     const [from, to] = queries;
-    const rows = view.visible.shape[1] === 1 ? view.visible : slice(view.visible, 1, from, to);
-    const unseen = expandDims(where(byHead(takeRuns(rows, keys), q.shape[1]!), 0, hidden), 0);
+    const rows = view.visible.shape.at(-2) === 1 ? view.visible : slice(view.visible, -2, from, to);
+    const unseen = where(byRowAndHead(takeRuns(rows, keys), q.shape[1]!), 0, hidden);
     hiding = hiding === undefined ? unseen : add(hiding, unseen);
   }
   if (view.keyMask === undefined) return hiding;
@@ -193,6 +193,11 @@ function takeRuns(x: Tensor, runs: Runs): Tensor {
   const parts: Tensor[] = [];
   for (let i = 0; i < runs.length; i += 2) parts.push(slice(x, -1, runs[i]!, runs[i + 1]!));
   return parts.length === 1 ? parts[0]! : concat(parts, -1);
+}
+
+/** A view's `visible`, broadcast to [B, H, T, S]. */
+export function byRowAndHead(visible: Tensor, heads: number): Tensor {
+  return visible.shape.length === 4 ? visible : expandDims(byHead(visible, heads), 0);
 }
 
 /** Masks of patterns by head, bool [H', T, S] → [1 or H, T, S]: head h gets that of pattern `h mod H'`. */

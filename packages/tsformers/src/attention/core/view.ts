@@ -13,6 +13,7 @@ export type ViewOptions = Pick<
   | "memory"
   | "keyMask"
   | "globals"
+  | "visible"
   | "scores"
   | "queriesPerBlock"
   | "keptPairs"

@@ -12,21 +12,29 @@ export const universalTransformerSystem: SystemEntry<"universal-transformer"> = 
     differs: [
       "The decoder alone is universal-transformer, encoder and decoder together are universal-encoder-decoder.",
       "A graph of fixed size makes all steps: what halts early keeps its result, but saves no time.",
+      "The small preset makes a fixed number of steps, with norms before the sublayers, as the authors' code has them.",
       "By default, positions that halted go on being transformed, as in Tensor2Tensor; `halting: { keepsHalted: true }` is the paper's text.",
       "The paper prints no number of parameters; its preset has the sizes of Tensor2Tensor's universal_transformer_base.",
     ],
     presets: {
       small: {
-        about: "one block of width 64, four times, over the words of bAbI's first task",
+        about: "one block of width 96, four times, on SCAN",
         run: {
-          model: { kind: "universal-transformer", layers: 4, modelWidth: 64, heads: 4, halts: false },
-          task: { kind: "babi", qa: 1 },
-          length: 80,
-          steps: 600,
+          model: {
+            kind: "universal-transformer",
+            layers: 4,
+            modelWidth: 96,
+            heads: 4,
+            halts: false,
+            preNorm: true,
+          },
+          task: { kind: "scan" },
+          length: 64,
+          steps: 700,
           batchSize: 32,
-          learningRate: 1e-3,
+          learningRate: 3e-3,
         },
-        vocabularySize: 32,
+        vocabularySize: 24,
       },
       paper: {
         about: "English to German, the sizes of Tensor2Tensor's universal_transformer_base",
@@ -50,8 +58,8 @@ export const universalTransformerSystem: SystemEntry<"universal-transformer"> = 
       },
     },
     // One block on either side, however many steps; the decoder's looks at the source, too. Each side has a halting unit where positions halt.
-    parameters: ({ vocabularySize, modelWidth, ffnWidth }, { kind, halts = true }) => {
-      const block = ofBlock(modelWidth, ffnWidth) + (halts ? modelWidth + 1 : 0);
+    parameters: ({ vocabularySize, modelWidth, ffnWidth }, { kind, halts = true, preNorm = false }) => {
+      const block = ofBlock(modelWidth, ffnWidth) + (halts ? modelWidth + 1 : 0) + (preNorm ? ofNorm(modelWidth) : 0);
       const both = 2 * block + ofAttention(modelWidth) + ofNorm(modelWidth);
       return vocabularySize * modelWidth + (kind === "universal-transformer" ? block : both);
     },

@@ -33,6 +33,7 @@ const helpers: ReadonlySet<string> = new Set(["short-convolution"]);
 const own: ReadonlySet<string> = new Set([
   "transformer-xl",
   "gtrxl",
+  "compressive-transformer",
   "universal-transformer",
   "reformer",
   "longformer",

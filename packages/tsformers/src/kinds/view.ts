@@ -21,6 +21,8 @@ export type View = {
    * differ. Default: no further mask.
    */
   readonly visible?: Tensor;
+  /** 1 for keys of the document that the last query belongs to, int32 [B, S]: a memory keeps no others. Default: all keys. */
+  readonly current?: Tensor;
   readonly rotate?: Rotation;
   readonly scores?: (positions: Positions) => Score;
   /** Scores of blocks (`plan.ts`) that the layers share: those of blocks whose weights are kept for the gradient. */

@@ -36,6 +36,13 @@ export {
   bigbirdParts,
 } from "./bigbird.ts";
 export { type BloomOptions, bloom, bloomEntry, bloomParts } from "./bloom.ts";
+export {
+  type CompressiveTransformerOptions,
+  type CompressiveTransformerSettings,
+  compressiveTransformer,
+  compressiveTransformerEntry,
+  compressiveTransformerParts,
+} from "./compressive-transformer.ts";
 export { type CtrlOptions, type CtrlSettings, ctrl, ctrlEntry, ctrlParts } from "./ctrl.ts";
 export { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 export { type EncoderParams, type EncoderParts, encoder } from "./encoder.ts";
@@ -114,6 +121,7 @@ export {
   transformerXlEntry,
   transformerXlParts,
 } from "./transformer-xl.ts";
+export { hasTwoStreams, type Prediction, type TwoStreamModel, type TwoStreamOutput } from "./two-streams.ts";
 export {
   type UniversalEncoderDecoderOptions,
   type UniversalEncoderDecoderSettings,
@@ -132,3 +140,10 @@ export {
 } from "./universal-transformer.ts";
 export { vectorFront, type WithFront } from "./vector-front.ts";
 export { withLogits } from "./with-logits.ts";
+export {
+  type XlnetOptions,
+  type XlnetParams,
+  type XlnetSettings,
+  xlnet,
+  xlnetEntry,
+} from "./xlnet.ts";

@@ -1,4 +1,4 @@
-import { add, concat, cumsum, equal, iota, reshape, type Tensor, zeros } from "@tsformers/engine";
+import { add, cast, concat, cumsum, equal, iota, reshape, slice, type Tensor, zeros } from "@tsformers/engine";
 import { makeView, makeViewOfSlots } from "../attention/core/view.ts";
 import { behindMemory } from "../attention/patterns/behind-memory.ts";
 import { causalPart } from "../attention/patterns/causal-part.ts";
@@ -89,9 +89,11 @@ export function viewsOf(
   const { queries, mask, globals, begins, positions, decode, remembers } = pass;
   const slotsOf = (layer: number): Slots | undefined =>
     layers[layer]!.cacheShape === undefined ? undefined : decode?.slots?.[layer];
+  const rememberedBy = (layer: number): number => (remembers ? (layers[layer]!.segment?.length ?? 0) : 0);
+  // What the pattern does not reach of a memory is not looked at.
   const memoryOf = (layer: number): number => {
-    const { length = 0 } = layers[layer]!.segment ?? {};
-    if (!remembers || length === 0 || !parts.causal) return remembers ? length : 0;
+    const length = rememberedBy(layer);
+    if (length === 0 || !parts.causal) return length;
     return Math.min(length, farthest(causalPart(patternOfLayer(parts, layer), length + queries), length + queries));
   };
   const make = (layer: number): View => {
@@ -110,7 +112,8 @@ export function viewsOf(
       pattern: memory === 0 ? seen : behindMemory(seen, memory),
       queries,
       keys,
-      ...present({ keyMask: mask, globals, offset: decode?.position, visible: begins && sameDocument(begins, memory) }),
+      ...present({ keyMask: mask, globals, offset: decode?.position }),
+      ...(begins !== undefined && documentsOf(begins, memory, rememberedBy(layer))),
       ...(memory !== 0 && { memory }),
       ...(positions !== undefined && { positions: { query: positions, key: positions } }),
       ...schemes,
@@ -136,15 +139,20 @@ function farthest(pattern: Pattern, length: number): number {
 }
 
 /**
- * Which positions belong to the document of each, the memory being of the document that was read last.
+ * What each position sees of its own document, and which positions are of the last one; the memory is of the document that was read last.
  *
- * @shape begins [B, T] → bool [B, 1, T, M + T]
+ * @param memory   positions of the memory that are looked at
+ * @param capacity M, all of them
+ * @shape begins [B, T] → visible bool [B, 1, T, memory + T], current int32 [B, M + T]
  */
-function sameDocument(begins: Tensor, memory: number): Tensor {
+function documentsOf(begins: Tensor, memory: number, capacity: number): Required<Pick<View, "visible" | "current">> {
   const [batch, length] = begins.shape as [number, number];
   const own = cumsum(begins, 1);
-  const all = concat([zeros([batch, memory], own.dtype), own], 1);
-  return equal(reshape(own, [batch, 1, length, 1]), reshape(all, [batch, 1, 1, memory + length]));
+  const behind = (count: number) => concat([zeros([batch, count], own.dtype), own], 1);
+  return {
+    visible: equal(reshape(own, [batch, 1, length, 1]), reshape(behind(memory), [batch, 1, 1, memory + length])),
+    current: cast(equal(slice(own, 1, length - 1), behind(capacity)), "int32"),
+  };
 }
 
 function scoresOf(scores: ScoreMod, params: unknown, layer: number, pass: { queries: number; keys: number }) {

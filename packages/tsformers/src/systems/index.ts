@@ -2,6 +2,7 @@
 
 export { adaptiveSpanTransformerSystem } from "./adaptive-span-transformer.ts";
 export { alRfouSystem } from "./al-rfou.ts";
+export { compressiveTransformerSystem } from "./compressive-transformer.ts";
 export {
   alibiSystem,
   distanceAwareSystem,

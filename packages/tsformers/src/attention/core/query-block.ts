@@ -195,17 +195,17 @@ function takeRuns(x: Tensor, runs: Runs): Tensor {
   return parts.length === 1 ? parts[0]! : concat(parts, -1);
 }
 
-/** A view's `visible`, broadcast to [B, H, T, S]. */
-export function byRowAndHead(visible: Tensor, heads: number): Tensor {
-  return visible.shape.length === 4 ? visible : expandDims(byHead(visible, heads), 0);
-}
-
 /** Masks of patterns by head, bool [H', T, S] → [1 or H, T, S]: head h gets that of pattern `h mod H'`. */
 export function byHead(mask: Tensor, heads: number): Tensor {
   const patterns = mask.shape[0]!;
   if (patterns === 1 || patterns === heads) return mask;
   const own = Array.from({ length: heads }, (_, head) => head % patterns);
   return gather(mask, constant(fromNumbers(own, [heads], "int32")), 0);
+}
+
+/** {@link byHead} with a batch axis: a view's `visible` → [1 or B, 1 or H, T, S]. */
+export function byRowAndHead(visible: Tensor, heads: number): Tensor {
+  return visible.shape.length === 4 ? visible : expandDims(byHead(visible, heads), 0);
 }
 
 /** Matrix product of [B, H, ·, ·] with [B, K, ·, ·], where each of the K key heads serves H/K consecutive heads. */

@@ -153,7 +153,7 @@ export function withRecurrence<Settings extends RecurrenceSettings>({
   halts,
   preNorm,
   ...rest
-}: Settings): Omit<Settings, "halts" | "preNorm"> & RecurrenceOptions {
+}: Settings): Omit<Settings, "halts" | "preNorm"> & Pick<RecurrenceOptions, "fixedSteps" | "preNorm"> {
   return { ...rest, ...(halts === false && { fixedSteps: true }), ...(preNorm && { preNorm }) };
 }
 

@@ -35,7 +35,7 @@ export const adaptiveSpanTransformerSystem: SystemEntry<"adaptive-span-transform
           batchSize: 8,
           learningRate: 4e-3,
         },
-        vocabularySize: 10,
+        vocabularySize: 9,
       },
       paper: {
         about: "24 layers on enwik8, spans up to 8,192 (table 1)",

@@ -34,7 +34,7 @@ export const universalTransformerSystem: SystemEntry<"universal-transformer"> = 
           batchSize: 32,
           learningRate: 3e-3,
         },
-        vocabularySize: 24,
+        vocabularySize: 21,
       },
       paper: {
         about: "English to German, the sizes of Tensor2Tensor's universal_transformer_base",

@@ -1,5 +1,6 @@
 // Published systems as a whole: presets, what they are for, how they differ from their papers, what proves them.
 
+export { adaptiveSpanTransformerSystem } from "./adaptive-span-transformer.ts";
 export { alRfouSystem } from "./al-rfou.ts";
 export { compressiveTransformerSystem } from "./compressive-transformer.ts";
 export { memorizingTransformerSystem } from "./memorizing-transformer.ts";
@@ -22,3 +23,4 @@ export {
   systemEntry,
 } from "./system-entry.ts";
 export { transformerXlSystem } from "./transformer-xl.ts";
+export { universalTransformerSystem } from "./universal-transformer.ts";

@@ -65,6 +65,11 @@ export function modelOf({ model, category }: Architecture, source: string): AnyM
       `${source}: torch.nn.Transformer works on vectors and has no vocabulary; \`verify\` alone can use it`,
     );
   }
+  if (category === "decisions") {
+    throw new Error(
+      `${source}: a Decision Transformer reads episodes and has no vocabulary; \`verify\` and \`openDecisionTransformer\` of tsformers/node can use it`,
+    );
+  }
   return { ...(model as object), category } as AnyModel;
 }
 

@@ -25,7 +25,7 @@ const mostPosition = 2.4;
  *   Towers et al. 2024, arXiv:2407.17032
  */
 export function cartPole(): Environment {
-  let state: State = [0, 0, 0, 0];
+  let state: CartPoleState = [0, 0, 0, 0];
   let steps = 0;
   return {
     name: "cartpole",
@@ -39,7 +39,7 @@ export function cartPole(): Environment {
       return { observation: state };
     },
     step: (action) => {
-      state = pushed(state, action === 1 ? force : -force);
+      state = cartPoleAfter(state, action === 1 ? force : -force);
       steps += 1;
       const [x, , angle] = state;
       const terminated = Math.abs(x) > mostPosition || Math.abs(angle) > mostAngle;
@@ -48,10 +48,11 @@ export function cartPole(): Environment {
   };
 }
 
-type State = readonly [x: number, speed: number, angle: number, turning: number];
+/** Metres, metres a second, radians, radians a second. */
+export type CartPoleState = readonly [x: number, speed: number, angle: number, turning: number];
 
-/** The state one step later. */
-function pushed([x, speed, angle, turning]: State, newtons: number): State {
+/** The state one step later, while a force pushes the cart. */
+export function cartPoleAfter([x, speed, angle, turning]: CartPoleState, newtons: number): CartPoleState {
   const [sin, cos] = [Math.sin(angle), Math.cos(angle)];
   const push = (newtons + poleMass * halfLength * turning ** 2 * sin) / totalMass;
   const turn = (gravity * sin - push * cos) / (halfLength * (4 / 3 - (poleMass * cos ** 2) / totalMass));

@@ -33,15 +33,30 @@ export function pendulum(): Environment {
       return { observation: observe() };
     },
     step: (action) => {
-      const torque = clip((action as readonly number[])[0]!, mostTorque);
-      const reward = -(aroundZero(angle) ** 2 + 0.1 * speed ** 2 + 0.001 * torque ** 2);
-      const acceleration = ((3 * gravity) / (2 * length)) * Math.sin(angle) + (3 / (mass * length ** 2)) * torque;
-      speed = clip(speed + acceleration * secondsPerStep, mostSpeed);
-      angle += speed * secondsPerStep;
+      const [torque] = action as readonly [number];
+      const next = pendulumAfter({ angle, speed }, torque);
+      ({ angle, speed } = next);
+      const { reward } = next;
       steps += 1;
       return { observation: observe(), reward, terminated: false, truncated: steps >= longest };
     },
   };
+}
+
+/**
+ * Angle (radians, 0 upright) and speed (radians a second) one step later, and the reward.
+ *
+ * @param torque beyond ±2 it counts as ±2
+ */
+export function pendulumAfter(
+  { angle, speed: before }: { readonly angle: number; readonly speed: number },
+  torque: number,
+): { readonly angle: number; readonly speed: number; readonly reward: number } {
+  const u = clip(torque, mostTorque);
+  const reward = -(aroundZero(angle) ** 2 + 0.1 * before ** 2 + 0.001 * u ** 2);
+  const acceleration = ((3 * gravity) / (2 * length)) * Math.sin(angle) + (3 / (mass * length ** 2)) * u;
+  const speed = clip(before + acceleration * secondsPerStep, mostSpeed);
+  return { angle: angle + speed * secondsPerStep, speed, reward };
 }
 
 function clip(value: number, most: number): number {

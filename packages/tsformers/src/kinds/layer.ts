@@ -13,6 +13,8 @@ export type Layer<Params, Args extends readonly unknown[] = [x: Tensor], Result 
 export type Context = {
   /** Key of this pass's dropout, int32 [2]. Absent in evaluation: then nothing is dropped. */
   readonly key?: Tensor;
+  /** Share of the training that is done, float32 [], for losses that follow a schedule. Default: 0, the beginning. */
+  readonly progress?: Tensor;
 };
 
 /** Evaluation: no dropout. */

@@ -1,5 +1,5 @@
 import type { Concrete, RandomKey, Tensor } from "@tsformers/engine";
-import type { BlockTraits, Context, DepthOutput, Pattern, Slots } from "../kinds/index.ts";
+import type { BlockTraits, Context, DepthOutput, Losses, Pattern, Slots } from "../kinds/index.ts";
 import type { EmbeddingParams } from "../nn/embedding.ts";
 
 /** What stands at the positions of rows. */
@@ -86,8 +86,18 @@ export type LanguageModelOutput = DepthOutput & {
   readonly nextSentence?: Tensor;
 };
 
+/** What a batch asks of a model at every position. */
+export type Targets = {
+  /** int32 [B, T] */
+  readonly targets: Tensor;
+  /** Of each target, float32 [B, T]; 0 where nothing is asked. */
+  readonly weights: Tensor;
+};
+
 /** A model with logits over a vocabulary at every position. */
 export type LanguageModel<Params = unknown> = TokenModel<Params, LanguageModelOutput> & {
+  /** Losses that training adds, given what a pass put out and what was asked of it: those of earlier layers, of later tokens. Absent: none. */
+  trainingLosses?(params: Params, output: LanguageModelOutput, asked: Targets, context: Context): Losses;
   /** The model without its head, with the same parameters, for use with other heads. */
   readonly body: TokenBody;
 };

@@ -1,6 +1,6 @@
 import type { Concrete, RandomKey, Tensor } from "@tsformers/engine";
 import type { AttentionMap, BlockTraits, Context, KeyValueCache, Losses, Pattern, StackState } from "../kinds/index.ts";
-import type { DecodeLayers } from "./language-model.ts";
+import type { DecodeLayers, Targets } from "./language-model.ts";
 
 /** An encoded source: keys and values for the decoder's cross-attention. */
 export type Encoded = {
@@ -65,6 +65,8 @@ export type SequenceToSequence<Params = unknown> = {
   init(key: RandomKey): Concrete<Params>;
   encode(params: Params, source: EncodeInput, context: Context): EncodeOutput;
   decode(params: Params, target: DecodeInput, context: Context): DecodeOutput;
+  /** Losses that training adds, given what a pass put out and what was asked of it. Absent: none. */
+  trainingLosses?(params: Params, output: DecodeOutput, asked: Targets, context: Context): Losses;
   /** Projects parameters back into their allowed range after each update. Absent: no constraints. */
   project?(params: Params): Params;
   /** Traits of the decoder layers' mixers. */

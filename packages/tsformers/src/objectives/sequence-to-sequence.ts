@@ -27,11 +27,12 @@ export function sequenceToSequenceObjective<Params>(
     loss: (params, batch, context) => {
       const { encoded, decoded } = run(params, batch, context);
       const losses = crossEntropies(decoded.logits, batch.targets, options);
+      const own = model.trainingLosses?.(params, decoded, { targets: batch.targets, weights: batch.weights }, context);
       const training = present({ encoder: encoded.state.training, decoder: decoded.state.training });
       return {
         total: sum(mul(losses, batch.weights)),
         weight: sum(batch.weights),
-        losses: sumOfLosses([encoded.losses, decoded.losses]),
+        losses: sumOfLosses([encoded.losses, decoded.losses, own]),
         ...(Object.keys(training).length !== 0 && { trainingState: training }),
       };
     },

@@ -4,6 +4,7 @@ import { evaluation } from "../kinds/layer.ts";
 import type { LanguageModel, LanguageModelOutput } from "../models/language-model.ts";
 import { chunkedCrossEntropies } from "../nn/chunked-cross-entropy.ts";
 import { crossEntropies } from "../nn/cross-entropy.ts";
+import { sumOfLosses } from "../nn/losses.ts";
 import { present } from "../schema/present.ts";
 import type { Batch } from "../tasks/task.ts";
 import { besideLoss, type Memories, type Objective, type Symbolic } from "./objective.ts";
@@ -48,7 +49,9 @@ export function tokenObjective<Params>(
     loss: (params, batch, context, memories) => {
       const out = model.apply(params, inputOf(batch, memories), context);
       const { targets, weights } = batch;
-      return { total: sum(mul(losses(out, targets), weights)), weight: sum(weights), ...besideLoss(out) };
+      const own = model.trainingLosses?.(params, out, { targets, weights }, context);
+      const total = sum(mul(losses(out, targets), weights));
+      return { total, weight: sum(weights), ...besideLoss({ ...out, losses: sumOfLosses([out.losses, own]) }) };
     },
     totals: (params, batch, memories) => {
       const { logits, state } = model.apply(params, inputOf(batch, memories), evaluation);

@@ -80,7 +80,7 @@ export function lossAndGradients<Params, B>(
   // The sum over parts is divided by their total weight: a loss that counts once is multiplied by the weight of its part.
   const part = (slice: Symbolic<B>, key: Tensor | undefined, state: unknown, memories: Memories | undefined) =>
     valueAndGradWithExtra((inner: Params) => {
-      const out = loss(whole(inner, state), slice, key === undefined ? {} : { key }, memories);
+      const out = loss(whole(inner, state), slice, { ...context, ...present({ key }) }, memories);
       const { total, weight, losses = {}, ...next } = out;
       const weighted = mapLosses(losses, (x) => mul(cast(x, total.dtype), stopGradient(weight)));
       const all = add(total, sumOf(weighted));

@@ -53,8 +53,15 @@ export type TrainState<Params> = {
   readonly memories?: Memories;
 };
 
-/** What is handed in with every batch: the rate (float32 []) and the key of the step's dropout (int32 [2]). */
-export type Control = { readonly learningRate: Tensor; readonly key: Tensor };
+/** What is handed in with every batch. */
+export type Control = {
+  /** float32 [] */
+  readonly learningRate: Tensor;
+  /** Of the step's dropout, int32 [2]. */
+  readonly key: Tensor;
+  /** Share of all updates that are made already, float32 []. Default: losses that follow a schedule are as at the beginning. */
+  readonly progress?: Tensor;
+};
 
 export type StepMetrics = {
   /** Before the update, []. */
@@ -86,10 +93,10 @@ export function trainStep<Params, B>(options: StepOptions<Params, B>): TrainStep
   }
   const loss = float16 === undefined ? options.loss : inFloat16(options.loss);
 
-  const slopes: TrainStep<Params, B>["gradients"] = (state, batch, { key }) => {
+  const slopes: TrainStep<Params, B>["gradients"] = (state, batch, { key, progress }) => {
     const { trained, trainingState } = splitState(state.params);
     const beside = { scale: state.lossScale?.factor, trainingState, memories: state.memories };
-    return lossAndGradients(loss, microBatches, trained, batch, { key }, beside);
+    return lossAndGradients(loss, microBatches, trained, batch, { key, ...present({ progress }) }, beside);
   };
 
   const update: TrainStep<Params, B>["update"] = (state, batch, control) => {

@@ -137,18 +137,19 @@ function endOf(at: {
 }
 
 /**
- * The batch of an update, its learning rate and the key of its dropout; that of the parameters is `foldIn(key, 0)`.
+ * The batch of an update, its learning rate, the key of its dropout and the progress before it; the key of the parameters is `foldIn(key, 0)`.
  *
  * @param length T of its rows. Default: as the view says
  */
 function inputsOf<Params, B>(
-  { view, schedule, batchSize, length: usual, seed = 0 }: TrainOptions<Params, B>,
+  { view, schedule, steps, batchSize, length: usual, seed = 0 }: TrainOptions<Params, B>,
   number: number,
   length = lengthAt(view, number, usual),
 ): [Given<Symbolic<B>>, Given<Control>] {
   const batch = view.trainBatch(number, batchSize, length) as Given<Symbolic<B>>;
   const key = keyToArray(foldIn(foldIn(randomKey(seed), 1), number));
-  return [batch, { learningRate: fromNumbers([schedule(number)], []), key } as Given<Control>];
+  const [learningRate, progress] = [schedule(number), (number - 1) / steps].map((x) => fromNumbers([x], []));
+  return [batch, { learningRate, key, progress } as Given<Control>];
 }
 
 type Ahead<Params, B> = {

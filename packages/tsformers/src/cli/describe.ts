@@ -139,8 +139,9 @@ async function madeTask(found: Found, given: GivenFlags): Promise<Task | undefin
 function aboutTask({ views, vocabularySize, length }: Task): Record<string, string> {
   return {
     "trained for": objectivesText(Object.keys(views)),
-    // Rows of points have no tokens.
-    ...(views.points === undefined && { vocabulary: vocabularySize.toLocaleString("en-US") }),
+    // Rows of points and parts of episodes have no tokens.
+    ...(views.points === undefined &&
+      views.windows === undefined && { vocabulary: vocabularySize.toLocaleString("en-US") }),
     length: `${length} (--length)`,
   };
 }

@@ -30,6 +30,20 @@ export {
 } from "./bigbird.ts";
 export { type BloomOptions, bloom, bloomEntry, bloomParts } from "./bloom.ts";
 export { type CtrlOptions, type CtrlSettings, ctrl, ctrlEntry, ctrlParts } from "./ctrl.ts";
+export {
+  type DecisionInput,
+  type DecisionModel,
+  type DecisionOptions,
+  type DecisionOutput,
+  type DecisionParams,
+  decisionModel,
+} from "./decision-model.ts";
+export {
+  type DecisionTransformerOptions,
+  type DecisionTransformerSettings,
+  decisionTransformer,
+  decisionTransformerEntry,
+} from "./decision-transformer.ts";
 export { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 export { type EncoderParams, type EncoderParts, encoder } from "./encoder.ts";
 export { type EncoderDecoderParams, type EncoderDecoderParts, encoderDecoder } from "./encoder-decoder.ts";

@@ -10,7 +10,7 @@ import { writeNames } from "../io/hugging-face/names.ts";
 import { makeFolder } from "../io/make-folder.ts";
 import { evaluation } from "../kinds/layer.ts";
 import type { TokenizerConfig } from "../tokenizers/index.ts";
-import type { RunConfig } from "./config.ts";
+import { ConfigError, type RunConfig } from "./config.ts";
 import {
   type CheckpointLayout,
   type ExportLayout,
@@ -43,6 +43,10 @@ export async function exportModelOnnx(
   if (length > maxLength)
     throw new RangeError(
       `export: rows of ${length} tokens are longer than the ${maxLength} positions that this model has learned`,
+    );
+  if (run?.config.objective?.kind === "act")
+    throw new ConfigError(
+      "export: a model that acts reads episodes, for which there is no ONNX layout yet; safetensors is possible",
     );
   await requireExportTarget(path, "file", directory);
   const shape = [batchSize, length];

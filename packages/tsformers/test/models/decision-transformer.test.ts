@@ -16,7 +16,8 @@ import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { evaluation } from "../../src/kinds/layer.ts";
 import { bert } from "../../src/models/bert.ts";
-import { type DecisionParams, decisionModel, decisionTransformer } from "../../src/models/decision-transformer.ts";
+import { type DecisionParams, decisionModel } from "../../src/models/decision-model.ts";
+import { decisionTransformer } from "../../src/models/decision-transformer.ts";
 import type { TokenBody } from "../../src/models/language-model.ts";
 import { deciding } from "../../src/objectives/deciding.ts";
 import type { ActionSpace } from "../../src/rl/environment.ts";
@@ -133,7 +134,8 @@ describe.each([
     const objective = deciding(model);
     const batch = { ...input(actions), mask: fromNumbers([0, 1, 1, 1, 1, 1], [B, T]) };
     const { byGradient, byDifference } = slopes(
-      (params) => objective.loss(params as never, mapTree(batch, isNdArray, constant) as never, evaluation).total,
+      (params) =>
+        objective.loss(params as never, mapTree(batch, isNdArray, (leaf) => constant(leaf)) as never, evaluation).total,
       model.init(randomKey(0)) as never,
     );
     expect(byGradient).toBeCloseTo(byDifference, 5);

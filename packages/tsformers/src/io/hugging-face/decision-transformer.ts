@@ -1,7 +1,7 @@
 import { cast, div, expandDims, mul, reshape, slice, square, sub, sum, type Tensor } from "@tsformers/engine";
 import { z } from "zod";
 import type { PositionEmbedding } from "../../kinds/index.ts";
-import { type DecisionModel, decisionModel } from "../../models/decision-transformer.ts";
+import { type DecisionModel, decisionModel } from "../../models/decision-model.ts";
 import { gptParts } from "../../models/gpt.ts";
 import { tokenBody } from "../../models/token-body.ts";
 import { normalInitial } from "../../nn/initial.ts";

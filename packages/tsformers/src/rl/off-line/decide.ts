@@ -1,26 +1,41 @@
-import { type Concrete, compile, type Device, type Given, type NDArray, putTree, readTree } from "@tsformers/engine";
+import {
+  type Concrete,
+  categorical,
+  compile,
+  type Device,
+  foldIn,
+  fromNumbers,
+  type Given,
+  type NDArray,
+  putTree,
+  type RandomKey,
+  randomKey,
+  readTree,
+} from "@tsformers/engine";
 import { evaluation } from "../../kinds/layer.ts";
-import type { DecisionInput, DecisionModel } from "../../models/decision-transformer.ts";
+import type { DecisionInput, DecisionModel } from "../../models/decision-model.ts";
 import type { Action, Environment } from "../environment.ts";
-import { type Episode, type Trajectories, widthOf } from "./episode.ts";
+import { type Episode, shapeText, type Trajectories, widthOf } from "./episode.ts";
 import { type Window, windowForm } from "./windows.ts";
 
 export type DecideOptions = {
   /** Makes an environment; each episode has its own. */
   readonly environment: () => Environment;
   readonly episodes: number;
-  /** The first episode begins with `reset(seed)`, the next with `seed + 1`. */
+  /** The first episode begins with `reset(seed)`, the next with `seed + 1`; choices are drawn with the same. */
   readonly seed: number;
   /** What is asked for at the beginning; what was received is taken off. Default: returns are 0 throughout, as for a model that learned without. */
   readonly target?: number;
+  /** Of the choices, the likeliest is made. Default: one is drawn with the probability that it is told with, as in the paper's Atari games. */
+  readonly greedy?: boolean;
   /** K, the latest steps that are read. Default: 20. */
   readonly length?: number;
   readonly device: Device;
 };
 
 /**
- * Episodes in which a model acts: at each step it reads the latest K steps, with what is still asked for, and does what it tells: the likeliest choice, or the
- * real action itself. All episodes go on side by side.
+ * Episodes in which a model acts: at each step it reads the latest K steps, with what is still asked for, and does what it tells: a choice drawn from its
+ * logits, or the real action itself. All episodes go on side by side.
  *
  * @throws RangeError when the model is of another environment
  * @source Chen et al. 2021, "Decision Transformer", algorithm 1, arXiv:2106.01345
@@ -30,8 +45,8 @@ export async function decide<Params>(
   params: Concrete<Params>,
   options: DecideOptions,
 ): Promise<Trajectories> {
-  const { episodes, length = 20, device, target } = options;
-  const { features, actions } = model;
+  const { episodes, length = 20, device, target, greedy = false } = options;
+  const { features, actions, longest } = model;
   const players = Array.from({ length: episodes }, (_, i) => begin(options.environment(), options.seed + i, target));
   requireEnvironment(model, players[0]!.environment);
   const act = compile((given: Params, input: DecisionInput) => model.apply(given, input, evaluation).actions, {
@@ -51,13 +66,22 @@ export async function decide<Params>(
         if (player.ended) return;
         const end = (row + 1) * length * width;
         const last = values.slice(end - width, end);
-        make(player, actions.kind === "discrete" ? last.indexOf(Math.max(...last)) : last, target !== undefined);
+        const choose = greedy ? likeliest : () => drawn(last, foldIn(randomKey(options.seed + row), player.made));
+        make(player, actions.kind === "discrete" ? choose(last) : last, target !== undefined);
       });
     }
   } finally {
     await act.release();
   }
-  return { features, actions, episodes: players.map(ended) };
+  return { features, actions, longest, episodes: players.map(ended) };
+}
+
+function likeliest(logits: readonly number[]): number {
+  return logits.indexOf(Math.max(...logits));
+}
+
+function drawn(logits: readonly number[], key: RandomKey): number {
+  return categorical(key, fromNumbers(logits, [logits.length])).item();
 }
 
 /** An episode that goes on: what it holds so far, in arrays that have room for all of it. */
@@ -109,12 +133,10 @@ function ended({ environment, episode, made }: Player): Episode {
 }
 
 function requireEnvironment({ features, actions, longest }: DecisionModel, environment: Environment): void {
-  const { name, longest: most } = environment;
-  const shapeOf = (of: Pick<Environment, "features" | "actions">) => JSON.stringify([of.features, of.actions]);
-  if (shapeOf(environment) !== shapeOf({ features, actions }))
-    throw new RangeError(
-      `decide: the model has features and actions ${shapeOf({ features, actions })}, ${name} has ${shapeOf(environment)}`,
-    );
-  if (most > longest)
-    throw new RangeError(`decide: the model knows ${longest} steps, an episode of ${name} may have ${most}`);
+  const known = { features, actions, longest };
+  // Shorter episodes are no harm.
+  if (shapeText({ ...environment, longest }) === shapeText(known) && environment.longest <= longest) return;
+  throw new RangeError(
+    `decide: the model is made for ${shapeText(known)}; ${environment.name} has ${shapeText(environment)}`,
+  );
 }

@@ -1,4 +1,4 @@
-import type { ActionSpace } from "../environment.ts";
+import type { ActionSpace, Environment } from "../environment.ts";
 
 /** What was seen, done and received in one episode of T steps. */
 export type Episode = {
@@ -10,17 +10,24 @@ export type Episode = {
   readonly rewards: Float32Array;
 };
 
+/** What an environment shows and takes, and the most steps of an episode. */
+export type EnvironmentShape = Pick<Environment, "features" | "actions" | "longest">;
+
 /** Episodes of one environment. */
-export type Trajectories = {
-  /** F */
-  readonly features: number;
-  readonly actions: ActionSpace;
-  readonly episodes: readonly Episode[];
-};
+export type Trajectories = EnvironmentShape & { readonly episodes: readonly Episode[] };
 
 /** A, the numbers of an action as it is kept in an episode. */
 export function widthOf(actions: ActionSpace): number {
   return actions.kind === "discrete" ? 1 : actions.width;
+}
+
+/** An environment in words. */
+export function shapeText({ features, actions, longest }: EnvironmentShape): string {
+  const taken =
+    actions.kind === "discrete"
+      ? `${actions.count} choices`
+      : `${actions.width} real actions from ${actions.low} to ${actions.high}`;
+  return `${features} features, ${taken} and at most ${longest} steps`;
 }
 
 /** The sum of the rewards of an episode. */
@@ -46,10 +53,9 @@ export function returnsToGo(rewards: Float32Array): Float32Array {
  */
 export function joined(...sources: readonly [Trajectories, ...Trajectories[]]): Trajectories {
   const [first] = sources;
-  const shapeOf = ({ features, actions }: Trajectories): string => JSON.stringify([features, actions]);
-  const other = sources.find((source) => shapeOf(source) !== shapeOf(first));
+  const other = sources.find((source) => shapeText(source) !== shapeText(first));
   if (other !== undefined)
-    throw new RangeError(`joined: expected features and actions ${shapeOf(first)}, got ${shapeOf(other)}`);
+    throw new RangeError(`joined: expected episodes of ${shapeText(first)}, got ${shapeText(other)}`);
   return { ...first, episodes: sources.flatMap(({ episodes }) => episodes) };
 }
 

@@ -2,8 +2,7 @@ import { convert, type NDArray, shapeText } from "@tsformers/engine";
 import { FileError } from "../../io/file-error.ts";
 import { readNpz } from "../../io/npz.ts";
 import { readSafetensorsFile } from "../../io/safetensors-file.ts";
-import type { Environment } from "../environment.ts";
-import { type Episode, type Trajectories, widthOf } from "./episode.ts";
+import { type EnvironmentShape, type Episode, type Trajectories, widthOf } from "./episode.ts";
 
 /** Names of fields: D4RL's and Minari's, then those of the library `imitation`. */
 const names = {
@@ -26,18 +25,21 @@ type Arrays = ReadonlyMap<string, NDArray>;
  * @param environment what the trajectories must be of
  * @throws FileError naming the field that is missing, has another shape than expected, or holds something else than numbers of the environment
  */
-export async function readTrajectories(
-  path: string,
-  environment: Pick<Environment, "features" | "actions">,
-): Promise<Trajectories> {
+export async function readTrajectories(path: string, environment: EnvironmentShape): Promise<Trajectories> {
   const arrays = await readArrays(path);
   const parts = partsOf(arrays);
   const episodes =
     parts.length > 0
       ? parts.map((part) => episodeOf(path, under(arrays, part), environment, `${part}/`))
       : cut(path, arrays, episodeOf(path, arrays, environment, ""), environment);
-  const { features, actions } = environment;
-  return { features, actions, episodes };
+  const { features, actions, longest } = environment;
+  const tooLong = episodes.findIndex(({ rewards }) => rewards.length > longest);
+  if (tooLong >= 0)
+    throw new FileError(
+      path,
+      `episode ${tooLong} has ${episodes[tooLong]!.rewards.length} steps, expected at most ${longest}`,
+    );
+  return { features, actions, longest, episodes };
 }
 
 async function readArrays(path: string): Promise<Arrays> {
@@ -59,12 +61,7 @@ function under(arrays: Arrays, part: string): Arrays {
 }
 
 /** Fields of equally many steps, checked. */
-function episodeOf(
-  path: string,
-  arrays: Arrays,
-  { features, actions }: Pick<Environment, "features" | "actions">,
-  prefix: string,
-): Episode {
+function episodeOf(path: string, arrays: Arrays, { features, actions }: EnvironmentShape, prefix: string): Episode {
   const read = (field: Field): NDArray => {
     const name = names[field].find((known) => arrays.has(known));
     if (name === undefined) throw new FileError(path, `${prefix}${field} is missing (${contents(arrays)})`);
@@ -110,12 +107,7 @@ function episodeOf(
 }
 
 /** One long sequence as its episodes. */
-function cut(
-  path: string,
-  arrays: Arrays,
-  all: Episode,
-  { features, actions }: Pick<Environment, "features" | "actions">,
-): Episode[] {
+function cut(path: string, arrays: Arrays, all: Episode, { features, actions }: EnvironmentShape): Episode[] {
   const steps = all.rewards.length;
   const width = widthOf(actions);
   const ends = endsOf(path, arrays, steps);

@@ -15,9 +15,9 @@ export function rollOuts(
   policy: Policy,
   { episodes, seed }: { readonly episodes: number; readonly seed: number },
 ): Trajectories {
-  const { features, actions } = environment;
+  const { features, actions, longest } = environment;
   const all = Array.from({ length: episodes }, (_, index) => rollOut(environment, policy, seed + index));
-  return { features, actions, episodes: all };
+  return { features, actions, longest, episodes: all };
 }
 
 function rollOut(environment: Environment, policy: Policy, seed: number): Episode {
@@ -34,13 +34,10 @@ function rollOut(environment: Environment, policy: Policy, seed: number): Episod
   return episodeOf(steps, environment);
 }
 
-export type Step = { readonly observation: readonly number[]; readonly action: Action; readonly reward: number };
+type Step = { readonly observation: readonly number[]; readonly action: Action; readonly reward: number };
 
 /** The steps of an episode as arrays. */
-export function episodeOf(
-  steps: readonly Step[],
-  { features, actions }: Pick<Environment, "features" | "actions">,
-): Episode {
+function episodeOf(steps: readonly Step[], { features, actions }: Pick<Environment, "features" | "actions">): Episode {
   const width = widthOf(actions);
   const episode = {
     observations: new Float32Array(steps.length * features),

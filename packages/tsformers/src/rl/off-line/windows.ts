@@ -1,22 +1,9 @@
 import { integers, NDArray } from "@tsformers/engine";
 import { crc32c } from "../../io/crc32c.ts";
+import { loss, type Metric, tokenAccuracy } from "../../tasks/metric.ts";
 import { generatedRows, type RowForm, rowsView } from "../../tasks/rows.ts";
-import type { TaskView } from "../../tasks/task.ts";
-import { type Episode, returnsToGo, type Trajectories, widthOf } from "./episode.ts";
-
-/**
- * Parts of episodes, each at most T steps, with padding before them.
- *
- * @shape returns float32 [B, T]; states float32 [B, T, F]; actions int32 [B, T] of choices, float32 [B, T, A] of real ones; timesteps int32 [B, T], the
- *   first step of an episode being 0; mask float32 [B, T], 1 at steps, 0 at padding
- */
-export type WindowBatch = {
-  readonly returns: NDArray;
-  readonly states: NDArray;
-  readonly actions: NDArray;
-  readonly timesteps: NDArray;
-  readonly mask: NDArray;
-};
+import type { Task, TaskViews, WindowsBatch } from "../../tasks/task.ts";
+import { type Episode, returnOf, returnsToGo, statisticsOf, type Trajectories, widthOf } from "./episode.ts";
 
 /** Steps `start` to `end`, excluded, of an episode, and what was to come from each step of the episode on. */
 export type Window = {
@@ -27,38 +14,41 @@ export type Window = {
   readonly end: number;
 };
 
-export type WindowTaskOptions = {
+export type TrajectoriesOptions = {
+  /** What the environment is called. */
+  readonly name: string;
   readonly trajectories: Trajectories;
   /** K, the most steps of a window. Default: 20. */
   readonly length?: number;
   /** Returns are 0 throughout, so that a model imitates what it sees whatever came of it: behaviour cloning. Default: they are told. */
-  readonly hideReturns?: true;
+  readonly hideReturns?: boolean;
+  /** Returns are divided by it. Default: the largest of an episode, in absolute value, so that they lie within ±1. */
+  readonly returnScale?: number;
   /** Draws the windows of training. Default: 0. */
   readonly seed?: number;
-};
-
-/** Windows of trajectories, to be learned by `train`. */
-export type WindowTask = {
-  readonly fingerprint: string;
-  readonly length: number;
-  readonly view: TaskView<WindowBatch>;
 };
 
 /** How many windows an evaluation scores. */
 const usualRows = 256;
 
+const squaredError: Metric = { ...loss, label: "squared error per step" };
+
 /**
- * Windows of episodes, each of which begins at a step drawn from all steps, so that long episodes come as often as they are long. Evaluation draws others
- * from the same episodes: what a policy is worth is told by its roll-outs.
+ * Off-line reinforcement learning: do what was done in episodes, knowing what came of it. A row is a window of an episode; it begins at a step drawn from all
+ * steps, so that long episodes come as often as they are long. Evaluation draws others from the same episodes: what a policy is worth is told by its
+ * roll-outs alone, see `decide`.
  *
  * @throws RangeError when there is no episode, or one has no steps
+ * @source Chen et al. 2021, "Decision Transformer", §3, arXiv:2106.01345
  */
-export function windowTask({ trajectories, length = 20, hideReturns, seed = 0 }: WindowTaskOptions): WindowTask {
-  const { episodes } = trajectories;
-  if (episodes.length === 0) throw new RangeError("trajectories: expected at least one episode, got none");
+export function trajectoriesTask(options: TrajectoriesOptions): Task<Required<Pick<TaskViews, "windows">>> {
+  const { name, trajectories, length = 20, hideReturns = false, seed = 0 } = options;
+  const { features, actions, longest, episodes } = trajectories;
+  if (episodes.length === 0) throw new RangeError(`${name}: expected at least one episode, got none`);
   const empty = episodes.findIndex(({ rewards }) => rewards.length === 0);
   if (empty >= 0)
-    throw new RangeError(`trajectories: expected at least one step in each episode, episode ${empty} has none`);
+    throw new RangeError(`${name}: expected at least one step in each episode, episode ${empty} has none`);
+  const { returnScale = Math.max(...episodes.map((episode) => Math.abs(returnOf(episode)))) || 1 } = options;
   const returns = episodes.map(({ rewards }) => (hideReturns ? rewards.map(() => 0) : returnsToGo(rewards)));
   const places = episodes.flatMap(({ rewards }, of) => Array.from(rewards, (_, start) => ({ of, start })));
   const source = generatedRows<Window>(
@@ -69,11 +59,22 @@ export function windowTask({ trajectories, length = 20, hideReturns, seed = 0 }:
     },
     { seed },
   );
-  const form = windowForm(trajectories);
-  return {
+  const view = rowsView({
+    name: "trajectories",
     length,
-    fingerprint: `windows ${sumOf(trajectories)}${hideReturns ? " without returns" : ""} seed=${seed}`,
-    view: rowsView({ name: "windows", length, source, form, limit: { rows: usualRows } }),
+    source,
+    form: windowForm(trajectories),
+    limit: { rows: usualRows },
+  });
+  const decisions = { features, actions, longest, states: statisticsOf(trajectories), returnScale };
+  return {
+    name: "trajectories",
+    // States and actions are no tokens; a model has one all the same.
+    vocabularySize: 1,
+    length,
+    metrics: actions.kind === "discrete" ? [{ ...loss, label: "loss (nats per step)" }, tokenAccuracy] : [squaredError],
+    fingerprint: `trajectories ${name} ${sumOf(trajectories)} scale=${returnScale}${hideReturns ? " without returns" : ""} seed=${seed}`,
+    views: { windows: { ...view, decisions } },
   };
 }
 
@@ -81,7 +82,7 @@ export function windowTask({ trajectories, length = 20, hideReturns, seed = 0 }:
 export function windowForm({
   features,
   actions,
-}: Pick<Trajectories, "features" | "actions">): RowForm<Window, WindowBatch> {
+}: Pick<Trajectories, "features" | "actions">): RowForm<Window, WindowsBatch> {
   const width = widthOf(actions);
   return {
     isOneAnswer: true,

@@ -76,7 +76,7 @@ export function modelOf({ model, category }: Architecture, source: string): AnyM
   }
   if (category === "decisions") {
     throw new Error(
-      `${source}: a Decision Transformer reads episodes and has no vocabulary; \`verify\` and \`openDecisionTransformer\` of tsformers/node can use it`,
+      `${source}: a Decision Transformer reads episodes and has no vocabulary; \`verify\` and \`openDecider\` of tsformers/node can use it`,
     );
   }
   return { ...(model as object), category } as AnyModel;

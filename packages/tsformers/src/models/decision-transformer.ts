@@ -1,8 +1,10 @@
 import * as z from "zod";
+import type { StackParams } from "../depth/layers.ts";
 import { relu } from "../nn/feed-forward.ts";
 import { present } from "../schema/present.ts";
 import { type DecisionModel, type DecisionOptions, type DecisionParams, decisionModel } from "./decision-model.ts";
-import { type GptParams, gpt } from "./gpt.ts";
+import { type DecoderParts, decoder } from "./decoder.ts";
+import { type GptBlockParams, type GptOptions, type GptParams, gptParts } from "./gpt.ts";
 import {
   type DecoderEntry,
   ffnWidthOption,
@@ -30,8 +32,15 @@ export type DecisionTransformerOptions = DecisionOptions & {
  * @source Chen et al. 2021, "Decision Transformer: Reinforcement Learning via Sequence Modeling", arXiv:2106.01345
  */
 export function decisionTransformer(options: DecisionTransformerOptions): DecisionModel<DecisionParams<GptParams>> {
-  const { body } = gpt({ ...options, vocabularySize: 1, length: 1, scheme: {}, activation: relu });
+  const { body } = decoder(decisionTransformerParts({ ...options, vocabularySize: 1 }));
   return decisionModel("decision-transformer", body, options) as DecisionModel<DecisionParams<GptParams>>;
+}
+
+/** The parts of its body. */
+export function decisionTransformerParts(
+  options: Omit<GptOptions<unknown>, "length" | "scheme" | "activation">,
+): DecoderParts<StackParams<GptBlockParams<unknown>>> {
+  return { ...gptParts({ ...options, length: 1, scheme: {}, activation: relu }), name: "decision-transformer" };
 }
 
 export type DecisionTransformerSettings = StackSettings & {
@@ -56,5 +65,5 @@ export const decisionTransformerEntry: DecoderEntry<"decision-transformer", Deci
         ffnWidth: ffnWidthOption(),
         initializerRange: initializerRangeOption(),
       }),
-    make: (settings, parts) => gpt({ ...present(settings), ...parts, length: 1, scheme: {}, activation: relu }),
+    make: (settings, parts) => decoder(decisionTransformerParts({ ...present(settings), ...parts })),
   });

@@ -43,6 +43,7 @@ export {
   type DecisionTransformerSettings,
   decisionTransformer,
   decisionTransformerEntry,
+  decisionTransformerParts,
 } from "./decision-transformer.ts";
 export { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 export { type EncoderParams, type EncoderParts, encoder } from "./encoder.ts";

@@ -11,14 +11,14 @@ import { present } from "../schema/present.ts";
 import { dataOption } from "./data-option.ts";
 import { seedOption, type TaskEntry, taskEntry } from "./task-entry.ts";
 
+export type OffLineEnvironment = "cartpole" | "pendulum" | "key-to-door";
+
 /** Makes an environment by its name. */
-export const offLineEnvironments = {
+export const offLineEnvironments: Readonly<Record<OffLineEnvironment, () => Environment>> = {
   cartpole: cartPole,
   pendulum,
   "key-to-door": () => keyToDoor(),
-} satisfies Readonly<Record<string, () => Environment>>;
-
-export type OffLineEnvironment = keyof typeof offLineEnvironments;
+};
 
 export type TrajectoriesSettings = {
   readonly environment?: OffLineEnvironment;

@@ -23,6 +23,7 @@ import type { LayerPatterns, Mixer, ScoreMod } from "../../src/kinds/index.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import { bloomParts } from "../../src/models/bloom.ts";
 import { ctrlParts } from "../../src/models/ctrl.ts";
+import { decisionTransformerParts } from "../../src/models/decision-transformer.ts";
 import { type DecoderParts, decoder } from "../../src/models/decoder.ts";
 import { type EncoderDecoderParams, encoderDecoder } from "../../src/models/encoder-decoder.ts";
 import { gpt, gptParts } from "../../src/models/gpt.ts";
@@ -120,6 +121,7 @@ const decoders: Readonly<Record<string, (given: typeof options) => DecoderParts>
   ctrl: ctrlParts,
   llama: llamaParts,
   "transformer-xl": (given) => transformerXlParts({ ...given, memoryLength: 4 }),
+  "decision-transformer": decisionTransformerParts as (given: typeof options) => DecoderParts,
   "universal-transformer": (given) => universalTransformerParts(given) as DecoderParts,
 };
 

@@ -42,6 +42,7 @@ export function exportLayouts({ model, objective }: Pick<RunConfig, "model" | "o
 
 /** Why models that Hugging Face has as well are not the same there. */
 const differences: Readonly<Record<string, string>> = {
+  "decision-transformer": "Hugging Face's Decision Transformers know no choices and do not normalise states",
   "transformer-xl": "Hugging Face has no Transformer-XL any more",
   reformer: "Hugging Face's Reformer looks back by chunks, not by tokens of the same bucket",
   longformer: "Hugging Face's Longformer counts positions from behind a padding token, which this model has not",

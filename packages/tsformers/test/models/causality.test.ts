@@ -22,6 +22,7 @@ import { type ReversibleBlock, reversible, reversibleBlock } from "../../src/dep
 import type { LayerPatterns, Mixer, ScoreMod } from "../../src/kinds/index.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import { bloomParts } from "../../src/models/bloom.ts";
+import { compressiveTransformerParts } from "../../src/models/compressive-transformer.ts";
 import { ctrlParts } from "../../src/models/ctrl.ts";
 import { decisionTransformerParts } from "../../src/models/decision-transformer.ts";
 import { type DecoderParts, decoder } from "../../src/models/decoder.ts";
@@ -29,6 +30,7 @@ import { type EncoderDecoderParams, encoderDecoder } from "../../src/models/enco
 import { gpt, gptParts } from "../../src/models/gpt.ts";
 import { gptNeoXParts } from "../../src/models/gpt-neox.ts";
 import { gptJParts } from "../../src/models/gptj.ts";
+import { gtrxlParts } from "../../src/models/gtrxl.ts";
 import type { LanguageModel } from "../../src/models/language-model.ts";
 import { llamaParts } from "../../src/models/llama.ts";
 import { mptParts } from "../../src/models/mpt.ts";
@@ -122,6 +124,10 @@ const decoders: Readonly<Record<string, (given: typeof options) => DecoderParts>
   llama: llamaParts,
   "transformer-xl": (given) => transformerXlParts({ ...given, memoryLength: 4 }),
   "decision-transformer": decisionTransformerParts as (given: typeof options) => DecoderParts,
+  // Its own pattern is a window: here all there is.
+  gtrxl: (given) => gtrxlParts({ ...given, memoryLength: 16 }),
+  "compressive-transformer": (given) =>
+    compressiveTransformerParts({ ...given, memoryLength: 4, compressedLength: 3, compressionRate: 2 }),
   "universal-transformer": (given) => universalTransformerParts(given) as DecoderParts,
 };
 

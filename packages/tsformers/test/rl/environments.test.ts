@@ -1,150 +1,123 @@
-import { existsSync } from "node:fs";
-import { convert } from "@tsformers/engine";
-import { describe, expect, test } from "vitest";
-import { readSafetensorsFile } from "../../src/io/safetensors-file.ts";
-import type { Environment } from "../../src/rl/environment.ts";
-import { type CartPoleState, cartPole, cartPoleAfter } from "../../src/rl/environments/cartpole.ts";
-import { keyToDoor } from "../../src/rl/environments/key-to-door.ts";
-import { pendulum, pendulumAfter } from "../../src/rl/environments/pendulum.ts";
-import { sharedData } from "../tasks/data-fixtures.ts";
+import { expect, test } from "vitest";
+import { checkedEnvironment } from "../../src/rl/checked-environment.ts";
+import type { Environment, Transition } from "../../src/rl/environment.ts";
+import { recall } from "../../src/rl/environments/recall.ts";
+import { tMaze, tMazeActions } from "../../src/rl/environments/t-maze.ts";
 
-const environments: Record<string, () => Environment> = { cartPole, pendulum, keyToDoor };
-const someAction = ({ actions }: Environment, t: number) =>
-  actions.kind === "discrete" ? (t * 7) % actions.count : [Math.sin(t) * actions.high];
+const { north, east, south, west } = tMazeActions;
 
-test.each(Object.keys(environments))("%s: an episode is a function of its seed, and ends once", (name) => {
-  const play = (seed: number) => {
-    const environment = environments[name]!();
-    const seen = [environment.reset(seed).observation];
-    let ended = false;
-    let steps = 0;
-    while (!ended) {
-      const next = environment.step(someAction(environment, steps));
-      seen.push(next.observation);
-      steps += 1;
-      ended = next.terminated || next.truncated;
-      expect(next.terminated && next.truncated).toBe(false);
-    }
-    expect(steps).toBeLessThanOrEqual(environment.longest);
-    expect(new Set(seen.map((observation) => observation.length))).toEqual(new Set([environment.features]));
-    return seen;
+test("a T-maze shows its sign at the start alone, and pays for the side that it told", () => {
+  const maze = checkedEnvironment(tMaze({ length: 3 }));
+  const goals = new Set<number>();
+  for (let seed = 0; seed < 20; seed++) {
+    const { observation } = maze.reset(seed);
+    const goal = observation[0] === 0 ? north : south;
+    goals.add(goal);
+    expect(observation).toEqual(goal === north ? [0, 1, 1] : [1, 1, 0]);
+    expect(maze.step(north)).toEqual({ observation, reward: -0.1, terminated: false, truncated: false });
+    expect(maze.step(west).reward).toBe(-0.1);
+    expect(maze.step(east).observation).toEqual([1, 0, 1]);
+    expect(maze.step(south)).toMatchObject({ observation: [1, 0, 1], reward: -0.1 });
+    expect(maze.step(west).observation).toEqual(observation);
+    maze.step(east);
+    expect(maze.step(east).observation).toEqual([1, 0, 1]);
+    expect(maze.step(east)).toMatchObject({ observation: [0, 1, 0], reward: 0 });
+    expect(maze.step(east)).toMatchObject({ observation: [0, 1, 0], reward: -0.1, terminated: false });
+    const right = seed % 2 === 0;
+    const side = right === (goal === north) ? north : south;
+    expect(maze.step(side)).toMatchObject({ reward: right ? 4 : -0.1, terminated: true, truncated: false });
+  }
+  expect(goals.size).toBe(2);
+});
+
+test("a T-maze cuts episodes off at the longest", () => {
+  const maze = checkedEnvironment(tMaze({ length: 2, longest: 4 }));
+  maze.reset(1);
+  for (let step = 1; step <= 4; step++) expect(maze.step(west).truncated).toBe(step === 4);
+  expect(() => maze.step(west)).toThrow("t-maze 2 4: no episode runs; call reset before step");
+});
+
+test("recall asks for what was shown so many steps before", () => {
+  const [distance, length] = [3, 12];
+  const environment = checkedEnvironment(recall({ distance, length }));
+  const shown = [environment.reset(5).observation.indexOf(1)];
+  let total = 0;
+  for (let step = 0; step < length; step++) {
+    const asked = shown[step - distance];
+    const { observation, reward, terminated } = environment.step(step % 4 === 3 ? 3 - (asked ?? 0) : (asked ?? 0));
+    const isRight = step % 4 !== 3 || 3 - asked! === asked;
+    expect(reward).toBe(asked === undefined ? 0 : (isRight ? 1 : -1) / (length - distance));
+    expect(terminated).toBe(step === length - 1);
+    shown.push(observation.indexOf(1));
+    total += reward;
+  }
+  expect(new Set(shown)).toEqual(new Set([0, 1, 2, 3]));
+  expect(total).toBeLessThan(1);
+});
+
+test.each([
+  ["t-maze", () => tMaze({ length: 4 })],
+  ["recall", () => recall({ distance: 2, length: 9 })],
+])("%s: all chance comes from the seed, and episodes end in time", (_, make) => {
+  const [a, b] = [checkedEnvironment(make()), checkedEnvironment(make())];
+  const play = (environment: Environment, seed: number): Transition[] => {
+    const made: Transition[] = [{ ...environment.reset(seed), reward: 0, terminated: false, truncated: false }];
+    const { actions } = environment;
+    if (actions.kind !== "discrete") throw new Error("expected discrete actions");
+    for (let i = 0; !(made.at(-1)!.terminated || made.at(-1)!.truncated); i++)
+      made.push(environment.step((i * i * 3 + i + seed) % actions.count));
+    expect(made.length).toBeLessThanOrEqual(environment.longest + 1);
+    return made;
   };
-  expect(play(3)).toEqual(play(3));
-  expect(play(3)[0]).not.toEqual(play(4)[0]);
+  const first = [1, 2, 3, 4, 5].map((seed) => play(a, seed));
+  expect([5, 4, 3, 2, 1].map((seed) => play(b, seed)).reverse()).toEqual(first);
+  expect(first.some((episode) => JSON.stringify(episode) !== JSON.stringify(first[0]))).toBe(true);
 });
 
-const data = (name: string) => sharedData(`gym_expert/${name}.safetensors`);
-const here = existsSync(data("cartpole"));
-if (!here) console.warn("environments.test.ts skipped in part: ../shared/data/gym_expert is not here");
+const still: Environment = {
+  name: "still",
+  features: 2,
+  actions: { kind: "discrete", count: 3 },
+  longest: 2,
+  reset: () => ({ observation: [0, 0] }),
+  step: () => ({ observation: [0, 0], reward: 0, terminated: false, truncated: false }),
+};
+const giving = (more: Partial<Transition>) => ({ ...still, step: () => ({ ...still.step(0), ...more }) });
 
-describe.skipIf(!here)("published roll-outs", () => {
-  const open = async (name: string) => {
-    const arrays = await readSafetensorsFile(data(name));
-    const numbers = (array: string) => convert(arrays.get(array)!, "float32").toNumbers();
-    const lengths = numbers("episode_len");
-    const ends = new Set(lengths.map((_, i) => lengths.slice(0, i + 1).reduce((a, b) => a + b, 0) - 1));
-    const [observations, actions, rewards] = ["obs", "acts", "rews"].map(numbers);
-    const features = observations!.length / rewards!.length;
-    const steps = rewards!.map((reward, t) => ({
-      observation: observations!.slice(t * features, (t + 1) * features),
-      action: actions![t]!,
-      reward,
-      next: observations!.slice((t + 1) * features, (t + 2) * features),
-    }));
-    return steps.filter((_, t) => !ends.has(t));
-  };
-
-  test("a cart with a pole moves as there, up to the rounding of stored observations", async () => {
-    const steps = await open("cartpole");
-    expect(steps.length).toBeGreaterThan(20_000);
-    const errors = steps.flatMap(({ observation, action, next }) => {
-      const state = observation as unknown as CartPoleState;
-      return cartPoleAfter(state, action === 1 ? 10 : -10).map((value, i) => Math.abs(value - next[i]!));
-    });
-    expect(errors.reduce((most, error) => Math.max(most, error), 0)).toBeLessThan(1e-6);
-  });
-
-  test("a pendulum moves as there, and gives the same rewards", async () => {
-    const steps = await open("pendulum");
-    for (const { observation, action, next, reward } of steps) {
-      const [cos, sin, speed] = observation as [number, number, number];
-      const after = pendulumAfter({ angle: Math.atan2(sin, cos), speed }, action);
-      expect(Math.abs(Math.cos(after.angle) - next[0]!)).toBeLessThan(2e-6);
-      expect(Math.abs(Math.sin(after.angle) - next[1]!)).toBeLessThan(2e-6);
-      expect(Math.abs(after.speed - next[2]!)).toBeLessThan(5e-6);
-      expect(Math.abs(after.reward - reward)).toBeLessThan(2e-5);
-    }
-  });
+test.each([
+  [
+    "an observation of another width",
+    giving({ observation: [1, 2, 3] }),
+    "still: expected an observation of 2 numbers, got 3",
+  ],
+  ["NaN", giving({ observation: [0, Number.NaN] }), "still: expected finite observations, got NaN as feature 1"],
+  ["an infinite reward", giving({ reward: Number.POSITIVE_INFINITY }), "still: expected a finite reward, got Infinity"],
+])("%s is named", (_, environment, message) => {
+  const checked = checkedEnvironment(environment);
+  checked.reset(0);
+  expect(() => checked.step(0)).toThrow(message);
 });
 
-test("a pendulum's torque has bounds", () => {
-  const state = { angle: 1, speed: 0 };
-  expect(pendulumAfter(state, 50)).toEqual(pendulumAfter(state, 2));
-  expect(pendulumAfter(state, -50)).toEqual(pendulumAfter(state, -2));
+test("what an environment is asked must fit, too", () => {
+  const checked = checkedEnvironment(still);
+  expect(() => checked.step(0)).toThrow("still: no episode runs; call reset before step");
+  checked.reset(0);
+  for (const action of [3, -1, 0.5, [0]])
+    expect(() => checked.step(action)).toThrow(`still: expected an action from 0 to 2, got ${JSON.stringify(action)}`);
+  checked.step(0);
+  expect(() => checked.step(0)).toThrow("still: expected an episode of at most 2 steps, got one that goes on");
+  expect(() => checkedEnvironment({ ...still, reset: () => ({ observation: [1] }) }).reset(0)).toThrow(
+    "still: expected an observation of 2 numbers, got 1",
+  );
+  const wide = checkedEnvironment({ ...still, actions: { kind: "continuous", width: 2, low: -1, high: 1 } });
+  wide.reset(0);
+  wide.step([0.5, -1]);
+  for (const action of [1, [0], [0, 2], [0, Number.NaN]])
+    expect(() => wide.step(action)).toThrow("still: expected an action of 2 numbers from -1 to 1");
 });
 
-test("a pole that is always pushed to one side falls within a dozen steps, one that is balanced stands to the time limit", () => {
-  const environment = cartPole();
-  const play = (choose: (observation: readonly number[]) => number) => {
-    let { observation } = environment.reset(0);
-    for (let steps = 1; ; steps++) {
-      const next = environment.step(choose(observation));
-      if (next.terminated || next.truncated) return { steps, terminated: next.terminated };
-      observation = next.observation;
-    }
-  };
-  expect(play(() => 1)).toMatchObject({ terminated: true });
-  expect(play(() => 1).steps).toBeLessThan(13);
-  expect(play(([x, speed, angle, turning]) => (0.1 * x! + 0.3 * speed! + 3 * angle! + turning! > 0 ? 1 : 0))).toEqual({
-    steps: 500,
-    terminated: false,
-  });
-});
-
-describe("key to door", () => {
-  test("the door opens to those who took the key, within the time there is", () => {
-    const environment = keyToDoor();
-    const towards = (observation: readonly number[]): number => {
-      const [x, y, toX, toY, isSeen] = observation.slice(3) as [number, number, number, number, number];
-      if (isSeen === 0) return 0;
-      if (x !== toX) return x < toX ? 3 : 2;
-      return y < toY ? 1 : 0;
-    };
-    for (let seed = 0; seed < 50; seed++) {
-      let { observation } = environment.reset(seed);
-      let reward = 0;
-      for (let ended = false; !ended; ) {
-        const next = environment.step(towards(observation));
-        ({ observation } = next);
-        reward += next.reward;
-        ended = next.terminated || next.truncated;
-      }
-      expect(reward).toBe(1);
-    }
-  });
-
-  test("without the key nothing happens at the door, and nothing seen later tells whether it was taken", () => {
-    const environment = keyToDoor({ size: 2, steps: [2, 1, 3] });
-    const play = (actions: readonly number[]) => {
-      environment.reset(5);
-      const steps = [];
-      for (const action of actions) {
-        steps.push(environment.step(action));
-        if (steps.at(-1)!.terminated) break;
-      }
-      return steps;
-    };
-    const each = [0, 1, 2, 3];
-    // In a room of four cells some first moves take the key and others do not.
-    const inThirdRoom = each.map((first) => play([first, first, 0]).at(-1)!.observation);
-    expect(new Set(inThirdRoom.map((observation) => JSON.stringify(observation))).size).toBe(1);
-    const rewards = each.map((first) => each.map((last) => play([first, first, 0, last, last]).at(-1)!.reward));
-    expect(rewards.filter((row) => row.every((reward) => reward === 0)).length).toBeGreaterThan(0);
-    expect(rewards.flat()).toContain(1);
-  });
-
-  test("sizes that no room can have are refused", () => {
-    expect(() => keyToDoor({ size: 1 })).toThrow("key-to-door: size must be an integer ≥ 2, got 1");
-    expect(() => keyToDoor({ steps: [3, 0, 3] })).toThrow("key-to-door: steps must be three integers ≥ 1, got [3,0,3]");
-  });
+test("sizes that make no sense are refused", () => {
+  expect(() => tMaze({ length: 0 })).toThrow("t-maze: length must be a whole number of at least 1, got 0");
+  expect(() => tMaze({ length: 5, longest: 5 })).toThrow("longest must be more than the 5 steps");
+  expect(() => recall({ distance: 8, length: 8 })).toThrow("distance must be a whole number less than the 8 steps");
 });

@@ -18,6 +18,7 @@ import { roformer } from "./roformer.ts";
 import { t5 } from "./t5.ts";
 import { torchTransformer } from "./torch-transformer.ts";
 import { transfoXl } from "./transfo-xl.ts";
+import { xlnet } from "./xlnet.ts";
 
 /** Every family of checkpoints that can be read. */
 export const formats: readonly Format[] = [
@@ -40,4 +41,5 @@ export const formats: readonly Format[] = [
   longformer,
   led,
   decisionTransformerFormat,
+  xlnet,
 ];

@@ -14,6 +14,7 @@ import {
 } from "@tsformers/engine";
 import { evaluation } from "../../kinds/layer.ts";
 import type { DecisionInput, DecisionModel } from "../../models/decision-model.ts";
+import { checkedEnvironment } from "../checked-environment.ts";
 import type { Action, Environment } from "../environment.ts";
 import { type Episode, shapeText, type Trajectories, widthOf } from "./episode.ts";
 import { type Window, windowForm } from "./windows.ts";
@@ -47,7 +48,9 @@ export async function decide<Params>(
 ): Promise<Trajectories> {
   const { episodes, length = 20, device, target, greedy = false } = options;
   const { features, actions, longest } = model;
-  const players = Array.from({ length: episodes }, (_, i) => begin(options.environment(), options.seed + i, target));
+  const players = Array.from({ length: episodes }, (_, i) =>
+    begin(checkedEnvironment(options.environment()), options.seed + i, target),
+  );
   requireEnvironment(model, players[0]!.environment);
   const act = compile((given: Params, input: DecisionInput) => model.apply(given, input, evaluation).actions, {
     device,
@@ -67,13 +70,18 @@ export async function decide<Params>(
         const end = (row + 1) * length * width;
         const last = values.slice(end - width, end);
         const choose = greedy ? likeliest : () => drawn(last, foldIn(randomKey(options.seed + row), player.made));
-        make(player, actions.kind === "discrete" ? choose(last) : last, target !== undefined);
+        make(player, actions.kind === "discrete" ? choose(last) : within(last, actions), target !== undefined);
       });
     }
   } finally {
     await act.release();
   }
   return { features, actions, longest, episodes: players.map(ended) };
+}
+
+/** A bound may be rounded up in float32. */
+function within(action: readonly number[], { low, high }: { readonly low: number; readonly high: number }): number[] {
+  return action.map((value) => Math.max(low, Math.min(high, value)));
 }
 
 function likeliest(logits: readonly number[]): number {

@@ -1,4 +1,5 @@
 import { foldIn, randomKey, uniform } from "@tsformers/engine";
+import { checkedEnvironment } from "../checked-environment.ts";
 import type { Action, ActionSpace, Environment } from "../environment.ts";
 import { type Episode, type Trajectories, widthOf } from "./episode.ts";
 
@@ -16,7 +17,8 @@ export function rollOuts(
   { episodes, seed }: { readonly episodes: number; readonly seed: number },
 ): Trajectories {
   const { features, actions, longest } = environment;
-  const all = Array.from({ length: episodes }, (_, index) => rollOut(environment, policy, seed + index));
+  const checked = checkedEnvironment(environment);
+  const all = Array.from({ length: episodes }, (_, index) => rollOut(checked, policy, seed + index));
   return { features, actions, longest, episodes: all };
 }
 

@@ -1,7 +1,8 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { decodeModel } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { keyToDoor } from "../../src/rl/environments/key-to-door.ts";
@@ -65,9 +66,16 @@ describe("a run that learns to act", () => {
     const [a, b] = [await openDecider(directory), await openDecider(folder)];
     expect(numbersByPath(b.params)).toEqual(numbersByPath(a.params));
     expect(() => generatorOf(opened, device)).toThrow("generate: this run acts in an environment; it writes nothing");
-    const path = join(home, "model.onnx");
-    await expect(exportModelOnnx(opened, path)).rejects.toThrow("export: a model that acts reads episodes");
-    expect(existsSync(path)).toBe(false);
+    await exportModelOnnx(opened, join(home, "model.onnx"));
+    const { graph } = decodeModel(readFileSync(join(home, "model.onnx")));
+    expect(graph.inputs.map(({ name, shape, dtype }) => [name, shape, dtype])).toEqual([
+      ["returns", [1, 5], "float32"],
+      ["states", [1, 5, 8], "float32"],
+      ["actions", [1, 5], "int32"],
+      ["timesteps", [1, 5], "int32"],
+      ["mask", [1, 5], "float32"],
+    ]);
+    expect(graph.outputs.map(({ name, shape }) => [name, shape])).toEqual([["told", [1, 5, 4]]]);
   });
 });
 

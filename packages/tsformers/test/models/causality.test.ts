@@ -24,6 +24,7 @@ import { evaluation } from "../../src/kinds/layer.ts";
 import { bloomParts } from "../../src/models/bloom.ts";
 import { compressiveTransformerParts } from "../../src/models/compressive-transformer.ts";
 import { ctrlParts } from "../../src/models/ctrl.ts";
+import { decisionTransformerParts } from "../../src/models/decision-transformer.ts";
 import { type DecoderParts, decoder } from "../../src/models/decoder.ts";
 import { type EncoderDecoderParams, encoderDecoder } from "../../src/models/encoder-decoder.ts";
 import { gpt, gptParts } from "../../src/models/gpt.ts";
@@ -123,6 +124,7 @@ const decoders: Readonly<Record<string, (given: typeof options) => DecoderParts>
   ctrl: ctrlParts,
   llama: llamaParts,
   "transformer-xl": (given) => transformerXlParts({ ...given, memoryLength: 4 }),
+  "decision-transformer": decisionTransformerParts as (given: typeof options) => DecoderParts,
   // Its own pattern is a window: here all there is.
   gtrxl: (given) => gtrxlParts({ ...given, memoryLength: 16 }),
   "compressive-transformer": (given) =>

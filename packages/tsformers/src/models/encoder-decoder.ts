@@ -2,13 +2,14 @@ import { add, type Concrete, cast, iota, splitKey, type Tensor } from "@tsformer
 import { makeView } from "../attention/core/view.ts";
 import { fullPattern } from "../attention/patterns/pattern.ts";
 import type { CrossBlock } from "../blocks/cross-block.ts";
-import type { StackParams } from "../depth/layers.ts";
+import type { FinalNorm, StackParams } from "../depth/layers.ts";
 import { blockStack } from "../depth/stack.ts";
 import { placeOfLayer, startTraining } from "../depth/states.ts";
 import type {
   AttentionMap,
   Block,
   Context,
+  Depth,
   DepthInput,
   DepthOutput,
   KeyValueCache,
@@ -34,7 +35,19 @@ export type StacksParts = {
   readonly decoder: readonly CrossBlock[];
   readonly encoderNorm?: Layer<NormParams>;
   readonly decoderNorm?: Layer<NormParams>;
+  /** How the decoder's layers follow one another. Default: one after the other. */
+  readonly decoderDepth?: DecoderDepth;
 };
+
+/**
+ * How the layers of a decoder follow one another.
+ *
+ * @param options.toLogits logits from states that have passed the final norm, for depths that ask what a layer would predict
+ */
+export type DecoderDepth = (
+  blocks: readonly Block[],
+  options: FinalNorm & { readonly toLogits: (x: Tensor) => Tensor },
+) => Depth<StackParams>;
 
 export type StacksParams = { encoder: StackParams; decoder: StackParams };
 
@@ -47,7 +60,11 @@ export type Stacks = {
   /** x [B, T, C] → [B, T, C] */
   decode(
     params: StacksParams,
-    input: DepthInput & { readonly source: { readonly entries: readonly KeyValueCache[]; readonly view: View } },
+    input: DepthInput & {
+      readonly source: { readonly entries: readonly KeyValueCache[]; readonly view: View };
+      /** As in a {@link DecoderDepth}. Default: an error when it is asked. */
+      readonly toLogits?: (x: Tensor) => Tensor;
+    },
     context: Context,
   ): DepthOutput & { readonly crossMaps: readonly (() => AttentionMap)[] };
 };
@@ -55,34 +72,41 @@ export type Stacks = {
 /** An encoder and a decoder that looks at what it gives out. */
 export function stacks(parts: StacksParts): Stacks {
   const encoder = blockStack(parts.encoder, present({ finalNorm: parts.encoderNorm }));
+  const { decoderDepth = blockStack } = parts;
   // Blocks that look at nothing but what came before, once each is bound to its part of the source.
-  const decoder = (bind: (block: CrossBlock, layer: number) => Block["apply"]) =>
-    blockStack(
+  const decoder = (bind: (block: CrossBlock, layer: number) => Block["apply"], toLogits: (x: Tensor) => Tensor) =>
+    decoderDepth(
       parts.decoder.map((block, i): Block => ({ ...block, apply: bind(block, i) })),
-      present({ finalNorm: parts.decoderNorm }),
+      { toLogits, ...present({ finalNorm: parts.decoderNorm }) },
     );
   const unbound = () => {
     throw new TypeError("stacks: a decoder needs a source");
   };
+  const headless = () => {
+    throw new TypeError("stacks: vectors have no logits");
+  };
   return {
     init: (key) => {
       const [a, b] = splitKey(key, 2);
-      return { encoder: encoder.init(a!), decoder: decoder(() => unbound).init(b!) };
+      return { encoder: encoder.init(a!), decoder: decoder(() => unbound, headless).init(b!) };
     },
     encode: (params, input, context) => encoder.apply(params.encoder, input, within(context, "encoder")),
     crossKeysAndValues: (params, source, view) =>
       parts.decoder.map((block, i) => block.crossKeysAndValues(params.decoder.blocks[i], source, view)),
-    decode: (params, { source, ...input }, context) => {
+    decode: (params, { source, toLogits = headless, ...input }, context) => {
       const crossMaps: (() => AttentionMap)[] = [];
-      const bound = decoder((block, i) => (own, input, inner) => {
-        const { crossMap, ...out } = block.apply(
-          own,
-          { ...input, source: { entries: source.entries[i]!, view: source.view } },
-          inner,
-        );
-        if (crossMap !== undefined) crossMaps.push(crossMap);
-        return out;
-      });
+      const bindTo =
+        (block: CrossBlock, i: number): Block["apply"] =>
+        (own, input, inner) => {
+          const { crossMap, ...out } = block.apply(
+            own,
+            { ...input, source: { entries: source.entries[i]!, view: source.view } },
+            inner,
+          );
+          if (crossMap !== undefined) crossMaps.push(crossMap);
+          return out;
+        };
+      const bound = decoder(bindTo, toLogits);
       return { ...bound.apply(params.decoder, input, within(context, "decoder")), crossMaps };
     },
   };
@@ -222,11 +246,11 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
         state: present({ decode: decode?.layers, training: params.trainingState?.decoder }),
         ...present({ place: decode && placeOfLayer(decode) }),
         source: { entries: encoded.entries, view: across },
+        toLogits: (x: Tensor) => head.apply(params.head, x, params.tokens),
       };
-      const { x, hidden, maps, crossMaps, losses, state } = body.decode(params, input, context);
+      const { x, losses, ...out } = body.decode(params, input, context);
       const penalty = targetScores?.penalty?.(params.targetScores);
-      const logits = head.apply(params.head, x, params.tokens);
-      return { logits, hidden, maps, crossMaps, losses: sumOfLosses([losses, penalty]), state };
+      return { ...out, logits: input.toLogits(x), losses: sumOfLosses([losses, penalty]) };
     },
     ...(!(sourceScores?.project === undefined && targetScores?.project === undefined) && {
       project: (params: EncoderDecoderParams) => ({

@@ -28,8 +28,16 @@ export {
   bigbirdParts,
 } from "./bigbird.ts";
 export { type BloomOptions, bloom, bloomEntry, bloomParts } from "./bloom.ts";
+export { type CalmOptions, type CalmSettings, calm, calmEntry } from "./calm.ts";
 export { type CtrlOptions, type CtrlSettings, ctrl, ctrlEntry, ctrlParts } from "./ctrl.ts";
 export { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
+export {
+  type DepthAdaptiveOptions,
+  type DepthAdaptiveTransformerOptions,
+  type DepthAdaptiveTransformerSettings,
+  depthAdaptiveTransformer,
+  depthAdaptiveTransformerEntry,
+} from "./depth-adaptive-transformer.ts";
 export { type EncoderParams, type EncoderParts, encoder } from "./encoder.ts";
 export { type EncoderDecoderParams, type EncoderDecoderParts, encoderDecoder } from "./encoder-decoder.ts";
 export {

@@ -85,7 +85,7 @@ function moved(slopes: unknown): string[] {
 const models: [string, Model][] = [
   ["geometric", adaptive({ threshold: 0.5 }) as Model],
   ["multinomial", adaptive({ exit: "multinomial" }) as Model],
-  ["confidence", adaptive({ exit: "confidence", threshold: 0.999 }) as Model],
+  ["confidence", adaptive({ exit: "confidence", threshold: 0.36 }) as Model],
   ["softmax", confidentModel({ threshold: 0.08 }) as Model],
   ["softmax that falls", confidentModel({ threshold: 0, decay: { length: 20 } }) as Model],
   ["saturation", confidentModel({ confidence: "saturation", threshold: 0.9 }) as Model],

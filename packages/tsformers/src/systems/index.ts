@@ -1,6 +1,8 @@
 // Published systems as a whole: presets, what they are for, how they differ from their papers, what proves them.
 
 export { alRfouSystem } from "./al-rfou.ts";
+export { calmSystem } from "./calm.ts";
+export { depthAdaptiveTransformerSystem } from "./depth-adaptive-transformer.ts";
 export {
   alibiSystem,
   distanceAwareSystem,

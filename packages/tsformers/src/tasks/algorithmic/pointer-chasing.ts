@@ -1,4 +1,4 @@
-import { integers, permutation, type RandomKey, splitKey } from "@tsformers/engine";
+import { integers, permutation, type RandomKey, splitKey, uniform } from "@tsformers/engine";
 import * as z from "zod";
 import { count } from "../../schema/count.ts";
 import { exactAccuracy, loss, tokenAccuracy } from "../metric.ts";
@@ -8,90 +8,105 @@ import { lengthOption, seedOption, symbolCount, type TaskEntry, taskEntry } from
 import type { SymbolTask } from "./symbol-task.ts";
 
 export type PointerChasingOptions = {
-  /** Number of different symbols. Default: 12. */
+  /** n, number of different symbols. Default: 8. */
   readonly symbols?: number;
-  /** Pointers that a hard step follows. Default: 2. */
+  /** Pointers that a step from a hard symbol follows. Default: 2. */
   readonly hops?: number;
-  /** Every so many steps one is hard; the others follow one pointer. Default: 3. */
-  readonly every?: number;
-  /** T of a row; as pairs, half of it. Default: 24. */
+  /** Share of symbols that are hard. Default: 1/3. */
+  readonly hardShare?: number;
+  /** T of a row; as pairs, half of it. Default: 16. */
   readonly length?: number;
   /** Default: 0. */
   readonly seed?: number;
 };
 
-const defaults = { symbols: 12, hops: 2, every: 3, length: 24 };
+const defaults = { symbols: 8, hops: 2, hardShare: 1 / 3, length: 16 };
 
-/** Between table and walk, before the first token of the target, and as padding. Symbols are 1 … `symbols`. */
+/** Between table and walk, before the first token of the target, and as padding. */
 const separator = 0;
 
 /**
- * Follows pointers: a table says to which symbol each symbol points, and a walk goes from symbol to symbol. Most steps follow one pointer,
- * every third follows two: its difficulty, and so the depth that it needs, is another. Pointers form one ring, and the walk ends before it has
- * gone round, so that no step can be copied from an earlier one. Where the walk begins is drawn, and not scored.
+ * Follows pointers: a table says to which symbol each symbol points, and a walk goes on from symbol to symbol. A step follows one pointer, from
+ * hard symbols several: positions differ in the depth that they need. Which symbols are hard is another for each row, and told by the table.
  *
- * As rows: `table separator walk`. As pairs: source = table, target = walk.
+ * Pointers form one ring, and the walk ends before it has gone round, so that no step can be copied from an earlier one. Where it begins is
+ * drawn, and not scored. Tokens: 0, the n symbols, the n² pointers from one to another, and those again from hard symbols.
  *
- * @throws RangeError when the walk of these options has no hard step
+ * As rows: `table separator walk`. As pairs: source = table, target = walk. The table has the n pointers, in any order.
+ *
+ * @throws RangeError when a hard step goes round the ring
  */
 export function pointerChasingTask(options: PointerChasingOptions = {}): SymbolTask {
-  const { symbols, hops, every, length, seed = 0 } = { ...defaults, ...options };
-  for (const [name, value] of Object.entries({ symbols, hops, every }))
+  const { symbols, hops, hardShare, length, seed = 0 } = { ...defaults, ...options };
+  for (const [name, value] of Object.entries({ symbols, hops }))
     if (!(Number.isInteger(value) && value >= 1))
       throw new RangeError(`pointer-chasing: ${name} must be an integer ≥ 1, got ${value}`);
-  const steps = stepsOf(symbols, hops, every);
-  if (steps.length < every)
+  if (hops >= symbols)
     throw new RangeError(
-      `pointer-chasing: a walk over ${symbols} symbols ends before its first step of ${hops} pointers; give more symbols`,
+      `pointer-chasing: ${hops} hops go round a ring of ${symbols} symbols; give fewer hops or more symbols`,
     );
-  const needs = (rowLength: number, least: number): void => {
-    if (rowLength < least)
-      throw new RangeError(`pointer-chasing: ${symbols} symbols need a length of at least ${least}, got ${rowLength}`);
-  };
+  if (!(hardShare >= 0 && hardShare <= 1))
+    throw new RangeError(`pointer-chasing: hardShare must be between 0 and 1, got ${hardShare}`);
+
   const drawn = (key: RandomKey): { readonly table: readonly number[]; readonly walk: readonly number[] } => {
-    const [keyOfRing, keyOfStart] = splitKey(key, 2);
+    const [keyOfRing, keyOfOrder, keyOfHard, keyOfStart] = splitKey(key, 4);
     const ring = permutation(keyOfRing!, symbols).toNumbers();
-    const table = new Array<number>(symbols);
-    ring.forEach((symbol, place) => {
-      table[symbol] = 1 + ring[(place + 1) % symbols]!;
-    });
-    let place = integers(keyOfStart!, [], { low: 0, high: symbols }).item();
-    const walk = [0, ...steps].map((hop) => {
-      place += hop;
-      return 1 + ring[place % symbols]!;
-    });
-    return { table, walk };
+    const isHard = uniform(keyOfHard!, [symbols])
+      .toNumbers()
+      .map((share) => share < hardShare);
+    const order = permutation(keyOfOrder!, symbols).toNumbers();
+    const symbolAt = (place: number): number => 1 + ring[place % symbols]!;
+    const pointerAt = (place: number): number => {
+      const [from, to] = [symbolAt(place) - 1, symbolAt(place + 1) - 1];
+      return 1 + symbols + symbols * ((isHard[place] ? symbols : 0) + from) + to;
+    };
+    const start = integers(keyOfStart!, [], { low: 0, high: symbols }).item();
+    const walk = [symbolAt(start)];
+    for (let gone = 0; ; ) {
+      gone += isHard[(start + gone) % symbols] ? hops : 1;
+      if (gone >= symbols) break;
+      walk.push(symbolAt(start + gone));
+    }
+    return { table: order.map(pointerAt), walk };
   };
+  const requireRoom = (most: number, rowLength: number): void => {
+    if (rowLength < most)
+      throw new RangeError(`pointer-chasing: ${symbols} symbols need a length of at least ${most}, got ${rowLength}`);
+  };
+  const common = { name: "pointer-chasing", limit: usualLimit };
   return {
     name: "pointer-chasing",
-    vocabularySize: symbols + 1,
+    vocabularySize: 1 + symbols + 2 * symbols * symbols,
     length,
     metrics: [loss, tokenAccuracy, exactAccuracy],
-    symbolOf: (token) => (token === separator ? "|" : String(token)),
-    fingerprint: `pointer-chasing symbols=${symbols} hops=${hops} every=${every} seed=${seed}`,
+    symbolOf: (token) => {
+      if (token <= symbols) return token === separator ? "|" : String(token);
+      const pointer = token - 1 - symbols;
+      const [from, to] = [Math.floor(pointer / symbols), pointer % symbols];
+      return `${1 + (from % symbols)}${from < symbols ? "→" : "⇒"}${1 + to}`;
+    },
+    fingerprint: `pointer-chasing symbols=${symbols} hops=${hops} hardShare=${hardShare} seed=${seed}`,
     views: {
       next: rowsView({
-        name: "pointer-chasing",
+        ...common,
         length,
-        limit: usualLimit,
         form: nextForm,
         source: generatedRows(
           (key, rowLength) => {
-            needs(rowLength, symbols + 1 + steps.length);
+            requireRoom(2 * symbols, rowLength);
             const { table, walk } = drawn(key);
-            return causalRow([...table, separator, ...walk], (index) => index > symbols + 1);
+            return causalRow([...table, separator, ...walk], (index) => index > table.length + 1);
           },
           { seed },
         ),
       }),
       pairs: rowsView({
-        name: "pointer-chasing",
+        ...common,
         length: Math.max(Math.floor(length / 2), 1),
-        limit: usualLimit,
         form: pairsForm,
         source: generatedRows(
           (key, rowLength) => {
-            needs(rowLength, Math.max(symbols, steps.length + 1));
+            requireRoom(symbols, rowLength);
             const { table, walk } = drawn(key);
             return { source: table, ...causalRow([separator, ...walk], (index) => index > 1) };
           },
@@ -102,30 +117,18 @@ export function pointerChasingTask(options: PointerChasingOptions = {}): SymbolT
   };
 }
 
-/** How many pointers each step of a walk follows, as long as the ring is not gone round. */
-function stepsOf(symbols: number, hops: number, every: number): number[] {
-  const steps: number[] = [];
-  let place = 0;
-  while (true) {
-    const hop = (steps.length + 1) % every === 0 ? hops : 1;
-    place += hop;
-    if (place >= symbols) return steps;
-    steps.push(hop);
-  }
-}
-
-const small = () => count(1000, "a walk visits each symbol once at most");
-
 export const pointerChasingEntry: TaskEntry<"pointer-chasing", PointerChasingOptions> = /* @__PURE__ */ taskEntry({
   name: "pointer-chasing",
   title: "Pointer chasing",
   category: "generated",
-  summary: "follow the pointers of a table, one at most steps, several at some",
+  summary: "follow the pointers of a table, one from most symbols, several from some",
   options: () =>
     z.strictObject({
       symbols: symbolCount().default(defaults.symbols).describe("how many different symbols there are"),
-      hops: small().default(defaults.hops).describe("pointers that a hard step follows"),
-      every: small().default(defaults.every).describe("of how many steps one is hard"),
+      hops: count(1000, "a walk ends before it has gone round")
+        .default(defaults.hops)
+        .describe("pointers that a step from a hard symbol follows"),
+      hardShare: z.number().min(0).max(1).default(defaults.hardShare).describe("share of symbols that are hard"),
       length: lengthOption(defaults.length),
       seed: seedOption(),
     }),

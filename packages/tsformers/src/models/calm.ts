@@ -23,7 +23,7 @@ import { present } from "../schema/present.ts";
 import { type EncoderDecoderParams, encoderDecoder } from "./encoder-decoder.ts";
 import { exitLogits } from "./exit-logits.ts";
 import {
-  depthCount,
+  decoderLayersOption,
   type EncoderDecoderEntry,
   ffnWidthOption,
   fullCost,
@@ -129,7 +129,7 @@ export const calmEntry: EncoderDecoderEntry<"calm", CalmSettings> = /* @__PURE__
   options: () =>
     z.strictObject({
       ...stackOptions(),
-      decoderLayers: depthCount().min(2).optional().describe("blocks of the decoder. Default: as many as layers"),
+      decoderLayers: decoderLayersOption(),
       ffnWidth: ffnWidthOption(),
       confidence: z
         .enum(["softmax", "saturation", "classifier"])

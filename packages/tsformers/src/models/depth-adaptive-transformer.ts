@@ -11,7 +11,7 @@ import { present } from "../schema/present.ts";
 import { type EncoderDecoderParams, encoderDecoder } from "./encoder-decoder.ts";
 import { exitLogits } from "./exit-logits.ts";
 import {
-  depthCount,
+  decoderLayersOption,
   type EncoderDecoderEntry,
   ffnWidthOption,
   fullCost,
@@ -145,7 +145,7 @@ export const depthAdaptiveTransformerEntry: EncoderDecoderEntry<
   options: () =>
     z.strictObject({
       ...stackOptions(),
-      decoderLayers: depthCount().min(2).optional().describe("blocks of the decoder. Default: as many as layers"),
+      decoderLayers: decoderLayersOption(),
       ffnWidth: ffnWidthOption(),
       exit: z
         .enum(["multinomial", "geometric", "confidence"])

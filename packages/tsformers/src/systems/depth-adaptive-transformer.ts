@@ -29,7 +29,7 @@ export const depthAdaptiveTransformerSystem: SystemEntry<"depth-adaptive-transfo
           },
           task: { kind: "pointer-chasing" },
           length: 8,
-          steps: 1000,
+          steps: 800,
           batchSize: 64,
           learningRate: 3e-3,
         },

@@ -8,7 +8,6 @@ import {
   equal,
   type Given,
   mul,
-  type NDArray,
   readTree,
   sum,
   type Tensor,
@@ -52,9 +51,8 @@ export async function evaluateDepth<Params>(
   const sums = { tokens: 0, correct: 0, layers: 0 };
   try {
     for (const batch of batches) {
-      const read = (await readTree(await run(params, batch as Given<PairBatch>))) as Concrete<typeof sums>;
-      for (const [name, value] of Object.entries(read) as unknown as [keyof typeof sums, NDArray][])
-        sums[name] += value.item();
+      const read = (await readTree(await run(params, batch as Given<PairBatch>))) as Concrete<ReturnType<typeof score>>;
+      for (const name of ["tokens", "correct", "layers"] as const) sums[name] += read[name].item();
     }
   } finally {
     await run.release();

@@ -137,7 +137,7 @@ describe("pointer chasing", () => {
     const [inputs, targets, weights] = [rows(batch.inputs), rows(batch.targets), rows(batch.weights)];
     let [hard, easy] = [0, 0];
     rows(batch.source).forEach((source, b) => {
-      const texts = source.slice(0, symbols).map((token) => task.symbolOf(token));
+      const texts = source.slice(0, symbols).map((token) => task.symbolOf!(token));
       const next = new Map(texts.map((text) => text.split(/[→⇒]/).map(Number) as [number, number]));
       const isHard = new Set(texts.filter((text) => text.includes("⇒")).map((text) => Number.parseInt(text, 10)));
       expect(source.slice(symbols)).toEqual([0, 0, 0]);

@@ -16,7 +16,7 @@ import {
   where,
   zeros,
 } from "@tsformers/engine";
-import type { Block, Context, Depth, LayerState } from "../../kinds/index.ts";
+import type { Block, Depth, LayerState } from "../../kinds/index.ts";
 import { within } from "../../nn/dropout.ts";
 import { present } from "../../schema/present.ts";
 import { completed, type FinalNorm, finalNormOf, openLayers, type StackParams } from "../layers.ts";
@@ -103,32 +103,49 @@ export function adaptiveDepth<BlockParams>(
       let active: Tensor = cast(ones([batch, length]), "bool");
       let steps: Tensor = zeros([batch, length]);
 
-      const leaving = (layer: number, before: Tensor, after: Tensor): Tensor | undefined => {
-        if (layer === blocks.length) return undefined;
-        if (training) return exits && not(greater(exits, layer));
-        if (layer < leastLayers) return undefined;
+      /** Who goes on behind a layer, of those who came so far. */
+      const goingOn = (layer: number, before: Tensor, after: Tensor): Tensor => {
+        if (layer === blocks.length) return active;
+        if (training) return exits === undefined ? active : greater(exits, layer);
+        if (layer < leastLayers) return active;
         const logits = toLogits && (() => toLogits(norm(after)));
         const first = hidden[1] ?? after;
         const at = { layer, layers: blocks.length, before, after, first, positions, ...present({ logits }) };
-        return rule.leaves(params.exit, at);
+        return and(active, not(rule.leaves(params.exit, at)));
       };
 
       blocks.forEach((block, i) => {
         const before = layers.placed(i, hidden[i]!);
-        const isActive = active;
-        const settle = (after: Tensor): { y: Tensor; active: Tensor } => {
-          const leaves = leaving(i + 1, before, after);
-          return { y: after, active: leaves === undefined ? isActive : and(isActive, not(leaves)) };
+        steps = add(steps, cast(active, "float32"));
+        let next = active;
+        /** The block's output, copied up where a position has left. */
+        const settle = (after: Tensor): { y: Tensor; active: Tensor } => ({
+          y: where(expandDims(active, -1), after, hidden[i]!),
+          active: goingOn(i + 1, before, after),
+        });
+        const run: Block["apply"] = (own, given, inner) => {
+          const { y, ...out } = block.apply(own as BlockParams, given, inner);
+          const settled = settle(y);
+          next = settled.active;
+          return { ...out, y: settled.y };
         };
-        steps = add(steps, cast(isActive, "float32"));
-        const skips = input.place !== undefined && i >= leastLayers;
-        const became = (next: Tensor) => {
-          active = next;
+        const skip: Block["apply"] = (own, given, inner) => {
+          const all = () => block.apply(own as BlockParams, given, inner);
+          // Where nobody needs the layer, of its block only the state is read, and so only the state is computed.
+          const out = cond<{ y: Tensor; active: Tensor; state: LayerState | undefined }>(
+            anyOf(active),
+            () => {
+              const { y, state } = all();
+              return { ...settle(y), state };
+            },
+            () => ({ y: hidden[i]!, active, state: all().state }),
+          );
+          next = out.active;
+          return { y: out.y, ...present({ state: out.state }) };
         };
-        const run = skips ? skippable(block as Block, isActive, settle, became) : (block as Block);
-        const after = layers.run(i, run, own[i], before, context);
-        if (!skips) active = settle(after).active;
-        hidden.push(where(expandDims(isActive, -1), after, hidden[i]!));
+        const isSkipped = input.place !== undefined && i >= leastLayers;
+        hidden.push(layers.run(i, { ...block, apply: isSkipped ? skip : run } as Block, own[i], before, context));
+        active = next;
       });
       const out = layers.close(norm(hidden.at(-1)!));
       return { ...out, hidden: [...hidden.slice(0, -1), out.x], steps };
@@ -147,34 +164,7 @@ function requireLeast(name: string, leastLayers: number, layers: number): void {
     throw new RangeError(`${name}: expected leastLayers of 1 … ${layers}, got ${leastLayers}`);
 }
 
-/**
- * A block of which, where no position needs it, only the state is computed: keys and values of what was copied up. What it says of attention
- * stays inside, so there is no map.
- *
- * @param settle from the block's output to who is still active behind it
- */
-function skippable(
-  block: Block,
-  active: Tensor,
-  settle: (after: Tensor) => { readonly y: Tensor; readonly active: Tensor },
-  became: (active: Tensor) => void,
-): Block {
-  const isNeeded = greater(sum(cast(active, "float32")), 0);
-  return {
-    ...block,
-    apply: (params, input, context: Context) => {
-      type Branch = { y: Tensor; active: Tensor; state: LayerState | undefined };
-      const run = () => block.apply(params, input, context);
-      const out = cond<Branch>(
-        isNeeded,
-        () => {
-          const { y, state } = run();
-          return { ...settle(y), state };
-        },
-        () => ({ y: input.x, active, state: run().state }),
-      );
-      became(out.active);
-      return { y: out.y, ...present({ state: out.state }) };
-    },
-  };
+/** Whether any is true: bool [...] → bool []. */
+function anyOf(values: Tensor): Tensor {
+  return greater(sum(cast(values, "float32")), 0);
 }

@@ -14,7 +14,7 @@ export type PointerChasingOptions = {
   readonly hops?: number;
   /** Share of symbols that are hard. Default: 1/3. */
   readonly hardShare?: number;
-  /** T of a row; as pairs, half of it. Default: 16. */
+  /** T of a row: as rows 2·n at least, as pairs n. Default: 16. */
   readonly length?: number;
   /** Default: 0. */
   readonly seed?: number;
@@ -102,7 +102,7 @@ export function pointerChasingTask(options: PointerChasingOptions = {}): SymbolT
       }),
       pairs: rowsView({
         ...common,
-        length: Math.max(Math.floor(length / 2), 1),
+        length,
         form: pairsForm,
         source: generatedRows(
           (key, rowLength) => {

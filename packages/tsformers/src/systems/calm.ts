@@ -21,7 +21,7 @@ export const calmSystem: SystemEntry<"calm"> = /* @__PURE__ */ systemEntry(calmE
         task: { kind: "pointer-chasing" },
         length: 8,
         steps: 700,
-        batchSize: 64,
+        batchSize: 32,
         learningRate: 2e-3,
       },
       vocabularySize: 137,

@@ -16,7 +16,7 @@ import {
   where,
   zeros,
 } from "@tsformers/engine";
-import type { Block, Depth, LayerState } from "../../kinds/index.ts";
+import type { Block, Depth, LayerState, MixerOutput } from "../../kinds/index.ts";
 import { within } from "../../nn/dropout.ts";
 import { present } from "../../schema/present.ts";
 import { completed, type FinalNorm, finalNormOf, openLayers, type StackParams } from "../layers.ts";
@@ -118,33 +118,30 @@ export function adaptiveDepth<BlockParams>(
         const before = layers.placed(i, hidden[i]!);
         steps = add(steps, cast(active, "float32"));
         let next = active;
-        /** The block's output, copied up where a position has left. */
-        const settle = (after: Tensor): { y: Tensor; active: Tensor } => ({
-          y: where(expandDims(active, -1), after, hidden[i]!),
-          active: goingOn(i + 1, before, after),
-        });
-        const run: Block["apply"] = (own, given, inner) => {
-          const { y, ...out } = block.apply(own as BlockParams, given, inner);
-          const settled = settle(y);
-          next = settled.active;
-          return { ...out, y: settled.y };
+        const apply: Block["apply"] = (params, given, inner) => {
+          const all = () => block.apply(params as BlockParams, given, inner);
+          /** The block's output, copied up where a position has left, and who goes on behind it. */
+          const settled = ({ y, ...out }: MixerOutput) => ({
+            ...out,
+            y: where(expandDims(active, -1), y, hidden[i]!),
+            active: goingOn(i + 1, before, y),
+          });
+          /** Where nobody goes on, of the block only the state is read, and so only the state is computed. */
+          const ifNeeded = () =>
+            cond<{ y: Tensor; active: Tensor; state: LayerState | undefined }>(
+              anyOf(active),
+              () => {
+                const { y, active, state } = settled(all());
+                return { y, active, state };
+              },
+              () => ({ y: hidden[i]!, active, state: all().state }),
+            );
+          const isSkipped = input.place !== undefined && i >= leastLayers;
+          const { active: after, state, ...out } = isSkipped ? ifNeeded() : settled(all());
+          next = after;
+          return { ...out, ...present({ state }) };
         };
-        const skip: Block["apply"] = (own, given, inner) => {
-          const all = () => block.apply(own as BlockParams, given, inner);
-          // Where nobody needs the layer, of its block only the state is read, and so only the state is computed.
-          const out = cond<{ y: Tensor; active: Tensor; state: LayerState | undefined }>(
-            anyOf(active),
-            () => {
-              const { y, state } = all();
-              return { ...settle(y), state };
-            },
-            () => ({ y: hidden[i]!, active, state: all().state }),
-          );
-          next = out.active;
-          return { y: out.y, ...present({ state: out.state }) };
-        };
-        const isSkipped = input.place !== undefined && i >= leastLayers;
-        hidden.push(layers.run(i, { ...block, apply: isSkipped ? skip : run } as Block, own[i], before, context));
+        hidden.push(layers.run(i, { ...block, apply } as Block, own[i], before, context));
         active = next;
       });
       const out = layers.close(norm(hidden.at(-1)!));

@@ -72,6 +72,7 @@ export function tokenBody<DepthParams>(parts: TokenBodyParts<DepthParams>): Toke
     apply: (params, input, context) => {
       const { mask, globals, decode, segment } = input;
       requireContent(name, input, embeddingWidth);
+      if (input.neighbours !== undefined) throw new TypeError(`${name}: reads no neighbours; spalm does`);
       if (globals !== undefined) requireGlobalReader(name, layers);
       const positions = input.positions ?? parts.positionsOf?.(input);
       const pass = { queries: extentOf(input)[1], mask, globals, positions, decode, remembers: segment !== undefined };

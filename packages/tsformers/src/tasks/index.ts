@@ -98,6 +98,7 @@ export type {
   Task,
   TaskView,
   TaskViews,
+  TextSource,
   TrainLengths,
   ViewName,
 } from "./task.ts";

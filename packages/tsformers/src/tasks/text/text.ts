@@ -6,7 +6,8 @@ import { present } from "../../schema/present.ts";
 import type { Tokenizer } from "../../tokenizers/index.ts";
 import { maskedView } from "../masked.ts";
 import { bitsPerByte, bitsPerCharacter, loss, perplexity, wordPerplexity } from "../metric.ts";
-import { segmentsView } from "../segments.ts";
+import { type SegmentedSplit, segmentsView } from "../segments.ts";
+import { mapSplits, type Splits } from "../splits.ts";
 import {
   type Batch,
   checkExtents,
@@ -15,6 +16,7 @@ import {
   type Task,
   type TaskView,
   type TaskViews,
+  type TextSource,
 } from "../task.ts";
 import { lengthOption, seedOption, type TaskEntry, taskEntry } from "../task-entry.ts";
 import { grammarText } from "./grammar.ts";
@@ -23,7 +25,7 @@ import { type TokenKind, tokenizerOf } from "./text-tokens.ts";
 import type { SplitEnds, TokenizedText, Tokens } from "./tokenized-text.ts";
 
 /** A task with all views of one text: windows that begin anywhere, rows that continue from batch to batch, windows with hidden tokens. */
-export type TextTask = Task<Required<Pick<TaskViews, "next" | "segments" | "masked">>>;
+export type TextTask = Task<Required<Pick<TaskViews, "next" | "segments" | "masked">>> & { readonly text: TextSource };
 
 const defaults = { length: 128 };
 
@@ -119,6 +121,8 @@ export function tokenTask(options: {
       };
     },
   };
+  const segmentsOf = (splits: Splits<SegmentedSplit>) =>
+    segmentsView({ name: "text", splits, documents, key: foldIn(randomKey(seed), 1), length: defaultLength });
   return {
     name: "text",
     vocabularySize: tokenizer.vocabularySize,
@@ -137,18 +141,18 @@ export function tokenTask(options: {
       `seed=${seed}`,
     ].join(" "),
     tokenizer,
+    text: { splits, ...present({ documents }), places: segmentsOf(mapSplits(splits, placesIn)) },
     views: {
       next,
-      segments: segmentsView({
-        name: "text",
-        splits,
-        documents,
-        key: foldIn(randomKey(seed), 1),
-        length: defaultLength,
-      }),
+      segments: segmentsOf(splits),
       masked: maskedView(next, { ...tokenizer, seed }),
     },
   };
+}
+
+/** A split whose tokens are their own places. */
+function placesIn({ length }: SegmentedSplit): SegmentedSplit {
+  return { length, read: (start, end) => Int32Array.from({ length: end - start }, (_, i) => start + i) };
 }
 
 /** Tells tokenizers apart that the text alone does not determine. */

@@ -5,8 +5,6 @@ import { type DatastoreWriter, writeDatastore } from "./write-datastore.ts";
 export type BuildOptions = Omit<ReadOptions, "predicts"> & {
   /** A folder that does not exist yet. */
   readonly directory: string;
-  /** Tells the text apart from others: the fingerprint of its task. */
-  readonly fingerprint: string;
 };
 
 /**
@@ -21,8 +19,8 @@ export type BuildOptions = Omit<ReadOptions, "predicts"> & {
  * @source Khandelwal et al. 2020, §3, arXiv:1911.00172
  */
 export async function buildDatastore(options: BuildOptions): Promise<number> {
-  const { directory, fingerprint, ...reading } = options;
-  const { model, params, split, limit } = reading;
+  const { directory, ...reading } = options;
+  const { model, params, text, split, limit } = reading;
   const read = readText(reading);
   const { entries } = read;
   let writer: DatastoreWriter | undefined;
@@ -33,7 +31,7 @@ export async function buildDatastore(options: BuildOptions): Promise<number> {
         width: keys.length / targets.length,
         vocabularySize: model.vocabularySize,
         model: fingerprintOf(params),
-        text: `${fingerprint} ${split}${limit === undefined ? "" : ` ${limit}`}`,
+        text: `${text.fingerprint} ${split}${limit === undefined ? "" : ` ${limit}`}`,
       });
       await writer.write(entry, keys, targets);
     }

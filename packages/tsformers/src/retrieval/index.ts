@@ -12,6 +12,12 @@ export {
   neighbourProbabilities,
 } from "./mixture.ts";
 export {
+  findNeighbours,
+  type NeighbourOptions,
+  readNeighbourTable,
+  writeNeighbourTable,
+} from "./neighbour-table.ts";
+export {
   type MixtureChoice,
   mixedLoss,
   type ScoredText,

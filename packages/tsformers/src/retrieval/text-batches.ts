@@ -23,6 +23,8 @@ export type Stretch = {
   readonly count: number;
   /** Number of the first of them among all predicted positions of the split, in the order of the text. */
   readonly entry: number;
+  /** Where the first of them stands in the split. */
+  readonly place: number;
 };
 
 /**
@@ -83,7 +85,13 @@ export function textBatches(
           }
           // The last token of each document before is no entry.
           const entry = segment.start - (countAtMost(within, segment.start) - 1);
-          stretches.push({ row, column: segment.start - from, count: segment.end - segment.start, entry });
+          stretches.push({
+            row,
+            column: segment.start - from,
+            count: segment.end - segment.start,
+            entry,
+            place: segment.start,
+          });
         }
         yield {
           inputs: new NDArray(shape, "int32", inputs),

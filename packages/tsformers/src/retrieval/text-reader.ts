@@ -27,8 +27,9 @@ export function continues(model: LanguageModel): boolean {
 
 /** What a model makes of positions that follow one another. */
 export type ReadStretch = {
-  /** Number of the first of them, as in a `Stretch`. */
+  /** Number of the first of them, and where it stands in the split, as in a `Stretch`. */
   readonly entry: number;
+  readonly place: number;
   /** What goes into the last feed-forward network, [n, C]. */
   readonly keys: Float32Array;
   /** The tokens that follow, [n]. */
@@ -96,10 +97,11 @@ export function readText(options: ReadOptions): {
           } as never)) as { keys: NDArray; logProbabilities?: NDArray };
           if (memories !== null) memories = out.memories;
           const width = keys.shape[2]!;
-          for (const { row, column, count, entry } of stretches) {
+          for (const { row, column, count, entry, place } of stretches) {
             const at = row * length + column;
             yield {
               entry,
+              place,
               keys: (keys.data as Float32Array).subarray(at * width, (at + count) * width),
               targets: (batch.targets.data as Int32Array).subarray(at, at + count),
               ...(logProbabilities !== undefined && {

@@ -105,4 +105,5 @@ export type {
 export { type TaskContext, type TaskEntry, taskEntry } from "./task-entry.ts";
 export { grammarText } from "./text/grammar.ts";
 export { type TextSettings, type TextTask, textEntry, textTask } from "./text/text.ts";
+export { type NeighbourTable, withNeighbours } from "./text/with-neighbours.ts";
 export { type TranslationSettings, translationEntry, translationTask } from "./translation/translation.ts";

@@ -137,6 +137,8 @@ export type TaskViews = {
 
 /** A text as its tokens, from which rows are cut. */
 export type TextSource = {
+  /** Equal for equal texts and tokens, whatever the seed. */
+  readonly fingerprint: string;
   readonly splits: Splits<SegmentedSplit>;
   /** The tokens at which the documents of each split begin, ascending, the first one at 0. Absent: each split is one document. */
   readonly documents?: Splits<readonly number[]>;

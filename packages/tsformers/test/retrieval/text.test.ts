@@ -86,9 +86,9 @@ describe("what goes into the last feed-forward network", () => {
   });
 
   test("of a pre-norm block is normed, and the same where blocks are recomputed", async () => {
-    const [[own], [again]] = await Promise.all(
+    const [own, again] = await Promise.all(
       [gpt({ ...size, length: 8 }), gpt({ ...size, length: 8, depth: recomputing } as never)].map((model) =>
-        outputs(model as LanguageModel, ({ ffnInput }) => [ffnInput!()]),
+        outputs(model as LanguageModel, ({ ffnInput }) => [ffnInput!()]).then(([found]) => found!),
       ),
     );
     const row = own!.slice(0, 12);
@@ -104,7 +104,12 @@ describe("reading a text once", () => {
   const split = { length: tokens.length, read: (a: number, b: number) => Int32Array.from(tokens.slice(a, b)) };
   const splits = { train: split, valid: split, test: split };
   const starts = [0, 4, 5, 17];
-  const source = { splits, documents: { train: starts, valid: starts, test: starts }, places: task.text.places };
+  const source = {
+    fingerprint: "f",
+    splits,
+    documents: { train: starts, valid: starts, test: starts },
+    places: task.text.places,
+  };
 
   test.each([1, 2, 3, 7])("segments of 3 in %i rows: each target once, in the order of the text", (batchSize) => {
     const all = textBatches(source, { split: "train", batchSize, length: 3, continues: true });
@@ -149,7 +154,7 @@ describe.each(["gpt", "transformer-xl"] as const)("a datastore of %s", (name) =>
   const params = paramsOf(models[name] as never) as unknown;
   const reading = { model, params, text: task.text, device, batchSize: 3, length: 8 };
   const directory = join(scratch, name);
-  const built = buildDatastore({ ...reading, split: "train", directory, fingerprint: "f" });
+  const built = buildDatastore({ ...reading, split: "train", directory });
 
   test("holds every position of the split, in order, whatever the number of rows", async () => {
     const entries = await built;
@@ -220,7 +225,6 @@ describe.each(["gpt", "transformer-xl"] as const)("a datastore of %s", (name) =>
       ...reading,
       split: "train",
       directory: target,
-      fingerprint: "f",
       signal: controller.signal,
     } as const;
     const onProgress = (batch: number) => batch === 2 && controller.abort(new Error("enough"));
@@ -240,7 +244,7 @@ test("a model that does not tell what goes into its last feed-forward network is
   };
   const directory = join(scratch, "silent");
   const params = paramsOf(models.gpt as never);
-  const options = { model: silent, params, text: task.text, device, batchSize: 2, length: 8, fingerprint: "f" };
+  const options = { model: silent, params, text: task.text, device, batchSize: 2, length: 8 };
   await expect(buildDatastore({ ...options, split: "train", directory })).rejects.toThrow(
     "does not tell what goes into",
   );

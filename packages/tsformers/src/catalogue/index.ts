@@ -9,4 +9,5 @@ export { type OptimiserName, optimisers } from "./optimisers.ts";
 export { type PatternName, patterns } from "./patterns.ts";
 export { type PositionName, positions } from "./positions.ts";
 export { type ScheduleName, schedules } from "./schedules.ts";
+export { type SystemName, systems } from "./systems.ts";
 export { createTask, type TaskName, tasks } from "./tasks.ts";

@@ -1,5 +1,6 @@
 // Published systems: one line each, then what systems are put together from.
 
+export { type AlRfouOptions, type AlRfouParams, type AlRfouSettings, alRfou, alRfouEntry } from "./al-rfou.ts";
 export {
   type AlbertOptions,
   type AlbertParams,

@@ -8,6 +8,13 @@ export {
   adaptiveHead,
   type Clusters,
 } from "./adaptive.ts";
+export {
+  type AuxiliaryLosses,
+  type AuxiliaryLossInput,
+  type AuxiliaryLossOptions,
+  auxiliaryLosses,
+  layersOn,
+} from "./auxiliary-losses.ts";
 export { type CausalConvolutionParams, causalConvolution } from "./causal-convolution.ts";
 export { type ChunkOptions, chunkedFeedForward } from "./chunked.ts";
 export { type ChunkedCrossEntropyOptions, chunkedCrossEntropies } from "./chunked-cross-entropy.ts";

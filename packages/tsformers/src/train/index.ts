@@ -1,12 +1,6 @@
 // Training: optimisers, schedules, one step, and the whole of it. What writes files is in `tsformers/node`.
 
 export { suitableMicroBatches } from "./accumulate.ts";
-export {
-  type AuxiliaryLossInput,
-  type AuxiliaryLossOptions,
-  auxiliaryLosses,
-  layersOn,
-} from "./auxiliary-losses.ts";
 export { type EarlyStopping, type EarlyStoppingState, earlyStopping } from "./early-stopping.ts";
 export { type Evaluator, evaluator } from "./evaluate.ts";
 export { type LossScale, type LossScaleOptions, type LossScaleState, lossScale } from "./loss-scale.ts";

@@ -1,4 +1,4 @@
-import { constant, mul, ndarray } from "@tsformers/engine";
+import { constant, mul, type NDArray, ndarray } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
 import { gpt } from "../../src/models/gpt.ts";
@@ -38,12 +38,12 @@ async function schedule(microBatches: number): Promise<{ named: number[]; total:
     onEvent: (event) => events.push(event),
   });
   const steps = events.flatMap((event) => (event.kind === "step" ? [event] : []));
-  const weight = (result.params as { blocks: { mixer: { query: { weight: { toNumbers(): number[] } } } }[] })
-    .blocks[0]!;
+  type Weights = { blocks: { mixer: { query: { weight: NDArray } } }[] };
+  const [block] = (result.params as unknown as Weights).blocks;
   return {
     named: steps.map(({ losses }) => losses.schedule!),
     total: steps[1]!.loss,
-    parameters: weight.mixer.query.weight.toNumbers(),
+    parameters: block!.mixer.query.weight.toNumbers(),
   };
 }
 

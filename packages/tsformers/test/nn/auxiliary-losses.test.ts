@@ -1,4 +1,5 @@
 import {
+  add,
   type Device,
   evaluate,
   fromNumbers,
@@ -11,7 +12,12 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type AuxiliaryLossOptions, auxiliaryLosses, layersOn } from "../../src/train/auxiliary-losses.ts";
+import {
+  type AuxiliaryLosses,
+  type AuxiliaryLossOptions,
+  auxiliaryLosses,
+  layersOn,
+} from "../../src/nn/auxiliary-losses.ts";
 
 let device: Device;
 beforeAll(async () => {
@@ -42,9 +48,10 @@ const run =
   (hidden: Tensor[], heads: Tensor[], targets: Tensor, weights: Tensor, share: Tensor) => {
     const loss = (hidden: Tensor[]) => {
       const of = heads.map((head) => (x: Tensor) => matmul(x, head));
-      return auxiliaryLosses({ hidden, heads: of, targets, weights, share }, options);
+      return auxiliaryLosses({ hidden, heads: of, targets, weights, progress: share }, options);
     };
-    return { ...loss(hidden), slopes: grad((hidden: Tensor[]) => loss(hidden).total)(hidden) };
+    const both = ({ layers, later }: AuxiliaryLosses) => add(layers, later);
+    return { ...loss(hidden), slopes: grad((hidden: Tensor[]) => both(loss(hidden)))(hidden) };
   };
 
 /** −log softmax(x·head)[target], written out. */
@@ -58,21 +65,22 @@ function lossAt(x: NDArray, head: NDArray, b: number, t: number, target: number)
   return Math.log(logits.reduce((total, z) => total + Math.exp(z), 0)) - logits[target]!;
 }
 
-function expected(on: readonly number[], laterWeight: number): number {
+/** Means over the weights, which add up to 8; the next symbol of the last layer is the model's own loss. */
+function expected(on: readonly number[], laterWeight: number): { layers: number; later: number } {
   const [aims, counts] = [targets.toNumbers(), weights.toNumbers()];
-  let total = 0;
+  let [layers, later] = [0, 0];
   on.forEach((factor, layer) => {
     for (let b = 0; b < batch; b++) {
       for (let t = 0; t < length; t++) {
         const i = b * length + t;
-        total += factor * counts[i]! * lossAt(hidden[layer]!, heads[0]!, b, t, aims[i]!);
+        if (layer < 2) layers += (factor * counts[i]! * lossAt(hidden[layer]!, heads[0]!, b, t, aims[i]!)) / 8;
         if (t + 1 === length) continue;
         const both = counts[i]! * counts[i + 1]!;
-        total += factor * laterWeight * both * lossAt(hidden[layer]!, heads[1]!, b, t, aims[i + 1]!);
+        later += (factor * laterWeight * both * lossAt(hidden[layer]!, heads[1]!, b, t, aims[i + 1]!)) / 8;
       }
     }
   });
-  return total;
+  return { layers, later };
 }
 
 test.each([
@@ -82,27 +90,21 @@ test.each([
   [0.2, [0, 1, 1], { chunkLength: 3 }],
 ])("with a share of %d done the loss is the sum over layers %j, positions and targets", async (share, on, options) => {
   const out = await evaluate(run(options), device, hidden, heads, targets, weights, fromNumbers([share], []));
-  const { total, weight, slopes } = out;
-  const laterWeight = "laterWeight" in options ? options.laterWeight : 0.5;
-  expect(total.item()).toBeCloseTo(expected(on, laterWeight), 4);
-  expect(weight.item()).toBe(8);
+  const { layers, later, slopes } = out;
+  const right = expected(on, "laterWeight" in options ? options.laterWeight : 0.5);
+  expect(layers.item()).toBeCloseTo(right.layers, 4);
+  expect(later.item()).toBeCloseTo(right.later, 4);
   const moved = slopes.map((slope) => slope.toNumbers().some((value) => value !== 0));
   expect(moved).toEqual(on.map((factor) => factor === 1));
 });
 
-test("without a second head it is the plain loss of each layer; a row of one position has no later target", async () => {
-  const one = (x: Tensor, head: Tensor, targets: Tensor, weights: Tensor, share: Tensor) =>
-    auxiliaryLosses({ hidden: [x], heads: [(x) => matmul(x, head), (x) => matmul(x, head)], targets, weights, share });
+test("one layer has no loss but the model's own; a row of one position has no later target", async () => {
+  const one = (x: Tensor, head: Tensor, targets: Tensor, weights: Tensor, progress: Tensor) => {
+    const toLogits = (x: Tensor) => matmul(x, head);
+    return auxiliaryLosses({ hidden: [x], heads: [toLogits, toLogits], targets, weights, progress });
+  };
   const x = normal(randomKey(7), [1, 1, width]);
-  const share = fromNumbers([0], []);
-  const out = await evaluate(
-    one,
-    device,
-    x,
-    heads[0]!,
-    fromNumbers([2], [1, 1], "int32"),
-    fromNumbers([1], [1, 1]),
-    share,
-  );
-  expect(out.total.item()).toBeCloseTo(lossAt(x, heads[0]!, 0, 0, 2), 5);
+  const target = fromNumbers([2], [1, 1], "int32");
+  const out = await evaluate(one, device, x, heads[0]!, target, fromNumbers([1], [1, 1]), fromNumbers([0], []));
+  expect([out.layers.item(), out.later.item()]).toEqual([0, 0]);
 });

@@ -1,0 +1,92 @@
+import { type Panel, panelsOf } from "tsformers/patterns";
+import { type AnyModel, makeModel } from "tsformers/run";
+import type { Preset, SystemEntry } from "tsformers/systems";
+import type { Result } from "./result.ts";
+
+/** Positions in a picture. */
+export const pictureLength = 64;
+
+/** What the layers of a system see, or what it says itself. */
+export async function picturesOf(system: SystemEntry): Promise<readonly Panel[]> {
+  if (system.picture !== undefined) return system.picture(pictureLength);
+  const { run, vocabularySize } = system.presets.small;
+  const { heads = 4 } = run.model as { readonly heads?: number };
+  const made: AnyModel = await makeModel({ model: run.model, length: run.length ?? 128 }, vocabularySize);
+  return panelsOf((layer) => made.patterns[layer]!, { layers: made.patterns.length, heads });
+}
+
+/** The page of a system in `docs/systems`, from its entry and what its example reached. */
+export function systemPage(
+  system: SystemEntry,
+  {
+    counts,
+    result,
+  }: { readonly counts: Readonly<Record<"small" | "paper", number>>; readonly result: Result | undefined },
+): string {
+  const { name, title, paper, formula, cost, use, sees, differs, presets, golden, source, example, summary } = system;
+  const section = (heading: string, lines: readonly string[]) =>
+    lines.length === 0 ? [] : ["", `## ${heading}`, "", ...lines];
+  const sourceLink = `[src/${source}](../../packages/tsformers/src/${source})`;
+  const exampleLink = `[examples/systems/${example}.ts](../../examples/systems/${example}.ts)`;
+  return [
+    `# ${title}`,
+    "",
+    `${capital(summary)}. It is for ${use}.`,
+    "",
+    `| | |`,
+    "|---|---|",
+    `| paper | ${paper} |`,
+    `| cost | ${cost} |`,
+    `| causal | ${system.causal ? "yes" : "no"} |`,
+    `| source | ${sourceLink} |`,
+    `| proved against | ${golden.length === 0 ? "its definition in the tests" : golden.map((fixture) => `\`${fixture}\``).join(", ")} |`,
+    `| example | ${exampleLink}: \`npm run examples -- ${example}\` |`,
+    ...section("Formula", ["```", formula, "```"]),
+    ...section("What a position sees", [
+      `${capital(sees)}.`,
+      "",
+      `![queries from top to bottom, keys from left to right](images/${name}.svg)`,
+    ]),
+    ...section("Presets", [
+      "| preset | what it is | parameters | published |",
+      "|---|---|---|---|",
+      presetRow("small", presets.small, counts.small),
+      presetRow("paper", presets.paper, counts.paper),
+      "",
+      "```sh",
+      `tsformers describe systems/${name}`,
+      ...(isTrained(system) ? [`tsformers train runs/${name} --preset ${name}`] : []),
+      "```",
+    ]),
+    ...section(
+      "How it differs from the paper",
+      differs.map((line) => `- ${line}`),
+    ),
+    ...(result === undefined ? [] : section("What its example reaches", resultLines(result))),
+    "",
+  ].join("\n");
+}
+
+/** Whether the command trains it. */
+function isTrained({ init }: SystemEntry): boolean {
+  return init === undefined;
+}
+
+function presetRow(name: string, { about, published = "–" }: Preset, parameters: number): string {
+  return `| ${name} | ${about} | ${parameters.toLocaleString("en-US")} | ${published} |`;
+}
+
+function resultLines({ measure, better, ours, plain, plainIs, target, size, paper, figures = {} }: Result): string[] {
+  return [
+    `${capital(measure)} (${better} is better): **${ours}**, against ${plain} of ${plainIs}; the target is ${target}. ${capital(size)}.`,
+    "",
+    `The paper, at its scale: ${paper}.`,
+    ...(Object.keys(figures).length === 0
+      ? []
+      : ["", ...Object.entries(figures).map(([figure, value]) => `- ${figure}: ${value}`)]),
+  ];
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

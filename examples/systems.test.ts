@@ -1,0 +1,59 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { systems } from "tsformers/catalogue";
+import { patternSvg } from "tsformers/patterns";
+import { describe, expect, test } from "vitest";
+import { sizesOfPreset } from "../packages/tsformers/src/run/preset.ts";
+import { pictureLength, picturesOf, systemPage } from "./harness/page.ts";
+import { type Result, resultOf, resultsTable } from "./harness/result.ts";
+
+const here = new URL(".", import.meta.url);
+const docs = (file: string): string => new URL(`../docs/${file}`, here).pathname;
+const examples = readdirSync(new URL("systems", here)).map((file) => file.replace(/\.ts$/, ""));
+const results: Readonly<Record<string, Result>> = Object.fromEntries(
+  readdirSync(new URL("results", here))
+    .filter((file) => file.endsWith(".json"))
+    .map((file) => [file.replace(/\.json$/, ""), JSON.parse(readFileSync(new URL(`results/${file}`, here), "utf8"))]),
+);
+
+describe.each(Object.values(systems))("$name", (system) => {
+  test("has a source and an example", () => {
+    expect(existsSync(new URL(`../packages/tsformers/src/${system.source}`, here)), system.source).toBe(true);
+    expect(examples).toContain(system.example);
+  });
+
+  // `npm run docs` writes them.
+  test("has a page and a picture", async () => {
+    const { small, paper } = system.presets;
+    const counts = {
+      small: system.parameters(sizesOfPreset(small), small.run.model),
+      paper: system.parameters(sizesOfPreset(paper), paper.run.model),
+    };
+    const page = systemPage(system, { counts, result: results[system.example] });
+    await expect(page).toMatchFileSnapshot(docs(`systems/${system.name}.md`));
+    const picture = patternSvg(await picturesOf(system), pictureLength);
+    await expect(picture).toMatchFileSnapshot(docs(`systems/images/${system.name}.svg`));
+  });
+});
+
+test.each(examples)("%s is short, and its result is kept", (name) => {
+  const source = readFileSync(new URL(`systems/${name}.ts`, here), "utf8");
+  expect(source.split("\n").length).toBeLessThanOrEqual(101);
+  expect(source).toContain(`prove("${name}"`);
+  expect(results[name]?.reached, "what it reached, in examples/results").toBe(true);
+});
+
+test("every example belongs to a system", () => {
+  const named = new Set(Object.values(systems).map(({ example }) => example));
+  expect(examples.filter((name) => !named.has(name))).toEqual([]);
+});
+
+test("docs/results.md is made from the results", async () => {
+  await expect(resultsTable(results)).toMatchFileSnapshot(docs("results.md"));
+});
+
+test("a target is compared in its direction", () => {
+  const given = { measure: "m", ours: 1, plain: 2, plainIs: "p", target: 1.5, size: "s", paper: "p" };
+  expect(resultOf({ ...given, better: "less" }).reached).toBe(true);
+  expect(resultOf({ ...given, better: "more" }).reached).toBe(false);
+  expect(resultOf({ ...given, better: "more", target: 1 }).reached).toBe(true);
+});

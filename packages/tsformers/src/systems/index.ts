@@ -1,0 +1,21 @@
+// Published systems as a whole: presets, what they are for, how they differ from their papers, what proves them.
+
+export { alRfouSystem } from "./al-rfou.ts";
+export {
+  alibiSystem,
+  distanceAwareSystem,
+  learnedSystem,
+  rotarySystem,
+  shawSystem,
+  sinusoidalSystem,
+  t5System,
+} from "./position-language-models.ts";
+export {
+  type Preset,
+  type Sizes,
+  type SystemCategory,
+  type SystemEntry,
+  systemCategories,
+  systemEntry,
+} from "./system-entry.ts";
+export { transformerXlSystem } from "./transformer-xl.ts";

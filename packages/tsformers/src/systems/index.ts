@@ -1,6 +1,7 @@
 // Published systems as a whole: presets, what they are for, how they differ from their papers, what proves them.
 
 export { alRfouSystem } from "./al-rfou.ts";
+export { knnLmSystem } from "./knn-lm.ts";
 export {
   alibiSystem,
   distanceAwareSystem,
@@ -10,6 +11,7 @@ export {
   sinusoidalSystem,
   t5System,
 } from "./position-language-models.ts";
+export { spalmSystem } from "./spalm.ts";
 export {
   type Preset,
   type Sizes,

@@ -11,8 +11,9 @@ import {
   matmul,
   mul,
   NDArray,
+  neg,
+  ones,
   readTree,
-  sub,
   sum,
   type Tensor,
   takeAlongAxis,
@@ -127,8 +128,10 @@ export function exactSearch(store: Datastore, options: ExactSearchOptions): Neig
 /** Inside the trace: queries [Q, C] compared with the keys of a page [P, C], whose first entry has the number `first`. */
 function mergePage(queries: Tensor, keys: Tensor, first: Tensor, best: Best): Best {
   const k = best.scores.shape[1]!;
-  const products = matmul(queries, keys, { transposeB: true });
-  const scores = sub(mul(products, 2), sum(mul(keys, keys), { axes: -1 }));
+  // One product gives the scores: [2q, 1]·[k, −|k|²].
+  const sought = concat([mul(queries, 2), ones([queries.shape[0]!, 1])], 1);
+  const offered = concat([keys, neg(sum(mul(keys, keys), { axes: -1, keepDims: true }))], 1);
+  const scores = matmul(sought, offered, { transposeB: true });
   const page = topK(scores, Math.min(k, keys.shape[0]!));
   // Of equal scores the entry with the lower number comes first, since earlier pages do.
   const together = topK(concat([best.scores, page.values], 1), k);

@@ -1,6 +1,7 @@
 /** `npm run examples [-- NAME… --list --help]`: runs the examples of systems one after the other. */
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 const folder = new URL("./systems/", import.meta.url);
@@ -9,11 +10,11 @@ const names = readdirSync(folder)
   .map((file) => file.slice(0, -3))
   .sort();
 
-const help = `Usage: npm run examples [-- NAME… [--list]]
+const help = `Usage: npm run examples [-- NAME… [--threads N] [--list]]
 
 Each trains a system on the work it is for and asserts what a plain model of equal size does not reach. Without names, all of them,
 for about an hour on two cores. What was interrupted goes on when it is called again; what is finished is only measured again. Trainings are
-kept in runs/examples, results in examples/results; \`npm run docs\` makes docs/results.md from them.
+kept in runs/examples (remove a folder there to train again), results in examples/results; \`npm run docs\` makes docs/results.md from them.
 
 Examples:
   npm run examples -- al-rfou
@@ -28,7 +29,11 @@ const endings = new Map<number, string>([
 ]);
 
 function main(): number {
-  const options = { help: { type: "boolean", short: "h" }, list: { type: "boolean" } } as const;
+  const options = {
+    help: { type: "boolean", short: "h" },
+    list: { type: "boolean" },
+    threads: { type: "string" },
+  } as const;
   const { values, positionals } = parseArgs({ allowPositionals: true, options });
   if (values.help) return print(help);
   if (values.list) return print(names.join("\n"));
@@ -39,7 +44,9 @@ function main(): number {
   }
   const outcomes: [name: string, code: number][] = [];
   for (const name of positionals.length === 0 ? names : positionals) {
-    const { status } = spawnSync(process.execPath, [new URL(`${name}.js`, folder).pathname], { stdio: "inherit" });
+    const args = [fileURLToPath(new URL(`${name}.js`, folder))];
+    if (values.threads !== undefined) args.push("--threads", values.threads);
+    const { status } = spawnSync(process.execPath, args, { stdio: "inherit" });
     outcomes.push([name, status ?? 130]);
     if (status === 130 || status === null) break;
   }

@@ -2,6 +2,7 @@
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import type { Device, Given } from "@tsformers/engine";
 import { openDevice } from "@tsformers/engine/node";
 import {
@@ -63,7 +64,8 @@ export async function prove(name: string, work: (bench: Bench) => Promise<Result
     controller.abort(new Interrupted());
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, onSignal);
-  const device = await openDevice("cpu", { worker: true });
+  const { threads } = parseArgs({ options: { threads: { type: "string" } } }).values;
+  const device = await openDevice("cpu", { worker: true, ...(threads !== undefined && { threads: Number(threads) }) });
   const { signal } = controller;
   const ended = <T extends { readonly ended: string }>(result: T): T => {
     if (result.ended === "interrupted") throw new Interrupted();

@@ -19,6 +19,7 @@ import type { Task } from "../tasks/index.ts";
 import { catalogues } from "./catalogues.ts";
 import { addFlags, givenFlags, nameOfSetting, parseCount, runFlags } from "./config-flags.ts";
 import { drawPattern, type PatternReport, patternFacts, reportPattern } from "./describe-pattern.ts";
+import { systemJson, systemNamed, systemText } from "./describe-system.ts";
 import { UsageError } from "./exit.ts";
 import { flagTerm, flagText, flagTextOf } from "./flag-help.ts";
 import { definitionList, type Terminal, wrapText } from "./terminal.ts";
@@ -59,7 +60,9 @@ type Found = { readonly is: string; readonly name: string; readonly entry: Entry
 /** `tsformers describe NAME`: what it is, its paper, formula, cost and settings; of a pattern also its picture and what it costs. */
 export function describeCommand(terminal: Terminal): Command {
   const command = new Command("describe")
-    .description("tell what a model, attention pattern or mechanism, position scheme, task, optimiser or schedule is")
+    .description(
+      "tell what a system, model, attention pattern or mechanism, position scheme, task, optimiser or schedule is",
+    )
     .argument("<name>", "a name from `tsformers list`; models/t5 where two things have one name")
     .option("--vocabulary-size <n>", "tokens, for the count of a model's parameters", parseCount(2), 256)
     .addOption(new Option("--direction <which>", "of a pattern or mechanism").choices(["causal", "bidirectional"]))
@@ -73,6 +76,7 @@ export function describeCommand(terminal: Terminal): Command {
         "What is described takes its own settings, too, written as `tsformers train` takes them; a flag that does nothing is an error.",
         "",
         "Examples:",
+        "  tsformers describe systems/transformer-xl",
         "  tsformers describe alibi",
         "  tsformers describe gpt --layers 12 --model-width 768 --heads 12 --vocabulary-size 50257",
         "  tsformers describe gpt --mixer performer --mixer.features 64",
@@ -84,8 +88,14 @@ export function describeCommand(terminal: Terminal): Command {
     );
   addFlags(command, runFlags, (flag) => placeFlags.includes(flag));
   return command.action(async (name: string, options: Given & Readonly<Record<string, unknown>>) => {
-    const found = find(name);
     const given = givenFlags(options);
+    const system = systemNamed(name);
+    if (system !== undefined) {
+      if (given.size > 0)
+        throw new UsageError(`${flagName([...given.keys()][0]!)} does nothing with systems/${system.name}`);
+      return terminal.out(options.json ? systemJson(system) : systemText(system, terminal));
+    }
+    const found = find(name);
     requireUse(found, given, options);
     const told: Told[] = [];
     for (const one of found) told.push(await tell(one, given, options));

@@ -1,34 +1,41 @@
 import { Command } from "commander";
+import { systems } from "../catalogue/systems.ts";
 import type { Entry } from "../run/catalogue.ts";
 import { expectation } from "../schema/nearest.ts";
 import { catalogues } from "./catalogues.ts";
 import { UsageError } from "./exit.ts";
 import { definitionList, type Terminal } from "./terminal.ts";
 
+/** What a list shows: systems as a whole, then what can be chosen for a run. */
+const shelves: Readonly<Record<string, Readonly<Record<string, Pick<Entry, "summary">>>>> = {
+  systems,
+  ...Object.fromEntries(Object.entries(catalogues).map(([name, { entries }]) => [name, entries])),
+};
+
 /** `tsformers list`: everything that has a name. */
 export function listCommand(terminal: Terminal): Command {
   return new Command("list")
     .description(
-      "list models, attention patterns and mechanisms, positions, tasks, objectives, optimisers and schedules",
+      "list systems, models, attention patterns and mechanisms, positions, tasks, objectives, optimisers and schedules",
     )
-    .argument("[what]", `one of ${Object.keys(catalogues).join(", ")}. Default: all`)
+    .argument("[what]", `one of ${Object.keys(shelves).join(", ")}. Default: all`)
     .option("--json", "print JSON")
     .addHelpText("after", "\nExamples:\n  tsformers list\n  tsformers list patterns\n  tsformers list --json")
     .action((what: string | undefined, { json }: { json?: true }) => {
-      const chosen = Object.entries(catalogues).filter(([name]) => what === undefined || name === what);
+      const chosen = Object.entries(shelves).filter(([name]) => what === undefined || name === what);
       if (chosen.length === 0) {
-        const known = Object.keys(catalogues);
+        const known = Object.keys(shelves);
         throw new UsageError(`list: unknown ${JSON.stringify(what)}${expectation(what!, known)}`);
       }
       if (json) {
-        const plain = chosen.map(([what, { entries }]) => [
+        const plain = chosen.map(([what, entries]) => [
           what,
           Object.entries(entries).map(([name, entry]) => ({ name, summary: entry.summary, ...moreOf(entry) })),
         ]);
         terminal.out(JSON.stringify(Object.fromEntries(plain), null, 2));
         return;
       }
-      const parts = chosen.map(([title, { entries }]) => {
+      const parts = chosen.map(([title, entries]) => {
         const lines = Object.entries(entries).map(
           ([name, entry]) => [name, `${entry.summary}${yearOf(entry)}`] as const,
         );
@@ -39,13 +46,13 @@ export function listCommand(terminal: Terminal): Command {
     });
 }
 
-function yearOf(entry: Entry): string {
+function yearOf(entry: object): string {
   return "year" in entry ? ` (${entry.year})` : "";
 }
 
 /** What tells members of a catalogue apart, beside their summaries. */
-const telling = ["title", "year", "category", "cost", "exponent", "directions"];
+const telling = ["title", "year", "category", "cost", "exponent", "directions", "causal", "use", "example"];
 
-function moreOf(entry: Entry): Record<string, unknown> {
+function moreOf(entry: object): Record<string, unknown> {
   return Object.fromEntries(Object.entries(entry).filter(([key]) => telling.includes(key)));
 }

@@ -2,11 +2,12 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { openDevice } from "@tsformers/engine/node";
 import { Command } from "commander";
-import type { RunConfig } from "../run/config.ts";
+import type { RunConfig, RunConfigInput } from "../run/config.ts";
 import { exportLayouts } from "../run/export-layout.ts";
 import { hasCheckpoint, readRunConfig, runPaths } from "../run/folder.ts";
 import { type OpenedModel, openModel } from "../run/open-model.ts";
 import { kindsText, splitParts } from "../run/parts.ts";
+import { presetRun } from "../run/preset.ts";
 import { requireTask, settingsOf } from "../run/start-from.ts";
 import { trainRun } from "../run/train-run.ts";
 import { present } from "../schema/present.ts";
@@ -18,6 +19,7 @@ import type { Terminal } from "./terminal.ts";
 
 type TrainFlags = {
   readonly config?: string;
+  readonly preset?: string;
   readonly json?: true;
   readonly force?: true;
   readonly from?: string;
@@ -30,11 +32,15 @@ export function trainCommand(terminal: Terminal): Command {
     .description("train a model; called again, it goes on where it was")
     .argument("[dir]", "directory of the run; without flags, the run that is there goes on")
     .option("--config <file>", "read settings from a JSON file; flags win over it")
+    .option(
+      "--preset <system>",
+      "the settings of a system, of `tsformers list systems`; flags and a file win over them",
+    )
     .option("--force", "start even when memory seems too small")
     .option("--json", "print the outcome as JSON")
     .addHelpText(
       "after",
-      "\nExamples:\n  tsformers train\n  tsformers train runs/book --task text --data book.txt --position alibi --steps 2000\n  tsformers train runs/book                      goes on after an interruption\n  tsformers train runs/more --from runs/book --task text --data more.txt\n  tsformers train runs/mine --from gpt2 --task text --data book.txt --learning-rate 1e-4\n  tsformers train --config run.json --seed 1",
+      "\nExamples:\n  tsformers train\n  tsformers train runs/book --task text --data book.txt --position alibi --steps 2000\n  tsformers train runs/book                      goes on after an interruption\n  tsformers train runs/more --from runs/book --task text --data more.txt\n  tsformers train runs/mine --from gpt2 --task text --data book.txt --learning-rate 1e-4\n  tsformers train --config run.json --seed 1\n  tsformers train runs/xl --preset transformer-xl",
     );
   return addFlags(command, runFlags).action(async (directory: string | undefined, options: TrainFlags) => {
     const { home, config, source } = await chosen(directory, options);
@@ -97,6 +103,7 @@ async function chosen(
 ): Promise<{ home: string; config: RunConfig; source?: OpenedModel }> {
   const isThere = directory !== undefined && existsSync(runPaths(directory).config);
   const given = givenFlags(options);
+  const preset = presetOf(options);
   if (options.from !== undefined && !(isThere && hasCheckpoint(directory))) {
     const source = await openModel(options.from);
     const idle = tokenFlags.find((name) => isGiven(given, name));
@@ -110,20 +117,36 @@ async function chosen(
     const config = configFrom(options, settings);
     return { home: directory ?? join("runs", nameOf(config)), config, source };
   }
-  if (isThere && options.config === undefined) {
+  if (isThere && options.config === undefined && preset === undefined) {
     return { home: directory, config: configFrom(options, readRunConfig(directory)) };
   }
   if (
     directory !== undefined &&
     given.size === 0 &&
     options.config === undefined &&
+    preset === undefined &&
     !isThere &&
     existsSync(directory)
   ) {
     throw new UsageError(`${directory}: not a run, it has no config.json; name a new directory, or say what to train`);
   }
-  const config = configFrom(options);
+  const config = configFrom(options, preset);
   return { home: directory ?? join("runs", nameOf(config)), config };
+}
+
+/** @throws UsageError for a system that there is not, and beside a run to start from, which has settings of its own */
+function presetOf({ preset, from }: TrainFlags): RunConfigInput | undefined {
+  if (preset === undefined) return undefined;
+  if (from !== undefined)
+    throw new UsageError(
+      "--preset and --from: a run that starts from another one has its settings; give only one of the two",
+    );
+  try {
+    return presetRun(preset);
+  } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(`--preset: ${error.message}`);
+    throw error;
+  }
 }
 
 /** A directory's name from what is trained: `text-gpt-alibi`. */

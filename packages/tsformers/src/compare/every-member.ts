@@ -32,6 +32,8 @@ const helpers: ReadonlySet<string> = new Set(["short-convolution"]);
 /** Models that are more than layers of a known mechanism. */
 const own: ReadonlySet<string> = new Set([
   "transformer-xl",
+  "gtrxl",
+  "compressive-transformer",
   "universal-transformer",
   "reformer",
   "longformer",

@@ -10,6 +10,7 @@ import {
   type NDArray,
   type RandomKey,
   reshape,
+  slice,
   type Tensor,
   where,
 } from "@tsformers/engine";
@@ -71,19 +72,20 @@ export function placeOfLayer(decode: {
   return (layer) => ({ position: decode.position, slots: decode.slots?.[layer] });
 }
 
-/** Inside the trace: memories of rows whose document begins here start again. */
+/** Inside the trace: memories of rows that begin with a document start again. */
 export function resetRows(
   layers: readonly BlockTraits[],
   { layers: memories, fresh }: { readonly layers: readonly unknown[]; readonly fresh?: Tensor },
 ): readonly unknown[] {
   if (fresh === undefined) return memories;
+  const first = fresh.shape.length === 1 ? fresh : slice(fresh, 1, 0, 1);
   return memories.map((memory, i) => {
     const { segment } = layers[i]!;
     if (segment === undefined) return memory;
     const starts: NDArray[] = flatten(segment.init(fresh.shape[0]!), isNdArray).leaves;
     let next = 0;
     return mapTree(memory, isTensor, (leaf) => {
-      const rows = reshape(greater(fresh, 0), [-1, ...leaf.shape.slice(1).map(() => 1)]);
+      const rows = reshape(greater(first, 0), [-1, ...leaf.shape.slice(1).map(() => 1)]);
       return where(rows, constant(starts[next++]!), leaf);
     });
   });

@@ -39,6 +39,8 @@ export type DecodePlace = {
 export type SegmentMemory = {
   /** How many positions before its input a query sees at most: views leave room for them in front of the keys. */
   readonly length: number;
+  /** Whether documents may begin in the middle of a segment: the memory then forgets what came before. Default: no. */
+  readonly forgets?: true;
   /** An empty memory of `batch` rows; the batch axis comes first in every array. */
   init(batch: number): Concrete<unknown>;
 };

@@ -16,8 +16,13 @@ export type View = {
   readonly keyMask?: Tensor;
   /** 1 for global tokens, 0 for others, [B, S]; used by mixers with `readsGlobals`. Default: those the mixer was made with. */
   readonly globals?: Tensor;
-  /** Further mask on what the pattern shows: bool [1 or H', 1 or T, S], head h having row `h mod H'`. Default: no further mask. */
+  /**
+   * Further mask on what the pattern shows: bool [1 or H', 1 or T, S], head h having row `h mod H'`; [B, 1, T, S] where rows of the batch
+   * differ. Default: no further mask.
+   */
   readonly visible?: Tensor;
+  /** 1 for keys of the document that the last query belongs to, int32 [B, S]: a memory keeps no others. Default: all keys. */
+  readonly current?: Tensor;
   readonly rotate?: Rotation;
   readonly scores?: (positions: Positions) => Score;
   /** Scores of blocks (`plan.ts`) that the layers share: those of blocks whose weights are kept for the gradient. */

@@ -29,6 +29,13 @@ export {
   bigbirdParts,
 } from "./bigbird.ts";
 export { type BloomOptions, bloom, bloomEntry, bloomParts } from "./bloom.ts";
+export {
+  type CompressiveTransformerOptions,
+  type CompressiveTransformerSettings,
+  compressiveTransformer,
+  compressiveTransformerEntry,
+  compressiveTransformerParts,
+} from "./compressive-transformer.ts";
 export { type CtrlOptions, type CtrlSettings, ctrl, ctrlEntry, ctrlParts } from "./ctrl.ts";
 export { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 export { type EncoderParams, type EncoderParts, encoder } from "./encoder.ts";
@@ -44,6 +51,7 @@ export {
 } from "./gpt.ts";
 export { type GptNeoXOptions, type GptNeoXSettings, gptNeoX, gptNeoXEntry, gptNeoXParts } from "./gpt-neox.ts";
 export { type GptJOptions, type GptJSettings, gptJ, gptJEntry, gptJParts } from "./gptj.ts";
+export { type GtrxlOptions, type GtrxlSettings, gtrxl, gtrxlEntry, gtrxlParts } from "./gtrxl.ts";
 export type {
   LanguageModel,
   LanguageModelOutput,
@@ -114,6 +122,7 @@ export {
   transformerXlEntry,
   transformerXlParts,
 } from "./transformer-xl.ts";
+export { hasTwoStreams, type Prediction, type TwoStreamModel, type TwoStreamOutput } from "./two-streams.ts";
 export {
   type UniversalTransformerOptions,
   type UniversalTransformerSettings,
@@ -123,3 +132,10 @@ export {
 } from "./universal-transformer.ts";
 export { vectorFront, type WithFront } from "./vector-front.ts";
 export { withLogits } from "./with-logits.ts";
+export {
+  type XlnetOptions,
+  type XlnetParams,
+  type XlnetSettings,
+  xlnet,
+  xlnetEntry,
+} from "./xlnet.ts";

@@ -46,7 +46,10 @@ export type DecodeLayers = {
 export type SegmentLayers = {
   /** Memory of each layer, from `startSegments`. */
   readonly layers: readonly unknown[];
-  /** 1 for rows whose document begins here, whose memory is cleared, float32 [B]. Default: no row. */
+  /**
+   * 1 where a document begins, float32: [B] at the first position of a row, whose memory is then cleared, or [B, T] at any position,
+   * from which nothing before is seen. Default: no document begins.
+   */
   readonly fresh?: Tensor;
 };
 

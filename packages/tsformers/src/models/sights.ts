@@ -32,6 +32,16 @@ export function requireGlobalReader(model: string, layers: Layers): void {
   throw new TypeError(`${model}: ${names} takes no global tokens from the input; leave globals out`);
 }
 
+/** @throws TypeError when documents begin inside rows and a layer cannot tell them apart */
+export function requireForgetting(model: string, layers: Layers): void {
+  layers.forEach(({ mixer, segment }, layer) => {
+    if (segment?.forgets) return;
+    throw new TypeError(
+      `${model}: ${mixer.name}, the mixer of layer ${layer}, cannot tell documents of one row apart; expected fresh [B], for rows that begin with one`,
+    );
+  });
+}
+
 /** @throws TypeError when something is not a mixer: a promise of one, or an object without name, `sees` and `apply` */
 export function requireMixer<Params>(model: string, layer: number, mixer: Mixer<Params>): void {
   const { name, sees, apply }: Partial<Mixer<Params>> = mixer ?? {};

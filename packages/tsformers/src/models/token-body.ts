@@ -7,7 +7,7 @@ import { sumOfLosses } from "../nn/losses.ts";
 import { present } from "../schema/present.ts";
 import { extentOf, type TokenBody, type TokensInput } from "./language-model.ts";
 import { requireContent } from "./require-content.ts";
-import { requireCausal, requireGlobalReader, requireReader } from "./sights.ts";
+import { requireCausal, requireForgetting, requireGlobalReader, requireReader } from "./sights.ts";
 import { type TokenFrontParams, type TokenFrontParts, tokenFront } from "./token-front.ts";
 import { patternOfLayer, placesOf, type SightParts, viewsOf } from "./views.ts";
 
@@ -74,8 +74,18 @@ export function tokenBody<DepthParams>(parts: TokenBodyParts<DepthParams>): Toke
       requireContent(name, input, embeddingWidth);
       if (input.neighbours !== undefined) throw new TypeError(`${name}: reads no neighbours; spalm does`);
       if (globals !== undefined) requireGlobalReader(name, layers);
+      const begins = segment?.fresh?.shape.length === 2 ? segment.fresh : undefined;
+      if (begins !== undefined) requireForgetting(name, layers);
       const positions = input.positions ?? parts.positionsOf?.(input);
-      const pass = { queries: extentOf(input)[1], mask, globals, positions, decode, remembers: segment !== undefined };
+      const pass = {
+        queries: extentOf(input)[1],
+        mask,
+        globals,
+        begins,
+        positions,
+        decode,
+        remembers: segment !== undefined,
+      };
       const at = placesOf(pass);
       const x = front.apply(params, { ...input, at }, context);
       const given = {

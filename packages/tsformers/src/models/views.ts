@@ -1,4 +1,4 @@
-import { add, iota, type Tensor } from "@tsformers/engine";
+import { add, cast, concat, cumsum, equal, iota, reshape, slice, type Tensor, zeros } from "@tsformers/engine";
 import { makeView, makeViewOfSlots } from "../attention/core/view.ts";
 import { behindMemory } from "../attention/patterns/behind-memory.ts";
 import { causalPart } from "../attention/patterns/causal-part.ts";
@@ -34,6 +34,8 @@ export type Pass = {
   readonly mask?: Tensor | undefined;
   /** 1 for global tokens, 0 for others, [B, T]. */
   readonly globals?: Tensor | undefined;
+  /** 1 where a document begins, [B, T]: what came before is hidden from there on. */
+  readonly begins?: Tensor | undefined;
   /** int32 [B, T], when they are not 0, 1, 2, … */
   readonly positions?: Tensor | undefined;
   /** Present in decoding: how many positions came before (int32 scalar), where each layer keeps them, how many there is room for. */
@@ -72,7 +74,7 @@ export function viewsOf(
   scores: unknown,
   pass: Pass,
 ): (layer: number) => View {
-  const { queries, mask, globals, positions, decode, remembers } = pass;
+  const { queries, mask, globals, begins, positions, decode, remembers } = pass;
   const slotsOf = (layer: number): Slots | undefined =>
     layers[layer]!.cacheShape === undefined ? undefined : decode?.slots?.[layer];
   const memoryOf = (layer: number): number => (remembers ? (layers[layer]!.segment?.length ?? 0) : 0);
@@ -93,6 +95,7 @@ export function viewsOf(
       queries,
       keys,
       ...present({ keyMask: mask, globals, offset: decode?.position }),
+      ...(begins !== undefined && documentsOf(begins, memory)),
       ...(memory !== 0 && { memory }),
       ...(positions !== undefined && { positions: { query: positions, key: positions } }),
       ...schemes,
@@ -108,6 +111,21 @@ export function viewsOf(
     const view = known.get(name) ?? make(layer);
     known.set(name, view);
     return view;
+  };
+}
+
+/**
+ * What each position sees of its own document, and which keys are of the last one; the memory is of the document that was read last.
+ *
+ * @shape begins [B, T] → visible bool [B, 1, T, M + T], current int32 [B, M + T]
+ */
+function documentsOf(begins: Tensor, memory: number): Required<Pick<View, "visible" | "current">> {
+  const [batch, length] = begins.shape as [number, number];
+  const own = cumsum(begins, 1);
+  const all = concat([zeros([batch, memory], own.dtype), own], 1);
+  return {
+    visible: equal(reshape(own, [batch, 1, length, 1]), reshape(all, [batch, 1, 1, memory + length])),
+    current: cast(equal(slice(own, 1, length - 1), all), "int32"),
   };
 }
 

@@ -1,11 +1,13 @@
 import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
+import { hasTwoStreams } from "../models/two-streams.ts";
 import { present } from "../schema/present.ts";
 import type { Task, TaskViews, ViewName } from "../tasks/task.ts";
 import { classification } from "./classification.ts";
 import { clustering } from "./clustering.ts";
 import { matching } from "./matching.ts";
 import type { Objective } from "./objective.ts";
+import { permutationObjective } from "./permutation.ts";
 import { reconstruction } from "./reconstruction.ts";
 import { sequenceToSequenceObjective } from "./sequence-to-sequence.ts";
 import { tagging } from "./tagging.ts";
@@ -24,6 +26,7 @@ export {
 export { type ClusteringOptions, type ClusteringParams, clusterer, clustering } from "./clustering.ts";
 export { type MatchingOptions, type MatchingParams, matcher, matching } from "./matching.ts";
 export type { BatchTotals, LossFunction, Memories, Objective, Symbolic, WeightedLoss } from "./objective.ts";
+export { type PermutationOptions, permutationObjective, predictionOf } from "./permutation.ts";
 export { type ReconstructionParams, reconstruction, reconstructor } from "./reconstruction.ts";
 export { sequenceToSequenceObjective } from "./sequence-to-sequence.ts";
 export { type TaggingOptions, tagger, tagging } from "./tagging.ts";
@@ -33,6 +36,7 @@ export type ObjectiveName =
   | "next"
   | "segments"
   | "masked"
+  | "permuted"
   | "class"
   | "match"
   | "tag"
@@ -46,7 +50,7 @@ export type ObjectiveEntry = {
   /** The view of a task that it reads. */
   readonly view: ViewName;
   /** What it needs of a model, in words; absent where any model over tokens will do. */
-  readonly needs?: "a causal model" | "an encoder-decoder";
+  readonly needs?: "a causal model" | "an encoder-decoder" | "a model with two streams";
 };
 
 /** Every objective by name. */
@@ -58,6 +62,11 @@ export const objectives: Readonly<Record<ObjectiveName, ObjectiveEntry>> = {
     needs: "a causal model",
   },
   masked: { summary: "predict hidden tokens from both sides", view: "masked" },
+  permuted: {
+    summary: "predict hidden tokens one after another in a random order, each from those before it, too",
+    view: "masked",
+    needs: "a model with two streams",
+  },
   class: { summary: "tell the class of a row", view: "labelled" },
   match: { summary: "tell the class of two rows, each of which is read alone", view: "matched" },
   tag: { summary: "tell a class at each position", view: "tagged" },
@@ -75,23 +84,24 @@ export type Trainable =
 function fits(name: ObjectiveName, model: Trainable): boolean {
   if (model.category === "encoder-decoder") return name === "pairs";
   if (name === "pairs") return false;
+  if (name === "permuted") return hasTwoStreams(model);
   return objectives[name].needs === undefined || model.causal;
 }
 
 /**
  * What a model is trained for on a task, where nothing else is asked for: what the task is about; otherwise rows that go on for a model that remembers, next tokens for
- * one that is causal, hidden ones for one that sees both sides, classes or whole rows where the task has no other view.
+ * one that is causal, hidden ones for one that sees both sides, in a random order where it has two streams, classes or whole rows where the task has no other view.
  */
 export function usualObjective(
   model: Trainable,
   { views, usualView }: Pick<Task, "views" | "usualView">,
 ): ObjectiveName | undefined {
-  const remembers = model.layers.some(({ segment }) => segment !== undefined);
+  const remembers = model.category === "decoder" && model.layers.some(({ segment }) => segment !== undefined);
   const order: readonly ObjectiveName[] = remembers
     ? ["segments", "next", "class", "match", "tag", "reconstruct", "cluster", "masked", "pairs"]
     : [
         "next",
-        ...(model.category === "encoder" ? (["masked"] as const) : []),
+        ...(model.category === "encoder" ? (["permuted", "masked"] as const) : []),
         "class",
         "match",
         "tag",
@@ -171,5 +181,6 @@ export function makeObjective(
     return clustering(model.body, { features: features!, components: components! });
   }
   if (name === "reconstruct") return reconstruction(model.body, options);
+  if (name === "permuted" && hasTwoStreams(model)) return permutationObjective(model, options);
   return tokenObjective(model, { ...options, segments: name === "segments" });
 }

@@ -1,6 +1,7 @@
 // Published systems as a whole: presets, what they are for, how they differ from their papers, what proves them.
 
 export { alRfouSystem } from "./al-rfou.ts";
+export { compressiveTransformerSystem } from "./compressive-transformer.ts";
 export { knnLmSystem } from "./knn-lm.ts";
 export {
   alibiSystem,

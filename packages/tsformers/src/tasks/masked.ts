@@ -1,4 +1,5 @@
 import { foldIn, integers, NDArray, type RandomKey, randomKey, splitKey } from "@tsformers/engine";
+import { present } from "../schema/present.ts";
 import type { Batch, TaskView, TaskViews } from "./task.ts";
 
 export type MaskedOptions = {
@@ -23,7 +24,7 @@ const evalSeed = -1;
  *
  * Of the tokens with a weight, 15 % are predicted: 80 % of these are replaced by the mask token,
  * 10 % by a random token, 10 % are unchanged. Of each row with any weight, at least one token is predicted. Tokens without a weight
- * are padding.
+ * are padding. Rows that go on from batch to batch still do.
  *
  * @param rows the same rows for a model that predicts the next token
  * @source Devlin et al. 2019, "BERT", §3.1, arXiv:1810.04805
@@ -88,6 +89,7 @@ function hidden(
     targets: inputs,
     weights: new NDArray([batch, length], "float32", chosen),
     ...(counted.includes(0) && { mask: maskOf(rows) }),
+    ...present({ fresh: rows.fresh }),
   };
 }
 

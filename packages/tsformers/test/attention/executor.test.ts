@@ -286,3 +286,25 @@ test("a plan is made once, and computes little beside what is visible", () => {
   expect(computedPairs(window, sizes)).toBeLessThan(2.2 * 256 * 4096);
   expect(computedPairs(residues(64), sizes)).toBeLessThan(4 * 64 * 4096);
 });
+
+test.each([{}, { queriesPerBlock: 8 }, { queriesPerBlock: 8, keptPairs: 1 }])(
+  "a mask of each row of the batch, with queries that see nothing, in blocks of %j",
+  async (more) => {
+    const [B, H, T, S, D] = [2, 3, 37, 41, 4];
+    const cells = Array.from({ length: B * T * S }, (_, i) =>
+      Math.floor(i / S) % 9 !== 4 && (i * i * 7 + i) % 5 > 1 ? 1 : 0,
+    );
+    const seen = fromNumbers(cells, [B, 1, T, S], "int32");
+    const fast: Both = (q, key, value) => {
+      const visible = cast(constant(seen), "bool");
+      const view = makeView({ pattern: fullPattern, queries: T, keys: S, visible, ...more });
+      return attend(q, { key, value }, { view, scale: 0.5, context: {} }).mixed;
+    };
+    const slow: Both = (q, key, value) => {
+      const shown = cast(constant(seen), "float32");
+      const weights = softmax(where(cast(shown, "bool"), matmul(q, key, { transposeB: true, scale: 0.5 }), -1e30));
+      return matmul(mul(weights, max(shown, { axes: -1, keepDims: true })), value);
+    };
+    await agree(fast, slow, [B, H, T, D], [B, H, S, D]);
+  },
+);

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -118,6 +118,7 @@ describe("list and describe", () => {
     expect(code).toBe(0);
     const listed = JSON.parse(out) as Record<string, { name: string; summary: string }[]>;
     expect(Object.keys(listed)).toEqual([
+      "systems",
       "models",
       "patterns",
       "mechanisms",
@@ -132,6 +133,34 @@ describe("list and describe", () => {
       expect.arrayContaining(["sinusoidal", "rotary", "t5", "alibi"]),
     );
     for (const { summary } of Object.values(listed).flat()) expect(summary).not.toBe("");
+  });
+
+  it("tells a system's presets, with the parameters that were published", async () => {
+    const { out } = await runCli(["describe", "systems/transformer-xl"], { environment: { NO_COLOR: "1" } });
+    expect(out).toContain("transformer-xl (system)");
+    expect(out).toMatch(/12 layers on enwik8[\s\S]*published as 41M/);
+    const [{ presets }] = JSON.parse((await runCli(["describe", "systems/learned", "--json"])).out).descriptions;
+    expect(presets.paper).toMatchObject({ parameters: 124_439_808, published: "124M" });
+    const refused = await runCli(["describe", "systems/learned", "--length", "9"]);
+    expect(refused.log).toContain("--length does nothing with systems/learned");
+  });
+
+  it("trains a preset, on which flags win", async () => {
+    const directory = join(home, "preset");
+    const small = ["--layers", "1", "--model-width", "16", "--steps", "2", "--eval-tokens", "64"];
+    const { code } = await runCli(["train", directory, "--preset", "alibi", ...small]);
+    expect(code).toBe(0);
+    const { model, length } = JSON.parse(readFileSync(join(directory, "config.json"), "utf8"));
+    expect(model).toMatchObject({ kind: "gpt", layers: 1, modelWidth: 16, heads: 4, position: { kind: "alibi" } });
+    expect(length).toBe(64);
+    for (const [args, says] of [
+      [["--preset", "alibbi"], '--preset: unknown "alibbi"; did you mean "alibi"?'],
+      [["--preset", "alibi", "--from", directory], "give only one of the two"],
+    ] as const) {
+      const { code, log } = await runCli(["train", join(home, "none"), ...args]);
+      expect(code).toBe(2);
+      expect(log).toContain(says);
+    }
   });
 
   it("counts GPT-2's parameters", async () => {

@@ -27,6 +27,7 @@ import { shared } from "../../src/depth/shared.ts";
 import { blockStack } from "../../src/depth/stack.ts";
 import { universal } from "../../src/depth/universal.ts";
 import type { Block, Depth, Mixer, Pattern } from "../../src/kinds/index.ts";
+import { compressiveMemory } from "../../src/memory/compressive-memory.ts";
 import { segmentMemory } from "../../src/memory/segment-memory.ts";
 import { geluTanh, mlp } from "../../src/nn/feed-forward.ts";
 import { gruGate } from "../../src/nn/gate.ts";
@@ -149,7 +150,13 @@ export const wrappers: readonly Wrapper[] = [
   ),
 ];
 
-export type WrappedMixer = { readonly name: string; readonly pattern: Pattern; load(): Promise<Mixer> };
+export type WrappedMixer = {
+  readonly name: string;
+  readonly pattern: Pattern;
+  /** How many positions decoding sees as one pass does; from there on it sees a memory. Default: all. */
+  readonly decodedAlike?: number;
+  load(): Promise<Mixer>;
+};
 
 /** Sizes that fit short sequences; the others as they come. */
 const small: Readonly<Record<string, object>> = {
@@ -173,6 +180,13 @@ export const wrapped: readonly WrappedMixer[] = [
     name: "softmax with a memory",
     pattern: causal,
     load: async () => remembering as Mixer,
+  },
+  {
+    name: "softmax with a compressive memory",
+    pattern: causal,
+    decodedAlike: 8,
+    load: async () =>
+      compressiveMemory(softmax, { modelWidth, memoryLength: 8, compressedLength: 4, compressionRate: 2 }) as Mixer,
   },
   {
     name: "softmax with a memory and spans of each position",

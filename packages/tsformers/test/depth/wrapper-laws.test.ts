@@ -164,12 +164,12 @@ function expectSame(found: unknown, expected: unknown, what: string): void {
   expect(worst, what).toBeLessThan(close);
 }
 
-const positionOf = (x: NDArray, t: number): NDArray => {
-  const rows = Array.from({ length: batch }, (_, b) => (b * length + t) * modelWidth);
+const positionsOf = (x: NDArray, from: number, to: number): NDArray => {
+  const rows = Array.from({ length: batch }, (_, b) => b * length * modelWidth);
   const values = x.toNumbers();
   return fromNumbers(
-    rows.flatMap((from) => values.slice(from, from + modelWidth)),
-    [batch, 1, modelWidth],
+    rows.flatMap((row) => values.slice(row + from * modelWidth, row + to * modelWidth)),
+    [batch, to - from, modelWidth],
   );
 };
 
@@ -204,95 +204,98 @@ test("in a stack of unlike layers each keeps its own state", async () => {
 });
 
 describe.each(wrappers.map((wrapper) => [wrapper.name, wrapper] as const))("%s", (_, wrapper) => {
-  describe.each(wrapped.map((one) => [one.name, one] as const))("around %s", (_, { load, pattern }) => {
-    let made: Promise<ReturnType<typeof ready> & { mixer: Mixer; passes: readonly Pass[] }> | undefined;
-    /** A pass, one that goes on from its state with another batch, and the first one once more. */
-    const prepared = () => {
-      made ??= load().then(async (mixer) => {
-        const all = ready(wrapper, mixer, pattern);
-        const { params, start, pass } = all;
-        const passes = await using(pass, async (run) => {
-          const first = (await run(params, x, start, key)) as Pass;
-          return [first, await run(params, other, first.state, key), await run(params, x, start, key)] as Pass[];
+  describe.each(wrapped.map((one) => [one.name, one] as const))(
+    "around %s",
+    (_, { load, pattern, decodedAlike = length }) => {
+      let made: Promise<ReturnType<typeof ready> & { mixer: Mixer; passes: readonly Pass[] }> | undefined;
+      /** A pass, one that goes on from its state with another batch, and the first one once more. */
+      const prepared = () => {
+        made ??= load().then(async (mixer) => {
+          const all = ready(wrapper, mixer, pattern);
+          const { params, start, pass } = all;
+          const passes = await using(pass, async (run) => {
+            const first = (await run(params, x, start, key)) as Pass;
+            return [first, await run(params, other, first.state, key), await run(params, x, start, key)] as Pass[];
+          });
+          return { ...all, mixer, passes };
         });
-        return { ...all, mixer, passes };
-      });
-      return made;
-    };
-
-    test("everything learns", async () => {
-      const { depth, passes } = await prepared();
-      const { leaves, paths } = flatten(passes[0]!.gradients, isNdArray);
-      expect(passes[0]!.y.shape.slice(0, 2)).toEqual([batch, length]);
-      expect(paths.filter((_, i) => !leaves[i]!.toNumbers().every(Number.isFinite))).toEqual([]);
-      expect(paths.filter((_, i) => leaves[i]!.toNumbers().every((value) => value === 0))).toEqual([]);
-      expect(depth.layers[0]!.mixer.sees).toBe((await prepared()).mixer.sees);
-    });
-
-    test("state goes through, and is that of the mixer on its own", async () => {
-      const { start, passes } = await prepared();
-      for (const { state, first, bare } of passes) {
-        expect(formOf(state)).toEqual(formOf(start));
-        expectSame(first.state, bare.state, "state of the first layer");
-      }
-    });
-
-    test("losses and maps come out", async () => {
-      const { depth, passes } = await prepared();
-      for (const { losses, maps, first, bare } of passes) {
-        const names = [...Object.keys(bare.losses), ...(wrapper.losses ?? [])];
-        expect(Object.keys(losses).sort()).toEqual(names.sort());
-        expect(maps).toBe(bare.map === undefined ? 0 : depth.layers.length);
-        if (bare.map !== undefined) {
-          const [found, expected] = [looksIn(first.map!), looksIn(bare.map)];
-          expect(found.keys).toEqual(expected.keys);
-          expectSame(found.weights, expected.weights, "map of the first layer");
-        }
-        const isAlone = depth.layers.length === 1 && wrapper.part === undefined;
-        if (isAlone) expectSame(losses, bare.losses, "losses");
-      }
-    });
-
-    test("earlier calls change nothing", async () => {
-      const { params, start, whole, passes } = await prepared();
-      expect(numbersOf(passes[2])).toEqual(numbersOf(passes[0]));
-      const traced = (rows: number, count: number) => {
-        const given = [params, normal(randomKey(1), [rows, count, modelWidth]), start];
-        const { leaves, structure } = flatten(given, isNdArray);
-        return trace(whole as never, structure, leaves).program.toString();
+        return made;
       };
-      const before = traced(batch, length);
-      traced(1, 7);
-      expect(traced(batch, length)).toBe(before);
-    });
 
-    test("position by position gives what one pass gives", async () => {
-      const { mixer, depth, params, start, whole, step } = await prepared();
-      const { training } = start;
-      const begin = () => startDecoding(depth.layers, { batch, capacity: length, training });
-      if (mixer.recurrent === undefined && !("cacheShape" in mixer)) {
-        expect(begin).toThrow(`${mixer.name}: cannot go on position by position`);
-        return;
-      }
-      const expected = (await using(whole, (run) => run(params, x, start))) as NDArray;
-      const found = await using(step, async (run) => {
-        const rows: number[][] = [];
-        let state: unknown = present({ decode: begin(), training });
-        for (let t = 0; t < length; t++) {
-          const out = await run(params, positionOf(x, t), state, fromNumbers([t], [], "int32"));
-          const { y, state: next } = out as { y: NDArray; state: StackState };
-          expect(formOf(next)).toEqual(formOf(state));
-          expectSame(next.training, training, "training state");
-          state = next;
-          rows.push(y.toNumbers());
-        }
-        return rows;
+      test("everything learns", async () => {
+        const { depth, passes } = await prepared();
+        const { leaves, paths } = flatten(passes[0]!.gradients, isNdArray);
+        expect(passes[0]!.y.shape.slice(0, 2)).toEqual([batch, length]);
+        expect(paths.filter((_, i) => !leaves[i]!.toNumbers().every(Number.isFinite))).toEqual([]);
+        expect(paths.filter((_, i) => leaves[i]!.toNumbers().every((value) => value === 0))).toEqual([]);
+        expect(depth.layers[0]!.mixer.sees).toBe((await prepared()).mixer.sees);
       });
-      const width = expected.shape[2]!;
-      const inOrder = Array.from({ length: batch }, (_, b) =>
-        found.map((row) => row.slice(b * width, (b + 1) * width)),
-      );
-      expectSame(fromNumbers(inOrder.flat(2), expected.shape), expected, "y");
-    });
-  });
+
+      test("state goes through, and is that of the mixer on its own", async () => {
+        const { start, passes } = await prepared();
+        for (const { state, first, bare } of passes) {
+          expect(formOf(state)).toEqual(formOf(start));
+          expectSame(first.state, bare.state, "state of the first layer");
+        }
+      });
+
+      test("losses and maps come out", async () => {
+        const { depth, passes } = await prepared();
+        for (const { losses, maps, first, bare } of passes) {
+          const names = [...Object.keys(bare.losses), ...(wrapper.losses ?? [])];
+          expect(Object.keys(losses).sort()).toEqual(names.sort());
+          expect(maps).toBe(bare.map === undefined ? 0 : depth.layers.length);
+          if (bare.map !== undefined) {
+            const [found, expected] = [looksIn(first.map!), looksIn(bare.map)];
+            expect(found.keys).toEqual(expected.keys);
+            expectSame(found.weights, expected.weights, "map of the first layer");
+          }
+          const isAlone = depth.layers.length === 1 && wrapper.part === undefined;
+          if (isAlone) expectSame(losses, bare.losses, "losses");
+        }
+      });
+
+      test("earlier calls change nothing", async () => {
+        const { params, start, whole, passes } = await prepared();
+        expect(numbersOf(passes[2])).toEqual(numbersOf(passes[0]));
+        const traced = (rows: number, count: number) => {
+          const given = [params, normal(randomKey(1), [rows, count, modelWidth]), start];
+          const { leaves, structure } = flatten(given, isNdArray);
+          return trace(whole as never, structure, leaves).program.toString();
+        };
+        const before = traced(batch, length);
+        traced(1, 7);
+        expect(traced(batch, length)).toBe(before);
+      });
+
+      test("position by position gives what one pass gives", async () => {
+        const { mixer, depth, params, start, whole, step } = await prepared();
+        const { training } = start;
+        const begin = () => startDecoding(depth.layers, { batch, capacity: length, training });
+        if (mixer.recurrent === undefined && !("cacheShape" in mixer)) {
+          expect(begin).toThrow(`${mixer.name}: cannot go on position by position`);
+          return;
+        }
+        const expected = (await using(whole, (run) => run(params, positionsOf(x, 0, decodedAlike), start))) as NDArray;
+        const found = await using(step, async (run) => {
+          const rows: number[][] = [];
+          let state: unknown = present({ decode: begin(), training });
+          for (let t = 0; t < decodedAlike; t++) {
+            const out = await run(params, positionsOf(x, t, t + 1), state, fromNumbers([t], [], "int32"));
+            const { y, state: next } = out as { y: NDArray; state: StackState };
+            expect(formOf(next)).toEqual(formOf(state));
+            expectSame(next.training, training, "training state");
+            state = next;
+            rows.push(y.toNumbers());
+          }
+          return rows;
+        });
+        const width = expected.shape[2]!;
+        const inOrder = Array.from({ length: batch }, (_, b) =>
+          found.map((row) => row.slice(b * width, (b + 1) * width)),
+        );
+        expectSame(fromNumbers(inOrder.flat(2), expected.shape), expected, "y");
+      });
+    },
+  );
 });

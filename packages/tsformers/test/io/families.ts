@@ -46,6 +46,7 @@ export const smallConfigs: Readonly<Record<string, Readonly<Record<string, unkno
     max_decoder_position_embeddings: 8,
     attention_window: 2,
   },
+  xlnet: { vocab_size: 23, d_model: 12, n_layer: 1, n_head: 2, d_inner: 20 },
   t5: { vocab_size: 23, d_model: 12, d_kv: 6, d_ff: 20, num_layers: 1, num_heads: 2 },
 };
 

@@ -22,12 +22,14 @@ import { type ReversibleBlock, reversible, reversibleBlock } from "../../src/dep
 import type { LayerPatterns, Mixer, ScoreMod } from "../../src/kinds/index.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import { bloomParts } from "../../src/models/bloom.ts";
+import { compressiveTransformerParts } from "../../src/models/compressive-transformer.ts";
 import { ctrlParts } from "../../src/models/ctrl.ts";
 import { type DecoderParts, decoder } from "../../src/models/decoder.ts";
 import { type EncoderDecoderParams, encoderDecoder } from "../../src/models/encoder-decoder.ts";
 import { gpt, gptParts } from "../../src/models/gpt.ts";
 import { gptNeoXParts } from "../../src/models/gpt-neox.ts";
 import { gptJParts } from "../../src/models/gptj.ts";
+import { gtrxlParts } from "../../src/models/gtrxl.ts";
 import type { LanguageModel } from "../../src/models/language-model.ts";
 import { llamaParts } from "../../src/models/llama.ts";
 import { mptParts } from "../../src/models/mpt.ts";
@@ -120,6 +122,10 @@ const decoders: Readonly<Record<string, (given: typeof options) => DecoderParts>
   ctrl: ctrlParts,
   llama: llamaParts,
   "transformer-xl": (given) => transformerXlParts({ ...given, memoryLength: 4 }),
+  // Its own pattern is a window: here all there is.
+  gtrxl: (given) => gtrxlParts({ ...given, memoryLength: 16 }),
+  "compressive-transformer": (given) =>
+    compressiveTransformerParts({ ...given, memoryLength: 4, compressedLength: 3, compressionRate: 2 }),
   "universal-transformer": (given) => universalTransformerParts(given) as DecoderParts,
 };
 

@@ -40,8 +40,10 @@ const readers: [string, LanguageModel][] = Object.entries<ModelEntry>(models).fl
 
 /** What these multiply the embedding of tokens by. */
 const factors: Readonly<Record<string, number>> = {
+  "compressive-transformer": Math.sqrt(C),
   ctrl: Math.sqrt(C),
   "transformer-xl": Math.sqrt(C),
+  gtrxl: Math.sqrt(C),
   "universal-transformer": Math.sqrt(C),
 };
 

@@ -4,6 +4,7 @@ import { bert } from "../../src/models/bert.ts";
 import { gpt } from "../../src/models/gpt.ts";
 import { transformer } from "../../src/models/transformer.ts";
 import { transformerXl } from "../../src/models/transformer-xl.ts";
+import { xlnet } from "../../src/models/xlnet.ts";
 import {
   makeObjective,
   type ObjectiveName,
@@ -29,6 +30,7 @@ const models = {
   linear: { ...gpt({ ...sizes, mixer: () => linear }), category: "decoder" },
   "transformer-xl": { ...transformerXl({ ...sizes, memoryLength: 4 }), category: "decoder" },
   bert: { ...bert(sizes), category: "encoder" },
+  xlnet: { ...xlnet({ ...sizes, memoryLength: 4 }), category: "encoder" },
   transformer: { ...transformer(sizes), category: "encoder-decoder" },
 } as Readonly<Record<string, Trainable>>;
 
@@ -46,19 +48,41 @@ const tasks: Readonly<Record<string, Task>> = {
 
 /** What each model is trained for on each task; null where it cannot be. */
 const usual: Readonly<Record<string, Readonly<Record<string, ObjectiveName | null>>>> = {
-  text: { gpt: "next", linear: "next", "transformer-xl": "segments", bert: "masked", transformer: null },
-  copy: { gpt: "next", linear: "next", "transformer-xl": "next", bert: null, transformer: "pairs" },
-  recall: { gpt: "next", linear: "next", "transformer-xl": "next", bert: null, transformer: null },
-  proteins: { gpt: "tag", linear: "tag", "transformer-xl": "tag", bert: "tag", transformer: null },
-  majority: { gpt: "class", linear: "class", "transformer-xl": "class", bert: "class", transformer: null },
+  text: {
+    gpt: "next",
+    linear: "next",
+    "transformer-xl": "segments",
+    bert: "masked",
+    xlnet: "permuted",
+    transformer: null,
+  },
+  copy: { gpt: "next", linear: "next", "transformer-xl": "next", bert: null, xlnet: null, transformer: "pairs" },
+  recall: { gpt: "next", linear: "next", "transformer-xl": "next", bert: null, xlnet: null, transformer: null },
+  proteins: { gpt: "tag", linear: "tag", "transformer-xl": "tag", bert: "tag", xlnet: "tag", transformer: null },
+  majority: {
+    gpt: "class",
+    linear: "class",
+    "transformer-xl": "class",
+    bert: "class",
+    xlnet: "class",
+    transformer: null,
+  },
   "mad-compression": {
     gpt: "reconstruct",
     linear: "reconstruct",
     "transformer-xl": "reconstruct",
     bert: "reconstruct",
+    xlnet: "reconstruct",
     transformer: null,
   },
-  mixture: { gpt: "cluster", linear: "cluster", "transformer-xl": "cluster", bert: "cluster", transformer: null },
+  mixture: {
+    gpt: "cluster",
+    linear: "cluster",
+    "transformer-xl": "cluster",
+    bert: "cluster",
+    xlnet: "cluster",
+    transformer: null,
+  },
 };
 
 /** What is said of a model, a task and an objective that do not fit; undefined where they do. */

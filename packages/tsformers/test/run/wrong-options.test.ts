@@ -13,10 +13,12 @@ import { albert } from "../../src/models/albert.ts";
 import { bert } from "../../src/models/bert.ts";
 import { bigbird } from "../../src/models/bigbird.ts";
 import { bloom } from "../../src/models/bloom.ts";
+import { compressiveTransformer } from "../../src/models/compressive-transformer.ts";
 import { ctrl } from "../../src/models/ctrl.ts";
 import { gpt } from "../../src/models/gpt.ts";
 import { gptNeoX } from "../../src/models/gpt-neox.ts";
 import { gptJ } from "../../src/models/gptj.ts";
+import { gtrxl } from "../../src/models/gtrxl.ts";
 import type { ModelEntry } from "../../src/models/index.ts";
 import { led } from "../../src/models/led.ts";
 import { llama } from "../../src/models/llama.ts";
@@ -168,6 +170,9 @@ const factories: Readonly<Record<string, (options: Sizes) => unknown>> = {
   transformer,
   t5,
   "transformer-xl": (given) => transformerXl({ ...given, memoryLength: 8 }),
+  gtrxl: (given) => gtrxl({ ...given, memoryLength: 8 }),
+  "compressive-transformer": (given) =>
+    compressiveTransformer({ ...given, memoryLength: 8, compressedLength: 4, compressionRate: 2 }),
   "universal-transformer": universalTransformer,
   reformer,
   albert,

@@ -154,8 +154,8 @@ function hidingOfHead(
   }
   if (view.visible !== undefined) {
     const [from, to] = queries;
-    const rows = view.visible.shape[1] === 1 ? view.visible : slice(view.visible, 1, from, to);
-    const unseen = expandDims(where(byHead(takeRuns(rows, keys), q.shape[1]!), 0, hidden), 0);
+    const rows = view.visible.shape.at(-2) === 1 ? view.visible : slice(view.visible, -2, from, to);
+    const unseen = where(byRowAndHead(takeRuns(rows, keys), q.shape[1]!), 0, hidden);
     hiding = hiding === undefined ? unseen : add(hiding, unseen);
   }
   if (view.keyMask === undefined) return hiding;
@@ -201,6 +201,11 @@ export function byHead(mask: Tensor, heads: number): Tensor {
   if (patterns === 1 || patterns === heads) return mask;
   const own = Array.from({ length: heads }, (_, head) => head % patterns);
   return gather(mask, constant(fromNumbers(own, [heads], "int32")), 0);
+}
+
+/** {@link byHead} with a batch axis: a view's `visible` → [1 or B, 1 or H, T, S]. */
+export function byRowAndHead(visible: Tensor, heads: number): Tensor {
+  return visible.shape.length === 4 ? visible : expandDims(byHead(visible, heads), 0);
 }
 
 /** Matrix product of [B, H, ·, ·] with [B, K, ·, ·], where each of the K key heads serves H/K consecutive heads. */

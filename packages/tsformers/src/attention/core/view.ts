@@ -12,6 +12,8 @@ export type ViewOptions = Pick<
   | "offset"
   | "memory"
   | "keyMask"
+  | "visible"
+  | "current"
   | "globals"
   | "scores"
   | "queriesPerBlock"

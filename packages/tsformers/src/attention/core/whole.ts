@@ -17,7 +17,7 @@ import type { KeyValueCache, View } from "../../kinds/index.ts";
 import { dropout } from "../../nn/dropout.ts";
 import { causal, denseMask, fullPattern } from "../patterns/pattern.ts";
 import type { Attended, AttendOptions } from "./attended.ts";
-import { byHead, groupedProduct, hidden } from "./query-block.ts";
+import { byHead, byRowAndHead, groupedProduct, hidden } from "./query-block.ts";
 
 /** Attention with every pair computed and hidden pairs masked: for cached keys, and for the conventions of other implementations. */
 export function attendWhole(q: Tensor, { key, value }: KeyValueCache, options: AttendOptions): Attended {
@@ -47,7 +47,7 @@ function visibleOf(view: View, heads: number): Tensor | undefined {
   const { visible, keyMask } = view;
   const masks = [
     shownBy(view, heads),
-    visible && expandDims(byHead(visible, heads), 0),
+    visible && byRowAndHead(visible, heads),
     keyMask && expandDims(expandDims(cast(keyMask, "bool"), 1), 1),
   ].filter((mask) => mask !== undefined);
   return masks.length === 0 ? undefined : masks.reduce((a, b) => and(a, b));

@@ -17,6 +17,7 @@ import { roformer } from "./roformer.ts";
 import { t5 } from "./t5.ts";
 import { torchTransformer } from "./torch-transformer.ts";
 import { transfoXl } from "./transfo-xl.ts";
+import { xlnet } from "./xlnet.ts";
 
 /** Every family of checkpoints that can be read. */
 export const formats: readonly Format[] = [
@@ -38,4 +39,5 @@ export const formats: readonly Format[] = [
   transfoXl,
   longformer,
   led,
+  xlnet,
 ];

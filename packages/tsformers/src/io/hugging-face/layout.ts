@@ -1,4 +1,4 @@
-import { allocate, NDArray, shapeText, sizeOfShape } from "@tsformers/engine";
+import { allocate, NDArray, type Shape, shapeText, sizeOfShape } from "@tsformers/engine";
 
 /** How an array of a foreign checkpoint holds one or several of our arrays: the same elements in another order. */
 export type Layout = {
@@ -37,6 +37,20 @@ export function byHeads(heads: number): Layout {
     const [head, column, feature] = [Math.floor(i / (inWidth * width)), Math.floor(i / width) % inWidth, i % width];
     return (head * width + feature) * inWidth + column;
   }
+}
+
+/** The same elements in another shape. */
+export function reshaped(theirs: Shape, ours: Shape): Layout {
+  const as = (shape: Shape, { dtype, data }: NDArray): NDArray => new NDArray(shape, dtype, data);
+  return { read: (array) => [as(ours, array)], write: ([array]) => as(theirs, array!) };
+}
+
+/** Layouts of one array each, applied one after the other to theirs. */
+export function chained(...layouts: readonly Layout[]): Layout {
+  return {
+    read: (theirs) => [layouts.reduce((array, layout) => layout.read(array)[0]!, theirs)],
+    write: ([ours]) => layouts.reduceRight((array, layout) => layout.write([array]), ours!),
+  };
 }
 
 /** An array with an axis of length 1 that ours has not: a table kept as [1, length, width]. */

@@ -75,7 +75,7 @@ export function dropSharedNames(
 }
 
 /** Arrays outside the bare model, which have no prefix. */
-const outsideBody = /^(lm_head|embed_out|cls|predictions|sop_classifier)\./;
+const outsideBody = /^(lm_head|lm_loss|embed_out|cls|predictions|sop_classifier)\./;
 
 function fullNames({ prefix = "", renamed = {} }: Format, names: readonly string[]): (name: string) => string {
   const bare = !names.some((name) => name.startsWith(prefix));

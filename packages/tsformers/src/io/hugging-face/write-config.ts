@@ -181,6 +181,19 @@ const configWriters: Readonly<Record<string, Writer>> = {
     // transformers puts it in front when it shifts labels.
     pad_token_id: startToken,
   }),
+  xlnet: ({ vocabularySize, layers, modelWidth, heads, ffnWidth = 4 * modelWidth }) => ({
+    model_type: "xlnet",
+    architectures: ["XLNetLMHeadModel"],
+    vocab_size: vocabularySize,
+    d_model: modelWidth,
+    n_layer: layers,
+    n_head: heads,
+    d_inner: ffnWidth,
+    ff_activation: "gelu",
+    layer_norm_eps: 1e-12,
+    mem_len: null,
+    tie_word_embeddings: true,
+  }),
 };
 
 /**

@@ -14,6 +14,7 @@ export const mechanisms: Readonly<Record<string, () => Promise<Mechanism>>> = {
   gtrxl_gate: async () => (await import("./gtrxl-gate.ts")).gtrxlGate,
   linformer: async () => (await import("./linformer.ts")).linformer,
   memory_compressed: async () => (await import("./memory-compressed.ts")).memoryCompressed,
+  compressive: async () => (await import("./compressive.ts")).compressive,
   lsh_attention: async () => (await import("./lsh-attention.ts")).lshAttention,
   synthesizer: async () => (await import("./synthesizer.ts")).synthesizer,
   shaw_relative: async () => (await import("./shaw-relative.ts")).shawRelative,

@@ -1,4 +1,4 @@
-import { constant, fromNumbers, reshape, type Tensor } from "@tsformers/engine";
+import { reshape } from "@tsformers/engine";
 import * as z from "zod";
 import { makeView } from "../../attention/core/view.ts";
 import { blocksAsFeatures } from "../../attention/memory-compressed/compressed-blocks.ts";
@@ -7,6 +7,7 @@ import { fullPattern } from "../../attention/patterns/pattern.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import type { Mechanism } from "../../kinds/mechanism.ts";
 import { linear } from "../../nn/linear.ts";
+import { identity } from "./identity.ts";
 
 const options = z.strictObject({
   causal: z.boolean(),
@@ -36,8 +37,3 @@ export const memoryCompressed: Mechanism = {
     return { out: y, probs: map!().weights, compressed };
   },
 };
-
-function identity(size: number): Tensor {
-  const cells = Array.from({ length: size ** 2 }, (_, i) => (i % (size + 1) === 0 ? 1 : 0));
-  return constant(fromNumbers(cells, [size, size]));
-}

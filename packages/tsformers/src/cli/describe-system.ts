@@ -1,0 +1,84 @@
+import { systems } from "../catalogue/systems.ts";
+import { presetNames, sizesOfPreset } from "../run/preset.ts";
+import type { SystemEntry } from "../systems/system-entry.ts";
+import { catalogues } from "./catalogues.ts";
+import { definitionList, type Terminal, wrapText } from "./terminal.ts";
+
+/** The system that a name means: `systems/alibi`, or `knn-lm`, where nothing else is called so. */
+export function systemNamed(name: string): SystemEntry | undefined {
+  const own = name.startsWith("systems/") ? name.slice("systems/".length) : name;
+  const isOther = own === name && Object.values(catalogues).some(({ entries }) => Object.hasOwn(entries, own));
+  return isOther || !Object.hasOwn(systems, own) ? undefined : (systems as Readonly<Record<string, SystemEntry>>)[own];
+}
+
+export function systemText(system: SystemEntry, terminal: Terminal): string {
+  const { name, summary, differs, presets } = system;
+  const facts = factsOf(system).filter(([key]) => key !== "summary");
+  const sizes = presetNames.map((size) => {
+    const { about, published } = presets[size];
+    const count = `${parametersOf(system, size).toLocaleString("en-US")} parameters`;
+    return [size, `${about}; ${count}${published === undefined ? "" : `, published as ${published}`}`] as const;
+  });
+  const section = (title: string, text: string) => ["", terminal.bold(title), text];
+  return [
+    `${terminal.bold(name)} (system)`,
+    wrapText(summary, terminal.columns),
+    "",
+    definitionList(facts, terminal.columns),
+    ...section("Presets", definitionList(sizes, terminal.columns)),
+    ...(differs.length === 0
+      ? []
+      : section(
+          "How it differs from the paper",
+          differs.map((line) => `- ${wrapText(line, terminal.columns - 2, 2)}`).join("\n"),
+        )),
+  ].join("\n");
+}
+
+export function systemJson(system: SystemEntry): string {
+  const { name, differs, presets } = system;
+  const sizes = presetNames.map((size) => [size, { ...presets[size], parameters: parametersOf(system, size) }]);
+  const description = {
+    name,
+    is: "systems",
+    about: Object.fromEntries(factsOf(system)),
+    differs,
+    presets: Object.fromEntries(sizes),
+  };
+  return JSON.stringify({ descriptions: [description] }, null, 2);
+}
+
+function factsOf({
+  title,
+  year,
+  paper,
+  summary,
+  category,
+  use,
+  formula,
+  cost,
+  causal,
+  sees,
+  golden,
+  example,
+}: SystemEntry): (readonly [string, string])[] {
+  return [
+    ["summary", summary],
+    ["title", title],
+    ["year", String(year)],
+    ["paper", paper],
+    ["category", category],
+    ["for", use],
+    ["formula", formula],
+    ["cost", cost],
+    ["causal", causal ? "yes" : "no"],
+    ["sees", sees],
+    ["proved against", golden.join(", ") || "its definition in the tests"],
+    ["example", `examples/systems/${example}.ts`],
+  ];
+}
+
+function parametersOf({ presets, parameters }: SystemEntry, size: "small" | "paper"): number {
+  const preset = presets[size];
+  return parameters(sizesOfPreset(preset), preset.run.model);
+}

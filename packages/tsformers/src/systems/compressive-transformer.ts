@@ -1,0 +1,103 @@
+import type { Pattern } from "../kinds/index.ts";
+import { compressiveTransformerEntry } from "../models/compressive-transformer.ts";
+import { ofAttention, ofFfn, ofLinear, ofNorm } from "./parameter-count.ts";
+import { type SystemEntry, systemEntry } from "./system-entry.ts";
+
+const small = { segment: 8, memoryLength: 4, compressedLength: 4, compressionRate: 4 };
+
+export const compressiveTransformerSystem: SystemEntry<"compressive-transformer"> = /* @__PURE__ */ systemEntry(
+  compressiveTransformerEntry,
+  {
+    category: "memory",
+    causal: true,
+    use: "books and other long texts: for the attention of a Transformer-XL it reaches several times as far back, what is far away in less detail",
+    sees: "the earlier positions of its segment, the inputs of its layer at the memoryLength positions before as they were, and those at compressionRate · compressedLength positions before these in compressed form; through N layers N times as far",
+    picture: () => [
+      { title: "as they were", pattern: seen("segment and memory", small.memoryLength, 0) },
+      {
+        title: "compressed",
+        pattern: seen("compressed memory", reach(small), small.memoryLength),
+      },
+    ],
+    differs: [
+      "The losses of compressions are means of squares, where the paper has norms; the dilations and initial weights of convolutions are our choice, since the paper tells neither.",
+      "Most used is measured by the attention of the segment that pushes positions out, averaged over heads and queries.",
+      "One table of tokens, where the paper's WikiText-103 model has adaptive inputs; no gradients through several segments, which the paper found to be worse.",
+      "Decoding reads in segments as long as the memory.",
+      "The paper gives no number of parameters for its enwik8 model; widths and heads of the preset are those of Transformer-XL with 24 layers, on which it builds.",
+    ],
+    presets: {
+      small: {
+        about: "two layers over characters, segments of 8, memories of 4 positions and of 4 vectors for 16 more",
+        run: {
+          model: {
+            kind: "compressive-transformer",
+            layers: 2,
+            modelWidth: 64,
+            heads: 4,
+            memoryLength: small.memoryLength,
+            compressedLength: small.compressedLength,
+            compressionRate: small.compressionRate,
+          },
+          task: { kind: "text" },
+          length: small.segment,
+          steps: 1000,
+          batchSize: 64,
+          learningRate: 2e-3,
+        },
+        vocabularySize: 64,
+      },
+      paper: {
+        about:
+          "24 layers on enwik8, segments and memory of 768, 1,152 compressed vectors for 3,456 positions more (§5.2)",
+        run: {
+          model: {
+            kind: "compressive-transformer",
+            layers: 24,
+            modelWidth: 1024,
+            heads: 8,
+            ffnWidth: 3072,
+            memoryLength: 768,
+            compressedLength: 1152,
+            compressionRate: 3,
+            dropoutRate: 0.1,
+          },
+          length: 768,
+          schedule: { kind: "cosine" },
+          learningRate: 3e-4,
+          clip: 0.1,
+        },
+        vocabularySize: 204,
+      },
+    },
+    // Transformer-XL: projections without biases, the shared u and v, the sinusoids' projection of each layer, an output bias. And a convolution in each layer.
+    parameters: ({ vocabularySize, layers, modelWidth, ffnWidth }, model) =>
+      vocabularySize * (modelWidth + 1) +
+      2 * modelWidth +
+      layers *
+        (ofAttention(modelWidth, { bias: false }) +
+          modelWidth ** 2 +
+          ofFfn(modelWidth, ffnWidth) +
+          2 * ofNorm(modelWidth) +
+          ofLinear((model as { readonly compressionRate?: number }).compressionRate! * modelWidth, modelWidth)),
+    golden: ["compressive"],
+    source: "models/compressive-transformer.ts",
+    example: "compressive-transformer",
+  },
+);
+
+function reach({ memoryLength, compressedLength, compressionRate }: typeof small): number {
+  return memoryLength + compressionRate * compressedLength;
+}
+
+/** The positions from `far` to `near` before the segment of a query, and those of the segment itself where they are next to it. */
+function seen(name: string, far: number, near: number): Pattern {
+  return {
+    name,
+    keys: (query) => {
+      const start = query - (query % small.segment);
+      const [from, to] = [Math.max(start - far, 0), near === 0 ? query + 1 : Math.max(start - near, 0)];
+      return to > from ? [from, to] : [];
+    },
+  };
+}

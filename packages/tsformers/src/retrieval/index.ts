@@ -1,5 +1,6 @@
 // Language models that look up what followed similar contexts. Runs in Node only.
 
+export { type ApproximateSearchOptions, approximateSearch, recallOf } from "./approximate-search.ts";
 export { type BuildOptions, buildDatastore } from "./build-datastore.ts";
 export { type Datastore, openDatastore } from "./datastore.ts";
 export type { DatastoreRecord } from "./datastore-record.ts";

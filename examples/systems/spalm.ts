@@ -1,5 +1,5 @@
 // SPALM: a Transformer-XL that learns when to trust the tokens that followed similar contexts; a trained Transformer-XL finds them beforehand.
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { systems } from "tsformers/catalogue";
 import type { LanguageModel } from "tsformers/models";
@@ -12,7 +12,11 @@ const { run } = systems.spalm.presets.small;
 
 await prove("spalm", async ({ run: trained, scores, device, signal, folder }) => {
   if (!existsSync(plays)) throw new MissingData(`${plays}: the plays of Shakespeare are not there`);
-  const task = { ...run.task!, data: plays };
+  // The last plays alone: each position is compared with every other one.
+  const data = join(folder, "plays.txt");
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(data, readFileSync(plays, "utf8").slice(-150_000));
+  const task = { ...run.task!, data };
   const perplexity = async (of: Trained): Promise<number> => {
     const [score] = await scores(of, { split: "test" });
     if (score === undefined || !("loss" in score)) throw new Error(score?.missing);
@@ -44,7 +48,7 @@ await prove("spalm", async ({ run: trained, scores, device, signal, folder }) =>
     plain: without,
     plainIs: "a Transformer-XL, which has 64 parameters fewer: the gate's",
     target: 0.98 * without,
-    size: "2 layers of 64, 0.2M parameters, memory of 32, 500 steps of 16 × 32 tokens, 4 neighbours",
+    size: "2 layers of 64, 0.2M parameters, memory of 32, 500 steps of 16 × 32 tokens, 4 neighbours, 150 kB of text",
     paper: "its tables are for WikiText-103, WMT and enwik8",
   });
 });

@@ -65,7 +65,7 @@ await prove("compressive-transformer", async ({ train, device }) => {
       length,
       clipNorm: 1,
       checkpointEvery: 100,
-      identity: choice,
+      identity: choice as JsonValue,
     });
     const scores = evaluator(objective, device);
     const share = async (from: number, to: number): Promise<number> => {

@@ -1,4 +1,5 @@
 import { cast, concat, mean, mul, pad, reshape, slice, stopGradient, type Tensor } from "@tsformers/engine";
+import { requireSupport } from "../attention/core/require-support.ts";
 import type { AttentionMap, Context, MixerInput, MixerOutput, SoftmaxMixer } from "../kinds/index.ts";
 import { CombinationError } from "../schema/combination-error.ts";
 import { present } from "../schema/present.ts";
@@ -37,13 +38,18 @@ export type CompressiveParts<Params> = {
   readonly compression: Compression;
 };
 
-/** Attention of the input over `[compressed, memory, read]`. */
+/**
+ * Attention of the input over `[compressed, memory, read]`.
+ *
+ * @throws CombinationError for rotated queries and keys
+ */
 export function lookBack<Params>(
   { mixer }: CompressiveParts<Params>,
   params: CompressiveParams<Params>,
   { past, read, input }: { readonly past: CompressiveState; readonly read: SegmentState; readonly input: MixerInput },
   context: Context,
 ): MixerOutput {
+  requireSupport("compressive memory", input.view, { rotation: "a compressed vector stands for several positions" });
   const all = [past.compressed, past.memory, read];
   const vectors = all.map(({ vectors }) => cast(vectors, input.x.dtype));
   const keyMask = concat(

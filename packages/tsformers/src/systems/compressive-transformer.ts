@@ -3,7 +3,7 @@ import { compressiveTransformerEntry } from "../models/compressive-transformer.t
 import { ofAttention, ofFfn, ofLinear, ofNorm } from "./parameter-count.ts";
 import { type SystemEntry, systemEntry } from "./system-entry.ts";
 
-const small = { segment: 8, memoryLength: 4, compressedLength: 4, compressionRate: 4 };
+const small = { segment: 8, memoryLength: 8, compressedLength: 16, compressionRate: 4 };
 
 export const compressiveTransformerSystem: SystemEntry<"compressive-transformer"> = /* @__PURE__ */ systemEntry(
   compressiveTransformerEntry,
@@ -28,7 +28,7 @@ export const compressiveTransformerSystem: SystemEntry<"compressive-transformer"
     ],
     presets: {
       small: {
-        about: "two layers over characters, segments of 8, memories of 4 positions and of 4 vectors for 16 more",
+        about: "two layers, segments and memory of 8, 16 compressed vectors for 64 positions more",
         run: {
           model: {
             kind: "compressive-transformer",
@@ -41,9 +41,9 @@ export const compressiveTransformerSystem: SystemEntry<"compressive-transformer"
           },
           task: { kind: "text" },
           length: small.segment,
-          steps: 1000,
+          steps: 600,
           batchSize: 64,
-          learningRate: 2e-3,
+          learningRate: 3e-3,
         },
         vocabularySize: 64,
       },

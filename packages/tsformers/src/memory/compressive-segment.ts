@@ -73,11 +73,13 @@ export function moveOn<Params>(
 ): { readonly old: Evicted; readonly compressed: SegmentState; readonly next: CompressiveState } {
   const count = vectors.shape[1]!;
   const all = joined(memory, { vectors: stopGradient(vectors), seen });
-  const leaving = mapEvicted({ ...all, ...present({ usage: usage && slice(usage, 1, compressedLength) }) }, (x) =>
-    slice(x, 1, 0, count),
-  );
-  const old = mapEvicted(leaving, (x) => filledUp(x, rate));
-  const made = compression.apply(params.compression, { ...old, vectors: cast(old.vectors, vectors.dtype) });
+  const leaving = {
+    vectors: cast(all.vectors, vectors.dtype),
+    seen: all.seen,
+    ...present({ usage: usage && slice(usage, 1, compressedLength) }),
+  };
+  const old = mapEvicted(leaving, (x) => filledUp(slice(x, 1, 0, count), rate));
+  const made = compression.apply(params.compression, old);
   const kept = joined(compressed, { ...made, vectors: stopGradient(made.vectors) });
   return {
     old,

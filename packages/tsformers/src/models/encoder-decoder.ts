@@ -2,17 +2,19 @@ import { add, type Concrete, cast, iota, splitKey, type Tensor } from "@tsformer
 import { makeView } from "../attention/core/view.ts";
 import { fullPattern } from "../attention/patterns/pattern.ts";
 import type { CrossBlock } from "../blocks/cross-block.ts";
-import type { StackParams } from "../depth/layers.ts";
+import type { FinalNorm, StackParams } from "../depth/layers.ts";
 import { blockStack } from "../depth/stack.ts";
 import { placeOfLayer, startTraining } from "../depth/states.ts";
 import type {
   AttentionMap,
   Block,
   Context,
+  Depth,
   DepthInput,
   DepthOutput,
   KeyValueCache,
   Layer,
+  LayerPositions,
   PositionEmbedding,
   ScoreMod,
   StackState,
@@ -34,6 +36,8 @@ export type StacksParts = {
   readonly decoder: readonly CrossBlock[];
   readonly encoderNorm?: Layer<NormParams>;
   readonly decoderNorm?: Layer<NormParams>;
+  /** How the blocks of each stack follow one another; layers may share blocks, as in `shared`. Default: {@link blockStack}. */
+  readonly depth?: (blocks: readonly Block[], options: FinalNorm) => Depth<StackParams>;
 };
 
 export type StacksParams = { encoder: StackParams; decoder: StackParams };
@@ -54,10 +58,11 @@ export type Stacks = {
 
 /** An encoder and a decoder that looks at what it gives out. */
 export function stacks(parts: StacksParts): Stacks {
-  const encoder = blockStack(parts.encoder, present({ finalNorm: parts.encoderNorm }));
+  const { depth = blockStack } = parts;
+  const encoder = depth(parts.encoder, present({ finalNorm: parts.encoderNorm }));
   // Blocks that look at nothing but what came before, once each is bound to its part of the source.
   const decoder = (bind: (block: CrossBlock, layer: number) => Block["apply"]) =>
-    blockStack(
+    depth(
       parts.decoder.map((block, i): Block => ({ ...block, apply: bind(block, i) })),
       present({ finalNorm: parts.decoderNorm }),
     );
@@ -71,13 +76,18 @@ export function stacks(parts: StacksParts): Stacks {
     },
     encode: (params, input, context) => encoder.apply(params.encoder, input, within(context, "encoder")),
     crossKeysAndValues: (params, source, view) =>
-      parts.decoder.map((block, i) => block.crossKeysAndValues(params.decoder.blocks[i], source, view)),
+      params.decoder.blocks.map((own, i) => parts.decoder[i]!.crossKeysAndValues(own, source, view)),
     decode: (params, { source, ...input }, context) => {
       const crossMaps: (() => AttentionMap)[] = [];
+      const count = parts.decoder.length;
       const bound = decoder((block, i) => (own, input, inner) => {
         const { crossMap, ...out } = block.apply(
           own,
-          { ...input, source: { entries: source.entries[i]!, view: source.view } },
+          // Layers that share a block share its keys and values, too.
+          {
+            ...input,
+            source: { entries: source.entries[Math.floor((i * source.entries.length) / count)]!, view: source.view },
+          },
           inner,
         );
         if (crossMap !== undefined) crossMaps.push(crossMap);
@@ -97,6 +107,8 @@ export type EncoderDecoderParts = StacksParts & {
   readonly tokens: Layer<EmbeddingParams>;
   readonly sourcePositions?: PositionEmbedding;
   readonly targetPositions?: PositionEmbedding;
+  /** Added to the input of every layer on either side. */
+  readonly layerPositions?: LayerPositions;
   readonly sourceScores?: ScoreMod;
   readonly targetScores?: ScoreMod;
   /** Of the encoder. Default: everything. */
@@ -117,6 +129,7 @@ export type EncoderDecoderParams = StacksParams & {
   tokens: EmbeddingParams;
   sourcePositions?: unknown;
   targetPositions?: unknown;
+  layerPositions?: unknown;
   sourceScores?: unknown;
   targetScores?: unknown;
   sourceNorm?: NormParams;
@@ -162,6 +175,9 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
     const normed = norm === undefined ? placed : norm.apply(params[`${side}Norm`]!, placed);
     return dropout(normed, dropoutRate, context, side);
   };
+  const { layerPositions } = parts;
+  const signals = (params: EncoderDecoderParams, at: Tensor) =>
+    present({ input: layerPositions && ((layer: number) => layerPositions.apply(params.layerPositions, layer, at)) });
   return {
     vocabularySize: parts.vocabularySize,
     ...present({ maxLength: parts.targetPositions?.length, maxSourceLength: parts.sourcePositions?.length }),
@@ -177,6 +193,7 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
         tokens: parts.tokens.init(b!),
         sourcePositions: parts.sourcePositions?.init(c!),
         targetPositions: parts.targetPositions?.init(d!),
+        layerPositions: parts.layerPositions?.init(splitKey(j!, 2)[1]!),
         sourceScores: sourceScores?.init(e!),
         targetScores: targetScores?.init(f!),
         head: head.init(g!),
@@ -193,8 +210,9 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
         x: embed(params, tokens, iota(pass.queries), "source", context),
         view: viewsOf(source, parts.encoder, params.sourceScores, pass),
         state: present({ training: params.trainingState?.encoder }),
+        ...signals(params, iota(pass.queries)),
       };
-      const { x, hidden, maps, losses, state } = body.encode(params, input, context);
+      const { x, hidden, maps, losses, state, steps } = body.encode(params, input, context);
       const penalty = sourceScores?.penalty?.(params.sourceScores);
       return {
         memory: x,
@@ -203,7 +221,7 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
         losses: sumOfLosses([losses, penalty]),
         state,
         entries: body.crossKeysAndValues(params, x, {}),
-        ...present({ mask }),
+        ...present({ mask, steps }),
       };
     },
     decode: (params, { tokens, mask, encoded, decode }, context) => {
@@ -222,11 +240,12 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
         state: present({ decode: decode?.layers, training: params.trainingState?.decoder }),
         ...present({ place: decode && placeOfLayer(decode) }),
         source: { entries: encoded.entries, view: across },
+        ...signals(params, placesOf(pass)),
       };
-      const { x, hidden, maps, crossMaps, losses, state } = body.decode(params, input, context);
+      const { x, hidden, maps, crossMaps, losses, state, steps } = body.decode(params, input, context);
       const penalty = targetScores?.penalty?.(params.targetScores);
       const logits = head.apply(params.head, x, params.tokens);
-      return { logits, hidden, maps, crossMaps, losses: sumOfLosses([losses, penalty]), state };
+      return { logits, hidden, maps, crossMaps, losses: sumOfLosses([losses, penalty]), state, ...present({ steps }) };
     },
     ...(!(sourceScores?.project === undefined && targetScores?.project === undefined) && {
       project: (params: EncoderDecoderParams) => ({

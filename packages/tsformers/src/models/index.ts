@@ -1,5 +1,12 @@
 // Published systems: one line each, then what systems are put together from.
 
+export {
+  type AdaptiveSpanTransformerOptions,
+  type AdaptiveSpanTransformerSettings,
+  adaptiveSpanTransformer,
+  adaptiveSpanTransformerEntry,
+  adaptiveSpanTransformerParts,
+} from "./adaptive-span-transformer.ts";
 export { type AlRfouOptions, type AlRfouParams, type AlRfouSettings, alRfou, alRfouEntry } from "./al-rfou.ts";
 export {
   type AlbertOptions,
@@ -85,6 +92,13 @@ export {
   longformerEntry,
   longformerParts,
 } from "./longformer.ts";
+export {
+  type MemorizingTransformerOptions,
+  type MemorizingTransformerSettings,
+  memorizingTransformer,
+  memorizingTransformerEntry,
+  memorizingTransformerParts,
+} from "./memorizing-transformer.ts";
 export type {
   DecoderEntry,
   EncoderDecoderEntry,
@@ -131,6 +145,15 @@ export {
 } from "./transformer-xl.ts";
 export { hasTwoStreams, type Prediction, type TwoStreamModel, type TwoStreamOutput } from "./two-streams.ts";
 export {
+  type UniversalEncoderDecoderOptions,
+  type UniversalEncoderDecoderSettings,
+  universalEncoderDecoder,
+  universalEncoderDecoderEntry,
+  universalEncoderDecoderParts,
+} from "./universal-encoder-decoder.ts";
+export {
+  type RecurrenceOptions,
+  type RecurrentParams,
   type UniversalTransformerOptions,
   type UniversalTransformerSettings,
   universalTransformer,

@@ -30,4 +30,5 @@ export {
 export { generalisedAdvantages, type Rewards } from "./on-line/advantages.ts";
 export { type PlayOptions, playEpisodes } from "./on-line/play.ts";
 export { type PpoOptions, ppoLoss, type RollOut } from "./on-line/ppo.ts";
+export { rollOutLine } from "./on-line/roll-out-line.ts";
 export { type OnLineEvent, type OnLineOptions, type OnLineResult, trainOnLine } from "./on-line/train-on-line.ts";

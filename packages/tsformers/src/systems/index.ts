@@ -1,7 +1,10 @@
 // Published systems as a whole: presets, what they are for, how they differ from their papers, what proves them.
 
+export { adaptiveSpanTransformerSystem } from "./adaptive-span-transformer.ts";
 export { alRfouSystem } from "./al-rfou.ts";
 export { compressiveTransformerSystem } from "./compressive-transformer.ts";
+export { memorizingTransformerSystem } from "./memorizing-transformer.ts";
+export { gtrxlSystem } from "./gtrxl.ts";
 export { decisionTransformerSystem } from "./decision-transformer.ts";
 export {
   alibiSystem,
@@ -21,3 +24,4 @@ export {
   systemEntry,
 } from "./system-entry.ts";
 export { transformerXlSystem } from "./transformer-xl.ts";
+export { universalTransformerSystem } from "./universal-transformer.ts";

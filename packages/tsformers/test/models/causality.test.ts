@@ -33,6 +33,7 @@ import { gptJParts } from "../../src/models/gptj.ts";
 import { gtrxlParts } from "../../src/models/gtrxl.ts";
 import type { LanguageModel } from "../../src/models/language-model.ts";
 import { llamaParts } from "../../src/models/llama.ts";
+import { memorizingTransformerParts } from "../../src/models/memorizing-transformer.ts";
 import { mptParts } from "../../src/models/mpt.ts";
 import { openAiGptParts } from "../../src/models/openai-gpt.ts";
 import { reformerParts } from "../../src/models/reformer.ts";
@@ -128,6 +129,8 @@ const decoders: Readonly<Record<string, (given: typeof options) => DecoderParts>
   gtrxl: (given) => gtrxlParts({ ...given, memoryLength: 16 }),
   "compressive-transformer": (given) =>
     compressiveTransformerParts({ ...given, memoryLength: 4, compressedLength: 3, compressionRate: 2 }),
+  "memorizing-transformer": (given) =>
+    memorizingTransformerParts({ ...given, memoryLength: 4, lookup: { entries: 8, neighbours: 3 } }),
   "universal-transformer": (given) => universalTransformerParts(given) as DecoderParts,
 };
 

@@ -3,11 +3,11 @@
 export { adaptiveSpanTransformerSystem } from "./adaptive-span-transformer.ts";
 export { alRfouSystem } from "./al-rfou.ts";
 export { calmSystem } from "./calm.ts";
-export { depthAdaptiveTransformerSystem } from "./depth-adaptive-transformer.ts";
 export { compressiveTransformerSystem } from "./compressive-transformer.ts";
-export { memorizingTransformerSystem } from "./memorizing-transformer.ts";
-export { gtrxlSystem } from "./gtrxl.ts";
 export { decisionTransformerSystem } from "./decision-transformer.ts";
+export { depthAdaptiveTransformerSystem } from "./depth-adaptive-transformer.ts";
+export { gtrxlSystem } from "./gtrxl.ts";
+export { memorizingTransformerSystem } from "./memorizing-transformer.ts";
 export {
   alibiSystem,
   distanceAwareSystem,

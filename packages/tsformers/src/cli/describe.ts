@@ -168,11 +168,14 @@ async function tell(found: Found, given: GivenFlags, options: Given): Promise<To
   return { found, description: { ...description, parameters: { total, vocabularySize } }, panels: [] };
 }
 
+/** Tasks of data that have some built in. */
+const withoutData = ["text", "trajectories"];
+
 /** A task with the flags that it takes; of data, only where they are named or built in. */
 async function madeTask(found: Found, given: GivenFlags): Promise<Task | undefined> {
   const { task, ...rest } = configOf({ task: { kind: found.name } }, found, given);
   const isData = "category" in found.entry && found.entry.category === "data";
-  if (isData && task.data === undefined && found.name !== "text") return undefined;
+  if (isData && task.data === undefined && !withoutData.includes(found.name)) return undefined;
   return taskOf({ task, ...rest });
 }
 
@@ -180,8 +183,9 @@ async function madeTask(found: Found, given: GivenFlags): Promise<Task | undefin
 function aboutTask({ views, vocabularySize, length }: Task): Record<string, string> {
   return {
     "trained for": objectivesText(Object.keys(views)),
-    // Rows of points have no tokens.
-    ...(views.points === undefined && { vocabulary: vocabularySize.toLocaleString("en-US") }),
+    // Rows of points and parts of episodes have no tokens.
+    ...(views.points === undefined &&
+      views.windows === undefined && { vocabulary: vocabularySize.toLocaleString("en-US") }),
     length: `${length} (--length)`,
   };
 }

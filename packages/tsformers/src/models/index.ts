@@ -44,6 +44,21 @@ export {
   compressiveTransformerParts,
 } from "./compressive-transformer.ts";
 export { type CtrlOptions, type CtrlSettings, ctrl, ctrlEntry, ctrlParts } from "./ctrl.ts";
+export {
+  type DecisionInput,
+  type DecisionModel,
+  type DecisionOptions,
+  type DecisionOutput,
+  type DecisionParams,
+  decisionModel,
+} from "./decision-model.ts";
+export {
+  type DecisionTransformerOptions,
+  type DecisionTransformerSettings,
+  decisionTransformer,
+  decisionTransformerEntry,
+  decisionTransformerParts,
+} from "./decision-transformer.ts";
 export { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 export { type EncoderParams, type EncoderParts, encoder } from "./encoder.ts";
 export { type EncoderDecoderParams, type EncoderDecoderParts, encoderDecoder } from "./encoder-decoder.ts";
@@ -77,6 +92,13 @@ export {
   longformerEntry,
   longformerParts,
 } from "./longformer.ts";
+export {
+  type MemorizingTransformerOptions,
+  type MemorizingTransformerSettings,
+  memorizingTransformer,
+  memorizingTransformerEntry,
+  memorizingTransformerParts,
+} from "./memorizing-transformer.ts";
 export type {
   DecoderEntry,
   EncoderDecoderEntry,

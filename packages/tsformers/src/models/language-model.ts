@@ -65,6 +65,8 @@ export type TokenModel<Params, Output> = {
   readonly layers: readonly BlockTraits[];
   /** The pattern of each layer in decoding. */
   readonly patterns: readonly Pattern[];
+  /** Paths of parameters that a model need not have for this one to start from it: those of a part that it adds. Absent: none. */
+  readonly addedParams?: readonly string[];
   init(key: RandomKey): Concrete<Params>;
   apply(params: Params, input: TokensInput, context: Context): Output;
   /** Projects parameters back into their allowed range after each update. Absent: no constraints. */

@@ -24,6 +24,8 @@ export type TokenBodyParts<DepthParams = unknown> = TokenFrontParts &
     readonly depth: Depth<DepthParams>;
     /** Added to the input of every layer. */
     readonly layerPositions?: LayerPositions;
+    /** As in a model. */
+    readonly addedParams?: readonly string[];
     /** Positions of tokens among padding. Default: 0, 1, 2, … from the first column. */
     readonly positionsOf?: (input: Pick<TokensInput, "tokens" | "mask">) => TokensInput["positions"];
   };
@@ -58,7 +60,7 @@ export function tokenBody<DepthParams>(parts: TokenBodyParts<DepthParams>): Toke
     causal,
     layers,
     patterns: layers.map((_, layer) => patternInDecoding(parts, layer)),
-    ...present({ maxLength: shortestTable(parts.positions, layerPositions) }),
+    ...present({ maxLength: shortestTable(parts.positions, layerPositions), addedParams: parts.addedParams }),
     embeddingOf: ({ tokens }) => tokens,
     init: (key) => {
       const [a, b, c, d, e] = splitKey(key, 5);

@@ -3,6 +3,9 @@
 export { adaptiveSpanTransformerSystem } from "./adaptive-span-transformer.ts";
 export { alRfouSystem } from "./al-rfou.ts";
 export { compressiveTransformerSystem } from "./compressive-transformer.ts";
+export { memorizingTransformerSystem } from "./memorizing-transformer.ts";
+export { gtrxlSystem } from "./gtrxl.ts";
+export { decisionTransformerSystem } from "./decision-transformer.ts";
 export {
   alibiSystem,
   distanceAwareSystem,

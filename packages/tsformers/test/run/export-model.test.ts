@@ -87,6 +87,7 @@ const encoders = Object.entries(models).flatMap(([kind, { category }]) =>
 const ownLayout = [
   "transformer",
   "transformer-xl",
+  "memorizing-transformer",
   "compressive-transformer",
   "universal-transformer",
   "reformer",

@@ -26,5 +26,6 @@ export const mechanisms: Readonly<Record<string, () => Promise<Mechanism>>> = {
   blockwise: async () => (await import("./blockwise.ts")).blockwise,
   image_local: async () => (await import("./image-local.ts")).imageLocal,
   axial_attention: async () => (await import("./axial-attention.ts")).axialAttention,
+  memorizing: async () => (await import("./memorizing.ts")).memorizing,
   etc_global_local: async () => (await import("./etc-global-local.ts")).etcGlobalLocal,
 };

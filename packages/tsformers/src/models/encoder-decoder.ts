@@ -38,7 +38,19 @@ export type StacksParts = {
   readonly decoderNorm?: Layer<NormParams>;
   /** How the blocks of each stack follow one another; layers may share blocks, as in `shared`. Default: {@link blockStack}. */
   readonly depth?: (blocks: readonly Block[], options: FinalNorm) => Depth<StackParams>;
+  /** The same of the decoder alone. Default: `depth`. */
+  readonly decoderDepth?: DecoderDepth;
 };
+
+/**
+ * How the layers of a decoder follow one another.
+ *
+ * @param options.toLogits logits from states that have passed the final norm, for depths that ask what a layer would predict
+ */
+export type DecoderDepth = (
+  blocks: readonly Block[],
+  options: FinalNorm & { readonly toLogits: (x: Tensor) => Tensor },
+) => Depth<StackParams>;
 
 export type StacksParams = { encoder: StackParams; decoder: StackParams };
 
@@ -51,48 +63,52 @@ export type Stacks = {
   /** x [B, T, C] → [B, T, C] */
   decode(
     params: StacksParams,
-    input: DepthInput & { readonly source: { readonly entries: readonly KeyValueCache[]; readonly view: View } },
+    input: DepthInput & {
+      readonly source: { readonly entries: readonly KeyValueCache[]; readonly view: View };
+      /** As in a {@link DecoderDepth}. Default: an error when it is asked. */
+      readonly toLogits?: (x: Tensor) => Tensor;
+    },
     context: Context,
   ): DepthOutput & { readonly crossMaps: readonly (() => AttentionMap)[] };
 };
 
 /** An encoder and a decoder that looks at what it gives out. */
 export function stacks(parts: StacksParts): Stacks {
-  const { depth = blockStack } = parts;
+  const { depth = blockStack, decoderDepth = depth } = parts;
   const encoder = depth(parts.encoder, present({ finalNorm: parts.encoderNorm }));
   // Blocks that look at nothing but what came before, once each is bound to its part of the source.
-  const decoder = (bind: (block: CrossBlock, layer: number) => Block["apply"]) =>
-    depth(
+  const decoder = (bind: (block: CrossBlock, layer: number) => Block["apply"], toLogits: (x: Tensor) => Tensor) =>
+    decoderDepth(
       parts.decoder.map((block, i): Block => ({ ...block, apply: bind(block, i) })),
-      present({ finalNorm: parts.decoderNorm }),
+      { toLogits, ...present({ finalNorm: parts.decoderNorm }) },
     );
   const unbound = () => {
     throw new TypeError("stacks: a decoder needs a source");
   };
+  const headless = () => {
+    throw new TypeError("stacks: vectors have no logits");
+  };
   return {
     init: (key) => {
       const [a, b] = splitKey(key, 2);
-      return { encoder: encoder.init(a!), decoder: decoder(() => unbound).init(b!) };
+      return { encoder: encoder.init(a!), decoder: decoder(() => unbound, headless).init(b!) };
     },
     encode: (params, input, context) => encoder.apply(params.encoder, input, within(context, "encoder")),
     crossKeysAndValues: (params, source, view) =>
       params.decoder.blocks.map((own, i) => parts.decoder[i]!.crossKeysAndValues(own, source, view)),
-    decode: (params, { source, ...input }, context) => {
+    decode: (params, { source, toLogits = headless, ...input }, context) => {
       const crossMaps: (() => AttentionMap)[] = [];
       const count = parts.decoder.length;
-      const bound = decoder((block, i) => (own, input, inner) => {
-        const { crossMap, ...out } = block.apply(
-          own,
+      const bindTo =
+        (block: CrossBlock, i: number): Block["apply"] =>
+        (own, input, inner) => {
           // Layers that share a block share its keys and values, too.
-          {
-            ...input,
-            source: { entries: source.entries[Math.floor((i * source.entries.length) / count)]!, view: source.view },
-          },
-          inner,
-        );
-        if (crossMap !== undefined) crossMaps.push(crossMap);
-        return out;
-      });
+          const entries = source.entries[Math.floor((i * source.entries.length) / count)]!;
+          const { crossMap, ...out } = block.apply(own, { ...input, source: { entries, view: source.view } }, inner);
+          if (crossMap !== undefined) crossMaps.push(crossMap);
+          return out;
+        };
+      const bound = decoder(bindTo, toLogits);
       return { ...bound.apply(params.decoder, input, within(context, "decoder")), crossMaps };
     },
   };
@@ -241,11 +257,11 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
         ...present({ place: decode && placeOfLayer(decode) }),
         source: { entries: encoded.entries, view: across },
         ...signals(params, placesOf(pass)),
+        toLogits: (x: Tensor) => head.apply(params.head, x, params.tokens),
       };
-      const { x, hidden, maps, crossMaps, losses, state, steps } = body.decode(params, input, context);
+      const { x, losses, ...out } = body.decode(params, input, context);
       const penalty = targetScores?.penalty?.(params.targetScores);
-      const logits = head.apply(params.head, x, params.tokens);
-      return { logits, hidden, maps, crossMaps, losses: sumOfLosses([losses, penalty]), state, ...present({ steps }) };
+      return { ...out, logits: input.toLogits(x), losses: sumOfLosses([losses, penalty]) };
     },
     ...(!(sourceScores?.project === undefined && targetScores?.project === undefined) && {
       project: (params: EncoderDecoderParams) => ({

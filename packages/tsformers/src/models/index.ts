@@ -36,6 +36,7 @@ export {
   bigbirdParts,
 } from "./bigbird.ts";
 export { type BloomOptions, bloom, bloomEntry, bloomParts } from "./bloom.ts";
+export { type CalmOptions, type CalmSettings, calm, calmEntry } from "./calm.ts";
 export {
   type CompressiveTransformerOptions,
   type CompressiveTransformerSettings,
@@ -60,6 +61,13 @@ export {
   decisionTransformerParts,
 } from "./decision-transformer.ts";
 export { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
+export {
+  type DepthAdaptiveOptions,
+  type DepthAdaptiveTransformerOptions,
+  type DepthAdaptiveTransformerSettings,
+  depthAdaptiveTransformer,
+  depthAdaptiveTransformerEntry,
+} from "./depth-adaptive-transformer.ts";
 export { type EncoderParams, type EncoderParts, encoder } from "./encoder.ts";
 export { type EncoderDecoderParams, type EncoderDecoderParts, encoderDecoder } from "./encoder-decoder.ts";
 export {

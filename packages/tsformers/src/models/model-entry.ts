@@ -131,6 +131,11 @@ export function depthCount(): z.ZodInt {
   return count(128, "deeper graphs take ONNX Runtime too long to prepare");
 }
 
+/** The option for the depth of a decoder beside an encoder. */
+export function decoderLayersOption(): z.ZodOptional<z.ZodInt> {
+  return depthCount().optional().describe("blocks of the decoder. Default: as many as layers");
+}
+
 /** The option for the scale of initial weights, Hugging Face's `initializer_range`. Narrow models learn faster from larger ones, such as 0.6 / √width. */
 export function initializerRangeOption(): Optional<z.ZodNumber> {
   return z.number().positive().max(1).default(0.02).describe("standard deviation of initial weights");

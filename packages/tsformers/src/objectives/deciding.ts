@@ -59,7 +59,7 @@ export function decider<Params>(
   options: DecisionOptions,
 ): LanguageModel<DecisionParams<Params>> {
   const { init, project } = decisionModel("act", body, options);
-  const { project: _, ...rest } = body;
+  const { project: _, trimmed: __, ...rest } = body;
   return {
     ...rest,
     body: body as TokenBody<never>,

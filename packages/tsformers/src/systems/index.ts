@@ -2,6 +2,8 @@
 
 export { adaptiveSpanTransformerSystem } from "./adaptive-span-transformer.ts";
 export { alRfouSystem } from "./al-rfou.ts";
+export { calmSystem } from "./calm.ts";
+export { depthAdaptiveTransformerSystem } from "./depth-adaptive-transformer.ts";
 export { compressiveTransformerSystem } from "./compressive-transformer.ts";
 export { memorizingTransformerSystem } from "./memorizing-transformer.ts";
 export { gtrxlSystem } from "./gtrxl.ts";

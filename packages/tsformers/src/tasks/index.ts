@@ -5,6 +5,11 @@ export { type DyckOptions, dyckEntry, dyckTask } from "./algorithmic/dyck.ts";
 export { type InductionOptions, inductionEntry, inductionTask } from "./algorithmic/induction.ts";
 export { type MajorityOptions, type MajoritySettings, majorityEntry, majorityTask } from "./algorithmic/majority.ts";
 export { type ParityOptions, type ParityTask, parityEntry, parityTask } from "./algorithmic/parity.ts";
+export {
+  type PointerChasingOptions,
+  pointerChasingEntry,
+  pointerChasingTask,
+} from "./algorithmic/pointer-chasing.ts";
 export { reverseEntry, reverseTask } from "./algorithmic/reverse.ts";
 export { type SelectiveCopyOptions, selectiveCopyEntry, selectiveCopyTask } from "./algorithmic/selective-copy.ts";
 export { sortEntry, sortTask } from "./algorithmic/sort.ts";

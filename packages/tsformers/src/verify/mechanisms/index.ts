@@ -27,5 +27,7 @@ export const mechanisms: Readonly<Record<string, () => Promise<Mechanism>>> = {
   image_local: async () => (await import("./image-local.ts")).imageLocal,
   axial_attention: async () => (await import("./axial-attention.ts")).axialAttention,
   memorizing: async () => (await import("./memorizing.ts")).memorizing,
+  depth_adaptive: async () => (await import("./depth-adaptive.ts")).depthAdaptive,
+  calm: async () => (await import("./calm.ts")).calm,
   etc_global_local: async () => (await import("./etc-global-local.ts")).etcGlobalLocal,
 };

@@ -20,3 +20,4 @@ export {
   systemEntry,
 } from "./system-entry.ts";
 export { transformerXlSystem } from "./transformer-xl.ts";
+export { xlnetSystem } from "./xlnet.ts";

@@ -35,6 +35,7 @@ import { llamaParts } from "../../src/models/llama.ts";
 import { mptParts } from "../../src/models/mpt.ts";
 import { openAiGptParts } from "../../src/models/openai-gpt.ts";
 import { reformerParts } from "../../src/models/reformer.ts";
+import { spalmParts } from "../../src/models/spalm.ts";
 import { t5Parts } from "../../src/models/t5.ts";
 import { transformerParts } from "../../src/models/transformer.ts";
 import { transformerXlParts } from "../../src/models/transformer-xl.ts";
@@ -121,7 +122,7 @@ const decoders: Readonly<Record<string, (given: typeof options) => DecoderParts>
   "gpt-neox": gptNeoXParts,
   ctrl: ctrlParts,
   llama: llamaParts,
-  spalm: (given) => transformerXlParts({ ...given, memoryLength: 4 }),
+  spalm: (given) => spalmParts({ ...given, memoryLength: 4 }),
   "transformer-xl": (given) => transformerXlParts({ ...given, memoryLength: 4 }),
   // Its own pattern is a window: here all there is.
   gtrxl: (given) => gtrxlParts({ ...given, memoryLength: 16 }),

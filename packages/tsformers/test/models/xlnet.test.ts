@@ -48,7 +48,7 @@ function paramsOf(options: XlnetOptions = sizes): Concrete<XlnetParams> {
       noise.toNumbers().map((x) => 1 + x),
       array.shape,
     );
-  });
+  }) as Concrete<XlnetParams>;
 }
 
 const integers = (shape: readonly number[], high: number, seed = 5): NDArray =>

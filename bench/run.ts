@@ -4,6 +4,7 @@ import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { attentionBench } from "./attention.ts";
 import type { Bench, Row } from "./bench.ts";
+import { datastore } from "./datastore.ts";
 import { decode } from "./decode.ts";
 import { gptStep } from "./gpt-step.ts";
 import { harness } from "./harness.ts";
@@ -24,11 +25,12 @@ const benches: readonly Bench[] = [
   longDecode,
   xlEvaluation,
   attentionBench,
+  datastore,
 ];
 
 const help = `Usage: npm run bench [-- NAME… [--rounds N] [--json FILE] [--help]]
 
-Benches (all of them when none is named, but for attention):
+Benches (all of them when none is named, but for attention and datastore):
 ${benches.map(({ name, about }) => `  ${name.padEnd(14)}${about}`).join("\n")}
 
   --rounds N   measure each side N times, in turn, each in a fresh process (default 2; attention 1)

@@ -2,7 +2,9 @@ import type { NDArray } from "@tsformers/engine";
 import { describe, expect, it } from "vitest";
 import { createTask, tasks } from "../../src/catalogue/tasks.ts";
 import { copyTask } from "../../src/tasks/algorithmic/copy.ts";
+import { pointerChasingTask } from "../../src/tasks/algorithmic/pointer-chasing.ts";
 import { reverseTask } from "../../src/tasks/algorithmic/reverse.ts";
+import { exampleOf } from "../../src/tasks/example.ts";
 import { recallTask } from "../../src/tasks/recall/recall.ts";
 import type { Batch, Task, TaskViews } from "../../src/tasks/task.ts";
 import type { TaskEntry } from "../../src/tasks/task-entry.ts";
@@ -127,6 +129,44 @@ describe("recall", () => {
   });
 });
 
+describe("pointer chasing", () => {
+  it("asks for the symbol behind as many pointers as the table says, once round the ring at most", () => {
+    const [symbols, hops] = [7, 3];
+    const task = pointerChasingTask({ symbols, hops, hardShare: 0.5, length: 20 });
+    const batch = task.views.pairs.trainBatch(3, 60);
+    const [inputs, targets, weights] = [rows(batch.inputs), rows(batch.targets), rows(batch.weights)];
+    let [hard, easy] = [0, 0];
+    rows(batch.source).forEach((source, b) => {
+      const texts = source.slice(0, symbols).map((token) => task.symbolOf!(token));
+      const next = new Map(texts.map((text) => text.split(/[→⇒]/).map(Number) as [number, number]));
+      const isHard = new Set(texts.filter((text) => text.includes("⇒")).map((text) => Number.parseInt(text, 10)));
+      expect(source.slice(symbols)).toEqual([0, 0, 0]);
+      expect([...next.keys()].sort()).toEqual([1, 2, 3, 4, 5, 6, 7]);
+      const count = weights[b]!.filter(Boolean).length;
+      expect([inputs[b]![0], weights[b]![0]]).toEqual([0, 0]);
+      expect(count).toBeGreaterThanOrEqual(1);
+      for (let t = 1; t <= count; t++) {
+        let symbol = inputs[b]![t]!;
+        if (isHard.has(symbol)) hard++;
+        else easy++;
+        for (let hop = isHard.has(symbol) ? hops : 1; hop > 0; hop--) symbol = next.get(symbol)!;
+        expect(targets[b]![t]).toBe(symbol);
+      }
+      const walk = inputs[b]!.slice(1, count + 1);
+      expect(new Set([...walk, targets[b]![count]]).size).toBe(count + 1);
+    });
+    expect(Math.min(hard, easy)).toBeGreaterThan(50);
+    expect(exampleOf(task).input.length).toBeGreaterThan(0);
+  });
+
+  it("refuses what cannot be walked", () => {
+    expect(() => pointerChasingTask({ symbols: 4, hops: 4 })).toThrow("4 hops go round a ring of 4 symbols");
+    expect(() => pointerChasingTask({ hops: 0 })).toThrow("hops must be an integer ≥ 1, got 0");
+    expect(() => pointerChasingTask({ hardShare: 1.5 })).toThrow("hardShare must be between 0 and 1, got 1.5");
+    expect(() => pointerChasingTask().views.pairs.trainBatch(0, 1, 7)).toThrow("need a length of at least 8, got 7");
+  });
+});
+
 describe("the catalogue", () => {
   const withoutData = Object.values<TaskEntry>(tasks).filter(
     ({ name, category }) => category === "generated" || name === "text",
@@ -138,7 +178,7 @@ describe("the catalogue", () => {
     const views = Object.entries(task.views);
     expect(views.length).toBeGreaterThan(0);
     for (const [view, { trainBatch }] of views) {
-      const { inputs } = trainBatch(1, 2);
+      const { inputs } = trainBatch(1, 2) as Batch;
       // Pairs of a task that fills its rows have half of a row each; points have features behind.
       const length = view === "pairs" && name !== "scan" ? Math.floor(task.length / 2) : task.length;
       expect(inputs.shape.slice(0, 2), view).toEqual([2, length]);

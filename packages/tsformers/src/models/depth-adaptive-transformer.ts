@@ -44,7 +44,11 @@ export type DepthAdaptiveOptions = {
   readonly exitLossWeight?: number;
 };
 
-export type DepthAdaptiveTransformerOptions = TransformerOptions & DepthAdaptiveOptions;
+export type DepthAdaptiveTransformerOptions = Omit<TransformerOptions, "decoderLayers"> &
+  DepthAdaptiveOptions & {
+    /** 2 at least. Default: `layers`, or 2. */
+    readonly decoderLayers?: number;
+  };
 
 /**
  * Depth-Adaptive Transformer: an encoder-decoder whose target tokens leave the decoder when it has done enough for them.
@@ -60,13 +64,13 @@ export type DepthAdaptiveTransformerOptions = TransformerOptions & DepthAdaptive
 export function depthAdaptiveTransformer(
   options: DepthAdaptiveTransformerOptions,
 ): SequenceToSequence<EncoderDecoderParams> {
-  const { layers, decoderLayers = layers, modelWidth } = options;
+  const { layers, decoderLayers = Math.max(layers, 2), modelWidth } = options;
   const { training = "aligned", oracle = "likelihood", oracleSmoothing = 0, layerCost = 0.1 } = options;
   const { exitLossWeight = 0.1, leastLayers = 1 } = options;
   requireExits("depth-adaptive-transformer: decoder", { layers: decoderLayers, leastLayers });
   const { rule, classifier } = exitOf(options, modelWidth, decoderLayers);
   const parts = {
-    ...transformerParts(options),
+    ...transformerParts({ ...options, decoderLayers }),
     name: "depth-adaptive-transformer",
     decoderDepth: (blocks: Parameters<typeof adaptiveDepth>[0], rest: object) =>
       adaptiveDepth(blocks, { ...rest, rule, leastLayers, samplesExits: training === "mixed" }),
@@ -145,7 +149,7 @@ export const depthAdaptiveTransformerEntry: EncoderDecoderEntry<
   options: () =>
     z.strictObject({
       ...stackOptions(),
-      decoderLayers: decoderLayersOption(),
+      decoderLayers: decoderLayersOption("as many as layers, 2 at least"),
       ffnWidth: ffnWidthOption(),
       exit: z
         .enum(["multinomial", "geometric", "confidence"])

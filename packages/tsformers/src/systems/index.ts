@@ -2,8 +2,8 @@
 
 export { alRfouSystem } from "./al-rfou.ts";
 export { calmSystem } from "./calm.ts";
-export { depthAdaptiveTransformerSystem } from "./depth-adaptive-transformer.ts";
 export { compressiveTransformerSystem } from "./compressive-transformer.ts";
+export { depthAdaptiveTransformerSystem } from "./depth-adaptive-transformer.ts";
 export {
   alibiSystem,
   distanceAwareSystem,

@@ -20,7 +20,7 @@ import { crossEntropies } from "../nn/cross-entropy.ts";
 import { type LinearParams, linear } from "../nn/linear.ts";
 import { passCount, positionCount } from "../schema/count.ts";
 import { present } from "../schema/present.ts";
-import { type EncoderDecoderParams, encoderDecoder } from "./encoder-decoder.ts";
+import { type DecoderDepth, type EncoderDecoderParams, encoderDecoder } from "./encoder-decoder.ts";
 import { exitLogits } from "./exit-logits.ts";
 import {
   decoderLayersOption,
@@ -67,12 +67,8 @@ export function calm(options: CalmOptions): SequenceToSequence<EncoderDecoderPar
   const { confidence = "softmax" } = options;
   requireExits("calm: decoder", { layers: decoderLayers, leastLayers });
   const rule = ruleOf(options);
-  const parts = {
-    ...t5Parts({ ...options, decoderLayers }),
-    name: "calm",
-    decoderDepth: (blocks: Parameters<typeof adaptiveDepth>[0], rest: object) =>
-      adaptiveDepth(blocks, { ...rest, rule, leastLayers }),
-  };
+  const decoderDepth: DecoderDepth = (blocks, rest) => adaptiveDepth(blocks, { ...rest, rule, leastLayers });
+  const parts = { ...t5Parts({ ...options, decoderLayers }), name: "calm", decoderDepth };
   const omega = exitWeights(decoderLayers, lossGrowth);
   return {
     ...encoderDecoder(parts),

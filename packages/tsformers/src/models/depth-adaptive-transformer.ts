@@ -8,7 +8,7 @@ import { confident, largestProbability, logitsAt } from "../depth/adaptive/exit-
 import { crossEntropies } from "../nn/cross-entropy.ts";
 import { passCount } from "../schema/count.ts";
 import { present } from "../schema/present.ts";
-import { type EncoderDecoderParams, encoderDecoder } from "./encoder-decoder.ts";
+import { type DecoderDepth, type EncoderDecoderParams, encoderDecoder } from "./encoder-decoder.ts";
 import { exitLogits } from "./exit-logits.ts";
 import {
   decoderLayersOption,
@@ -69,12 +69,11 @@ export function depthAdaptiveTransformer(
   const { exitLossWeight = 0.1, leastLayers = 1 } = options;
   requireExits("depth-adaptive-transformer: decoder", { layers: decoderLayers, leastLayers });
   const { rule, classifier } = exitOf(options, modelWidth, decoderLayers);
-  const parts = {
-    ...transformerParts({ ...options, decoderLayers }),
-    name: "depth-adaptive-transformer",
-    decoderDepth: (blocks: Parameters<typeof adaptiveDepth>[0], rest: object) =>
-      adaptiveDepth(blocks, { ...rest, rule, leastLayers, samplesExits: training === "mixed" }),
-  };
+  const samplesExits = training === "mixed";
+  const decoderDepth: DecoderDepth = (blocks, rest) =>
+    adaptiveDepth(blocks, { ...rest, rule, leastLayers, samplesExits });
+  const name = "depth-adaptive-transformer";
+  const parts = { ...transformerParts({ ...options, decoderLayers }), name, decoderDepth };
   return {
     ...encoderDecoder(parts),
     trainingLosses: (params, output, { targets, weights }) => {

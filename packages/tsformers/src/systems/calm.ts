@@ -20,11 +20,11 @@ export const calmSystem: SystemEntry<"calm"> = /* @__PURE__ */ systemEntry(calmE
         model: { kind: "calm", layers: 1, decoderLayers: 6, modelWidth: 128, heads: 4, ffnWidth: 512 },
         task: { kind: "pointer-chasing" },
         length: 8,
-        steps: 700,
+        steps: 1000,
         batchSize: 32,
         learningRate: 2e-3,
       },
-      vocabularySize: 137,
+      vocabularySize: 201,
     },
     paper: {
       about: "the sizes of T5 small with 8 layers, with a threshold that falls along the target",

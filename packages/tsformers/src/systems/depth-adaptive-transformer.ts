@@ -29,11 +29,11 @@ export const depthAdaptiveTransformerSystem: SystemEntry<"depth-adaptive-transfo
           },
           task: { kind: "pointer-chasing" },
           length: 8,
-          steps: 800,
+          steps: 1000,
           batchSize: 64,
           learningRate: 3e-3,
         },
-        vocabularySize: 137,
+        vocabularySize: 201,
       },
       paper: {
         about: "six layers on IWSLT'14 German to English, aligned training (§5)",

@@ -17,12 +17,12 @@ export const calmSystem: SystemEntry<"calm"> = /* @__PURE__ */ systemEntry(calmE
     small: {
       about: "a decoder of six layers that follows pointers",
       run: {
-        model: { kind: "calm", layers: 1, decoderLayers: 6, modelWidth: 128, heads: 4, ffnWidth: 512 },
+        model: { kind: "calm", layers: 1, decoderLayers: 6, modelWidth: 96, heads: 4, ffnWidth: 256 },
         task: { kind: "pointer-chasing" },
         length: 8,
-        steps: 1000,
+        steps: 900,
         batchSize: 32,
-        learningRate: 2e-3,
+        learningRate: 3e-3,
       },
       vocabularySize: 201,
     },

@@ -19,12 +19,12 @@ export const calmSystem: SystemEntry<"calm"> = /* @__PURE__ */ systemEntry(calmE
       run: {
         model: { kind: "calm", layers: 1, decoderLayers: 6, modelWidth: 96, heads: 4, ffnWidth: 256 },
         task: { kind: "pointer-chasing" },
-        length: 8,
-        steps: 900,
-        batchSize: 32,
+        length: 12,
+        steps: 700,
+        batchSize: 48,
         learningRate: 3e-3,
       },
-      vocabularySize: 201,
+      vocabularySize: 55,
     },
     paper: {
       about: "the sizes of T5 small with 8 layers, with a threshold that falls along the target",

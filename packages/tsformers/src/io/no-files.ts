@@ -11,6 +11,8 @@ export const readDataTexts: Files["readDataTexts"] = () => {
   throw new Error("data: a browser cannot read files; give the data themselves to the task's own function");
 };
 
+export const readNeighbourTable: Files["readNeighbourTable"] = refuseFiles;
+
 export const readTokenizerAt: Files["readTokenizerAt"] = () => {
   throw new Error("tokenizer: a browser cannot read files; give the tokenizer itself: textTask({ text, tokenizer })");
 };
@@ -22,6 +24,7 @@ function refuseFiles(): never {
 export const readDocuments: Files["readDocuments"] = refuseFiles;
 export const readDocumentPairs: Files["readDocumentPairs"] = refuseFiles;
 export const readImages: Files["readImages"] = refuseFiles;
+export const readTrajectories: Files["readTrajectories"] = refuseFiles;
 
 export const openRunDirectory: Files["openRunDirectory"] = () => {
   throw new Error("directory: a browser has no folder for a run; leave it out and keep the params that train returns");

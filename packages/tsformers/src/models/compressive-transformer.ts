@@ -108,7 +108,7 @@ export const compressiveTransformerEntry: DecoderEntry<"compressive-transformer"
     summary: "Transformer-XL whose old memories are compressed instead of forgotten",
     formula: "h_n = block(h_{n−1}, SG[cm, m, h_{n−1}]); cm ← [cm, f_c(what leaves m)]",
     cost: "O(n·(n + m + cm)·d) time, O((n + m + cm)·d) memory; reaches back N·(m + c·cm) positions",
-    serves: ["segments", "next", "labelled", "matched", "tagged", "reconstructed", "points", "masked"],
+    serves: ["segments"],
     category: "decoder",
     options: () =>
       z.strictObject({

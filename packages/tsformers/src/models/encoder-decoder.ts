@@ -14,6 +14,7 @@ import type {
   DepthOutput,
   KeyValueCache,
   Layer,
+  LayerPositions,
   PositionEmbedding,
   ScoreMod,
   StackState,
@@ -35,7 +36,9 @@ export type StacksParts = {
   readonly decoder: readonly CrossBlock[];
   readonly encoderNorm?: Layer<NormParams>;
   readonly decoderNorm?: Layer<NormParams>;
-  /** How the decoder's layers follow one another. Default: one after the other. */
+  /** How the blocks of each stack follow one another; layers may share blocks, as in `shared`. Default: {@link blockStack}. */
+  readonly depth?: (blocks: readonly Block[], options: FinalNorm) => Depth<StackParams>;
+  /** The same of the decoder alone. Default: `depth`. */
   readonly decoderDepth?: DecoderDepth;
 };
 
@@ -71,8 +74,8 @@ export type Stacks = {
 
 /** An encoder and a decoder that looks at what it gives out. */
 export function stacks(parts: StacksParts): Stacks {
-  const encoder = blockStack(parts.encoder, present({ finalNorm: parts.encoderNorm }));
-  const { decoderDepth = blockStack } = parts;
+  const { depth = blockStack, decoderDepth = depth } = parts;
+  const encoder = depth(parts.encoder, present({ finalNorm: parts.encoderNorm }));
   // Blocks that look at nothing but what came before, once each is bound to its part of the source.
   const decoder = (bind: (block: CrossBlock, layer: number) => Block["apply"], toLogits: (x: Tensor) => Tensor) =>
     decoderDepth(
@@ -92,17 +95,16 @@ export function stacks(parts: StacksParts): Stacks {
     },
     encode: (params, input, context) => encoder.apply(params.encoder, input, within(context, "encoder")),
     crossKeysAndValues: (params, source, view) =>
-      parts.decoder.map((block, i) => block.crossKeysAndValues(params.decoder.blocks[i], source, view)),
+      params.decoder.blocks.map((own, i) => parts.decoder[i]!.crossKeysAndValues(own, source, view)),
     decode: (params, { source, toLogits = headless, ...input }, context) => {
       const crossMaps: (() => AttentionMap)[] = [];
+      const count = parts.decoder.length;
       const bindTo =
         (block: CrossBlock, i: number): Block["apply"] =>
         (own, input, inner) => {
-          const { crossMap, ...out } = block.apply(
-            own,
-            { ...input, source: { entries: source.entries[i]!, view: source.view } },
-            inner,
-          );
+          // Layers that share a block share its keys and values, too.
+          const entries = source.entries[Math.floor((i * source.entries.length) / count)]!;
+          const { crossMap, ...out } = block.apply(own, { ...input, source: { entries, view: source.view } }, inner);
           if (crossMap !== undefined) crossMaps.push(crossMap);
           return out;
         };
@@ -121,6 +123,8 @@ export type EncoderDecoderParts = StacksParts & {
   readonly tokens: Layer<EmbeddingParams>;
   readonly sourcePositions?: PositionEmbedding;
   readonly targetPositions?: PositionEmbedding;
+  /** Added to the input of every layer on either side. */
+  readonly layerPositions?: LayerPositions;
   readonly sourceScores?: ScoreMod;
   readonly targetScores?: ScoreMod;
   /** Of the encoder. Default: everything. */
@@ -141,6 +145,7 @@ export type EncoderDecoderParams = StacksParams & {
   tokens: EmbeddingParams;
   sourcePositions?: unknown;
   targetPositions?: unknown;
+  layerPositions?: unknown;
   sourceScores?: unknown;
   targetScores?: unknown;
   sourceNorm?: NormParams;
@@ -186,6 +191,9 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
     const normed = norm === undefined ? placed : norm.apply(params[`${side}Norm`]!, placed);
     return dropout(normed, dropoutRate, context, side);
   };
+  const { layerPositions } = parts;
+  const signals = (params: EncoderDecoderParams, at: Tensor) =>
+    present({ input: layerPositions && ((layer: number) => layerPositions.apply(params.layerPositions, layer, at)) });
   return {
     vocabularySize: parts.vocabularySize,
     ...present({ maxLength: parts.targetPositions?.length, maxSourceLength: parts.sourcePositions?.length }),
@@ -201,6 +209,7 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
         tokens: parts.tokens.init(b!),
         sourcePositions: parts.sourcePositions?.init(c!),
         targetPositions: parts.targetPositions?.init(d!),
+        layerPositions: parts.layerPositions?.init(splitKey(j!, 2)[1]!),
         sourceScores: sourceScores?.init(e!),
         targetScores: targetScores?.init(f!),
         head: head.init(g!),
@@ -217,8 +226,9 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
         x: embed(params, tokens, iota(pass.queries), "source", context),
         view: viewsOf(source, parts.encoder, params.sourceScores, pass),
         state: present({ training: params.trainingState?.encoder }),
+        ...signals(params, iota(pass.queries)),
       };
-      const { x, hidden, maps, losses, state } = body.encode(params, input, context);
+      const { x, hidden, maps, losses, state, steps } = body.encode(params, input, context);
       const penalty = sourceScores?.penalty?.(params.sourceScores);
       return {
         memory: x,
@@ -227,7 +237,7 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
         losses: sumOfLosses([losses, penalty]),
         state,
         entries: body.crossKeysAndValues(params, x, {}),
-        ...present({ mask }),
+        ...present({ mask, steps }),
       };
     },
     decode: (params, { tokens, mask, encoded, decode }, context) => {
@@ -246,6 +256,7 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
         state: present({ decode: decode?.layers, training: params.trainingState?.decoder }),
         ...present({ place: decode && placeOfLayer(decode) }),
         source: { entries: encoded.entries, view: across },
+        ...signals(params, placesOf(pass)),
         toLogits: (x: Tensor) => head.apply(params.head, x, params.tokens),
       };
       const { x, losses, ...out } = body.decode(params, input, context);

@@ -1,5 +1,12 @@
 // Published systems: one line each, then what systems are put together from.
 
+export {
+  type AdaptiveSpanTransformerOptions,
+  type AdaptiveSpanTransformerSettings,
+  adaptiveSpanTransformer,
+  adaptiveSpanTransformerEntry,
+  adaptiveSpanTransformerParts,
+} from "./adaptive-span-transformer.ts";
 export { type AlRfouOptions, type AlRfouParams, type AlRfouSettings, alRfou, alRfouEntry } from "./al-rfou.ts";
 export {
   type AlbertOptions,
@@ -38,6 +45,21 @@ export {
   compressiveTransformerParts,
 } from "./compressive-transformer.ts";
 export { type CtrlOptions, type CtrlSettings, ctrl, ctrlEntry, ctrlParts } from "./ctrl.ts";
+export {
+  type DecisionInput,
+  type DecisionModel,
+  type DecisionOptions,
+  type DecisionOutput,
+  type DecisionParams,
+  decisionModel,
+} from "./decision-model.ts";
+export {
+  type DecisionTransformerOptions,
+  type DecisionTransformerSettings,
+  decisionTransformer,
+  decisionTransformerEntry,
+  decisionTransformerParts,
+} from "./decision-transformer.ts";
 export { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 export {
   type DepthAdaptiveOptions,
@@ -83,6 +105,13 @@ export {
   longformerEntry,
   longformerParts,
 } from "./longformer.ts";
+export {
+  type MemorizingTransformerOptions,
+  type MemorizingTransformerSettings,
+  memorizingTransformer,
+  memorizingTransformerEntry,
+  memorizingTransformerParts,
+} from "./memorizing-transformer.ts";
 export type {
   DecoderEntry,
   EncoderDecoderEntry,
@@ -109,6 +138,15 @@ export type {
   EncodeOutput,
   SequenceToSequence,
 } from "./sequence-to-sequence.ts";
+export {
+  gatedMemory,
+  type SpalmOptions,
+  type SpalmParams,
+  type SpalmSettings,
+  spalm,
+  spalmEntry,
+  spalmParts,
+} from "./spalm.ts";
 export { type T5Options, type T5Settings, t5, t5Entry, t5Parts } from "./t5.ts";
 export {
   type Arrangement,
@@ -129,6 +167,15 @@ export {
 } from "./transformer-xl.ts";
 export { hasTwoStreams, type Prediction, type TwoStreamModel, type TwoStreamOutput } from "./two-streams.ts";
 export {
+  type UniversalEncoderDecoderOptions,
+  type UniversalEncoderDecoderSettings,
+  universalEncoderDecoder,
+  universalEncoderDecoderEntry,
+  universalEncoderDecoderParts,
+} from "./universal-encoder-decoder.ts";
+export {
+  type RecurrenceOptions,
+  type RecurrentParams,
   type UniversalTransformerOptions,
   type UniversalTransformerSettings,
   universalTransformer,

@@ -29,6 +29,8 @@ export type EncodeOutput = Encoded & {
   readonly losses: Losses;
   /** State of the encoder's layers. */
   readonly state: StackState;
+  /** How many layers each position went through, float32 [B, S], where it is not the same for all. */
+  readonly steps?: Tensor;
 };
 
 export type DecodeInput = {

@@ -1,6 +1,9 @@
 import type { NDArray } from "@tsformers/engine";
+import type { DecisionOptions } from "../models/decision-model.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import type { Metric } from "./metric.ts";
+import type { SegmentedSplit } from "./segments.ts";
+import type { Splits } from "./splits.ts";
 
 /**
  * Rows for predicting `targets[b,t]`: from `inputs[b,0…t]` if the model is causal, from all of `inputs[b]` if it sees both sides.
@@ -15,6 +18,8 @@ export type Batch = {
   readonly weights: NDArray;
   /** 1 at tokens, 0 at padding, float32 [B, T]. Absent: no row could see padding. */
   readonly mask?: NDArray;
+  /** Tokens that followed contexts like that of each position, int32 [B, T, k]. Absent: the view has none. */
+  readonly neighbours?: NDArray;
   /** 1 for rows in which a document begins, float32 [B]. Absent: rows are unrelated to those of the previous batch. */
   readonly fresh?: NDArray;
 };
@@ -49,6 +54,20 @@ export type PointsBatch = {
   readonly mask: NDArray;
   readonly weights: NDArray;
   readonly mixtures: NDArray;
+};
+
+/**
+ * Parts of episodes, at most T steps each, with padding before them.
+ *
+ * @shape returns float32 [B, T], what is received from each step on; states float32 [B, T, F]; actions int32 [B, T] of choices, float32 [B, T, A] of real
+ *   ones; timesteps int32 [B, T], 0 at the first step of an episode; mask float32 [B, T], 1 at steps, 0 at padding
+ */
+export type WindowsBatch = {
+  readonly returns: NDArray;
+  readonly states: NDArray;
+  readonly actions: NDArray;
+  readonly timesteps: NDArray;
+  readonly mask: NDArray;
 };
 
 /**
@@ -129,6 +148,22 @@ export type TaskViews = {
     /** K */
     readonly components: number;
   };
+  /** Parts of episodes, in which an agent saw, did and received something at each step. */
+  readonly windows?: TaskView<WindowsBatch> & {
+    /** What a model must know of the environment. */
+    readonly decisions: DecisionOptions;
+  };
+};
+
+/** A text as its tokens, from which rows are cut. */
+export type TextSource = {
+  /** Equal for equal texts and tokens, whatever the seed. */
+  readonly fingerprint: string;
+  readonly splits: Splits<SegmentedSplit>;
+  /** The tokens at which the documents of each split begin, ascending, the first one at 0. Absent: each split is one document. */
+  readonly documents?: Splits<readonly number[]>;
+  /** Like the view `segments`, but rows say where in the split their tokens stand: inputs and targets are places. */
+  readonly places: TaskView<Batch>;
 };
 
 export type ViewName = keyof TaskViews;
@@ -145,6 +180,8 @@ export type Task<Views extends TaskViews = TaskViews> = {
   readonly fingerprint: string;
   /** Present if tokens represent text. */
   readonly tokenizer?: Tokenizer;
+  /** Present if rows are cut from a text. */
+  readonly text?: TextSource;
   /** Ends what is written, if the task has such a token: `generate` stops there. */
   readonly endToken?: number;
   /** How a token is written for people. Default: as its tokenizer does, or as a number. */

@@ -23,6 +23,7 @@ import type { ModelEntry } from "../../src/models/index.ts";
 import { led } from "../../src/models/led.ts";
 import { llama } from "../../src/models/llama.ts";
 import { longformer } from "../../src/models/longformer.ts";
+import { memorizingTransformer } from "../../src/models/memorizing-transformer.ts";
 import { mpt } from "../../src/models/mpt.ts";
 import { openAiGpt } from "../../src/models/openai-gpt.ts";
 import { reformer } from "../../src/models/reformer.ts";
@@ -170,6 +171,8 @@ const factories: Readonly<Record<string, (options: Sizes) => unknown>> = {
   transformer,
   t5,
   "transformer-xl": (given) => transformerXl({ ...given, memoryLength: 8 }),
+  "memorizing-transformer": (given) =>
+    memorizingTransformer({ ...given, memoryLength: 8, lookup: { entries: 16, neighbours: 4 } }),
   gtrxl: (given) => gtrxl({ ...given, memoryLength: 8 }),
   "compressive-transformer": (given) =>
     compressiveTransformer({ ...given, memoryLength: 8, compressedLength: 4, compressionRate: 2 }),

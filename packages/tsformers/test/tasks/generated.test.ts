@@ -179,7 +179,7 @@ describe("the catalogue", () => {
     const views = Object.entries(task.views);
     expect(views.length).toBeGreaterThan(0);
     for (const [view, { trainBatch }] of views) {
-      const { inputs } = trainBatch(1, 2);
+      const { inputs } = trainBatch(1, 2) as Batch;
       // Pairs of a task that fills its rows have half of a row each; points have features behind.
       const length =
         view === "pairs" && !["scan", "pointer-chasing"].includes(name) ? Math.floor(task.length / 2) : task.length;

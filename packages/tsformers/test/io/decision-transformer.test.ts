@@ -67,7 +67,7 @@ test("what is written acts as before, on states, returns and actions as they are
       const { actions, states, returns } = of.apply(params, input, evaluation);
       return [actions, states, returns];
     };
-    const compiled = compile(pass as (params: unknown, input: never) => ReturnType<typeof pass>, { device });
+    const compiled = compile(pass as unknown as (params: unknown, input: never) => ReturnType<typeof pass>, { device });
     const read = (await readTree(await compiled(params, { ...given, actions } as never))) as unknown as NDArray[];
     await compiled.release();
     return read.map((array) => array.toNumbers());

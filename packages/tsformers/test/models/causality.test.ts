@@ -123,6 +123,7 @@ const decoders: Readonly<Record<string, (given: typeof options) => DecoderParts>
   "gpt-neox": gptNeoXParts,
   ctrl: ctrlParts,
   llama: llamaParts,
+  spalm: (given) => transformerXlParts({ ...given, memoryLength: 4 }),
   "transformer-xl": (given) => transformerXlParts({ ...given, memoryLength: 4 }),
   "decision-transformer": decisionTransformerParts as (given: typeof options) => DecoderParts,
   // Its own pattern is a window: here all there is.

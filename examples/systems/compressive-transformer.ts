@@ -65,11 +65,7 @@ await prove("compressive-transformer", async ({ train, device }) => {
       length,
       clipNorm: 1,
       checkpointEvery: 100,
-<<<<<<< HEAD
       identity: JSON.stringify(choice),
-=======
-      identity: choice as JsonValue,
->>>>>>> main
     });
     const scores = evaluator(objective, device);
     const share = async (from: number, to: number): Promise<number> => {

@@ -24,7 +24,14 @@ async function mixed(): Promise<rl.Trajectories> {
   const erring = (rate: number, count: number) =>
     rl.rollOuts(rl.cartPole(), rl.withNoise(balance, shape.actions, rate), { episodes: count, seed: 10_000 * rate });
   const expert = { ...shape, episodes: episodes.slice(0, 15) };
-  return rl.joined(expert, erring(0.5, 25), erring(0.6, 40), erring(0.7, 60), erring(0.8, 80), erring(1, 200));
+  return rl.joinedTrajectories(
+    expert,
+    erring(0.5, 25),
+    erring(0.6, 40),
+    erring(0.7, 60),
+    erring(0.8, 80),
+    erring(1, 200),
+  );
 }
 
 const meanReturn = ({ episodes }: rl.Trajectories): number =>
@@ -55,7 +62,7 @@ await prove("decision-transformer", async ({ train, device, say }) => {
   const achieved: number[] = [];
   for (const target of asked) achieved.push(await transformer(target));
   const plain = await (await learned("cloning", all, true))();
-  const cloningOfBest = await (await learned("cloning of the best", rl.best(all, 0.1), true))();
+  const cloningOfBest = await (await learned("cloning of the best", rl.bestEpisodes(all, 0.1), true))();
   const result = resultOf({
     measure: "mean return on CartPole, asked for 500",
     better: "more",

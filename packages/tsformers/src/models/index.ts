@@ -140,6 +140,7 @@ export {
   type SpalmSettings,
   spalm,
   spalmEntry,
+  spalmParts,
 } from "./spalm.ts";
 export { type T5Options, type T5Settings, t5, t5Entry, t5Parts } from "./t5.ts";
 export {

@@ -18,7 +18,7 @@ import type { EmbeddingParams } from "../nn/embedding.ts";
 import { normalInitial } from "../nn/initial.ts";
 import { positionCount } from "../schema/count.ts";
 import { present } from "../schema/present.ts";
-import { type DecoderParams, decoder } from "./decoder.ts";
+import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
 import { type DecoderEntry, ffnWidthOption, modelEntry, type StackSettings, stackOptions } from "./model-entry.ts";
 import { projectPart } from "./project-part.ts";
@@ -46,7 +46,7 @@ export type SpalmParams = DecoderParams & {
  */
 export function spalm(options: SpalmOptions): LanguageModel<SpalmParams> {
   const { modelWidth } = options;
-  const { project, trimmed: _, ...base } = decoder({ ...transformerXlParts(options), name: "spalm" });
+  const { project, trimmed: _, ...base } = decoder(spalmParts(options));
   return {
     ...base,
     ...projectPart<DecoderParams, SpalmParams>({ ...present({ project }) }),
@@ -63,6 +63,11 @@ export function spalm(options: SpalmOptions): LanguageModel<SpalmParams> {
       return { ...out, x: z, hidden: [...out.hidden.slice(0, -1), z], logits: out.toLogits!(z) };
     },
   };
+}
+
+/** The parts of which {@link spalm} is put together, but for its gate. */
+export function spalmParts(options: SpalmOptions): DecoderParts {
+  return { ...transformerXlParts(options), name: "spalm" };
 }
 
 /** @throws TypeError saying what was expected and what came */

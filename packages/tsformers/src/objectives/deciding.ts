@@ -7,6 +7,7 @@ import {
   decisionModel,
 } from "../models/decision-model.ts";
 import type { LanguageModel, TokenBody } from "../models/language-model.ts";
+import { trimmedPart } from "../models/trimmed-part.ts";
 import { crossEntropies } from "../nn/cross-entropy.ts";
 import { present } from "../schema/present.ts";
 import type { WindowsBatch } from "../tasks/task.ts";
@@ -65,6 +66,7 @@ export function decider<Params>(
     body: body as TokenBody<never>,
     init,
     ...present({ project }),
+    ...trimmedPart(body, (trimmed) => decider(trimmed, options)),
     apply: () => {
       throw new TypeError("a model that acts reads episodes (returns, states, actions, timesteps), not tokens");
     },

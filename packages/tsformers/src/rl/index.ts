@@ -9,10 +9,10 @@ export { type RecallOptions, recall } from "./environments/recall.ts";
 export { type TMazeOptions, tMaze, tMazeActions } from "./environments/t-maze.ts";
 export { type DecideOptions, decide } from "./off-line/decide.ts";
 export {
-  best,
+  bestEpisodes,
   type EnvironmentShape,
   type Episode,
-  joined,
+  joinedTrajectories,
   returnOf,
   returnsToGo,
   statisticsOf,

@@ -29,7 +29,7 @@ export function exportLayouts({ model, objective }: Pick<RunConfig, "model" | "o
   if (objective?.kind === "tag") return own("Hugging Face's taggers have other heads");
   if (objective?.kind === "reconstruct") return own("Hugging Face has no model that gives a row back from one state");
   if (objective?.kind === "cluster") return own("Hugging Face has no models that tell mixtures of points");
-  if (objective?.kind === "act") return own("its Decision Transformers know no choices and do not normalise states");
+  if (objective?.kind === "act") return own(differences["decision-transformer"]!);
   if (objective?.kind === "masked" && isCausal(model))
     return own("Hugging Face's models that fill in hidden tokens see both sides");
   if (isCheckpoint(model)) return { safetensors: "hugging-face" };

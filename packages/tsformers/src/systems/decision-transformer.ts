@@ -25,7 +25,7 @@ export const decisionTransformerSystem: SystemEntry<"decision-transformer"> = /*
     sees: "all returns, states and actions of the latest K steps; an action is told before it is seen",
     differs: [
       "The paper tells no number of parameters; here they are counted for CartPole (4 features, 2 choices, 500 steps).",
-      "Choices have an embedding in the model of the paper's continuous tasks; its Atari model has further positions, and no norm of the tokens.",
+      "Choices are read through an embedding by the model of the paper's continuous tasks; its Atari model has positions beside the vectors of steps, and no norm of the tokens.",
       "Optimised with AdamW and a cosine schedule in the small preset.",
     ],
     presets: {

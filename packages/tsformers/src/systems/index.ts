@@ -29,3 +29,4 @@ export {
 } from "./system-entry.ts";
 export { transformerXlSystem } from "./transformer-xl.ts";
 export { universalTransformerSystem } from "./universal-transformer.ts";
+export { xlnetSystem } from "./xlnet.ts";

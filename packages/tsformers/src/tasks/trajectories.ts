@@ -3,7 +3,7 @@ import type { Environment } from "../rl/environment.ts";
 import { cartPole } from "../rl/environments/cartpole.ts";
 import { keyToDoor } from "../rl/environments/key-to-door.ts";
 import { pendulum } from "../rl/environments/pendulum.ts";
-import { best, joined, type Trajectories } from "../rl/off-line/episode.ts";
+import { bestEpisodes, joinedTrajectories, type Trajectories } from "../rl/off-line/episode.ts";
 import { randomPolicy, rollOuts } from "../rl/off-line/roll-out.ts";
 import { trajectoriesTask } from "../rl/off-line/windows.ts";
 import { count, positionCount } from "../schema/count.ts";
@@ -76,7 +76,7 @@ export const trajectoriesEntry: TaskEntry<"trajectories", TrajectoriesSettings> 
     if (first === undefined) throw new RangeError("trajectories: expected data or randomEpisodes above 0, got neither");
     return trajectoriesTask({
       name: environment,
-      trajectories: best(joined(first, ...others), share),
+      trajectories: bestEpisodes(joinedTrajectories(first, ...others), share),
       ...present(rest),
     });
   },

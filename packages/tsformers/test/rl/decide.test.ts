@@ -104,10 +104,18 @@ describe("what a model reads while it acts", () => {
   });
 });
 
-test("a model of another environment is refused", async () => {
+test("a model of another environment and numbers that cannot be are refused", async () => {
   const model = decisionTransformer({ ...shape, layers: 1, modelWidth: 4, heads: 1 });
-  const options = { environment: cartPole, episodes: 1, seed: 0, device };
-  await expect(decide(model, model.init({ words: [0, 0] }), options)).rejects.toThrow(
+  const refused = (wrong: object) =>
+    decide(model, model.init({ words: [0, 0] }), { environment: wages, episodes: 1, seed: 0, device, ...wrong });
+  await expect(refused({ environment: cartPole })).rejects.toThrow(
     "decide: the model is made for 1 features, 2 choices and at most 6 steps; cartpole has 4 features, 2 choices and at most 500 steps",
   );
+  await expect(refused({ episodes: 0 })).rejects.toThrow(
+    "decide: episodes must be a whole number of at least 1, got 0",
+  );
+  await expect(refused({ length: 0.5 })).rejects.toThrow(
+    "decide: length must be a whole number of at least 1, got 0.5",
+  );
+  await expect(refused({ target: Number.NaN })).rejects.toThrow("decide: target must be a finite number, got NaN");
 });

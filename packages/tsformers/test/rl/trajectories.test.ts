@@ -7,7 +7,14 @@ import { describe, expect, test } from "vitest";
 import { cartPole } from "../../src/rl/environments/cartpole.ts";
 import { keyToDoor } from "../../src/rl/environments/key-to-door.ts";
 import { pendulum } from "../../src/rl/environments/pendulum.ts";
-import { best, joined, returnOf, returnsToGo, statisticsOf, type Trajectories } from "../../src/rl/off-line/episode.ts";
+import {
+  bestEpisodes,
+  joinedTrajectories,
+  returnOf,
+  returnsToGo,
+  statisticsOf,
+  type Trajectories,
+} from "../../src/rl/off-line/episode.ts";
 import { readTrajectories } from "../../src/rl/off-line/read-trajectories.ts";
 import { randomPolicy, rollOuts, withNoise } from "../../src/rl/off-line/roll-out.ts";
 import { trajectoriesTask } from "../../src/rl/off-line/windows.ts";
@@ -140,11 +147,11 @@ describe("episodes", () => {
   });
 
   test("the best are those with the highest returns, for a share of the steps", () => {
-    expect(best(trajectories, 0.1).episodes.map(returnOf)).toEqual([5]);
-    expect(best(trajectories, 0.5).episodes.map(returnOf)).toEqual([5, 3]);
-    expect(best(trajectories, 0.51).episodes.map(returnOf)).toEqual([5, 3, 2]);
-    expect(best(trajectories, 1).episodes).toHaveLength(4);
-    expect(() => best(trajectories, 0)).toThrow("best: share must be above 0 and at most 1, got 0");
+    expect(bestEpisodes(trajectories, 0.1).episodes.map(returnOf)).toEqual([5]);
+    expect(bestEpisodes(trajectories, 0.5).episodes.map(returnOf)).toEqual([5, 3]);
+    expect(bestEpisodes(trajectories, 0.51).episodes.map(returnOf)).toEqual([5, 3, 2]);
+    expect(bestEpisodes(trajectories, 1).episodes).toHaveLength(4);
+    expect(() => bestEpisodes(trajectories, 0)).toThrow("bestEpisodes: share must be above 0 and at most 1, got 0");
   });
 
   test("mean and deviation of each feature", () => {
@@ -153,9 +160,9 @@ describe("episodes", () => {
   });
 
   test("only episodes of one environment are joined", () => {
-    expect(joined(trajectories, trajectories).episodes).toHaveLength(8);
-    expect(() => joined(trajectories, { ...trajectories, features: 3 })).toThrow(
-      "joined: expected episodes of 2 features, 3 choices and at most 9 steps, got 3 features, 3 choices and at most 9 steps",
+    expect(joinedTrajectories(trajectories, trajectories).episodes).toHaveLength(8);
+    expect(() => joinedTrajectories(trajectories, { ...trajectories, features: 3 })).toThrow(
+      "joinedTrajectories: expected episodes of 2 features, 3 choices and at most 9 steps, got 3 features, 3 choices and at most 9 steps",
     );
   });
 

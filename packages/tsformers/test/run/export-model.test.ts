@@ -90,6 +90,7 @@ const ownLayout = [
   "memorizing-transformer",
   "compressive-transformer",
   "universal-transformer",
+  "decision-transformer",
   "reformer",
   "longformer",
   "bigbird",

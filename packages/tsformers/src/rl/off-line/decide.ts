@@ -14,6 +14,7 @@ import {
 } from "@tsformers/engine";
 import { evaluation } from "../../kinds/layer.ts";
 import type { DecisionInput, DecisionModel } from "../../models/decision-model.ts";
+import { requireCounts } from "../../nn/sizes.ts";
 import { checkedEnvironment } from "../checked-environment.ts";
 import type { Action, Environment } from "../environment.ts";
 import { type Episode, shapeText, type Trajectories, widthOf } from "./episode.ts";
@@ -38,7 +39,7 @@ export type DecideOptions = {
  * Episodes in which a model acts: at each step it reads the latest K steps, with what is still asked for, and does what it tells: a choice drawn from its
  * logits, or the real action itself. All episodes go on side by side.
  *
- * @throws RangeError when the model is of another environment
+ * @throws RangeError when the model is of another environment, and for numbers that cannot be
  * @source Chen et al. 2021, "Decision Transformer", algorithm 1, arXiv:2106.01345
  */
 export async function decide<Params>(
@@ -48,6 +49,9 @@ export async function decide<Params>(
 ): Promise<Trajectories> {
   const { episodes, length = 20, device, target, greedy = false } = options;
   const { features, actions, longest } = model;
+  requireCounts("decide", { episodes, length });
+  if (target !== undefined && !Number.isFinite(target))
+    throw new RangeError(`decide: target must be a finite number, got ${target}`);
   const players = Array.from({ length: episodes }, (_, i) =>
     begin(checkedEnvironment(options.environment()), options.seed + i, target),
   );

@@ -51,11 +51,11 @@ export function returnsToGo(rewards: Float32Array): Float32Array {
  *
  * @throws RangeError when they are not of one environment
  */
-export function joined(...sources: readonly [Trajectories, ...Trajectories[]]): Trajectories {
+export function joinedTrajectories(...sources: readonly [Trajectories, ...Trajectories[]]): Trajectories {
   const [first] = sources;
   const other = sources.find((source) => shapeText(source) !== shapeText(first));
   if (other !== undefined)
-    throw new RangeError(`joined: expected episodes of ${shapeText(first)}, got ${shapeText(other)}`);
+    throw new RangeError(`joinedTrajectories: expected episodes of ${shapeText(first)}, got ${shapeText(other)}`);
   return { ...first, episodes: sources.flatMap(({ episodes }) => episodes) };
 }
 
@@ -65,8 +65,9 @@ export function joined(...sources: readonly [Trajectories, ...Trajectories[]]): 
  * @param share between 0 and 1
  * @source Chen et al. 2021, "Decision Transformer", §5.1, arXiv:2106.01345
  */
-export function best(trajectories: Trajectories, share: number): Trajectories {
-  if (!(share > 0 && share <= 1)) throw new RangeError(`best: share must be above 0 and at most 1, got ${share}`);
+export function bestEpisodes(trajectories: Trajectories, share: number): Trajectories {
+  if (!(share > 0 && share <= 1))
+    throw new RangeError(`bestEpisodes: share must be above 0 and at most 1, got ${share}`);
   const ranked = [...trajectories.episodes].sort((a, b) => returnOf(b) - returnOf(a));
   let left = share * ranked.reduce((sum, { rewards }) => sum + rewards.length, 0);
   const episodes: Episode[] = [];

@@ -4,6 +4,7 @@ import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { attentionBench } from "./attention.ts";
 import type { Bench, Row } from "./bench.ts";
+import { datastore } from "./datastore.ts";
 import { decode } from "./decode.ts";
 import { gptStep } from "./gpt-step.ts";
 import { harness } from "./harness.ts";
@@ -13,11 +14,21 @@ import { startup } from "./startup.ts";
 import { store } from "./store.ts";
 import { formatTable } from "./table.ts";
 
-const benches: readonly Bench[] = [gptStep, decode, startup, size, store, harness, longDecode, attentionBench];
+const benches: readonly Bench[] = [
+  gptStep,
+  decode,
+  startup,
+  size,
+  store,
+  harness,
+  longDecode,
+  attentionBench,
+  datastore,
+];
 
 const help = `Usage: npm run bench [-- NAME… [--rounds N] [--json FILE] [--help]]
 
-Benches (all of them when none is named, but for attention):
+Benches (all of them when none is named, but for attention and datastore):
 ${benches.map(({ name, about }) => `  ${name.padEnd(10)}${about}`).join("\n")}
 
   --rounds N   measure each side N times, in turn, each in a fresh process (default 2; attention 1)

@@ -78,10 +78,15 @@ export function sharedNormBlock<Mix, Ffn>(parts: BlockParts<Mix, Ffn>): Block<Om
     const params = { mixerNorm: norm.init(a!), mixer: parts.mixer.init(b!), ffn: parts.ffn.init(c!) };
     return params as Concrete<Omit<BlockParams<Mix, Ffn>, "ffnNorm">>;
   };
-  return blockAround<Mix, Omit<BlockParams<Mix, Ffn>, "ffnNorm">>(parts.mixer, init, (params, x, mix, context) => {
-    const normed = norm.apply(params.mixerNorm, x);
-    return add(x, add(mix(normed), parts.ffn.apply(params.ffn, normed, within(context, "ffn"))));
-  });
+  return blockAround<Mix, Omit<BlockParams<Mix, Ffn>, "ffnNorm">>(
+    parts.mixer,
+    init,
+    (params, x, mix, _, transform) => {
+      const normed = norm.apply(params.mixerNorm, x);
+      return add(x, add(mix(normed), transform(normed)));
+    },
+    parts.ffn,
+  );
 }
 
 /**
@@ -94,12 +99,14 @@ export type Mix = (x: Tensor, norm?: (x: Tensor) => Tensor) => Tensor;
 /**
  * A block around one mixer: the one place where a block hands on what goes into its mixer beside x, and what comes out beside y.
  *
- * @param apply what the block makes of x; it mixes exactly once
+ * @param apply what the block makes of x; it mixes exactly once, and transforms at most once, by `ffn` on `params.ffn`
+ * @param ffn its feed-forward network, whose input the block then tells. Default: none
  */
-export function blockAround<MixParams, Params extends { mixer: MixParams }>(
+export function blockAround<MixParams, Params extends { mixer: MixParams; ffn?: unknown }>(
   mixer: Mixer<MixParams>,
   init: (key: RandomKey) => Concrete<Params>,
-  apply: (params: Params, x: Tensor, mix: Mix, context: Context) => Tensor,
+  apply: (params: Params, x: Tensor, mix: Mix, context: Context, transform: (x: Tensor) => Tensor) => Tensor,
+  ffn?: FeedForward<Params["ffn"]>,
 ): Block<Params> {
   return {
     ...traitsOf(mixer),
@@ -112,8 +119,13 @@ export function blockAround<MixParams, Params extends { mixer: MixParams }>(
         mixed = mixOrStep(mixer, params.mixer, own, within(context, "mixer"));
         return mixed.y;
       };
-      const y = apply(params, input.x, mix, context);
-      return { ...mixed!, y };
+      let ffnInput: Tensor | undefined;
+      const transform = (x: Tensor): Tensor => {
+        ffnInput = x;
+        return ffn!.apply(params.ffn, x, within(context, "ffn"));
+      };
+      const y = apply(params, input.x, mix, context, transform);
+      return { ...mixed!, y, ...(ffnInput !== undefined && { ffnInput: () => ffnInput! }) };
     },
   };
 }
@@ -184,13 +196,17 @@ function block<Mix, Ffn>(
   arrange: (x: Tensor, sublayers: Sublayers) => Tensor,
 ): Block<BlockParams<Mix, Ffn>> {
   const norm = parts.norm(parts.modelWidth);
-  return blockAround<Mix, BlockParams<Mix, Ffn>>(parts.mixer, initBlock(parts), (params, x, mix, context) =>
-    arrange(x, {
-      mix,
-      mixerNorm: (x) => norm.apply(params.mixerNorm, x),
-      ffn: (x) => parts.ffn.apply(params.ffn, x, within(context, "ffn")),
-      ffnNorm: (x) => norm.apply(params.ffnNorm, x),
-    }),
+  return blockAround<Mix, BlockParams<Mix, Ffn>>(
+    parts.mixer,
+    initBlock(parts),
+    (params, x, mix, _, ffn) =>
+      arrange(x, {
+        mix,
+        mixerNorm: (x) => norm.apply(params.mixerNorm, x),
+        ffn,
+        ffnNorm: (x) => norm.apply(params.ffnNorm, x),
+      }),
+    parts.ffn,
   );
 }
 

@@ -1,5 +1,4 @@
 import { type Concrete, type RandomKey, splitKey } from "@tsformers/engine";
-import { within } from "../nn/dropout.ts";
 import { type Activation, relu } from "../nn/feed-forward.ts";
 import type { Gate } from "../nn/gate.ts";
 import { type Block, type BlockParams, type BlockParts, blockAround, initBlock } from "./block.ts";
@@ -35,10 +34,14 @@ export function gatedBlock<Mix, Ffn, GateParams>(
     const gates = { mixerGate: gate.init(b!), ffnGate: gate.init(c!) };
     return { ...initBlock(parts)(a!), ...gates } as Concrete<Params>;
   };
-  return blockAround<Mix, Params>(mixer, init, (params, stream, mix, context) => {
-    const mixed = mix(stream, (x) => norm.apply(params.mixerNorm, x));
-    const x = gate.apply(params.mixerGate, stream, activation(mixed));
-    const transformed = ffn.apply(params.ffn, norm.apply(params.ffnNorm, x), within(context, "ffn"));
-    return gate.apply(params.ffnGate, x, activation(transformed));
-  });
+  return blockAround<Mix, Params>(
+    mixer,
+    init,
+    (params, stream, mix, _, transform) => {
+      const mixed = mix(stream, (x) => norm.apply(params.mixerNorm, x));
+      const x = gate.apply(params.mixerGate, stream, activation(mixed));
+      return gate.apply(params.ffnGate, x, activation(transform(norm.apply(params.ffnNorm, x))));
+    },
+    ffn,
+  );
 }

@@ -1,12 +1,13 @@
 import { evaluate, type NDArray, ndarray, type Tensor } from "@tsformers/engine";
 import { openDevice } from "@tsformers/engine/node";
-import { encodePrompt } from "../generate/generate.ts";
+import { counted, encodePrompt } from "../generate/generate.ts";
 import { evaluation } from "../kinds/layer.ts";
 import { countParameters } from "../run/count-parameters.ts";
 import { type OpenedModel, openModel } from "../run/open-model.ts";
+import { present } from "../schema/present.ts";
 import { UsageError } from "./exit.ts";
 import type { Prompt } from "./generate-prompt.ts";
-import { definitionList, type Terminal } from "./terminal.ts";
+import { definitionList, type Terminal, wrapText } from "./terminal.ts";
 
 /** How many steps each token of a prompt took. */
 export type PromptSteps = {
@@ -56,6 +57,10 @@ async function stepsOf({ directory, model, params, tokenizer, promptTokens }: Op
   const wrong = tokens.find((token) => token >= model.vocabularySize);
   if (wrong !== undefined)
     throw new UsageError(`the prompt: expected tokens of 0 … ${model.vocabularySize - 1}, got ${wrong}`);
+  const { maxLength: longest = Number.POSITIVE_INFINITY } =
+    model.category === "encoder-decoder" ? present({ maxLength: model.maxSourceLength }) : model;
+  if (tokens.length > longest)
+    throw new UsageError(`the prompt has ${counted(tokens.length)}, more than the ${longest} positions of this model`);
   const pass = (params: never, tokens: Tensor) => {
     const { steps } =
       model.category === "encoder-decoder"
@@ -100,17 +105,21 @@ export function spanLines(spans: readonly (readonly number[])[], { columns, unic
   return spans.map((own, layer) => {
     const filled = Math.max(1, Math.round((width * Math.max(...own)) / farthest));
     const bar = (unicode ? "█" : "#").repeat(filled).padEnd(width);
-    return `  layer ${String(layer).padStart(label)}  ${bar}  ${own.join(" ")}`;
+    const head = `  layer ${String(layer).padStart(label)}  ${bar}  `;
+    return head + wrapText(own.join(" "), columns - head.length, head.length);
   });
 }
 
 type Drawing = Pick<Terminal, "columns" | "unicode">;
 
-/** Rows of tokens with a bar above each whose height is its number of steps. */
+/** Heights of a bar. */
+const bars = "▁▂▃▄▅▆▇█";
+
+/** Rows of tokens with a bar above each whose height is its share of the most steps; its number of steps where bars cannot be shown. */
 export function stepLines({ tokens, most }: PromptSteps, { columns, unicode }: Drawing): string[] {
-  const marks = unicode ? "▁▂▃▄▅▆▇█" : "123456789";
-  const markOf = (steps: number) => marks[Math.max(0, Math.ceil((steps * marks.length) / most) - 1)]!;
-  const cells = tokens.map(({ text, steps }) => ({ text: shown(text), mark: unicode ? markOf(steps) : digit(steps) }));
+  const barOf = (steps: number) => bars[Math.max(0, Math.ceil((steps * bars.length) / most) - 1)]!;
+  const digitOf = (steps: number) => (steps < 10 ? String(steps) : "+");
+  const cells = tokens.map(({ text, steps }) => ({ text: shown(text), mark: (unicode ? barOf : digitOf)(steps) }));
   const rows: { marks: string; texts: string }[] = [];
   const isText = cells.every(({ text }) => [...text].length === 1);
   for (const { text, mark } of cells) {
@@ -127,10 +136,6 @@ export function stepLines({ tokens, most }: PromptSteps, { columns, unicode }: D
     ...rows.flatMap(({ marks, texts }) => [`  ${marks.trimEnd()}`, `  ${texts.trimEnd()}`]),
     `  mean ${mean.toFixed(2)}`,
   ];
-}
-
-function digit(steps: number): string {
-  return steps < 10 ? String(steps) : "+";
 }
 
 /** Text without line feeds and other characters that move the cursor. */

@@ -1,7 +1,8 @@
 import { openDevice } from "@tsformers/engine/node";
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { multipleText } from "../compare/text/figures.ts";
 import { renderTable, shortLabel } from "../compare/text/table.ts";
+import type { LanguageModel } from "../models/language-model.ts";
 import { evaluateAtLengths, type LengthResult } from "../run/evaluate-run.ts";
 import { type OpenedModel, openModel } from "../run/open-model.ts";
 import { type EvaluationChoice, prepareEvaluation } from "../run/prepare-evaluation.ts";
@@ -16,17 +17,24 @@ import {
   isGiven,
   parseCount,
   parseList,
+  parseNumber,
   runFlags,
   tokenFlags,
 } from "./config-flags.ts";
 import { Failure, interruption, UsageError, unlessAborted } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
 
+/** The flags that say what a model is measured on. */
+export type TaskFlags = { readonly otherData?: true; readonly config?: never; readonly [flag: string]: unknown };
+
 type EvalFlags = {
   readonly lengths?: readonly number[];
   readonly split: EvalSplit;
   readonly limit?: number;
   readonly stride?: number;
+  readonly store?: string;
+  readonly nearest?: number;
+  readonly lambda?: number;
   readonly batchSize?: number;
   readonly otherData?: true;
   readonly device?: "cpu" | "webgpu" | "cuda";
@@ -50,6 +58,13 @@ export function evalCommand(terminal: Terminal): Command {
       "slide windows by n tokens and score the last n of each; default: windows that do not overlap",
       parseCount(),
     )
+    .option("--store <dir>", "mix with what a datastore of `tsformers store build` holds (kNN-LM)")
+    .option("--nearest <n>", "with --store: neighbours; default: the best on the validation split", parseCount())
+    .option(
+      "--lambda <x>",
+      "with --store: share of the neighbours; default: the best on the validation split",
+      parseShare,
+    )
     .option("--batch-size <n>", "rows at the training length; default: the run's, or 8", parseCount(1, rowCount()))
     .option("--other-data", "score data that the run was not made with, such as --data another.txt")
     .addOption(
@@ -69,6 +84,7 @@ Examples:
   tsformers eval runs/book
   tsformers eval runs/book --lengths 128,256,512,1024 --json
   tsformers eval runs/book --lengths 512 --stride 64
+  tsformers eval runs/book --store stores/book
   tsformers eval runs/book --data moved/book.txt
   tsformers eval runs/book --data another.txt --other-data
   tsformers eval gpt2 --task text --data book.txt --lengths 256`,
@@ -79,11 +95,34 @@ Examples:
     const wanted = chosenTask(opened, options);
     const { task, ...reading } = await prepareEvaluation(opened, wanted);
     const { config, step } = opened.run ?? {};
+    requireStore(options);
     const { signal, release } = interruption();
     // A checkpoint has no training length: rows as the task has them, as far as it has positions.
     const usual = config?.length ?? Math.min(task.length, opened.length);
     const device = await openDevice(options.device ?? config?.device ?? "cpu", { worker: true });
     try {
+      if (options.store !== undefined) {
+        const { evaluateWithStore } = await import("./eval-store.ts");
+        const work = evaluateWithStore(terminal, {
+          opened,
+          task,
+          model: reading.model as LanguageModel,
+          device,
+          signal,
+          batchSize: options.batchSize ?? config?.batchSize ?? 8,
+          length: usual,
+          store: options.store,
+          split: options.split,
+          ...present({
+            stride: options.stride,
+            limit: options.limit,
+            nearest: options.nearest,
+            lambda: options.lambda,
+          }),
+          ...(options.json && { json: true }),
+        });
+        return await unlessAborted(signal, work);
+      }
       const work = evaluateAtLengths(reading, opened.params as never, device, {
         split: options.split,
         lengths: options.lengths ?? [usual],
@@ -143,12 +182,26 @@ Examples:
   });
 }
 
+/** @throws UsageError for flags that do not go together */
+function requireStore({ store, nearest, lambda, lengths }: EvalFlags): void {
+  if (store === undefined && (nearest !== undefined || lambda !== undefined))
+    throw new UsageError(`--${nearest === undefined ? "lambda" : "nearest"}: is for --store, which is not there`);
+  if (store !== undefined && lengths !== undefined)
+    throw new UsageError("--lengths: with --store rows have the training length; leave it out");
+}
+
+function parseShare(text: string): number {
+  const share = parseNumber(text);
+  if (!(share >= 0 && share < 1)) throw new InvalidArgumentError("Expected a share from 0 up to, but without, 1.");
+  return share;
+}
+
 function parsePositions(text: string): number[] {
   return parseList(text).map(parseCount(1, positionCount()));
 }
 
 /** The task that flags name, on top of the run's own. */
-function chosenTask({ run, tokenizer }: OpenedModel, options: EvalFlags): EvaluationChoice {
+export function chosenTask({ run, tokenizer }: OpenedModel, options: TaskFlags): EvaluationChoice {
   const given = givenFlags(options, taskFlags);
   const idle = tokenFlags.find((name) => isGiven(given, name));
   if (tokenizer !== undefined && idle !== undefined)
@@ -171,6 +224,6 @@ function figures(
 }
 
 /** Four decimals, of large perplexities fewer. */
-function figureText(value: number): string {
+export function figureText(value: number): string {
   return value.toFixed(value < 100 ? 4 : value < 1000 ? 2 : 0);
 }

@@ -21,6 +21,7 @@ const commands: Readonly<Record<string, Loader>> = {
   describe: async (terminal) => (await import("./describe.ts")).describeCommand(terminal),
   train: async (terminal) => (await import("./train.ts")).trainCommand(terminal),
   eval: async (terminal) => (await import("./eval.ts")).evalCommand(terminal),
+  store: async (terminal) => (await import("./store.ts")).storeCommand(terminal),
   generate: async (terminal) => (await import("./generate.ts")).generateCommand(terminal),
   compare: async (terminal) => (await import("./compare.ts")).compareCommand(terminal),
   runs: async (terminal) => (await import("./runs.ts")).runsCommand(terminal),

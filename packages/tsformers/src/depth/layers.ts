@@ -2,11 +2,11 @@ import { add, cast, type Tensor } from "@tsformers/engine";
 import type {
   AttentionMap,
   Block,
+  BlockOutput,
   Context,
   DepthInput,
   DepthOutput,
   LayerState,
-  MixerOutput,
   StackState,
 } from "../kinds/index.ts";
 import { within } from "../nn/dropout.ts";
@@ -24,11 +24,11 @@ export type RunningLayers = {
   /** The next layer: [B, T, C] → [B, T, C]. Layers run in order, each once. */
   run(layer: number, block: Block, params: unknown, x: Tensor, context: Context): Tensor;
   /** The outcome, x being that of the whole depth. */
-  close(x: Tensor): Pick<DepthOutput, "x" | "maps" | "losses" | "state">;
+  close(x: Tensor): Pick<DepthOutput, "x" | "maps" | "ffnInput" | "losses" | "state">;
 };
 
 export function openLayers(input: DepthInput): RunningLayers {
-  const outs: MixerOutput[] = [];
+  const outs: BlockOutput[] = [];
   return {
     placed: (layer, x) => (input.input === undefined ? x : add(x, cast(input.input(layer), x.dtype))),
     run: (layer, block, params, x, context) => {
@@ -44,6 +44,7 @@ export function openLayers(input: DepthInput): RunningLayers {
     close: (x) => ({
       x,
       maps: outs.flatMap(({ map }): (() => AttentionMap)[] => (map === undefined ? [] : [map])),
+      ...present({ ffnInput: outs.at(-1)?.ffnInput }),
       losses: sumOfLosses(outs.map(({ losses }) => losses)),
       state: stateOfStack(
         input,

@@ -1,6 +1,6 @@
 import { recompute, type Tensor } from "@tsformers/engine";
 import * as z from "zod";
-import type { Block, MixerOutput } from "../kinds/index.ts";
+import type { Block, BlockOutput } from "../kinds/index.ts";
 import type { NoSettings } from "../schema/entry.ts";
 import { type DepthEntry, type DepthMaker, depthEntry } from "./depth-entry.ts";
 import { blockStack } from "./stack.ts";
@@ -19,14 +19,18 @@ export function recomputed<Params>(block: Block<Params>): Block<Params> {
     ...block,
     apply: (params, input, context) => {
       if (input.place !== undefined) return block.apply(params, input, context);
-      let hasMap = false;
-      const again = recompute((x: Tensor): MixerOutput => {
-        const { map, ...out } = block.apply(params, { ...input, x }, context);
-        hasMap = map !== undefined;
+      let [hasMap, hasFfnInput] = [false, false];
+      const again = recompute((x: Tensor): BlockOutput => {
+        const { map, ffnInput, ...out } = block.apply(params, { ...input, x }, context);
+        [hasMap, hasFfnInput] = [map !== undefined, ffnInput !== undefined];
         return out;
       });
-      const out = again(input.x);
-      return hasMap ? { ...out, map: () => block.apply(params, input, context).map!() } : out;
+      const whole = () => block.apply(params, input, context);
+      return {
+        ...again(input.x),
+        ...(hasMap && { map: () => whole().map!() }),
+        ...(hasFfnInput && { ffnInput: () => whole().ffnInput!() }),
+      };
     },
   };
 }

@@ -11,6 +11,8 @@ export const readDataTexts: Files["readDataTexts"] = () => {
   throw new Error("data: a browser cannot read files; give the data themselves to the task's own function");
 };
 
+export const readNeighbourTable: Files["readNeighbourTable"] = refuseFiles;
+
 export const readTokenizerAt: Files["readTokenizerAt"] = () => {
   throw new Error("tokenizer: a browser cannot read files; give the tokenizer itself: textTask({ text, tokenizer })");
 };

@@ -1,3 +1,4 @@
+import type { Tensor } from "@tsformers/engine";
 import type { Context, Layer } from "./layer.ts";
 import type { Mixer, MixerInput, MixerOutput, MixerTraits, Recurrent, SoftmaxMixer } from "./mixer.ts";
 
@@ -13,5 +14,10 @@ export type BlockTraits = {
   readonly segment?: NonNullable<Mixer["segment"]>;
 };
 
+export type BlockOutput = MixerOutput & {
+  /** What went into the feed-forward network, behind its norm where it has one, [B, T, C], computed when called. Absent: it is not told. */
+  readonly ffnInput?: () => Tensor;
+};
+
 /** One layer of a stack: positions exchange information, then each is transformed on its own. */
-export type Block<Params = unknown> = Layer<Params, [input: MixerInput, context: Context], MixerOutput> & BlockTraits;
+export type Block<Params = unknown> = Layer<Params, [input: MixerInput, context: Context], BlockOutput> & BlockTraits;

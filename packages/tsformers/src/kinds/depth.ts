@@ -24,6 +24,8 @@ export type DepthOutput = {
   readonly hidden: readonly Tensor[];
   /** Attention map of each layer, computed when called. */
   readonly maps: readonly (() => AttentionMap)[];
+  /** What went into the feed-forward network of the last layer, behind its norm, [B, T, C], computed when called. Absent: it is not told. */
+  readonly ffnInput?: () => Tensor;
   /** Of all layers, equal names added up. */
   readonly losses: Losses;
   /** After this pass, of the sorts that went in. */

@@ -34,6 +34,7 @@ import { hidden } from "../attention/core/query-block.ts";
 import { requireSupport } from "../attention/core/require-support.ts";
 import { slotPositions, viewOfSlots } from "../attention/core/ring.ts";
 import type { Context, KeyValueCache, Mixer, View } from "../kinds/index.ts";
+import type { Initial } from "../nn/initial.ts";
 import type { LinearParams } from "../nn/linear.ts";
 import { requireCounts } from "../nn/sizes.ts";
 import { entriesAt, withEntriesAt } from "./memory-rows.ts";
@@ -52,6 +53,7 @@ export type KnnMemoryOptions = {
   /** Scale of the logits at the beginning. Default: 1; with it, attention is even until scales have grown, which takes thousands of steps. */
   readonly initialScale?: number;
   readonly dropoutRate?: number;
+  readonly initial?: Initial;
 };
 
 export type KnnMemoryParams = {

@@ -133,6 +133,15 @@ export type {
   EncodeOutput,
   SequenceToSequence,
 } from "./sequence-to-sequence.ts";
+export {
+  gatedMemory,
+  type SpalmOptions,
+  type SpalmParams,
+  type SpalmSettings,
+  spalm,
+  spalmEntry,
+  spalmParts,
+} from "./spalm.ts";
 export { type T5Options, type T5Settings, t5, t5Entry, t5Parts } from "./t5.ts";
 export {
   type Arrangement,

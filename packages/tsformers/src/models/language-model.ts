@@ -24,6 +24,8 @@ export type TokensInput = RowContent & {
   readonly types?: Tensor;
   /** Positions, int32 [B, T]. Default: 0, 1, 2, … */
   readonly positions?: Tensor;
+  /** Tokens that followed contexts like that of each position, int32 [B, T, k], for models that read them. Default: none. */
+  readonly neighbours?: Tensor;
   /** Decode state of the layers; present in decoding only. */
   readonly decode?: DecodeLayers;
   /** Segment memories of the layers. Default: empty. */

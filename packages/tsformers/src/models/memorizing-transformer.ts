@@ -7,6 +7,7 @@ import { knnMemory } from "../memory/knn-memory.ts";
 import { segmentMemory } from "../memory/segment-memory.ts";
 import { embedding } from "../nn/embedding.ts";
 import { mlp, relu } from "../nn/feed-forward.ts";
+import { glorotUniform, normalInitial } from "../nn/initial.ts";
 import { layerNorm } from "../nn/norm.ts";
 import { requireSizes } from "../nn/sizes.ts";
 import { causalBuckets, t5Bias } from "../position/t5-bias.ts";
@@ -50,7 +51,8 @@ const defaults = { neighbours: 32 };
  *
  * @source Wu et al. 2022, "Memorizing Transformers", arXiv:2203.08913
  * @differs layers without the memory keep their inputs instead of keys and values, so that their projections learn from the cache, too;
- *   one table of position biases for all layers; logits by the token embedding
+ *   one table of position biases for all layers; logits by the token embedding; initial weights by Glorot and Bengio's rule, since the
+ *   paper does not tell them
  * @throws RangeError when the memory has fewer entries than neighbours, or than `memoryLength`, or its layer is none
  */
 export function memorizingTransformer(options: MemorizingTransformerOptions): LanguageModel<DecoderParams> {
@@ -63,12 +65,13 @@ export function memorizingTransformerParts(options: MemorizingTransformerOptions
   const { ffnWidth = 4 * modelWidth, lookup } = options;
   requireSizes("memorizing-transformer", options, { vocabularySize, layers, ffnWidth, memoryLength });
   const norm = layerNorm({ epsilon });
-  const ffn = mlp({ modelWidth, ffnWidth, activation: relu, dropoutRate });
-  const sizes = { modelWidth, heads, dropoutRate };
+  const initial = glorotUniform();
+  const ffn = mlp({ modelWidth, ffnWidth, activation: relu, dropoutRate, initial });
+  const projections = { modelWidth, heads, bias: false, dropoutRate, initial };
   const plain = preNormBlock({
     modelWidth,
     norm,
-    mixer: segmentMemory(attention({ ...sizes, bias: false }), { length: memoryLength, modelWidth }),
+    mixer: segmentMemory(attention(projections), { length: memoryLength, modelWidth }),
     ffn,
   }) as Block;
   const blocks = Array.from({ length: layers }, () => plain);
@@ -77,7 +80,7 @@ export function memorizingTransformerParts(options: MemorizingTransformerOptions
     const { entries, neighbours = defaults.neighbours, initialScale, layer = Math.ceil((3 * layers) / 4) - 1 } = lookup;
     if (!(Number.isInteger(layer) && layer >= 0 && layer < layers))
       throw new RangeError(`memorizing-transformer: layer must be one of 0 … ${layers - 1}, got ${layer}`);
-    const mixer = knnMemory({ ...sizes, memoryLength, entries, neighbours, ...present({ initialScale }) });
+    const mixer = knnMemory({ ...projections, memoryLength, entries, neighbours, ...present({ initialScale }) });
     blocks[layer] = preNormBlock({ modelWidth, norm, mixer, ffn }) as Block;
     addedParams.push(`blocks.${layer}.mixer.scale`, `blocks.${layer}.mixer.gate`);
   }
@@ -85,7 +88,7 @@ export function memorizingTransformerParts(options: MemorizingTransformerOptions
     name: "memorizing-transformer",
     vocabularySize,
     width: modelWidth,
-    tokens: embedding(vocabularySize, modelWidth),
+    tokens: embedding(vocabularySize, modelWidth, normalInitial(modelWidth ** -0.5)),
     scores: t5Bias(heads, causalBuckets()),
     dropoutRate,
     addedParams,

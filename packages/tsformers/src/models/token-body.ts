@@ -74,6 +74,7 @@ export function tokenBody<DepthParams>(parts: TokenBodyParts<DepthParams>): Toke
     apply: (params, input, context) => {
       const { mask, globals, decode, segment } = input;
       requireContent(name, input, embeddingWidth);
+      if (input.neighbours !== undefined) throw new TypeError(`${name}: reads no neighbours; spalm does`);
       if (globals !== undefined) requireGlobalReader(name, layers);
       const begins = segment?.fresh?.shape.length === 2 ? segment.fresh : undefined;
       if (begins !== undefined) requireForgetting(name, layers);

@@ -34,9 +34,9 @@ export function tokenObjective<Params>(
       throw new TypeError("lossChunk: this model does not say how logits come from its states");
     return chunkedCrossEntropies(x, toLogits, targets, { ...rest, chunkLength: lossChunk });
   };
-  const inputOf = ({ inputs, mask, fresh }: Symbolic<Batch>, memories: Memories | undefined) => ({
+  const inputOf = ({ inputs, mask, neighbours, fresh }: Symbolic<Batch>, memories: Memories | undefined) => ({
     tokens: inputs,
-    ...present({ mask }),
+    ...present({ mask, neighbours }),
     ...(memories !== undefined && { segment: { layers: memories, ...present({ fresh }) } }),
   });
   return {

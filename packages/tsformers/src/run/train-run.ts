@@ -144,6 +144,7 @@ export function withAbsolutePaths(config: RunConfig): RunConfig {
       ...task,
       ...(typeof task.data === "string" && { data: resolve(task.data) }),
       ...(typeof task.tokenizer === "string" && { tokenizer: resolve(task.tokenizer) }),
+      ...(typeof task.neighbours === "string" && { neighbours: resolve(task.neighbours) }),
     },
     ...(from !== undefined && { from: resolve(from) }),
   };

@@ -5,7 +5,7 @@ import { type SystemEntry, systemEntry } from "./system-entry.ts";
 export const gtrxlSystem: SystemEntry<"gtrxl"> = /* @__PURE__ */ systemEntry(gtrxlEntry, {
   category: "reinforcement learning",
   causal: true,
-  use: "agents that must remember what they saw, and learn on-line where a plain Transformer-XL does not learn stably",
+  use: "agents that must remember what they saw, and learn by acting; gates keep deep stacks learning, which at depth 12 a canonical Transformer-XL did not in the paper",
   sees: "the last memoryLength positions of its own episode or document, in this segment or remembered; through N layers N times as far",
   differs: [
     "The paper does not say how matrices are initialised: here by Glorot and Bengio's rule.",
@@ -14,14 +14,14 @@ export const gtrxlSystem: SystemEntry<"gtrxl"> = /* @__PURE__ */ systemEntry(gtr
   ],
   presets: {
     small: {
-      about: "four layers that remember 16 positions; the agent of the example, here on characters",
+      about: "two layers that remember 16 positions: the agent of the example, here on characters",
       run: {
-        model: { kind: "gtrxl", layers: 4, modelWidth: 24, heads: 2, memoryLength: 16 },
+        model: { kind: "gtrxl", layers: 2, modelWidth: 32, heads: 2, memoryLength: 16 },
         task: { kind: "text" },
         length: 16,
         steps: 600,
         batchSize: 32,
-        learningRate: 4e-3,
+        learningRate: 3e-3,
       },
       vocabularySize: 64,
     },

@@ -7,6 +7,7 @@ export { compressiveTransformerSystem } from "./compressive-transformer.ts";
 export { decisionTransformerSystem } from "./decision-transformer.ts";
 export { depthAdaptiveTransformerSystem } from "./depth-adaptive-transformer.ts";
 export { gtrxlSystem } from "./gtrxl.ts";
+export { knnLmSystem } from "./knn-lm.ts";
 export { memorizingTransformerSystem } from "./memorizing-transformer.ts";
 export {
   alibiSystem,
@@ -17,6 +18,7 @@ export {
   sinusoidalSystem,
   t5System,
 } from "./position-language-models.ts";
+export { spalmSystem } from "./spalm.ts";
 export {
   type Preset,
   type Sizes,
@@ -27,3 +29,4 @@ export {
 } from "./system-entry.ts";
 export { transformerXlSystem } from "./transformer-xl.ts";
 export { universalTransformerSystem } from "./universal-transformer.ts";
+export { xlnetSystem } from "./xlnet.ts";

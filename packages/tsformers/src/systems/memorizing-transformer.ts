@@ -40,6 +40,7 @@ export const memorizingTransformerSystem: SystemEntry<"memorizing-transformer"> 
             memoryLength: 32,
             entries: 1024,
             neighbours: 4,
+            initialScale: 8,
           },
           task: { kind: "text" },
           length: 32,

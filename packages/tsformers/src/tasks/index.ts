@@ -103,6 +103,7 @@ export type {
   Task,
   TaskView,
   TaskViews,
+  TextSource,
   TrainLengths,
   ViewName,
   WindowsBatch,
@@ -110,5 +111,6 @@ export type {
 export { type TaskContext, type TaskEntry, taskEntry } from "./task-entry.ts";
 export { grammarText } from "./text/grammar.ts";
 export { type TextSettings, type TextTask, textEntry, textTask } from "./text/text.ts";
+export { type NeighbourTable, withNeighbours } from "./text/with-neighbours.ts";
 export { offLineEnvironments, type TrajectoriesSettings, trajectoriesEntry } from "./trajectories.ts";
 export { type TranslationSettings, translationEntry, translationTask } from "./translation/translation.ts";

@@ -43,7 +43,7 @@ export function segmentsOf(tokens: number, length: number, starts: readonly numb
 }
 
 /** How many of the first tokens it takes to predict `scored` of them: the first one of a document is not predicted. */
-function tokensToScore(scored: number, tokens: number, starts: readonly number[] = [0]): number {
+export function tokensToScore(scored: number, tokens: number, starts: readonly number[] = [0]): number {
   let count = scored;
   for (const start of starts) {
     if (start >= count) break;

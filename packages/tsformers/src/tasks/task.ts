@@ -2,6 +2,8 @@ import type { NDArray } from "@tsformers/engine";
 import type { DecisionOptions } from "../models/decision-model.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import type { Metric } from "./metric.ts";
+import type { SegmentedSplit } from "./segments.ts";
+import type { Splits } from "./splits.ts";
 
 /**
  * Rows for predicting `targets[b,t]`: from `inputs[b,0…t]` if the model is causal, from all of `inputs[b]` if it sees both sides.
@@ -16,6 +18,8 @@ export type Batch = {
   readonly weights: NDArray;
   /** 1 at tokens, 0 at padding, float32 [B, T]. Absent: no row could see padding. */
   readonly mask?: NDArray;
+  /** Tokens that followed contexts like that of each position, int32 [B, T, k]. Absent: the view has none. */
+  readonly neighbours?: NDArray;
   /** 1 for rows in which a document begins, float32 [B]. Absent: rows are unrelated to those of the previous batch. */
   readonly fresh?: NDArray;
 };
@@ -151,6 +155,17 @@ export type TaskViews = {
   };
 };
 
+/** A text as its tokens, from which rows are cut. */
+export type TextSource = {
+  /** Equal for equal texts and tokens, whatever the seed. */
+  readonly fingerprint: string;
+  readonly splits: Splits<SegmentedSplit>;
+  /** The tokens at which the documents of each split begin, ascending, the first one at 0. Absent: each split is one document. */
+  readonly documents?: Splits<readonly number[]>;
+  /** Like the view `segments`, but rows say where in the split their tokens stand: inputs and targets are places. */
+  readonly places: TaskView<Batch>;
+};
+
 export type ViewName = keyof TaskViews;
 
 /** Something to learn: training rows are drawn by a seed, and can be read in one or several ways. */
@@ -165,6 +180,8 @@ export type Task<Views extends TaskViews = TaskViews> = {
   readonly fingerprint: string;
   /** Present if tokens represent text. */
   readonly tokenizer?: Tokenizer;
+  /** Present if rows are cut from a text. */
+  readonly text?: TextSource;
   /** Ends what is written, if the task has such a token: `generate` stops there. */
   readonly endToken?: number;
   /** How a token is written for people. Default: as its tokenizer does, or as a number. */

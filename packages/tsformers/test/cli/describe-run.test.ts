@@ -86,6 +86,8 @@ test("narrow terminals get more rows, and plain ones plain characters", () => {
     `  layer 0  ${"#".padEnd(20)}  32 40`,
     `  layer 1  ${"#".repeat(20)}  33 800`,
   ]);
+  const many = spanLines([new Array<number>(16).fill(1000)], { columns: 40, unicode: true }).join("\n");
+  expect(Math.max(...many.split("\n").map((line) => line.length))).toBeLessThanOrEqual(40);
 });
 
 test.each([

@@ -37,6 +37,7 @@ import { memorizingTransformerParts } from "../../src/models/memorizing-transfor
 import { mptParts } from "../../src/models/mpt.ts";
 import { openAiGptParts } from "../../src/models/openai-gpt.ts";
 import { reformerParts } from "../../src/models/reformer.ts";
+import { spalmParts } from "../../src/models/spalm.ts";
 import { t5Parts } from "../../src/models/t5.ts";
 import { transformerParts } from "../../src/models/transformer.ts";
 import { transformerXlParts } from "../../src/models/transformer-xl.ts";
@@ -123,6 +124,7 @@ const decoders: Readonly<Record<string, (given: typeof options) => DecoderParts>
   "gpt-neox": gptNeoXParts,
   ctrl: ctrlParts,
   llama: llamaParts,
+  spalm: (given) => spalmParts({ ...given, memoryLength: 4 }),
   "transformer-xl": (given) => transformerXlParts({ ...given, memoryLength: 4 }),
   "decision-transformer": decisionTransformerParts as (given: typeof options) => DecoderParts,
   // Its own pattern is a window: here all there is.

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type Concrete, ndarray, randomKey } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
@@ -10,7 +13,7 @@ import { programs } from "../../src/train/programs.ts";
 import { constantRate } from "../../src/train/schedules/index.ts";
 import { trainStep } from "../../src/train/step.ts";
 import { train } from "../../src/train/train.ts";
-import { expectSameTrees } from "../numbers.ts";
+import { expectSameTrees, numbersByPath } from "../numbers.ts";
 
 const device = await openCpu();
 afterAll(() => device.close());
@@ -24,14 +27,15 @@ const model = adaptiveSpanTransformer({
 });
 const objective = tokenObjective(model);
 
-function trained(own: typeof objective, events: string[] = []) {
+function trained(own: typeof objective, events: string[] = [], more: Partial<Parameters<typeof train>[0]> = {}) {
   return train({
+    ...(more as object),
     objective: own,
     task,
     view: task.views.next,
     optimiser: adamw(),
     schedule: constantRate(0.03),
-    steps: 12,
+    steps: 8,
     batchSize: 4,
     length: 20,
     device,
@@ -49,6 +53,16 @@ test("a training that computes only what its spans reach ends where one ends tha
   expect(Math.max(...moved)).toBeGreaterThan(2);
   expectSameTrees(found.params, expected.params, 1e-3);
   expect(events.filter((kind) => kind === "prepared")).toHaveLength(1);
+});
+
+test("a run that is paused goes on with the program that its parameters need, and ends with the same bytes", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "tsformers-programs-"));
+  const whole = await trained(objective);
+  await trained(objective, [], { directory, pauseAt: 5 });
+  const resumed = await trained(objective, [], { directory });
+  expect(resumed.step).toBe(8);
+  expect(numbersByPath(resumed.params)).toEqual(numbersByPath(whole.params));
+  rmSync(directory, { recursive: true });
 });
 
 test("there is a program for each reach, the least used are given up, and one where nothing is learned", async () => {

@@ -6,7 +6,8 @@ import { present } from "../../schema/present.ts";
 import type { Tokenizer } from "../../tokenizers/index.ts";
 import { maskedView } from "../masked.ts";
 import { bitsPerByte, bitsPerCharacter, loss, perplexity, wordPerplexity } from "../metric.ts";
-import { segmentsView } from "../segments.ts";
+import { type SegmentedSplit, segmentsView } from "../segments.ts";
+import { mapSplits, type Splits } from "../splits.ts";
 import {
   type Batch,
   checkExtents,
@@ -15,15 +16,17 @@ import {
   type Task,
   type TaskView,
   type TaskViews,
+  type TextSource,
 } from "../task.ts";
-import { lengthOption, seedOption, type TaskEntry, taskEntry } from "../task-entry.ts";
+import { lengthOption, seedOption, type TaskContext, type TaskEntry, taskEntry } from "../task-entry.ts";
 import { grammarText } from "./grammar.ts";
 import { addSizes, sizeOf } from "./text-size.ts";
 import { type TokenKind, tokenizerOf } from "./text-tokens.ts";
 import type { SplitEnds, TokenizedText, Tokens } from "./tokenized-text.ts";
+import { withNeighbours } from "./with-neighbours.ts";
 
 /** A task with all views of one text: windows that begin anywhere, rows that continue from batch to batch, windows with hidden tokens. */
-export type TextTask = Task<Required<Pick<TaskViews, "next" | "segments" | "masked">>>;
+export type TextTask = Task<Required<Pick<TaskViews, "next" | "segments" | "masked">>> & { readonly text: TextSource };
 
 const defaults = { length: 128 };
 
@@ -119,6 +122,13 @@ export function tokenTask(options: {
       };
     },
   };
+  const segmentsOf = (splits: Splits<SegmentedSplit>) =>
+    segmentsView({ name: "text", splits, documents, key: foldIn(randomKey(seed), 1), length: defaultLength });
+  const fingerprint = [
+    `text ${tokenizer.config.kind}${tokenizerSum(tokenizer)}`,
+    `bytes=${sizeBytes} crc32c=${sum.toString(16)}`,
+    ...(ends === undefined ? [] : [`splits=${ends.join()}`]),
+  ].join(" ");
   return {
     name: "text",
     vocabularySize: tokenizer.vocabularySize,
@@ -130,25 +140,20 @@ export function tokenTask(options: {
       perplexity,
       wordPerplexity(evaluationTokens / evaluationSize.words),
     ],
-    fingerprint: [
-      `text ${tokenizer.config.kind}${tokenizerSum(tokenizer)}`,
-      `bytes=${sizeBytes} crc32c=${sum.toString(16)}`,
-      ...(ends === undefined ? [] : [`splits=${ends.join()}`]),
-      `seed=${seed}`,
-    ].join(" "),
+    fingerprint: `${fingerprint} seed=${seed}`,
     tokenizer,
+    text: { fingerprint, splits, ...present({ documents }), places: segmentsOf(mapSplits(splits, placesIn)) },
     views: {
       next,
-      segments: segmentsView({
-        name: "text",
-        splits,
-        documents,
-        key: foldIn(randomKey(seed), 1),
-        length: defaultLength,
-      }),
+      segments: segmentsOf(splits),
       masked: maskedView(next, { ...tokenizer, seed }),
     },
   };
+}
+
+/** A split whose tokens are their own places. */
+function placesIn({ length }: SegmentedSplit): SegmentedSplit {
+  return { length, read: (start, end) => Int32Array.from({ length: end - start }, (_, i) => start + i) };
 }
 
 /** Tells tokenizers apart that the text alone does not determine. */
@@ -246,6 +251,7 @@ export type TextSettings = {
   readonly tokens?: TokenKind;
   readonly vocabulary?: number;
   readonly tokenizer?: string;
+  readonly neighbours?: string;
   readonly splits?: "position" | "names";
   readonly extensions?: readonly string[];
   readonly length?: number;
@@ -276,6 +282,11 @@ export const textEntry: TaskEntry<"text", TextSettings> = /* @__PURE__ */ taskEn
         .min(1, "expected the path of a tokenizer.json, or of a folder with one")
         .optional()
         .describe("a tokenizer.json, or a folder with one, that takes the place of tokens"),
+      neighbours: z
+        .string()
+        .min(1, "expected the path of a file")
+        .optional()
+        .describe("a file of `tsformers store neighbours`, with the tokens that spalm reads beside the text"),
       splits: z
         .enum(["position", "names"])
         .optional()
@@ -290,20 +301,37 @@ export const textEntry: TaskEntry<"text", TextSettings> = /* @__PURE__ */ taskEn
       length: lengthOption(defaults.length),
       seed: seedOption(),
     }),
-  make: async ({ data, tokens, vocabulary, tokenizer: file, splits, extensions, length, seed }, context) => {
-    requireOneVocabulary(tokens, vocabulary, file);
-    const rest = { length, seed };
-    const choice = { tokens, vocabulary, tokenizer: file };
-    if (data !== undefined) {
-      const { textDataTask } = await import("#files");
-      return textDataTask({ data, ...choice, splits, extensions, ...rest }, context);
-    }
-    if (splits === "names") throw new RangeError("splits: names are those of files; give data");
-    const text = grammarText();
-    const tokenizer = context.tokenizer ?? (await tokenizerOf(splitText(text).train, choice));
-    return textTask({ text, tokenizer: () => tokenizer, ...rest });
+  make: async ({ neighbours, ...settings }, context) => {
+    const task = await makeText(settings, context);
+    if (neighbours === undefined) return task;
+    const { readNeighbourTable } = await import("#files");
+    return withNeighbours(task, await readNeighbourTable(neighbours), neighbours);
   },
 });
+
+type MakeText = Omit<Required<TextSettings>, "data" | "vocabulary" | "tokenizer" | "splits" | "neighbours"> &
+  Pick<
+    { readonly [Name in keyof TextSettings]: TextSettings[Name] | undefined },
+    "data" | "vocabulary" | "tokenizer" | "splits"
+  >;
+
+/** The task of settings, but for neighbours. */
+async function makeText(
+  { data, tokens, vocabulary, tokenizer: file, splits, extensions, length, seed }: MakeText,
+  context: TaskContext,
+): Promise<TextTask> {
+  requireOneVocabulary(tokens, vocabulary, file);
+  const rest = { length, seed };
+  const choice = { tokens, vocabulary, tokenizer: file };
+  if (data !== undefined) {
+    const { textDataTask } = await import("#files");
+    return textDataTask({ data, ...choice, splits, extensions, ...rest }, context);
+  }
+  if (splits === "names") throw new RangeError("splits: names are those of files; give data");
+  const text = grammarText();
+  const tokenizer = context.tokenizer ?? (await tokenizerOf(splitText(text).train, choice));
+  return textTask({ text, tokenizer: () => tokenizer, ...rest });
+}
 
 function requireOneVocabulary(tokens: TokenKind, vocabulary: number | undefined, file: string | undefined): void {
   if (file !== undefined && (tokens !== "character" || vocabulary !== undefined)) {

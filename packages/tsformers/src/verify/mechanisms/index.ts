@@ -29,5 +29,7 @@ export const mechanisms: Readonly<Record<string, () => Promise<Mechanism>>> = {
   memorizing: async () => (await import("./memorizing.ts")).memorizing,
   depth_adaptive: async () => (await import("./depth-adaptive.ts")).depthAdaptive,
   calm: async () => (await import("./calm.ts")).calm,
+  knn_lm: async () => (await import("./knn-lm.ts")).knnLm,
+  spalm: async () => (await import("./spalm.ts")).spalmGate,
   etc_global_local: async () => (await import("./etc-global-local.ts")).etcGlobalLocal,
 };

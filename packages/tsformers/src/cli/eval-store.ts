@@ -1,0 +1,94 @@
+import type { Device } from "@tsformers/engine";
+import { renderTable, shortLabel } from "../compare/text/table.ts";
+import type { LanguageModel } from "../models/language-model.ts";
+import {
+  exactSearch,
+  type MixtureChoice,
+  mixedLoss,
+  openDatastore,
+  type ScoredText,
+  scoreText,
+  tuneMixture,
+} from "../retrieval/index.ts";
+import type { OpenedModel } from "../run/open-model.ts";
+import { present } from "../schema/present.ts";
+import type { EvalSplit, Task } from "../tasks/task.ts";
+import { figureText } from "./eval.ts";
+import { paced } from "./paced.ts";
+import { requireText } from "./store.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Numbers of neighbours that are tried on the validation split, as far as there are entries. */
+const triedCounts: readonly number[] = [1, 4, 16, 64, 256, 1024];
+
+export type StoreEvaluation = {
+  readonly opened: OpenedModel;
+  readonly task: Task;
+  readonly model: LanguageModel;
+  readonly device: Device;
+  readonly signal: AbortSignal;
+  readonly batchSize: number;
+  readonly length: number;
+  readonly stride?: number;
+  readonly limit?: number;
+  /** Folder of the datastore. */
+  readonly store: string;
+  readonly split: EvalSplit;
+  readonly nearest?: number;
+  readonly lambda?: number;
+  readonly json?: true;
+};
+
+/** Prints the loss of a model and of its mixture with a datastore; what is not said of the mixture is tuned on the validation split. */
+export async function evaluateWithStore(terminal: Terminal, options: StoreEvaluation): Promise<void> {
+  const { opened, task, split, nearest, lambda, model, device, signal, batchSize, length } = options;
+  const { text } = requireText(task);
+  const store = await openDatastore(options.store);
+  const search = exactSearch(store, { device });
+  const { entries } = store.record;
+  const score = (of: EvalSplit, neighbourCounts: readonly number[]): Promise<ScoredText> =>
+    scoreText({
+      ...{ model, device, signal, batchSize, length, params: opened.params, text, split: of, store, search },
+      neighbourCounts,
+      onProgress: paced((line) => terminal.log(line), `${of} split`),
+      ...present({ stride: options.stride, limit: options.limit }),
+    });
+  try {
+    const tried = nearest === undefined ? triedCounts.filter((count) => count <= entries) : [nearest];
+    const isTuned = nearest === undefined || lambda === undefined;
+    const valid = isTuned ? await score("valid", tried) : undefined;
+    const choice: MixtureChoice =
+      valid === undefined
+        ? { lambda: lambda!, neighbours: nearest! }
+        : tuneMixture(valid, lambda === undefined ? undefined : [lambda]);
+    const scored = split === "valid" && valid !== undefined ? valid : await score(split, [choice.neighbours]);
+    const tokens = scored.model.length;
+    const figuresOf = (loss: number): Record<string, number> => {
+      const totals = { lossSum: loss * tokens, tokens, rows: tokens };
+      return Object.fromEntries(task.metrics.map((metric) => [metric.name, metric.value(totals)]));
+    };
+    const alone = figuresOf(mixedLoss(scored, { ...choice, lambda: 0 }));
+    const mixed = figuresOf(mixedLoss(scored, choice));
+    if (options.json) {
+      const about = { entries, nearest: choice.neighbours, lambda: choice.lambda, tunedOnValid: isTuned };
+      const outcome = { directory: opened.directory, split, store: store.directory, ...about, alone, mixed };
+      return terminal.out(JSON.stringify(outcome, null, 2));
+    }
+    const row = (name: string, figures: Record<string, number>) => [
+      name,
+      ...task.metrics.map((metric) => figureText(figures[metric.name]!)),
+    ];
+    const table = {
+      title: `${opened.directory}, ${split} split, ${tokens.toLocaleString("en-US")} tokens`,
+      header: ["", ...task.metrics.map(({ label }) => shortLabel(label))],
+      rows: [row("model alone", alone), row("with the datastore", mixed)],
+    };
+    terminal.out(renderTable(table, terminal.columns, terminal.bold));
+    const tuned = isTuned ? ", the best on the validation split" : "";
+    const mixture = `${choice.neighbours} neighbours, share ${choice.lambda}${tuned}`;
+    terminal.out(terminal.dim(`${entries.toLocaleString("en-US")} entries, ${mixture}`));
+  } finally {
+    await search.release();
+    await store.close();
+  }
+}

@@ -1,7 +1,7 @@
 // XLNet: hidden tokens that depend on each other are predicted one after another. A masked language model predicts each on its own, and
 // cannot know that two must agree.
 import { foldIn, integers, NDArray, type RandomKey, randomKey, splitKey } from "@tsformers/engine";
-import { bert, type LanguageModel, xlnet } from "tsformers/models";
+import { bert, xlnet } from "tsformers/models";
 import { type Objective, permutationObjective, tokenObjective } from "tsformers/objectives";
 import { countParameters } from "tsformers/run";
 import { type Batch, loss, type Task, type TaskView } from "tsformers/tasks";
@@ -62,9 +62,9 @@ const ours = xlnet(sizes);
 const plain = bert({ ...sizes, length, types: 1, ffnWidth: 264 });
 
 await prove("xlnet", async ({ train, say }) => {
-  const count = (model: LanguageModel<never>) => countParameters(model.init(randomKey(0)));
+  const count = (model: typeof ours | typeof plain) => countParameters(model.init(randomKey(0)));
   say(`parameters: ${count(ours)} and ${count(plain)}`);
-  const lossOf = async (name: string, objective: Objective<never, Batch>): Promise<number> => {
+  const lossOf = async <Params>(name: string, objective: Objective<Params, Batch>): Promise<number> => {
     const { evaluation } = await train(name, {
       objective,
       task,
@@ -82,8 +82,8 @@ await prove("xlnet", async ({ train, say }) => {
   return resultOf({
     measure: "nats per hidden token, a random word that stands twice and half of which is hidden",
     better: "less",
-    ours: await lossOf("xlnet", permutationObjective(ours) as Objective<never, Batch>),
-    plain: await lossOf("bert", tokenObjective(plain) as Objective<never, Batch>),
+    ours: await lossOf("xlnet", permutationObjective(ours)),
+    plain: await lossOf("bert", tokenObjective(plain)),
     plainIs: "BERT, which predicts hidden tokens independently of each other",
     target: (apart + together) / 2,
     size: `2 layers of 64, ${(count(ours) / 1e6).toFixed(2)}M parameters, ${steps} steps of ${batchSize} × ${length} tokens`,

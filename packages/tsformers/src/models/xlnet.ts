@@ -28,7 +28,7 @@ import { type Activation, gelu, type MlpParams, mlp } from "../nn/feed-forward.t
 import { type Head, tiedHeadWithBias } from "../nn/head.ts";
 import { normalInitial } from "../nn/initial.ts";
 import { layerNorm } from "../nn/norm.ts";
-import { headWidthOf, requireCounts, requireSizes } from "../nn/sizes.ts";
+import { headWidthOf, requireCounts, requireEvenWidth, requireSizes } from "../nn/sizes.ts";
 import { initRelativeSegments, type RelativeSegmentsParams, relativeSegments } from "../position/relative-segments.ts";
 import { type TransformerXlParams, transformerXlScores } from "../position/transformer-xl.ts";
 import { present } from "../schema/present.ts";
@@ -127,6 +127,7 @@ function streams(options: XlnetOptions): Streams {
   const { vocabularySize, layers, modelWidth, heads, memoryLength, reuseLength, maxDistance } = options;
   const { ffnWidth = 4 * modelWidth, activation = gelu, dropoutRate = 0, epsilon = 1e-12 } = options;
   requireSizes("xlnet", options, { vocabularySize, layers, ffnWidth });
+  requireEvenWidth("xlnet", modelWidth);
   requireCounts("xlnet", present({ memoryLength, reuseLength }));
   if (reuseLength !== undefined && memoryLength === undefined)
     throw new RangeError("xlnet: reuseLength says what of a segment is remembered; it needs a memoryLength");

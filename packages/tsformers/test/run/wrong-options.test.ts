@@ -32,6 +32,7 @@ import { t5 } from "../../src/models/t5.ts";
 import { transformer } from "../../src/models/transformer.ts";
 import { transformerXl } from "../../src/models/transformer-xl.ts";
 import { universalTransformer } from "../../src/models/universal-transformer.ts";
+import { xlnet } from "../../src/models/xlnet.ts";
 import type { PositionEntry } from "../../src/position/index.ts";
 import { rotary } from "../../src/position/rotary.ts";
 import { sinusoidal } from "../../src/position/sinusoidal.ts";
@@ -182,6 +183,7 @@ const factories: Readonly<Record<string, (options: Sizes) => unknown>> = {
   longformer,
   bigbird,
   led,
+  xlnet,
 };
 
 test("every model has its function here", () => {

@@ -24,35 +24,42 @@ await prove("calm", async ({ run: trained, device, say }) => {
   const score = async (of: Trained, settings: object) =>
     evaluateDepth(await modelOf(of, settings), of.params, rows(of, "test", batchSize, 4096), device);
 
-  /** What is written freely for so many rows of a split, and the milliseconds that it took. */
-  const write = async (of: Trained, settings: object, split: "valid" | "test", count: number) => {
+  /** Writes freely for so many rows of a split, and says how many milliseconds the decoder took. */
+  const writer = async (of: Trained, settings: object) => {
     const decoder = openSequenceDecoder(await modelOf(of, settings), of.params as never, { device });
-    const answers: number[][] = [];
-    let timeMs = 0;
-    for (const { source, inputs, weights } of rows(of, split, 1)) {
-      if (answers.length > count) break;
-      const start = performance.now();
-      const target = await decoder.begin(source.toNumbers(), { maxLength: length });
-      const answer: number[] = [];
-      const scored = weights.toNumbers().filter(Boolean).length;
-      // The walk's first symbol is given.
-      const begun = inputs.toNumbers().slice(0, 2);
-      for await (const token of generate(target, begun, { count: scored, temperature: 0 })) answer.push(token);
-      answers.push(answer);
-      // The first row prepares the decoder.
-      if (answers.length > 1) timeMs += performance.now() - start;
-    }
-    await decoder.release();
-    return { answers, timeMs };
+    const write = async (split: "valid" | "test", count: number) => {
+      const answers: number[][] = [];
+      let timeMs = 0;
+      for (const { source, inputs, weights } of rows(of, split, 1)) {
+        if (answers.length === count) break;
+        const target = await decoder.begin(source.toNumbers().filter(Boolean), { maxLength: length });
+        const [first, scored] = [weights.toNumbers().indexOf(1), weights.toNumbers().filter(Boolean).length];
+        // The pointers and the walk's first symbol are given.
+        await target.read(inputs.toNumbers().slice(0, first));
+        const begun = [inputs.toNumbers()[first]!];
+        const answer: number[] = [];
+        const start = performance.now();
+        for await (const token of generate(target, begun, { count: scored, temperature: 0 })) answer.push(token);
+        timeMs += performance.now() - start;
+        answers.push(answer);
+      }
+      return { answers, timeMs };
+    };
+    return { write, release: decoder.release };
   };
   const allLayers = { leastLayers: decoderLayers };
   const changed = (answer: number[], reference: number[]) =>
     answer.filter((token, t) => token !== reference[t]).length / reference.length;
 
   const ours = await trained("ours", run);
-  const reference = (await write(ours, allLayers, "valid", 100)).answers;
+  const slow = await writer(ours, allLayers);
+  const reference = (await slow.write("valid", 100)).answers;
   const written: number[][][] = [];
-  for (const threshold of thresholds) written.push((await write(ours, { threshold }, "valid", 100)).answers);
+  for (const threshold of thresholds) {
+    const { write, release } = await writer(ours, { threshold });
+    written.push((await write("valid", 100)).answers);
+    await release();
+  }
   const losses = reference.map((answer, i) => written.map((answers) => changed(answers[i]!, answer)));
   const { selected, risks, pValues } = learnThenTest(losses, bound);
   for (const [i, at] of thresholds.entries())
@@ -60,13 +67,13 @@ await prove("calm", async ({ run: trained, device, say }) => {
   const threshold = thresholds[selected] ?? 2;
   const [early, all] = [await score(ours, { threshold }), await score(ours, allLayers)];
 
-  // Taken in turns, so that whatever else the machine does slows both.
-  const times: [early: number, all: number][] = [];
-  for (let round = 0; round < 5; round++) {
-    const [a, b] = [await write(ours, { threshold }, "test", 30), await write(ours, allLayers, "test", 30)];
-    times.push([a.timeMs, b.timeMs]);
-  }
-  const [earlyMs, allMs] = [0, 1].map((i) => Math.min(...times.map((pair) => pair[i]!))) as [number, number];
+  // Taken in turns, so that whatever else the machine does slows both; the first round prepares.
+  const fast = await writer(ours, { threshold });
+  const times: number[][] = [];
+  for (let round = 0; round < 6; round++)
+    times.push([(await slow.write("test", 40)).timeMs, (await fast.write("test", 40)).timeMs]);
+  const [allMs, earlyMs] = [0, 1].map((i) => Math.min(...times.slice(1).map((pair) => pair[i]!))) as [number, number];
+  await Promise.all([slow.release(), fast.release()]);
 
   // As deep as ours is in the mean, and wide enough in its feed-forward networks to have as many parameters.
   const depth = Math.max(1, Math.round(early.meanLayers));
@@ -74,7 +81,6 @@ await prove("calm", async ({ run: trained, device, say }) => {
   const wide = ffnWidth! + Math.round(spared / (2 * modelWidth! * (1 + depth)));
   const plainModel = { kind: "t5", layers: 1, decoderLayers: depth, modelWidth, heads, ffnWidth: wide };
   const plain = await score(await trained(`plain-${depth}`, { ...run, model: plainModel }), {});
-
   return resultOf({
     measure: `token accuracy, pointer chasing, at most ${bound.risk} of the tokens changed with probability ${1 - bound.error}`,
     better: "more",
@@ -88,7 +94,7 @@ await prove("calm", async ({ run: trained, device, say }) => {
       [`layers a token, of ${decoderLayers}`]: early.meanLayers,
       "accuracy with all layers": all.accuracy,
       threshold,
-      "times as fast as with all layers, one row at a time (measured)": allMs / earlyMs,
+      "times as fast as with all layers, decoding one row at a time (measured)": allMs / earlyMs,
     },
   });
 });

@@ -20,7 +20,7 @@ import { crossEntropies } from "../nn/cross-entropy.ts";
 import { type LinearParams, linear } from "../nn/linear.ts";
 import { passCount, positionCount } from "../schema/count.ts";
 import { present } from "../schema/present.ts";
-import { type EncoderDecoderParams, encoderDecoder } from "./encoder-decoder.ts";
+import { type DecoderDepth, type EncoderDecoderParams, encoderDecoder } from "./encoder-decoder.ts";
 import { exitLogits } from "./exit-logits.ts";
 import {
   decoderLayersOption,
@@ -34,7 +34,9 @@ import {
 import type { SequenceToSequence } from "./sequence-to-sequence.ts";
 import { type T5Options, t5Parts } from "./t5.ts";
 
-export type CalmOptions = T5Options & {
+export type CalmOptions = Omit<T5Options, "decoderLayers"> & {
+  /** 2 at least. Default: `layers`, or 2. */
+  readonly decoderLayers?: number;
   /**
    * How sure a layer is: by how much the most likely token leads, by how little the layer changed the state, or what a classifier says, which is
    * trained beside the model. Default: softmax.
@@ -61,16 +63,12 @@ export type CalmOptions = T5Options & {
  * @differs losses are divided by ω_N and not by their sum, which Adam does not tell apart; the classifier learns while the model does, not afterwards
  */
 export function calm(options: CalmOptions): SequenceToSequence<EncoderDecoderParams> {
-  const { layers, decoderLayers = layers, modelWidth, leastLayers = 1, lossGrowth = "linear" } = options;
+  const { layers, decoderLayers = Math.max(layers, 2), modelWidth, leastLayers = 1, lossGrowth = "linear" } = options;
   const { confidence = "softmax" } = options;
   requireExits("calm: decoder", { layers: decoderLayers, leastLayers });
   const rule = ruleOf(options);
-  const parts = {
-    ...t5Parts(options),
-    name: "calm",
-    decoderDepth: (blocks: Parameters<typeof adaptiveDepth>[0], rest: object) =>
-      adaptiveDepth(blocks, { ...rest, rule, leastLayers }),
-  };
+  const decoderDepth: DecoderDepth = (blocks, rest) => adaptiveDepth(blocks, { ...rest, rule, leastLayers });
+  const parts = { ...t5Parts({ ...options, decoderLayers }), name: "calm", decoderDepth };
   const omega = exitWeights(decoderLayers, lossGrowth);
   return {
     ...encoderDecoder(parts),
@@ -129,7 +127,7 @@ export const calmEntry: EncoderDecoderEntry<"calm", CalmSettings> = /* @__PURE__
   options: () =>
     z.strictObject({
       ...stackOptions(),
-      decoderLayers: decoderLayersOption(),
+      decoderLayers: decoderLayersOption("as many as layers, 2 at least"),
       ffnWidth: ffnWidthOption(),
       confidence: z
         .enum(["softmax", "saturation", "classifier"])

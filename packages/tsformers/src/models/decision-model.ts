@@ -27,6 +27,7 @@ import { requireCounts } from "../nn/sizes.ts";
 import type { ActionSpace } from "../rl/environment.ts";
 import { present } from "../schema/present.ts";
 import type { TokenBody } from "./language-model.ts";
+import { projectPart } from "./project-part.ts";
 
 /** Part of an episode as a model reads it. */
 export type DecisionInput = {
@@ -75,7 +76,8 @@ export type DecisionOptions = {
   readonly returnScale?: number | undefined;
 };
 
-export type DecisionParams<Params = unknown> = {
+/** A body's parameters, with those that read steps and tell actions beside them. */
+export type DecisionParams<Params = unknown> = Params & {
   embed: {
     returns: LinearParams;
     states: LinearParams;
@@ -84,7 +86,6 @@ export type DecisionParams<Params = unknown> = {
     timesteps: EmbeddingParams;
     norm: NormParams;
   };
-  body: Params;
   predict: { actions: LinearParams; states: LinearParams; returns: LinearParams };
 };
 
@@ -148,14 +149,14 @@ export function decisionModel<Params>(
     longest,
     init: (key) => {
       const [a, b, c] = splitKey(key, 3);
-      const params = { embed: initEach(embed, a!), body: body.init(b!), predict: initEach(predict, c!) };
+      const params = { ...(body.init(b!) as object), embed: initEach(embed, a!), predict: initEach(predict, c!) };
       return params as unknown as Concrete<DecisionParams<Params>>;
     },
     apply: (params, input, context) => {
       requireShapes(name, input, options);
       const [B, T] = input.timesteps.shape as [number, number];
       const mask = input.mask && reshape(broadcastTo(expandDims(input.mask, -1), [B, T, 3]), [B, 3 * T]);
-      const out = body.apply(params.body, { vectors: tokensOf(params.embed, input), ...present({ mask }) }, context);
+      const out = body.apply(params, { vectors: tokensOf(params.embed, input), ...present({ mask }) }, context);
       const steps = reshape(out.x, [B, T, 3, outWidth]);
       const [atState, atAction] = [1, 2].map((k) => reshape(slice(steps, 2, k, k + 1), [B, T, outWidth]));
       const told = predict.actions.apply(params.predict.actions, atState!);
@@ -166,9 +167,7 @@ export function decisionModel<Params>(
         returns: predict.returns.apply(params.predict.returns, atAction!),
       };
     },
-    ...(body.project !== undefined && {
-      project: (params: DecisionParams<Params>) => ({ ...params, body: body.project!(params.body) }),
-    }),
+    ...projectPart<Params, DecisionParams<Params>>(body),
   };
 }
 

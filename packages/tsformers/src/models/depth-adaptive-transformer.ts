@@ -8,7 +8,7 @@ import { confident, largestProbability, logitsAt } from "../depth/adaptive/exit-
 import { crossEntropies } from "../nn/cross-entropy.ts";
 import { passCount } from "../schema/count.ts";
 import { present } from "../schema/present.ts";
-import { type EncoderDecoderParams, encoderDecoder } from "./encoder-decoder.ts";
+import { type DecoderDepth, type EncoderDecoderParams, encoderDecoder } from "./encoder-decoder.ts";
 import { exitLogits } from "./exit-logits.ts";
 import {
   decoderLayersOption,
@@ -44,7 +44,11 @@ export type DepthAdaptiveOptions = {
   readonly exitLossWeight?: number;
 };
 
-export type DepthAdaptiveTransformerOptions = TransformerOptions & DepthAdaptiveOptions;
+export type DepthAdaptiveTransformerOptions = Omit<TransformerOptions, "decoderLayers"> &
+  DepthAdaptiveOptions & {
+    /** 2 at least. Default: `layers`, or 2. */
+    readonly decoderLayers?: number;
+  };
 
 /**
  * Depth-Adaptive Transformer: an encoder-decoder whose target tokens leave the decoder when it has done enough for them.
@@ -60,17 +64,16 @@ export type DepthAdaptiveTransformerOptions = TransformerOptions & DepthAdaptive
 export function depthAdaptiveTransformer(
   options: DepthAdaptiveTransformerOptions,
 ): SequenceToSequence<EncoderDecoderParams> {
-  const { layers, decoderLayers = layers, modelWidth } = options;
+  const { layers, decoderLayers = Math.max(layers, 2), modelWidth } = options;
   const { training = "aligned", oracle = "likelihood", oracleSmoothing = 0, layerCost = 0.1 } = options;
   const { exitLossWeight = 0.1, leastLayers = 1 } = options;
   requireExits("depth-adaptive-transformer: decoder", { layers: decoderLayers, leastLayers });
   const { rule, classifier } = exitOf(options, modelWidth, decoderLayers);
-  const parts = {
-    ...transformerParts(options),
-    name: "depth-adaptive-transformer",
-    decoderDepth: (blocks: Parameters<typeof adaptiveDepth>[0], rest: object) =>
-      adaptiveDepth(blocks, { ...rest, rule, leastLayers, samplesExits: training === "mixed" }),
-  };
+  const samplesExits = training === "mixed";
+  const decoderDepth: DecoderDepth = (blocks, rest) =>
+    adaptiveDepth(blocks, { ...rest, rule, leastLayers, samplesExits });
+  const name = "depth-adaptive-transformer";
+  const parts = { ...transformerParts({ ...options, decoderLayers }), name, decoderDepth };
   return {
     ...encoderDecoder(parts),
     trainingLosses: (params, output, { targets, weights }) => {
@@ -145,7 +148,7 @@ export const depthAdaptiveTransformerEntry: EncoderDecoderEntry<
   options: () =>
     z.strictObject({
       ...stackOptions(),
-      decoderLayers: decoderLayersOption(),
+      decoderLayers: decoderLayersOption("as many as layers, 2 at least"),
       ffnWidth: ffnWidthOption(),
       exit: z
         .enum(["multinomial", "geometric", "confidence"])

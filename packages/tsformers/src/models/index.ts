@@ -69,7 +69,12 @@ export {
   depthAdaptiveTransformerEntry,
 } from "./depth-adaptive-transformer.ts";
 export { type EncoderParams, type EncoderParts, encoder } from "./encoder.ts";
-export { type EncoderDecoderParams, type EncoderDecoderParts, encoderDecoder } from "./encoder-decoder.ts";
+export {
+  type DecoderDepth,
+  type EncoderDecoderParams,
+  type EncoderDecoderParts,
+  encoderDecoder,
+} from "./encoder-decoder.ts";
 export {
   type GptBlockParams,
   type GptOptions,

@@ -99,9 +99,9 @@ export function memorizingTransformerParts(options: MemorizingTransformerOptions
 export type MemorizingTransformerSettings = StackSettings & {
   readonly ffnWidth?: number;
   readonly memoryLength?: number;
-  readonly entries?: number;
-  readonly neighbours?: number;
-  readonly initialScale?: number;
+  readonly memoryEntries?: number;
+  readonly memoryNeighbours?: number;
+  readonly memoryScale?: number;
 };
 
 export const memorizingTransformerEntry: DecoderEntry<"memorizing-transformer", MemorizingTransformerSettings> =
@@ -112,7 +112,7 @@ export const memorizingTransformerEntry: DecoderEntry<"memorizing-transformer", 
     paper: "Wu, Rabe, Hutchins & Szegedy 2022, Memorizing Transformers, arXiv:2203.08913",
     summary: "one layer looks up the keys most like its queries among those of a whole document",
     formula: "y = (1 − g)·attention(near) + g·softmax(s·q·k_N)·v_N, N = top-k of the memory, g = σ(b_h)",
-    cost: "O(n·(n + m + e)·d) time, O((n + m + e)·d) memory, m = memoryLength, e = entries",
+    cost: "O(n·(n + m + e)·d) time, O((n + m + e)·d) memory, m = memoryLength, e = memoryEntries",
     serves: ["segments", "next", "labelled", "matched", "tagged", "reconstructed", "points", "masked"],
     category: "decoder",
     options: () =>
@@ -120,13 +120,13 @@ export const memorizingTransformerEntry: DecoderEntry<"memorizing-transformer", 
         ...stackOptions(),
         ffnWidth: ffnWidthOption(),
         memoryLength: positionCount().default(128).describe("positions of earlier segments that local attention sees"),
-        entries: positionCount(0)
+        memoryEntries: positionCount(0)
           .default(2048)
           .describe("positions of earlier segments that one layer looks up; 0: none, the same model without a memory"),
-        neighbours: positionCount()
+        memoryNeighbours: positionCount()
           .default(defaults.neighbours)
           .describe("how many of them each query and head takes the values of"),
-        initialScale: z
+        memoryScale: z
           .number()
           .positive()
           .default(1)
@@ -134,7 +134,7 @@ export const memorizingTransformerEntry: DecoderEntry<"memorizing-transformer", 
             "scale of the logits of that layer at the beginning; small models learn sooner from a larger one, such as 8",
           ),
       }),
-    make: ({ entries, neighbours, initialScale, ...settings }) =>
+    make: ({ memoryEntries: entries, memoryNeighbours: neighbours, memoryScale: initialScale, ...settings }) =>
       memorizingTransformer({
         ...present(settings),
         ...(entries > 0 && { lookup: { entries, neighbours, initialScale } }),

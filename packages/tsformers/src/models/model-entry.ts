@@ -132,8 +132,8 @@ export function depthCount(): z.ZodInt {
 }
 
 /** The option for the depth of a decoder beside an encoder. */
-export function decoderLayersOption(): z.ZodOptional<z.ZodInt> {
-  return depthCount().optional().describe("blocks of the decoder. Default: as many as layers");
+export function decoderLayersOption(standard = "as many as layers"): z.ZodOptional<z.ZodInt> {
+  return depthCount().optional().describe(`blocks of the decoder. Default: ${standard}`);
 }
 
 /** The option for the scale of initial weights, Hugging Face's `initializer_range`. Narrow models learn faster from larger ones, such as 0.6 / √width. */

@@ -17,14 +17,14 @@ export const calmSystem: SystemEntry<"calm"> = /* @__PURE__ */ systemEntry(calmE
     small: {
       about: "a decoder of six layers that follows pointers",
       run: {
-        model: { kind: "calm", layers: 1, decoderLayers: 6, modelWidth: 128, heads: 4, ffnWidth: 512 },
+        model: { kind: "calm", layers: 1, decoderLayers: 6, modelWidth: 96, heads: 4, ffnWidth: 256 },
         task: { kind: "pointer-chasing" },
-        length: 8,
+        length: 12,
         steps: 700,
-        batchSize: 32,
-        learningRate: 2e-3,
+        batchSize: 48,
+        learningRate: 3e-3,
       },
-      vocabularySize: 137,
+      vocabularySize: 55,
     },
     paper: {
       about: "the sizes of T5 small with 8 layers, with a threshold that falls along the target",

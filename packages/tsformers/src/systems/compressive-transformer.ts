@@ -10,8 +10,8 @@ export const compressiveTransformerSystem: SystemEntry<"compressive-transformer"
   {
     category: "memory",
     causal: true,
-    use: "books and other long texts: for the attention of a Transformer-XL it reaches several times as far back, what is far away in less detail",
-    sees: "the earlier positions of its segment, the inputs of its layer at the memoryLength positions before as they were, and those at compressionRate · compressedLength positions before these in compressed form; through N layers N times as far",
+    use: "books and other long texts: for the attention of a Transformer-XL it reaches several times as far back, with less detail",
+    sees: "its segment so far, the memoryLength positions before it as they were, and compressionRate · compressedLength more in compressed form; through N layers N times as far",
     picture: () => [
       { title: "as they were", pattern: seen("segment and memory", small.memoryLength, 0) },
       {
@@ -68,7 +68,7 @@ export const compressiveTransformerSystem: SystemEntry<"compressive-transformer"
         vocabularySize: 204,
       },
     },
-    // Transformer-XL: projections without biases, the shared u and v, the sinusoids' projection of each layer, an output bias. And a convolution in each layer.
+    // Those of Transformer-XL, and a convolution in each layer.
     parameters: ({ vocabularySize, layers, modelWidth, ffnWidth }, model) =>
       vocabularySize * (modelWidth + 1) +
       2 * modelWidth +

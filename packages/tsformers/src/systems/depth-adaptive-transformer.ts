@@ -17,23 +17,23 @@ export const depthAdaptiveTransformerSystem: SystemEntry<"depth-adaptive-transfo
     ],
     presets: {
       small: {
-        about: "a decoder of four layers that follows pointers",
+        about: "a decoder of three layers that follows pointers",
         run: {
           model: {
             kind: "depth-adaptive-transformer",
             layers: 1,
-            decoderLayers: 4,
+            decoderLayers: 3,
             modelWidth: 64,
             heads: 4,
             ffnWidth: 128,
           },
           task: { kind: "pointer-chasing" },
-          length: 8,
-          steps: 800,
+          length: 12,
+          steps: 600,
           batchSize: 64,
           learningRate: 3e-3,
         },
-        vocabularySize: 137,
+        vocabularySize: 55,
       },
       paper: {
         about: "six layers on IWSLT'14 German to English, aligned training (§5)",

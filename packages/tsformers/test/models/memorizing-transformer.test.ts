@@ -116,7 +116,14 @@ describe("what does not fit is refused", () => {
 test("by its settings, no entries are no memory", () => {
   const { vocabularySize, layers, modelWidth, heads } = sizes;
   const make = (entries: number) =>
-    memorizingTransformerEntry.make({ vocabularySize, layers, modelWidth, heads, memoryLength: 4, entries });
+    memorizingTransformerEntry.make({
+      vocabularySize,
+      layers,
+      modelWidth,
+      heads,
+      memoryLength: 4,
+      memoryEntries: entries,
+    });
   const names = (entries: number) => make(entries).layers.map(({ mixer }) => mixer.name);
   expect(names(0)).not.toContain("knn-memory");
   expect(names(64)).toContain("knn-memory");

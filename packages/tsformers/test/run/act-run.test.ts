@@ -79,24 +79,23 @@ describe("a run that learns to act", () => {
   });
 });
 
-test("any causal model acts, an encoder does not", async () => {
+// Routing keeps centroids from step to step.
+test.each(["linear", "routing"])("any causal model acts: gpt with %s", async (mixer) => {
   const gpt = config(
-    { kind: "gpt", mixer: { kind: "linear" }, position: { kind: "none" } },
+    { kind: "gpt", mixer: { kind: mixer }, position: { kind: "none" } },
     { environment: "pendulum", randomEpisodes: 2 },
   );
-  const directory = join(home, "linear");
+  const directory = join(home, mixer);
   const { run } = await trainRun(gpt, { directory, device });
   expect(run.task.metrics.map(({ label }) => label)).toEqual(["squared error per step"]);
   const { model, params } = await openDecider(directory);
-  const { episodes } = await decide(model, params, {
-    environment: pendulum,
-    episodes: 1,
-    seed: 0,
-    target: -100,
-    length: 5,
-    device,
-  });
+  expect("trainingState" in (params as object)).toBe(mixer === "routing");
+  const acting = { environment: pendulum, episodes: 1, seed: 0, target: -100, length: 5, device };
+  const { episodes } = await decide(model, params, acting);
   expect(episodes[0]!.actions.every((value) => Math.abs(value) <= 2)).toBe(true);
+});
+
+test("an encoder does not act", async () => {
   await expect(trainRun(config({ kind: "bert" }), { directory: join(home, "bert"), device })).rejects.toThrow(
     "task trajectories has nothing for bert: it offers act",
   );

@@ -53,7 +53,7 @@ export async function writeDecisionTransformer(
   const { names } = decisionTransformerFormat.build(config, { has: () => true, ownHead: false });
   const { leaves, paths } = flatten(params, isNdArray);
   const ours = new Map(paths.map((path, i) => [path, leaves[i]!]));
-  ours.set("body.positions.weight", full([positions, modelWidth], 0));
+  ours.set("positions.weight", full([positions, modelWidth], 0));
   const [half, mid] = [(actions.high - actions.low) / 2, (actions.high + actions.low) / 2];
   const fold = (part: string, of: Parameters<typeof folded>[1]): void => {
     const [weight, bias] = [`embed.${part}.weight`, `embed.${part}.bias`] as const;

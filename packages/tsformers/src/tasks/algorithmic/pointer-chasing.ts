@@ -1,4 +1,4 @@
-import { integers, permutation, type RandomKey, splitKey, uniform } from "@tsformers/engine";
+import { integers, permutation, type RandomKey, splitKey } from "@tsformers/engine";
 import * as z from "zod";
 import { count } from "../../schema/count.ts";
 import { exactAccuracy, loss, tokenAccuracy } from "../metric.ts";
@@ -8,36 +8,35 @@ import { lengthOption, seedOption, symbolCount, type TaskEntry, taskEntry } from
 import type { SymbolTask } from "./symbol-task.ts";
 
 export type PointerChasingOptions = {
-  /** n, number of different symbols. Default: 8. */
+  /** n, number of different symbols. Default: 6. */
   readonly symbols?: number;
-  /** Pointers that a step from a hard symbol follows. Default: 2. */
+  /** Most pointers that a step follows. Default: 2. */
   readonly hops?: number;
-  /** Share of symbols that are hard. Default: 1/3. */
-  readonly hardShare?: number;
-  /** T of a row: as rows 2·n at least, as pairs n. Default: 16. */
+  /** T of a row: as rows 3·n at least, as pairs 2·n. Default: 18. */
   readonly length?: number;
   /** Default: 0. */
   readonly seed?: number;
 };
 
-const defaults = { symbols: 8, hops: 2, hardShare: 1 / 3, length: 16 };
+const defaults = { symbols: 6, hops: 2, length: 18 };
 
 /** Between table and walk, before the first token of the target, and as padding. */
 const separator = 0;
 
 /**
- * Follows pointers: a table says to which symbol each symbol points, and a walk goes on from symbol to symbol. A step follows one pointer, from
- * hard symbols several: positions differ in the depth that they need. Which symbols are hard is another for each row, and told by the table.
+ * Follows pointers: a list says to which symbol each symbol points, and a walk goes on from symbol to symbol. A step follows 1 … `hops` pointers,
+ * so that positions differ in the depth that they need. How many they are from a symbol is drawn for each row.
  *
- * Pointers form one ring, and the walk ends before it has gone round, so that no step can be copied from an earlier one. Where it begins is
- * drawn, and not scored. Tokens: 0, the n symbols, the n² pointers from one to another, and those again from hard symbols.
+ * Pointers form one ring, and the walk ends before it has gone round, so that no step can be copied from an earlier one. The list is in any
+ * order; it and the beginning of the walk are drawn, and not scored. Tokens: 0, the n symbols, the n² pointers from one symbol to another, and
+ * for each symbol the numbers of hops that it may have.
  *
- * As rows: `table separator walk`. As pairs: source = table, target = walk. The table has the n pointers, in any order.
+ * As rows: `hops separator pointers walk`. As pairs: source = hops, target = pointers and walk: an encoder alone cannot follow them.
  *
- * @throws RangeError when a hard step goes round the ring
+ * @throws RangeError when a step can go round the ring
  */
 export function pointerChasingTask(options: PointerChasingOptions = {}): SymbolTask {
-  const { symbols, hops, hardShare, length, seed = 0 } = { ...defaults, ...options };
+  const { symbols, hops, length, seed = 0 } = { ...defaults, ...options };
   for (const [name, value] of Object.entries({ symbols, hops }))
     if (!(Number.isInteger(value) && value >= 1))
       throw new RangeError(`pointer-chasing: ${name} must be an integer ≥ 1, got ${value}`);
@@ -45,29 +44,25 @@ export function pointerChasingTask(options: PointerChasingOptions = {}): SymbolT
     throw new RangeError(
       `pointer-chasing: ${hops} hops go round a ring of ${symbols} symbols; give fewer hops or more symbols`,
     );
-  if (!(hardShare >= 0 && hardShare <= 1))
-    throw new RangeError(`pointer-chasing: hardShare must be between 0 and 1, got ${hardShare}`);
 
-  const drawn = (key: RandomKey): { readonly table: readonly number[]; readonly walk: readonly number[] } => {
-    const [keyOfRing, keyOfOrder, keyOfHard, keyOfStart] = splitKey(key, 4);
+  const drawn = (key: RandomKey): { readonly counts: readonly number[]; readonly target: readonly number[] } => {
+    const [keyOfRing, keyOfOrder, keyOfHops, keyOfStart] = splitKey(key, 4);
     const ring = permutation(keyOfRing!, symbols).toNumbers();
-    const isHard = uniform(keyOfHard!, [symbols])
-      .toNumbers()
-      .map((share) => share < hardShare);
+    const hopsFrom = integers(keyOfHops!, [symbols], { low: 1, high: hops + 1 }).toNumbers();
     const order = permutation(keyOfOrder!, symbols).toNumbers();
     const symbolAt = (place: number): number => 1 + ring[place % symbols]!;
-    const pointerAt = (place: number): number => {
-      const [from, to] = [symbolAt(place) - 1, symbolAt(place + 1) - 1];
-      return 1 + symbols + symbols * ((isHard[place] ? symbols : 0) + from) + to;
-    };
+    const firstPointer = 1 + symbols;
+    const firstCount = firstPointer + symbols * symbols;
+    const pointers = order.map((place) => firstPointer + symbols * (symbolAt(place) - 1) + symbolAt(place + 1) - 1);
+    const counts = order.map((place) => firstCount + hops * (symbolAt(place) - 1) + hopsFrom[place]! - 1);
     const start = integers(keyOfStart!, [], { low: 0, high: symbols }).item();
     const walk = [symbolAt(start)];
     for (let gone = 0; ; ) {
-      gone += isHard[(start + gone) % symbols] ? hops : 1;
+      gone += hopsFrom[(start + gone) % symbols]!;
       if (gone >= symbols) break;
       walk.push(symbolAt(start + gone));
     }
-    return { table: order.map(pointerAt), walk };
+    return { counts, target: [...pointers, ...walk] };
   };
   const requireRoom = (most: number, rowLength: number): void => {
     if (rowLength < most)
@@ -76,16 +71,17 @@ export function pointerChasingTask(options: PointerChasingOptions = {}): SymbolT
   const common = { name: "pointer-chasing", limit: usualLimit };
   return {
     name: "pointer-chasing",
-    vocabularySize: 1 + symbols + 2 * symbols * symbols,
+    vocabularySize: 1 + symbols + symbols * (symbols + hops),
     length,
     metrics: [loss, tokenAccuracy, exactAccuracy],
     symbolOf: (token) => {
       if (token <= symbols) return token === separator ? "|" : String(token);
       const pointer = token - 1 - symbols;
+      const count = pointer - symbols * symbols;
       const [from, to] = [Math.floor(pointer / symbols), pointer % symbols];
-      return `${1 + (from % symbols)}${from < symbols ? "→" : "⇒"}${1 + to}`;
+      return count < 0 ? `${1 + from}→${1 + to}` : `${1 + Math.floor(count / hops)}:${1 + (count % hops)}`;
     },
-    fingerprint: `pointer-chasing symbols=${symbols} hops=${hops} hardShare=${hardShare} seed=${seed}`,
+    fingerprint: `pointer-chasing symbols=${symbols} hops=${hops} seed=${seed}`,
     views: {
       next: rowsView({
         ...common,
@@ -93,9 +89,9 @@ export function pointerChasingTask(options: PointerChasingOptions = {}): SymbolT
         form: nextForm,
         source: generatedRows(
           (key, rowLength) => {
-            requireRoom(2 * symbols, rowLength);
-            const { table, walk } = drawn(key);
-            return causalRow([...table, separator, ...walk], (index) => index > table.length + 1);
+            requireRoom(3 * symbols, rowLength);
+            const { counts, target } = drawn(key);
+            return causalRow([...counts, separator, ...target], (index) => index > 2 * symbols + 1);
           },
           { seed },
         ),
@@ -106,9 +102,9 @@ export function pointerChasingTask(options: PointerChasingOptions = {}): SymbolT
         form: pairsForm,
         source: generatedRows(
           (key, rowLength) => {
-            requireRoom(symbols, rowLength);
-            const { table, walk } = drawn(key);
-            return { source: table, ...causalRow([separator, ...walk], (index) => index > 1) };
+            requireRoom(2 * symbols, rowLength);
+            const { counts, target } = drawn(key);
+            return { source: counts, ...causalRow([separator, ...target], (index) => index > symbols + 1) };
           },
           { seed },
         ),
@@ -121,14 +117,13 @@ export const pointerChasingEntry: TaskEntry<"pointer-chasing", PointerChasingOpt
   name: "pointer-chasing",
   title: "Pointer chasing",
   category: "generated",
-  summary: "follow the pointers of a table, one from most symbols, several from some",
+  summary: "follow pointers from symbol to symbol, one or several in a step",
   options: () =>
     z.strictObject({
       symbols: symbolCount().default(defaults.symbols).describe("how many different symbols there are"),
       hops: count(1000, "a walk ends before it has gone round")
         .default(defaults.hops)
-        .describe("pointers that a step from a hard symbol follows"),
-      hardShare: z.number().min(0).max(1).default(defaults.hardShare).describe("share of symbols that are hard"),
+        .describe("most pointers that a step follows"),
       length: lengthOption(defaults.length),
       seed: seedOption(),
     }),

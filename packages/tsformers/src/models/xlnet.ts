@@ -1,6 +1,7 @@
 import {
   broadcastTo,
   type Concrete,
+  cast,
   concat,
   equal,
   expandDims,
@@ -183,7 +184,7 @@ function streams(options: XlnetOptions): Streams {
       const [own, x, memory] = [params.blocks[layer]!, content[layer]!, memories?.[layer]];
       const read = { vectors: x, seen: seenOf(mask, x) };
       const keyMask = memory === undefined ? mask : concat([memory.seen, read.seen], 1);
-      const source = memory === undefined ? x : concat([memory.vectors, x], 1);
+      const source = memory === undefined ? x : concat([cast(memory.vectors, x.dtype), x], 1);
       const cross = mixer.keysAndValues(own.mixer, source, {});
       const out = block.apply(own, { x, cross, view: viewOf(layer, keyMask, sights?.content) }, within(context, layer));
       content.push(out.y);

@@ -75,8 +75,8 @@ await prove("calm", async ({ run: trained, device, say }) => {
   const [allMs, earlyMs] = [0, 1].map((i) => Math.min(...times.slice(1).map((pair) => pair[i]!))) as [number, number];
   await Promise.all([slow.release(), fast.release()]);
 
-  // As deep as ours is in the mean, and wide enough in its feed-forward networks to have as many parameters.
-  const depth = Math.max(1, Math.round(early.meanLayers));
+  // As deep as ours is in the mean, in whole layers, and wide enough in its feed-forward networks to have as many parameters.
+  const depth = Math.floor(early.meanLayers);
   const spared = (decoderLayers! - depth) * (8 * modelWidth! ** 2 + 2 * modelWidth! * ffnWidth!);
   const wide = ffnWidth! + Math.round(spared / (2 * modelWidth! * (1 + depth)));
   const plainModel = { kind: "t5", layers: 1, decoderLayers: depth, modelWidth, heads, ffnWidth: wide };

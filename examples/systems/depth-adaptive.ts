@@ -34,8 +34,8 @@ await prove("depth-adaptive", async ({ run: trained, device, say }) => {
   const { threshold } = good.sort((a, b) => a.meanLayers - b.meanLayers)[0] ?? { threshold: 2 };
   const [early, all] = [await score(ours, "test", { threshold }), await score(ours, "test", allLayers)];
 
-  // As deep as ours is in the mean, and wide enough in its feed-forward networks to have as many parameters.
-  const depth = Math.max(1, Math.round(early.meanLayers));
+  // As deep as ours is in the mean, in whole layers, and wide enough in its feed-forward networks to have as many parameters.
+  const depth = Math.floor(early.meanLayers);
   const spared = (decoderLayers! - depth) * (8 * modelWidth! ** 2 + 2 * modelWidth! * ffnWidth!);
   const wide = ffnWidth! + Math.round(spared / (2 * modelWidth! * (1 + depth)));
   const plainModel = { kind: "transformer", layers: 1, decoderLayers: depth, modelWidth, heads, ffnWidth: wide };

@@ -29,7 +29,7 @@ export const depthAdaptiveTransformerSystem: SystemEntry<"depth-adaptive-transfo
           },
           task: { kind: "pointer-chasing" },
           length: 12,
-          steps: 600,
+          steps: 1200,
           batchSize: 64,
           learningRate: 3e-3,
         },

@@ -34,6 +34,7 @@ await prove("gtrxl", async ({ device, folder, signal, say }) => {
       schedule: constantRate(1e-3),
       directory: `${folder}/${name}`,
       checkpointEvery: 10,
+      identity: { ...sizes, memoryLength: memoryLength! },
       onEvent: (event) => {
         if (event.kind === "roll-out" && event.rollOut % 10 === 0) say(`${name}: ${rollOutLine(event)}`);
       },

@@ -37,7 +37,7 @@ export function withRowWrites(
     if (source?.primitive.name !== "scatterSet") return;
     const [into, indices, rows] = source.inputs as [Tensor, Tensor, Tensor];
     const input = program.inputs.indexOf(unshaped(into));
-    if (!isDonated(input) || writes.some((write) => write.input === input)) return;
+    if (input < 0 || !isDonated(input) || writes.some((write) => write.input === input)) return;
     writes.push({ output, input, indices: outputs.length, rows: into.shape[0]! });
     outputs[output] = rows;
     outputs.push(indices);

@@ -5,7 +5,7 @@ import { type SystemEntry, systemEntry } from "./system-entry.ts";
 export const gtrxlSystem: SystemEntry<"gtrxl"> = /* @__PURE__ */ systemEntry(gtrxlEntry, {
   category: "reinforcement learning",
   causal: true,
-  use: "agents that must remember what they saw, and learn by acting; gates keep deep stacks learning, which at depth 12 a canonical Transformer-XL did not in the paper",
+  use: "agents that learn by acting and must remember what they saw; in the paper its gates let 12 layers learn where those of a Transformer-XL did not",
   sees: "the last memoryLength positions of its own episode or document, in this segment or remembered; through N layers N times as far",
   differs: [
     "The paper does not say how matrices are initialised: here by Glorot and Bengio's rule.",

@@ -14,6 +14,7 @@ export const universalTransformerSystem: SystemEntry<"universal-transformer"> = 
       "A graph of fixed size makes all steps: what halts early keeps its result, but saves no time.",
       "The small preset makes a fixed number of steps, with norms before the sublayers, as the authors' code has them.",
       "By default, positions that halted go on being transformed, as in Tensor2Tensor; `halting: { keepsHalted: true }` is the paper's text.",
+      "At the small size depth without weights of its own costs something: a stack of four layers of width 48, with as many parameters, had 0.61 of SCAN's commands right, one block of width 96 four times 0.41, once 0.27.",
       "The paper prints no number of parameters; its preset has the sizes of Tensor2Tensor's universal_transformer_base.",
     ],
     presets: {

@@ -5,7 +5,7 @@ export { alRfouSystem } from "./al-rfou.ts";
 export { calmSystem } from "./calm.ts";
 export { compressiveTransformerSystem } from "./compressive-transformer.ts";
 export { decisionTransformerSystem } from "./decision-transformer.ts";
-export { depthAdaptiveTransformerSystem, depthAdaptiveTransformerSystem } from "./depth-adaptive-transformer.ts";
+export { depthAdaptiveTransformerSystem } from "./depth-adaptive-transformer.ts";
 export { gtrxlSystem } from "./gtrxl.ts";
 export { knnLmSystem } from "./knn-lm.ts";
 export { memorizingTransformerSystem } from "./memorizing-transformer.ts";

@@ -13,6 +13,7 @@ import { size } from "./size.ts";
 import { startup } from "./startup.ts";
 import { store } from "./store.ts";
 import { formatTable } from "./table.ts";
+import { xlEvaluation } from "./xl-evaluation.ts";
 
 const benches: readonly Bench[] = [
   gptStep,
@@ -22,6 +23,7 @@ const benches: readonly Bench[] = [
   store,
   harness,
   longDecode,
+  xlEvaluation,
   attentionBench,
   datastore,
 ];
@@ -29,10 +31,14 @@ const benches: readonly Bench[] = [
 const help = `Usage: npm run bench [-- NAME… [--rounds N] [--json FILE] [--help]]
 
 Benches (all of them when none is named, but for attention and datastore):
-${benches.map(({ name, about }) => `  ${name.padEnd(10)}${about}`).join("\n")}
+${benches.map(({ name, about }) => `  ${name.padEnd(14)}${about}`).join("\n")}
 
   --rounds N   measure each side N times, in turn, each in a fresh process (default 2; attention 1)
   --json FILE  also write [{ name, metric, unit, ours, peer, peerName, ratio }]
+
+For xl-evaluation:
+  --lengths N,M
+               at these attention lengths (default 800, 1600 and 3800)
 
 For attention:
   --only A,B   these mechanisms (and full attention)

@@ -1,10 +1,13 @@
 // Runs in folders, and what training writes and shows. Runs in Node only.
 
+export { writeDecisionTransformer } from "./io/hugging-face/write-decision-transformer.ts";
+export { readTrajectories } from "./rl/off-line/read-trajectories.ts";
 export { evaluateAtLengths, type LengthResult, type LengthsOptions } from "./run/evaluate-run.ts";
 export { type ExportLayout, type ExportLayouts, exportLayouts } from "./run/export-layout.ts";
 export { exportModelOnnx, exportModelSafetensors } from "./run/export-model.ts";
 export { type LoadedRun, loadRun } from "./run/load-run.ts";
 export { logitsOf } from "./run/logits.ts";
+export { type OpenedDecider, openDecider } from "./run/open-decider.ts";
 export { type Generator, generatorOf, openGenerator, type WriteOptions } from "./run/open-generator.ts";
 export { type OpenedModel, openModel } from "./run/open-model.ts";
 export { readParams, type SavedParams } from "./run/read-params.ts";

@@ -7,6 +7,7 @@ import { type Program, trace } from "../trace/program.ts";
 import type { Tensor } from "../trace/tensor.ts";
 import { flatten, mapTree, type Structure, structureText, unflatten } from "../tree/tree.ts";
 import { type Device, type DeviceArray, type Executable, isDeviceArray } from "./device.ts";
+import { type RowWrite, withRowWrites } from "./row-writes.ts";
 
 /** `Tree` with every `Tensor` replaced by `Leaf`. */
 export type Replace<Tree, Leaf> = Tree extends Tensor
@@ -28,7 +29,8 @@ export type CompileOptions = {
   readonly device: Device;
   /**
    * Arguments, by position, that the caller gives up: later calls may overwrite their memory. They and results of the same
-   * shape and dtype alternate between two sets of buffers, so that a training loop allocates nothing. Default: none.
+   * shape and dtype alternate between two sets of buffers, so that a training loop allocates nothing. Of an array that a result replaces
+   * some rows of (`scatterSet`), the rows are written at once, where the device can. Default: none.
    */
   readonly donate?: readonly number[];
 };
@@ -47,6 +49,7 @@ type Prepared = {
   readonly executable: Executable;
   readonly structure: Structure;
   readonly outputs: readonly ArrayType[];
+  readonly writes: readonly RowWrite[];
   readonly spare: (DeviceArray | undefined)[];
 };
 
@@ -80,7 +83,7 @@ export function compile<Args extends readonly unknown[], Result>(
     const { leaves, signature, traced } = traceOnce(args);
     let entry = prepared.get(signature);
     if (entry === undefined) {
-      entry = build(traced, device);
+      entry = build(traced, device, donatedInputs(args, donate));
       prepared.set(signature, entry);
       programs.delete(signature);
       entry.catch(() => prepared.delete(signature));
@@ -89,13 +92,14 @@ export function compile<Args extends readonly unknown[], Result>(
   };
   const call = async (...args: readonly unknown[]): Promise<unknown> => {
     const { leaves, entry } = prepare(args);
-    const { executable, structure, outputs, spare } = await entry;
+    const { executable, structure, outputs, writes, spare } = await entry;
     const inputs = leaves.map((leaf) => (leaf instanceof NDArray ? device.put(leaf) : leaf));
     const donated = spare.splice(0, spare.length, ...outputs.map(() => undefined));
     // If a donated array is passed in once more, the result gets new memory.
     const into = donated.map((buffer) => (buffer !== undefined && inputs.includes(buffer) ? undefined : buffer));
     const results = await executable.run(inputs, into);
-    keepDonated(args, inputs, donate, outputs, spare);
+    const written = new Set(writes.map(({ input }) => inputs[input]!));
+    keepDonated(args, inputs, donate, outputs, spare, written);
     return unflatten(structure, results);
   };
   const release = async (): Promise<void> => {
@@ -113,30 +117,38 @@ export function compile<Args extends readonly unknown[], Result>(
   return Object.assign(call, { prepare: preparing, trace: tracing, release }) as unknown as Compiled<Args, Result>;
 }
 
-async function build(traced: () => Traced, device: Device): Promise<Prepared> {
-  const { program, structure } = traced();
+async function build(traced: () => Traced, device: Device, donated: ReadonlySet<number>): Promise<Prepared> {
+  const { program: whole, structure } = traced();
+  const { program, writes } = withRowWrites(whole, (input) => device.writesRows && donated.has(input));
   if (program.outputs.length === 0) {
     const got = structure.kind === "static" ? described(structure.value) : "a tree without any";
     throw new TypeError(`compile: expected the function to return a tensor or a tree of tensors, got ${got}`);
   }
-  const executable = await device.load(toOnnx(program));
-  const outputs = program.outputs.map(({ shape, dtype }) => ({ shape, dtype }));
-  return { executable, structure, outputs, spare: outputs.map(() => undefined) };
+  const executable = await device.load(toOnnx(program), writes);
+  const outputs = whole.outputs.map(({ shape, dtype }) => ({ shape, dtype }));
+  return { executable, structure, outputs, writes, spare: outputs.map(() => undefined) };
 }
 
-/** Donated buffers take the results of the next call, each the first output of its type that has no buffer yet. */
+/** The numbers of the leaves that belong to donated arguments. */
+function donatedInputs(args: readonly unknown[], donate: readonly number[]): ReadonlySet<number> {
+  const owners = args.flatMap((arg, position) => flatten(arg, isArray).leaves.map(() => position));
+  return new Set(owners.flatMap((position, input) => (donate.includes(position) ? [input] : [])));
+}
+
+/** Donated buffers that were not written to take the results of the next call, each the first output of its type that has no buffer yet. */
 function keepDonated(
   args: readonly unknown[],
   inputs: readonly DeviceArray[],
   donate: readonly number[],
   outputs: readonly ArrayType[],
   spare: (DeviceArray | undefined)[],
+  written: ReadonlySet<DeviceArray>,
 ): void {
   let next = 0;
   args.forEach((arg, position) => {
     for (const _ of flatten(arg, isArray).leaves) {
       const buffer = inputs[next++]!;
-      if (!donate.includes(position) || spare.includes(buffer)) continue;
+      if (!donate.includes(position) || spare.includes(buffer) || written.has(buffer)) continue;
       const slot = outputs.findIndex(
         (type, i) => spare[i] === undefined && type.dtype === buffer.dtype && shapesEqual(type.shape, buffer.shape),
       );

@@ -1,6 +1,7 @@
 import type { NDArray } from "../array/nd-array.ts";
 import type { OnnxModel } from "../onnx/model.ts";
 import type { ArrayType } from "../primitives/primitive.ts";
+import type { RowWrite } from "./row-writes.ts";
 
 /** Where programs run. `cpu`, `webgpu` and `cuda` in Node, `wasm` and `webgpu` in the browser. */
 export type DeviceName = "cpu" | "cuda" | "webgpu" | "wasm";
@@ -24,8 +25,16 @@ export interface Device {
   readonly name: DeviceName;
   /** Whether `put` shares memory with the array: changes made to it between runs are then seen by the next run. */
   readonly sharesMemory: boolean;
-  /** Prepares a model for running. @throws Error naming the operator that the device cannot run */
-  load(model: OnnxModel): Promise<Executable>;
+  /** Whether programs can be loaded with {@link RowWrite}s. */
+  readonly writesRows: boolean;
+  /**
+   * Prepares a model for running.
+   *
+   * @param writes rows to write into inputs after each run. The result in place of the rows is then the input, and the outputs with their numbers
+   *   are none
+   * @throws Error naming the operator that the device cannot run
+   */
+  load(model: OnnxModel, writes?: readonly RowWrite[]): Promise<Executable>;
   /** Puts an array on the device. On the CPU nothing is copied. */
   put(array: NDArray): DeviceArray;
   /** Uninitialised memory for results. */

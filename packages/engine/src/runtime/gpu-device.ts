@@ -100,6 +100,7 @@ export function gpuDevice(name: DeviceName, { ort, sessionOptions, inOrder }: Gp
   const device: Device = {
     name,
     sharesMemory: false,
+    writesRows: false,
     load,
     put,
     allocate: ({ shape, dtype }) => put(new NDArray(shape, dtype, allocate(dtype, sizeOfShape(shape)))),

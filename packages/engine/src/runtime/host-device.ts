@@ -8,6 +8,7 @@ import type { ArrayType } from "../primitives/primitive.ts";
 import type { Device, DeviceArray, DeviceName, Executable } from "./device.ts";
 import { fromOrt, type Ort, signatureOf, toOrt } from "./ort.ts";
 import { goneError, ownArray } from "./own-array.ts";
+import { type RowWrite, writeRows } from "./row-writes.ts";
 import { type InOrder, untilClosed } from "./serial.ts";
 
 export type HostDeviceOptions = {
@@ -54,7 +55,7 @@ export function hostDevice(name: DeviceName, options: HostDeviceOptions): Device
     (array as HostArray).place.held = undefined;
     return hold(held);
   };
-  const load = async (model: OnnxModel): Promise<Executable> => {
+  const load = async (model: OnnxModel, writes: readonly RowWrite[] = []): Promise<Executable> => {
     const session = await open.inOrder(() => ort.InferenceSession.create(encodeModel(model), sessionOptions));
     sessions.add(session);
     const { inputs, outputs } = signatureOf(model);
@@ -73,8 +74,19 @@ export function hostDevice(name: DeviceName, options: HostDeviceOptions): Device
       const results = await session.run(feed(arrays));
       return outputs.map((type) => put(fromOrt(results[type.name]!, type)));
     };
+    const writeInto = (arrays: readonly DeviceArray[], outputs: readonly HostArray[]) => {
+      const results = outputs.slice(0, outputs.length - writes.length);
+      for (const { output, input, indices, rows } of writes) {
+        const held = heldBy(arrays[input]!);
+        const of = (at: number) => heldBy(outputs[at]!).array;
+        writeRows(held.array, rows, { numbers: of(indices), given: of(output) });
+        results[output] = hold(held);
+      }
+      return results;
+    };
     return {
-      run: (arrays, into) => open.inOrder(() => (writesInto ? runInto(arrays, into) : runFresh(arrays))),
+      run: (arrays, into) =>
+        open.inOrder(async () => writeInto(arrays, await (writesInto ? runInto(arrays, into) : runFresh(arrays)))),
       release: () => inOrder(async () => void (sessions.delete(session) && (await session.release()))),
     };
   };
@@ -85,6 +97,7 @@ export function hostDevice(name: DeviceName, options: HostDeviceOptions): Device
   const device: Device = {
     name,
     sharesMemory: true,
+    writesRows: true,
     load,
     put,
     allocate: zeros,

@@ -7,6 +7,7 @@ import type { NodeDeviceName, NodeDeviceOptions } from "./node-options.ts";
 import { disableTelemetry } from "./node-runtime.ts";
 import type { Order, Plain, Reply, Request, WorkerStart } from "./node-worker-protocol.ts";
 import { ownArray } from "./own-array.ts";
+import type { RowWrite } from "./row-writes.ts";
 import { closedError } from "./serial.ts";
 
 type Waiting = { readonly resolve: (value: Plain | undefined) => void; readonly reject: (error: Error) => void };
@@ -34,10 +35,12 @@ export async function openInWorker(name: NodeDeviceName, options: NodeDeviceOpti
     return array;
   };
   const numberOf = (array: DeviceArray): number => ownArray<WorkerArray>(device, array).number;
-  const load = async (model: OnnxModel): Promise<Executable> => {
+  const load = async (model: OnnxModel, writes: readonly RowWrite[] = []): Promise<Executable> => {
     const executable = next++;
-    await ask({ kind: "load", executable, model });
-    const types = model.graph.outputs as unknown as readonly ArrayType[];
+    await ask({ kind: "load", executable, model, writes });
+    const { inputs, outputs } = model.graph as unknown as Record<"inputs" | "outputs", readonly ArrayType[]>;
+    const written = new Map(writes.map(({ output, input }) => [output, inputs[input]!]));
+    const types = outputs.slice(0, outputs.length - writes.length).map((type, i) => written.get(i) ?? type);
     return {
       run: async (inputs, into) => {
         const results = types.map((type) => hold(type, next++));
@@ -57,6 +60,7 @@ export async function openInWorker(name: NodeDeviceName, options: NodeDeviceOpti
   const device: Device = {
     name,
     sharesMemory: false,
+    writesRows: name !== "webgpu",
     load,
     put: ({ shape, dtype, data }) => {
       const array = hold({ shape, dtype }, next++);

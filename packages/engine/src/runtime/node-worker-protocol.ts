@@ -2,6 +2,7 @@ import type { TypedArray } from "../array/dtype.ts";
 import type { OnnxModel } from "../onnx/model.ts";
 import type { ArrayType } from "../primitives/primitive.ts";
 import type { NodeDeviceName, NodeDeviceOptions } from "./node-options.ts";
+import type { RowWrite } from "./row-writes.ts";
 
 /** Start parameters of a worker. */
 export type WorkerStart = { readonly name: NodeDeviceName; readonly options: NodeDeviceOptions };
@@ -14,7 +15,12 @@ export type Plain = ArrayType & { readonly data: TypedArray };
  * wait for one.
  */
 export type Order =
-  | { readonly kind: "load"; readonly executable: number; readonly model: OnnxModel }
+  | {
+      readonly kind: "load";
+      readonly executable: number;
+      readonly model: OnnxModel;
+      readonly writes: readonly RowWrite[];
+    }
   | { readonly kind: "put"; readonly array: number; readonly value: Plain }
   | { readonly kind: "allocate"; readonly array: number; readonly type: ArrayType }
   | {

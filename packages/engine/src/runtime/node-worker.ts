@@ -14,7 +14,7 @@ function servant(device: Device): (order: Order) => Promise<Plain | undefined> {
   return async (order) => {
     switch (order.kind) {
       case "load":
-        executables.set(order.executable, await device.load(order.model));
+        executables.set(order.executable, await device.load(order.model, order.writes));
         return undefined;
       case "put":
         arrays.set(order.array, device.put(new NDArray(order.value.shape, order.value.dtype, order.value.data)));

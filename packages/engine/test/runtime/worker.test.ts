@@ -3,6 +3,7 @@ import {
   compile,
   type Device,
   type DeviceArray,
+  fromNumbers,
   full,
   matmul,
   mean,
@@ -10,6 +11,7 @@ import {
   normal,
   putTree,
   randomKey,
+  scatterSet,
   square,
   sub,
   type Tensor,
@@ -43,6 +45,24 @@ async function train(device: Device): Promise<{ losses: number[]; w: TypedArray 
 
 test("a worker gives the same bytes as this thread", async () => {
   expect(await train(there)).toEqual(await train(here));
+});
+
+test("rows of a donated array are written there, too, and the array that was given up can be let go", async () => {
+  const run = async (device: Device) => {
+    const write = compile((rows: Tensor, x: Tensor, at: Tensor) => ({ rows: scatterSet(rows, at, x) }), {
+      device,
+      donate: [0],
+    });
+    let rows = device.put(normal(randomKey(3), [6, 2]));
+    for (let i = 0; i < 3; i++) {
+      const before = rows;
+      ({ rows } = await write(rows, normal(randomKey(i), [1, 2]), fromNumbers([2 * i], [1], "int32")));
+      before.dispose();
+    }
+    await write.release();
+    return rows.read();
+  };
+  expect(await run(there)).toEqual(await run(here));
 });
 
 test("arrays that were put or read stay as they are", async () => {

@@ -3,13 +3,18 @@ import {
   add,
   compile,
   evaluate,
+  fromNumbers,
   full,
   matmul,
   mean,
   mul,
   NDArray,
   ndarray,
+  type OnDevice,
+  putTree,
   readTree,
+  reshape,
+  scatterSet,
   square,
   sub,
   sum,
@@ -123,4 +128,52 @@ test("a tensor that leaks out of its trace is refused", async () => {
   await expect(evaluate((x: Tensor) => add(x, leaked!), device, ndarray([1]))).rejects.toThrow(
     /another traced function/,
   );
+});
+
+test("rows of a donated array are written where they are, and the rest of it is not copied", async () => {
+  const device = await openCpu();
+  const append = (memory: { rows: Tensor; count: Tensor }, x: Tensor, at: Tensor) => ({
+    memory: {
+      rows: reshape(scatterSet(reshape(memory.rows, [8, 2]), at, x), [2, 4, 2]),
+      count: add(memory.count, 1),
+    },
+    before: sum(memory.rows),
+  });
+  const plain = compile(append, { device });
+  const donating = compile(append, { device, donate: [0] });
+  const start = () => ({ rows: full([2, 4, 2], 1), count: full([], 0) });
+  type Memory = OnDevice<{ rows: Tensor; count: Tensor }>;
+  const begin = () => putTree(start(), device) as unknown as Memory;
+  let [kept, donated] = [begin(), begin()];
+  const { rows } = donated;
+  for (let i = 0; i < 3; i++) {
+    const x = ndarray([
+      [i, 10],
+      [20, i],
+    ]);
+    const at = fromNumbers([2 * i, -1 - 2 * i], [2], "int32");
+    const expected = await readTree(await plain(kept, x, at));
+    const found = await donating(donated, x, at);
+    // Read before it is written.
+    expect((await found.before.read()).item()).toBe(expected.before.item());
+    expect(await readTree(found.memory)).toEqual(expected.memory);
+    expect((await found.memory.rows.read()).data).toBe((await rows.read()).data);
+    kept = putTree(expected.memory, device) as unknown as Memory;
+    donated = found.memory;
+  }
+});
+
+test("an array that two results replace rows of is written to once, and one that is not given up never", async () => {
+  const device = await openCpu();
+  const two = (a: Tensor, b: Tensor, x: Tensor, at: Tensor) =>
+    [scatterSet(a, at, x), scatterSet(a, at, mul(x, 2)), scatterSet(b, at, x)] as const;
+  const run = compile(two, { device, donate: [0] });
+  const [a, b] = [full([3, 1], 0), full([3, 1], 0)].map((array) => device.put(array));
+  const results = await readTree(await run(a!, b!, ndarray([[5]]), fromNumbers([1], [1], "int32")));
+  expect(results.map((array) => array.toNumbers())).toEqual([
+    [0, 5, 0],
+    [0, 10, 0],
+    [0, 5, 0],
+  ]);
+  expect((await b!.read()).toNumbers()).toEqual([0, 0, 0]);
 });

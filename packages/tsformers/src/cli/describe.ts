@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import { randomKey } from "@tsformers/engine";
 import { Command, Option } from "commander";
 import * as z from "zod";
@@ -8,7 +9,7 @@ import { objectives } from "../objectives/index.ts";
 import type { Choice, Entry } from "../run/catalogue.ts";
 import { parseRunConfig, type RunConfig } from "../run/config.ts";
 import { countParameters } from "../run/count-parameters.ts";
-import { type Flag, flagName, type GivenFlags, misplacedFlags, namesakes, withFlags } from "../run/flags.ts";
+import { type Flag, flagName, type GivenFlags, kebab, misplacedFlags, namesakes, withFlags } from "../run/flags.ts";
 import { makeModel } from "../run/model.ts";
 import { openParts, type PartName, partNames, partRefusal, parts, splitParts, takersOf } from "../run/parts.ts";
 import { taskOf } from "../run/prepare.ts";
@@ -17,11 +18,12 @@ import { present } from "../schema/present.ts";
 import { exampleOf, type TaskExample } from "../tasks/example.ts";
 import type { Task } from "../tasks/index.ts";
 import { catalogues } from "./catalogues.ts";
-import { addFlags, givenFlags, nameOfSetting, parseCount, runFlags } from "./config-flags.ts";
+import { addFlags, givenFlags, nameOfSetting, parseCount, parseCounts, runFlags } from "./config-flags.ts";
 import { drawPattern, type PatternReport, patternFacts, reportPattern } from "./describe-pattern.ts";
 import { systemJson, systemNamed, systemText } from "./describe-system.ts";
 import { UsageError } from "./exit.ts";
 import { flagTerm, flagText, flagTextOf } from "./flag-help.ts";
+import { givenPrompt } from "./generate-prompt.ts";
 import { definitionList, type Terminal, wrapText } from "./terminal.ts";
 
 /** Settings that say where parts of a model are looked at. */
@@ -53,21 +55,31 @@ type Given = {
   readonly svg?: string;
   readonly ascii?: true;
   readonly json?: true;
+  readonly prompt?: string;
+  readonly promptTokens?: readonly number[];
 };
 
 type Found = { readonly is: string; readonly name: string; readonly entry: Entry; readonly path: readonly string[] };
 
-/** `tsformers describe NAME`: what it is, its paper, formula, cost and settings; of a pattern also its picture and what it costs. */
+/**
+ * `tsformers describe NAME`: what it is, its paper, formula, cost and settings; of a pattern also its picture and what it costs; of a run's
+ * folder what it has learned that can be told.
+ */
 export function describeCommand(terminal: Terminal): Command {
   const command = new Command("describe")
     .description(
-      "tell what a system, model, attention pattern or mechanism, position scheme, task, optimiser or schedule is",
+      "tell what a system, model, attention pattern or mechanism, position scheme, task, optimiser, schedule or run is",
     )
-    .argument("<name>", "a name from `tsformers list`; models/t5 where two things have one name")
+    .argument(
+      "<name>",
+      "a name from `tsformers list`; models/t5 where two things have one name; or the folder of a run",
+    )
     .option("--vocabulary-size <n>", "tokens, for the count of a model's parameters", parseCount(2), 256)
     .addOption(new Option("--direction <which>", "of a pattern or mechanism").choices(["causal", "bidirectional"]))
     .option("--svg <file>", "write a pattern's picture there")
     .option("--ascii", "draw with plain characters")
+    .option("--prompt <text>", "of a run whose positions take different numbers of steps: show those of this text")
+    .option("--prompt-tokens <n,n,…>", "the same for tokens that stand for no text", (text) => parseCounts(text, 0))
     .option("--json", "print JSON")
     .addHelpText(
       "after",
@@ -84,6 +96,7 @@ export function describeCommand(terminal: Terminal): Command {
         "  tsformers describe patterns/longformer --length 128 --pattern.window 16 --pattern.globals 0,64 --svg longformer.svg",
         "  tsformers describe patterns/strided --length 256 --pattern.stride 16 --pattern.use heads",
         "  tsformers describe performer --direction causal",
+        '  tsformers describe runs/book --prompt "Once upon a time"',
       ].join("\n"),
     );
   addFlags(command, runFlags, (flag) => placeFlags.includes(flag));
@@ -95,6 +108,7 @@ export function describeCommand(terminal: Terminal): Command {
         throw new UsageError(`${flagName([...given.keys()][0]!)} does nothing with systems/${system.name}`);
       return terminal.out(options.json ? systemJson(system) : systemText(system, terminal));
     }
+    if (isRun(name)) return tellRun(name, given, options, terminal);
     const found = find(name);
     requireUse(found, given, options);
     const told: Told[] = [];
@@ -114,6 +128,23 @@ export function describeCommand(terminal: Terminal): Command {
     });
     terminal.out(texts.join("\n\n"));
   });
+}
+
+/** Whether a name is a folder, and none of the catalogue. */
+function isRun(name: string): boolean {
+  return named(name).found.length === 0 && (statSync(name, { throwIfNoEntry: false })?.isDirectory() ?? false);
+}
+
+async function tellRun(directory: string, given: GivenFlags, options: Given, terminal: Terminal): Promise<void> {
+  const idle = [
+    ...[...given.keys()].map(flagName),
+    ...(["direction", "svg"] as const).filter((name) => options[name]).map((name) => `--${name}`),
+  ];
+  if (idle.length > 0) throw new UsageError(`${idle.join(", ")}: a run has its own settings; leave that out`);
+  const { describeRun, renderRun } = await import("./describe-run.ts");
+  const told = await describeRun(directory, await givenPrompt(options));
+  const unicode = terminal.unicode && !options.ascii;
+  terminal.out(options.json ? JSON.stringify({ run: told }, null, 2) : renderRun(told, { ...terminal, unicode }));
 }
 
 type Told = { readonly found: Found; readonly description: Description; readonly panels: readonly Panel[] };
@@ -137,11 +168,14 @@ async function tell(found: Found, given: GivenFlags, options: Given): Promise<To
   return { found, description: { ...description, parameters: { total, vocabularySize } }, panels: [] };
 }
 
+/** Tasks of data that have some built in. */
+const withoutData = ["text", "trajectories"];
+
 /** A task with the flags that it takes; of data, only where they are named or built in. */
 async function madeTask(found: Found, given: GivenFlags): Promise<Task | undefined> {
   const { task, ...rest } = configOf({ task: { kind: found.name } }, found, given);
   const isData = "category" in found.entry && found.entry.category === "data";
-  if (isData && task.data === undefined && found.name !== "text") return undefined;
+  if (isData && task.data === undefined && !withoutData.includes(found.name)) return undefined;
   return taskOf({ task, ...rest });
 }
 
@@ -149,8 +183,9 @@ async function madeTask(found: Found, given: GivenFlags): Promise<Task | undefin
 function aboutTask({ views, vocabularySize, length }: Task): Record<string, string> {
   return {
     "trained for": objectivesText(Object.keys(views)),
-    // Rows of points have no tokens.
-    ...(views.points === undefined && { vocabulary: vocabularySize.toLocaleString("en-US") }),
+    // Rows of points and parts of episodes have no tokens.
+    ...(views.points === undefined &&
+      views.windows === undefined && { vocabulary: vocabularySize.toLocaleString("en-US") }),
     length: `${length} (--length)`,
   };
 }
@@ -253,6 +288,9 @@ function requireUse(found: readonly Found[], given: GivenFlags, options: Given):
     return `${flagName(flag)} does nothing with ${names}${whose}`;
   });
   const directed = found.some(({ entry }) => directionsOf(entry).length > 0);
+  for (const flag of ["prompt", "promptTokens"] as const)
+    if (options[flag] !== undefined)
+      problems.push(`--${kebab(flag)} does nothing with ${names}; it is for the folder of a run`);
   if (options.direction !== undefined && !directed) problems.push(`--direction does nothing with ${names}`);
   if (options.svg !== undefined && found.every(({ is }) => is !== "patterns")) {
     problems.push(`--svg draws patterns, which ${names} is not; tsformers list patterns shows them`);
@@ -265,13 +303,19 @@ async function writeSvg(file: string, panels: readonly Panel[], told: readonly T
   await writeFileAtomic(file, patternSvg(panels, length));
 }
 
-function find(name: string): Found[] {
+function named(name: string): { readonly own: string; readonly found: Found[] } {
   const [is, own] = name.includes("/") ? (name.split("/") as [string, string]) : [undefined, name];
   const found = Object.entries(catalogues).flatMap(([title, { entries, path }]) =>
     (is === undefined || is === title) && Object.hasOwn(entries, own)
       ? [{ is: title, name: own, entry: entryOf(entries, own), path }]
       : [],
   );
+  return { own, found };
+}
+
+/** @throws UsageError for a name that is not in the catalogue, with the nearest one */
+function find(name: string): Found[] {
+  const { own, found } = named(name);
   if (found.length > 0) return found;
   const known = [...new Set(Object.values(catalogues).flatMap(({ entries }) => Object.keys(entries)))];
   const near = nearest(own, known);

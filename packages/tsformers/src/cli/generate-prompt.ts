@@ -14,7 +14,11 @@ export type Prompt = { readonly text: string } | { readonly tokens: readonly num
  *
  * @throws UsageError when there are several, or there is nothing in it; Error when a file is not text
  */
-export async function givenPrompt({ prompt, promptFile, promptTokens }: GenerateFlags): Promise<Prompt | undefined> {
+export async function givenPrompt({
+  prompt,
+  promptFile,
+  promptTokens,
+}: Pick<GenerateFlags, "prompt" | "promptFile" | "promptTokens">): Promise<Prompt | undefined> {
   if ([prompt, promptFile, promptTokens].filter((given) => given !== undefined).length > 1) {
     throw new UsageError("--prompt, --prompt-file and --prompt-tokens all give the prompt; take one of them");
   }

@@ -32,6 +32,7 @@ const helpers: ReadonlySet<string> = new Set(["short-convolution"]);
 /** Models that are more than layers of a known mechanism. */
 const own: ReadonlySet<string> = new Set([
   "transformer-xl",
+  "memorizing-transformer",
   "gtrxl",
   "compressive-transformer",
   "universal-transformer",

@@ -82,6 +82,7 @@ export function resetRows(
   return memories.map((memory, i) => {
     const { segment } = layers[i]!;
     if (segment === undefined) return memory;
+    if (segment.restart !== undefined) return segment.restart(memory, greater(fresh, 0));
     const starts: NDArray[] = flatten(segment.init(fresh.shape[0]!), isNdArray).leaves;
     let next = 0;
     return mapTree(memory, isTensor, (leaf) => {

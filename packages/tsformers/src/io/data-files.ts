@@ -23,7 +23,7 @@ const mostBytes = 2 ** 31 - 1;
 const mostDeflated = 1032;
 
 /**
- * The files of a folder, a `.zip`, a `.tar` or a `.tar.gz`, in the order of their names. Names that begin with a dot are skipped, and so are those in
+ * The files of a folder, a `.zip` or `.npz`, a `.tar` or a `.tar.gz`, in the order of their names. Names that begin with a dot are skipped, and so are those in
  * folders whose names do. A path of another file gives that file alone.
  *
  * @throws FileError when the path is missing or holds no file, and when an archive is damaged
@@ -59,7 +59,7 @@ function folderFiles(path: string, note: Note): DataFile[] {
 
 function archiveFiles(path: string): DataFile[] {
   requireFile(path);
-  if (/\.zip$/i.test(path)) return zipFiles(path);
+  if (/\.(zip|npz)$/i.test(path)) return zipFiles(path);
   if (/\.(tar|tar\.gz|tgz)$/i.test(path)) {
     const bytes = readDataFile(path);
     return readTar(path, bytes).map(({ name, start, end }) => ({

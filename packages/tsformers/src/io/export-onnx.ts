@@ -7,7 +7,7 @@ import { present } from "../schema/present.ts";
  *
  * @param forward maps parameters and inputs to one tensor
  * @param inputs shape of each input, by name
- * @param options.dtype of all inputs. Default: int32
+ * @param options.dtype of all inputs, or of those that it names. Default: int32
  * @param metadata stored in the file
  */
 export function exportOnnx(
@@ -16,12 +16,14 @@ export function exportOnnx(
   inputs: Readonly<Record<string, readonly number[]>>,
   options: {
     readonly output?: string;
-    readonly dtype?: DType;
+    readonly dtype?: DType | Readonly<Record<string, DType>>;
     readonly metadata?: Readonly<Record<string, string>>;
   } = {},
 ): OnnxModel {
+  const { dtype = "int32" } = options;
+  const dtypeOf = (name: string): DType => (typeof dtype === "string" ? dtype : (dtype[name] ?? "int32"));
   const examples = Object.fromEntries(
-    Object.entries(inputs).map(([name, shape]) => [name, full(shape, 0, options.dtype ?? "int32")]),
+    Object.entries(inputs).map(([name, shape]) => [name, full(shape, 0, dtypeOf(name))]),
   );
   const { leaves, structure } = flatten([params, examples], (leaf) => leaf instanceof NDArray);
   const weights = flatten(params, (leaf) => leaf instanceof NDArray);

@@ -2,6 +2,7 @@
 // that no bundler of a page meets `node:`.
 
 export { readNeighbourTable } from "../retrieval/neighbour-table.ts";
+export { readTrajectories } from "../rl/off-line/read-trajectories.ts";
 export { readDocumentPairs } from "../tasks/arena/read-document-pairs.ts";
 export { readDocuments } from "../tasks/arena/read-documents.ts";
 export { readImages } from "../tasks/arena/read-images.ts";

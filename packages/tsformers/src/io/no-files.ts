@@ -24,6 +24,7 @@ function refuseFiles(): never {
 export const readDocuments: Files["readDocuments"] = refuseFiles;
 export const readDocumentPairs: Files["readDocumentPairs"] = refuseFiles;
 export const readImages: Files["readImages"] = refuseFiles;
+export const readTrajectories: Files["readTrajectories"] = refuseFiles;
 
 export const openRunDirectory: Files["openRunDirectory"] = () => {
   throw new Error("directory: a browser has no folder for a run; leave it out and keep the params that train returns");

@@ -40,6 +40,8 @@ export type ScoreMod<Params = unknown, Own = Params> = {
   penalty?(params: Params): Losses;
   /** Parameters put back where they may be, after each update. */
   project?(params: Params): Params;
+  /** How far back each head of a layer sees with these parameters, in positions: beyond, its weights are 0. Absent: they set no end. */
+  spans?(params: Concrete<Params>, layer: number): readonly number[];
 };
 
 /** Functions x [B, H, T, D] → [B, H, T, D] for queries and keys, and, rarely, values. */

@@ -43,4 +43,9 @@ export type SegmentMemory = {
   readonly forgets?: true;
   /** An empty memory of `batch` rows; the batch axis comes first in every array. */
   init(batch: number): Concrete<unknown>;
+  /**
+   * Inside the trace: the memory where rows that are `fresh` (bool [B]) start again, for large memories, which need not be erased.
+   * Default: what such rows have is replaced by what `init` gives.
+   */
+  restart?(memory: unknown, fresh: Tensor): unknown;
 };

@@ -21,7 +21,10 @@ export type View = {
    * differ. Default: no further mask.
    */
   readonly visible?: Tensor;
-  /** 1 for keys of the document that the last query belongs to, int32 [B, S]: a memory keeps no others. Default: all keys. */
+  /**
+   * 1 for positions of the document that the last query belongs to, int32 [B, M + T], M being all that a memory holds: it keeps no others.
+   * Default: all positions.
+   */
   readonly current?: Tensor;
   readonly rotate?: Rotation;
   readonly scores?: (positions: Positions) => Score;

@@ -14,7 +14,6 @@ import {
   zeros,
 } from "@tsformers/engine";
 import { realAt } from "../attention/core/head-projections.ts";
-import { requireSupport } from "../attention/core/require-support.ts";
 import { makeView } from "../attention/core/view.ts";
 import type { Recurrent } from "../kinds/index.ts";
 import { evaluation } from "../kinds/layer.ts";
@@ -52,7 +51,6 @@ export function compressiveDecoding<Params>(
       } as Concrete<CompressiveDecodeState>;
     },
     step: (params, x, { past, segment, usage }, { position, view }) => {
-      requireSupport("compressive memory", view, { rotation: "compressed vectors have no position of their own" });
       const at = mod(position, memoryLength);
       const isOwn = equal(iota(memoryLength), at);
       const real = realAt(view.keyMask, position) ?? ones([x.shape[0]!, 1]);
@@ -66,7 +64,7 @@ export function compressiveDecoding<Params>(
         queries: 1,
         keys,
         offset: add(at, compressedLength + memoryLength),
-        ...present({ scores: view.scores }),
+        ...present({ scores: view.scores, rotate: view.rotate }),
       });
       const out = lookBack(parts, params, { past, read, input: { x, view: own } }, evaluation);
       const used = usage && add(usage, usageOf(out.map!(), real));

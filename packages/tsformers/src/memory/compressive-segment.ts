@@ -1,4 +1,5 @@
 import { cast, concat, mean, mul, pad, reshape, slice, stopGradient, type Tensor } from "@tsformers/engine";
+import { requireSupport } from "../attention/core/require-support.ts";
 import type { AttentionMap, Context, MixerInput, MixerOutput, SoftmaxMixer } from "../kinds/index.ts";
 import { CombinationError } from "../schema/combination-error.ts";
 import { present } from "../schema/present.ts";
@@ -37,13 +38,18 @@ export type CompressiveParts<Params> = {
   readonly compression: Compression;
 };
 
-/** Attention of the input over `[compressed, memory, read]`. */
+/**
+ * Attention of the input over `[compressed, memory, read]`.
+ *
+ * @throws CombinationError for rotated queries and keys
+ */
 export function lookBack<Params>(
   { mixer }: CompressiveParts<Params>,
   params: CompressiveParams<Params>,
   { past, read, input }: { readonly past: CompressiveState; readonly read: SegmentState; readonly input: MixerInput },
   context: Context,
 ): MixerOutput {
+  requireSupport("compressive memory", input.view, { rotation: "a compressed vector stands for several positions" });
   const all = [past.compressed, past.memory, read];
   const vectors = all.map(({ vectors }) => cast(vectors, input.x.dtype));
   const keyMask = concat(
@@ -67,11 +73,13 @@ export function moveOn<Params>(
 ): { readonly old: Evicted; readonly compressed: SegmentState; readonly next: CompressiveState } {
   const count = vectors.shape[1]!;
   const all = joined(memory, { vectors: stopGradient(vectors), seen });
-  const leaving = mapEvicted({ ...all, ...present({ usage: usage && slice(usage, 1, compressedLength) }) }, (x) =>
-    slice(x, 1, 0, count),
-  );
-  const old = mapEvicted(leaving, (x) => filledUp(x, rate));
-  const made = compression.apply(params.compression, { ...old, vectors: cast(old.vectors, vectors.dtype) });
+  const leaving = {
+    vectors: cast(all.vectors, vectors.dtype),
+    seen: all.seen,
+    ...present({ usage: usage && slice(usage, 1, compressedLength) }),
+  };
+  const old = mapEvicted(leaving, (x) => filledUp(slice(x, 1, 0, count), rate));
+  const made = compression.apply(params.compression, old);
   const kept = joined(compressed, { ...made, vectors: stopGradient(made.vectors) });
   return {
     old,

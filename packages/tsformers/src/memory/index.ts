@@ -27,4 +27,6 @@ export {
   type CompressiveState,
   compressiveMemory,
 } from "./compressive-memory.ts";
+export { type KnnMemoryOptions, type KnnMemoryParams, type KnnMemoryState, knnMemory } from "./knn-memory.ts";
+export { type Nearest, type NearestOptions, nearestKeys } from "./nearest-keys.ts";
 export { type SegmentMemoryOptions, type SegmentState, segmentMemory } from "./segment-memory.ts";

@@ -21,10 +21,10 @@ export type SegmentState = {
  * document that began in x.
  *
  * The memory is of the stream as it comes to the layer; the norm of a pre-norm block is applied to what was kept when it is looked at.
- * Without a memory that goes in, it is the mixer itself.
+ * Of what is remembered, only the part that the view shows is looked at. Without a memory that goes in, it is the mixer itself.
  *
  * @shape  x [B, T, C], memory [B, M, C] → y [B, T, C]
- * @cost   O(B·H·T·(M + T)·D) time; a path through N layers reaches back N·M positions
+ * @cost   O(B·H·T·(M + T)·D) time, M being what the view shows; a path through N layers reaches back N·M positions
  * @source Dai et al. 2019, "Transformer-XL", §3.2, arXiv:1901.02860
  */
 export function segmentMemory<Params>(
@@ -42,10 +42,11 @@ export function segmentMemory<Params>(
       if (memory === undefined) return mixer.apply(params, input, context);
       const { x, view } = input;
       const { x: stream, norm } = input.stream ?? { x, norm: (x: Tensor) => x };
-      const kept = cast(memory.vectors, stream.dtype);
-      const cross = mixer.keysAndValues(params, concat([norm(kept), x], 1), view);
+      const shown = view.memory ?? 0;
+      const earlier = shown === 0 ? [] : [norm(cast(newest(memory.vectors, shown), stream.dtype))];
+      const cross = mixer.keysAndValues(params, concat([...earlier, x], 1), view);
       const own = { vectors: stream, seen: seenOf(view.keyMask, stream) };
-      const keyMask = concat([memory.seen, own.seen], 1);
+      const keyMask = newest(concat([memory.seen, own.seen], 1), shown + x.shape[1]!);
       const out = mixer.apply(params, { ...input, cross, view: { ...view, keyMask } }, context);
       const segment = remembered(memory, own, view.current);
       return { ...out, state: { ...input.state, segment } };

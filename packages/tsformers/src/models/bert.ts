@@ -102,7 +102,7 @@ export function withNextSentence<Mix>(
 ): LanguageModel<BertPreTrainingParams<Mix>> {
   const pooler = linear(modelWidth, modelWidth);
   const nextSentence = linear(modelWidth, 2);
-  const { project: _, ...rest } = model;
+  const { project: _, spans: __, trimmed: ___, ...rest } = model;
   return {
     ...rest,
     init: (key) => {

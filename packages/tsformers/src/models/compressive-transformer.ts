@@ -47,8 +47,8 @@ export type CompressiveTransformerOptions = {
 /**
  * Compressive Transformer: Transformer-XL whose old memories are compressed instead of forgotten.
  *
- * `h_n = block(h_{n−1}, SG[cm, m, h_{n−1}])`; what leaves m is appended to cm, each c positions as one vector, `cm ← [cm, f_c(old)]`. Positions are told by
- * their distance in `[cm, m, h]`. Losses: `reconstruction` or `autoencoding`, which train f_c alone.
+ * `h_n = block(h_{n−1}, [SG(cm), SG(m), h_{n−1}])`; what leaves m is appended to cm, each c positions as one vector: `cm ← [cm, f_c(old)]`.
+ * Positions are told by their distance in `[cm, m, h]`. Losses: `reconstruction` or `autoencoding`, which train f_c alone.
  *
  * @source Rae et al. 2020, "Compressive Transformers for Long-Range Sequence Modelling", arXiv:1911.05507
  * @differs one table of tokens, where the paper's largest vocabulary is in clusters; gradients do not flow through several segments
@@ -106,9 +106,9 @@ export const compressiveTransformerEntry: DecoderEntry<"compressive-transformer"
     year: 2020,
     paper: "Rae et al. 2020, Compressive Transformers for Long-Range Sequence Modelling, arXiv:1911.05507",
     summary: "Transformer-XL whose old memories are compressed instead of forgotten",
-    formula: "h_n = block(h_{n−1}, SG[cm, m, h_{n−1}]); cm ← [cm, f_c(what leaves m)]",
+    formula: "h_n = block(h_{n−1}, [SG(cm), SG(m), h_{n−1}]); cm ← [cm, f_c(what leaves m)]",
     cost: "O(n·(n + m + cm)·d) time, O((n + m + cm)·d) memory; reaches back N·(m + c·cm) positions",
-    serves: ["segments", "next", "labelled", "matched", "tagged", "reconstructed", "points", "masked"],
+    serves: ["segments"],
     category: "decoder",
     options: () =>
       z.strictObject({

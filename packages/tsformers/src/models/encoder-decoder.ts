@@ -2,17 +2,19 @@ import { add, type Concrete, cast, iota, splitKey, type Tensor } from "@tsformer
 import { makeView } from "../attention/core/view.ts";
 import { fullPattern } from "../attention/patterns/pattern.ts";
 import type { CrossBlock } from "../blocks/cross-block.ts";
-import type { StackParams } from "../depth/layers.ts";
+import type { FinalNorm, StackParams } from "../depth/layers.ts";
 import { blockStack } from "../depth/stack.ts";
 import { placeOfLayer, startTraining } from "../depth/states.ts";
 import type {
   AttentionMap,
   Block,
   Context,
+  Depth,
   DepthInput,
   DepthOutput,
   KeyValueCache,
   Layer,
+  LayerPositions,
   PositionEmbedding,
   ScoreMod,
   StackState,
@@ -34,7 +36,21 @@ export type StacksParts = {
   readonly decoder: readonly CrossBlock[];
   readonly encoderNorm?: Layer<NormParams>;
   readonly decoderNorm?: Layer<NormParams>;
+  /** How the blocks of each stack follow one another; layers may share blocks, as in `shared`. Default: {@link blockStack}. */
+  readonly depth?: (blocks: readonly Block[], options: FinalNorm) => Depth<StackParams>;
+  /** The same of the decoder alone. Default: `depth`. */
+  readonly decoderDepth?: DecoderDepth;
 };
+
+/**
+ * How the layers of a decoder follow one another.
+ *
+ * @param options.toLogits logits from states that have passed the final norm, for depths that ask what a layer would predict
+ */
+export type DecoderDepth = (
+  blocks: readonly Block[],
+  options: FinalNorm & { readonly toLogits: (x: Tensor) => Tensor },
+) => Depth<StackParams>;
 
 export type StacksParams = { encoder: StackParams; decoder: StackParams };
 
@@ -47,42 +63,52 @@ export type Stacks = {
   /** x [B, T, C] → [B, T, C] */
   decode(
     params: StacksParams,
-    input: DepthInput & { readonly source: { readonly entries: readonly KeyValueCache[]; readonly view: View } },
+    input: DepthInput & {
+      readonly source: { readonly entries: readonly KeyValueCache[]; readonly view: View };
+      /** As in a {@link DecoderDepth}. Default: an error when it is asked. */
+      readonly toLogits?: (x: Tensor) => Tensor;
+    },
     context: Context,
   ): DepthOutput & { readonly crossMaps: readonly (() => AttentionMap)[] };
 };
 
 /** An encoder and a decoder that looks at what it gives out. */
 export function stacks(parts: StacksParts): Stacks {
-  const encoder = blockStack(parts.encoder, present({ finalNorm: parts.encoderNorm }));
+  const { depth = blockStack, decoderDepth = depth } = parts;
+  const encoder = depth(parts.encoder, present({ finalNorm: parts.encoderNorm }));
   // Blocks that look at nothing but what came before, once each is bound to its part of the source.
-  const decoder = (bind: (block: CrossBlock, layer: number) => Block["apply"]) =>
-    blockStack(
+  const decoder = (bind: (block: CrossBlock, layer: number) => Block["apply"], toLogits: (x: Tensor) => Tensor) =>
+    decoderDepth(
       parts.decoder.map((block, i): Block => ({ ...block, apply: bind(block, i) })),
-      present({ finalNorm: parts.decoderNorm }),
+      { toLogits, ...present({ finalNorm: parts.decoderNorm }) },
     );
   const unbound = () => {
     throw new TypeError("stacks: a decoder needs a source");
   };
+  const headless = () => {
+    throw new TypeError("stacks: vectors have no logits");
+  };
   return {
     init: (key) => {
       const [a, b] = splitKey(key, 2);
-      return { encoder: encoder.init(a!), decoder: decoder(() => unbound).init(b!) };
+      return { encoder: encoder.init(a!), decoder: decoder(() => unbound, headless).init(b!) };
     },
     encode: (params, input, context) => encoder.apply(params.encoder, input, within(context, "encoder")),
     crossKeysAndValues: (params, source, view) =>
-      parts.decoder.map((block, i) => block.crossKeysAndValues(params.decoder.blocks[i], source, view)),
-    decode: (params, { source, ...input }, context) => {
+      params.decoder.blocks.map((own, i) => parts.decoder[i]!.crossKeysAndValues(own, source, view)),
+    decode: (params, { source, toLogits = headless, ...input }, context) => {
       const crossMaps: (() => AttentionMap)[] = [];
-      const bound = decoder((block, i) => (own, input, inner) => {
-        const { crossMap, ...out } = block.apply(
-          own,
-          { ...input, source: { entries: source.entries[i]!, view: source.view } },
-          inner,
-        );
-        if (crossMap !== undefined) crossMaps.push(crossMap);
-        return out;
-      });
+      const count = parts.decoder.length;
+      const bindTo =
+        (block: CrossBlock, i: number): Block["apply"] =>
+        (own, input, inner) => {
+          // Layers that share a block share its keys and values, too.
+          const entries = source.entries[Math.floor((i * source.entries.length) / count)]!;
+          const { crossMap, ...out } = block.apply(own, { ...input, source: { entries, view: source.view } }, inner);
+          if (crossMap !== undefined) crossMaps.push(crossMap);
+          return out;
+        };
+      const bound = decoder(bindTo, toLogits);
       return { ...bound.apply(params.decoder, input, within(context, "decoder")), crossMaps };
     },
   };
@@ -97,6 +123,8 @@ export type EncoderDecoderParts = StacksParts & {
   readonly tokens: Layer<EmbeddingParams>;
   readonly sourcePositions?: PositionEmbedding;
   readonly targetPositions?: PositionEmbedding;
+  /** Added to the input of every layer on either side. */
+  readonly layerPositions?: LayerPositions;
   readonly sourceScores?: ScoreMod;
   readonly targetScores?: ScoreMod;
   /** Of the encoder. Default: everything. */
@@ -117,6 +145,7 @@ export type EncoderDecoderParams = StacksParams & {
   tokens: EmbeddingParams;
   sourcePositions?: unknown;
   targetPositions?: unknown;
+  layerPositions?: unknown;
   sourceScores?: unknown;
   targetScores?: unknown;
   sourceNorm?: NormParams;
@@ -162,6 +191,9 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
     const normed = norm === undefined ? placed : norm.apply(params[`${side}Norm`]!, placed);
     return dropout(normed, dropoutRate, context, side);
   };
+  const { layerPositions } = parts;
+  const signals = (params: EncoderDecoderParams, at: Tensor) =>
+    present({ input: layerPositions && ((layer: number) => layerPositions.apply(params.layerPositions, layer, at)) });
   return {
     vocabularySize: parts.vocabularySize,
     ...present({ maxLength: parts.targetPositions?.length, maxSourceLength: parts.sourcePositions?.length }),
@@ -177,6 +209,7 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
         tokens: parts.tokens.init(b!),
         sourcePositions: parts.sourcePositions?.init(c!),
         targetPositions: parts.targetPositions?.init(d!),
+        layerPositions: parts.layerPositions?.init(splitKey(j!, 2)[1]!),
         sourceScores: sourceScores?.init(e!),
         targetScores: targetScores?.init(f!),
         head: head.init(g!),
@@ -193,8 +226,9 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
         x: embed(params, tokens, iota(pass.queries), "source", context),
         view: viewsOf(source, parts.encoder, params.sourceScores, pass),
         state: present({ training: params.trainingState?.encoder }),
+        ...signals(params, iota(pass.queries)),
       };
-      const { x, hidden, maps, losses, state } = body.encode(params, input, context);
+      const { x, hidden, maps, losses, state, steps } = body.encode(params, input, context);
       const penalty = sourceScores?.penalty?.(params.sourceScores);
       return {
         memory: x,
@@ -203,7 +237,7 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
         losses: sumOfLosses([losses, penalty]),
         state,
         entries: body.crossKeysAndValues(params, x, {}),
-        ...present({ mask }),
+        ...present({ mask, steps }),
       };
     },
     decode: (params, { tokens, mask, encoded, decode }, context) => {
@@ -222,11 +256,12 @@ export function encoderDecoder(parts: EncoderDecoderParts): SequenceToSequence<E
         state: present({ decode: decode?.layers, training: params.trainingState?.decoder }),
         ...present({ place: decode && placeOfLayer(decode) }),
         source: { entries: encoded.entries, view: across },
+        ...signals(params, placesOf(pass)),
+        toLogits: (x: Tensor) => head.apply(params.head, x, params.tokens),
       };
-      const { x, hidden, maps, crossMaps, losses, state } = body.decode(params, input, context);
+      const { x, losses, ...out } = body.decode(params, input, context);
       const penalty = targetScores?.penalty?.(params.targetScores);
-      const logits = head.apply(params.head, x, params.tokens);
-      return { logits, hidden, maps, crossMaps, losses: sumOfLosses([losses, penalty]), state };
+      return { ...out, logits: input.toLogits(x), losses: sumOfLosses([losses, penalty]) };
     },
     ...(!(sourceScores?.project === undefined && targetScores?.project === undefined) && {
       project: (params: EncoderDecoderParams) => ({

@@ -121,7 +121,7 @@ export const gtrxlEntry: DecoderEntry<"gtrxl", GtrxlSettings> = /* @__PURE__ */ 
   summary: "a Transformer-XL with gates in place of residual sums, for agents",
   formula: "x ← (1 − z) ∘ x + z ∘ ĥ(x, ReLU(sublayer(norm(x)))), z = σ(y·W_z + x·U_z − b)",
   cost: "O(n·m·d + n·d²) time, O((n + m)·d) memory, m = memoryLength",
-  serves: ["segments", "next", "labelled", "matched", "tagged", "reconstructed", "points", "masked"],
+  serves: ["segments"],
   category: "decoder",
   options: () =>
     z.strictObject({

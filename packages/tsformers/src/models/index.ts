@@ -1,5 +1,12 @@
 // Published systems: one line each, then what systems are put together from.
 
+export {
+  type AdaptiveSpanTransformerOptions,
+  type AdaptiveSpanTransformerSettings,
+  adaptiveSpanTransformer,
+  adaptiveSpanTransformerEntry,
+  adaptiveSpanTransformerParts,
+} from "./adaptive-span-transformer.ts";
 export { type AlRfouOptions, type AlRfouParams, type AlRfouSettings, alRfou, alRfouEntry } from "./al-rfou.ts";
 export {
   type AlbertOptions,
@@ -29,6 +36,7 @@ export {
   bigbirdParts,
 } from "./bigbird.ts";
 export { type BloomOptions, bloom, bloomEntry, bloomParts } from "./bloom.ts";
+export { type CalmOptions, type CalmSettings, calm, calmEntry } from "./calm.ts";
 export {
   type CompressiveTransformerOptions,
   type CompressiveTransformerSettings,
@@ -37,9 +45,36 @@ export {
   compressiveTransformerParts,
 } from "./compressive-transformer.ts";
 export { type CtrlOptions, type CtrlSettings, ctrl, ctrlEntry, ctrlParts } from "./ctrl.ts";
+export {
+  type DecisionInput,
+  type DecisionModel,
+  type DecisionOptions,
+  type DecisionOutput,
+  type DecisionParams,
+  decisionModel,
+} from "./decision-model.ts";
+export {
+  type DecisionTransformerOptions,
+  type DecisionTransformerSettings,
+  decisionTransformer,
+  decisionTransformerEntry,
+  decisionTransformerParts,
+} from "./decision-transformer.ts";
 export { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
+export {
+  type DepthAdaptiveOptions,
+  type DepthAdaptiveTransformerOptions,
+  type DepthAdaptiveTransformerSettings,
+  depthAdaptiveTransformer,
+  depthAdaptiveTransformerEntry,
+} from "./depth-adaptive-transformer.ts";
 export { type EncoderParams, type EncoderParts, encoder } from "./encoder.ts";
-export { type EncoderDecoderParams, type EncoderDecoderParts, encoderDecoder } from "./encoder-decoder.ts";
+export {
+  type DecoderDepth,
+  type EncoderDecoderParams,
+  type EncoderDecoderParts,
+  encoderDecoder,
+} from "./encoder-decoder.ts";
 export {
   type GptBlockParams,
   type GptOptions,
@@ -70,6 +105,13 @@ export {
   longformerEntry,
   longformerParts,
 } from "./longformer.ts";
+export {
+  type MemorizingTransformerOptions,
+  type MemorizingTransformerSettings,
+  memorizingTransformer,
+  memorizingTransformerEntry,
+  memorizingTransformerParts,
+} from "./memorizing-transformer.ts";
 export type {
   DecoderEntry,
   EncoderDecoderEntry,
@@ -125,6 +167,15 @@ export {
 } from "./transformer-xl.ts";
 export { hasTwoStreams, type Prediction, type TwoStreamModel, type TwoStreamOutput } from "./two-streams.ts";
 export {
+  type UniversalEncoderDecoderOptions,
+  type UniversalEncoderDecoderSettings,
+  universalEncoderDecoder,
+  universalEncoderDecoderEntry,
+  universalEncoderDecoderParts,
+} from "./universal-encoder-decoder.ts";
+export {
+  type RecurrenceOptions,
+  type RecurrentParams,
   type UniversalTransformerOptions,
   type UniversalTransformerSettings,
   universalTransformer,

@@ -53,6 +53,9 @@ export type SegmentLayers = {
   readonly fresh?: Tensor;
 };
 
+/** The parameters that spans are read from. */
+export type SpanParams = { readonly scores?: Concrete<unknown> };
+
 /** What all models over tokens have in common, whatever their output. */
 export type TokenModel<Params, Output> = {
   readonly vocabularySize: number;
@@ -64,14 +67,20 @@ export type TokenModel<Params, Output> = {
   readonly layers: readonly BlockTraits[];
   /** The pattern of each layer in decoding. */
   readonly patterns: readonly Pattern[];
+  /** Paths of parameters that a model need not have for this one to start from it: those of a part that it adds. Absent: none. */
+  readonly addedParams?: readonly string[];
   init(key: RandomKey): Concrete<Params>;
   apply(params: Params, input: TokensInput, context: Context): Output;
   /** Projects parameters back into their allowed range after each update. Absent: no constraints. */
   project?(params: Params): Params;
+  /** How far back each head of each layer sees with these parameters, [N][H], in positions. Absent: parameters set no end. */
+  spans?(params: SpanParams): readonly (readonly number[])[];
 };
 
 /** Tokens to vectors: a model without its head. */
 export type TokenBody<Params = unknown> = TokenModel<Params, DepthOutput> & {
+  /** The model for parameters with these spans: the same outputs, without computing keys that no head of a layer sees. Present with `spans`. */
+  trimmed?(spans: readonly (readonly number[])[]): TokenBody<Params>;
   /** C, features of its output. */
   readonly width: number;
   /** E, features of a token's vector, and so of the vectors that it reads in their place; C in most models. */
@@ -105,6 +114,8 @@ export type LanguageModel<Params = unknown> = TokenModel<Params, LanguageModelOu
   trainingLosses?(params: Params, output: LanguageModelOutput, asked: Targets, context: Context): Losses;
   /** The model without its head, with the same parameters, for use with other heads. */
   readonly body: TokenBody;
+  /** As of the body. */
+  trimmed?(spans: readonly (readonly number[])[]): LanguageModel<Params>;
 };
 
 /** B and T of an input. */

@@ -60,13 +60,13 @@ type Parts<Category extends keyof Made, Name extends string, Schema extends z.Zo
   EntryParts<Name, Schema, [parts: ModelParts], Made[Category]>;
 
 const usualViews: { readonly [Category in keyof Made]: readonly ViewName[] } = {
-  decoder: ["next", "segments", "labelled", "matched", "tagged", "reconstructed", "points", "masked"],
+  decoder: ["next", "segments", "labelled", "matched", "tagged", "reconstructed", "points", "windows", "masked"],
   encoder: ["masked", "labelled", "matched", "tagged", "reconstructed", "points"],
   "encoder-decoder": ["pairs"],
 };
 
 /**
- * The entry of a model. It leaves no part open and serves the views of its category by default.
+ * The entry of a model. It leaves no part open by default, and serves the views of its category, those that it names first.
  *
  * @throws RangeError from `make` when settings do not fit, and for parts that are the model's own
  */
@@ -74,7 +74,8 @@ export function modelEntry<Category extends keyof Made, Name extends string, Set
   given: Parts<Category, Name, Schema> & Agreement<NoInfer<Settings>, NoInfer<Schema>>,
 ): EntryOf<Category, Name, Settings> {
   const own: Parts<Category, Name, Schema> = given;
-  const { name, category, parts = [], serves = usualViews[category] } = own;
+  const { name, category, parts = [] } = own;
+  const serves = [...new Set([...(own.serves ?? []), ...usualViews[category]])];
   const { options, make } = checkedFunctions(own, (chosen) => {
     const refused = partsIn(chosen).find((part) => !parts.includes(part));
     if (refused !== undefined) throw new RangeError(`${name}: has its own ${refused}; leave it away`);
@@ -128,6 +129,11 @@ export function stackOptions(): {
 /** A number of layers. */
 export function depthCount(): z.ZodInt {
   return count(128, "deeper graphs take ONNX Runtime too long to prepare");
+}
+
+/** The option for the depth of a decoder beside an encoder. */
+export function decoderLayersOption(standard = "as many as layers"): z.ZodOptional<z.ZodInt> {
+  return depthCount().optional().describe(`blocks of the decoder. Default: ${standard}`);
 }
 
 /** The option for the scale of initial weights, Hugging Face's `initializer_range`. Narrow models learn faster from larger ones, such as 0.6 / √width. */

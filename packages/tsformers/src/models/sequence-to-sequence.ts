@@ -29,6 +29,8 @@ export type EncodeOutput = Encoded & {
   readonly losses: Losses;
   /** State of the encoder's layers. */
   readonly state: StackState;
+  /** How many layers each position went through, float32 [B, S], where it is not the same for all. */
+  readonly steps?: Tensor;
 };
 
 export type DecodeInput = {
@@ -53,6 +55,8 @@ export type DecodeOutput = {
   readonly losses: Losses;
   /** State of the decoder's layers. */
   readonly state: StackState;
+  /** How many layers each position went through, float32 [B, T], where it is not the same for all. */
+  readonly steps?: Tensor;
 };
 
 /** A model that reads one sequence and predicts the next token of another. */

@@ -46,7 +46,7 @@ export type SpalmParams = DecoderParams & {
  */
 export function spalm(options: SpalmOptions): LanguageModel<SpalmParams> {
   const { modelWidth } = options;
-  const { project, ...base } = decoder(spalmParts(options));
+  const { project, trimmed: _, ...base } = decoder(spalmParts(options));
   return {
     ...base,
     ...projectPart<DecoderParams, SpalmParams>({ ...present({ project }) }),

@@ -12,6 +12,7 @@ import { type BucketOptions, bidirectionalBuckets, causalBuckets, t5Bias } from 
 import { present } from "../schema/present.ts";
 import { type EncoderDecoderParams, type EncoderDecoderParts, encoderDecoder } from "./encoder-decoder.ts";
 import {
+  decoderLayersOption,
   type EncoderDecoderEntry,
   ffnWidthOption,
   fullCost,
@@ -103,7 +104,7 @@ export function t5Parts(options: T5Options): EncoderDecoderParts {
   };
 }
 
-export type T5Settings = StackSettings & { readonly ffnWidth?: number };
+export type T5Settings = StackSettings & { readonly decoderLayers?: number; readonly ffnWidth?: number };
 
 export const t5Entry: EncoderDecoderEntry<"t5", T5Settings> = /* @__PURE__ */ modelEntry({
   name: "t5",
@@ -115,6 +116,7 @@ export const t5Entry: EncoderDecoderEntry<"t5", T5Settings> = /* @__PURE__ */ mo
   formula: "logits[h,t,s] += table[bucket(s − t), h]; x ← x + sublayer(rms(x))",
   cost: fullCost,
   category: "encoder-decoder",
-  options: () => z.strictObject({ ...stackOptions(), ffnWidth: ffnWidthOption() }),
+  options: () =>
+    z.strictObject({ ...stackOptions(), decoderLayers: decoderLayersOption(), ffnWidth: ffnWidthOption() }),
   make: (settings) => t5(present(settings)),
 });

@@ -5,11 +5,11 @@ import { placeOfLayer, resetRows, startTraining } from "../depth/states.ts";
 import type { Depth, LayerPositions, Pattern, StackState } from "../kinds/index.ts";
 import { sumOfLosses } from "../nn/losses.ts";
 import { present } from "../schema/present.ts";
-import { extentOf, type TokenBody, type TokensInput } from "./language-model.ts";
+import { extentOf, type SpanParams, type TokenBody, type TokensInput } from "./language-model.ts";
 import { requireContent } from "./require-content.ts";
 import { requireCausal, requireForgetting, requireGlobalReader, requireReader } from "./sights.ts";
 import { type TokenFrontParams, type TokenFrontParts, tokenFront } from "./token-front.ts";
-import { patternOfLayer, placesOf, type SightParts, viewsOf } from "./views.ts";
+import { patternOfLayer, placesOf, type SightParts, trimmedPattern, viewsOf } from "./views.ts";
 
 /** The parts of a model over tokens but for its head, each a value of its kind; what is absent is not there. */
 export type TokenBodyParts<DepthParams = unknown> = TokenFrontParts &
@@ -24,6 +24,8 @@ export type TokenBodyParts<DepthParams = unknown> = TokenFrontParts &
     readonly depth: Depth<DepthParams>;
     /** Added to the input of every layer. */
     readonly layerPositions?: LayerPositions;
+    /** As in a model. */
+    readonly addedParams?: readonly string[];
     /** Positions of tokens among padding. Default: 0, 1, 2, … from the first column. */
     readonly positionsOf?: (input: Pick<TokensInput, "tokens" | "mask">) => TokensInput["positions"];
   };
@@ -58,7 +60,7 @@ export function tokenBody<DepthParams>(parts: TokenBodyParts<DepthParams>): Toke
     causal,
     layers,
     patterns: layers.map((_, layer) => patternInDecoding(parts, layer)),
-    ...present({ maxLength: shortestTable(parts.positions, layerPositions) }),
+    ...present({ maxLength: shortestTable(parts.positions, layerPositions), addedParams: parts.addedParams }),
     embeddingOf: ({ tokens }) => tokens,
     init: (key) => {
       const [a, b, c, d, e] = splitKey(key, 5);
@@ -107,6 +109,11 @@ export function tokenBody<DepthParams>(parts: TokenBodyParts<DepthParams>): Toke
     },
     ...(scores?.project !== undefined && {
       project: (params: Params) => ({ ...params, scores: scores.project!(params.scores) }),
+    }),
+    ...(scores?.spans !== undefined && {
+      spans: (params: SpanParams) => layers.map((_, layer) => scores.spans!(params.scores!, layer)),
+      trimmed: (spans: readonly (readonly number[])[]) =>
+        tokenBody({ ...parts, pattern: trimmedPattern(parts, spans) }),
     }),
   };
 }

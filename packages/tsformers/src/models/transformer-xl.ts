@@ -100,7 +100,7 @@ export const transformerXlEntry: DecoderEntry<"transformer-xl", TransformerXlSet
   summary: "a decoder whose layers remember earlier segments and tell positions by distance",
   formula: "h_n = block(h_{n−1}, [SG(m_{n−1}), h_{n−1}]); logits = ((q + u)·k + (q + v)·W_R R_d)/√D",
   cost: "O(n·(n + m)·d) time, O((n + m)·d) memory, m = memoryLength",
-  serves: ["segments", "next", "labelled", "matched", "tagged", "reconstructed", "points", "masked"],
+  serves: ["segments"],
   category: "decoder",
   options: () =>
     z.strictObject({

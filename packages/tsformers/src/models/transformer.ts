@@ -16,6 +16,7 @@ import {
   type StacksParts,
 } from "./encoder-decoder.ts";
 import {
+  decoderLayersOption,
   type EncoderDecoderEntry,
   ffnWidthOption,
   fullCost,
@@ -104,7 +105,7 @@ export function transformerStacks(options: StackOptions): StacksParts {
   };
 }
 
-export type TransformerSettings = StackSettings & { readonly ffnWidth?: number };
+export type TransformerSettings = StackSettings & { readonly decoderLayers?: number; readonly ffnWidth?: number };
 
 export const transformerEntry: EncoderDecoderEntry<"transformer", TransformerSettings> = /* @__PURE__ */ modelEntry({
   name: "transformer",
@@ -115,6 +116,7 @@ export const transformerEntry: EncoderDecoderEntry<"transformer", TransformerSet
   formula: "attention(Q, K, V) = softmax(Q·Kᵀ/√D)·V; x ← norm(x + sublayer(x))",
   cost: fullCost,
   category: "encoder-decoder",
-  options: () => z.strictObject({ ...stackOptions(), ffnWidth: ffnWidthOption() }),
+  options: () =>
+    z.strictObject({ ...stackOptions(), decoderLayers: decoderLayersOption(), ffnWidth: ffnWidthOption() }),
   make: (settings) => transformer(present(settings)),
 });

@@ -3,6 +3,7 @@ import { type LinearParams, linear } from "../nn/linear.ts";
 import type { TokenBody } from "./language-model.ts";
 import { projectPart } from "./project-part.ts";
 import { requireContent } from "./require-content.ts";
+import { trimmedPart } from "./trimmed-part.ts";
 
 /** A body's parameters with those of a front beside them. */
 export type WithFront<Params> = Params & { front: LinearParams };
@@ -20,7 +21,7 @@ export function vectorFront<Params>(
   features: number,
 ): TokenBody<WithFront<Params>> {
   const front = linear(features, body.embeddingWidth);
-  const { project: _, ...rest } = body;
+  const { project: _, trimmed: __, ...rest } = body;
   return {
     ...rest,
     embeddingWidth: features,
@@ -34,5 +35,6 @@ export function vectorFront<Params>(
       return body.apply(params, { ...input, vectors: front.apply(params.front, vectors) }, context);
     },
     ...projectPart<Params, WithFront<Params>>(body),
+    ...trimmedPart(body, (trimmed) => vectorFront(name, trimmed, features)),
   };
 }

@@ -2,7 +2,11 @@ import { add, cast, concat, cumsum, equal, iota, reshape, slice, type Tensor, ze
 import { makeView, makeViewOfSlots } from "../attention/core/view.ts";
 import { behindMemory } from "../attention/patterns/behind-memory.ts";
 import { causalPart } from "../attention/patterns/causal-part.ts";
+import { intersection } from "../attention/patterns/combine.ts";
 import { causal, fullPattern } from "../attention/patterns/pattern.ts";
+import { reachOf } from "../attention/patterns/reach.ts";
+import { roundedReach } from "../attention/patterns/span.ts";
+import { slidingWindow } from "../attention/patterns/window.ts";
 import type {
   BlockTraits,
   LayerPatterns,
@@ -58,6 +62,14 @@ export function patternOfLayer(
   return typeof pattern === "function" ? pattern(layer) : pattern;
 }
 
+/** What layers see by their patterns, and no farther back than any of their heads does by its scores. */
+export function trimmedPattern(parts: SightParts, spans: readonly (readonly number[])[]): LayerPatterns {
+  const patterns = spans.map((own, layer) =>
+    intersection(patternOfLayer(parts, layer), slidingWindow({ before: roundedReach(Math.max(...own)), after: 0 })),
+  );
+  return (layer) => patterns[layer]!;
+}
+
 /** Where the queries of a pass stand, int32 [T] or [B, T]. */
 export function placesOf({ queries, positions, decode }: Pass): Tensor {
   return positions ?? (decode === undefined ? iota(queries) : add(iota(queries), decode.position));
@@ -77,7 +89,13 @@ export function viewsOf(
   const { queries, mask, globals, begins, positions, decode, remembers } = pass;
   const slotsOf = (layer: number): Slots | undefined =>
     layers[layer]!.cacheShape === undefined ? undefined : decode?.slots?.[layer];
-  const memoryOf = (layer: number): number => (remembers ? (layers[layer]!.segment?.length ?? 0) : 0);
+  const rememberedBy = (layer: number): number => (remembers ? (layers[layer]!.segment?.length ?? 0) : 0);
+  // What the pattern does not reach of a memory is not looked at.
+  const memoryOf = (layer: number): number => {
+    const length = rememberedBy(layer);
+    if (length === 0 || !parts.causal) return length;
+    return Math.min(length, farthest(causalPart(patternOfLayer(parts, layer), length + queries), length + queries));
+  };
   const make = (layer: number): View => {
     const slots = slotsOf(layer);
     const memory = memoryOf(layer);
@@ -95,7 +113,7 @@ export function viewsOf(
       queries,
       keys,
       ...present({ keyMask: mask, globals, offset: decode?.position }),
-      ...(begins !== undefined && documentsOf(begins, memory)),
+      ...(begins !== undefined && documentsOf(begins, memory, rememberedBy(layer))),
       ...(memory !== 0 && { memory }),
       ...(positions !== undefined && { positions: { query: positions, key: positions } }),
       ...schemes,
@@ -114,18 +132,26 @@ export function viewsOf(
   };
 }
 
+/** The largest distance at which a pattern shows anything in a sequence of `length`. */
+function farthest(pattern: Pattern, length: number): number {
+  const { window, pinned } = reachOf(pattern, length);
+  return pinned.length === 0 ? window : length;
+}
+
 /**
- * What each position sees of its own document, and which keys are of the last one; the memory is of the document that was read last.
+ * What each position sees of its own document, and which positions are of the last one; the memory is of the document that was read last.
  *
- * @shape begins [B, T] → visible bool [B, 1, T, M + T], current int32 [B, M + T]
+ * @param memory   positions of the memory that are looked at
+ * @param capacity M, all of them
+ * @shape begins [B, T] → visible bool [B, 1, T, memory + T], current int32 [B, M + T]
  */
-function documentsOf(begins: Tensor, memory: number): Required<Pick<View, "visible" | "current">> {
+function documentsOf(begins: Tensor, memory: number, capacity: number): Required<Pick<View, "visible" | "current">> {
   const [batch, length] = begins.shape as [number, number];
   const own = cumsum(begins, 1);
-  const all = concat([zeros([batch, memory], own.dtype), own], 1);
+  const behind = (count: number) => concat([zeros([batch, count], own.dtype), own], 1);
   return {
-    visible: equal(reshape(own, [batch, 1, length, 1]), reshape(all, [batch, 1, 1, memory + length])),
-    current: cast(equal(slice(own, 1, length - 1), all), "int32"),
+    visible: equal(reshape(own, [batch, 1, length, 1]), reshape(behind(memory), [batch, 1, 1, memory + length])),
+    current: cast(equal(slice(own, 1, length - 1), behind(capacity)), "int32"),
   };
 }
 

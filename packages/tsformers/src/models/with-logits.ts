@@ -2,6 +2,7 @@ import { type Concrete, splitKey, type Tensor } from "@tsformers/engine";
 import type { Head } from "../nn/head.ts";
 import type { LanguageModel, TokenBody } from "./language-model.ts";
 import { projectPart } from "./project-part.ts";
+import { trimmedPart } from "./trimmed-part.ts";
 
 /** A body's parameters and those of its head. */
 export type WithHead<Params, HeadParams = unknown> = Params & { head: HeadParams };
@@ -11,7 +12,7 @@ export function withLogits<Params, HeadParams>(
   body: TokenBody<Params>,
   head: Head<HeadParams>,
 ): LanguageModel<WithHead<Params, HeadParams>> {
-  const { width: _, embeddingWidth: __, project: ___, embeddingOf, ...model } = body;
+  const { width: _, embeddingWidth: __, project: ___, trimmed: ____, embeddingOf, ...model } = body;
   return {
     ...model,
     body: body as TokenBody<unknown>,
@@ -25,5 +26,6 @@ export function withLogits<Params, HeadParams>(
       return { ...out, logits: toLogits(out.x), toLogits };
     },
     ...projectPart<Params, WithHead<Params, HeadParams>>(body),
+    ...trimmedPart(body, (trimmed) => withLogits(trimmed, head)),
   };
 }

@@ -1,6 +1,7 @@
 import {
   broadcastTo,
   type Concrete,
+  cast,
   concat,
   equal,
   expandDims,
@@ -28,7 +29,7 @@ import { type Activation, gelu, type MlpParams, mlp } from "../nn/feed-forward.t
 import { type Head, tiedHeadWithBias } from "../nn/head.ts";
 import { normalInitial } from "../nn/initial.ts";
 import { layerNorm } from "../nn/norm.ts";
-import { headWidthOf, requireCounts, requireSizes } from "../nn/sizes.ts";
+import { headWidthOf, requireCounts, requireEvenWidth, requireSizes } from "../nn/sizes.ts";
 import { initRelativeSegments, type RelativeSegmentsParams, relativeSegments } from "../position/relative-segments.ts";
 import { type TransformerXlParams, transformerXlScores } from "../position/transformer-xl.ts";
 import { present } from "../schema/present.ts";
@@ -127,6 +128,7 @@ function streams(options: XlnetOptions): Streams {
   const { vocabularySize, layers, modelWidth, heads, memoryLength, reuseLength, maxDistance } = options;
   const { ffnWidth = 4 * modelWidth, activation = gelu, dropoutRate = 0, epsilon = 1e-12 } = options;
   requireSizes("xlnet", options, { vocabularySize, layers, ffnWidth });
+  requireEvenWidth("xlnet", modelWidth);
   requireCounts("xlnet", present({ memoryLength, reuseLength }));
   if (reuseLength !== undefined && memoryLength === undefined)
     throw new RangeError("xlnet: reuseLength says what of a segment is remembered; it needs a memoryLength");
@@ -182,7 +184,7 @@ function streams(options: XlnetOptions): Streams {
       const [own, x, memory] = [params.blocks[layer]!, content[layer]!, memories?.[layer]];
       const read = { vectors: x, seen: seenOf(mask, x) };
       const keyMask = memory === undefined ? mask : concat([memory.seen, read.seen], 1);
-      const source = memory === undefined ? x : concat([memory.vectors, x], 1);
+      const source = memory === undefined ? x : concat([cast(memory.vectors, x.dtype), x], 1);
       const cross = mixer.keysAndValues(own.mixer, source, {});
       const out = block.apply(own, { x, cross, view: viewOf(layer, keyMask, sights?.content) }, within(context, layer));
       content.push(out.y);

@@ -17,6 +17,14 @@ export function truncatedInitial(deviation = 0.02): Initial {
   return (key, shape) => truncatedNormal(key, shape, { deviation });
 }
 
+/** Uniform on ±1/√in for a matrix [in, out]: how PyTorch starts linear layers. */
+export function fanInUniform(): Initial {
+  return (key, shape) => {
+    const limit = shape[0]! ** -0.5;
+    return uniform(key, shape, { low: -limit, high: limit });
+  };
+}
+
 /**
  * Uniform on ±√(6 / (in + out)) for a matrix [in, out].
  * @source Glorot & Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks", eq. 16

@@ -2,6 +2,7 @@ import { type Concrete, type RandomKey, splitKey, type Tensor } from "@tsformers
 import type { Context, DepthOutput } from "../kinds/index.ts";
 import type { LanguageModel, TokenBody, TokensInput } from "../models/language-model.ts";
 import { projectPart } from "../models/project-part.ts";
+import { trimmedPart } from "../models/trimmed-part.ts";
 
 /** A body's parameters with those of a head beside them. */
 export type Headed<Params, Name extends string> = Params & { [Head in Name]: unknown };
@@ -23,7 +24,7 @@ export function headed<Params, Name extends string>(
 ): LanguageModel<Headed<Params, Name>> {
   type Both = Headed<Params, Name>;
   const { name } = head;
-  const { project: _, ...rest } = body;
+  const { project: _, trimmed: __, ...rest } = body;
   return {
     ...rest,
     body: body as TokenBody<never>,
@@ -32,6 +33,7 @@ export function headed<Params, Name extends string>(
       return { ...body.init(a!), [name]: head.init(b!) } as Concrete<Both>;
     },
     ...projectPart<Params, Both>(body),
+    ...trimmedPart(body, (trimmed) => headed(trimmed, head, { input: read })),
     apply: (params, input, context) => {
       const out = body.apply(params, read(input), context);
       return { ...out, logits: head.logits(params[name], out, input, context) };

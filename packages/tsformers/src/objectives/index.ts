@@ -1,3 +1,4 @@
+import { type DecisionOptions, decisionModel } from "../models/decision-model.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import { hasTwoStreams } from "../models/two-streams.ts";
@@ -5,6 +6,7 @@ import { present } from "../schema/present.ts";
 import type { Task, TaskViews, ViewName } from "../tasks/task.ts";
 import { classification } from "./classification.ts";
 import { clustering } from "./clustering.ts";
+import { deciding } from "./deciding.ts";
 import { matching } from "./matching.ts";
 import type { Objective } from "./objective.ts";
 import { permutationObjective } from "./permutation.ts";
@@ -24,6 +26,7 @@ export {
   type Pooling,
 } from "./classification.ts";
 export { type ClusteringOptions, type ClusteringParams, clusterer, clustering } from "./clustering.ts";
+export { decider, deciding } from "./deciding.ts";
 export { type MatchingOptions, type MatchingParams, matcher, matching } from "./matching.ts";
 export type { BatchTotals, LossFunction, Memories, Objective, Symbolic, WeightedLoss } from "./objective.ts";
 export { type PermutationOptions, permutationObjective, predictionOf } from "./permutation.ts";
@@ -42,7 +45,8 @@ export type ObjectiveName =
   | "tag"
   | "pairs"
   | "reconstruct"
-  | "cluster";
+  | "cluster"
+  | "act";
 
 /** What a model is trained for, before a model is there. */
 export type ObjectiveEntry = {
@@ -73,6 +77,7 @@ export const objectives: Readonly<Record<ObjectiveName, ObjectiveEntry>> = {
   pairs: { summary: "write one sequence while reading another", view: "pairs", needs: "an encoder-decoder" },
   reconstruct: { summary: "give a row back from the state at its last position", view: "reconstructed" },
   cluster: { summary: "tell the mixture of Gaussians that the points of a row come from", view: "points" },
+  act: { summary: "do what led to the return that is asked for", view: "windows", needs: "a causal model" },
 };
 
 /** A model as objectives see it. */
@@ -98,7 +103,7 @@ export function usualObjective(
 ): ObjectiveName | undefined {
   const remembers = model.category === "decoder" && model.layers.some(({ segment }) => segment !== undefined);
   const order: readonly ObjectiveName[] = remembers
-    ? ["segments", "next", "class", "match", "tag", "reconstruct", "cluster", "masked", "pairs"]
+    ? ["segments", "next", "class", "match", "tag", "reconstruct", "cluster", "act", "masked", "pairs"]
     : [
         "next",
         ...(model.category === "encoder" ? (["permuted", "masked"] as const) : []),
@@ -107,6 +112,7 @@ export function usualObjective(
         "tag",
         "reconstruct",
         "cluster",
+        "act",
         "pairs",
       ];
   const possible = order.filter((name) => fits(name, model) && views[objectives[name].view] !== undefined);
@@ -146,17 +152,18 @@ export function requireObjective(
   );
 }
 
-/** Sizes of what is told: how many classes, or how many components in how many features. Absent where nothing of it is. */
+/** Sizes of what is told: how many classes, how many components in how many features, or actions in an environment. Absent where nothing of it is. */
 export type AnswerSizes = {
   readonly classes?: number | undefined;
   readonly features?: number | undefined;
   readonly components?: number | undefined;
+  readonly decisions?: DecisionOptions | undefined;
 };
 
 /** What the head of an objective must know of a task. */
 export function answerSizes(name: ObjectiveName, views: TaskViews): AnswerSizes {
-  const { classes, features, components } = { ...views[objectives[name].view] } as AnswerSizes;
-  return present({ classes, features, components });
+  const { classes, features, components, decisions } = { ...views[objectives[name].view] } as AnswerSizes;
+  return present({ classes, features, components, decisions });
 }
 
 /**
@@ -171,7 +178,7 @@ export function makeObjective(
   options: { readonly smoothing?: number } = {},
 ): Objective<unknown, never> {
   if (model.category === "encoder-decoder") return sequenceToSequenceObjective(model, options);
-  const { classes, features, components } = answerSizes(name, views);
+  const { classes, features, components, decisions } = answerSizes(name, views);
   if (name === "class") return classification(model.body, { ...options, classes: classes! });
   if (name === "match") return matching(model.body, { ...options, classes: classes! });
   if (name === "tag") return tagging(model.body, { ...options, classes: classes! });
@@ -180,6 +187,7 @@ export function makeObjective(
     if (smoothing !== 0) throw new RangeError("labelSmoothing: points have no labels to smooth; leave it out");
     return clustering(model.body, { features: features!, components: components! });
   }
+  if (name === "act") return deciding(decisionModel(name, model.body, decisions!), options);
   if (name === "reconstruct") return reconstruction(model.body, options);
   if (name === "permuted" && hasTwoStreams(model)) return permutationObjective(model, options);
   return tokenObjective(model, { ...options, segments: name === "segments" });

@@ -1,5 +1,6 @@
 import type { Concrete, NDArray, RandomKey, Tensor } from "@tsformers/engine";
 import type { Context, Losses, StackState } from "../kinds/index.ts";
+import type { SpanParams } from "../models/language-model.ts";
 import { present } from "../schema/present.ts";
 import type { EvalTotals } from "../tasks/metric.ts";
 
@@ -50,6 +51,10 @@ export type Objective<Params = unknown, B = unknown> = {
   startMemories?(batch: number): Memories;
   /** Parameters put back where they may be, after each update. Absent: they may be anything. */
   project?(params: Params): Params;
+  /** How far back each head of each layer of the model sees. Absent: its parameters set no end. */
+  spans?(params: SpanParams): readonly (readonly number[])[];
+  /** The objective for parameters with these spans: equal losses, without computing keys that no head sees. Present with `spans`. */
+  trimmed?(spans: readonly (readonly number[])[]): Objective<Params, B>;
 };
 
 /** What a model gives out that an objective hands on. */

@@ -1,7 +1,7 @@
 import { mul, sum, type Tensor } from "@tsformers/engine";
 import { startSegments } from "../depth/states.ts";
 import { evaluation } from "../kinds/layer.ts";
-import type { LanguageModel, LanguageModelOutput } from "../models/language-model.ts";
+import type { LanguageModel, LanguageModelOutput, SpanParams } from "../models/language-model.ts";
 import { chunkedCrossEntropies } from "../nn/chunked-cross-entropy.ts";
 import { crossEntropies } from "../nn/cross-entropy.ts";
 import { sumOfLosses } from "../nn/losses.ts";
@@ -42,6 +42,10 @@ export function tokenObjective<Params>(
   return {
     init: model.init,
     ...(model.project !== undefined && { project: (params: Params) => model.project!(params) }),
+    ...(model.spans !== undefined && {
+      spans: (params: SpanParams) => model.spans!(params),
+      trimmed: (spans: readonly (readonly number[])[]) => tokenObjective(model.trimmed!(spans), options),
+    }),
     ...(segments &&
       startSegments(model.layers, 1) !== undefined && {
         startMemories: (batch: number) => startSegments(model.layers, batch)!,

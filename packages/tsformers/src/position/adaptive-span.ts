@@ -22,7 +22,7 @@ import { ofHeads, spreadFormula } from "../attention/core/by-distance.ts";
 import { hidden } from "../attention/core/query-block.ts";
 import { perHead } from "../attention/patterns/combine.ts";
 import type { Pattern } from "../attention/patterns/pattern.ts";
-import { span } from "../attention/patterns/span.ts";
+import { roundedReach, span } from "../attention/patterns/span.ts";
 import type { ScoreMod } from "../kinds/index.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";
 import { positionCount } from "../schema/count.ts";
@@ -99,7 +99,13 @@ export function adaptiveSpan(options: AdaptiveSpanOptions): ScoreMod<AdaptiveSpa
     },
     penalty: (params) => ({ span: spanPenalty([params], maxSpan, options.penalty) }),
     project: (params) => clampSpans([params])[0]!,
+    spans: ({ span }) => reachesOf(span, options),
   };
+}
+
+/** How many positions back each head has weights above 0: m > 0 for x < R + z, and x = distance − 1 + nearest. */
+function reachesOf(shares: NDArray, { maxSpan, ramp = defaults.ramp, nearest = 0 }: SpanOptions): number[] {
+  return shares.toNumbers().map((share) => Math.ceil(ramp + share * maxSpan) - nearest);
 }
 
 /**
@@ -138,26 +144,19 @@ export function clampSpans<Layers extends readonly AdaptiveSpanParams[]>(layers:
   return layers.map((own) => ({ ...own, span: minimum(maximum(own.span, 0), 1) })) as unknown as Layers;
 }
 
-/** Reaches are rounded up to a multiple of this, so that small changes of spans need no new pattern and no recompilation. */
-const spanGrain = 64;
-
 /**
- * The pattern that a layer needs for its present spans: as far back as any weight is above 0, rounded up to a multiple of 64. When it
- * is compiled with the model, keys beyond it are not computed.
+ * The pattern that a layer needs for its present spans: as far back as any weight is above 0, rounded up by {@link roundedReach}. When
+ * it is compiled with the model, keys beyond it are not computed. Models whose spans are learned do it by themselves: `trimmed`.
  *
  * @param options.self whether a query sees itself. Default: true
  * @param options.byHead gives heads with different spans different patterns. Default: one pattern for all heads
  */
 export function spanPattern(
   shares: NDArray,
-  { maxSpan, ramp = defaults.ramp, nearest = 0 }: SpanOptions,
+  options: SpanOptions,
   { self = true, byHead = false }: { readonly self?: boolean; readonly byHead?: boolean } = {},
 ): Pattern {
-  const reaches = shares.toNumbers().map((share) => {
-    // m is above 0 for x < R + z, and x = distance − 1 + nearest.
-    const reach = Math.ceil(ramp + share * maxSpan) - nearest;
-    return Math.min(Math.ceil(reach / spanGrain) * spanGrain, maxSpan);
-  });
+  const reaches = reachesOf(shares, options).map(roundedReach);
   const known = new Map<number, Pattern>();
   const patternOf = (reach: number): Pattern => {
     const pattern = known.get(reach) ?? {

@@ -18,6 +18,9 @@ export function perLayer<Params, Own>(
     ...(scores.penalty !== undefined && {
       penalty: (params) => sumOfLosses(params.map((own) => scores.penalty!(own))),
     }),
+    ...(scores.spans !== undefined && {
+      spans: (params, layer) => scores.spans!(params[layer] as Concrete<Params>, layer),
+    }),
     ...(scores.project !== undefined && { project: (params) => params.map((own) => scores.project!(own)) }),
   };
 }

@@ -29,6 +29,7 @@ export function exportLayouts({ model, objective }: Pick<RunConfig, "model" | "o
   if (objective?.kind === "tag") return own("Hugging Face's taggers have other heads");
   if (objective?.kind === "reconstruct") return own("Hugging Face has no model that gives a row back from one state");
   if (objective?.kind === "cluster") return own("Hugging Face has no models that tell mixtures of points");
+  if (objective?.kind === "act") return own(differences["decision-transformer"]!);
   if (objective?.kind === "masked" && isCausal(model))
     return own("Hugging Face's models that fill in hidden tokens see both sides");
   if (isCheckpoint(model)) return { safetensors: "hugging-face" };
@@ -41,6 +42,7 @@ export function exportLayouts({ model, objective }: Pick<RunConfig, "model" | "o
 
 /** Why models that Hugging Face has as well are not the same there. */
 const differences: Readonly<Record<string, string>> = {
+  "decision-transformer": "Hugging Face's Decision Transformers know no choices and do not normalise states",
   "transformer-xl": "Hugging Face has no Transformer-XL any more",
   reformer: "Hugging Face's Reformer looks back by chunks, not by tokens of the same bucket",
   longformer: "Hugging Face's Longformer counts positions from behind a padding token, which this model has not",

@@ -9,6 +9,7 @@ import { tokenizerFiles } from "../io/hugging-face/companions.ts";
 import { writeNames } from "../io/hugging-face/names.ts";
 import { makeFolder } from "../io/make-folder.ts";
 import { evaluation } from "../kinds/layer.ts";
+import { type DecisionInput, type DecisionModel, decisionModel } from "../models/decision-model.ts";
 import type { TokenizerConfig } from "../tokenizers/index.ts";
 import type { RunConfig } from "./config.ts";
 import {
@@ -27,7 +28,8 @@ const usualLength = 512;
 
 /**
  * Writes a model's forward pass as an ONNX file, tokens int32 [B, T] to logits [B, T, V]; an encoder-decoder also reads
- * `source` and `source_mask` [B, S]. One that tells mixtures maps `points` float32 [B, T, D] to `mixture` [B, 1, K·(1 + 2·D)]. Shapes are fixed; settings and tokenizer are stored in the file's metadata.
+ * `source` and `source_mask` [B, S]. One that tells mixtures maps `points` float32 [B, T, D] to `mixture` [B, 1, K·(1 + 2·D)]. One
+ * that acts reads `returns`, `states`, `actions`, `timesteps` and `mask` of T steps, and tells actions as `told`, logits [B, T, count] or numbers [B, T, A]. Shapes are fixed; settings and tokenizer are stored in the file's metadata.
  *
  * @param options.length tokens in a row. Default: the training length; for a checkpoint its own, at most 512
  * @throws ExportTargetError when the path holds something else; RangeError when `length` exceeds the model's learned positions
@@ -63,6 +65,8 @@ export async function exportModelOnnx(
     return model.decode(weights, { tokens, encoded }, evaluation).logits;
   };
   const onnx = (): OnnxModel => {
+    if (run?.task.decisions !== undefined && model.category !== "encoder-decoder")
+      return exportDecisions(decisionModel("act", model.body, run.task.decisions), params, shape, metadata);
     if (model.category === "encoder-decoder")
       return exportOnnx(withSource, params, { tokens: shape, source: shape, source_mask: shape }, { metadata });
     if (run?.config.objective?.kind !== "cluster")
@@ -73,6 +77,30 @@ export async function exportModelOnnx(
   const bytes = encodeModel(onnx());
   makeFolder(dirname(path));
   await writeFileAtomic(path, bytes);
+}
+
+/** A model that acts, from parts of episodes to actions. */
+function exportDecisions(
+  model: DecisionModel,
+  params: unknown,
+  shape: readonly number[],
+  metadata: Readonly<Record<string, string>>,
+): OnnxModel {
+  const { features, actions } = model;
+  const isDiscrete = actions.kind === "discrete";
+  const inputs = {
+    returns: shape,
+    states: [...shape, features],
+    actions: isDiscrete ? shape : [...shape, actions.width],
+    timesteps: shape,
+    mask: shape,
+  };
+  const told = (weights: unknown, input: DecisionInput) => model.apply(weights, input, evaluation).actions;
+  return exportOnnx(told as never, params, inputs, {
+    metadata,
+    output: "told",
+    dtype: { returns: "float32", states: "float32", mask: "float32", actions: isDiscrete ? "int32" : "float32" },
+  });
 }
 
 /** The forms in which an opened model can be exported. */

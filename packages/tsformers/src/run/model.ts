@@ -7,7 +7,15 @@ import type { ModelEntry } from "../models/index.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import { normalInitial } from "../nn/initial.ts";
-import { type AnswerSizes, classifier, clusterer, matcher, reconstructor, tagger } from "../objectives/index.ts";
+import {
+  type AnswerSizes,
+  classifier,
+  clusterer,
+  decider,
+  matcher,
+  reconstructor,
+  tagger,
+} from "../objectives/index.ts";
 import { parseOptions } from "../schema/parse-options.ts";
 import type { Catalogue, Choice } from "./catalogue.ts";
 import { makeParts, partNames, partRefusal, splitParts } from "./parts.ts";
@@ -41,12 +49,12 @@ export function isCheckpoint(choice: Choice | CheckpointChoice): choice is Check
 /**
  * A model as its objective trains it. For the class of a row it has another head, tokens [B, T] → logits [B, 1, classes], for a class at each
  * position, → [B, T, classes], for that of two rows it gives the vector by which a row is compared, [B, 1, C], for giving rows back it has a
- * decoder, and for telling a mixture it reads vectors; whoever fills in hidden tokens writes nothing, even if it sees only what is before them.
+ * decoder, for telling a mixture it reads vectors, and for acting episodes; whoever fills in hidden tokens writes nothing, even if it sees only what is before them.
  */
 export function asTrained(
   model: AnyModel,
   objective: string | undefined,
-  { classes, features, components }: AnswerSizes,
+  { classes, features, components, decisions }: AnswerSizes,
 ): AnyModel {
   if (model.category === "encoder-decoder") return model;
   if (objective === "class") return { ...classifier(model.body, { classes: classes! }), category: "encoder" };
@@ -55,6 +63,7 @@ export function asTrained(
   if (objective === "reconstruct") return { ...reconstructor(model.body), category: "encoder" };
   if (objective === "cluster")
     return { ...clusterer(model.body, { features: features!, components: components! }), category: "encoder" };
+  if (objective === "act") return { ...decider(model.body, decisions!), category: "encoder" };
   return objective === "masked" ? { ...model, category: "encoder" } : model;
 }
 
@@ -63,6 +72,11 @@ export function modelOf({ model, category }: Architecture, source: string): AnyM
   if (category === "stacks") {
     throw new Error(
       `${source}: torch.nn.Transformer works on vectors and has no vocabulary; \`verify\` alone can use it`,
+    );
+  }
+  if (category === "decisions") {
+    throw new Error(
+      `${source}: a Decision Transformer reads episodes and has no vocabulary; \`verify\` and \`openDecider\` of tsformers/node can use it`,
     );
   }
   return { ...(model as object), category } as AnyModel;

@@ -66,6 +66,8 @@ export function generatorOf(opened: OpenedModel, device: Device): Generator {
     throw new ConfigError("generate: this run gives rows back that it has read; it writes nothing");
   if (run?.config.objective?.kind === "cluster")
     throw new ConfigError("generate: this run tells mixtures of points; it writes nothing");
+  if (run?.config.objective?.kind === "act")
+    throw new ConfigError("generate: this run acts in an environment; it writes nothing");
   if (model.category === "encoder")
     throw new ConfigError("generate: this model fills in hidden tokens; it does not write from left to right");
   const { category, vocabularySize } = model;

@@ -5,6 +5,7 @@ import { architectureOf } from "../io/hugging-face/architecture.ts";
 import { otherTokenizer, readGenerationSettings, readTokenizer } from "../io/hugging-face/companions.ts";
 import { type LoadedCheckpoint, loadHuggingFace } from "../io/hugging-face/load.ts";
 import { readJsonFile } from "../io/read-json.ts";
+import type { SpanParams } from "../models/language-model.ts";
 import { readTokenizerConfig, type Tokenizer, tokenizerFromConfig } from "../tokenizers/index.ts";
 import { ownTokenizerFile } from "./export-target.ts";
 import { isRunFolder } from "./folder.ts";
@@ -45,7 +46,8 @@ export async function openModel(directory: string): Promise<OpenedModel> {
 }
 
 async function openRun(directory: string): Promise<OpenedModel> {
-  const { model, params, tokenizer, config, task, step, problems } = await loadRun(directory);
+  const { model: whole, params, tokenizer, config, task, step, problems } = await loadRun(directory);
+  const model = trimmedTo(params, whole);
   const started = isCheckpoint(config.model) ? architectureOf(config.model) : undefined;
   return {
     directory,
@@ -77,6 +79,12 @@ async function openCheckpoint(directory: string): Promise<OpenedModel> {
     startToken: startToken ?? architecture.startToken ?? 0,
     notes: tokenizer === undefined ? [...notes, ...otherTokenizer(directory)] : notes,
   };
+}
+
+/** The model without what its heads have learned not to see: the same outputs in less time. */
+function trimmedTo(params: unknown, model: AnyModel): AnyModel {
+  if (model.category === "encoder-decoder" || model.trimmed === undefined) return model;
+  return { ...model.trimmed(model.spans!(params as SpanParams)), category: model.category } as AnyModel;
 }
 
 /** A tokenizer, and the function that encodes prompts with its special tokens. */

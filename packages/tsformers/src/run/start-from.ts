@@ -39,7 +39,7 @@ export function requireSameVocabulary(source: OpenedModel, { model, task, kind }
 
 /**
  * The parameters of an opened model in the tree of the model that starts from it. A run that tells classes or gives rows back takes the
- * body and begins with a new head; the head of the other is left behind.
+ * body and begins with a new head; the head of the other is left behind. What a model adds to the one it starts from is new, too.
  *
  * @throws ConfigError naming the first parameter that has another shape, is missing or is unknown
  */
@@ -51,7 +51,9 @@ export function fittingParams(
   const initial = model.init(randomKey(config.seed)) as Concrete<unknown>;
   const wanted = arraysOf(initial);
   const newHead = newHeads[kind];
-  const isNew = (path: string) => newHead !== undefined && path.startsWith(newHead) && !theirs.has(path);
+  const added = (model as { readonly addedParams?: readonly string[] }).addedParams ?? [];
+  const mayBeNew = (path: string) => added.includes(path) || (newHead !== undefined && path.startsWith(newHead));
+  const isNew = (path: string) => mayBeNew(path) && !theirs.has(path);
   for (const [path, { shape }] of wanted) {
     if (isNew(path)) continue;
     const found = theirs.get(path);

@@ -27,6 +27,16 @@ export type TaskRecord = {
 } & AnswerSizes;
 
 const count = z.int().positive();
+const decisions = z.strictObject({
+  features: count,
+  actions: z.discriminatedUnion("kind", [
+    z.strictObject({ kind: z.literal("discrete"), count }),
+    z.strictObject({ kind: z.literal("continuous"), width: count, low: z.number(), high: z.number() }),
+  ]),
+  longest: count,
+  states: z.strictObject({ mean: z.array(z.number()), deviation: z.array(z.number().nonnegative()) }).optional(),
+  returnScale: z.number().positive().optional(),
+});
 const schema = z.strictObject({
   name: z.string(),
   fingerprint: z.string(),
@@ -38,6 +48,7 @@ const schema = z.strictObject({
   classes: count.optional(),
   features: count.optional(),
   components: count.optional(),
+  decisions: decisions.optional(),
 });
 
 export function recordOf(

@@ -3,15 +3,15 @@ import { compressiveTransformerEntry } from "../models/compressive-transformer.t
 import { ofAttention, ofFfn, ofLinear, ofNorm } from "./parameter-count.ts";
 import { type SystemEntry, systemEntry } from "./system-entry.ts";
 
-const small = { segment: 8, memoryLength: 4, compressedLength: 4, compressionRate: 4 };
+const small = { segment: 8, memoryLength: 8, compressedLength: 16, compressionRate: 4 };
 
 export const compressiveTransformerSystem: SystemEntry<"compressive-transformer"> = /* @__PURE__ */ systemEntry(
   compressiveTransformerEntry,
   {
     category: "memory",
     causal: true,
-    use: "books and other long texts: for the attention of a Transformer-XL it reaches several times as far back, what is far away in less detail",
-    sees: "the earlier positions of its segment, the inputs of its layer at the memoryLength positions before as they were, and those at compressionRate · compressedLength positions before these in compressed form; through N layers N times as far",
+    use: "books and other long texts: for the attention of a Transformer-XL it reaches several times as far back, with less detail",
+    sees: "its segment so far, the memoryLength positions before it as they were, and compressionRate · compressedLength more in compressed form; through N layers N times as far",
     picture: () => [
       { title: "as they were", pattern: seen("segment and memory", small.memoryLength, 0) },
       {
@@ -20,15 +20,15 @@ export const compressiveTransformerSystem: SystemEntry<"compressive-transformer"
       },
     ],
     differs: [
-      "The losses of compressions are means of squares, where the paper has norms; the dilations and initial weights of convolutions are our choice, since the paper tells neither.",
+      "The losses of compressions are means of squares, where the paper has norms; the dilations and initial weights of convolutions are our choice.",
       "Most used is measured by the attention of the segment that pushes positions out, averaged over heads and queries.",
       "One table of tokens, where the paper's WikiText-103 model has adaptive inputs; no gradients through several segments, which the paper found to be worse.",
       "Decoding reads in segments as long as the memory.",
-      "The paper gives no number of parameters for its enwik8 model; widths and heads of the preset are those of Transformer-XL with 24 layers, on which it builds.",
+      "The number of parameters is compared with no published one: widths and heads of the paper's preset are those of Transformer-XL with 24 layers, on which it builds.",
     ],
     presets: {
       small: {
-        about: "two layers over characters, segments of 8, memories of 4 positions and of 4 vectors for 16 more",
+        about: "two layers, segments and memory of 8, 16 compressed vectors for 64 positions more",
         run: {
           model: {
             kind: "compressive-transformer",
@@ -43,13 +43,12 @@ export const compressiveTransformerSystem: SystemEntry<"compressive-transformer"
           length: small.segment,
           steps: 1000,
           batchSize: 64,
-          learningRate: 2e-3,
+          learningRate: 3e-3,
         },
         vocabularySize: 64,
       },
       paper: {
-        about:
-          "24 layers on enwik8, segments and memory of 768, 1,152 compressed vectors for 3,456 positions more (§5.2)",
+        about: "24 layers on enwik8, segments and memory of 768, 1,152 compressed vectors for 3,456 positions more",
         run: {
           model: {
             kind: "compressive-transformer",
@@ -60,7 +59,6 @@ export const compressiveTransformerSystem: SystemEntry<"compressive-transformer"
             memoryLength: 768,
             compressedLength: 1152,
             compressionRate: 3,
-            dropoutRate: 0.1,
           },
           length: 768,
           schedule: { kind: "cosine" },
@@ -70,7 +68,7 @@ export const compressiveTransformerSystem: SystemEntry<"compressive-transformer"
         vocabularySize: 204,
       },
     },
-    // Transformer-XL: projections without biases, the shared u and v, the sinusoids' projection of each layer, an output bias. And a convolution in each layer.
+    // Those of Transformer-XL, and a convolution in each layer.
     parameters: ({ vocabularySize, layers, modelWidth, ffnWidth }, model) =>
       vocabularySize * (modelWidth + 1) +
       2 * modelWidth +

@@ -1,8 +1,14 @@
 // Published systems as a whole: presets, what they are for, how they differ from their papers, what proves them.
 
+export { adaptiveSpanTransformerSystem } from "./adaptive-span-transformer.ts";
 export { alRfouSystem } from "./al-rfou.ts";
+export { calmSystem } from "./calm.ts";
 export { compressiveTransformerSystem } from "./compressive-transformer.ts";
+export { decisionTransformerSystem } from "./decision-transformer.ts";
+export { depthAdaptiveTransformerSystem, depthAdaptiveTransformerSystem } from "./depth-adaptive-transformer.ts";
+export { gtrxlSystem } from "./gtrxl.ts";
 export { knnLmSystem } from "./knn-lm.ts";
+export { memorizingTransformerSystem } from "./memorizing-transformer.ts";
 export {
   alibiSystem,
   distanceAwareSystem,
@@ -22,3 +28,5 @@ export {
   systemEntry,
 } from "./system-entry.ts";
 export { transformerXlSystem } from "./transformer-xl.ts";
+export { universalTransformerSystem } from "./universal-transformer.ts";
+export { xlnetSystem } from "./xlnet.ts";

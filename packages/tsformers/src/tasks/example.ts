@@ -2,7 +2,17 @@ import type { NDArray } from "@tsformers/engine";
 import { jointLogDensities, logDensity } from "./gaussian-mixture.ts";
 import { rowsOfPoints } from "./point-rows.ts";
 import { scatterText } from "./scatter-text.ts";
-import type { Batch, LabelledBatch, MatchedBatch, PairBatch, PointsBatch, Task, TaskViews, ViewName } from "./task.ts";
+import type {
+  Batch,
+  LabelledBatch,
+  MatchedBatch,
+  PairBatch,
+  PointsBatch,
+  Task,
+  TaskViews,
+  ViewName,
+  WindowsBatch,
+} from "./task.ts";
 
 /** One row of a task, written for people. */
 export type TaskExample = {
@@ -59,7 +69,24 @@ const writers: { readonly [View in ViewName]: (batch: never, task: Task) => Writ
     };
   },
   points: pointsText,
+  windows: windowText,
 };
+
+/** A line for each step: what is still to come, what is seen, what was done. */
+function windowText({ returns, states, actions, timesteps, mask }: WindowsBatch): Written {
+  const [length, features] = states.shape.slice(1) as [number, number];
+  const [told, seen, done, steps] = [returns, states, actions, timesteps].map((array) => array.toNumbers());
+  const width = actions.size / length;
+  const text = (values: readonly number[]): string =>
+    values.map((value) => (Number.isInteger(value) ? String(value) : value.toFixed(2))).join(" ");
+  const lines = mask.toNumbers().flatMap((isReal, t) => {
+    if (isReal === 0) return [];
+    const state = seen!.slice(t * features, (t + 1) * features);
+    const action = done!.slice(t * width, (t + 1) * width);
+    return [`step ${steps![t]}: return ${text([told![t]!])}, state ${text(state)} → ${text(action)}`];
+  });
+  return { input: lines.join("\n"), scored: `the action of each of its ${lines.length} steps` };
+}
 
 /** A picture of the points, each as the letter of the component that it most likely comes from. */
 function pointsText(batch: PointsBatch): Written {

@@ -5,6 +5,11 @@ export { type DyckOptions, dyckEntry, dyckTask } from "./algorithmic/dyck.ts";
 export { type InductionOptions, inductionEntry, inductionTask } from "./algorithmic/induction.ts";
 export { type MajorityOptions, type MajoritySettings, majorityEntry, majorityTask } from "./algorithmic/majority.ts";
 export { type ParityOptions, type ParityTask, parityEntry, parityTask } from "./algorithmic/parity.ts";
+export {
+  type PointerChasingOptions,
+  pointerChasingEntry,
+  pointerChasingTask,
+} from "./algorithmic/pointer-chasing.ts";
 export { reverseEntry, reverseTask } from "./algorithmic/reverse.ts";
 export { type SelectiveCopyOptions, selectiveCopyEntry, selectiveCopyTask } from "./algorithmic/selective-copy.ts";
 export { sortEntry, sortTask } from "./algorithmic/sort.ts";
@@ -101,9 +106,11 @@ export type {
   TextSource,
   TrainLengths,
   ViewName,
+  WindowsBatch,
 } from "./task.ts";
 export { type TaskContext, type TaskEntry, taskEntry } from "./task-entry.ts";
 export { grammarText } from "./text/grammar.ts";
 export { type TextSettings, type TextTask, textEntry, textTask } from "./text/text.ts";
 export { type NeighbourTable, withNeighbours } from "./text/with-neighbours.ts";
+export { offLineEnvironments, type TrajectoriesSettings, trajectoriesEntry } from "./trajectories.ts";
 export { type TranslationSettings, translationEntry, translationTask } from "./translation/translation.ts";

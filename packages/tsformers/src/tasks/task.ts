@@ -1,4 +1,5 @@
 import type { NDArray } from "@tsformers/engine";
+import type { DecisionOptions } from "../models/decision-model.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import type { Metric } from "./metric.ts";
 import type { SegmentedSplit } from "./segments.ts";
@@ -53,6 +54,20 @@ export type PointsBatch = {
   readonly mask: NDArray;
   readonly weights: NDArray;
   readonly mixtures: NDArray;
+};
+
+/**
+ * Parts of episodes, at most T steps each, with padding before them.
+ *
+ * @shape returns float32 [B, T], what is received from each step on; states float32 [B, T, F]; actions int32 [B, T] of choices, float32 [B, T, A] of real
+ *   ones; timesteps int32 [B, T], 0 at the first step of an episode; mask float32 [B, T], 1 at steps, 0 at padding
+ */
+export type WindowsBatch = {
+  readonly returns: NDArray;
+  readonly states: NDArray;
+  readonly actions: NDArray;
+  readonly timesteps: NDArray;
+  readonly mask: NDArray;
 };
 
 /**
@@ -132,6 +147,11 @@ export type TaskViews = {
     readonly features: number;
     /** K */
     readonly components: number;
+  };
+  /** Parts of episodes, in which an agent saw, did and received something at each step. */
+  readonly windows?: TaskView<WindowsBatch> & {
+    /** What a model must know of the environment. */
+    readonly decisions: DecisionOptions;
   };
 };
 

@@ -27,7 +27,7 @@ export function evaluator<Params, B>(objective: Objective<Params, B>, device: De
     const out = objective.totals(params, batch, remembers ? memories : undefined);
     return { totals: out.totals, memories: out.memories ?? [] };
   };
-  const scores = compile(score, { device }) as unknown as Compiled<[Params, B, Memories], Scored>;
+  const scores = compile(score, { device, donate: [2] }) as unknown as Compiled<[Params, B, Memories], Scored>;
   return {
     evaluate: async (params, batches) => {
       const sums: { -readonly [Name in keyof EvalTotals]: EvalTotals[Name] } = { lossSum: 0, tokens: 0, rows: 0 };

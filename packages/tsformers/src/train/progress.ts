@@ -118,7 +118,7 @@ function measurements(state: ProgressState): string[] {
 }
 
 /** `950`, `1.2k`, `45.2k`, `1.3M`. */
-function shortCount(count: number): string {
+export function shortCount(count: number): string {
   if (!Number.isFinite(count)) return "?";
   if (count < 999.5) return count.toFixed(0);
   if (count < 999_950) return `${(count / 1000).toFixed(1)}k`;
@@ -126,7 +126,7 @@ function shortCount(count: number): string {
 }
 
 /** `45s`, `3m10s`, `2h05m`, `3d04h`. */
-function shortDuration(seconds: number): string {
+export function shortDuration(seconds: number): string {
   if (!Number.isFinite(seconds)) return "?";
   const whole = Math.max(Math.round(seconds), 0);
   const two = (n: number): string => String(n).padStart(2, "0");

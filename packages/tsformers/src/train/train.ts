@@ -1,7 +1,5 @@
 import {
-  type Compiled,
   type Concrete,
-  compile,
   foldIn,
   fromNumbers,
   type Given,
@@ -18,10 +16,10 @@ import { loss as lossMetric } from "../tasks/metric.ts";
 import { lengthAt } from "../tasks/train-lengths.ts";
 import { suitableMicroBatches } from "./accumulate.ts";
 import { earlyStopping } from "./early-stopping.ts";
-import { evaluator } from "./evaluate.ts";
 import { median } from "./median.ts";
 import { availableBytes, estimateMemory, memoryText, requireMemory } from "./memory.ts";
 import { explainNonFinite } from "./non-finite.ts";
+import { type Program, type Programs, programs } from "./programs.ts";
 import type { RunDirectory } from "./run-directory.ts";
 import { type Control, type StepMetrics, type TrainState, type TrainStep, trainStep } from "./step.ts";
 import type { Progress, TrainEvent, TrainOptions, TrainResult } from "./train-options.ts";
@@ -36,25 +34,27 @@ export type { TrainEvent, TrainOptions, TrainResult } from "./train-options.ts";
  * @throws Error when the directory holds another run, or the model is too large for the memory
  */
 export async function train<Params, B>(options: TrainOptions<Params, B>): Promise<TrainResult<Params>> {
-  const { objective, device, steps, batchSize, length, signal, onEvent = () => {} } = options;
+  const { steps, batchSize, length, signal, onEvent = () => {} } = options;
   for (const [name, value] of Object.entries({ steps, batchSize, length })) requireCount(name, value);
   requireBatches(options);
-  const step = stepOf(options);
-  const update: Update<Params, B> = compile(step.update, { device, donate: [0] }) as never;
-  const run = await begin<Params, B>(options, step, update);
+  const compiled = programs(options, (objective) => stepOf({ ...options, objective }));
+  const run = await begin<Params, B>(options, compiled);
   await options.onBegin?.();
   let { state, step: done, progress } = run;
   let saved = { step: done, progress };
+  let prepared: Program<Params, B> | undefined;
   const stepMs: number[] = [];
   const speeds: number[] = [];
   const makeStep = async (): Promise<void> => {
     const inputs = inputsOf(options, done + 1);
-    if (stepMs.length === 0) {
+    const program = await compiled.of(state.params);
+    if (program !== prepared) {
       for (const each of new Set(options.view.lengths?.cycle ?? [length]))
-        await update.prepare(state, ...inputsOf(options, done + 1, each));
-      onEvent({ kind: "prepared", step: done });
+        await program.update.prepare(state, ...inputsOf(options, done + 1, each));
+      if (prepared === undefined) onEvent({ kind: "prepared", step: done });
+      prepared = program;
     }
-    const made = await makeUpdate(options, { number: done + 1, step, update, state, inputs });
+    const made = await makeUpdate(options, { number: done + 1, ...program, state, inputs });
     state = made.state;
     done += 1;
     stepMs.push(made.ms);
@@ -66,10 +66,10 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
     onEvent({ kind: "step", ...measured, losses, totalSteps: steps, secondsLeft });
   };
 
-  const scores = evaluator(objective, device);
   const stopping = options.patience === undefined ? undefined : earlyStopping({ patience: options.patience });
   const evaluate = async (): Promise<void> => {
     const { average, params } = state as { average?: Given<Params>; params: Given<Params> };
+    const { scores } = await compiled.of(average ?? params);
     const totals = await scores.evaluate(average ?? params, validBatches(options));
     const loss = lossMetric.value(totals);
     const next = stopping?.update(progress.stopping ?? stopping.init, done, loss) ?? null;
@@ -119,8 +119,7 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
     };
   } finally {
     run.directory?.close();
-    await update.release();
-    await scores.release();
+    await compiled.release();
   }
 }
 
@@ -152,10 +151,8 @@ function inputsOf<Params, B>(
   return [batch, { learningRate, key, progress } as Given<Control>];
 }
 
-type Ahead<Params, B> = {
+type Ahead<Params, B> = Pick<Program<Params, B>, "step" | "update"> & {
   readonly number: number;
-  readonly step: TrainStep<Params, B>;
-  readonly update: Update<Params, B>;
   readonly state: Given<TrainState<Params>>;
   readonly inputs: [Given<Symbolic<B>>, Given<Control>];
 };
@@ -221,11 +218,6 @@ function requireBatches<Params, B>(options: TrainOptions<Params, B>): void {
   validBatches(options);
 }
 
-type Update<Params, B> = Compiled<
-  [TrainState<Params>, Symbolic<B>, Control],
-  { state: TrainState<Params>; metrics: StepMetrics }
->;
-
 /** Where a run stands, new or resumed. */
 type Run<Params> = {
   readonly directory?: RunDirectory;
@@ -239,13 +231,11 @@ type Run<Params> = {
  *
  * @throws MemoryError when it takes more than is free on the CPU, unless forced
  */
-async function begin<Params, B>(
-  options: TrainOptions<Params, B>,
-  step: TrainStep<Params, B>,
-  update: Update<Params, B>,
-): Promise<Run<Params>> {
+async function begin<Params, B>(options: TrainOptions<Params, B>, compiled: Programs<Params, B>): Promise<Run<Params>> {
   const { objective, device, steps, onEvent = () => {} } = options;
-  const initial = step.init(options.params ?? objective.init(foldIn(randomKey(options.seed ?? 0), 0)));
+  const params = options.params ?? objective.init(foldIn(randomKey(options.seed ?? 0), 0));
+  const { step, update } = await compiled.of(params as Given<Params>);
+  const initial = step.init(params);
   announceMemory(options, update, initial, onEvent);
   const { directory, resumed } = (await openRun<Params, B>(options, initial)) ?? {};
   for (const problem of directory?.problems ?? []) onEvent({ kind: "damaged", problem });
@@ -266,7 +256,7 @@ const manyOperations = 10_000;
 /** Counts the memory of a run from shapes, then traces its step. @throws MemoryError when that is more than is free on the CPU, unless forced */
 function announceMemory<Params, B>(
   options: TrainOptions<Params, B>,
-  update: Update<Params, B>,
+  update: Program<Params, B>["update"],
   state: Concrete<TrainState<Params>>,
   onEvent: (event: TrainEvent) => void,
 ): void {

@@ -28,6 +28,7 @@ import { blockStack } from "../../src/depth/stack.ts";
 import { universal } from "../../src/depth/universal.ts";
 import type { Block, Depth, Mixer, Pattern } from "../../src/kinds/index.ts";
 import { compressiveMemory } from "../../src/memory/compressive-memory.ts";
+import { knnMemory } from "../../src/memory/knn-memory.ts";
 import { segmentMemory } from "../../src/memory/segment-memory.ts";
 import { geluTanh, mlp } from "../../src/nn/feed-forward.ts";
 import { gruGate } from "../../src/nn/gate.ts";
@@ -187,6 +188,11 @@ export const wrapped: readonly WrappedMixer[] = [
     decodedAlike: 8,
     load: async () =>
       compressiveMemory(softmax, { modelWidth, memoryLength: 8, compressedLength: 4, compressionRate: 2 }) as Mixer,
+  },
+  {
+    name: "a memory of keys and values",
+    pattern: causal,
+    load: async () => knnMemory({ ...sizes, memoryLength: length, entries: 28, neighbours: 3 }) as Mixer,
   },
   {
     name: "softmax with a memory and spans of each position",

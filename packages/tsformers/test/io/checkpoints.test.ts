@@ -93,6 +93,7 @@ describe("loading", () => {
     "reformer_lsh_bidirectional",
     "transformer_xl",
     "transformer_xl_adaptive",
+    "xlnet",
   ])("%s: the tree that is read is the one the model makes, and goes back to the same arrays", async (name) => {
     const { architecture, params } = await loadHuggingFace(golden + name);
     const read = flatten(params, isArray);

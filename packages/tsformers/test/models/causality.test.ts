@@ -24,6 +24,7 @@ import { evaluation } from "../../src/kinds/layer.ts";
 import { bloomParts } from "../../src/models/bloom.ts";
 import { compressiveTransformerParts } from "../../src/models/compressive-transformer.ts";
 import { ctrlParts } from "../../src/models/ctrl.ts";
+import { decisionTransformerParts } from "../../src/models/decision-transformer.ts";
 import { type DecoderParts, decoder } from "../../src/models/decoder.ts";
 import { type EncoderDecoderParams, encoderDecoder } from "../../src/models/encoder-decoder.ts";
 import { gpt, gptParts } from "../../src/models/gpt.ts";
@@ -32,6 +33,7 @@ import { gptJParts } from "../../src/models/gptj.ts";
 import { gtrxlParts } from "../../src/models/gtrxl.ts";
 import type { LanguageModel } from "../../src/models/language-model.ts";
 import { llamaParts } from "../../src/models/llama.ts";
+import { memorizingTransformerParts } from "../../src/models/memorizing-transformer.ts";
 import { mptParts } from "../../src/models/mpt.ts";
 import { openAiGptParts } from "../../src/models/openai-gpt.ts";
 import { reformerParts } from "../../src/models/reformer.ts";
@@ -124,10 +126,13 @@ const decoders: Readonly<Record<string, (given: typeof options) => DecoderParts>
   llama: llamaParts,
   spalm: (given) => spalmParts({ ...given, memoryLength: 4 }),
   "transformer-xl": (given) => transformerXlParts({ ...given, memoryLength: 4 }),
+  "decision-transformer": decisionTransformerParts as (given: typeof options) => DecoderParts,
   // Its own pattern is a window: here all there is.
   gtrxl: (given) => gtrxlParts({ ...given, memoryLength: 16 }),
   "compressive-transformer": (given) =>
     compressiveTransformerParts({ ...given, memoryLength: 4, compressedLength: 3, compressionRate: 2 }),
+  "memorizing-transformer": (given) =>
+    memorizingTransformerParts({ ...given, memoryLength: 4, lookup: { entries: 8, neighbours: 3 } }),
   "universal-transformer": (given) => universalTransformerParts(given) as DecoderParts,
 };
 

@@ -30,9 +30,11 @@ import {
   type CompressiveTransformerOptions,
   compressiveTransformer,
   compressiveTransformerEntry,
+  compressiveTransformerParts,
 } from "../../src/models/compressive-transformer.ts";
-import type { DecoderParams } from "../../src/models/decoder.ts";
+import { type DecoderParams, decoder } from "../../src/models/decoder.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
+import { rotary } from "../../src/position/rotary.ts";
 import { lossAndGradients } from "../../src/train/accumulate.ts";
 import { expectSameTrees, sizeOf } from "../numbers.ts";
 import { batch, C, D, H, type Kind, layers, plain, type Tree, V } from "./compressive-plain.ts";
@@ -374,6 +376,21 @@ test("it has as many parameters as its parts have", () => {
 });
 
 describe("what does not fit is refused", () => {
+  test("rotary positions, with memories and in decoding", async () => {
+    const parts = compressiveTransformerParts(optionsOf(learned));
+    const { scores: _, ...rest } = parts;
+    const model = decoder({ ...rest, rotation: rotary(4) });
+    const params = model.init(randomKey(0));
+    const read = (params: DecoderParams, tokens: Tensor, layers: readonly unknown[]) =>
+      model.apply(params, { tokens, segment: { layers } }, evaluation).logits;
+    const memories = startSegments(model.layers, batch)!;
+    const refusal = "compressive memory: cannot take rotated queries and keys (rotary positions): a compressed vector";
+    await expect(
+      evaluate(read as never, device, params as never, tokensOf(3) as never, memories as never),
+    ).rejects.toThrow(refusal);
+    await expect(openDecoder(model, params, { device, maxLength: 4 }).read([1])).rejects.toThrow(refusal);
+  });
+
   test.each([
     [
       { memoryLength: 6 },

@@ -48,7 +48,7 @@ test("with neighbours it is the definition, position by position", async () => {
   const { x: h } = await run(model as never, params, undefined);
   const found = await run(model as never, params, neighbours);
   const { tokens: table, gate, head } = params as unknown as Record<string, never> & SpalmParams;
-  const W = ((table as { weight: NDArray }).weight as NDArray).toNumbers();
+  const W = ((table as unknown as { weight: NDArray }).weight as NDArray).toNumbers();
   const w = (gate as unknown as NDArray).toNumbers();
   const bias = (head as { bias: NDArray }).bias.toNumbers();
   const row = (values: readonly number[], i: number) => values.slice(i * C, (i + 1) * C);

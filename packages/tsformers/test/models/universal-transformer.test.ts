@@ -12,10 +12,18 @@ import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { linearAttention } from "../../src/attention/kernel/linear-attention.ts";
 import { leakyAverage } from "../../src/depth/act.ts";
+import { blockStack } from "../../src/depth/stack.ts";
 import { openDecoder } from "../../src/generate/decoder.ts";
-import type { Mixer } from "../../src/kinds/index.ts";
+import type { Block, Mixer } from "../../src/kinds/index.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
-import { type UniversalTransformerOptions, universalTransformer } from "../../src/models/universal-transformer.ts";
+import { decoder } from "../../src/models/decoder.ts";
+import type { LanguageModel } from "../../src/models/language-model.ts";
+import {
+  type UniversalTransformerOptions,
+  universalTransformer,
+  universalTransformerEntry,
+  universalTransformerParts,
+} from "../../src/models/universal-transformer.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { copyTask } from "../../src/tasks/algorithmic/copy.ts";
 import { adamw } from "../../src/train/optimisers/adamw.ts";
@@ -30,9 +38,11 @@ afterAll(() => device.close());
 const [V, C, length] = [13, 16, 14];
 const sizes = { vocabularySize: V, layers: 4, modelWidth: C, heads: 2 };
 
+/** Positions halt at different steps in all of them. */
 const cases: readonly (readonly [string, Partial<UniversalTransformerOptions>])[] = [
   ["as Tensor2Tensor has it", {}],
   ["as the paper has it", { halting: { keepsHalted: true, assignsRest: true } }],
+  ["norms before the sublayers", { preNorm: true }],
   ["a leaky average", { halting: { update: leakyAverage } }],
   ["linear attention", { mixer: linearAttention({ modelWidth: C, heads: 2, causal: true }) as Mixer }],
 ];
@@ -101,6 +111,34 @@ test("it has the parameters of one block, however many steps it makes", () => {
   const expected = V * C + 4 * (C * C + C) + (2 * C * ffnWidth + ffnWidth + C) + 4 * C + (C + 1);
   for (const steps of [1, 6])
     expect(sizeOf(universalTransformer({ ...sizes, layers: steps }).init(randomKey(0)))).toBe(expected);
+});
+
+test("with fixed steps it is a stack whose layers have the same weights, without a ponder loss", async () => {
+  const fixed = universalTransformer({ ...sizes, fixedSteps: true });
+  const params = mapTree(fixed.init(randomKey(2)), isNdArray, louder) as ReturnType<typeof fixed.init>;
+  const parts = universalTransformerParts({ ...sizes, fixedSteps: true });
+  const stack = decoder({ ...parts, depth: blockStack(parts.depth.layers as readonly Block[]) });
+  const repeated = { ...params, blocks: new Array(sizes.layers).fill(params.blocks[0]) };
+  const tokens = fromNumbers(tokensOf(length), [1, length], "int32");
+  const run = (model: LanguageModel<never>, params: unknown) => {
+    const pass = (params: never, tokens: Tensor) => {
+      const { logits, losses } = model.apply(params, { tokens }, evaluation);
+      return { logits, losses };
+    };
+    return evaluate(pass, device, params as never, tokens);
+  };
+  const [found, expected] = [await run(fixed as never, params), await run(stack as never, repeated)];
+  expectSameTrees(found.logits, expected.logits, 1e-5);
+  expect(found.losses).toEqual({});
+});
+
+test("fixed steps and halting contradict each other", () => {
+  expect(() => universalTransformer({ ...sizes, fixedSteps: true, ponderWeight: 0.1 })).toThrow(
+    "universal-transformer: with fixed steps no position halts by itself; leave out ponderWeight",
+  );
+  expect(() => universalTransformerEntry.make({ ...sizes, halts: false, ponderWeight: 0.1 })).toThrow(
+    "leave out ponderWeight",
+  );
 });
 
 test("it learns to copy, and its ponder loss is told by its name", async () => {

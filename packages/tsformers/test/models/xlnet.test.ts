@@ -48,7 +48,7 @@ function paramsOf(options: XlnetOptions = sizes): Concrete<XlnetParams> {
       noise.toNumbers().map((x) => 1 + x),
       array.shape,
     );
-  });
+  }) as Concrete<XlnetParams>;
 }
 
 const integers = (shape: readonly number[], high: number, seed = 5): NDArray =>
@@ -317,7 +317,7 @@ test("it has as many parameters as the paper's parts have", () => {
 
 test("what does not fit is refused in one line", async () => {
   expect(() => xlnet({ ...sizes, heads: 5 })).toThrow("xlnet: modelWidth must be a multiple of heads");
-  expect(() => xlnet({ ...sizes, modelWidth: 15 })).toThrow("transformer-xl: needs an even modelWidth, got 15");
+  expect(() => xlnet({ ...sizes, modelWidth: 15, heads: 3 })).toThrow("xlnet: needs an even modelWidth, got 15");
   expect(() => xlnet({ ...sizes, memoryLength: 0 })).toThrow(
     "xlnet: memoryLength must be a whole number of at least 1",
   );

@@ -13,6 +13,9 @@ import {
   type Trainable,
   usualObjective,
 } from "../../src/objectives/index.ts";
+import { keyToDoor } from "../../src/rl/environments/key-to-door.ts";
+import { randomPolicy, rollOuts } from "../../src/rl/off-line/roll-out.ts";
+import { trajectoriesTask } from "../../src/rl/off-line/windows.ts";
 import { copyTask } from "../../src/tasks/algorithmic/copy.ts";
 import { majorityTask } from "../../src/tasks/algorithmic/majority.ts";
 import { madCompressionTask } from "../../src/tasks/mad/compression.ts";
@@ -44,6 +47,10 @@ const tasks: Readonly<Record<string, Task>> = {
   proteins: proteinsTask({ proteins: { train: [protein], valid: [protein], test: [protein] } }),
   "mad-compression": madCompressionTask(),
   mixture: mixtureTask(),
+  trajectories: trajectoriesTask({
+    name: "key-to-door",
+    trajectories: rollOuts(keyToDoor(), randomPolicy(keyToDoor().actions), { episodes: 2, seed: 0 }),
+  }),
 };
 
 /** What each model is trained for on each task; null where it cannot be. */
@@ -75,6 +82,7 @@ const usual: Readonly<Record<string, Readonly<Record<string, ObjectiveName | nul
     xlnet: "reconstruct",
     transformer: null,
   },
+  trajectories: { gpt: "act", linear: "act", "transformer-xl": "act", bert: null, xlnet: null, transformer: null },
   mixture: {
     gpt: "cluster",
     linear: "cluster",

@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
 import { checkedEnvironment } from "../../src/rl/checked-environment.ts";
 import type { Environment, Transition } from "../../src/rl/environment.ts";
+import { cartPole } from "../../src/rl/environments/cartpole.ts";
+import { keyToDoor } from "../../src/rl/environments/key-to-door.ts";
 import { recall } from "../../src/rl/environments/recall.ts";
 import { tMaze, tMazeActions } from "../../src/rl/environments/t-maze.ts";
 
@@ -58,6 +60,8 @@ test("recall asks for what was shown so many steps before", () => {
 test.each([
   ["t-maze", () => tMaze({ length: 4 })],
   ["recall", () => recall({ distance: 2, length: 9 })],
+  ["key-to-door", () => keyToDoor()],
+  ["cartpole", cartPole],
 ])("%s: all chance comes from the seed, and episodes end in time", (_, make) => {
   const [a, b] = [checkedEnvironment(make()), checkedEnvironment(make())];
   const play = (environment: Environment, seed: number): Transition[] => {

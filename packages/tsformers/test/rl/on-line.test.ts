@@ -16,6 +16,7 @@ import { type ActorCritic, actorCritic } from "../../src/rl/on-line/actor-critic
 import { environmentRows } from "../../src/rl/on-line/environment-rows.ts";
 import { playEpisodes } from "../../src/rl/on-line/play.ts";
 import { rollOut } from "../../src/rl/on-line/roll-out.ts";
+import { rollOutLine } from "../../src/rl/on-line/roll-out-line.ts";
 import { type OnLineOptions, trainOnLine } from "../../src/rl/on-line/train-on-line.ts";
 import { readMetrics } from "../../src/train/metrics.ts";
 import { adamw } from "../../src/train/optimisers/adamw.ts";
@@ -197,6 +198,23 @@ test("an agent learns what it has to remember", async () => {
   const returns = await playEpisodes({ model, params: params as Concrete<never>, environment, episodes: 50, device });
   // Without memory, half of the answers are right at best, which gives 0.
   expect(returns.reduce((a, b) => a + b, 0) / returns.length).toBeGreaterThan(0.8);
+});
+
+test("progress is a line", () => {
+  const event = {
+    kind: "roll-out",
+    rollOut: 3,
+    rollOuts: 60,
+    steps: 1536,
+    episodes: 31,
+    meanReturn: 1.4,
+    loss: 0.25,
+  } as const;
+  const more = { losses: {}, gradientNorm: 1, stepsPerSecond: 1200, secondsLeft: 65 };
+  expect(rollOutLine({ ...event, ...more })).toBe(
+    "roll-out 3/60 · 1.5k steps · return 1.400 of 31 episodes · loss 0.2500 · 1.2k steps/s · 1m05s left",
+  );
+  expect(rollOutLine({ ...event, ...more, episodes: 0, meanReturn: Number.NaN })).toContain("no episode ended");
 });
 
 test("what does not fit is refused", async () => {

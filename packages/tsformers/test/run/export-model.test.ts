@@ -87,8 +87,10 @@ const encoders = Object.entries(models).flatMap(([kind, { category }]) =>
 const ownLayout = [
   "transformer",
   "transformer-xl",
+  "memorizing-transformer",
   "compressive-transformer",
   "universal-transformer",
+  "decision-transformer",
   "reformer",
   "longformer",
   "bigbird",

@@ -23,6 +23,7 @@ import type { ModelEntry } from "../../src/models/index.ts";
 import { led } from "../../src/models/led.ts";
 import { llama } from "../../src/models/llama.ts";
 import { longformer } from "../../src/models/longformer.ts";
+import { memorizingTransformer } from "../../src/models/memorizing-transformer.ts";
 import { mpt } from "../../src/models/mpt.ts";
 import { openAiGpt } from "../../src/models/openai-gpt.ts";
 import { reformer } from "../../src/models/reformer.ts";
@@ -32,6 +33,7 @@ import { t5 } from "../../src/models/t5.ts";
 import { transformer } from "../../src/models/transformer.ts";
 import { transformerXl } from "../../src/models/transformer-xl.ts";
 import { universalTransformer } from "../../src/models/universal-transformer.ts";
+import { xlnet } from "../../src/models/xlnet.ts";
 import type { PositionEntry } from "../../src/position/index.ts";
 import { rotary } from "../../src/position/rotary.ts";
 import { sinusoidal } from "../../src/position/sinusoidal.ts";
@@ -172,6 +174,8 @@ const factories: Readonly<Record<string, (options: Sizes) => unknown>> = {
   t5,
   spalm: (given) => spalm({ ...given, memoryLength: 8 }),
   "transformer-xl": (given) => transformerXl({ ...given, memoryLength: 8 }),
+  "memorizing-transformer": (given) =>
+    memorizingTransformer({ ...given, memoryLength: 8, lookup: { entries: 16, neighbours: 4 } }),
   gtrxl: (given) => gtrxl({ ...given, memoryLength: 8 }),
   "compressive-transformer": (given) =>
     compressiveTransformer({ ...given, memoryLength: 8, compressedLength: 4, compressionRate: 2 }),
@@ -181,6 +185,7 @@ const factories: Readonly<Record<string, (options: Sizes) => unknown>> = {
   longformer,
   bigbird,
   led,
+  xlnet,
 };
 
 test("every model has its function here", () => {

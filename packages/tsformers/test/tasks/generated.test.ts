@@ -2,7 +2,9 @@ import type { NDArray } from "@tsformers/engine";
 import { describe, expect, it } from "vitest";
 import { createTask, tasks } from "../../src/catalogue/tasks.ts";
 import { copyTask } from "../../src/tasks/algorithmic/copy.ts";
+import { pointerChasingTask } from "../../src/tasks/algorithmic/pointer-chasing.ts";
 import { reverseTask } from "../../src/tasks/algorithmic/reverse.ts";
+import { exampleOf } from "../../src/tasks/example.ts";
 import { recallTask } from "../../src/tasks/recall/recall.ts";
 import type { Batch, Task, TaskViews } from "../../src/tasks/task.ts";
 import type { TaskEntry } from "../../src/tasks/task-entry.ts";
@@ -127,6 +129,45 @@ describe("recall", () => {
   });
 });
 
+describe("pointer chasing", () => {
+  it("asks for the symbol behind as many pointers as the source says, once round the ring at most", () => {
+    const [symbols, hops] = [7, 3];
+    const task = pointerChasingTask({ symbols, hops, length: 21 });
+    const batch = task.views.pairs.trainBatch(3, 60, 16);
+    const [inputs, targets, weights] = [rows(batch.inputs), rows(batch.targets), rows(batch.weights)];
+    const seen: number[] = [];
+    const numbersOf = (tokens: number[], between: string) =>
+      new Map(tokens.map((token) => task.symbolOf!(token).split(between).map(Number) as [number, number]));
+    rows(batch.source).forEach((source, b) => {
+      const [hopsFrom, next] = [
+        numbersOf(source.slice(0, symbols), ":"),
+        numbersOf(inputs[b]!.slice(1, 1 + symbols), "→"),
+      ];
+      expect(source.slice(symbols)).toEqual(new Array(9).fill(0));
+      expect([...next.keys()].sort()).toEqual([1, 2, 3, 4, 5, 6, 7]);
+      expect(weights[b]!.slice(0, symbols + 1)).toEqual(new Array(symbols + 1).fill(0));
+      const count = weights[b]!.filter(Boolean).length;
+      expect(count).toBeGreaterThanOrEqual(1);
+      for (let t = symbols + 1; t <= symbols + count; t++) {
+        let symbol = inputs[b]![t]!;
+        seen.push(hopsFrom.get(symbol)!);
+        for (let hop = seen.at(-1)!; hop > 0; hop--) symbol = next.get(symbol)!;
+        expect(targets[b]![t]).toBe(symbol);
+      }
+      const walk = inputs[b]!.slice(symbols + 1, symbols + 1 + count);
+      expect(new Set([...walk, targets[b]![symbols + count]]).size).toBe(count + 1);
+    });
+    for (const hop of [1, 2, 3]) expect(seen.filter((own) => own === hop).length).toBeGreaterThan(15);
+    expect(exampleOf(task).input.length).toBeGreaterThan(0);
+  });
+
+  it("refuses what cannot be walked", () => {
+    expect(() => pointerChasingTask({ symbols: 4, hops: 4 })).toThrow("4 hops go round a ring of 4 symbols");
+    expect(() => pointerChasingTask({ hops: 0 })).toThrow("hops must be an integer ≥ 1, got 0");
+    expect(() => pointerChasingTask().views.pairs.trainBatch(0, 1, 11)).toThrow("need a length of at least 12, got 11");
+  });
+});
+
 describe("the catalogue", () => {
   const withoutData = Object.values<TaskEntry>(tasks).filter(
     ({ name, category }) => category === "generated" || name === "text",
@@ -138,9 +179,10 @@ describe("the catalogue", () => {
     const views = Object.entries(task.views);
     expect(views.length).toBeGreaterThan(0);
     for (const [view, { trainBatch }] of views) {
-      const { inputs } = trainBatch(1, 2);
+      const { inputs } = trainBatch(1, 2) as Batch;
       // Pairs of a task that fills its rows have half of a row each; points have features behind.
-      const length = view === "pairs" && name !== "scan" ? Math.floor(task.length / 2) : task.length;
+      const length =
+        view === "pairs" && !["scan", "pointer-chasing"].includes(name) ? Math.floor(task.length / 2) : task.length;
       expect(inputs.shape.slice(0, 2), view).toEqual([2, length]);
     }
     expect(task.metrics[0]!.name).toBe("loss");

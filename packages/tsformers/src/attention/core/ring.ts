@@ -64,7 +64,7 @@ export function ringDecoding<Params>(
 }
 
 /** The position in each slot: the pinned ones, then in slot r the newest position p ≤ `position` with p ≡ r; negative while empty. */
-function slotPositions(position: Tensor, room: number, pinned: readonly number[]): Tensor {
+export function slotPositions(position: Tensor, room: number, pinned: readonly number[] = []): Tensor {
   const ring = sub(position, mod(sub(position, iota(room)), room));
   return pinned.length === 0 ? ring : concat([constant(fromNumbers(pinned, [pinned.length], "int32")), ring], 0);
 }

@@ -6,6 +6,15 @@ export function span(low: number, high: number, length: number): Runs {
   return from < to ? [from, to] : [];
 }
 
+/**
+ * A reach in positions, rounded up to a multiple of a power of two of about an eighth of it, 64 at most: small changes of a learned reach
+ * then need no new pattern and no recompilation.
+ */
+export function roundedReach(reach: number): number {
+  const grain = Math.min(64, 2 ** Math.max(0, Math.floor(Math.log2(reach / 8))));
+  return Math.ceil(reach / grain) * grain;
+}
+
 /** Appends positions from `from` to `to` (exclusive) to runs, merged with the last run if they touch or overlap. */
 export function addSpan(runs: number[], from: number, to: number): void {
   if (from >= to) return;

@@ -252,7 +252,9 @@ function aboutTask(group: readonly Prepared[], settings: CompareSettings): TaskA
 }
 
 function baselinesOf({ task, view, config: { length } }: PreparedRun, { testTokens }: CompareSettings): Baseline[] {
-  const { classes, components } = view as AnswerSizes;
+  const { classes, components, decisions } = view as AnswerSizes;
+  // What is done without looking at anything says little of an environment.
+  if (decisions !== undefined) return [];
   const about = {
     metrics: task.metrics,
     length,

@@ -9,7 +9,7 @@ export type NamedTensors = Readonly<Record<string, Tensor>>;
 /** The model of a checkpoint and how to read it, once its configuration is known. */
 export type Architecture<Model = unknown> = {
   readonly model: Model;
-  readonly category: "decoder" | "encoder" | "encoder-decoder" | "stacks";
+  readonly category: "decoder" | "encoder" | "encoder-decoder" | "stacks" | "decisions";
   readonly names: readonly NameRule[];
   /** Positions of its learned table, or that it was trained for. */
   readonly length?: number;

@@ -3,6 +3,7 @@ import { bert } from "./bert.ts";
 import { bigBird } from "./big-bird.ts";
 import { bloom } from "./bloom.ts";
 import { ctrl } from "./ctrl.ts";
+import { decisionTransformerFormat } from "./decision-transformer.ts";
 import type { Format } from "./format.ts";
 import { gptNeoX } from "./gpt-neox.ts";
 import { gpt2 } from "./gpt2.ts";
@@ -39,5 +40,6 @@ export const formats: readonly Format[] = [
   transfoXl,
   longformer,
   led,
+  decisionTransformerFormat,
   xlnet,
 ];

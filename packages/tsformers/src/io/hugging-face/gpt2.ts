@@ -16,7 +16,7 @@ import {
 } from "./config.ts";
 import { languageModelProbe } from "./decoder-probe.ts";
 import { type Format, tiedHeadNames } from "./format.ts";
-import { arrayName, conv1dNames, layerNames, linearNames, normNames } from "./names.ts";
+import { arrayName, conv1dNames, layerNames, linearNames, type NameRule, normNames } from "./names.ts";
 
 const config = z.looseObject({
   vocab_size: standard(count, 50_257),
@@ -65,18 +65,7 @@ export const gpt2: Format = {
       names: [
         arrayName("transformer.wte.weight", "tokens.weight", [vocabulary, width]),
         arrayName("transformer.wpe.weight", "positions.weight", [c.n_positions, width]),
-        ...layerNames(c.n_layer, (i) => {
-          const [theirs, ours] = [`transformer.h.${i}`, `blocks.${i}`];
-          const qkv = ["query", "key", "value"].map((part) => `${ours}.mixer.${part}`);
-          return [
-            ...normNames(`${theirs}.ln_1`, `${ours}.mixerNorm`, width),
-            ...conv1dNames(`${theirs}.attn.c_attn`, qkv, width, width),
-            ...conv1dNames(`${theirs}.attn.c_proj`, [`${ours}.mixer.out`], width, width),
-            ...normNames(`${theirs}.ln_2`, `${ours}.ffnNorm`, width),
-            ...conv1dNames(`${theirs}.mlp.c_fc`, [`${ours}.ffn.in`], width, ffnWidth),
-            ...conv1dNames(`${theirs}.mlp.c_proj`, [`${ours}.ffn.out`], ffnWidth, width),
-          ];
-        }),
+        ...layerNames(c.n_layer, (i) => gpt2BlockNames(`transformer.h.${i}`, `blocks.${i}`, width, ffnWidth)),
         ...normNames("transformer.ln_f", "finalNorm", width),
         ...(tied ? [] : linearNames("lm_head", "head", width, vocabulary, false)),
       ],
@@ -86,3 +75,16 @@ export const gpt2: Format = {
     };
   },
 };
+
+/** Rules for a block of GPT-2. */
+export function gpt2BlockNames(theirs: string, ours: string, width: number, ffnWidth: number): NameRule[] {
+  const qkv = ["query", "key", "value"].map((part) => `${ours}.mixer.${part}`);
+  return [
+    ...normNames(`${theirs}.ln_1`, `${ours}.mixerNorm`, width),
+    ...conv1dNames(`${theirs}.attn.c_attn`, qkv, width, width),
+    ...conv1dNames(`${theirs}.attn.c_proj`, [`${ours}.mixer.out`], width, width),
+    ...normNames(`${theirs}.ln_2`, `${ours}.ffnNorm`, width),
+    ...conv1dNames(`${theirs}.mlp.c_fc`, [`${ours}.ffn.in`], width, ffnWidth),
+    ...conv1dNames(`${theirs}.mlp.c_proj`, [`${ours}.ffn.out`], ffnWidth, width),
+  ];
+}

@@ -37,7 +37,7 @@ export type EnvironmentRows = {
 /** @param key of the seeds: that of the episode `e` of row `b` depends on the key, `b` and `e` alone */
 export function environmentRows(make: () => Environment, count: number, key: RandomKey): EnvironmentRows {
   const rows = Array.from({ length: count }, (_, row) => oneRow(checkedEnvironment(make()), foldIn(key, row)));
-  const [{ longest }] = [make()];
+  const { longest } = make();
   return {
     observations: () => rows.map(({ observation }) => observation()),
     fresh: () => rows.map(({ actions }) => actions().length === 0),

@@ -24,6 +24,9 @@ import type { LossFunction } from "../../objectives/objective.ts";
 import type { ActorCritic } from "./actor-critic.ts";
 import { generalisedAdvantages, type Rewards } from "./advantages.ts";
 
+/** γ, unless another is given. */
+export const usualDiscount = 0.99;
+
 export type PpoOptions = {
   /** γ. Default: 0.99. */
   readonly discount?: number;
@@ -62,7 +65,7 @@ export function ppoLoss<Params>(
   model: ActorCritic<Params>,
   options: PpoOptions = {},
 ): LossFunction<Params, Concrete<RollOut>> {
-  const { discount = 0.99, lambda = 0.95, clip = 0.2, valueWeight = 0.5, entropyWeight = 0.01 } = options;
+  const { discount = usualDiscount, lambda = 0.95, clip = 0.2, valueWeight = 0.5, entropyWeight = 0.01 } = options;
   requireShares({ discount, lambda, clip });
   return (params, batch, context) => {
     const { actions, logProbabilities, values: expected } = batch;

@@ -26,7 +26,7 @@ import type { Environment } from "../environment.ts";
 import { actor } from "./act.ts";
 import type { ActorCritic } from "./actor-critic.ts";
 import { environmentRows, type SavedRows } from "./environment-rows.ts";
-import { type PpoOptions, ppoLoss, type RollOut } from "./ppo.ts";
+import { type PpoOptions, ppoLoss, type RollOut, usualDiscount } from "./ppo.ts";
 import { rollOut } from "./roll-out.ts";
 
 export type OnLineOptions<Params> = {
@@ -160,7 +160,7 @@ export async function trainOnLine<Params>(options: OnLineOptions<Params>): Promi
       const rolled = await rollOut({
         ...{ model, actor: acting, rows, memories, length },
         params: (state as { params: Given<Params> }).params,
-        discount: ppo.discount ?? 0.99,
+        discount: ppo.discount ?? usualDiscount,
         key: key(2, number),
       });
       const batch = { ...putTree(rolled.batch, device), memories } as Given<RollOut>;

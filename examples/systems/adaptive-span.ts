@@ -1,0 +1,65 @@
+// Adaptive attention span: heads that learn how far to look reach what a full span reaches, at a fraction of its attention.
+import { evaluate, type NDArray, type Tensor } from "@tsformers/engine";
+import { systems } from "tsformers/catalogue";
+import { countPattern } from "tsformers/patterns";
+import { prove, type Trained } from "../harness/prove.ts";
+import { resultOf } from "../harness/result.ts";
+
+const { run } = systems["adaptive-span-transformer"].presets.small;
+const { ramp: _, startShare: __, penalty: ___, ...sizes } = run.model as typeof run.model & Record<string, unknown>;
+const fixed = { ...sizes, spans: "fixed" };
+const { penalty, layers } = run.model as typeof run.model & { penalty: number; layers: number };
+
+await prove("adaptive-span", async ({ run: trained, scores, say, device }) => {
+  const score = async (done: Trained, length = run.length!) => {
+    const [found] = await scores(done, { limit: 32_768, lengths: [length] });
+    if (found === undefined || !("loss" in found)) throw new Error(found?.missing);
+    return found;
+  };
+  const learned = await trained("learned", run);
+  const { model, objective } = learned.run;
+  if (model.category === "encoder-decoder") throw new Error("expected a decoder");
+  const spans = model.spans!(learned.params as never);
+  const mean = Math.round(spans.flat().reduce((a, b) => a + b, 0) / spans.flat().length);
+  say(`positions back that heads see: ${spans.map((own) => own.join(" ")).join(" | ")}; mean ${mean}`);
+
+  const ours = await score(learned);
+  const full = await score(await trained("full span", { ...run, model: fixed }));
+  const window = await score(await trained("window", { ...run, model: { ...fixed, maxSpan: mean } }));
+
+  // A dynamic span is another one at each position; its loss tells the mean.
+  const dynamic = await trained("dynamic", { ...run, model: { ...run.model, spans: "of queries" } });
+  const { inputs } = [...dynamic.run.view.evalBatches("test", { batchSize: 8, length: run.length!, limit: 1024 })][0]!;
+  const cost = (params: unknown, tokens: Tensor) => {
+    if (dynamic.run.model.category === "encoder-decoder") throw new Error("expected a decoder");
+    return dynamic.run.model.apply(params, { tokens }, {}).losses.span!;
+  };
+  const span = (await evaluate(cost as never, device, dynamic.params as never, inputs as never)) as NDArray;
+
+  // Cut to its spans, the model computes fewer pairs for the same outputs.
+  const cut: Trained = { ...learned, run: { ...learned.run, objective: objective.trimmed!(spans) } };
+  const pairs = (patterns: typeof model.patterns) =>
+    patterns.reduce((sum, pattern) => sum + countPattern(pattern, 1024).pairs, 0);
+  const share = pairs(model.trimmed!(spans).patterns) / pairs(model.patterns);
+  const [before, after] = [await score(learned, 1024), await score(cut, 1024)];
+  if (Math.abs(before.loss - after.loss) > 1e-3) throw new Error("what is cut away must change nothing");
+
+  return resultOf({
+    measure: "loss in nats of symbols that are copied from 64 positions back",
+    better: "less",
+    ours: ours.loss,
+    plain: window.loss,
+    plainIs: `the same model, every head of which sees ${mean} positions, the mean of those that ours see`,
+    target: Math.min(0.5 * window.loss, full.loss + 0.1),
+    size: `2 layers of 64, ${run.steps} steps of ${run.batchSize} × ${run.length} tokens`,
+    paper: "0.98 bits per character on enwik8 with 209M parameters and spans of up to 8,192",
+    figures: {
+      "loss with the full span": full.loss,
+      "mean of the positions that heads see": mean,
+      "loss with dynamic spans": (await score(dynamic)).loss,
+      "mean of dynamic spans": span.item() / (penalty * layers),
+      "share of the pairs of the full span": share,
+      "times as fast as not cut, measured": after.tokensPerSecond / before.tokensPerSecond,
+    },
+  });
+});

@@ -2,10 +2,13 @@ import type { Device } from "@tsformers/engine";
 import { renderTable, shortLabel } from "../compare/text/table.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import {
+  approximateSearch,
   exactSearch,
   type MixtureChoice,
   mixedLoss,
+  type NeighbourSearch,
   openDatastore,
+  recallOf,
   type ScoredText,
   scoreText,
   tuneMixture,
@@ -36,16 +39,34 @@ export type StoreEvaluation = {
   readonly split: EvalSplit;
   readonly nearest?: number;
   readonly lambda?: number;
+  /** Searches by a graph instead of comparing every entry. */
+  readonly approximate?: true;
   readonly json?: true;
 };
+
+/** Queries by which the recall of an approximate search is measured. */
+const sampledQueries = 64;
 
 /** Prints the loss of a model and of its mixture with a datastore; what is not said of the mixture is tuned on the validation split. */
 export async function evaluateWithStore(terminal: Terminal, options: StoreEvaluation): Promise<void> {
   const { opened, task, split, nearest, lambda, model, device, signal, batchSize, length } = options;
   const { text } = requireText(task);
   const store = await openDatastore(options.store);
-  const search = exactSearch(store, { device });
-  const { entries } = store.record;
+  const exact = exactSearch(store, { device });
+  const { entries, width } = store.record;
+  let recall: number | undefined;
+  const approximate = async (): Promise<NeighbourSearch> => {
+    const graph = await approximateSearch(store, { onProgress: paced((line) => terminal.log(line), "graph") });
+    return {
+      ...graph,
+      search: async (queries, k) => {
+        const found = await graph.search(queries, k);
+        recall ??= recallOf(found, await exact.search(queries.subarray(0, sampledQueries * width), k));
+        return found;
+      },
+    };
+  };
+  let search = exact;
   const score = (of: EvalSplit, neighbourCounts: readonly number[]): Promise<ScoredText> =>
     scoreText({
       ...{ model, device, signal, batchSize, length, params: opened.params, text, split: of, store, search },
@@ -54,6 +75,7 @@ export async function evaluateWithStore(terminal: Terminal, options: StoreEvalua
       ...present({ stride: options.stride, limit: options.limit }),
     });
   try {
+    if (options.approximate) search = await approximate();
     const tried = nearest === undefined ? triedCounts.filter((count) => count <= entries) : [nearest];
     const isTuned = nearest === undefined || lambda === undefined;
     const valid = isTuned ? await score("valid", tried) : undefined;
@@ -70,7 +92,13 @@ export async function evaluateWithStore(terminal: Terminal, options: StoreEvalua
     const alone = figuresOf(mixedLoss(scored, { ...choice, lambda: 0 }));
     const mixed = figuresOf(mixedLoss(scored, choice));
     if (options.json) {
-      const about = { entries, nearest: choice.neighbours, lambda: choice.lambda, tunedOnValid: isTuned };
+      const about = {
+        entries,
+        nearest: choice.neighbours,
+        lambda: choice.lambda,
+        tunedOnValid: isTuned,
+        ...present({ recall }),
+      };
       const outcome = { directory: opened.directory, split, store: store.directory, ...about, alone, mixed };
       return terminal.out(JSON.stringify(outcome, null, 2));
     }
@@ -86,9 +114,10 @@ export async function evaluateWithStore(terminal: Terminal, options: StoreEvalua
     terminal.out(renderTable(table, terminal.columns, terminal.bold));
     const tuned = isTuned ? ", the best on the validation split" : "";
     const mixture = `${choice.neighbours} neighbours, share ${choice.lambda}${tuned}`;
-    terminal.out(terminal.dim(`${entries.toLocaleString("en-US")} entries, ${mixture}`));
+    const found = recall === undefined ? "" : `; the search finds ${(100 * recall).toFixed(1)} % of the nearest`;
+    terminal.out(terminal.dim(`${entries.toLocaleString("en-US")} entries, ${mixture}${found}`));
   } finally {
-    await search.release();
+    await exact.release();
     await store.close();
   }
 }

@@ -35,6 +35,7 @@ type EvalFlags = {
   readonly store?: string;
   readonly nearest?: number;
   readonly lambda?: number;
+  readonly approximate?: true;
   readonly batchSize?: number;
   readonly otherData?: true;
   readonly device?: "cpu" | "webgpu" | "cuda";
@@ -64,6 +65,10 @@ export function evalCommand(terminal: Terminal): Command {
       "--lambda <x>",
       "with --store: share of the neighbours; default: the best on the validation split",
       parseShare,
+    )
+    .option(
+      "--approximate",
+      "with --store: search by a graph (HNSW), which needs the package usearch; its recall is told",
     )
     .option("--batch-size <n>", "rows at the training length; default: the run's, or 8", parseCount(1, rowCount()))
     .option("--other-data", "score data that the run was not made with, such as --data another.txt")
@@ -119,6 +124,7 @@ Examples:
             nearest: options.nearest,
             lambda: options.lambda,
           }),
+          ...(options.approximate && { approximate: true }),
           ...(options.json && { json: true }),
         });
         return await unlessAborted(signal, work);
@@ -183,9 +189,10 @@ Examples:
 }
 
 /** @throws UsageError for flags that do not go together */
-function requireStore({ store, nearest, lambda, lengths }: EvalFlags): void {
-  if (store === undefined && (nearest !== undefined || lambda !== undefined))
-    throw new UsageError(`--${nearest === undefined ? "lambda" : "nearest"}: is for --store, which is not there`);
+function requireStore({ store, nearest, lambda, approximate, lengths }: EvalFlags): void {
+  const idle = Object.entries({ nearest, lambda, approximate }).find(([, value]) => value !== undefined);
+  if (store === undefined && idle !== undefined)
+    throw new UsageError(`--${idle[0]}: is for --store, which is not there`);
   if (store !== undefined && lengths !== undefined)
     throw new UsageError("--lengths: with --store rows have the training length; leave it out");
 }

@@ -67,7 +67,7 @@ export function spalm(options: SpalmOptions): LanguageModel<SpalmParams> {
 
 /** The parts of which {@link spalm} is put together, but for its gate. */
 export function spalmParts(options: SpalmOptions): DecoderParts {
-  return { ...transformerXlParts(options), name: "spalm" };
+  return transformerXlParts(options, "spalm");
 }
 
 /** @throws TypeError saying what was expected and what came */

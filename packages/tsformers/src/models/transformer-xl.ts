@@ -56,12 +56,12 @@ export function transformerXl(options: TransformerXlOptions): LanguageModel<Deco
   return decoder(transformerXlParts(options));
 }
 
-/** The parts of which {@link transformerXl} is put together. */
-export function transformerXlParts(options: TransformerXlOptions): DecoderParts {
+/** The parts of which {@link transformerXl} is put together. @param name what the model is called in errors */
+export function transformerXlParts(options: TransformerXlOptions, name = "transformer-xl"): DecoderParts {
   const { vocabularySize, layers, modelWidth, heads, memoryLength, dropoutRate = 0, epsilon = 1e-5 } = options;
   const { ffnWidth = 4 * modelWidth, maxDistance, untied } = options;
-  requireSizes("transformer-xl", options, { vocabularySize, layers, ffnWidth, memoryLength });
-  const headWidth = headWidthOf("transformer-xl", options);
+  requireSizes(name, options, { vocabularySize, layers, ffnWidth, memoryLength });
+  const headWidth = headWidthOf(name, options);
   const mixer = segmentMemory(attention({ modelWidth, heads, headWidth, bias: false, dropoutRate }), {
     length: memoryLength,
     modelWidth,
@@ -73,7 +73,7 @@ export function transformerXlParts(options: TransformerXlOptions): DecoderParts 
   const clusters = options.clusters && { ...options.clusters, vocabularySize, modelWidth };
   const tokens = clusters === undefined ? embedding(vocabularySize, modelWidth) : adaptiveEmbedding(clusters);
   return {
-    name: "transformer-xl",
+    name,
     vocabularySize,
     width: modelWidth,
     tokens: scaledEmbedding(tokens, Math.sqrt(modelWidth)),

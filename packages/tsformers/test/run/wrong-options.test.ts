@@ -28,6 +28,7 @@ import { mpt } from "../../src/models/mpt.ts";
 import { openAiGpt } from "../../src/models/openai-gpt.ts";
 import { reformer } from "../../src/models/reformer.ts";
 import { roformer } from "../../src/models/roformer.ts";
+import { spalm } from "../../src/models/spalm.ts";
 import { t5 } from "../../src/models/t5.ts";
 import { transformer } from "../../src/models/transformer.ts";
 import { transformerXl } from "../../src/models/transformer-xl.ts";
@@ -171,6 +172,7 @@ const factories: Readonly<Record<string, (options: Sizes) => unknown>> = {
   roformer,
   transformer,
   t5,
+  spalm: (given) => spalm({ ...given, memoryLength: 8 }),
   "transformer-xl": (given) => transformerXl({ ...given, memoryLength: 8 }),
   "memorizing-transformer": (given) =>
     memorizingTransformer({ ...given, memoryLength: 8, lookup: { entries: 16, neighbours: 4 } }),

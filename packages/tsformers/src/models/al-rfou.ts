@@ -13,7 +13,7 @@ import { layerNorm } from "../nn/norm.ts";
 import { requireSizes } from "../nn/sizes.ts";
 import { learnedPerLayer } from "../position/learned-per-layer.ts";
 import { present } from "../schema/present.ts";
-import { type DecoderParams, decoder } from "./decoder.ts";
+import { type DecoderParams, type DecoderParts, decoder } from "./decoder.ts";
 import type { LanguageModel } from "./language-model.ts";
 import {
   type DecoderEntry,
@@ -56,28 +56,10 @@ export type AlRfouParams = DecoderParams & {
  * @differs the paper does not say how weights are drawn; here as in Tensor2Tensor, uniformly on ±√(6/(in + out))
  */
 export function alRfou(options: AlRfouOptions): LanguageModel<AlRfouParams> {
-  const { vocabularySize, layers, modelWidth, heads, length, dropoutRate = 0 } = options;
-  const { ffnWidth = 4 * modelWidth } = options;
-  requireSizes("al-rfou", options, { vocabularySize, layers, length, ffnWidth });
-  const initial = glorotUniform();
-  const block = postNormBlock({
-    modelWidth,
-    norm: layerNorm(),
-    mixer: attention({ modelWidth, heads, dropoutRate, initial }),
-    ffn: mlp({ modelWidth, ffnWidth, activation: relu, dropoutRate, initial }),
-  });
-  const model: LanguageModel<AlRfouParams> = decoder({
-    name: "al-rfou",
-    vocabularySize,
-    width: modelWidth,
-    tokens: embedding(vocabularySize, modelWidth),
-    layerPositions: learnedPerLayer(layers, length, modelWidth),
-    dropoutRate,
-    depth: blockStack(Array.from({ length: layers }, () => block)),
-    head: linearHead(modelWidth, vocabularySize, { bias: true, initial }),
-  });
+  const { vocabularySize, layers, modelWidth } = options;
+  const model: LanguageModel<AlRfouParams> = decoder(alRfouParts(options));
   if (options.plain) return model;
-  const toSymbols = linear(modelWidth, vocabularySize, { initial });
+  const toSymbols = linear(modelWidth, vocabularySize, { initial: glorotUniform() });
   return {
     ...model,
     init: (key) => {
@@ -91,6 +73,30 @@ export function alRfou(options: AlRfouOptions): LanguageModel<AlRfouParams> {
       const heads = [next, later].map((own) => (x: Tensor, layer: number) => toSymbols.apply(own[layer]!, x));
       return auxiliaryLosses({ hidden: hidden.slice(1), heads, ...asked, progress });
     },
+  };
+}
+
+/** The parts of {@link alRfou} without the heads that only training uses. */
+export function alRfouParts(options: AlRfouOptions): DecoderParts {
+  const { vocabularySize, layers, modelWidth, heads, length, dropoutRate = 0 } = options;
+  const { ffnWidth = 4 * modelWidth } = options;
+  requireSizes("al-rfou", options, { vocabularySize, layers, length, ffnWidth });
+  const initial = glorotUniform();
+  const block = postNormBlock({
+    modelWidth,
+    norm: layerNorm(),
+    mixer: attention({ modelWidth, heads, dropoutRate, initial }),
+    ffn: mlp({ modelWidth, ffnWidth, activation: relu, dropoutRate, initial }),
+  });
+  return {
+    name: "al-rfou",
+    vocabularySize,
+    width: modelWidth,
+    tokens: embedding(vocabularySize, modelWidth),
+    layerPositions: learnedPerLayer(layers, length, modelWidth),
+    dropoutRate,
+    depth: blockStack(Array.from({ length: layers }, () => block)),
+    head: linearHead(modelWidth, vocabularySize, { bias: true, initial }),
   };
 }
 

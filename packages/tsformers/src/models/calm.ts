@@ -18,6 +18,7 @@ import {
 } from "../depth/adaptive/exit-rules.ts";
 import { crossEntropies } from "../nn/cross-entropy.ts";
 import { type LinearParams, linear } from "../nn/linear.ts";
+import { requireSizes } from "../nn/sizes.ts";
 import { passCount, positionCount } from "../schema/count.ts";
 import { present } from "../schema/present.ts";
 import { type DecoderDepth, type EncoderDecoderParams, encoderDecoder } from "./encoder-decoder.ts";
@@ -64,7 +65,8 @@ export type CalmOptions = Omit<T5Options, "decoderLayers"> & {
  */
 export function calm(options: CalmOptions): SequenceToSequence<EncoderDecoderParams> {
   const { layers, decoderLayers = Math.max(layers, 2), modelWidth, leastLayers = 1, lossGrowth = "linear" } = options;
-  const { confidence = "softmax" } = options;
+  const { confidence = "softmax", vocabularySize } = options;
+  requireSizes("calm", options, { vocabularySize, layers });
   requireExits("calm: decoder", { layers: decoderLayers, leastLayers });
   const rule = ruleOf(options);
   const decoderDepth: DecoderDepth = (blocks, rest) => adaptiveDepth(blocks, { ...rest, rule, leastLayers });

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import type { StackParams } from "../depth/layers.ts";
 import { relu } from "../nn/feed-forward.ts";
+import { requireSizes } from "../nn/sizes.ts";
 import { present } from "../schema/present.ts";
 import { type DecisionModel, type DecisionOptions, type DecisionParams, decisionModel } from "./decision-model.ts";
 import { type DecoderParts, decoder } from "./decoder.ts";
@@ -40,6 +41,8 @@ export function decisionTransformer(options: DecisionTransformerOptions): Decisi
 export function decisionTransformerParts(
   options: Omit<GptOptions<unknown>, "length" | "scheme" | "activation">,
 ): DecoderParts<StackParams<GptBlockParams<unknown>>> {
+  const { vocabularySize, layers } = options;
+  requireSizes("decision-transformer", options, { vocabularySize, layers });
   return { ...gptParts({ ...options, length: 1, scheme: {}, activation: relu }), name: "decision-transformer" };
 }
 

@@ -6,6 +6,7 @@ import { exitCrossEntropy, meanOver } from "../depth/adaptive/exit-losses.ts";
 import { correctness, exitWorth, oracleExits } from "../depth/adaptive/exit-oracles.ts";
 import { confident, largestProbability, logitsAt } from "../depth/adaptive/exit-rules.ts";
 import { crossEntropies } from "../nn/cross-entropy.ts";
+import { requireSizes } from "../nn/sizes.ts";
 import { passCount } from "../schema/count.ts";
 import { present } from "../schema/present.ts";
 import { type DecoderDepth, type EncoderDecoderParams, encoderDecoder } from "./encoder-decoder.ts";
@@ -67,6 +68,7 @@ export function depthAdaptiveTransformer(
   const { layers, decoderLayers = Math.max(layers, 2), modelWidth } = options;
   const { training = "aligned", oracle = "likelihood", oracleSmoothing = 0, layerCost = 0.1 } = options;
   const { exitLossWeight = 0.1, leastLayers = 1 } = options;
+  requireSizes("depth-adaptive-transformer", options, { vocabularySize: options.vocabularySize, layers });
   requireExits("depth-adaptive-transformer: decoder", { layers: decoderLayers, leastLayers });
   const { rule, classifier } = exitOf(options, modelWidth, decoderLayers);
   const samplesExits = training === "mixed";

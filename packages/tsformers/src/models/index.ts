@@ -7,7 +7,14 @@ export {
   adaptiveSpanTransformerEntry,
   adaptiveSpanTransformerParts,
 } from "./adaptive-span-transformer.ts";
-export { type AlRfouOptions, type AlRfouParams, type AlRfouSettings, alRfou, alRfouEntry } from "./al-rfou.ts";
+export {
+  type AlRfouOptions,
+  type AlRfouParams,
+  type AlRfouSettings,
+  alRfou,
+  alRfouEntry,
+  alRfouParts,
+} from "./al-rfou.ts";
 export {
   type AlbertOptions,
   type AlbertParams,

@@ -21,6 +21,8 @@ import { recomputed } from "../../src/depth/recomputed.ts";
 import { type ReversibleBlock, reversible, reversibleBlock } from "../../src/depth/reversible.ts";
 import type { LayerPatterns, Mixer, ScoreMod } from "../../src/kinds/index.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
+import { adaptiveSpanTransformerParts } from "../../src/models/adaptive-span-transformer.ts";
+import { alRfouParts } from "../../src/models/al-rfou.ts";
 import { bloomParts } from "../../src/models/bloom.ts";
 import { compressiveTransformerParts } from "../../src/models/compressive-transformer.ts";
 import { ctrlParts } from "../../src/models/ctrl.ts";
@@ -124,6 +126,7 @@ const decoders: Readonly<Record<string, (given: typeof options) => DecoderParts>
   "gpt-neox": gptNeoXParts,
   ctrl: ctrlParts,
   llama: llamaParts,
+  "al-rfou": alRfouParts,
   spalm: (given) => spalmParts({ ...given, memoryLength: 4 }),
   "transformer-xl": (given) => transformerXlParts({ ...given, memoryLength: 4 }),
   "decision-transformer": decisionTransformerParts as (given: typeof options) => DecoderParts,
@@ -136,14 +139,21 @@ const decoders: Readonly<Record<string, (given: typeof options) => DecoderParts>
   "universal-transformer": (given) => universalTransformerParts(given) as DecoderParts,
 };
 
-/** Those whose mixers read no pattern. */
+/** Those whose mixers read no pattern, or which have one of their own. */
+const others: typeof decoders = {
+  "adaptive-span-transformer": (given) => adaptiveSpanTransformerParts({ ...given, maxSpan: 8, startShare: 0.5 }),
+};
+
+/** Those that sort positions. */
 const chunked: typeof decoders = {
   reformer: (given) => reformerParts({ ...given, lsh: { chunk: 4 }, localChunk: 4 }),
 };
 
 test("every decoder of the catalogue is here", () => {
   const listed = Object.entries(models).filter(([, { category }]) => category === "decoder");
-  expect([...Object.keys(decoders), ...Object.keys(chunked)].sort()).toEqual(listed.map(([name]) => name).sort());
+  expect([...Object.keys(decoders), ...Object.keys(others), ...Object.keys(chunked)].sort()).toEqual(
+    listed.map(([name]) => name).sort(),
+  );
 });
 
 describe.each(Object.entries(decoders))("%s", (name, parts) => {
@@ -163,7 +173,7 @@ describe.each(Object.entries(decoders))("%s", (name, parts) => {
   );
 });
 
-describe.each(Object.entries({ ...decoders, ...chunked }))("%s as it is", (name, parts) => {
+describe.each(Object.entries({ ...decoders, ...others, ...chunked }))("%s as it is", (name, parts) => {
   test("is causal", async () => {
     // Positions that are sorted meet in other products.
     await expectCausal(decoder(parts(options)) as LanguageModel<never>, name in chunked ? 2e-6 : 0);

@@ -9,12 +9,17 @@ import { optimisers } from "../../src/catalogue/optimisers.ts";
 import { patterns } from "../../src/catalogue/patterns.ts";
 import { positions } from "../../src/catalogue/positions.ts";
 import { schedules } from "../../src/catalogue/schedules.ts";
+import { adaptiveSpanTransformer } from "../../src/models/adaptive-span-transformer.ts";
+import { alRfou } from "../../src/models/al-rfou.ts";
 import { albert } from "../../src/models/albert.ts";
 import { bert } from "../../src/models/bert.ts";
 import { bigbird } from "../../src/models/bigbird.ts";
 import { bloom } from "../../src/models/bloom.ts";
+import { calm } from "../../src/models/calm.ts";
 import { compressiveTransformer } from "../../src/models/compressive-transformer.ts";
 import { ctrl } from "../../src/models/ctrl.ts";
+import { decisionTransformerParts } from "../../src/models/decision-transformer.ts";
+import { depthAdaptiveTransformer } from "../../src/models/depth-adaptive-transformer.ts";
 import { gpt } from "../../src/models/gpt.ts";
 import { gptNeoX } from "../../src/models/gpt-neox.ts";
 import { gptJ } from "../../src/models/gptj.ts";
@@ -32,6 +37,7 @@ import { spalm } from "../../src/models/spalm.ts";
 import { t5 } from "../../src/models/t5.ts";
 import { transformer } from "../../src/models/transformer.ts";
 import { transformerXl } from "../../src/models/transformer-xl.ts";
+import { universalEncoderDecoder } from "../../src/models/universal-encoder-decoder.ts";
 import { universalTransformer } from "../../src/models/universal-transformer.ts";
 import { xlnet } from "../../src/models/xlnet.ts";
 import type { PositionEntry } from "../../src/position/index.ts";
@@ -172,6 +178,12 @@ const factories: Readonly<Record<string, (options: Sizes) => unknown>> = {
   roformer,
   transformer,
   t5,
+  "al-rfou": alRfou,
+  calm,
+  "depth-adaptive-transformer": depthAdaptiveTransformer,
+  "decision-transformer": decisionTransformerParts,
+  "adaptive-span-transformer": (given) => adaptiveSpanTransformer({ ...given, maxSpan: 8 }),
+  "universal-encoder-decoder": universalEncoderDecoder,
   spalm: (given) => spalm({ ...given, memoryLength: 8 }),
   "transformer-xl": (given) => transformerXl({ ...given, memoryLength: 8 }),
   "memorizing-transformer": (given) =>

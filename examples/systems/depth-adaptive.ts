@@ -46,8 +46,8 @@ await prove("depth-adaptive", async ({ run: trained, device, say }) => {
     better: "more",
     ours: early.accuracy,
     plain: plain.accuracy,
-    plainIs: `a Transformer with a decoder of ${depth} layers, feed-forward networks of ${wide}`,
-    target: 0.95,
+    plainIs: `a Transformer with a decoder of ${depth} layer${depth === 1 ? "" : "s"}, feed-forward networks of ${wide}`,
+    target: 0.98,
     size: `1 and ${decoderLayers} layers of ${modelWidth}, ${run.steps} steps of ${batchSize} rows`,
     paper: "the BLEU of a tuned Transformer with less than a quarter of its decoder layers, IWSLT'14 and WMT'14",
     figures: {

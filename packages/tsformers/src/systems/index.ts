@@ -18,7 +18,6 @@ export {
   sinusoidalSystem,
   t5System,
 } from "./position-language-models.ts";
-export { spalmSystem } from "./spalm.ts";
 export {
   type Preset,
   type Sizes,

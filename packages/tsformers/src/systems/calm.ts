@@ -20,7 +20,7 @@ export const calmSystem: SystemEntry<"calm"> = /* @__PURE__ */ systemEntry(calmE
         model: { kind: "calm", layers: 1, decoderLayers: 6, modelWidth: 96, heads: 4, ffnWidth: 256 },
         task: { kind: "pointer-chasing" },
         length: 12,
-        steps: 700,
+        steps: 1300,
         batchSize: 48,
         learningRate: 3e-3,
       },

@@ -2,7 +2,10 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 
 const here = new URL(".", import.meta.url);
-const examples = readdirSync(here).filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"));
+const programs = ["run.ts", "tsdown.config.ts"];
+const examples = readdirSync(here).filter(
+  (name) => name.endsWith(".ts") && !name.endsWith(".test.ts") && !programs.includes(name),
+);
 
 describe("examples", () => {
   it.each(examples)("%s does what it says", async (name) => {

@@ -3,7 +3,7 @@ import { systems } from "tsformers/catalogue";
 import { patternSvg } from "tsformers/patterns";
 import { describe, expect, test } from "vitest";
 import { sizesOfPreset } from "../packages/tsformers/src/run/preset.ts";
-import { pictureLength, picturesOf, systemPage } from "./harness/page.ts";
+import { pictureLength, picturesOf, systemIndex, systemPage } from "./harness/page.ts";
 import { type Result, resultOf, resultsTable } from "./harness/result.ts";
 
 const here = new URL(".", import.meta.url);
@@ -45,6 +45,16 @@ test.each(examples)("%s is short, and its result is kept", (name) => {
 test("every example belongs to a system", () => {
   const named = new Set(Object.values(systems).map(({ example }) => example));
   expect(examples.filter((name) => !named.has(name))).toEqual([]);
+});
+
+test("docs/systems has an index, and no page of another system", async () => {
+  await expect(systemIndex(Object.values(systems), results)).toMatchFileSnapshot(docs("systems/README.md"));
+  const pages = readdirSync(docs("systems")).filter((file) => file.endsWith(".md") && file !== "README.md");
+  expect(pages.sort()).toEqual(
+    Object.keys(systems)
+      .map((name) => `${name}.md`)
+      .sort(),
+  );
 });
 
 test("docs/results.md is made from the results", async () => {

@@ -67,6 +67,25 @@ export function systemPage(
   ].join("\n");
 }
 
+/** The table of all systems. */
+export function systemIndex(systems: readonly SystemEntry[], results: Readonly<Record<string, Result>>): string {
+  const rows = systems.map(({ name, title, year, category, use, example }) => {
+    const { ours, plain, measure } = results[example]!;
+    const cells = [`[${title}](${name}.md)`, String(year), category, use, `${ours} against ${plain} (${measure})`];
+    return `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+  });
+  return [
+    "# Systems",
+    "",
+    "Made by `npm run docs`; [how a system is written](../systems.md), [all results](../results.md).",
+    "",
+    "| system | year | kind | for | reached, against a plain model of equal size |",
+    "|---|---|---|---|---|",
+    ...rows,
+    "",
+  ].join("\n");
+}
+
 /** Whether the command trains it. */
 function isTrained({ init }: SystemEntry): boolean {
   return init === undefined;

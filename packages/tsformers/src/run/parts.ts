@@ -102,7 +102,12 @@ export function takersOf(part: string): string[] {
 /** `llama has its own positions; gpt and bert take any` */
 export function partRefusal(model: string, part: string): string {
   const noun = isPart(part) ? parts[part].noun : part;
-  return `${model} has its own ${noun}; ${takersOf(part).join(" and ")} take any`;
+  return `${model} has its own ${noun}; ${listed(takersOf(part))} take any`;
+}
+
+/** `gpt, mine and bert` */
+function listed(names: readonly string[]): string {
+  return names.length < 2 ? names.join() : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
 }
 
 function isPart(name: string): name is PartName {

@@ -50,7 +50,10 @@ describe("wrong calls end with 2 and name what was meant", () => {
       ["train", "--mixer", "linear*2,lsh"],
       "--mixer names mixers for 3 layers (linear, linear, lsh), and the model has 4",
     ],
-    [["train", "--model", "llama", "--mixer", "lsh"], "--mixer: llama has its own mixers; gpt and bert take any"],
+    [
+      ["train", "--model", "llama", "--mixer", "lsh"],
+      "--mixer: llama has its own mixers; gpt, decision-transformer and bert take any",
+    ],
     [["train", "--position", "alibbi"], 'did you mean "alibi"?'],
     [
       ["train", "--steps", "many"],

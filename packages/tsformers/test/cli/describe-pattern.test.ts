@@ -88,7 +88,10 @@ test.each([
   [["describe", "longformer", "--pattern.windw", "3"], "did you mean --pattern.window?"],
   [["describe", "gpt", "--stride", "3"], "did you mean --pattern.stride?"],
   [["describe", "gpt", "--pattern.stride", "3"], "--pattern.stride needs --pattern fixed or strided"],
-  [["describe", "llama", "--mixer", "lsh"], "--mixer: llama has its own mixers; gpt and bert take any"],
+  [
+    ["describe", "llama", "--mixer", "lsh"],
+    "--mixer: llama has its own mixers; gpt, decision-transformer and bert take any",
+  ],
   [["describe", "patterns/longformer", "--ffn-width", "3"], "--ffn-width does nothing with longformer"],
   [["describe", "patterns/longformer", "--pattern.window", "wide"], "--pattern.window: expected a whole number"],
   [["describe", "patterns/longformer", "--pattern.window", "5"], "even window"],

@@ -19,9 +19,9 @@ beforeAll(() => {
     cpSync(join(root, "packages", "engine", part), join(modules, "@tsformers", "engine", part), { recursive: true });
     cpSync(join(root, "packages", "tsformers", part), join(modules, "tsformers", part), { recursive: true });
   }
-  for (const name of ["@huggingface", "commander", "protobufjs", "zod"]) {
+  const packages = [...Object.keys(dependencies), "protobufjs"].filter((name) => name !== "@tsformers/engine");
+  for (const name of new Set(packages.map((name) => name.split("/")[0]!)))
     symlinkSync(join(root, "node_modules", name), join(modules, name));
-  }
 });
 
 const node = (...args: string[]) => spawnSync(process.execPath, args, { cwd: project, encoding: "utf8" });

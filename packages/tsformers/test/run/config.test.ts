@@ -228,7 +228,7 @@ describe("flags", () => {
       "--mixer.features does not go with mixer lsh, linear; it is an option of performer, rfa",
     ]);
     expect(misplaced({}, { model: "llama", mixer: "lsh" })).toEqual([
-      "--mixer: llama has its own mixers; gpt and bert take any",
+      "--mixer: llama has its own mixers; gpt, decision-transformer and bert take any",
     ]);
   });
 });

@@ -86,7 +86,14 @@ const encoders = Object.entries(models).flatMap(([kind, { category }]) =>
 /** Models that Hugging Face has not, or not quite so. */
 const ownLayout = [
   "transformer",
+  "al-rfou",
   "transformer-xl",
+  "adaptive-span-transformer",
+  "gtrxl",
+  "spalm",
+  "universal-encoder-decoder",
+  "depth-adaptive-transformer",
+  "calm",
   "memorizing-transformer",
   "compressive-transformer",
   "universal-transformer",

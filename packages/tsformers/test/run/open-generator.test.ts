@@ -48,6 +48,7 @@ test("so does every model of the catalogue that writes", async () => {
     }),
   );
   expect(Object.fromEntries(known.filter(({ length }) => length > 0))).toEqual({
+    "al-rfou": 8,
     gpt: 8,
     "openai-gpt": 8,
     led: 8,

@@ -201,6 +201,7 @@ export function patternSvg(panels: readonly Panel[], length: number): string {
   const width = side + 2 * margin;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">`,
+    `<title>${escaped(panels.map(({ title }) => title).join(", "))}</title>`,
     `<rect width="${width}" height="${height}" fill="#ffffff"/>`,
     ...panels.flatMap((panel, i) => {
       const picture = pictureOf(panel.pattern, length, 1024);

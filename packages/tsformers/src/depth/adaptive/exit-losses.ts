@@ -44,7 +44,7 @@ export function weightedExitLoss(losses: Tensor, weights: Tensor | readonly numb
 
 /** The mean over positions that count: losses and weights [B, T] → []. */
 export function meanOver(losses: Tensor, weights: Tensor): Tensor {
-  return div(sum(mul(losses, weights)), maximum(sum(weights), 1e-9));
+  return div(sum(mul(cast(losses, "float32"), weights)), maximum(sum(weights), 1e-9));
 }
 
 /** −log q(n) of the exit that an oracle names: log q [..., N], exits int [...] → [...]. */

@@ -1,4 +1,5 @@
-import { type Panel, panelsOf } from "tsformers/patterns";
+import type { Pattern } from "tsformers/kinds";
+import { type Panel, panelsOf, patternSvg } from "tsformers/patterns";
 import { type AnyModel, makeModel } from "tsformers/run";
 import type { Preset, SystemEntry } from "tsformers/systems";
 import type { Result } from "./result.ts";
@@ -12,7 +13,10 @@ export async function picturesOf(system: SystemEntry): Promise<readonly Panel[]>
   const { run, vocabularySize } = system.presets.small;
   const { heads = 4 } = run.model as { readonly heads?: number };
   const made: AnyModel = await makeModel({ model: run.model, length: run.length ?? 128 }, vocabularySize);
-  return panelsOf((layer) => made.patterns[layer]!, { layers: made.patterns.length, heads });
+  // Layers that see the same share a picture.
+  const seen = (pattern: Pattern) => patternSvg([{ title: "", pattern }], pictureLength);
+  const alike = (layer: number) => made.patterns.find((other) => seen(other) === seen(made.patterns[layer]!))!;
+  return panelsOf(alike, { layers: made.patterns.length, heads });
 }
 
 /** The page of a system in `docs/systems`, from its entry and what its example reached. */

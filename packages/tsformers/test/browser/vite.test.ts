@@ -95,7 +95,7 @@ describe("a page in a project without onnxruntime-web", () => {
 });
 
 /** Subpaths that read and write files or start processes. */
-const nodeOnly = ["./store", "./compare", "./io", "./node", "./verify"];
+const nodeOnly = ["./store", "./compare", "./io", "./node", "./verify", "./retrieval"];
 
 describe("a page takes what it uses", () => {
   const project = join(work, "sizes");

@@ -14,8 +14,8 @@ export async function picturesOf(system: SystemEntry): Promise<readonly Panel[]>
   const { heads = 4 } = run.model as { readonly heads?: number };
   const made: AnyModel = await makeModel({ model: run.model, length: run.length ?? 128 }, vocabularySize);
   // Layers that see the same share a picture.
-  const seen = (pattern: Pattern) => patternSvg([{ title: "", pattern }], pictureLength);
-  const alike = (layer: number) => made.patterns.find((other) => seen(other) === seen(made.patterns[layer]!))!;
+  const drawn = made.patterns.map((pattern) => patternSvg([{ title: "", pattern }], pictureLength));
+  const alike = (layer: number): Pattern => made.patterns[drawn.indexOf(drawn[layer]!)]!;
   return panelsOf(alike, { layers: made.patterns.length, heads });
 }
 

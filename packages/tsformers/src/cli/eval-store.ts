@@ -16,7 +16,7 @@ import {
 import type { OpenedModel } from "../run/open-model.ts";
 import { present } from "../schema/present.ts";
 import type { EvalSplit, Task } from "../tasks/task.ts";
-import { figureText } from "./eval.ts";
+import { figuresOf, figureText } from "./eval.ts";
 import { paced } from "./paced.ts";
 import { requireText } from "./store.ts";
 import type { Terminal } from "./terminal.ts";
@@ -85,12 +85,9 @@ export async function evaluateWithStore(terminal: Terminal, options: StoreEvalua
         : tuneMixture(valid, lambda === undefined ? undefined : [lambda]);
     const scored = split === "valid" && valid !== undefined ? valid : await score(split, [choice.neighbours]);
     const tokens = scored.model.length;
-    const figuresOf = (loss: number): Record<string, number> => {
-      const totals = { lossSum: loss * tokens, tokens, rows: tokens };
-      return Object.fromEntries(task.metrics.map((metric) => [metric.name, metric.value(totals)]));
-    };
-    const alone = figuresOf(mixedLoss(scored, { ...choice, lambda: 0 }));
-    const mixed = figuresOf(mixedLoss(scored, choice));
+    const figuresAt = (mixture: MixtureChoice) =>
+      figuresOf(task, { lossSum: mixedLoss(scored, mixture) * tokens, tokens, rows: tokens });
+    const [alone, mixed] = [figuresAt({ ...choice, lambda: 0 }), figuresAt(choice)];
     if (options.json) {
       const about = {
         entries,

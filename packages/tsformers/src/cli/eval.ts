@@ -3,13 +3,14 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { multipleText } from "../compare/text/figures.ts";
 import { renderTable, shortLabel } from "../compare/text/table.ts";
 import type { LanguageModel } from "../models/language-model.ts";
-import { evaluateAtLengths, type LengthResult } from "../run/evaluate-run.ts";
+import { evaluateAtLengths } from "../run/evaluate-run.ts";
 import { type OpenedModel, openModel } from "../run/open-model.ts";
 import { type EvaluationChoice, prepareEvaluation } from "../run/prepare-evaluation.ts";
 import { withAbsolutePaths } from "../run/train-run.ts";
 import { positionCount, rowCount } from "../schema/count.ts";
 import { present } from "../schema/present.ts";
-import type { EvalSplit } from "../tasks/task.ts";
+import type { EvalTotals } from "../tasks/metric.ts";
+import type { EvalSplit, Task } from "../tasks/task.ts";
 import {
   addFlags,
   configFrom,
@@ -138,7 +139,7 @@ Examples:
       });
       const results = await unlessAborted(signal, work);
       const measured = results.map((result) =>
-        "missing" in result ? result : { ...result, metrics: figures(task.metrics, result) },
+        "missing" in result ? result : { ...result, metrics: figuresOf(task, result.totals) },
       );
       const { split, stride } = options;
       const outcome = {
@@ -221,12 +222,8 @@ export function chosenTask({ run, tokenizer }: OpenedModel, options: TaskFlags):
   return { config, otherData: options.otherData === true };
 }
 
-type Measured = Exclude<LengthResult, { missing: string }>;
-
-function figures(
-  metrics: readonly { name: string; value(totals: Measured["totals"]): number }[],
-  { totals }: Measured,
-): Record<string, number> {
+/** The figures of a task, by name. */
+export function figuresOf({ metrics }: Pick<Task, "metrics">, totals: EvalTotals): Record<string, number> {
   return Object.fromEntries(metrics.map((metric) => [metric.name, metric.value(totals)]));
 }
 

@@ -49,3 +49,8 @@ const pageBytes = 2 ** 23;
 export function pageEntriesOf(width: number): number {
   return Math.max(256, Math.floor(pageBytes / (4 * width)));
 }
+
+/** The memory of an array, as its file has it. */
+export function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | Int32Array): Uint8Array {
+  return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
+}

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { FileError, fileError } from "../io/file-error.ts";
 import { readJsonFile } from "../io/read-json.ts";
-import { type DatastoreRecord, datastoreFiles, datastoreRecord } from "./datastore-record.ts";
+import { bytesOf, type DatastoreRecord, datastoreFiles, datastoreRecord } from "./datastore-record.ts";
 
 /** An open datastore. Its values are in memory, 4 bytes an entry; keys stay on the disk. */
 export type Datastore = {
@@ -111,8 +111,4 @@ async function readAll(path: string, file: FileHandle, into: Uint8Array, positio
     if (bytesRead === 0) throw new FileError(path, `ended at byte ${position + at} while it was read`);
     at += bytesRead;
   }
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | Int32Array): Uint8Array {
-  return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
 }

@@ -6,7 +6,7 @@ import { syncDirectory } from "../io/atomic-file.ts";
 import { FileError, fileError } from "../io/file-error.ts";
 import { makeFolder } from "../io/make-folder.ts";
 import { lockFile } from "../run/lock.ts";
-import { type DatastoreRecord, datastoreFiles, pageEntriesOf } from "./datastore-record.ts";
+import { bytesOf, type DatastoreRecord, datastoreFiles, pageEntriesOf } from "./datastore-record.ts";
 
 /** A datastore that is being written. */
 export type DatastoreWriter = {
@@ -81,10 +81,6 @@ export async function writeDatastore(
     },
     abandon,
   };
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | Int32Array): Uint8Array {
-  return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
 }
 
 async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {

@@ -18,6 +18,7 @@ import { suitableMicroBatches } from "./accumulate.ts";
 import { earlyStopping } from "./early-stopping.ts";
 import { median } from "./median.ts";
 import { availableBytes, estimateMemory, memoryText, requireMemory } from "./memory.ts";
+import { loggedLosses, numbersOf } from "./named-losses.ts";
 import { explainNonFinite } from "./non-finite.ts";
 import { type Program, type Programs, programs } from "./programs.ts";
 import type { RunDirectory } from "./run-directory.ts";
@@ -60,8 +61,7 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
     stepMs.push(made.ms);
     speeds.push(made.measured.tokensPerSecond);
     const { measured, losses } = made;
-    const named = Object.entries(losses).map(([name, value]) => [`loss/${name}`, value]);
-    run.directory?.log({ ...measured, ...Object.fromEntries(named) });
+    run.directory?.log({ ...measured, ...loggedLosses(losses) });
     const secondsLeft = ((steps - done) * median(stepMs.slice(-20))) / 1000;
     onEvent({ kind: "step", ...measured, losses, totalSteps: steps, secondsLeft });
   };
@@ -308,10 +308,6 @@ async function openRun<Params, B>(
   if (latest === undefined) return { directory };
   const { checkpoint, progress } = latest;
   return { directory, resumed: { step: checkpoint.step, state: restore(initial, checkpoint), progress } };
-}
-
-function numbersOf(losses: Readonly<Record<string, NDArray>>): Record<string, number> {
-  return Object.fromEntries(Object.entries(losses).map(([name, loss]) => [name, loss.item()]));
 }
 
 function requireCount(name: string, value: number): void {

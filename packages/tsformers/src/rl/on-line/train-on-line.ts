@@ -17,6 +17,7 @@ import { requireCounts } from "../../nn/sizes.ts";
 import { present } from "../../schema/present.ts";
 import type { CheckpointProblem, JsonValue } from "../../train/checkpoint.ts";
 import { median } from "../../train/median.ts";
+import { loggedLosses, numbersOf } from "../../train/named-losses.ts";
 import { explainNonFinite } from "../../train/non-finite.ts";
 import type { Optimiser } from "../../train/optimisers/optimiser.ts";
 import type { RunDirectory } from "../../train/run-directory.ts";
@@ -219,7 +220,6 @@ function progressOf(
   at: { done: number; rollOuts: number; count: number; length: number; times: readonly number[] },
 ): Progress {
   const { done, rollOuts, count, length, times } = at;
-  const losses = Object.entries(metrics.losses as Readonly<Record<string, NDArray>>);
   const usualMs = median(times.slice(-20));
   return {
     rollOut: done,
@@ -228,7 +228,7 @@ function progressOf(
     episodes: returns.length,
     meanReturn: returns.reduce((a, b) => a + b, 0) / returns.length,
     loss: metrics.loss.item(),
-    losses: Object.fromEntries(losses.map(([name, loss]) => [name, loss.item()])),
+    losses: numbersOf(metrics.losses as Readonly<Record<string, NDArray>>),
     gradientNorm: metrics.gradientNorm.item(),
     stepsPerSecond: (count * length * 1000) / times.at(-1)!,
     secondsLeft: ((rollOuts - done) * usualMs) / 1000,
@@ -236,8 +236,7 @@ function progressOf(
 }
 
 function recordOf({ rollOut: step, rollOuts: _, losses, secondsLeft: __, ...rest }: Progress) {
-  const named = Object.entries(losses).map(([name, value]) => [`loss/${name}`, value]);
-  return { step, ...rest, ...Object.fromEntries(named) };
+  return { step, ...rest, ...loggedLosses(losses) };
 }
 
 /** Opens the directory, if there is one. What reads and writes files is loaded only then. */

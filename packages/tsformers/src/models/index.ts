@@ -198,8 +198,15 @@ export type {
   ModelEntry,
   ModelParts,
   PartName,
+  PictureEntry,
   StackSettings,
 } from "./model-entry.ts";
+export {
+  type ImageTransformerOptions,
+  type ImageTransformerSettings,
+  imageTransformer,
+  imageTransformerEntry,
+} from "./pictures/image-transformer.ts";
 export type {
   DecodeInput,
   DecodeOutput,

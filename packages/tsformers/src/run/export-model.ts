@@ -41,6 +41,8 @@ export async function exportModelOnnx(
 ): Promise<void> {
   const { model, params, tokenizer, run, checkpoint, directory } = opened;
   const { batchSize = 1, length = run === undefined ? Math.min(opened.length, usualLength) : opened.length } = options;
+  if (model.category === "picture")
+    throw new RangeError("export: a model of pictures has no ONNX form; its weights go with --to safetensors");
   const { maxLength = Number.POSITIVE_INFINITY } = model;
   if (length > maxLength)
     throw new RangeError(

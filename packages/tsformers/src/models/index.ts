@@ -202,6 +202,14 @@ export type {
   StackSettings,
 } from "./model-entry.ts";
 export {
+  type AxialTransformer,
+  type AxialTransformerOptions,
+  type AxialTransformerParams,
+  type AxialTransformerSettings,
+  axialTransformer,
+  axialTransformerEntry,
+} from "./pictures/axial-transformer.ts";
+export {
   type ImageTransformerOptions,
   type ImageTransformerSettings,
   imageTransformer,

@@ -1,4 +1,18 @@
+import {
+  type Concrete,
+  compile,
+  type Device,
+  type DeviceArray,
+  fromNumbers,
+  isNdArray,
+  mapTree,
+  NDArray,
+  normal,
+  randomKey,
+  type Tensor,
+} from "@tsformers/engine";
 import { models } from "../../src/catalogue/models.ts";
+import { evaluation } from "../../src/kinds/layer.ts";
 import type { ModelEntry } from "../../src/models/model-entry.ts";
 import { picturesOf } from "../../src/objectives/pictures.ts";
 import { type PictureModel, squareShape } from "../../src/pictures/picture-model.ts";
@@ -35,3 +49,34 @@ export const pictureCases: readonly (readonly [name: string, make: Make])[] = [
     },
   ],
 ];
+
+/** Initial weights of 0.02 would let everything look alike. */
+export function louderParams(model: PictureModel<never>): Concrete<never> {
+  const louder = (array: NDArray): NDArray => {
+    if (array.shape.length < 2) return array;
+    const values = Float32Array.from(array.data as Float32Array);
+    const deviation = Math.sqrt(values.reduce((sum, x) => sum + x * x, 0) / values.length);
+    // Branches that begin as nothing.
+    if (deviation === 0) return normal(randomKey(array.shape[0]! + array.shape[1]!), array.shape, { deviation: 0.3 });
+    return new NDArray(array.shape, "float32", deviation > 0.05 ? values : values.map((x) => 10 * x));
+  };
+  return mapTree(model.init(randomKey(3)), isNdArray, louder) as Concrete<never>;
+}
+
+/** −log p of each step of each picture. */
+export async function natsOf(
+  model: PictureModel<never>,
+  params: unknown,
+  device: Device,
+  pictures: readonly (readonly number[])[],
+): Promise<number[][]> {
+  const { rows, columns, channels } = model.shape;
+  const pass = compile((own: never, given: Tensor) => model.apply(own, given, evaluation).nats, {
+    device,
+  }) as unknown as ((...args: unknown[]) => Promise<DeviceArray>) & { release(): Promise<void> };
+  const given = fromNumbers(pictures.flat(), [pictures.length, rows, columns, channels], "int32");
+  const nats = (await (await pass(params, given)).read()).toNumbers();
+  await pass.release();
+  const steps = model.steps.length;
+  return pictures.map((_, b) => nats.slice(b * steps, (b + 1) * steps));
+}

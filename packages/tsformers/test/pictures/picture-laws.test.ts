@@ -1,51 +1,11 @@
-import {
-  type Concrete,
-  compile,
-  type DeviceArray,
-  fromNumbers,
-  isNdArray,
-  mapTree,
-  NDArray,
-  randomKey,
-  type Tensor,
-} from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
-import { evaluation } from "../../src/kinds/layer.ts";
-import { dimensionsOf, type PictureModel } from "../../src/pictures/picture-model.ts";
+import { dimensionsOf } from "../../src/pictures/picture-model.ts";
 import { writePictures } from "../../src/pictures/write-pictures.ts";
-import { pictureCases } from "./picture-cases.ts";
+import { louderParams, natsOf, pictureCases } from "./picture-cases.ts";
 
 const device = await openCpu();
 afterAll(() => device.close());
-
-/** Initial weights of 0.02 would let everything look alike. */
-function paramsOf(model: PictureModel<never>): Concrete<never> {
-  const louder = (array: NDArray): NDArray => {
-    if (array.shape.length < 2) return array;
-    const values = Float32Array.from(array.data as Float32Array);
-    const deviation = Math.sqrt(values.reduce((sum, x) => sum + x * x, 0) / values.length);
-    return new NDArray(
-      array.shape,
-      "float32",
-      deviation > 0.05 || deviation === 0 ? values : values.map((x) => 10 * x),
-    );
-  };
-  return mapTree(model.init(randomKey(3)), isNdArray, louder) as Concrete<never>;
-}
-
-/** −log p of each step of each picture. */
-async function natsOf(model: PictureModel<never>, params: unknown, pictures: readonly (readonly number[])[]) {
-  const { rows, columns, channels } = model.shape;
-  const pass = compile((own: never, given: Tensor) => model.apply(own, given, evaluation).nats, {
-    device,
-  }) as unknown as ((...args: unknown[]) => Promise<DeviceArray>) & { release(): Promise<void> };
-  const given = fromNumbers(pictures.flat(), [pictures.length, rows, columns, channels], "int32");
-  const nats = (await (await pass(params, given)).read()).toNumbers();
-  await pass.release();
-  const steps = model.steps.length;
-  return pictures.map((_, b) => nats.slice(b * steps, (b + 1) * steps));
-}
 
 /** Every picture of so many values. */
 function allPictures(values: number, levels: number): number[][] {
@@ -63,7 +23,7 @@ describe.each(pictureCases)("%s", (_, make) => {
   ])("the probabilities of all pictures sum to 1: %s", async (_, values, levels) => {
     const model = make(values, levels);
     const all = allPictures(values, levels);
-    const probabilities = (await natsOf(model, paramsOf(model), all)).map((nats) => Math.exp(-sum(nats)));
+    const probabilities = (await natsOf(model, louderParams(model), device, all)).map((nats) => Math.exp(-sum(nats)));
     expect(Math.abs(sum(probabilities) - 1)).toBeLessThan(1e-5);
     expect(Math.max(...probabilities)).toBeGreaterThan(2 / all.length);
   });
@@ -72,10 +32,10 @@ describe.each(pictureCases)("%s", (_, make) => {
     const model = make(4 * 4 * 3, 7);
     const dimensions = dimensionsOf(model.shape);
     expect([...model.steps.flat()].sort((a, b) => a - b)).toEqual(Array.from({ length: dimensions }, (_, i) => i));
-    const params = paramsOf(model);
+    const params = louderParams(model);
     const picture = Array.from({ length: dimensions }, (_, i) => (i * i * 5 + 3 * i) % 7);
     const changed = model.steps.map(([place]) => picture.with(place!, (picture[place!]! + 3) % 7));
-    const [before, ...after] = await natsOf(model, params, [picture, ...changed]);
+    const [before, ...after] = await natsOf(model, params, device, [picture, ...changed]);
     const last = model.steps.length - 1;
     let reaching = 0;
     after.forEach((nats, step) => {
@@ -89,9 +49,9 @@ describe.each(pictureCases)("%s", (_, make) => {
   test("pictures are drawn as often as they are likely", async () => {
     const [values, levels, count] = [4, 3, 4000];
     const model = make(values, levels);
-    const params = paramsOf(model);
+    const params = louderParams(model);
     const all = allPictures(values, levels);
-    const expected = (await natsOf(model, params, all)).map((nats) => Math.exp(-sum(nats)));
+    const expected = (await natsOf(model, params, device, all)).map((nats) => Math.exp(-sum(nats)));
     const drawn = await writePictures(model, params, { device, count, seed: 4 });
     const found = new Array<number>(all.length).fill(0);
     for (let b = 0; b < count; b++) {
@@ -109,12 +69,12 @@ describe.each(pictureCases)("%s", (_, make) => {
     const model = make(4 * 4 * 3, 7);
     // Discretised logistics then write the mean of a component, which need not be likeliest.
     if (model.steps[0]!.length > 1) return;
-    const params = paramsOf(model);
+    const params = louderParams(model);
     const drawn = [...(await writePictures(model, params, { device, count: 1, temperature: 1e-3, seed: 2 }))];
     const others = [1, 2, 3, 4, 5, 6].flatMap((by) =>
       model.steps.map(([place]) => drawn.with(place!, (drawn[place!]! + by) % 7)),
     );
-    const [own, ...changed] = await natsOf(model, params, [drawn, ...others]);
+    const [own, ...changed] = await natsOf(model, params, device, [drawn, ...others]);
     const count = model.steps.length;
     changed.forEach((nats, i) => {
       expect(own![i % count]).toBeLessThan(nats[i % count]! + 1e-2);
@@ -123,7 +83,7 @@ describe.each(pictureCases)("%s", (_, make) => {
 
   test("what is given is kept, the rest is drawn from the seed", async () => {
     const model = make(4 * 4 * 3, 7);
-    const params = paramsOf(model);
+    const params = louderParams(model);
     const isKept = Array.from({ length: 48 }, (_, place) => place < 24);
     const pictures = Array.from({ length: 2 * 48 }, (_, i) => i % 7);
     const options = { device, count: 2, given: { pictures, isKept } };
@@ -141,8 +101,8 @@ describe.each(pictureCases)("%s", (_, make) => {
 test("pictures that do not fit are refused in a line", async () => {
   const [, make] = pictureCases[0]!;
   const model = make(4, 3);
-  const params = paramsOf(model);
-  await expect(natsOf({ ...model, shape: { ...model.shape, rows: 1 } }, params, [[0, 1]])).rejects.toThrow(
+  const params = louderParams(model);
+  await expect(natsOf({ ...model, shape: { ...model.shape, rows: 1 } }, params, device, [[0, 1]])).rejects.toThrow(
     "image-transformer: expected pictures int32 [B, 2, 2, 1], got int32 [1, 1, 2, 1]",
   );
   const options = { device, count: 1 };

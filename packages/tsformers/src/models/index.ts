@@ -85,6 +85,13 @@ export {
   spalmParts,
 } from "./decoders/spalm.ts";
 export {
+  type SparseTransformerOptions,
+  type SparseTransformerSettings,
+  sparseTransformer,
+  sparseTransformerEntry,
+  sparseTransformerParts,
+} from "./decoders/sparse-transformer.ts";
+export {
   type TransformerXlOptions,
   type TransformerXlSettings,
   transformerXl,

@@ -2,11 +2,13 @@
 
 export { adaptiveSpanTransformerSystem } from "./adaptive-span-transformer.ts";
 export { alRfouSystem } from "./al-rfou.ts";
+export { axialTransformerSystem } from "./axial-transformer.ts";
 export { calmSystem } from "./calm.ts";
 export { compressiveTransformerSystem } from "./compressive-transformer.ts";
 export { decisionTransformerSystem } from "./decision-transformer.ts";
 export { depthAdaptiveTransformerSystem } from "./depth-adaptive-transformer.ts";
 export { gtrxlSystem } from "./gtrxl.ts";
+export { imageTransformerSystem } from "./image-transformer.ts";
 export { knnLmSystem } from "./knn-lm.ts";
 export { memorizingTransformerSystem } from "./memorizing-transformer.ts";
 export {
@@ -18,6 +20,7 @@ export {
   sinusoidalSystem,
   t5System,
 } from "./position-language-models.ts";
+export { sparseTransformerSystem } from "./sparse-transformer.ts";
 export {
   type Preset,
   type Sizes,

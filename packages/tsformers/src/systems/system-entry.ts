@@ -11,6 +11,7 @@ export const systemCategories = [
   "memory",
   "retrieval",
   "adaptive depth",
+  "pictures",
   "reinforcement learning",
 ] as const;
 

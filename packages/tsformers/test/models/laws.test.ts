@@ -6,6 +6,7 @@ import {
   mapTree,
   NDArray,
   ndarray,
+  normal,
   randomKey,
   type Tensor,
 } from "@tsformers/engine";
@@ -73,6 +74,9 @@ const deviationOf = (values: readonly number[]) => Math.sqrt(values.reduce((sum,
 
 /** Matrices drawn with a larger deviation than 0.02 are loud as they are. */
 function louder(array: NDArray): NDArray {
+  // An output that begins as nothing.
+  if (array.shape.length > 1 && deviationOf(array.toNumbers()) === 0)
+    return normal(randomKey(array.shape[0]!), array.shape, { deviation: 0.2 });
   if (array.shape.length < 2 || deviationOf(array.toNumbers()) > 0.05) return array;
   return new NDArray(
     array.shape,

@@ -162,6 +162,16 @@ export function lengthOption(): Optional<z.ZodInt> {
   return positionCount().default(128).describe("positions that a learned table covers");
 }
 
+/** Default of {@link pictureLengthOption}: 16 × 16 in three colours. */
+export const usualPictureLength = 768;
+
+/** The option for the number of values of a picture, from which its extents follow. */
+export function pictureLengthOption(): Optional<z.ZodInt> {
+  return positionCount()
+    .default(usualPictureLength)
+    .describe("values of a picture, which is square: 3·size² in colours, size² in grey");
+}
+
 /** The option for the width of feed-forward networks. */
 export function ffnWidthOption(standard = "4 × modelWidth"): z.ZodOptional<z.ZodInt> {
   return count(131_072, "wider matrices do not fit an array")

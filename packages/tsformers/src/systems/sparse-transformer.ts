@@ -12,7 +12,7 @@ export const sparseTransformerSystem: SystemEntry<"sparse-transformer"> = /* @__
     sees: "in even layers the last 16 positions, in odd ones every 16th: two layers connect every position with all before it",
     differs: [
       "Dropout of attention weights, too, not of residual branches alone.",
-      "As a model of pictures it reads and tells values with the weights of that objective, which begin with a deviation of 0.02.",
+      "As a model of pictures it reads and tells values with the weights of that objective, which begin with a deviation of 0.02; rows and columns of its own grid stay.",
       "Recomputation is a depth of its own (`--depth recomputed`), and half precision a setting of training, here as there with a loss scale that adapts.",
       "The CIFAR-10 model of the paper has query and key projections of half the width, which ours does not; the preset is the one for text.",
       "Optimised with AdamW and a cosine schedule in the small preset.",
@@ -28,7 +28,6 @@ export const sparseTransformerSystem: SystemEntry<"sparse-transformer"> = /* @__
             heads: 4,
             ffnWidth: 128,
             stride: 16,
-            position: { kind: "none" },
           },
           task: { kind: "pictures", size: 16, grey: true },
           length: 256,
@@ -61,8 +60,8 @@ export const sparseTransformerSystem: SystemEntry<"sparse-transformer"> = /* @__
     },
     // Tokens, rows and columns of the grid, blocks, a norm and an output matrix.
     parameters: ({ vocabularySize, length, layers, modelWidth: C, ffnWidth }, model) => {
-      const { stride = rootOf(length), position } = model as { readonly stride?: number; readonly position?: object };
-      const places = position === undefined ? Math.ceil(length / stride) + stride : 0;
+      const { stride = rootOf(length) } = model as { readonly stride?: number };
+      const places = Math.ceil(length / stride) + stride;
       return (vocabularySize + places) * C + layers * ofBlock(C, ffnWidth) + ofNorm(C) + vocabularySize * C;
     },
     golden: ["sparse_transformer"],

@@ -101,6 +101,7 @@ const ownLayout = [
   "compressive-transformer",
   "universal-transformer",
   "decision-transformer",
+  "sparse-transformer",
   "reformer",
   "longformer",
   "bigbird",

@@ -10,7 +10,7 @@ import { preNormBlock } from "../../blocks/block.ts";
 import type { DepthMaker } from "../../depth/depth-entry.ts";
 import type { StackParams } from "../../depth/layers.ts";
 import { stacked } from "../../depth/stack.ts";
-import type { Block, Depth, LayerPatterns, Pattern, PositionScheme } from "../../kinds/index.ts";
+import type { Block, Depth, LayerPatterns, Pattern } from "../../kinds/index.ts";
 import { embedding } from "../../nn/embedding.ts";
 import { mlp, quickGelu } from "../../nn/feed-forward.ts";
 import { linearHead } from "../../nn/head.ts";
@@ -52,8 +52,6 @@ export type SparseTransformerOptions = {
   /** Default: 4 × modelWidth. */
   readonly ffnWidth?: number;
   readonly dropoutRate?: number;
-  /** Default: a learned vector for the row and the column of each position. */
-  readonly scheme?: PositionScheme;
   /** Default: a stack; the paper's is recomputed. */
   readonly depth?: DepthMaker;
 };
@@ -93,7 +91,7 @@ export function sparseTransformerParts(options: SparseTransformerOptions): Decod
     vocabularySize,
     width: modelWidth,
     tokens: embedding(vocabularySize, modelWidth, normalInitial(0.125 * modelWidth ** -0.5)),
-    ...(options.scheme ?? { positions: axial({ grid, widths: modelWidth, initial: ofPositions }) }),
+    positions: axial({ grid, widths: modelWidth, initial: ofPositions }),
     pattern: factorised(options),
     dropoutRate,
     depth: depth.make(new Array<Block>(layers).fill(block), {
@@ -141,7 +139,7 @@ export const sparseTransformerEntry: DecoderEntry<"sparse-transformer", SparseTr
     formula:
       "A1_i = {j : i − l < j ≤ i}, A2_i = {j : (i − j) mod l = 0}; or the own block, and c positions of all blocks",
     cost: "O(n·√n·d) time, O(n·d) memory",
-    parts: ["position", "depth"],
+    parts: ["depth"],
     category: "decoder",
     options: () =>
       z.strictObject({
@@ -175,7 +173,7 @@ export const sparseTransformerEntry: DecoderEntry<"sparse-transformer", SparseTr
           factors === "strided"
             ? { kind: factors }
             : { kind: factors, summary: summary ?? Math.max(1, Math.floor(stride / 8)) },
-        ...present({ scheme: parts.scheme, depth: parts.depth }),
+        ...present({ depth: parts.depth }),
       });
     },
   });

@@ -40,9 +40,16 @@ import {
   squareShape,
 } from "../../pictures/picture-model.ts";
 import { type AxialParams, axial } from "../../position/axial.ts";
-import { positionCount } from "../../schema/count.ts";
 import { present } from "../../schema/present.ts";
-import { ffnWidthOption, modelEntry, type PictureEntry, type StackSettings, stackOptions } from "../model-entry.ts";
+import {
+  ffnWidthOption,
+  modelEntry,
+  type PictureEntry,
+  pictureLengthOption,
+  type StackSettings,
+  stackOptions,
+  usualPictureLength,
+} from "../model-entry.ts";
 
 export type AxialTransformerOptions = {
   readonly shape: PictureShape;
@@ -113,7 +120,11 @@ export function axialTransformer(options: AxialTransformerOptions): AxialTransfo
     (params: Blocks[number], x: Tensor, context: Context): Tensor => {
       const turned = axis === "row" ? x : transpose(x, [0, 2, 1, 3]);
       const [pictures, lines, length] = turned.shape as [number, number, number];
-      const view = makeView({ pattern: isCausal ? causal : fullPattern, queries: length, keys: length });
+      const view = makeView({
+        pattern: isCausal ? causal : fullPattern,
+        queries: length,
+        keys: length,
+      });
       const flat = reshape(turned, [pictures * lines, length, modelWidth]);
       const y = reshape(block.apply(params, { x: flat, view }, context).y, turned.shape);
       return axis === "row" ? y : transpose(y, [0, 2, 1, 3]);
@@ -194,7 +205,7 @@ function shifted(x: Tensor, axis: number): Tensor {
 /** Normal with deviation 1/√inputs. */
 const byInputs: Initial = (key, shape) => normal(key, shape, { deviation: shape[0]! ** -0.5 });
 
-export type AxialTransformerSettings = StackSettings & { readonly length: number; readonly ffnWidth?: number };
+export type AxialTransformerSettings = StackSettings & { readonly length?: number; readonly ffnWidth?: number };
 
 export const axialTransformerEntry: PictureEntry<"axial-transformer", AxialTransformerSettings> =
   /* @__PURE__ */ modelEntry({
@@ -209,10 +220,10 @@ export const axialTransformerEntry: PictureEntry<"axial-transformer", AxialTrans
     options: () =>
       z.strictObject({
         ...stackOptions(),
-        length: positionCount().describe("values of a picture: 3·size² in colours, size² in grey"),
+        length: pictureLengthOption(),
         ffnWidth: ffnWidthOption("modelWidth"),
       }),
-    make: ({ vocabularySize, length, layers = 4, modelWidth = 256, heads = 4, ...rest }) => {
+    make: ({ vocabularySize, length = usualPictureLength, layers = 4, modelWidth = 256, heads = 4, ...rest }) => {
       const shape = squareShape("axial-transformer", length, vocabularySize);
       return axialTransformer({ shape, layers, modelWidth, heads, ...present(rest) }) as PictureModel;
     },

@@ -16,7 +16,15 @@ import { type PictureModel, type PictureShape, squareShape } from "../../picture
 import { type PixelSequenceParams, pixelSequence } from "../../pictures/pixel-sequence.ts";
 import { positionCount } from "../../schema/count.ts";
 import { present } from "../../schema/present.ts";
-import { ffnWidthOption, modelEntry, type PictureEntry, type StackSettings, stackOptions } from "../model-entry.ts";
+import {
+  ffnWidthOption,
+  modelEntry,
+  type PictureEntry,
+  pictureLengthOption,
+  type StackSettings,
+  stackOptions,
+  usualPictureLength,
+} from "../model-entry.ts";
 import { type TokenBodyParams, tokenBody } from "../token-body.ts";
 
 type Extent = readonly [rows: number, columns: number];
@@ -95,7 +103,7 @@ function reading(
 }
 
 export type ImageTransformerSettings = StackSettings & {
-  readonly length: number;
+  readonly length?: number;
   readonly ffnWidth?: number;
   readonly local?: "1d" | "2d";
   readonly block?: number;
@@ -122,7 +130,7 @@ export const imageTransformerEntry: PictureEntry<"image-transformer", ImageTrans
     options: () =>
       z.strictObject({
         ...stackOptions(),
-        length: positionCount().describe("values of a picture: 3·size² in colours, size² in grey"),
+        length: pictureLengthOption(),
         ffnWidth: ffnWidthOption(),
         local: z
           .enum(["1d", "2d"])
@@ -147,7 +155,7 @@ export const imageTransformerEntry: PictureEntry<"image-transformer", ImageTrans
       }),
     make: ({
       vocabularySize,
-      length,
+      length = usualPictureLength,
       local = "2d",
       block,
       queryBlock,

@@ -141,7 +141,10 @@ export function axialTransformer(options: AxialTransformerOptions): AxialTransfo
     const isBefore = less(reshape(iota(channels), [1, 1, 1, channels]), reshape(channel, [-1, 1, 1, 1]));
     const before = mul(cast(pictures, "float32"), mul(cast(isBefore, "float32"), 1 / (levels - 1)));
     const which = broadcastTo(reshape(oneHot(channel, channels), [-1, 1, 1, channels]), before.shape);
-    const h = add(pixels.apply(params.exterior.pixels, concat([before, which], -1)), onGrid(params.exterior.places));
+    const h = add(
+      pixels.apply(params.exterior.pixels, cast(concat([before, which], -1), params.values.weight.dtype)),
+      onGrid(params.exterior.places),
+    );
     return add(own, through(rowThenColumn(false), params.exterior.blocks, h, within(context, "exterior")));
   };
   const outer = (params: Params, given: Tensor, known: Tensor, context: Context = {}): Tensor => {

@@ -18,6 +18,7 @@ export {
   sinusoidalSystem,
   t5System,
 } from "./position-language-models.ts";
+export { setTransformerSystem } from "./set-transformer.ts";
 export {
   type Preset,
   type Sizes,

@@ -18,6 +18,7 @@ export {
   sinusoidalSystem,
   t5System,
 } from "./position-language-models.ts";
+export { spalmSystem } from "./spalm.ts";
 export {
   type Preset,
   type Sizes,

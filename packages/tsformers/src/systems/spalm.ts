@@ -1,4 +1,4 @@
-import { spalmEntry } from "../models/spalm.ts";
+import { spalmEntry } from "../models/decoders/spalm.ts";
 import { ofAttention, ofFfn, ofNorm } from "./parameter-count.ts";
 import { type SystemEntry, systemEntry } from "./system-entry.ts";
 
@@ -58,6 +58,6 @@ export const spalmSystem: SystemEntry<"spalm"> = /* @__PURE__ */ systemEntry(spa
         ofFfn(modelWidth, ffnWidth) +
         2 * ofNorm(modelWidth)),
   golden: ["spalm"],
-  source: "models/spalm.ts",
+  source: "models/decoders/spalm.ts",
   example: "spalm",
 });

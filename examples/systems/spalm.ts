@@ -86,8 +86,7 @@ await prove("spalm", async ({ train, device, signal, folder }) => {
   return resultOf({
     measure: `share of right answers about 5,120 facts, each told ${told} times`,
     ...{ better: "more", ours: ours.right, plain: right, target: 0.7 },
-    plainIs:
-      "a Transformer-XL at the better of two rates, SPALM having the higher one; it has 64 parameters fewer: the gate's",
+    plainIs: "a Transformer-XL at the better of two rates, ours at the higher one, with the gate's 64 parameters less",
     size: `2 layers of 64, 0.1M parameters, ${steps} steps of ${batchSize} × ${length} words, 4 neighbours`,
     paper: "its tables are for WikiText-103, WMT and enwik8",
     figures: {

@@ -24,6 +24,9 @@ const ofText = [
   "stop",
   "stopTokens",
   "ignoreEnd",
+  "store",
+  "nearest",
+  "lambda",
 ] as const satisfies readonly (keyof GenerateFlags)[];
 
 /** Default of `--pictures`. */

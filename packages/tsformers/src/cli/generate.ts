@@ -1,11 +1,13 @@
+import type { Device } from "@tsformers/engine";
 import { openDevice } from "@tsformers/engine/node";
 import { Command, Option } from "commander";
 import { counted, listed, PromptError, type Written } from "../generate/generate.ts";
 import { LogitsError } from "../generate/sampling.ts";
 import { type Generator, generatorOf } from "../run/open-generator.ts";
-import { openModel } from "../run/open-model.ts";
+import { type OpenedModel, openModel } from "../run/open-model.ts";
 import { count } from "../schema/count.ts";
-import { parseCount, parseCounts, parseNumber } from "./config-flags.ts";
+import { present } from "../schema/present.ts";
+import { parseCount, parseCounts, parseNumber, parseShare } from "./config-flags.ts";
 import { Failure, interruption, UsageError } from "./exit.ts";
 import { generatePictures, usualPictures } from "./generate-pictures.ts";
 import { givenPrompt, type Prompt, usualPrompt } from "./generate-prompt.ts";
@@ -46,6 +48,9 @@ export function generateCommand(terminal: Terminal): Command {
       text,
     ])
     .option("--stop-tokens <n,n,…>", "end before any of these tokens", parseCounts0)
+    .option("--store <dir>", "mix with what a datastore of `tsformers store build` holds (kNN-LM)")
+    .option("--nearest <n>", "with --store: neighbours. Default: 1024, as far as there are entries", parseCount())
+    .option("--lambda <x>", "with --store: share of the neighbours. Default: 0.25", parseShare)
     .option("--ignore-end", "never take the model's own end tokens, and go on")
     .option("--output <file>", "of models of pictures: the PNG that is written")
     .option("--pictures <n>", `of models of pictures: how many. Default: ${usualPictures}`, parseCount())
@@ -64,6 +69,7 @@ Examples:
   tsformers generate runs/book --prompt "Once upon a time"
   tsformers generate runs/book --prompt-file start.txt --temperature 0 --max-tokens 50 --stop "The end"
   tsformers generate gpt2 --prompt-tokens 464,3290 --top-p 0.9 --seed 7 --stop-tokens 13
+  tsformers generate runs/book --store stores/book --lambda 0.5 --prompt "Once upon a time"
   tsformers generate t5-small --prompt "translate English to German: Good morning." --beams 4
   tsformers generate runs/copy --prompt-tokens 3,1,4 --max-tokens 3 --json
   tsformers generate runs/tiles --output drawn.png --pictures 25
@@ -82,7 +88,8 @@ Examples:
           await generatePictures({ ...opened, model }, flags, { terminal, device, signal });
           return;
         }
-        const generator = generatorOf(opened, device);
+        const mixed = flags.store === undefined ? undefined : await mixedWith(flags.store, opened, device, flags);
+        const generator = generatorOf(opened, device, mixed?.mixing);
         for (const note of generator.notes) terminal.log(note);
         requireSense(flags, generator);
         const prompt = given ?? usualPrompt(generator);
@@ -90,11 +97,20 @@ Examples:
         if ("text" in prompt) sayUnknown(prompt.text, generator, terminal);
         await write(generator, prompt, flags, { signal, terminal });
         await generator.release();
+        await mixed?.release();
       } finally {
         release();
         await device.close();
       }
     });
+}
+
+/** @throws UsageError for a model that no datastore goes with */
+async function mixedWith(store: string, opened: OpenedModel, device: Device, flags: GenerateFlags) {
+  if (opened.model.category !== "decoder")
+    throw new UsageError("--store: is for a model that goes on behind its prompt, which this one does not");
+  const { openMixing } = await import("./generate-store.ts");
+  return openMixing(opened, device, { store, ...present({ nearest: flags.nearest, lambda: flags.lambda }) });
 }
 
 function sayUsual(prompt: Prompt, terminal: Terminal): void {

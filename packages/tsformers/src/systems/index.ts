@@ -20,6 +20,8 @@ export {
   sinusoidalSystem,
   t5System,
 } from "./position-language-models.ts";
+export { setTransformerSystem } from "./set-transformer.ts";
+export { spalmSystem } from "./spalm.ts";
 export { sparseTransformerSystem } from "./sparse-transformer.ts";
 export {
   type Preset,

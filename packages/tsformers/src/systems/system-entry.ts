@@ -12,6 +12,7 @@ export const systemCategories = [
   "retrieval",
   "adaptive depth",
   "pictures",
+  "sets",
   "reinforcement learning",
 ] as const;
 

@@ -100,6 +100,7 @@ const ownLayout = [
   "memorizing-transformer",
   "compressive-transformer",
   "universal-transformer",
+  "set-transformer",
   "decision-transformer",
   "sparse-transformer",
   "reformer",

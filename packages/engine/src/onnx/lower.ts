@@ -1,8 +1,8 @@
 import type { Program } from "../trace/program.ts";
+import { simplify } from "../trace/simplify.ts";
 import type { Tensor } from "../trace/tensor.ts";
 import { GraphBuilder, type LoweringOptions } from "./graph-builder.ts";
 import type { OnnxModel, OnnxNode, OnnxValueInfo } from "./model.ts";
-import { simplify } from "./simplify.ts";
 
 const opset = 20;
 const irVersion = 10;

@@ -1,4 +1,4 @@
-import { type DecisionOptions, decisionModel } from "../models/decision-model.ts";
+import { type DecisionOptions, decisionModel } from "../models/agents/decision-model.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import { hasTwoStreams } from "../models/two-streams.ts";

@@ -30,8 +30,8 @@ import type { RandomBlocks } from "../../src/attention/patterns/bigbird-plan.ts"
 import { givenBlocks, uniformBlocks } from "../../src/attention/patterns/bigbird-plan.ts";
 import { releasedBlocks } from "../../src/attention/patterns/bigbird-released-plan.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
-import type { BertParams } from "../../src/models/bert.ts";
-import { type BigBirdOptions, bigbird, bigbirdForPreTraining } from "../../src/models/bigbird.ts";
+import type { BertParams } from "../../src/models/encoders/bert.ts";
+import { type BigBirdOptions, bigbird, bigbirdForPreTraining } from "../../src/models/encoders/bigbird.ts";
 import { hiddenClassHead } from "../../src/nn/class-head.ts";
 import { geluTanh } from "../../src/nn/feed-forward.ts";
 import { layerNorm } from "../../src/nn/norm.ts";

@@ -2,8 +2,8 @@ import { compile, isNdArray, mapTree, type NDArray, randomKey, readTree } from "
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { evaluation } from "../../src/kinds/layer.ts";
-import { bert } from "../../src/models/bert.ts";
-import { gpt } from "../../src/models/gpt.ts";
+import { gpt } from "../../src/models/decoders/gpt.ts";
+import { bert } from "../../src/models/encoders/bert.ts";
 import { lastPosition } from "../../src/objectives/classification.ts";
 import { reconstruction, reconstructor } from "../../src/objectives/reconstruction.ts";
 import { madCompressionTask } from "../../src/tasks/mad/compression.ts";

@@ -73,7 +73,10 @@ export function openSequenceDecoder<Params>(
     parents: Tensor,
     length: Tensor,
   ) => {
-    const chosen = layers.map(({ key, value }) => ({ key: gather(key, parents), value: gather(value, parents) }));
+    const follow = (state: Tensor) => gather(state, parents);
+    // A single target goes on from itself; what it keeps is then written to where it is.
+    const isAlone = parents.shape[0] === 1;
+    const chosen = isAlone ? layers : layers.map(({ key, value }) => ({ key: follow(key), value: follow(value) }));
     const decode = { layers: chosen, position: length, capacity: chosen[0]!.key.shape[2]! };
     const out = model.decode(params, { tokens, encoded: memory, decode }, evaluation);
     const logProbabilities = logSoftmax(reshape(out.logits, [tokens.shape[0]!, model.vocabularySize]));

@@ -11,7 +11,7 @@ export {
   type TextOptions,
 } from "./generate/index.ts";
 export { type Context, evaluation } from "./kinds/layer.ts";
-export { type GptOptions, gpt } from "./models/gpt.ts";
+export { type GptOptions, gpt } from "./models/decoders/gpt.ts";
 export type { LanguageModel } from "./models/language-model.ts";
 export { type Objective, tokenObjective } from "./objectives/index.ts";
 export { grammarText, type Task, textTask } from "./tasks/index.ts";

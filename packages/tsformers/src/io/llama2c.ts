@@ -1,7 +1,7 @@
 import { NDArray, type Tree } from "@tsformers/engine";
 import { decoder } from "../models/decoder.ts";
+import { llamaParts } from "../models/decoders/llama.ts";
 import type { LanguageModel } from "../models/language-model.ts";
-import { llamaParts } from "../models/llama.ts";
 import { linearHead } from "../nn/head.ts";
 import { neighbours } from "../position/rotary.ts";
 import { transpose } from "./hugging-face/layout.ts";

@@ -5,7 +5,7 @@ import {
   type DecisionOptions,
   type DecisionParams,
   decisionModel,
-} from "../models/decision-model.ts";
+} from "../models/agents/decision-model.ts";
 import type { LanguageModel, TokenBody } from "../models/language-model.ts";
 import { trimmedPart } from "../models/trimmed-part.ts";
 import { crossEntropies } from "../nn/cross-entropy.ts";

@@ -9,7 +9,7 @@ import { tokenizerFiles } from "../io/hugging-face/companions.ts";
 import { writeNames } from "../io/hugging-face/names.ts";
 import { makeFolder } from "../io/make-folder.ts";
 import { evaluation } from "../kinds/layer.ts";
-import { type DecisionInput, type DecisionModel, decisionModel } from "../models/decision-model.ts";
+import { type DecisionInput, type DecisionModel, decisionModel } from "../models/agents/decision-model.ts";
 import type { TokenizerConfig } from "../tokenizers/index.ts";
 import type { RunConfig } from "./config.ts";
 import {

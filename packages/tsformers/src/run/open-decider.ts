@@ -1,6 +1,6 @@
 import type { Concrete } from "@tsformers/engine";
 import { loadHuggingFace } from "../io/hugging-face/load.ts";
-import { type DecisionModel, decisionModel } from "../models/decision-model.ts";
+import { type DecisionModel, decisionModel } from "../models/agents/decision-model.ts";
 import { ConfigError } from "./config.ts";
 import { isRunFolder } from "./folder.ts";
 import { loadRun } from "./load-run.ts";

@@ -1,4 +1,4 @@
-import { adaptiveSpanTransformerEntry } from "../models/adaptive-span-transformer.ts";
+import { adaptiveSpanTransformerEntry } from "../models/decoders/adaptive-span-transformer.ts";
 import { ofAttention, ofFfn, ofLinear, ofNorm } from "./parameter-count.ts";
 import { type SystemEntry, systemEntry } from "./system-entry.ts";
 
@@ -68,7 +68,7 @@ export const adaptiveSpanTransformerSystem: SystemEntry<"adaptive-span-transform
         (ofAttention(modelWidth, { bias: false }) + ofFfn(modelWidth, ffnWidth) + 2 * ofNorm(modelWidth) + heads) +
       ofLinear(modelWidth, vocabularySize),
     golden: ["adaptive_span"],
-    source: "models/adaptive-span-transformer.ts",
+    source: "models/decoders/adaptive-span-transformer.ts",
     example: "adaptive-span",
   },
 );

@@ -1,4 +1,4 @@
-import { alRfouEntry } from "../models/al-rfou.ts";
+import { alRfouEntry } from "../models/decoders/al-rfou.ts";
 import { ofBlock, ofLinear } from "./parameter-count.ts";
 import { type SystemEntry, systemEntry } from "./system-entry.ts";
 
@@ -44,6 +44,6 @@ export const alRfouSystem: SystemEntry<"al-rfou"> = /* @__PURE__ */ systemEntry(
     vocabularySize * modelWidth +
     layers * (length * modelWidth + ofBlock(modelWidth, ffnWidth) + 2 * ofLinear(modelWidth, vocabularySize)),
   golden: [],
-  source: "models/al-rfou.ts",
+  source: "models/decoders/al-rfou.ts",
   example: "al-rfou",
 });

@@ -1,4 +1,4 @@
-import { calmEntry } from "../models/calm.ts";
+import { calmEntry } from "../models/encoder-decoders/calm.ts";
 import { ofAttention, ofLinear } from "./parameter-count.ts";
 import { type SystemEntry, systemEntry } from "./system-entry.ts";
 
@@ -60,6 +60,6 @@ export const calmSystem: SystemEntry<"calm"> = /* @__PURE__ */ systemEntry(calmE
     );
   },
   golden: ["calm"],
-  source: "models/calm.ts",
+  source: "models/encoder-decoders/calm.ts",
   example: "calm",
 });

@@ -1,5 +1,5 @@
 import type { Pattern } from "../kinds/index.ts";
-import { compressiveTransformerEntry } from "../models/compressive-transformer.ts";
+import { compressiveTransformerEntry } from "../models/decoders/compressive-transformer.ts";
 import { ofAttention, ofFfn, ofLinear, ofNorm } from "./parameter-count.ts";
 import { type SystemEntry, systemEntry } from "./system-entry.ts";
 
@@ -79,7 +79,7 @@ export const compressiveTransformerSystem: SystemEntry<"compressive-transformer"
           2 * ofNorm(modelWidth) +
           ofLinear((model as { readonly compressionRate?: number }).compressionRate! * modelWidth, modelWidth)),
     golden: ["compressive"],
-    source: "models/compressive-transformer.ts",
+    source: "models/decoders/compressive-transformer.ts",
     example: "compressive-transformer",
   },
 );

@@ -2,7 +2,7 @@ import {
   type DecisionTransformerOptions,
   decisionTransformer,
   decisionTransformerEntry,
-} from "../models/decision-transformer.ts";
+} from "../models/agents/decision-transformer.ts";
 import type { EnvironmentShape } from "../rl/off-line/episode.ts";
 import { ofBlock, ofLinear, ofNorm } from "./parameter-count.ts";
 import { type SystemEntry, systemEntry } from "./system-entry.ts";
@@ -71,7 +71,7 @@ export const decisionTransformerSystem: SystemEntry<"decision-transformer"> = /*
       return decisionTransformer({ ...environment, ...sizes }).init(key);
     },
     golden: ["decision_transformer"],
-    source: "models/decision-transformer.ts",
+    source: "models/agents/decision-transformer.ts",
     example: "decision-transformer",
   },
 );

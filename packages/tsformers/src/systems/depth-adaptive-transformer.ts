@@ -1,4 +1,4 @@
-import { depthAdaptiveTransformerEntry } from "../models/depth-adaptive-transformer.ts";
+import { depthAdaptiveTransformerEntry } from "../models/encoder-decoders/depth-adaptive-transformer.ts";
 import { ofAttention, ofBlock, ofNorm } from "./parameter-count.ts";
 import { type SystemEntry, systemEntry } from "./system-entry.ts";
 
@@ -62,7 +62,7 @@ export const depthAdaptiveTransformerSystem: SystemEntry<"depth-adaptive-transfo
       return vocabularySize * modelWidth + layers * block + decoderLayers * crossBlock + classifiers;
     },
     golden: ["depth_adaptive"],
-    source: "models/depth-adaptive-transformer.ts",
+    source: "models/encoder-decoders/depth-adaptive-transformer.ts",
     example: "depth-adaptive",
   },
 );

@@ -1,4 +1,4 @@
-import { gtrxlEntry } from "../models/gtrxl.ts";
+import { gtrxlEntry } from "../models/decoders/gtrxl.ts";
 import { ofAttention, ofFfn, ofLinear, ofNorm } from "./parameter-count.ts";
 import { type SystemEntry, systemEntry } from "./system-entry.ts";
 
@@ -50,6 +50,6 @@ export const gtrxlSystem: SystemEntry<"gtrxl"> = /* @__PURE__ */ systemEntry(gtr
         2 * ofNorm(modelWidth) +
         2 * (6 * modelWidth ** 2 + modelWidth)),
   golden: ["gtrxl_gate"],
-  source: "models/gtrxl.ts",
+  source: "models/decoders/gtrxl.ts",
   example: "gtrxl",
 });

@@ -1,5 +1,5 @@
 import type { Pattern } from "../kinds/index.ts";
-import { memorizingTransformerEntry } from "../models/memorizing-transformer.ts";
+import { memorizingTransformerEntry } from "../models/decoders/memorizing-transformer.ts";
 import { ofAttention, ofFfn, ofNorm } from "./parameter-count.ts";
 import { type SystemEntry, systemEntry } from "./system-entry.ts";
 
@@ -77,7 +77,7 @@ export const memorizingTransformerSystem: SystemEntry<"memorizing-transformer"> 
       ofNorm(modelWidth) +
       2 * heads,
     golden: ["memorizing"],
-    source: "models/memorizing-transformer.ts",
+    source: "models/decoders/memorizing-transformer.ts",
     example: "memorizing-transformer",
   },
 );

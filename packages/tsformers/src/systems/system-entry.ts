@@ -11,6 +11,7 @@ export const systemCategories = [
   "memory",
   "retrieval",
   "adaptive depth",
+  "sets",
   "reinforcement learning",
 ] as const;
 

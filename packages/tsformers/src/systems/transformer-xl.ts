@@ -1,4 +1,4 @@
-import { transformerXlEntry } from "../models/transformer-xl.ts";
+import { transformerXlEntry } from "../models/decoders/transformer-xl.ts";
 import { ofAttention, ofFfn, ofNorm } from "./parameter-count.ts";
 import { type SystemEntry, systemEntry } from "./system-entry.ts";
 
@@ -54,6 +54,6 @@ export const transformerXlSystem: SystemEntry<"transformer-xl"> = /* @__PURE__ *
         ofFfn(modelWidth, ffnWidth) +
         2 * ofNorm(modelWidth)),
   golden: ["transformer_xl", "transformer_xl_adaptive"],
-  source: "models/transformer-xl.ts",
+  source: "models/decoders/transformer-xl.ts",
   example: "transformer-xl",
 });

@@ -1,4 +1,4 @@
-import { universalTransformerEntry } from "../models/universal-transformer.ts";
+import { universalTransformerEntry } from "../models/decoders/universal-transformer.ts";
 import { ofAttention, ofBlock, ofNorm } from "./parameter-count.ts";
 import { type SystemEntry, systemEntry } from "./system-entry.ts";
 
@@ -65,7 +65,7 @@ export const universalTransformerSystem: SystemEntry<"universal-transformer"> = 
       return vocabularySize * modelWidth + (kind === "universal-transformer" ? block : both);
     },
     golden: ["act"],
-    source: "models/universal-transformer.ts",
+    source: "models/decoders/universal-transformer.ts",
     example: "universal-transformer",
   },
 );

@@ -1,6 +1,6 @@
 import { runsOf } from "../attention/core/runs.ts";
 import type { Pattern } from "../kinds/index.ts";
-import { xlnetEntry } from "../models/xlnet.ts";
+import { xlnetEntry } from "../models/decoders/xlnet.ts";
 import { ofAttention, ofFfn, ofNorm } from "./parameter-count.ts";
 import { type SystemEntry, systemEntry } from "./system-entry.ts";
 
@@ -58,7 +58,7 @@ export const xlnetSystem: SystemEntry<"xlnet"> = /* @__PURE__ */ systemEntry(xln
         ofFfn(modelWidth, ffnWidth) +
         2 * ofNorm(modelWidth)),
   golden: ["xlnet"],
-  source: "models/xlnet.ts",
+  source: "models/decoders/xlnet.ts",
   example: "xlnet",
 });
 

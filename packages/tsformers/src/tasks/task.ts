@@ -1,5 +1,5 @@
 import type { NDArray } from "@tsformers/engine";
-import type { DecisionOptions } from "../models/decision-model.ts";
+import type { DecisionOptions } from "../models/agents/decision-model.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import type { Metric } from "./metric.ts";
 import type { SegmentedSplit } from "./segments.ts";

@@ -24,7 +24,7 @@ import {
   unflatten,
   valueAndGrad,
 } from "@tsformers/engine";
-import { gpt } from "../../src/models/gpt.ts";
+import { gpt } from "../../src/models/decoders/gpt.ts";
 
 const length = 16;
 const batch = 4;

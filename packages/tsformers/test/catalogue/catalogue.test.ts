@@ -66,15 +66,12 @@ describe.each(rooms)("%s", (room, maker, catalogue) => {
 });
 
 test("models: every file that is one has an entry", () => {
-  const made = readdirSync(new URL("models", source)).filter((file) => {
-    const text = readFileSync(new URL(`models/${file}`, source), "utf8");
-    return /return (decoder|encoder|encoderDecoder|withNextSentence)\(/.test(text);
-  });
+  const made = readdirSync(new URL("models", source), { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".ts"))
+    .map((file) => ({ file, text: readFileSync(new URL(`models/${file}`, source), "utf8") }))
+    .filter(({ text }) => /return (decoder|encoder|encoderDecoder|withNextSentence)\(/.test(text));
   expect(made.length).toBeGreaterThan(15);
-  for (const file of made) {
-    const text = readFileSync(new URL(`models/${file}`, source), "utf8");
-    expect(text.includes("modelEntry({"), file).toBe(true);
-  }
+  for (const { file, text } of made) expect(text.includes("modelEntry({"), file).toBe(true);
 });
 
 test.each(Object.values<ModelEntry>(models).map((entry) => [entry.name, entry] as const))(

@@ -26,8 +26,8 @@ import { stacked } from "../../src/depth/stack.ts";
 import { repeating } from "../../src/depth/universal.ts";
 import { openDecoder } from "../../src/generate/decoder.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
-import { bert } from "../../src/models/bert.ts";
-import { gpt } from "../../src/models/gpt.ts";
+import { gpt } from "../../src/models/decoders/gpt.ts";
+import { bert } from "../../src/models/encoders/bert.ts";
 import type { LanguageModel } from "../../src/models/language-model.ts";
 
 const makers: Readonly<Record<string, DepthMaker>> = {

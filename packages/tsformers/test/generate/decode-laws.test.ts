@@ -26,7 +26,7 @@ import { keptOf } from "../../src/generate/decode-slots.ts";
 import { openDecoder } from "../../src/generate/decoder.ts";
 import type { LayerPatterns, PositionScheme } from "../../src/kinds/index.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
-import { gpt } from "../../src/models/gpt.ts";
+import { gpt } from "../../src/models/decoders/gpt.ts";
 import type { PositionEntry } from "../../src/position/index.ts";
 
 const device = await openCpu();

@@ -2,8 +2,8 @@ import { expect, test } from "vitest";
 import { linearAttention } from "../../src/attention/kernel/linear-attention.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
 import { decodeStateBytes } from "../../src/generate/decode-state-bytes.ts";
-import { bert } from "../../src/models/bert.ts";
-import { gpt } from "../../src/models/gpt.ts";
+import { gpt } from "../../src/models/decoders/gpt.ts";
+import { bert } from "../../src/models/encoders/bert.ts";
 
 const sizes = { vocabularySize: 11, modelWidth: 24, heads: 3, layers: 2, length: 100 };
 

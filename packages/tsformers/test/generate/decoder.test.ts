@@ -5,7 +5,7 @@ import { openDecoder } from "../../src/generate/decoder.ts";
 import { generate, generateText } from "../../src/generate/generate.ts";
 import { mostLikely } from "../../src/generate/sampling.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
-import { gpt } from "../../src/models/gpt.ts";
+import { gpt } from "../../src/models/decoders/gpt.ts";
 import { byteTokenizer } from "../../src/tokenizers/index.ts";
 
 const model = gpt({ vocabularySize: 256, layers: 2, modelWidth: 32, heads: 4, length: 200 });

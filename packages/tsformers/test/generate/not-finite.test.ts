@@ -7,10 +7,10 @@ import { type GenerateOptions, generate } from "../../src/generate/generate.ts";
 import { LogitsError } from "../../src/generate/sampling.ts";
 import { openSequenceDecoder } from "../../src/generate/sequence-decoder.ts";
 import { traxTransformer } from "../../src/io/trax.ts";
-import { gpt } from "../../src/models/gpt.ts";
+import { gpt } from "../../src/models/decoders/gpt.ts";
+import { t5 } from "../../src/models/encoder-decoders/t5.ts";
 import type { LanguageModel } from "../../src/models/language-model.ts";
 import type { SequenceToSequence } from "../../src/models/sequence-to-sequence.ts";
-import { t5 } from "../../src/models/t5.ts";
 
 const device = await openCpu();
 afterAll(() => device.close());

@@ -4,8 +4,8 @@ import { expect, test } from "vitest";
 import { generate } from "../../src/generate/generate.ts";
 import { openSequenceDecoder } from "../../src/generate/sequence-decoder.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
-import { t5 } from "../../src/models/t5.ts";
-import { transformer } from "../../src/models/transformer.ts";
+import { t5 } from "../../src/models/encoder-decoders/t5.ts";
+import { transformer } from "../../src/models/encoder-decoders/transformer.ts";
 
 const options = { vocabularySize: 5, layers: 1, modelWidth: 16, heads: 2 };
 const source = [1, 2, 3];

@@ -24,7 +24,7 @@ import { keptOf, slotCount } from "../../src/generate/decode-slots.ts";
 import { openDecoder } from "../../src/generate/decoder.ts";
 import type { Mixer } from "../../src/kinds/index.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
-import { gpt } from "../../src/models/gpt.ts";
+import { gpt } from "../../src/models/decoders/gpt.ts";
 import { alibi } from "../../src/position/alibi.ts";
 import { rotary } from "../../src/position/rotary.ts";
 

@@ -17,8 +17,8 @@ import { afterAll, expect, test } from "vitest";
 import { decisionTransformerFormat } from "../../src/io/hugging-face/decision-transformer.ts";
 import { writeDecisionTransformer } from "../../src/io/hugging-face/write-decision-transformer.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
-import type { DecisionInput, DecisionModel } from "../../src/models/decision-model.ts";
-import { decisionTransformer } from "../../src/models/decision-transformer.ts";
+import type { DecisionInput, DecisionModel } from "../../src/models/agents/decision-model.ts";
+import { decisionTransformer } from "../../src/models/agents/decision-transformer.ts";
 import { openDecider } from "../../src/run/open-decider.ts";
 
 const device = await openCpu();

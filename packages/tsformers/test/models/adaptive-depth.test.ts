@@ -14,8 +14,11 @@ import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { openSequenceDecoder } from "../../src/generate/sequence-decoder.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
-import { type CalmOptions, calm } from "../../src/models/calm.ts";
-import { type DepthAdaptiveOptions, depthAdaptiveTransformer } from "../../src/models/depth-adaptive-transformer.ts";
+import { type CalmOptions, calm } from "../../src/models/encoder-decoders/calm.ts";
+import {
+  type DepthAdaptiveOptions,
+  depthAdaptiveTransformer,
+} from "../../src/models/encoder-decoders/depth-adaptive-transformer.ts";
 import type { SequenceToSequence } from "../../src/models/sequence-to-sequence.ts";
 import { sequenceToSequenceObjective } from "../../src/objectives/sequence-to-sequence.ts";
 import { louder } from "../attention/mixer-cases.ts";

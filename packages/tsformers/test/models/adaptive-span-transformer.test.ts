@@ -19,8 +19,8 @@ import {
   adaptiveSpanTransformer,
   adaptiveSpanTransformerEntry,
   type SpanScoresParams,
-} from "../../src/models/adaptive-span-transformer.ts";
-import { gpt } from "../../src/models/gpt.ts";
+} from "../../src/models/decoders/adaptive-span-transformer.ts";
+import { gpt } from "../../src/models/decoders/gpt.ts";
 import type { LanguageModel } from "../../src/models/language-model.ts";
 import { classifier } from "../../src/objectives/classification.ts";
 import { adaptiveSpan } from "../../src/position/adaptive-span.ts";

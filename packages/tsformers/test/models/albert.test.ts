@@ -15,7 +15,7 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
 import { evaluation } from "../../src/kinds/layer.ts";
-import { type AlbertOptions, type AlbertParams, albert } from "../../src/models/albert.ts";
+import { type AlbertOptions, type AlbertParams, albert } from "../../src/models/encoders/albert.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { textTask } from "../../src/tasks/text/text.ts";
 import { characterTokenizer } from "../../src/tokenizers/index.ts";

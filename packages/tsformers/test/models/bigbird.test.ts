@@ -30,12 +30,12 @@ import type { RandomBlocks } from "../../src/attention/patterns/bigbird-plan.ts"
 import { givenBlocks, uniformBlocks } from "../../src/attention/patterns/bigbird-plan.ts";
 import { releasedBlocks } from "../../src/attention/patterns/bigbird-released-plan.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
-import type { BertParams } from "../../src/models/bert.ts";
-import { type BigBirdOptions, bigbird, bigbirdForPreTraining } from "../../src/models/bigbird.ts";
+import type { BertParams } from "../../src/models/encoders/bert.ts";
+import { type BigBirdOptions, bigbird, bigbirdForPreTraining } from "../../src/models/encoders/bigbird.ts";
 import { hiddenClassHead } from "../../src/nn/class-head.ts";
 import { geluTanh } from "../../src/nn/feed-forward.ts";
 import { layerNorm } from "../../src/nn/norm.ts";
-import { classification, firstPosition } from "../../src/objectives/classification.ts";
+import { classification, firstPosition } from "../../src/objectives/index.ts";
 import type { Objective } from "../../src/objectives/objective.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { majorityTask } from "../../src/tasks/algorithmic/majority.ts";

@@ -27,7 +27,7 @@ import {
   type Tensor,
   transpose,
 } from "@tsformers/engine";
-import type { CompressiveTransformerOptions } from "../../src/models/compressive-transformer.ts";
+import type { CompressiveTransformerOptions } from "../../src/models/decoders/compressive-transformer.ts";
 import { layerNorm } from "../../src/nn/norm.ts";
 
 export const V = 11;

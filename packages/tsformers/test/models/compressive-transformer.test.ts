@@ -26,13 +26,13 @@ import { evaluation } from "../../src/kinds/layer.ts";
 import { compressionLosses } from "../../src/memory/compression-losses.ts";
 import { compressions } from "../../src/memory/compressions.ts";
 import type { CompressiveState } from "../../src/memory/compressive-memory.ts";
+import { type DecoderParams, decoder } from "../../src/models/decoder.ts";
 import {
   type CompressiveTransformerOptions,
   compressiveTransformer,
   compressiveTransformerEntry,
   compressiveTransformerParts,
-} from "../../src/models/compressive-transformer.ts";
-import { type DecoderParams, decoder } from "../../src/models/decoder.ts";
+} from "../../src/models/decoders/compressive-transformer.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { rotary } from "../../src/position/rotary.ts";
 import { lossAndGradients } from "../../src/train/accumulate.ts";

@@ -15,9 +15,9 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { evaluation } from "../../src/kinds/layer.ts";
-import { bert } from "../../src/models/bert.ts";
-import { type DecisionParams, decisionModel } from "../../src/models/decision-model.ts";
-import { decisionTransformer } from "../../src/models/decision-transformer.ts";
+import { type DecisionParams, decisionModel } from "../../src/models/agents/decision-model.ts";
+import { decisionTransformer } from "../../src/models/agents/decision-transformer.ts";
+import { bert } from "../../src/models/encoders/bert.ts";
 import type { TokenBody } from "../../src/models/language-model.ts";
 import { deciding } from "../../src/objectives/deciding.ts";
 import type { ActionSpace } from "../../src/rl/environment.ts";

@@ -19,7 +19,7 @@ import {
   type MemorizingTransformerOptions,
   memorizingTransformer,
   memorizingTransformerEntry,
-} from "../../src/models/memorizing-transformer.ts";
+} from "../../src/models/decoders/memorizing-transformer.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { lossAndGradients } from "../../src/train/accumulate.ts";
 import { expectSameTrees, sizeOf } from "../numbers.ts";

@@ -21,7 +21,7 @@ import { mixers } from "../../src/catalogue/mixers.ts";
 import { openDecoder } from "../../src/generate/decoder.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import type { DecoderParams } from "../../src/models/decoder.ts";
-import { type ReformerOptions, reformer } from "../../src/models/reformer.ts";
+import { type ReformerOptions, reformer } from "../../src/models/decoders/reformer.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { copyTask } from "../../src/tasks/algorithmic/copy.ts";
 import { adamw } from "../../src/train/optimisers/adamw.ts";

@@ -2,9 +2,9 @@ import { compile, NDArray, randomKey, readTree, type Tensor } from "@tsformers/e
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
 import { evaluation } from "../../src/kinds/layer.ts";
+import { type SpalmParams, spalm } from "../../src/models/decoders/spalm.ts";
+import { transformerXl } from "../../src/models/decoders/transformer-xl.ts";
 import type { LanguageModel } from "../../src/models/language-model.ts";
-import { type SpalmParams, spalm } from "../../src/models/spalm.ts";
-import { transformerXl } from "../../src/models/transformer-xl.ts";
 
 const device = await openCpu();
 afterAll(() => device.close());

@@ -34,7 +34,7 @@ import { openDecoder } from "../../src/generate/decoder.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import type { SegmentState } from "../../src/memory/segment-memory.ts";
 import type { DecoderParams } from "../../src/models/decoder.ts";
-import { type TransformerXlOptions, transformerXl } from "../../src/models/transformer-xl.ts";
+import { type TransformerXlOptions, transformerXl } from "../../src/models/decoders/transformer-xl.ts";
 import { layerNorm } from "../../src/nn/norm.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { lossAndGradients } from "../../src/train/accumulate.ts";

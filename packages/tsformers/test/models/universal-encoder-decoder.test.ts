@@ -22,7 +22,7 @@ import {
   universalEncoderDecoder,
   universalEncoderDecoderEntry,
   universalEncoderDecoderParts,
-} from "../../src/models/universal-encoder-decoder.ts";
+} from "../../src/models/encoder-decoders/universal-encoder-decoder.ts";
 import { sequenceToSequenceObjective } from "../../src/objectives/sequence-to-sequence.ts";
 import { louder } from "../attention/mixer-cases.ts";
 import { expectSameTrees, sizeOf } from "../numbers.ts";

@@ -17,13 +17,13 @@ import { openDecoder } from "../../src/generate/decoder.ts";
 import type { Block, Mixer } from "../../src/kinds/index.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import { decoder } from "../../src/models/decoder.ts";
-import type { LanguageModel } from "../../src/models/language-model.ts";
 import {
   type UniversalTransformerOptions,
   universalTransformer,
   universalTransformerEntry,
   universalTransformerParts,
-} from "../../src/models/universal-transformer.ts";
+} from "../../src/models/decoders/universal-transformer.ts";
+import type { LanguageModel } from "../../src/models/language-model.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { copyTask } from "../../src/tasks/algorithmic/copy.ts";
 import { adamw } from "../../src/train/optimisers/adamw.ts";

@@ -15,11 +15,11 @@ import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { models } from "../../src/catalogue/models.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
-import { albert } from "../../src/models/albert.ts";
-import { bert } from "../../src/models/bert.ts";
+import { albert } from "../../src/models/encoders/albert.ts";
+import { bert } from "../../src/models/encoders/bert.ts";
+import { longformer } from "../../src/models/encoders/longformer.ts";
 import type { ModelEntry } from "../../src/models/index.ts";
 import type { LanguageModel, TokensInput } from "../../src/models/language-model.ts";
-import { longformer } from "../../src/models/longformer.ts";
 import { vectorFront } from "../../src/models/vector-front.ts";
 import { louder } from "../attention/mixer-cases.ts";
 

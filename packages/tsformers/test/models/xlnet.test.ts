@@ -27,7 +27,7 @@ import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { evaluation } from "../../src/kinds/layer.ts";
 import type { SegmentState } from "../../src/memory/segment-memory.ts";
-import { type XlnetOptions, type XlnetParams, xlnet } from "../../src/models/xlnet.ts";
+import { type XlnetOptions, type XlnetParams, xlnet } from "../../src/models/decoders/xlnet.ts";
 import { layerNorm } from "../../src/nn/norm.ts";
 import { predictionOf } from "../../src/objectives/permutation.ts";
 import { expectSameTrees, sizeOf } from "../numbers.ts";

@@ -18,7 +18,7 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Context, evaluation } from "../../src/kinds/layer.ts";
-import { type GptParams, gpt } from "../../src/models/gpt.ts";
+import { type GptParams, gpt } from "../../src/models/decoders/gpt.ts";
 import type { LanguageModel } from "../../src/models/language-model.ts";
 import { chunkedFeedForward } from "../../src/nn/chunked.ts";
 import { chunkedCrossEntropies } from "../../src/nn/chunked-cross-entropy.ts";

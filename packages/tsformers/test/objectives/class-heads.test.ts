@@ -18,9 +18,9 @@ import { afterAll, describe, expect, test } from "vitest";
 import { architectureOf } from "../../src/io/hugging-face/architecture.ts";
 import { linearNames, readNames, writeNames } from "../../src/io/hugging-face/names.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
-import { bert } from "../../src/models/bert.ts";
+import { bert } from "../../src/models/encoders/bert.ts";
+import { longformer } from "../../src/models/encoders/longformer.ts";
 import type { LanguageModel } from "../../src/models/language-model.ts";
-import { longformer } from "../../src/models/longformer.ts";
 import { hiddenClassHead } from "../../src/nn/class-head.ts";
 import {
   classification,
@@ -28,7 +28,7 @@ import {
   lastPosition,
   meanOfPositions,
   type Pooling,
-} from "../../src/objectives/classification.ts";
+} from "../../src/objectives/index.ts";
 import type { Objective, Symbolic } from "../../src/objectives/objective.ts";
 import { majorityTask } from "../../src/tasks/algorithmic/majority.ts";
 import type { LabelledBatch } from "../../src/tasks/task.ts";

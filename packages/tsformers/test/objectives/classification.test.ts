@@ -14,8 +14,8 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
-import { bert } from "../../src/models/bert.ts";
-import { gpt } from "../../src/models/gpt.ts";
+import { gpt } from "../../src/models/decoders/gpt.ts";
+import { bert } from "../../src/models/encoders/bert.ts";
 import type { TokenBody } from "../../src/models/language-model.ts";
 import {
   classification,
@@ -23,7 +23,7 @@ import {
   lastPosition,
   meanOfPositions,
   type Pooling,
-} from "../../src/objectives/classification.ts";
+} from "../../src/objectives/index.ts";
 import type { Symbolic } from "../../src/objectives/objective.ts";
 import type { LabelledBatch } from "../../src/tasks/task.ts";
 import { louder } from "../attention/mixer-cases.ts";

@@ -1,7 +1,7 @@
 import { type Concrete, flatten, isNdArray, type NDArray } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { describe, expect, test } from "vitest";
-import { bert } from "../../src/models/bert.ts";
+import { bert } from "../../src/models/encoders/bert.ts";
 import { classification } from "../../src/objectives/classification.ts";
 import { majorityTask } from "../../src/tasks/algorithmic/majority.ts";
 import type { LabelledBatch } from "../../src/tasks/task.ts";

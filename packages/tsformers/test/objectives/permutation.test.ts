@@ -11,9 +11,9 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
-import { bert } from "../../src/models/bert.ts";
+import { xlnet } from "../../src/models/decoders/xlnet.ts";
+import { bert } from "../../src/models/encoders/bert.ts";
 import { hasTwoStreams } from "../../src/models/two-streams.ts";
-import { xlnet } from "../../src/models/xlnet.ts";
 import type { Memories } from "../../src/objectives/objective.ts";
 import { type PermutationOptions, permutationObjective } from "../../src/objectives/permutation.ts";
 import { maskedView } from "../../src/tasks/masked.ts";

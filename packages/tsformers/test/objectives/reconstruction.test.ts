@@ -2,9 +2,9 @@ import { compile, isNdArray, mapTree, type NDArray, randomKey, readTree } from "
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { evaluation } from "../../src/kinds/layer.ts";
-import { bert } from "../../src/models/bert.ts";
-import { gpt } from "../../src/models/gpt.ts";
-import { lastPosition } from "../../src/objectives/classification.ts";
+import { gpt } from "../../src/models/decoders/gpt.ts";
+import { bert } from "../../src/models/encoders/bert.ts";
+import { lastPosition } from "../../src/objectives/index.ts";
 import { reconstruction, reconstructor } from "../../src/objectives/reconstruction.ts";
 import { madCompressionTask } from "../../src/tasks/mad/compression.ts";
 import type { Batch } from "../../src/tasks/task.ts";

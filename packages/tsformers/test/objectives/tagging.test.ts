@@ -12,8 +12,8 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { evaluation } from "../../src/kinds/layer.ts";
-import { bert } from "../../src/models/bert.ts";
-import { gpt } from "../../src/models/gpt.ts";
+import { gpt } from "../../src/models/decoders/gpt.ts";
+import { bert } from "../../src/models/encoders/bert.ts";
 import type { TokenBody } from "../../src/models/language-model.ts";
 import type { Symbolic } from "../../src/objectives/objective.ts";
 import { tagger, tagging } from "../../src/objectives/tagging.ts";

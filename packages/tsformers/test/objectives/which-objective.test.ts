@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { mixers } from "../../src/catalogue/mixers.ts";
-import { bert } from "../../src/models/bert.ts";
-import { gpt } from "../../src/models/gpt.ts";
-import { transformer } from "../../src/models/transformer.ts";
-import { transformerXl } from "../../src/models/transformer-xl.ts";
-import { xlnet } from "../../src/models/xlnet.ts";
+import { gpt } from "../../src/models/decoders/gpt.ts";
+import { transformerXl } from "../../src/models/decoders/transformer-xl.ts";
+import { xlnet } from "../../src/models/decoders/xlnet.ts";
+import { transformer } from "../../src/models/encoder-decoders/transformer.ts";
+import { bert } from "../../src/models/encoders/bert.ts";
 import {
   makeObjective,
   type ObjectiveName,

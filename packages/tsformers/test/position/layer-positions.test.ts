@@ -11,7 +11,7 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { evaluation } from "../../src/kinds/layer.ts";
-import { gpt } from "../../src/models/gpt.ts";
+import { gpt } from "../../src/models/decoders/gpt.ts";
 import { axial, axialGrid } from "../../src/position/axial.ts";
 import { learnedPerLayer } from "../../src/position/learned-per-layer.ts";
 import { stepSignals } from "../../src/position/step-signals.ts";

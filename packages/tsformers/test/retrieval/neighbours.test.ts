@@ -3,9 +3,9 @@ import { join } from "node:path";
 import { encodeSafetensors, NDArray, randomKey } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { spalm } from "../../src/models/decoders/spalm.ts";
+import { transformerXl } from "../../src/models/decoders/transformer-xl.ts";
 import type { LanguageModel } from "../../src/models/language-model.ts";
-import { spalm } from "../../src/models/spalm.ts";
-import { transformerXl } from "../../src/models/transformer-xl.ts";
 import { tokenObjective } from "../../src/objectives/index.ts";
 import {
   buildDatastore,

@@ -1,8 +1,8 @@
 import { cast, concat, fromNumbers, gather, slice, stack, sub, type Tensor } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
-import type { DecisionInput, DecisionModel } from "../../src/models/decision-model.ts";
-import { decisionTransformer } from "../../src/models/decision-transformer.ts";
+import type { DecisionInput, DecisionModel } from "../../src/models/agents/decision-model.ts";
+import { decisionTransformer } from "../../src/models/agents/decision-transformer.ts";
 import { deciding } from "../../src/objectives/deciding.ts";
 import type { Environment } from "../../src/rl/environment.ts";
 import { cartPole } from "../../src/rl/environments/cartpole.ts";

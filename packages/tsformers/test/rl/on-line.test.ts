@@ -5,9 +5,9 @@ import { type Concrete, evaluate, foldIn, type NDArray, randomKey, type Tensor }
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
 import { evaluation } from "../../src/kinds/layer.ts";
-import { gpt } from "../../src/models/gpt.ts";
-import { gtrxl } from "../../src/models/gtrxl.ts";
-import { transformerXl } from "../../src/models/transformer-xl.ts";
+import { gpt } from "../../src/models/decoders/gpt.ts";
+import { gtrxl } from "../../src/models/decoders/gtrxl.ts";
+import { transformerXl } from "../../src/models/decoders/transformer-xl.ts";
 import type { Environment } from "../../src/rl/environment.ts";
 import { recall } from "../../src/rl/environments/recall.ts";
 import { tMaze } from "../../src/rl/environments/t-maze.ts";

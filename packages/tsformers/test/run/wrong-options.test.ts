@@ -9,37 +9,38 @@ import { optimisers } from "../../src/catalogue/optimisers.ts";
 import { patterns } from "../../src/catalogue/patterns.ts";
 import { positions } from "../../src/catalogue/positions.ts";
 import { schedules } from "../../src/catalogue/schedules.ts";
-import { adaptiveSpanTransformer } from "../../src/models/adaptive-span-transformer.ts";
-import { alRfou } from "../../src/models/al-rfou.ts";
-import { albert } from "../../src/models/albert.ts";
-import { bert } from "../../src/models/bert.ts";
-import { bigbird } from "../../src/models/bigbird.ts";
-import { bloom } from "../../src/models/bloom.ts";
-import { calm } from "../../src/models/calm.ts";
-import { compressiveTransformer } from "../../src/models/compressive-transformer.ts";
-import { ctrl } from "../../src/models/ctrl.ts";
-import { decisionTransformerParts } from "../../src/models/decision-transformer.ts";
-import { depthAdaptiveTransformer } from "../../src/models/depth-adaptive-transformer.ts";
-import { gpt } from "../../src/models/gpt.ts";
-import { gptNeoX } from "../../src/models/gpt-neox.ts";
-import { gptJ } from "../../src/models/gptj.ts";
-import { gtrxl } from "../../src/models/gtrxl.ts";
+import { decisionTransformerParts } from "../../src/models/agents/decision-transformer.ts";
+import { adaptiveSpanTransformer } from "../../src/models/decoders/adaptive-span-transformer.ts";
+import { alRfou } from "../../src/models/decoders/al-rfou.ts";
+import { bloom } from "../../src/models/decoders/bloom.ts";
+import { compressiveTransformer } from "../../src/models/decoders/compressive-transformer.ts";
+import { ctrl } from "../../src/models/decoders/ctrl.ts";
+import { gpt } from "../../src/models/decoders/gpt.ts";
+import { gptNeoX } from "../../src/models/decoders/gpt-neox.ts";
+import { gptJ } from "../../src/models/decoders/gptj.ts";
+import { gtrxl } from "../../src/models/decoders/gtrxl.ts";
+import { llama } from "../../src/models/decoders/llama.ts";
+import { memorizingTransformer } from "../../src/models/decoders/memorizing-transformer.ts";
+import { mpt } from "../../src/models/decoders/mpt.ts";
+import { openAiGpt } from "../../src/models/decoders/openai-gpt.ts";
+import { reformer } from "../../src/models/decoders/reformer.ts";
+import { spalm } from "../../src/models/decoders/spalm.ts";
+import { transformerXl } from "../../src/models/decoders/transformer-xl.ts";
+import { universalTransformer } from "../../src/models/decoders/universal-transformer.ts";
+import { xlnet } from "../../src/models/decoders/xlnet.ts";
+import { calm } from "../../src/models/encoder-decoders/calm.ts";
+import { depthAdaptiveTransformer } from "../../src/models/encoder-decoders/depth-adaptive-transformer.ts";
+import { led } from "../../src/models/encoder-decoders/led.ts";
+import { t5 } from "../../src/models/encoder-decoders/t5.ts";
+import { transformer } from "../../src/models/encoder-decoders/transformer.ts";
+import { universalEncoderDecoder } from "../../src/models/encoder-decoders/universal-encoder-decoder.ts";
+import { albert } from "../../src/models/encoders/albert.ts";
+import { bert } from "../../src/models/encoders/bert.ts";
+import { bigbird } from "../../src/models/encoders/bigbird.ts";
+import { longformer } from "../../src/models/encoders/longformer.ts";
+import { roformer } from "../../src/models/encoders/roformer.ts";
+import { setTransformer } from "../../src/models/encoders/set-transformer.ts";
 import type { ModelEntry } from "../../src/models/index.ts";
-import { led } from "../../src/models/led.ts";
-import { llama } from "../../src/models/llama.ts";
-import { longformer } from "../../src/models/longformer.ts";
-import { memorizingTransformer } from "../../src/models/memorizing-transformer.ts";
-import { mpt } from "../../src/models/mpt.ts";
-import { openAiGpt } from "../../src/models/openai-gpt.ts";
-import { reformer } from "../../src/models/reformer.ts";
-import { roformer } from "../../src/models/roformer.ts";
-import { spalm } from "../../src/models/spalm.ts";
-import { t5 } from "../../src/models/t5.ts";
-import { transformer } from "../../src/models/transformer.ts";
-import { transformerXl } from "../../src/models/transformer-xl.ts";
-import { universalEncoderDecoder } from "../../src/models/universal-encoder-decoder.ts";
-import { universalTransformer } from "../../src/models/universal-transformer.ts";
-import { xlnet } from "../../src/models/xlnet.ts";
 import type { PositionEntry } from "../../src/position/index.ts";
 import { rotary } from "../../src/position/rotary.ts";
 import { sinusoidal } from "../../src/position/sinusoidal.ts";
@@ -176,6 +177,7 @@ const factories: Readonly<Record<string, (options: Sizes) => unknown>> = {
   llama,
   bert,
   roformer,
+  "set-transformer": setTransformer,
   transformer,
   t5,
   "al-rfou": alRfou,

@@ -1,8 +1,8 @@
 import { fromNumbers, type Given, randomKey } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
-import { calm } from "../../src/models/calm.ts";
-import { t5 } from "../../src/models/t5.ts";
+import { calm } from "../../src/models/encoder-decoders/calm.ts";
+import { t5 } from "../../src/models/encoder-decoders/t5.ts";
 import type { PairBatch } from "../../src/tasks/task.ts";
 import { evaluateDepth } from "../../src/train/evaluate-depth.ts";
 

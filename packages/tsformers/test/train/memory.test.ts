@@ -14,7 +14,7 @@ import {
   valueAndGrad,
 } from "@tsformers/engine";
 import { expect, test } from "vitest";
-import { gpt } from "../../src/models/gpt.ts";
+import { gpt } from "../../src/models/decoders/gpt.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { estimateMemory, memoryText, peakBytes, requireMemory } from "../../src/train/memory.ts";
 import { adamw } from "../../src/train/optimisers/adamw.ts";

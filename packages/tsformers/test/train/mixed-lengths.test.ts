@@ -5,7 +5,7 @@ import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
 import { prepareComparison } from "../../src/compare/execution/prepare-comparison.ts";
 import { parseCompareSettings } from "../../src/compare/settings.ts";
-import { gpt } from "../../src/models/gpt.ts";
+import { gpt } from "../../src/models/decoders/gpt.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { parseRunConfig } from "../../src/run/config.ts";
 import { mqarTask } from "../../src/tasks/recall/mqar.ts";

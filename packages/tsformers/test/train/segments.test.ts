@@ -1,7 +1,7 @@
 import { randomKey, uniform } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
-import { transformerXl } from "../../src/models/transformer-xl.ts";
+import { transformerXl } from "../../src/models/decoders/transformer-xl.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { textTask } from "../../src/tasks/text/text.ts";
 import { characterTokenizer } from "../../src/tokenizers/index.ts";

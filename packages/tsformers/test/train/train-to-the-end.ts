@@ -4,8 +4,8 @@ import { createHash } from "node:crypto";
 import { flatten, NDArray } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 
-import { gpt } from "../../src/models/gpt.ts";
-import { transformerXl } from "../../src/models/transformer-xl.ts";
+import { gpt } from "../../src/models/decoders/gpt.ts";
+import { transformerXl } from "../../src/models/decoders/transformer-xl.ts";
 import type { Objective } from "../../src/objectives/objective.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { copyTask } from "../../src/tasks/algorithmic/copy.ts";

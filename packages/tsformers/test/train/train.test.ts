@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type Device, flatten, NDArray, randomKey } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
-import { gpt } from "../../src/models/gpt.ts";
+import { gpt } from "../../src/models/decoders/gpt.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { copyTask } from "../../src/tasks/algorithmic/copy.ts";
 import type { Batch } from "../../src/tasks/task.ts";

@@ -1,7 +1,7 @@
 import { constant, mul, type NDArray, ndarray } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
-import { gpt } from "../../src/models/gpt.ts";
+import { gpt } from "../../src/models/decoders/gpt.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { textTask } from "../../src/tasks/index.ts";
 import { characterTokenizer } from "../../src/tokenizers/index.ts";

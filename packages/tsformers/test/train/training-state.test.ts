@@ -12,7 +12,7 @@ import { openCpu } from "@tsformers/engine/node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { mixers } from "../../src/catalogue/mixers.ts";
 import { positions } from "../../src/catalogue/positions.ts";
-import { gpt } from "../../src/models/gpt.ts";
+import { gpt } from "../../src/models/decoders/gpt.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { lossScale } from "../../src/train/loss-scale.ts";
 import { adamw } from "../../src/train/optimisers/adamw.ts";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { albert as albertModel } from "../../models/albert.ts";
+import { albert as albertModel } from "../../models/encoders/albert.ts";
 import { type Head, linearHead } from "../../nn/head.ts";
 import { present } from "../../schema/present.ts";
 import { activationName, count, epsilon, layerCount, only, parseConfig, standard, tokenId } from "./config.ts";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { bertForPreTraining, bert as bertModel } from "../../models/bert.ts";
+import { bertForPreTraining, bert as bertModel } from "../../models/encoders/bert.ts";
 import type { Activation } from "../../nn/feed-forward.ts";
 import { type Head, linearHead } from "../../nn/head.ts";
 import { present } from "../../schema/present.ts";

@@ -1,8 +1,8 @@
 import { cast, constant, cumsum, mul, ndarray, reshape, sub, type Tensor } from "@tsformers/engine";
 import { z } from "zod";
 import { normedResidualBlock, preNormBlock } from "../../blocks/block.ts";
-import { bloomParts } from "../../models/bloom.ts";
 import { decoder } from "../../models/decoder.ts";
+import { bloomParts } from "../../models/decoders/bloom.ts";
 import { linearHead } from "../../nn/head.ts";
 import { alibiSlopes } from "../../position/alibi.ts";
 import { present } from "../../schema/present.ts";

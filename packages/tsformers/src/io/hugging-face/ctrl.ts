@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { ctrlParts } from "../../models/ctrl.ts";
 import { decoder } from "../../models/decoder.ts";
+import { ctrlParts } from "../../models/decoders/ctrl.ts";
 import { linearHead } from "../../nn/head.ts";
 import { roundedAngles } from "../../position/angles.ts";
 import { present } from "../../schema/present.ts";

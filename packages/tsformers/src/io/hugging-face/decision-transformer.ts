@@ -1,8 +1,8 @@
 import { cast, div, expandDims, mul, reshape, slice, square, sub, sum, type Tensor } from "@tsformers/engine";
 import { z } from "zod";
 import type { PositionEmbedding } from "../../kinds/index.ts";
-import { type DecisionModel, decisionModel } from "../../models/decision-model.ts";
-import { gptParts } from "../../models/gpt.ts";
+import { type DecisionModel, decisionModel } from "../../models/agents/decision-model.ts";
+import { gptParts } from "../../models/decoders/gpt.ts";
 import { tokenBody } from "../../models/token-body.ts";
 import { normalInitial } from "../../nn/initial.ts";
 import { present } from "../../schema/present.ts";

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { parallelBlock, preNormBlock } from "../../blocks/block.ts";
 import { decoder } from "../../models/decoder.ts";
-import { gptNeoXParts } from "../../models/gpt-neox.ts";
+import { gptNeoXParts } from "../../models/decoders/gpt-neox.ts";
 import { tiedHead } from "../../nn/head.ts";
 import { present } from "../../schema/present.ts";
 import { activationName, count, endTokens, epsilon, layerCount, parseConfig, standard } from "./config.ts";

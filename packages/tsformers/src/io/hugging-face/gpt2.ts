@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { decoder } from "../../models/decoder.ts";
-import { gptParts } from "../../models/gpt.ts";
+import { gptParts } from "../../models/decoders/gpt.ts";
 import { linearHead } from "../../nn/head.ts";
 import { present } from "../../schema/present.ts";
 import {

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { decoder } from "../../models/decoder.ts";
-import { gptJParts } from "../../models/gptj.ts";
+import { gptJParts } from "../../models/decoders/gptj.ts";
 import { tiedHeadWithBias } from "../../nn/head.ts";
 import { roundedAngles } from "../../position/angles.ts";
 import { present } from "../../schema/present.ts";

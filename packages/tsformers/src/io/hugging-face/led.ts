@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type LedOptions, led as ledModel } from "../../models/led.ts";
+import { type LedOptions, led as ledModel } from "../../models/encoder-decoders/led.ts";
 import { type Head, linearHead } from "../../nn/head.ts";
 import { present } from "../../schema/present.ts";
 import { activationName, count, endTokens, layerCount, parseConfig, standard, tokenId } from "./config.ts";

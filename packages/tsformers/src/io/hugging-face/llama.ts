@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { decoder } from "../../models/decoder.ts";
-import { llamaParts } from "../../models/llama.ts";
+import { llamaParts } from "../../models/decoders/llama.ts";
 import { paddedEmbedding } from "../../nn/embedding.ts";
 import { linearHead } from "../../nn/head.ts";
 import { present } from "../../schema/present.ts";

@@ -4,7 +4,7 @@ import {
   type LongformerOptions,
   type LongformerParams,
   longformer as longformerModel,
-} from "../../models/longformer.ts";
+} from "../../models/encoders/longformer.ts";
 import { meanCrossEntropy } from "../../nn/cross-entropy.ts";
 import { type Head, linearHead } from "../../nn/head.ts";
 import { present } from "../../schema/present.ts";

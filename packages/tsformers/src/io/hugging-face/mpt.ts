@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { makeFillingView } from "../../attention/core/view.ts";
 import { decoder } from "../../models/decoder.ts";
-import { mptParts } from "../../models/mpt.ts";
+import { mptParts } from "../../models/decoders/mpt.ts";
 import { linearHead } from "../../nn/head.ts";
 import { present } from "../../schema/present.ts";
 import { count, endTokens, epsilon, layerCount, only, parseConfig, standard } from "./config.ts";

@@ -4,7 +4,7 @@ import { makeAveragingView, type ViewOptions } from "../../attention/core/view.t
 import { denseMask, fullPattern } from "../../attention/patterns/pattern.ts";
 import type { View } from "../../kinds/index.ts";
 import { decoder } from "../../models/decoder.ts";
-import { openAiGptParts } from "../../models/openai-gpt.ts";
+import { openAiGptParts } from "../../models/decoders/openai-gpt.ts";
 import { geluTanh, relu, silu } from "../../nn/feed-forward.ts";
 import { linearHead } from "../../nn/head.ts";
 import { count, endTokens, epsilon, gptAliases, layerCount, parseConfig, standard } from "./config.ts";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { roformer as roformerModel } from "../../models/roformer.ts";
+import { roformer as roformerModel } from "../../models/encoders/roformer.ts";
 import { type Head, linearHead } from "../../nn/head.ts";
 import { neighbours, rotary, rotatingValues } from "../../position/rotary.ts";
 import { present } from "../../schema/present.ts";

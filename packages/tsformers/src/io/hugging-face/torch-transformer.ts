@@ -5,7 +5,7 @@ import { makeView } from "../../attention/core/view.ts";
 import { causal, fullPattern, type Pattern } from "../../attention/patterns/pattern.ts";
 import type { Score, View } from "../../kinds/index.ts";
 import { type Stacks, type StacksParams, stacks } from "../../models/encoder-decoder.ts";
-import { postNorm, preNorm, transformerStacks } from "../../models/transformer.ts";
+import { postNorm, preNorm, transformerStacks } from "../../models/encoder-decoders/transformer.ts";
 import { gelu, relu } from "../../nn/feed-forward.ts";
 import { present } from "../../schema/present.ts";
 import { count, epsilon, layerCount, only, parseConfig, standard } from "./config.ts";

@@ -2,8 +2,8 @@ import { add, concat, constant, div, isNdArray, mapTree, mean, slice, type Tenso
 import { z } from "zod";
 import { startSegments } from "../../depth/states.ts";
 import type { DecoderParams } from "../../models/decoder.ts";
+import { type TransformerXlOptions, transformerXl } from "../../models/decoders/transformer-xl.ts";
 import type { LanguageModel } from "../../models/language-model.ts";
-import { type TransformerXlOptions, transformerXl } from "../../models/transformer-xl.ts";
 import { crossEntropies } from "../../nn/cross-entropy.ts";
 import { count, layerCount, only, parseConfig, standard } from "./config.ts";
 import { numbered } from "./decoder-probe.ts";

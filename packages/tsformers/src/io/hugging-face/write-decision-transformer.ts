@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { type Concrete, flatten, full, isNdArray, NDArray, safetensorsPieces } from "@tsformers/engine";
-import type { DecisionParams } from "../../models/decision-model.ts";
-import type { DecisionTransformerOptions } from "../../models/decision-transformer.ts";
-import type { GptParams } from "../../models/gpt.ts";
+import type { DecisionParams } from "../../models/agents/decision-model.ts";
+import type { DecisionTransformerOptions } from "../../models/agents/decision-transformer.ts";
+import type { GptParams } from "../../models/decoders/gpt.ts";
 import { present } from "../../schema/present.ts";
 import { writeFolderAtomic } from "../atomic-folder.ts";
 import { FileError } from "../file-error.ts";

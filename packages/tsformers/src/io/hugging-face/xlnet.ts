@@ -1,6 +1,6 @@
 import { argmax, equal, isTensor, ones, type Tensor, transpose, zeros } from "@tsformers/engine";
 import { z } from "zod";
-import { type XlnetOptions, xlnet as xlnetModel } from "../../models/xlnet.ts";
+import { type XlnetOptions, xlnet as xlnetModel } from "../../models/decoders/xlnet.ts";
 import { meanCrossEntropy } from "../../nn/cross-entropy.ts";
 import { type Head, linearHead } from "../../nn/head.ts";
 import { present } from "../../schema/present.ts";

@@ -13,7 +13,7 @@ import {
   readTree,
 } from "@tsformers/engine";
 import { evaluation } from "../../kinds/layer.ts";
-import type { DecisionInput, DecisionModel } from "../../models/decision-model.ts";
+import type { DecisionInput, DecisionModel } from "../../models/agents/decision-model.ts";
 import { requireCounts } from "../../nn/sizes.ts";
 import { checkedEnvironment } from "../checked-environment.ts";
 import type { Action, Environment } from "../environment.ts";

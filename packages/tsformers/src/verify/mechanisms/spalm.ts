@@ -1,7 +1,7 @@
 import { logSoftmax } from "@tsformers/engine";
 import * as z from "zod";
 import type { Mechanism } from "../../kinds/mechanism.ts";
-import { gatedMemory } from "../../models/spalm.ts";
+import { gatedMemory } from "../../models/decoders/spalm.ts";
 import { unembed } from "../../nn/embedding.ts";
 
 const options = z.strictObject({});

@@ -88,7 +88,7 @@ await prove("decision-transformer", async ({ train, device, say }) => {
       ...Object.fromEntries(asked.slice(0, -1).map((target, i) => [`asked for ${target}`, achieved[i]!])),
       "cloning of the best tenth": cloningOfBest,
       "mean return of the data": meanReturn(all),
-      "key-to-door from 2,000 random walks, success": opened,
+      "key-to-door (3 × 3 cells, 14 steps) from 2,000 random walks, success": opened,
       "key-to-door, behaviour cloning": cloned,
       "key-to-door, the walks themselves": meanReturn(walks),
     },

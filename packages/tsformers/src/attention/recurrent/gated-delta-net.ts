@@ -134,8 +134,9 @@ export function gatedDeltaNet(options: GatedDeltaNetOptions): Mixer<GatedDeltaNe
  * @shape  a [B, H, T]; A, b [H] → [B, H, T]
  */
 export function logDecays(a: Tensor, { logRate, stepBias }: { logRate: Tensor; stepBias: Tensor }): Tensor {
-  const step = neg(logSigmoid(neg(add(a, expandDims(stepBias, -1)))));
-  return neg(mul(step, expandDims(exp(logRate), -1)));
+  const [rate, bias] = [logRate, stepBias].map((x) => cast(expandDims(x, -1), a.dtype)) as [Tensor, Tensor];
+  const step = neg(logSigmoid(neg(add(a, bias))));
+  return neg(mul(step, exp(rate)));
 }
 
 /** Rates e^A uniform on 0 … 16, as logarithms, [H]. */

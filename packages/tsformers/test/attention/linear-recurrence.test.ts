@@ -134,8 +134,8 @@ describe.each(Object.entries(members))("%s", (_, further) => {
 
   test.each([
     [1, [1, 32]],
-    [23, [1, 2, 5, 16, 64]],
-    [64, [8, 64]],
+    [23, [1, 5, 16]],
+    [32, [8, 32]],
   ])("%i positions in chunks of any width are as defined, gradients too", async (length, chunks) => {
     const given = inputs(length);
     const expected = await outputsAndGradients(defined, given);
@@ -146,8 +146,8 @@ describe.each(Object.entries(members))("%s", (_, further) => {
   });
 
   test("gates of −30 overflow nowhere and lose nothing", async () => {
-    const given = inputs(40, false);
-    const pass: Pass = ({ state, ...input }) => linearRecurrence(input, { state, chunk: 16 });
+    const given = inputs(20, false);
+    const pass: Pass = ({ state, ...input }) => linearRecurrence(input, { state, chunk: 8 });
     expectClose(await outputsAndGradients(pass, given), await outputsAndGradients(defined, given));
   });
 

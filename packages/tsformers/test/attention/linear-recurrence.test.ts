@@ -28,6 +28,7 @@ import {
   type RecurrenceInput,
   recurrenceWeights,
 } from "../../src/attention/recurrent/linear-recurrence.ts";
+import { runRecurrence } from "../../src/attention/recurrent/run-recurrence.ts";
 
 const device = await openCpu();
 afterAll(() => device.close());
@@ -143,6 +144,12 @@ describe.each(Object.entries(members))("%s", (_, further) => {
       const pass: Pass = ({ state, ...input }) => linearRecurrence(input, { state, chunk });
       expectClose(await outputsAndGradients(pass, given), expected);
     }
+  });
+
+  test("ONNX Runtime's operator gives the same, and the chunks its gradients", async () => {
+    const given = inputs(23);
+    const pass: Pass = ({ state, ...input }) => runRecurrence(input, { state, chunk: 8 });
+    expectClose(await outputsAndGradients(pass, given), await outputsAndGradients(defined, given));
   });
 
   test("gates of −30 overflow nowhere and lose nothing", async () => {

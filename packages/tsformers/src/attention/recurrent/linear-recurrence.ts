@@ -24,6 +24,9 @@ export type RecurrenceOptions = {
   readonly chunk?: number;
 };
 
+/** What was mixed, [B, H, T, D], and the memory after the last position, [B, H, K, D]. */
+export type Recurred = { readonly mixed: Tensor; readonly state: Tensor };
+
 /**
  * `y_t = q_t·S_t`, `S_t = diag(α_t)·S_{t−1} + k_t ⊗ u_t`, where `u_t = v_t`, or with β `u_t = β_t (v_t − k_t·diag(α_t)·S_{t−1})`.
  *
@@ -34,7 +37,6 @@ export type RecurrenceOptions = {
  *
  * Quotients of decays are exponentials of sums over the positions between, so none overflows. One position is a chunk of one.
  *
- * @shape  → mixed [B, H, T, D], state after the last position [B, H, K, D]
  * @cost   O(B·H·T·(W·(K + D) + K·D)) time, with decays of each feature O(B·H·T·K·log W) exponentials; O(B·H·T·(W + K·D/W)) memory
  * @source Yang et al. 2024, "Parallelizing Linear Transformers with the Delta Rule over Sequence Length", §3, arXiv:2406.06484; with
  *   decays: Yang et al. 2024, "Gated Delta Networks", §3.3, arXiv:2412.06464; of each feature: Yang et al. 2023, "Gated Linear Attention
@@ -43,7 +45,7 @@ export type RecurrenceOptions = {
 export function linearRecurrence(
   { q, k, v, logDecay, beta }: RecurrenceInput,
   { state, chunk = 32 }: RecurrenceOptions = {},
-): { readonly mixed: Tensor; readonly state: Tensor } {
+): Recurred {
   const [batch, heads, length, keyWidth] = q.shape as [number, number, number, number];
   const width = 2 ** Math.ceil(Math.log2(Math.min(chunk, length)));
   const inChunks = (x: Tensor): Tensor => intoChunks(x, width);

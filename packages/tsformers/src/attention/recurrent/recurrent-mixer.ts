@@ -16,6 +16,7 @@ import { present } from "../../schema/present.ts";
 import { oneSequence, realAt } from "../core/head-projections.ts";
 import { type Refusals, requireSupport } from "../core/require-support.ts";
 import { linearRecurrence, type RecurrenceInput, recurrenceWeights } from "./linear-recurrence.ts";
+import { runRecurrence } from "./run-recurrence.ts";
 
 export type RecurrentMixerOptions = {
   readonly modelWidth: number;
@@ -81,7 +82,8 @@ export type LookedAt = {
 export type RecurrentState = { memory: Tensor; recent?: Tensor };
 
 /**
- * A mixer of a {@link linearRecurrence}: whole sequences in chunks, decoding one position after the other. Padding writes nothing and lets
+ * A mixer of a {@link linearRecurrence}: whole sequences in chunks, decoding one position after the other. Where no gradient
+ * is wanted, ONNX Runtime's own operator does both ({@link runRecurrence}). Padding writes nothing and lets
  * nothing decay.
  *
  * @shape  x [B, T, C] → y [B, T, C]; decode state [B, H, K, D]
@@ -99,7 +101,7 @@ export function recurrentMixer<Params>(parts: RecurrentParts<Params>): Mixer<Par
       requireSupport(name, view, refuses);
       const real = realAt(view.keyMask, position);
       const own = look(params, { x, view, ...present({ real, recent }) });
-      const next = linearRecurrence(real === undefined ? own.input : onlyReal(own.input, real), { state: memory });
+      const next = runRecurrence(real === undefined ? own.input : onlyReal(own.input, real), { state: memory });
       const y = out(params, cast(next.mixed, x.dtype), x, evaluation);
       return { y, state: { memory: next.state, ...present({ recent: own.recent }) } };
     },
@@ -108,15 +110,17 @@ export function recurrentMixer<Params>(parts: RecurrentParts<Params>): Mixer<Par
     name,
     sees: "earlier",
     init: parts.init,
-    apply: (params, mixed, context) => {
-      oneSequence(name, mixed);
-      const { x, view } = mixed;
+    apply: (params, given, context) => {
+      oneSequence(name, given);
+      const { x, view } = given;
       requireSupport(name, view, refuses);
       const real = view.keyMask && cast(view.keyMask, "float32");
       const { input } = look(params, { x, view, ...present({ real }) });
       const own = real === undefined ? input : onlyReal(input, real);
+      // Training keeps what the chunks have computed for the gradient.
+      const { mixed } = (context.key === undefined ? runRecurrence : linearRecurrence)(own, present({ chunk }));
       return {
-        y: out(params, cast(linearRecurrence(own, present({ chunk })).mixed, x.dtype), x, context),
+        y: out(params, cast(mixed, x.dtype), x, context),
         map: () => ({ weights: recurrenceWeights(own, chunk) }),
       };
     },

@@ -18,6 +18,8 @@ import {
   sub,
   sum,
   type Tensor,
+  toOnnx,
+  traceBody,
   uniform,
   valueAndGradWithExtra,
 } from "@tsformers/engine";
@@ -150,6 +152,17 @@ describe.each(Object.entries(members))("%s", (_, further) => {
     const given = inputs(23);
     const pass: Pass = ({ state, ...input }) => runRecurrence(input, { state, chunk: 8 });
     expectClose(await outputsAndGradients(pass, given), await outputsAndGradients(defined, given));
+  });
+
+  test("the operator is in what ONNX Runtime runs, and no portable model has it", () => {
+    const { state: _, ...given } = inputs(4);
+    const { program } = traceBody(Object.values(given), (arrays) => {
+      const names = Object.keys(given);
+      return runRecurrence(Object.fromEntries(arrays.map((x, i) => [names[i], x])) as never).mixed;
+    });
+    const operators = (portable: boolean) => toOnnx(program, { portable }).graph.nodes.map(({ op }) => op);
+    expect(operators(false).filter((op) => op === "LinearAttention" || op === "Scan")).toEqual(["LinearAttention"]);
+    expect(operators(true)).not.toContain("LinearAttention");
   });
 
   test("gates of −30 overflow nowhere and lose nothing", async () => {

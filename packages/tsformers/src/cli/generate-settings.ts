@@ -17,6 +17,9 @@ export type GenerateFlags = {
   readonly lengthPenalty?: number;
   readonly stop?: readonly string[];
   readonly stopTokens?: readonly number[];
+  readonly store?: string;
+  readonly nearest?: number;
+  readonly lambda?: number;
   readonly ignoreEnd?: true;
   readonly device: "cpu" | "webgpu" | "cuda";
   readonly json?: true;
@@ -64,6 +67,16 @@ const rules: readonly Rule[] = [
     flags: ["beams"],
     when: (_, generator) => generator?.category === "decoder",
     because: "this model goes on behind its prompt; beams are for one that reads a sequence and writes another",
+  },
+  {
+    flags: ["nearest", "lambda"],
+    when: ({ store }) => store === undefined,
+    because: "it is for --store, which is not there",
+  },
+  {
+    flags: ["lambda"],
+    when: ({ lambda }) => lambda === 0,
+    because: "with a share of 0 the model writes alone",
   },
   {
     flags: ["ignoreEnd"],

@@ -1,10 +1,13 @@
+import type { Device } from "@tsformers/engine";
 import { openDevice } from "@tsformers/engine/node";
 import { Command, Option } from "commander";
 import { counted, listed, PromptError, type Written } from "../generate/generate.ts";
 import { LogitsError } from "../generate/sampling.ts";
-import { type Generator, openGenerator } from "../run/open-generator.ts";
+import { type Generator, generatorOf } from "../run/open-generator.ts";
+import { type OpenedModel, openModel } from "../run/open-model.ts";
 import { count } from "../schema/count.ts";
-import { parseCount, parseCounts, parseNumber } from "./config-flags.ts";
+import { present } from "../schema/present.ts";
+import { parseCount, parseCounts, parseNumber, parseShare } from "./config-flags.ts";
 import { Failure, interruption, UsageError } from "./exit.ts";
 import { givenPrompt, type Prompt, usualPrompt } from "./generate-prompt.ts";
 import { type GenerateFlags, requireSense, writeOptions } from "./generate-settings.ts";
@@ -42,6 +45,9 @@ export function generateCommand(terminal: Terminal): Command {
       text,
     ])
     .option("--stop-tokens <n,n,…>", "end before any of these tokens", parseCounts0)
+    .option("--store <dir>", "mix with what a datastore of `tsformers store build` holds (kNN-LM)")
+    .option("--nearest <n>", "with --store: neighbours. Default: 1024, as far as there are entries", parseCount())
+    .option("--lambda <x>", "with --store: share of the neighbours. Default: 0.25", parseShare)
     .option("--ignore-end", "never take the model's own end tokens, and go on")
     .addOption(new Option("--device <name>", "where it runs").choices(["cpu", "webgpu", "cuda"]).default("cpu"))
     .option("--json", "print one JSON object at the end instead of streaming")
@@ -54,6 +60,7 @@ Examples:
   tsformers generate runs/book --prompt "Once upon a time"
   tsformers generate runs/book --prompt-file start.txt --temperature 0 --max-tokens 50 --stop "The end"
   tsformers generate gpt2 --prompt-tokens 464,3290 --top-p 0.9 --seed 7 --stop-tokens 13
+  tsformers generate runs/book --store stores/book --lambda 0.5 --prompt "Once upon a time"
   tsformers generate t5-small --prompt "translate English to German: Good morning." --beams 4
   tsformers generate runs/copy --prompt-tokens 3,1,4 --max-tokens 3 --json`,
     )
@@ -63,7 +70,9 @@ Examples:
       const { signal, release } = interruption();
       const device = await openDevice(flags.device);
       try {
-        const generator = await openGenerator(directory, device);
+        const opened = await openModel(directory);
+        const mixed = flags.store === undefined ? undefined : await mixedWith(flags.store, opened, device, flags);
+        const generator = generatorOf(opened, device, mixed?.mixing);
         for (const note of generator.notes) terminal.log(note);
         requireSense(flags, generator);
         const prompt = given ?? usualPrompt(generator);
@@ -71,11 +80,20 @@ Examples:
         if ("text" in prompt) sayUnknown(prompt.text, generator, terminal);
         await write(generator, prompt, flags, { signal, terminal });
         await generator.release();
+        await mixed?.release();
       } finally {
         release();
         await device.close();
       }
     });
+}
+
+/** @throws UsageError for a model that no datastore goes with */
+async function mixedWith(store: string, opened: OpenedModel, device: Device, flags: GenerateFlags) {
+  if (opened.model.category !== "decoder")
+    throw new UsageError("--store: is for a model that goes on behind its prompt, which this one does not");
+  const { openMixing } = await import("./generate-store.ts");
+  return openMixing(opened, device, { store, ...present({ nearest: flags.nearest, lambda: flags.lambda }) });
 }
 
 function sayUsual(prompt: Prompt, terminal: Terminal): void {

@@ -183,6 +183,14 @@ export {
   roformerEntry,
   roformerParts,
 } from "./encoders/roformer.ts";
+export {
+  type SetTransformerOptions,
+  type SetTransformerParams,
+  type SetTransformerSettings,
+  setTransformer,
+  setTransformerEntry,
+  setTransformerParts,
+} from "./encoders/set-transformer.ts";
 export type {
   LanguageModel,
   LanguageModelOutput,

@@ -20,16 +20,13 @@ export {
   type ClassificationParams,
   classification,
   classifier,
-  firstPosition,
-  lastPosition,
-  meanOfPositions,
-  type Pooling,
 } from "./classification.ts";
 export { type ClusteringOptions, type ClusteringParams, clusterer, clustering } from "./clustering.ts";
 export { decider, deciding } from "./deciding.ts";
 export { type MatchingOptions, type MatchingParams, matcher, matching } from "./matching.ts";
 export type { BatchTotals, LossFunction, Memories, Objective, Symbolic, WeightedLoss } from "./objective.ts";
 export { type PermutationOptions, permutationObjective, predictionOf } from "./permutation.ts";
+export { firstPosition, lastPosition, meanOfPositions, type Pooling } from "./pooling.ts";
 export { type ReconstructionParams, reconstruction, reconstructor } from "./reconstruction.ts";
 export { sequenceToSequenceObjective } from "./sequence-to-sequence.ts";
 export { type TaggingOptions, tagger, tagging } from "./tagging.ts";

@@ -19,6 +19,8 @@ export {
   sinusoidalSystem,
   t5System,
 } from "./position-language-models.ts";
+export { setTransformerSystem } from "./set-transformer.ts";
+export { spalmSystem } from "./spalm.ts";
 export {
   type Preset,
   type Sizes,

@@ -97,6 +97,7 @@ const ownLayout = [
   "memorizing-transformer",
   "compressive-transformer",
   "universal-transformer",
+  "set-transformer",
   "decision-transformer",
   "reformer",
   "longformer",

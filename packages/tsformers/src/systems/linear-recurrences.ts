@@ -39,8 +39,7 @@ function recurrenceSystem<Name extends string>(
       ],
       presets: {
         small: {
-          about:
-            "two layers that answer what keys among random tokens stand for (MQAR), with a memory as large as linear attention's",
+          about: "two layers that look up values by their keys, with a memory as large as linear attention's",
           run: {
             model: {
               kind: "gpt",
@@ -52,13 +51,13 @@ function recurrenceSystem<Name extends string>(
               position: { kind: "none" },
               mixer: { kind: entry.name, keyWidth: 32, valueWidth: 32 },
             },
-            task: { kind: "mqar", vocabulary: 64, pairs: 8 },
-            length: 64,
+            task: { kind: "recall", keys: 16, values: 16 },
+            length: 32,
             steps: 300,
             batchSize: 32,
             learningRate: 0.01,
           },
-          vocabularySize: 64,
+          vocabularySize: 34,
         },
         paper: published,
       },

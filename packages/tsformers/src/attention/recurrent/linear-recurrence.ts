@@ -35,7 +35,7 @@ export type Recurred = { readonly mixed: Tensor; readonly state: Tensor };
  * - `U = V`, or with β `U = M·(V − (γK)·S)`, `M = (I + A)⁻¹ diag(β)`, where A is what is below the diagonal of `diag(β)·P(K)`;
  * - `Y = (γQ)·S + P(Q)·U`, and `S ← γ_W S + (γ_W/γ K)ᵀ·U`.
  *
- * Quotients of decays are exponentials of sums over the positions between, so none overflows. One position is a chunk of one.
+ * Quotients of decays are exponentials of what lies between two positions, never above 1, so none overflows. One position is a chunk of one.
  *
  * @cost   O(B·H·T·(W·(K + D) + K·D)) time, with decays of each feature O(B·H·T·K·log W) exponentials; O(B·H·T·(W + K·D/W)) memory
  * @source Yang et al. 2024, "Parallelizing Linear Transformers with the Delta Rule over Sequence Length", §3, arXiv:2406.06484; with

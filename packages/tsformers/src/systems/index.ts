@@ -8,6 +8,7 @@ export { decisionTransformerSystem } from "./decision-transformer.ts";
 export { depthAdaptiveTransformerSystem } from "./depth-adaptive-transformer.ts";
 export { gtrxlSystem } from "./gtrxl.ts";
 export { knnLmSystem } from "./knn-lm.ts";
+export { gatedDeltaNetSystem, gatedLinearAttentionSystem, retentionSystem } from "./linear-recurrences.ts";
 export { memorizingTransformerSystem } from "./memorizing-transformer.ts";
 export {
   alibiSystem,

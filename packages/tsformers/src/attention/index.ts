@@ -17,6 +17,14 @@ export {
   shortConvolutionEntry,
 } from "./convolution/short-convolution.ts";
 export { type DeltaNetOptions, type DeltaNetParams, deltaNet, deltaNetEntry } from "./delta/delta-net.ts";
+export { adjacentPairs, type HeadPairs, pairsOfHalves } from "./differential/differences.ts";
+export {
+  type DifferentialAttentionOptions,
+  type DifferentialAttentionParams,
+  type DifferentialSettings,
+  differentialAttention,
+  differentialEntry,
+} from "./differential/differential-attention.ts";
 export {
   type EtcAttentionOptions,
   type EtcAttentionParams,

@@ -1,4 +1,4 @@
-import { type Concrete, concat, reshape, splitKey, type Tensor } from "@tsformers/engine";
+import { type Concrete, concat, splitKey, type Tensor } from "@tsformers/engine";
 import * as z from "zod";
 import type { KeyValueCache, Recurrent, SoftmaxMixer, View } from "../../kinds/index.ts";
 import { evaluation } from "../../kinds/layer.ts";
@@ -170,7 +170,7 @@ export const differentialEntry: MixerEntry<"differential", DifferentialSettings>
       const lambda = lambdaOf({ q1: of("q1"), k1: of("k1"), q2: of("q2"), k2: of("k2") }, start);
       const head = difference(mixed, lambda, pairs);
       const out = head_norm === null ? head : normOfHeads(head, norm_weight, start, norm_eps!);
-      return { out, lambda: reshape(lambda, [1]), weights: difference(map().weights, lambda, pairs) };
+      return { out, lambda, weights: difference(map().weights, lambda, pairs) };
     },
   },
 });

@@ -22,7 +22,7 @@ export type FamilyDefaults = {
   readonly pad_token_id: number | null;
   readonly eos_token_id: number | null;
   readonly tie_word_embeddings: boolean;
-  /** Default: as many as heads of queries. */
+  /** A file's null means as many as heads of queries. Default: the same. */
   readonly num_key_value_heads?: number;
   /** Default: hidden_size / num_attention_heads. */
   readonly head_dim?: number;
@@ -37,7 +37,7 @@ function sharedConfig(defaults: FamilyDefaults) {
     hidden_size: standard(count, defaults.hidden_size),
     num_hidden_layers: standard(layerCount, defaults.num_hidden_layers),
     num_attention_heads: standard(count, defaults.num_attention_heads),
-    num_key_value_heads: keyValueHeads === undefined ? count.nullish() : standard(count, keyValueHeads),
+    num_key_value_heads: keyValueHeads === undefined ? count.nullish() : count.nullable().default(keyValueHeads),
     head_dim: headWidth === undefined ? count.nullish() : standard(count, headWidth),
     intermediate_size: standard(count, defaults.intermediate_size),
     rms_norm_eps: standard(epsilon, defaults.rms_norm_eps),

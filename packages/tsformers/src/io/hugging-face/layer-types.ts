@@ -16,7 +16,10 @@ export const layerTypes: z.ZodOptional<z.ZodNullable<z.ZodArray<z.ZodString>>> =
  */
 export function patternsOfTypes(types: readonly string[], layers: number, window: number | undefined): LayerPatterns {
   if (types.length !== layers)
-    throw new FileError(configFile, `layer_types names ${types.length} layers, num_hidden_layers says ${layers}`);
+    throw new FileError(
+      configFile,
+      `layer_types names ${types.length} ${types.length === 1 ? "layer" : "layers"}, num_hidden_layers says ${layers}`,
+    );
   const near = window === undefined ? undefined : slidingWindow({ before: window - 1, after: 0 });
   const patterns = types.map((type) => {
     if (type === "full_attention") return causal;

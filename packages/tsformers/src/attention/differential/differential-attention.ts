@@ -1,6 +1,6 @@
 import { type Concrete, concat, splitKey, type Tensor } from "@tsformers/engine";
 import * as z from "zod";
-import type { KeyValueCache, Recurrent, SoftmaxMixer, View } from "../../kinds/index.ts";
+import type { KeyValueCache, Recurrent, Score, SoftmaxMixer, View } from "../../kinds/index.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import { dropout } from "../../nn/dropout.ts";
 import { type Initial, normalInitial, onesInitial } from "../../nn/initial.ts";
@@ -111,7 +111,7 @@ export function differentialAttention(
       const { mixed, map } = attend(
         view.rotate?.query(query) ?? query,
         { key: entries.key, value: pairs.join(wide, wide) },
-        { view, scale: 1 / Math.sqrt(headWidth), dropoutRate, context },
+        { view: forWideValues(view), scale: 1 / Math.sqrt(headWidth), dropoutRate, context },
       );
       const head = normOfHeads(difference(mixed, lambdaOf(params.lambda, start), pairs), params.gain, start, epsilon);
       const y = dropout(toOut.apply(params.out, joinHeads(head)), dropoutRate, context, "out");
@@ -119,6 +119,24 @@ export function differentialAttention(
     },
   };
   return { ...mixer, recurrent: cacheDecoding(mixer) as Recurrent<DifferentialAttentionParams, never> };
+}
+
+/** The view in which what scores add to values of width D is added to both halves of a value. */
+function forWideValues(view: View): View {
+  const { scores, prepared = new Map<unknown, Score>() } = view;
+  if (scores === undefined) return view;
+  const wide = ({ values, ...score }: Score): Score => {
+    const twice = (weights: Tensor): Tensor => {
+      const added = values!(weights);
+      return concat([added, added], -1);
+    };
+    return values === undefined ? score : { ...score, values: twice };
+  };
+  return {
+    ...view,
+    scores: (positions) => wide(scores(positions)),
+    prepared: new Map([...prepared].map(([block, score]) => [block, wide(score)])),
+  };
 }
 
 /** @throws RangeError where heads or heads of keys do not go into pairs, or keys cannot be shared */

@@ -44,12 +44,15 @@ export async function describeRun(directory: string, prompt: Prompt | undefined)
     parameters: countParameters(params).toLocaleString("en-US"),
     length: `${length} tokens`,
   };
-  const spans = model.category === "encoder-decoder" ? undefined : model.spans?.(params as never);
+  const spans =
+    model.category === "encoder-decoder" || model.category === "picture" ? undefined : model.spans?.(params as never);
   const steps = prompt === undefined ? undefined : await stepsOf(opened, prompt);
   return { directory, about, ...(spans !== undefined && { spans }), ...(steps !== undefined && { steps }) };
 }
 
 async function stepsOf({ directory, model, params, tokenizer, promptTokens }: OpenedModel, prompt: Prompt) {
+  if (model.category === "picture")
+    throw new UsageError(`${directory}: a model of pictures reads no prompt; leave it out`);
   if ("text" in prompt && tokenizer === undefined)
     throw new UsageError("this model's tokens stand for no text; give the prompt as numbers, with --prompt-tokens");
   const tokens =

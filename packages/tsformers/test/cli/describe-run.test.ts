@@ -60,7 +60,7 @@ test("the spans of heads are listed by layer, and models are opened without what
   expect(spans).toHaveLength(3);
   for (const span of spans.flat()) expect(Math.abs(span - 25)).toBeLessThanOrEqual(1);
   expect(out).toMatch(/layer 0 {2}█+ +2\d 2\d\n {2}layer 1/);
-  for (const { keys } of model.patterns) {
+  for (const { keys } of "patterns" in model ? model.patterns : []) {
     const [from, to] = keys(150, 200);
     expect([to, 150 - from! >= 25 && 150 - from! <= 28]).toEqual([150, true]);
   }

@@ -27,8 +27,11 @@ import { expectSameTrees } from "../numbers.ts";
 type Model = LanguageModel<DecoderParams>;
 
 /** Tokens without a period that a test could fall for, [rows, length]. */
-export function tokensBelow(vocabularySize: number, rows: number) {
-  return (length: number, own = rows, seed = 5): NDArray =>
+export function tokensBelow(
+  vocabularySize: number,
+  rows: number,
+): (length: number, own?: number, seed?: number) => NDArray {
+  return (length, own = rows, seed = 5) =>
     fromNumbers(
       Array.from({ length: own * length }, (_, i) => (i * i * 7 + seed * i + 3) % vocabularySize),
       [own, length],
@@ -51,14 +54,18 @@ export type ReadSegment = {
 };
 
 /** Reads one segment, with memories as arrays. */
-export function segmentReader(model: LanguageModel<never>, params: unknown, device: Device) {
+export function segmentReader(
+  model: LanguageModel<never>,
+  params: unknown,
+  device: Device,
+): (given: Segment) => Promise<ReadSegment> {
   type Given = { readonly fresh?: Tensor; readonly mask?: Tensor };
   const pass = (params: never, tokens: Tensor, layers: readonly unknown[], { fresh, mask }: Given) => {
     const input = { tokens, ...present({ mask }), segment: { layers, ...present({ fresh }) } };
     const { logits, losses, state } = model.apply(params, input, evaluation);
     return { logits, losses, memories: state.segment! };
   };
-  return ({ tokens, memories = startSegments(model.layers, tokens.shape[0]!), ...given }: Segment) => {
+  return ({ tokens, memories = startSegments(model.layers, tokens.shape[0]!), ...given }) => {
     const args = [params, tokens, memories, given] as never[];
     return evaluate(pass as never, device, ...(args as [])) as unknown as Promise<ReadSegment>;
   };

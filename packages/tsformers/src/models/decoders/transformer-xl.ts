@@ -8,7 +8,7 @@ import { adaptiveEmbedding, adaptiveHead, type Clusters } from "../../nn/adaptiv
 import { embedding, scaledEmbedding } from "../../nn/embedding.ts";
 import { mlp, relu } from "../../nn/feed-forward.ts";
 import { tiedHeadWithBias } from "../../nn/head.ts";
-import { normalInitial } from "../../nn/initial.ts";
+import { type Initial, normalInitial } from "../../nn/initial.ts";
 import { layerNorm } from "../../nn/norm.ts";
 import { headWidthOf, requireSizes } from "../../nn/sizes.ts";
 import { transformerXlScores } from "../../position/transformer-xl.ts";
@@ -46,6 +46,8 @@ export type TransformerXlOptions = {
   readonly preNorm?: true;
   /** A vocabulary in clusters: adaptive input and softmax. Default: one table. */
   readonly clusters?: Pick<Clusters, "cutoffs" | "divisor"> & { readonly ownProjection?: true };
+  /** Draws the matrices of the layers. Default: normal with a deviation of `initializerRange`. */
+  readonly initial?: Initial;
   readonly dropoutRate?: number;
   readonly epsilon?: number;
   /** Standard deviation of initial weights. Default: 0.02. */
@@ -72,7 +74,8 @@ export function transformerXlParts(options: TransformerXlOptions, name = "transf
   const { ffnWidth = 4 * modelWidth, maxDistance, untied } = options;
   requireSizes(name, options, { vocabularySize, layers, ffnWidth, memoryLength });
   const headWidth = headWidthOf(name, options);
-  const initial = normalInitial(options.initializerRange);
+  const usual = normalInitial(options.initializerRange);
+  const { initial = usual } = options;
   const mixer = segmentMemory(attention({ modelWidth, heads, headWidth, bias: false, dropoutRate, initial }), {
     length: memoryLength,
     modelWidth,
@@ -83,7 +86,7 @@ export function transformerXlParts(options: TransformerXlOptions, name = "transf
   const block = options.preNorm ? preNormBlock(parts) : postNormBlock(parts);
   const clusters = options.clusters && { ...options.clusters, vocabularySize, modelWidth };
   const tokens =
-    clusters === undefined ? embedding(vocabularySize, modelWidth, initial) : adaptiveEmbedding(clusters, initial);
+    clusters === undefined ? embedding(vocabularySize, modelWidth, usual) : adaptiveEmbedding(clusters, usual);
   return {
     name,
     vocabularySize,
@@ -93,7 +96,7 @@ export function transformerXlParts(options: TransformerXlOptions, name = "transf
     ...(options.sameLength && { pattern: slidingWindow({ before: memoryLength - 1, after: 0 }) }),
     dropoutRate,
     depth: blockStack(Array.from({ length: layers }, () => block)),
-    head: clusters === undefined ? tiedHeadWithBias(vocabularySize) : adaptiveHead({ ...clusters, initial }),
+    head: clusters === undefined ? tiedHeadWithBias(vocabularySize) : adaptiveHead({ ...clusters, initial: usual }),
   };
 }
 

@@ -33,6 +33,13 @@ export function parseNumber(text: string): number {
   return number;
 }
 
+/** A share from 0 up to, but without, 1. */
+export function parseShare(text: string): number {
+  const share = parseNumber(text);
+  if (!(share >= 0 && share < 1)) throw new InvalidArgumentError("Expected a share from 0 up to, but without, 1.");
+  return share;
+}
+
 /** A whole number of at least `least`, or what a schema with bounds of its own lets through. */
 export function parseCount(least = 1, schema: z.ZodInt = exactCount(least)): (text: string) => number {
   return (text) => {

@@ -5,61 +5,23 @@ import * as z from "zod";
 import { type Panel, patternSvg } from "../attention/patterns/draw.ts";
 import { entryOf } from "../catalogue/catalogue-of.ts";
 import { writeFileAtomic } from "../io/atomic-file.ts";
-import { objectives } from "../objectives/index.ts";
-import type { Choice, Entry } from "../run/catalogue.ts";
-import { parseRunConfig, type RunConfig } from "../run/config.ts";
+import { usualPictureLength } from "../models/model-entry.ts";
+import type { RunConfig } from "../run/config.ts";
 import { countParameters } from "../run/count-parameters.ts";
-import { type Flag, flagName, type GivenFlags, kebab, misplacedFlags, namesakes, withFlags } from "../run/flags.ts";
+import { flagName, type GivenFlags } from "../run/flags.ts";
 import { makeModel } from "../run/model.ts";
-import { openParts, type PartName, partNames, partRefusal, parts, splitParts, takersOf } from "../run/parts.ts";
+import { type PartName, partNames, parts, splitParts, takersOf } from "../run/parts.ts";
 import { taskOf } from "../run/prepare.ts";
-import { nearest } from "../schema/nearest.ts";
-import { present } from "../schema/present.ts";
-import { exampleOf, type TaskExample } from "../tasks/example.ts";
+import { exampleOf } from "../tasks/example.ts";
 import type { Task } from "../tasks/index.ts";
-import { catalogues } from "./catalogues.ts";
-import { addFlags, givenFlags, nameOfSetting, parseCount, parseCounts, runFlags } from "./config-flags.ts";
-import { drawPattern, type PatternReport, patternFacts, reportPattern } from "./describe-pattern.ts";
+import { addFlags, givenFlags, parseCount, parseCounts, runFlags } from "./config-flags.ts";
+import { drawPattern, reportPattern } from "./describe-pattern.ts";
 import { systemJson, systemNamed, systemText } from "./describe-system.ts";
+import { type Description, describe, objectivesText, render } from "./describe-text.ts";
+import { configOf, directionsOf, type Found, find, type Given, named, placeFlags, requireUse } from "./described.ts";
 import { UsageError } from "./exit.ts";
-import { flagTerm, flagText, flagTextOf } from "./flag-help.ts";
 import { givenPrompt } from "./generate-prompt.ts";
-import { definitionList, type Terminal, wrapText } from "./terminal.ts";
-
-/** Settings that say where parts of a model are looked at. */
-const placeFlags: readonly Flag[] = runFlags.filter(({ path }) =>
-  ["length", "model.layers", "model.heads", "model.modelWidth"].includes(path.join(".")),
-);
-
-type Description = {
-  readonly name: string;
-  readonly is: string;
-  readonly about: Readonly<Record<string, string>>;
-  readonly options: readonly {
-    readonly name: string;
-    readonly flag: string;
-    readonly description: string;
-    readonly default?: unknown;
-  }[];
-  /** What a model leaves open. */
-  readonly parts?: readonly { readonly name: string; readonly flag: string; readonly kinds: readonly string[] }[];
-  readonly parameters?: { readonly total: number; readonly vocabularySize?: number };
-  readonly pattern?: PatternReport;
-  /** A row of a task. */
-  readonly example?: TaskExample;
-};
-
-type Given = {
-  readonly vocabularySize: number;
-  readonly direction?: "causal" | "bidirectional";
-  readonly svg?: string;
-  readonly ascii?: true;
-  readonly json?: true;
-  readonly prompt?: string;
-  readonly promptTokens?: readonly number[];
-};
-
-type Found = { readonly is: string; readonly name: string; readonly entry: Entry; readonly path: readonly string[] };
+import type { Terminal } from "./terminal.ts";
 
 /**
  * `tsformers describe NAME`: what it is, its paper, formula, cost and settings; of a pattern also its picture and what it costs; of a run's
@@ -224,78 +186,10 @@ async function tellPart(
   }
 }
 
-/** The configuration of what is described, with the flags that it takes. */
-function configOf(
-  settings: Partial<Readonly<Record<"model" | "task", Choice>>>,
-  found: Found,
-  given: GivenFlags,
-): RunConfig {
-  const used = new Map([...given].filter(([flag]) => isUsed(flag, found)));
-  const raw = withFlags(settings, runFlags, used);
-  const misplaced = misplacedFlags(raw, runFlags, used.keys(), partRefusal);
-  if (misplaced.size > 0) throw new UsageError([...misplaced.values()].join("\n"));
-  return parseRunConfig(raw, "flags", (path) => nameOfSetting(path, used));
-}
-
 const sizes = z.object({ layers: z.int(), heads: z.int(), modelWidth: z.int() });
 
 function sizesOf({ model }: RunConfig): z.output<typeof sizes> {
   return sizes.parse(model);
-}
-
-function directionsOf(entry: Entry): readonly unknown[] {
-  return "directions" in entry && Array.isArray(entry.directions) ? entry.directions : [];
-}
-
-/** Whether a flag is a setting of what was found. */
-function isOwn({ path, nodes, kinds }: Flag, found: Found): boolean {
-  return kinds === undefined && path.slice(0, -1).join() === found.path.join() && nodes.has(found.name);
-}
-
-/** Whether a flag chooses a part that a model leaves open. */
-function isOpenPart({ path, nodes, kinds }: Flag, { is, name }: Found): boolean {
-  return is === "models" && kinds !== undefined && path.length > 2 && nodes.has(name);
-}
-
-/** Whether a flag changes what is told of what was found. */
-function isUsed(flag: Flag, found: Found): boolean {
-  const { is, name, path } = found;
-  const place = flag.path.join(".");
-  if (is === "models")
-    return (
-      isOwn(flag, found) ||
-      isOpenPart(flag, found) ||
-      place === "length" ||
-      (flag.path.length > 2 && flag.kinds === undefined && openParts(name).includes(flag.path[1]!))
-    );
-  if (is === "tasks") return isOwn(flag, found) || place === "length" || place === "seed";
-  return path.length > 1 && (isOwn(flag, found) || placeFlags.includes(flag));
-}
-
-/** @throws UsageError for flags that tell nothing of what was found */
-function requireUse(found: readonly Found[], given: GivenFlags, options: Given): void {
-  const names = [...new Set(found.map(({ name }) => name))].join(" and ");
-  const idle = [...given.keys()].filter((flag) => !found.some((one) => isUsed(flag, one)));
-  const problems = idle.map((flag) => {
-    const part = partNames.find((name) => flag.path.join() === ["model", name, "kind"].join());
-    const model = found.find(({ is }) => is === "models");
-    if (part !== undefined && model !== undefined) return `${flagName(flag)}: ${partRefusal(model.name, part)}`;
-    const owners = [...flag.nodes.keys()].filter((kind) => kind !== "");
-    const whose =
-      flag.kinds !== undefined || owners.length === 0
-        ? ""
-        : `; it is an option of ${owners.join(", ")}${namesakes(flag, runFlags)}`;
-    return `${flagName(flag)} does nothing with ${names}${whose}`;
-  });
-  const directed = found.some(({ entry }) => directionsOf(entry).length > 0);
-  for (const flag of ["prompt", "promptTokens"] as const)
-    if (options[flag] !== undefined)
-      problems.push(`--${kebab(flag)} does nothing with ${names}; it is for the folder of a run`);
-  if (options.direction !== undefined && !directed) problems.push(`--direction does nothing with ${names}`);
-  if (options.svg !== undefined && found.every(({ is }) => is !== "patterns")) {
-    problems.push(`--svg draws patterns, which ${names} is not; tsformers list patterns shows them`);
-  }
-  if (problems.length > 0) throw new UsageError(problems.join("\n"));
 }
 
 async function writeSvg(file: string, panels: readonly Panel[], told: readonly Told[]): Promise<void> {
@@ -303,148 +197,12 @@ async function writeSvg(file: string, panels: readonly Panel[], told: readonly T
   await writeFileAtomic(file, patternSvg(panels, length));
 }
 
-function named(name: string): { readonly own: string; readonly found: Found[] } {
-  const [is, own] = name.includes("/") ? (name.split("/") as [string, string]) : [undefined, name];
-  const found = Object.entries(catalogues).flatMap(([title, { entries, path }]) =>
-    (is === undefined || is === title) && Object.hasOwn(entries, own)
-      ? [{ is: title, name: own, entry: entryOf(entries, own), path }]
-      : [],
-  );
-  return { own, found };
-}
-
-/** @throws UsageError for a name that is not in the catalogue, with the nearest one */
-function find(name: string): Found[] {
-  const { own, found } = named(name);
-  if (found.length > 0) return found;
-  const known = [...new Set(Object.values(catalogues).flatMap(({ entries }) => Object.keys(entries)))];
-  const near = nearest(own, known);
-  throw new UsageError(
-    `describe: nothing is called ${JSON.stringify(name)}${near === undefined ? "" : `; did you mean ${near}?`}\n\`tsformers list\` shows every name`,
-  );
-}
-
-function describe(found: Found): Description {
-  const { is, name, entry } = found;
-  const texts = Object.entries(entry).flatMap(([key, value]) => {
-    if (key === "parts" || key === "name") return [];
-    const text = factText(key, value);
-    return text === undefined ? [] : [[key, text] as const];
-  });
-  const options = runFlags
-    .filter((flag) => isOwn(flag, found))
-    .map((flag) => {
-      const { description = "", default: standard } = flag.nodes.get(name)!;
-      return {
-        name: flag.path.at(-1)!,
-        flag: flagName(flag),
-        description,
-        ...present({ default: standard }),
-      };
-    });
-  const open = runFlags
-    .filter((flag) => isOpenPart(flag, found))
-    .map((flag) => ({ name: flag.path.at(-2)!, flag: flagName(flag), kinds: flag.kinds! }));
-  return { name, is, about: Object.fromEntries(texts), options, ...(is === "models" && { parts: open }) };
-}
-
-/** What an entry says under a key, in words; undefined where it is nothing to read. */
-function factText(key: string, value: unknown): string | undefined {
-  if (key === "exponent") return powerOf(value);
-  if (key === "refuses" && typeof value === "object" && value !== null) return refusalsText(value);
-  if (key === "serves" && Array.isArray(value)) return objectivesText(value);
-  if (Array.isArray(value)) return value.join(" and ");
-  return describable(value) ? shown(value) : undefined;
-}
-
-/** The objectives that read one of these views. */
-function objectivesText(views: readonly unknown[]): string {
-  return Object.entries(objectives)
-    .filter(([, { view }]) => views.includes(view))
-    .map(([name]) => name)
-    .join(", ");
-}
-
-/** `scores (it computes no logits)` */
-function refusalsText(refusals: object): string {
-  return Object.entries(refusals)
-    .map(([what, why]) => `${what} (${why})`)
-    .join(", ");
-}
-
-/** Of the length n. */
-function powerOf(exponent: unknown): string {
-  const known = new Map<unknown, string>([
-    [1, "n"],
-    [1.5, "n√n"],
-    [2, "n²"],
-  ]);
-  return known.get(exponent) ?? `n^${exponent}`;
-}
-
-function describable(value: unknown): value is string | number | boolean {
-  return (typeof value === "string" && value !== "") || typeof value === "number" || typeof value === "boolean";
-}
-
-function shown(value: string | number | boolean): string {
-  return typeof value === "boolean" ? (value ? "yes" : "no") : String(value);
-}
-
 async function parametersOf(found: Found, given: GivenFlags, vocabularySize: number): Promise<number> {
-  const { model, length = 128 } = configOf({ model: { kind: found.name } }, found, given);
+  const isOfPictures = "category" in found.entry && found.entry.category === "picture";
+  const { model, length = isOfPictures ? usualPictureLength : 128 } = configOf(
+    { model: { kind: found.name } },
+    found,
+    given,
+  );
   return countParameters((await makeModel({ model, length }, vocabularySize)).init(randomKey(0)));
-}
-
-/** Longer rows are cut in the middle, where the least is scored. */
-const shownCharacters = 1200;
-
-function exampleLines({ input, expected, scored }: TaskExample, { columns }: Terminal): string[] {
-  const half = shownCharacters / 2;
-  const text = input.length <= shownCharacters ? input : `${input.slice(0, half)} … ${input.slice(-half)}`;
-  return [
-    ...text.split("\n").map((line) => `  ${wrapText(line, columns - 2, 2)}`),
-    ...(expected === undefined ? [] : [`  expected: ${wrapText(expected, columns - 12, 12)}`]),
-    `  scored: ${wrapText(scored, columns - 10, 10)}`,
-  ];
-}
-
-const labels: Readonly<Record<string, string>> = {
-  exponent: "grows as",
-  decodeState: "decode state",
-  refuses: "does not take",
-  serves: "learns",
-  beyond: "beyond the training length",
-};
-
-function render(
-  found: Found,
-  { name, is, about, parameters, pattern, example }: Description,
-  terminal: Terminal,
-): string {
-  const { summary = "", ...rest } = about;
-  const facts = Object.entries(rest).map(([key, text]) => [labels[key] ?? key, text] as const);
-  const settings = runFlags
-    .filter((flag) => isOwn(flag, found))
-    .map((flag) => [flagTerm(flag, name), flagTextOf(flag, name)] as const);
-  const open = runFlags
-    .filter((flag) => isOpenPart(flag, found))
-    .map((flag) => [flagTerm(flag), flagText(flag, runFlags)] as const);
-  const own = is === "models" && open.length === 0 ? [["parts", "all its own"] as const] : [];
-  const of = parameters?.vocabularySize === undefined ? "with" : `with ${parameters.vocabularySize} tokens and`;
-  const count: (readonly [string, string])[] =
-    parameters === undefined
-      ? []
-      : [["parameters", `${parameters.total.toLocaleString("en-US")} ${of} the options given`]];
-  const counted = pattern === undefined ? [] : patternFacts(pattern);
-  const section = (title: string, entries: readonly (readonly [string, string])[]) =>
-    entries.length === 0 ? [] : ["", terminal.bold(title), definitionList(entries, terminal.columns)];
-  return [
-    `${terminal.bold(name)} (${is.replace(/s$/, "")})`,
-    wrapText(summary, terminal.columns),
-    "",
-    definitionList([...facts, ...own, ...count, ...counted], terminal.columns),
-    ...(example === undefined ? [] : ["", terminal.bold("Example"), ...exampleLines(example, terminal)]),
-    ...section("Settings", settings),
-    ...section("Parts that it leaves open", open),
-  ].join("\n");
 }

@@ -1,34 +1,18 @@
-import { openDevice } from "@tsformers/engine/node";
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
 import { multipleText } from "../compare/text/figures.ts";
 import { renderTable, shortLabel } from "../compare/text/table.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import { evaluateAtLengths } from "../run/evaluate-run.ts";
-import { type OpenedModel, openModel } from "../run/open-model.ts";
-import { type EvaluationChoice, prepareEvaluation } from "../run/prepare-evaluation.ts";
-import { withAbsolutePaths } from "../run/train-run.ts";
-import { positionCount, rowCount } from "../schema/count.ts";
+import { positionCount } from "../schema/count.ts";
 import { present } from "../schema/present.ts";
 import type { EvalTotals } from "../tasks/metric.ts";
 import type { EvalSplit, Task } from "../tasks/task.ts";
-import {
-  addFlags,
-  configFrom,
-  givenFlags,
-  isGiven,
-  parseCount,
-  parseList,
-  parseNumber,
-  runFlags,
-  tokenFlags,
-} from "./config-flags.ts";
-import { Failure, interruption, UsageError, unlessAborted } from "./exit.ts";
+import { parseCount, parseList, parseShare } from "./config-flags.ts";
+import { Failure, UsageError, unlessAborted } from "./exit.ts";
+import { addReadingFlags, type ReadingFlags, withReading } from "./reading.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** The flags that say what a model is measured on. */
-export type TaskFlags = { readonly otherData?: true; readonly config?: never; readonly [flag: string]: unknown };
-
-type EvalFlags = {
+type EvalFlags = ReadingFlags & {
   readonly lengths?: readonly number[];
   readonly split: EvalSplit;
   readonly limit?: number;
@@ -37,15 +21,7 @@ type EvalFlags = {
   readonly nearest?: number;
   readonly lambda?: number;
   readonly approximate?: true;
-  readonly batchSize?: number;
-  readonly otherData?: true;
-  readonly device?: "cpu" | "webgpu" | "cuda";
-  readonly json?: true;
-  readonly config?: never;
-  readonly [flag: string]: unknown;
 };
-
-const taskFlags = runFlags.filter(({ path }) => path[0] === "task");
 
 /** `tsformers eval DIR`: loss and the task's own figures, at any length. */
 export function evalCommand(terminal: Terminal): Command {
@@ -70,17 +46,8 @@ export function evalCommand(terminal: Terminal): Command {
     .option(
       "--approximate",
       "with --store: search by a graph (HNSW), which needs the package usearch; its recall is told",
-    )
-    .option("--batch-size <n>", "rows at the training length; default: the run's, or 8", parseCount(1, rowCount()))
-    .option("--other-data", "score data that the run was not made with, such as --data another.txt")
-    .addOption(
-      new Option("--device <name>", "where it runs; default: as in training, or cpu").choices([
-        "cpu",
-        "webgpu",
-        "cuda",
-      ]),
-    )
-    .option("--json", "print JSON")
+    );
+  return addReadingFlags(command)
     .addHelpText(
       "after",
       `
@@ -94,99 +61,84 @@ Examples:
   tsformers eval runs/book --data moved/book.txt
   tsformers eval runs/book --data another.txt --other-data
   tsformers eval gpt2 --task text --data book.txt --lengths 256`,
-    );
-  return addFlags(command, taskFlags).action(async (directory: string, options: EvalFlags) => {
-    const opened = await openModel(directory);
-    for (const note of opened.notes) terminal.log(note);
-    const wanted = chosenTask(opened, options);
-    const { task, ...reading } = await prepareEvaluation(opened, wanted);
-    const { config, step } = opened.run ?? {};
-    requireStore(options);
-    const { signal, release } = interruption();
-    // A checkpoint has no training length: rows as the task has them, as far as it has positions.
-    const usual = config?.length ?? Math.min(task.length, opened.length);
-    const device = await openDevice(options.device ?? config?.device ?? "cpu", { worker: true });
-    try {
-      if (options.store !== undefined) {
-        const { evaluateWithStore } = await import("./eval-store.ts");
-        const work = evaluateWithStore(terminal, {
-          opened,
-          task,
-          model: reading.model as LanguageModel,
-          device,
-          signal,
-          batchSize: options.batchSize ?? config?.batchSize ?? 8,
-          length: usual,
-          store: options.store,
+    )
+    .action(async (directory: string, options: EvalFlags) => {
+      requireStore(options);
+      return withReading(terminal, directory, options, async (reading) => {
+        const { opened, task, device, signal, length: usual, batchSize } = reading;
+        const { config, step } = opened.run ?? {};
+        if (options.store !== undefined) {
+          const { evaluateWithStore } = await import("./eval-store.ts");
+          const work = evaluateWithStore(terminal, {
+            ...{ opened, task, device, signal, batchSize, length: usual },
+            model: reading.model as LanguageModel,
+            store: options.store,
+            split: options.split,
+            ...present({
+              stride: options.stride,
+              limit: options.limit,
+              nearest: options.nearest,
+              lambda: options.lambda,
+            }),
+            ...(options.approximate && { approximate: true }),
+            ...(options.json && { json: true }),
+          });
+          return await unlessAborted(signal, work);
+        }
+        const work = evaluateAtLengths(reading, opened.params as never, device, {
           split: options.split,
-          ...present({
-            stride: options.stride,
-            limit: options.limit,
-            nearest: options.nearest,
-            lambda: options.lambda,
-          }),
-          ...(options.approximate && { approximate: true }),
-          ...(options.json && { json: true }),
+          lengths: options.lengths ?? [usual],
+          batchTokens: batchSize * usual,
+          signal,
+          ...present({ limit: options.limit, stride: options.stride }),
         });
-        return await unlessAborted(signal, work);
-      }
-      const work = evaluateAtLengths(reading, opened.params as never, device, {
-        split: options.split,
-        lengths: options.lengths ?? [usual],
-        batchTokens: (options.batchSize ?? config?.batchSize ?? 8) * usual,
-        signal,
-        ...present({ limit: options.limit, stride: options.stride }),
+        const results = await unlessAborted(signal, work);
+        const measured = results.map((result) =>
+          "missing" in result ? result : { ...result, metrics: figuresOf(task, result.totals) },
+        );
+        const { split, stride } = options;
+        const outcome = {
+          directory,
+          step,
+          split,
+          ...present({ stride }),
+          trainLength: config?.length ?? null,
+          results: measured,
+        };
+        const missing = measured.flatMap((result) => ("missing" in result ? [result.missing] : []));
+        if (missing.length === measured.length) throw new Failure("failed", missing.join("\n"), outcome);
+        if (options.json) return terminal.out(JSON.stringify(outcome, null, 2));
+        const header = ["length", ...task.metrics.map(({ label }) => shortLabel(label)), "tokens/s"];
+        const rows = measured.map((result) => {
+          const times = config === undefined ? "" : ` (${multipleText(result.length, config.length)})`;
+          const length = `${result.length}${times}`;
+          if ("missing" in result) return [length, result.missing, ...header.slice(2).map(() => "–")];
+          return [
+            length,
+            ...task.metrics.map(({ name }) => figureText(result.metrics[name]!)),
+            result.tokensPerSecond.toFixed(0),
+          ];
+        });
+        terminal.out(
+          renderTable(
+            {
+              title: [
+                directory,
+                ...(step === undefined ? [] : [`step ${step}`]),
+                `${split} split`,
+                ...(stride === undefined ? [] : [`stride ${stride}`]),
+              ].join(", "),
+              header,
+              rows,
+            },
+            terminal.columns,
+            terminal.bold,
+          ),
+        );
+        for (const result of measured)
+          if ("note" in result) terminal.out(terminal.dim(`${result.length}: ${result.note}`));
       });
-      const results = await unlessAborted(signal, work);
-      const measured = results.map((result) =>
-        "missing" in result ? result : { ...result, metrics: figuresOf(task, result.totals) },
-      );
-      const { split, stride } = options;
-      const outcome = {
-        directory,
-        step,
-        split,
-        ...present({ stride }),
-        trainLength: config?.length ?? null,
-        results: measured,
-      };
-      const missing = measured.flatMap((result) => ("missing" in result ? [result.missing] : []));
-      if (missing.length === measured.length) throw new Failure("failed", missing.join("\n"), outcome);
-      if (options.json) return terminal.out(JSON.stringify(outcome, null, 2));
-      const header = ["length", ...task.metrics.map(({ label }) => shortLabel(label)), "tokens/s"];
-      const rows = measured.map((result) => {
-        const times = config === undefined ? "" : ` (${multipleText(result.length, config.length)})`;
-        const length = `${result.length}${times}`;
-        if ("missing" in result) return [length, result.missing, ...header.slice(2).map(() => "–")];
-        return [
-          length,
-          ...task.metrics.map(({ name }) => figureText(result.metrics[name]!)),
-          result.tokensPerSecond.toFixed(0),
-        ];
-      });
-      terminal.out(
-        renderTable(
-          {
-            title: [
-              directory,
-              ...(step === undefined ? [] : [`step ${step}`]),
-              `${split} split`,
-              ...(stride === undefined ? [] : [`stride ${stride}`]),
-            ].join(", "),
-            header,
-            rows,
-          },
-          terminal.columns,
-          terminal.bold,
-        ),
-      );
-      for (const result of measured)
-        if ("note" in result) terminal.out(terminal.dim(`${result.length}: ${result.note}`));
-    } finally {
-      release();
-      if (!signal.aborted) await device.close();
-    }
-  });
+    });
 }
 
 /** @throws UsageError for flags that do not go together */
@@ -198,28 +150,8 @@ function requireStore({ store, nearest, lambda, approximate, lengths }: EvalFlag
     throw new UsageError("--lengths: with --store rows have the training length; leave it out");
 }
 
-function parseShare(text: string): number {
-  const share = parseNumber(text);
-  if (!(share >= 0 && share < 1)) throw new InvalidArgumentError("Expected a share from 0 up to, but without, 1.");
-  return share;
-}
-
 function parsePositions(text: string): number[] {
   return parseList(text).map(parseCount(1, positionCount()));
-}
-
-/** The task that flags name, on top of the run's own. */
-export function chosenTask({ run, tokenizer }: OpenedModel, options: TaskFlags): EvaluationChoice {
-  const given = givenFlags(options, taskFlags);
-  const idle = tokenFlags.find((name) => isGiven(given, name));
-  if (tokenizer !== undefined && idle !== undefined)
-    throw new UsageError(`--${idle} does nothing here: texts are read with the model's own tokenizer`);
-  const config = withAbsolutePaths(configFrom(options, run?.config ?? {}, taskFlags));
-  if (run === undefined && given.size === 0)
-    throw new UsageError(
-      "a checkpoint has no task of its own; say what to measure it on, such as --task text --data FILE",
-    );
-  return { config, otherData: options.otherData === true };
 }
 
 /** The figures of a task, by name. */

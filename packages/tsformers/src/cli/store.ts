@@ -1,4 +1,3 @@
-import { openDevice } from "@tsformers/engine/node";
 import { Argument, Command, Option } from "commander";
 import type { LanguageModel } from "../models/language-model.ts";
 import {
@@ -9,32 +8,21 @@ import {
   type ReadOptions,
   writeNeighbourTable,
 } from "../retrieval/index.ts";
-import { openModel } from "../run/open-model.ts";
-import { prepareEvaluation } from "../run/prepare-evaluation.ts";
-import { rowCount } from "../schema/count.ts";
 import { present } from "../schema/present.ts";
 import type { Task } from "../tasks/task.ts";
-import { addFlags, parseCount, runFlags } from "./config-flags.ts";
-import { chosenTask } from "./eval.ts";
-import { interruption, UsageError } from "./exit.ts";
+import { parseCount } from "./config-flags.ts";
+import { UsageError } from "./exit.ts";
 import { paced } from "./paced.ts";
+import { addReadingFlags, type ReadingFlags, withReading } from "./reading.ts";
 import type { Terminal } from "./terminal.ts";
 
-type StoreFlags = {
+type StoreFlags = ReadingFlags & {
   readonly split: "train" | "valid" | "test";
   readonly limit?: number;
   readonly stride?: number;
   readonly nearest: number;
   readonly out?: string;
-  readonly batchSize?: number;
-  readonly otherData?: true;
-  readonly device?: "cpu" | "webgpu" | "cuda";
-  readonly json?: true;
-  readonly config?: never;
-  readonly [flag: string]: unknown;
 };
-
-const taskFlags = runFlags.filter(({ path }) => path[0] === "task");
 
 /** `tsformers store build RUN STORE`: what followed each context of a text; `store neighbours RUN STORE`: the nearest of them to each position. */
 export function storeCommand(terminal: Terminal): Command {
@@ -55,17 +43,8 @@ export function storeCommand(terminal: Terminal): Command {
       parseCount(),
     )
     .option("--nearest <n>", "of neighbours: how many for each position", parseCount(), 4)
-    .option("--out <file>", "of neighbours: the file that is written; train takes it as --neighbours")
-    .option("--batch-size <n>", "rows that are read at a time; default: the run's, or 8", parseCount(1, rowCount()))
-    .option("--other-data", "read data that the run was not made with, such as --data another.txt")
-    .addOption(
-      new Option("--device <name>", "where it runs; default: as in training, or cpu").choices([
-        "cpu",
-        "webgpu",
-        "cuda",
-      ]),
-    )
-    .option("--json", "print JSON")
+    .option("--out <file>", "of neighbours: the file that is written; train takes it as --neighbours");
+  return addReadingFlags(command)
     .addHelpText(
       "after",
       `
@@ -78,30 +57,19 @@ Examples:
   tsformers eval runs/book --store stores/book
   tsformers store neighbours runs/book stores/book --out book.neighbours
   tsformers train runs/spalm --model spalm --task text --data book.txt --neighbours book.neighbours`,
-    );
-  return addFlags(command, taskFlags).action(
-    async (action: "build" | "neighbours", run: string, store: string, options: StoreFlags) => {
+    )
+    .action(async (action: "build" | "neighbours", run: string, store: string, options: StoreFlags) => {
       if (action === "neighbours" && options.out === undefined)
         throw new UsageError("--out: neighbours are written to a file; say to which");
-      const opened = await openModel(run);
-      for (const note of opened.notes) terminal.log(note);
-      const { task, model } = await prepareEvaluation(opened, chosenTask(opened, options));
-      const { text } = requireText(task);
-      const { config } = opened.run ?? {};
-      const { signal, release } = interruption();
-      const device = await openDevice(options.device ?? config?.device ?? "cpu", { worker: true });
-      const show = (what: string) => paced((line) => terminal.log(line), what);
-      const reading: Omit<ReadOptions, "split" | "onProgress"> = {
-        model: model as LanguageModel,
-        params: opened.params,
-        text,
-        device,
-        batchSize: options.batchSize ?? config?.batchSize ?? 8,
-        length: config?.length ?? Math.min(task.length, opened.length),
-        signal,
-        ...present({ stride: options.stride, limit: options.limit }),
-      };
-      try {
+      await withReading(terminal, run, options, async ({ opened, task, model, device, signal, batchSize, length }) => {
+        const { text } = requireText(task);
+        const show = (what: string) => paced((line) => terminal.log(line), what);
+        const reading: Omit<ReadOptions, "split" | "onProgress"> = {
+          model: model as LanguageModel,
+          params: opened.params,
+          ...{ text, device, signal, batchSize, length },
+          ...present({ stride: options.stride, limit: options.limit }),
+        };
         if (action === "build") {
           const entries = await buildDatastore({
             ...reading,
@@ -140,12 +108,8 @@ Examples:
             ? JSON.stringify(outcome, null, 2)
             : `${options.out}: ${options.nearest} neighbours for each token`,
         );
-      } finally {
-        release();
-        if (!signal.aborted) await device.close();
-      }
-    },
-  );
+      });
+    });
 }
 
 /** @throws UsageError for a task whose rows are not cut from a text */

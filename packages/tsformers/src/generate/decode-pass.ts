@@ -1,4 +1,4 @@
-import { gather, sub, type Tensor } from "@tsformers/engine";
+import { cast, gather, reshape, sub, type Tensor } from "@tsformers/engine";
 import type { KeyValueCache } from "../kinds/index.ts";
 import { evaluation } from "../kinds/layer.ts";
 import type { LanguageModel, LanguageModelOutput } from "../models/language-model.ts";
@@ -16,13 +16,13 @@ export type TracedAt = {
   readonly given: readonly GivenSlots<Tensor>[];
 };
 
-/** tokens [1, T] → logits [1, 1, V], and what the layers keep. */
+/** tokens [1, T] → logits [1, 1, V], what the layers keep, and the input [C] of the last feed-forward network if it is told. */
 export type DecodePass<Params> = (
   params: Params,
   layers: readonly KeyValueCache[],
   tokens: Tensor,
   at: TracedAt,
-) => { readonly logits: Tensor; readonly layers: readonly KeyValueCache[] };
+) => { readonly logits: Tensor; readonly layers: readonly KeyValueCache[]; readonly ffnInput?: Tensor };
 
 /**
  * A pass over some tokens, to be traced: logits of the last of them, and what the layers keep.
@@ -33,6 +33,7 @@ export function decodePass<Params>(
   model: LanguageModel<Params>,
   kept: readonly Kept[],
   cache: DecodeCache,
+  tellsFfnInput: boolean,
 ): DecodePass<Params> {
   const kinds = [...new Set(kept)];
   const ofLayer = <T>(list: readonly T[], layer: number): T => list[kinds.indexOf(kept[layer]!)]!;
@@ -50,6 +51,7 @@ export function decodePass<Params>(
     const kv = out.state.decode as readonly KeyValueCache[];
     return {
       logits: lastLogits(out, count),
+      ...(tellsFfnInput && { ffnInput: lastFfnInput(out, count) }),
       layers: kv.map((entries, layer) => {
         const { rows } = slots[layer]!;
         return cache.result(entries, { width, ...present({ rows, next: ofLayer(given, layer).next }) });
@@ -67,4 +69,16 @@ function lastLogits({ logits, x, toLogits }: LanguageModelOutput, count: Tensor)
   if (logits.shape[1] === 1) return logits;
   const last = sub(count, 1);
   return toLogits === undefined ? gather(logits, last, 1) : toLogits(gather(x, last, 1));
+}
+
+/**
+ * What goes into the last feed-forward network at the last of `count` positions, [C].
+ *
+ * @throws TypeError for a model that does not tell it
+ */
+export function lastFfnInput({ ffnInput }: LanguageModelOutput, count: Tensor | number): Tensor {
+  if (ffnInput === undefined)
+    throw new TypeError("retrieval: this model does not tell what goes into its last feed-forward network");
+  const all = ffnInput();
+  return cast(reshape(all.shape[1] === 1 ? all : gather(all, sub(count, 1), 1), [all.shape.at(-1)!]), "float32");
 }

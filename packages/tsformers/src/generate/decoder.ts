@@ -16,7 +16,7 @@ import type { LanguageModel } from "../models/language-model.ts";
 import { capacityFor, decodeCache } from "./decode-cache.ts";
 import { decodePass, type TracedAt } from "./decode-pass.ts";
 import { type GivenSlots, givenChunk, givenStep, keptOf, nextSlots, ringSize } from "./decode-slots.ts";
-import { type Decoder, type DecoderOptions, requireTokens } from "./decoding.ts";
+import { copyOf, type Decoder, type DecoderOptions, requireTokens } from "./decoding.ts";
 import { openStepDecoder } from "./step-decoder.ts";
 
 export type { Decoder, DecoderOptions } from "./decoding.ts";
@@ -38,19 +38,19 @@ export function openDecoder<Params>(
   params: Concrete<Params>,
   options: DecoderOptions,
 ): Decoder {
-  const { device, tokensPerPass = 512 } = options;
+  const { device, tokensPerPass = 512, tellsFfnInput = false } = options;
   if (!(Number.isInteger(options.maxLength) && options.maxLength >= 1))
     throw new RangeError(`openDecoder: expected maxLength of 1 or more, got ${options.maxLength}`);
   if (!(Number.isInteger(tokensPerPass) && tokensPerPass >= 1))
     throw new RangeError(`openDecoder: expected tokensPerPass of 1 or more, got ${tokensPerPass}`);
   const maxLength = Math.min(options.maxLength, model.maxLength ?? options.maxLength);
-  if (!readsInPasses(model.layers)) return openStepDecoder(model, params, { device, maxLength });
+  if (!readsInPasses(model.layers)) return openStepDecoder(model, params, { device, maxLength, tellsFfnInput });
   const held = mapTree(params, isNdArray, (array) => device.put(array)) as OnDevice<Params>;
   const kept = keptOf(model.patterns, maxLength);
   const kinds = [...new Set(kept)];
   const cache = decodeCache(model.layers, kept, device);
 
-  const advance = decodePass(model, kept, cache);
+  const advance = decodePass(model, kept, cache, tellsFfnInput);
   // On a device of its own the cache alternates between two sets of buffers.
   const donated = (argument: number) => (device.sharesMemory ? {} : { donate: [argument] });
   const first = compile(advance, { device });
@@ -61,6 +61,7 @@ export function openDecoder<Params>(
     advance(mapTree(params, isNdArray, (array) => constant(array)) as Params, layers, tokens, at);
   const step = compile(fixed, { device, ...donated(0) });
   let length = 0;
+  let ffnInput: Float32Array | undefined;
 
   const given = (pass: { length: number; count: number; width: number }) =>
     kinds.map((own): GivenSlots => {
@@ -72,8 +73,8 @@ export function openDecoder<Params>(
       return device.sharesMemory ? before : { ...before, next: nextSlots(own, seen, pass) };
     });
 
-  /** @returns logits [V] */
-  const pass = async (tokens: readonly number[]): Promise<DeviceArray> => {
+  type Out = { logits: DeviceArray; layers: OnDevice<readonly KeyValueCache[]>; ffnInput?: DeviceArray };
+  const pass = async (tokens: readonly number[]): Promise<Out> => {
     const count = tokens.length;
     const width = Math.min(tokensPerPass, 2 ** Math.ceil(Math.log2(count)));
     const makeRoom = async () => {
@@ -88,7 +89,7 @@ export function openDecoder<Params>(
     const filled = fromNumbers([...tokens, ...new Array<number>(width - count).fill(0)], [1, width], "int32");
     const scalar = (value: number) => fromNumbers([value], [], "int32");
     const at = { length: scalar(length), count: scalar(count), given: given({ length, count, width }) };
-    type Run = (...args: unknown[]) => Promise<{ logits: DeviceArray; layers: OnDevice<readonly KeyValueCache[]> }>;
+    type Run = (...args: unknown[]) => Promise<Out>;
     const run = (program: unknown, ...args: unknown[]) => (program as Run)(...args, filled, at);
     const out =
       width === 1
@@ -97,7 +98,7 @@ export function openDecoder<Params>(
     await makeRoom();
     await cache.keep(out.layers, length, count);
     length += count;
-    return out.logits;
+    return out;
   };
 
   return {
@@ -105,14 +106,17 @@ export function openDecoder<Params>(
     get length() {
       return length;
     },
+    get ffnInput() {
+      return ffnInput;
+    },
     read: async (tokens) => {
       requireTokens(tokens, length, maxLength, model.vocabularySize);
-      let logits: DeviceArray | undefined;
+      let out: Out | undefined;
       for (let from = 0; from < tokens.length; from += tokensPerPass) {
-        logits = await pass(tokens.slice(from, from + tokensPerPass));
+        out = await pass(tokens.slice(from, from + tokensPerPass));
       }
-      // A copy: the next step may write into this memory.
-      return Float32Array.from((await logits!.read()).data as Float32Array);
+      if (out!.ffnInput !== undefined) ffnInput = await copyOf(out!.ffnInput);
+      return copyOf(out!.logits);
     },
     restart: () => {
       length = 0;

@@ -1,4 +1,4 @@
-import type { Device } from "@tsformers/engine";
+import type { Device, DeviceArray } from "@tsformers/engine";
 
 /** Decodes one sequence incrementally: each token is read once, and the decode state of earlier positions is kept. */
 export type Decoder = {
@@ -8,6 +8,8 @@ export type Decoder = {
   readonly maxLength: number;
   /** Reads tokens that follow those read before. @returns logits [V] for the next token */
   read(tokens: readonly number[]): Promise<Float32Array>;
+  /** What went into the last feed-forward network at the last position read, [C]; only where the decoder was opened to tell it. */
+  readonly ffnInput?: Float32Array | undefined;
   /** Forgets all tokens; compiled programs are kept. */
   restart(): void;
   release(): Promise<void>;
@@ -19,6 +21,8 @@ export type DecoderOptions = {
   readonly maxLength: number;
   /** The most tokens of a prompt read in one pass. Default: 512. */
   readonly tokensPerPass?: number;
+  /** Whether the decoder tells what goes into the last feed-forward network, by which datastores are searched. Default: no. */
+  readonly tellsFfnInput?: boolean;
 };
 
 /** @throws RangeError when there are no tokens, too many, or some outside the vocabulary */
@@ -29,4 +33,9 @@ export function requireTokens(tokens: readonly number[], length: number, maxLeng
   }
   const wrong = tokens.find((token) => !(Number.isInteger(token) && token >= 0 && token < vocabulary));
   if (wrong !== undefined) throw new RangeError(`read: expected tokens of 0 … ${vocabulary - 1}, got ${wrong}`);
+}
+
+/** What an array holds now: the next step may write into its memory. */
+export async function copyOf(array: DeviceArray): Promise<Float32Array> {
+  return Float32Array.from((await array.read()).data as Float32Array);
 }

@@ -11,8 +11,9 @@ import {
 import { startDecoding } from "../depth/states.ts";
 import { evaluation } from "../kinds/layer.ts";
 import type { LanguageModel } from "../models/language-model.ts";
+import { lastFfnInput } from "./decode-pass.ts";
 import { type GivenSlots, givenStep, keptOf, ringSize, slotCount, stepSlots } from "./decode-slots.ts";
-import { type Decoder, type DecoderOptions, requireTokens } from "./decoding.ts";
+import { copyOf, type Decoder, type DecoderOptions, requireTokens } from "./decoding.ts";
 
 /**
  * Decodes with a model of which some layers keep states of their own (sums, clusters, buckets) instead of keys and values: token by
@@ -23,7 +24,7 @@ import { type Decoder, type DecoderOptions, requireTokens } from "./decoding.ts"
 export function openStepDecoder<Params>(
   model: LanguageModel<Params>,
   params: Concrete<Params>,
-  { device, maxLength }: DecoderOptions,
+  { device, maxLength, tellsFfnInput = false }: DecoderOptions,
 ): Decoder {
   const held = mapTree(params, isNdArray, (array) => device.put(array)) as OnDevice<Params>;
   const kept = keptOf(model.patterns, maxLength);
@@ -33,6 +34,7 @@ export function openStepDecoder<Params>(
     const { trainingState: training } = params as { trainingState?: Record<string, unknown> };
     return startDecoding(model.layers, { batch: 1, capacity: maxLength, slots, training });
   };
+  type Out = { logits: DeviceArray; layers: readonly unknown[]; ffnInput?: DeviceArray };
   const step = compile(
     (
       params: Params,
@@ -45,29 +47,34 @@ export function openStepDecoder<Params>(
       const slots = kept.map((own) => seen[kinds.indexOf(own)]!);
       const decode = { layers, position, capacity: maxLength, slots };
       const out = model.apply(params, { tokens, decode }, evaluation);
-      return { logits: out.logits, layers: out.state.decode! };
+      const told = tellsFfnInput ? { ffnInput: lastFfnInput(out, 1) } : {};
+      return { logits: out.logits, layers: out.state.decode!, ...told };
     },
     { device },
-  ) as unknown as (...args: unknown[]) => Promise<{ logits: DeviceArray; layers: readonly unknown[] }>;
+  ) as unknown as (...args: unknown[]) => Promise<Out>;
   let layers = start();
   let length = 0;
+  let ffnInput: Float32Array | undefined;
   return {
     maxLength,
     get length() {
       return length;
     },
+    get ffnInput() {
+      return ffnInput;
+    },
     read: async (tokens) => {
       requireTokens(tokens, length, maxLength, model.vocabularySize);
-      let logits: DeviceArray | undefined;
+      let out: Out | undefined;
       for (const token of tokens) {
         const given = kinds.map((own) => givenStep(own, ringSize(own, maxLength), length));
         const [tokens, position] = [fromNumbers([token], [1, 1], "int32"), fromNumbers([length], [], "int32")];
-        const out = await step(held, layers, tokens, position, given);
+        out = await step(held, layers, tokens, position, given);
         layers = out.layers;
-        logits = out.logits;
         length++;
       }
-      return Float32Array.from((await logits!.read()).data as Float32Array);
+      if (out!.ffnInput !== undefined) ffnInput = await copyOf(out!.ffnInput);
+      return copyOf(out!.logits);
     },
     restart: () => {
       layers = start();

@@ -88,6 +88,13 @@ export {
   spalmParts,
 } from "./decoders/spalm.ts";
 export {
+  type SparseTransformerOptions,
+  type SparseTransformerSettings,
+  sparseTransformer,
+  sparseTransformerEntry,
+  sparseTransformerParts,
+} from "./decoders/sparse-transformer.ts";
+export {
   type TransformerXlOptions,
   type TransformerXlSettings,
   transformerXl,
@@ -186,6 +193,14 @@ export {
   roformerEntry,
   roformerParts,
 } from "./encoders/roformer.ts";
+export {
+  type SetTransformerOptions,
+  type SetTransformerParams,
+  type SetTransformerSettings,
+  setTransformer,
+  setTransformerEntry,
+  setTransformerParts,
+} from "./encoders/set-transformer.ts";
 export type {
   LanguageModel,
   LanguageModelOutput,
@@ -201,8 +216,23 @@ export type {
   ModelEntry,
   ModelParts,
   PartName,
+  PictureEntry,
   StackSettings,
 } from "./model-entry.ts";
+export {
+  type AxialTransformer,
+  type AxialTransformerOptions,
+  type AxialTransformerParams,
+  type AxialTransformerSettings,
+  axialTransformer,
+  axialTransformerEntry,
+} from "./pictures/axial-transformer.ts";
+export {
+  type ImageTransformerOptions,
+  type ImageTransformerSettings,
+  imageTransformer,
+  imageTransformerEntry,
+} from "./pictures/image-transformer.ts";
 export type {
   DecodeInput,
   DecodeOutput,

@@ -1,5 +1,5 @@
 import type { Concrete, RandomKey, Tensor } from "@tsformers/engine";
-import type { BlockTraits, Context, DepthOutput, Losses, Pattern, Slots } from "../kinds/index.ts";
+import type { BlockTraits, Context, DepthOutput, Layer, Losses, Pattern, Slots } from "../kinds/index.ts";
 import type { EmbeddingParams } from "../nn/embedding.ts";
 
 /** What stands at the positions of rows. */
@@ -77,6 +77,9 @@ export type TokenModel<Params, Output> = {
   spans?(params: SpanParams): readonly (readonly number[])[];
 };
 
+/** Makes k vectors of all those of a row: x [B, T, C], and which positions are real [B, T], → [B, k, C]. */
+export type Pool = (vectors: number) => Layer<unknown, [x: Tensor, mask: Tensor | undefined, context: Context]>;
+
 /** Tokens to vectors: a model without its head. */
 export type TokenBody<Params = unknown> = TokenModel<Params, DepthOutput> & {
   /** The model for parameters with these spans: the same outputs, without computing keys that no head of a layer sees. Present with `spans`. */
@@ -85,6 +88,8 @@ export type TokenBody<Params = unknown> = TokenModel<Params, DepthOutput> & {
   readonly width: number;
   /** E, features of a token's vector, and so of the vectors that it reads in their place; C in most models. */
   readonly embeddingWidth: number;
+  /** How it tells something of a row as a whole, with parameters that stand beside those of the head that reads it. Absent: as the head does. */
+  readonly pool?: Pool;
   /** The token embedding, for tied heads. */
   embeddingOf(params: Params): EmbeddingParams;
 };

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import type { DepthMaker } from "../depth/depth-entry.ts";
 import type { LayerPatterns, Mixer, PositionScheme } from "../kinds/index.ts";
+import type { PictureModel } from "../pictures/picture-model.ts";
 import { count, positionCount, widthCount } from "../schema/count.ts";
 import { type Agreement, checkedFunctions, type Entry, type EntryParts, type Published } from "../schema/entry.ts";
 import type { ViewName } from "../tasks/task.ts";
@@ -18,11 +19,12 @@ export type ModelParts = {
   readonly depth?: DepthMaker;
 };
 
-/** What models of each category are: those that predict each next token, that see both sides, and that write while reading. */
+/** What models of each category are: those that predict each next token, that see both sides, that write while reading, and that draw. */
 type Made = {
   readonly decoder: LanguageModel;
   readonly encoder: LanguageModel;
   readonly "encoder-decoder": SequenceToSequence;
+  readonly picture: PictureModel;
 };
 
 type AboutModel<Category extends keyof Made> = Published & {
@@ -49,8 +51,10 @@ export type EncoderDecoderEntry<Name extends string = string, Settings = unknown
   Settings
 >;
 
+export type PictureEntry<Name extends string = string, Settings = unknown> = EntryOf<"picture", Name, Settings>;
+
 /** A system as the catalogue knows it. */
-export type ModelEntry = DecoderEntry | EncoderEntry | EncoderDecoderEntry;
+export type ModelEntry = DecoderEntry | EncoderEntry | EncoderDecoderEntry | PictureEntry;
 
 type Parts<Category extends keyof Made, Name extends string, Schema extends z.ZodObject> = Omit<
   AboutModel<Category>,
@@ -60,9 +64,21 @@ type Parts<Category extends keyof Made, Name extends string, Schema extends z.Zo
   EntryParts<Name, Schema, [parts: ModelParts], Made[Category]>;
 
 const usualViews: { readonly [Category in keyof Made]: readonly ViewName[] } = {
-  decoder: ["next", "segments", "labelled", "matched", "tagged", "reconstructed", "points", "windows", "masked"],
+  decoder: [
+    "next",
+    "segments",
+    "labelled",
+    "matched",
+    "tagged",
+    "reconstructed",
+    "points",
+    "windows",
+    "pictures",
+    "masked",
+  ],
   encoder: ["masked", "labelled", "matched", "tagged", "reconstructed", "points"],
   "encoder-decoder": ["pairs"],
+  picture: ["pictures"],
 };
 
 /**
@@ -144,6 +160,16 @@ export function initializerRangeOption(): Optional<z.ZodNumber> {
 /** The option for the length of a learned table. */
 export function lengthOption(): Optional<z.ZodInt> {
   return positionCount().default(128).describe("positions that a learned table covers");
+}
+
+/** Default of {@link pictureLengthOption}: 16 × 16 in three colours. */
+export const usualPictureLength = 768;
+
+/** The option for the number of values of a picture, from which its extents follow. */
+export function pictureLengthOption(): Optional<z.ZodInt> {
+  return positionCount()
+    .default(usualPictureLength)
+    .describe("values of a picture, which is square: 3·size² in colours, size² in grey");
 }
 
 /** The option for the width of feed-forward networks. */

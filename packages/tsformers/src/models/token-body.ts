@@ -5,7 +5,7 @@ import { placeOfLayer, resetRows, startTraining } from "../depth/states.ts";
 import type { Depth, LayerPositions, Pattern, StackState } from "../kinds/index.ts";
 import { sumOfLosses } from "../nn/losses.ts";
 import { present } from "../schema/present.ts";
-import { extentOf, type SpanParams, type TokenBody, type TokensInput } from "./language-model.ts";
+import { extentOf, type Pool, type SpanParams, type TokenBody, type TokensInput } from "./language-model.ts";
 import { requireContent } from "./require-content.ts";
 import { requireCausal, requireForgetting, requireGlobalReader, requireReader } from "./sights.ts";
 import { type TokenFrontParams, type TokenFrontParts, tokenFront } from "./token-front.ts";
@@ -22,6 +22,8 @@ export type TokenBodyParts<DepthParams = unknown> = TokenFrontParts &
     /** Features of a token's vector. Default: `width`. */
     readonly embeddingWidth?: number;
     readonly depth: Depth<DepthParams>;
+    /** As in a body. */
+    readonly pool?: Pool;
     /** Added to the input of every layer. */
     readonly layerPositions?: LayerPositions;
     /** As in a model. */
@@ -60,7 +62,11 @@ export function tokenBody<DepthParams>(parts: TokenBodyParts<DepthParams>): Toke
     causal,
     layers,
     patterns: layers.map((_, layer) => patternInDecoding(parts, layer)),
-    ...present({ maxLength: shortestTable(parts.positions, layerPositions), addedParams: parts.addedParams }),
+    ...present({
+      maxLength: shortestTable(parts.positions, layerPositions),
+      addedParams: parts.addedParams,
+      pool: parts.pool,
+    }),
     embeddingOf: ({ tokens }) => tokens,
     init: (key) => {
       const [a, b, c, d, e] = splitKey(key, 5);

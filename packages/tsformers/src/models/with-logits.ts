@@ -12,7 +12,7 @@ export function withLogits<Params, HeadParams>(
   body: TokenBody<Params>,
   head: Head<HeadParams>,
 ): LanguageModel<WithHead<Params, HeadParams>> {
-  const { width: _, embeddingWidth: __, project: ___, trimmed: ____, embeddingOf, ...model } = body;
+  const { width: _, embeddingWidth: __, project: ___, trimmed: ____, pool: _____, embeddingOf, ...model } = body;
   return {
     ...model,
     body: body as TokenBody<unknown>,

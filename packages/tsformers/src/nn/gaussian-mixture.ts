@@ -2,6 +2,7 @@ import {
   add,
   type Concrete,
   cast,
+  concat,
   div,
   exp,
   expandDims,
@@ -77,7 +78,7 @@ export type MixtureHeadParams = { hidden: LinearParams; out: LinearParams };
  *
  * The biases of the means are drawn from a standard normal distribution: components that began alike would have the same gradients and stay alike.
  *
- * @shape x [B, C] → [B, K·(1 + 2·D)], see {@link mixturesOf}
+ * @shape x [B, 1, C] → [B, 1, K·(1 + 2·D)], see {@link mixturesOf}
  */
 export function mixtureHead(width: number, { components, features }: MixtureSizes): Layer<MixtureHeadParams> {
   const [hidden, out] = [linear(width, width), linear(width, components * (1 + 2 * features))];
@@ -89,5 +90,24 @@ export function mixtureHead(width: number, { components, features }: MixtureSize
       return { hidden: hidden.init(a!), out: { ...out.init(b!), bias: fromNumbers(bias, [bias.length]) } };
     },
     apply: (params, x) => out.apply(params.out, gelu(hidden.apply(params.hidden, x))),
+  };
+}
+
+/**
+ * K vectors to the numbers of a mixture, each to those of one component: `x·W + b`.
+ *
+ * @shape x [B, K, C] → [B, 1, K·(1 + 2·D)], see {@link mixturesOf}
+ */
+export function componentHead(width: number, { components, features }: MixtureSizes): Layer<LinearParams> {
+  const out = linear(width, 1 + 2 * features);
+  return {
+    init: out.init,
+    apply: (params, x) => {
+      const own = out.apply(params, x);
+      const rows = x.shape[0]!;
+      const part = (from: number, to: number): Tensor =>
+        reshape(slice(own, 2, from, to), [rows, 1, components * (to - from)]);
+      return concat([part(0, 1), part(1, 1 + features), part(1 + features, 1 + 2 * features)], 2);
+    },
   };
 }

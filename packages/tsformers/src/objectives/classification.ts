@@ -1,21 +1,4 @@
-import {
-  and,
-  broadcastTo,
-  cast,
-  constant,
-  cumsum,
-  div,
-  equal,
-  expandDims,
-  fromNumbers,
-  greater,
-  maximum,
-  mul,
-  reshape,
-  slice,
-  sum,
-  type Tensor,
-} from "@tsformers/engine";
+import { broadcastTo, constant, expandDims, fromNumbers, mul, reshape, sum, type Tensor } from "@tsformers/engine";
 import type { DepthOutput } from "../kinds/depth.ts";
 import { type Context, evaluation, type Layer } from "../kinds/layer.ts";
 import { extentOf, type LanguageModel, type TokenBody, type TokensInput } from "../models/language-model.ts";
@@ -26,30 +9,8 @@ import { present } from "../schema/present.ts";
 import type { LabelledBatch } from "../tasks/task.ts";
 import { type Headed, headed } from "./headed.ts";
 import { type BatchTotals, besideLoss, type Objective, type Symbolic, type WeightedLoss } from "./objective.ts";
+import { type Pooling, pooledHead, poolOf } from "./pooling.ts";
 import { predictionTotals } from "./prediction-totals.ts";
-
-/** How the vectors of a row become one: x [B, T, C] and which positions are real, float32 [B, T] → [B, C]. */
-export type Pooling = (x: Tensor, mask: Tensor | undefined) => Tensor;
-
-/** The vector of the first position: where BERT and Longformer read the class. */
-export const firstPosition: Pooling = (x) => reshape(slice(x, 1, 0, 1), [x.shape[0]!, x.shape[2]!]);
-
-/** The mean over positions that are no padding. */
-export const meanOfPositions: Pooling = (x, mask) => {
-  if (mask === undefined) return div(sum(x, { axes: 1 }), x.shape[1]!);
-  const real = cast(mask, x.dtype);
-  return div(sum(mul(x, expandDims(real, -1)), { axes: 1 }), maximum(sum(real, { axes: 1, keepDims: true }), 1));
-};
-
-/** The vector of the last position that is no padding: what a causal model knows of the whole row. */
-export const lastPosition: Pooling = (x, mask) => {
-  const [batch, length, width] = x.shape as [number, number, number];
-  if (mask === undefined) return reshape(slice(x, 1, length - 1), [batch, width]);
-  const real = cast(mask, "float32");
-  const behind = cumsum(real, 1, { exclusive: true, reverse: true });
-  const isLast = cast(and(greater(real, 0), equal(behind, 0)), x.dtype);
-  return sum(mul(x, expandDims(isLast, -1)), { axes: 1 });
-};
 
 /** 1 at some positions of every row, 0 elsewhere: float32 of a shape [B, T]. */
 function marked(positions: readonly number[], shape: readonly number[]): Tensor {
@@ -60,7 +21,7 @@ function marked(positions: readonly number[], shape: readonly number[]): Tensor 
 
 export type ClassificationOptions = {
   readonly classes: number;
-  /** Default: the mean of a model that sees both sides, the last position of a causal one. */
+  /** Default: the body's own; else the mean of a model that sees both sides, the last position of a causal one. */
   readonly pooling?: Pooling;
   /** From the pooled vector to logits, [B, C] → [B, classes]. Default: one linear layer. */
   readonly head?: Layer<unknown, [x: Tensor, context: Context]>;
@@ -83,7 +44,8 @@ export function classifier<Params>(
   body: TokenBody<Params>,
   options: ClassificationOptions,
 ): LanguageModel<ClassificationParams<Params>> {
-  const { classes, pooling = body.causal ? lastPosition : meanOfPositions, dropoutRate = 0 } = options;
+  const { classes, dropoutRate = 0 } = options;
+  const pool = poolOf(body, 1, options.pooling);
   const head: NonNullable<ClassificationOptions["head"]> = options.head ?? linear(body.width, classes);
   const withGlobals = (input: TokensInput): TokensInput => ({
     ...input,
@@ -93,11 +55,13 @@ export function classifier<Params>(
     body,
     {
       name: "classHead",
-      init: head.init,
-      logits: (params, { x }, { mask }, context) => {
-        const pooled = dropout(pooling(x, mask), dropoutRate, context, "class");
-        return expandDims(head.apply(params, pooled, within(context, "classHead")), 1);
-      },
+      ...pooledHead(pool, {
+        init: head.init,
+        apply: (params, vectors, context) => {
+          const pooled = dropout(reshape(vectors, [vectors.shape[0]!, body.width]), dropoutRate, context, "class");
+          return expandDims(head.apply(params, pooled, within(context, "classHead")), 1);
+        },
+      }),
     },
     { input: withGlobals },
   );

@@ -1,9 +1,9 @@
-import { cast, div, expandDims, greater, maximum, mul, neg, reshape, sum } from "@tsformers/engine";
+import { cast, div, greater, maximum, mul, neg, reshape, sum } from "@tsformers/engine";
 import { type Context, evaluation } from "../kinds/layer.ts";
 import type { LanguageModel, TokenBody } from "../models/language-model.ts";
 import { vectorFront, type WithFront } from "../models/vector-front.ts";
 import {
-  type MixtureHeadParams,
+  componentHead,
   type MixtureSizes,
   mixtureHead,
   mixtureLogDensities,
@@ -11,12 +11,12 @@ import {
 } from "../nn/gaussian-mixture.ts";
 import { present } from "../schema/present.ts";
 import type { PointsBatch } from "../tasks/task.ts";
-import { lastPosition, meanOfPositions, type Pooling } from "./classification.ts";
 import { type Headed, headed } from "./headed.ts";
 import { besideLoss, type Objective, type Symbolic } from "./objective.ts";
+import { type Pooling, pooledHead, poolOf } from "./pooling.ts";
 
 export type ClusteringOptions = MixtureSizes & {
-  /** Default: the mean of a model that sees both sides, the last position of a causal one. */
+  /** Default: the body's own; else the mean of a model that sees both sides, the last position of a causal one. */
   readonly pooling?: Pooling;
 };
 
@@ -24,19 +24,19 @@ export type ClusteringParams<Params> = Headed<WithFront<Params>, "mixtureHead">;
 
 /**
  * A model that tells the mixture which the points of a row come from: a linear front, a body whose vectors are pooled to one, and a head with one
- * hidden layer. The embedding of tokens is not read.
+ * hidden layer; where the body has a pooling of its own, to one for each component, which a linear head reads. The embedding of tokens is not read.
  *
  * @shape vectors [B, T, D] → [B, 1, K·(1 + 2·D)] in place of logits, see {@link mixturesOf}
  */
 export function clusterer<Params>(
   body: TokenBody<Params>,
-  { pooling = body.causal ? lastPosition : meanOfPositions, ...sizes }: ClusteringOptions,
+  { pooling, ...sizes }: ClusteringOptions,
 ): LanguageModel<ClusteringParams<Params>> {
-  const head = mixtureHead(body.width, sizes);
+  const pool = poolOf(body, sizes.components, pooling);
+  const head = pool.learned ? componentHead(body.width, sizes) : mixtureHead(body.width, sizes);
   const model = headed(vectorFront("points", body, sizes.features), {
     name: "mixtureHead",
-    init: head.init,
-    logits: (params, { x }, { mask }) => expandDims(head.apply(params as MixtureHeadParams, pooling(x, mask)), 1),
+    ...pooledHead(pool, { init: head.init, apply: (params, vectors) => head.apply(params as never, vectors) }),
   });
   // For other heads it is the body that was given, which reads tokens, too.
   return { ...model, body: body as TokenBody<never> };
@@ -47,7 +47,7 @@ export function clusterer<Params>(
  * `−log Σ_k π_k N(x; μ_k, diag σ_k²)`, and that of a batch the weighted mean over its rows.
  *
  * @source Lee et al. 2019, "Set Transformer", §5.3, arXiv:1810.00825
- * @differs one pooled vector gives all components; there each is read by a query of its own (pooling by attention)
+ * @differs bodies without a pooling of their own give all components from one vector; there each is read by a query of its own (pooling by attention)
  */
 export function clustering<Params>(
   body: TokenBody<Params>,

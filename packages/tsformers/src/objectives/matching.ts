@@ -5,9 +5,10 @@ import { dropout, within } from "../nn/dropout.ts";
 import { type LinearParams, linear } from "../nn/linear.ts";
 import { present } from "../schema/present.ts";
 import type { MatchedBatch } from "../tasks/task.ts";
-import { classScores, lastPosition, meanOfPositions, type Pooling } from "./classification.ts";
+import { classScores } from "./classification.ts";
 import { type Headed, headed } from "./headed.ts";
 import type { Objective, Symbolic } from "./objective.ts";
+import { lastPosition, meanOfPositions, type Pooling } from "./pooling.ts";
 
 export type MatchingOptions = {
   readonly classes: number;

@@ -6,9 +6,9 @@ import { layerNorm, type NormParams } from "../nn/norm.ts";
 import { frequencies } from "../position/angles.ts";
 import { sinusoidal } from "../position/sinusoidal.ts";
 import type { Batch } from "../tasks/task.ts";
-import { lastPosition } from "./classification.ts";
 import { type Headed, headed } from "./headed.ts";
 import type { Objective } from "./objective.ts";
+import { lastPosition } from "./pooling.ts";
 import { type TokenObjectiveOptions, tokenObjective } from "./tokens.ts";
 
 type DecoderParams = {

@@ -5,6 +5,7 @@ export { type BuildOptions, buildDatastore } from "./build-datastore.ts";
 export { type Datastore, openDatastore } from "./datastore.ts";
 export type { DatastoreRecord } from "./datastore-record.ts";
 export { fingerprintOf } from "./fingerprint.ts";
+export { mixingDecoder } from "./mixing-decoder.ts";
 export {
   logOrAbsent,
   mixedLogProbabilities,
@@ -21,6 +22,7 @@ export {
 export {
   type MixtureChoice,
   mixedLoss,
+  requireOwnStore,
   type ScoredText,
   type ScoreOptions,
   scoreText,

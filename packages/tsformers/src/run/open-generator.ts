@@ -1,5 +1,5 @@
 import { type Concrete, type Device, flatten, isNdArray } from "@tsformers/engine";
-import { openDecoder } from "../generate/decoder.ts";
+import { type Decoder, openDecoder } from "../generate/decoder.ts";
 import {
   counted,
   encodePrompt,
@@ -49,6 +49,9 @@ export type WriteOptions = GenerateOptions &
     readonly beams?: number;
   };
 
+/** Makes of a decoder, which tells what goes into the last feed-forward network, one that knows more, such as what a datastore holds. */
+export type Mixing = (decoder: Decoder) => Decoder;
+
 /**
  * Opens the directory of a run or of a Hugging Face checkpoint for generation.
  *
@@ -58,8 +61,12 @@ export async function openGenerator(directory: string, device: Device): Promise<
   return generatorOf(await openModel(directory), device);
 }
 
-/** Makes a generator from a model that is in memory. */
-export function generatorOf(opened: OpenedModel, device: Device): Generator {
+/**
+ * Makes a generator from a model that is in memory.
+ *
+ * @param mixing for a decoder only
+ */
+export function generatorOf(opened: OpenedModel, device: Device, mixing?: Mixing): Generator {
   const { run, model, tokenizer, promptTokens, endTokens, startToken, notes, params } = opened;
   if (run?.task.classes !== undefined) throw new ConfigError("generate: this run tells classes; it writes nothing");
   if (run?.config.objective?.kind === "reconstruct")
@@ -68,13 +75,17 @@ export function generatorOf(opened: OpenedModel, device: Device): Generator {
     throw new ConfigError("generate: this run tells mixtures of points; it writes nothing");
   if (run?.config.objective?.kind === "act")
     throw new ConfigError("generate: this run acts in an environment; it writes nothing");
+  if (model.category === "picture")
+    throw new ConfigError(
+      "generate: this model draws pictures; writePictures of tsformers/pictures lets it, or the command",
+    );
   if (model.category === "encoder")
     throw new ConfigError("generate: this model fills in hidden tokens; it does not write from left to right");
   const { category, vocabularySize } = model;
   const translator =
     model.category === "decoder" ? undefined : openSequenceDecoder(model, params as Concrete<unknown>, { device });
   const write =
-    model.category === "decoder" ? goingOn(model, params, device) : answering(model, translator!, startToken);
+    model.category === "decoder" ? goingOn(model, params, device, mixing) : answering(model, translator!, startToken);
   const unknown = tokenizer?.unknownToken;
   async function* tokens(prompt: readonly number[], options: WriteOptions): AsyncGenerator<number, Written> {
     const forbiddenTokens = [...(options.forbiddenTokens ?? []), ...(unknown === undefined ? [] : [unknown])];
@@ -109,13 +120,15 @@ export function generatorOf(opened: OpenedModel, device: Device): Generator {
 /** What was given, and tokens as they come. */
 type Write = Generator["tokens"];
 
-function goingOn(model: LanguageModel, params: unknown, device: Device): Write {
+function goingOn(model: LanguageModel, params: unknown, device: Device, mixing?: Mixing): Write {
   return async function* (prompt, options) {
     if (options.beams !== undefined)
       throw new RangeError("generate: beam search is for a model that reads one sequence and writes another");
     requirePrompt(prompt, model.vocabularySize, model.maxLength);
     const maxLength = prompt.length + options.count;
-    const decoder = openDecoder(model, params as Concrete<unknown>, { device, maxLength });
+    const tellsFfnInput = mixing !== undefined;
+    const own = openDecoder(model, params as Concrete<unknown>, { device, maxLength, tellsFfnInput });
+    const decoder = mixing?.(own) ?? own;
     try {
       return yield* generate(decoder, prompt, options);
     } finally {

@@ -2,12 +2,15 @@
 
 export { adaptiveSpanTransformerSystem } from "./adaptive-span-transformer.ts";
 export { alRfouSystem } from "./al-rfou.ts";
+export { axialTransformerSystem } from "./axial-transformer.ts";
 export { calmSystem } from "./calm.ts";
 export { compressiveTransformerSystem } from "./compressive-transformer.ts";
 export { decisionTransformerSystem } from "./decision-transformer.ts";
 export { depthAdaptiveTransformerSystem } from "./depth-adaptive-transformer.ts";
 export { gtrxlSystem } from "./gtrxl.ts";
+export { imageTransformerSystem } from "./image-transformer.ts";
 export { knnLmSystem } from "./knn-lm.ts";
+export { gatedDeltaNetSystem, gatedLinearAttentionSystem, retentionSystem } from "./linear-recurrences.ts";
 export { memorizingTransformerSystem } from "./memorizing-transformer.ts";
 export {
   alibiSystem,
@@ -18,6 +21,9 @@ export {
   sinusoidalSystem,
   t5System,
 } from "./position-language-models.ts";
+export { setTransformerSystem } from "./set-transformer.ts";
+export { spalmSystem } from "./spalm.ts";
+export { sparseTransformerSystem } from "./sparse-transformer.ts";
 export {
   type Preset,
   type Sizes,

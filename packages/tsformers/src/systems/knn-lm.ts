@@ -20,7 +20,7 @@ export const knnLmSystem: SystemEntry<"knn-lm"> = /* @__PURE__ */ systemEntry(
     use: "what is said rarely, and texts that a model was not trained on: they are added to a datastore, without training",
     sees: "every earlier position of its row, and the entries of a datastore nearest to its state before the last feed-forward network",
     differs: [
-      "The presets are those of the language model, which is trained as usual. `tsformers store build` makes a datastore of it, `tsformers eval --store` mixes.",
+      "The presets are those of the language model, which is trained as usual. `tsformers store build` makes a datastore of it, `tsformers eval --store` and `tsformers generate --store` mix it in.",
       "The search is exact where the paper's is approximate (32 of 4,096 clusters); distances are recomputed from whole keys, as there.",
       "The paper's preset is that of its corpora of subwords; its model of WikiText-103 has an adaptive input and output of 267,744 words. It prints no number of parameters for subwords.",
     ],

@@ -9,8 +9,11 @@ export const systemCategories = [
   "language model",
   "positions",
   "memory",
+  "linear recurrences",
   "retrieval",
   "adaptive depth",
+  "pictures",
+  "sets",
   "reinforcement learning",
 ] as const;
 

@@ -43,7 +43,7 @@ export const trajectoriesEntry: TaskEntry<"trajectories", TrajectoriesSettings> 
         .default("key-to-door")
         .describe("what the episodes are of"),
       data: dataOption(
-        "a .npz or .safetensors file of episodes, as D4RL and Minari lay them out. Default: random ones alone",
+        "a .npz, .safetensors or .hdf5 file of episodes, as D4RL and Minari lay them out. Default: random ones alone",
       ),
       randomEpisodes: count(1_000_000, "they are kept in memory", 0)
         .optional()

@@ -14,6 +14,7 @@ const twoSteps = "one attention works on what another has mixed: no weights of t
 const sortedBlocks = "a sorted key is a mixture of several; the map names the one that weighs most";
 const compressed = "a slot's value is a convolution over its positions, not a sum";
 const byFeature = "each feature has weights of its own, so there is no map";
+const gatedHeads = "heads are normalised and gated after values are mixed";
 const lastOfBlock = "a slot is named by the last position of its block, which may be padding where others are not";
 
 /** Sizes that fit short sequences, and the forms of a member that differ in kind. A member that is not here is taken as it comes. */
@@ -57,6 +58,19 @@ const cases = mixerCases<Law>({
   "short-convolution": [
     { options: {}, exempt: { map: byFeature, looks: byFeature } },
     { options: { width: 7 }, exempt: { map: byFeature, looks: byFeature } },
+  ],
+  "delta-net": [{ options: {} }, { options: { chunk: 8 } }],
+  retention: [
+    { options: {}, exempt: { map: gatedHeads } },
+    { options: { keyWidth: 4, valueWidth: 6, chunk: 8 }, exempt: { map: gatedHeads } },
+  ],
+  "gated-linear-attention": [
+    { options: {}, exempt: { map: gatedHeads } },
+    { options: { keyWidth: 8, valueWidth: 6, chunk: 8 }, exempt: { map: gatedHeads } },
+  ],
+  "gated-delta-net": [
+    { options: {}, exempt: { map: gatedHeads } },
+    { options: { keyWidth: 8, valueWidth: 6, chunk: 8 }, exempt: { map: gatedHeads } },
   ],
   synthesizer: [
     { options: {} },

@@ -79,6 +79,35 @@ describe("eval --store", () => {
   });
 });
 
+describe("generate --store", () => {
+  test("writes what the datastore holds, where its share is large", async () => {
+    const args = ["generate", "run", "--prompt", "Pack my box with five ", "--temperature", "0", "--max-tokens", "12"];
+    const { out, code } = await cli(...args, "--store", "store", "--lambda", "0.99", "--nearest", "1");
+    expect(code).toBe(0);
+    expect(out).toBe("dozen liquor\n");
+    expect((await cli(...args)).out).not.toBe(out);
+  });
+
+  test.each<[string, string[], string]>([
+    ["neighbours without a datastore", ["--nearest", "3"], "--nearest would do nothing: it is for --store"],
+    ["a share of 0", ["--store", "store", "--lambda", "0"], "--lambda would do nothing"],
+    ["more neighbours than entries", ["--store", "store", "--nearest", "5000"], "expected 1 to 917 neighbours"],
+    ["a folder that is none", ["--store", "run"], "run: "],
+  ])("refuses %s", async (_, args, words) => {
+    const { log, code } = await cli("generate", "run", "--prompt", "Pack", "--max-tokens", "2", ...args);
+    expect(log).toContain(words);
+    expect(log.trim().split("\n")).toHaveLength(1);
+    expect(code).not.toBe(0);
+  });
+
+  test("refuses the datastore of another model", async () => {
+    await cli("train", "another", "--task", "text", "--data", "a.txt", "--model", "gpt", ...size);
+    const { log, code } = await cli("generate", "another", "--store", "store", "--max-tokens", "2");
+    expect(log).toContain("was built by another model");
+    expect(code).toBe(1);
+  });
+});
+
 test("spalm trains with neighbours, goes on, is measured and writes", async () => {
   const table = await cli("store", "neighbours", "run", "store", "--out", "a.neighbours", "--nearest", "2");
   expect(table.out).toContain("a.neighbours: 2 neighbours for each token");

@@ -35,7 +35,7 @@ import { type BigBirdOptions, bigbird, bigbirdForPreTraining } from "../../src/m
 import { hiddenClassHead } from "../../src/nn/class-head.ts";
 import { geluTanh } from "../../src/nn/feed-forward.ts";
 import { layerNorm } from "../../src/nn/norm.ts";
-import { classification, firstPosition } from "../../src/objectives/classification.ts";
+import { classification, firstPosition } from "../../src/objectives/index.ts";
 import type { Objective } from "../../src/objectives/objective.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { majorityTask } from "../../src/tasks/algorithmic/majority.ts";

@@ -6,6 +6,7 @@ import {
   einsum,
   evaluate,
   fromNumbers,
+  full,
   grad,
   isNdArray,
   isTensor,
@@ -419,6 +420,19 @@ test("it has as many parameters as the paper's parts have", () => {
   const adaptive = 5 * 12 + 4 * 6 + 2 * 3 + C * (12 + 6 + 3) + V + 2 * (C + 1);
   expect(count({ clusters })).toBe(adaptive + layers * layer + 2 * inner);
   expect(count({ clusters: { ...clusters, ownProjection: true } })).toBe(adaptive + C * C + layers * layer + 2 * inner);
+});
+
+test("the matrices of its layers begin as they are told to", () => {
+  const params = transformerXl(optionsOf({ initial: (_, shape) => full(shape, 7) })).init(randomKey(1));
+  const { tokens, ...layered } = params as Concrete<DecoderParams> & { tokens: unknown };
+  const begun: string[] = [];
+  mapTree(layered as Concrete<DecoderParams>, isNdArray, (array, path) => {
+    if (array.toNumbers().every((x) => x === 7)) begun.push(path);
+    return array;
+  });
+  // Of each layer: four of attention, two of the network, one of distances; and u and v.
+  expect(begun).toHaveLength(7 * layers + 2);
+  expect(sizeOf(tokens)).toBe(V * C);
 });
 
 test("what does not fit is refused", () => {

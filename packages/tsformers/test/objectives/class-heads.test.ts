@@ -28,7 +28,7 @@ import {
   lastPosition,
   meanOfPositions,
   type Pooling,
-} from "../../src/objectives/classification.ts";
+} from "../../src/objectives/index.ts";
 import type { Objective, Symbolic } from "../../src/objectives/objective.ts";
 import { majorityTask } from "../../src/tasks/algorithmic/majority.ts";
 import type { LabelledBatch } from "../../src/tasks/task.ts";

@@ -23,7 +23,7 @@ import {
   lastPosition,
   meanOfPositions,
   type Pooling,
-} from "../../src/objectives/classification.ts";
+} from "../../src/objectives/index.ts";
 import type { Symbolic } from "../../src/objectives/objective.ts";
 import type { LabelledBatch } from "../../src/tasks/task.ts";
 import { louder } from "../attention/mixer-cases.ts";

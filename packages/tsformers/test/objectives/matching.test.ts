@@ -18,7 +18,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { gpt } from "../../src/models/decoders/gpt.ts";
 import { bert } from "../../src/models/encoders/bert.ts";
 import type { TokenBody } from "../../src/models/language-model.ts";
-import { lastPosition, meanOfPositions, type Pooling } from "../../src/objectives/classification.ts";
+import { lastPosition, meanOfPositions, type Pooling } from "../../src/objectives/index.ts";
 import { combinedHead, matcher, matching } from "../../src/objectives/matching.ts";
 import type { Symbolic } from "../../src/objectives/objective.ts";
 import type { MatchedBatch } from "../../src/tasks/task.ts";

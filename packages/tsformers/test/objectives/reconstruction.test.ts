@@ -4,7 +4,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { evaluation } from "../../src/kinds/layer.ts";
 import { gpt } from "../../src/models/decoders/gpt.ts";
 import { bert } from "../../src/models/encoders/bert.ts";
-import { lastPosition } from "../../src/objectives/classification.ts";
+import { lastPosition } from "../../src/objectives/index.ts";
 import { reconstruction, reconstructor } from "../../src/objectives/reconstruction.ts";
 import { madCompressionTask } from "../../src/tasks/mad/compression.ts";
 import type { Batch } from "../../src/tasks/task.ts";

@@ -4,6 +4,7 @@ import { add, type Concrete, compile, NDArray, randomKey, readTree, type Tensor 
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { recomputing } from "../../src/depth/recomputed.ts";
+import { openDecoder } from "../../src/generate/index.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import { gpt } from "../../src/models/decoders/gpt.ts";
 import { gptJ } from "../../src/models/decoders/gptj.ts";
@@ -17,6 +18,7 @@ import {
   exactSearch,
   fingerprintOf,
   mixedLoss,
+  mixingDecoder,
   openDatastore,
   scoreText,
   tuneMixture,
@@ -163,6 +165,32 @@ describe.each(["gpt", "transformer-xl"] as const)("a datastore of %s", (name) =>
     const store = await openDatastore(directory);
     expect([...store.values]).toEqual([...Array.from(train.read(1, train.length))]);
     expect(store.record.model).toBe(fingerprintOf(params));
+    await store.close();
+  });
+
+  test("writing from the mixture gives each token the probability that scoring does", async () => {
+    await built;
+    const store = await openDatastore(directory);
+    const search = exactSearch(store, { device });
+    const [limit, mixture] = [6, { lambda: 0.3, neighbours: 5 }];
+    const scored = await scoreText({
+      ...{ ...reading, split: "valid", store, search, limit },
+      neighbourCounts: [mixture.neighbours],
+    });
+    const expected = Array.from(scored.model, (log, i) =>
+      Math.log(0.7 * Math.exp(log) + 0.3 * Math.exp(scored.neighbours.get(mixture.neighbours)![i]!)),
+    );
+    const tokens = Array.from(task.text.splits.valid.read(0, limit + 1));
+    const own = openDecoder(model, params as Concrete<unknown>, { device, maxLength: 8, tellsFfnInput: true });
+    const decoder = mixingDecoder(own, search, mixture);
+    const found: number[] = [];
+    for (let i = 0; i < limit; i++) found.push((await decoder.read([tokens[i]!]))[tokens[i + 1]!]!);
+    expectClose(found, expected);
+    decoder.restart();
+    const together = await decoder.read(tokens.slice(0, limit));
+    expect(together[tokens[limit]!]).toBeCloseTo(expected.at(-1)!, 5);
+    expect(together.reduce((sum, log) => sum + Math.exp(log), 0)).toBeCloseTo(1, 5);
+    await Promise.all([decoder.release(), search.release()]);
     await store.close();
   });
 

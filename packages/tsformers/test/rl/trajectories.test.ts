@@ -1,6 +1,7 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { encodeSafetensors, fromNumbers, type NDArray } from "@tsformers/engine";
 import { zipSync } from "fflate";
 import { describe, expect, test } from "vitest";
@@ -37,6 +38,8 @@ const flat = {
   timeouts: fromNumbers([0, 0, 0, 1, 0], [5]),
 };
 
+const hdf5 = () => readFileSync(new URL("../fixtures/hdf5/d4rl.hdf5", import.meta.url));
+
 /** Episodes as lists. */
 const lists = ({ episodes }: Trajectories) =>
   episodes.map(({ observations, actions, rewards }) => [[...observations], [...actions], [...rewards]]);
@@ -58,6 +61,27 @@ const expected = [
 describe("files of trajectories", () => {
   test("D4RL's layout: an episode ends where it was terminated or cut off", async () => {
     expect(lists(await readTrajectories(safetensors(flat), shape))).toEqual(expected);
+  });
+
+  test.each(["d4rl", "minari"])("HDF5, %s's layout", async (layout) => {
+    const path = fileURLToPath(new URL(`../fixtures/hdf5/${layout}.hdf5`, import.meta.url));
+    expect(lists(await readTrajectories(path, shape))).toEqual(expected);
+  });
+
+  test.each<[string, (path: string) => void, string]>([
+    ["none", () => {}, "no such file"],
+    ["of another format", (path) => writeFileSync(path, "observations"), "is no HDF5 file"],
+    ["cut off", (path) => writeFileSync(path, hdf5().subarray(0, 3000)), "is damaged: "],
+  ])("HDF5, a file that is %s, is refused in one line", async (_, write, words) => {
+    const path = join(home, `${count++}.hdf5`);
+    write(path);
+    const { message } = await readTrajectories(path, shape).then(
+      () => new Error("was read"),
+      (error: Error) => error,
+    );
+    expect(message.startsWith(path)).toBe(true);
+    expect(message).toContain(words);
+    expect(message.split("\n")).toHaveLength(1);
   });
 
   test("with the lengths of the episodes", async () => {
@@ -125,8 +149,8 @@ describe("files of trajectories", () => {
     await expect(readTrajectories(safetensors(flat), real)).rejects.toThrow(
       "actions: expected numbers from -1 to 1, found 2",
     );
-    await expect(readTrajectories("data.hdf5", shape)).rejects.toThrow(
-      "data.hdf5: expected trajectories in a .npz or .safetensors file",
+    await expect(readTrajectories("data.csv", shape)).rejects.toThrow(
+      "data.csv: expected trajectories in a .npz, .safetensors or .hdf5 file",
     );
     const damaged = join(home, "damaged.npz");
     writeFileSync(damaged, zipSync({ "rewards.npy": npy("<f4", [7], new Float32Array(5)) }));

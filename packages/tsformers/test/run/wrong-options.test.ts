@@ -42,6 +42,7 @@ import { bert } from "../../src/models/encoders/bert.ts";
 import { bigbird } from "../../src/models/encoders/bigbird.ts";
 import { longformer } from "../../src/models/encoders/longformer.ts";
 import { roformer } from "../../src/models/encoders/roformer.ts";
+import { setTransformer } from "../../src/models/encoders/set-transformer.ts";
 import type { ModelEntry } from "../../src/models/index.ts";
 import type { PositionEntry } from "../../src/position/index.ts";
 import { rotary } from "../../src/position/rotary.ts";
@@ -184,6 +185,7 @@ const factories: Readonly<Record<string, (options: Sizes) => unknown>> = {
   qwen3,
   bert,
   roformer,
+  "set-transformer": setTransformer,
   transformer,
   t5,
   "al-rfou": alRfou,

@@ -8,6 +8,7 @@ import { adaptiveEmbedding, adaptiveHead, type Clusters } from "../../nn/adaptiv
 import { embedding, scaledEmbedding } from "../../nn/embedding.ts";
 import { mlp, relu } from "../../nn/feed-forward.ts";
 import { tiedHeadWithBias } from "../../nn/head.ts";
+import type { Initial } from "../../nn/initial.ts";
 import { layerNorm } from "../../nn/norm.ts";
 import { headWidthOf, requireSizes } from "../../nn/sizes.ts";
 import { transformerXlScores } from "../../position/transformer-xl.ts";
@@ -38,6 +39,8 @@ export type TransformerXlOptions = {
   readonly preNorm?: true;
   /** A vocabulary in clusters: adaptive input and softmax. Default: one table. */
   readonly clusters?: Pick<Clusters, "cutoffs" | "divisor"> & { readonly ownProjection?: true };
+  /** Draws the matrices of the layers. Default: normal with a deviation of 0.02, as the authors' code. */
+  readonly initial?: Initial;
   readonly dropoutRate?: number;
   readonly epsilon?: number;
 };
@@ -60,14 +63,15 @@ export function transformerXl(options: TransformerXlOptions): LanguageModel<Deco
 export function transformerXlParts(options: TransformerXlOptions, name = "transformer-xl"): DecoderParts {
   const { vocabularySize, layers, modelWidth, heads, memoryLength, dropoutRate = 0, epsilon = 1e-5 } = options;
   const { ffnWidth = 4 * modelWidth, maxDistance, untied } = options;
+  const given = present({ initial: options.initial });
   requireSizes(name, options, { vocabularySize, layers, ffnWidth, memoryLength });
   const headWidth = headWidthOf(name, options);
-  const mixer = segmentMemory(attention({ modelWidth, heads, headWidth, bias: false, dropoutRate }), {
+  const mixer = segmentMemory(attention({ modelWidth, heads, headWidth, bias: false, dropoutRate, ...given }), {
     length: memoryLength,
     modelWidth,
   });
   const norm = layerNorm({ epsilon });
-  const ffn = mlp({ modelWidth, ffnWidth, activation: relu, dropoutRate });
+  const ffn = mlp({ modelWidth, ffnWidth, activation: relu, dropoutRate, ...given });
   const parts: BlockParts<unknown, unknown> = { modelWidth, norm, mixer, ffn };
   const block = options.preNorm ? preNormBlock(parts) : postNormBlock(parts);
   const clusters = options.clusters && { ...options.clusters, vocabularySize, modelWidth };
@@ -77,7 +81,14 @@ export function transformerXlParts(options: TransformerXlOptions, name = "transf
     vocabularySize,
     width: modelWidth,
     tokens: scaledEmbedding(tokens, Math.sqrt(modelWidth)),
-    scores: transformerXlScores({ layers, modelWidth, heads, headWidth, ...present({ maxDistance, untied }) }),
+    scores: transformerXlScores({
+      layers,
+      modelWidth,
+      heads,
+      headWidth,
+      ...present({ maxDistance, untied }),
+      ...given,
+    }),
     ...(options.sameLength && { pattern: slidingWindow({ before: memoryLength - 1, after: 0 }) }),
     dropoutRate,
     depth: blockStack(Array.from({ length: layers }, () => block)),

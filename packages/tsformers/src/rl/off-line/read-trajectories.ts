@@ -1,5 +1,6 @@
 import { convert, type NDArray, shapeText } from "@tsformers/engine";
 import { FileError } from "../../io/file-error.ts";
+import { readHdf5 } from "../../io/hdf5.ts";
 import { readNpz } from "../../io/npz.ts";
 import { readSafetensorsFile } from "../../io/safetensors-file.ts";
 import { type EnvironmentShape, type Episode, type Trajectories, widthOf } from "./episode.ts";
@@ -11,11 +12,14 @@ const names = {
   rewards: ["rewards", "rews"],
 } as const;
 
+/** What is read of a file that holds more, such as D4RL's, which has next observations and states of the simulator. */
+const known: ReadonlySet<string> = new Set([...Object.values(names).flat(), "terminals", "timeouts", "episode_len"]);
+
 type Field = keyof typeof names;
 type Arrays = ReadonlyMap<string, NDArray>;
 
 /**
- * Reads the trajectories of a `.npz` or `.safetensors` file. Three layouts are known:
+ * Reads the trajectories of a `.npz`, `.safetensors` or HDF5 file (`.hdf5`, `.h5`; needs the package h5wasm). Three layouts are known:
  *
  * - D4RL: `observations [N, F]`, `actions [N]` or `[N, A]`, `rewards [N]`, and `terminals`, `timeouts [N]`, one or both, which are not 0 at the last step of
  *   an episode. What follows the last end is an episode, too.
@@ -45,7 +49,8 @@ export async function readTrajectories(path: string, environment: EnvironmentSha
 async function readArrays(path: string): Promise<Arrays> {
   if (/\.npz$/i.test(path)) return readNpz(path);
   if (/\.safetensors$/i.test(path)) return readSafetensorsFile(path);
-  throw new FileError(path, "expected trajectories in a .npz or .safetensors file");
+  if (/\.(hdf5|h5)$/i.test(path)) return readHdf5(path, (name) => known.has(name.replace(/^episode_\d+\//, "")));
+  throw new FileError(path, "expected trajectories in a .npz, .safetensors or .hdf5 file");
 }
 
 /** `episode_0`, `episode_1`, … */

@@ -43,6 +43,7 @@ export const gemma2: Format = llamaRelative({
     const usual = Array.from({ length: layers }, (_, i) => (i % 2 === 0 ? "sliding_attention" : "full_attention"));
     const parts = gemma2Parts({
       ...options,
+      // What layers see is told by their types.
       window: window ?? 1,
       activation: own.hidden_activation,
       scale: own.query_pre_attn_scalar ** -0.5,

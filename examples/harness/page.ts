@@ -13,6 +13,8 @@ export async function picturesOf(system: SystemEntry): Promise<readonly Panel[]>
   const { run, vocabularySize } = system.presets.small;
   const { heads = 4 } = run.model as { readonly heads?: number };
   const made: AnyModel = await makeModel({ model: run.model, length: run.length ?? 128 }, vocabularySize);
+  if (!("patterns" in made))
+    throw new Error(`${system.name}: expected a picture in its entry, since its model tells no patterns`);
   // Layers that see the same share a picture.
   const drawn = made.patterns.map((pattern) => patternSvg([{ title: "", pattern }], pictureLength));
   const alike = (layer: number): Pattern => made.patterns[drawn.indexOf(drawn[layer]!)]!;

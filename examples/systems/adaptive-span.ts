@@ -20,7 +20,7 @@ await prove("adaptive-span", async ({ run: trained, scores, say, device }) => {
   };
   const learned = await trained("learned", run);
   const { model, objective } = learned.run;
-  if (model.category === "encoder-decoder") throw new Error("expected a decoder");
+  if (model.category !== "decoder") throw new Error("expected a decoder");
   const spans = model.spans!(learned.params as never);
   const mean = Math.round(spans.flat().reduce((a, b) => a + b, 0) / spans.flat().length);
   say(`positions back that heads see: ${spans.map((own) => own.join(" ")).join(" | ")}; mean ${mean}`);
@@ -33,7 +33,7 @@ await prove("adaptive-span", async ({ run: trained, scores, say, device }) => {
   const dynamic = await trained("dynamic", { ...run, model: { ...run.model, spans: "of queries" } });
   const { inputs } = [...dynamic.run.view.evalBatches("test", { batchSize: 8, length: run.length!, limit: 1024 })][0]!;
   const cost = (params: unknown, tokens: Tensor) => {
-    if (dynamic.run.model.category === "encoder-decoder") throw new Error("expected a decoder");
+    if (dynamic.run.model.category !== "decoder") throw new Error("expected a decoder");
     return dynamic.run.model.apply(params, { tokens }, {}).losses.span!;
   };
   const span = (await evaluate(cost as never, device, dynamic.params as never, inputs as never)) as NDArray;

@@ -1,6 +1,7 @@
 // Runs in folders, and what training writes and shows. Runs in Node only.
 
 export { writeDecisionTransformer } from "./io/hugging-face/write-decision-transformer.ts";
+export { encodePng } from "./io/png.ts";
 export { readTrajectories } from "./rl/off-line/read-trajectories.ts";
 export { evaluateAtLengths, type LengthResult, type LengthsOptions } from "./run/evaluate-run.ts";
 export { type ExportLayout, type ExportLayouts, exportLayouts } from "./run/export-layout.ts";

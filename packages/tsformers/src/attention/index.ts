@@ -16,6 +16,14 @@ export {
   shortConvolution,
   shortConvolutionEntry,
 } from "./convolution/short-convolution.ts";
+export { adjacentPairs, type HeadPairs, pairsOfHalves } from "./differential/differences.ts";
+export {
+  type DifferentialAttentionOptions,
+  type DifferentialAttentionParams,
+  type DifferentialSettings,
+  differentialAttention,
+  differentialEntry,
+} from "./differential/differential-attention.ts";
 export {
   type EtcAttentionOptions,
   type EtcAttentionParams,

@@ -5,6 +5,7 @@ import * as z from "zod";
 import { type Panel, patternSvg } from "../attention/patterns/draw.ts";
 import { entryOf } from "../catalogue/catalogue-of.ts";
 import { writeFileAtomic } from "../io/atomic-file.ts";
+import { usualPictureLength } from "../models/model-entry.ts";
 import type { RunConfig } from "../run/config.ts";
 import { countParameters } from "../run/count-parameters.ts";
 import { flagName, type GivenFlags } from "../run/flags.ts";
@@ -197,6 +198,11 @@ async function writeSvg(file: string, panels: readonly Panel[], told: readonly T
 }
 
 async function parametersOf(found: Found, given: GivenFlags, vocabularySize: number): Promise<number> {
-  const { model, length = 128 } = configOf({ model: { kind: found.name } }, found, given);
+  const isOfPictures = "category" in found.entry && found.entry.category === "picture";
+  const { model, length = isOfPictures ? usualPictureLength : 128 } = configOf(
+    { model: { kind: found.name } },
+    found,
+    given,
+  );
   return countParameters((await makeModel({ model, length }, vocabularySize)).init(randomKey(0)));
 }

@@ -8,7 +8,7 @@ export type GenerateFlags = {
   readonly prompt?: string;
   readonly promptFile?: string;
   readonly promptTokens?: readonly number[];
-  readonly maxTokens: number;
+  readonly maxTokens?: number;
   readonly temperature?: number;
   readonly topK?: number;
   readonly topP?: number;
@@ -21,9 +21,15 @@ export type GenerateFlags = {
   readonly nearest?: number;
   readonly lambda?: number;
   readonly ignoreEnd?: true;
+  readonly output?: string;
+  readonly pictures?: number;
+  readonly complete?: true;
   readonly device: "cpu" | "webgpu" | "cuda";
   readonly json?: true;
 };
+
+/** Default of `--max-tokens`. */
+export const usualTokens = 200;
 
 /** Flags that would do nothing, and why. What depends on the model is asked once that is open. */
 type Rule = {
@@ -83,6 +89,11 @@ const rules: readonly Rule[] = [
     when: (_, generator) => generator?.endTokens.length === 0,
     because: "this model has no end token",
   },
+  {
+    flags: ["output", "pictures", "complete"],
+    when: (_, generator) => generator !== undefined,
+    because: "this model writes no pictures",
+  },
 ];
 
 /**
@@ -116,7 +127,7 @@ export function requireSense(flags: GenerateFlags, generator?: Generator): void 
 
 /** What the flags say to a generator. */
 export function writeOptions(flags: GenerateFlags, generator: Generator): WriteOptions {
-  const { maxTokens: count, topK, topP, seed, beams, lengthPenalty, stopTokens, ignoreEnd } = flags;
+  const { maxTokens: count = usualTokens, topK, topP, seed, beams, lengthPenalty, stopTokens, ignoreEnd } = flags;
   return {
     count,
     temperature: flags.temperature ?? usualTemperature(flags, generator),

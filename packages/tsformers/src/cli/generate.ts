@@ -9,22 +9,25 @@ import { count } from "../schema/count.ts";
 import { present } from "../schema/present.ts";
 import { parseCount, parseCounts, parseNumber, parseShare } from "./config-flags.ts";
 import { Failure, interruption, UsageError } from "./exit.ts";
+import { generatePictures, usualPictures } from "./generate-pictures.ts";
 import { givenPrompt, type Prompt, usualPrompt } from "./generate-prompt.ts";
-import { type GenerateFlags, requireSense, writeOptions } from "./generate-settings.ts";
+import { type GenerateFlags, requireSense, usualTokens, writeOptions } from "./generate-settings.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** `tsformers generate DIR`: writes on, token by token. */
 export function generateCommand(terminal: Terminal): Command {
   return new Command("generate")
-    .description("let a trained run, or a Hugging Face checkpoint, write on behind a prompt, or answer it")
+    .description(
+      "let a trained run, or a Hugging Face checkpoint, write on behind a prompt, answer it, or draw pictures",
+    )
     .argument("<dir>", "directory of the run or checkpoint")
     .option("--prompt <text>", "what comes before, or what is answered. Default: a line feed, where the model knows it")
     .option("--prompt-file <file>", "read the prompt from a file; - is standard input")
     .option("--prompt-tokens <n,n,…>", "the prompt as token numbers; prints numbers", parseCounts0)
-    .option("--max-tokens <n>", "how many tokens to write at most", parseCount(), 200)
+    .option("--max-tokens <n>", `how many tokens to write at most. Default: ${usualTokens}`, parseCount())
     .option(
       "--temperature <x>",
-      "0 takes the most likely token; larger is wilder. Default: 0.8; of encoder-decoders 0, where no other flag draws",
+      "0 takes the most likely token; larger is wilder. Default: 0.8; of encoder-decoders 0, where no other flag draws; of pictures 1",
       parseNumber,
     )
     .option("--top-k <n>", "draw from this many most likely tokens only", parseCount())
@@ -49,6 +52,12 @@ export function generateCommand(terminal: Terminal): Command {
     .option("--nearest <n>", "with --store: neighbours. Default: 1024, as far as there are entries", parseCount())
     .option("--lambda <x>", "with --store: share of the neighbours. Default: 0.25", parseShare)
     .option("--ignore-end", "never take the model's own end tokens, and go on")
+    .option("--output <file>", "of models of pictures: the PNG that is written")
+    .option("--pictures <n>", `of models of pictures: how many. Default: ${usualPictures}`, parseCount())
+    .option(
+      "--complete",
+      "of models of pictures: draw the lower halves of test pictures, which are read from the run's data",
+    )
     .addOption(new Option("--device <name>", "where it runs").choices(["cpu", "webgpu", "cuda"]).default("cpu"))
     .option("--json", "print one JSON object at the end instead of streaming")
     .addHelpText(
@@ -62,7 +71,9 @@ Examples:
   tsformers generate gpt2 --prompt-tokens 464,3290 --top-p 0.9 --seed 7 --stop-tokens 13
   tsformers generate runs/book --store stores/book --lambda 0.5 --prompt "Once upon a time"
   tsformers generate t5-small --prompt "translate English to German: Good morning." --beams 4
-  tsformers generate runs/copy --prompt-tokens 3,1,4 --max-tokens 3 --json`,
+  tsformers generate runs/copy --prompt-tokens 3,1,4 --max-tokens 3 --json
+  tsformers generate runs/tiles --output drawn.png --pictures 25
+  tsformers generate runs/tiles --output completed.png --complete --pictures 8`,
     )
     .action(async (directory: string, flags: GenerateFlags) => {
       requireSense(flags);
@@ -71,6 +82,12 @@ Examples:
       const device = await openDevice(flags.device);
       try {
         const opened = await openModel(directory);
+        const { model } = opened;
+        if (model.category === "picture") {
+          for (const note of opened.notes) terminal.log(note);
+          await generatePictures({ ...opened, model }, flags, { terminal, device, signal });
+          return;
+        }
         const mixed = flags.store === undefined ? undefined : await mixedWith(flags.store, opened, device, flags);
         const generator = generatorOf(opened, device, mixed?.mixing);
         for (const note of generator.notes) terminal.log(note);

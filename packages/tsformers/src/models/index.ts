@@ -40,6 +40,7 @@ export {
   compressiveTransformerParts,
 } from "./decoders/compressive-transformer.ts";
 export { type CtrlOptions, type CtrlSettings, ctrl, ctrlEntry, ctrlParts } from "./decoders/ctrl.ts";
+export { type Gemma2Options, type Gemma2Settings, gemma2, gemma2Entry, gemma2Parts } from "./decoders/gemma2.ts";
 export {
   type GptBlockParams,
   type GptOptions,
@@ -60,6 +61,7 @@ export {
   memorizingTransformerEntry,
   memorizingTransformerParts,
 } from "./decoders/memorizing-transformer.ts";
+export { type MistralOptions, type MistralSettings, mistral, mistralEntry, mistralParts } from "./decoders/mistral.ts";
 export { type MptOptions, mpt, mptEntry, mptParts } from "./decoders/mpt.ts";
 export {
   type OpenAiGptOptions,
@@ -68,6 +70,7 @@ export {
   openAiGptEntry,
   openAiGptParts,
 } from "./decoders/openai-gpt.ts";
+export { type Qwen3Options, type Qwen3Settings, qwen3, qwen3Entry, qwen3Parts } from "./decoders/qwen3.ts";
 export {
   type ReformerOptions,
   type ReformerSettings,
@@ -84,6 +87,13 @@ export {
   spalmEntry,
   spalmParts,
 } from "./decoders/spalm.ts";
+export {
+  type SparseTransformerOptions,
+  type SparseTransformerSettings,
+  sparseTransformer,
+  sparseTransformerEntry,
+  sparseTransformerParts,
+} from "./decoders/sparse-transformer.ts";
 export {
   type TransformerXlOptions,
   type TransformerXlSettings,
@@ -206,8 +216,23 @@ export type {
   ModelEntry,
   ModelParts,
   PartName,
+  PictureEntry,
   StackSettings,
 } from "./model-entry.ts";
+export {
+  type AxialTransformer,
+  type AxialTransformerOptions,
+  type AxialTransformerParams,
+  type AxialTransformerSettings,
+  axialTransformer,
+  axialTransformerEntry,
+} from "./pictures/axial-transformer.ts";
+export {
+  type ImageTransformerOptions,
+  type ImageTransformerSettings,
+  imageTransformer,
+  imageTransformerEntry,
+} from "./pictures/image-transformer.ts";
 export type {
   DecodeInput,
   DecodeOutput,

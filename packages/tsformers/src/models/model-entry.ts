@@ -1,6 +1,7 @@
 import * as z from "zod";
 import type { DepthMaker } from "../depth/depth-entry.ts";
 import type { LayerPatterns, Mixer, PositionScheme } from "../kinds/index.ts";
+import type { PictureModel } from "../pictures/picture-model.ts";
 import { count, positionCount, widthCount } from "../schema/count.ts";
 import { type Agreement, checkedFunctions, type Entry, type EntryParts, type Published } from "../schema/entry.ts";
 import type { ViewName } from "../tasks/task.ts";
@@ -18,11 +19,12 @@ export type ModelParts = {
   readonly depth?: DepthMaker;
 };
 
-/** What models of each category are: those that predict each next token, that see both sides, and that write while reading. */
+/** What models of each category are: those that predict each next token, that see both sides, that write while reading, and that draw. */
 type Made = {
   readonly decoder: LanguageModel;
   readonly encoder: LanguageModel;
   readonly "encoder-decoder": SequenceToSequence;
+  readonly picture: PictureModel;
 };
 
 type AboutModel<Category extends keyof Made> = Published & {
@@ -49,8 +51,10 @@ export type EncoderDecoderEntry<Name extends string = string, Settings = unknown
   Settings
 >;
 
+export type PictureEntry<Name extends string = string, Settings = unknown> = EntryOf<"picture", Name, Settings>;
+
 /** A system as the catalogue knows it. */
-export type ModelEntry = DecoderEntry | EncoderEntry | EncoderDecoderEntry;
+export type ModelEntry = DecoderEntry | EncoderEntry | EncoderDecoderEntry | PictureEntry;
 
 type Parts<Category extends keyof Made, Name extends string, Schema extends z.ZodObject> = Omit<
   AboutModel<Category>,
@@ -60,9 +64,21 @@ type Parts<Category extends keyof Made, Name extends string, Schema extends z.Zo
   EntryParts<Name, Schema, [parts: ModelParts], Made[Category]>;
 
 const usualViews: { readonly [Category in keyof Made]: readonly ViewName[] } = {
-  decoder: ["next", "segments", "labelled", "matched", "tagged", "reconstructed", "points", "windows", "masked"],
+  decoder: [
+    "next",
+    "segments",
+    "labelled",
+    "matched",
+    "tagged",
+    "reconstructed",
+    "points",
+    "windows",
+    "pictures",
+    "masked",
+  ],
   encoder: ["masked", "labelled", "matched", "tagged", "reconstructed", "points"],
   "encoder-decoder": ["pairs"],
+  picture: ["pictures"],
 };
 
 /**
@@ -146,11 +162,38 @@ export function lengthOption(): Optional<z.ZodInt> {
   return positionCount().default(128).describe("positions that a learned table covers");
 }
 
+/** Default of {@link pictureLengthOption}: 16 × 16 in three colours. */
+export const usualPictureLength = 768;
+
+/** The option for the number of values of a picture, from which its extents follow. */
+export function pictureLengthOption(): Optional<z.ZodInt> {
+  return positionCount()
+    .default(usualPictureLength)
+    .describe("values of a picture, which is square: 3·size² in colours, size² in grey");
+}
+
 /** The option for the width of feed-forward networks. */
 export function ffnWidthOption(standard = "4 × modelWidth"): z.ZodOptional<z.ZodInt> {
   return count(131_072, "wider matrices do not fit an array")
     .optional()
     .describe(`hidden features of the feed-forward network. Default: ${standard}`);
+}
+
+/** The option for heads that several queries share. */
+export function keyValueHeadsOption(): z.ZodOptional<z.ZodInt> {
+  return widthCount()
+    .optional()
+    .describe("heads of keys and values, each shared by several query heads. Default: as many as query heads");
+}
+
+/** The option for heads whose widths do not add up to that of the model. */
+export function headWidthOption(): z.ZodOptional<z.ZodInt> {
+  return widthCount().optional().describe("features of a head. Default: modelWidth / heads");
+}
+
+/** The option for a sliding window. */
+export function windowOption(): Optional<z.ZodInt> {
+  return positionCount().default(64).describe("positions that a sliding window shows, the query's own among them");
 }
 
 /** What attention over all pairs costs, computed block by block. */

@@ -2,6 +2,7 @@ import { type DecisionOptions, decisionModel } from "../models/agents/decision-m
 import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import { hasTwoStreams } from "../models/two-streams.ts";
+import type { PictureModel, PictureShape } from "../pictures/picture-model.ts";
 import { present } from "../schema/present.ts";
 import type { Task, TaskViews, ViewName } from "../tasks/task.ts";
 import { classification } from "./classification.ts";
@@ -10,6 +11,7 @@ import { deciding } from "./deciding.ts";
 import { matching } from "./matching.ts";
 import type { Objective } from "./objective.ts";
 import { permutationObjective } from "./permutation.ts";
+import { pictureObjective, picturesOf } from "./pictures.ts";
 import { reconstruction } from "./reconstruction.ts";
 import { sequenceToSequenceObjective } from "./sequence-to-sequence.ts";
 import { tagging } from "./tagging.ts";
@@ -26,6 +28,7 @@ export { decider, deciding } from "./deciding.ts";
 export { type MatchingOptions, type MatchingParams, matcher, matching } from "./matching.ts";
 export type { BatchTotals, LossFunction, Memories, Objective, Symbolic, WeightedLoss } from "./objective.ts";
 export { type PermutationOptions, permutationObjective, predictionOf } from "./permutation.ts";
+export { pictureObjective, picturesOf } from "./pictures.ts";
 export { firstPosition, lastPosition, meanOfPositions, type Pooling } from "./pooling.ts";
 export { type ReconstructionParams, reconstruction, reconstructor } from "./reconstruction.ts";
 export { sequenceToSequenceObjective } from "./sequence-to-sequence.ts";
@@ -43,7 +46,8 @@ export type ObjectiveName =
   | "pairs"
   | "reconstruct"
   | "cluster"
-  | "act";
+  | "act"
+  | "pictures";
 
 /** What a model is trained for, before a model is there. */
 export type ObjectiveEntry = {
@@ -75,16 +79,19 @@ export const objectives: Readonly<Record<ObjectiveName, ObjectiveEntry>> = {
   reconstruct: { summary: "give a row back from the state at its last position", view: "reconstructed" },
   cluster: { summary: "tell the mixture of Gaussians that the points of a row come from", view: "points" },
   act: { summary: "do what led to the return that is asked for", view: "windows", needs: "a causal model" },
+  pictures: { summary: "tell how likely pictures are, and so draw them", view: "pictures", needs: "a causal model" },
 };
 
 /** A model as objectives see it. */
 export type Trainable =
   | (LanguageModel & { readonly category: "decoder" | "encoder" })
-  | (SequenceToSequence & { readonly category: "encoder-decoder" });
+  | (SequenceToSequence & { readonly category: "encoder-decoder" })
+  | (PictureModel & { readonly category: "picture" });
 
 /** Whether an objective can train a model. */
 function fits(name: ObjectiveName, model: Trainable): boolean {
   if (model.category === "encoder-decoder") return name === "pairs";
+  if (model.category === "picture") return name === "pictures";
   if (name === "pairs") return false;
   if (name === "permuted") return hasTwoStreams(model);
   return objectives[name].needs === undefined || model.causal;
@@ -100,7 +107,7 @@ export function usualObjective(
 ): ObjectiveName | undefined {
   const remembers = model.category === "decoder" && model.layers.some(({ segment }) => segment !== undefined);
   const order: readonly ObjectiveName[] = remembers
-    ? ["segments", "next", "class", "match", "tag", "reconstruct", "cluster", "act", "masked", "pairs"]
+    ? ["segments", "next", "class", "match", "tag", "reconstruct", "cluster", "act", "pictures", "masked", "pairs"]
     : [
         "next",
         ...(model.category === "encoder" ? (["permuted", "masked"] as const) : []),
@@ -110,6 +117,7 @@ export function usualObjective(
         "reconstruct",
         "cluster",
         "act",
+        "pictures",
         "pairs",
       ];
   const possible = order.filter((name) => fits(name, model) && views[objectives[name].view] !== undefined);
@@ -149,18 +157,19 @@ export function requireObjective(
   );
 }
 
-/** Sizes of what is told: how many classes, how many components in how many features, or actions in an environment. Absent where nothing of it is. */
+/** Sizes of what is told: how many classes, how many components in how many features, actions in an environment, or pictures. Absent where nothing of it is. */
 export type AnswerSizes = {
   readonly classes?: number | undefined;
   readonly features?: number | undefined;
   readonly components?: number | undefined;
   readonly decisions?: DecisionOptions | undefined;
+  readonly shape?: PictureShape | undefined;
 };
 
 /** What the head of an objective must know of a task. */
 export function answerSizes(name: ObjectiveName, views: TaskViews): AnswerSizes {
-  const { classes, features, components, decisions } = { ...views[objectives[name].view] } as AnswerSizes;
-  return present({ classes, features, components, decisions });
+  const { classes, features, components, decisions, shape } = { ...views[objectives[name].view] } as AnswerSizes;
+  return present({ classes, features, components, decisions, shape });
 }
 
 /**
@@ -175,7 +184,13 @@ export function makeObjective(
   options: { readonly smoothing?: number } = {},
 ): Objective<unknown, never> {
   if (model.category === "encoder-decoder") return sequenceToSequenceObjective(model, options);
-  const { classes, features, components, decisions } = answerSizes(name, views);
+  const { classes, features, components, decisions, shape } = answerSizes(name, views);
+  if (name === "pictures") {
+    const { smoothing = 0 } = options;
+    if (smoothing !== 0) throw new RangeError("labelSmoothing: pictures are scored as they are; leave it out");
+    return pictureObjective(model.category === "picture" ? model : picturesOf(model.body, shape!));
+  }
+  if (model.category === "picture") throw new TypeError(`a model of pictures cannot be trained for "${name}"`);
   if (name === "class") return classification(model.body, { ...options, classes: classes! });
   if (name === "match") return matching(model.body, { ...options, classes: classes! });
   if (name === "tag") return tagging(model.body, { ...options, classes: classes! });

@@ -90,7 +90,7 @@ async function evaluateAt(
     throw error;
   }
   const result = { length, loss: loss.value(totals), totals, tokensPerSecond: clock.tokensPerSecond() };
-  const known = model.maxLength;
+  const known = model.category === "picture" ? undefined : model.maxLength;
   const notes = [
     ...(known === undefined || length <= known ? [] : [`beyond the ${known} positions that this model has learned`]),
     ...(Number.isFinite(result.loss)

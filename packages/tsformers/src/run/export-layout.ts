@@ -30,6 +30,7 @@ export function exportLayouts({ model, objective }: Pick<RunConfig, "model" | "o
   if (objective?.kind === "reconstruct") return own("Hugging Face has no model that gives a row back from one state");
   if (objective?.kind === "cluster") return own("Hugging Face has no models that tell mixtures of points");
   if (objective?.kind === "act") return own(differences["decision-transformer"]!);
+  if (objective?.kind === "pictures") return own("Hugging Face has no such models of pictures");
   if (objective?.kind === "masked" && isCausal(model))
     return own("Hugging Face's models that fill in hidden tokens see both sides");
   if (isCheckpoint(model)) return { safetensors: "hugging-face" };

@@ -29,6 +29,7 @@ const usualLength = 512;
 /**
  * Writes a model's forward pass as an ONNX file, tokens int32 [B, T] to logits [B, T, V]; an encoder-decoder also reads
  * `source` and `source_mask` [B, S]. One that tells mixtures maps `points` float32 [B, T, D] to `mixture` [B, 1, K·(1 + 2·D)]. One
+ * that draws maps `pictures` int32 [B, R, W, K] to `nats` [B, S], −log p of each of its steps. One
  * that acts reads `returns`, `states`, `actions`, `timesteps` and `mask` of T steps, and tells actions as `told`, logits [B, T, count] or numbers [B, T, A]. Shapes are fixed; settings and tokenizer are stored in the file's metadata.
  *
  * @param options.length tokens in a row. Default: the training length; for a checkpoint its own, at most 512
@@ -41,7 +42,7 @@ export async function exportModelOnnx(
 ): Promise<void> {
   const { model, params, tokenizer, run, checkpoint, directory } = opened;
   const { batchSize = 1, length = run === undefined ? Math.min(opened.length, usualLength) : opened.length } = options;
-  const { maxLength = Number.POSITIVE_INFINITY } = model;
+  const { maxLength = Number.POSITIVE_INFINITY } = model.category === "picture" ? {} : model;
   if (length > maxLength)
     throw new RangeError(
       `export: rows of ${length} tokens are longer than the ${maxLength} positions that this model has learned`,
@@ -52,10 +53,13 @@ export async function exportModelOnnx(
     config: JSON.stringify(run === undefined ? checkpoint?.config : withoutData(run.config)),
     ...(tokenizer !== undefined && { tokenizer: JSON.stringify(tokenizer.config) }),
   };
+  const picturesOnly = (weights: never, { pictures }: { pictures: Tensor }) =>
+    model.category === "picture" ? model.apply(weights, pictures, evaluation).nats : undefined;
+  const isOfTokens = model.category === "decoder" || model.category === "encoder";
   const tokensOnly = (weights: never, { tokens }: { tokens: Tensor }) =>
-    model.category === "encoder-decoder" ? undefined : model.apply(weights, { tokens }, evaluation).logits;
+    !isOfTokens ? undefined : model.apply(weights, { tokens }, evaluation).logits;
   const pointsOnly = (weights: never, { points }: { points: Tensor }) =>
-    model.category === "encoder-decoder" ? undefined : model.apply(weights, { vectors: points }, evaluation).logits;
+    !isOfTokens ? undefined : model.apply(weights, { vectors: points }, evaluation).logits;
   const withSource = (
     weights: never,
     { tokens, source, source_mask: mask }: Record<"tokens" | "source" | "source_mask", Tensor>,
@@ -65,7 +69,12 @@ export async function exportModelOnnx(
     return model.decode(weights, { tokens, encoded }, evaluation).logits;
   };
   const onnx = (): OnnxModel => {
-    if (run?.task.decisions !== undefined && model.category !== "encoder-decoder")
+    if (model.category === "picture") {
+      const { rows, columns, channels } = model.shape;
+      const pictures = [batchSize, rows, columns, channels];
+      return exportOnnx(picturesOnly, params, { pictures }, { metadata, output: "nats" });
+    }
+    if (run?.task.decisions !== undefined && isOfTokens)
       return exportDecisions(decisionModel("act", model.body, run.task.decisions), params, shape, metadata);
     if (model.category === "encoder-decoder")
       return exportOnnx(withSource, params, { tokens: shape, source: shape, source_mask: shape }, { metadata });

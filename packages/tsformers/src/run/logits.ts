@@ -16,6 +16,10 @@ export async function logitsOf(
 ): Promise<NDArray> {
   if (model.category === "encoder-decoder")
     throw new TypeError(`${directory}: an encoder-decoder reads a source, too; use model.encode and model.decode`);
+  if (model.category === "picture")
+    throw new TypeError(
+      `${directory}: a model of pictures has no logits of tokens; model.apply tells how likely pictures are`,
+    );
   if (tokens.length === 0) throw new RangeError("logitsOf: expected at least one token");
   const forward = (weights: unknown, row: Tensor) => model.apply(weights as never, { tokens: row }, evaluation).logits;
   const row = ndarray(Int32Array.from(tokens), [1, tokens.length], "int32");

@@ -13,9 +13,11 @@ import {
   clusterer,
   decider,
   matcher,
+  picturesOf,
   reconstructor,
   tagger,
 } from "../objectives/index.ts";
+import type { PictureModel } from "../pictures/picture-model.ts";
 import { parseOptions } from "../schema/parse-options.ts";
 import type { Catalogue, Choice } from "./catalogue.ts";
 import { makeParts, partNames, partRefusal, splitParts } from "./parts.ts";
@@ -27,7 +29,11 @@ export type ModelChoice = { readonly model: Choice; readonly length: number };
 export type AnyModel =
   | (LanguageModel & { readonly category: "decoder" })
   | (LanguageModel & { readonly category: "encoder" })
-  | (SequenceToSequence & { readonly category: "encoder-decoder" });
+  | (SequenceToSequence & { readonly category: "encoder-decoder" })
+  | (PictureModel & { readonly category: "picture"; readonly vocabularySize: number });
+
+/** A model that reads and writes tokens. */
+export type AnyTokenModel = Exclude<AnyModel, { readonly category: "picture" }>;
 
 /** The model of a Hugging Face checkpoint that a run started from: its complete settings, and whether its output is untied. */
 export type CheckpointChoice = {
@@ -49,14 +55,18 @@ export function isCheckpoint(choice: Choice | CheckpointChoice): choice is Check
 /**
  * A model as its objective trains it. For the class of a row it has another head, tokens [B, T] → logits [B, 1, classes], for a class at each
  * position, → [B, T, classes], for that of two rows it gives the vector by which a row is compared, [B, 1, C], for giving rows back it has a
- * decoder, for telling a mixture it reads vectors, and for acting episodes; whoever fills in hidden tokens writes nothing, even if it sees only what is before them.
+ * decoder, for telling a mixture it reads vectors, for acting episodes, and for drawing pictures; whoever fills in hidden tokens writes nothing, even if it sees only what is before them.
  */
 export function asTrained(
   model: AnyModel,
   objective: string | undefined,
-  { classes, features, components, decisions }: AnswerSizes,
+  { classes, features, components, decisions, shape }: AnswerSizes,
 ): AnyModel {
-  if (model.category === "encoder-decoder") return model;
+  if (model.category === "encoder-decoder" || model.category === "picture") return model;
+  if (objective === "pictures") {
+    const { vocabularySize } = model;
+    return { ...(picturesOf(model.body, shape!) as PictureModel), vocabularySize, category: "picture" };
+  }
   if (objective === "class") return { ...classifier(model.body, { classes: classes! }), category: "encoder" };
   if (objective === "match") return { ...matcher(model.body, { classes: classes! }), category: "encoder" };
   if (objective === "tag") return { ...tagger(model.body, { classes: classes! }), category: "encoder" };
@@ -121,5 +131,7 @@ export async function makeModel({ model: choice, length }: ModelChoice, vocabula
       return { ...entry.make(settings, made), category: "encoder" };
     case "encoder-decoder":
       return { ...entry.make(settings, made), category: "encoder-decoder" };
+    case "picture":
+      return { ...entry.make(settings, made), category: "picture", vocabularySize };
   }
 }

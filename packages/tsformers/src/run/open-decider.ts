@@ -30,7 +30,7 @@ export async function openDecider(directory: string): Promise<OpenedDecider> {
   const { config, task, params } = await loadRun(directory);
   if (config.objective?.kind !== "act") throw new ConfigError(refused);
   const made = await makeModel(config, task.vocabularySize);
-  if (made.category === "encoder-decoder") throw new ConfigError(refused);
+  if (made.category === "encoder-decoder" || made.category === "picture") throw new ConfigError(refused);
   const model = decisionModel(config.model.kind, made.body, task.decisions!) as DecisionModel;
   return { model, params: params as Concrete<unknown>, length: config.length };
 }

@@ -75,6 +75,10 @@ export function generatorOf(opened: OpenedModel, device: Device, mixing?: Mixing
     throw new ConfigError("generate: this run tells mixtures of points; it writes nothing");
   if (run?.config.objective?.kind === "act")
     throw new ConfigError("generate: this run acts in an environment; it writes nothing");
+  if (model.category === "picture")
+    throw new ConfigError(
+      "generate: this model draws pictures; writePictures of tsformers/pictures lets it, or the command",
+    );
   if (model.category === "encoder")
     throw new ConfigError("generate: this model fills in hidden tokens; it does not write from left to right");
   const { category, vocabularySize } = model;

@@ -83,7 +83,7 @@ async function openCheckpoint(directory: string): Promise<OpenedModel> {
 
 /** The model without what its heads have learned not to see: the same outputs in less time. */
 function trimmedTo(params: unknown, model: AnyModel): AnyModel {
-  if (model.category === "encoder-decoder" || model.trimmed === undefined) return model;
+  if (model.category === "encoder-decoder" || model.category === "picture" || model.trimmed === undefined) return model;
   return { ...model.trimmed(model.spans!(params as SpanParams)), category: model.category } as AnyModel;
 }
 

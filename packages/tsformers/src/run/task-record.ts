@@ -49,6 +49,7 @@ const schema = z.strictObject({
   features: count.optional(),
   components: count.optional(),
   decisions: decisions.optional(),
+  shape: z.strictObject({ rows: count, columns: count, channels: count, levels: count }).optional(),
 });
 
 export function recordOf(

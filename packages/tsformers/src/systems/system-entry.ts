@@ -12,6 +12,7 @@ export const systemCategories = [
   "linear recurrences",
   "retrieval",
   "adaptive depth",
+  "pictures",
   "sets",
   "reinforcement learning",
 ] as const;

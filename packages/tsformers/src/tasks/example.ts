@@ -7,6 +7,7 @@ import type {
   LabelledBatch,
   MatchedBatch,
   PairBatch,
+  PicturesBatch,
   PointsBatch,
   Task,
   TaskViews,
@@ -70,7 +71,19 @@ const writers: { readonly [View in ViewName]: (batch: never, task: Task) => Writ
   },
   points: pointsText,
   windows: windowText,
+  pictures: colourText,
 };
+
+/** The brightness of each pixel. */
+function colourText({ pictures }: PicturesBatch, { vocabularySize: levels }: Task): Written {
+  const [, , columns, channels] = pictures.shape as [number, number, number, number];
+  const values = pictures.toNumbers();
+  const tokens = Array.from({ length: values.length / channels }, (_, pixel) => {
+    const own = values.slice(pixel * channels, (pixel + 1) * channels);
+    return 1 + Math.round(own.reduce((sum, value) => sum + value, 0) / channels);
+  });
+  return { input: pictureText(tokens, columns, levels), scored: `each of its ${values.length} values` };
+}
 
 /** A line for each step: what is still to come, what is seen, what was done. */
 function windowText({ returns, states, actions, timesteps, mask }: WindowsBatch): Written {

@@ -32,6 +32,7 @@ export {
   pathfinderEntry,
   pathfinderTask,
 } from "./arena/pathfinder.ts";
+export { type PicturesOptions, type PicturesSettings, picturesEntry, picturesTask } from "./arena/pictures.ts";
 export {
   type Images,
   type LabelledImage,
@@ -99,6 +100,7 @@ export type {
   LabelledBatch,
   MatchedBatch,
   PairBatch,
+  PicturesBatch,
   PointsBatch,
   Task,
   TaskView,

@@ -44,6 +44,9 @@ export const bitsPerDimension: Metric = {
   value: (totals) => loss.value(totals) / Math.LN2,
 };
 
+/** Mean negative log likelihood of a value of a picture, in nats. */
+export const valueLoss: Metric = { ...loss, label: "loss (nats per dimension)" };
+
 /** Mean negative log likelihood of the class of a row, in nats. */
 export const classLoss: Metric = { ...loss, label: "loss (nats per row)" };
 

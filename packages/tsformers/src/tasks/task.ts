@@ -1,5 +1,6 @@
 import type { NDArray } from "@tsformers/engine";
 import type { DecisionOptions } from "../models/agents/decision-model.ts";
+import type { PictureShape } from "../pictures/picture-model.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import type { Metric } from "./metric.ts";
 import type { SegmentedSplit } from "./segments.ts";
@@ -69,6 +70,13 @@ export type WindowsBatch = {
   readonly timesteps: NDArray;
   readonly mask: NDArray;
 };
+
+/**
+ * Pictures, and which of them are scored.
+ *
+ * @shape pictures int32 [B, R, W, K], levels of each channel; weights float32 [B]
+ */
+export type PicturesBatch = { readonly pictures: NDArray; readonly weights: NDArray };
 
 /**
  * Rows for an encoder-decoder: `targets[b,t]` is predicted from the source and `inputs[b,0…t]`, which are the targets
@@ -152,6 +160,11 @@ export type TaskViews = {
   readonly windows?: TaskView<WindowsBatch> & {
     /** What a model must know of the environment. */
     readonly decisions: DecisionOptions;
+  };
+  /** Pictures of a fixed size. `length` is the number of their values. */
+  readonly pictures?: TaskView<PicturesBatch> & {
+    /** What a model must know of them. */
+    readonly shape: PictureShape;
   };
 };
 

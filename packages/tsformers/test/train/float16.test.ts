@@ -52,6 +52,7 @@ import { gruGate, highwayGate, inputGate, outputGate, residualGate, sigTanhGate 
 import { normalInitial } from "../../src/nn/initial.ts";
 import { layerNorm, rmsNorm } from "../../src/nn/norm.ts";
 import type { LossFunction } from "../../src/objectives/objective.ts";
+import { pictureObjective } from "../../src/objectives/pictures.ts";
 import { sequenceToSequenceObjective } from "../../src/objectives/sequence-to-sequence.ts";
 import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { dynamicSpan } from "../../src/position/dynamic-span.ts";
@@ -59,6 +60,7 @@ import type { PositionEntry } from "../../src/position/index.ts";
 import { lossScale } from "../../src/train/loss-scale.ts";
 import { adamw } from "../../src/train/optimisers/adamw.ts";
 import { trainStep } from "../../src/train/step.ts";
+import { pictureCases } from "../pictures/picture-cases.ts";
 
 const V = 11;
 const length = 16;
@@ -147,14 +149,26 @@ describe("positions", () => {
 });
 
 describe("models", () => {
-  test.each(Object.entries<ModelEntry>(models))("%s", async (_, entry) => {
+  const ofTokens = Object.entries<ModelEntry>(models).filter(([, { category }]) => category !== "picture");
+  test.each(ofTokens)("%s", async (_, entry) => {
     await expectTrains(async () => {
       const given = { vocabularySize: V, layers: 1, modelWidth: 16, heads: 2, dropoutRate: 0.1 };
       const all = { ...given, ...("length" in entry.options().shape && { length }) };
       if (entry.category === "decoder") return nextToken(entry.make(all));
       if (entry.category === "encoder") return bothSides(entry.make(all) as never);
-      return sequenceToSequenceObjective(entry.make(all)) as never;
+      return sequenceToSequenceObjective(entry.make(all) as never) as never;
     });
+  });
+});
+
+describe("models of pictures", () => {
+  const values = Array.from({ length: 2 * 48 }, (_, i) => (i * i + 3 * i) % 7);
+  const batch = { pictures: fromNumbers(values, [2, 4, 4, 3], "int32"), weights: fromNumbers([1, 1], [2]) };
+  test.each(pictureCases)("%s", async (_, make) => {
+    const { init, loss } = pictureObjective(make(48, 7));
+    const own = (params: never, _: unknown, context: object) =>
+      loss(params, { pictures: constant(batch.pictures), weights: constant(batch.weights) }, context);
+    await expectTrains(() => ({ init, loss: own }) as never, 0.05);
   });
 });
 

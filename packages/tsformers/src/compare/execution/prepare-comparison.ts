@@ -252,9 +252,9 @@ function aboutTask(group: readonly Prepared[], settings: CompareSettings): TaskA
 }
 
 function baselinesOf({ task, view, config: { length } }: PreparedRun, { testTokens }: CompareSettings): Baseline[] {
-  const { classes, components, decisions } = view as AnswerSizes;
-  // What is done without looking at anything says little of an environment.
-  if (decisions !== undefined) return [];
+  const { classes, components, decisions, shape } = view as AnswerSizes;
+  // What is done without looking at anything says little of an environment, and nothing of a picture.
+  if (decisions !== undefined || shape !== undefined) return [];
   const about = {
     metrics: task.metrics,
     length,
@@ -267,7 +267,7 @@ function baselinesOf({ task, view, config: { length } }: PreparedRun, { testToke
 
 /** What softmax attention sees, where it is not everything. */
 function picturesOf(model: AnyModel, { length, model: { heads } }: FullConfig): Pick<CellAbout, "patterns"> {
-  if (model.category === "encoder-decoder" || typeof heads !== "number") return {};
+  if (model.category === "encoder-decoder" || model.category === "picture" || typeof heads !== "number") return {};
   const { patterns, causal } = model;
   const isPlain = patterns.every((pattern) => pattern === fullPattern || pattern.name === "causal");
   if (isPlain || patterns.length === 0) return {};
@@ -283,7 +283,7 @@ function aboutCells(group: readonly Prepared[], settings: CompareSettings): Cell
     variant: cell.variant,
     parameters: countParameters(run.objective.init(randomKey(0))),
     ...sizes.parse(config.model),
-    causal: run.model.category === "encoder-decoder" || run.model.causal,
+    causal: run.model.category === "encoder-decoder" || run.model.category === "picture" || run.model.causal,
     flopsPerToken,
     config,
     ...((settings.budget === undefined || settings.budget.kind === "tokens") && {
@@ -295,7 +295,7 @@ function aboutCells(group: readonly Prepared[], settings: CompareSettings): Cell
     const { config } = fact;
     const { model } = group[i]!.run;
     const states =
-      model.category === "encoder-decoder"
+      model.category === "encoder-decoder" || model.category === "picture"
         ? []
         : group[i]!.lengths.flatMap((length) => {
             const bytes = decodeStateBytes(model, length);
@@ -344,7 +344,13 @@ function plannedCell(prepared: Prepared, settings: CompareSettings): PlannedCell
  * @throws ConfigError when the task has no such inputs, or is itself that
  */
 function pretraining({ cell, run: { kind, model, task } }: Prepared): ObjectiveName {
-  if (model.category === "encoder-decoder" || kind === "next" || kind === "segments" || kind === "masked")
+  if (
+    model.category === "encoder-decoder" ||
+    model.category === "picture" ||
+    kind === "next" ||
+    kind === "segments" ||
+    kind === "masked"
+  )
     throw new ConfigError(
       `--self-pretrain: ${cell.variant} is trained for ${kind} on ${cell.task}; pre-training on a task's own inputs is for tasks with classes`,
     );

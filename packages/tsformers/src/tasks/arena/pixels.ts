@@ -10,10 +10,12 @@ import { seedOption, type TaskEntry, taskEntry } from "../task-entry.ts";
 import { downscaled } from "./downscale.ts";
 import { imageLengthOption, imageRow, pixelSymbols } from "./image-rows.ts";
 
-/** Square pictures of some classes, as `readImages` finds them: one byte of grey for each pixel, from black to white. */
+/** Square pictures of some classes, as `readImages` finds them: one byte for each value, from dark to bright, pixel by pixel. */
 export type Images = {
   /** Rows and columns of each picture. */
   readonly side: number;
+  /** Values of a pixel: 1 of grey, or 3 of red, green and blue. */
+  readonly channels: 1 | 3;
   readonly classNames: readonly string[];
   readonly splits: Splits<readonly LabelledImage[]>;
   /** The same for the same pictures and classes. */
@@ -46,6 +48,8 @@ export function pixelsTask(options: PixelsOptions): LabelledTask {
   const { images, levels = 256, seed = 0 } = options;
   const { side, classNames, splits, identity } = images;
   const { size = side, length = size ** 2 } = options;
+  if (images.channels !== 1)
+    throw new RangeError("pixels: expected grey pictures, got colours; the task pictures has them");
   if (!(Number.isInteger(size) && size >= 1 && size <= side))
     throw new RangeError(`pixels: pictures of ${side} × ${side} can be made smaller, not to a size of ${size}`);
   if (!(Number.isInteger(levels) && levels >= 2 && levels <= 256))

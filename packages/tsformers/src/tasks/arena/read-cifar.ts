@@ -1,5 +1,5 @@
 import { FileError } from "../../io/file-error.ts";
-import { type FindFile, type FoundImages, greyOf, numbered } from "./found-images.ts";
+import { type FindFile, type FoundImages, numbered } from "./found-images.ts";
 import type { LabelledImage } from "./pixels.ts";
 
 const side = 32;
@@ -26,6 +26,7 @@ export function readCifar(path: string, find: FindFile): FoundImages | undefined
       .filter((line) => line.trim() !== "");
   return {
     side,
+    channels: 3,
     classNames: names ?? numbered(10),
     images,
     ...(test !== undefined && { test: records(path, test.name, test.read()) }),
@@ -37,8 +38,10 @@ function records(path: string, name: string, bytes: Uint8Array): LabelledImage[]
     throw new FileError(`${path}/${name}`, `expected records of ${recordBytes} bytes, got ${bytes.length} bytes`);
   return Array.from({ length: bytes.length / recordBytes }, (_, record) => {
     const start = record * recordBytes;
-    const at = (channel: number, pixel: number): number => bytes[start + 1 + channel * plane + pixel]!;
-    const pixels = Uint8Array.from({ length: plane }, (_, i) => greyOf(at(0, i), at(1, i), at(2, i)));
+    const pixels = Uint8Array.from(
+      { length: 3 * plane },
+      (_, i) => bytes[start + 1 + (i % 3) * plane + Math.floor(i / 3)]!,
+    );
     return { pixels, label: bytes[start]! };
   });
 }

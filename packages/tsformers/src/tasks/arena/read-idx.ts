@@ -20,6 +20,7 @@ export function readIdxImages(path: string, find: FindFile): FoundImages | undef
     throw new FileError(path, `training pictures have ${train.side} rows, those of the test ${test.side}`);
   return {
     side: train.side,
+    channels: 1,
     classNames: numbered(Math.max(train.classes, test?.classes ?? 0)),
     images: train.images,
     ...(test !== undefined && { test: test.images }),

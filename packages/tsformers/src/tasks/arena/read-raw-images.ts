@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { FileError } from "../../io/file-error.ts";
-import { classesIn, type FindFile, type FoundImages, greyOf, numbered } from "./found-images.ts";
+import { classesIn, type FindFile, type FoundImages, numbered } from "./found-images.ts";
 
 const metaSchema = z.object({
   n: z.int().positive(),
@@ -34,9 +34,10 @@ export function readRawImages(path: string, find: FindFile): FoundImages | undef
     );
   return {
     side: rows!,
+    channels,
     classNames: meta?.classes ?? numbered(classesIn(labels)),
     images: Array.from(labels, (label, i) => ({
-      pixels: grey(bytes.subarray(i * size, (i + 1) * size), channels),
+      pixels: bytes.subarray(i * size, (i + 1) * size),
       label,
     })),
   };
@@ -54,13 +55,4 @@ function readMeta(path: string, bytes: Uint8Array): z.output<typeof metaSchema> 
 function squareOf(bytes: number): number[] {
   const side = Math.floor(Math.sqrt(bytes));
   return [side, side];
-}
-
-function grey(values: Uint8Array, channels: number): Uint8Array {
-  if (channels === 1) return values;
-  return Uint8Array.from({ length: values.length / channels }, (_, i) => {
-    const at = i * channels;
-    const opacity = channels === 4 ? values[at + 3]! : 255;
-    return Math.round((greyOf(values[at]!, values[at + 1]!, values[at + 2]!) * opacity) / 255);
-  });
 }

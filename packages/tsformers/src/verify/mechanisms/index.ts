@@ -34,5 +34,7 @@ export const mechanisms: Readonly<Record<string, () => Promise<Mechanism>>> = {
   retention: async () => (await import("./retention.ts")).retention,
   gated_linear_attention: async () => (await import("./gated-linear-attention.ts")).gatedLinearAttention,
   gated_delta_rule: async () => (await import("./gated-delta-rule.ts")).gatedDeltaRule,
+  attention_sinks: async () => (await import("./attention-sinks.ts")).attentionSinks,
+  logit_controls: async () => (await import("./logit-controls.ts")).logitControls,
   etc_global_local: async () => (await import("./etc-global-local.ts")).etcGlobalLocal,
 };

@@ -53,7 +53,7 @@ function recurrenceSystem<Name extends string>(
             },
             task: { kind: "recall", keys: 16, values: 16 },
             length: 32,
-            steps: 300,
+            steps: 500,
             batchSize: 32,
             learningRate: 0.01,
           },

@@ -39,6 +39,16 @@ describe("initializerRange", () => {
     }
   });
 
+  it.each(["retention", "gated-linear-attention"])("leaves alone what has a scale of its own: %s", async (kind) => {
+    const [usual, wide] = [
+      await deviations({ mixer: { kind } }),
+      await deviations({ mixer: { kind }, initializerRange: 0.08 }),
+    ];
+    const ofMixer = (all: typeof usual) => all.filter(([name]) => name.includes(".mixer."));
+    expect(ofMixer(usual).length).toBeGreaterThan(9);
+    expect(ofMixer(wide)).toEqual(ofMixer(usual));
+  });
+
   it("leaves alone what has a scale of its own: the tables of a Synthesizer", async () => {
     const model = { mixer: { kind: "synthesizer", logits: ["table"] }, initializerRange: 0.08 };
     const table = (await deviations(model)).find(([name]) => /table/.test(name));

@@ -32,7 +32,7 @@ export const axialTransformerSystem: SystemEntry<"axial-transformer"> = /* @__PU
           model: { kind: "axial-transformer", layers: 2, modelWidth: 64, heads: 4 },
           task: { kind: "pictures", size: 8 },
           length: 192,
-          steps: 500,
+          steps: 300,
           batchSize: 16,
           learningRate: 2e-3,
         },

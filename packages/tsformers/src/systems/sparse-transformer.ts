@@ -9,7 +9,7 @@ export const sparseTransformerSystem: SystemEntry<"sparse-transformer"> = /* @__
     category: "pictures",
     causal: true,
     use: "long sequences with a period, such as pictures and music (strided), or without one, such as text (fixed), in deep stacks",
-    sees: "in even layers the last 16 positions, in odd ones every 16th: two layers connect every position with all before it",
+    sees: "in even layers the last 32 positions, in odd ones every 32nd: two layers connect every position with all before it",
     differs: [
       "Dropout of attention weights, too, not of residual branches alone.",
       "As a model of pictures it reads and tells values with the weights of that objective, which begin with a deviation of 0.02; rows and columns of its own grid stay.",
@@ -19,7 +19,7 @@ export const sparseTransformerSystem: SystemEntry<"sparse-transformer"> = /* @__
     ],
     presets: {
       small: {
-        about: "four layers over pictures of 16 × 16 in grey; give --data, such as a folder of tiles",
+        about: "four layers over pictures of 32 × 32 in grey, 1,024 positions; give --data, such as a folder of tiles",
         run: {
           model: {
             kind: "sparse-transformer",
@@ -27,12 +27,12 @@ export const sparseTransformerSystem: SystemEntry<"sparse-transformer"> = /* @__
             modelWidth: 64,
             heads: 4,
             ffnWidth: 128,
-            stride: 16,
+            stride: 32,
           },
-          task: { kind: "pictures", size: 16, grey: true },
-          length: 256,
-          steps: 400,
-          batchSize: 16,
+          task: { kind: "pictures", size: 32, grey: true },
+          length: 1024,
+          steps: 250,
+          batchSize: 4,
           learningRate: 2e-3,
         },
         vocabularySize: 256,

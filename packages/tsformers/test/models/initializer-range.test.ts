@@ -27,6 +27,8 @@ describe("initializerRange", () => {
     { kind: "gpt", mixer: { kind: "delta-net" } },
     { kind: "bert" },
     { kind: "bert", mixer: { kind: "performer" }, position: { kind: "learned" } },
+    { kind: "transformer-xl" },
+    { kind: "compressive-transformer", compression: "mean" },
   ])("is the scale of every initial matrix: %j", async (model) => {
     const [usual, wide] = [await deviations(model), await deviations({ ...model, initializerRange: 0.08 })];
     expect(usual.length).toBeGreaterThan(10);

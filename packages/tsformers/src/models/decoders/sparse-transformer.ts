@@ -6,7 +6,7 @@ import { type HalvesUse, halvesOption } from "../../attention/patterns/pattern-e
 import { strided, stridedHeads, stridedLayers } from "../../attention/patterns/strided.ts";
 import { rootOf } from "../../attention/patterns/usual-sizes.ts";
 import { attention } from "../../attention/softmax/attention.ts";
-import { preNormBlock } from "../../blocks/block.ts";
+import { type BlockParts, preNormBlock } from "../../blocks/block.ts";
 import type { DepthMaker } from "../../depth/depth-entry.ts";
 import type { StackParams } from "../../depth/layers.ts";
 import { stacked } from "../../depth/stack.ts";
@@ -76,13 +76,14 @@ export function sparseTransformerParts(options: SparseTransformerOptions): Decod
   requireSizes("sparse-transformer", options, { vocabularySize, layers, length, stride, ffnWidth });
   const outInitial = byInputs(0.125 / Math.sqrt(2 * layers));
   const norm = layerNorm();
-  const { arrange = preNormBlock } = depth;
-  const block = arrange({
+  const parts: BlockParts<unknown, unknown> = {
     modelWidth,
     norm,
     mixer: attention({ modelWidth, heads, dropoutRate, initial: byInputs(0.125), outInitial }),
     ffn: mlp({ modelWidth, ffnWidth, activation: quickGelu, dropoutRate, initial: byInputs(0.125), outInitial }),
-  } as never) as Block;
+  };
+  const { arrange = preNormBlock } = depth;
+  const block: Block = arrange(parts);
   const grid = [Math.ceil(length / stride), stride] as const;
   // Two vectors are added for each position.
   const ofPositions = normalInitial(0.125 / Math.sqrt(2 * modelWidth));

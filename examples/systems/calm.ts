@@ -14,7 +14,7 @@ const { run, vocabularySize } = systems.calm.presets.small;
 const { decoderLayers, modelWidth } = run.model as unknown as Record<string, number>;
 const { length, batchSize } = run as { length: number; batchSize: number };
 const bound = { risk: 0.1, error: 0.05 };
-const thresholds = [0.99, 0.9, 0.8, 0.6, 0.4, 0.2, 0.1];
+const thresholds = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2];
 
 await prove("calm", async ({ run: trained, device, say }) => {
   const { run: ready, params } = await trained("ours", run);

@@ -1,33 +1,44 @@
-// Universal Transformer: one block, four times, reads commands that one block of the same size does not, with the same parameters.
+// Universal Transformer: one block, six times, follows pointers better than one layer as wide, and than six narrow ones, with as many parameters.
 import { systems } from "tsformers/catalogue";
 import { countParameters } from "tsformers/run";
 import { prove } from "../harness/prove.ts";
 import { resultOf } from "../harness/result.ts";
 
 const { run } = systems["universal-transformer"].presets.small;
-const { modelWidth, heads } = run.model as { kind: string; modelWidth: number; heads: number };
-// Weights that suit the width: with the usual 0.02 it learns later.
-const plain = { kind: "gpt", layers: 1, modelWidth, heads, initializerRange: 0.06 };
+const { modelWidth, layers, heads } = run.model as unknown as Record<string, number>;
+const gpt = { kind: "gpt", heads };
+// Feed-forward networks that make up for what one model or the other spends elsewhere, and weights that suit the width. Of the rates 1.5e-3 and
+// 3e-3 each model has the one that is better for it.
+const wide = { ...gpt, layers: 1, modelWidth, ffnWidth: 247, initializerRange: 0.06 };
+const narrow = { ...gpt, layers, modelWidth: 24, ffnWidth: 126, initializerRange: 0.1 };
 
 await prove("universal-transformer", async ({ run: trained, scores }) => {
-  const accuracyOf = async (name: string, model: typeof run.model) => {
-    const done = await trained(name, { ...run, model });
+  const scoreOf = async (name: string, model: typeof run.model, learningRate = run.learningRate) => {
+    const done = await trained(name, { ...run, model, ...(learningRate !== undefined && { learningRate }) });
     const [score] = await scores(done);
     if (score === undefined || !("loss" in score)) throw new Error(score?.missing);
-    const { exactRows = 0, rows } = score.totals;
-    return { right: exactRows / rows, loss: score.loss, parameters: countParameters(done.params) };
+    const { correct = 0, exactRows = 0, tokens, rows } = score.totals;
+    return { right: correct / tokens, rows: exactRows / rows, parameters: countParameters(done.params) };
   };
-  const one = await accuracyOf("plain", plain);
-  const ours = await accuracyOf("ours", run.model);
+  const one = await scoreOf("wide", wide, 1.5e-3);
+  const stack = await scoreOf("narrow", narrow);
+  const ours = await scoreOf("ours", run.model);
+  const oneIs = `one GPT-2 layer of the same width, ${one.parameters} parameters`;
+  const stackIs = `${layers} GPT-2 layers of ${narrow.modelWidth}, ${stack.parameters} parameters`;
+  const better = Math.max(one.right, stack.right);
   return resultOf({
-    measure: "share of SCAN's commands (simple split) whose actions are all right",
+    measure: "share of steps that are right, pointer chasing with up to three pointers a step",
     better: "more",
     ours: ours.right,
-    plain: one.right,
-    plainIs: `one GPT-2 layer of the same width, ${one.parameters} parameters`,
-    target: one.right + 0.08,
-    size: `one block of ${modelWidth}, 4 steps, ${ours.parameters} parameters, ${run.steps} steps of ${run.batchSize} rows`,
+    plain: better,
+    plainIs: one.right >= stack.right ? oneIs : stackIs,
+    target: better + 0.1,
+    size: `one block of ${modelWidth}, ${layers} steps, ${ours.parameters} parameters, ${run.steps} steps of ${run.batchSize} rows`,
     paper: "0.21 % of bAbI's questions wrong with 10,000 examples a task, 15.2 % by a Transformer",
-    figures: { loss: ours.loss, "loss of the plain model": one.loss },
+    figures: {
+      "walks without a mistake": ours.rows,
+      [oneIs]: one.right,
+      [stackIs]: stack.right,
+    },
   });
 });

@@ -17,6 +17,8 @@ export {
   type RecomputedPart,
   recompute,
   recomputeEach,
+  type WriteNodes,
+  withOperator,
 } from "./primitives/call.ts";
 export * from "./primitives/cast.ts";
 export * from "./primitives/comparison.ts";

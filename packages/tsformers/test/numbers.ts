@@ -4,6 +4,7 @@ import {
   foldIn,
   interpret,
   isNdArray,
+  mapTree,
   NDArray,
   normal,
   randomKey,
@@ -39,6 +40,20 @@ export function expectSameTrees(found: unknown, expected: unknown, tolerance = 2
     }, 0);
     expect(worst / most, path).toBeLessThan(tolerance);
   }
+}
+
+/** Weights in place of a model's initial ones, so large that positions differ. */
+export function loud<Params>(params: Params): Params {
+  let seed = 0;
+  return mapTree(params, isNdArray, (array, path) => {
+    const noise = normal(randomKey(100 + seed++), array.shape, { deviation: 0.35 });
+    if (!path.endsWith("orm.weight")) return noise;
+    return new NDArray(
+      array.shape,
+      "float32",
+      Float32Array.from(noise.toNumbers(), (x) => 1 + x),
+    );
+  }) as Params;
 }
 
 /** How many numbers a tree holds. */

@@ -1,8 +1,9 @@
 import type { Program } from "../trace/program.ts";
+import { simplify } from "../trace/simplify.ts";
 import type { Tensor } from "../trace/tensor.ts";
 import { GraphBuilder, type LoweringOptions } from "./graph-builder.ts";
+import { mergeReshapes } from "./merge-reshapes.ts";
 import type { OnnxModel, OnnxNode, OnnxValueInfo } from "./model.ts";
-import { simplify } from "./simplify.ts";
 
 const opset = 20;
 const irVersion = 10;
@@ -16,10 +17,10 @@ export type ModelNames = { readonly inputs?: readonly string[]; readonly outputs
  *   otherwise contrib operators of ONNX Runtime make it faster
  */
 export function toOnnx(program: Program, options: Partial<LoweringOptions> & ModelNames = {}): OnnxModel {
-  const simple = simplify(program);
+  const simple = simplify(mergeReshapes(program));
   const simplified = new Map<Program, Program>();
   const graph = new GraphBuilder({ portable: options.portable ?? false }, (nested, names, builder) => {
-    const known = simplified.get(nested) ?? simplify(nested);
+    const known = simplified.get(nested) ?? simplify(mergeReshapes(nested));
     simplified.set(nested, known);
     return lowerInto(known, names, builder);
   });

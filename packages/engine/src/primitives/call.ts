@@ -1,5 +1,6 @@
 import { shapesEqual } from "../array/shape.ts";
 import { pullback } from "../grad/reverse.ts";
+import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import { interpretReference } from "../trace/interpret.ts";
 import { type EquationWriter, inline, isTensor, Program, traceBody } from "../trace/program.ts";
 import { bind, type Tensor } from "../trace/tensor.ts";
@@ -12,14 +13,20 @@ type CallParams = {
   readonly program: Program;
   /** How the nested program is differentiated: by recomputing it, or by a rule given by the user. */
   readonly rule: (context: GradientContext<CallParams>) => (Tensor | undefined)[];
+  /** Nodes of ONNX Runtime's own operators that give the same, where they may be used. */
+  readonly write?: WriteNodes;
 };
+
+/** Appends nodes that compute all outputs from the values `names`, and returns the names of the outputs. */
+export type WriteNodes = (graph: Pick<GraphBuilder, "node" | "nodeWithOutputs">, names: readonly string[]) => string[];
 
 /** A nested program with its own gradient rule. The lowering writes its equations in place. */
 export const callPrimitive: Primitive<CallParams> = {
   name: "call",
   type: (_, { program }) => program.outputs.map(({ shape, dtype }) => ({ shape, dtype })),
   gradient: (context) => context.params.rule(context),
-  lower: ({ graph, names, params: { program }, used }) => {
+  lower: ({ graph, names, params: { program, write }, used }) => {
+    if (write !== undefined && !graph.options.portable) return write(graph, names);
     if (!used.includes(false)) return graph.inline(program, names);
     // Nodes nobody reads are not dropped by the runtime: it leaves them to the end, and keeps what they read until then.
     const wanted = program.outputs.filter((_, i) => used[i]);
@@ -50,6 +57,30 @@ export function recompute<Args extends readonly unknown[], Result>(
     return call(leaves, body, recomputeRule) as Result;
   };
 }
+
+/**
+ * `fn`, which an operator of ONNX Runtime computes faster. Portable models have `fn` as it is written, and so has its gradient, which
+ * computes `fn` again.
+ *
+ * @param write nodes of contrib operators that compute what `fn` does
+ * @throws TypeError when `fn` reads other tensors than its arguments
+ */
+export function withOperator(
+  write: WriteNodes,
+  fn: (...args: Tensor[]) => readonly Tensor[],
+): (...args: Tensor[]) => readonly Tensor[] {
+  return (...args) => {
+    const { program, captured } = traceBody(args, (inputs) => fn(...inputs));
+    if (captured.length > 0)
+      throw new TypeError(
+        `withOperator: expected a function of its ${args.length} arguments alone, it reads ${captured[0]}, too`,
+      );
+    return bind(callPrimitive, args, { program, rule: operatorRule, write });
+  };
+}
+
+const operatorRule: CallParams["rule"] = ({ inputs, params, cotangents, wanted }) =>
+  pullback(params.program, inputs, cotangents, wanted);
 
 const recomputeRule: CallParams["rule"] = ({ inputs, params, cotangents, wanted }) => {
   const incoming = cotangents.find((cotangent) => cotangent !== undefined)!;

@@ -7,6 +7,7 @@ import { interpretReference } from "../trace/interpret.ts";
 import { type ClosedProgram, type Program, traceBody } from "../trace/program.ts";
 import { asTensor, bind, type Tensor, type TensorLike } from "../trace/tensor.ts";
 import { structureText, unflatten } from "../tree/tree.ts";
+import { hoisting } from "./hoisting.ts";
 import { fill } from "./iota.ts";
 import type { Primitive } from "./primitive.ts";
 
@@ -29,18 +30,14 @@ function branches({ whenTrue, whenFalse, trueReads, falseReads }: CondParams): [
 
 export const condPrimitive: Primitive<CondParams> = {
   name: "cond",
-  type: ([predicate], { whenTrue, whenFalse }) => {
-    if (predicate!.dtype !== "bool" || predicate!.shape.length !== 0) {
-      throw new TypeError(`cond: the predicate must be bool[], got ${predicate!.dtype}${shapeText(predicate!.shape)}`);
-    }
-    return whenTrue.outputs.map(({ shape, dtype }, i) => {
+  type: (_, { whenTrue, whenFalse }) =>
+    whenTrue.outputs.map(({ shape, dtype }, i) => {
       const other = whenFalse.outputs[i]!;
       if (!shapesEqual(shape, other.shape) || dtype !== other.dtype) {
         throw new RangeError(`cond: result ${i} is ${whenTrue.outputs[i]} in one branch and ${other} in the other`);
       }
       return { shape, dtype };
-    });
-  },
+    }),
   gradient: ({ inputs, params, cotangents, wanted }) => {
     const targets = inputs.map((_, i) => i).filter((i) => wanted[i] && isFloat(inputs[i]!.dtype));
     const gradients = cond(
@@ -103,19 +100,30 @@ function lowerBranch(
 
 /**
  * One of two branches, chosen at run time; the other is not computed. Branches take no arguments: they read
- * tensors from outside. Both must return the same tree of the same types.
+ * tensors from outside. Both must return the same tree of the same types. What both compute alike is computed
+ * once, before the choice.
  *
  * @shape predicate bool [] → the tree that both branches return
  * @throws RangeError when the branches return different trees, shapes or dtypes
  */
 export function cond<Result>(predicate: TensorLike, whenTrue: () => Result, whenFalse: () => NoInfer<Result>): Result {
-  const yes = traceBody([], whenTrue);
-  const no = traceBody([], whenFalse);
+  const [yes, no] = [traceBody([], whenTrue), traceBody([], whenFalse)];
   if (structureText(yes.structure) !== structureText(no.structure)) {
     throw new RangeError(
       `cond: the branches return different trees, ${structureText(yes.structure)} and ${structureText(no.structure)}`,
     );
   }
+  const chosen = asTensor(predicate, "bool");
+  if (chosen.dtype !== "bool" || chosen.shape.length !== 0)
+    throw new TypeError(`cond: the predicate must be bool[], got ${chosen.dtype}${shapeText(chosen.shape)}`);
+  return unflatten(
+    yes.structure,
+    hoisting(yes, no, (a, b) => choose(chosen, a, b)),
+  ) as Result;
+}
+
+/** The outputs of one of two branches without arguments. */
+function choose(predicate: Tensor, yes: ClosedProgram, no: ClosedProgram): Tensor[] {
   const captured = [...new Set([...yes.captured, ...no.captured])];
   const reads = (branch: ClosedProgram) => branch.captured.map((tensor) => captured.indexOf(tensor) + 1);
   const params: CondParams = {
@@ -124,5 +132,5 @@ export function cond<Result>(predicate: TensorLike, whenTrue: () => Result, when
     trueReads: reads(yes),
     falseReads: reads(no),
   };
-  return unflatten(yes.structure, bind(condPrimitive, [asTensor(predicate, "bool"), ...captured], params)) as Result;
+  return bind(condPrimitive, [predicate, ...captured], params);
 }

@@ -429,6 +429,19 @@ export const cases: Readonly<Record<PrimitiveName, readonly Case[]>> = {
         () => t.neg(a),
       ),
     ),
+    example("branches that begin alike, one of which returns what both have", [normals(1, 3), normals(2, 3)], (a, b) =>
+      t.cond(
+        t.less(0, 1),
+        () => {
+          const c = t.mul(a, t.exp(b));
+          return [c, t.sin(c), a, t.tanh(c)];
+        },
+        () => {
+          const c = t.mul(a, t.exp(b));
+          return [c, c, a, t.tanh(t.sin(c))];
+        },
+      ),
+    ),
     example(
       "int32",
       [bools(1), ints(2, 0, 9, 3)],

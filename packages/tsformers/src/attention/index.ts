@@ -16,7 +16,14 @@ export {
   shortConvolution,
   shortConvolutionEntry,
 } from "./convolution/short-convolution.ts";
-export { type DeltaNetOptions, type DeltaNetParams, deltaNet, deltaNetEntry } from "./delta/delta-net.ts";
+export { adjacentPairs, type HeadPairs, pairsOfHalves } from "./differential/differences.ts";
+export {
+  type DifferentialAttentionOptions,
+  type DifferentialAttentionParams,
+  type DifferentialSettings,
+  differentialAttention,
+  differentialEntry,
+} from "./differential/differential-attention.ts";
 export {
   type EtcAttentionOptions,
   type EtcAttentionParams,
@@ -55,6 +62,20 @@ export {
   memoryCompressedEntry,
 } from "./memory-compressed/memory-compressed.ts";
 export type { MixerContext, MixerEntry } from "./mixer-entry.ts";
+export { type DeltaNetOptions, type DeltaNetParams, deltaNet, deltaNetEntry } from "./recurrent/delta-net.ts";
+export {
+  type GatedDeltaNetOptions,
+  type GatedDeltaNetParams,
+  gatedDeltaNet,
+  gatedDeltaNetEntry,
+} from "./recurrent/gated-delta-net.ts";
+export {
+  type GatedLinearAttentionOptions,
+  type GatedLinearAttentionParams,
+  gatedLinearAttention,
+  gatedLinearAttentionEntry,
+} from "./recurrent/gated-linear-attention.ts";
+export { type RetentionOptions, type RetentionParams, retention, retentionEntry } from "./recurrent/retention.ts";
 export {
   type RoutingOptions,
   type RoutingParams,

@@ -21,3 +21,4 @@ export {
   preNormCrossBlock,
 } from "./cross-block.ts";
 export { type GatedBlockParams, type GatedBlockParts, gatedBlock } from "./gated-block.ts";
+export { type SandwichBlockParams, sandwichBlock } from "./sandwich-block.ts";

@@ -12,6 +12,8 @@ import { definitionList, type Terminal, wrapText } from "./terminal.ts";
 /** How many steps each token of a prompt took. */
 export type PromptSteps = {
   readonly tokens: readonly { readonly text: string; readonly steps: number }[];
+  /** Tokens are parts of a text, not numbers. */
+  readonly isText: boolean;
   /** Of the model at most. */
   readonly most: number;
 };
@@ -80,6 +82,7 @@ async function stepsOf({ directory, model, params, tokenizer, promptTokens }: Op
     const each = steps.toNumbers();
     return {
       tokens: tokens.map((token, i) => ({ text: tokenizer?.decode([token]) ?? String(token), steps: each[i]! })),
+      isText: tokenizer !== undefined,
       most: model.layers.length,
     };
   } finally {
@@ -118,16 +121,18 @@ type Drawing = Pick<Terminal, "columns" | "unicode">;
 /** Heights of a bar. */
 const bars = "▁▂▃▄▅▆▇█";
 
-/** Rows of tokens with a bar above each whose height is its share of the most steps; its number of steps where bars cannot be shown. */
-export function stepLines({ tokens, most }: PromptSteps, { columns, unicode }: Drawing): string[] {
+/**
+ * Rows of tokens with a bar above each whose height is its share of the most steps; its number of steps where bars cannot be shown. Characters
+ * follow each other directly, longer tokens and numbers with spaces between them.
+ */
+export function stepLines({ tokens, isText, most }: PromptSteps, { columns, unicode }: Drawing): string[] {
   const barOf = (steps: number) => bars[Math.max(0, Math.ceil((steps * bars.length) / most) - 1)]!;
   const digitOf = (steps: number) => (steps < 10 ? String(steps) : "+");
   const cells = tokens.map(({ text, steps }) => ({ text: shown(text), mark: (unicode ? barOf : digitOf)(steps) }));
   const rows: { marks: string; texts: string }[] = [];
-  const isText = cells.every(({ text }) => [...text].length === 1);
+  const gap = isText && cells.every(({ text }) => [...text].length === 1) ? 0 : 1;
   for (const { text, mark } of cells) {
     const width = [...text].length;
-    const gap = isText ? 0 : 1;
     const last = rows.at(-1);
     if (last === undefined || [...last.texts].length + width + gap > columns - 2) rows.push({ marks: "", texts: "" });
     const row = rows.at(-1)!;

@@ -1,13 +1,10 @@
 import {
   type Concrete,
-  compile,
   type Device,
   type DeviceArray,
   fromNumbers,
   gather,
   logSoftmax,
-  mapTree,
-  NDArray,
   type OnDevice,
   reshape,
   type Tensor,
@@ -16,6 +13,7 @@ import { startDecoding } from "../depth/states.ts";
 import type { KeyValueCache } from "../kinds/index.ts";
 import { evaluation } from "../kinds/layer.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
+import { compileWithWeights } from "./compile-with-weights.ts";
 import { capacityFor } from "./decode-cache.ts";
 import { type Decoder, requireTokens } from "./decoding.ts";
 import { counted, type Ending, type GenerateOptions } from "./generate.ts";
@@ -60,17 +58,13 @@ export function openSequenceDecoder<Params>(
   params: Concrete<Params>,
   { device }: { readonly device: Device },
 ): SequenceDecoder {
-  const held = mapTree(
-    params,
-    (value): value is NDArray => value instanceof NDArray,
-    (array) => device.put(array),
-  ) as OnDevice<Params>;
-  const encode = compile(
+  const encode = compileWithWeights(
     (params: Params, tokens: Tensor, mask: Tensor) => ({
       entries: model.encode(params, { tokens, mask }, evaluation).entries,
     }),
+    params,
     { device },
-  ) as unknown as (...args: unknown[]) => Promise<{ entries: Caches }>;
+  );
   const advance = (
     params: Params,
     layers: readonly KeyValueCache[],
@@ -79,14 +73,17 @@ export function openSequenceDecoder<Params>(
     parents: Tensor,
     length: Tensor,
   ) => {
-    const chosen = layers.map(({ key, value }) => ({ key: gather(key, parents), value: gather(value, parents) }));
+    const follow = (state: Tensor) => gather(state, parents);
+    // A single target goes on from itself; what it keeps is then written to where it is.
+    const isAlone = parents.shape[0] === 1;
+    const chosen = isAlone ? layers : layers.map(({ key, value }) => ({ key: follow(key), value: follow(value) }));
     const decode = { layers: chosen, position: length, capacity: chosen[0]!.key.shape[2]! };
     const out = model.decode(params, { tokens, encoded: memory, decode }, evaluation);
     const logProbabilities = logSoftmax(reshape(out.logits, [tokens.shape[0]!, model.vocabularySize]));
     return { logProbabilities, layers: out.state.decode as KeyValueCache[] };
   };
-  const step = compile(advance, { device, donate: [1] });
-  const run = step as unknown as (...args: unknown[]) => Promise<{ logProbabilities: DeviceArray; layers: Caches }>;
+  const step = compileWithWeights(advance, params, { device, donate: [0] });
+  const run = step as (...args: unknown[]) => Promise<{ logProbabilities: DeviceArray; layers: Caches }>;
   /** Encodes a source for `beams` targets side by side, each of at most `count` tokens. */
   const open = async (source: readonly number[], beams: number, count: number): Promise<Follow> => {
     checkSource(source, model.vocabularySize, model.maxSourceLength);
@@ -97,12 +94,12 @@ export function openSequenceDecoder<Params>(
       [1, width],
       "int32",
     );
-    const memory = { entries: (await encode(held, filled, mask)).entries, mask };
+    const { entries } = (await encode(filled, mask)) as { entries: Caches };
+    const memory = { entries, mask };
     let layers: unknown = startDecoding(model.layers, { batch: beams, capacity: capacityFor(count) });
     return async (tokens, parents, length) => {
       const column = fromNumbers(tokens, [beams, 1], "int32");
       const out = await run(
-        held,
         layers,
         memory,
         column,
@@ -142,7 +139,7 @@ export function openSequenceDecoder<Params>(
     },
     release: async () => {
       await step.release();
-      await (encode as unknown as { release(): Promise<void> }).release();
+      await encode.release();
     },
   };
 }

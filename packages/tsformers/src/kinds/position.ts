@@ -19,10 +19,19 @@ export type Positions = {
   readonly heads?: readonly number[];
 };
 
+/** Of which queries [B, H, T, D] and keys [B, K, S, D] logits are, and how. */
+export type LogitsOf = {
+  readonly query: Tensor;
+  readonly key: Tensor;
+  readonly scale: number;
+  /** Products are within ± this. Absent: they have no bound. */
+  readonly cap?: number;
+};
+
 /** What a position scheme does to the logits and, rarely, the values of some queries and keys. */
 export type Score = {
-  /** logits [B, H, T, S] = scale·q·kᵀ → [B, H, T, S] */
-  logits(logits: Tensor, of: { readonly query: Tensor; readonly key: Tensor; readonly scale: number }): Tensor;
+  /** logits [B, H, T, S] = scale·q·kᵀ, capped where attention has a cap → [B, H, T, S] */
+  logits(logits: Tensor, of: LogitsOf): Tensor;
   /** Added to what is mixed: weights [B, H, T, S] → [B, H, T, D]. */
   readonly values?: (weights: Tensor) => Tensor;
 };

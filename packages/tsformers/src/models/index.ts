@@ -40,6 +40,7 @@ export {
   compressiveTransformerParts,
 } from "./decoders/compressive-transformer.ts";
 export { type CtrlOptions, type CtrlSettings, ctrl, ctrlEntry, ctrlParts } from "./decoders/ctrl.ts";
+export { type Gemma2Options, type Gemma2Settings, gemma2, gemma2Entry, gemma2Parts } from "./decoders/gemma2.ts";
 export {
   type GptBlockParams,
   type GptOptions,
@@ -60,6 +61,7 @@ export {
   memorizingTransformerEntry,
   memorizingTransformerParts,
 } from "./decoders/memorizing-transformer.ts";
+export { type MistralOptions, type MistralSettings, mistral, mistralEntry, mistralParts } from "./decoders/mistral.ts";
 export { type MptOptions, mpt, mptEntry, mptParts } from "./decoders/mpt.ts";
 export {
   type OpenAiGptOptions,
@@ -68,6 +70,7 @@ export {
   openAiGptEntry,
   openAiGptParts,
 } from "./decoders/openai-gpt.ts";
+export { type Qwen3Options, type Qwen3Settings, qwen3, qwen3Entry, qwen3Parts } from "./decoders/qwen3.ts";
 export {
   type ReformerOptions,
   type ReformerSettings,

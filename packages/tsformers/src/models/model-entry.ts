@@ -179,5 +179,22 @@ export function ffnWidthOption(standard = "4 × modelWidth"): z.ZodOptional<z.Zo
     .describe(`hidden features of the feed-forward network. Default: ${standard}`);
 }
 
+/** The option for heads that several queries share. */
+export function keyValueHeadsOption(): z.ZodOptional<z.ZodInt> {
+  return widthCount()
+    .optional()
+    .describe("heads of keys and values, each shared by several query heads. Default: as many as query heads");
+}
+
+/** The option for heads whose widths do not add up to that of the model. */
+export function headWidthOption(): z.ZodOptional<z.ZodInt> {
+  return widthCount().optional().describe("features of a head. Default: modelWidth / heads");
+}
+
+/** The option for a sliding window. */
+export function windowOption(): Optional<z.ZodInt> {
+  return positionCount().default(64).describe("positions that a sliding window shows, the query's own among them");
+}
+
 /** What attention over all pairs costs, computed block by block. */
 export const fullCost = "O(n²·d) time, O(n·d) memory";

@@ -4,7 +4,7 @@ import { zerosInitial } from "./initial.ts";
 import { requireCounts } from "./sizes.ts";
 
 /** weight [W, C], bias [C] */
-export type CausalConvolutionParams = { weight: Tensor; bias: Tensor };
+export type CausalConvolutionParams = { weight: Tensor; bias?: Tensor };
 
 /**
  * Depthwise causal convolution: each feature is a learned sum of itself at the last W positions.
@@ -14,18 +14,19 @@ export type CausalConvolutionParams = { weight: Tensor; bias: Tensor };
  * `before` are the inputs of the W − 1 positions in front of x, zeros by default; `after` are those that the next call needs.
  *
  * @shape  x [B, T, C], before [B, W − 1, C] → y [B, T, C], after [B, W − 1, C]
- * @cost   O(B·T·C·W) time; W·C + C parameters
+ * @cost   O(B·T·C·W) time; W·C + C parameters, without bias W·C
  */
 export function causalConvolution(
   channels: number,
   width: number,
+  { bias: biased = true }: { readonly bias?: boolean } = {},
 ): Layer<CausalConvolutionParams, [x: Tensor, before?: Tensor], { y: Tensor; after: Tensor }> {
   requireCounts("causal convolution", { channels, width });
   const limit = 1 / Math.sqrt(width);
   return {
     init: (key): Concrete<CausalConvolutionParams> => ({
       weight: uniform(key, [width, channels], { low: -limit, high: limit }),
-      bias: zerosInitial(key, [channels]),
+      ...(biased && { bias: zerosInitial(key, [channels]) }),
     }),
     apply: ({ weight, bias }, x, before) => {
       const [batch, length] = x.shape as [number, number, number];
@@ -33,7 +34,8 @@ export function causalConvolution(
       const terms = Array.from({ length: width }, (_, i) =>
         mul(slice(all, 1, i, i + length), slice(weight, 0, i, i + 1)),
       );
-      return { y: terms.reduce((total, term) => add(total, term), bias), after: slice(all, 1, length) };
+      const y = terms.reduce((total, term) => add(total, term));
+      return { y: bias === undefined ? y : add(y, bias), after: slice(all, 1, length) };
     },
   };
 }

@@ -65,4 +65,5 @@ export { type Head, linearHead, scaledHead, tiedHead, tiedHeadWithBias } from ".
 export { glorotUniform, type Initial, normalInitial, onesInitial, truncatedInitial, zerosInitial } from "./initial.ts";
 export { type LinearParams, linear } from "./linear.ts";
 export { type MaskedHeadOptions, type MaskedHeadParams, maskedHead } from "./masked-head.ts";
-export { layerNorm, type Norm, type NormParams, rmsNorm } from "./norm.ts";
+export { layerNorm, type Norm, type NormParams, rmsNorm, zeroCentredRmsNorm } from "./norm.ts";
+export { cappedHead, softCap } from "./soft-cap.ts";

@@ -26,12 +26,13 @@ export function fanInUniform(): Initial {
 }
 
 /**
- * Uniform on ±√(6 / (in + out)) for a matrix [in, out].
+ * Uniform on ±gain·√(6 / (in + out)) for a matrix [in, out]. Default: gain 1.
+ *
  * @source Glorot & Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks", eq. 16
  */
-export function glorotUniform(): Initial {
+export function glorotUniform(gain = 1): Initial {
   return (key, shape) => {
-    const limit = Math.sqrt(6 / (shape.at(-2)! + shape.at(-1)!));
+    const limit = gain * Math.sqrt(6 / (shape.at(-2)! + shape.at(-1)!));
     return uniform(key, shape, { low: -limit, high: limit });
   };
 }

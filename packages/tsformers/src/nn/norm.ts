@@ -1,4 +1,4 @@
-import { constant, type DType, full, layerNormalization, rmsNormalization, type Tensor } from "@tsformers/engine";
+import { add, constant, type DType, full, layerNormalization, rmsNormalization, type Tensor } from "@tsformers/engine";
 import type { Layer } from "../kinds/layer.ts";
 import { onesInitial, zerosInitial } from "./initial.ts";
 
@@ -22,6 +22,15 @@ export function rmsNorm(options: { readonly epsilon?: number } = {}): Norm {
   return (width) => ({
     init: (key) => ({ weight: onesInitial(key, [width]) }),
     apply: ({ weight }, x) => rmsNormalization(x, weight, epsilon),
+  });
+}
+
+/** {@link rmsNorm} whose gain is 1 + w, with w from 0: weight decay then draws it to 1. Gemma's. Default: ε = 1e-6. */
+export function zeroCentredRmsNorm(options: { readonly epsilon?: number } = {}): Norm {
+  const { epsilon = 1e-6 } = options;
+  return (width) => ({
+    init: (key) => ({ weight: zerosInitial(key, [width]) }),
+    apply: ({ weight }, x) => rmsNormalization(x, add(weight, 1), epsilon),
   });
 }
 

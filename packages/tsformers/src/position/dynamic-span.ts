@@ -17,8 +17,8 @@ import {
   transpose,
 } from "@tsformers/engine";
 import { distances } from "../attention/core/by-distance.ts";
+import { cacheDecoding } from "../attention/core/cached-entries.ts";
 import { prepareScores } from "../attention/core/executor.ts";
-import { cacheDecoding } from "../attention/softmax/attention.ts";
 import type { Positions, Recurrent, Score, SoftmaxMixer, View } from "../kinds/index.ts";
 import { within } from "../nn/dropout.ts";
 import { type Initial, normalInitial } from "../nn/initial.ts";

@@ -41,6 +41,12 @@ export {
 } from "./sinusoidal.ts";
 export { stepSignals, stepSignalsEntry } from "./step-signals.ts";
 export {
+  type StreamingRotaryOptions,
+  type StreamingRotarySettings,
+  streamingRotary,
+  streamingRotaryEntry,
+} from "./streaming-rotary.ts";
+export {
   type BucketOptions,
   type Buckets,
   bidirectionalBuckets,

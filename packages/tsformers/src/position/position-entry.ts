@@ -17,7 +17,10 @@ export type PositionContext = {
   readonly causal?: boolean;
 };
 
-/** How a scheme tells a model about positions: with vectors added to inputs, by rotating queries and keys, or by changing logits. */
+/**
+ * How a scheme tells a model about positions: with vectors added to inputs, by rotating queries and keys, or by changing logits, which those
+ * do, too, that do both.
+ */
 export type PositionKind = "inputs" | "rotation" | "scores";
 
 type AboutPosition = Published & {

@@ -15,14 +15,14 @@ export const calmSystem: SystemEntry<"calm"> = /* @__PURE__ */ systemEntry(calmE
   ],
   presets: {
     small: {
-      about: "a decoder of six layers that follows pointers",
+      about: "a decoder of eight layers that follows pointers",
       run: {
-        model: { kind: "calm", layers: 1, decoderLayers: 6, modelWidth: 96, heads: 4, ffnWidth: 256 },
+        model: { kind: "calm", layers: 1, decoderLayers: 8, modelWidth: 192, heads: 4, ffnWidth: 512 },
         task: { kind: "pointer-chasing" },
         length: 12,
-        steps: 1300,
+        steps: 700,
         batchSize: 48,
-        learningRate: 3e-3,
+        learningRate: 1e-3,
       },
       vocabularySize: 55,
     },

@@ -10,6 +10,7 @@ export { depthAdaptiveTransformerSystem } from "./depth-adaptive-transformer.ts"
 export { gtrxlSystem } from "./gtrxl.ts";
 export { imageTransformerSystem } from "./image-transformer.ts";
 export { knnLmSystem } from "./knn-lm.ts";
+export { gatedDeltaNetSystem, gatedLinearAttentionSystem, retentionSystem } from "./linear-recurrences.ts";
 export { memorizingTransformerSystem } from "./memorizing-transformer.ts";
 export {
   alibiSystem,

@@ -9,6 +9,7 @@ export const systemCategories = [
   "language model",
   "positions",
   "memory",
+  "linear recurrences",
   "retrieval",
   "adaptive depth",
   "pictures",

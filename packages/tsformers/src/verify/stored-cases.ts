@@ -62,7 +62,11 @@ export function pick<T>(record: Readonly<Record<string, T>>, names: readonly str
   return Object.fromEntries(names.map((name) => [name, record[name]!]));
 }
 
-/** @throws Error when the shapes differ */
+/**
+ * Compares a result with what is stored; a scalar may be stored as the one element of a vector.
+ *
+ * @throws Error when the shapes differ
+ */
 export function compareArrays(
   tensor: string,
   found: NDArray,
@@ -71,7 +75,8 @@ export function compareArrays(
   counts: (flat: number) => boolean = all,
 ): Pick<VerifyRow, "largestError" | "tolerance" | "ok"> {
   const text = toleranceText(tolerance);
-  if (!shapesEqual(found.shape, expected.shape)) {
+  const isScalar = found.shape.length === 0 && shapesEqual(expected.shape, [1]);
+  if (!isScalar && !shapesEqual(found.shape, expected.shape)) {
     throw new Error(`${tensor}: expected shape ${shapeText(expected.shape)} as stored, got ${shapeText(found.shape)}`);
   }
   const result = largestError(convert(found, "float32"), convert(expected, "float32"), tolerance, counts);

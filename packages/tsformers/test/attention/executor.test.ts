@@ -1,19 +1,27 @@
 import {
+  abs,
   add,
+  broadcastTo,
   cast,
   compile,
   concat,
   constant,
+  expandDims,
   fromNumbers,
+  iota,
   matmul,
   max,
   mul,
   type NDArray,
+  neg,
   readTree,
   reshape,
+  slice,
   softmax,
+  sub,
   sum,
   type Tensor,
+  tanh,
   valueAndGrad,
   where,
 } from "@tsformers/engine";
@@ -25,8 +33,9 @@ import { clipRuns, runsOf } from "../../src/attention/core/runs.ts";
 import { makeView } from "../../src/attention/core/view.ts";
 import { except, perHead, union } from "../../src/attention/patterns/combine.ts";
 import { causal, denseMask, fullPattern, type Pattern } from "../../src/attention/patterns/pattern.ts";
+import { windowWithSinks } from "../../src/attention/patterns/sinks.ts";
 import type { View } from "../../src/kinds/index.ts";
-import { alibi } from "../../src/position/alibi.ts";
+import { alibi, alibiSlopes } from "../../src/position/alibi.ts";
 
 const device = await openCpu();
 afterAll(() => device.close());
@@ -63,6 +72,7 @@ const patterns: [string, Pattern][] = [
   ["full", fullPattern],
   ["causal", causal],
   ["a window", near(20)],
+  ["a window with sinks", windowWithSinks({ sinks: 3, before: 20 })],
   ["every 7th token, in an order of its own", residues(7)],
   ["a union of two orders", strided],
   ["different heads", perHead([near(3), residues(5), near(30)])],
@@ -71,8 +81,22 @@ const patterns: [string, Pattern][] = [
   ["a window without itself", except(near(3), near(0))],
 ];
 
+/** What a softmax may have beside its keys. */
+type Controls = { readonly cap?: number; readonly sink?: Tensor };
+
+/** A logit for each head that follows from the queries, so that its gradient is a part of theirs. */
+const controlsOf = (q: Tensor): Controls => ({ cap: 0.4, sink: sum(q, { axes: [0, 2, 3] }) });
+
 /** The definition: every pair, masked; queries that see nothing give 0. */
-function dense(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, keyMask?: NDArray, bias?: Tensor): Tensor {
+function dense(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  pattern: Pattern,
+  keyMask?: NDArray,
+  bias?: Tensor,
+  { cap, sink }: Controls = {},
+): Tensor {
   const [, heads, length] = q.shape as [number, number, number];
   const shown = cast(constant(denseMask(pattern, length, k.shape[2]!)), "float32");
   const perHead = reshape(shown, [1, ...shown.shape]);
@@ -82,10 +106,14 @@ function dense(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, keyMask?: NDAr
       : concat(new Array<Tensor>(heads / perHead.shape[1]!).fill(perHead), 1);
   const visible =
     keyMask === undefined ? all : mul(all, reshape(cast(constant(keyMask), "float32"), [keyMask.shape[0]!, 1, 1, -1]));
-  const logits = matmul(q, k, { transposeB: true, scale: 0.5 });
+  const product = matmul(q, k, { transposeB: true, scale: 0.5 });
+  const logits = cap === undefined ? product : mul(tanh(mul(product, 1 / cap)), cap);
   const biased = bias === undefined ? logits : add(logits, bias);
-  const weights = softmax(where(cast(visible, "bool"), biased, -1e30));
-  return matmul(mul(weights, max(visible, { axes: -1, keepDims: true })), v);
+  const shownOnly = where(cast(visible, "bool"), biased, -1e30);
+  const sinks = sink && broadcastTo(reshape(sink, [1, heads, 1, 1]), [q.shape[0]!, heads, length, 1]);
+  const weights = softmax(sinks === undefined ? shownOnly : concat([shownOnly, sinks], -1));
+  const ofKeys = sinks === undefined ? weights : slice(weights, -1, 0, -1);
+  return matmul(mul(ofKeys, max(visible, { axes: -1, keepDims: true })), v);
 }
 
 type Both = (q: Tensor, k: Tensor, v: Tensor) => Tensor;
@@ -138,6 +166,26 @@ describe.each(patterns)("%s", (_, pattern) => {
     );
   });
 
+  test.each([undefined, 0])(
+    "with a cap, a bias and a sink, too, when weights of %s pairs are kept",
+    async (keptPairs) => {
+      const bias = alibi(3);
+      const scores: View["scores"] = (positions) => bias.prepare({}, positions);
+      const slopes = fromNumbers(alibiSlopes(3), [3, 1, 1]);
+      await agree(
+        (q, key, value) => {
+          const view = lookAt(pattern, 100, { queriesPerBlock: 32, scores, ...(keptPairs === 0 && { keptPairs }) });
+          return attend(q, { key, value }, { view, scale: 0.5, context, ...controlsOf(q) }).mixed;
+        },
+        (q, k, v) => {
+          const distance = abs(sub(expandDims(iota(100, 0, "float32"), 0), expandDims(iota(100, 0, "float32"), 1)));
+          return dense(q, k, v, pattern, undefined, mul(neg(distance), constant(slopes)), controlsOf(q));
+        },
+        [2, 3, 100, 4],
+      );
+    },
+  );
+
   test("padding is never seen", async () => {
     const keyMask = fromNumbers(
       [...new Array(50).fill(1), ...new Array(70).fill(0).map((_, i) => i % 2)],
@@ -153,10 +201,14 @@ describe.each(patterns)("%s", (_, pattern) => {
     );
   });
 
-  test("maps say what was weighed", async () => {
+  test.each([
+    ["", () => ({})],
+    [" beside a sink", controlsOf],
+  ])("maps say what was weighed%s", async (_, controls) => {
     const length = 200;
     const weigh = (q: Tensor, key: Tensor, value: Tensor) => {
-      const { mixed, map } = attend(q, { key, value }, { view: lookAt(pattern, length), scale: 0.5, context });
+      const options = { view: lookAt(pattern, length), scale: 0.5, context, ...controls(q) };
+      const { mixed, map } = attend(q, { key, value }, options);
       const { weights, keys } = map();
       return { mixed, weights, ...(keys === undefined ? {} : { keys }) };
     };

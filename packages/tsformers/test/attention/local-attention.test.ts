@@ -22,6 +22,7 @@ const local = (causal: boolean) =>
       title: "",
       direction: causal ? "causal" : "bidirectional",
       exponent: 1,
+      heads: sizes.heads,
       exempt: {},
       load: async () => mixers.local.make({ chunk: 8 }, { ...sizes, causal }),
     },

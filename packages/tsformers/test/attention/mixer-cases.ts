@@ -40,6 +40,7 @@ export type MixerCase<Law extends string = string> = {
   readonly exponent: number;
   /** Whether outputs are averages of values. */
   readonly averages?: boolean;
+  readonly heads: number;
   /** Laws that do not hold by its definition, each with the reason. */
   readonly exempt: Partial<Record<Law, string>>;
   load(context?: Partial<MixerContext>): Promise<Mixer>;
@@ -49,6 +50,8 @@ export type MixerCase<Law extends string = string> = {
 type Variant<Law extends string> = {
   readonly options: object;
   readonly only?: Direction;
+  /** Default: those of {@link sizes}. */
+  readonly heads?: number;
   readonly exempt?: Partial<Record<Law, string>>;
 };
 
@@ -63,16 +66,16 @@ export function mixerCases<Law extends string>(
   const unknown = Object.keys(variants).filter((name) => !Object.hasOwn(mixers, name));
   if (unknown.length > 0) throw new Error(`no mixer is called ${unknown.join(", ")}`);
   return Object.entries<MixerEntry>(mixers).flatMap(([member, entry]) =>
-    (variants[member] ?? [{ options: {} }]).flatMap(({ options, only, exempt = {} }) =>
+    (variants[member] ?? [{ options: {} }]).flatMap(({ options, only, heads = sizes.heads, exempt = {} }) =>
       entry.directions
         .filter((direction) => only === undefined || direction === only)
         .map((direction): MixerCase<Law> => {
           const chosen = Object.entries(options).map(([name, value]) => `${name} ${JSON.stringify(value)}`);
           const load = async (context = {}) =>
-            entry.make(options, { ...sizes, causal: direction === "causal", ...context });
+            entry.make(options, { ...sizes, heads, causal: direction === "causal", ...context });
           const title = `${[member, ...chosen].join(" ")}, ${direction}`;
           const { exponent, averages = true } = entry;
-          return { member, title, direction, exponent, averages, exempt, load };
+          return { member, title, direction, exponent, averages, heads, exempt, load };
         }),
     ),
   );

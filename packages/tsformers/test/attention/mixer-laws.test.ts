@@ -14,10 +14,17 @@ const twoSteps = "one attention works on what another has mixed: no weights of t
 const sortedBlocks = "a sorted key is a mixture of several; the map names the one that weighs most";
 const compressed = "a slot's value is a convolution over its positions, not a sum";
 const byFeature = "each feature has weights of its own, so there is no map";
+const gatedHeads = "heads are normalised and gated after values are mixed";
 const lastOfBlock = "a slot is named by the last position of its block, which may be padding where others are not";
 
 /** Sizes that fit short sequences, and the forms of a member that differ in kind. A member that is not here is taken as it comes. */
 const cases = mixerCases<Law>({
+  softmax: [
+    { options: {} },
+    { options: { qkNorm: true, cap: 3 } },
+    { options: { sink: true }, exempt: { sums: "the sink has a share, and is no position" } },
+  ],
+  differential: [{ options: {}, heads: 4, exempt: { map: "it has both maps of a head, before their difference" } }],
   linear: [{ options: {} }, { options: { gated: true }, only: "causal" }],
   // With few features the estimated sum of weights comes close to 0, and what is divided by it far from anything.
   rfa: [{ options: { features: 128 } }, { options: { features: 128, gated: true }, only: "causal" }],
@@ -51,6 +58,19 @@ const cases = mixerCases<Law>({
   "short-convolution": [
     { options: {}, exempt: { map: byFeature, looks: byFeature } },
     { options: { width: 7 }, exempt: { map: byFeature, looks: byFeature } },
+  ],
+  "delta-net": [{ options: {} }, { options: { chunk: 8 } }],
+  retention: [
+    { options: {}, exempt: { map: gatedHeads } },
+    { options: { keyWidth: 4, valueWidth: 6, chunk: 8 }, exempt: { map: gatedHeads } },
+  ],
+  "gated-linear-attention": [
+    { options: {}, exempt: { map: gatedHeads } },
+    { options: { keyWidth: 8, valueWidth: 6, chunk: 8 }, exempt: { map: gatedHeads } },
+  ],
+  "gated-delta-net": [
+    { options: {}, exempt: { map: gatedHeads } },
+    { options: { keyWidth: 8, valueWidth: 6, chunk: 8 }, exempt: { map: gatedHeads } },
   ],
   synthesizer: [
     { options: {} },
@@ -263,10 +283,10 @@ describe.each(cases.map((one) => [one.title, one] as const))("%s", (_, one) => {
       const { run } = await prepare();
       const mask = [ones(63), ones(63).fill(0, 50)];
       const { map } = await run(inputs(63, 5, 2), { mask });
-      expect(map!.weights.shape.slice(0, 3)).toEqual([2, sizes.heads, 63]);
+      expect(map!.weights.shape.slice(0, 3)).toEqual([2, one.heads, 63]);
       const looks = looksOf(map!);
       for (const [b, length] of [63, 50].entries()) {
-        for (let at = 0; at < sizes.heads * length; at++) {
+        for (let at = 0; at < one.heads * length; at++) {
           const [h, t] = [Math.floor(at / length), at % length];
           const own = looks(b, h, t);
           const last = causal ? t : length - 1;
@@ -291,13 +311,12 @@ describe.each(cases.map((one) => [one.title, one] as const))("%s", (_, one) => {
   });
 
   test("queries and keys that are turned matter, or are refused in words", async () => {
-    await mattersOrRefused(await prepare(), member, turned);
+    await mattersOrRefused(await prepare(), member, { rotation: rotary(sizes.modelWidth / one.heads) });
   });
 });
 
 const ramp: Score = { logits: (logits) => add(logits, mul(iota(logits.shape.at(-1)!, 0, "float32"), 0.3)) };
 const scored = { scores: () => ramp };
-const turned = { rotation: rotary(sizes.modelWidth / sizes.heads) };
 
 async function mattersOrRefused({ run }: Prepared, member: string, view: object): Promise<void> {
   const x = inputs(40);

@@ -50,7 +50,7 @@ test("the steps of each position are drawn above a text", async () => {
   // With the bias that halting begins with, two of three steps.
   expect(out).toContain("Steps of each position, 3 at most\n  ▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆\n  a cat sees a dog\n  mean 2.00");
   const { run: told } = JSON.parse((await run(["describe", at("universal"), "--prompt", "a cat", "--json"])).out);
-  expect(told.steps).toEqual({ most: 3, tokens: [..."a cat"].map((text) => ({ text, steps: 2 })) });
+  expect(told.steps).toEqual({ isText: true, most: 3, tokens: [..."a cat"].map((text) => ({ text, steps: 2 })) });
 });
 
 test("the spans of heads are listed by layer, and models are opened without what lies beyond them", async () => {
@@ -69,14 +69,20 @@ test("the spans of heads are listed by layer, and models are opened without what
 
 test("narrow terminals get more rows, and plain ones plain characters", () => {
   const tokens = [..."halting by itself"].map((text, i) => ({ text, steps: 1 + (i % 4) }));
-  const lines = stepLines({ tokens, most: 4 }, { columns: 10, unicode: true });
+  const lines = stepLines({ tokens, isText: true, most: 4 }, { columns: 10, unicode: true });
   expect(lines).toEqual(["  ▂▄▆█▂▄▆█", "  halting", "  ▂▄▆█▂▄▆█", "  by itsel", "  ▂", "  f", "  mean 2.41"]);
-  expect(stepLines({ tokens, most: 4 }, { columns: 80, unicode: false })[0]).toBe("  12341234123412341");
+  expect(stepLines({ tokens, isText: true, most: 4 }, { columns: 80, unicode: false })[0]).toBe("  12341234123412341");
   const words = ["jump", "twice\n"].map((text, i) => ({ text, steps: i + 1 }));
-  expect(stepLines({ tokens: words, most: 2 }, { columns: 80, unicode: true })).toEqual([
+  expect(stepLines({ tokens: words, isText: true, most: 2 }, { columns: 80, unicode: true })).toEqual([
     "  ▄▄▄▄ ██████",
     "  jump twice¶",
     "  mean 1.50",
+  ]);
+  const numbers = ["1", "2", "3"].map((text, i) => ({ text, steps: i + 1 }));
+  expect(stepLines({ tokens: numbers, isText: false, most: 3 }, { columns: 80, unicode: true })).toEqual([
+    "  ▃ ▆ █",
+    "  1 2 3",
+    "  mean 2.00",
   ]);
   const spans = [
     [32, 40],

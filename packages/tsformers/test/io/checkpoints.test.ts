@@ -94,6 +94,10 @@ describe("loading", () => {
     "transformer_xl",
     "transformer_xl_adaptive",
     "xlnet",
+    "mistral",
+    "gemma2",
+    "qwen3",
+    "diffllama",
   ])("%s: the tree that is read is the one the model makes, and goes back to the same arrays", async (name) => {
     const { architecture, params } = await loadHuggingFace(golden + name);
     const read = flatten(params, isArray);

@@ -22,8 +22,16 @@ const form = ({ category, names, length, endTokens, startToken }: Architecture) 
   startToken,
 });
 
-/** Settings whose null says that there is none. */
-const nullable = new Set(["pad_token_id", "eos_token_id", "n_inner"]);
+/** Settings whose null says that there is none, or that it follows from others. */
+const nullable = new Set([
+  "pad_token_id",
+  "eos_token_id",
+  "n_inner",
+  "num_key_value_heads",
+  "sliding_window",
+  "attn_logit_softcapping",
+  "final_logit_softcapping",
+]);
 
 /**
  * PyTorch's own has no configuration; transformers 5, whose defaults these are, has dropped Transformer-XL; Decision Transformers have no vocabulary, and
@@ -69,6 +77,7 @@ function fitting(family: string, setting: string): Record<string, unknown> {
     const { [setting]: _, ...others }: Record<string, unknown> = { hidden_size: 256, axial_pos_embds_dim: [64, 192] };
     return others;
   }
+  if (setting === "num_key_value_heads") return { hidden_size: 1536, num_attention_heads: 32 };
   return /head|rotary/.test(setting) ? { n_embd: 1536, hidden_size: 1536, d_model: 1536 } : {};
 }
 

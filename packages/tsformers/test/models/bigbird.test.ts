@@ -1,6 +1,5 @@
 import {
   add,
-  type Concrete,
   cast,
   constant,
   div,
@@ -11,8 +10,6 @@ import {
   gather,
   grad,
   iota,
-  isNdArray,
-  mapTree,
   matmul,
   mul,
   type NDArray,
@@ -45,26 +42,13 @@ import { characterTokenizer } from "../../src/tokenizers/index.ts";
 import { adamw } from "../../src/train/optimisers/adamw.ts";
 import { constantRate } from "../../src/train/schedules/index.ts";
 import { train } from "../../src/train/train.ts";
-import { expectSameTrees, numbersByPath, numbersOf, slopes } from "../numbers.ts";
+import { expectSameTrees, loud, numbersByPath, numbersOf, slopes } from "../numbers.ts";
 
 const device = await openCpu();
 afterAll(() => device.close());
 
 const [V, C, H, layers, types] = [13, 12, 3, 2, 2];
 const sizes = { vocabularySize: V, layers, modelWidth: C, heads: H, types, ffnWidth: 10 };
-
-/** Weights that make positions differ. */
-function loud<P>(params: Concrete<P>): Concrete<P> {
-  let seed = 0;
-  return mapTree(params, isNdArray, (array, path) => {
-    const noise = normal(randomKey(100 + seed++), array.shape, { deviation: 0.35 });
-    if (!path.endsWith("orm.weight")) return noise;
-    return fromNumbers(
-      noise.toNumbers().map((x) => 1 + x),
-      array.shape,
-    );
-  }) as Concrete<P>;
-}
 
 const int = (numbers: readonly number[], shape: readonly number[]): NDArray =>
   fromNumbers([...numbers], shape, "int32");

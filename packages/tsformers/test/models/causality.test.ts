@@ -28,14 +28,17 @@ import { alRfouParts } from "../../src/models/decoders/al-rfou.ts";
 import { bloomParts } from "../../src/models/decoders/bloom.ts";
 import { compressiveTransformerParts } from "../../src/models/decoders/compressive-transformer.ts";
 import { ctrlParts } from "../../src/models/decoders/ctrl.ts";
+import { gemma2Parts } from "../../src/models/decoders/gemma2.ts";
 import { gpt, gptParts } from "../../src/models/decoders/gpt.ts";
 import { gptNeoXParts } from "../../src/models/decoders/gpt-neox.ts";
 import { gptJParts } from "../../src/models/decoders/gptj.ts";
 import { gtrxlParts } from "../../src/models/decoders/gtrxl.ts";
 import { llamaParts } from "../../src/models/decoders/llama.ts";
 import { memorizingTransformerParts } from "../../src/models/decoders/memorizing-transformer.ts";
+import { mistralParts } from "../../src/models/decoders/mistral.ts";
 import { mptParts } from "../../src/models/decoders/mpt.ts";
 import { openAiGptParts } from "../../src/models/decoders/openai-gpt.ts";
+import { qwen3Parts } from "../../src/models/decoders/qwen3.ts";
 import { reformerParts } from "../../src/models/decoders/reformer.ts";
 import { spalmParts } from "../../src/models/decoders/spalm.ts";
 import { transformerXlParts } from "../../src/models/decoders/transformer-xl.ts";
@@ -126,6 +129,10 @@ const decoders: Readonly<Record<string, (given: typeof options) => DecoderParts>
   "gpt-neox": gptNeoXParts,
   ctrl: ctrlParts,
   llama: llamaParts,
+  // Their own patterns are windows: here all there is.
+  mistral: (given) => mistralParts({ ...given, window: 64 }),
+  gemma2: (given) => gemma2Parts({ ...given, window: 64, cap: 50, outputCap: 30 }),
+  qwen3: qwen3Parts,
   "al-rfou": alRfouParts,
   spalm: (given) => spalmParts({ ...given, memoryLength: 4 }),
   "transformer-xl": (given) => transformerXlParts({ ...given, memoryLength: 4 }),
@@ -220,9 +227,10 @@ describe("the causal part of a pattern", () => {
   });
 });
 
-/** Softmax attention reads the pattern, and is as causal as that. */
+/** Softmax and differential attention read the pattern, and are as causal as that. */
+const readers = new Set(["softmax", "differential"]);
 const everyMixer = Object.entries<MixerEntry>(mixers).flatMap(([name, entry]) =>
-  (name === "softmax" ? [] : entry.directions).map((direction) => [name, direction, entry] as const),
+  (readers.has(name) ? [] : entry.directions).map((direction) => [name, direction, entry] as const),
 );
 const small: Readonly<Record<string, object>> = {
   etc: { globals: 2, radius: 3, furthestLabel: 2 },

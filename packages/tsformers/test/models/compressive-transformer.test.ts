@@ -1,20 +1,15 @@
 import {
   add,
-  type Concrete,
-  concat,
   constant,
   evaluate,
   flatten,
   fromNumbers,
   grad,
   isNdArray,
-  isTensor,
-  mapTree,
   mul,
   type NDArray,
   normal,
   randomKey,
-  slice,
   sum,
   type Tensor,
 } from "@tsformers/engine";
@@ -33,11 +28,10 @@ import {
   compressiveTransformerEntry,
   compressiveTransformerParts,
 } from "../../src/models/decoders/compressive-transformer.ts";
-import { tokenObjective } from "../../src/objectives/tokens.ts";
 import { rotary } from "../../src/position/rotary.ts";
-import { lossAndGradients } from "../../src/train/accumulate.ts";
-import { expectSameTrees, sizeOf } from "../numbers.ts";
+import { expectSameTrees, loud, sizeOf } from "../numbers.ts";
 import { batch, C, D, H, type Kind, layers, plain, type Tree, V } from "./compressive-plain.ts";
+import { inSegments, memoryLaws, tokensBelow } from "./segment-cases.ts";
 
 // Graphs are small: a second thread would cost more than it does.
 const device = await openCpu({ threads: 1 });
@@ -57,53 +51,10 @@ function optionsOf({ compression, loss }: Kind, more: Partial<CompressiveTransfo
   };
 }
 
-/** Weights that make positions differ. */
-function paramsOf(options: CompressiveTransformerOptions): Concrete<DecoderParams> {
-  let seed = 0;
-  return mapTree(compressiveTransformer(options).init(randomKey(1)), isNdArray, (array, path) => {
-    const noise = normal(randomKey(100 + seed++), array.shape, { deviation: 0.35 });
-    if (!path.endsWith("orm.weight")) return noise;
-    return fromNumbers(
-      noise.toNumbers().map((x) => 1 + x),
-      array.shape,
-    );
-  }) as Concrete<DecoderParams>;
-}
-
-const tokensOf = (length: number, rows = batch, seed = 5): NDArray =>
-  fromNumbers(
-    Array.from({ length: rows * length }, (_, i) => (i * i * 7 + seed * i + 3) % V),
-    [rows, length],
-    "int32",
-  );
-
-/** The model's way: segment by segment, each with the memories that the one before left. */
-function segmented(
-  options: CompressiveTransformerOptions,
-  params: Tree,
-  tokens: Tensor,
-  segments: readonly number[],
-): { logits: Tensor; losses: Tensor; memories: readonly CompressiveState[] } {
-  const model = compressiveTransformer(options);
-  let memories = mapTree(startSegments(model.layers, tokens.shape[0]!)!, isNdArray, (array) =>
-    constant(array),
-  ) as readonly unknown[];
-  let start = 0;
-  const losses: Tensor[] = [constant(fromNumbers([0], []))];
-  const logits = segments.map((length) => {
-    const own = slice(tokens, 1, start, start + length);
-    start += length;
-    const out = model.apply(params as never, { tokens: own, segment: { layers: memories } }, evaluation);
-    memories = out.state.segment!;
-    losses.push(...Object.values(out.losses));
-    return out.logits;
-  });
-  return {
-    logits: concat(logits, 1),
-    losses: losses.reduce((a, b) => add(a, b)),
-    memories: memories as readonly CompressiveState[],
-  };
-}
+const paramsOf = (options: CompressiveTransformerOptions) => loud(compressiveTransformer(options).init(randomKey(1)));
+const tokensOf = tokensBelow(V, batch);
+const segmented = (options: CompressiveTransformerOptions, params: Tree, tokens: Tensor, segments: readonly number[]) =>
+  inSegments<CompressiveState>(compressiveTransformer(options), params, tokens, segments);
 
 const cases: readonly (readonly [string, Kind, readonly number[], Partial<CompressiveTransformerOptions>])[] = [
   ["convolution", learned, [4, 4, 4, 4], {}],
@@ -241,121 +192,9 @@ describe("how far it sees", () => {
   });
 });
 
-/** One segment, with memories as arrays. */
-function readSegment(
-  options: CompressiveTransformerOptions,
-  params: unknown,
-  given: { tokens: NDArray; memories: unknown; fresh?: NDArray; mask?: NDArray },
-) {
-  const model = compressiveTransformer(options);
-  const pass = (params: DecoderParams, tokens: Tensor, layers: readonly unknown[], fresh?: Tensor, mask?: Tensor) => {
-    const { logits, state, losses } = model.apply(
-      params,
-      {
-        tokens,
-        segment: { layers, ...(fresh === undefined ? {} : { fresh }) },
-        ...(mask === undefined ? {} : { mask }),
-      },
-      evaluation,
-    );
-    return { logits, losses, memories: state.segment! };
-  };
-  const { tokens, memories, fresh, mask } = given;
-  const args = [params, tokens, memories, fresh, mask] as never[];
-  return evaluate(pass as never, device, ...(args as [])) as unknown as Promise<{
-    logits: NDArray;
-    losses: Record<string, NDArray>;
-    memories: unknown;
-  }>;
-}
-
-const emptyMemories = (options: CompressiveTransformerOptions, rows = batch) =>
-  startSegments(compressiveTransformer(options).layers, rows)!;
-const rowOf = (array: NDArray, row: number): NDArray => {
-  const size = array.shape.slice(1).reduce((a, b) => a * b, 1);
-  return fromNumbers(array.toNumbers().slice(row * size, (row + 1) * size), [1, ...array.shape.slice(1)], array.dtype);
-};
-const rowOfTree = (tree: unknown, row: number) => mapTree(tree, isNdArray, (array) => rowOf(array, row));
-
-describe("memories", () => {
-  const options = optionsOf(learned);
-  const params = paramsOf(options);
-
-  test("rows are independent, and a row whose document begins has empty memories", async () => {
-    const first = await readSegment(options, params, { tokens: tokensOf(9), memories: emptyMemories(options) });
-    const tokens = tokensOf(5, batch, 2);
-    const fresh = fromNumbers([0, 1], [batch]);
-    const second = await readSegment(options, params, { tokens, memories: first.memories, fresh });
-    const alone = [rowOfTree(first.memories, 0), emptyMemories(options, 1)];
-    for (const [row, memories] of alone.entries()) {
-      const own = await readSegment(options, params, { tokens: rowOf(tokens, row), memories });
-      expectSameTrees(rowOf(second.logits, row), own.logits);
-      expectSameTrees(rowOfTree(second.memories, row), own.memories);
-    }
-  });
-
-  test("empty memories are none, and nothing that leaves them costs anything", async () => {
-    const tokens = tokensOf(3);
-    const model = compressiveTransformer(options);
-    const found = await readSegment(options, params, { tokens, memories: emptyMemories(options) });
-    const alone = (params: DecoderParams, tokens: Tensor) => model.apply(params, { tokens }, evaluation).logits;
-    expectSameTrees(found.logits, await evaluate(alone, device, params as never, tokens as never));
-    expect(found.losses.reconstruction!.item()).toBe(0);
-  });
-
-  test.each(Object.keys(compressions) as Kind["compression"][])(
-    "%s: padding is not seen, not remembered, and has no say in what it is compressed with",
-    async (compression) => {
-      const options = optionsOf({ compression, loss: "none" });
-      const params = paramsOf(options);
-      const [real, padded] = [5, 8];
-      const tokens = tokensOf(padded);
-      const mask = fromNumbers(
-        Array.from({ length: batch * padded }, (_, i) => (i % padded < real ? 1 : 0)),
-        [batch, padded],
-      );
-      const other = fromNumbers(
-        tokens.toNumbers().map((token, i) => (i % padded < real ? token : (token + 4) % V)),
-        tokens.shape,
-        "int32",
-      );
-      const three = async (tokens: NDArray) => {
-        const first = await readSegment(options, params, { tokens, memories: emptyMemories(options), mask });
-        const second = await readSegment(options, params, { tokens: tokensOf(7), memories: first.memories });
-        const third = await readSegment(options, params, { tokens: tokensOf(6, batch, 3), memories: second.memories });
-        return [second, third].map(({ logits, losses }) => ({ logits, losses }));
-      };
-      expectSameTrees(await three(other), await three(tokens));
-    },
-  );
-
-  test("in parts, a batch has the gradients and memories that it has as a whole", async () => {
-    const rows = 4;
-    const objective = tokenObjective(compressiveTransformer(options), { segments: true });
-    const { memories } = await readSegment(options, params, {
-      tokens: tokensOf(9, rows),
-      memories: emptyMemories(options, rows),
-    });
-    const batchOf = {
-      inputs: tokensOf(6, rows, 2),
-      targets: tokensOf(6, rows, 4),
-      weights: fromNumbers(new Array<number>(rows * 6).fill(1), [rows, 6]),
-      fresh: fromNumbers([0, 0, 1, 0], [rows]),
-    };
-    const run = (parts: number) =>
-      evaluate(
-        ((params: DecoderParams, batch: never, memories: readonly unknown[]) => {
-          const made = lossAndGradients(objective.loss, parts, params, batch, {}, { memories });
-          const scaled = mapTree(made.gradients, isTensor, (leaf) => mul(leaf, made.factor ?? 1));
-          return { loss: made.loss, losses: made.losses, gradients: scaled, memories: made.memories };
-        }) as never,
-        device,
-        params as never,
-        batchOf as never,
-        memories as never,
-      );
-    expectSameTrees(await run(2), await run(1));
-  });
+describe.each(Object.keys(compressions) as Kind["compression"][])("memories, %s", (compression) => {
+  const options = optionsOf({ compression, loss: "none" });
+  memoryLaws(compressiveTransformer(options), paramsOf(options), device);
 });
 
 test("it has as many parameters as its parts have", () => {

@@ -34,10 +34,10 @@ import type { SegmentState } from "../../src/memory/segment-memory.ts";
 import type { DecoderParams } from "../../src/models/decoder.ts";
 import { gpt } from "../../src/models/decoders/gpt.ts";
 import { type GtrxlOptions, gtrxl, gtrxlEntry } from "../../src/models/decoders/gtrxl.ts";
-import type { LanguageModel } from "../../src/models/language-model.ts";
 import { residualGate } from "../../src/nn/gate.ts";
 import { layerNorm } from "../../src/nn/norm.ts";
 import { expectSameTrees, sizeOf } from "../numbers.ts";
+import { segmentReader, tokensBelow } from "./segment-cases.ts";
 
 const device = await openCpu();
 afterAll(() => device.close());
@@ -48,12 +48,7 @@ const options: GtrxlOptions = { vocabularySize: V, layers: 2, modelWidth: C, hea
 const model = gtrxl(options);
 const params = model.init(randomKey(3)) as Concrete<DecoderParams>;
 
-const tokensOf = (length: number, rows = batch, seed = 1): NDArray =>
-  fromNumbers(
-    Array.from({ length: rows * length }, (_, i) => (i * i * 5 + seed * i + 2) % V),
-    [rows, length],
-    "int32",
-  );
+const tokensOf = tokensBelow(V, batch);
 
 type GateTree = Record<"resetY" | "resetX" | "updateY" | "updateX" | "candidateY" | "candidateX" | "bias", Tensor>;
 type Tree = {
@@ -120,27 +115,7 @@ function dense(params: Tree, tokens: Tensor, begins: readonly (readonly number[]
   return add(matmul(x, params.head.weight), params.head.bias);
 }
 
-type Pass = { readonly tokens: NDArray; readonly memories: unknown; readonly fresh?: NDArray };
-type Found = { readonly logits: NDArray; readonly memories: readonly Concrete<SegmentState>[] };
-
-/** One segment, with memories as arrays. */
-function read(given: Pass, of: LanguageModel<never> = model as never): Promise<Found> {
-  const pass = (params: never, tokens: Tensor, layers: readonly unknown[], fresh?: Tensor) => {
-    const segment = { layers, ...(fresh === undefined ? {} : { fresh }) };
-    const { logits, state } = of.apply(params, { tokens, segment }, evaluation);
-    return { logits, memories: state.segment! };
-  };
-  const { tokens, memories, fresh } = given;
-  return evaluate(
-    pass as never,
-    device,
-    params as never,
-    tokens as never,
-    memories as never,
-    fresh as never,
-  ) as never as Promise<Found>;
-}
-
+const read = segmentReader(model as never, params, device);
 const empty = (rows = batch) => startSegments(model.layers, rows)!;
 /** Memories with zeros for what may not be seen. */
 const shown = (memories: unknown): readonly NDArray[] =>
@@ -188,7 +163,7 @@ describe("documents that begin inside a row", () => {
   test.each([[[5, 7]], [[4, 4, 4]], [[1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]]])(
     "in segments of %j positions nothing changes",
     async (segments) => {
-      const whole = await read({ tokens, memories: empty(), fresh });
+      const whole = await read({ tokens, fresh });
       let memories: unknown = empty();
       let from = 0;
       for (const length of segments) {
@@ -204,15 +179,15 @@ describe("documents that begin inside a row", () => {
   );
 
   test("what a document leaves behind is not remembered by the next", async () => {
-    const { memories } = await read({ tokens, memories: empty(), fresh });
-    const seen = memories[0]!.seen.toNumbers();
+    const { memories } = await read({ tokens, fresh });
+    const seen = (memories as readonly Concrete<SegmentState>[])[0]!.seen.toNumbers();
     // The last five places: one of the document, three of it, and five of a document that is longer.
     expect([seen.slice(0, 5), seen.slice(5, 10), seen.slice(10)]).toEqual([
       [0, 0, 0, 0, 1],
       [0, 0, 1, 1, 1],
       [1, 1, 1, 1, 1],
     ]);
-    const other = await read({ tokens: tokensOf(N, batch, 4), memories: empty(), fresh });
+    const other = await read({ tokens: tokensOf(N, batch, 4), fresh });
     const next = { tokens: tokensOf(1), fresh: fromNumbers([1, 1, 1], [batch, 1]) };
     const [one, two] = [await read({ ...next, memories }), await read({ ...next, memories: other.memories })];
     expectSameTrees(one.logits, two.logits);
@@ -224,9 +199,9 @@ describe("documents that begin inside a row", () => {
 
   test("layers that cannot tell documents apart refuse them", async () => {
     const plain = gpt({ vocabularySize: V, layers: 1, modelWidth: C, heads: H, length: N });
-    await expect(async () => read({ tokens, memories: [undefined], fresh }, plain as never)).rejects.toThrow(
-      /cannot tell documents of one row apart; expected fresh \[B\]/,
-    );
+    await expect(async () =>
+      segmentReader(plain as never, params, device)({ tokens, memories: [undefined], fresh }),
+    ).rejects.toThrow(/cannot tell documents of one row apart; expected fresh \[B\]/);
   });
 });
 

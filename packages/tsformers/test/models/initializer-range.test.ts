@@ -27,6 +27,8 @@ describe("initializerRange", () => {
     { kind: "gpt", mixer: { kind: "delta-net" } },
     { kind: "bert" },
     { kind: "bert", mixer: { kind: "performer" }, position: { kind: "learned" } },
+    { kind: "transformer-xl" },
+    { kind: "compressive-transformer", compression: "mean" },
   ])("is the scale of every initial matrix: %j", async (model) => {
     const [usual, wide] = [await deviations(model), await deviations({ ...model, initializerRange: 0.08 })];
     expect(usual.length).toBeGreaterThan(10);
@@ -35,6 +37,16 @@ describe("initializerRange", () => {
       expect(deviation, name).toBeLessThan(0.025);
       expect(wide[index]![1] / deviation, name).toBeCloseTo(4, 4);
     }
+  });
+
+  it.each(["retention", "gated-linear-attention"])("leaves alone what has a scale of its own: %s", async (kind) => {
+    const [usual, wide] = [
+      await deviations({ mixer: { kind } }),
+      await deviations({ mixer: { kind }, initializerRange: 0.08 }),
+    ];
+    const ofMixer = (all: typeof usual) => all.filter(([name]) => name.includes(".mixer."));
+    expect(ofMixer(usual).length).toBeGreaterThan(9);
+    expect(ofMixer(wide)).toEqual(ofMixer(usual));
   });
 
   it("leaves alone what has a scale of its own: the tables of a Synthesizer", async () => {

@@ -1,18 +1,16 @@
 import {
   add,
   type Concrete,
-  concat,
   constant,
   einsum,
   evaluate,
   fromNumbers,
+  full,
   grad,
   isNdArray,
-  isTensor,
   mapTree,
   matmul,
   mul,
-  type NDArray,
   normal,
   oneHot,
   randomKey,
@@ -28,16 +26,13 @@ import {
 } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
-import { startSegments } from "../../src/depth/states.ts";
 import { openDecoder } from "../../src/generate/decoder.ts";
-import { evaluation } from "../../src/kinds/layer.ts";
 import type { SegmentState } from "../../src/memory/segment-memory.ts";
 import type { DecoderParams } from "../../src/models/decoder.ts";
 import { type TransformerXlOptions, transformerXl } from "../../src/models/decoders/transformer-xl.ts";
 import { layerNorm } from "../../src/nn/norm.ts";
-import { tokenObjective } from "../../src/objectives/tokens.ts";
-import { lossAndGradients } from "../../src/train/accumulate.ts";
-import { expectSameTrees, sizeOf } from "../numbers.ts";
+import { expectSameTrees, loud, sizeOf } from "../numbers.ts";
+import { inSegments, memoryLaws, tokensBelow } from "./segment-cases.ts";
 
 const device = await openCpu();
 afterAll(() => device.close());
@@ -50,25 +45,8 @@ const optionsOf = (more: Partial<TransformerXlOptions>): TransformerXlOptions =>
   ...more,
 });
 
-/** Weights that make positions differ. */
-function paramsOf(options: TransformerXlOptions): Concrete<DecoderParams> {
-  let seed = 0;
-  return mapTree(transformerXl(options).init(randomKey(1)), isNdArray, (array, path) => {
-    const noise = normal(randomKey(100 + seed++), array.shape, { deviation: 0.35 });
-    if (!path.endsWith("orm.weight")) return noise;
-    return fromNumbers(
-      noise.toNumbers().map((x) => 1 + x),
-      array.shape,
-    );
-  }) as Concrete<DecoderParams>;
-}
-
-const tokensOf = (length: number, rows = batch, seed = 5): NDArray =>
-  fromNumbers(
-    Array.from({ length: rows * length }, (_, i) => (i * i * 7 + seed * i + 3) % V),
-    [rows, length],
-    "int32",
-  );
+const paramsOf = (options: TransformerXlOptions) => loud(transformerXl(options).init(randomKey(1)));
+const tokensOf = tokensBelow(V, batch);
 
 type Tree = {
   tokens: { weight: Tensor };
@@ -151,22 +129,8 @@ function dense(options: TransformerXlOptions, params: Tree, tokens: Tensor, segm
   return { logits: add(einsum("btc,vc->btv", x, params.tokens.weight), params.head.bias), inputs };
 }
 
-/** The model's way: segment by segment, each with the memories that the one before left. */
-function segmented(options: TransformerXlOptions, params: Tree, tokens: Tensor, segments: readonly number[]) {
-  const model = transformerXl(options);
-  let memories: readonly unknown[] = mapTree(startSegments(model.layers, tokens.shape[0]!)!, isNdArray, (array) =>
-    constant(array),
-  ) as readonly unknown[];
-  let start = 0;
-  const logits = segments.map((length) => {
-    const own = slice(tokens, 1, start, start + length);
-    start += length;
-    const out = model.apply(params as never, { tokens: own, segment: { layers: memories } }, evaluation);
-    memories = out.state.segment!;
-    return out.logits;
-  });
-  return { logits: concat(logits, 1), memories: memories as readonly SegmentState[] };
-}
+const segmented = (options: TransformerXlOptions, params: Tree, tokens: Tensor, segments: readonly number[]) =>
+  inSegments<SegmentState>(transformerXl(options), params, tokens, segments);
 
 const cases: readonly (readonly [string, Partial<TransformerXlOptions>, readonly number[]])[] = [
   ["a memory as long as a segment", {}, [6, 6, 6]],
@@ -230,148 +194,9 @@ describe.each(cases)("%s", (_, more, segments) => {
   });
 });
 
-type Segment = Parameters<ReturnType<typeof transformerXl>["apply"]>[1]["segment"] & object;
-
-/** One segment, with memories as arrays. */
-function readSegment(
-  options: TransformerXlOptions,
-  params: unknown,
-  given: { tokens: NDArray; memories: unknown; fresh?: NDArray; mask?: NDArray },
-) {
-  const model = transformerXl(options);
-  const { tokens, memories, fresh, mask } = given;
-  const pass = (params: DecoderParams, tokens: Tensor, layers: readonly unknown[], fresh?: Tensor, mask?: Tensor) => {
-    const segment: Segment = { layers, ...(fresh === undefined ? {} : { fresh }) };
-    const { logits, state } = model.apply(
-      params,
-      { tokens, segment, ...(mask === undefined ? {} : { mask }) },
-      evaluation,
-    );
-    return { logits, memories: state.segment! };
-  };
-  return evaluate(
-    pass as never,
-    device,
-    params as never,
-    tokens as never,
-    memories as never,
-    fresh as never,
-    mask as never,
-  ) as Promise<{
-    logits: NDArray;
-    memories: unknown;
-  }>;
-}
-
-const emptyMemories = (options: TransformerXlOptions, rows = batch) =>
-  startSegments(transformerXl(options).layers, rows)!;
-
-const rowOf = (array: NDArray, row: number): NDArray => {
-  const size = array.shape.slice(1).reduce((a, b) => a * b, 1);
-  return fromNumbers(array.toNumbers().slice(row * size, (row + 1) * size), [1, ...array.shape.slice(1)], array.dtype);
-};
-const rowOfTree = (tree: unknown, row: number) => mapTree(tree, isNdArray, (array) => rowOf(array, row));
-
 describe("memories", () => {
   const options = optionsOf({});
-  const params = paramsOf(options);
-
-  test("rows of a batch are independent, and a row whose document begins has an empty memory", async () => {
-    const first = await readSegment(options, params, { tokens: tokensOf(5), memories: emptyMemories(options) });
-    const tokens = tokensOf(5, batch, 2);
-    const fresh = fromNumbers([0, 1], [batch]);
-    const second = await readSegment(options, params, { tokens, memories: first.memories, fresh });
-
-    const goesOn = await readSegment(options, params, {
-      tokens: rowOf(tokens, 0),
-      memories: rowOfTree(first.memories, 0),
-    });
-    expectSameTrees(rowOf(second.logits, 0), goesOn.logits);
-    expectSameTrees(rowOfTree(second.memories, 0), goesOn.memories);
-    const begins = await readSegment(options, params, {
-      tokens: rowOf(tokens, 1),
-      memories: emptyMemories(options, 1),
-    });
-    expectSameTrees(rowOf(second.logits, 1), begins.logits);
-    expectSameTrees(rowOfTree(second.memories, 1), begins.memories);
-
-    // What a row remembers makes a difference.
-    const without = await readSegment(options, params, {
-      tokens: rowOf(tokens, 0),
-      memories: emptyMemories(options, 1),
-    });
-    const off = goesOn.logits.toNumbers().map((x, i) => Math.abs(x - without.logits.toNumbers()[i]!));
-    expect(Math.max(...off)).toBeGreaterThan(1e-2);
-  });
-
-  test("an empty memory is none", async () => {
-    const tokens = tokensOf(7);
-    const model = transformerXl(options);
-    const { logits } = await readSegment(options, params, { tokens, memories: emptyMemories(options) });
-    const alone = (params: DecoderParams, tokens: Tensor) => model.apply(params, { tokens }, evaluation).logits;
-    expectSameTrees(logits, await evaluate(alone, device, params as never, tokens as never));
-  });
-
-  test("padding is neither seen nor remembered", async () => {
-    const [real, padded] = [5, 8];
-    const tokens = tokensOf(padded);
-    const mask = fromNumbers(
-      Array.from({ length: batch * padded }, (_, i) => (i % padded < real ? 1 : 0)),
-      [batch, padded],
-    );
-    const other = fromNumbers(
-      tokens.toNumbers().map((token, i) => (i % padded < real ? token : (token + 4) % V)),
-      tokens.shape,
-      "int32",
-    );
-    const next = tokensOf(6, batch, 3);
-    const two = async (tokens: NDArray) => {
-      const first = await readSegment(options, params, { tokens, memories: emptyMemories(options), mask });
-      const { logits } = await readSegment(options, params, { tokens: next, memories: first.memories });
-      const own = first.logits.toNumbers().filter((_, i) => Math.floor(i / V) % padded < real);
-      return { own: fromNumbers(own, [batch, real, V]), next: logits };
-    };
-    expectSameTrees(await two(other), await two(tokens));
-  });
-
-  test("in parts, a batch has the gradients and memories that it has as a whole", async () => {
-    const rows = 4;
-    const model = transformerXl(options);
-    const objective = tokenObjective(model, { segments: true });
-    const memories = (
-      await readSegment(options, params, { tokens: tokensOf(6, rows), memories: emptyMemories(options, rows) })
-    ).memories;
-    const tokens = tokensOf(6, rows, 2);
-    const batchOf = {
-      inputs: tokens,
-      targets: tokensOf(6, rows, 4),
-      // Parts of different weight, and a document that begins in one of them.
-      weights: fromNumbers(
-        Array.from({ length: rows * 6 }, (_, i) => (i % 5 === 0 || i > 15 ? 0 : 1)),
-        [rows, 6],
-      ),
-      fresh: fromNumbers([0, 0, 1, 0], [rows]),
-    };
-    const run = (parts: number) =>
-      evaluate(
-        ((params: DecoderParams, batch: never, memories: readonly unknown[]) => {
-          const {
-            loss,
-            gradients,
-            factor,
-            memories: next,
-          } = lossAndGradients(objective.loss, parts, params, batch, {}, { memories });
-          const scaled = mapTree(gradients, isTensor, (leaf) => mul(leaf, factor ?? 1));
-          return { loss, gradients: scaled, memories: next };
-        }) as never,
-        device,
-        params as never,
-        batchOf as never,
-        memories as never,
-      );
-    const whole = await run(1);
-    for (const parts of [2, 4]) expectSameTrees(await run(parts), whole);
-  });
+  memoryLaws(transformerXl(options), paramsOf(options), device);
 });
 
 describe.each([
@@ -419,6 +244,19 @@ test("it has as many parameters as the paper's parts have", () => {
   const adaptive = 5 * 12 + 4 * 6 + 2 * 3 + C * (12 + 6 + 3) + V + 2 * (C + 1);
   expect(count({ clusters })).toBe(adaptive + layers * layer + 2 * inner);
   expect(count({ clusters: { ...clusters, ownProjection: true } })).toBe(adaptive + C * C + layers * layer + 2 * inner);
+});
+
+test("the matrices of its layers begin as they are told to", () => {
+  const params = transformerXl(optionsOf({ initial: (_, shape) => full(shape, 7) })).init(randomKey(1));
+  const { tokens, ...layered } = params as Concrete<DecoderParams> & { tokens: unknown };
+  const begun: string[] = [];
+  mapTree(layered as Concrete<DecoderParams>, isNdArray, (array, path) => {
+    if (array.toNumbers().every((x) => x === 7)) begun.push(path);
+    return array;
+  });
+  // Of each layer: four of attention, two of the network, one of distances; and u and v.
+  expect(begun).toHaveLength(7 * layers + 2);
+  expect(sizeOf(tokens)).toBe(V * C);
 });
 
 test("what does not fit is refused", () => {

@@ -143,6 +143,11 @@ describe("key to door", () => {
     expect(rewards.flat()).toContain(1);
   });
 
+  test("its name tells its sizes, so that a run in other rooms is not taken for this one", () => {
+    expect(keyToDoor().name).toBe("key-to-door 4 8 4 8");
+    expect(keyToDoor({ size: 3, steps: [6, 2, 5] }).name).toBe("key-to-door 3 6 2 5");
+  });
+
   test("sizes that no room can have are refused", () => {
     expect(() => keyToDoor({ size: 1 })).toThrow("key-to-door: size must be an integer ≥ 2, got 1");
     expect(() => keyToDoor({ steps: [3, 0, 3] })).toThrow("key-to-door: steps must be three integers ≥ 1, got [3,0,3]");

@@ -194,10 +194,18 @@ test("an agent learns what it has to remember", async () => {
     length: 8,
     rollOuts: 60,
     epochs: 4,
+    schedule: constantRate(3e-3),
   });
   const returns = await playEpisodes({ model, params: params as Concrete<never>, environment, episodes: 50, device });
   // Without memory, half of the answers are right at best, which gives 0.
   expect(returns.reduce((a, b) => a + b, 0) / returns.length).toBeGreaterThan(0.8);
+});
+
+test("observations enter a body as large as they are", () => {
+  const model = actorCritic(gtrxl({ ...sizes, modelWidth: 512, memoryLength: 4 }).body, { ...maze(), features: 16 });
+  const { front } = model.init(randomKey(1)) as unknown as { front: { weight: NDArray } };
+  const squares = front.weight.toNumbers().map((w) => w * w);
+  expect((16 * squares.reduce((a, b) => a + b, 0)) / squares.length).toBeCloseTo(1, 1);
 });
 
 test("progress is a line", () => {

@@ -222,7 +222,7 @@ describe("flags", () => {
     ]);
     expect(misplaced({ task: { kind: "copy" } }, { shortest: "3" })).toEqual([]);
     expect(misplaced({}, { "position.base": "3" })).toEqual([
-      "--position.base needs --position sinusoidal or step-signals or rotary",
+      "--position.base needs --position sinusoidal or step-signals or rotary or streaming-rotary",
     ]);
     expect(misplaced({}, { mixer: "lsh*2,linear*2", "mixer.features": "3" })).toEqual([
       "--mixer.features does not go with mixer lsh, linear; it is an option of performer, rfa",

@@ -81,6 +81,15 @@ it("layers have mixers and patterns of their own", async () => {
   await wholeLife(config, "layers");
 });
 
+it("softmax attention has norms, a cap and a sink, and streams beyond its window", async () => {
+  const settings = { "mixer.qk-norm": "true", "mixer.cap": "20", "mixer.sink": "true" };
+  const sinks = { pattern: "sinks", "pattern.sinks": "2", "pattern.before": "3" };
+  const places = { position: "streaming-rotary", "position.sinks": "2", "position.before": "3" };
+  const config = configOf({ mixer: "softmax", ...settings, ...sinks, ...places });
+  expect(config.model).toMatchObject({ mixer: { kind: "softmax", qkNorm: true, cap: 20, sink: true } });
+  await wholeLife(config, "streaming");
+});
+
 it.each(Object.keys(parts.depth.catalogue))("all layers of a depth have one projection: %s", async (depth) => {
   const chosen = { model: "bert", mixer: "linformer", "mixer.slots": "4", "mixer.sharing": "layerwise", depth };
   const directory = join(home, `shared-${depth}`);

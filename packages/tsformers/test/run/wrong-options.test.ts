@@ -15,14 +15,17 @@ import { alRfou } from "../../src/models/decoders/al-rfou.ts";
 import { bloom } from "../../src/models/decoders/bloom.ts";
 import { compressiveTransformer } from "../../src/models/decoders/compressive-transformer.ts";
 import { ctrl } from "../../src/models/decoders/ctrl.ts";
+import { gemma2 } from "../../src/models/decoders/gemma2.ts";
 import { gpt } from "../../src/models/decoders/gpt.ts";
 import { gptNeoX } from "../../src/models/decoders/gpt-neox.ts";
 import { gptJ } from "../../src/models/decoders/gptj.ts";
 import { gtrxl } from "../../src/models/decoders/gtrxl.ts";
 import { llama } from "../../src/models/decoders/llama.ts";
 import { memorizingTransformer } from "../../src/models/decoders/memorizing-transformer.ts";
+import { mistral } from "../../src/models/decoders/mistral.ts";
 import { mpt } from "../../src/models/decoders/mpt.ts";
 import { openAiGpt } from "../../src/models/decoders/openai-gpt.ts";
+import { qwen3 } from "../../src/models/decoders/qwen3.ts";
 import { reformer } from "../../src/models/decoders/reformer.ts";
 import { spalm } from "../../src/models/decoders/spalm.ts";
 import { transformerXl } from "../../src/models/decoders/transformer-xl.ts";
@@ -149,8 +152,10 @@ describe.each([
 ])("%s", (name, entry, known) => {
   test("what it must know of the model is checked", async () => {
     const direction = "directions" in entry ? { causal: entry.directions[0] === "causal" } : {};
+    // Differential attention takes heads two by two.
+    const heads = name === "differential" ? 4 : sizes.heads;
     const load = (context: object): unknown => {
-      const all = { ...sizes, ...direction, ...context } as never;
+      const all = { ...sizes, heads, ...direction, ...context } as never;
       return entry.make({}, all);
     };
     await load({});
@@ -175,6 +180,9 @@ const factories: Readonly<Record<string, (options: Sizes) => unknown>> = {
   "gpt-neox": gptNeoX,
   ctrl,
   llama,
+  mistral: (given) => mistral({ ...given, window: 8 }),
+  gemma2: (given) => gemma2({ ...given, window: 8 }),
+  qwen3,
   bert,
   roformer,
   "set-transformer": setTransformer,

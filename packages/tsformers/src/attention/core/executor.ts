@@ -14,11 +14,12 @@ import type { KeyValueCache, Score, View } from "../../kinds/index.ts";
 import { within } from "../../nn/dropout.ts";
 import type { Pattern } from "../patterns/pattern.ts";
 import type { Attended, AttendOptions } from "./attended.ts";
-import { joinMaps } from "./map.ts";
+import { type JoinedMap, joinMaps } from "./map.ts";
 import { computedPairs, type Plan, plansOf, type QueryBlock } from "./plan.ts";
 import { attendBlock, type BlockInput, blockMap, type Mixed, type PlanMap, positionsOf } from "./query-block.ts";
 import { inverseOf, rearrange } from "./rearrange.ts";
 import { countRuns } from "./runs.ts";
+import { besideSink } from "./sink.ts";
 import { attendWhole } from "./whole.ts";
 
 export type { Attended, AttendOptions } from "./attended.ts";
@@ -30,11 +31,11 @@ export type { Attended, AttendOptions } from "./attended.ts";
  * For long sequences no weights are kept for the gradient: blocks are recomputed one at a time, so that peak memory in both
  * directions is that of one block.
  *
- * @shape  q [B, H, T, D], key [B, K, S, D], value [B, K, S, D]; each key head serves H/K consecutive heads
+ * @shape  q [B, H, T, D], key [B, K, S, D], value [B, K, S, D or another width]; each key head serves H/K consecutive heads
  * @cost   O(B·H·P·D) time for P visible pairs (rounded up to blocks); memory O(B·H·(T + S)·D) and the weights of one block
  */
 export function attend(q: Tensor, entries: KeyValueCache, options: AttendOptions): Attended {
-  const { view } = options;
+  const { view, sink } = options;
   if (isWhole(view)) return attendWhole(q, entries, options);
   const groups = headGroups(q.shape[1]!, entries.key.shape[1]!, view.pattern);
   const given = { ...options, recomputed: recomputes(view) };
@@ -42,15 +43,13 @@ export function attend(q: Tensor, entries: KeyValueCache, options: AttendOptions
   if (aligned !== undefined) {
     const keyHeads = groups.flatMap(({ keyHeads }) => keyHeads);
     const [key, value] = [pickHeads(entries.key, keyHeads), pickHeads(entries.value, keyHeads)];
-    const { out, maps } = attendPlans(aligned, { ...given, q, key, value }, false);
-    return {
-      mixed: out.mixed,
-      map: () =>
-        joinMaps(
-          maps().map((map) => [map]),
-          view.keys,
-        ),
-    };
+    const { out, maps } = attendPlans(aligned, { ...given, q, key, value }, sink !== undefined);
+    const map = () =>
+      joinMaps(
+        maps().map((map) => [map]),
+        view.keys,
+      );
+    return besideSinkOf(sink, out, map);
   }
   const parts = groups.map(({ pattern, heads, keyHeads }) =>
     attendPattern(pattern, {
@@ -62,20 +61,35 @@ export function attend(q: Tensor, entries: KeyValueCache, options: AttendOptions
     }),
   );
   const order = groups.flatMap(({ heads }) => heads);
-  return {
-    mixed: putHeadsBack(
-      parts.map(({ mixed }) => mixed),
+  const inOrder = (of: (part: Mixed) => Tensor) =>
+    putHeadsBack(
+      parts.map(({ out }) => of(out)),
       order,
-    ),
+    );
+  const out = {
+    mixed: inOrder(({ mixed }) => mixed),
+    ...(sink !== undefined && { sums: inOrder(({ sums }) => sums!) }),
+  };
+  return besideSinkOf(sink, out, () => {
+    const { weights, keys, sums } = joinMaps(
+      parts.map(({ maps }) => maps()),
+      view.keys,
+    );
+    return {
+      weights: putHeadsBack([weights], order),
+      sums: putHeadsBack([sums], order),
+      ...(keys !== undefined && { keys: putHeadsBack([keys], order) }),
+    };
+  });
+}
+
+/** What is attended, its sink taken into account where there is one. */
+function besideSinkOf(sink: Tensor | undefined, { mixed, sums }: Mixed, map: () => JoinedMap): Attended {
+  return {
+    mixed: sink === undefined ? mixed : besideSink(mixed, sums!, sink),
     map: () => {
-      const { weights, keys } = joinMaps(
-        parts.map(({ maps }) => maps()),
-        view.keys,
-      );
-      return {
-        weights: putHeadsBack([weights], order),
-        ...(keys !== undefined && { keys: putHeadsBack([keys], order) }),
-      };
+      const { sums, weights, ...rest } = map();
+      return { weights: sink === undefined ? weights : besideSink(weights, sums, sink), ...rest };
     },
   };
 }
@@ -144,12 +158,12 @@ type PatternInput = AttendOptions & {
   readonly heads?: readonly number[];
 };
 
-function attendPattern(pattern: Pattern, input: PatternInput): { mixed: Tensor; maps: () => PlanMap[] } {
+function attendPattern(pattern: Pattern, input: PatternInput): { out: Mixed; maps: () => PlanMap[] } {
   const plans = plansOf(pattern, input.view);
   const parts = plans.map((plan, i) =>
-    attendPlans([plan], { ...input, context: within(input.context, i) }, plans.length > 1),
+    attendPlans([plan], { ...input, context: within(input.context, i) }, plans.length > 1 || input.sink !== undefined),
   );
-  return { mixed: join(parts.map(({ out }) => out)).mixed, maps: () => parts.flatMap(({ maps }) => maps()) };
+  return { out: join(parts.map(({ out }) => out)), maps: () => parts.flatMap(({ maps }) => maps()) };
 }
 
 /**

@@ -19,43 +19,50 @@ import type { PlanMap } from "./query-block.ts";
 import { inverseOf, rearrange } from "./rearrange.ts";
 import { countRuns } from "./runs.ts";
 
+/** An attention map, and the log-normalisers of its rows, [B, H, T, 1]. */
+export type JoinedMap = AttentionMap & { readonly sums: Tensor };
+
 /**
  * Joins the weights of query blocks into one attention map: over all keys where the blocks compute a good part of them, otherwise
  * over the sets of keys that they compute.
  *
  * @param groups the plans of each group of heads
  */
-export function joinMaps(groups: readonly (readonly PlanMap[])[], keys: number): AttentionMap {
+export function joinMaps(groups: readonly (readonly PlanMap[])[], keys: number): JoinedMap {
   const width = Math.max(...groups.map((plans) => plans.reduce((sum, { plan }) => sum + widthOf(plan), 0)));
   const dense = 2 * width >= keys;
   const parts = groups.map((plans) =>
     joinPlans(plans.map((plan) => (dense ? denseRows(plan, keys) : sparseRows(plan)))),
   );
   const weights = parts.map((part) => (dense ? part.weights : widen(part.weights, width)));
-  if (dense) return { weights: concat(weights, 1) };
+  const sums = concat(
+    parts.map((part) => part.sums),
+    1,
+  );
+  if (dense) return { weights: concat(weights, 1), sums };
   const indices = parts.map((part, i) => {
     const wide = widen(part.keys!, width);
     return broadcastTo(wide, [1, ...weights[i]!.shape.slice(1)]);
   });
-  return { weights: concat(weights, 1), keys: concat(indices, 1) };
+  return { weights: concat(weights, 1), keys: concat(indices, 1), sums };
 }
 
 /** Weights of all queries in sequence order [B, H, T, W], with their log-normalisers [B, H, T, 1]. */
 type Rows = { readonly weights: Tensor; readonly keys?: Tensor; readonly sums: Tensor };
 
-function joinPlans(plans: readonly Rows[]): { weights: Tensor; keys?: Tensor } {
+function joinPlans(plans: readonly Rows[]): Rows {
   if (plans.length === 1) return plans[0]!;
-  const shares = softmax(
-    concat(
-      plans.map(({ sums }) => sums),
-      -1,
-    ),
+  const parts = concat(
+    plans.map(({ sums }) => sums),
+    -1,
   );
+  const shares = softmax(parts);
+  const sums = logSumExp(parts, { axes: -1, keepDims: true });
   const weights = plans.map(({ weights }, i) => mul(weights, slice(shares, -1, i, i + 1)));
   const keys = plans.flatMap(({ keys }) => keys ?? []);
   // Parts cover different keys: laid out over all keys, their weights can be added.
-  if (keys.length === 0) return { weights: weights.reduce((a, b) => add(a, b)) };
-  return { weights: concat(weights, -1), keys: concat(keys, -1) };
+  if (keys.length === 0) return { weights: weights.reduce((a, b) => add(a, b)), sums };
+  return { weights: concat(weights, -1), keys: concat(keys, -1), sums };
 }
 
 /** Consecutive queries and the positions of the keys that they weighed, in the plan's order. */

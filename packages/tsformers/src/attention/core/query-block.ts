@@ -26,9 +26,10 @@ import {
   where,
   zeros,
 } from "@tsformers/engine";
-import type { KeyValueCache, Positions, Score, View } from "../../kinds/index.ts";
+import type { KeyValueCache, LogitsOf, Positions, Score, View } from "../../kinds/index.ts";
 import type { Context } from "../../kinds/layer.ts";
 import { dropout } from "../../nn/dropout.ts";
+import { softCap } from "../../nn/soft-cap.ts";
 import { present } from "../../schema/present.ts";
 import type { Runs } from "../patterns/pattern.ts";
 import type { Plan, QueryBlock } from "./plan.ts";
@@ -47,6 +48,7 @@ export type BlockInput = {
   /** The keys and values of the block's runs, concatenated: each [B, K, W, D]. */
   readonly entries: () => KeyValueCache;
   readonly scale: number;
+  readonly cap?: number;
   readonly dropoutRate?: number;
   readonly context: Context;
   /** Indices of the heads. Absent: all heads. */
@@ -97,10 +99,11 @@ export function blockMap(q: Tensor, input: BlockInput): PlanMap["blocks"][number
 
 /** The softmax is computed in float32 even where the model computes in float16. */
 function blockLogits(q: Tensor, key: Tensor, input: BlockInput): { logits: Tensor; sighted?: Tensor; score?: Score } {
-  const { view, blocks, scale } = input;
-  const raw = cast(groupedProduct(q, key, { transposeB: true, scale }), "float32");
+  const { view, blocks, scale, cap } = input;
+  const factors = { scale, ...present({ cap }) };
+  const raw = cappedProduct(q, key, factors);
   const score = view.prepared?.get(blocks[0]) ?? view.scores?.(blockPositions(q, input));
-  const scored = score === undefined ? raw : score.logits(raw, { query: q, key, scale });
+  const scored = score === undefined ? raw : score.logits(raw, { query: q, key, ...factors });
   const hiding = hidingOf(q, input);
   if (hiding === undefined) return { logits: scored, ...present({ score }) };
   const sighted = cast(greater(max(hiding, { axes: -1, keepDims: true }), hidden / 2), "float32");
@@ -206,6 +209,12 @@ export function byHead(mask: Tensor, heads: number): Tensor {
 /** {@link byHead} with a batch axis: a view's `visible` → [1 or B, 1 or H, T, S]. */
 export function byRowAndHead(visible: Tensor, heads: number): Tensor {
   return visible.shape.length === 4 ? visible : expandDims(byHead(visible, heads), 0);
+}
+
+/** `scale·q·kᵀ` in float32, capped where there is a cap. */
+export function cappedProduct(q: Tensor, key: Tensor, { scale, cap }: Pick<LogitsOf, "scale" | "cap">): Tensor {
+  const product = cast(groupedProduct(q, key, { transposeB: true, scale }), "float32");
+  return cap === undefined ? product : softCap(product, cap);
 }
 
 /** Matrix product of [B, H, ·, ·] with [B, K, ·, ·], where each of the K key heads serves H/K consecutive heads. */

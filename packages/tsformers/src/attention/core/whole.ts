@@ -7,6 +7,7 @@ import {
   gather,
   iota,
   lessEqual,
+  logSumExp,
   max,
   mul,
   softmax,
@@ -15,19 +16,22 @@ import {
 } from "@tsformers/engine";
 import type { KeyValueCache, View } from "../../kinds/index.ts";
 import { dropout } from "../../nn/dropout.ts";
+import { present } from "../../schema/present.ts";
 import { causal, denseMask, fullPattern } from "../patterns/pattern.ts";
 import type { Attended, AttendOptions } from "./attended.ts";
-import { byHead, byRowAndHead, groupedProduct, hidden } from "./query-block.ts";
+import { byHead, byRowAndHead, cappedProduct, groupedProduct, hidden } from "./query-block.ts";
+import { besideSink } from "./sink.ts";
 
 /** Attention with every pair computed and hidden pairs masked: for cached keys, and for the conventions of other implementations. */
 export function attendWhole(q: Tensor, { key, value }: KeyValueCache, options: AttendOptions): Attended {
-  const { view, scale, dropoutRate = 0, context } = options;
-  const raw = cast(groupedProduct(q, key, { transposeB: true, scale }), "float32");
+  const { view, scale, cap, sink, dropoutRate = 0, context } = options;
+  const factors = { scale, ...present({ cap }) };
+  const raw = cappedProduct(q, key, factors);
   const score = view.prepared?.get(view.pattern) ?? view.scores?.(view.positions);
-  const scored = score === undefined ? raw : score.logits(raw, { query: q, key, scale });
+  const scored = score === undefined ? raw : score.logits(raw, { query: q, key, ...factors });
   const visible = visibleOf(view, q.shape[1]!);
   const logits = visible === undefined ? scored : (view.hide ?? addHidden)(scored, visible);
-  const weights = cast(softmax(logits), q.dtype);
+  const weights = cast(sink === undefined ? softmax(logits) : softmaxBeside(logits, sink), q.dtype);
   const kept = dropout(weights, dropoutRate, context, "attention");
   const product = groupedProduct(kept, value, {});
   const mixed = score?.values === undefined ? product : add(product, score.values(kept));
@@ -36,6 +40,10 @@ export function attendWhole(q: Tensor, { key, value }: KeyValueCache, options: A
   if (visible === undefined || view.blindAverage || sees) return { mixed, map };
   const sighted = max(cast(visible, "float32"), { axes: -1, keepDims: true });
   return { mixed: mul(mixed, cast(sighted, mixed.dtype)), map };
+}
+
+function softmaxBeside(logits: Tensor, sink: Tensor): Tensor {
+  return besideSink(softmax(logits), logSumExp(logits, { axes: -1, keepDims: true }), sink);
 }
 
 function addHidden(logits: Tensor, visible: Tensor): Tensor {

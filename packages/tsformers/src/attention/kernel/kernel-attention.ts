@@ -138,6 +138,6 @@ function maskedDecay(logDecay: Tensor, mask?: Tensor): Tensor {
 }
 
 /** `log σ(x) = min(x, 0) − log(1 + e^−|x|)`: finite for every x. */
-function logSigmoid(x: Tensor): Tensor {
+export function logSigmoid(x: Tensor): Tensor {
   return sub(minimum(x, 0), log(add(exp(neg(abs(x))), 1)));
 }

@@ -56,6 +56,7 @@ export { causal, denseMask, fullEntry, fullPattern } from "./pattern.ts";
 export type { HalvesUse, PatternContext, PatternEntry } from "./pattern-entry.ts";
 export { always, eachLayer, perLayer } from "./per-layer.ts";
 export { type Reach, reachOf } from "./reach.ts";
+export { type SinksOptions, type SinksSettings, sinksEntry, windowWithSinks } from "./sinks.ts";
 export {
   type StridedOptions,
   type StridedSettings,

@@ -1,29 +1,27 @@
-import {
-  add,
-  type Concrete,
-  concat,
-  expandDims,
-  full as filled,
-  iota,
-  mul,
-  reshape,
-  scatterSet,
-  splitKey,
-  type Tensor,
-  transpose,
-} from "@tsformers/engine";
+import { type Concrete, reshape, splitKey, type Tensor, transpose } from "@tsformers/engine";
 import * as z from "zod";
-import type { DecodePlace, KeyValueCache, Recurrent, SoftmaxMixer, View } from "../../kinds/index.ts";
+import type { KeyValueCache, Recurrent, SoftmaxMixer, View } from "../../kinds/index.ts";
 import { dropout } from "../../nn/dropout.ts";
 import { type Initial, normalInitial } from "../../nn/initial.ts";
 import { type LinearParams, linear } from "../../nn/linear.ts";
+import { type Norm, type NormParams, rmsNorm } from "../../nn/norm.ts";
 import { headWidthOf, requireCounts, requireRate } from "../../nn/sizes.ts";
 import { widthCount } from "../../schema/count.ts";
 import { present } from "../../schema/present.ts";
+import { cacheDecoding, withOwn } from "../core/cached-entries.ts";
 import { attend } from "../core/executor.ts";
 import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 
-export type AttentionParams = { query: LinearParams; key: LinearParams; value: LinearParams; out: LinearParams };
+export type AttentionParams = {
+  query: LinearParams;
+  key: LinearParams;
+  value: LinearParams;
+  out: LinearParams;
+  queryNorm?: NormParams;
+  keyNorm?: NormParams;
+  /** [H] */
+  sink?: Tensor;
+};
 
 export type AttentionOptions = {
   readonly modelWidth: number;
@@ -38,6 +36,12 @@ export type AttentionOptions = {
   readonly outBias?: boolean;
   /** Applied to the projected queries, keys and values; MPT clips them. Default: the identity. */
   readonly project?: (x: Tensor) => Tensor;
+  /** Of the features of each query and each key, before they are rotated; one gain for the queries of all heads, one for the keys. Default: none. */
+  readonly qkNorm?: Norm;
+  /** Logits stay within ± this: `cap·tanh(z/cap)`, before position schemes change them. Default: they are not capped. */
+  readonly cap?: number;
+  /** Initial values of a learned logit for each head that takes part in the softmax and has no value. Default: there is none. */
+  readonly sink?: Initial;
   readonly dropoutRate?: number;
   readonly initial?: Initial;
   readonly outInitial?: Initial;
@@ -46,12 +50,15 @@ export type AttentionOptions = {
 /**
  * Multi-head softmax attention: `softmax(q·kᵀ·scale + mask)·v`, heads concatenated, then projected back.
  *
+ * With all that it may have, `q, k = rotate(norm(q)), rotate(norm(k))`; `z = cap·tanh(q·kᵀ·scale/cap) + bias`; `p_s = exp(z_s) / (Σ exp(z) + exp(sink))`.
+ *
  * Patterns and position schemes are part of the view; keys and values may come from another sequence (`cross`) or a cache.
  *
  * @shape  x [B, T, C] → y [B, T, C]
  * @cost   O(B·H·P·D) time for P visible pairs, T·S under the full pattern; memory: {@link attend}
  * @source Vaswani et al. 2017, "Attention Is All You Need", §3.2, arXiv:1706.03762; grouped heads: Ainslie et al. 2023,
- *   arXiv:2305.13245
+ *   arXiv:2305.13245; norms of queries and keys: Henry et al. 2020, arXiv:2010.04245, Dehghani et al. 2023, arXiv:2302.05442; cap:
+ *   Gemma Team 2024, arXiv:2408.00118; sink: OpenAI 2025, "gpt-oss", arXiv:2508.10925
  */
 export function attention(options: AttentionOptions): SoftmaxMixer<AttentionParams> {
   const { modelWidth, heads, keyValueHeads = heads, dropoutRate = 0, bias = true, initial = normalInitial() } = options;
@@ -68,9 +75,12 @@ export function attention(options: AttentionOptions): SoftmaxMixer<AttentionPara
   const toKeyOrValue = linear(modelWidth, keyValueHeads * headWidth, { bias, initial });
   const outBias = options.outBias ?? bias;
   const toOut = linear(heads * headWidth, modelWidth, { bias: outBias, initial: options.outInitial ?? initial });
-  const project = options.project ?? same;
+  const { project = same, cap, sink } = options;
+  if (cap !== undefined && !(cap > 0)) throw new RangeError(`attention: cap must be above 0, got ${cap}`);
+  const qkNorm = options.qkNorm?.(headWidth);
+  const normed = (x: Tensor, params: NormParams | undefined): Tensor => qkNorm?.apply(params!, x) ?? x;
   const keysAndValues = (params: AttentionParams, source: Tensor, view: Pick<View, "rotate">): KeyValueCache => {
-    const key = splitHeads(project(toKeyOrValue.apply(params.key, source)), keyValueHeads);
+    const key = normed(splitHeads(project(toKeyOrValue.apply(params.key, source)), keyValueHeads), params.keyNorm);
     const value = splitHeads(project(toKeyOrValue.apply(params.value, source)), keyValueHeads);
     return { key: view.rotate?.key(key) ?? key, value: view.rotate?.value?.(value) ?? value };
   };
@@ -80,35 +90,32 @@ export function attention(options: AttentionOptions): SoftmaxMixer<AttentionPara
     keysAndValues,
     cacheShape: [keyValueHeads, headWidth],
     init: (key): Concrete<AttentionParams> => {
-      const [q, k, v, o] = splitKey(key, 4);
-      return { query: toQuery.init(q!), key: toKeyOrValue.init(k!), value: toKeyOrValue.init(v!), out: toOut.init(o!) };
+      const [q, k, v, o, s] = splitKey(key, 5);
+      return {
+        query: toQuery.init(q!),
+        key: toKeyOrValue.init(k!),
+        value: toKeyOrValue.init(v!),
+        out: toOut.init(o!),
+        ...present({ queryNorm: qkNorm?.init(key), keyNorm: qkNorm?.init(key), sink: sink?.(s!, [heads]) }),
+      };
     },
     apply: (params, { x, cross, view, state, place }, context) => {
-      const query = splitHeads(project(toQuery.apply(params.query, x)), heads);
+      const query = normed(splitHeads(project(toQuery.apply(params.query, x)), heads), params.queryNorm);
       const q = view.rotate?.query(query) ?? query;
       const own = cross ?? keysAndValues(params, x, view);
       const entries = place === undefined ? own : withOwn(state?.decode as KeyValueCache | undefined, own, place);
-      const { mixed, map } = attend(q, entries, { view, scale, dropoutRate, context });
+      const { mixed, map } = attend(q, entries, {
+        view,
+        scale,
+        dropoutRate,
+        context,
+        ...present({ cap, sink: params.sink }),
+      });
       const y = dropout(toOut.apply(params.out, joinHeads(mixed)), dropoutRate, context, "out");
       return { y, map, ...present({ state: place === undefined ? state : { ...state, decode: entries } }) };
     },
   };
   return { ...mixer, recurrent: cacheDecoding(mixer) as Recurrent<AttentionParams, never> };
-}
-
-/** Decodes with a key/value cache of all earlier positions, under whatever causal pattern the view has. */
-export function cacheDecoding<Params>(mixer: SoftmaxMixer<Params>): Recurrent<Params, KeyValueCache> {
-  const [heads, width] = mixer.cacheShape;
-  return {
-    start: (batch, capacity) => {
-      const shape = [batch, heads, capacity, width];
-      return { key: filled(shape, 0), value: filled(shape, 0) };
-    },
-    step: (params, x, state, { position, view, slots }) => {
-      const out = mixer.apply(params, { x, view, state: { decode: state }, place: { position, slots } }, {});
-      return { y: out.y, state: out.state!.decode as KeyValueCache };
-    },
-  };
 }
 
 const same = (x: Tensor): Tensor => x;
@@ -125,34 +132,12 @@ export function joinHeads(x: Tensor): Tensor {
   return reshape(transpose(x, [0, 2, 1, 3]), [batch, length, heads * width]);
 }
 
-/** The keys and values of a pass: the cached ones and its own. */
-function withOwn(
-  entries: KeyValueCache | undefined,
-  own: KeyValueCache,
-  { position, slots }: DecodePlace,
-): KeyValueCache {
-  if (entries === undefined) return own;
-  if (slots === undefined) return writeRows(entries, own, add(iota(own.key.shape[2]!), position));
-  if (slots.rows !== undefined) return writeRows(entries, own, slots.rows);
-  return { key: concat([entries.key, own.key], 2), value: concat([entries.value, own.value], 2) };
-}
-
-/** Writes new entries into given slots, with the cache seen as rows [B·K·L, D]. */
-function writeRows(old: KeyValueCache, own: KeyValueCache, slots: Tensor): KeyValueCache {
-  const [batch, heads, capacity, width] = old.key.shape as [number, number, number, number];
-  const first = mul(iota(batch * heads), capacity);
-  const rows = reshape(add(expandDims(first, 1), slots), [-1]);
-  const write = (into: Tensor, entries: Tensor) =>
-    reshape(scatterSet(reshape(into, [-1, width]), rows, reshape(entries, [-1, width])), [
-      batch,
-      heads,
-      capacity,
-      width,
-    ]);
-  return { key: write(old.key, own.key), value: write(old.value, own.value) };
-}
-
-export type SoftmaxSettings = { readonly keyValueHeads?: number };
+export type SoftmaxSettings = {
+  readonly keyValueHeads?: number;
+  readonly qkNorm?: boolean;
+  readonly cap?: number;
+  readonly sink?: boolean;
+};
 
 export const softmaxEntry: MixerEntry<"softmax", SoftmaxSettings> = /* @__PURE__ */ mixerEntry({
   name: "softmax",
@@ -170,6 +155,15 @@ export const softmaxEntry: MixerEntry<"softmax", SoftmaxSettings> = /* @__PURE__
       keyValueHeads: widthCount()
         .optional()
         .describe("heads of keys and values, each shared by several query heads. Default: as many as query heads"),
+      qkNorm: z.boolean().optional().describe("RMS norms of queries and keys, before they are rotated. Default: none"),
+      cap: z.number().positive().optional().describe("logits stay within ± this, by cap·tanh(z/cap). Default: no cap"),
+      sink: z.boolean().optional().describe("a learned logit for each head that has no value. Default: none"),
     }),
-  make: (settings, context) => attention({ ...context, ...present(settings) }),
+  make: ({ qkNorm, sink, ...settings }, context) =>
+    attention({
+      ...context,
+      ...present(settings),
+      ...(qkNorm && { qkNorm: rmsNorm() }),
+      ...(sink && { sink: context.initial ?? normalInitial() }),
+    }),
 });

@@ -126,7 +126,7 @@ export function adaptiveDepth<BlockParams>(
             y: where(expandDims(active, -1), y, hidden[i]!),
             active: goingOn(i + 1, before, y),
           });
-          /** Where nobody goes on, of the block only the state is read, and so only the state is computed. */
+          /** Where nobody goes on, of the block only the state is read; `cond` computes it before the choice, since it is needed in any case. */
           const ifNeeded = () =>
             cond<{ y: Tensor; active: Tensor; state: LayerState | undefined }>(
               anyOf(active),

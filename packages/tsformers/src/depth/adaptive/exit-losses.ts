@@ -42,6 +42,19 @@ export function weightedExitLoss(losses: Tensor, weights: Tensor | readonly numb
   return div(sum(mul(losses, omega)), sum(omega));
 }
 
+/**
+ * What earlier exits add to the loss of the last: `Σ_{n<N} ω_n·L_n / ω_N`, so that the sum of both is {@link weightedExitLoss} in proportion.
+ *
+ * @param losses of exits 1 … N − 1, each [B, T]
+ * @param counted which positions count, [B, T]
+ * @param omega weights of exits 1 … N
+ */
+export function earlierExitLoss(losses: readonly Tensor[], counted: Tensor, omega: readonly number[]): Tensor {
+  const [earlier, last] = [omega.slice(0, -1), omega.at(-1)!];
+  const mean = weightedExitLoss(stack(losses.map((own) => meanOver(own, counted))), earlier);
+  return mul(mean, earlier.reduce((a, b) => a + b, 0) / last);
+}
+
 /** The mean over positions that count: losses and weights [B, T] → []. */
 export function meanOver(losses: Tensor, weights: Tensor): Tensor {
   return div(sum(mul(cast(losses, "float32"), weights)), maximum(sum(weights), 1e-9));

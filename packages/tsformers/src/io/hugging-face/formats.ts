@@ -4,15 +4,19 @@ import { bigBird } from "./big-bird.ts";
 import { bloom } from "./bloom.ts";
 import { ctrl } from "./ctrl.ts";
 import { decisionTransformerFormat } from "./decision-transformer.ts";
+import { diffLlama } from "./diffllama.ts";
 import type { Format } from "./format.ts";
+import { gemma2 } from "./gemma2.ts";
 import { gptNeoX } from "./gpt-neox.ts";
 import { gpt2 } from "./gpt2.ts";
 import { gptJ } from "./gptj.ts";
 import { led } from "./led.ts";
 import { llama } from "./llama.ts";
 import { longformer } from "./longformer.ts";
+import { mistral } from "./mistral.ts";
 import { mpt } from "./mpt.ts";
 import { openAiGpt } from "./openai-gpt.ts";
+import { qwen3 } from "./qwen3.ts";
 import { reformer } from "./reformer.ts";
 import { roformer } from "./roformer.ts";
 import { t5 } from "./t5.ts";
@@ -30,6 +34,10 @@ export const formats: readonly Format[] = [
   gptNeoX,
   ctrl,
   llama,
+  mistral,
+  gemma2,
+  qwen3,
+  diffLlama,
   bert,
   albert,
   bigBird,

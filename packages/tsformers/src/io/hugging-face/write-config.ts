@@ -9,6 +9,11 @@ export type ModelSizes = {
   readonly length: number;
   readonly ffnWidth?: number;
   readonly keyValueHeads?: number;
+  readonly headWidth?: number;
+  /** Positions that a sliding window shows, the query's own among them. */
+  readonly window?: number;
+  readonly cap?: number;
+  readonly outputCap?: number;
   readonly embeddingWidth?: number;
   readonly groups?: number;
   /** First token of targets, for an encoder-decoder. */
@@ -111,28 +116,36 @@ const configWriters: Readonly<Record<string, Writer>> = {
     dff: ffnWidth,
     layer_norm_epsilon: 1e-6,
   }),
-  llama: ({
-    vocabularySize,
-    layers,
-    modelWidth,
-    heads,
-    length,
-    keyValueHeads = heads,
-    ffnWidth = Math.ceil((8 * modelWidth) / 3),
-  }) => ({
+  llama: (sizes) => ({
     model_type: "llama",
     architectures: ["LlamaForCausalLM"],
-    vocab_size: vocabularySize,
-    hidden_size: modelWidth,
-    num_hidden_layers: layers,
-    num_attention_heads: heads,
-    num_key_value_heads: keyValueHeads,
-    intermediate_size: ffnWidth,
-    max_position_embeddings: length,
-    hidden_act: "silu",
-    rms_norm_eps: 1e-6,
-    rope_theta: 10_000,
-    tie_word_embeddings: true,
+    ...llamaSettings(sizes, Math.ceil((8 * sizes.modelWidth) / 3)),
+  }),
+  mistral: ({ window, ...sizes }) => ({
+    model_type: "mistral",
+    architectures: ["MistralForCausalLM"],
+    ...llamaSettings(sizes, Math.ceil(3.5 * sizes.modelWidth)),
+    ...headDim(sizes),
+    sliding_window: window,
+  }),
+  qwen3: (sizes) => ({
+    model_type: "qwen3",
+    architectures: ["Qwen3ForCausalLM"],
+    ...llamaSettings(sizes, 3 * sizes.modelWidth),
+    ...headDim(sizes),
+    rope_theta: 1e6,
+  }),
+  gemma2: ({ window, cap, outputCap, ...sizes }) => ({
+    model_type: "gemma2",
+    architectures: ["Gemma2ForCausalLM"],
+    ...llamaSettings(sizes, 4 * sizes.modelWidth),
+    ...headDim(sizes),
+    hidden_act: "gelu_pytorch_tanh",
+    hidden_activation: "gelu_pytorch_tanh",
+    query_pre_attn_scalar: headDim(sizes).head_dim,
+    sliding_window: window,
+    attn_logit_softcapping: cap,
+    final_logit_softcapping: outputCap,
   }),
   bert: ({ vocabularySize, length, ...sizes }) => ({
     model_type: "bert",
@@ -209,6 +222,29 @@ export function writeConfig(kind: string, sizes: ModelSizes): Record<string, unk
 /** Whether Hugging Face has a catalogue model. */
 export function hasConfigWriter(kind: string): boolean {
   return Object.hasOwn(configWriters, kind);
+}
+
+function llamaSettings(
+  { vocabularySize, layers, modelWidth, heads, length, keyValueHeads = heads, ffnWidth }: ModelSizes,
+  usualFfnWidth: number,
+) {
+  return {
+    vocab_size: vocabularySize,
+    hidden_size: modelWidth,
+    num_hidden_layers: layers,
+    num_attention_heads: heads,
+    num_key_value_heads: keyValueHeads,
+    intermediate_size: ffnWidth ?? usualFfnWidth,
+    max_position_embeddings: length,
+    hidden_act: "silu",
+    rms_norm_eps: 1e-6,
+    rope_theta: 10_000,
+    tie_word_embeddings: true,
+  };
+}
+
+function headDim({ modelWidth, heads, headWidth = modelWidth / heads }: ModelSizes) {
+  return { head_dim: headWidth };
 }
 
 function encoderSettings({

@@ -16,11 +16,10 @@ import {
   sub,
   type Tensor,
   tanh,
-  uniform,
 } from "@tsformers/engine";
 import type { Context, DepthOutput } from "../../kinds/index.ts";
 import { type EmbeddingParams, embedding } from "../../nn/embedding.ts";
-import { type Initial, normalInitial } from "../../nn/initial.ts";
+import { fanInUniform, normalInitial } from "../../nn/initial.ts";
 import { type LinearParams, linear } from "../../nn/linear.ts";
 import { layerNorm, type NormParams } from "../../nn/norm.ts";
 import { requireCounts } from "../../nn/sizes.ts";
@@ -89,8 +88,8 @@ export type DecisionParams<Params = unknown> = Params & {
   predict: { actions: LinearParams; states: LinearParams; returns: LinearParams };
 };
 
-/** Uniform in ±1/√inputs, as torch initialises linear layers. */
-const byInputs: Initial = (key, shape) => uniform(key, shape, { low: -(shape[0]! ** -0.5), high: shape[0]! ** -0.5 });
+/** As torch initialises linear layers. */
+const byInputs = fanInUniform();
 
 /**
  * Any causal body as a Decision Transformer: three tokens a step, `R̂_t, s_t, a_t`, each a linear map of its own plus the vector of the step, then a norm;

@@ -12,6 +12,7 @@ import { compressiveMemory } from "../../memory/compressive-memory.ts";
 import { embedding, scaledEmbedding } from "../../nn/embedding.ts";
 import { mlp, relu } from "../../nn/feed-forward.ts";
 import { tiedHeadWithBias } from "../../nn/head.ts";
+import { normalInitial } from "../../nn/initial.ts";
 import { layerNorm } from "../../nn/norm.ts";
 import { headWidthOf, requireSizes } from "../../nn/sizes.ts";
 import { transformerXlScores } from "../../position/transformer-xl.ts";
@@ -19,7 +20,14 @@ import { positionCount } from "../../schema/count.ts";
 import { present } from "../../schema/present.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "../decoder.ts";
 import type { LanguageModel } from "../language-model.ts";
-import { type DecoderEntry, ffnWidthOption, modelEntry, type StackSettings, stackOptions } from "../model-entry.ts";
+import {
+  type DecoderEntry,
+  ffnWidthOption,
+  initializerRangeOption,
+  modelEntry,
+  type StackSettings,
+  stackOptions,
+} from "../model-entry.ts";
 
 export type CompressiveTransformerOptions = {
   readonly vocabularySize: number;
@@ -42,6 +50,8 @@ export type CompressiveTransformerOptions = {
   readonly compressionLoss?: CompressionLossMaker;
   readonly dropoutRate?: number;
   readonly epsilon?: number;
+  /** Standard deviation of initial weights. Default: 0.02; compressions have their own. */
+  readonly initializerRange?: number;
 };
 
 /**
@@ -65,7 +75,8 @@ export function compressiveTransformerParts(options: CompressiveTransformerOptio
   const name = "compressive-transformer";
   requireSizes(name, options, { vocabularySize, layers, ffnWidth, memoryLength, compressedLength, compressionRate });
   const headWidth = headWidthOf(name, options);
-  const mixer = compressiveMemory(attention({ modelWidth, heads, headWidth, bias: false, dropoutRate }), {
+  const initial = normalInitial(options.initializerRange);
+  const mixer = compressiveMemory(attention({ modelWidth, heads, headWidth, bias: false, dropoutRate, initial }), {
     modelWidth,
     memoryLength,
     compressedLength,
@@ -76,14 +87,14 @@ export function compressiveTransformerParts(options: CompressiveTransformerOptio
     modelWidth,
     norm: layerNorm({ epsilon }),
     mixer,
-    ffn: mlp({ modelWidth, ffnWidth, activation: relu, dropoutRate }),
+    ffn: mlp({ modelWidth, ffnWidth, activation: relu, dropoutRate, initial }),
   });
   return {
     name,
     vocabularySize,
     width: modelWidth,
-    tokens: scaledEmbedding(embedding(vocabularySize, modelWidth), Math.sqrt(modelWidth)),
-    scores: transformerXlScores({ layers, modelWidth, heads, headWidth }),
+    tokens: scaledEmbedding(embedding(vocabularySize, modelWidth, initial), Math.sqrt(modelWidth)),
+    scores: transformerXlScores({ layers, modelWidth, heads, headWidth, initial }),
     dropoutRate,
     depth: blockStack(Array.from({ length: layers }, () => block)),
     head: tiedHeadWithBias(vocabularySize),
@@ -97,6 +108,7 @@ export type CompressiveTransformerSettings = StackSettings & {
   readonly compressionRate?: number;
   readonly compression?: CompressionName;
   readonly compressionLoss?: CompressionLossName;
+  readonly initializerRange?: number;
 };
 
 export const compressiveTransformerEntry: DecoderEntry<"compressive-transformer", CompressiveTransformerSettings> =
@@ -125,6 +137,7 @@ export const compressiveTransformerEntry: DecoderEntry<"compressive-transformer"
           .enum(Object.keys(compressionLosses) as [CompressionLossName, ...CompressionLossName[]])
           .optional()
           .describe("what convolutions learn from. Default: attention-reconstruction"),
+        initializerRange: initializerRangeOption(),
       }),
     make: ({ compression, compressionLoss, ...settings }) =>
       compressiveTransformer({

@@ -2,12 +2,12 @@ import * as z from "zod";
 import { attention } from "../../attention/softmax/attention.ts";
 import { preNormBlock } from "../../blocks/block.ts";
 import { blockStack } from "../../depth/stack.ts";
+import type { Mixer } from "../../kinds/index.ts";
 import { embedding } from "../../nn/embedding.ts";
 import { type Activation, gatedMlp, silu } from "../../nn/feed-forward.ts";
 import { rmsNorm } from "../../nn/norm.ts";
 import { headWidthOf, requireSizes } from "../../nn/sizes.ts";
 import { halves, type RotaryOptions, rotary } from "../../position/rotary.ts";
-import { widthCount } from "../../schema/count.ts";
 import { present } from "../../schema/present.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "../decoder.ts";
 import type { LanguageModel } from "../language-model.ts";
@@ -15,6 +15,7 @@ import {
   type DecoderEntry,
   ffnWidthOption,
   fullCost,
+  keyValueHeadsOption,
   modelEntry,
   type StackSettings,
   stackOptions,
@@ -33,6 +34,9 @@ export type LlamaOptions = {
   /** Default: halves are paired. Published weights before conversion by Hugging Face pair neighbours. */
   readonly rotary?: RotaryOptions;
   readonly activation?: Activation;
+  /** How positions exchange information in each layer. Default: softmax attention. */
+  readonly mixer?: (layer: number) => Mixer<unknown>;
+  /** Of the projections of softmax attention. Default: false. */
   readonly attentionBias?: boolean;
   readonly ffnBias?: boolean;
   readonly dropoutRate?: number;
@@ -49,33 +53,28 @@ export function llama(options: LlamaOptions): LanguageModel<DecoderParams> {
   return decoder(llamaParts(options));
 }
 
-/** The parts of {@link llama}. */
-export function llamaParts(options: LlamaOptions): DecoderParts {
+/**
+ * The parts of {@link llama}.
+ *
+ * @param name of the model, for errors
+ */
+export function llamaParts(options: LlamaOptions, name = "llama"): DecoderParts {
   const { vocabularySize, layers, modelWidth, heads, ffnWidth, dropoutRate = 0, epsilon = 1e-6 } = options;
-  const { keyValueHeads = heads, headWidth = headWidthOf("llama", options), activation = silu } = options;
-  requireSizes("llama", options, { vocabularySize, layers, ffnWidth, keyValueHeads });
+  const { keyValueHeads = heads, headWidth = headWidthOf(name, options), activation = silu } = options;
+  requireSizes(name, options, { vocabularySize, layers, ffnWidth, keyValueHeads });
   const norm = rmsNorm({ epsilon });
-  const block = preNormBlock({
-    modelWidth,
-    norm,
-    mixer: attention({
-      modelWidth,
-      heads,
-      keyValueHeads,
-      headWidth,
-      bias: options.attentionBias ?? false,
-      dropoutRate,
-    }),
-    ffn: gatedMlp({ modelWidth, ffnWidth, activation, bias: options.ffnBias ?? false, dropoutRate }),
-  });
+  const bias = options.attentionBias ?? false;
+  const softmax = attention({ modelWidth, heads, keyValueHeads, headWidth, bias, dropoutRate });
+  const { mixer = () => softmax as Mixer<unknown> } = options;
+  const ffn = gatedMlp({ modelWidth, ffnWidth, activation, bias: options.ffnBias ?? false, dropoutRate });
   return {
-    name: "llama",
+    name,
     vocabularySize,
     width: modelWidth,
     tokens: embedding(vocabularySize, modelWidth),
     rotation: rotary(headWidth, { pairing: halves, ...options.rotary }),
     depth: blockStack(
-      Array.from({ length: layers }, () => block),
+      Array.from({ length: layers }, (_, layer) => preNormBlock({ modelWidth, norm, mixer: mixer(layer), ffn })),
       { finalNorm: norm(modelWidth) },
     ),
   };
@@ -96,9 +95,7 @@ export const llamaEntry: DecoderEntry<"llama", LlamaSettings> = /* @__PURE__ */ 
     z.strictObject({
       ...stackOptions(),
       ffnWidth: ffnWidthOption("8/3 × modelWidth"),
-      keyValueHeads: widthCount()
-        .optional()
-        .describe("heads of keys and values, each shared by several query heads. Default: as many as query heads"),
+      keyValueHeads: keyValueHeadsOption(),
     }),
   make: ({ ffnWidth, ...settings }) =>
     llama({ ...present(settings), ffnWidth: ffnWidth ?? Math.ceil((8 * settings.modelWidth) / 3) }),

@@ -52,7 +52,10 @@ export function spalm(options: SpalmOptions): LanguageModel<SpalmParams> {
     ...projectPart<DecoderParams, SpalmParams>({ ...present({ project }) }),
     init: (key) => {
       const [a, b] = splitKey(key, 2);
-      return { ...base.init(a!), gate: normalInitial()(b!, [modelWidth]) } as Concrete<SpalmParams>;
+      return {
+        ...base.init(a!),
+        gate: normalInitial(options.initializerRange)(b!, [modelWidth]),
+      } as Concrete<SpalmParams>;
     },
     apply: (params, { neighbours, ...input }, context) => {
       const out = base.apply(params, input, context);

@@ -8,6 +8,7 @@ import { adaptiveEmbedding, adaptiveHead, type Clusters } from "../../nn/adaptiv
 import { embedding, scaledEmbedding } from "../../nn/embedding.ts";
 import { mlp, relu } from "../../nn/feed-forward.ts";
 import { tiedHeadWithBias } from "../../nn/head.ts";
+import { type Initial, normalInitial } from "../../nn/initial.ts";
 import { layerNorm } from "../../nn/norm.ts";
 import { headWidthOf, requireSizes } from "../../nn/sizes.ts";
 import { transformerXlScores } from "../../position/transformer-xl.ts";
@@ -15,7 +16,14 @@ import { positionCount } from "../../schema/count.ts";
 import { present } from "../../schema/present.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "../decoder.ts";
 import type { LanguageModel } from "../language-model.ts";
-import { type DecoderEntry, ffnWidthOption, modelEntry, type StackSettings, stackOptions } from "../model-entry.ts";
+import {
+  type DecoderEntry,
+  ffnWidthOption,
+  initializerRangeOption,
+  modelEntry,
+  type StackSettings,
+  stackOptions,
+} from "../model-entry.ts";
 
 export type TransformerXlOptions = {
   readonly vocabularySize: number;
@@ -38,8 +46,12 @@ export type TransformerXlOptions = {
   readonly preNorm?: true;
   /** A vocabulary in clusters: adaptive input and softmax. Default: one table. */
   readonly clusters?: Pick<Clusters, "cutoffs" | "divisor"> & { readonly ownProjection?: true };
+  /** Draws the matrices of the layers. Default: normal with a deviation of `initializerRange`. */
+  readonly initial?: Initial;
   readonly dropoutRate?: number;
   readonly epsilon?: number;
+  /** Standard deviation of initial weights. Default: 0.02. */
+  readonly initializerRange?: number;
 };
 
 /**
@@ -62,26 +74,29 @@ export function transformerXlParts(options: TransformerXlOptions, name = "transf
   const { ffnWidth = 4 * modelWidth, maxDistance, untied } = options;
   requireSizes(name, options, { vocabularySize, layers, ffnWidth, memoryLength });
   const headWidth = headWidthOf(name, options);
-  const mixer = segmentMemory(attention({ modelWidth, heads, headWidth, bias: false, dropoutRate }), {
+  const usual = normalInitial(options.initializerRange);
+  const { initial = usual } = options;
+  const mixer = segmentMemory(attention({ modelWidth, heads, headWidth, bias: false, dropoutRate, initial }), {
     length: memoryLength,
     modelWidth,
   });
   const norm = layerNorm({ epsilon });
-  const ffn = mlp({ modelWidth, ffnWidth, activation: relu, dropoutRate });
+  const ffn = mlp({ modelWidth, ffnWidth, activation: relu, dropoutRate, initial });
   const parts: BlockParts<unknown, unknown> = { modelWidth, norm, mixer, ffn };
   const block = options.preNorm ? preNormBlock(parts) : postNormBlock(parts);
   const clusters = options.clusters && { ...options.clusters, vocabularySize, modelWidth };
-  const tokens = clusters === undefined ? embedding(vocabularySize, modelWidth) : adaptiveEmbedding(clusters);
+  const tokens =
+    clusters === undefined ? embedding(vocabularySize, modelWidth, usual) : adaptiveEmbedding(clusters, usual);
   return {
     name,
     vocabularySize,
     width: modelWidth,
     tokens: scaledEmbedding(tokens, Math.sqrt(modelWidth)),
-    scores: transformerXlScores({ layers, modelWidth, heads, headWidth, ...present({ maxDistance, untied }) }),
+    scores: transformerXlScores({ layers, modelWidth, heads, headWidth, initial, ...present({ maxDistance, untied }) }),
     ...(options.sameLength && { pattern: slidingWindow({ before: memoryLength - 1, after: 0 }) }),
     dropoutRate,
     depth: blockStack(Array.from({ length: layers }, () => block)),
-    head: clusters === undefined ? tiedHeadWithBias(vocabularySize) : adaptiveHead(clusters),
+    head: clusters === undefined ? tiedHeadWithBias(vocabularySize) : adaptiveHead({ ...clusters, initial: usual }),
   };
 }
 
@@ -90,6 +105,7 @@ export type TransformerXlSettings = StackSettings & {
   readonly memoryLength?: number;
   readonly sameLength?: boolean;
   readonly maxDistance?: number;
+  readonly initializerRange?: number;
 };
 
 export const transformerXlEntry: DecoderEntry<"transformer-xl", TransformerXlSettings> = /* @__PURE__ */ modelEntry({
@@ -114,6 +130,7 @@ export const transformerXlEntry: DecoderEntry<"transformer-xl", TransformerXlSet
       maxDistance: positionCount()
         .optional()
         .describe("distances beyond it count as this one. Default: all are told apart"),
+      initializerRange: initializerRangeOption(),
     }),
   make: ({ sameLength, ...settings }) => transformerXl({ ...present(settings), ...(sameLength && { sameLength }) }),
 });

@@ -1,4 +1,4 @@
-import { add, mul, reshape, sigmoid, stack, stopGradient, type Tensor } from "@tsformers/engine";
+import { reshape, sigmoid, stack, stopGradient, type Tensor } from "@tsformers/engine";
 import * as z from "zod";
 import {
   type AdaptiveParams,
@@ -9,8 +9,8 @@ import {
 import {
   agreesWithLast,
   consistencyLoss,
+  earlierExitLoss,
   exitWeights,
-  meanOver,
   type WeightGrowth,
 } from "../../depth/adaptive/exit-losses.ts";
 import {
@@ -81,10 +81,8 @@ export function calm(options: CalmOptions): SequenceToSequence<EncoderDecoderPar
     ...encoderDecoder(parts),
     trainingLosses: (params, output, { targets, weights }) => {
       const logits = exitLogits(parts, params, output);
-      const losses = logits
-        .slice(0, -1)
-        .map((own, i) => mul(meanOver(crossEntropies(own, targets), weights), omega[i]! / omega.at(-1)!));
-      const exits = losses.reduce((a, b) => add(a, b));
+      const losses = logits.slice(0, -1).map((own) => crossEntropies(own, targets));
+      const exits = earlierExitLoss(losses, weights, omega);
       if (confidence !== "classifier") return { exits };
       const { exit } = params.decoder as AdaptiveParams;
       const scores = stack(

@@ -1,4 +1,4 @@
-import { add, cast, equal, mul, neg, stack, stopGradient } from "@tsformers/engine";
+import { cast, equal, mul, neg, stack, stopGradient } from "@tsformers/engine";
 import * as z from "zod";
 import {
   type AdaptiveParams,
@@ -7,7 +7,7 @@ import {
   requireExits,
 } from "../../depth/adaptive/adaptive-depth.ts";
 import { type ExitClassifier, geometricExits, multinomialExits } from "../../depth/adaptive/exit-classifiers.ts";
-import { exitCrossEntropy, meanOver } from "../../depth/adaptive/exit-losses.ts";
+import { earlierExitLoss, exitCrossEntropy, exitWeights, meanOver } from "../../depth/adaptive/exit-losses.ts";
 import { correctness, exitWorth, oracleExits } from "../../depth/adaptive/exit-oracles.ts";
 import { confident, largestProbability, logitsAt } from "../../depth/adaptive/exit-rules.ts";
 import { crossEntropies } from "../../nn/cross-entropy.ts";
@@ -77,6 +77,7 @@ export function depthAdaptiveTransformer(
   requireExits("depth-adaptive-transformer: decoder", { layers: decoderLayers, leastLayers });
   const { rule, classifier } = exitOf(options, modelWidth, decoderLayers);
   const samplesExits = training === "mixed";
+  const omega = exitWeights(decoderLayers, "uniform");
   const decoderDepth: DecoderDepth = (blocks, rest) =>
     adaptiveDepth(blocks, { ...rest, rule, leastLayers, samplesExits });
   const name = "depth-adaptive-transformer";
@@ -86,8 +87,7 @@ export function depthAdaptiveTransformer(
     trainingLosses: (params, output, { targets, weights }) => {
       const logits = exitLogits(parts, params, output);
       const losses = logits.map((own) => crossEntropies(own, targets));
-      const others = losses.slice(0, -1).map((own) => meanOver(own, weights));
-      const exits = training === "aligned" && { exits: others.reduce((a, b) => add(a, b)) };
+      const exits = training === "aligned" && { exits: earlierExitLoss(losses.slice(0, -1), weights, omega) };
       if (classifier === undefined) return { ...exits };
       const score = (layer: number) =>
         oracle === "likelihood" ? neg(losses[layer]!) : correctness(logits[layer]!, targets);

@@ -36,6 +36,7 @@ export function keyToDoor({ size = 4, steps: lasting = [8, 4, 8] }: KeyToDoorOpt
     throw new RangeError(`key-to-door: size must be an integer ≥ 2, got ${size}`);
   if (lasting.length !== 3 || !lasting.every((count) => Number.isSafeInteger(count) && count >= 1))
     throw new RangeError(`key-to-door: steps must be three integers ≥ 1, got ${JSON.stringify(lasting)}`);
+  const name = `key-to-door ${size} ${lasting.join(" ")}`;
   const longest = lasting[0] + lasting[1] + lasting[2];
   const roomAt = (step: number): number => (step < lasting[0] ? 0 : step < lasting[0] + lasting[1] ? 1 : 2);
   let rooms: readonly Room[] = [];
@@ -48,7 +49,7 @@ export function keyToDoor({ size = 4, steps: lasting = [8, 4, 8] }: KeyToDoorOpt
     return [...[0, 1, 2].map((each) => (each === room ? 1 : 0)), ...parts.flat()];
   };
   return {
-    name: "key-to-door",
+    name,
     features: 8,
     actions: { kind: "discrete", count: moves.length },
     longest,

@@ -65,7 +65,8 @@ export function actorCritic<Params>(
       "actorCritic: expected a body whose layers all remember and tell episodes apart, such as gtrxl({ … }).body",
     );
   const { count: choices } = actions;
-  const front = vectorFront("actorCritic", body, features);
+  // Observations enter as large as they are: a body that is nearly the identity at first, as GTrXL's, passes them on.
+  const front = vectorFront("actorCritic", body, features, normalInitial(features ** -0.5));
   // A first policy that prefers nothing.
   const policy = linear(body.width, choices, { initial: normalInitial(0.01) });
   const value = linear(body.width, 1, { initial: glorotUniform() });

@@ -31,5 +31,10 @@ export const mechanisms: Readonly<Record<string, () => Promise<Mechanism>>> = {
   calm: async () => (await import("./calm.ts")).calm,
   knn_lm: async () => (await import("./knn-lm.ts")).knnLm,
   spalm: async () => (await import("./spalm.ts")).spalmGate,
+  retention: async () => (await import("./retention.ts")).retention,
+  gated_linear_attention: async () => (await import("./gated-linear-attention.ts")).gatedLinearAttention,
+  gated_delta_rule: async () => (await import("./gated-delta-rule.ts")).gatedDeltaRule,
+  attention_sinks: async () => (await import("./attention-sinks.ts")).attentionSinks,
+  logit_controls: async () => (await import("./logit-controls.ts")).logitControls,
   etc_global_local: async () => (await import("./etc-global-local.ts")).etcGlobalLocal,
 };

@@ -48,6 +48,7 @@ test.each<[PatternName, object, string, boolean]>([
 
 test.each<[PatternName, object]>([
   ["window", { before: 1, after: 7 }],
+  ["sinks", { sinks: 0, before: 3 }],
   ["dilated", { dilations: [1, 2, 3] }],
   ["strided", { use: "heads", reach: 8, stride: 8 }],
   ["strided", { use: "layers" }],

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { computedPairs } from "../../../src/attention/core/plan.ts";
 import { dilatedHeads, dilatedWindow } from "../../../src/attention/patterns/dilated.ts";
+import { windowWithSinks } from "../../../src/attention/patterns/sinks.ts";
 import { slidingWindow } from "../../../src/attention/patterns/window.ts";
 import { expectCausal, expectShows } from "./predicate.ts";
 
@@ -20,6 +21,33 @@ describe("window", () => {
   test("refuses what is not a count", () => {
     expect(() => slidingWindow({ before: -1, after: 0 })).toThrow('at least 0 as "before", got -1');
     expect(() => slidingWindow({ before: 1, after: 0.5 })).toThrow('"after", got 0.5');
+  });
+});
+
+describe("window with sinks", () => {
+  test.each([
+    [0, 0],
+    [0, 5],
+    [3, 0],
+    [4, 6],
+    [2, 200],
+    [200, 2],
+  ])("%i sinks, %i before", (sinks, before) => {
+    const pattern = windowWithSinks({ sinks, before });
+    expectShows(pattern, (j, i) => j <= i && (i - j <= before || j < sinks));
+    expectCausal(pattern);
+  });
+
+  test("as many keys as a cache of the same size holds", () => {
+    const { keys } = windowWithSinks({ sinks: 4, before: 9 });
+    expect(keys(1000, 2000)).toEqual([0, 4, 991, 1001]);
+  });
+
+  test("refuses what is not a count", () => {
+    expect(() => windowWithSinks({ sinks: -1, before: 0 })).toThrow(
+      'sinks: expected a whole number of at least 0 as "sinks"',
+    );
+    expect(() => windowWithSinks({ sinks: 1, before: 0.5 })).toThrow('"before", got 0.5');
   });
 });
 

@@ -1,6 +1,6 @@
 import { NDArray } from "../array/nd-array.ts";
-import { Program } from "../trace/program.ts";
-import type { Equation, Tensor } from "../trace/tensor.ts";
+import { Program } from "./program.ts";
+import type { Equation, Tensor } from "./tensor.ts";
 
 /**
  * The program without equations that no output depends on, and with equal equations merged.
@@ -11,7 +11,8 @@ export function simplify(program: Program): Program {
   return mergeEqual(dropUnread(program));
 }
 
-function dropUnread(program: Program): Program {
+/** The program without equations that no output depends on. */
+export function dropUnread(program: Program): Program {
   const needed = new Set<Tensor>(program.outputs);
   const kept: Equation[] = [];
   for (const equation of [...program.equations].reverse()) {
@@ -52,7 +53,7 @@ function mergeEqual(program: Program): Program {
 }
 
 /** Equal text for equal parameters; `undefined` for those that are not compared (programs). Large arrays are compared by identity. */
-function paramsText(params: unknown): string | undefined {
+export function paramsText(params: unknown): string | undefined {
   const entries = Object.entries(params as Record<string, unknown>).map(([name, value]) => [name, valueText(value)]);
   return entries.some(([, text]) => text === undefined) ? undefined : entries.join(";");
 }

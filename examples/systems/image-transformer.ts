@@ -26,7 +26,6 @@ await prove("image-transformer", async ({ run: trained, scores, device, folder, 
   };
   const ours = await bitsOf("ours", run.model);
   const decoder = await bitsOf("plain", plain);
-  const classes = await bitsOf("classes", { ...run.model, likelihood: "categorical" });
 
   const { model } = ours.run;
   if (model.category !== "picture") throw new Error("expected a model of pictures");
@@ -43,6 +42,5 @@ await prove("image-transformer", async ({ run: trained, scores, device, folder, 
     target: decoder.bits - 0.15,
     size: `${layers} layers of ${modelWidth}, ${countParameters(ours.params)} parameters, ${run.steps} steps of ${run.batchSize} pictures`,
     paper: "2.90 on CIFAR-10 (DMOL), PixelCNN++ 2.92",
-    figures: { "Image Transformer with classes": classes.bits },
   });
 });

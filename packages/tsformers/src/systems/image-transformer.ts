@@ -31,7 +31,7 @@ export const imageTransformerSystem: SystemEntry<"image-transformer"> = /* @__PU
           model: { kind: "image-transformer", layers: 3, modelWidth: 64, heads: 4, ffnWidth: 128 },
           task: { kind: "pictures", size: 8 },
           length: 192,
-          steps: 400,
+          steps: 300,
           batchSize: 16,
           learningRate: 2e-3,
         },

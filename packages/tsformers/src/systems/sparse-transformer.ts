@@ -31,7 +31,7 @@ export const sparseTransformerSystem: SystemEntry<"sparse-transformer"> = /* @__
           },
           task: { kind: "pictures", size: 32, grey: true },
           length: 1024,
-          steps: 250,
+          steps: 150,
           batchSize: 4,
           learningRate: 2e-3,
         },

@@ -1,11 +1,14 @@
 import {
   add,
+  type Concrete,
   constant,
   einsum,
   evaluate,
   fromNumbers,
   full,
   grad,
+  isNdArray,
+  mapTree,
   matmul,
   mul,
   normal,
@@ -25,6 +28,7 @@ import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { openDecoder } from "../../src/generate/decoder.ts";
 import type { SegmentState } from "../../src/memory/segment-memory.ts";
+import type { DecoderParams } from "../../src/models/decoder.ts";
 import { type TransformerXlOptions, transformerXl } from "../../src/models/decoders/transformer-xl.ts";
 import { layerNorm } from "../../src/nn/norm.ts";
 import { expectSameTrees, loud, sizeOf } from "../numbers.ts";

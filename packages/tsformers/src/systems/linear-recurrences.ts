@@ -12,6 +12,7 @@ type Heads = { readonly keyWidth: number; readonly valueWidth: number };
 type OfRecurrence = {
   readonly use: string;
   readonly differs: readonly string[];
+  readonly small: Pick<Preset, "about" | "vocabularySize"> & { readonly run: Omit<Preset["run"], "model"> };
   readonly published: Preset;
   /** The paper's, from modelWidth / heads. */
   readonly heads: (headWidth: number) => Heads;
@@ -19,19 +20,20 @@ type OfRecurrence = {
   readonly parameters: (sizes: Sizes, heads: Heads) => number;
   readonly golden: string;
   readonly source: string;
+  readonly example: string;
 };
 
 /** A GPT whose mixers are one linear recurrence, without further positions. */
 function recurrenceSystem<Name extends string>(
   entry: MixerEntry<Name, never>,
-  { published, heads, parameters, golden, source, differs, use }: OfRecurrence,
+  { small, published, heads, parameters, golden, source, differs, ...own }: OfRecurrence,
 ): SystemEntry<Name> {
   return systemEntry(
     { ...entry, title: `${entry.title}: a language model` },
     {
+      ...own,
       category: "linear recurrences",
       causal: true,
-      use,
       sees: "every earlier position, through a memory whose size does not depend on how many there are",
       differs: [
         "The blocks are GPT-2's: layer norm, and a feed-forward network without a gate that has as many parameters as the paper's.",
@@ -39,7 +41,7 @@ function recurrenceSystem<Name extends string>(
       ],
       presets: {
         small: {
-          about: "two layers that look up values by their keys, with a memory as large as linear attention's",
+          about: small.about,
           run: {
             model: {
               kind: "gpt",
@@ -51,29 +53,31 @@ function recurrenceSystem<Name extends string>(
               position: { kind: "none" },
               mixer: { kind: entry.name, keyWidth: 32, valueWidth: 32 },
             },
-            task: { kind: "recall", keys: 16, values: 16 },
-            length: 32,
-            steps: 500,
-            batchSize: 32,
-            learningRate: 0.01,
+            ...small.run,
           },
-          vocabularySize: 34,
+          vocabularySize: small.vocabularySize,
         },
         paper: published,
       },
       parameters: (sizes, { mixer }) => {
         const { vocabularySize, layers, modelWidth, ffnWidth } = sizes;
-        const own = { ...heads(modelWidth / sizes.heads), ...(mixer as Partial<Heads>) };
-        const matrices = modelWidth * sizes.heads * (2 * own.keyWidth + 3 * own.valueWidth);
-        const block = matrices + parameters(sizes, own) + ofFfn(modelWidth, ffnWidth) + 2 * ofNorm(modelWidth);
+        const widths = { ...heads(modelWidth / sizes.heads), ...(mixer as Partial<Heads>) };
+        const matrices = modelWidth * sizes.heads * (2 * widths.keyWidth + 3 * widths.valueWidth);
+        const block = matrices + parameters(sizes, widths) + ofFfn(modelWidth, ffnWidth) + 2 * ofNorm(modelWidth);
         return vocabularySize * modelWidth + layers * block + ofNorm(modelWidth);
       },
       golden: [golden],
       source: `attention/recurrent/${source}`,
-      example: "linear-recurrences",
     },
   );
 }
+
+/** The small preset of memories that fade. */
+const onCharacters: OfRecurrence["small"] = {
+  about: "two layers over characters, with a memory as large as linear attention's",
+  run: { task: { kind: "text" }, length: 64, steps: 300, batchSize: 16, learningRate: 4e-3 },
+  vocabularySize: 64,
+};
 
 /** What the three papers' models of 1.3 billion parameters have in common; each is trained on 100 billion tokens. */
 const large = { kind: "gpt", modelWidth: 2048, ffnWidth: 8192, position: { kind: "none" } } satisfies Choice;
@@ -81,6 +85,7 @@ const large = { kind: "gpt", modelWidth: 2048, ffnWidth: 8192, position: { kind:
 export const retentionSystem: SystemEntry<"retention"> = /* @__PURE__ */ recurrenceSystem(retentionEntry, {
   use: "language models that train in parallel and generate with a state that does not grow; what was read fades at a few fixed rates",
   differs: ["The paper does not say how large its vocabulary is: here it is GPT-2's, so no count is compared."],
+  small: onCharacters,
   published: {
     about: "24 layers, the 1.3B model (table 2)",
     run: {
@@ -96,6 +101,7 @@ export const retentionSystem: SystemEntry<"retention"> = /* @__PURE__ */ recurre
   parameters: () => 0,
   golden: "retention",
   source: "retention.ts",
+  example: "fading-memories",
 });
 
 export const gatedLinearAttentionSystem: SystemEntry<"gated-linear-attention"> = /* @__PURE__ */ recurrenceSystem(
@@ -103,6 +109,7 @@ export const gatedLinearAttentionSystem: SystemEntry<"gated-linear-attention"> =
   {
     use: "language models whose text says what is worth keeping: each feature of the memory is forgotten when the input says so",
     differs: [],
+    small: onCharacters,
     published: {
       about: "24 layers, the 1.3B model trained on SlimPajama",
       run: {
@@ -120,6 +127,7 @@ export const gatedLinearAttentionSystem: SystemEntry<"gated-linear-attention"> =
       16 * (modelWidth + heads * keyWidth) + heads * keyWidth + valueWidth,
     golden: "gated_linear_attention",
     source: "gated-linear-attention.ts",
+    example: "fading-memories",
   },
 );
 
@@ -130,6 +138,17 @@ export const gatedDeltaNetSystem: SystemEntry<"gated-delta-net"> = /* @__PURE__ 
     differs: [
       "The paper's preset has 8 heads with 192 features in their keys instead of 6 with 256, since heads divide the width here.",
     ],
+    small: {
+      about: "two layers that look up values by their keys, with a memory as large as linear attention's",
+      run: {
+        task: { kind: "recall", keys: 16, values: 16 },
+        length: 32,
+        steps: 500,
+        batchSize: 32,
+        learningRate: 0.01,
+      },
+      vocabularySize: 34,
+    },
     published: {
       about: "21 layers, the 1.3B model trained on FineWeb-Edu",
       run: {
@@ -152,5 +171,6 @@ export const gatedDeltaNetSystem: SystemEntry<"gated-delta-net"> = /* @__PURE__ 
       4 * heads * (2 * keyWidth + valueWidth) + 2 * (modelWidth + 1) * heads + valueWidth,
     golden: "gated_delta_rule",
     source: "gated-delta-net.ts",
+    example: "linear-recurrences",
   },
 );

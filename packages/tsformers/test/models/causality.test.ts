@@ -41,6 +41,7 @@ import { openAiGptParts } from "../../src/models/decoders/openai-gpt.ts";
 import { qwen3Parts } from "../../src/models/decoders/qwen3.ts";
 import { reformerParts } from "../../src/models/decoders/reformer.ts";
 import { spalmParts } from "../../src/models/decoders/spalm.ts";
+import { sparseTransformerParts } from "../../src/models/decoders/sparse-transformer.ts";
 import { transformerXlParts } from "../../src/models/decoders/transformer-xl.ts";
 import { universalTransformerParts } from "../../src/models/decoders/universal-transformer.ts";
 import { type EncoderDecoderParams, encoderDecoder } from "../../src/models/encoder-decoder.ts";
@@ -148,6 +149,8 @@ const decoders: Readonly<Record<string, (given: typeof options) => DecoderParts>
 
 /** Those whose mixers read no pattern, or which have one of their own. */
 const others: typeof decoders = {
+  "sparse-transformer": (given) =>
+    sparseTransformerParts({ ...given, factors: { kind: "fixed", summary: 1 }, stride: 4 }),
   "adaptive-span-transformer": (given) => adaptiveSpanTransformerParts({ ...given, maxSpan: 8, startShare: 0.5 }),
 };
 

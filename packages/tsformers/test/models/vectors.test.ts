@@ -33,7 +33,7 @@ const mask = fromNumbers([1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0], [2, 7]);
 
 /** Every model over one sequence. */
 const readers: [string, LanguageModel][] = Object.entries<ModelEntry>(models).flatMap(([name, entry]) => {
-  if (entry.category === "encoder-decoder") return [];
+  if (entry.category === "encoder-decoder" || entry.category === "picture") return [];
   const options = { ...sizes, ...("length" in entry.options().shape ? { length: 16 } : {}) };
   return [[name, entry.make(options) as LanguageModel] as [string, LanguageModel]];
 });

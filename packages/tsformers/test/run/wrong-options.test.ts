@@ -28,6 +28,7 @@ import { openAiGpt } from "../../src/models/decoders/openai-gpt.ts";
 import { qwen3 } from "../../src/models/decoders/qwen3.ts";
 import { reformer } from "../../src/models/decoders/reformer.ts";
 import { spalm } from "../../src/models/decoders/spalm.ts";
+import { sparseTransformer } from "../../src/models/decoders/sparse-transformer.ts";
 import { transformerXl } from "../../src/models/decoders/transformer-xl.ts";
 import { universalTransformer } from "../../src/models/decoders/universal-transformer.ts";
 import { xlnet } from "../../src/models/decoders/xlnet.ts";
@@ -186,6 +187,7 @@ const factories: Readonly<Record<string, (options: Sizes) => unknown>> = {
   bert,
   roformer,
   "set-transformer": setTransformer,
+  "sparse-transformer": (given) => sparseTransformer({ ...given, factors: { kind: "strided" }, stride: 4 }),
   transformer,
   t5,
   "al-rfou": alRfou,
@@ -210,8 +212,9 @@ const factories: Readonly<Record<string, (options: Sizes) => unknown>> = {
   xlnet,
 };
 
-test("every model has its function here", () => {
-  expect(Object.keys(factories).sort()).toEqual(Object.keys(models).sort());
+test("every model over sequences has its function here", () => {
+  const named = Object.values<ModelEntry>(models).filter(({ category }) => category !== "picture");
+  expect(Object.keys(factories).sort()).toEqual(named.map(({ name }) => name).sort());
 });
 
 describe.each(Object.entries(factories))("the function of %s", (name, make) => {

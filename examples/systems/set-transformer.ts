@@ -35,7 +35,7 @@ await prove("set-transformer", async ({ run: trained, scores }) => {
     target: 2.2,
     size: `2 blocks of 64 with 16 inducing points, ${count} parameters, ${run.steps} steps of ${run.batchSize} sets`,
     paper:
-      "mixtures of four, 100 to 500 points: log-likelihood −1.4788 of the true mixture, pooling by the mean far below",
+      "mixtures of four, 100 to 500 points: the log-likelihood under the true mixture is −1.4788",
     figures: { "the same for sets of up to 256 points": await loss(ours, 256) },
   });
 });

@@ -34,8 +34,7 @@ await prove("set-transformer", async ({ run: trained, scores }) => {
     plainIs: "BERT without positions, whose mean is read by one head, the better of two learning rates",
     target: 2.2,
     size: `2 blocks of 64 with 16 inducing points, ${count} parameters, ${run.steps} steps of ${run.batchSize} sets`,
-    paper:
-      "mixtures of four, 100 to 500 points: the log-likelihood under the true mixture is −1.4788",
+    paper: "mixtures of four, 100 to 500 points: the log-likelihood under the true mixture is −1.4788",
     figures: { "the same for sets of up to 256 points": await loss(ours, 256) },
   });
 });

@@ -50,6 +50,7 @@ import { transformerParts } from "../../src/models/encoder-decoders/transformer.
 import type { LanguageModel } from "../../src/models/language-model.ts";
 import { mlp, relu } from "../../src/nn/feed-forward.ts";
 import { gruGate } from "../../src/nn/gate.ts";
+import { linearHead } from "../../src/nn/head.ts";
 import { layerNorm } from "../../src/nn/norm.ts";
 import { adaptiveSpan } from "../../src/position/adaptive-span.ts";
 import { learnedPerLayer } from "../../src/position/learned-per-layer.ts";
@@ -149,8 +150,11 @@ const decoders: Readonly<Record<string, (given: typeof options) => DecoderParts>
 
 /** Those whose mixers read no pattern, or which have one of their own. */
 const others: typeof decoders = {
-  "sparse-transformer": (given) =>
-    sparseTransformerParts({ ...given, factors: { kind: "fixed", summary: 1 }, stride: 4 }),
+  // Its output matrix begins as 0.
+  "sparse-transformer": (given) => ({
+    ...sparseTransformerParts({ ...given, factors: { kind: "fixed", summary: 1 }, stride: 4 }),
+    head: linearHead(sizes.modelWidth, V),
+  }),
   "adaptive-span-transformer": (given) => adaptiveSpanTransformerParts({ ...given, maxSpan: 8, startShare: 0.5 }),
 };
 

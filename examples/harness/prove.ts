@@ -36,12 +36,17 @@ export type Bench = {
   ): Promise<TrainResult<Params>>;
   /** Loss in nats at some lengths, of the test split unless another is named. */
   scores(trained: Trained, options?: Partial<LengthsOptions>): Promise<LengthResult[]>;
+  /** What {@link Bench.scores} tells of one length, the training length unless another is named. */
+  scored(trained: Trained, options?: Partial<LengthsOptions>): Promise<Scored>;
   /** A line for people, on standard error. */
   say(text: string): void;
 };
 
 /** A training that has ended, and its parameters. */
 export type Trained = { readonly run: PreparedRun; readonly params: Given<unknown>; readonly directory: string };
+
+/** The result at a length for which the task has rows. */
+export type Scored = Extract<LengthResult, { readonly loss: number }>;
 
 /** Data of the example are not here: it ends with code 2. */
 export class MissingData extends Error {
@@ -75,6 +80,11 @@ export async function prove(name: string, work: (bench: Bench) => Promise<Result
     device,
     signal,
     folder,
+    scored: async (trained, options) => {
+      const [found] = await bench.scores(trained, options);
+      if (found === undefined || !("loss" in found)) throw new Error(found?.missing);
+      return found;
+    },
     say: (text) => progress.log(text),
     run: async (part, config) => {
       const directory = join(folder, part);

@@ -12,12 +12,8 @@ const { ramp: _, startShare: __, penalty: ___, ...sizes } = run.model as typeof 
 const fixed = { ...sizes, spans: "fixed" };
 const { penalty, layers } = run.model as typeof run.model & { penalty: number; layers: number };
 
-await prove("adaptive-span", async ({ run: trained, scores, say, device }) => {
-  const score = async (done: Trained) => {
-    const [found] = await scores(done, { limit: 32_768 });
-    if (found === undefined || !("loss" in found)) throw new Error(found?.missing);
-    return found;
-  };
+await prove("adaptive-span", async ({ run: trained, scored, say, device }) => {
+  const score = (done: Trained) => scored(done, { limit: 32_768 });
   const learned = await trained("learned", run);
   const { model, objective } = learned.run;
   if (model.category !== "decoder") throw new Error("expected a decoder");

@@ -5,12 +5,11 @@ import { resultOf } from "../harness/result.ts";
 
 const { run } = systems["al-rfou"].presets.small;
 
-await prove("al-rfou", async ({ run: trained, scores }) => {
+await prove("al-rfou", async ({ run: trained, scored }) => {
   const bits = async (name: string, plain: boolean, learningRate = run.learningRate!): Promise<number> => {
-    const [score] = await scores(await trained(name, { ...run, learningRate, model: { ...run.model, plain } }), {
+    const score = await scored(await trained(name, { ...run, learningRate, model: { ...run.model, plain } }), {
       limit: 16_384,
     });
-    if (score === undefined || !("loss" in score)) throw new Error(score?.missing);
     return score.loss / Math.LN2;
   };
   // So deep a stack may only be slow to begin: it gets a second rate.

@@ -24,12 +24,11 @@ const plain = {
   initializerRange: 0.06,
 };
 
-await prove("axial-transformer", async ({ run: trained, scores, device, folder, say }) => {
+await prove("axial-transformer", async ({ run: trained, scored, device, folder, say }) => {
   if (!existsSync(data)) throw new MissingData(`pictures of tiles: expected ${data}`);
   const bitsOf = async (name: string, model: typeof run.model) => {
     const done = await trained(name, { ...run, task, model });
-    const [score] = await scores(done);
-    if (score === undefined || !("loss" in score)) throw new Error(score?.missing);
+    const score = await scored(done);
     return { ...done, bits: score.loss / Math.LN2 };
   };
   const ours = await bitsOf("ours", run.model);

@@ -7,11 +7,10 @@ import { resultOf } from "../harness/result.ts";
 const names = ["retention", "gated-linear-attention"] as const;
 const { run } = systems.retention.presets.small;
 
-await prove("fading-memories", async ({ run: trained, scores, say }) => {
+await prove("fading-memories", async ({ run: trained, scored, say }) => {
   const bitsOf = async (name: string, model: typeof run.model) => {
     const done = await trained(name, { ...run, model });
-    const [score] = await scores(done, { limit: 16_384 });
-    if (score === undefined || !("loss" in score)) throw new Error(score?.missing);
+    const score = await scored(done, { limit: 16_384 });
     const bits = score.loss / Math.LN2;
     say(`${name}: ${bits.toFixed(3)}`);
     return { bits, parameters: countParameters(done.params) };

@@ -8,11 +8,10 @@ import { resultOf } from "../harness/result.ts";
 const names = ["gated-delta-net", "gated-linear-attention", "retention"] as const;
 const { run } = systems["gated-delta-net"].presets.small;
 
-await prove("linear-recurrences", async ({ run: trained, scores, say }) => {
+await prove("linear-recurrences", async ({ run: trained, scored, say }) => {
   const accuracyOf = async (name: string, changed: Partial<typeof run>) => {
     const done = await trained(name, { ...run, ...changed });
-    const [score] = await scores(done);
-    if (score === undefined || !("loss" in score)) throw new Error(score?.missing);
+    const score = await scored(done);
     const right = (score.totals.correct ?? 0) / score.totals.tokens;
     say(`${name}: ${right.toFixed(3)}`);
     return { right, parameters: countParameters(done.params) };

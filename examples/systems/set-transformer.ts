@@ -8,11 +8,10 @@ import { resultOf } from "../harness/result.ts";
 
 const { run } = systems["set-transformer"].presets.small;
 
-await prove("set-transformer", async ({ run: trained, scores }) => {
+await prove("set-transformer", async ({ run: trained, scored }) => {
   const loss = async (of: Trained, length = of.run.config.length): Promise<number> => {
-    const [found] = await scores(of, { lengths: [length], limit: 1024 });
-    assert.ok(found !== undefined && "totals" in found);
-    return found.totals.lossSum / found.totals.tokens;
+    const { totals } = await scored(of, { lengths: [length], limit: 1024 });
+    return totals.lossSum / totals.tokens;
   };
   const learn = (name: string, model: RunConfigInput["model"], learningRate = run.learningRate!) =>
     trained(name, { ...run, model: model!, learningRate });

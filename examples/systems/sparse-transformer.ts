@@ -12,12 +12,11 @@ const { layers, modelWidth, heads, ffnWidth } = run.model as { kind: string } & 
 // Weights that suit the width.
 const plain = { kind: "gpt", layers, modelWidth, heads, ffnWidth, initializerRange: 0.06 };
 
-await prove("sparse-transformer", async ({ run: trained, scores }) => {
+await prove("sparse-transformer", async ({ run: trained, scored }) => {
   if (!existsSync(data)) throw new MissingData(`pictures of tiles: expected ${data}`);
   const bitsOf = async (name: string, model: typeof run.model, steps = run.steps!) => {
     const done = await trained(name, { ...run, task, model, steps });
-    const [score] = await scores(done);
-    if (score === undefined || !("loss" in score)) throw new Error(score?.missing);
+    const score = await scored(done);
     return { bits: score.loss / Math.LN2, parameters: countParameters(done.params) };
   };
   const ours = await bitsOf("ours", run.model);

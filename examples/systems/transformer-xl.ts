@@ -16,13 +16,12 @@ const limit = 8192;
 type Score = { readonly bits: number; readonly seconds: number };
 
 async function scoreOf(
-  { scores }: Bench,
-  trained: Parameters<Bench["scores"]>[0],
+  { scored }: Bench,
+  trained: Parameters<Bench["scored"]>[0],
   length: number,
   stride?: number,
 ): Promise<Score> {
-  const [score] = await scores(trained, { lengths: [length], limit, ...(stride !== undefined && { stride }) });
-  if (score === undefined || !("loss" in score)) throw new Error(score?.missing);
+  const score = await scored(trained, { lengths: [length], limit, ...(stride !== undefined && { stride }) });
   return { bits: score.loss / Math.LN2, seconds: limit / score.tokensPerSecond };
 }
 

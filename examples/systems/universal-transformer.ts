@@ -12,11 +12,10 @@ const gpt = { kind: "gpt", heads };
 const wide = { ...gpt, layers: 1, modelWidth, ffnWidth: 247, initializerRange: 0.06 };
 const narrow = { ...gpt, layers, modelWidth: 24, ffnWidth: 126, initializerRange: 0.1 };
 
-await prove("universal-transformer", async ({ run: trained, scores }) => {
+await prove("universal-transformer", async ({ run: trained, scored }) => {
   const scoreOf = async (name: string, model: typeof run.model, learningRate = run.learningRate) => {
     const done = await trained(name, { ...run, model, ...(learningRate !== undefined && { learningRate }) });
-    const [score] = await scores(done);
-    if (score === undefined || !("loss" in score)) throw new Error(score?.missing);
+    const score = await scored(done);
     const { correct = 0, exactRows = 0, tokens, rows } = score.totals;
     return { right: correct / tokens, rows: exactRows / rows, parameters: countParameters(done.params) };
   };

@@ -1,7 +1,7 @@
-import { cast, gather, reshape, sub, type Tensor } from "@tsformers/engine";
+import { gather, reshape, sub, type Tensor } from "@tsformers/engine";
 import type { KeyValueCache } from "../kinds/index.ts";
 import { evaluation } from "../kinds/layer.ts";
-import type { LanguageModel, LanguageModelOutput } from "../models/language-model.ts";
+import { ffnInputOf, type LanguageModel, type LanguageModelOutput } from "../models/language-model.ts";
 import { present } from "../schema/present.ts";
 import type { DecodeCache } from "./decode-cache.ts";
 import { chunkSlots, type GivenSlots, type Kept, stepSlots } from "./decode-slots.ts";
@@ -76,9 +76,7 @@ function lastLogits({ logits, x, toLogits }: LanguageModelOutput, count: Tensor)
  *
  * @throws TypeError for a model that does not tell it
  */
-export function lastFfnInput({ ffnInput }: LanguageModelOutput, count: Tensor | number): Tensor {
-  if (ffnInput === undefined)
-    throw new TypeError("retrieval: this model does not tell what goes into its last feed-forward network");
-  const all = ffnInput();
-  return cast(reshape(all.shape[1] === 1 ? all : gather(all, sub(count, 1), 1), [all.shape.at(-1)!]), "float32");
+export function lastFfnInput(out: LanguageModelOutput, count: Tensor | number): Tensor {
+  const all = ffnInputOf(out);
+  return reshape(all.shape[1] === 1 ? all : gather(all, sub(count, 1), 1), [all.shape.at(-1)!]);
 }

@@ -1,4 +1,4 @@
-import type { Concrete, RandomKey, Tensor } from "@tsformers/engine";
+import { type Concrete, cast, type RandomKey, type Tensor } from "@tsformers/engine";
 import type { BlockTraits, Context, DepthOutput, Layer, Losses, Pattern, Slots } from "../kinds/index.ts";
 import type { EmbeddingParams } from "../nn/embedding.ts";
 
@@ -127,4 +127,15 @@ export type LanguageModel<Params = unknown> = TokenModel<Params, LanguageModelOu
 export function extentOf({ tokens, vectors }: RowContent): readonly [rows: number, length: number] {
   const [rows, length] = (tokens ?? vectors).shape;
   return [rows!, length!];
+}
+
+/**
+ * What goes into the last feed-forward network, float32 [B, T, C]: the states that datastores hold.
+ *
+ * @throws TypeError for a model that does not tell it
+ */
+export function ffnInputOf({ ffnInput }: LanguageModelOutput): Tensor {
+  if (ffnInput === undefined)
+    throw new TypeError("retrieval: this model does not tell what goes into its last feed-forward network");
+  return cast(ffnInput(), "float32");
 }

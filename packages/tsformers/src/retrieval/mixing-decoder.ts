@@ -1,4 +1,5 @@
 import type { Decoder } from "../generate/decoding.ts";
+import { requireShare } from "./mixture.ts";
 import type { MixtureChoice } from "./score.ts";
 import type { NeighbourSearch } from "./search.ts";
 
@@ -16,7 +17,7 @@ export function mixingDecoder(
   search: NeighbourSearch,
   { lambda, neighbours }: MixtureChoice,
 ): Decoder {
-  if (!(lambda > 0 && lambda < 1)) throw new RangeError(`lambda: expected a number between 0 and 1, got ${lambda}`);
+  requireShare(lambda);
   return {
     maxLength: decoder.maxLength,
     get length() {

@@ -74,7 +74,7 @@ export function logOrAbsent(probabilities: Tensor): Tensor {
  * @throws RangeError when λ is not between 0 and 1
  */
 export function mixedLogProbabilities(model: Tensor, neighbours: Tensor, lambda: number): Tensor {
-  if (!(lambda > 0 && lambda < 1)) throw new RangeError(`lambda: expected a number between 0 and 1, got ${lambda}`);
+  requireShare(lambda);
   const parts = [add(model, Math.log1p(-lambda)), add(neighbours, Math.log(lambda))];
   return logSumExp(
     concat(
@@ -83,4 +83,9 @@ export function mixedLogProbabilities(model: Tensor, neighbours: Tensor, lambda:
     ),
     { axes: -1 },
   );
+}
+
+/** @throws RangeError when λ is not between 0 and 1 */
+export function requireShare(lambda: number): void {
+  if (!(lambda > 0 && lambda < 1)) throw new RangeError(`lambda: expected a number between 0 and 1, got ${lambda}`);
 }

@@ -1,7 +1,6 @@
 import {
   type Compiled,
   type Concrete,
-  cast,
   compile,
   type Device,
   type Given,
@@ -14,7 +13,7 @@ import {
 } from "@tsformers/engine";
 import { startSegments } from "../depth/states.ts";
 import { evaluation } from "../kinds/layer.ts";
-import type { LanguageModel } from "../models/language-model.ts";
+import { ffnInputOf, type LanguageModel } from "../models/language-model.ts";
 import { crossEntropies } from "../nn/cross-entropy.ts";
 import { present } from "../schema/present.ts";
 import type { TextSource } from "../tasks/task.ts";
@@ -72,10 +71,8 @@ export function readText(options: ReadOptions): {
   const pass = (own: unknown, { inputs, targets, fresh }: Inputs, memories: readonly unknown[] | null): Traced => {
     const segment = memories === null ? {} : { segment: { layers: memories, ...present({ fresh }) } };
     const out = model.apply(own, { tokens: inputs, ...segment }, evaluation);
-    if (out.ffnInput === undefined)
-      throw new TypeError("retrieval: this model does not tell what goes into its last feed-forward network");
     return {
-      keys: cast(out.ffnInput(), "float32"),
+      keys: ffnInputOf(out),
       ...(predicts && { logProbabilities: neg(crossEntropies(out.logits, targets)) }),
       memories: out.state.segment ?? [],
     };

@@ -9,7 +9,7 @@ import {
   scatterSet,
   type Tensor,
 } from "@tsformers/engine";
-import type { DecodePlace, KeyValueCache, Recurrent, SoftmaxMixer } from "../../kinds/index.ts";
+import type { DecodePlace, KeyValueCache, Recurrent, SoftmaxMixer, View } from "../../kinds/index.ts";
 
 /** Decodes with a key/value cache of all earlier positions, under whatever causal pattern the view has. */
 export function cacheDecoding<Params>(mixer: SoftmaxMixer<Params>): Recurrent<Params, KeyValueCache> {
@@ -26,13 +26,19 @@ export function cacheDecoding<Params>(mixer: SoftmaxMixer<Params>): Recurrent<Pa
   };
 }
 
-/** The keys and values of a pass: the cached ones and its own. */
+/** Keys and values turned as a view turns them. */
+export function rotated({ key, value }: KeyValueCache, { rotate }: Pick<View, "rotate">): KeyValueCache {
+  return { key: rotate?.key(key) ?? key, value: rotate?.value?.(value) ?? value };
+}
+
+/** The keys and values of a pass: its own, and in decoding the cached ones. */
 export function withOwn(
   entries: KeyValueCache | undefined,
   own: KeyValueCache,
-  { position, slots }: DecodePlace,
+  place: DecodePlace | undefined,
 ): KeyValueCache {
-  if (entries === undefined) return own;
+  if (entries === undefined || place === undefined) return own;
+  const { position, slots } = place;
   if (slots === undefined) return writeRows(entries, own, add(iota(own.key.shape[2]!), position));
   if (slots.rows !== undefined) return writeRows(entries, own, slots.rows);
   return { key: concat([entries.key, own.key], 2), value: concat([entries.value, own.value], 2) };

@@ -8,7 +8,7 @@ import { linear } from "../../nn/linear.ts";
 import { headWidthOf, requireCounts, requireRate } from "../../nn/sizes.ts";
 import { widthCount } from "../../schema/count.ts";
 import { present } from "../../schema/present.ts";
-import { cacheDecoding, withOwn } from "../core/cached-entries.ts";
+import { cacheDecoding, rotated, withOwn } from "../core/cached-entries.ts";
 import { attend } from "../core/executor.ts";
 import { makeView } from "../core/view.ts";
 import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
@@ -84,7 +84,7 @@ export function differentialAttention(
   ): KeyValueCache => {
     const key = splitHeads(toKeyOrValue.apply(params.key, source), keyValueHeads);
     const value = splitHeads(toKeyOrValue.apply(params.value, source), keyValueHeads);
-    return { key: view.rotate?.key(key) ?? key, value: view.rotate?.value?.(value) ?? value };
+    return rotated({ key, value }, view);
   };
   const mixer: SoftmaxMixer<DifferentialAttentionParams> = {
     name: "differential attention",
@@ -106,7 +106,7 @@ export function differentialAttention(
     apply: (params, { x, cross, view, state, place }, context) => {
       const query = splitHeads(toQuery.apply(params.query, x), heads);
       const own = cross ?? keysAndValues(params, x, view);
-      const entries = place === undefined ? own : withOwn(state?.decode as KeyValueCache | undefined, own, place);
+      const entries = withOwn(state?.decode as KeyValueCache | undefined, own, place);
       const wide = concat(pairs.split(entries.value), -1);
       const { mixed, map } = attend(
         view.rotate?.query(query) ?? query,

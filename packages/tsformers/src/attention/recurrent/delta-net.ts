@@ -4,13 +4,12 @@ import * as z from "zod";
 import type { Mixer } from "../../kinds/index.ts";
 import { silu } from "../../nn/feed-forward.ts";
 import { type LinearParams, linear } from "../../nn/linear.ts";
-import { positionCount } from "../../schema/count.ts";
 import { present } from "../../schema/present.ts";
 import { type HeadProjectionOptions, headProjections } from "../core/head-projections.ts";
 import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 import type { AttentionParams } from "../softmax/attention.ts";
 import { linearRecurrence, recurrenceWeights } from "./linear-recurrence.ts";
-import { recurrentMixer } from "./recurrent-mixer.ts";
+import { aboutRecurrent, chunkOption, recurrentMixer } from "./recurrent-mixer.ts";
 
 export type DeltaNetParams = AttentionParams & { strength: LinearParams };
 
@@ -65,13 +64,9 @@ export const deltaNetEntry: MixerEntry<"delta-net", Pick<DeltaNetOptions, "chunk
   paper: "Yang et al. 2024, Parallelizing Linear Transformers with the Delta Rule, arXiv:2406.06484",
   summary: "a memory of values by keys, in which each position corrects what its key finds",
   formula: "S_t = S_{t−1} + β_t k_t ⊗ (v_t − k_t·S_{t−1}), y_t = q_t·S_t",
-  cost: "O(n·(w + d/h)·d) time, O(n·(w + d²/(h·w))) memory",
-  exponent: 1,
-  directions: ["causal"],
+  ...aboutRecurrent,
   refuses: refusals,
-  averages: false,
-  decodeState: "stays the same",
-  options: () => z.strictObject({ chunk: positionCount().default(32).describe("positions that are computed at once") }),
+  options: () => z.strictObject({ chunk: chunkOption() }),
   make: (settings, context) => deltaNet({ ...context, ...settings }),
   proof: {
     fixture: "delta_rule",

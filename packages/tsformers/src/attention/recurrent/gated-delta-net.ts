@@ -17,20 +17,24 @@ import {
   transpose,
   uniform,
 } from "@tsformers/engine";
-import * as z from "zod";
 import type { Mixer } from "../../kinds/index.ts";
 import { type CausalConvolutionParams, causalConvolution } from "../../nn/causal-convolution.ts";
 import { silu } from "../../nn/feed-forward.ts";
 import { normalInitial } from "../../nn/initial.ts";
 import { type LinearParams, linear } from "../../nn/linear.ts";
-import { positionCount, widthCount } from "../../schema/count.ts";
 import { present } from "../../schema/present.ts";
 import { logSigmoid } from "../kernel/kernel-attention.ts";
 import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 import { splitHeads } from "../softmax/attention.ts";
 import { unitLength } from "./delta-net.ts";
 import { type GatedOutputParams, gatedOutput } from "./gated-output.ts";
-import { type RecurrentMixerOptions, recurrentMixer, recurrentSizes } from "./recurrent-mixer.ts";
+import {
+  aboutRecurrent,
+  type RecurrentMixerOptions,
+  recurrentMixer,
+  recurrentOptions,
+  recurrentSizes,
+} from "./recurrent-mixer.ts";
 
 export type GatedDeltaNetParams = GatedOutputParams & {
   query: LinearParams;
@@ -164,17 +168,8 @@ export const gatedDeltaNetEntry: MixerEntry<
   paper: "Yang et al. 2024, Gated Delta Networks: Improving Mamba2 with Delta Rule, arXiv:2412.06464",
   summary: "a memory of values by keys that forgets, and in which each position corrects what its key finds",
   formula: "S' = α_t S_{t−1}, S_t = S' + β_t k_t ⊗ (v_t − k_t·S'), y_t = q_t·S_t/√K",
-  cost: "O(n·(w + d/h)·d) time, O(n·(w + d²/(h·w))) memory",
-  exponent: 1,
-  directions: ["causal"],
+  ...aboutRecurrent,
   refuses: refusals,
-  averages: false,
-  decodeState: "stays the same",
-  options: () =>
-    z.strictObject({
-      keyWidth: widthCount().optional().describe("features of a head's keys. Default: ¾ of model width / heads"),
-      valueWidth: widthCount().optional().describe("features of a head's values. Default: twice as many"),
-      chunk: positionCount().default(32).describe("positions that are computed at once"),
-    }),
+  options: () => recurrentOptions("¾ of model width / heads"),
   make: (settings, context) => gatedDeltaNet({ ...context, ...present(settings) }),
 });

@@ -1,15 +1,19 @@
 import { type Concrete, cast, mul, splitKey, type Tensor } from "@tsformers/engine";
-import * as z from "zod";
 import type { Mixer } from "../../kinds/index.ts";
 import { glorotUniform } from "../../nn/initial.ts";
 import { type LinearParams, linear } from "../../nn/linear.ts";
-import { positionCount, widthCount } from "../../schema/count.ts";
 import { present } from "../../schema/present.ts";
 import { logSigmoid } from "../kernel/kernel-attention.ts";
 import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 import { splitHeads } from "../softmax/attention.ts";
 import { type GatedOutputParams, gatedOutput } from "./gated-output.ts";
-import { type RecurrentMixerOptions, recurrentMixer, recurrentSizes } from "./recurrent-mixer.ts";
+import {
+  aboutRecurrent,
+  type RecurrentMixerOptions,
+  recurrentMixer,
+  recurrentOptions,
+  recurrentSizes,
+} from "./recurrent-mixer.ts";
 
 /** `decay`: the two matrices of the gate of the memory, through 16 features. */
 export type GatedLinearAttentionParams = GatedOutputParams & {
@@ -104,17 +108,8 @@ export const gatedLinearAttentionEntry: MixerEntry<
   paper: "Yang et al. 2023, Gated Linear Attention Transformers with Hardware-Efficient Training, arXiv:2312.06635",
   summary: "a memory of values by keys, in which the input sets how much of each feature is forgotten",
   formula: "S_t = diag(α_t)·S_{t−1} + k_t ⊗ v_t, y_t = q_t·S_t/√K, α = σ(x·W₁·W₂ + b)^(1/16)",
-  cost: "O(n·(w + d/h)·d) time, O(n·(w + d²/(h·w))) memory",
-  exponent: 1,
-  directions: ["causal"],
+  ...aboutRecurrent,
   refuses: refusals,
-  averages: false,
-  decodeState: "stays the same",
-  options: () =>
-    z.strictObject({
-      keyWidth: widthCount().optional().describe("features of a head's keys. Default: half of model width / heads"),
-      valueWidth: widthCount().optional().describe("features of a head's values. Default: twice as many"),
-      chunk: positionCount().default(32).describe("positions that are computed at once"),
-    }),
+  options: () => recurrentOptions("half of model width / heads"),
   make: (settings, { initial: _, ...context }) => gatedLinearAttention({ ...context, ...present(settings) }),
 });

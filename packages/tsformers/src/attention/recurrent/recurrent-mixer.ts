@@ -8,10 +8,12 @@ import {
   type RandomKey,
   type Tensor,
 } from "@tsformers/engine";
+import * as z from "zod";
 import type { Context, Mixer, Recurrent, View } from "../../kinds/index.ts";
 import { evaluation } from "../../kinds/layer.ts";
 import type { Initial } from "../../nn/initial.ts";
 import { headWidthOf, requireCounts, requireRate } from "../../nn/sizes.ts";
+import { positionCount, widthCount } from "../../schema/count.ts";
 import { present } from "../../schema/present.ts";
 import { oneSequence, realAt } from "../core/head-projections.ts";
 import { type Refusals, requireSupport } from "../core/require-support.ts";
@@ -30,6 +32,32 @@ export type RecurrentMixerOptions = {
   readonly dropoutRate?: number;
   readonly initial?: Initial;
 };
+
+/** What the entries of these mixers say alike. */
+export const aboutRecurrent = {
+  cost: "O(n·(w + d/h)·d) time, O(n·(w + d²/(h·w))) memory",
+  exponent: 1,
+  directions: ["causal"],
+  averages: false,
+  decodeState: "stays the same",
+} as const;
+
+/** The option for the positions of a chunk. */
+export const chunkOption = (): z.ZodDefault<z.ZodInt> =>
+  positionCount().default(32).describe("positions that are computed at once");
+
+/** The options of mixers that choose the widths of their heads. @param usualKeys the default of K, in words; D is twice that */
+export function recurrentOptions(usualKeys: string): z.ZodObject<{
+  keyWidth: z.ZodOptional<z.ZodInt>;
+  valueWidth: z.ZodOptional<z.ZodInt>;
+  chunk: z.ZodDefault<z.ZodInt>;
+}> {
+  return z.strictObject({
+    keyWidth: widthCount().optional().describe(`features of a head's keys. Default: ${usualKeys}`),
+    valueWidth: widthCount().optional().describe("features of a head's values. Default: twice as many"),
+    chunk: chunkOption(),
+  });
+}
 
 export type RecurrentSizes = { readonly heads: number; readonly keyWidth: number; readonly valueWidth: number };
 

@@ -1,16 +1,20 @@
 import { broadcastTo, type Concrete, cast, constant, mul, ndarray, splitKey, type Tensor } from "@tsformers/engine";
-import * as z from "zod";
 import type { Mixer } from "../../kinds/index.ts";
 import { glorotUniform } from "../../nn/initial.ts";
 import { type LinearParams, linear } from "../../nn/linear.ts";
 import { inclusiveFrequencies } from "../../position/angles.ts";
 import { neighbours, rotary } from "../../position/rotary.ts";
-import { positionCount, widthCount } from "../../schema/count.ts";
 import { present } from "../../schema/present.ts";
 import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 import { splitHeads } from "../softmax/attention.ts";
 import { type GatedOutputParams, gatedOutput } from "./gated-output.ts";
-import { type RecurrentMixerOptions, recurrentMixer, recurrentSizes } from "./recurrent-mixer.ts";
+import {
+  aboutRecurrent,
+  type RecurrentMixerOptions,
+  recurrentMixer,
+  recurrentOptions,
+  recurrentSizes,
+} from "./recurrent-mixer.ts";
 
 export type RetentionParams = GatedOutputParams & { query: LinearParams; key: LinearParams; value: LinearParams };
 
@@ -93,17 +97,8 @@ export const retentionEntry: MixerEntry<
   paper: "Sun et al. 2023, Retentive Network: A Successor to Transformer for Large Language Models, arXiv:2307.08621",
   summary: "a memory of values by keys, which decays at a fixed rate in each head",
   formula: "S_t = γ_h S_{t−1} + k_t ⊗ v_t, y_t = q_t·S_t, γ_h = 1 − 2^{−5−h}",
-  cost: "O(n·(w + d/h)·d) time, O(n·(w + d²/(h·w))) memory",
-  exponent: 1,
-  directions: ["causal"],
+  ...aboutRecurrent,
   refuses: refusals,
-  averages: false,
-  decodeState: "stays the same",
-  options: () =>
-    z.strictObject({
-      keyWidth: widthCount().optional().describe("features of a head's keys. Default: model width / heads"),
-      valueWidth: widthCount().optional().describe("features of a head's values. Default: twice as many"),
-      chunk: positionCount().default(32).describe("positions that are computed at once"),
-    }),
+  options: () => recurrentOptions("model width / heads"),
   make: (settings, { initial: _, ...context }) => retention({ ...context, ...present(settings) }),
 });

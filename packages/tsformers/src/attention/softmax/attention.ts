@@ -8,7 +8,7 @@ import { type Norm, type NormParams, rmsNorm } from "../../nn/norm.ts";
 import { headWidthOf, requireCounts, requireRate } from "../../nn/sizes.ts";
 import { widthCount } from "../../schema/count.ts";
 import { present } from "../../schema/present.ts";
-import { cacheDecoding, withOwn } from "../core/cached-entries.ts";
+import { cacheDecoding, rotated, withOwn } from "../core/cached-entries.ts";
 import { attend } from "../core/executor.ts";
 import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 
@@ -82,7 +82,7 @@ export function attention(options: AttentionOptions): SoftmaxMixer<AttentionPara
   const keysAndValues = (params: AttentionParams, source: Tensor, view: Pick<View, "rotate">): KeyValueCache => {
     const key = normed(splitHeads(project(toKeyOrValue.apply(params.key, source)), keyValueHeads), params.keyNorm);
     const value = splitHeads(project(toKeyOrValue.apply(params.value, source)), keyValueHeads);
-    return { key: view.rotate?.key(key) ?? key, value: view.rotate?.value?.(value) ?? value };
+    return rotated({ key, value }, view);
   };
   const mixer: SoftmaxMixer<AttentionParams> = {
     name: "softmax attention",
@@ -103,7 +103,7 @@ export function attention(options: AttentionOptions): SoftmaxMixer<AttentionPara
       const query = normed(splitHeads(project(toQuery.apply(params.query, x)), heads), params.queryNorm);
       const q = view.rotate?.query(query) ?? query;
       const own = cross ?? keysAndValues(params, x, view);
-      const entries = place === undefined ? own : withOwn(state?.decode as KeyValueCache | undefined, own, place);
+      const entries = withOwn(state?.decode as KeyValueCache | undefined, own, place);
       const { mixed, map } = attend(q, entries, {
         view,
         scale,

@@ -21,6 +21,7 @@ import type { LinearParams } from "../../nn/linear.ts";
 import { requireCounts } from "../../nn/sizes.ts";
 import { positionCount } from "../../schema/count.ts";
 import { present } from "../../schema/present.ts";
+import { rotated } from "../core/cached-entries.ts";
 import { attend } from "../core/executor.ts";
 import { type HeadProjectionOptions, headProjections, oneSequence } from "../core/head-projections.ts";
 import { ringDecoding, viewOfSlots, writeSlots } from "../core/ring.ts";
@@ -93,7 +94,7 @@ export function longformerAttention(options: LongformerAttentionOptions): Mixer<
   const keysAndValues = (params: LongformerAttentionParams, x: Tensor, view: View): KeyValueCache => {
     const key = heads.toHeads(params.globalKey, x);
     const value = heads.toHeads(params.globalValue, x);
-    return { key: view.rotate?.key(key) ?? key, value: view.rotate?.value?.(value) ?? value };
+    return rotated({ key, value }, view);
   };
   return {
     name: "longformer",

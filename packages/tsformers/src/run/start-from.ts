@@ -103,6 +103,7 @@ const newHeads: { readonly [Name in ObjectiveName]?: string } = {
   class: "classHead.",
   match: "matchHead.",
   tag: "classHead.",
+  spans: "spanHead.",
   reconstruct: "reconstruction.",
 };
 

@@ -2,7 +2,7 @@ import type { RandomKey } from "@tsformers/engine";
 import * as z from "zod";
 import { crc32c } from "../../io/crc32c.ts";
 import { FileError } from "../../io/file-error.ts";
-import { positionCount } from "../../schema/count.ts";
+import { exactCount, positionCount } from "../../schema/count.ts";
 import { present } from "../../schema/present.ts";
 import { dataOption } from "../data-option.ts";
 import { type Draw, distinct, draws } from "../draws.ts";
@@ -23,6 +23,8 @@ export type QuestionsOptions = {
   readonly words?: number;
   /** Tokens of a passage; what does not fit a row is cut away. Default: as many as fit. */
   readonly passage?: number;
+  /** Sentences of a passage that say something of a name, at most. Default: half of all. */
+  readonly facts?: number;
   /** T of a training row. Default: 256. */
   readonly length?: number;
   /** Default: 0. */
@@ -42,8 +44,8 @@ const longestAnswer = 30;
 
 /**
  * Questions that a span of a passage answers. Passages and questions are made of invented words: sentences such as `the bako of luri is mesa tavo .`
- * stand among sentences of any words; `what is the bako of luri ?` asks for `mesa tavo`. Each sentence of the first kind has another name
- * (`luri`), which stands nowhere else. Rows are `<q> question </q> passage`.
+ * stand among sentences of any words; `what is the bako of luri ?` asks for `mesa tavo`. A quarter of the words are names, such as `luri`; each
+ * stands in one sentence at most. Rows are `<q> question </q> passage`.
  *
  * As `spans` an answer is told by its first and last token, as `pairs` it is written, up to a full stop.
  *
@@ -52,7 +54,7 @@ const longestAnswer = 30;
 export function questionsTask(
   options: QuestionsOptions & { readonly questions?: Omit<Splits<readonly DocumentQuestion[]>, "train"> } = {},
 ): Task<Required<Pick<TaskViews, "spans" | "pairs">>> {
-  const { words, passage, length, seed = 0, questions } = { ...defaults, ...options };
+  const { words, passage, facts = Number.POSITIVE_INFINITY, length, seed = 0, questions } = { ...defaults, ...options };
   const [least, shortest] = [4 * mostFilling, questionLength + factLength(mostValues) + 1];
   if (!(Number.isInteger(words) && words >= least))
     throw new RangeError(`questions: words must be an integer ≥ ${least}, got ${words}`);
@@ -62,7 +64,7 @@ export function questionsTask(
       throw new RangeError(
         `questions: a question and a passage need a length of at least ${shortest}, got ${Math.min(rowLength, questionLength + room)}`,
       );
-    return cutTo(rowLength, inventedRow(draws(key), room, words));
+    return cutTo(rowLength, inventedRow(draws(key), room, words, facts));
   };
   const invented = generatedRows(made, { seed });
   const most = { answers: 1, words: mostValues };
@@ -89,7 +91,7 @@ export function questionsTask(
     metrics: [spanLoss, exactMatch, tokenF1],
     symbolOf: (token) => known[token] ?? inventedWord(token - first),
     fingerprint: [
-      `questions words=${words} passage=${passage ?? "row"}`,
+      `questions words=${words} passage=${passage ?? "row"} facts=${facts}`,
       ...(questions === undefined ? [] : [fingerprintOf({ train: [], ...questions })]),
       `seed=${seed}`,
     ].join(" "),
@@ -115,41 +117,48 @@ function factLength(values: number): number {
   return 6 + values;
 }
 
-/** A row with a passage of at most `room` tokens: facts and other sentences in turn, as they fall. */
-function inventedRow(draw: Draw, room: number, words: number): SpanRow {
-  const most = Math.min(Math.ceil(room / factLength(1)), Math.floor(words / 2));
-  // Names and other words have nothing in common.
-  const [names, others] = split(distinct(draw, words, words), most);
-  const other = () => first + others[draw(others.length)]!;
+type Sentence = { readonly tokens: readonly number[]; readonly fact?: Fact };
+type Fact = { readonly kind: number; readonly name: number; readonly value: readonly number[] };
+
+/** A row with a passage of at most `room` tokens: sentences in any order, of which one to `most` say something of a name. */
+function inventedRow(draw: Draw, room: number, words: number, most: number): SpanRow {
+  const count = Math.floor(words / 4);
+  const names = distinct(draw, count, count);
+  const other = () => first + count + draw(words - count);
   const several = (least: number, most: number) => Array.from({ length: least + draw(most - least + 1) }, other);
   const spell = (text: string) => text.split(" ").map((word) => tokenOf.get(word)!);
-  const passage: number[] = [];
-  const facts: { readonly kind: number; readonly name: number; readonly at: number; readonly value: number[] }[] = [];
-  while (passage.length < room) {
-    const isFact = facts.length === 0 || (draw(2) === 0 && facts.length < names.length);
-    if (!isFact) {
-      passage.push(...several(3, mostFilling), stop);
-      continue;
-    }
-    const [kind, name, value] = [other(), first + names[facts.length]!, several(1, mostValues)];
-    if (passage.length + factLength(value.length) > room) break;
-    passage.push(...spell("the"), kind, ...spell("of"), name, ...spell("is"), ...value, stop);
-    facts.push({ kind, name, at: passage.length - 1 - value.length, value });
+  const told = (): Sentence => {
+    const [kind, name, value] = [other(), first + names.pop()!, several(1, mostValues)];
+    return {
+      tokens: [...spell("the"), kind, ...spell("of"), name, ...spell("is"), ...value, stop],
+      fact: { kind, name, value },
+    };
+  };
+  const sentences = [told()];
+  for (let [used, facts] = [sentences[0]!.tokens.length, 1]; used < room; ) {
+    const isFact = draw(2) === 0 && facts < Math.min(most, count);
+    const sentence = isFact ? told() : { tokens: [...several(3, mostFilling), stop] };
+    used += sentence.tokens.length;
+    if (isFact && used > room) break;
+    if (isFact) facts++;
+    sentences.push(sentence);
   }
-  const { kind, name, at, value } = facts[draw(facts.length)]!;
+  // The last one may be cut, unless it says something.
+  const last = sentences.at(-1)!.fact === undefined && sentences.length > 1 ? [sentences.pop()!] : [];
+  const ordered = [...distinct(draw, sentences.length, sentences.length).map((at) => sentences[at]!), ...last];
+  const facts = ordered.flatMap(({ fact }) => fact ?? []);
+  const { kind, name, value } = facts[draw(facts.length)]!;
   const question = [start, ...spell("what is the"), kind, ...spell("of"), name, ...spell("?"), separator];
-  const tokens = [...question, ...passage.slice(0, room)];
-  const from = question.length + at;
+  const asked = ordered.findIndex(({ fact }) => fact?.name === name);
+  const before = ordered.slice(0, asked).reduce((sum, { tokens }) => sum + tokens.length, 0);
+  const from = question.length + before + factLength(0) - 1;
+  const tokens = [...question, ...ordered.flatMap(({ tokens }) => tokens).slice(0, room)];
   return {
     tokens,
     target: [from, from + value.length - 1],
     words: tokens.map((token) => (token < first ? 0 : token)),
     answers: [value],
   };
-}
-
-function split<T>(items: readonly T[], count: number): [T[], T[]] {
-  return [items.slice(0, count), items.slice(count)];
 }
 
 /** A row of at most `length` tokens. An answer that is cut is not in it. */
@@ -266,6 +275,11 @@ export const questionsEntry: TaskEntry<"questions", QuestionsSettings> = /* @__P
     z.strictObject({
       words: symbolCount().default(defaults.words).describe("how many different invented words there are"),
       passage: positionCount().optional().describe("tokens of a passage; rows cut it. Default: as many as fit a row"),
+      facts: exactCount()
+        .optional()
+        .describe(
+          "sentences of a passage that say something of a name, at most; with 1 any name will do. Default: half of all",
+        ),
       data: dataOption("questions for evaluation in SQuAD's layout, .json or .json.gz; training stays invented"),
       length: lengthOption(defaults.length),
       seed: seedOption(),

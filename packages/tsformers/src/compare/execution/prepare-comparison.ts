@@ -252,9 +252,9 @@ function aboutTask(group: readonly Prepared[], settings: CompareSettings): TaskA
 }
 
 function baselinesOf({ task, view, config: { length } }: PreparedRun, { testTokens }: CompareSettings): Baseline[] {
-  const { classes, components, decisions, shape } = view as AnswerSizes;
-  // What is done without looking at anything says little of an environment, and nothing of a picture.
-  if (decisions !== undefined || shape !== undefined) return [];
+  const { classes, components, decisions, shape, separator } = view as AnswerSizes;
+  // What is done without looking at anything says little of an environment, and nothing of a picture or where an answer stands.
+  if (decisions !== undefined || shape !== undefined || separator !== undefined) return [];
   const about = {
     metrics: task.metrics,
     length,

@@ -26,7 +26,6 @@ export const smallConfigs: Readonly<Record<string, Readonly<Record<string, unkno
     head_dim: 8,
     intermediate_size: 20,
     max_position_embeddings: 9,
-    layer_types: ["linear_attention"],
     linear_num_key_heads: 1,
     linear_num_value_heads: 2,
     linear_key_head_dim: 4,

@@ -3,7 +3,7 @@ import { qwen3NextParts } from "../../models/decoders/qwen3-next.ts";
 import { FileError } from "../file-error.ts";
 import { configFile, count, standard } from "./config.ts";
 import type { Format } from "./format.ts";
-import { layerTypes } from "./layer-types.ts";
+import { layerTypes, requireTypes } from "./layer-types.ts";
 import { chained, groupedRows, reshaped, transposed } from "./layout.ts";
 import { attentionNames, type FamilyOptions, llamaRelative } from "./llama-family.ts";
 import { arrayName, fusedLinearNames, linearNames, type NameRule, normNames } from "./names.ts";
@@ -71,14 +71,7 @@ export const qwen3Next: Format = llamaRelative({
 function attending(layers: number, { layer_types: given, full_attention_interval: interval }: Own) {
   const period = interval ?? 4;
   if (given == null) return (layer: number) => (layer + 1) % period === 0;
-  if (given.length !== layers)
-    throw new FileError(configFile, `layer_types names ${given.length} layers, num_hidden_layers says ${layers}`);
-  const unknown = given.find((type) => type !== "full_attention" && type !== "linear_attention");
-  if (unknown !== undefined)
-    throw new FileError(
-      configFile,
-      `layer_types: ${JSON.stringify(unknown)} is not supported; supported are full_attention, linear_attention`,
-    );
+  requireTypes(given, layers, ["full_attention", "linear_attention"]);
   return (layer: number) => given[layer] === "full_attention";
 }
 

@@ -160,7 +160,7 @@ function unpadded(padding: NDArray | undefined): NDArray | undefined {
 function countsOf(tensor: string, { shape }: NDArray, mask: NDArray | undefined): (flat: number) => boolean {
   if (mask === undefined || tensor.startsWith("enc_")) return all;
   const [batch, length] = mask.shape as [number, number];
-  const axis = /attn\d+$/.test(tensor) ? 2 : 1;
+  const axis = /attn(\d+|_full)$/.test(tensor) ? 2 : 1;
   if (mask.shape.length !== 2 || shape[0] !== batch || shape[axis] !== length) return all;
   const keep = mask.toNumbers();
   const inner = shape.slice(axis + 1).reduce((a, b) => a * b, 1);

@@ -14,6 +14,7 @@ import { permutationObjective } from "./permutation.ts";
 import { pictureObjective, picturesOf } from "./pictures.ts";
 import { reconstruction } from "./reconstruction.ts";
 import { sequenceToSequenceObjective } from "./sequence-to-sequence.ts";
+import { spanFinding } from "./spans.ts";
 import { tagging } from "./tagging.ts";
 import { tokenObjective } from "./tokens.ts";
 
@@ -32,6 +33,7 @@ export { pictureObjective, picturesOf } from "./pictures.ts";
 export { firstPosition, lastPosition, meanOfPositions, type Pooling } from "./pooling.ts";
 export { type ReconstructionParams, reconstruction, reconstructor } from "./reconstruction.ts";
 export { sequenceToSequenceObjective } from "./sequence-to-sequence.ts";
+export { type SpanOptions, spanFinder, spanFinding } from "./spans.ts";
 export { type TaggingOptions, tagger, tagging } from "./tagging.ts";
 export { type TokenObjectiveOptions, tokenObjective } from "./tokens.ts";
 
@@ -43,6 +45,7 @@ export type ObjectiveName =
   | "class"
   | "match"
   | "tag"
+  | "spans"
   | "pairs"
   | "reconstruct"
   | "cluster"
@@ -75,6 +78,7 @@ export const objectives: Readonly<Record<ObjectiveName, ObjectiveEntry>> = {
   class: { summary: "tell the class of a row", view: "labelled" },
   match: { summary: "tell the class of two rows, each of which is read alone", view: "matched" },
   tag: { summary: "tell a class at each position", view: "tagged" },
+  spans: { summary: "tell where in a document the answer to a question is", view: "spans" },
   pairs: { summary: "write one sequence while reading another", view: "pairs", needs: "an encoder-decoder" },
   reconstruct: { summary: "give a row back from the state at its last position", view: "reconstructed" },
   cluster: { summary: "tell the mixture of Gaussians that the points of a row come from", view: "points" },
@@ -107,13 +111,27 @@ export function usualObjective(
 ): ObjectiveName | undefined {
   const remembers = model.category === "decoder" && model.layers.some(({ segment }) => segment !== undefined);
   const order: readonly ObjectiveName[] = remembers
-    ? ["segments", "next", "class", "match", "tag", "reconstruct", "cluster", "act", "pictures", "masked", "pairs"]
+    ? [
+        "segments",
+        "next",
+        "class",
+        "match",
+        "tag",
+        "spans",
+        "reconstruct",
+        "cluster",
+        "act",
+        "pictures",
+        "masked",
+        "pairs",
+      ]
     : [
         "next",
         ...(model.category === "encoder" ? (["permuted", "masked"] as const) : []),
         "class",
         "match",
         "tag",
+        "spans",
         "reconstruct",
         "cluster",
         "act",
@@ -157,19 +175,22 @@ export function requireObjective(
   );
 }
 
-/** Sizes of what is told: how many classes, how many components in how many features, actions in an environment, or pictures. Absent where nothing of it is. */
+/** Sizes of what is told: how many classes, how many components in how many features, actions in an environment, pictures, or what ends a question and how long answers are. Absent where nothing of it is. */
 export type AnswerSizes = {
   readonly classes?: number | undefined;
   readonly features?: number | undefined;
   readonly components?: number | undefined;
   readonly decisions?: DecisionOptions | undefined;
   readonly shape?: PictureShape | undefined;
+  readonly separator?: number | undefined;
+  readonly longest?: number | undefined;
 };
 
 /** What the head of an objective must know of a task. */
 export function answerSizes(name: ObjectiveName, views: TaskViews): AnswerSizes {
-  const { classes, features, components, decisions, shape } = { ...views[objectives[name].view] } as AnswerSizes;
-  return present({ classes, features, components, decisions, shape });
+  const sizes = { ...views[objectives[name].view] } as AnswerSizes;
+  const { classes, features, components, decisions, shape, separator, longest } = sizes;
+  return present({ classes, features, components, decisions, shape, separator, longest });
 }
 
 /**
@@ -184,7 +205,7 @@ export function makeObjective(
   options: { readonly smoothing?: number } = {},
 ): Objective<unknown, never> {
   if (model.category === "encoder-decoder") return sequenceToSequenceObjective(model, options);
-  const { classes, features, components, decisions, shape } = answerSizes(name, views);
+  const { classes, features, components, decisions, shape, separator, longest } = answerSizes(name, views);
   if (name === "pictures") {
     const { smoothing = 0 } = options;
     if (smoothing !== 0) throw new RangeError("labelSmoothing: pictures are scored as they are; leave it out");
@@ -194,6 +215,11 @@ export function makeObjective(
   if (name === "class") return classification(model.body, { ...options, classes: classes! });
   if (name === "match") return matching(model.body, { ...options, classes: classes! });
   if (name === "tag") return tagging(model.body, { ...options, classes: classes! });
+  if (name === "spans") {
+    const { smoothing = 0 } = options;
+    if (smoothing !== 0) throw new RangeError("labelSmoothing: answers are where they are; leave it out");
+    return spanFinding(model.body, { separator: separator!, longest: longest! });
+  }
   if (name === "cluster") {
     const { smoothing = 0 } = options;
     if (smoothing !== 0) throw new RangeError("labelSmoothing: points have no labels to smooth; leave it out");

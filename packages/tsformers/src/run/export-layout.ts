@@ -27,6 +27,8 @@ export function exportLayouts({ model, objective }: Pick<RunConfig, "model" | "o
   if (objective?.kind === "class") return own("Hugging Face's classifiers have other heads");
   if (objective?.kind === "match") return own("Hugging Face has no models that compare two rows by one encoder");
   if (objective?.kind === "tag") return own("Hugging Face's taggers have other heads");
+  if (objective?.kind === "spans")
+    return own("Hugging Face's question answerers do not know where the document begins");
   if (objective?.kind === "reconstruct") return own("Hugging Face has no model that gives a row back from one state");
   if (objective?.kind === "cluster") return own("Hugging Face has no models that tell mixtures of points");
   if (objective?.kind === "act") return own(differences["decision-transformer"]!);

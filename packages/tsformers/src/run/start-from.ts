@@ -1,7 +1,9 @@
 import { type Concrete, flatten, isNdArray, mapTree, type NDArray, randomKey, shapesEqual } from "@tsformers/engine";
 import type { ObjectiveName } from "../objectives/index.ts";
+import { present } from "../schema/present.ts";
 import { ConfigError, type RunConfig, type RunConfigInput } from "./config.ts";
 import { isExportedRun } from "./exported-params.ts";
+import { lengthen } from "./lengthen.ts";
 import type { OpenedModel } from "./open-model.ts";
 import type { PreparedRun } from "./prepare.ts";
 
@@ -14,6 +16,15 @@ export function settingsOf({ directory, run, checkpoint, model, endTokens, start
   // The token settings of generation_config.json are kept here, too.
   const tokens = { eos_token_id: endTokens, ...("decode" in model && { decoder_start_token_id: startToken }) };
   return { model: { kind: "checkpoint", settings: { ...config, ...tokens }, ownHead } };
+}
+
+/** The same for a run with another model: that of a checkpoint as one of the catalogue, so that both have the same sizes. */
+export function sizesOf(source: OpenedModel): RunConfigInput {
+  const settings = settingsOf(source);
+  if (source.checkpoint?.config.model_type !== "bert") return settings;
+  const { num_hidden_layers, hidden_size, num_attention_heads, intermediate_size } = source.checkpoint.config;
+  const sizes = { layers: num_hidden_layers, modelWidth: hidden_size, heads: num_attention_heads };
+  return { ...settings, model: { kind: "bert", ...present(sizes), ...present({ ffnWidth: intermediate_size }) } };
 }
 
 /** @throws ConfigError when a run that starts from a checkpoint has no task */
@@ -37,19 +48,29 @@ export function requireSameVocabulary(source: OpenedModel, { model, task, kind }
   );
 }
 
+/** The parameters that a run starts with. */
+export type StartingParams = {
+  readonly params: Concrete<unknown>;
+  /** What of them is not as the other model had it, in words. */
+  readonly changes: readonly string[];
+};
+
 /**
  * The parameters of an opened model in the tree of the model that starts from it. A run that tells classes or gives rows back takes the
- * body and begins with a new head; the head of the other is left behind. What a model adds to the one it starts from is new, too.
+ * body and begins with a new head; the head of the other is left behind. What a model adds to the one it starts from is new, too. A model for
+ * longer inputs takes what {@link lengthen} makes of a dense one.
  *
  * @throws ConfigError naming the first parameter that has another shape, is missing or is unknown
  */
-export function fittingParams(
-  { directory, params }: OpenedModel,
+export function startingParams(
+  { directory, params, checkpoint }: OpenedModel,
   { model, kind, config }: Pick<PreparedRun, "model" | "kind" | "config">,
-): Concrete<unknown> {
-  const theirs = arraysOf(params);
+): StartingParams {
+  const own = arraysOf(params);
   const initial = model.init(randomKey(config.seed)) as Concrete<unknown>;
   const wanted = arraysOf(initial);
+  const { arrays, notes } = lengthen(own, wanted);
+  const theirs = new Map([...own, ...arrays]);
   const newHead = newHeads[kind];
   const added = (model as { readonly addedParams?: readonly string[] }).addedParams ?? [];
   const mayBeNew = (path: string) => added.includes(path) || (newHead !== undefined && path.startsWith(newHead));
@@ -63,12 +84,18 @@ export function fittingParams(
       `${directory}: the model of this run differs from the one it starts from: it needs ${path} [${shape}], which the other ${has}; leave out the model's settings`,
     );
   }
-  const extra = [...theirs.keys()].find((path) => !wanted.has(path));
+  // A model of the catalogue has no heads for sentences, which checkpoints of BERT come with.
+  const isLeft = (path: string) =>
+    checkpoint !== undefined && config.model.kind !== "checkpoint" && /^(pooler|nextSentence)\./.test(path);
+  const extra = [...theirs.keys()].find((path) => !wanted.has(path) && !isLeft(path));
   if (extra !== undefined && newHead === undefined)
     throw new ConfigError(
       `${directory}: the model of this run differs from the one it starts from: it has no ${extra}, which the other has`,
     );
-  return mapTree(initial, isNdArray, (array, path) => theirs.get(path) ?? array) as Concrete<unknown>;
+  return {
+    params: mapTree(initial, isNdArray, (array, path) => theirs.get(path) ?? array) as Concrete<unknown>,
+    changes: notes,
+  };
 }
 
 /** Where the parameters of heads are that a run begins with, by objective. */
@@ -76,6 +103,7 @@ const newHeads: { readonly [Name in ObjectiveName]?: string } = {
   class: "classHead.",
   match: "matchHead.",
   tag: "classHead.",
+  spans: "spanHead.",
   reconstruct: "reconstruction.",
 };
 

@@ -3,6 +3,7 @@
 export { adaptiveSpanTransformerSystem } from "./adaptive-span-transformer.ts";
 export { alRfouSystem } from "./al-rfou.ts";
 export { axialTransformerSystem } from "./axial-transformer.ts";
+export { bigbirdSystem } from "./bigbird.ts";
 export { calmSystem } from "./calm.ts";
 export { compressiveTransformerSystem } from "./compressive-transformer.ts";
 export { decisionTransformerSystem } from "./decision-transformer.ts";
@@ -10,7 +11,9 @@ export { depthAdaptiveTransformerSystem } from "./depth-adaptive-transformer.ts"
 export { gtrxlSystem } from "./gtrxl.ts";
 export { imageTransformerSystem } from "./image-transformer.ts";
 export { knnLmSystem } from "./knn-lm.ts";
+export { ledSystem } from "./led.ts";
 export { gatedDeltaNetSystem, gatedLinearAttentionSystem, retentionSystem } from "./linear-recurrences.ts";
+export { longformerSystem } from "./longformer.ts";
 export { memorizingTransformerSystem } from "./memorizing-transformer.ts";
 export {
   alibiSystem,

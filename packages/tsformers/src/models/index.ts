@@ -178,6 +178,7 @@ export {
   bigbirdForPreTraining,
   bigbirdParts,
 } from "./encoders/bigbird.ts";
+export { type EtcModel, type EtcOptions, type EtcParams, type EtcSettings, etc, etcEntry } from "./encoders/etc.ts";
 export {
   type LongformerOptions,
   type LongformerParams,
@@ -240,6 +241,7 @@ export type {
   EncodeOutput,
   SequenceToSequence,
 } from "./sequence-to-sequence.ts";
+export { hasSummaries, type SummaryModel, type SummaryOutput } from "./summaries.ts";
 export { hasTwoStreams, type Prediction, type TwoStreamModel, type TwoStreamOutput } from "./two-streams.ts";
 export { vectorFront, type WithFront } from "./vector-front.ts";
 export { withLogits } from "./with-logits.ts";

@@ -106,6 +106,7 @@ const ownLayout = [
   "reformer",
   "longformer",
   "bigbird",
+  "etc",
   "led",
 ];
 const layoutOf = (kind: string) => (ownLayout.includes(kind) ? "tsformers" : "hugging-face");

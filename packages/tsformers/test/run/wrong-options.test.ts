@@ -41,6 +41,7 @@ import { universalEncoderDecoder } from "../../src/models/encoder-decoders/unive
 import { albert } from "../../src/models/encoders/albert.ts";
 import { bert } from "../../src/models/encoders/bert.ts";
 import { bigbird } from "../../src/models/encoders/bigbird.ts";
+import { etc } from "../../src/models/encoders/etc.ts";
 import { longformer } from "../../src/models/encoders/longformer.ts";
 import { roformer } from "../../src/models/encoders/roformer.ts";
 import { setTransformer } from "../../src/models/encoders/set-transformer.ts";
@@ -186,6 +187,7 @@ const factories: Readonly<Record<string, (options: Sizes) => unknown>> = {
   qwen3,
   bert,
   roformer,
+  etc,
   "set-transformer": setTransformer,
   "sparse-transformer": (given) => sparseTransformer({ ...given, factors: { kind: "strided" }, stride: 4 }),
   transformer,

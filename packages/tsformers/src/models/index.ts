@@ -133,6 +133,13 @@ export {
   depthAdaptiveTransformerEntry,
 } from "./encoder-decoders/depth-adaptive-transformer.ts";
 export { type LedOptions, type LedSettings, led, ledEntry, ledParts } from "./encoder-decoders/led.ts";
+export {
+  type LongT5Options,
+  type LongT5Settings,
+  longT5,
+  longT5Entry,
+  longT5Parts,
+} from "./encoder-decoders/longt5.ts";
 export { type T5Options, type T5Settings, t5, t5Entry, t5Parts } from "./encoder-decoders/t5.ts";
 export {
   type Arrangement,

@@ -13,7 +13,7 @@ import { openCpu } from "@tsformers/engine/node";
 import { afterAll, expect, test } from "vitest";
 import { evaluation } from "../../src/kinds/layer.ts";
 import { bert } from "../../src/models/encoders/bert.ts";
-import { etc } from "../../src/models/encoders/etc.ts";
+import { type EtcParams, etc } from "../../src/models/encoders/etc.ts";
 import { hasSummaries } from "../../src/models/summaries.ts";
 import { contrastiveObjective } from "../../src/objectives/contrastive.ts";
 import { louder } from "../attention/mixer-cases.ts";
@@ -104,7 +104,7 @@ test("both sides learn from it", async () => {
   const { loss } = contrastiveObjective(model, { longest: 8 });
   const run = (params: never, batch: never) =>
     valueAndGrad((params: never) => loss(params, batch, evaluation).losses!.contrast!)(params).gradient;
-  const gradient = (await evaluate(run as never, device, params as never, batch as never)) as unknown as typeof params;
+  const gradient = (await evaluate(run as never, device, params as never, batch as never)) as unknown as EtcParams;
   const size = ({ weight }: { weight: unknown }) => Math.max(...(weight as NDArray).toNumbers().map(Math.abs));
   expect(size(gradient.globalToken)).toBeGreaterThan(1e-4);
   // Token 1 stands in hidden segments alone: it is read where they stand for themselves.

@@ -35,6 +35,7 @@ import { xlnet } from "../../src/models/decoders/xlnet.ts";
 import { calm } from "../../src/models/encoder-decoders/calm.ts";
 import { depthAdaptiveTransformer } from "../../src/models/encoder-decoders/depth-adaptive-transformer.ts";
 import { led } from "../../src/models/encoder-decoders/led.ts";
+import { longT5 } from "../../src/models/encoder-decoders/longt5.ts";
 import { t5 } from "../../src/models/encoder-decoders/t5.ts";
 import { transformer } from "../../src/models/encoder-decoders/transformer.ts";
 import { universalEncoderDecoder } from "../../src/models/encoder-decoders/universal-encoder-decoder.ts";
@@ -192,6 +193,7 @@ const factories: Readonly<Record<string, (options: Sizes) => unknown>> = {
   "sparse-transformer": (given) => sparseTransformer({ ...given, factors: { kind: "strided" }, stride: 4 }),
   transformer,
   t5,
+  longt5: longT5,
   "al-rfou": alRfou,
   calm,
   "depth-adaptive-transformer": depthAdaptiveTransformer,

@@ -19,7 +19,7 @@ import { openAiGpt } from "./openai-gpt.ts";
 import { qwen3 } from "./qwen3.ts";
 import { reformer } from "./reformer.ts";
 import { roformer } from "./roformer.ts";
-import { t5 } from "./t5.ts";
+import { longT5, t5 } from "./t5.ts";
 import { torchTransformer } from "./torch-transformer.ts";
 import { transfoXl } from "./transfo-xl.ts";
 import { xlnet } from "./xlnet.ts";
@@ -44,6 +44,7 @@ export const formats: readonly Format[] = [
   roformer,
   reformer,
   t5,
+  longT5,
   torchTransformer,
   transfoXl,
   longformer,

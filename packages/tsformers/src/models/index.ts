@@ -94,6 +94,7 @@ export {
   sparseTransformerEntry,
   sparseTransformerParts,
 } from "./decoders/sparse-transformer.ts";
+export { type TDmcaOptions, type TDmcaSettings, tDmca, tDmcaEntry, tDmcaParts } from "./decoders/t-dmca.ts";
 export {
   type TransformerXlOptions,
   type TransformerXlSettings,

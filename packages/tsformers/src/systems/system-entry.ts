@@ -12,6 +12,7 @@ export const systemCategories = [
   "linear recurrences",
   "retrieval",
   "adaptive depth",
+  "long inputs",
   "pictures",
   "sets",
   "reinforcement learning",

@@ -103,6 +103,7 @@ const ownLayout = [
   "set-transformer",
   "decision-transformer",
   "sparse-transformer",
+  "t-dmca",
   "reformer",
   "longformer",
   "bigbird",

@@ -29,6 +29,7 @@ import { qwen3 } from "../../src/models/decoders/qwen3.ts";
 import { reformer } from "../../src/models/decoders/reformer.ts";
 import { spalm } from "../../src/models/decoders/spalm.ts";
 import { sparseTransformer } from "../../src/models/decoders/sparse-transformer.ts";
+import { tDmca } from "../../src/models/decoders/t-dmca.ts";
 import { transformerXl } from "../../src/models/decoders/transformer-xl.ts";
 import { universalTransformer } from "../../src/models/decoders/universal-transformer.ts";
 import { xlnet } from "../../src/models/decoders/xlnet.ts";
@@ -192,6 +193,7 @@ const factories: Readonly<Record<string, (options: Sizes) => unknown>> = {
   "set-transformer": setTransformer,
   "sparse-transformer": (given) => sparseTransformer({ ...given, factors: { kind: "strided" }, stride: 4 }),
   transformer,
+  "t-dmca": tDmca,
   t5,
   longt5: longT5,
   "al-rfou": alRfou,

@@ -102,6 +102,7 @@ export {
   sparseTransformerEntry,
   sparseTransformerParts,
 } from "./decoders/sparse-transformer.ts";
+export { type TDmcaOptions, type TDmcaSettings, tDmca, tDmcaEntry, tDmcaParts } from "./decoders/t-dmca.ts";
 export {
   type TransformerXlOptions,
   type TransformerXlSettings,
@@ -141,6 +142,13 @@ export {
   depthAdaptiveTransformerEntry,
 } from "./encoder-decoders/depth-adaptive-transformer.ts";
 export { type LedOptions, type LedSettings, led, ledEntry, ledParts } from "./encoder-decoders/led.ts";
+export {
+  type LongT5Options,
+  type LongT5Settings,
+  longT5,
+  longT5Entry,
+  longT5Parts,
+} from "./encoder-decoders/longt5.ts";
 export { type T5Options, type T5Settings, t5, t5Entry, t5Parts } from "./encoder-decoders/t5.ts";
 export {
   type Arrangement,
@@ -186,6 +194,7 @@ export {
   bigbirdForPreTraining,
   bigbirdParts,
 } from "./encoders/bigbird.ts";
+export { type EtcModel, type EtcOptions, type EtcParams, type EtcSettings, etc, etcEntry } from "./encoders/etc.ts";
 export {
   type LongformerOptions,
   type LongformerParams,
@@ -248,6 +257,7 @@ export type {
   EncodeOutput,
   SequenceToSequence,
 } from "./sequence-to-sequence.ts";
+export { hasSummaries, type SummaryModel, type SummaryOutput } from "./summaries.ts";
 export { hasTwoStreams, type Prediction, type TwoStreamModel, type TwoStreamOutput } from "./two-streams.ts";
 export { vectorFront, type WithFront } from "./vector-front.ts";
 export { withLogits } from "./with-logits.ts";

@@ -1,12 +1,14 @@
 import { type DecisionOptions, decisionModel } from "../models/agents/decision-model.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
+import { hasSummaries } from "../models/summaries.ts";
 import { hasTwoStreams } from "../models/two-streams.ts";
 import type { PictureModel, PictureShape } from "../pictures/picture-model.ts";
 import { present } from "../schema/present.ts";
 import type { Task, TaskViews, ViewName } from "../tasks/task.ts";
 import { classification } from "./classification.ts";
 import { clustering } from "./clustering.ts";
+import { contrastiveObjective } from "./contrastive.ts";
 import { deciding } from "./deciding.ts";
 import { matching } from "./matching.ts";
 import type { Objective } from "./objective.ts";
@@ -25,6 +27,7 @@ export {
   classifier,
 } from "./classification.ts";
 export { type ClusteringOptions, type ClusteringParams, clusterer, clustering } from "./clustering.ts";
+export { type ContrastiveOptions, contrastiveObjective } from "./contrastive.ts";
 export { decider, deciding } from "./deciding.ts";
 export { type MatchingOptions, type MatchingParams, matcher, matching } from "./matching.ts";
 export type { BatchTotals, LossFunction, Memories, Objective, Symbolic, WeightedLoss } from "./objective.ts";
@@ -42,6 +45,7 @@ export type ObjectiveName =
   | "segments"
   | "masked"
   | "permuted"
+  | "contrastive"
   | "class"
   | "match"
   | "tag"
@@ -58,7 +62,11 @@ export type ObjectiveEntry = {
   /** The view of a task that it reads. */
   readonly view: ViewName;
   /** What it needs of a model, in words; absent where any model over tokens will do. */
-  readonly needs?: "a causal model" | "an encoder-decoder" | "a model with two streams";
+  readonly needs?:
+    | "a causal model"
+    | "an encoder-decoder"
+    | "a model with two streams"
+    | "a model that sums up segments";
 };
 
 /** Every objective by name. */
@@ -74,6 +82,11 @@ export const objectives: Readonly<Record<ObjectiveName, ObjectiveEntry>> = {
     summary: "predict hidden tokens one after another in a random order, each from those before it, too",
     view: "masked",
     needs: "a model with two streams",
+  },
+  contrastive: {
+    summary: "predict hidden tokens, and tell hidden segments from each other",
+    view: "masked",
+    needs: "a model that sums up segments",
   },
   class: { summary: "tell the class of a row", view: "labelled" },
   match: { summary: "tell the class of two rows, each of which is read alone", view: "matched" },
@@ -98,6 +111,7 @@ function fits(name: ObjectiveName, model: Trainable): boolean {
   if (model.category === "picture") return name === "pictures";
   if (name === "pairs") return false;
   if (name === "permuted") return hasTwoStreams(model);
+  if (name === "contrastive") return hasSummaries(model);
   return objectives[name].needs === undefined || model.causal;
 }
 
@@ -228,5 +242,6 @@ export function makeObjective(
   if (name === "act") return deciding(decisionModel(name, model.body, decisions!), options);
   if (name === "reconstruct") return reconstruction(model.body, options);
   if (name === "permuted" && hasTwoStreams(model)) return permutationObjective(model, options);
+  if (name === "contrastive" && hasSummaries(model)) return contrastiveObjective(model, options);
   return tokenObjective(model, { ...options, segments: name === "segments" });
 }

@@ -8,12 +8,14 @@ export { calmSystem } from "./calm.ts";
 export { compressiveTransformerSystem } from "./compressive-transformer.ts";
 export { decisionTransformerSystem } from "./decision-transformer.ts";
 export { depthAdaptiveTransformerSystem } from "./depth-adaptive-transformer.ts";
+export { etcSystem } from "./etc.ts";
 export { gtrxlSystem } from "./gtrxl.ts";
 export { imageTransformerSystem } from "./image-transformer.ts";
 export { knnLmSystem } from "./knn-lm.ts";
 export { ledSystem } from "./led.ts";
 export { gatedDeltaNetSystem, gatedLinearAttentionSystem, retentionSystem } from "./linear-recurrences.ts";
 export { longformerSystem } from "./longformer.ts";
+export { longT5System } from "./longt5.ts";
 export { memorizingTransformerSystem } from "./memorizing-transformer.ts";
 export {
   alibiSystem,
@@ -35,6 +37,7 @@ export {
   systemCategories,
   systemEntry,
 } from "./system-entry.ts";
+export { tDmcaSystem } from "./t-dmca.ts";
 export { transformerXlSystem } from "./transformer-xl.ts";
 export { universalTransformerSystem } from "./universal-transformer.ts";
 export { xlnetSystem } from "./xlnet.ts";

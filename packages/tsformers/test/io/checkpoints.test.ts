@@ -88,6 +88,8 @@ describe("loading", () => {
     "roformer",
     "t5",
     "t5_v11",
+    "longt5_local",
+    "longt5_tglobal",
     "nn_transformer_postln",
     "longformer",
     "led",

@@ -64,6 +64,7 @@ export const smallConfigs: Readonly<Record<string, Readonly<Record<string, unkno
   },
   xlnet: { vocab_size: 23, d_model: 12, n_layer: 1, n_head: 2, d_inner: 20 },
   t5: { vocab_size: 23, d_model: 12, d_kv: 6, d_ff: 20, num_layers: 1, num_heads: 2 },
+  longt5: { vocab_size: 23, d_model: 12, d_kv: 6, d_ff: 20, num_layers: 1, num_heads: 2 },
 };
 
 export function formatOf(family: string): Format {

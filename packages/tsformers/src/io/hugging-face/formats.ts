@@ -20,7 +20,7 @@ import { qwen3 } from "./qwen3.ts";
 import { qwen3Next } from "./qwen3-next.ts";
 import { reformer } from "./reformer.ts";
 import { roformer } from "./roformer.ts";
-import { t5 } from "./t5.ts";
+import { longT5, t5 } from "./t5.ts";
 import { torchTransformer } from "./torch-transformer.ts";
 import { transfoXl } from "./transfo-xl.ts";
 import { xlnet } from "./xlnet.ts";
@@ -46,6 +46,7 @@ export const formats: readonly Format[] = [
   roformer,
   reformer,
   t5,
+  longT5,
   torchTransformer,
   transfoXl,
   longformer,

@@ -45,7 +45,7 @@ export function relativeHeights(
   return {
     factor: exp(sub(real, highest)),
     // Where there was no key there is nothing to decay.
-    logDecay: where(lessEqual(earlier, noHeight), 0, sub(earlier, highest)),
+    logDecay: where(lessEqual(earlier, noHeight / 2), 0, sub(earlier, highest)),
     highest: slice(highest, -2, -1),
   };
 }

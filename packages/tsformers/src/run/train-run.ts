@@ -23,7 +23,14 @@ import { lockFile } from "./lock.ts";
 import { type OpenedModel, openModel } from "./open-model.ts";
 import { type PreparedRun, prepareRun } from "./prepare.ts";
 import { removeRemains } from "./remains.ts";
-import { fittingParams, modelOfRun, requireSameVocabulary, requireTask, settingsOf } from "./start-from.ts";
+import {
+  fittingParams,
+  modelOfRun,
+  noteOfState,
+  requireSameVocabulary,
+  requireTask,
+  settingsOf,
+} from "./start-from.ts";
 import { recordOf, requireOwnTokens, requireSameData } from "./task-record.ts";
 
 export type TrainRunOptions = {
@@ -79,6 +86,8 @@ export async function trainRun(
       requireSameVocabulary(source, run);
     }
     const params = source === undefined ? {} : { params: fittingParams(source, run) };
+    const text = source && noteOfState(source, run);
+    if (text !== undefined) onEvent?.({ kind: "note", text });
     const onBegin = async () => {
       if (saved !== undefined && saved.config.steps !== config.steps)
         onEvent?.({ kind: "note", text: changeOfSteps(saved.config, config) });

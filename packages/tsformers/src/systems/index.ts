@@ -11,7 +11,9 @@ export { gtrxlSystem } from "./gtrxl.ts";
 export { imageTransformerSystem } from "./image-transformer.ts";
 export { knnLmSystem } from "./knn-lm.ts";
 export { gatedDeltaNetSystem, gatedLinearAttentionSystem, retentionSystem } from "./linear-recurrences.ts";
+export { linearTransformerSystem } from "./linear-transformer.ts";
 export { memorizingTransformerSystem } from "./memorizing-transformer.ts";
+export { performerSystem } from "./performer.ts";
 export {
   alibiSystem,
   distanceAwareSystem,
@@ -21,6 +23,7 @@ export {
   sinusoidalSystem,
   t5System,
 } from "./position-language-models.ts";
+export { rfaSystem } from "./rfa.ts";
 export { setTransformerSystem } from "./set-transformer.ts";
 export { spalmSystem } from "./spalm.ts";
 export { sparseTransformerSystem } from "./sparse-transformer.ts";

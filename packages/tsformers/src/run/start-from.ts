@@ -57,8 +57,10 @@ export type StartingParams = {
 
 /**
  * The parameters of an opened model in the tree of the model that starts from it. A run that tells classes or gives rows back takes the
- * body and begins with a new head; the head of the other is left behind. What a model adds to the one it starts from is new, too. A model for
- * longer inputs takes what {@link lengthen} makes of a dense one.
+ * body and begins with a new head; the head of the other is left behind. What a model adds to the one it starts from is new, too, and so is
+ * what its layers keep beside parameters where the other's keep something else: with other mixers of the same parameters, those of softmax
+ * attention are taken over by the Performer, which draws features of its own. A model for longer inputs takes what {@link lengthen} makes of
+ * a dense one.
  *
  * @throws ConfigError naming the first parameter that has another shape, is missing or is unknown
  */
@@ -70,10 +72,13 @@ export function startingParams(
   const initial = model.init(randomKey(config.seed)) as Concrete<unknown>;
   const wanted = arraysOf(initial);
   const { arrays, notes } = lengthen(own, wanted);
-  const theirs = new Map([...own, ...arrays]);
+  const all = new Map([...own, ...arrays]);
+  const sameState = haveSameState(all, wanted);
+  const theirs = sameState ? all : withoutState(all);
   const newHead = newHeads[kind];
   const added = (model as { readonly addedParams?: readonly string[] }).addedParams ?? [];
-  const mayBeNew = (path: string) => added.includes(path) || (newHead !== undefined && path.startsWith(newHead));
+  const mayBeNew = (path: string) =>
+    added.includes(path) || isState(path) || (newHead !== undefined && path.startsWith(newHead));
   const isNew = (path: string) => mayBeNew(path) && !theirs.has(path);
   for (const [path, { shape }] of wanted) {
     if (isNew(path)) continue;
@@ -94,8 +99,27 @@ export function startingParams(
     );
   return {
     params: mapTree(initial, isNdArray, (array, path) => theirs.get(path) ?? array) as Concrete<unknown>,
-    changes: notes,
+    changes: sameState ? notes : [...notes, changeOfState(wanted)],
   };
+}
+
+/** What is said where a run does not take over what layers of the other keep beside parameters, or begins with some of its own. */
+function changeOfState(wanted: Arrays): string {
+  return [...wanted.keys()].some(isState)
+    ? "its parameters are taken over; what layers of this model keep beside them, such as drawn features, is new"
+    : "its parameters are taken over, not what its layers keep beside them, such as drawn features";
+}
+
+const isState = (path: string): boolean => path.startsWith("trainingState.");
+
+function haveSameState(a: Arrays, b: Arrays): boolean {
+  const textOf = (arrays: Arrays) =>
+    [...arrays].filter(([path]) => isState(path)).map(([path, { shape }]) => `${path} [${shape}]`);
+  return textOf(a).sort().join() === textOf(b).sort().join();
+}
+
+function withoutState(arrays: Arrays): Arrays {
+  return new Map([...arrays].filter(([path]) => !isState(path)));
 }
 
 /** Where the parameters of heads are that a run begins with, by objective. */
@@ -107,7 +131,9 @@ const newHeads: { readonly [Name in ObjectiveName]?: string } = {
   reconstruct: "reconstruction.",
 };
 
-function arraysOf(tree: unknown): Map<string, NDArray> {
+type Arrays = ReadonlyMap<string, NDArray>;
+
+function arraysOf(tree: unknown): Arrays {
   const { leaves, paths } = flatten(tree, isNdArray);
   return new Map(paths.map((path, i) => [path, leaves[i]!]));
 }

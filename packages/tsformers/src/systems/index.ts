@@ -14,9 +14,11 @@ export { imageTransformerSystem } from "./image-transformer.ts";
 export { knnLmSystem } from "./knn-lm.ts";
 export { ledSystem } from "./led.ts";
 export { gatedDeltaNetSystem, gatedLinearAttentionSystem, retentionSystem } from "./linear-recurrences.ts";
+export { linearTransformerSystem } from "./linear-transformer.ts";
 export { longformerSystem } from "./longformer.ts";
 export { longT5System } from "./longt5.ts";
 export { memorizingTransformerSystem } from "./memorizing-transformer.ts";
+export { performerSystem } from "./performer.ts";
 export {
   alibiSystem,
   distanceAwareSystem,
@@ -26,6 +28,7 @@ export {
   sinusoidalSystem,
   t5System,
 } from "./position-language-models.ts";
+export { rfaSystem } from "./rfa.ts";
 export { setTransformerSystem } from "./set-transformer.ts";
 export { spalmSystem } from "./spalm.ts";
 export { sparseTransformerSystem } from "./sparse-transformer.ts";

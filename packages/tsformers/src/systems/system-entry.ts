@@ -9,6 +9,7 @@ export const systemCategories = [
   "language model",
   "positions",
   "memory",
+  "kernels and low rank",
   "linear recurrences",
   "retrieval",
   "adaptive depth",

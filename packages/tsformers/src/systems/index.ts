@@ -3,6 +3,7 @@
 export { adaptiveSpanTransformerSystem } from "./adaptive-span-transformer.ts";
 export { alRfouSystem } from "./al-rfou.ts";
 export { axialTransformerSystem } from "./axial-transformer.ts";
+export { blockbertSystem } from "./blockbert.ts";
 export { calmSystem } from "./calm.ts";
 export { compressiveTransformerSystem } from "./compressive-transformer.ts";
 export { decisionTransformerSystem } from "./decision-transformer.ts";
@@ -11,6 +12,7 @@ export { gtrxlSystem } from "./gtrxl.ts";
 export { imageTransformerSystem } from "./image-transformer.ts";
 export { knnLmSystem } from "./knn-lm.ts";
 export { gatedDeltaNetSystem, gatedLinearAttentionSystem, retentionSystem } from "./linear-recurrences.ts";
+export { linformerSystem } from "./linformer.ts";
 export { memorizingTransformerSystem } from "./memorizing-transformer.ts";
 export {
   alibiSystem,
@@ -24,6 +26,12 @@ export {
 export { setTransformerSystem } from "./set-transformer.ts";
 export { spalmSystem } from "./spalm.ts";
 export { sparseTransformerSystem } from "./sparse-transformer.ts";
+export {
+  denseSynthesizerSystem,
+  factorisedSynthesizerSystem,
+  mixedSynthesizerSystem,
+  randomSynthesizerSystem,
+} from "./synthesizer.ts";
 export {
   type Preset,
   type Sizes,

@@ -4,6 +4,7 @@ export { adaptiveSpanTransformerSystem } from "./adaptive-span-transformer.ts";
 export { alRfouSystem } from "./al-rfou.ts";
 export { axialTransformerSystem } from "./axial-transformer.ts";
 export { bigbirdSystem } from "./bigbird.ts";
+export { blockbertSystem } from "./blockbert.ts";
 export { calmSystem } from "./calm.ts";
 export { compressiveTransformerSystem } from "./compressive-transformer.ts";
 export { decisionTransformerSystem } from "./decision-transformer.ts";
@@ -17,6 +18,7 @@ export { gatedDeltaNetSystem, gatedLinearAttentionSystem, retentionSystem } from
 export { linearTransformerSystem } from "./linear-transformer.ts";
 export { longformerSystem } from "./longformer.ts";
 export { longT5System } from "./longt5.ts";
+export { linformerSystem } from "./linformer.ts";
 export { memorizingTransformerSystem } from "./memorizing-transformer.ts";
 export { performerSystem } from "./performer.ts";
 export {
@@ -32,6 +34,12 @@ export { rfaSystem } from "./rfa.ts";
 export { setTransformerSystem } from "./set-transformer.ts";
 export { spalmSystem } from "./spalm.ts";
 export { sparseTransformerSystem } from "./sparse-transformer.ts";
+export {
+  denseSynthesizerSystem,
+  factorisedSynthesizerSystem,
+  mixedSynthesizerSystem,
+  randomSynthesizerSystem,
+} from "./synthesizer.ts";
 export {
   type Preset,
   type Sizes,

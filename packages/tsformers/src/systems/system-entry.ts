@@ -11,6 +11,7 @@ export const systemCategories = [
   "memory",
   "kernels and low rank",
   "linear recurrences",
+  "synthetic attention",
   "retrieval",
   "adaptive depth",
   "long inputs",

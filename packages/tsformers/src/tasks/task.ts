@@ -197,6 +197,12 @@ export type Task<Views extends TaskViews = TaskViews> = {
   readonly text?: TextSource;
   /** Ends what is written, if the task has such a token: `generate` stops there. */
   readonly endToken?: number;
+  /** Present if rows are translations: their sentences and references as text, and the tokens that begin and end what is written. */
+  readonly translations?: {
+    readonly start: number;
+    readonly end: number;
+    readonly splits: Splits<readonly (readonly [source: string, reference: string])[]>;
+  };
   /** How a token is written for people. Default: as its tokenizer does, or as a number. */
   readonly symbolOf?: (token: number) => string;
   /** Present if rows are pictures, read line by line: how many pixels a line has. Token 0 is padding, then come levels of grey from black to white. */

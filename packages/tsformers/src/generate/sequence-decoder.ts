@@ -196,7 +196,7 @@ async function search(
       length,
     );
     const size = logs.length / sources;
-    searches.forEach((one, i) => one.take(logs.subarray(i * size, (i + 1) * size)));
+    for (const [i, one] of searches.entries()) one.take(logs.subarray(i * size, (i + 1) * size));
   }
   const ended: Ending = length < maxLength ? "interrupted" : maxLength < count ? "positions" : "count";
   return searches.map((one) => one.best(ended));

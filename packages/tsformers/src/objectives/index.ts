@@ -9,6 +9,7 @@ import { classification } from "./classification.ts";
 import { clustering } from "./clustering.ts";
 import { deciding } from "./deciding.ts";
 import { matching } from "./matching.ts";
+import { nextSentenceObjective } from "./next-sentence.ts";
 import type { Objective } from "./objective.ts";
 import { permutationObjective } from "./permutation.ts";
 import { pictureObjective, picturesOf } from "./pictures.ts";
@@ -26,6 +27,7 @@ export {
 export { type ClusteringOptions, type ClusteringParams, clusterer, clustering } from "./clustering.ts";
 export { decider, deciding } from "./deciding.ts";
 export { type MatchingOptions, type MatchingParams, matcher, matching } from "./matching.ts";
+export { type NextSentenceParams, nextSentenceModel, nextSentenceObjective } from "./next-sentence.ts";
 export type { BatchTotals, LossFunction, Memories, Objective, Symbolic, WeightedLoss } from "./objective.ts";
 export { type PermutationOptions, permutationObjective, predictionOf } from "./permutation.ts";
 export { pictureObjective, picturesOf } from "./pictures.ts";
@@ -39,6 +41,7 @@ export type ObjectiveName =
   | "next"
   | "segments"
   | "masked"
+  | "next-sentence"
   | "permuted"
   | "class"
   | "match"
@@ -55,7 +58,13 @@ export type ObjectiveEntry = {
   /** The view of a task that it reads. */
   readonly view: ViewName;
   /** What it needs of a model, in words; absent where any model over tokens will do. */
-  readonly needs?: "a causal model" | "an encoder-decoder" | "a model with two streams";
+  readonly needs?:
+    | "a causal model"
+    | "an encoder-decoder"
+    | "a model with two streams"
+    | "a model that sees both sides";
+  /** Whether it hides tokens, and can hide those of a word together. */
+  readonly hides?: true;
 };
 
 /** Every objective by name. */
@@ -66,7 +75,13 @@ export const objectives: Readonly<Record<ObjectiveName, ObjectiveEntry>> = {
     view: "segments",
     needs: "a causal model",
   },
-  masked: { summary: "predict hidden tokens from both sides", view: "masked" },
+  masked: { summary: "predict hidden tokens from both sides", view: "masked", hides: true },
+  "next-sentence": {
+    summary: "predict hidden tokens, and whether the second part of a row follows the first",
+    view: "sentences",
+    needs: "a model that sees both sides",
+    hides: true,
+  },
   permuted: {
     summary: "predict hidden tokens one after another in a random order, each from those before it, too",
     view: "masked",
@@ -94,6 +109,7 @@ function fits(name: ObjectiveName, model: Trainable): boolean {
   if (model.category === "picture") return name === "pictures";
   if (name === "pairs") return false;
   if (name === "permuted") return hasTwoStreams(model);
+  if (name === "next-sentence") return !model.causal;
   return objectives[name].needs === undefined || model.causal;
 }
 
@@ -201,6 +217,7 @@ export function makeObjective(
   }
   if (name === "act") return deciding(decisionModel(name, model.body, decisions!), options);
   if (name === "reconstruct") return reconstruction(model.body, options);
+  if (name === "next-sentence") return nextSentenceObjective(model, options);
   if (name === "permuted" && hasTwoStreams(model)) return permutationObjective(model, options);
   return tokenObjective(model, { ...options, segments: name === "segments" });
 }

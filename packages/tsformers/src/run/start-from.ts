@@ -1,4 +1,4 @@
-import { type Concrete, flatten, isNdArray, mapTree, type NDArray, randomKey, shapesEqual } from "@tsformers/engine";
+import { type Concrete, flatten, isNdArray, mapTree, NDArray, randomKey, shapesEqual } from "@tsformers/engine";
 import type { ObjectiveName } from "../objectives/index.ts";
 import { ConfigError, type RunConfig, type RunConfigInput } from "./config.ts";
 import { isExportedRun } from "./exported-params.ts";
@@ -27,10 +27,13 @@ export function modelOfRun({ model, length }: RunConfig): RunConfigInput {
   return { model, length };
 }
 
-/** @throws ConfigError when a run that starts from a model has other tokens */
+/**
+ * @throws ConfigError when a run that starts from a model has other tokens. What begins with a new head may do without the last ones of a model
+ *   of sentences, which stand for no text
+ */
 export function requireSameVocabulary(source: OpenedModel, { model, task, kind }: PreparedRun): void {
   const [theirs, own] = [source.model.vocabularySize, model.vocabularySize];
-  if (theirs === own) return;
+  if (theirs === own || (leavesMarks(source, kind) && theirs > own)) return;
   const why = kind === "masked" ? " (one of them for hidden tokens)" : "";
   throw new ConfigError(
     `${source.directory}: has ${theirs} tokens, task ${task.name} ${own}${why}; a run starts from a model of the same vocabulary`,
@@ -44,9 +47,10 @@ export function requireSameVocabulary(source: OpenedModel, { model, task, kind }
  * @throws ConfigError naming the first parameter that has another shape, is missing or is unknown
  */
 export function fittingParams(
-  { directory, params }: OpenedModel,
+  source: OpenedModel,
   { model, kind, config }: Pick<PreparedRun, "model" | "kind" | "config">,
 ): Concrete<unknown> {
+  const { directory, params } = source;
   const theirs = arraysOf(params);
   const initial = model.init(randomKey(config.seed)) as Concrete<unknown>;
   const wanted = arraysOf(initial);
@@ -57,6 +61,10 @@ export function fittingParams(
   for (const [path, { shape }] of wanted) {
     if (isNew(path)) continue;
     const found = theirs.get(path);
+    if (path === embedding && found !== undefined && leavesMarks(source, kind)) {
+      theirs.set(path, firstRows(found, shape[0]!));
+      continue;
+    }
     if (found !== undefined && shapesEqual(found.shape, shape)) continue;
     const has = found === undefined ? "has not" : `has as [${found.shape}]`;
     throw new ConfigError(
@@ -78,6 +86,19 @@ const newHeads: { readonly [Name in ObjectiveName]?: string } = {
   tag: "classHead.",
   reconstruct: "reconstruction.",
 };
+
+/** Where models have the vectors of tokens, one for each row. */
+const embedding = "tokens.weight";
+
+/** Whether a run needs no vectors of the tokens that mark sentences: those that stand behind the others. */
+function leavesMarks({ run }: OpenedModel, kind: ObjectiveName): boolean {
+  return run?.config.objective?.kind === "next-sentence" && newHeads[kind] !== undefined;
+}
+
+function firstRows({ shape: [rows, ...rest], dtype, data }: NDArray, count: number): NDArray {
+  const size = Math.min(count, rows!) * (data.length / rows!);
+  return new NDArray([Math.min(count, rows!), ...rest], dtype, data.slice(0, size) as never);
+}
 
 function arraysOf(tree: unknown): Map<string, NDArray> {
   const { leaves, paths } = flatten(tree, isNdArray);

@@ -3,6 +3,7 @@
 export { adaptiveSpanTransformerSystem } from "./adaptive-span-transformer.ts";
 export { alRfouSystem } from "./al-rfou.ts";
 export { axialTransformerSystem } from "./axial-transformer.ts";
+export { bertSystem } from "./bert.ts";
 export { calmSystem } from "./calm.ts";
 export { compressiveTransformerSystem } from "./compressive-transformer.ts";
 export { decisionTransformerSystem } from "./decision-transformer.ts";
@@ -32,6 +33,7 @@ export {
   systemCategories,
   systemEntry,
 } from "./system-entry.ts";
+export { transformerSystem } from "./transformer.ts";
 export { transformerXlSystem } from "./transformer-xl.ts";
 export { universalTransformerSystem } from "./universal-transformer.ts";
 export { xlnetSystem } from "./xlnet.ts";

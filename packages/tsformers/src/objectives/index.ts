@@ -11,6 +11,7 @@ import { clustering } from "./clustering.ts";
 import { contrastiveObjective } from "./contrastive.ts";
 import { deciding } from "./deciding.ts";
 import { matching } from "./matching.ts";
+import { nextSentenceObjective } from "./next-sentence.ts";
 import type { Objective } from "./objective.ts";
 import { permutationObjective } from "./permutation.ts";
 import { pictureObjective, picturesOf } from "./pictures.ts";
@@ -30,6 +31,7 @@ export { type ClusteringOptions, type ClusteringParams, clusterer, clustering } 
 export { type ContrastiveOptions, contrastiveObjective } from "./contrastive.ts";
 export { decider, deciding } from "./deciding.ts";
 export { type MatchingOptions, type MatchingParams, matcher, matching } from "./matching.ts";
+export { type NextSentenceParams, nextSentenceModel, nextSentenceObjective } from "./next-sentence.ts";
 export type { BatchTotals, LossFunction, Memories, Objective, Symbolic, WeightedLoss } from "./objective.ts";
 export { type PermutationOptions, permutationObjective, predictionOf } from "./permutation.ts";
 export { pictureObjective, picturesOf } from "./pictures.ts";
@@ -44,6 +46,7 @@ export type ObjectiveName =
   | "next"
   | "segments"
   | "masked"
+  | "next-sentence"
   | "permuted"
   | "contrastive"
   | "class"
@@ -66,7 +69,10 @@ export type ObjectiveEntry = {
     | "a causal model"
     | "an encoder-decoder"
     | "a model with two streams"
-    | "a model that sums up segments";
+    | "a model that sums up segments"
+    | "a model that sees both sides";
+  /** Whether it hides tokens, and can hide those of a word together. */
+  readonly hides?: true;
 };
 
 /** Every objective by name. */
@@ -77,7 +83,13 @@ export const objectives: Readonly<Record<ObjectiveName, ObjectiveEntry>> = {
     view: "segments",
     needs: "a causal model",
   },
-  masked: { summary: "predict hidden tokens from both sides", view: "masked" },
+  masked: { summary: "predict hidden tokens from both sides", view: "masked", hides: true },
+  "next-sentence": {
+    summary: "predict hidden tokens, and whether the second part of a row follows the first",
+    view: "sentences",
+    needs: "a model that sees both sides",
+    hides: true,
+  },
   permuted: {
     summary: "predict hidden tokens one after another in a random order, each from those before it, too",
     view: "masked",
@@ -112,6 +124,7 @@ function fits(name: ObjectiveName, model: Trainable): boolean {
   if (name === "pairs") return false;
   if (name === "permuted") return hasTwoStreams(model);
   if (name === "contrastive") return hasSummaries(model);
+  if (name === "next-sentence") return !model.causal;
   return objectives[name].needs === undefined || model.causal;
 }
 
@@ -241,6 +254,7 @@ export function makeObjective(
   }
   if (name === "act") return deciding(decisionModel(name, model.body, decisions!), options);
   if (name === "reconstruct") return reconstruction(model.body, options);
+  if (name === "next-sentence") return nextSentenceObjective(model, options);
   if (name === "permuted" && hasTwoStreams(model)) return permutationObjective(model, options);
   if (name === "contrastive" && hasSummaries(model)) return contrastiveObjective(model, options);
   return tokenObjective(model, { ...options, segments: name === "segments" });

@@ -1,4 +1,4 @@
-import { type Concrete, flatten, isNdArray, mapTree, type NDArray, randomKey, shapesEqual } from "@tsformers/engine";
+import { type Concrete, flatten, isNdArray, mapTree, NDArray, randomKey, shapesEqual } from "@tsformers/engine";
 import type { ObjectiveName } from "../objectives/index.ts";
 import { present } from "../schema/present.ts";
 import { ConfigError, type RunConfig, type RunConfigInput } from "./config.ts";
@@ -38,10 +38,13 @@ export function modelOfRun({ model, length }: RunConfig): RunConfigInput {
   return { model, length };
 }
 
-/** @throws ConfigError when a run that starts from a model has other tokens */
+/**
+ * @throws ConfigError when a run that starts from a model has other tokens. What begins with a new head may do without the last ones of a model
+ *   of sentences, which stand for no text
+ */
 export function requireSameVocabulary(source: OpenedModel, { model, task, kind }: PreparedRun): void {
   const [theirs, own] = [source.model.vocabularySize, model.vocabularySize];
-  if (theirs === own) return;
+  if (theirs === own || (leavesMarks(source, kind) && theirs > own)) return;
   const why = kind === "masked" ? " (one of them for hidden tokens)" : "";
   throw new ConfigError(
     `${source.directory}: has ${theirs} tokens, task ${task.name} ${own}${why}; a run starts from a model of the same vocabulary`,
@@ -65,16 +68,13 @@ export type StartingParams = {
  * @throws ConfigError naming the first parameter that has another shape, is missing or is unknown
  */
 export function startingParams(
-  { directory, params, checkpoint }: OpenedModel,
+  source: OpenedModel,
   { model, kind, config }: Pick<PreparedRun, "model" | "kind" | "config">,
 ): StartingParams {
-  const own = arraysOf(params);
+  const { directory, checkpoint } = source;
   const initial = model.init(randomKey(config.seed)) as Concrete<unknown>;
   const wanted = arraysOf(initial);
-  const { arrays, notes } = lengthen(own, wanted);
-  const all = new Map([...own, ...arrays]);
-  const sameState = haveSameState(all, wanted);
-  const theirs = sameState ? all : withoutState(all);
+  const { arrays: theirs, changes } = offered(source, wanted, kind);
   const newHead = newHeads[kind];
   const added = (model as { readonly addedParams?: readonly string[] }).addedParams ?? [];
   const mayBeNew = (path: string) =>
@@ -99,8 +99,24 @@ export function startingParams(
     );
   return {
     params: mapTree(initial, isNdArray, (array, path) => theirs.get(path) ?? array) as Concrete<unknown>,
-    changes: sameState ? notes : [...notes, changeOfState(wanted)],
+    changes,
   };
+}
+
+/** The arrays of the other model as this one can take them, and what is said of those that are not as they were. */
+function offered(
+  source: OpenedModel,
+  wanted: Arrays,
+  kind: ObjectiveName,
+): { arrays: Arrays; changes: readonly string[] } {
+  const own = arraysOf(source.params);
+  const { arrays, notes } = lengthen(own, wanted);
+  const all = new Map([...own, ...arrays]);
+  const [tokens, wantedTokens] = [all.get(embedding), wanted.get(embedding)];
+  if (tokens !== undefined && wantedTokens !== undefined && leavesMarks(source, kind))
+    all.set(embedding, firstRows(tokens, wantedTokens.shape[0]!));
+  if (haveSameState(all, wanted)) return { arrays: all, changes: notes };
+  return { arrays: withoutState(all), changes: [...notes, changeOfState(wanted)] };
 }
 
 /** What is said where a run does not take over what layers of the other keep beside parameters, or begins with some of its own. */
@@ -130,6 +146,19 @@ const newHeads: { readonly [Name in ObjectiveName]?: string } = {
   spans: "spanHead.",
   reconstruct: "reconstruction.",
 };
+
+/** Where models have the vectors of tokens, one for each row. */
+const embedding = "tokens.weight";
+
+/** Whether a run needs no vectors of the tokens that mark sentences: those that stand behind the others. */
+function leavesMarks({ run }: OpenedModel, kind: ObjectiveName): boolean {
+  return run?.config.objective?.kind === "next-sentence" && newHeads[kind] !== undefined;
+}
+
+function firstRows({ shape: [rows, ...rest], dtype, data }: NDArray, count: number): NDArray {
+  const size = Math.min(count, rows!) * (data.length / rows!);
+  return new NDArray([Math.min(count, rows!), ...rest], dtype, data.slice(0, size) as never);
+}
 
 type Arrays = ReadonlyMap<string, NDArray>;
 

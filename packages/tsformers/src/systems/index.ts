@@ -3,6 +3,7 @@
 export { adaptiveSpanTransformerSystem } from "./adaptive-span-transformer.ts";
 export { alRfouSystem } from "./al-rfou.ts";
 export { axialTransformerSystem } from "./axial-transformer.ts";
+export { bertSystem } from "./bert.ts";
 export { bigbirdSystem } from "./bigbird.ts";
 export { blockbertSystem } from "./blockbert.ts";
 export { calmSystem } from "./calm.ts";
@@ -16,9 +17,9 @@ export { knnLmSystem } from "./knn-lm.ts";
 export { ledSystem } from "./led.ts";
 export { gatedDeltaNetSystem, gatedLinearAttentionSystem, retentionSystem } from "./linear-recurrences.ts";
 export { linearTransformerSystem } from "./linear-transformer.ts";
+export { linformerSystem } from "./linformer.ts";
 export { longformerSystem } from "./longformer.ts";
 export { longT5System } from "./longt5.ts";
-export { linformerSystem } from "./linformer.ts";
 export { memorizingTransformerSystem } from "./memorizing-transformer.ts";
 export { performerSystem } from "./performer.ts";
 export {
@@ -49,6 +50,7 @@ export {
   systemEntry,
 } from "./system-entry.ts";
 export { tDmcaSystem } from "./t-dmca.ts";
+export { transformerSystem } from "./transformer.ts";
 export { transformerXlSystem } from "./transformer-xl.ts";
 export { universalTransformerSystem } from "./universal-transformer.ts";
 export { xlnetSystem } from "./xlnet.ts";

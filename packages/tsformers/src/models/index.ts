@@ -72,6 +72,7 @@ export {
 } from "./decoders/openai-gpt.ts";
 export { type Qwen3Options, type Qwen3Settings, qwen3, qwen3Entry, qwen3Parts } from "./decoders/qwen3.ts";
 export {
+  type ReformerAttention,
   type ReformerOptions,
   type ReformerSettings,
   reformer,

@@ -21,6 +21,7 @@ export {
   sinusoidalSystem,
   t5System,
 } from "./position-language-models.ts";
+export { reformerSystem } from "./reformer.ts";
 export { setTransformerSystem } from "./set-transformer.ts";
 export { spalmSystem } from "./spalm.ts";
 export { sparseTransformerSystem } from "./sparse-transformer.ts";

@@ -9,6 +9,7 @@ export const systemCategories = [
   "language model",
   "positions",
   "memory",
+  "learned patterns",
   "linear recurrences",
   "retrieval",
   "adaptive depth",

@@ -80,6 +80,7 @@ export {
   qwen3NextParts,
 } from "./decoders/qwen3-next.ts";
 export {
+  type ReformerAttention,
   type ReformerOptions,
   type ReformerSettings,
   reformer,

@@ -32,6 +32,7 @@ export {
   t5System,
 } from "./position-language-models.ts";
 export { rfaSystem } from "./rfa.ts";
+export { reformerSystem } from "./reformer.ts";
 export { setTransformerSystem } from "./set-transformer.ts";
 export { spalmSystem } from "./spalm.ts";
 export { sparseTransformerSystem } from "./sparse-transformer.ts";

@@ -12,6 +12,7 @@ export const systemCategories = [
   "positions",
   "memory",
   "kernels and low rank",
+  "learned patterns",
   "linear recurrences",
   "synthetic attention",
   "retrieval",

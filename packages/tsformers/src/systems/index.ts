@@ -31,8 +31,8 @@ export {
   sinusoidalSystem,
   t5System,
 } from "./position-language-models.ts";
-export { rfaSystem } from "./rfa.ts";
 export { reformerSystem } from "./reformer.ts";
+export { rfaSystem } from "./rfa.ts";
 export { setTransformerSystem } from "./set-transformer.ts";
 export { spalmSystem } from "./spalm.ts";
 export { sparseTransformerSystem } from "./sparse-transformer.ts";

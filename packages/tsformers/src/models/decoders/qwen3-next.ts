@@ -5,7 +5,7 @@ import { attention } from "../../attention/softmax/attention.ts";
 import type { Mixer } from "../../kinds/index.ts";
 import { zeroCentredRmsNorm } from "../../nn/norm.ts";
 import { requireCounts, requireSizes } from "../../nn/sizes.ts";
-import { exactCount } from "../../schema/count.ts";
+import { passCount } from "../../schema/count.ts";
 import { present } from "../../schema/present.ts";
 import { type DecoderParams, type DecoderParts, decoder } from "../decoder.ts";
 import type { LanguageModel } from "../language-model.ts";
@@ -107,7 +107,7 @@ export const qwen3NextEntry: DecoderEntry<"qwen3-next", Qwen3NextSettings> = /* 
       ffnWidth: ffnWidthOption("3 × modelWidth"),
       keyValueHeads: keyValueHeadsOption(),
       headWidth: headWidthOption(),
-      period: exactCount(1).default(4).describe("one of so many layers attends; the others are Gated DeltaNet"),
+      period: passCount().default(4).describe("one of so many layers attends; the others are Gated DeltaNet"),
     }),
   make: ({ ffnWidth, period = 4, ...settings }) =>
     qwen3Next({ ...present(settings), ffnWidth: ffnWidth ?? 3 * settings.modelWidth, attends: every(period) }),

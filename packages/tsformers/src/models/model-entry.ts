@@ -77,7 +77,7 @@ const usualViews: { readonly [Category in keyof Made]: readonly ViewName[] } = {
     "pictures",
     "masked",
   ],
-  encoder: ["masked", "labelled", "matched", "tagged", "spans", "reconstructed", "points"],
+  encoder: ["masked", "sentences", "labelled", "matched", "tagged", "spans", "reconstructed", "points"],
   "encoder-decoder": ["pairs"],
   picture: ["pictures"],
 };

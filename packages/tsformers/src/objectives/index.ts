@@ -1,14 +1,17 @@
 import { type DecisionOptions, decisionModel } from "../models/agents/decision-model.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
+import { hasSummaries } from "../models/summaries.ts";
 import { hasTwoStreams } from "../models/two-streams.ts";
 import type { PictureModel, PictureShape } from "../pictures/picture-model.ts";
 import { present } from "../schema/present.ts";
 import type { Task, TaskViews, ViewName } from "../tasks/task.ts";
 import { classification } from "./classification.ts";
 import { clustering } from "./clustering.ts";
+import { contrastiveObjective } from "./contrastive.ts";
 import { deciding } from "./deciding.ts";
 import { matching } from "./matching.ts";
+import { nextSentenceObjective } from "./next-sentence.ts";
 import type { Objective } from "./objective.ts";
 import { permutationObjective } from "./permutation.ts";
 import { pictureObjective, picturesOf } from "./pictures.ts";
@@ -25,8 +28,10 @@ export {
   classifier,
 } from "./classification.ts";
 export { type ClusteringOptions, type ClusteringParams, clusterer, clustering } from "./clustering.ts";
+export { type ContrastiveOptions, contrastiveObjective } from "./contrastive.ts";
 export { decider, deciding } from "./deciding.ts";
 export { type MatchingOptions, type MatchingParams, matcher, matching } from "./matching.ts";
+export { type NextSentenceParams, nextSentenceModel, nextSentenceObjective } from "./next-sentence.ts";
 export type { BatchTotals, LossFunction, Memories, Objective, Symbolic, WeightedLoss } from "./objective.ts";
 export { type PermutationOptions, permutationObjective, predictionOf } from "./permutation.ts";
 export { pictureObjective, picturesOf } from "./pictures.ts";
@@ -41,7 +46,9 @@ export type ObjectiveName =
   | "next"
   | "segments"
   | "masked"
+  | "next-sentence"
   | "permuted"
+  | "contrastive"
   | "class"
   | "match"
   | "tag"
@@ -58,7 +65,14 @@ export type ObjectiveEntry = {
   /** The view of a task that it reads. */
   readonly view: ViewName;
   /** What it needs of a model, in words; absent where any model over tokens will do. */
-  readonly needs?: "a causal model" | "an encoder-decoder" | "a model with two streams";
+  readonly needs?:
+    | "a causal model"
+    | "an encoder-decoder"
+    | "a model with two streams"
+    | "a model that sums up segments"
+    | "a model that sees both sides";
+  /** Whether it hides tokens, and can hide those of a word together. */
+  readonly hides?: true;
 };
 
 /** Every objective by name. */
@@ -69,11 +83,22 @@ export const objectives: Readonly<Record<ObjectiveName, ObjectiveEntry>> = {
     view: "segments",
     needs: "a causal model",
   },
-  masked: { summary: "predict hidden tokens from both sides", view: "masked" },
+  masked: { summary: "predict hidden tokens from both sides", view: "masked", hides: true },
+  "next-sentence": {
+    summary: "predict hidden tokens, and whether the second part of a row follows the first",
+    view: "sentences",
+    needs: "a model that sees both sides",
+    hides: true,
+  },
   permuted: {
     summary: "predict hidden tokens one after another in a random order, each from those before it, too",
     view: "masked",
     needs: "a model with two streams",
+  },
+  contrastive: {
+    summary: "predict hidden tokens, and tell hidden segments from each other",
+    view: "masked",
+    needs: "a model that sums up segments",
   },
   class: { summary: "tell the class of a row", view: "labelled" },
   match: { summary: "tell the class of two rows, each of which is read alone", view: "matched" },
@@ -98,6 +123,8 @@ function fits(name: ObjectiveName, model: Trainable): boolean {
   if (model.category === "picture") return name === "pictures";
   if (name === "pairs") return false;
   if (name === "permuted") return hasTwoStreams(model);
+  if (name === "contrastive") return hasSummaries(model);
+  if (name === "next-sentence") return !model.causal;
   return objectives[name].needs === undefined || model.causal;
 }
 
@@ -227,6 +254,8 @@ export function makeObjective(
   }
   if (name === "act") return deciding(decisionModel(name, model.body, decisions!), options);
   if (name === "reconstruct") return reconstruction(model.body, options);
+  if (name === "next-sentence") return nextSentenceObjective(model, options);
   if (name === "permuted" && hasTwoStreams(model)) return permutationObjective(model, options);
+  if (name === "contrastive" && hasSummaries(model)) return contrastiveObjective(model, options);
   return tokenObjective(model, { ...options, segments: name === "segments" });
 }

@@ -13,6 +13,7 @@ import {
   clusterer,
   decider,
   matcher,
+  nextSentenceModel,
   picturesOf,
   reconstructor,
   spanFinder,
@@ -55,8 +56,9 @@ export function isCheckpoint(choice: Choice | CheckpointChoice): choice is Check
 
 /**
  * A model as its objective trains it. For the class of a row it has another head, tokens [B, T] → logits [B, 1, classes], for a class at each
- * position, → [B, T, classes], for the ends of an answer → [B, T, 2], for that of two rows it gives the vector by which a row is compared, [B, 1, C], for giving rows back it has a
- * decoder, for telling a mixture it reads vectors, for acting episodes, and for drawing pictures; whoever fills in hidden tokens writes nothing, even if it sees only what is before them.
+ * position, → [B, T, classes], for the ends of an answer → [B, T, 2], for that of two rows it gives the vector by which a row is compared, [B, 1, C], for
+ * giving rows back it has a decoder, for the next sentence a pooler and its head, for telling a mixture it reads vectors, for acting episodes, and for drawing
+ * pictures; whoever fills in hidden tokens writes nothing, even if it sees only what is before them.
  */
 export function asTrained(
   model: AnyModel,
@@ -75,6 +77,7 @@ export function asTrained(
   if (objective === "reconstruct") return { ...reconstructor(model.body), category: "encoder" };
   if (objective === "cluster")
     return { ...clusterer(model.body, { features: features!, components: components! }), category: "encoder" };
+  if (objective === "next-sentence") return { ...(nextSentenceModel(model) as LanguageModel), category: "encoder" };
   if (objective === "act") return { ...decider(model.body, decisions!), category: "encoder" };
   return objective === "masked" ? { ...model, category: "encoder" } : model;
 }

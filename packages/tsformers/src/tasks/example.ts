@@ -9,6 +9,7 @@ import type {
   PairBatch,
   PicturesBatch,
   PointsBatch,
+  SentencesBatch,
   SpansBatch,
   Task,
   TaskViews,
@@ -44,6 +45,10 @@ const writers: { readonly [View in ViewName]: (batch: never, task: Task) => Writ
   next: positions,
   segments: positions,
   masked: positions,
+  sentences: (batch: SentencesBatch, task) => ({
+    ...positions(batch, task),
+    expected: batch.labels.toNumbers()[0] === 0 ? "the second part follows" : "the second part is of another place",
+  }),
   tagged: (batch: Batch, task) => positions(batch, task, classText(task, "tagged")),
   labelled: (batch: LabelledBatch, task) => ({
     input: rowText(batch.inputs, batch.mask, task),

@@ -121,4 +121,6 @@ export { grammarText } from "./text/grammar.ts";
 export { type TextSettings, type TextTask, textEntry, textTask } from "./text/text.ts";
 export { type NeighbourTable, withNeighbours } from "./text/with-neighbours.ts";
 export { offLineEnvironments, type TrajectoriesSettings, trajectoriesEntry } from "./trajectories.ts";
+export { type Bleu, bleu } from "./translation/bleu.ts";
+export { tokenize13a } from "./translation/tokenize-13a.ts";
 export { type TranslationSettings, translationEntry, translationTask } from "./translation/translation.ts";

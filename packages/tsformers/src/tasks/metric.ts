@@ -119,3 +119,10 @@ export function wordPerplexity(tokensPerWord: number): Metric {
     value: (totals) => Math.exp(loss.value(totals) * tokensPerWord),
   };
 }
+
+/** The share of rows of two sentences of which is told rightly whether the second follows the first: these are the exact rows. */
+export const nextSentenceAccuracy: Metric = {
+  ...exactAccuracy,
+  name: "nextSentenceAccuracy",
+  label: "next-sentence accuracy",
+};

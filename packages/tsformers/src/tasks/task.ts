@@ -38,6 +38,19 @@ export type LabelledBatch = {
 };
 
 /**
+ * Rows `[CLS] first [SEP] second [SEP]` with hidden tokens, and whether the second part follows the first.
+ *
+ * @shape mask float32 [B, T], 1 at tokens; types int32 [B, T], 0 up to the first separator, then 1; labels int32 [B], 0 where it follows, 1 where
+ *   it comes from elsewhere; rowWeights float32 [B]; the rest as in {@link Batch}
+ */
+export type SentencesBatch = Batch & {
+  readonly mask: NDArray;
+  readonly types: NDArray;
+  readonly labels: NDArray;
+  readonly rowWeights: NDArray;
+};
+
+/**
  * Pairs of rows with a class each, such as whether one document cites the other.
  *
  * @shape others and othersMask as `inputs` and `mask` of a {@link LabelledBatch}
@@ -155,6 +168,15 @@ export type TaskViews = {
   readonly masked?: TaskView<Batch> & {
     /** Including the mask token. */
     readonly vocabularySize: number;
+    /** The same with whole words that are hidden. Absent: tokens are no parts of words. */
+    readonly wholeWords?: TaskView<Batch>;
+  };
+  /** Rows of two stretches of a text, the second of which follows the first or comes from elsewhere; some tokens are hidden. */
+  readonly sentences?: TaskView<SentencesBatch> & {
+    /** Including the tokens for hidden ones, for the beginning of a row and for the ends of its parts. */
+    readonly vocabularySize: number;
+    /** The same with whole words that are hidden. */
+    readonly wholeWords: TaskView<SentencesBatch>;
   };
   /** Rows with a class each. */
   readonly labelled?: TaskView<LabelledBatch> & Classes;
@@ -221,6 +243,12 @@ export type Task<Views extends TaskViews = TaskViews> = {
   readonly text?: TextSource;
   /** Ends what is written, if the task has such a token: `generate` stops there. */
   readonly endToken?: number;
+  /** Present if rows are translations: their sentences and references as text, and the tokens that begin and end what is written. */
+  readonly translations?: {
+    readonly start: number;
+    readonly end: number;
+    readonly splits: Splits<readonly (readonly [source: string, reference: string])[]>;
+  };
   /** How a token is written for people. Default: as its tokenizer does, or as a number. */
   readonly symbolOf?: (token: number) => string;
   /** Present if rows are pictures, read line by line: how many pixels a line has. Token 0 is padding, then come levels of grey from black to white. */

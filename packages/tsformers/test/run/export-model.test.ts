@@ -103,9 +103,11 @@ const ownLayout = [
   "set-transformer",
   "decision-transformer",
   "sparse-transformer",
+  "t-dmca",
   "reformer",
   "longformer",
   "bigbird",
+  "etc",
   "led",
 ];
 const layoutOf = (kind: string) => (ownLayout.includes(kind) ? "tsformers" : "hugging-face");

@@ -139,8 +139,10 @@ describe("a run that starts from a dense one", () => {
   it("is none where width, layers, vocabulary or length do not fit, in one line", async () => {
     await run("bert", dense);
     const from = join(home, "bert");
-    const longer = (model: object, more: object = {}) => () =>
-      run("none", { ...dense, from, length: 32, model: { kind: "longformer", ...sizes, ...model }, ...more });
+    const longer =
+      (model: object, more: object = {}) =>
+      () =>
+        run("none", { ...dense, from, length: 32, model: { kind: "longformer", ...sizes, ...model }, ...more });
     for (const [attempt, reason] of [
       [longer({ modelWidth: 32 }), /needs \S+ \[.*\], which the other has as \[/],
       [longer({ layers: 3 }), /needs blocks\.2\..* which the other has not/],

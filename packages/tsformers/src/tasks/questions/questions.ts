@@ -2,7 +2,7 @@ import type { RandomKey } from "@tsformers/engine";
 import * as z from "zod";
 import { crc32c } from "../../io/crc32c.ts";
 import { FileError } from "../../io/file-error.ts";
-import { exactCount, positionCount } from "../../schema/count.ts";
+import { positionCount } from "../../schema/count.ts";
 import { present } from "../../schema/present.ts";
 import { dataOption } from "../data-option.ts";
 import { type Draw, distinct, draws } from "../draws.ts";
@@ -275,7 +275,7 @@ export const questionsEntry: TaskEntry<"questions", QuestionsSettings> = /* @__P
     z.strictObject({
       words: symbolCount().default(defaults.words).describe("how many different invented words there are"),
       passage: positionCount().optional().describe("tokens of a passage; rows cut it. Default: as many as fit a row"),
-      facts: exactCount()
+      facts: positionCount()
         .optional()
         .describe(
           "sentences of a passage that say something of a name, at most; with 1 any name will do. Default: half of all",

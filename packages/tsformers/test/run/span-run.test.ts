@@ -30,7 +30,7 @@ type Measured = Exclude<LengthResult, { readonly missing: string }>;
 
 const sizes = { layers: 1, modelWidth: 16, heads: 2 };
 
-const settings = (model: object & { readonly kind: string }): RunConfigInput => ({
+const settings = (model: { readonly kind: string } & Readonly<Record<string, unknown>>): RunConfigInput => ({
   task: { kind: "questions", words: 24 },
   length: 32,
   model: { ...sizes, ...model },

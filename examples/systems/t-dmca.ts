@@ -12,9 +12,9 @@ import { formIn, vocabularySize } from "../harness/fields.ts";
 import { prove } from "../harness/prove.ts";
 import { resultOf } from "../harness/result.ts";
 
-const [source, target] = [248, 8];
+const [source, target] = [124, 4];
 const length = source + target; // The separator stands between, and the last token is no input.
-const block = 32;
+const block = 16;
 
 /** One sequence of source, separator and form, of which the form is scored. */
 function row(random: RandomKey): Row {
@@ -36,7 +36,7 @@ const models = {
 } as const;
 
 await prove("t-dmca", async ({ train, seed, say }) => {
-  const [steps, batchSize] = [200, 8];
+  const [steps, batchSize] = [400, 8];
   const count = (name: keyof typeof models) => countParameters((models[name] as LanguageModel).init(randomKey(0)));
   const view = rowsView({ name: "forms", length, form: nextForm, limit: 4096, source: generatedRows(row, { seed }) });
   const learn = async (name: keyof typeof models, peak: number) => {

@@ -49,13 +49,9 @@ test.each(examples)("%s is short, and its result is kept", (name) => {
   expect(results[name]?.reached, "what it reached, in examples/results").toBe(true);
 });
 
-test.each(seeds)("%s reaches the target with another seed, too", (name, { reached, measure, target, size }) => {
+test.each(seeds)("%s reaches its target with another seed, too", (name, { reached, measure, size }) => {
   expect(reached).toBe(true);
-  expect({ measure, target, size }).toEqual({
-    measure: results[name]?.measure,
-    target: results[name]?.target,
-    size: results[name]?.size,
-  });
+  expect({ measure, size }).toEqual({ measure: results[name]?.measure, size: results[name]?.size });
 });
 
 test("every example belongs to a system", () => {

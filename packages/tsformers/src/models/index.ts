@@ -72,6 +72,15 @@ export {
 } from "./decoders/openai-gpt.ts";
 export { type Qwen3Options, type Qwen3Settings, qwen3, qwen3Entry, qwen3Parts } from "./decoders/qwen3.ts";
 export {
+  type DeltaSizes,
+  type Qwen3NextOptions,
+  type Qwen3NextSettings,
+  qwen3Next,
+  qwen3NextEntry,
+  qwen3NextParts,
+} from "./decoders/qwen3-next.ts";
+export {
+  type ReformerAttention,
   type ReformerOptions,
   type ReformerSettings,
   reformer,

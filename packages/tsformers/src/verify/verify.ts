@@ -165,7 +165,7 @@ function countsOf(tensor: string, array: NDArray, mask: NDArray | undefined): (f
 
 function rowsOf(tensor: string, { shape }: NDArray, mask: NDArray): (flat: number) => boolean {
   const [batch, length] = mask.shape as [number, number];
-  const axis = /attn\d+$/.test(tensor) ? 2 : 1;
+  const axis = /attn(\d+|_full)$/.test(tensor) ? 2 : 1;
   if (mask.shape.length !== 2 || shape[0] !== batch || shape[axis] !== length) return all;
   const keep = mask.toNumbers();
   const inner = shape.slice(axis + 1).reduce((a, b) => a * b, 1);

@@ -26,6 +26,7 @@ import { mistral } from "../../src/models/decoders/mistral.ts";
 import { mpt } from "../../src/models/decoders/mpt.ts";
 import { openAiGpt } from "../../src/models/decoders/openai-gpt.ts";
 import { qwen3 } from "../../src/models/decoders/qwen3.ts";
+import { qwen3Next } from "../../src/models/decoders/qwen3-next.ts";
 import { reformer } from "../../src/models/decoders/reformer.ts";
 import { spalm } from "../../src/models/decoders/spalm.ts";
 import { sparseTransformer } from "../../src/models/decoders/sparse-transformer.ts";
@@ -187,6 +188,7 @@ const factories: Readonly<Record<string, (options: Sizes) => unknown>> = {
   mistral: (given) => mistral({ ...given, window: 8 }),
   gemma2: (given) => gemma2({ ...given, window: 8 }),
   qwen3,
+  "qwen3-next": qwen3Next,
   bert,
   roformer,
   etc,

@@ -17,6 +17,7 @@ import { mistral } from "./mistral.ts";
 import { mpt } from "./mpt.ts";
 import { openAiGpt } from "./openai-gpt.ts";
 import { qwen3 } from "./qwen3.ts";
+import { qwen3Next } from "./qwen3-next.ts";
 import { reformer } from "./reformer.ts";
 import { roformer } from "./roformer.ts";
 import { longT5, t5 } from "./t5.ts";
@@ -37,6 +38,7 @@ export const formats: readonly Format[] = [
   mistral,
   gemma2,
   qwen3,
+  qwen3Next,
   diffLlama,
   bert,
   albert,

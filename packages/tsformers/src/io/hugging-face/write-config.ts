@@ -1,3 +1,4 @@
+import { rotatedQuarter } from "../../models/decoders/qwen3-next.ts";
 import { present } from "../../schema/present.ts";
 
 /** Sizes of a catalogue model. */
@@ -14,6 +15,8 @@ export type ModelSizes = {
   readonly window?: number;
   readonly cap?: number;
   readonly outputCap?: number;
+  /** One of so many layers attends to everything. */
+  readonly period?: number;
   readonly embeddingWidth?: number;
   readonly groups?: number;
   /** Layers of a decoder beside an encoder. */
@@ -140,6 +143,23 @@ const configWriters: Readonly<Record<string, Writer>> = {
     ...llamaSettings(sizes, 3 * sizes.modelWidth),
     ...headDim(sizes),
     rope_theta: 1e6,
+  }),
+  "qwen3-next": ({ period, ...sizes }) => ({
+    model_type: "qwen3_next",
+    architectures: ["Qwen3NextForCausalLM"],
+    ...llamaSettings(sizes, 3 * sizes.modelWidth),
+    ...headDim(sizes),
+    rope_theta: 1e7,
+    partial_rotary_factor: rotaryShare(rotatedQuarter(headDim(sizes).head_dim), headDim(sizes).head_dim),
+    full_attention_interval: period,
+    layer_types: Array.from({ length: sizes.layers }, (_, layer) =>
+      (layer + 1) % (period ?? 4) === 0 ? "full_attention" : "linear_attention",
+    ),
+    linear_num_key_heads: sizes.heads,
+    linear_num_value_heads: 2 * sizes.heads,
+    linear_key_head_dim: sizes.modelWidth / sizes.heads,
+    linear_value_head_dim: sizes.modelWidth / sizes.heads,
+    num_experts: 0,
   }),
   gemma2: ({ window, cap, outputCap, ...sizes }) => ({
     model_type: "gemma2",

@@ -1,4 +1,5 @@
 import { type Concrete, type Device, flatten, isNdArray } from "@tsformers/engine";
+import type { BeamOptions } from "../generate/beam-search.ts";
 import { type Decoder, openDecoder } from "../generate/decoder.ts";
 import {
   counted,
@@ -10,7 +11,7 @@ import {
   type Written,
 } from "../generate/generate.ts";
 import { LogitsError } from "../generate/sampling.ts";
-import { type BeamOptions, openSequenceDecoder, type SequenceDecoder } from "../generate/sequence-decoder.ts";
+import { openSequenceDecoder, type SequenceDecoder } from "../generate/sequence-decoder.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import { present } from "../schema/present.ts";

@@ -6,13 +6,18 @@ import type { Published } from "../schema/entry.ts";
 
 /** What systems are for, in the order of the catalogue. */
 export const systemCategories = [
+  "translation",
+  "pre-training",
   "language model",
   "positions",
   "memory",
-  "kernels and low rank",
-  "linear recurrences",
   "retrieval",
   "adaptive depth",
+  "long inputs",
+  "learned patterns",
+  "kernels and low rank",
+  "linear recurrences",
+  "synthetic attention",
   "pictures",
   "sets",
   "reinforcement learning",

@@ -9,6 +9,8 @@ import type {
   PairBatch,
   PicturesBatch,
   PointsBatch,
+  SentencesBatch,
+  SpansBatch,
   Task,
   TaskViews,
   ViewName,
@@ -43,6 +45,10 @@ const writers: { readonly [View in ViewName]: (batch: never, task: Task) => Writ
   next: positions,
   segments: positions,
   masked: positions,
+  sentences: (batch: SentencesBatch, task) => ({
+    ...positions(batch, task),
+    expected: batch.labels.toNumbers()[0] === 0 ? "the second part follows" : "the second part is of another place",
+  }),
   tagged: (batch: Batch, task) => positions(batch, task, classText(task, "tagged")),
   labelled: (batch: LabelledBatch, task) => ({
     input: rowText(batch.inputs, batch.mask, task),
@@ -67,6 +73,19 @@ const writers: { readonly [View in ViewName]: (batch: never, task: Task) => Writ
       input: rowText(batch.source, batch.sourceWeights, task),
       expected: joined(batch.targets.toNumbers().slice(0, scoredCount).map(symbols(task))),
       scored: `the ${scoredCount} tokens of the target`,
+    };
+  },
+  spans: ({ inputs, mask, targets }: SpansBatch, task) => {
+    const [from, to] = targets.toNumbers() as [number, number];
+    return {
+      input: rowText(inputs, mask, task),
+      expected: joined(
+        inputs
+          .toNumbers()
+          .slice(from, to + 1)
+          .map(symbols(task)),
+      ),
+      scored: "where the answer begins and where it ends",
     };
   },
   points: pointsText,

@@ -38,6 +38,19 @@ export type LabelledBatch = {
 };
 
 /**
+ * Rows `[CLS] first [SEP] second [SEP]` with hidden tokens, and whether the second part follows the first.
+ *
+ * @shape mask float32 [B, T], 1 at tokens; types int32 [B, T], 0 up to the first separator, then 1; labels int32 [B], 0 where it follows, 1 where
+ *   it comes from elsewhere; rowWeights float32 [B]; the rest as in {@link Batch}
+ */
+export type SentencesBatch = Batch & {
+  readonly mask: NDArray;
+  readonly types: NDArray;
+  readonly labels: NDArray;
+  readonly rowWeights: NDArray;
+};
+
+/**
  * Pairs of rows with a class each, such as whether one document cites the other.
  *
  * @shape others and othersMask as `inputs` and `mask` of a {@link LabelledBatch}
@@ -85,6 +98,23 @@ export type PicturesBatch = { readonly pictures: NDArray; readonly weights: NDAr
  * @shape source int32 [B, S], sourceWeights float32 [B, S]; the rest as in {@link Batch}
  */
 export type PairBatch = Batch & { readonly source: NDArray; readonly sourceWeights: NDArray };
+
+/**
+ * Questions with a document each: `question separator document`. The answer is where it stands, from its first to its last token.
+ *
+ * @shape inputs int32 [B, T]; mask float32 [B, T], 1 at tokens, 0 at padding; targets int32 [B, 2], the first and the last token of the answer; found
+ *   float32 [B], 1 where it is in the row, 0 where it was cut away; weights float32 [B]; words int32 [B, T], equal for tokens that count as the
+ *   same word of a row, 0 for punctuation and articles; answers int32 [B, A, W], the words of the accepted answers, filled up with 0
+ */
+export type SpansBatch = {
+  readonly inputs: NDArray;
+  readonly mask: NDArray;
+  readonly targets: NDArray;
+  readonly found: NDArray;
+  readonly weights: NDArray;
+  readonly words: NDArray;
+  readonly answers: NDArray;
+};
 
 export type EvalSplit = "valid" | "test";
 
@@ -138,6 +168,15 @@ export type TaskViews = {
   readonly masked?: TaskView<Batch> & {
     /** Including the mask token. */
     readonly vocabularySize: number;
+    /** The same with whole words that are hidden. Absent: tokens are no parts of words. */
+    readonly wholeWords?: TaskView<Batch>;
+  };
+  /** Rows of two stretches of a text, the second of which follows the first or comes from elsewhere; some tokens are hidden. */
+  readonly sentences?: TaskView<SentencesBatch> & {
+    /** Including the tokens for hidden ones, for the beginning of a row and for the ends of its parts. */
+    readonly vocabularySize: number;
+    /** The same with whole words that are hidden. */
+    readonly wholeWords: TaskView<SentencesBatch>;
   };
   /** Rows with a class each. */
   readonly labelled?: TaskView<LabelledBatch> & Classes;
@@ -145,8 +184,15 @@ export type TaskViews = {
   readonly matched?: TaskView<MatchedBatch> & Classes;
   /** Rows with a class at each position: targets are classes, not tokens. */
   readonly tagged?: TaskView<Batch> & Classes;
-  /** Sources and targets. `length` is that of each of the two. */
+  /** Sources and targets. `length` is that of each of the two; where targets are short, that of sources. */
   readonly pairs?: TaskView<PairBatch>;
+  /** Questions that a span of a document answers. */
+  readonly spans?: TaskView<SpansBatch> & {
+    /** The token that ends a question. */
+    readonly separator: number;
+    /** Tokens of the longest answer that is looked for. */
+    readonly longest: number;
+  };
   /** Rows to be given back, all of each from one state: targets are the inputs. */
   readonly reconstructed?: TaskView<Batch>;
   /** Rows of points, real values in place of tokens, that come from a mixture of Gaussians. */
@@ -197,6 +243,12 @@ export type Task<Views extends TaskViews = TaskViews> = {
   readonly text?: TextSource;
   /** Ends what is written, if the task has such a token: `generate` stops there. */
   readonly endToken?: number;
+  /** Present if rows are translations: their sentences and references as text, and the tokens that begin and end what is written. */
+  readonly translations?: {
+    readonly start: number;
+    readonly end: number;
+    readonly splits: Splits<readonly (readonly [source: string, reference: string])[]>;
+  };
   /** How a token is written for people. Default: as its tokenizer does, or as a number. */
   readonly symbolOf?: (token: number) => string;
   /** Present if rows are pictures, read line by line: how many pixels a line has. Token 0 is padding, then come levels of grey from black to white. */

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { parseRunConfig, type RunConfigInput } from "../../src/run/config.ts";
 import { openModel } from "../../src/run/open-model.ts";
 import { prepareRun } from "../../src/run/prepare.ts";
-import { fittingParams } from "../../src/run/start-from.ts";
+import { startingParams } from "../../src/run/start-from.ts";
 import { trainRun } from "../../src/run/train-run.ts";
 
 const device = await openCpu();
@@ -39,7 +39,7 @@ const arraysOf = (params: unknown): Map<string, readonly number[]> => {
 it("a Performer takes over all parameters of softmax attention, draws features of its own, and says so", async () => {
   const source = await openModel(join(home, "softmax"));
   const run = await prepared({ kind: "performer", features: 6 });
-  const [theirs, found] = [arraysOf(source.params), arraysOf(fittingParams(source, run))];
+  const [theirs, found] = [arraysOf(source.params), arraysOf(startingParams(source, run).params)];
   for (const [path, numbers] of theirs) expect(found.get(path), path).toEqual(numbers);
   const added = [...found.keys()].filter((path) => !theirs.has(path));
   expect(added.length).toBeGreaterThan(0);
@@ -53,7 +53,7 @@ it("a Performer takes over all parameters of softmax attention, draws features o
   const { from, ...own } = { from: join(home, "softmax"), ...settings({ kind: "performer", features: 6 }) };
   await trainRun({ from, ...own }, { directory, device, onEvent });
   expect(notes).toEqual([
-    `${from}: its parameters are taken over; what layers of this model keep beside them, such as drawn features, is new`,
+    `from ${from}: its parameters are taken over; what layers of this model keep beside them, such as drawn features, is new`,
   ]);
 });
 
@@ -61,18 +61,18 @@ it("drawn features go on in a run that keeps as many, are new where there are ot
   const directory = join(home, "drawn");
   await trainRun(settings({ kind: "performer", features: 6 }), { directory, device });
   const source = await openModel(directory);
-  const same = fittingParams(source, await prepared({ kind: "performer", features: 6 }));
+  const same = startingParams(source, await prepared({ kind: "performer", features: 6 })).params;
   expect(arraysOf(same)).toEqual(arraysOf(source.params));
-  const more = arraysOf(fittingParams(source, await prepared({ kind: "performer", features: 7 })));
+  const more = arraysOf(startingParams(source, await prepared({ kind: "performer", features: 7 })).params);
   expect([...more].find(([path]) => path.endsWith("matrix"))?.[1]).toHaveLength(7 * 8);
-  const softmax = arraysOf(fittingParams(source, await prepared({ kind: "softmax" })));
+  const softmax = arraysOf(startingParams(source, await prepared({ kind: "softmax" })).params);
   expect([...softmax.keys()].filter((path) => path.startsWith("trainingState."))).toEqual([]);
 });
 
 it("parameters that do not fit are said in a line", async () => {
   const source = await openModel(join(home, "softmax"));
   const run = await prepared({ kind: "rfa" });
-  expect(() => fittingParams(source, run)).toThrow(
+  expect(() => startingParams(source, run)).toThrow(
     /the model of this run differs from the one it starts from: it needs blocks\.0\.mixer\.own\.deviation \[2,8\], which the other has not/,
   );
 });

@@ -61,6 +61,7 @@ function factsOf({
   sees,
   golden,
   example,
+  moreExamples = [],
 }: SystemEntry): (readonly [string, string])[] {
   return [
     ["summary", summary],
@@ -74,7 +75,7 @@ function factsOf({
     ["causal", causal ? "yes" : "no"],
     ["sees", sees],
     ["proved against", golden.join(", ") || "its definition in the tests"],
-    ["example", `examples/systems/${example}.ts`],
+    ["example", [example, ...moreExamples].map((name) => `examples/systems/${name}.ts`).join(", ")],
   ];
 }
 

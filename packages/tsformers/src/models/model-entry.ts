@@ -72,11 +72,12 @@ const usualViews: { readonly [Category in keyof Made]: readonly ViewName[] } = {
     "tagged",
     "reconstructed",
     "points",
+    "quantities",
     "windows",
     "pictures",
     "masked",
   ],
-  encoder: ["masked", "labelled", "matched", "tagged", "reconstructed", "points"],
+  encoder: ["masked", "labelled", "matched", "tagged", "reconstructed", "points", "quantities"],
   "encoder-decoder": ["pairs"],
   picture: ["pictures"],
 };

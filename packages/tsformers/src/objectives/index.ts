@@ -4,7 +4,7 @@ import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import { hasTwoStreams } from "../models/two-streams.ts";
 import type { PictureModel, PictureShape } from "../pictures/picture-model.ts";
 import { present } from "../schema/present.ts";
-import type { Task, TaskViews, ViewName } from "../tasks/task.ts";
+import type { Quantity, Task, TaskViews, ViewName } from "../tasks/task.ts";
 import { classification } from "./classification.ts";
 import { clustering } from "./clustering.ts";
 import { deciding } from "./deciding.ts";
@@ -13,6 +13,7 @@ import type { Objective } from "./objective.ts";
 import { permutationObjective } from "./permutation.ts";
 import { pictureObjective, picturesOf } from "./pictures.ts";
 import { reconstruction } from "./reconstruction.ts";
+import { regression } from "./regression.ts";
 import { sequenceToSequenceObjective } from "./sequence-to-sequence.ts";
 import { tagging } from "./tagging.ts";
 import { tokenObjective } from "./tokens.ts";
@@ -31,6 +32,7 @@ export { type PermutationOptions, permutationObjective, predictionOf } from "./p
 export { pictureObjective, picturesOf } from "./pictures.ts";
 export { firstPosition, lastPosition, meanOfPositions, type Pooling } from "./pooling.ts";
 export { type ReconstructionParams, reconstruction, reconstructor } from "./reconstruction.ts";
+export { type RegressionOptions, type RegressionParams, regression, regressor } from "./regression.ts";
 export { sequenceToSequenceObjective } from "./sequence-to-sequence.ts";
 export { type TaggingOptions, tagger, tagging } from "./tagging.ts";
 export { type TokenObjectiveOptions, tokenObjective } from "./tokens.ts";
@@ -46,6 +48,7 @@ export type ObjectiveName =
   | "pairs"
   | "reconstruct"
   | "cluster"
+  | "regress"
   | "act"
   | "pictures";
 
@@ -78,6 +81,7 @@ export const objectives: Readonly<Record<ObjectiveName, ObjectiveEntry>> = {
   pairs: { summary: "write one sequence while reading another", view: "pairs", needs: "an encoder-decoder" },
   reconstruct: { summary: "give a row back from the state at its last position", view: "reconstructed" },
   cluster: { summary: "tell the mixture of Gaussians that the points of a row come from", view: "points" },
+  regress: { summary: "tell a number of a set of vectors", view: "quantities" },
   act: { summary: "do what led to the return that is asked for", view: "windows", needs: "a causal model" },
   pictures: { summary: "tell how likely pictures are, and so draw them", view: "pictures", needs: "a causal model" },
 };
@@ -106,20 +110,10 @@ export function usualObjective(
   { views, usualView }: Pick<Task, "views" | "usualView">,
 ): ObjectiveName | undefined {
   const remembers = model.category === "decoder" && model.layers.some(({ segment }) => segment !== undefined);
+  const ofRows = ["class", "match", "tag", "reconstruct", "cluster", "regress", "act", "pictures"] as const;
   const order: readonly ObjectiveName[] = remembers
-    ? ["segments", "next", "class", "match", "tag", "reconstruct", "cluster", "act", "pictures", "masked", "pairs"]
-    : [
-        "next",
-        ...(model.category === "encoder" ? (["permuted", "masked"] as const) : []),
-        "class",
-        "match",
-        "tag",
-        "reconstruct",
-        "cluster",
-        "act",
-        "pictures",
-        "pairs",
-      ];
+    ? ["segments", "next", ...ofRows, "masked", "pairs"]
+    : ["next", ...(model.category === "encoder" ? (["permuted", "masked"] as const) : []), ...ofRows, "pairs"];
   const possible = order.filter((name) => fits(name, model) && views[objectives[name].view] !== undefined);
   return possible.find((name) => objectives[name].view === usualView) ?? possible[0];
 }
@@ -157,19 +151,22 @@ export function requireObjective(
   );
 }
 
-/** Sizes of what is told: how many classes, how many components in how many features, actions in an environment, or pictures. Absent where nothing of it is. */
+/** Sizes of what is told: how many classes, how many components in how many features, a number of vectors, actions in an environment, or pictures. Absent where nothing of it is. */
 export type AnswerSizes = {
   readonly classes?: number | undefined;
   readonly features?: number | undefined;
   readonly components?: number | undefined;
+  readonly quantity?: Quantity | undefined;
   readonly decisions?: DecisionOptions | undefined;
   readonly shape?: PictureShape | undefined;
 };
 
 /** What the head of an objective must know of a task. */
 export function answerSizes(name: ObjectiveName, views: TaskViews): AnswerSizes {
-  const { classes, features, components, decisions, shape } = { ...views[objectives[name].view] } as AnswerSizes;
-  return present({ classes, features, components, decisions, shape });
+  const { classes, features, components, quantity, decisions, shape } = {
+    ...views[objectives[name].view],
+  } as AnswerSizes;
+  return present({ classes, features, components, quantity, decisions, shape });
 }
 
 /**
@@ -184,7 +181,7 @@ export function makeObjective(
   options: { readonly smoothing?: number } = {},
 ): Objective<unknown, never> {
   if (model.category === "encoder-decoder") return sequenceToSequenceObjective(model, options);
-  const { classes, features, components, decisions, shape } = answerSizes(name, views);
+  const { classes, features, components, quantity, decisions, shape } = answerSizes(name, views);
   if (name === "pictures") {
     const { smoothing = 0 } = options;
     if (smoothing !== 0) throw new RangeError("labelSmoothing: pictures are scored as they are; leave it out");
@@ -198,6 +195,11 @@ export function makeObjective(
     const { smoothing = 0 } = options;
     if (smoothing !== 0) throw new RangeError("labelSmoothing: points have no labels to smooth; leave it out");
     return clustering(model.body, { features: features!, components: components! });
+  }
+  if (name === "regress") {
+    const { smoothing = 0 } = options;
+    if (smoothing !== 0) throw new RangeError("labelSmoothing: numbers have no labels to smooth; leave it out");
+    return regression(model.body, quantity!);
   }
   if (name === "act") return deciding(decisionModel(name, model.body, decisions!), options);
   if (name === "reconstruct") return reconstruction(model.body, options);

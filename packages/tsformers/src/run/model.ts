@@ -15,6 +15,7 @@ import {
   matcher,
   picturesOf,
   reconstructor,
+  regressor,
   tagger,
 } from "../objectives/index.ts";
 import type { PictureModel } from "../pictures/picture-model.ts";
@@ -55,12 +56,12 @@ export function isCheckpoint(choice: Choice | CheckpointChoice): choice is Check
 /**
  * A model as its objective trains it. For the class of a row it has another head, tokens [B, T] → logits [B, 1, classes], for a class at each
  * position, → [B, T, classes], for that of two rows it gives the vector by which a row is compared, [B, 1, C], for giving rows back it has a
- * decoder, for telling a mixture it reads vectors, for acting episodes, and for drawing pictures; whoever fills in hidden tokens writes nothing, even if it sees only what is before them.
+ * decoder, for telling a mixture or a number it reads vectors, for acting episodes, and for drawing pictures; whoever fills in hidden tokens writes nothing, even if it sees only what is before them.
  */
 export function asTrained(
   model: AnyModel,
   objective: string | undefined,
-  { classes, features, components, decisions, shape }: AnswerSizes,
+  { classes, features, components, quantity, decisions, shape }: AnswerSizes,
 ): AnyModel {
   if (model.category === "encoder-decoder" || model.category === "picture") return model;
   if (objective === "pictures") {
@@ -73,6 +74,7 @@ export function asTrained(
   if (objective === "reconstruct") return { ...reconstructor(model.body), category: "encoder" };
   if (objective === "cluster")
     return { ...clusterer(model.body, { features: features!, components: components! }), category: "encoder" };
+  if (objective === "regress") return { ...regressor(model.body, quantity!), category: "encoder" };
   if (objective === "act") return { ...decider(model.body, decisions!), category: "encoder" };
   return objective === "masked" ? { ...model, category: "encoder" } : model;
 }

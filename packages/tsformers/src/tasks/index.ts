@@ -75,6 +75,7 @@ export {
 export { type MusicSettings, musicEntry, musicTask } from "./music/music.ts";
 export { type PointsRow, pointsForm, rowsOfPoints } from "./point-rows.ts";
 export { type ProteinsSettings, proteinsEntry, proteinsTask } from "./proteins/proteins.ts";
+export { type QuantityRow, quantitiesForm } from "./quantity-rows.ts";
 export { type MqarOptions, mqarEntry, mqarTask } from "./recall/mqar.ts";
 export { type MqarRows, mqarProtocol } from "./recall/mqar-protocol.ts";
 export { type NeedleOptions, needleEntry, needleTask } from "./recall/needle.ts";
@@ -84,6 +85,12 @@ export { generatedRows, type MakeRow, type RowForm, type RowSource, rowsView, st
 export { type ScanOptions, type ScanSettings, scanEntry, scanTask } from "./scan/scan.ts";
 export { type MaxOptions, type MaxSettings, maxEntry, maxTask } from "./sets/max.ts";
 export {
+  type MaxRegressionOptions,
+  maxRegressionEntry,
+  maxRegressionTask,
+  type QuantityTask,
+} from "./sets/max-regression.ts";
+export {
   type MixtureOptions,
   type MixtureSettings,
   type MixtureTask,
@@ -91,6 +98,13 @@ export {
   mixtureTask,
 } from "./sets/mixture.ts";
 export { type UniqueOptions, type UniqueSettings, uniqueEntry, uniqueTask } from "./sets/unique.ts";
+export {
+  type Characters,
+  type UniqueCharactersOptions,
+  type UniqueCharactersSettings,
+  uniqueCharactersEntry,
+  uniqueCharactersTask,
+} from "./sets/unique-characters.ts";
 export type { Splits } from "./splits.ts";
 export type {
   Batch,
@@ -102,6 +116,8 @@ export type {
   PairBatch,
   PicturesBatch,
   PointsBatch,
+  QuantitiesBatch,
+  Quantity,
   Task,
   TaskView,
   TaskViews,

@@ -76,6 +76,8 @@ export function generatorOf(opened: OpenedModel, device: Device, mixing?: Mixing
     throw new ConfigError("generate: this run gives rows back that it has read; it writes nothing");
   if (run?.config.objective?.kind === "cluster")
     throw new ConfigError("generate: this run tells mixtures of points; it writes nothing");
+  if (run?.config.objective?.kind === "regress")
+    throw new ConfigError("generate: this run tells numbers of sets; it writes nothing");
   if (run?.config.objective?.kind === "act")
     throw new ConfigError("generate: this run acts in an environment; it writes nothing");
   if (model.category === "picture")

@@ -76,7 +76,7 @@ const usualViews: { readonly [Category in keyof Made]: readonly ViewName[] } = {
     "pictures",
     "masked",
   ],
-  encoder: ["masked", "labelled", "matched", "tagged", "reconstructed", "points"],
+  encoder: ["masked", "sentences", "labelled", "matched", "tagged", "reconstructed", "points"],
   "encoder-decoder": ["pairs"],
   picture: ["pictures"],
 };

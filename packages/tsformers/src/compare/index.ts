@@ -3,6 +3,7 @@
 export { type Baseline, frequencyBaseline } from "./baselines.ts";
 export { type Axis, type Cell, type Cells, cellsOf, type Shared } from "./cells.ts";
 export { everyMember } from "./every-member.ts";
+export { countStep } from "./execution/measure-steps.ts";
 export type { FullConfig, TrainJob } from "./execution/messages.ts";
 export type { PlannedCell, PlannedRun } from "./execution/plan.ts";
 export {

@@ -29,6 +29,8 @@ export function exportLayouts({ model, objective }: Pick<RunConfig, "model" | "o
   if (objective?.kind === "next-sentence")
     return own("its settings do not say that there is a head for the next sentence");
   if (objective?.kind === "tag") return own("Hugging Face's taggers have other heads");
+  if (objective?.kind === "spans")
+    return own("Hugging Face's question answerers do not know where the document begins");
   if (objective?.kind === "reconstruct") return own("Hugging Face has no model that gives a row back from one state");
   if (objective?.kind === "cluster") return own("Hugging Face has no models that tell mixtures of points");
   if (objective?.kind === "act") return own(differences["decision-transformer"]!);

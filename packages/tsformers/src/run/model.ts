@@ -16,6 +16,7 @@ import {
   nextSentenceModel,
   picturesOf,
   reconstructor,
+  spanFinder,
   tagger,
 } from "../objectives/index.ts";
 import type { PictureModel } from "../pictures/picture-model.ts";
@@ -55,13 +56,14 @@ export function isCheckpoint(choice: Choice | CheckpointChoice): choice is Check
 
 /**
  * A model as its objective trains it. For the class of a row it has another head, tokens [B, T] → logits [B, 1, classes], for a class at each
- * position, → [B, T, classes], for that of two rows it gives the vector by which a row is compared, [B, 1, C], for giving rows back it has a
- * decoder, for the next sentence a pooler and its head, for telling a mixture it reads vectors, for acting episodes, and for drawing pictures; whoever fills in hidden tokens writes nothing, even if it sees only what is before them.
+ * position, → [B, T, classes], for the ends of an answer → [B, T, 2], for that of two rows it gives the vector by which a row is compared, [B, 1, C], for
+ * giving rows back it has a decoder, for the next sentence a pooler and its head, for telling a mixture it reads vectors, for acting episodes, and for drawing
+ * pictures; whoever fills in hidden tokens writes nothing, even if it sees only what is before them.
  */
 export function asTrained(
   model: AnyModel,
   objective: string | undefined,
-  { classes, features, components, decisions, shape }: AnswerSizes,
+  { classes, features, components, decisions, shape, separator }: AnswerSizes,
 ): AnyModel {
   if (model.category === "encoder-decoder" || model.category === "picture") return model;
   if (objective === "pictures") {
@@ -71,6 +73,7 @@ export function asTrained(
   if (objective === "class") return { ...classifier(model.body, { classes: classes! }), category: "encoder" };
   if (objective === "match") return { ...matcher(model.body, { classes: classes! }), category: "encoder" };
   if (objective === "tag") return { ...tagger(model.body, { classes: classes! }), category: "encoder" };
+  if (objective === "spans") return { ...spanFinder(model.body, { separator: separator! }), category: "encoder" };
   if (objective === "reconstruct") return { ...reconstructor(model.body), category: "encoder" };
   if (objective === "cluster")
     return { ...clusterer(model.body, { features: features!, components: components! }), category: "encoder" };

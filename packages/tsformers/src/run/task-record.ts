@@ -48,6 +48,8 @@ const schema = z.strictObject({
   classes: count.optional(),
   features: count.optional(),
   components: count.optional(),
+  separator: z.int().nonnegative().optional(),
+  longest: count.optional(),
   decisions: decisions.optional(),
   shape: z.strictObject({ rows: count, columns: count, channels: count, levels: count }).optional(),
 });

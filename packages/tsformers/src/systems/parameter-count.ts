@@ -22,3 +22,21 @@ export function ofNorm(modelWidth: number): number {
 export function ofBlock(modelWidth: number, ffnWidth: number, options: { readonly bias?: boolean } = {}): number {
   return ofAttention(modelWidth, options) + ofFfn(modelWidth, ffnWidth) + 2 * ofNorm(modelWidth);
 }
+
+/**
+ * Of a BERT with softmax attention: tokens, positions and two segments behind a norm, blocks, and a head of a dense layer, a norm and the
+ * tied vectors with a bias.
+ *
+ * @param positions rows of the table of positions, 0 where there is none
+ */
+export function ofBert(sizes: {
+  readonly vocabularySize: number;
+  readonly layers: number;
+  readonly modelWidth: number;
+  readonly ffnWidth: number;
+  readonly positions: number;
+}): number {
+  const { vocabularySize, layers, modelWidth: C, ffnWidth, positions } = sizes;
+  const front = (vocabularySize + positions + 2) * C + ofNorm(C);
+  return front + layers * ofBlock(C, ffnWidth) + ofLinear(C, C) + ofNorm(C) + vocabularySize;
+}

@@ -10,6 +10,7 @@ import type {
   PicturesBatch,
   PointsBatch,
   SentencesBatch,
+  SpansBatch,
   Task,
   TaskViews,
   ViewName,
@@ -72,6 +73,19 @@ const writers: { readonly [View in ViewName]: (batch: never, task: Task) => Writ
       input: rowText(batch.source, batch.sourceWeights, task),
       expected: joined(batch.targets.toNumbers().slice(0, scoredCount).map(symbols(task))),
       scored: `the ${scoredCount} tokens of the target`,
+    };
+  },
+  spans: ({ inputs, mask, targets }: SpansBatch, task) => {
+    const [from, to] = targets.toNumbers() as [number, number];
+    return {
+      input: rowText(inputs, mask, task),
+      expected: joined(
+        inputs
+          .toNumbers()
+          .slice(from, to + 1)
+          .map(symbols(task)),
+      ),
+      scored: "where the answer begins and where it ends",
     };
   },
   points: pointsText,

@@ -68,13 +68,17 @@ export {
   classLoss,
   type EvalTotals,
   exactAccuracy,
+  exactMatch,
   loss,
   type Metric,
   tokenAccuracy,
+  tokenF1,
 } from "./metric.ts";
 export { type MusicSettings, musicEntry, musicTask } from "./music/music.ts";
 export { type PointsRow, pointsForm, rowsOfPoints } from "./point-rows.ts";
 export { type ProteinsSettings, proteinsEntry, proteinsTask } from "./proteins/proteins.ts";
+export { type QuestionsOptions, type QuestionsSettings, questionsEntry, questionsTask } from "./questions/questions.ts";
+export { type DocumentQuestion, readSquad } from "./questions/read-squad.ts";
 export { type MqarOptions, mqarEntry, mqarTask } from "./recall/mqar.ts";
 export { type MqarRows, mqarProtocol } from "./recall/mqar-protocol.ts";
 export { type NeedleOptions, needleEntry, needleTask } from "./recall/needle.ts";
@@ -91,6 +95,7 @@ export {
   mixtureTask,
 } from "./sets/mixture.ts";
 export { type UniqueOptions, type UniqueSettings, uniqueEntry, uniqueTask } from "./sets/unique.ts";
+export { type SpanRow, spanForm } from "./span-form.ts";
 export type { Splits } from "./splits.ts";
 export type {
   Batch,
@@ -102,6 +107,7 @@ export type {
   PairBatch,
   PicturesBatch,
   PointsBatch,
+  SpansBatch,
   Task,
   TaskView,
   TaskViews,

@@ -99,6 +99,23 @@ export type PicturesBatch = { readonly pictures: NDArray; readonly weights: NDAr
  */
 export type PairBatch = Batch & { readonly source: NDArray; readonly sourceWeights: NDArray };
 
+/**
+ * Questions with a document each: `question separator document`. The answer is where it stands, from its first to its last token.
+ *
+ * @shape inputs int32 [B, T]; mask float32 [B, T], 1 at tokens, 0 at padding; targets int32 [B, 2], the first and the last token of the answer; found
+ *   float32 [B], 1 where it is in the row, 0 where it was cut away; weights float32 [B]; words int32 [B, T], equal for tokens that count as the
+ *   same word of a row, 0 for punctuation and articles; answers int32 [B, A, W], the words of the accepted answers, filled up with 0
+ */
+export type SpansBatch = {
+  readonly inputs: NDArray;
+  readonly mask: NDArray;
+  readonly targets: NDArray;
+  readonly found: NDArray;
+  readonly weights: NDArray;
+  readonly words: NDArray;
+  readonly answers: NDArray;
+};
+
 export type EvalSplit = "valid" | "test";
 
 export type EvalOptions = {
@@ -167,8 +184,15 @@ export type TaskViews = {
   readonly matched?: TaskView<MatchedBatch> & Classes;
   /** Rows with a class at each position: targets are classes, not tokens. */
   readonly tagged?: TaskView<Batch> & Classes;
-  /** Sources and targets. `length` is that of each of the two. */
+  /** Sources and targets. `length` is that of each of the two; where targets are short, that of sources. */
   readonly pairs?: TaskView<PairBatch>;
+  /** Questions that a span of a document answers. */
+  readonly spans?: TaskView<SpansBatch> & {
+    /** The token that ends a question. */
+    readonly separator: number;
+    /** Tokens of the longest answer that is looked for. */
+    readonly longest: number;
+  };
   /** Rows to be given back, all of each from one state: targets are the inputs. */
   readonly reconstructed?: TaskView<Batch>;
   /** Rows of points, real values in place of tokens, that come from a mixture of Gaussians. */

@@ -224,6 +224,22 @@ test("slots may differ from layer to layer", async () => {
   ]);
 });
 
+test("no layer can have more slots than the projection that it is lent", () => {
+  const at = (settings: object, layer: number) => () =>
+    mixers.linformer.make(
+      { sharing: "layerwise", ...settings },
+      { modelWidth, heads, length: 16, causal: false, layer },
+    );
+  expect(at({ slots: [4, 8] }, 1)).toThrow(
+    "linformer: layers that share a learned projection have no more slots than the first, whose it is; got 8 in layer 1 and 4 in the first",
+  );
+  expect(at({ slots: [8, 4], projection: "convolution" }, 1)).toThrow(
+    "linformer: layers that share a convolution projection have as many slots as the first",
+  );
+  expect(at({ slots: [8, 4] }, 1)).not.toThrow();
+  expect(at({ slots: 4, projection: "convolution" }, 1)).not.toThrow();
+});
+
 test("turned keys are summed after they are turned", async () => {
   const turns = {
     query: (q: Tensor) => mul(q, 2),

@@ -39,6 +39,7 @@ import { mistralParts } from "../../src/models/decoders/mistral.ts";
 import { mptParts } from "../../src/models/decoders/mpt.ts";
 import { openAiGptParts } from "../../src/models/decoders/openai-gpt.ts";
 import { qwen3Parts } from "../../src/models/decoders/qwen3.ts";
+import { qwen3NextParts } from "../../src/models/decoders/qwen3-next.ts";
 import { reformerParts } from "../../src/models/decoders/reformer.ts";
 import { spalmParts } from "../../src/models/decoders/spalm.ts";
 import { sparseTransformerParts } from "../../src/models/decoders/sparse-transformer.ts";
@@ -135,6 +136,8 @@ const decoders: Readonly<Record<string, (given: typeof options) => DecoderParts>
   mistral: (given) => mistralParts({ ...given, window: 64 }),
   gemma2: (given) => gemma2Parts({ ...given, window: 64, cap: 50, outputCap: 30 }),
   qwen3: qwen3Parts,
+  // All of its layers attend.
+  "qwen3-next": (given) => qwen3NextParts({ ...given, attends: () => true }),
   "al-rfou": alRfouParts,
   spalm: (given) => spalmParts({ ...given, memoryLength: 4 }),
   "transformer-xl": (given) => transformerXlParts({ ...given, memoryLength: 4 }),

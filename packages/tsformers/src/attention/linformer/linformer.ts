@@ -212,7 +212,14 @@ export const linformerEntry: MixerEntry<"linformer", LinformerSettings> = /* @__
     }),
   make: ({ slots, projection, sharing }, context) => {
     const { length, layer = 0 } = context;
-    const wanted = typeof slots === "number" ? slots : slots[Math.min(layer, slots.length - 1)]!;
+    const list = [slots].flat();
+    const [first, wanted] = [list[0]!, list[Math.min(layer, list.length - 1)]!];
+    if (sharing === "layerwise" && (projection === "convolution" ? wanted !== first : wanted > first)) {
+      const limit = projection === "convolution" ? "as many slots as" : "no more slots than";
+      throw new RangeError(
+        `linformer: layers that share a ${projection} projection have ${limit} the first, whose it is; got ${wanted} in layer ${layer} and ${first} in the first`,
+      );
+    }
     const projections: Record<typeof projection, (size: ProjectionSize) => LengthProjection<unknown>> = {
       learned: learnedProjection,
       mean: meanProjection,

@@ -50,9 +50,12 @@ export function shiftedBlocks(blocks: number, by: number): number[] {
  * The paper's assignment of permutations to heads: most heads keep the identity, the others shift by 1, by 2, ….
  *
  * @param options.shifted how many heads shift; the paper uses 1 to 4 of 12
+ * @throws RangeError when more heads shift than there are
  */
 export function shiftingHeads(options: { blocks: number; heads: number; shifted: number }): Pattern {
   const { blocks, heads, shifted } = options;
+  if (shifted > heads)
+    throw new RangeError(`blockwise: expected at most ${heads} shifted heads, as many as there are, got ${shifted}`);
   return blockwiseHeads(
     Array.from({ length: heads }, (_, head) => {
       const place = head - (heads - shifted);
@@ -93,6 +96,6 @@ export const blockwiseEntry: PatternEntry<"blockwise", BlockwiseSettings> = /* @
     }),
   make: ({ blocks, shifted, permutations }, { heads }) => {
     if (permutations !== undefined) return always(blockwiseHeads(permutations));
-    return always(shiftingHeads({ blocks, heads, shifted: Math.min(heads, shifted ?? Math.round(heads / 3)) }));
+    return always(shiftingHeads({ blocks, heads, shifted: shifted ?? Math.round(heads / 3) }));
   },
 });

@@ -45,3 +45,11 @@ test("shifts", () => {
 test("what is no permutation is refused", () => {
   for (const wrong of [[], [0, 0], [1, 2], [-1, 0]]) expect(() => blockwise(wrong)).toThrow("each of 0…n−1 once");
 });
+
+test("of twelve heads as many see another block as are said to, never more than there are", () => {
+  const { heads } = shiftingHeads({ blocks: 2, heads: 12, shifted: 2 });
+  expect(heads!.map((own) => own.keys(0, 1024)[0])).toEqual([...new Array<number>(10).fill(0), 512, 512]);
+  expect(() => shiftingHeads({ blocks: 2, heads: 4, shifted: 5 })).toThrow(
+    "blockwise: expected at most 4 shifted heads, as many as there are, got 5",
+  );
+});

@@ -38,8 +38,6 @@ function document(key: RandomKey): Row {
   };
 }
 
-const source = generatedRows(document, { seed: 0 });
-const view = rowsView({ name: "paragraphs", length, form: nextForm, limit: 8192, source });
 const sizes = { vocabularySize: asked + 1, layers: 2, modelWidth: 48, heads: 4, initializerRange: 0.08 };
 const radius = 4;
 /** BERT with relative positions; its networks are wider, in place of ETC's labels. */
@@ -53,7 +51,9 @@ const models = {
   full: plain(fullPattern),
 } as const;
 
-await prove("etc", async ({ train, say }) => {
+await prove("etc", async ({ train, seed, say }) => {
+  const source = generatedRows(document, { seed });
+  const view = rowsView({ name: "paragraphs", length, form: nextForm, limit: 8192, source });
   const [steps, batchSize] = [300, 8];
   const counts = new Set<number>();
   const learn = async (name: keyof typeof models, peak: number) => {

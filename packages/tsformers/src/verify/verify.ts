@@ -126,7 +126,7 @@ async function verifyCase(
       const of = tensor.startsWith("grad.") ? tensor.slice("grad.".length) : undefined;
       const ours = of === undefined ? found.outputs[tensor]! : (written.get(of) ?? found.inputs[of]!);
       const tolerance = tolerances[of !== undefined ? "grads" : tensor === "loss" ? "loss" : "outputs"];
-      const real = inputs[probe.real?.[tensor] ?? ""];
+      const real = inputs[probe.realOf?.(tensor) ?? ""];
       const compared = mask ?? unpadded(inputs[probe.padded?.[tensor] ?? ""]);
       const counts =
         of !== undefined ? all : real === undefined ? countsOf(tensor, array, compared) : rowsOf(tensor, array, real);

@@ -102,7 +102,7 @@ export const longT5: Format = {
           ...(isLocal || layer > 0 ? [] : [globalBias(theirs, ours, c)]),
         ],
         // What stands at padding is another implementation's own affair: nothing looks at it.
-        real: { enc_hidden_1: "attention_mask", enc_hidden_last: "attention_mask" },
+        realOf: (result) => (result.startsWith("enc_hidden") ? "attention_mask" : undefined),
       },
     );
   },
@@ -120,7 +120,7 @@ type Encoder = {
   readonly attention: string;
   /** Further parameters of a layer's attention: their names in files and ours. */
   names(layer: number, theirs: string, ours: string): NameRule[];
-  readonly real?: Probe["real"];
+  readonly realOf?: NonNullable<Probe["realOf"]>;
 };
 
 const plain: Encoder = { parts: t5Parts, attention: "SelfAttention", names: () => [] };
@@ -201,7 +201,7 @@ function architecture(
       start,
       padding: c.pad_token_id ?? 0,
       heads: c.num_heads,
-      ...present({ real: encoder.real }),
+      ...present({ realOf: encoder.realOf }),
       ...parts,
     }),
   };
@@ -229,7 +229,7 @@ function feedForwardOf(text: string): {
 }
 
 type ProbeOptions = {
-  readonly real?: Probe["real"];
+  readonly realOf?: NonNullable<Probe["realOf"]>;
   readonly start: number;
   readonly padding: number;
   readonly heads: number;
@@ -240,7 +240,7 @@ type ProbeOptions = {
 function probe<Params>(model: SequenceToSequence<Params>, options: ProbeOptions): Probe {
   return {
     inputs: sequenceToSequenceInputs(model.vocabularySize),
-    ...present({ real: options.real }),
+    ...present({ realOf: options.realOf }),
     run: (params, inputs, context) => {
       const { encoded, tokens, results } = sequenceToSequencePass(model, params, inputs, options, context);
       const own = params as { sourceScores: unknown; targetScores: unknown };

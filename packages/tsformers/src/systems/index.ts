@@ -23,6 +23,7 @@ export {
 } from "./position-language-models.ts";
 export { reformerSystem } from "./reformer.ts";
 export { setTransformerSystem } from "./set-transformer.ts";
+export { sinkhornTransformerSystem } from "./sinkhorn-transformer.ts";
 export { spalmSystem } from "./spalm.ts";
 export { sparseTransformerSystem } from "./sparse-transformer.ts";
 export {

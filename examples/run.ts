@@ -1,4 +1,4 @@
-/** `npm run examples [-- NAME… --list --help]`: runs the examples of systems one after the other. */
+/** `npm run examples [-- NAME… --seed N --list --help]`: runs the examples of systems one after the other. */
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -10,14 +10,16 @@ const names = readdirSync(folder)
   .map((file) => file.slice(0, -3))
   .sort();
 
-const help = `Usage: npm run examples [-- NAME… [--threads N] [--list]]
+const help = `Usage: npm run examples [-- NAME… [--seed N] [--threads N] [--list]]
 
 Each trains a system on the work it is for and asserts what a plain model of equal size does not reach. Without names, all of them,
 for about an hour on two cores. What was interrupted goes on when it is called again; what is finished is only measured again. Trainings are
 kept in runs/examples (remove a folder there to train again), results in examples/results; \`npm run docs\` makes docs/results.md from them.
+With --seed, parameters and training examples are drawn from another seed than 0, and the result stands beside that of seed 0.
 
 Examples:
   npm run examples -- al-rfou
+  npm run examples -- al-rfou xlnet --seed 1
   npm run examples -- --list
 Names: ${names.join(", ")}`;
 
@@ -33,6 +35,7 @@ function main(): number {
     help: { type: "boolean", short: "h" },
     list: { type: "boolean" },
     threads: { type: "string" },
+    seed: { type: "string" },
   } as const;
   const { values, positionals } = parseArgs({ allowPositionals: true, options });
   if (values.help) return print(help);
@@ -42,10 +45,16 @@ function main(): number {
     console.error(`no example is called ${JSON.stringify(unknown)}; there are ${names.join(", ")}`);
     return 2;
   }
+  const wrong = (["threads", "seed"] as const).find((name) => !/^\d{1,6}$/.test(values[name] ?? "1"));
+  if (wrong !== undefined) {
+    console.error(`--${wrong}: expected a whole number of at most 6 digits, found ${JSON.stringify(values[wrong])}`);
+    return 2;
+  }
   const outcomes: [name: string, code: number][] = [];
   for (const name of positionals.length === 0 ? names : positionals) {
     const args = [fileURLToPath(new URL(`${name}.js`, folder))];
-    if (values.threads !== undefined) args.push("--threads", values.threads);
+    for (const option of ["threads", "seed"] as const)
+      if (values[option] !== undefined) args.push(`--${option}`, values[option]);
     const { status } = spawnSync(process.execPath, args, { stdio: "inherit" });
     outcomes.push([name, status ?? 130]);
     if (status === 130 || status === null) break;

@@ -1,6 +1,6 @@
 // What the examples of systems have in common: trainings that go on where they were interrupted, and a result that is written down.
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import type { Device, Given } from "@tsformers/engine";
@@ -25,8 +25,10 @@ export type Bench = {
   readonly device: Device;
   /** Aborts when the example is to end. */
   readonly signal: AbortSignal;
-  /** A folder of this example for what it keeps beside its trainings. */
+  /** A folder of this example and seed for what it keeps beside its trainings. */
   readonly folder: string;
+  /** Of parameters and training examples, in all trainings that name none. 0 unless `--seed` was given. */
+  readonly seed: number;
   /** Trains by a configuration. A training that was finished before is read. */
   run(name: string, config: RunConfigInput): Promise<Trained>;
   /** Trains an objective that no configuration describes. A training that was finished before is read. */
@@ -57,10 +59,15 @@ class Interrupted extends Error {}
 
 /**
  * Runs an example: `work` trains and measures, and returns what it reached. Ends the process with 0 where the target is reached, 1 where it
- * is not, 2 where data are missing, and 130 after Ctrl-C; started again, it goes on. Results are written to `examples/results`.
+ * is not, 2 where data are missing, and 130 after Ctrl-C; started again, it goes on. Results are written to `examples/results`, those of
+ * other seeds than 0 to `examples/results/seeds`.
  */
 export async function prove(name: string, work: (bench: Bench) => Promise<Result>): Promise<void> {
-  const folder = join(root, "runs", "examples", name);
+  const options = { threads: { type: "string" }, seed: { type: "string", default: "0" } } as const;
+  const { threads, seed: given } = parseArgs({ options }).values;
+  const seed = Number(given);
+  const kept = seed === 0 ? name : join("seeds", `${name}-${seed}`);
+  const folder = join(root, "runs", "examples", kept);
   const progress = openProgress();
   const controller = new AbortController();
   const onSignal = () => {
@@ -69,7 +76,6 @@ export async function prove(name: string, work: (bench: Bench) => Promise<Result
     controller.abort(new Interrupted());
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, onSignal);
-  const { threads } = parseArgs({ options: { threads: { type: "string" } } }).values;
   const device = await openDevice("cpu", { worker: true, ...(threads !== undefined && { threads: Number(threads) }) });
   const { signal } = controller;
   const ended = <T extends { readonly ended: string }>(result: T): T => {
@@ -80,6 +86,7 @@ export async function prove(name: string, work: (bench: Bench) => Promise<Result
     device,
     signal,
     folder,
+    seed,
     scored: async (trained, options) => {
       const [found] = await bench.scores(trained, options);
       if (found === undefined || !("loss" in found)) throw new Error(found?.missing);
@@ -90,7 +97,7 @@ export async function prove(name: string, work: (bench: Bench) => Promise<Result
       const directory = join(folder, part);
       progress.log(`${name}: ${part}`);
       const onEvent = showEvents(progress);
-      const { run, result } = await trainRun(parseRunConfig(config, `${name}, ${part}`), {
+      const { run, result } = await trainRun(parseRunConfig({ seed, ...config }, `${name}, ${part}`), {
         directory,
         device,
         signal,
@@ -101,7 +108,7 @@ export async function prove(name: string, work: (bench: Bench) => Promise<Result
     train: async (part, options) => {
       progress.log(`${name}: ${part}`);
       const directory = join(folder, part);
-      return ended(await train({ ...options, device, directory, signal, onEvent: showEvents(progress) }));
+      return ended(await train({ seed, ...options, device, directory, signal, onEvent: showEvents(progress) }));
     },
     scores: ({ run, params }, options = {}) => {
       const { length, batchSize } = run.config;
@@ -111,8 +118,8 @@ export async function prove(name: string, work: (bench: Bench) => Promise<Result
   };
   try {
     const result = await work(bench);
-    write(join(root, "examples", "results"), name, result);
-    console.log(formatResult(name, result));
+    write(join(root, "examples", "results", `${kept}.json`), result);
+    console.log(formatResult(seed === 0 ? name : `${name}, seed ${seed}`, result));
     if (!result.reached) process.exitCode = 1;
   } catch (error) {
     if (error instanceof Interrupted || signal.aborted) {
@@ -130,9 +137,8 @@ export async function prove(name: string, work: (bench: Bench) => Promise<Result
 }
 
 /** Whole or not at all. */
-function write(folder: string, name: string, result: Result): void {
-  mkdirSync(folder, { recursive: true });
-  const file = join(folder, `${name}.json`);
+function write(file: string, result: Result): void {
+  mkdirSync(dirname(file), { recursive: true });
   writeFileSync(`${file}.new`, `${JSON.stringify(result, null, 2)}\n`);
   renameSync(`${file}.new`, file);
 }

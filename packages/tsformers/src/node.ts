@@ -12,6 +12,7 @@ export { type OpenedDecider, openDecider } from "./run/open-decider.ts";
 export { type Generator, generatorOf, openGenerator, type WriteOptions } from "./run/open-generator.ts";
 export { type OpenedModel, openModel } from "./run/open-model.ts";
 export { readParams, type SavedParams } from "./run/read-params.ts";
+export { scoreTranslations, type TranslationOptions, type TranslationScore } from "./run/score-translations.ts";
 export { type TrainRunOptions, trainRun } from "./run/train-run.ts";
 export {
   type Checkpoint,

@@ -125,3 +125,8 @@ export {
 export { type Attended, type AttendOptions, attend } from "./core/executor.ts";
 export { type RingOptions, ringDecoding } from "./core/ring.ts";
 export { makeView, type ViewOptions } from "./core/view.ts";
+export {
+  type TransientGlobalOptions,
+  type TransientGlobalParams,
+  transientGlobal,
+} from "./transient-global/transient-global.ts";

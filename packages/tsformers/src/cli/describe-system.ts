@@ -2,6 +2,7 @@ import { systems } from "../catalogue/systems.ts";
 import { presetNames, sizesOfPreset } from "../run/preset.ts";
 import type { SystemEntry } from "../systems/system-entry.ts";
 import { catalogues } from "./catalogues.ts";
+import { proofOf, proofText } from "./proof.ts";
 import { definitionList, type Terminal, wrapText } from "./terminal.ts";
 
 /** The system that a name means: `systems/alibi`, or `knn-lm`, where nothing else is called so. */
@@ -49,6 +50,7 @@ export function systemJson(system: SystemEntry): string {
 }
 
 function factsOf({
+  name,
   title,
   year,
   paper,
@@ -61,7 +63,9 @@ function factsOf({
   sees,
   golden,
   example,
+  moreExamples = [],
 }: SystemEntry): (readonly [string, string])[] {
+  const proof = proofOf(name);
   return [
     ["summary", summary],
     ["title", title],
@@ -74,7 +78,8 @@ function factsOf({
     ["causal", causal ? "yes" : "no"],
     ["sees", sees],
     ["proved against", golden.join(", ") || "its definition in the tests"],
-    ["example", `examples/systems/${example}.ts`],
+    ["example", [example, ...moreExamples].map((name) => `examples/systems/${name}.ts`).join(", ")],
+    ...(proof === undefined ? [] : [["proved", proofText(proof)] as const]),
   ];
 }
 

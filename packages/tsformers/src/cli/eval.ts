@@ -3,11 +3,12 @@ import { multipleText } from "../compare/text/figures.ts";
 import { renderTable, shortLabel } from "../compare/text/table.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import { evaluateAtLengths } from "../run/evaluate-run.ts";
-import { positionCount } from "../schema/count.ts";
+import { count, positionCount } from "../schema/count.ts";
 import { present } from "../schema/present.ts";
 import type { EvalTotals } from "../tasks/metric.ts";
 import type { EvalSplit, Task } from "../tasks/task.ts";
 import { parseCount, parseList, parseShare } from "./config-flags.ts";
+import { translates, translationFigures, translationLine, usualTranslations } from "./eval-translations.ts";
 import { Failure, UsageError, unlessAborted } from "./exit.ts";
 import { addReadingFlags, type ReadingFlags, withReading } from "./reading.ts";
 import type { Terminal } from "./terminal.ts";
@@ -21,6 +22,8 @@ type EvalFlags = ReadingFlags & {
   readonly nearest?: number;
   readonly lambda?: number;
   readonly approximate?: true;
+  readonly sentences?: number;
+  readonly beams?: number;
 };
 
 /** `tsformers eval DIR`: loss and the task's own figures, at any length. */
@@ -46,6 +49,16 @@ export function evalCommand(terminal: Terminal): Command {
     .option(
       "--approximate",
       "with --store: search by a graph (HNSW), which needs the package usearch; its recall is told",
+    )
+    .option(
+      "--sentences <n>",
+      `of translation: sentences that are translated and scored by BLEU, 0 for none; default: ${usualTranslations.sentences}`,
+      parseCount(0),
+    )
+    .option(
+      "--beams <n>",
+      `of translation: candidates of the beam search; default: ${usualTranslations.beams}`,
+      parseCount(1, count(256, "each is a row of every step")),
     );
   return addReadingFlags(command)
     .addHelpText(
@@ -60,6 +73,7 @@ Examples:
   tsformers eval runs/book --store stores/book
   tsformers eval runs/book --data moved/book.txt
   tsformers eval runs/book --data another.txt --other-data
+  tsformers eval runs/swedish --sentences 2000 --beams 8
   tsformers eval gpt2 --task text --data book.txt --lengths 256`,
     )
     .action(async (directory: string, options: EvalFlags) => {
@@ -85,6 +99,7 @@ Examples:
           });
           return await unlessAborted(signal, work);
         }
+        const wanted = requireTranslations(options, translates(opened, task));
         const work = evaluateAtLengths(reading, opened.params as never, device, {
           split: options.split,
           lengths: options.lengths ?? [usual],
@@ -107,7 +122,10 @@ Examples:
         };
         const missing = measured.flatMap((result) => ("missing" in result ? [result.missing] : []));
         if (missing.length === measured.length) throw new Failure("failed", missing.join("\n"), outcome);
-        if (options.json) return terminal.out(JSON.stringify(outcome, null, 2));
+        const translating =
+          wanted && translationFigures(opened, task, { ...{ terminal, device, signal, batchSize, split }, ...wanted });
+        const bleu = translating && (await unlessAborted(signal, translating));
+        if (options.json) return terminal.out(JSON.stringify({ ...outcome, ...present({ bleu }) }, null, 2));
         const header = ["length", ...task.metrics.map(({ label }) => shortLabel(label)), "tokens/s"];
         const rows = measured.map((result) => {
           const times = config === undefined ? "" : ` (${multipleText(result.length, config.length)})`;
@@ -137,6 +155,7 @@ Examples:
         );
         for (const result of measured)
           if ("note" in result) terminal.out(terminal.dim(`${result.length}: ${result.note}`));
+        if (bleu !== undefined) terminal.out(translationLine(bleu));
       });
     });
 }
@@ -148,6 +167,22 @@ function requireStore({ store, nearest, lambda, approximate, lengths }: EvalFlag
     throw new UsageError(`--${idle[0]}: is for --store, which is not there`);
   if (store !== undefined && lengths !== undefined)
     throw new UsageError("--lengths: with --store rows have the training length; leave it out");
+}
+
+/**
+ * How much is translated; absent where nothing is.
+ *
+ * @throws UsageError for flags of translations where nothing can be translated
+ */
+function requireTranslations(
+  flags: EvalFlags,
+  isTranslation: boolean,
+): { sentences: number; beams: number } | undefined {
+  const { sentences = usualTranslations.sentences, beams = usualTranslations.beams } = flags;
+  if (isTranslation) return sentences === 0 ? undefined : { sentences, beams };
+  const idle = (["sentences", "beams"] as const).find((name) => flags[name] !== undefined);
+  if (idle === undefined) return undefined;
+  throw new UsageError(`--${idle}: is for runs that translate, which this one does not`);
 }
 
 function parsePositions(text: string): number[] {

@@ -4,6 +4,7 @@ import type { Entry } from "../run/catalogue.ts";
 import { expectation } from "../schema/nearest.ts";
 import { catalogues } from "./catalogues.ts";
 import { UsageError } from "./exit.ts";
+import { proofOf, proofText } from "./proof.ts";
 import { definitionList, type Terminal } from "./terminal.ts";
 
 /** What a list shows: systems as a whole, then what can be chosen for a run. */
@@ -30,14 +31,19 @@ export function listCommand(terminal: Terminal): Command {
       if (json) {
         const plain = chosen.map(([what, entries]) => [
           what,
-          Object.entries(entries).map(([name, entry]) => ({ name, summary: entry.summary, ...moreOf(entry) })),
+          Object.entries(entries).map(([name, entry]) => ({
+            name,
+            summary: entry.summary,
+            ...moreOf(entry),
+            ...(what === "systems" && { proved: proofOf(name) }),
+          })),
         ]);
         terminal.out(JSON.stringify(Object.fromEntries(plain), null, 2));
         return;
       }
       const parts = chosen.map(([title, entries]) => {
         const lines = Object.entries(entries).map(
-          ([name, entry]) => [name, `${entry.summary}${yearOf(entry)}`] as const,
+          ([name, entry]) => [name, `${entry.summary}${yearOf(entry)}${proved(title, name)}`] as const,
         );
         return `${terminal.bold(title)}\n${definitionList(lines, terminal.columns)}`;
       });
@@ -48,6 +54,12 @@ export function listCommand(terminal: Terminal): Command {
 
 function yearOf(entry: object): string {
   return "year" in entry ? ` (${entry.year})` : "";
+}
+
+/** A line below the summary of a system. */
+function proved(shelf: string, name: string): string {
+  const proof = shelf === "systems" ? proofOf(name) : undefined;
+  return proof === undefined ? "" : `\nproved: ${proofText(proof)}`;
 }
 
 /** What tells members of a catalogue apart, beside their summaries. */

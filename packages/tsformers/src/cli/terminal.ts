@@ -44,9 +44,12 @@ function showsUnicode({ LC_ALL, LC_CTYPE, LANG, TERM }: NodeJS.ProcessEnv): bool
   return TERM !== "dumb" && TERM !== "linux" && (!locale || /utf-?8/i.test(locale));
 }
 
-/** Text broken at spaces into pieces of at most `columns`; further lines begin with `indent` spaces before theirs. */
+/** Text broken at spaces into pieces of at most `columns`, and at its line breaks; further lines begin with `indent` spaces before theirs. */
 export function wrapText(text: string, columns: number, indent = 0): string {
-  return wrapLines(text, columns).join(`\n${" ".repeat(indent)}`);
+  return text
+    .split("\n")
+    .flatMap((line) => wrapLines(line, columns))
+    .join(`\n${" ".repeat(indent)}`);
 }
 
 /** Names with a text each, aligned; on narrow terminals the text goes below its name. */

@@ -8,7 +8,7 @@ import { hasCheckpoint, readRunConfig, runPaths } from "../run/folder.ts";
 import { type OpenedModel, openModel } from "../run/open-model.ts";
 import { kindsText, splitParts } from "../run/parts.ts";
 import { presetRun } from "../run/preset.ts";
-import { requireTask, settingsOf } from "../run/start-from.ts";
+import { requireTask, settingsOf, sizesOf } from "../run/start-from.ts";
 import { trainRun } from "../run/train-run.ts";
 import { present } from "../schema/present.ts";
 import { openProgress } from "../train/progress.ts";
@@ -40,7 +40,7 @@ export function trainCommand(terminal: Terminal): Command {
     .option("--json", "print the outcome as JSON")
     .addHelpText(
       "after",
-      "\nExamples:\n  tsformers train\n  tsformers train runs/book --task text --data book.txt --position alibi --steps 2000\n  tsformers train runs/book                      goes on after an interruption\n  tsformers train runs/more --from runs/book --task text --data more.txt\n  tsformers train runs/mine --from gpt2 --task text --data book.txt --learning-rate 1e-4\n  tsformers train --config run.json --seed 1\n  tsformers train runs/xl --preset transformer-xl",
+      "\nExamples:\n  tsformers train\n  tsformers train runs/book --task text --data book.txt --position alibi --steps 2000\n  tsformers train runs/book                      goes on after an interruption\n  tsformers train runs/more --from runs/book --task text --data more.txt\n  tsformers train runs/long --from runs/bert --model longformer --length 512\n  tsformers train runs/mine --from gpt2 --task text --data book.txt --learning-rate 1e-4\n  tsformers train --config run.json --seed 1\n  tsformers train runs/xl --preset transformer-xl",
     );
   return addFlags(command, runFlags).action(async (directory: string | undefined, options: TrainFlags) => {
     const { home, config, source } = await chosen(directory, options);
@@ -114,7 +114,7 @@ async function chosen(
     const settings = settingsOf(source);
     const saysTask = options.config !== undefined || [...given.keys()].some(({ path }) => path[0] === "task");
     if (!saysTask) requireTask(options.from, settings);
-    const config = configFrom(options, settings);
+    const config = configFrom(options, isGiven(given, "model") ? sizesOf(source) : settings);
     return { home: directory ?? join("runs", nameOf(config)), config, source };
   }
   if (isThere && options.config === undefined && preset === undefined) {

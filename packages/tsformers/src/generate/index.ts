@@ -1,5 +1,6 @@
 // Writing: a decoder reads and continues, position by position; samplers and beams choose.
 
+export type { BeamOptions, Hypothesis } from "./beam-search.ts";
 export { capacityFor } from "./decode-cache.ts";
 export { openDecoder } from "./decoder.ts";
 export type { Decoder, DecoderOptions } from "./decoding.ts";
@@ -16,4 +17,4 @@ export {
   type Written,
 } from "./generate.ts";
 export { LogitsError, mostLikely, type SamplingOptions, sample } from "./sampling.ts";
-export { type BeamOptions, type Hypothesis, openSequenceDecoder, type SequenceDecoder } from "./sequence-decoder.ts";
+export { type ManyOptions, openSequenceDecoder, type SequenceDecoder } from "./sequence-decoder.ts";

@@ -72,6 +72,15 @@ export {
 } from "./decoders/openai-gpt.ts";
 export { type Qwen3Options, type Qwen3Settings, qwen3, qwen3Entry, qwen3Parts } from "./decoders/qwen3.ts";
 export {
+  type DeltaSizes,
+  type Qwen3NextOptions,
+  type Qwen3NextSettings,
+  qwen3Next,
+  qwen3NextEntry,
+  qwen3NextParts,
+} from "./decoders/qwen3-next.ts";
+export {
+  type ReformerAttention,
   type ReformerOptions,
   type ReformerSettings,
   reformer,
@@ -94,6 +103,7 @@ export {
   sparseTransformerEntry,
   sparseTransformerParts,
 } from "./decoders/sparse-transformer.ts";
+export { type TDmcaOptions, type TDmcaSettings, tDmca, tDmcaEntry, tDmcaParts } from "./decoders/t-dmca.ts";
 export {
   type TransformerXlOptions,
   type TransformerXlSettings,
@@ -133,6 +143,13 @@ export {
   depthAdaptiveTransformerEntry,
 } from "./encoder-decoders/depth-adaptive-transformer.ts";
 export { type LedOptions, type LedSettings, led, ledEntry, ledParts } from "./encoder-decoders/led.ts";
+export {
+  type LongT5Options,
+  type LongT5Settings,
+  longT5,
+  longT5Entry,
+  longT5Parts,
+} from "./encoder-decoders/longt5.ts";
 export { type T5Options, type T5Settings, t5, t5Entry, t5Parts } from "./encoder-decoders/t5.ts";
 export {
   type Arrangement,
@@ -178,6 +195,7 @@ export {
   bigbirdForPreTraining,
   bigbirdParts,
 } from "./encoders/bigbird.ts";
+export { type EtcModel, type EtcOptions, type EtcParams, type EtcSettings, etc, etcEntry } from "./encoders/etc.ts";
 export {
   type LongformerOptions,
   type LongformerParams,
@@ -240,6 +258,7 @@ export type {
   EncodeOutput,
   SequenceToSequence,
 } from "./sequence-to-sequence.ts";
+export { hasSummaries, type SummaryModel, type SummaryOutput } from "./summaries.ts";
 export { hasTwoStreams, type Prediction, type TwoStreamModel, type TwoStreamOutput } from "./two-streams.ts";
 export { vectorFront, type WithFront } from "./vector-front.ts";
 export { withLogits } from "./with-logits.ts";

@@ -26,9 +26,14 @@ export type ExportLayouts = {
 export function exportLayouts({ model, objective }: Pick<RunConfig, "model" | "objective">): ExportLayouts {
   if (objective?.kind === "class") return own("Hugging Face's classifiers have other heads");
   if (objective?.kind === "match") return own("Hugging Face has no models that compare two rows by one encoder");
+  if (objective?.kind === "next-sentence")
+    return own("its settings do not say that there is a head for the next sentence");
   if (objective?.kind === "tag") return own("Hugging Face's taggers have other heads");
+  if (objective?.kind === "spans")
+    return own("Hugging Face's question answerers do not know where the document begins");
   if (objective?.kind === "reconstruct") return own("Hugging Face has no model that gives a row back from one state");
   if (objective?.kind === "cluster") return own("Hugging Face has no models that tell mixtures of points");
+  if (objective?.kind === "regress") return own("Hugging Face has no models that tell a number of a set of vectors");
   if (objective?.kind === "act") return own(differences["decision-transformer"]!);
   if (objective?.kind === "pictures") return own("Hugging Face has no such models of pictures");
   if (objective?.kind === "masked" && isCausal(model))

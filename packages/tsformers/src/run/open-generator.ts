@@ -1,4 +1,5 @@
 import { type Concrete, type Device, flatten, isNdArray } from "@tsformers/engine";
+import type { BeamOptions } from "../generate/beam-search.ts";
 import { type Decoder, openDecoder } from "../generate/decoder.ts";
 import {
   counted,
@@ -10,7 +11,7 @@ import {
   type Written,
 } from "../generate/generate.ts";
 import { LogitsError } from "../generate/sampling.ts";
-import { type BeamOptions, openSequenceDecoder, type SequenceDecoder } from "../generate/sequence-decoder.ts";
+import { openSequenceDecoder, type SequenceDecoder } from "../generate/sequence-decoder.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import { present } from "../schema/present.ts";
@@ -69,10 +70,14 @@ export async function openGenerator(directory: string, device: Device): Promise<
 export function generatorOf(opened: OpenedModel, device: Device, mixing?: Mixing): Generator {
   const { run, model, tokenizer, promptTokens, endTokens, startToken, notes, params } = opened;
   if (run?.task.classes !== undefined) throw new ConfigError("generate: this run tells classes; it writes nothing");
+  if (run?.config.objective?.kind === "spans")
+    throw new ConfigError("generate: this run tells where answers stand; it writes nothing");
   if (run?.config.objective?.kind === "reconstruct")
     throw new ConfigError("generate: this run gives rows back that it has read; it writes nothing");
   if (run?.config.objective?.kind === "cluster")
     throw new ConfigError("generate: this run tells mixtures of points; it writes nothing");
+  if (run?.config.objective?.kind === "regress")
+    throw new ConfigError("generate: this run tells numbers of sets; it writes nothing");
   if (run?.config.objective?.kind === "act")
     throw new ConfigError("generate: this run acts in an environment; it writes nothing");
   if (model.category === "picture")

@@ -52,7 +52,11 @@ export async function prepareRun(
   const full = { ...config, length: task.length };
   const model = await makeModel(full, vocabularyOf(task, objectiveOf(config)));
   const reading = readingOf(task, model, { ...config, name: config.model.kind });
-  return { task: asReported(task, reading), ...reading, config: { ...full, objective: { kind: reading.kind } } };
+  return {
+    task: asReported(task, reading),
+    ...reading,
+    config: { ...full, objective: { ...config.objective, kind: reading.kind } },
+  };
 }
 
 /**
@@ -60,6 +64,7 @@ export async function prepareRun(
  * so that a run that tells classes can start from one that filled in.
  */
 function objectiveOf({ objective, model }: RunConfig): string | undefined {
+  if (objective?.kind === "next-sentence") return objective.kind;
   return models[model.kind as ModelName]?.category === "encoder" ? "masked" : objective?.kind;
 }
 
@@ -70,7 +75,8 @@ export function asReported(task: Task, { view: { metrics = task.metrics } }: Pic
 
 /** Size of the vocabulary that a model needs for an objective. */
 export function vocabularyOf({ vocabularySize, views }: Task, objective: string | undefined): number {
-  return objective === "masked" ? (views.masked?.vocabularySize ?? vocabularySize) : vocabularySize;
+  const view = objective === "masked" ? views.masked : objective === "next-sentence" ? views.sentences : undefined;
+  return view?.vocabularySize ?? vocabularySize;
 }
 
 /** The task of a configuration. */
@@ -106,6 +112,12 @@ export function readingOf(
   }
   const objective = makeObjective(kind, model, task.views, { smoothing });
   const trained = asTrained(model, kind, answerSizes(kind, task.views));
+  const view = { ...task.views[objectives[kind].view] } as TaskView<unknown> & {
+    readonly wholeWords?: TaskView<unknown>;
+  };
+  const read = options.objective?.wholeWords === true ? view.wholeWords : view;
+  if (read === undefined)
+    throw new ConfigError(`wholeWords: the tokens of task ${task.name} are no parts of words; leave it out`);
   // The only place where the type of a batch is lost: view and objective agree on it.
-  return { kind, model: trained, objective, view: task.views[objectives[kind].view] } as unknown as Reading;
+  return { kind, model: trained, objective, view: read } as unknown as Reading;
 }

@@ -23,7 +23,7 @@ import { lockFile } from "./lock.ts";
 import { type OpenedModel, openModel } from "./open-model.ts";
 import { type PreparedRun, prepareRun } from "./prepare.ts";
 import { removeRemains } from "./remains.ts";
-import { fittingParams, modelOfRun, requireSameVocabulary, requireTask, settingsOf } from "./start-from.ts";
+import { modelOfRun, requireSameVocabulary, requireTask, settingsOf, startingParams } from "./start-from.ts";
 import { recordOf, requireOwnTokens, requireSameData } from "./task-record.ts";
 
 export type TrainRunOptions = {
@@ -78,13 +78,15 @@ export async function trainRun(
       requireOwnTokens(source.directory, source.tokenizer, run.task);
       requireSameVocabulary(source, run);
     }
-    const params = source === undefined ? {} : { params: fittingParams(source, run) };
+    const start = source && startingParams(source, run);
+    if (source !== undefined && start!.changes.length > 0)
+      onEvent?.({ kind: "note", text: `from ${source.directory}: ${start!.changes.join("; ")}` });
     const onBegin = async () => {
       if (saved !== undefined && saved.config.steps !== config.steps)
         onEvent?.({ kind: "note", text: changeOfSteps(saved.config, config) });
       await writeRunFolder(directory, run.config, recordOf(run.task, run));
     };
-    return { run, result: await trainPrepared(run, { ...options, ...params, onBegin }) };
+    return { run, result: await trainPrepared(run, { ...options, ...present({ params: start?.params }), onBegin }) };
   } finally {
     unlock();
     // What failed before it began leaves nothing.

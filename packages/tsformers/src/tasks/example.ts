@@ -1,4 +1,5 @@
 import type { NDArray } from "@tsformers/engine";
+import { downscaled } from "./arena/downscale.ts";
 import { jointLogDensities, logDensity } from "./gaussian-mixture.ts";
 import { rowsOfPoints } from "./point-rows.ts";
 import { scatterText } from "./scatter-text.ts";
@@ -9,6 +10,9 @@ import type {
   PairBatch,
   PicturesBatch,
   PointsBatch,
+  QuantitiesBatch,
+  SentencesBatch,
+  SpansBatch,
   Task,
   TaskViews,
   ViewName,
@@ -43,6 +47,10 @@ const writers: { readonly [View in ViewName]: (batch: never, task: Task) => Writ
   next: positions,
   segments: positions,
   masked: positions,
+  sentences: (batch: SentencesBatch, task) => ({
+    ...positions(batch, task),
+    expected: batch.labels.toNumbers()[0] === 0 ? "the second part follows" : "the second part is of another place",
+  }),
   tagged: (batch: Batch, task) => positions(batch, task, classText(task, "tagged")),
   labelled: (batch: LabelledBatch, task) => ({
     input: rowText(batch.inputs, batch.mask, task),
@@ -69,7 +77,21 @@ const writers: { readonly [View in ViewName]: (batch: never, task: Task) => Writ
       scored: `the ${scoredCount} tokens of the target`,
     };
   },
+  spans: ({ inputs, mask, targets }: SpansBatch, task) => {
+    const [from, to] = targets.toNumbers() as [number, number];
+    return {
+      input: rowText(inputs, mask, task),
+      expected: joined(
+        inputs
+          .toNumbers()
+          .slice(from, to + 1)
+          .map(symbols(task)),
+      ),
+      scored: "where the answer begins and where it ends",
+    };
+  },
   points: pointsText,
+  quantities: quantityText,
   windows: windowText,
   pictures: colourText,
 };
@@ -99,6 +121,43 @@ function windowText({ returns, states, actions, timesteps, mask }: WindowsBatch)
     return [`step ${steps![t]}: return ${text([told![t]!])}, state ${text(state)} → ${text(action)}`];
   });
   return { input: lines.join("\n"), scored: `the action of each of its ${lines.length} steps` };
+}
+
+/** Numbers as they are read, or small pictures side by side, and what is to be told of them. */
+function quantityText({ inputs, mask, quantities }: QuantitiesBatch, { views }: Task): Written {
+  const { features, side, error } = views.quantities!.quantity;
+  const real = mask.toNumbers().filter((isReal) => isReal > 0).length;
+  const values = inputs.toNumbers();
+  const vectors = Array.from({ length: real }, (_, t) => values.slice(t * features, (t + 1) * features));
+  const [quantity] = quantities.toNumbers() as [number];
+  const unit = error.kind === "absolute" ? error.unit : 1;
+  const written = (numbers: readonly number[]): string => numbers.map((value) => (value * unit).toFixed(1)).join(",");
+  return {
+    input: side === undefined ? vectors.map(written).join(" ") : besideOneAnother(vectors, side),
+    expected: error.kind === "absolute" ? `the number ${quantity.toFixed(1)}` : `the count ${quantity}`,
+    scored: "the number told of the set",
+  };
+}
+
+/** Pictures at half of their size, five in a line. */
+function besideOneAnother(pictures: readonly (readonly number[])[], side: number): string {
+  const half = Math.floor(side / 2);
+  const texts = pictures.map((picture) => {
+    const levels = downscaled(
+      Uint8Array.from(picture, (ink) => Math.round(255 * ink)),
+      side,
+      half,
+    );
+    return pictureText(
+      Array.from(levels, (level) => 1 + level),
+      half,
+      256,
+    ).split("\n");
+  });
+  const lines = Array.from({ length: Math.ceil(texts.length / 5) }, (_, line) => texts.slice(5 * line, 5 * line + 5));
+  return lines
+    .map((line) => Array.from({ length: half }, (_, row) => line.map((text) => text[row]).join("  ")).join("\n"))
+    .join("\n\n");
 }
 
 /** A picture of the points, each as the letter of the component that it most likely comes from. */

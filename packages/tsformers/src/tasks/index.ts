@@ -68,13 +68,18 @@ export {
   classLoss,
   type EvalTotals,
   exactAccuracy,
+  exactMatch,
   loss,
   type Metric,
   tokenAccuracy,
+  tokenF1,
 } from "./metric.ts";
 export { type MusicSettings, musicEntry, musicTask } from "./music/music.ts";
 export { type PointsRow, pointsForm, rowsOfPoints } from "./point-rows.ts";
 export { type ProteinsSettings, proteinsEntry, proteinsTask } from "./proteins/proteins.ts";
+export { type QuantityRow, quantitiesForm } from "./quantity-rows.ts";
+export { type QuestionsOptions, type QuestionsSettings, questionsEntry, questionsTask } from "./questions/questions.ts";
+export { type DocumentQuestion, readSquad } from "./questions/read-squad.ts";
 export { type MqarOptions, mqarEntry, mqarTask } from "./recall/mqar.ts";
 export { type MqarRows, mqarProtocol } from "./recall/mqar-protocol.ts";
 export { type NeedleOptions, needleEntry, needleTask } from "./recall/needle.ts";
@@ -84,6 +89,12 @@ export { generatedRows, type MakeRow, type RowForm, type RowSource, rowsView, st
 export { type ScanOptions, type ScanSettings, scanEntry, scanTask } from "./scan/scan.ts";
 export { type MaxOptions, type MaxSettings, maxEntry, maxTask } from "./sets/max.ts";
 export {
+  type MaxRegressionOptions,
+  maxRegressionEntry,
+  maxRegressionTask,
+  type QuantityTask,
+} from "./sets/max-regression.ts";
+export {
   type MixtureOptions,
   type MixtureSettings,
   type MixtureTask,
@@ -91,6 +102,14 @@ export {
   mixtureTask,
 } from "./sets/mixture.ts";
 export { type UniqueOptions, type UniqueSettings, uniqueEntry, uniqueTask } from "./sets/unique.ts";
+export {
+  type Characters,
+  type UniqueCharactersOptions,
+  type UniqueCharactersSettings,
+  uniqueCharactersEntry,
+  uniqueCharactersTask,
+} from "./sets/unique-characters.ts";
+export { type SpanRow, spanForm } from "./span-form.ts";
 export type { Splits } from "./splits.ts";
 export type {
   Batch,
@@ -102,6 +121,9 @@ export type {
   PairBatch,
   PicturesBatch,
   PointsBatch,
+  QuantitiesBatch,
+  Quantity,
+  SpansBatch,
   Task,
   TaskView,
   TaskViews,
@@ -115,4 +137,6 @@ export { grammarText } from "./text/grammar.ts";
 export { type TextSettings, type TextTask, textEntry, textTask } from "./text/text.ts";
 export { type NeighbourTable, withNeighbours } from "./text/with-neighbours.ts";
 export { offLineEnvironments, type TrajectoriesSettings, trajectoriesEntry } from "./trajectories.ts";
+export { type Bleu, bleu } from "./translation/bleu.ts";
+export { tokenize13a } from "./translation/tokenize-13a.ts";
 export { type TranslationSettings, translationEntry, translationTask } from "./translation/translation.ts";

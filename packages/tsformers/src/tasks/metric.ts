@@ -8,6 +8,8 @@ export type EvalTotals = {
   readonly rows: number;
   /** Rows in which every scored token is correct, as greedy decoding would need. Absent as `correct`. */
   readonly exactRows?: number;
+  /** Sum over rows of how much of an accepted answer is told, F1 of their words. Present where answers are spans. */
+  readonly overlap?: number;
 };
 
 /** A figure to report, computed from the totals of an evaluation. */
@@ -53,6 +55,9 @@ export const classLoss: Metric = { ...loss, label: "loss (nats per row)" };
 /** Mean negative log density of the points of a row, in nats: minus the log-likelihood per point. Below 0 where densities are above 1. */
 export const pointLoss: Metric = { ...loss, label: "loss (nats per point)" };
 
+/** Mean distance of a number that is told from the true one. */
+export const absoluteError: Metric = { ...loss, label: "mean absolute error" };
+
 /** The share of rows whose class is predicted correctly. */
 export const accuracy: Metric = { ...tokenAccuracy, name: "accuracy", label: "accuracy" };
 
@@ -62,6 +67,20 @@ export const exactAccuracy: Metric = {
   label: "exact accuracy",
   better: "higher",
   value: ({ exactRows = Number.NaN, rows }) => exactRows / rows,
+};
+
+/** Mean negative log likelihood of the ends of an answer, in nats. */
+export const spanLoss: Metric = { ...loss, label: "loss (nats per end)" };
+
+/** The share of questions whose answer has the words of an accepted one. */
+export const exactMatch: Metric = { ...exactAccuracy, name: "exactMatch", label: "exact match" };
+
+/** F1 of the words told and accepted, the mean over questions. */
+export const tokenF1: Metric = {
+  name: "tokenF1",
+  label: "token F1",
+  better: "higher",
+  value: ({ overlap = Number.NaN, rows }) => overlap / rows,
 };
 
 /** Bits per character of text: `loss / ln 2 · tokensPerCharacter`. It does not depend on what a token is. */
@@ -103,3 +122,10 @@ export function wordPerplexity(tokensPerWord: number): Metric {
     value: (totals) => Math.exp(loss.value(totals) * tokensPerWord),
   };
 }
+
+/** The share of rows of two sentences of which is told rightly whether the second follows the first: these are the exact rows. */
+export const nextSentenceAccuracy: Metric = {
+  ...exactAccuracy,
+  name: "nextSentenceAccuracy",
+  label: "next-sentence accuracy",
+};

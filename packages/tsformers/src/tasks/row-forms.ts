@@ -28,7 +28,7 @@ export function causalRow(tokens: readonly number[], scored: (index: number) => 
 }
 
 /** Rows whose limit counts scored positions. */
-function scoredPositions<R extends Row, B>(pack: RowForm<R, B>["pack"]): RowForm<R, B> {
+export function scoredPositions<R extends Row, B>(pack: RowForm<R, B>["pack"]): RowForm<R, B> {
   return {
     scored: ({ weights }) => weights.reduce((total, weight) => total + weight, 0),
     cut: (row, count) => ({ ...row, weights: scoreAtMost(row.weights, count) }),

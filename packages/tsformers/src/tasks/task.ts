@@ -38,6 +38,19 @@ export type LabelledBatch = {
 };
 
 /**
+ * Rows `[CLS] first [SEP] second [SEP]` with hidden tokens, and whether the second part follows the first.
+ *
+ * @shape mask float32 [B, T], 1 at tokens; types int32 [B, T], 0 up to the first separator, then 1; labels int32 [B], 0 where it follows, 1 where
+ *   it comes from elsewhere; rowWeights float32 [B]; the rest as in {@link Batch}
+ */
+export type SentencesBatch = Batch & {
+  readonly mask: NDArray;
+  readonly types: NDArray;
+  readonly labels: NDArray;
+  readonly rowWeights: NDArray;
+};
+
+/**
  * Pairs of rows with a class each, such as whether one document cites the other.
  *
  * @shape others and othersMask as `inputs` and `mask` of a {@link LabelledBatch}
@@ -55,6 +68,30 @@ export type PointsBatch = {
   readonly mask: NDArray;
   readonly weights: NDArray;
   readonly mixtures: NDArray;
+};
+
+/**
+ * Sets of vectors with F real features, and for each set a number that is to be told.
+ *
+ * @shape inputs float32 [B, T, F]; mask float32 [B, T], 1 at vectors, 0 at padding; quantities float32 [B]; weights float32 [B]
+ */
+export type QuantitiesBatch = {
+  readonly inputs: NDArray;
+  readonly mask: NDArray;
+  readonly quantities: NDArray;
+  readonly weights: NDArray;
+};
+
+/** What a model must know of {@link QuantitiesBatch}. */
+export type Quantity = {
+  /** F of each vector. */
+  readonly features: number;
+  /** Rows and columns, where each vector is a grey picture: F = side². Absent: it is not. */
+  readonly side?: number | undefined;
+  /** What is scored: how far a number is from the true one, told in some unit; or −log p of a count of at most so many under a Poisson distribution. */
+  readonly error:
+    | { readonly kind: "absolute"; readonly unit: number }
+    | { readonly kind: "poisson"; readonly most: number };
 };
 
 /**
@@ -85,6 +122,23 @@ export type PicturesBatch = { readonly pictures: NDArray; readonly weights: NDAr
  * @shape source int32 [B, S], sourceWeights float32 [B, S]; the rest as in {@link Batch}
  */
 export type PairBatch = Batch & { readonly source: NDArray; readonly sourceWeights: NDArray };
+
+/**
+ * Questions with a document each: `question separator document`. The answer is where it stands, from its first to its last token.
+ *
+ * @shape inputs int32 [B, T]; mask float32 [B, T], 1 at tokens, 0 at padding; targets int32 [B, 2], the first and the last token of the answer; found
+ *   float32 [B], 1 where it is in the row, 0 where it was cut away; weights float32 [B]; words int32 [B, T], equal for tokens that count as the
+ *   same word of a row, 0 for punctuation and articles; answers int32 [B, A, W], the words of the accepted answers, filled up with 0
+ */
+export type SpansBatch = {
+  readonly inputs: NDArray;
+  readonly mask: NDArray;
+  readonly targets: NDArray;
+  readonly found: NDArray;
+  readonly weights: NDArray;
+  readonly words: NDArray;
+  readonly answers: NDArray;
+};
 
 export type EvalSplit = "valid" | "test";
 
@@ -138,6 +192,15 @@ export type TaskViews = {
   readonly masked?: TaskView<Batch> & {
     /** Including the mask token. */
     readonly vocabularySize: number;
+    /** The same with whole words that are hidden. Absent: tokens are no parts of words. */
+    readonly wholeWords?: TaskView<Batch>;
+  };
+  /** Rows of two stretches of a text, the second of which follows the first or comes from elsewhere; some tokens are hidden. */
+  readonly sentences?: TaskView<SentencesBatch> & {
+    /** Including the tokens for hidden ones, for the beginning of a row and for the ends of its parts. */
+    readonly vocabularySize: number;
+    /** The same with whole words that are hidden. */
+    readonly wholeWords: TaskView<SentencesBatch>;
   };
   /** Rows with a class each. */
   readonly labelled?: TaskView<LabelledBatch> & Classes;
@@ -145,8 +208,15 @@ export type TaskViews = {
   readonly matched?: TaskView<MatchedBatch> & Classes;
   /** Rows with a class at each position: targets are classes, not tokens. */
   readonly tagged?: TaskView<Batch> & Classes;
-  /** Sources and targets. `length` is that of each of the two. */
+  /** Sources and targets. `length` is that of each of the two; where targets are short, that of sources. */
   readonly pairs?: TaskView<PairBatch>;
+  /** Questions that a span of a document answers. */
+  readonly spans?: TaskView<SpansBatch> & {
+    /** The token that ends a question. */
+    readonly separator: number;
+    /** Tokens of the longest answer that is looked for. */
+    readonly longest: number;
+  };
   /** Rows to be given back, all of each from one state: targets are the inputs. */
   readonly reconstructed?: TaskView<Batch>;
   /** Rows of points, real values in place of tokens, that come from a mixture of Gaussians. */
@@ -156,6 +226,8 @@ export type TaskViews = {
     /** K */
     readonly components: number;
   };
+  /** Sets of vectors with a number each. */
+  readonly quantities?: TaskView<QuantitiesBatch> & { readonly quantity: Quantity };
   /** Parts of episodes, in which an agent saw, did and received something at each step. */
   readonly windows?: TaskView<WindowsBatch> & {
     /** What a model must know of the environment. */
@@ -197,6 +269,12 @@ export type Task<Views extends TaskViews = TaskViews> = {
   readonly text?: TextSource;
   /** Ends what is written, if the task has such a token: `generate` stops there. */
   readonly endToken?: number;
+  /** Present if rows are translations: their sentences and references as text, and the tokens that begin and end what is written. */
+  readonly translations?: {
+    readonly start: number;
+    readonly end: number;
+    readonly splits: Splits<readonly (readonly [source: string, reference: string])[]>;
+  };
   /** How a token is written for people. Default: as its tokenizer does, or as a number. */
   readonly symbolOf?: (token: number) => string;
   /** Present if rows are pictures, read line by line: how many pixels a line has. Token 0 is padding, then come levels of grey from black to white. */

@@ -33,7 +33,12 @@ export function huggingFaceTokenizer(config: HuggingFaceTokenizerConfig): Tokeni
     encode,
     decode: (tokens) => runsOf(tokens, known).map(decodeRun).join(replacement),
     unknownIn: (text) => (unknown === undefined ? [] : unknownPieces(text, (piece) => encode(piece).includes(unknown))),
-    ...present({ unknownToken: unknown, maskToken: maskTokenOf(config, published) }),
+    ...present({
+      unknownToken: unknown,
+      maskToken: namedToken(config, published, "mask_token", ["[MASK]", "<mask>"]),
+      classToken: namedToken(config, published, "cls_token", ["[CLS]"]),
+      separatorToken: namedToken(config, published, "sep_token", ["[SEP]"]),
+    }),
   };
 }
 
@@ -122,10 +127,15 @@ function unknownTokenOf({ tokenizer }: HuggingFaceTokenizerConfig, published: Pu
 }
 
 /** As `tokenizer_config.json` names it, or by one of its usual names. */
-function maskTokenOf({ config }: HuggingFaceTokenizerConfig, published: Published): number | undefined {
-  const { mask_token: named } = config as { mask_token?: unknown };
+function namedToken(
+  { config }: HuggingFaceTokenizerConfig,
+  published: Published,
+  role: string,
+  usual: readonly string[],
+): number | undefined {
+  const named = (config as Readonly<Record<string, unknown>>)[role];
   const own = typeof named === "object" && named !== null ? (named as { content?: unknown }).content : named;
-  const names = typeof own === "string" ? [own] : ["[MASK]", "<mask>"];
+  const names = typeof own === "string" ? [own] : usual;
   return names.map((name) => published.token_to_id(name)).find((id) => id !== undefined);
 }
 

@@ -19,4 +19,7 @@ export type Tokenizer = {
   readonly unknownToken?: number;
   /** The token that stands for hidden ones, if there is one. */
   readonly maskToken?: number;
+  /** The token that begins a row of one or two texts, and the one that ends each of them, if there are such. */
+  readonly classToken?: number;
+  readonly separatorToken?: number;
 };

@@ -126,8 +126,10 @@ async function verifyCase(
       const of = tensor.startsWith("grad.") ? tensor.slice("grad.".length) : undefined;
       const ours = of === undefined ? found.outputs[tensor]! : (written.get(of) ?? found.inputs[of]!);
       const tolerance = tolerances[of !== undefined ? "grads" : tensor === "loss" ? "loss" : "outputs"];
+      const real = inputs[probe.realOf?.(tensor) ?? ""];
+      const compared = mask ?? unpadded(inputs[probe.padded?.[tensor] ?? ""]);
       const counts =
-        of === undefined ? countsOf(tensor, array, mask ?? unpadded(inputs[probe.padded?.[tensor] ?? ""])) : all;
+        of !== undefined ? all : real === undefined ? countsOf(tensor, array, compared) : rowsOf(tensor, array, real);
       return { case: name, tensor, ...compareArrays(tensor, ours, array, tolerance, counts) };
     });
   } finally {
@@ -157,10 +159,13 @@ function unpadded(padding: NDArray | undefined): NDArray | undefined {
 }
 
 /** Which elements count under a compare_mask [B, T]: rows of [B, T, …], query rows of maps [B, H, T, S]; encoder tensors as a whole. */
-function countsOf(tensor: string, { shape }: NDArray, mask: NDArray | undefined): (flat: number) => boolean {
-  if (mask === undefined || tensor.startsWith("enc_")) return all;
+function countsOf(tensor: string, array: NDArray, mask: NDArray | undefined): (flat: number) => boolean {
+  return mask === undefined || tensor.startsWith("enc_") ? all : rowsOf(tensor, array, mask);
+}
+
+function rowsOf(tensor: string, { shape }: NDArray, mask: NDArray): (flat: number) => boolean {
   const [batch, length] = mask.shape as [number, number];
-  const axis = /attn\d+$/.test(tensor) ? 2 : 1;
+  const axis = /attn(\d+|_full)$/.test(tensor) ? 2 : 1;
   if (mask.shape.length !== 2 || shape[0] !== batch || shape[axis] !== length) return all;
   const keep = mask.toNumbers();
   const inner = shape.slice(axis + 1).reduce((a, b) => a * b, 1);

@@ -3,12 +3,12 @@ import {
   compile,
   convert,
   evaluate,
-  mul,
   type NDArray,
   ndarray,
   normal,
   randomKey,
   readTree,
+  square,
   sum,
   type Tensor,
   valueAndGrad,
@@ -17,7 +17,7 @@ import { openCpu } from "@tsformers/engine/node";
 import { expect, test } from "vitest";
 import { makeView } from "../../src/attention/core/view.ts";
 import { plus } from "../../src/attention/kernel/denominator.ts";
-import { eluPlusOne, exponential, rectified } from "../../src/attention/kernel/feature-map.ts";
+import { eluPlusOne, exponential, mapped, rectified } from "../../src/attention/kernel/feature-map.ts";
 import { kernelAttention } from "../../src/attention/kernel/kernel-attention.ts";
 import { linearAttention } from "../../src/attention/kernel/linear-attention.ts";
 import { causal as causalPattern } from "../../src/attention/patterns/pattern.ts";
@@ -32,7 +32,7 @@ test("elu + 1 and its slope", async () => {
   const at = ndarray([-30, -2, -0.5, 0, 0.5, 3]);
   const { value, gradient } = await readTree(
     await compile(
-      valueAndGrad((x: Tensor) => sum(mul(eluPlusOne.query(x), eluPlusOne.query(x)))),
+      valueAndGrad((x: Tensor) => sum(square(eluPlusOne.query(x).features))),
       { device },
     )(at),
   );
@@ -46,15 +46,16 @@ test("elu + 1 and its slope", async () => {
 
 test("other features", async () => {
   const at = ndarray([-1, 2]);
-  expect((await evaluate((x: Tensor) => rectified(0.5).query(x), device, at)).toNumbers()).toEqual([0.5, 2.5]);
-  const raised = (await evaluate((x: Tensor) => exponential.key(x), device, at)).toNumbers();
+  expect((await evaluate((x: Tensor) => rectified(0.5).query(x).features, device, at)).toNumbers()).toEqual([0.5, 2.5]);
+  const { features, height } = await evaluate((x: Tensor) => exponential.key(x), device, at);
+  const raised = features.toNumbers().map((x) => x * Math.exp(height!.item()));
   raised.forEach((x, i) => void expect(x).toBeCloseTo(Math.exp([-1, 2][i]!), 5));
 });
 
 test("rotary positions turn features in the numerator only", async () => {
   const run = (q: Tensor, k: Tensor, v: Tensor) => {
     const { rotate } = makeView({ pattern: causalPattern, queries: T, keys: T, rotation: rotary(D) });
-    const [query, key] = [eluPlusOne.query(q), eluPlusOne.key(k)];
+    const { query, key } = mapped(eluPlusOne, q, k);
     const turned = { query: rotate!.query(query), key: rotate!.key(key) };
     return kernelAttention({ query, key, turned }, v, { causal: true, denominator: plus(1e-6), chunk: 4 }).mixed;
   };

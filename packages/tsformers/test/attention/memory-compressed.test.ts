@@ -25,7 +25,6 @@ import {
   type MemoryCompressedOptions,
   type MemoryCompressedParams,
   memoryCompressed,
-  tDmcaLayers,
 } from "../../src/attention/memory-compressed/memory-compressed.ts";
 import { fullPattern } from "../../src/attention/patterns/pattern.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
@@ -202,8 +201,4 @@ test("no whole block to look at is an error, and so is a factor below 1", async 
   const run = expectSame(pass, pass, mixer.init(randomKey(1)), input(2), device);
   await expect(run).rejects.toThrow("memory-compressed: no complete block of 3 among 2 positions");
   expect(() => ours({ causal: true, factor: 0 })).toThrow("memory-compressed: expected a factor of at least 1, got 0");
-});
-
-test("the layers of T-DMCA alternate", () => {
-  expect(tDmcaLayers.map((kind) => kind[0]).join("")).toBe("lmlml");
 });

@@ -22,6 +22,7 @@ const cases = mixerCases<Law>({
   softmax: [
     { options: {} },
     { options: { qkNorm: true, cap: 3 } },
+    { options: { gate: true }, exempt: { map: gatedHeads, sums: gatedHeads } },
     { options: { sink: true }, exempt: { sums: "the sink has a share, and is no position" } },
   ],
   differential: [{ options: {}, heads: 4, exempt: { map: "it has both maps of a head, before their difference" } }],

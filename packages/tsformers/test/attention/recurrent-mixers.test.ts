@@ -124,12 +124,15 @@ const definitions: Record<string, (params: Params, x: readonly Numbers[]) => num
     );
     const [strength, decay] = [params.strength!, params.decay!];
     const [rates, biases] = [decay.logRate!.toNumbers(), decay.stepBias!.toNumbers()];
+    const keys = query.weight!.shape[1]!;
+    const ofKey = (x: Numbers, head: number) =>
+      x.slice(6 * Math.floor((head * keys) / (6 * heads)), 6 * Math.floor((head * keys) / (6 * heads)) + 6);
     return layer(params, x, (t, head) => {
       const step = Math.log1p(Math.exp(linear(decay.step!, x[t]!)[head]! + biases[head]!));
       return {
-        q: unit(headOf(convolved[t]!.slice(0, 18), head)).map((of) => of / Math.sqrt(6)),
-        k: unit(headOf(convolved[t]!.slice(18, 36), head)),
-        v: headOf(convolved[t]!.slice(36), head),
+        q: unit(ofKey(convolved[t]!, head)).map((of) => of / Math.sqrt(6)),
+        k: unit(ofKey(convolved[t]!.slice(keys), head)),
+        v: headOf(convolved[t]!.slice(2 * keys), head),
         decay: () => Math.exp(-Math.exp(rates[head]!) * step),
         beta: sigmoid(linear(strength, x[t]!)[head]!),
       };
@@ -141,7 +144,9 @@ const members: Record<string, Mixer> = {
   retention: retention(own),
   "gated-linear-attention": gatedLinearAttention(own),
   "gated-delta-net": gatedDeltaNet(own),
+  "gated-delta-net with shared keys": gatedDeltaNet({ ...own, keyHeads: 1 }),
 };
+const memberOf = (name: string) => name.replace(" with shared keys", "");
 
 describe.each(Object.entries(members))("%s", (name, mixer) => {
   test.each([1, 2, 13, 40])("%i positions are as the paper's layer has them", async (count) => {
@@ -152,7 +157,7 @@ describe.each(Object.entries(members))("%s", (name, mixer) => {
       return mixer.apply(params, { x, view }, {}).y;
     };
     const found = rowsOf((await evaluate(run, device, params as never, x)) as unknown as NDArray)[0]!;
-    const expected = definitions[name]!(params as Params, rowsOf(x)[0]!);
+    const expected = definitions[memberOf(name)]!(params as Params, rowsOf(x)[0]!);
     // The norm of a head makes rounding in small sums larger.
     for (const [t, row] of expected.entries())
       for (const [c, value] of row.entries())
@@ -160,13 +165,17 @@ describe.each(Object.entries(members))("%s", (name, mixer) => {
   });
 
   test("has the parameters of its formula", () => {
-    const [keys, values] = { retention: [8, 16], "gated-linear-attention": [4, 8], "gated-delta-net": [6, 12] }[name]!;
-    const matrices = 2 * modelWidth * heads * (keys! + 1.5 * values!);
+    const member = memberOf(name);
+    const [keys, values] = { retention: [8, 16], "gated-linear-attention": [4, 8], "gated-delta-net": [6, 12] }[
+      member
+    ]!;
+    const ofKeys = keys! * (name === member ? heads : 1);
+    const matrices = 2 * modelWidth * (ofKeys + 1.5 * heads * values!);
     const further = {
       retention: 0,
       "gated-linear-attention": 16 * (modelWidth + heads * keys!) + heads * keys! + values!,
-      "gated-delta-net": 4 * heads * (2 * keys! + values!) + 2 * (modelWidth + 1) * heads + values!,
-    }[name]!;
+      "gated-delta-net": 4 * (2 * ofKeys + heads * values!) + 2 * (modelWidth + 1) * heads + values!,
+    }[member]!;
     expect(countParameters(mixer.init(randomKey(0)))).toBe(matrices + further);
   });
 
@@ -242,6 +251,11 @@ describe("what does not fit is refused in a line", () => {
       "an encoder of GLA",
       () => gatedLinearAttentionEntry.make({}, { ...context, causal: false }),
       "gated-linear-attention: is causal only, not bidirectional",
+    ],
+    [
+      "keys that values cannot share",
+      () => gatedDeltaNet({ ...own, keyHeads: 2 }),
+      "gated-delta-net: heads must be a multiple of keyHeads, got heads 3 and keyHeads 2",
     ],
     ["an unknown option", () => gatedDeltaNetEntry.make({ keyWdth: 4 } as never, context), "keyWdth"],
   ])("%s", (_, make, message) => {

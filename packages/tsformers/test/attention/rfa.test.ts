@@ -16,6 +16,7 @@ import { expect, test } from "vitest";
 import { makeView } from "../../src/attention/core/view.ts";
 import { atLeast, awayFromZero, type Denominator, exactly } from "../../src/attention/kernel/denominator.ts";
 import type { Drawn } from "../../src/attention/kernel/drawn-features.ts";
+import { mapped } from "../../src/attention/kernel/feature-map.ts";
 import { kernelAttention } from "../../src/attention/kernel/kernel-attention.ts";
 import { arcCosineKernel, gaussianKernel, type RfaParams, rfa, rfaFeatures } from "../../src/attention/kernel/rfa.ts";
 import { fullPattern } from "../../src/attention/patterns/pattern.ts";
@@ -68,7 +69,7 @@ test.each<[string, boolean, Denominator, (x: number) => number]>([
   const run = (q: Tensor, k: Tensor, v: Tensor, w: Tensor, gateLogits: Tensor) => {
     const map = rfaFeatures(w);
     const options = { causal: true, denominator, chunk: 4, ...(gated ? { gateLogits } : {}) };
-    return kernelAttention({ query: map.query(q), key: map.key(k) }, v, options).mixed;
+    return kernelAttention(mapped(map, q, k), v, options).mixed;
   };
   const found = (await evaluate(run, device, q, k, v, w, gateLogits)).toNumbers();
   const expected = plainly(gated, guard);
@@ -85,7 +86,8 @@ test.each([
 ] as const)("features estimate their kernel, %#", async (kernel, value) => {
   const run = (key: Tensor, other: Tensor, w: Tensor) => {
     const map = rfaFeatures(w, kernel, 0);
-    return sum(mul(map.query(key), map.key(other)), { axes: -1 });
+    const { query, key: others } = mapped(map, key, other);
+    return sum(mul(query, others), { axes: -1 });
   };
   const found = (await evaluate(run, device, q, k, normal(randomKey(6), [H, 20_000, D]))).toNumbers();
   const [qs, ks] = [q.toNumbers(), k.toNumbers()];

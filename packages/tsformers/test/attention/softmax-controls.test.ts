@@ -16,6 +16,7 @@ import {
   randomKey,
   readTree,
   reshape,
+  sigmoid,
   slice,
   softmax,
   sqrt,
@@ -73,7 +74,9 @@ function slow({ cap, scale = width ** -0.5, keyValueHeads = heads }: Partial<Att
       const column = add(mul(slice(z, -1, 0, 1), 0), slice(params.sink, 0, h, h + 1));
       return matmul(slice(softmax(concat([seen, column], -1)), -1, 0, -1), part(params.value, own));
     });
-    return matmul(concat(outs, -1), params.out.weight);
+    const joined = concat(outs, -1);
+    const gated = params.gate === undefined ? joined : mul(joined, sigmoid(matmul(x, params.gate.weight)));
+    return matmul(gated, params.out.weight);
   };
 }
 
@@ -82,7 +85,11 @@ const forms: [string, Partial<AttentionOptions>, number?][] = [
   ["norms of queries and keys", { qkNorm: rmsNorm({ epsilon: 1e-3 }) }],
   ["norms whose gain is 1 + w, and a scale", { qkNorm: zeroCentredRmsNorm({ epsilon: 1e-3 }), scale: 0.9 }, 1],
   ["a sink", { sink: normalInitial() }],
-  ["all, with shared keys", { cap: 1.5, qkNorm: rmsNorm({ epsilon: 1e-3 }), sink: normalInitial(), keyValueHeads: 1 }],
+  ["a gate", { gate: true }],
+  [
+    "all, with shared keys",
+    { gate: true, cap: 1.5, qkNorm: rmsNorm({ epsilon: 1e-3 }), sink: normalInitial(), keyValueHeads: 1 },
+  ],
 ];
 
 describe.each(forms)("softmax attention with %s", (_, own, centre = 0) => {
@@ -108,7 +115,7 @@ test("norms and a sink begin as they are published", () => {
 
 test("what is added changes none of the other initial values", () => {
   const init = (own: Partial<AttentionOptions>) => attention({ modelWidth, heads, ...own }).init(randomKey(1));
-  const [plain, all] = [init({}), init({ qkNorm: rmsNorm(), sink: normalInitial(), cap: 5 })];
+  const [plain, all] = [init({}), init({ qkNorm: rmsNorm(), sink: normalInitial(), cap: 5, gate: true })];
   for (const part of ["query", "key", "value", "out"] as const) {
     expect(all[part].weight.toNumbers()).toEqual(plain[part].weight.toNumbers());
   }

@@ -148,6 +148,16 @@ describe("list and describe", () => {
     expect(refused.log).toContain("--length does nothing with systems/learned");
   });
 
+  it("tells of every system what is proved", async () => {
+    const { systems } = JSON.parse((await runCli(["list", "systems", "--json"])).out);
+    for (const { name, proved } of systems) {
+      expect(proved, name).toMatchObject({ laws: expect.any(Number), measure: expect.any(String) });
+      expect(proved.better === "less" ? proved.ours < proved.plain : proved.ours > proved.plain, name).toBe(true);
+    }
+    const { out } = await runCli(["list", "systems"], { environment: { NO_COLOR: "1" } });
+    expect(out.match(/proved: \d+ laws/g)).toHaveLength(systems.length);
+  });
+
   it("trains a preset, on which flags win", async () => {
     const directory = join(home, "preset");
     const small = ["--layers", "1", "--model-width", "16", "--steps", "2", "--eval-tokens", "64"];

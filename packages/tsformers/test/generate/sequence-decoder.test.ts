@@ -126,3 +126,34 @@ test("beams end at any end or stop token and say at which, and forbidden tokens 
   expect(stopped).toEqual([{ tokens: [], score: 0, ended: "interrupted" }]);
   await decoder.release();
 });
+
+test("many sources side by side get the targets that each gets alone, in their order", async () => {
+  const model = transformer({ ...options, vocabularySize: 9 });
+  const decoder = openSequenceDecoder(model, model.init(randomKey(4)), { device: await openCpu() });
+  const sources = [[1, 2, 3, 4, 5], [6], [7, 8, 1], [2, 2], [5, 4, 3, 2, 1, 1, 1]];
+  for (const beams of [1, 3]) {
+    const search = { count: 5, start, endTokens: [4, 7], beams };
+    const progress: string[] = [];
+    const all = await decoder.decodeAll(sources, {
+      ...search,
+      batchSize: 2,
+      onProgress: (done, of) => progress.push(`${done}/${of}`),
+    });
+    expect(progress).toEqual(["2/5", "4/5", "5/5"]);
+    expect(new Set(all.map(([best]) => best!.tokens.join())).size).toBeGreaterThan(1);
+    for (const [i, source] of sources.entries()) {
+      const alone = await decoder.decode(source, search);
+      expect(all[i]!.map(({ tokens, ended }) => ({ tokens, ended }))).toEqual(
+        alone.map(({ tokens, ended }) => ({ tokens, ended })),
+      );
+      for (const [rank, { score }] of alone.entries()) expect(all[i]![rank]!.score).toBeCloseTo(score, 4);
+    }
+  }
+  expect(await decoder.decodeAll([], { count: 5, start })).toEqual([]);
+  await expect(decoder.decodeAll(sources, { count: 5, start, batchSize: 0 })).rejects.toThrow(
+    "expected batchSize of 1 or more, got 0",
+  );
+  const signal = AbortSignal.abort(new Error("enough"));
+  await expect(decoder.decodeAll(sources, { count: 5, start, signal })).rejects.toThrow("enough");
+  await decoder.release();
+});

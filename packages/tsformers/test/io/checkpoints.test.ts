@@ -14,7 +14,7 @@ import {
 import { openCpu } from "@tsformers/engine/node";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { verifyRows, verifyTable } from "../../src/cli/verify.ts";
-import { columns, rows, transposed } from "../../src/io/hugging-face/layout.ts";
+import { columns, groupedRows, rows, transposed } from "../../src/io/hugging-face/layout.ts";
 import { loadHuggingFace } from "../../src/io/hugging-face/load.ts";
 import { writeNames } from "../../src/io/hugging-face/names.ts";
 import { verifyDirectory } from "../../src/verify/verify.ts";
@@ -53,6 +53,8 @@ describe("layouts", () => {
     ["columns of a bias", columns(3), numbered(12)],
     ["rows", rows(3), numbered(12, 2)],
     ["rows for each of two heads", rows(3, 2), numbered(12, 2)],
+    ["rows of unlike layers for each of two heads", groupedRows([1, 3, 2], 2), numbered(12, 2)],
+    ["elements of unlike vectors for each of two heads", groupedRows([1, 3, 2], 2), numbered(12)],
     ["rows of a bias for each of two heads", rows(3, 2), numbered(12)],
   ])("%s: writing undoes reading", (_, layout, array) => {
     const written = layout.write(layout.read(array));
@@ -63,6 +65,11 @@ describe("layouts", () => {
     expect([query!.toNumbers(), key!.toNumbers()]).toEqual([
       [0, 1, 4, 5],
       [2, 3, 6, 7],
+    ]);
+    const [narrow, wide] = groupedRows([1, 3], 2).read(ndarray([0, 1, 2, 3, 4, 5, 6, 7]));
+    expect([narrow!.toNumbers(), wide!.toNumbers()]).toEqual([
+      [0, 4],
+      [1, 2, 3, 5, 6, 7],
     ]);
   });
 });
@@ -81,6 +88,8 @@ describe("loading", () => {
     "roformer",
     "t5",
     "t5_v11",
+    "longt5_local",
+    "longt5_tglobal",
     "nn_transformer_postln",
     "longformer",
     "led",
@@ -97,6 +106,7 @@ describe("loading", () => {
     "mistral",
     "gemma2",
     "qwen3",
+    "qwen3_next",
     "diffllama",
   ])("%s: the tree that is read is the one the model makes, and goes back to the same arrays", async (name) => {
     const { architecture, params } = await loadHuggingFace(golden + name);

@@ -77,6 +77,7 @@ function fitting(family: string, setting: string): Record<string, unknown> {
     const { [setting]: _, ...others }: Record<string, unknown> = { hidden_size: 256, axial_pos_embds_dim: [64, 192] };
     return others;
   }
+  if (setting === "linear_num_key_heads") return { linear_num_value_heads: 32 };
   if (setting === "num_key_value_heads") return { hidden_size: 1536, num_attention_heads: 32 };
   return /head|rotary/.test(setting) ? { n_embd: 1536, hidden_size: 1536, d_model: 1536 } : {};
 }

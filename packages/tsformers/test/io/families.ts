@@ -20,6 +20,18 @@ export const smallConfigs: Readonly<Record<string, Readonly<Record<string, unkno
   mistral: { ...sizes, num_key_value_heads: 2, intermediate_size: 20, max_position_embeddings: 9, sliding_window: 3 },
   gemma2: { ...sizes, num_key_value_heads: 1, head_dim: 6, intermediate_size: 20, max_position_embeddings: 9 },
   qwen3: { ...sizes, num_key_value_heads: 1, head_dim: 6, intermediate_size: 20, max_position_embeddings: 9 },
+  qwen3_next: {
+    ...sizes,
+    num_key_value_heads: 1,
+    head_dim: 8,
+    intermediate_size: 20,
+    max_position_embeddings: 9,
+    linear_num_key_heads: 1,
+    linear_num_value_heads: 2,
+    linear_key_head_dim: 4,
+    linear_value_head_dim: 6,
+    num_experts: 0,
+  },
   diffllama: { ...sizes, intermediate_size: 20, max_position_embeddings: 9 },
   bert: { ...sizes, intermediate_size: 20, max_position_embeddings: 9 },
   roformer: { ...sizes, intermediate_size: 20, max_position_embeddings: 9 },
@@ -52,6 +64,7 @@ export const smallConfigs: Readonly<Record<string, Readonly<Record<string, unkno
   },
   xlnet: { vocab_size: 23, d_model: 12, n_layer: 1, n_head: 2, d_inner: 20 },
   t5: { vocab_size: 23, d_model: 12, d_kv: 6, d_ff: 20, num_layers: 1, num_heads: 2 },
+  longt5: { vocab_size: 23, d_model: 12, d_kv: 6, d_ff: 20, num_layers: 1, num_heads: 2 },
 };
 
 export function formatOf(family: string): Format {

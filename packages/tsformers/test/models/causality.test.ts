@@ -39,9 +39,11 @@ import { mistralParts } from "../../src/models/decoders/mistral.ts";
 import { mptParts } from "../../src/models/decoders/mpt.ts";
 import { openAiGptParts } from "../../src/models/decoders/openai-gpt.ts";
 import { qwen3Parts } from "../../src/models/decoders/qwen3.ts";
+import { qwen3NextParts } from "../../src/models/decoders/qwen3-next.ts";
 import { reformerParts } from "../../src/models/decoders/reformer.ts";
 import { spalmParts } from "../../src/models/decoders/spalm.ts";
 import { sparseTransformerParts } from "../../src/models/decoders/sparse-transformer.ts";
+import { tDmcaParts } from "../../src/models/decoders/t-dmca.ts";
 import { transformerXlParts } from "../../src/models/decoders/transformer-xl.ts";
 import { universalTransformerParts } from "../../src/models/decoders/universal-transformer.ts";
 import { type EncoderDecoderParams, encoderDecoder } from "../../src/models/encoder-decoder.ts";
@@ -135,6 +137,8 @@ const decoders: Readonly<Record<string, (given: typeof options) => DecoderParts>
   mistral: (given) => mistralParts({ ...given, window: 64 }),
   gemma2: (given) => gemma2Parts({ ...given, window: 64, cap: 50, outputCap: 30 }),
   qwen3: qwen3Parts,
+  // All of its layers attend.
+  "qwen3-next": (given) => qwen3NextParts({ ...given, attends: () => true }),
   "al-rfou": alRfouParts,
   spalm: (given) => spalmParts({ ...given, memoryLength: 4 }),
   "transformer-xl": (given) => transformerXlParts({ ...given, memoryLength: 4 }),
@@ -155,6 +159,7 @@ const others: typeof decoders = {
     ...sparseTransformerParts({ ...given, factors: { kind: "fixed", summary: 1 }, stride: 4 }),
     head: linearHead(sizes.modelWidth, V),
   }),
+  "t-dmca": (given) => tDmcaParts({ ...given, block: 4, factor: 2 }),
   "adaptive-span-transformer": (given) => adaptiveSpanTransformerParts({ ...given, maxSpan: 8, startShare: 0.5 }),
 };
 

@@ -114,12 +114,7 @@ describe.each(decoders)("%s", (_, make) => {
     await decoder.release();
   });
 
-  test("rows of a batch do not see each other", async () => {
-    const { run } = await prepare(make);
-    const [a, b] = [sequence(9, 1), sequence(9, 4)];
-    const both = await run([a, b]);
-    expectClose((await run([b]))[0]!.flat(), both[1]!.flat(), "second row alone");
-  });
+  rowsAndMasks(make);
 
   test("padding behind changes nothing", async () => {
     const { run } = await prepare(make);
@@ -129,6 +124,34 @@ describe.each(decoders)("%s", (_, make) => {
     const [alone] = await run([tokens]);
     const [found] = await run([padded], [mask]);
     for (let t = 0; t < 8; t++) expectClose(found![t]!, alone![t]!, `at ${t}`);
+  });
+});
+
+const encoders: [string, () => LanguageModel][] = Object.entries<ModelEntry>(models).flatMap(([name, entry]) =>
+  entry.category === "encoder"
+    ? [[name, () => entry.make({ ...sizes, ...("length" in entry.options().shape ? { length } : {}) })]]
+    : [],
+);
+
+describe.each(encoders)("%s", (_, make) => {
+  test("a token changes what stands on both sides of it", async () => {
+    const { run } = await prepare(make);
+    const tokens = sequence(20);
+    const changed = tokens.with(11, (tokens[11]! + 1) % V);
+    const [[a], [b]] = [await run([tokens]), await run([changed])];
+    for (const t of [10, 11, 12]) expect(b![t]).not.toEqual(a![t]);
+  });
+
+  rowsAndMasks(make);
+});
+
+/** Laws of rows and masks, which hold in any direction. */
+function rowsAndMasks(make: () => LanguageModel): void {
+  test("rows of a batch do not see each other", async () => {
+    const { run } = await prepare(make);
+    const [a, b] = [sequence(9, 1), sequence(9, 4)];
+    const both = await run([a, b]);
+    expectClose((await run([b]))[0]!.flat(), both[1]!.flat(), "second row alone");
   });
 
   test("what is hidden by the mask changes nothing, and rows that see nothing are finite", async () => {
@@ -142,7 +165,7 @@ describe.each(decoders)("%s", (_, make) => {
     const [none] = await run([tokens], [tokens.map(() => 0)]);
     expect(none!.flat().every(Number.isFinite)).toBe(true);
   });
-});
+}
 
 const pairs = Object.entries<ModelEntry>(models).flatMap(([name, entry]) =>
   entry.category === "encoder-decoder" ? [[name, entry] as const] : [],

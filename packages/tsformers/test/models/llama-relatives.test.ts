@@ -28,7 +28,7 @@ afterAll(() => device.close());
 const golden = fileURLToPath(new URL("../fixtures/golden/", import.meta.url));
 
 // Windows of 5 keys, of which prompt and answer are many; in Gemma 2 one layer sees everything.
-test.each(["mistral", "gemma2", "qwen3", "diffllama"])(
+test.each(["mistral", "gemma2", "qwen3", "qwen3_next", "diffllama"])(
   "%s: a checkpoint decodes with a cache as one pass computes, far beyond its window",
   async (name) => {
     const { architecture, params } = await loadHuggingFace(golden + name);
@@ -136,6 +136,30 @@ describe("a checkpoint that is not what its settings say", () => {
       "qwen3",
       { config: { layer_types: ["sliding_attention", "full_attention"] } },
       "layer_types has sliding_attention, but sliding_window is missing",
+    ],
+    [
+      "layers of another type in a checkpoint of Gated DeltaNet",
+      "qwen3_next",
+      { config: { layer_types: ["linear_attention", "sliding_attention"] } },
+      '"sliding_attention" is not supported; supported are full_attention, linear_attention',
+    ],
+    [
+      "a mixture of experts",
+      "qwen3_next",
+      { config: { mlp_only_layers: [0], num_experts: 8 } },
+      "the network of layer 1 is a mixture of 8 experts; only dense ones are supported",
+    ],
+    [
+      "keys that values cannot share",
+      "qwen3_next",
+      { config: { linear_num_key_heads: 3 } },
+      "linear_num_value_heads 4 is no multiple of linear_num_key_heads 3",
+    ],
+    [
+      "projections of another size",
+      "qwen3_next",
+      { config: { linear_value_head_dim: 6 } },
+      "in_proj_qkvz.weight: the configuration asks for [72, 20], found [64, 20]",
     ],
     ["a cap of 0", "gemma2", { config: { attn_logit_softcapping: 0 } }, '"attn_logit_softcapping"'],
     [

@@ -175,6 +175,20 @@ describe("parameters", () => {
     expect(sizeOf(params)).toBe(outside + 2 * (local + lsh));
   });
 
+  test("layers take what `attention` names, in turn; the first streams and matrices begin as published", () => {
+    const attention = ["lsh", "lsh", "local"] as const;
+    const { model } = prepare({ ...small, modelWidth: 64, layers: 4, attention });
+    const params = model.init(randomKey(3)) as Concrete<DecoderParams>;
+    const byPath = numbersByPath(params);
+    const shared = Object.keys(byPath).filter((path) => path.includes("queryKey"));
+    expect(shared.map((path) => /\d/.exec(path)![0])).toEqual(["0", "1", "3"]);
+    const spread = (values: readonly number[]) => Math.sqrt(values.reduce((sum, x) => sum + x * x, 0) / values.length);
+    expect(spread(byPath["tokens.weight"]!)).toBeCloseTo(1, 1);
+    expect(spread(byPath["positions.rows"]!)).toBeCloseTo(1, 0);
+    // Uniform up to √(6 / (64 + 64)).
+    expect(Math.max(...byPath["blocks.0.mixer.value.weight"]!)).toBeCloseTo(0.2165, 2);
+  });
+
   test("the published model for enwik8 has as many as transformers counts, but for a bias that it does not add", () => {
     const local = ["local", "local", "lsh", "local"];
     const { names } = built("reformer", {

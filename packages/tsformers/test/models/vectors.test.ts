@@ -42,6 +42,7 @@ const readers: [string, LanguageModel][] = Object.entries<ModelEntry>(models).fl
 const factors: Readonly<Record<string, number>> = {
   "compressive-transformer": Math.sqrt(C),
   ctrl: Math.sqrt(C),
+  "t-dmca": Math.sqrt(C),
   gemma2: Math.sqrt(C),
   spalm: Math.sqrt(C),
   "transformer-xl": Math.sqrt(C),

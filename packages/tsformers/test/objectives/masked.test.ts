@@ -155,3 +155,47 @@ test("of a text: what fills up the last rows of an evaluation is padding, which 
   const train = masked.trainBatch(1, 3, 20);
   expect(train.mask).toBeUndefined();
 });
+
+describe("whole words", () => {
+  // Words of three tokens: a start where the token is divisible by three.
+  const starts = (tokens: ArrayLike<number>) => Array.from(tokens, (token) => token % 3 === 0);
+  const view = maskedView(plain(20), { vocabularySize: V, wordStarts: starts });
+
+  test("are hidden with all their tokens, 15 % of them, each token in its own way", () => {
+    const batches = [1, 2, 3, 4].map((step) => view.wholeWords!.trainBatch(step, rows, length));
+    let [words, chosen, mixed] = [0, 0, 0];
+    for (const { inputs, targets, weights } of batches) {
+      const [shown, was, counted] = [values(inputs), values(targets), values(weights)];
+      for (let row = 0; row < rows; row++) {
+        for (let t = 0; t < length - 20; ) {
+          let end = t + 1;
+          while (end < length - 20 && was[row * length + end]! % 3 !== 0) end++;
+          const own = Array.from({ length: end - t }, (_, i) => row * length + t + i);
+          expect(new Set(own.map((at) => counted[at])).size).toBe(1);
+          words++;
+          if (counted[own[0]!] === 1) {
+            chosen++;
+            if (new Set(own.map((at) => shown[at] === V)).size === 2) mixed++;
+          }
+          t = end;
+        }
+        expect(counted.slice(row * length + length - 20, (row + 1) * length).every((weight) => weight === 0)).toBe(
+          true,
+        );
+      }
+    }
+    expect(Math.abs(chosen - 0.15 * words)).toBeLessThan(spread(0.15, words));
+    expect(mixed).toBeGreaterThan(0.2 * chosen);
+  });
+
+  test("leave the view of single tokens as it is, and are absent where tokens are no parts of words", () => {
+    const single = maskedView(plain(20), { vocabularySize: V });
+    expect(values(view.trainBatch(1, 4, length).inputs)).toEqual(values(single.trainBatch(1, 4, length).inputs));
+    expect(single.wholeWords).toBeUndefined();
+    const short = view.wholeWords!.trainBatch(1, 50, 24);
+    const counted = values(short.weights);
+    // Four positions count, two words: at least one of them is asked for.
+    for (let row = 0; row < 50; row++)
+      expect(counted.slice(row * 24, row * 24 + 24).reduce((a, b) => a + b)).toBeGreaterThanOrEqual(1);
+  });
+});

@@ -146,7 +146,7 @@ test("points have no labels to smooth", () => {
 
 test("what is said", () => {
   expect(refusal("next", "bert", "text")).toBe(
-    'bert cannot be trained for "next", which needs a causal model; on task text it can for masked',
+    'bert cannot be trained for "next", which needs a causal model; on task text it can for masked, next-sentence',
   );
   expect(refusal("pairs", "gpt", "copy")).toBe(
     'gpt cannot be trained for "pairs", which needs an encoder-decoder; on task copy it can for next',
@@ -158,6 +158,6 @@ test("what is said", () => {
     "task recall has nothing for transformer: it offers next, and transformer learns pairs",
   );
   expect(refusal("next", "bert", "copy")).toBe(
-    "task copy has nothing for bert: it offers next, pairs, and bert learns masked, class, match, tag, reconstruct, cluster",
+    "task copy has nothing for bert: it offers next, pairs, and bert learns masked, next-sentence, class, match, tag, spans, reconstruct, cluster, regress",
   );
 });

@@ -11,7 +11,7 @@ import { generatorOf } from "../../src/run/open-generator.ts";
 import { openModel } from "../../src/run/open-model.ts";
 import { prepareRun } from "../../src/run/prepare.ts";
 import { prepareEvaluation } from "../../src/run/prepare-evaluation.ts";
-import { fittingParams } from "../../src/run/start-from.ts";
+import { startingParams } from "../../src/run/start-from.ts";
 import { trainRun } from "../../src/run/train-run.ts";
 
 const device = await openCpu();
@@ -105,7 +105,7 @@ it("starts from the body of a run that fills in hidden tokens, with a new head",
   const task = { kind: "majority", symbols: source.model.vocabularySize - 2 };
   const run = await prepareRun(parseRunConfig({ ...source.run!.config, task, objective: undefined }, "test"));
   expect(run.kind).toBe("class");
-  const { classHead, blocks } = fittingParams(source, run) as unknown as Tree;
+  const { classHead, blocks } = startingParams(source, run).params as unknown as Tree;
   expect(blocks).toEqual((source.params as Tree).blocks);
   expect(classHead).toEqual((run.model.init(randomKey(run.config.seed)) as Tree).classHead);
 });

@@ -12,7 +12,7 @@ import { generatorOf } from "../../src/run/open-generator.ts";
 import { openModel } from "../../src/run/open-model.ts";
 import { prepareRun } from "../../src/run/prepare.ts";
 import { prepareEvaluation } from "../../src/run/prepare-evaluation.ts";
-import { fittingParams } from "../../src/run/start-from.ts";
+import { startingParams } from "../../src/run/start-from.ts";
 import { trainRun } from "../../src/run/train-run.ts";
 
 const device = await openCpu();
@@ -84,10 +84,10 @@ describe.each(["gpt", "bert", "longformer", "transformer-xl"])("%s tells mixture
 it("starts from another run on points; one with more components has another head", async () => {
   const source = await openModel(join(home, "bert"));
   const again = await prepareRun(parseRunConfig({ ...source.run!.config, seed: 5 }, "test"));
-  expect(fittingParams(source, again)).toEqual(source.params);
+  expect(startingParams(source, again).params).toEqual(source.params);
   const task = { kind: "mixture", components: 5 };
   const other = await prepareRun(parseRunConfig({ ...source.run!.config, task }, "test"));
-  expect(() => fittingParams(source, other)).toThrow(
+  expect(() => startingParams(source, other).params).toThrow(
     /it needs mixtureHead\.out\.weight \[16,25\], which the other has as \[16,15\]/,
   );
 });

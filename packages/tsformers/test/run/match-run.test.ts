@@ -11,7 +11,7 @@ import { generatorOf } from "../../src/run/open-generator.ts";
 import { openModel } from "../../src/run/open-model.ts";
 import { prepareRun } from "../../src/run/prepare.ts";
 import { prepareEvaluation } from "../../src/run/prepare-evaluation.ts";
-import { fittingParams } from "../../src/run/start-from.ts";
+import { startingParams } from "../../src/run/start-from.ts";
 import { trainRun } from "../../src/run/train-run.ts";
 
 const device = await openCpu();
@@ -75,7 +75,7 @@ it("starts from the body of a run that predicts next tokens, with a new head", a
   await trainRun(settings("gpt", { objective: { kind: "next" } }), { directory: pretrained, device });
   const source = await openModel(pretrained);
   const run = await prepareRun(parseRunConfig({ ...source.run!.config, objective: { kind: "match" } }, "test"));
-  const { matchHead, blocks } = fittingParams(source, run) as unknown as Tree;
+  const { matchHead, blocks } = startingParams(source, run).params as unknown as Tree;
   expect(blocks).toEqual((source.params as Tree).blocks);
   expect(matchHead).toEqual((run.model.init(randomKey(run.config.seed)) as Tree).matchHead);
 });

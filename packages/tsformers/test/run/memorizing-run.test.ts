@@ -8,7 +8,7 @@ import { parseRunConfig, type RunConfigInput } from "../../src/run/config.ts";
 import { generatorOf } from "../../src/run/open-generator.ts";
 import { openModel } from "../../src/run/open-model.ts";
 import { prepareRun } from "../../src/run/prepare.ts";
-import { fittingParams } from "../../src/run/start-from.ts";
+import { startingParams } from "../../src/run/start-from.ts";
 import { trainRun } from "../../src/run/train-run.ts";
 
 const device = await openCpu();
@@ -74,7 +74,7 @@ it("a run with a memory starts from one without, with a scale and a gate that ar
   await trainRun(settings(0), { directory: plain, device });
   const source = await openModel(plain);
   const run = await prepareRun(parseRunConfig(settings(24), "test"));
-  const [theirs, found] = [arraysOf(source.params), arraysOf(fittingParams(source, run))];
+  const [theirs, found] = [arraysOf(source.params), arraysOf(startingParams(source, run).params)];
   const added = [...found.keys()].filter((path) => !theirs.has(path));
   expect(added.map((path) => [path, found.get(path)])).toEqual([
     ["blocks.1.mixer.scale", [1, 1]],
@@ -85,7 +85,7 @@ it("a run with a memory starts from one without, with a scale and a gate that ar
   await trainRun(settings(24), { directory: own, device });
   const back = await prepareRun(parseRunConfig(settings(0), "test"));
   const opened = await openModel(own);
-  expect(() => fittingParams(opened, back)).toThrow("it has no blocks.1.mixer.scale, which the other has");
+  expect(() => startingParams(opened, back).params).toThrow("it has no blocks.1.mixer.scale, which the other has");
 });
 
 it("what does not fit is said in a line before anything is written", async () => {

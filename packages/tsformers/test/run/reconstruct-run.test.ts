@@ -11,7 +11,7 @@ import { generatorOf } from "../../src/run/open-generator.ts";
 import { openModel } from "../../src/run/open-model.ts";
 import { prepareRun } from "../../src/run/prepare.ts";
 import { prepareEvaluation } from "../../src/run/prepare-evaluation.ts";
-import { fittingParams } from "../../src/run/start-from.ts";
+import { startingParams } from "../../src/run/start-from.ts";
 import { trainRun } from "../../src/run/train-run.ts";
 
 const device = await openCpu();
@@ -70,7 +70,7 @@ it("starts from the body of a run that predicts next tokens, with a new decoder"
   const source = await openModel(pretrained);
   const task = { kind: "mad-compression" };
   const run = await prepareRun(parseRunConfig({ ...source.run!.config, task, objective: undefined }, "test"));
-  const { reconstruction, blocks } = fittingParams(source, run) as unknown as Tree;
+  const { reconstruction, blocks } = startingParams(source, run).params as unknown as Tree;
   expect(blocks).toEqual((source.params as Tree).blocks);
   expect(reconstruction).toEqual((run.model.init(randomKey(run.config.seed)) as Tree).reconstruction);
 });

@@ -26,21 +26,25 @@ import { mistral } from "../../src/models/decoders/mistral.ts";
 import { mpt } from "../../src/models/decoders/mpt.ts";
 import { openAiGpt } from "../../src/models/decoders/openai-gpt.ts";
 import { qwen3 } from "../../src/models/decoders/qwen3.ts";
+import { qwen3Next } from "../../src/models/decoders/qwen3-next.ts";
 import { reformer } from "../../src/models/decoders/reformer.ts";
 import { spalm } from "../../src/models/decoders/spalm.ts";
 import { sparseTransformer } from "../../src/models/decoders/sparse-transformer.ts";
+import { tDmca } from "../../src/models/decoders/t-dmca.ts";
 import { transformerXl } from "../../src/models/decoders/transformer-xl.ts";
 import { universalTransformer } from "../../src/models/decoders/universal-transformer.ts";
 import { xlnet } from "../../src/models/decoders/xlnet.ts";
 import { calm } from "../../src/models/encoder-decoders/calm.ts";
 import { depthAdaptiveTransformer } from "../../src/models/encoder-decoders/depth-adaptive-transformer.ts";
 import { led } from "../../src/models/encoder-decoders/led.ts";
+import { longT5 } from "../../src/models/encoder-decoders/longt5.ts";
 import { t5 } from "../../src/models/encoder-decoders/t5.ts";
 import { transformer } from "../../src/models/encoder-decoders/transformer.ts";
 import { universalEncoderDecoder } from "../../src/models/encoder-decoders/universal-encoder-decoder.ts";
 import { albert } from "../../src/models/encoders/albert.ts";
 import { bert } from "../../src/models/encoders/bert.ts";
 import { bigbird } from "../../src/models/encoders/bigbird.ts";
+import { etc } from "../../src/models/encoders/etc.ts";
 import { longformer } from "../../src/models/encoders/longformer.ts";
 import { roformer } from "../../src/models/encoders/roformer.ts";
 import { setTransformer } from "../../src/models/encoders/set-transformer.ts";
@@ -184,12 +188,16 @@ const factories: Readonly<Record<string, (options: Sizes) => unknown>> = {
   mistral: (given) => mistral({ ...given, window: 8 }),
   gemma2: (given) => gemma2({ ...given, window: 8 }),
   qwen3,
+  "qwen3-next": qwen3Next,
   bert,
   roformer,
+  etc,
   "set-transformer": setTransformer,
   "sparse-transformer": (given) => sparseTransformer({ ...given, factors: { kind: "strided" }, stride: 4 }),
   transformer,
+  "t-dmca": tDmca,
   t5,
+  longt5: longT5,
   "al-rfou": alRfou,
   calm,
   "depth-adaptive-transformer": depthAdaptiveTransformer,

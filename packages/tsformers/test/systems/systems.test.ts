@@ -44,8 +44,16 @@ describe.each(all)("$name", (system) => {
   });
 });
 
+test("the base and the big Transformer", () => {
+  const { presets, parameters } = systems.transformer;
+  const base = sizesOfPreset(presets.paper);
+  const millions = (sizes: typeof base) => (parameters(sizes, presets.paper.run.model) / 1e6).toFixed(1);
+  expect(millions(base)).toBe("63.1");
+  expect(millions({ ...base, modelWidth: 1024, ffnWidth: 4096, heads: 16 })).toBe("214.2");
+});
+
 test("a preset that is not there", () => {
-  expect(() => presetRun("transformer-x")).toThrow('unknown "transformer-x"; did you mean "transformer-xl"?');
+  expect(() => presetRun("transformer-xll")).toThrow('unknown "transformer-xll"; did you mean "transformer-xl"?');
   expect(() => presetRun("alibi:huge")).toThrow('alibi has the presets small and paper, not "huge"');
 });
 

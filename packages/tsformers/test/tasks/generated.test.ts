@@ -180,6 +180,8 @@ describe("the catalogue", () => {
     expect(views.length).toBeGreaterThan(0);
     for (const [view, { trainBatch }] of views) {
       const { inputs } = trainBatch(1, 2) as Batch;
+      // Answers to questions are short.
+      if (view === "pairs" && name === "questions") continue;
       // Pairs of a task that fills its rows have half of a row each; points have features behind.
       const length =
         view === "pairs" && !["scan", "pointer-chasing"].includes(name) ? Math.floor(task.length / 2) : task.length;

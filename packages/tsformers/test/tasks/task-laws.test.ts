@@ -37,7 +37,7 @@ function* firstTwo(batches: Iterable<AnyBatch>): Generator<AnyBatch> {
 
 const scoredIn = ({ weights }: AnyBatch): number => weights!.toNumbers().reduce((sum, weight) => sum + weight, 0);
 
-const lengthOf = ({ inputs }: AnyBatch): number => inputs!.shape[1]!;
+const lengthOf = ({ inputs, source }: AnyBatch): number => (source ?? inputs)!.shape[1]!;
 
 /** The largest token, at the places where tokens stand. */
 const largest = (batch: AnyBatch): number =>
@@ -77,7 +77,7 @@ describe.each(made)("%s", (_, entry, task) => {
     it("keeps to its vocabulary, or has real values, and scores something in training", () => {
       const batch = trainBatch(3, 16);
       expect(scoredIn(batch)).toBeGreaterThan(0);
-      if (view === "points") {
+      if (view === "points" || view === "quantities") {
         expect(batch.inputs!.dtype).toBe("float32");
         expect(batch.inputs!.toNumbers().every(Number.isFinite)).toBe(true);
         return;
@@ -85,7 +85,7 @@ describe.each(made)("%s", (_, entry, task) => {
       const known = view === "masked" ? task.views.masked!.vocabularySize : task.vocabularySize;
       expect(largest(batch)).toBeLessThan(known);
       const answers = (batch.targets ?? batch.labels)!.toNumbers();
-      const classes = (task.views[view] as { classes?: number }).classes ?? known;
+      const classes = view === "spans" ? length : ((task.views[view] as { classes?: number }).classes ?? known);
       expect(Math.max(...answers)).toBeLessThan(classes);
       expect(Math.min(...answers, ...batch.inputs!.toNumbers())).toBeGreaterThanOrEqual(0);
     });

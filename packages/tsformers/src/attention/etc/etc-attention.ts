@@ -1,4 +1,4 @@
-import { type Concrete, concat, full as filled, normal, pad, slice, splitKey, type Tensor } from "@tsformers/engine";
+import { type Concrete, concat, full as filled, normal, pad, slice, splitKey, Tensor } from "@tsformers/engine";
 import * as z from "zod";
 import type { AttentionMap, KeyValueCache, Mixer, Positions, Score } from "../../kinds/index.ts";
 import type { Context } from "../../kinds/layer.ts";
@@ -14,6 +14,7 @@ import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 import { etc } from "../patterns/etc.ts";
 import { fullPattern, type Pattern } from "../patterns/pattern.ts";
 import { byDistance, byMembership, type Labelling, labelScore } from "./etc-labels.ts";
+import { type Membership, membershipOf, ownAndGlobal, type Range, transposed } from "./etc-segments.ts";
 
 /** One of the two inputs as queries: its query vectors, its pattern, and how its pairs are labelled. */
 export type EtcSide = {
@@ -23,6 +24,8 @@ export type EtcSide = {
   readonly entries: KeyValueCache;
   /** Which positions of [global ‖ long] each query of this side sees. */
   readonly pattern: Pattern;
+  /** Further mask on what the pattern shows, where rows of the batch differ: bool [B, 1, T, G + L]. */
+  readonly visible?: Tensor;
   readonly scores?: (positions: Positions) => Score;
 };
 
@@ -40,12 +43,12 @@ export type EtcOptions = {
  * @shape  → [B, H, T, D] of the side
  * @source Ainslie et al. 2020, "ETC: Encoding Long and Structured Inputs in Transformers", §2.2, arXiv:2004.08483
  */
-export function attendSide({ query, entries, pattern, scores }: EtcSide, options: EtcOptions): Attended {
+export function attendSide({ query, entries, pattern, visible, scores }: EtcSide, options: EtcOptions): Attended {
   const { keyMask, ...rest } = options;
   const sizes = { pattern, queries: query.shape[2]!, keys: entries.key.shape[2]! };
   const view = makeView({
     ...sizes,
-    ...present({ keyMask, scores }),
+    ...present({ keyMask, visible, scores }),
   });
   return attend(query, entries, { ...rest, view });
 }
@@ -57,8 +60,11 @@ export type EtcAttentionOptions = HeadProjectionOptions & {
   readonly radius: number;
   /** Distances up to this have labels of their own. 0: no labels by distance or segment. */
   readonly furthestLabel: number;
-  /** The segment of each long position, [L]; global token s summarises segment s. Pairs within and across have different labels. */
-  readonly segments?: ArrayLike<number>;
+  /**
+   * The segment of each long position, [L], or int32 [B, L] where rows differ; global token s summarises segment s. Pairs within and across
+   * have different labels. Default: global tokens belong to all.
+   */
+  readonly segments?: ArrayLike<number> | Tensor;
   /** Whether a global token sees only its own segment. Default: false. */
   readonly hard?: boolean;
 };
@@ -88,9 +94,10 @@ export type EtcAttentionParams = {
 export function etcAttention(options: EtcAttentionOptions): Mixer<EtcAttentionParams> {
   const { globals, radius, furthestLabel: k, segments, hard = false, dropoutRate = 0 } = options;
   const heads = headProjections("etcAttention", options);
-  const joint = etc({ globals, radius, ...(hard && segments !== undefined && { segments }) });
+  const rowsDiffer = segments instanceof Tensor;
+  const joint = etc({ globals, radius, ...(hard && segments !== undefined && !rowsDiffer && { segments }) });
   const long: Pattern = { name: "ETC, long", keys: (query, length) => joint.keys(globals + query, length) };
-  const isOwn = (global: number, long: number) => segments === undefined || segments[long] === global;
+  const own = membershipOf(segments);
   return {
     name: "etc",
     sees: "all",
@@ -131,13 +138,14 @@ export function etcAttention(options: EtcAttentionOptions): Mixer<EtcAttentionPa
           query: slice(query, 2, 0, Math.min(globals, length)),
           entries,
           pattern: hard ? joint : fullPattern,
-          ...labelled(labelsOf("global", options, isOwn)),
+          ...(hard && rowsDiffer && { visible: ownAndGlobal(segments, globals) }),
+          ...labelled(labelsOf("global", options, own)),
         },
         given("global"),
       );
       if (length <= globals) return { y: heads.fromHeads(params.out, globalSide.mixed, context), map: globalSide.map };
       const longSide = attendSide(
-        { query: slice(query, 2, globals), entries, pattern: long, ...labelled(labelsOf("long", options, isOwn)) },
+        { query: slice(query, 2, globals), entries, pattern: long, ...labelled(labelsOf("long", options, own)) },
         given("long"),
       );
       const mixed = concat([globalSide.mixed, longSide.mixed], 2);
@@ -149,22 +157,18 @@ export function etcAttention(options: EtcAttentionOptions): Mixer<EtcAttentionPa
   };
 }
 
-type Membership = (global: number, long: number) => boolean;
-
 /** Label terms of one side: pairs within a side are labelled by distance, pairs across the sides by segment. */
 function labelsOf(
   side: "global" | "long",
   { furthestLabel: k, globals }: EtcAttentionOptions,
-  isOwn: Membership,
+  own: Membership,
 ): Labelling {
   const near = byDistance(k);
-  const across =
-    side === "long"
-      ? byMembership((long, global) => isOwn(global, long), [2 * k + 1, 2 * k + 2])
-      : byMembership((global, position) => isOwn(global, position - globals), [2 * k + 1, 2 * k + 3]);
+  const across = byMembership(side === "long" ? [2 * k + 1, 2 * k + 2] : [2 * k + 1, 2 * k + 3]);
   return (added, positions) => {
     const { query: first, keys } = positions.lines!;
     const start = side === "long" ? globals + first : first;
+    const queries: Range = [first, first + added.shape[2]!];
     const parts = keys.flatMap(({ from, length }) => {
       const middle = Math.min(Math.max(globals, from), from + length);
       return [
@@ -172,12 +176,15 @@ function labelsOf(
         { isWithin: side === "long", from: middle, to: from + length },
       ].filter(({ from, to }) => to > from);
     });
-    return parts.map(({ isWithin, from, to }) => ({
-      keys: to - from,
-      added: isWithin
-        ? near(added, { ...positions, lines: { query: start, keys: [{ from, length: to - from }] } })
-        : across(added, [first, first + added.shape[2]!], [from, to]),
-    }));
+    return parts.map(({ isWithin, from, to }) => {
+      if (isWithin) {
+        const lines = { query: start, keys: [{ from, length: to - from }] };
+        return { keys: to - from, added: near(added, { ...positions, lines }) };
+      }
+      const isOwn =
+        side === "long" ? transposed(own([from, to], queries)) : own(queries, [from - globals, to - globals]);
+      return { keys: to - from, added: across(added, isOwn) };
+    });
   };
 }
 

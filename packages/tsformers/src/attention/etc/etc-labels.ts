@@ -85,19 +85,17 @@ export function byDistance(furthest: number): (added: Tensor, positions: Positio
   };
 }
 
-/** One label for pairs where `isMember` holds, another for the rest: [B, H, T, keys], or one column where all pairs are members. */
-export function byMembership(
-  isMember: (query: number, key: number) => boolean,
-  [member, other]: readonly [member: number, other: number],
-): (added: Tensor, queries: readonly [number, number], keys: readonly [number, number]) => Tensor {
-  return (added, [fromQuery, toQuery], [fromKey, toKey]) => {
-    const [rows, columns] = [toQuery - fromQuery, toKey - fromKey];
-    const cells = Array.from({ length: rows * columns }, (_, i) =>
-      isMember(fromQuery + Math.floor(i / columns), fromKey + (i % columns)) ? 1 : 0,
-    );
+/**
+ * One label for pairs where `isMember` holds, another for the rest.
+ *
+ * @shape isMember bool [1 or B, T, keys] → [B, H, T, keys]; undefined, where all are members, → [B, H, T, 1]
+ */
+export function byMembership([member, other]: readonly [member: number, other: number]): (
+  added: Tensor,
+  isMember: Tensor | undefined,
+) => Tensor {
+  return (added, isMember) => {
     const of = (label: number) => slice(added, -1, label, label + 1);
-    if (cells.every((cell) => cell === 1)) return of(member);
-    const chosen = constant(fromNumbers(cells, [1, 1, rows, columns], "bool"));
-    return where(chosen, of(member), of(other));
+    return isMember === undefined ? of(member) : where(expandDims(isMember, 1), of(member), of(other));
   };
 }

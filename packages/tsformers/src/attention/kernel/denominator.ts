@@ -1,19 +1,17 @@
-import { abs, add, equal, less, lessEqual, maximum, mul, type Tensor, where } from "@tsformers/engine";
+import { abs, add, less, maximum, mul, type Tensor, where } from "@tsformers/engine";
 
 /** Turns a query's sum of weights into the denominator of its weighted sum of values. [B, H, T, 1] → [B, H, T, 1]. */
 export type Denominator = (weights: Tensor) => Tensor;
 
+/** Sums below it count as 0: their reciprocals would overflow. */
+const smallest = 1e-30;
+
 /** The sum itself. A sum of 0 means that the query sees no key; the result is then 0. */
-export const exactly: Denominator = (weights) => where(equal(weights, 0), 1, weights);
+export const exactly: Denominator = (weights) => where(less(abs(weights), smallest), 1, weights);
 
 /** `sum + ε`, as in the authors' code of the Linear Transformer. */
 export function plus(epsilon: number): Denominator {
   return (weights) => add(weights, epsilon);
-}
-
-/** `sum`, or `sum + 2ε` where `|sum| ≤ ε`, as in the authors' code of the Performer. */
-export function nudged(epsilon: number): Denominator {
-  return (weights) => where(lessEqual(abs(weights), epsilon), add(weights, 2 * epsilon), weights);
 }
 
 /** `sign(sum)·max(|sum|, least)`: the authors' code of RFA, where all positions are computed at once. */

@@ -1,16 +1,50 @@
-import { add, customGradient, exp, maximum, minimum, mul, relu, type Tensor } from "@tsformers/engine";
+import {
+  add,
+  customGradient,
+  exp,
+  max,
+  maximum,
+  minimum,
+  mul,
+  relu,
+  stopGradient,
+  sub,
+  type Tensor,
+} from "@tsformers/engine";
+import { present } from "../../schema/present.ts";
+import type { Features } from "./kernel-attention.ts";
 
-/** Feature map φ of kernel attention: weight(t, s) = φ(q_t)·φ(k_s). */
+/**
+ * Features [B, H, T, M], and their height [B, H, T, 1]: what they stand for is `e^height · features`, which may be beyond float32.
+ * Absent: 0.
+ */
+export type Raised = { readonly features: Tensor; readonly height?: Tensor };
+
+/**
+ * Feature map φ of kernel attention: weight(t, s) = φ(q_t)·φ(k_s), from [B, H, T, D] to [B, H, T, M]. Heights of queries cancel
+ * between numerator and denominator.
+ */
 export type FeatureMap = {
-  /** Features of queries: [B, H, T, D] → [B, H, T, M]. */
-  query(q: Tensor): Tensor;
-  /** Features of keys: [B, H, S, D] → [B, H, S, M]. `mask` [B, 1, S, 1], for maps that look at all keys at once, is 0 for masked keys. */
-  key(k: Tensor, mask?: Tensor): Tensor;
+  query(q: Tensor): Raised;
+  key(k: Tensor): Raised;
+  /** Whether features have heights. */
+  readonly raised?: true;
 };
 
-/** A feature map that applies one function element by element to queries and keys alike. */
-export function elementwise(of: (x: Tensor) => Tensor): FeatureMap {
+/** The features of queries and keys. */
+export function mapped(map: FeatureMap, q: Tensor, k: Tensor): Features {
+  const { features: key, height } = map.key(k);
+  return { query: map.query(q).features, key, ...present({ height }) };
+}
+
+/** A feature map that is the same for queries and keys. */
+export function alike(of: (x: Tensor) => Raised): FeatureMap {
   return { query: of, key: of };
+}
+
+/** A feature map that applies one function element by element to queries and keys. */
+export function elementwise(of: (x: Tensor) => Tensor): FeatureMap {
+  return alike((x) => ({ features: of(x) }));
 }
 
 /** `elu(x) + 1`: x + 1 above 0 and eˣ below. */
@@ -28,5 +62,11 @@ export function rectified(epsilon = 1e-3): FeatureMap {
   return elementwise((x) => add(maximum(x, 0), epsilon));
 }
 
-/** `eˣ`: the kernel of a product of two softmaxes. Grows fast; for narrow or normalised inputs. */
-export const exponential: FeatureMap = elementwise(exp);
+/** `eˣ`: the kernel of a product of two softmaxes. Its height is the largest component. */
+export const exponential: FeatureMap = {
+  ...alike((x) => {
+    const height = stopGradient(max(x, { axes: -1, keepDims: true }));
+    return { features: exp(sub(x, height)), height };
+  }),
+  raised: true,
+};

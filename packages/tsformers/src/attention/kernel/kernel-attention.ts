@@ -3,6 +3,7 @@ import {
   add,
   cast,
   concat,
+  customGradient,
   div,
   exp,
   expandDims,
@@ -18,7 +19,9 @@ import {
   sub,
   type Tensor,
 } from "@tsformers/engine";
+import { present } from "../../schema/present.ts";
 import type { Denominator } from "./denominator.ts";
+import { relativeHeights } from "./heights.ts";
 import { chunkedSums, parallelSums, seen, stepSums, wholeSums } from "./kernel-sums.ts";
 
 /** Features of queries and keys. */
@@ -27,6 +30,8 @@ export type Features = {
   readonly query: Tensor;
   /** [B, H, S, M] */
   readonly key: Tensor;
+  /** Heights of the keys, [B, H, S, 1]: what is meant are the features times e^height. Default: 0. */
+  readonly height?: Tensor;
   /** Rotated features, used for the weighted sum of values but not for the normaliser. */
   readonly turned?: { readonly query: Tensor; readonly key: Tensor };
 };
@@ -54,6 +59,10 @@ export type KernelMixed = { readonly mixed: Tensor; readonly weights: Tensor };
 /**
  * Kernel attention, whose weights are products of features: `y_t = Σ_s (φ(q_t)·φ(k_s)) v_s / Σ_s φ(q_t)·φ(k_s)`.
  *
+ * Keys are measured by the highest one that is seen: with `h*_t = max_{s≤t} h_s` the sums decay by `exp(h*_{t−1} − h*_t)`, and a
+ * key comes with the factor `exp(h_t − h*_t)`. The factor `exp(h*_t)` that is missing cancels. The normaliser is that of the
+ * measured keys.
+ *
  * Computed in float32 whatever the model's dtype, since sums run over whole sequences.
  *
  * @shape  v [B, H, S, D] → mixed [B, H, T, D]
@@ -64,7 +73,7 @@ export type KernelMixed = { readonly mixed: Tensor; readonly weights: Tensor };
 export function kernelAttention(features: Features, v: Tensor, options: KernelOptions): KernelMixed {
   const width = v.shape.at(-1)!;
   const values = cast(v, "float32");
-  const { query, key, turned, logDecay } = gated(features, options);
+  const { query, key, turned, logDecay } = measured(features, options);
   const sums = (q: Tensor, k: Tensor, v: Tensor): Tensor => {
     if (!options.causal) return wholeSums(q, k, v);
     return options.parallel ? parallelSums(q, k, v, logDecay) : chunkedSums(q, k, v, logDecay, options.chunk);
@@ -77,8 +86,8 @@ export function kernelAttention(features: Features, v: Tensor, options: KernelOp
   return divided(slice(both, -1, 0, width), slice(both, -1, width), options.denominator, v);
 }
 
-/** Decode state: running sums of `φ(k) ⊗ v` [B, H, M, D] and of `φ(k)` [B, H, M, 1]. */
-export type KernelState = { values: Tensor; weights: Tensor };
+/** Decode state: running sums of `φ(k) ⊗ v` [B, H, M, D] and of `φ(k)` [B, H, M, 1], and where keys have heights the highest [B, H, 1, 1]. */
+export type KernelState = { values: Tensor; weights: Tensor; height?: Tensor };
 
 /**
  * One step of causal {@link kernelAttention}.
@@ -92,16 +101,16 @@ export function kernelStep(
   v: Tensor,
   options: Omit<KernelOptions, "causal" | "chunk" | "parallel">,
 ): KernelMixed & { readonly state: KernelState } {
-  const { query, key, turned, logDecay } = gated(features, options);
+  const { query, key, turned, logDecay, highest } = measured(features, { ...options, causal: true }, state.height);
   const values = stepSums(state.values, turned?.query ?? query, turned?.key ?? key, cast(v, "float32"), logDecay);
   const weights = stepSums(state.weights, query, key, ones([...v.shape.slice(0, -1), 1]), logDecay);
-  const next = { values: values.state, weights: weights.state };
+  const next = { values: values.state, weights: weights.state, ...present({ height: highest }) };
   return { ...divided(values.sums, weights.sums, options.denominator, v), state: next };
 }
 
 /** The full matrix of weights [B, H, T, S], which {@link kernelAttention} itself never computes. */
 export function kernelWeights(features: Features, options: KernelOptions): Tensor {
-  const { query, key, turned, logDecay } = gated(features, options);
+  const { query, key, turned, logDecay } = measured(features, options);
   const products = (q: Tensor, k: Tensor): Tensor => {
     const all = matmul(q, k, { transposeB: true });
     return options.causal ? mul(all, seen(q.shape.at(-2)!, logDecay)) : all;
@@ -112,29 +121,53 @@ export function kernelWeights(features: Features, options: KernelOptions): Tenso
 }
 
 function divided(sums: Tensor, weights: Tensor, denominator: Denominator, { dtype }: Tensor): KernelMixed {
-  // The gradient of a product with the reciprocal takes fewer passes than that of a quotient.
-  return { mixed: cast(mul(sums, div(1, denominator(weights))), dtype), weights };
+  return { mixed: cast(mul(sums, reciprocal(denominator(weights))), dtype), weights };
 }
 
-/** Applies mask and gate to the keys: masked keys become 0, gated ones are scaled by 1 − g. Padding leaves the state unchanged. */
-function gated(
-  { query, key, turned }: Features,
-  { keyMask, gateLogits }: Pick<KernelOptions, "keyMask" | "gateLogits">,
-): Features & { readonly logDecay?: Tensor } {
+/** `1 / x`. A product with it takes fewer passes than a quotient; its gradient `−(dy/x)/x` never divides by x², which may be 0 in float32. */
+function reciprocal(x: Tensor): Tensor {
+  const [y] = customGradient({
+    forward: (x) => [div(1, x!)],
+    backward: ({ outputs: [y], cotangents: [dy] }) => [neg(mul(mul(dy!, y!), y!))],
+  })(x);
+  return y!;
+}
+
+type Measured = Omit<Features, "height"> & {
+  /** By which each position multiplies the sums before it, [B, H, T]. */
+  readonly logDecay?: Tensor;
+  /** The highest key so far, at the last position, [B, H, 1, 1]. */
+  readonly highest?: Tensor;
+};
+
+/** Applies mask, gate and heights to the keys: masked keys become 0, gated ones are scaled by 1 − g. Padding leaves sums as they are. */
+function measured(
+  { query, key, height, turned }: Features,
+  { causal, keyMask, gateLogits }: Pick<KernelOptions, "causal" | "keyMask" | "gateLogits">,
+  before?: Tensor,
+): Measured {
   const mask = keyMask === undefined ? undefined : reshape(cast(keyMask, "float32"), [keyMask.shape[0]!, 1, -1, 1]);
   const share = gateLogits === undefined ? undefined : expandDims(sigmoid(neg(gateLogits)), -1);
-  const factor = mask === undefined || share === undefined ? (mask ?? share) : mul(mask, share);
+  const heights = height && relativeHeights(height, { causal, ...present({ mask, before }) });
+  const factor = product(mask, share, heights?.factor);
   const scaled = (k: Tensor): Tensor => (factor === undefined ? k : mul(k, factor));
+  const forgetting = gateLogits && expandDims(logSigmoid(gateLogits), -1);
+  const decays = sumOf(forgetting && product(forgetting, mask), heights?.logDecay);
   return {
     query,
     key: scaled(key),
     ...(turned !== undefined && { turned: { query: turned.query, key: scaled(turned.key) } }),
-    ...(gateLogits !== undefined && { logDecay: maskedDecay(logSigmoid(gateLogits), mask) }),
+    ...(decays !== undefined && { logDecay: reshape(decays, decays.shape.slice(0, -1)) }),
+    ...present({ highest: heights?.highest }),
   };
 }
 
-function maskedDecay(logDecay: Tensor, mask?: Tensor): Tensor {
-  return mask === undefined ? logDecay : mul(logDecay, reshape(mask, [mask.shape[0]!, 1, -1]));
+const product = (...factors: readonly (Tensor | undefined)[]): Tensor | undefined => combined(mul, factors);
+const sumOf = (...terms: readonly (Tensor | undefined)[]): Tensor | undefined => combined(add, terms);
+
+function combined(by: typeof mul, parts: readonly (Tensor | undefined)[]): Tensor | undefined {
+  const there = parts.filter((part) => part !== undefined);
+  return there.length === 0 ? undefined : there.reduce((all, part) => by(all, part));
 }
 
 /** `log σ(x) = min(x, 0) − log(1 + e^−|x|)`: finite for every x. */

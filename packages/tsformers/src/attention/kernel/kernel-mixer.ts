@@ -5,7 +5,6 @@ import {
   full,
   type RandomKey,
   randomKey,
-  reshape,
   splitKey,
   type Tensor,
   transpose,
@@ -22,7 +21,8 @@ import { type Refusals, requireSupport } from "../core/require-support.ts";
 import type { AttentionParams } from "../softmax/attention.ts";
 import type { Denominator } from "./denominator.ts";
 import type { Drawn, Draws } from "./drawn-features.ts";
-import type { FeatureMap } from "./feature-map.ts";
+import { type FeatureMap, mapped } from "./feature-map.ts";
+import { noHeight } from "./heights.ts";
 import {
   type Features,
   type KernelOptions,
@@ -60,8 +60,8 @@ export type Kernel<Own> = {
   readonly denominator: Denominator;
   /** Whether rotary positions rotate queries and keys before the map, or their features after it; or why neither works. */
   readonly turns: "vectors" | "features" | { readonly never: string };
-  /** The features of a key depend on other keys, so that decoding step by step is impossible. */
-  readonly whole?: true;
+  /** Whether its features have heights. */
+  readonly raised?: true;
 };
 
 /** Decode state: the running sums, and the random matrix. */
@@ -104,13 +104,14 @@ export function kernelMixer<Own>(kernel: Kernel<Own>, options: KernelMixerOption
     const map = kernel.map(params.own, directions);
     const { query: turnQuery, key: turnKey, value: turnValue } = view.rotate ?? unturned;
     const before = turns === "vectors";
-    const mask = keyMask && reshape(cast(keyMask, "float32"), [keyMask.shape[0]!, 1, -1, 1]);
-    const [query, key] = [map.query(float(before ? turnQuery(q) : q)), map.key(float(before ? turnKey(k) : k), mask)];
+    const features = mapped(map, float(before ? turnQuery(q) : q), float(before ? turnKey(k) : k));
     const turned =
-      view.rotate === undefined || before ? {} : { turned: { query: turnQuery(query), key: turnKey(key) } };
+      view.rotate === undefined || before
+        ? {}
+        : { turned: { query: turnQuery(features.query), key: turnKey(features.key) } };
     const gateLogits = params.gate && transpose(float(toGate.apply(params.gate, x)), [0, 2, 1]);
     return {
-      features: { query, key, ...turned },
+      features: { ...features, ...turned },
       values: turnValue?.(v) ?? v,
       mixing: {
         causal,
@@ -126,6 +127,7 @@ export function kernelMixer<Own>(kernel: Kernel<Own>, options: KernelMixerOption
       return {
         values: full([batch, heads, features, headWidth], 0),
         weights: full([batch, heads, features, 1], 0),
+        ...(kernel.raised && { height: full([batch, heads, 1, 1], noHeight) }),
         ...(drawn !== undefined && { directions: drawn.fixed ?? drawn.matrix }),
       };
     },
@@ -138,7 +140,7 @@ export function kernelMixer<Own>(kernel: Kernel<Own>, options: KernelMixerOption
 
   return {
     name,
-    sees: causal && !kernel.whole ? "earlier" : "all",
+    sees: causal ? "earlier" : "all",
     init: (key): Concrete<Params> => {
       const [q, k, v, o, g, own] = splitKey(key, 6);
       return {
@@ -166,7 +168,7 @@ export function kernelMixer<Own>(kernel: Kernel<Own>, options: KernelMixerOption
       };
     },
     ...(draws !== undefined && { initTrainingState: draws.start }),
-    ...(causal && !kernel.whole && { recurrent: recurrent as unknown as Recurrent<Params, never> }),
+    ...(causal && { recurrent: recurrent as unknown as Recurrent<Params, never> }),
   };
 }
 

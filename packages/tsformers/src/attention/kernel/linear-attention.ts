@@ -1,6 +1,7 @@
 import * as z from "zod";
 import type { Mixer } from "../../kinds/index.ts";
 import { headWidthOf } from "../../nn/sizes.ts";
+import { present } from "../../schema/present.ts";
 import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 import { plus } from "./denominator.ts";
 import { eluPlusOne, exponential, type FeatureMap, rectified } from "./feature-map.ts";
@@ -31,7 +32,7 @@ const defaults = { epsilon: 1e-6 };
  * @source Katharopoulos et al. 2020, "Transformers are RNNs", §3, arXiv:2006.16236; rotary: Su et al. 2021, "RoFormer",
  *   §3.3, eq. 19, arXiv:2104.09864
  * @differs the paper has no epsilon; `plus(1e-6)` is from its authors' code, and is the default because a position that sees
- *   no key then gives 0
+ *   no key then gives 0. With {@link exponential} features it is added to the sum measured by the highest key
  */
 export function linearAttention(options: LinearAttentionOptions): Mixer<KernelMixerParams<never>> {
   const map = options.featureMap ?? eluPlusOne;
@@ -43,6 +44,7 @@ export function linearAttention(options: LinearAttentionOptions): Mixer<KernelMi
       map: () => map,
       denominator: plus(defaults.epsilon),
       turns: "features",
+      ...present({ raised: map.raised }),
     },
     options,
   );

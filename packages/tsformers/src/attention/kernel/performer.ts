@@ -6,14 +6,7 @@ import { present } from "../../schema/present.ts";
 import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 import { exactly } from "./denominator.ts";
 import { draws } from "./drawn-features.ts";
-import {
-  generalised,
-  hyperbolic,
-  largestOfAll,
-  positive,
-  type RandomFeatures,
-  trigonometric,
-} from "./favor-features.ts";
+import { generalised, hyperbolic, positive, type RandomFeatures, trigonometric } from "./favor-features.ts";
 import { type KernelMixerOptions, type KernelMixerParams, kernelMixer, kernelRefusals } from "./kernel-mixer.ts";
 import { type Draw, equalLengths, gaussianRows, orthogonalRows } from "./random-rows.ts";
 
@@ -34,13 +27,13 @@ const defaults = { redrawEvery: 1000 };
  * FAVOR+: softmax attention estimated with random features, `exp(q·k/√D) ≈ φ(q)·φ(k)`, in linear time.
  *
  * All heads share the same rows. Rotary positions rotate queries and keys before the feature map, so that softmax attention with
- * rotary positions is what is estimated. Weights sum to 1; a causal position gives 0 if the features of all its keys underflow
- * in float32 (½|k̃|² − ω·k̃ above 87 for every ω).
+ * rotary positions is what is estimated. Weights sum to 1; a query gives 0 if its features and those of all its keys have less than
+ * e⁻⁶⁹ in common, at logits of some −300.
  *
  * @shape  x [B, T, C] → y [B, T, C]; training state: the rows [M, D], their key, the passes so far
  * @cost   O(B·H·T·M·D) time, O(B·H·T·M) memory
  * @source Choromanski et al. 2021, "Rethinking Attention with Performers", arXiv:2009.14794
- * @differs no ε in features or denominator, and in the causal form no maximum over keys: see {@link positive}. The authors
+ * @differs no ε in features or denominator, and in the causal form no maximum over later keys: see {@link positive}. The authors
  *   draw new rows at every step; here they stay for 1,000, as in the best-known PyTorch code, which saves time
  */
 export function performer(options: PerformerOptions): Mixer<KernelMixerParams<never>> {
@@ -52,7 +45,7 @@ export function performer(options: PerformerOptions): Mixer<KernelMixerParams<ne
   } = options;
   if (!(Number.isInteger(rows) && rows > 0))
     throw new RangeError(`${name}: expected a positive number of features, got ${rows}`);
-  const kernel = options.kernel ?? positive(options.causal ? {} : { key: largestOfAll });
+  const kernel = options.kernel ?? positive();
   return kernelMixer(
     {
       name,
@@ -65,7 +58,7 @@ export function performer(options: PerformerOptions): Mixer<KernelMixerParams<ne
       map: (_, directions) => kernel.map(directions!),
       denominator: exactly,
       turns: "vectors",
-      ...(kernel.whole && { whole: true }),
+      ...present({ raised: kernel.raised }),
     },
     options,
   );
@@ -107,10 +100,9 @@ export const performerEntry: MixerEntry<"performer", PerformerSettings> = /* @__
         .describe("training passes between draws; null for never"),
     }),
   make: ({ features, kernel, rows, redrawEvery }, context) => {
-    const stabilised = context.causal ? {} : { key: largestOfAll };
     const kernels = {
-      positive: positive(stabilised),
-      hyperbolic: hyperbolic(stabilised),
+      positive: positive(),
+      hyperbolic: hyperbolic(),
       trigonometric: trigonometric(),
       relu: generalised(),
     };

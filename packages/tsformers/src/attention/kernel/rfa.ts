@@ -24,7 +24,7 @@ import { present } from "../../schema/present.ts";
 import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
 import { awayFromZero } from "./denominator.ts";
 import { draws } from "./drawn-features.ts";
-import type { FeatureMap } from "./feature-map.ts";
+import { elementwise, type FeatureMap } from "./feature-map.ts";
 import {
   gatedOption,
   type KernelMixerOptions,
@@ -60,12 +60,11 @@ export const arcCosineKernel: RfaKernel = {
  * @shape  w [H, M, D]: x [B, H, T, D] → [B, H, T, M], or twice as many
  */
 export function rfaFeatures(w: Tensor, kernel: RfaKernel = gaussianKernel, normEpsilon = 1e-3): FeatureMap {
-  const features = (x: Tensor) => {
+  return elementwise((x) => {
     // The lower bound keeps the slope of the root finite for a zero vector.
     const length = sqrt(maximum(sum(square(x), { axes: -1, keepDims: true }), 1e-30));
     return kernel.of(matmul(mul(x, div(1, add(length, normEpsilon))), w, { transposeB: true }));
-  };
-  return { query: features, key: features };
+  });
 }
 
 export type RfaOptions = KernelMixerOptions & {

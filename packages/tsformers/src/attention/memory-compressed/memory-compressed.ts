@@ -43,17 +43,6 @@ export type MemoryCompressedOptions = HeadProjectionOptions & {
 export type MemoryCompressedParams = AttentionParams & SlotParams;
 
 /**
- * The mixers of the five layers of the paper's T-DMCA: attention within blocks of 256, alternating with compressed attention.
- */
-export const tDmcaLayers: readonly ("local" | "memory-compressed")[] = [
-  "local",
-  "memory-compressed",
-  "local",
-  "memory-compressed",
-  "local",
-];
-
-/**
  * Softmax attention over compressed positions: a convolution whose stride equals its kernel size turns each block of positions into
  * one slot.
  *

@@ -1,5 +1,6 @@
 import {
   add,
+  broadcastTo,
   type Concrete,
   cast,
   concat,
@@ -10,6 +11,7 @@ import {
   ndarray,
   neg,
   type RandomKey,
+  reshape,
   sigmoid,
   slice,
   splitKey,
@@ -22,6 +24,7 @@ import { type CausalConvolutionParams, causalConvolution } from "../../nn/causal
 import { silu } from "../../nn/feed-forward.ts";
 import { normalInitial } from "../../nn/initial.ts";
 import { type LinearParams, linear } from "../../nn/linear.ts";
+import { requireCounts } from "../../nn/sizes.ts";
 import { present } from "../../schema/present.ts";
 import { logSigmoid } from "../kernel/kernel-attention.ts";
 import { type MixerEntry, mixerEntry } from "../mixer-entry.ts";
@@ -47,7 +50,12 @@ export type GatedDeltaNetParams = GatedOutputParams & {
 };
 
 /** Defaults: K = ¾·modelWidth / heads, D = 2K. */
-export type GatedDeltaNetOptions = RecurrentMixerOptions;
+export type GatedDeltaNetOptions = RecurrentMixerOptions & {
+  /** Heads of queries and keys, each shared by heads / keyHeads heads of values. Default: `heads`. */
+  readonly keyHeads?: number;
+  /** Of the norm of each head. Default: 1e-5. */
+  readonly epsilon?: number;
+};
 
 const refusals = {
   scores: "it computes no logits",
@@ -64,19 +72,23 @@ const convolved = 4;
  * `S' = α_t S_{t−1}`, `S_t = S' + β_t k_t ⊗ (v_t − k_t·S')`, `y_t = q_t·S_t/√K`, where `q, k = unit(silu(conv(x·W)))`, `v = silu(conv(x·W_v))`,
  * `β = σ(x·w_β)`, and α is {@link logDecays}'. Each head is then normalised and gated: {@link gatedOutput}.
  *
- * @shape  x [B, T, C] → y [B, T, C]; decode state [B, H, K, D], and the last 3 positions of what is convolved [B, 3, H·(2K + D)]
- * @cost   O(B·H·T·(W·(K + D) + K·D)) time, O(B·H·T·(W + K·D/W)) memory; 2·C·H·(K + 1.5·D) + 4·H·(2K + D) + 2·(C + 1)·H + D parameters
+ * @shape  x [B, T, C] → y [B, T, C]; decode state [B, H, K, D], and the last 3 positions of what is convolved [B, 3, 2·G·K + H·D]
+ * @cost   O(B·H·T·(W·(K + D) + K·D)) time, O(B·H·T·(W + K·D/W)) memory; with G heads of keys
+ *   2·C·(G·K + 1.5·H·D) + 4·(2·G·K + H·D) + 2·(C + 1)·H + D parameters
  * @source Yang et al. 2024, "Gated Delta Networks: Improving Mamba2 with Delta Rule", arXiv:2412.06464
- * @differs matrices start as the rest of the model, since the paper does not say how. Each value head has queries and keys of its own
+ * @differs matrices start as the rest of the model, since the paper does not say how
  */
 export function gatedDeltaNet(options: GatedDeltaNetOptions): Mixer<GatedDeltaNetParams> {
   const name = "gated-delta-net";
-  const { modelWidth, heads, chunk, dropoutRate, initial = normalInitial() } = options;
+  const { modelWidth, heads, keyHeads = heads, chunk, dropoutRate, epsilon, initial = normalInitial() } = options;
   const sizes = recurrentSizes(name, options, {
     keyWidth: (headWidth) => 0.75 * headWidth,
     valueWidth: (keyWidth) => 2 * keyWidth,
   });
-  const [keys, values] = [heads * sizes.keyWidth, heads * sizes.valueWidth];
+  requireCounts(name, { keyHeads });
+  if (heads % keyHeads !== 0)
+    throw new RangeError(`${name}: heads must be a multiple of keyHeads, got heads ${heads} and keyHeads ${keyHeads}`);
+  const [keys, values] = [keyHeads * sizes.keyWidth, heads * sizes.valueWidth];
   const toKeys = linear(modelWidth, keys, { bias: false, initial });
   const toValues = linear(modelWidth, values, { bias: false, initial });
   const toHeads = linear(modelWidth, heads, { bias: false, initial });
@@ -85,6 +97,7 @@ export function gatedDeltaNet(options: GatedDeltaNetOptions): Mixer<GatedDeltaNe
     modelWidth,
     ...sizes,
     gain: true,
+    epsilon,
     dropoutRate,
     gateInitial: initial,
     outInitial: initial,
@@ -115,13 +128,15 @@ export function gatedDeltaNet(options: GatedDeltaNetOptions): Mixer<GatedDeltaNe
         toValues.apply(params.value, shown),
       ];
       const { y, after } = convolution.apply(params.convolution, concat(projected, -1), recent);
-      const inHeads = (from: number, to: number) => cast(splitHeads(slice(silu(y), -1, from, to), heads), "float32");
+      const inHeads = (from: number, to: number, count: number) =>
+        cast(splitHeads(slice(silu(y), -1, from, to), count), "float32");
+      const [q, k] = [inHeads(0, keys, keyHeads), inHeads(keys, 2 * keys, keyHeads)];
       const perHead = (own: LinearParams) => cast(transpose(toHeads.apply(own, x), [0, 2, 1]), "float32");
       return {
         input: {
-          q: mul(unitLength(inHeads(0, keys)), sizes.keyWidth ** -0.5),
-          k: unitLength(inHeads(keys, 2 * keys)),
-          v: inHeads(2 * keys, 2 * keys + values),
+          q: shared(mul(unitLength(q), sizes.keyWidth ** -0.5), heads),
+          k: shared(unitLength(k), heads),
+          v: inHeads(2 * keys, 2 * keys + values, heads),
           beta: sigmoid(perHead(params.strength)),
           logDecay: logDecays(perHead(params.decay.step), params.decay),
         },
@@ -130,6 +145,14 @@ export function gatedDeltaNet(options: GatedDeltaNetOptions): Mixer<GatedDeltaNe
     },
     out: output.apply,
   });
+}
+
+/** Each head as often as heads of values share it: [B, G, T, K] → [B, H, T, K]. */
+function shared(x: Tensor, heads: number): Tensor {
+  const [batch, groups, length, width] = x.shape as [number, number, number, number];
+  if (groups === heads) return x;
+  const each = broadcastTo(expandDims(x, 2), [batch, groups, heads / groups, length, width]);
+  return reshape(each, [batch, heads, length, width]);
 }
 
 /**

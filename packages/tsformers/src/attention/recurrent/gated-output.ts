@@ -14,6 +14,8 @@ export type GatedOutputOptions = RecurrentSizes & {
   readonly modelWidth: number;
   /** Whether the norm has a gain, shared by the heads. */
   readonly gain: boolean;
+  /** Of the norm. Default: 1e-5. */
+  readonly epsilon?: number | undefined;
   readonly dropoutRate: number | undefined;
   readonly gateInitial: Initial;
   readonly outInitial: Initial;
@@ -30,6 +32,7 @@ export function gatedOutput({
   heads,
   valueWidth,
   gain,
+  epsilon = 1e-5,
   dropoutRate = 0,
   gateInitial,
   outInitial,
@@ -46,7 +49,7 @@ export function gatedOutput({
       };
     },
     apply: (params, mixed, x, context) => {
-      const normed = rmsNormalization(mixed, params.gain ?? ones([valueWidth], mixed.dtype), 1e-5);
+      const normed = rmsNormalization(mixed, params.gain ?? ones([valueWidth], mixed.dtype), epsilon);
       const gated = mul(silu(splitHeads(toGate.apply(params.gate, x), heads)), normed);
       return dropout(toOut.apply(params.out, joinHeads(gated)), dropoutRate, context, "out");
     },

@@ -65,16 +65,17 @@ export type RecurrentSizes = { readonly heads: number; readonly keyWidth: number
  * Sizes of the heads, with those that a paper chooses in place of absent ones.
  *
  * @param usual from modelWidth / heads, and from K
- * @throws RangeError when a size is not a whole number, or the heads do not divide the width
+ * @throws RangeError when a size is not a whole number, or the heads do not divide the width that they are to share
  */
 export function recurrentSizes(
   name: string,
   options: RecurrentMixerOptions,
   usual: { readonly keyWidth: (headWidth: number) => number; readonly valueWidth: (keyWidth: number) => number },
 ): RecurrentSizes {
-  const { heads, dropoutRate = 0, chunk = 1 } = options;
-  const headWidth = headWidthOf(name, { modelWidth: options.modelWidth, heads });
-  const keyWidth = options.keyWidth ?? Math.max(1, Math.floor(usual.keyWidth(headWidth)));
+  const { modelWidth, heads, dropoutRate = 0, chunk = 1 } = options;
+  requireCounts(name, { modelWidth, heads });
+  const keyWidth =
+    options.keyWidth ?? Math.max(1, Math.floor(usual.keyWidth(headWidthOf(name, { modelWidth, heads }))));
   const valueWidth = options.valueWidth ?? usual.valueWidth(keyWidth);
   requireCounts(name, { keyWidth, valueWidth, chunk });
   requireRate(name, dropoutRate);

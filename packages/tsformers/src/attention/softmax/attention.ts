@@ -1,4 +1,4 @@
-import { type Concrete, reshape, splitKey, type Tensor, transpose } from "@tsformers/engine";
+import { type Concrete, mul, reshape, sigmoid, splitKey, type Tensor, transpose } from "@tsformers/engine";
 import * as z from "zod";
 import type { KeyValueCache, Recurrent, SoftmaxMixer, View } from "../../kinds/index.ts";
 import { dropout } from "../../nn/dropout.ts";
@@ -21,6 +21,7 @@ export type AttentionParams = {
   keyNorm?: NormParams;
   /** [H] */
   sink?: Tensor;
+  gate?: LinearParams;
 };
 
 export type AttentionOptions = {
@@ -42,6 +43,8 @@ export type AttentionOptions = {
   readonly cap?: number;
   /** Initial values of a learned logit for each head that takes part in the softmax and has no value. Default: there is none. */
   readonly sink?: Initial;
+  /** Whether what heads have mixed is multiplied by σ(x·W_g), feature by feature, before it is projected back. Default: no. */
+  readonly gate?: boolean;
   readonly dropoutRate?: number;
   readonly initial?: Initial;
   readonly outInitial?: Initial;
@@ -50,7 +53,8 @@ export type AttentionOptions = {
 /**
  * Multi-head softmax attention: `softmax(q·kᵀ·scale + mask)·v`, heads concatenated, then projected back.
  *
- * With all that it may have, `q, k = rotate(norm(q)), rotate(norm(k))`; `z = cap·tanh(q·kᵀ·scale/cap) + bias`; `p_s = exp(z_s) / (Σ exp(z) + exp(sink))`.
+ * With all that it may have, `q, k = rotate(norm(q)), rotate(norm(k))`; `z = cap·tanh(q·kᵀ·scale/cap) + bias`; `p_s = exp(z_s) / (Σ exp(z) + exp(sink))`;
+ * `y = (p·v ∘ σ(x·W_g))·W_o`.
  *
  * Patterns and position schemes are part of the view; keys and values may come from another sequence (`cross`) or a cache.
  *
@@ -58,7 +62,7 @@ export type AttentionOptions = {
  * @cost   O(B·H·P·D) time for P visible pairs, T·S under the full pattern; memory: {@link attend}
  * @source Vaswani et al. 2017, "Attention Is All You Need", §3.2, arXiv:1706.03762; grouped heads: Ainslie et al. 2023,
  *   arXiv:2305.13245; norms of queries and keys: Henry et al. 2020, arXiv:2010.04245, Dehghani et al. 2023, arXiv:2302.05442; cap:
- *   Gemma Team 2024, arXiv:2408.00118; sink: OpenAI 2025, "gpt-oss", arXiv:2508.10925
+ *   Gemma Team 2024, arXiv:2408.00118; sink: OpenAI 2025, "gpt-oss", arXiv:2508.10925; gate: Qiu et al. 2025, arXiv:2505.06708
  */
 export function attention(options: AttentionOptions): SoftmaxMixer<AttentionParams> {
   const { modelWidth, heads, keyValueHeads = heads, dropoutRate = 0, bias = true, initial = normalInitial() } = options;
@@ -75,6 +79,7 @@ export function attention(options: AttentionOptions): SoftmaxMixer<AttentionPara
   const toKeyOrValue = linear(modelWidth, keyValueHeads * headWidth, { bias, initial });
   const outBias = options.outBias ?? bias;
   const toOut = linear(heads * headWidth, modelWidth, { bias: outBias, initial: options.outInitial ?? initial });
+  const toGate = options.gate ? linear(modelWidth, heads * headWidth, { bias, initial }) : undefined;
   const { project = same, cap, sink } = options;
   if (cap !== undefined && !(cap > 0)) throw new RangeError(`attention: cap must be above 0, got ${cap}`);
   const qkNorm = options.qkNorm?.(headWidth);
@@ -90,13 +95,18 @@ export function attention(options: AttentionOptions): SoftmaxMixer<AttentionPara
     keysAndValues,
     cacheShape: [keyValueHeads, headWidth],
     init: (key): Concrete<AttentionParams> => {
-      const [q, k, v, o, s] = splitKey(key, 5);
+      const [q, k, v, o, s, g] = splitKey(key, 6);
       return {
         query: toQuery.init(q!),
         key: toKeyOrValue.init(k!),
         value: toKeyOrValue.init(v!),
         out: toOut.init(o!),
-        ...present({ queryNorm: qkNorm?.init(key), keyNorm: qkNorm?.init(key), sink: sink?.(s!, [heads]) }),
+        ...present({
+          queryNorm: qkNorm?.init(key),
+          keyNorm: qkNorm?.init(key),
+          sink: sink?.(s!, [heads]),
+          gate: toGate?.init(g!),
+        }),
       };
     },
     apply: (params, { x, cross, view, state, place }, context) => {
@@ -111,7 +121,9 @@ export function attention(options: AttentionOptions): SoftmaxMixer<AttentionPara
         context,
         ...present({ cap, sink: params.sink }),
       });
-      const y = dropout(toOut.apply(params.out, joinHeads(mixed)), dropoutRate, context, "out");
+      const joined = joinHeads(mixed);
+      const gated = toGate === undefined ? joined : mul(joined, sigmoid(toGate.apply(params.gate!, x)));
+      const y = dropout(toOut.apply(params.out, gated), dropoutRate, context, "out");
       return { y, map, ...present({ state: place === undefined ? state : { ...state, decode: entries } }) };
     },
   };
@@ -137,6 +149,7 @@ export type SoftmaxSettings = {
   readonly qkNorm?: boolean;
   readonly cap?: number;
   readonly sink?: boolean;
+  readonly gate?: boolean;
 };
 
 export const softmaxEntry: MixerEntry<"softmax", SoftmaxSettings> = /* @__PURE__ */ mixerEntry({
@@ -158,6 +171,7 @@ export const softmaxEntry: MixerEntry<"softmax", SoftmaxSettings> = /* @__PURE__
       qkNorm: z.boolean().optional().describe("RMS norms of queries and keys, before they are rotated. Default: none"),
       cap: z.number().positive().optional().describe("logits stay within ± this, by cap·tanh(z/cap). Default: no cap"),
       sink: z.boolean().optional().describe("a learned logit for each head that has no value. Default: none"),
+      gate: z.boolean().optional().describe("a gate of the input on what heads have mixed. Default: none"),
     }),
   make: ({ qkNorm, sink, ...settings }, context) =>
     attention({

@@ -42,6 +42,8 @@ export type Probe = {
   readonly padded?: Readonly<Record<string, string>>;
   /** What of the inputs must be known while tracing, such as a count that decides a shape: added to `about`. */
   staticOf?(inputs: Readonly<Record<string, NDArray>>): Readonly<Record<string, unknown>>;
+  /** The input that marks the rows of a result that are compared (1 = real). Absent, or undefined: all are. */
+  realOf?(result: string): string | undefined;
   /**
    * Computes all results by name, among them `loss` if the inputs allow it. Results that are not used
    * cost nothing. `about` is the case's description in meta.json (`what`) and its options.

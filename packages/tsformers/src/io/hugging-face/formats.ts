@@ -17,9 +17,10 @@ import { mistral } from "./mistral.ts";
 import { mpt } from "./mpt.ts";
 import { openAiGpt } from "./openai-gpt.ts";
 import { qwen3 } from "./qwen3.ts";
+import { qwen3Next } from "./qwen3-next.ts";
 import { reformer } from "./reformer.ts";
 import { roformer } from "./roformer.ts";
-import { t5 } from "./t5.ts";
+import { longT5, t5 } from "./t5.ts";
 import { torchTransformer } from "./torch-transformer.ts";
 import { transfoXl } from "./transfo-xl.ts";
 import { xlnet } from "./xlnet.ts";
@@ -37,6 +38,7 @@ export const formats: readonly Format[] = [
   mistral,
   gemma2,
   qwen3,
+  qwen3Next,
   diffLlama,
   bert,
   albert,
@@ -44,6 +46,7 @@ export const formats: readonly Format[] = [
   roformer,
   reformer,
   t5,
+  longT5,
   torchTransformer,
   transfoXl,
   longformer,

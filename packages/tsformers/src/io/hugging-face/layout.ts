@@ -89,30 +89,34 @@ export function columns(count: number): Layout {
  * the interleaving of BLOOM and GPT-NeoX. Matrices are [out, in] there and [in, out] here; vectors are [out] in both.
  */
 export function rows(count: number, groups = 1): Layout {
-  const theirRow = (part: number, row: number, perGroup: number) =>
-    (Math.floor(row / perGroup) * count + part) * perGroup + (row % perGroup);
+  const alike = (out: number) => groupedRows(new Array(count).fill(out / count / groups), groups);
+  return {
+    read: (theirs) => alike(theirs.shape[0]!).read(theirs),
+    write: (ours) => alike(ours[0]!.shape.at(-1)! * count).write(ours),
+  };
+}
+
+/** {@link rows} of layers that differ in width. @param widths rows of each layer in a group */
+export function groupedRows(widths: readonly number[], groups: number): Layout {
+  const starts = widths.map((_, part) => widths.slice(0, part).reduce((a, b) => a + b, 0));
+  const perGroup = widths.reduce((a, b) => a + b, 0);
   return {
     read: (theirs) => {
-      const out = theirs.shape[0]! / count;
-      const width = theirs.shape[1] ?? 1;
-      return range(count).map((part) => {
-        const own = rearrange(
-          theirs,
-          [out, ...theirs.shape.slice(1)],
-          (i) => theirRow(part, Math.floor(i / width), out / groups) * width + (i % width),
-        );
-        return theirs.shape.length === 1 ? own : transpose(own);
+      const [, width = 1] = theirs.shape;
+      return widths.map((own, part) => {
+        const theirRow = (row: number) => Math.floor(row / own) * perGroup + starts[part]! + (row % own);
+        const shape = [own * groups, ...theirs.shape.slice(1)];
+        const found = rearrange(theirs, shape, (i) => theirRow(Math.floor(i / width)) * width + (i % width));
+        return theirs.shape.length === 1 ? found : transpose(found);
       });
     },
     write: (ours) => {
       const sources = ours[0]!.shape.length === 1 ? ours : ours.map(transpose);
-      const [out, width = 1] = sources[0]!.shape as [number, number?];
-      const perGroup = out / groups;
-      return assemble(sources, [out * count, ...sources[0]!.shape.slice(1)], (i) => {
-        const row = Math.floor(i / width);
-        const block = Math.floor(row / perGroup);
-        const group = Math.floor(block / count);
-        return [block % count, (group * perGroup + (row % perGroup)) * width + (i % width)];
+      const [, width = 1] = sources[0]!.shape;
+      return assemble(sources, [perGroup * groups, ...sources[0]!.shape.slice(1)], (i) => {
+        const [group, within] = [Math.floor(i / width / perGroup), Math.floor(i / width) % perGroup];
+        const part = starts.findLastIndex((start) => start <= within);
+        return [part, (group * widths[part]! + within - starts[part]!) * width + (i % width)];
       });
     },
   };

@@ -26,6 +26,8 @@ export type FamilyDefaults = {
   readonly num_key_value_heads?: number;
   /** Default: hidden_size / num_attention_heads. */
   readonly head_dim?: number;
+  /** The share of a head's features that is rotated. Default: 1. */
+  readonly partial_rotary_factor?: number;
 };
 
 /** Settings that Llama and its relatives share. */
@@ -52,7 +54,9 @@ function sharedConfig(defaults: FamilyDefaults) {
 
 /** The options of a model that the shared settings give. */
 export type FamilyOptions = Required<
-  Omit<LlamaOptions, "mixer" | "dropoutRate" | "ffnBias"> & { readonly rotary: NonNullable<LlamaOptions["rotary"]> }
+  Omit<LlamaOptions, "mixer" | "norm" | "dropoutRate" | "ffnBias"> & {
+    readonly rotary: NonNullable<LlamaOptions["rotary"]>;
+  }
 >;
 
 /** A relative of Llama: what its checkpoints add. */
@@ -65,8 +69,12 @@ export type Family<Own> = {
   parts(options: FamilyOptions, own: Own): DecoderParts;
   /** What the output does with logits. Default: nothing. */
   head?(head: Head, own: Own): Head;
-  /** Arrays of a layer beside those of projections and feed-forward network. Default: the two norms of Llama. */
-  readonly layer?: (theirs: string, ours: string, options: FamilyOptions) => NameRule[];
+  /** Arrays of a layer beside those of its mixer's projections and its feed-forward network. Default: the two norms of Llama. */
+  readonly layer?: (theirs: string, ours: string, options: FamilyOptions, own: Own, layer: number) => NameRule[];
+  /** Arrays of the projections of a layer's mixer. Default: {@link attentionNames}. */
+  readonly mixer?: (theirs: string, ours: string, options: FamilyOptions, own: Own, layer: number) => NameRule[];
+  /** The only layer whose attention map the reference tells, as `attn_full`. Default: it tells all. */
+  mapOf?(own: Own, layers: number): number | undefined;
   /** Whether the feed-forward network has biases. Default: it has none. */
   ffnBias?(own: Own): boolean;
 };
@@ -93,7 +101,7 @@ export function llamaRelative<Own>(family: Family<Own>): Format {
         keyValueHeads: c.num_key_value_heads ?? heads,
         headWidth,
         ffnWidth: c.intermediate_size,
-        rotary: ropeOf(c, headWidth, 1),
+        rotary: ropeOf(c, headWidth, family.defaults.partial_rotary_factor ?? 1),
         activation: c.hidden_act,
         attentionBias: c.attention_bias,
         epsilon: c.rms_norm_eps,
@@ -115,8 +123,10 @@ export function llamaRelative<Own>(family: Family<Own>): Format {
           ...layerNames(options.layers, (i) => {
             const [theirs, ours] = [`model.layers.${i}`, `blocks.${i}`];
             return [
-              ...(family.layer ?? normsOfLlama)(theirs, ours, options),
-              ...projectionNames(theirs, ours, options, family.ffnBias?.(own) ?? false),
+              ...(family.layer ?? normsOfLlama)(theirs, ours, options, own, i),
+              ...(family.mixer?.(theirs, `${ours}.mixer`, options, own, i) ??
+                attentionNames(`${theirs}.self_attn`, `${ours}.mixer`, options)),
+              ...networkNames(theirs, ours, options, family.ffnBias?.(own) ?? false),
             ];
           }),
           ...normNames("model.norm", "finalNorm", modelWidth, false),
@@ -124,7 +134,7 @@ export function llamaRelative<Own>(family: Family<Own>): Format {
         ],
         length: c.max_position_embeddings,
         endTokens: c.eos_token_id,
-        probe: languageModelProbe(model),
+        probe: languageModelProbe(model, family.mapOf?.(own, options.layers)),
       };
     },
   };
@@ -138,16 +148,22 @@ export function normsOfLlama(theirs: string, ours: string, { modelWidth }: Famil
   ];
 }
 
-function projectionNames(theirs: string, ours: string, options: FamilyOptions, ffnBias: boolean): NameRule[] {
-  const { modelWidth: width, heads, keyValueHeads, headWidth, ffnWidth, attentionBias: bias } = options;
+/** The projections of softmax attention. @param ours the mixer */
+export function attentionNames(theirs: string, ours: string, options: FamilyOptions): NameRule[] {
+  const { modelWidth: width, heads, keyValueHeads, headWidth, attentionBias: bias } = options;
   const [all, shared] = [heads * headWidth, keyValueHeads * headWidth];
   return [
-    ...linearNames(`${theirs}.self_attn.q_proj`, `${ours}.mixer.query`, width, all, bias),
-    ...linearNames(`${theirs}.self_attn.k_proj`, `${ours}.mixer.key`, width, shared, bias),
-    ...linearNames(`${theirs}.self_attn.v_proj`, `${ours}.mixer.value`, width, shared, bias),
-    ...linearNames(`${theirs}.self_attn.o_proj`, `${ours}.mixer.out`, all, width, bias),
-    ...linearNames(`${theirs}.mlp.gate_proj`, `${ours}.ffn.gate`, width, ffnWidth, ffnBias),
-    ...linearNames(`${theirs}.mlp.up_proj`, `${ours}.ffn.in`, width, ffnWidth, ffnBias),
-    ...linearNames(`${theirs}.mlp.down_proj`, `${ours}.ffn.out`, ffnWidth, width, ffnBias),
+    ...linearNames(`${theirs}.q_proj`, `${ours}.query`, width, all, bias),
+    ...linearNames(`${theirs}.k_proj`, `${ours}.key`, width, shared, bias),
+    ...linearNames(`${theirs}.v_proj`, `${ours}.value`, width, shared, bias),
+    ...linearNames(`${theirs}.o_proj`, `${ours}.out`, all, width, bias),
+  ];
+}
+
+function networkNames(theirs: string, ours: string, { modelWidth: width, ffnWidth }: FamilyOptions, bias: boolean) {
+  return [
+    ...linearNames(`${theirs}.mlp.gate_proj`, `${ours}.ffn.gate`, width, ffnWidth, bias),
+    ...linearNames(`${theirs}.mlp.up_proj`, `${ours}.ffn.in`, width, ffnWidth, bias),
+    ...linearNames(`${theirs}.mlp.down_proj`, `${ours}.ffn.out`, ffnWidth, width, bias),
   ];
 }

@@ -1,8 +1,9 @@
 import { iota, type Tensor, zeros } from "@tsformers/engine";
 import { z } from "zod";
 import type { ScoreMod } from "../../kinds/index.ts";
-import { encoderDecoder } from "../../models/encoder-decoder.ts";
-import { t5Parts } from "../../models/encoder-decoders/t5.ts";
+import { type EncoderDecoderParts, encoderDecoder } from "../../models/encoder-decoder.ts";
+import { longT5Parts } from "../../models/encoder-decoders/longt5.ts";
+import { type T5Options, t5Parts } from "../../models/encoder-decoders/t5.ts";
 import type { SequenceToSequence } from "../../models/sequence-to-sequence.ts";
 import { type Activation, type FeedForward, type FeedForwardOptions, gatedMlp, mlp } from "../../nn/feed-forward.ts";
 import { type Head, linearHead, scaledHead, tiedHead } from "../../nn/head.ts";
@@ -21,11 +22,12 @@ import {
   tokenId,
 } from "./config.ts";
 import { numbered, weightsOf } from "./decoder-probe.ts";
-import type { Format, Probe } from "./format.ts";
+import type { Architecture, BuildOptions, Format, Probe } from "./format.ts";
 import { arrayName, layerNames, linearNames, type NameRule, normNames } from "./names.ts";
 import { sequenceToSequenceInputs, sequenceToSequencePass } from "./sequence-to-sequence-probe.ts";
 
-const config = z.looseObject({
+/** The settings that T5 and LongT5 have in common. */
+const settings = {
   vocab_size: standard(count, 32_128),
   d_model: standard(count, 512),
   d_kv: standard(count, 64),
@@ -43,6 +45,15 @@ const config = z.looseObject({
   pad_token_id: tokenId(0),
   eos_token_id: endTokens(1),
   is_decoder: only(false),
+};
+
+const config = z.looseObject(settings);
+
+const longConfig = z.looseObject({
+  ...settings,
+  encoder_attention_type: standard(z.enum(["local", "transient-global"]), "local"),
+  local_radius: standard(count, 127),
+  global_block_size: standard(count, 16),
 });
 
 const aliases = {
@@ -52,10 +63,8 @@ const aliases = {
   head_dim: "d_kv",
 };
 
-/** T5 and T5 v1.1 checkpoints. The output is tied if the file has no separate matrix for it. */
-export const t5: Format = {
-  modelType: "t5",
-  architectures: ["T5ForConditionalGeneration"],
+/** What files of both call things that are not parameters of their own. */
+const otherNames: Pick<Format, "ignored" | "shared"> = {
   ignored: /EncDecAttention\.relative_attention_bias\.weight$/,
   shared: [
     {
@@ -63,78 +72,140 @@ export const t5: Format = {
       head: "lm_head.weight",
     },
   ],
-  build: (json, { makeView, ownHead }) => {
-    const c = parseConfig(config, json, aliases);
-    const [width, vocabulary, inner] = [c.d_model, c.vocab_size, c.num_heads * c.d_kv];
-    const { ffn, activation, gated } = feedForwardOf(c.feed_forward_proj);
-    const head: Head = (ownHead ? linearHead(width, vocabulary) : tiedHead()) as Head;
-    const distances = { buckets: c.relative_attention_num_buckets, maxDistance: c.relative_attention_max_distance };
-    const parts = t5Parts({
-      vocabularySize: vocabulary,
-      layers: c.num_layers,
-      decoderLayers: c.num_decoder_layers ?? c.num_layers,
-      modelWidth: width,
-      heads: c.num_heads,
-      headWidth: c.d_kv,
-      ffnWidth: c.d_ff,
-      ffn,
-      activation,
-      distances,
-      head: (c.scale_decoder_outputs ?? c.tie_word_embeddings) ? scaledHead(head, width ** -0.5) : head,
-      epsilon: c.layer_norm_epsilon,
-    });
-    const model = encoderDecoder({ ...parts, ...present({ makeView }) });
-    const attentionNames = (theirs: string, ours: string): NameRule[] => [
-      ...linearNames(`${theirs}.q`, `${ours}.query`, width, inner, false),
-      ...linearNames(`${theirs}.k`, `${ours}.key`, width, inner, false),
-      ...linearNames(`${theirs}.v`, `${ours}.value`, width, inner, false),
-      ...linearNames(`${theirs}.o`, `${ours}.out`, inner, width, false),
-    ];
-    const ffnNames = (theirs: string, ours: string): NameRule[] => [
-      ...(gated ? linearNames(`${theirs}.wi_0`, `${ours}.gate`, width, c.d_ff, false) : []),
-      ...linearNames(gated ? `${theirs}.wi_1` : `${theirs}.wi`, `${ours}.in`, width, c.d_ff, false),
-      ...linearNames(`${theirs}.wo`, `${ours}.out`, c.d_ff, width, false),
-    ];
-    const bias = "block.0.layer.0.SelfAttention.relative_attention_bias.weight";
-    const start = c.decoder_start_token_id ?? c.pad_token_id ?? 0;
-    return {
-      model,
-      category: "encoder-decoder",
-      names: [
-        arrayName("shared.weight", "tokens.weight", [vocabulary, width]),
-        arrayName(`encoder.${bias}`, "sourceScores.weight", [distances.buckets, c.num_heads]),
-        ...layerNames(c.num_layers, (i) => {
-          const [theirs, ours] = [`encoder.block.${i}.layer`, `encoder.blocks.${i}`];
-          return [
-            ...normNames(`${theirs}.0.layer_norm`, `${ours}.mixerNorm`, width, false),
-            ...attentionNames(`${theirs}.0.SelfAttention`, `${ours}.mixer`),
-            ...normNames(`${theirs}.1.layer_norm`, `${ours}.ffnNorm`, width, false),
-            ...ffnNames(`${theirs}.1.DenseReluDense`, `${ours}.ffn`),
-          ];
-        }),
-        ...normNames("encoder.final_layer_norm", "encoder.finalNorm", width, false),
-        arrayName(`decoder.${bias}`, "targetScores.weight", [distances.buckets, c.num_heads]),
-        ...layerNames(c.num_decoder_layers ?? c.num_layers, (i) => {
-          const [theirs, ours] = [`decoder.block.${i}.layer`, `decoder.blocks.${i}`];
-          return [
-            ...normNames(`${theirs}.0.layer_norm`, `${ours}.mixerNorm`, width, false),
-            ...attentionNames(`${theirs}.0.SelfAttention`, `${ours}.mixer`),
-            ...normNames(`${theirs}.1.layer_norm`, `${ours}.crossNorm`, width, false),
-            ...attentionNames(`${theirs}.1.EncDecAttention`, `${ours}.cross`),
-            ...normNames(`${theirs}.2.layer_norm`, `${ours}.ffnNorm`, width, false),
-            ...ffnNames(`${theirs}.2.DenseReluDense`, `${ours}.ffn`),
-          ];
-        }),
-        ...normNames("decoder.final_layer_norm", "decoder.finalNorm", width, false),
-        ...(ownHead ? linearNames("lm_head", "head", width, vocabulary, false) : []),
-      ],
-      length: 512,
-      endTokens: c.eos_token_id,
-      startToken: start,
-      probe: probe(model, { start, padding: c.pad_token_id ?? 0, heads: c.num_heads, ...parts }),
-    };
+};
+
+/** T5 and T5 v1.1 checkpoints. The output is tied if the file has no separate matrix for it. */
+export const t5: Format = {
+  modelType: "t5",
+  architectures: ["T5ForConditionalGeneration"],
+  ...otherNames,
+  build: (json, options) => architecture(parseConfig(config, json, aliases), options, plain),
+};
+
+/** LongT5 checkpoints, with local or with transient-global attention. Unless settings tie it to the embedding, the output has its own matrix. */
+export const longT5: Format = {
+  modelType: "longt5",
+  architectures: ["LongT5ForConditionalGeneration"],
+  ...otherNames,
+  build: (json, { ownHead, ...options }) => {
+    const c = parseConfig(longConfig, json, aliases);
+    const { encoder_attention_type: attention, local_radius: radius, global_block_size: block } = c;
+    const isLocal = attention === "local";
+    return architecture(
+      c,
+      { ...options, ownHead: ownHead || !c.tie_word_embeddings },
+      {
+        parts: (given) => longT5Parts({ ...given, attention, radius, block }),
+        attention: isLocal ? "LocalSelfAttention" : "TransientGlobalSelfAttention",
+        names: (layer, theirs, ours) => [
+          ...(isLocal ? [] : normNames(`${theirs}.global_input_layer_norm`, `${ours}.globalNorm`, c.d_model, false)),
+          ...(isLocal || layer > 0 ? [] : [globalBias(theirs, ours, c)]),
+        ],
+        // What stands at padding is another implementation's own affair: nothing looks at it.
+        realOf: (result) => (result.startsWith("enc_hidden") ? "attention_mask" : undefined),
+      },
+    );
   },
 };
+
+function globalBias(theirs: string, ours: string, c: z.output<typeof longConfig>): NameRule {
+  const shape = [c.relative_attention_num_buckets, c.num_heads];
+  return arrayName(`${theirs}.global_relative_attention_bias.weight`, `${ours}.globalBias.weight`, shape);
+}
+
+/** What an encoder of T5's kind is, besides what the settings say. */
+type Encoder = {
+  parts(options: T5Options): EncoderDecoderParts;
+  /** Its attention, as files call it. */
+  readonly attention: string;
+  /** Further parameters of a layer's attention: their names in files and ours. */
+  names(layer: number, theirs: string, ours: string): NameRule[];
+  readonly realOf?: NonNullable<Probe["realOf"]>;
+};
+
+const plain: Encoder = { parts: t5Parts, attention: "SelfAttention", names: () => [] };
+
+function architecture(
+  c: z.output<z.ZodObject<typeof settings>>,
+  { makeView, ownHead }: Pick<BuildOptions, "makeView" | "ownHead">,
+  encoder: Encoder,
+): Architecture {
+  const [width, vocabulary, inner] = [c.d_model, c.vocab_size, c.num_heads * c.d_kv];
+  const { ffn, activation, gated } = feedForwardOf(c.feed_forward_proj);
+  const head: Head = (ownHead ? linearHead(width, vocabulary) : tiedHead()) as Head;
+  const distances = { buckets: c.relative_attention_num_buckets, maxDistance: c.relative_attention_max_distance };
+  const parts = encoder.parts({
+    vocabularySize: vocabulary,
+    layers: c.num_layers,
+    decoderLayers: c.num_decoder_layers ?? c.num_layers,
+    modelWidth: width,
+    heads: c.num_heads,
+    headWidth: c.d_kv,
+    ffnWidth: c.d_ff,
+    ffn,
+    activation,
+    distances,
+    head: (c.scale_decoder_outputs ?? c.tie_word_embeddings) ? scaledHead(head, width ** -0.5) : head,
+    epsilon: c.layer_norm_epsilon,
+  });
+  const model = encoderDecoder({ ...parts, ...present({ makeView }) });
+  const attentionNames = (theirs: string, ours: string): NameRule[] => [
+    ...linearNames(`${theirs}.q`, `${ours}.query`, width, inner, false),
+    ...linearNames(`${theirs}.k`, `${ours}.key`, width, inner, false),
+    ...linearNames(`${theirs}.v`, `${ours}.value`, width, inner, false),
+    ...linearNames(`${theirs}.o`, `${ours}.out`, inner, width, false),
+  ];
+  const ffnNames = (theirs: string, ours: string): NameRule[] => [
+    ...(gated ? linearNames(`${theirs}.wi_0`, `${ours}.gate`, width, c.d_ff, false) : []),
+    ...linearNames(gated ? `${theirs}.wi_1` : `${theirs}.wi`, `${ours}.in`, width, c.d_ff, false),
+    ...linearNames(`${theirs}.wo`, `${ours}.out`, c.d_ff, width, false),
+  ];
+  const biasOf = (attention: string) => `block.0.layer.0.${attention}.relative_attention_bias.weight`;
+  const start = c.decoder_start_token_id ?? c.pad_token_id ?? 0;
+  return {
+    model,
+    category: "encoder-decoder",
+    names: [
+      arrayName("shared.weight", "tokens.weight", [vocabulary, width]),
+      arrayName(`encoder.${biasOf(encoder.attention)}`, "sourceScores.weight", [distances.buckets, c.num_heads]),
+      ...layerNames(c.num_layers, (i) => {
+        const [theirs, ours] = [`encoder.block.${i}.layer`, `encoder.blocks.${i}`];
+        return [
+          ...normNames(`${theirs}.0.layer_norm`, `${ours}.mixerNorm`, width, false),
+          ...attentionNames(`${theirs}.0.${encoder.attention}`, `${ours}.mixer`),
+          ...encoder.names(i, `${theirs}.0.${encoder.attention}`, `${ours}.mixer`),
+          ...normNames(`${theirs}.1.layer_norm`, `${ours}.ffnNorm`, width, false),
+          ...ffnNames(`${theirs}.1.DenseReluDense`, `${ours}.ffn`),
+        ];
+      }),
+      ...normNames("encoder.final_layer_norm", "encoder.finalNorm", width, false),
+      arrayName(`decoder.${biasOf("SelfAttention")}`, "targetScores.weight", [distances.buckets, c.num_heads]),
+      ...layerNames(c.num_decoder_layers ?? c.num_layers, (i) => {
+        const [theirs, ours] = [`decoder.block.${i}.layer`, `decoder.blocks.${i}`];
+        return [
+          ...normNames(`${theirs}.0.layer_norm`, `${ours}.mixerNorm`, width, false),
+          ...attentionNames(`${theirs}.0.SelfAttention`, `${ours}.mixer`),
+          ...normNames(`${theirs}.1.layer_norm`, `${ours}.crossNorm`, width, false),
+          ...attentionNames(`${theirs}.1.EncDecAttention`, `${ours}.cross`),
+          ...normNames(`${theirs}.2.layer_norm`, `${ours}.ffnNorm`, width, false),
+          ...ffnNames(`${theirs}.2.DenseReluDense`, `${ours}.ffn`),
+        ];
+      }),
+      ...normNames("decoder.final_layer_norm", "decoder.finalNorm", width, false),
+      ...(ownHead ? linearNames("lm_head", "head", width, vocabulary, false) : []),
+    ],
+    length: 512,
+    endTokens: c.eos_token_id,
+    startToken: start,
+    probe: probe(model, {
+      start,
+      padding: c.pad_token_id ?? 0,
+      heads: c.num_heads,
+      ...present({ realOf: encoder.realOf }),
+      ...parts,
+    }),
+  };
+}
 
 /** Parses "relu", "gated-gelu", …; "gated-gelu" means the tanh GELU. */
 function feedForwardOf(text: string): {
@@ -158,6 +229,7 @@ function feedForwardOf(text: string): {
 }
 
 type ProbeOptions = {
+  readonly realOf?: NonNullable<Probe["realOf"]>;
   readonly start: number;
   readonly padding: number;
   readonly heads: number;
@@ -168,6 +240,7 @@ type ProbeOptions = {
 function probe<Params>(model: SequenceToSequence<Params>, options: ProbeOptions): Probe {
   return {
     inputs: sequenceToSequenceInputs(model.vocabularySize),
+    ...present({ realOf: options.realOf }),
     run: (params, inputs, context) => {
       const { encoded, tokens, results } = sequenceToSequencePass(model, params, inputs, options, context);
       const own = params as { sourceScores: unknown; targetScores: unknown };

@@ -1,3 +1,4 @@
+import { rotatedQuarter } from "../../models/decoders/qwen3-next.ts";
 import { present } from "../../schema/present.ts";
 
 /** Sizes of a catalogue model. */
@@ -14,8 +15,16 @@ export type ModelSizes = {
   readonly window?: number;
   readonly cap?: number;
   readonly outputCap?: number;
+  /** One of so many layers attends to everything. */
+  readonly period?: number;
   readonly embeddingWidth?: number;
   readonly groups?: number;
+  /** Layers of a decoder beside an encoder. */
+  readonly decoderLayers?: number;
+  /** LongT5's attention, how far positions see, and how many of them have a global token. */
+  readonly attention?: "local" | "transient-global";
+  readonly radius?: number;
+  readonly block?: number;
   /** First token of targets, for an encoder-decoder. */
   readonly startToken?: number;
   /** Ends what the model writes, if it was trained to say where it ends. */
@@ -135,6 +144,23 @@ const configWriters: Readonly<Record<string, Writer>> = {
     ...headDim(sizes),
     rope_theta: 1e6,
   }),
+  "qwen3-next": ({ period, ...sizes }) => ({
+    model_type: "qwen3_next",
+    architectures: ["Qwen3NextForCausalLM"],
+    ...llamaSettings(sizes, 3 * sizes.modelWidth),
+    ...headDim(sizes),
+    rope_theta: 1e7,
+    partial_rotary_factor: rotaryShare(rotatedQuarter(headDim(sizes).head_dim), headDim(sizes).head_dim),
+    full_attention_interval: period,
+    layer_types: Array.from({ length: sizes.layers }, (_, layer) =>
+      (layer + 1) % (period ?? 4) === 0 ? "full_attention" : "linear_attention",
+    ),
+    linear_num_key_heads: sizes.heads,
+    linear_num_value_heads: 2 * sizes.heads,
+    linear_key_head_dim: sizes.modelWidth / sizes.heads,
+    linear_value_head_dim: sizes.modelWidth / sizes.heads,
+    num_experts: 0,
+  }),
   gemma2: ({ window, cap, outputCap, ...sizes }) => ({
     model_type: "gemma2",
     architectures: ["Gemma2ForCausalLM"],
@@ -174,25 +200,22 @@ const configWriters: Readonly<Record<string, Writer>> = {
     ...encoderSettings(sizes),
     hidden_act: "gelu_new",
   }),
-  t5: ({ vocabularySize, layers, modelWidth, heads, ffnWidth = 4 * modelWidth, startToken = 0 }) => ({
+  t5: (sizes) => ({
     model_type: "t5",
     architectures: ["T5ForConditionalGeneration"],
-    vocab_size: vocabularySize,
-    d_model: modelWidth,
-    d_kv: modelWidth / heads,
-    d_ff: ffnWidth,
-    num_layers: layers,
-    num_decoder_layers: layers,
-    num_heads: heads,
-    relative_attention_num_buckets: 32,
-    relative_attention_max_distance: 128,
+    ...t5Settings(sizes),
     feed_forward_proj: "relu",
-    layer_norm_epsilon: 1e-6,
-    is_encoder_decoder: true,
     tie_word_embeddings: true,
-    decoder_start_token_id: startToken,
-    // transformers puts it in front when it shifts labels.
-    pad_token_id: startToken,
+  }),
+  longt5: ({ attention = "transient-global", radius = 127, block = 16, ...sizes }) => ({
+    model_type: "longt5",
+    architectures: ["LongT5ForConditionalGeneration"],
+    ...t5Settings(sizes),
+    feed_forward_proj: "gated-gelu",
+    tie_word_embeddings: false,
+    encoder_attention_type: attention,
+    local_radius: radius,
+    global_block_size: block,
   }),
   xlnet: ({ vocabularySize, layers, modelWidth, heads, ffnWidth = 4 * modelWidth }) => ({
     model_type: "xlnet",
@@ -240,6 +263,33 @@ function llamaSettings(
     rms_norm_eps: 1e-6,
     rope_theta: 10_000,
     tie_word_embeddings: true,
+  };
+}
+
+function t5Settings({
+  vocabularySize,
+  layers,
+  decoderLayers = layers,
+  modelWidth,
+  heads,
+  ffnWidth = 4 * modelWidth,
+  startToken = 0,
+}: ModelSizes) {
+  return {
+    vocab_size: vocabularySize,
+    d_model: modelWidth,
+    d_kv: modelWidth / heads,
+    d_ff: ffnWidth,
+    num_layers: layers,
+    num_decoder_layers: decoderLayers,
+    num_heads: heads,
+    relative_attention_num_buckets: 32,
+    relative_attention_max_distance: 128,
+    layer_norm_epsilon: 1e-6,
+    is_encoder_decoder: true,
+    decoder_start_token_id: startToken,
+    // transformers puts it in front when it shifts labels.
+    pad_token_id: startToken,
   };
 }
 

@@ -5,7 +5,7 @@ import { blockStack } from "../../depth/stack.ts";
 import type { Mixer } from "../../kinds/index.ts";
 import { embedding } from "../../nn/embedding.ts";
 import { type Activation, gatedMlp, silu } from "../../nn/feed-forward.ts";
-import { rmsNorm } from "../../nn/norm.ts";
+import { type Norm, rmsNorm } from "../../nn/norm.ts";
 import { headWidthOf, requireSizes } from "../../nn/sizes.ts";
 import { halves, type RotaryOptions, rotary } from "../../position/rotary.ts";
 import { present } from "../../schema/present.ts";
@@ -41,6 +41,8 @@ export type LlamaOptions = {
   readonly ffnBias?: boolean;
   readonly dropoutRate?: number;
   readonly epsilon?: number;
+  /** Of blocks and at the end. Default: {@link rmsNorm}. */
+  readonly norm?: Norm;
 };
 
 /**
@@ -62,7 +64,7 @@ export function llamaParts(options: LlamaOptions, name = "llama"): DecoderParts 
   const { vocabularySize, layers, modelWidth, heads, ffnWidth, dropoutRate = 0, epsilon = 1e-6 } = options;
   const { keyValueHeads = heads, headWidth = headWidthOf(name, options), activation = silu } = options;
   requireSizes(name, options, { vocabularySize, layers, ffnWidth, keyValueHeads });
-  const norm = rmsNorm({ epsilon });
+  const { norm = rmsNorm({ epsilon }) } = options;
   const bias = options.attentionBias ?? false;
   const softmax = attention({ modelWidth, heads, keyValueHeads, headWidth, bias, dropoutRate });
   const { mixer = () => softmax as Mixer<unknown> } = options;

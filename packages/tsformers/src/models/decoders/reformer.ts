@@ -9,6 +9,7 @@ import { chunkedFeedForward } from "../../nn/chunked.ts";
 import { embedding } from "../../nn/embedding.ts";
 import { type Activation, mlp, relu } from "../../nn/feed-forward.ts";
 import { linearHead } from "../../nn/head.ts";
+import { glorotUniform, normalInitial } from "../../nn/initial.ts";
 import { layerNorm } from "../../nn/norm.ts";
 import { requireSizes } from "../../nn/sizes.ts";
 import { axial, axialGrid } from "../../position/axial.ts";
@@ -26,6 +27,8 @@ import {
   stackOptions,
 } from "../model-entry.ts";
 import { requireMixer } from "../sights.ts";
+
+export type ReformerAttention = "local" | "lsh";
 
 export type ReformerOptions = {
   readonly vocabularySize: number;
@@ -46,7 +49,9 @@ export type ReformerOptions = {
   readonly lsh?: Partial<Omit<LshAttentionOptions, "modelWidth" | "heads" | "headWidth" | "causal">>;
   /** Tokens in a chunk of the local layers. Default: 64. */
   readonly localChunk?: number;
-  /** How positions exchange information in each layer. Default: local and LSH attention in turn, local first. */
+  /** What layers have, given first to last and then again from the first. Default: local and LSH attention in turn. */
+  readonly attention?: readonly ReformerAttention[];
+  /** How positions exchange information in each layer. Default: as `attention` says. */
   readonly mixer?: (layer: number) => Mixer;
   /** Default: axial over a grid as square as possible, half of the features for rows and half for columns. */
   readonly positions?: PositionEmbedding;
@@ -58,7 +63,10 @@ export type ReformerOptions = {
   readonly epsilon?: number;
 };
 
-const defaults = { localChunk: 64 };
+/** Of tokens and of rows and columns of positions. */
+const ofInputs = normalInitial(1);
+
+const defaults = { localChunk: 64, attention: ["local", "lsh"] } as const;
 
 /**
  * Reformer: two residual streams that are undone instead of kept, attention within buckets of alike tokens, feed-forward networks in chunks.
@@ -79,16 +87,18 @@ export function reformer(options: ReformerOptions): LanguageModel<DecoderParams>
 export function reformerParts(options: ReformerOptions): DecoderParts<StackParams> {
   const { vocabularySize, layers, modelWidth, heads, length, causal = true, dropoutRate = 0 } = options;
   const { ffnWidth = 4 * modelWidth, activation = relu, epsilon = 1e-12, lsh = {} } = options;
-  const { localChunk = defaults.localChunk } = options;
+  const { localChunk = defaults.localChunk, attention = defaults.attention } = options;
   requireSizes("reformer", options, { vocabularySize, layers, length, ffnWidth });
-  const sizes = { modelWidth, heads, causal, dropoutRate, bias: false, ...present({ headWidth: options.headWidth }) };
-  const mixers = [
-    () => localAttention({ ...sizes, chunk: localChunk }) as Mixer,
-    () => lshAttention({ ...sizes, buckets: usualBuckets(length, lsh.chunk ?? 64), ...lsh }) as Mixer,
-  ];
-  const mixer = options.mixer ?? ((layer) => mixers[layer % 2]!());
+  const initial = glorotUniform();
+  const { headWidth } = options;
+  const sizes = { modelWidth, heads, causal, dropoutRate, bias: false, initial, ...present({ headWidth }) };
+  const mixers = {
+    local: () => localAttention({ ...sizes, chunk: localChunk }) as Mixer,
+    lsh: () => lshAttention({ ...sizes, buckets: usualBuckets(length, lsh.chunk ?? 64), ...lsh }) as Mixer,
+  };
+  const mixer = options.mixer ?? ((layer) => mixers[attention[layer % attention.length]!]());
   const norm = layerNorm({ epsilon });
-  const network = mlp({ modelWidth, ffnWidth, activation, dropoutRate });
+  const network = mlp({ modelWidth, ffnWidth, activation, dropoutRate, initial });
   const { ffnChunk: chunkLength } = options;
   const ffn = chunkLength === undefined ? network : chunkedFeedForward(network, { chunkLength });
   const blocks = Array.from({ length: layers }, (_, layer) => {
@@ -101,14 +111,14 @@ export function reformerParts(options: ReformerOptions): DecoderParts<StackParam
     vocabularySize,
     width: 2 * modelWidth,
     embeddingWidth: modelWidth,
-    tokens: embedding(vocabularySize, modelWidth),
-    positions: options.positions ?? axial({ grid: axialGrid(length), widths: halves(modelWidth) }),
+    tokens: embedding(vocabularySize, modelWidth, ofInputs),
+    positions: options.positions ?? axial({ grid: axialGrid(length), widths: halves(modelWidth), initial: ofInputs }),
     dropoutRate,
     depth: reversible(blocks, {
       finalNorm: norm(2 * modelWidth),
       ...present({ keepsStreams: options.keepsStreams }),
     }) as Depth<StackParams>,
-    head: linearHead(2 * modelWidth, vocabularySize),
+    head: linearHead(2 * modelWidth, vocabularySize, { initial }),
   };
 }
 
@@ -120,6 +130,7 @@ function halves(width: number): [number, number] {
 export type ReformerSettings = StackSettings & {
   readonly length?: number;
   readonly ffnWidth?: number;
+  readonly attention?: readonly ReformerAttention[];
   readonly rounds?: number;
   readonly chunk?: number;
   readonly localChunk?: number;
@@ -139,6 +150,11 @@ export const reformerEntry: DecoderEntry<"reformer", ReformerSettings> = /* @__P
       ...stackOptions(),
       length: lengthOption(),
       ffnWidth: ffnWidthOption(),
+      attention: z
+        .array(z.enum(["local", "lsh"]))
+        .min(1)
+        .default([...defaults.attention])
+        .describe("what the layers have, from the first on, and then again"),
       rounds: passCount().default(lshDefaults.rounds).describe("how often tokens are hashed and sorted"),
       chunk: positionCount().default(lshDefaults.chunk).describe("tokens in a chunk of the LSH layers"),
       localChunk: positionCount().default(defaults.localChunk).describe("tokens in a chunk of the local layers"),

@@ -7,6 +7,7 @@ import { type CrossBlock, postNormCrossBlock } from "../../blocks/cross-block.ts
 import { embedding, paddedEmbedding } from "../../nn/embedding.ts";
 import { type Activation, gelu, mlp } from "../../nn/feed-forward.ts";
 import type { Head } from "../../nn/head.ts";
+import { normalInitial } from "../../nn/initial.ts";
 import { layerNorm } from "../../nn/norm.ts";
 import { requireSizes } from "../../nn/sizes.ts";
 import { learned } from "../../position/learned.ts";
@@ -16,6 +17,7 @@ import { type EncoderDecoderParams, type EncoderDecoderParts, encoderDecoder } f
 import {
   type EncoderDecoderEntry,
   ffnWidthOption,
+  initializerRangeOption,
   lengthOption,
   modelEntry,
   type StackSettings,
@@ -55,6 +57,8 @@ export type LedOptions = {
   readonly dropoutRate?: number;
   /** Of the norms. Default: 1e-5. */
   readonly epsilon?: number;
+  /** Standard deviation of initial weights. Default: 0.02. */
+  readonly initializerRange?: number;
   /** Makes the views. Default: {@link makeView}. */
   readonly makeView?: typeof makeView;
 };
@@ -83,11 +87,12 @@ export function ledParts(options: LedOptions): EncoderDecoderParts {
   const further = { vocabularySize, layers, decoderLayers, ffnWidth, decoderFfnWidth, sourceLength, targetLength };
   requireSizes("led", options, further);
   const norm = layerNorm({ epsilon });
-  const tokens = embedding(vocabularySize, modelWidth);
-  const near = longformerAttentions({ ...options, windows, globals, causal: false });
-  const ffn = (width: number) => mlp({ modelWidth, ffnWidth: width, activation, dropoutRate });
+  const initial = normalInitial(options.initializerRange);
+  const tokens = embedding(vocabularySize, modelWidth, initial);
+  const near = longformerAttentions({ ...options, windows, globals, causal: false, initial });
+  const ffn = (width: number) => mlp({ modelWidth, ffnWidth: width, activation, dropoutRate, initial });
   const encoderFfn = ffn(ffnWidth);
-  const mixer = attention({ modelWidth, heads: decoderHeads, dropoutRate });
+  const mixer = attention({ modelWidth, heads: decoderHeads, dropoutRate, initial });
   const crossBlock: CrossBlock = postNormCrossBlock({
     modelWidth,
     norm,
@@ -99,8 +104,8 @@ export function ledParts(options: LedOptions): EncoderDecoderParts {
     name: "led",
     vocabularySize,
     tokens: padding === undefined ? tokens : paddedEmbedding(tokens, padding),
-    sourcePositions: learned(sourceLength, modelWidth),
-    targetPositions: learned(targetLength, modelWidth),
+    sourcePositions: learned(sourceLength, modelWidth, initial),
+    targetPositions: learned(targetLength, modelWidth, initial),
     sourceNorm: norm(modelWidth),
     targetNorm: norm(modelWidth),
     dropoutRate,
@@ -116,6 +121,7 @@ export function ledParts(options: LedOptions): EncoderDecoderParts {
 export type LedSettings = StackSettings & {
   readonly length?: number;
   readonly ffnWidth?: number;
+  readonly initializerRange?: number;
   readonly window?: number;
 };
 
@@ -133,6 +139,7 @@ export const ledEntry: EncoderDecoderEntry<"led", LedSettings> = /* @__PURE__ */
       ...stackOptions(),
       length: lengthOption(),
       ffnWidth: ffnWidthOption(),
+      initializerRange: initializerRangeOption(),
       window: positionCount(2)
         .default(64)
         .describe("positions of the source that a query sees, half of them on each side"),

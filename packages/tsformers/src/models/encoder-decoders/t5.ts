@@ -1,7 +1,8 @@
 import * as z from "zod";
-import { attention } from "../../attention/softmax/attention.ts";
+import { type AttentionOptions, attention } from "../../attention/softmax/attention.ts";
 import { preNormBlock } from "../../blocks/block.ts";
 import { preNormCrossBlock } from "../../blocks/cross-block.ts";
+import type { Mixer } from "../../kinds/index.ts";
 import { embedding } from "../../nn/embedding.ts";
 import { type Activation, type FeedForward, type FeedForwardOptions, mlp, relu } from "../../nn/feed-forward.ts";
 import { type Head, scaledHead, tiedHead } from "../../nn/head.ts";
@@ -40,6 +41,8 @@ export type T5Options = {
   readonly distances?: BucketOptions;
   /** Default: the tied embedding on states × modelWidth^−½; v1.1 has a separate matrix. */
   readonly head?: Head;
+  /** How positions of the source exchange information in each layer, without a factor of the logits. Default: {@link attention}. */
+  readonly sourceMixer?: (layer: number, options: AttentionOptions) => Mixer<unknown>;
   readonly dropoutRate?: number;
   readonly epsilon?: number;
 };
@@ -69,7 +72,7 @@ export function t5Parts(options: T5Options): EncoderDecoderParts {
   requireSizes("t5", options, { vocabularySize, layers, decoderLayers, ffnWidth });
   const makeFfn: NonNullable<T5Options["ffn"]> = options.ffn ?? ((of) => mlp(of) as FeedForward<unknown>);
   const norm = rmsNorm({ epsilon });
-  const mixer = attention({
+  const sizes: AttentionOptions = {
     modelWidth,
     heads,
     headWidth,
@@ -78,7 +81,9 @@ export function t5Parts(options: T5Options): EncoderDecoderParts {
     dropoutRate,
     initial: normalInitial((modelWidth * Math.sqrt(headWidth)) ** -0.5),
     outInitial: normalInitial((heads * headWidth) ** -0.5),
-  });
+  };
+  const mixer = attention(sizes);
+  const sourceMixer = options.sourceMixer ?? ((_, given) => attention(given) as Mixer as Mixer<unknown>);
   const ffn = makeFfn({
     modelWidth,
     ffnWidth,
@@ -88,7 +93,7 @@ export function t5Parts(options: T5Options): EncoderDecoderParts {
     initial: normalInitial(modelWidth ** -0.5),
     outInitial: normalInitial(ffnWidth ** -0.5),
   });
-  const block = preNormBlock({ modelWidth, norm, mixer, ffn });
+  const block = (layer: number) => preNormBlock({ modelWidth, norm, mixer: sourceMixer(layer, sizes), ffn });
   const crossBlock = preNormCrossBlock({ modelWidth, norm, mixer, cross: mixer, ffn });
   return {
     vocabularySize,
@@ -96,7 +101,7 @@ export function t5Parts(options: T5Options): EncoderDecoderParts {
     sourceScores: t5Bias(heads, bidirectionalBuckets(distances), distances),
     targetScores: t5Bias(heads, causalBuckets(distances), distances),
     dropoutRate,
-    encoder: Array.from({ length: layers }, () => block),
+    encoder: Array.from({ length: layers }, (_, layer) => block(layer)),
     encoderNorm: norm(modelWidth),
     decoder: Array.from({ length: decoderLayers }, () => crossBlock),
     decoderNorm: norm(modelWidth),

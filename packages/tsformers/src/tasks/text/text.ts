@@ -4,6 +4,7 @@ import { crc32c } from "../../io/crc32c.ts";
 import { count } from "../../schema/count.ts";
 import { present } from "../../schema/present.ts";
 import type { Tokenizer } from "../../tokenizers/index.ts";
+import { type WordStarts, wordStarts } from "../../tokenizers/word-starts.ts";
 import { maskedView } from "../masked.ts";
 import { bitsPerByte, bitsPerCharacter, loss, perplexity, wordPerplexity } from "../metric.ts";
 import { type SegmentedSplit, segmentsView } from "../segments.ts";
@@ -20,13 +21,16 @@ import {
 } from "../task.ts";
 import { lengthOption, seedOption, type TaskContext, type TaskEntry, taskEntry } from "../task-entry.ts";
 import { grammarText } from "./grammar.ts";
+import { sentencePairsView } from "./sentence-pairs.ts";
 import { addSizes, sizeOf } from "./text-size.ts";
 import { type TokenKind, tokenizerOf } from "./text-tokens.ts";
 import type { SplitEnds, TokenizedText, Tokens } from "./tokenized-text.ts";
 import { withNeighbours } from "./with-neighbours.ts";
 
-/** A task with all views of one text: windows that begin anywhere, rows that continue from batch to batch, windows with hidden tokens. */
-export type TextTask = Task<Required<Pick<TaskViews, "next" | "segments" | "masked">>> & { readonly text: TextSource };
+/** A task with all views of one text: windows that begin anywhere, rows that continue from batch to batch, windows with hidden tokens, pairs of sentences. */
+export type TextTask = Task<Required<Pick<TaskViews, "next" | "segments" | "masked" | "sentences">>> & {
+  readonly text: TextSource;
+};
 
 const defaults = { length: 128 };
 
@@ -124,6 +128,12 @@ export function tokenTask(options: {
   };
   const segmentsOf = (splits: Splits<SegmentedSplit>) =>
     segmentsView({ name: "text", splits, documents, key: foldIn(randomKey(seed), 1), length: defaultLength });
+  let starts: WordStarts | undefined;
+  // Made when it is asked for: it looks at every token of the vocabulary.
+  const words = (): WordStarts => {
+    starts ??= wordStarts(tokenizer);
+    return starts;
+  };
   const fingerprint = [
     `text ${tokenizer.config.kind}${tokenizerSum(tokenizer)}`,
     `bytes=${sizeBytes} crc32c=${sum.toString(16)}`,
@@ -146,7 +156,8 @@ export function tokenTask(options: {
     views: {
       next,
       segments: segmentsOf(splits),
-      masked: maskedView(next, { ...tokenizer, seed }),
+      masked: maskedView(next, { ...tokenizer, seed, wordStarts: (tokens) => words()(tokens) }),
+      sentences: sentencePairsView({ splits, tokenizer, length: defaultLength, seed }),
     },
   };
 }

@@ -1,13 +1,15 @@
 import * as z from "zod";
 import { FileError } from "../../io/file-error.ts";
-import { byteTokenizer, characterTokenizer, type Tokenizer } from "../../tokenizers/index.ts";
+import { count } from "../../schema/count.ts";
+import type { Tokenizer } from "../../tokenizers/index.ts";
 import { dataOption, requireData } from "../data-option.ts";
 import { fingerprintOf } from "../fingerprint.ts";
 import { exactAccuracy, loss, tokenAccuracy } from "../metric.ts";
 import { mapSplits, type Splits } from "../splits.ts";
-import { storedPairs, type TokenPair } from "../stored-pairs.ts";
+import { storedPairs } from "../stored-pairs.ts";
 import type { Task, TaskViews } from "../task.ts";
 import { lengthOption, seedOption, type TaskEntry, taskEntry } from "../task-entry.ts";
+import { tokenizerOf } from "../text/text-tokens.ts";
 import { readSentences, type SentencePair, splitSentences } from "./sentences.ts";
 
 const defaults = { tokens: "character", length: 64 } as const;
@@ -33,12 +35,10 @@ export function translationTask(options: {
   const tokenizer = options.tokenizer(sentences.train.flat().join("\n"));
   const [start, end] = [tokenizer.vocabularySize, tokenizer.vocabularySize + 1];
   const encoded = mapSplits(sentences, (pairs) =>
-    pairs.map(
-      ([source, target]): TokenPair => ({
-        source: [...tokenizer.encode(source)],
-        target: [...tokenizer.encode(target)],
-      }),
-    ),
+    pairs.map((text) => {
+      const [source, target] = text.map((sentence) => [...tokenizer.encode(sentence)]) as [number[], number[]];
+      return { text, source, target };
+    }),
   );
   const fitting = mapSplits(encoded, (pairs) =>
     pairs.filter(({ source, target }) => Math.max(source.length, target.length + 1) <= length),
@@ -62,6 +62,7 @@ export function translationTask(options: {
     endToken: end,
     symbolOf: (token) => (token === start ? "␂" : token === end ? "␃" : tokenText(tokenizer, token)),
     fingerprint: `translation ${tokenizer.config.kind} ${fingerprintOf(sentences)} seed=${seed}`,
+    translations: { start, end, splits: mapSplits(fitting, (pairs) => pairs.map(({ text }) => text)) },
     views: { pairs: storedPairs({ name: "translation", length, seed, start, end, splits: fitting }).pairs },
   };
 }
@@ -74,7 +75,8 @@ function tokenText(tokenizer: Tokenizer, token: number): string {
 
 export type TranslationSettings = {
   readonly data?: string;
-  readonly tokens?: "character" | "byte";
+  readonly tokens?: "character" | "byte" | "bpe";
+  readonly vocabulary?: number;
   readonly reverse?: boolean;
   readonly length?: number;
   readonly seed?: number;
@@ -88,12 +90,20 @@ export const translationEntry: TaskEntry<"translation", TranslationSettings> = /
   options: () =>
     z.strictObject({
       data: dataOption("a table of sentences, tabs and translations, such as swe-eng.zip of manythings.org/anki"),
-      tokens: z.enum(["character", "byte"]).default(defaults.tokens).describe("what one token is"),
+      tokens: z
+        .enum(["character", "byte", "bpe"])
+        .default(defaults.tokens)
+        .describe("what one token is; bpe learns its tokens from the training sentences of both languages"),
+      vocabulary: count(1_000_000, "the vocabulary is made in memory", 256)
+        .optional()
+        .describe("the most tokens that bpe may have. Default: 1,000"),
       reverse: z.boolean().default(false).describe("translate the second column into the first"),
       length: lengthOption(defaults.length),
       seed: seedOption(),
     }),
-  make: async ({ data, tokens, reverse, ...rest }, { tokenizer, note = console.warn }) => {
+  make: async ({ data, tokens, vocabulary, reverse, ...rest }, { tokenizer, note = console.warn }) => {
+    if (vocabulary !== undefined && tokens !== "bpe")
+      throw new RangeError(`vocabulary: tokens ${tokens} has the size that it has; it is an option of bpe`);
     const path = requireData("translation", data, "a table of sentences, tabs and translations, or of a zip of one");
     const { readDataTexts } = await import("#files");
     const [table, other] = readDataTexts(path, (name) => /(^|\/)[^/_.][^/]*\.(txt|tsv)$/i.test(name));
@@ -101,7 +111,7 @@ export const translationEntry: TaskEntry<"translation", TranslationSettings> = /
     if (other !== undefined) throw new FileError(path, `has ${table.name} and ${other.name}; give one table`);
     const turned = ([a, b]: SentencePair): SentencePair => (reverse ? [b, a] : [a, b]);
     const sentences = mapSplits(splitSentences(readSentences(table.text, table.path)), (pairs) => pairs.map(turned));
-    const made = tokens === "byte" ? byteTokenizer : characterTokenizer;
-    return translationTask({ sentences, tokenizer: (text) => tokenizer ?? made(text), note, ...rest });
+    const made = tokenizer ?? (await tokenizerOf(sentences.train.flat().join("\n"), { tokens, vocabulary }));
+    return translationTask({ sentences, tokenizer: () => made, note, ...rest });
   },
 });

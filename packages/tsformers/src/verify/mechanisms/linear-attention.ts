@@ -1,7 +1,7 @@
 import { constant, convert } from "@tsformers/engine";
 import * as z from "zod";
 import { plus } from "../../attention/kernel/denominator.ts";
-import { eluPlusOne } from "../../attention/kernel/feature-map.ts";
+import { eluPlusOne, mapped } from "../../attention/kernel/feature-map.ts";
 import { kernelAttention } from "../../attention/kernel/kernel-attention.ts";
 import type { Mechanism } from "../../kinds/mechanism.ts";
 
@@ -11,7 +11,7 @@ const options = z.strictObject({ causal: z.boolean(), eps: z.number().nonnegativ
 export const linearAttention: Mechanism = {
   run({ q, k, v }, given, { key_mask: mask }) {
     const { causal, eps } = options.parse(given);
-    const features = { query: eluPlusOne.query(q!), key: eluPlusOne.key(k!) };
+    const features = mapped(eluPlusOne, q!, k!);
     const { mixed } = kernelAttention(features, v!, {
       causal,
       denominator: plus(eps),

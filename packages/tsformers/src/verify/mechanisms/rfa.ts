@@ -1,6 +1,7 @@
 import { reshape } from "@tsformers/engine";
 import * as z from "zod";
 import { exactly } from "../../attention/kernel/denominator.ts";
+import { mapped } from "../../attention/kernel/feature-map.ts";
 import { kernelAttention } from "../../attention/kernel/kernel-attention.ts";
 import { arcCosineKernel, gaussianKernel, rfaFeatures } from "../../attention/kernel/rfa.ts";
 import type { Mechanism } from "../../kinds/mechanism.ts";
@@ -20,7 +21,7 @@ export const rfa: Mechanism = {
       throw new RangeError(`rfa: mode ${mode} came ${gateLogits === undefined ? "without" : "with"} gate_logits`);
     }
     const map = rfaFeatures(W!, kernel === "sincos" ? gaussianKernel : arcCosineKernel, norm_eps);
-    const features = { query: map.query(q!), key: map.key(k!) };
+    const features = mapped(map, q!, k!);
     const { mixed, weights } = kernelAttention(features, v!, {
       causal: mode !== "cross",
       denominator: exactly,

@@ -37,7 +37,7 @@ const pairsOf = (task: Task, split: "valid" | "test"): string[] =>
     });
   });
 
-it.each(["character", "byte"])("gives the sentences of the table, in %ss", async (tokens) => {
+it.each(["character", "byte", "bpe"])("gives the sentences of the table, in tokens %s", async (tokens) => {
   const task = await make({ tokens });
   const rows = [...pairsOf(task, "valid"), ...pairsOf(task, "test")];
   expect(rows.length).toBeGreaterThan(5);
@@ -70,6 +70,16 @@ it("leaves out sentences that do not fit, and says how many", async () => {
   await expect(make({ length: 3 })).rejects.toThrow(/no pair for train fits a length of 3/);
 });
 
+it("keeps sentences and references as text, those of its rows", async () => {
+  for (const options of [{}, { length: 10 }, { tokens: "bpe", vocabulary: 280, reverse: true }]) {
+    const task = await make(options);
+    const { start, end, splits } = task.translations!;
+    expect([start, end]).toEqual([task.vocabularySize - 2, task.endToken]);
+    expect(splits.test.map((pair) => pair.join(" = "))).toEqual(pairsOf(task, "test"));
+  }
+  expect((await make({ tokens: "bpe", vocabulary: 280 })).vocabularySize).toBeLessThanOrEqual(282);
+});
+
 it("names its tokens, each differently", async () => {
   for (const tokens of ["character", "byte"]) {
     const { vocabularySize, symbolOf } = await make({ tokens });
@@ -83,6 +93,10 @@ it("refuses what is no table", async () => {
   );
   expect(() => readSentences("Go.\t \tCC", "x")).toThrow("x: line 1: expected");
   await expect(make({ data: join(folder, "two.zip") })).rejects.toThrow(/has a.txt and b.tsv; give one table/);
+  await expect(make({ vocabulary: 300 })).rejects.toThrow(
+    "vocabulary: tokens character has the size that it has; it is an option of bpe",
+  );
+  await expect(make({ tokens: "bpe", vocabulary: 100 })).rejects.toThrow(/vocabulary.*256/);
   await expect(createTask("translation")).rejects.toThrow(
     /^translation: data is missing: expected the path of a table/,
   );

@@ -1,0 +1,63 @@
+// T-DMCA: fills in a form from anything in a source, of which local attention at the same cost sees the end.
+import assert from "node:assert/strict";
+import { type RandomKey, randomKey } from "@tsformers/engine";
+import { gpt, type LanguageModel, tDmca } from "tsformers/models";
+import { tokenObjective } from "tsformers/objectives";
+import { fixedBlock } from "tsformers/patterns";
+import { sinusoidal } from "tsformers/positions";
+import { countParameters } from "tsformers/run";
+import { causalRow, generatedRows, nextForm, type Row, rowsView } from "tsformers/tasks";
+import { adamw, warmupCosine } from "tsformers/train";
+import { formIn, vocabularySize } from "../harness/fields.ts";
+import { prove } from "../harness/prove.ts";
+import { resultOf } from "../harness/result.ts";
+
+const [source, target] = [124, 4];
+const length = source + target; // The separator stands between, and the last token is no input.
+const block = 16;
+
+/** One sequence of source, separator and form, of which the form is scored. */
+function row(random: RandomKey): Row {
+  const { source: told, filled } = formIn(random, source);
+  return causalRow([...told, 0, ...filled], (index) => index > source);
+}
+
+const sizes = { vocabularySize, layers: 5, modelWidth: 48, heads: 4 };
+const models = {
+  ours: tDmca({ ...sizes, block, ffnWidth: 96 }),
+  // Five local layers with blocks twice as long take more pairs; wider networks stand in for the convolutions.
+  plain: gpt({
+    ...{ ...sizes, length, ffnWidth: 124, initializerRange: sizes.modelWidth ** -0.5 },
+    ...{
+      scheme: { positions: sinusoidal(sizes.modelWidth) },
+      pattern: fixedBlock({ stride: 2 * block, causal: true }),
+    },
+  }),
+} as const;
+
+await prove("t-dmca", async ({ train, seed, say }) => {
+  const [steps, batchSize] = [400, 8];
+  const count = (name: keyof typeof models) => countParameters((models[name] as LanguageModel).init(randomKey(0)));
+  const view = rowsView({ name: "forms", length, form: nextForm, limit: 4096, source: generatedRows(row, { seed }) });
+  const learn = async (name: keyof typeof models, peak: number) => {
+    const { evaluation } = await train(`${name}-${peak}`, {
+      ...{ view, steps, length, batchSize, clipNorm: 1, optimiser: adamw(), checkpointEvery: 100 },
+      objective: tokenObjective<unknown>(models[name] as LanguageModel),
+      task: { fingerprint: `forms from ${source} tokens` },
+      schedule: warmupCosine({ peak, warmupSteps: 30, totalSteps: steps }),
+    });
+    const { correct, tokens } = evaluation!.totals;
+    say(`${name}, ${peak}: ${correct! / tokens}`);
+    return correct! / tokens;
+  };
+  const best = async (name: keyof typeof models) => Math.max(await learn(name, 2e-3), await learn(name, 5e-3));
+  const [ours, plain] = [await best("ours"), await best("plain")];
+  assert.ok(Math.abs(count("plain") / count("ours") - 1) < 0.02, `${count("ours")} ${count("plain")}`);
+  return resultOf({
+    measure: `share of the fields of a form that are filled in right from a source of ${source} tokens before it`,
+    ...{ better: "more", ours, plain, target: 0.7 },
+    plainIs: `GPT with local attention in blocks of ${2 * block}, which is more pairs; the better of two learning rates, as ours`,
+    size: `5 layers of ${sizes.modelWidth}, L-M-L-M-L with blocks of ${block}, ${count("ours")} parameters, ${steps} steps of ${batchSize} rows`,
+    paper: "ROUGE-L 38.8 on WikiSum (sources of 11,000 tokens, with experts)",
+  });
+});

@@ -43,7 +43,7 @@ export function listCommand(terminal: Terminal): Command {
       }
       const parts = chosen.map(([title, entries]) => {
         const lines = Object.entries(entries).map(
-          ([name, entry]) => [name, `${entry.summary}${yearOf(entry)}${proved(title, name)}`] as const,
+          ([name, entry]) => [name, `${entry.summary}${aboutOf(title, entry)}${proved(title, name)}`] as const,
         );
         return `${terminal.bold(title)}\n${definitionList(lines, terminal.columns)}`;
       });
@@ -52,8 +52,11 @@ export function listCommand(terminal: Terminal): Command {
     });
 }
 
-function yearOf(entry: object): string {
-  return "year" in entry ? ` (${entry.year})` : "";
+/** The year, and of systems what they are for. */
+function aboutOf(shelf: string, entry: object): string {
+  const { year, category } = entry as { readonly year?: number; readonly category?: string };
+  if (year === undefined) return "";
+  return shelf === "systems" ? ` (${category}, ${year})` : ` (${year})`;
 }
 
 /** A line below the summary of a system. */

@@ -9,7 +9,7 @@ export const linformerSystem: SystemEntry<"linformer"> = /* @__PURE__ */ systemE
     summary: "an encoder whose layers look at a fixed number of slots, each a learned sum over all positions",
   },
   {
-    category: "long inputs",
+    category: "kernels and low rank",
     causal: false,
     use: "classifying long inputs of a known longest length, and filling in what is hidden in them, at a cost that grows with the length alone",
     sees: "k slots, each a learned sum over all positions",

@@ -1,9 +1,9 @@
 // T-DMCA: finds an entry anywhere in a source, of which local attention at the same cost sees the end.
 import assert from "node:assert/strict";
 import { type RandomKey, randomKey } from "@tsformers/engine";
+import type { Pattern } from "tsformers/kinds";
 import { gpt, type LanguageModel, tDmca } from "tsformers/models";
 import { tokenObjective } from "tsformers/objectives";
-import { fixedBlock } from "tsformers/patterns";
 import { sinusoidal } from "tsformers/positions";
 import { countParameters } from "tsformers/run";
 import { causalRow, generatedRows, nextForm, type Row, rowsView } from "tsformers/tasks";
@@ -21,6 +21,11 @@ function row(random: RandomKey): Row {
   return causalRow([...source, 0, entry], (index) => index === length);
 }
 
+const ownBlock = (size: number): Pattern => ({
+  name: `own block of ${size}`,
+  keys: (query) => [query - (query % size), query + 1],
+});
+
 const sizes = { vocabularySize, layers: 5, modelWidth: 48, heads: 4 };
 const models = {
   ours: tDmca({ ...sizes, block, ffnWidth: 96 }),
@@ -29,7 +34,7 @@ const models = {
     ...{ ...sizes, length, ffnWidth: 124, initializerRange: sizes.modelWidth ** -0.5 },
     ...{
       scheme: { positions: sinusoidal(sizes.modelWidth) },
-      pattern: fixedBlock({ stride: 2 * block, causal: true }),
+      pattern: ownBlock(2 * block),
     },
   }),
 } as const;

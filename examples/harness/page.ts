@@ -26,14 +26,19 @@ export function systemPage(
   system: SystemEntry,
   {
     counts,
-    result,
-  }: { readonly counts: Readonly<Record<"small" | "paper", number>>; readonly result: Result | undefined },
+    results,
+  }: {
+    readonly counts: Readonly<Record<"small" | "paper", number>>;
+    readonly results: Readonly<Record<string, Result>>;
+  },
 ): string {
-  const { name, title, paper, formula, cost, use, sees, differs, presets, golden, source, example, summary } = system;
+  const { name, title, paper, formula, cost, use, sees, differs, presets, golden, source, summary } = system;
+  const examples = examplesOf(system);
   const section = (heading: string, lines: readonly string[]) =>
     lines.length === 0 ? [] : ["", `## ${heading}`, "", ...lines];
   const sourceLink = `[src/${source}](../../packages/tsformers/src/${source})`;
-  const exampleLink = `[examples/systems/${example}.ts](../../examples/systems/${example}.ts)`;
+  const exampleLink = (example: string): string =>
+    `[examples/systems/${example}.ts](../../examples/systems/${example}.ts): \`npm run examples -- ${example}\``;
   return [
     `# ${title}`,
     "",
@@ -46,7 +51,7 @@ export function systemPage(
     `| causal | ${system.causal ? "yes" : "no"} |`,
     `| source | ${sourceLink} |`,
     `| proved against | ${golden.length === 0 ? "its definition in the tests" : golden.map((fixture) => `\`${fixture}\``).join(", ")} |`,
-    `| example | ${exampleLink}: \`npm run examples -- ${example}\` |`,
+    ...examples.map((example) => `| example | ${exampleLink(example)} |`),
     ...section("Formula", ["```", formula, "```"]),
     ...section("What a position sees", [
       `${capital(sees)}.`,
@@ -68,9 +73,18 @@ export function systemPage(
       "How it differs from the paper",
       differs.map((line) => `- ${line}`),
     ),
-    ...(result === undefined ? [] : section("What its example reaches", resultLines(result))),
+    ...examples.flatMap((example, i) => {
+      const result = results[example];
+      const heading = i === 0 ? "What its example reaches" : `What \`${example}\` reaches`;
+      return result === undefined ? [] : section(heading, resultLines(result));
+    }),
     "",
   ].join("\n");
+}
+
+/** The examples that prove a system. */
+export function examplesOf({ example, moreExamples = [] }: SystemEntry): readonly string[] {
+  return [example, ...moreExamples];
 }
 
 /** The table of all systems. */

@@ -63,6 +63,7 @@ function factsOf({
   sees,
   golden,
   example,
+  moreExamples = [],
 }: SystemEntry): (readonly [string, string])[] {
   const proof = proofOf(name);
   return [
@@ -77,7 +78,7 @@ function factsOf({
     ["causal", causal ? "yes" : "no"],
     ["sees", sees],
     ["proved against", golden.join(", ") || "its definition in the tests"],
-    ["example", `examples/systems/${example}.ts`],
+    ["example", [example, ...moreExamples].map((name) => `examples/systems/${name}.ts`).join(", ")],
     ...(proof === undefined ? [] : [["proved", proofText(proof)] as const]),
   ];
 }

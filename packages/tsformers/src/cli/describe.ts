@@ -145,8 +145,9 @@ async function madeTask(found: Found, given: GivenFlags): Promise<Task | undefin
 function aboutTask({ views, vocabularySize, length }: Task): Record<string, string> {
   return {
     "trained for": objectivesText(Object.keys(views)),
-    // Rows of points and parts of episodes have no tokens.
+    // Vectors and parts of episodes are no tokens.
     ...(views.points === undefined &&
+      views.quantities === undefined &&
       views.windows === undefined && { vocabulary: vocabularySize.toLocaleString("en-US") }),
     length: `${length} (--length)`,
   };

@@ -64,6 +64,7 @@ export function exportCommand(terminal: Terminal): Command {
 
 function textOf(layout: keyof typeof layoutText, { run }: OpenedModel): string {
   if (layout === "onnx" && run?.config.objective?.kind === "cluster") return "ONNX model, points to a mixture";
+  if (layout === "onnx" && run?.config.objective?.kind === "regress") return "ONNX model, sets of vectors to a number";
   if (layout === "onnx" && run?.config.objective?.kind === "act") return "ONNX model, episodes to actions";
   if (layout === "onnx" && run?.config.objective?.kind === "pictures")
     return "ONNX model, pictures to −log p of each step";

@@ -24,6 +24,7 @@ export type GenerateFlags = {
   readonly output?: string;
   readonly pictures?: number;
   readonly complete?: true;
+  readonly input?: string;
   readonly device: "cpu" | "webgpu" | "cuda";
   readonly json?: true;
 };
@@ -90,7 +91,7 @@ const rules: readonly Rule[] = [
     because: "this model has no end token",
   },
   {
-    flags: ["output", "pictures", "complete"],
+    flags: ["output", "pictures", "complete", "input"],
     when: (_, generator) => generator !== undefined,
     because: "this model writes no pictures",
   },

@@ -58,6 +58,10 @@ export function generateCommand(terminal: Terminal): Command {
       "--complete",
       "of models of pictures: draw the lower halves of test pictures, which are read from the run's data",
     )
+    .option(
+      "--input <file>",
+      "of models of larger pictures: the PNG that they draw from. Default: test pictures, which are made smaller",
+    )
     .addOption(new Option("--device <name>", "where it runs").choices(["cpu", "webgpu", "cuda"]).default("cpu"))
     .option("--json", "print one JSON object at the end instead of streaming")
     .addHelpText(
@@ -73,7 +77,8 @@ Examples:
   tsformers generate t5-small --prompt "translate English to German: Good morning." --beams 4
   tsformers generate runs/copy --prompt-tokens 3,1,4 --max-tokens 3 --json
   tsformers generate runs/tiles --output drawn.png --pictures 25
-  tsformers generate runs/tiles --output completed.png --complete --pictures 8`,
+  tsformers generate runs/tiles --output completed.png --complete --pictures 8
+  tsformers generate runs/larger --output large.png --input small.png`,
     )
     .action(async (directory: string, flags: GenerateFlags) => {
       requireSense(flags);

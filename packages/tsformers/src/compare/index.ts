@@ -15,6 +15,7 @@ export {
   type WorkItem,
 } from "./execution/run-comparison.ts";
 export { pointBaselines } from "./point-baselines.ts";
+export { quantityBaseline } from "./quantity-baseline.ts";
 export type {
   Budget,
   CellAbout,

@@ -64,7 +64,7 @@ const classes: Standard = {
  */
 const listOps: Standard = { ...classes, length: 128, steps: 600 };
 
-/** For sets of points: encoders without positions, since the order of a set says nothing. About a minute for each run on two cores. */
+/** For sets of points and of other vectors: encoders without positions, since the order of a set says nothing. About a minute for each run on two cores. */
 const points: Standard = {
   ...symbols,
   model: { kind: "bert", layers: 2, modelWidth: 64, heads: 4, position: { kind: "none" } },
@@ -80,6 +80,7 @@ const ownStandards: Readonly<Record<string, Standard>> = {
   listops: listOps,
   majority: classes,
   max: classes,
+  "max-regression": points,
   mixture: points,
   parity: classes,
   pathfinder: classes,
@@ -89,6 +90,7 @@ const ownStandards: Readonly<Record<string, Standard>> = {
   scan: pairs,
   translation: pairs,
   unique: classes,
+  "unique-characters": points,
 };
 
 /**

@@ -6,6 +6,7 @@ export { readTrajectories } from "../rl/off-line/read-trajectories.ts";
 export { readDocumentPairs } from "../tasks/arena/read-document-pairs.ts";
 export { readDocuments } from "../tasks/arena/read-documents.ts";
 export { readImages } from "../tasks/arena/read-images.ts";
+export { readCharacters } from "../tasks/sets/read-characters.ts";
 export { readTokenizerAt } from "../tasks/text/read-tokenizer.ts";
 export { textDataTask } from "../tasks/text/text-data.ts";
 export { openRunDirectory, restore } from "../train/run-directory.ts";

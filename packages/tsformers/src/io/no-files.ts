@@ -24,6 +24,7 @@ function refuseFiles(): never {
 export const readDocuments: Files["readDocuments"] = refuseFiles;
 export const readDocumentPairs: Files["readDocumentPairs"] = refuseFiles;
 export const readImages: Files["readImages"] = refuseFiles;
+export const readCharacters: Files["readCharacters"] = refuseFiles;
 export const readTrajectories: Files["readTrajectories"] = refuseFiles;
 
 export const openRunDirectory: Files["openRunDirectory"] = () => {

@@ -73,11 +73,12 @@ const usualViews: { readonly [Category in keyof Made]: readonly ViewName[] } = {
     "spans",
     "reconstructed",
     "points",
+    "quantities",
     "windows",
     "pictures",
     "masked",
   ],
-  encoder: ["masked", "sentences", "labelled", "matched", "tagged", "spans", "reconstructed", "points"],
+  encoder: ["masked", "sentences", "labelled", "matched", "tagged", "spans", "reconstructed", "points", "quantities"],
   "encoder-decoder": ["pairs"],
   picture: ["pictures"],
 };

@@ -19,6 +19,7 @@ export { type CausalConvolutionParams, causalConvolution } from "./causal-convol
 export { type ChunkOptions, chunkedFeedForward } from "./chunked.ts";
 export { type ChunkedCrossEntropyOptions, chunkedCrossEntropies } from "./chunked-cross-entropy.ts";
 export { type HiddenClassHeadOptions, type HiddenClassHeadParams, hiddenClassHead } from "./class-head.ts";
+export { type Convolution2dOptions, convolution2d } from "./convolution-2d.ts";
 export { crossEntropies, meanCrossEntropy } from "./cross-entropy.ts";
 export { dropout, within } from "./dropout.ts";
 export { type EmbeddingParams, embedding, paddedEmbedding, scaledEmbedding, unembed } from "./embedding.ts";
@@ -66,4 +67,5 @@ export { glorotUniform, type Initial, normalInitial, onesInitial, truncatedIniti
 export { type LinearParams, linear } from "./linear.ts";
 export { type MaskedHeadOptions, type MaskedHeadParams, maskedHead } from "./masked-head.ts";
 export { layerNorm, type Norm, type NormParams, rmsNorm, zeroCentredRmsNorm } from "./norm.ts";
+export { type PictureNetworkParams, pictureNetwork } from "./picture-network.ts";
 export { cappedHead, softCap } from "./soft-cap.ts";

@@ -13,14 +13,14 @@ export type LinearParams = { weight: Tensor; bias?: Tensor };
 export function linear(
   inWidth: number,
   outWidth: number,
-  options: { readonly bias?: boolean; readonly initial?: Initial } = {},
+  options: { readonly bias?: boolean; readonly initial?: Initial; readonly biasInitial?: Initial } = {},
 ): Layer<LinearParams> {
-  const { bias = true, initial = normalInitial() } = options;
+  const { bias = true, initial = normalInitial(), biasInitial = zerosInitial } = options;
   return {
     init: (key): Concrete<LinearParams> => {
       const [weightKey, biasKey] = splitKey(key, 2);
       const weight = initial(weightKey!, [inWidth, outWidth]);
-      return bias ? { weight, bias: zerosInitial(biasKey!, [outWidth]) } : { weight };
+      return bias ? { weight, bias: biasInitial(biasKey!, [outWidth]) } : { weight };
     },
     apply: ({ weight, bias }, x) => {
       const product = matmul(x, weight);

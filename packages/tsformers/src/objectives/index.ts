@@ -5,7 +5,7 @@ import { hasSummaries } from "../models/summaries.ts";
 import { hasTwoStreams } from "../models/two-streams.ts";
 import type { PictureModel, PictureShape } from "../pictures/picture-model.ts";
 import { present } from "../schema/present.ts";
-import type { Task, TaskViews, ViewName } from "../tasks/task.ts";
+import type { Quantity, Task, TaskViews, ViewName } from "../tasks/task.ts";
 import { classification } from "./classification.ts";
 import { clustering } from "./clustering.ts";
 import { contrastiveObjective } from "./contrastive.ts";
@@ -16,6 +16,7 @@ import type { Objective } from "./objective.ts";
 import { permutationObjective } from "./permutation.ts";
 import { pictureObjective, picturesOf } from "./pictures.ts";
 import { reconstruction } from "./reconstruction.ts";
+import { regression } from "./regression.ts";
 import { sequenceToSequenceObjective } from "./sequence-to-sequence.ts";
 import { spanFinding } from "./spans.ts";
 import { tagging } from "./tagging.ts";
@@ -37,6 +38,7 @@ export { type PermutationOptions, permutationObjective, predictionOf } from "./p
 export { pictureObjective, picturesOf } from "./pictures.ts";
 export { firstPosition, lastPosition, meanOfPositions, type Pooling } from "./pooling.ts";
 export { type ReconstructionParams, reconstruction, reconstructor } from "./reconstruction.ts";
+export { type RegressionOptions, type RegressionParams, regression, regressor } from "./regression.ts";
 export { sequenceToSequenceObjective } from "./sequence-to-sequence.ts";
 export { type SpanOptions, spanFinder, spanFinding } from "./spans.ts";
 export { type TaggingOptions, tagger, tagging } from "./tagging.ts";
@@ -56,6 +58,7 @@ export type ObjectiveName =
   | "pairs"
   | "reconstruct"
   | "cluster"
+  | "regress"
   | "act"
   | "pictures";
 
@@ -107,6 +110,7 @@ export const objectives: Readonly<Record<ObjectiveName, ObjectiveEntry>> = {
   pairs: { summary: "write one sequence while reading another", view: "pairs", needs: "an encoder-decoder" },
   reconstruct: { summary: "give a row back from the state at its last position", view: "reconstructed" },
   cluster: { summary: "tell the mixture of Gaussians that the points of a row come from", view: "points" },
+  regress: { summary: "tell a number of a set of vectors", view: "quantities" },
   act: { summary: "do what led to the return that is asked for", view: "windows", needs: "a causal model" },
   pictures: { summary: "tell how likely pictures are, and so draw them", view: "pictures", needs: "a causal model" },
 };
@@ -137,34 +141,10 @@ export function usualObjective(
   { views, usualView }: Pick<Task, "views" | "usualView">,
 ): ObjectiveName | undefined {
   const remembers = model.category === "decoder" && model.layers.some(({ segment }) => segment !== undefined);
+  const ofRows = ["class", "match", "tag", "spans", "reconstruct", "cluster", "regress", "act", "pictures"] as const;
   const order: readonly ObjectiveName[] = remembers
-    ? [
-        "segments",
-        "next",
-        "class",
-        "match",
-        "tag",
-        "spans",
-        "reconstruct",
-        "cluster",
-        "act",
-        "pictures",
-        "masked",
-        "pairs",
-      ]
-    : [
-        "next",
-        ...(model.category === "encoder" ? (["permuted", "masked"] as const) : []),
-        "class",
-        "match",
-        "tag",
-        "spans",
-        "reconstruct",
-        "cluster",
-        "act",
-        "pictures",
-        "pairs",
-      ];
+    ? ["segments", "next", ...ofRows, "masked", "pairs"]
+    : ["next", ...(model.category === "encoder" ? (["permuted", "masked"] as const) : []), ...ofRows, "pairs"];
   const possible = order.filter((name) => fits(name, model) && views[objectives[name].view] !== undefined);
   return possible.find((name) => objectives[name].view === usualView) ?? possible[0];
 }
@@ -202,11 +182,15 @@ export function requireObjective(
   );
 }
 
-/** Sizes of what is told: how many classes, how many components in how many features, actions in an environment, pictures, or what ends a question and how long answers are. Absent where nothing of it is. */
+/**
+ * Sizes of what is told: how many classes, how many components in how many features, a number of vectors, actions in an environment, pictures, or
+ * what ends a question and how long answers are. Absent where nothing of it is.
+ */
 export type AnswerSizes = {
   readonly classes?: number | undefined;
   readonly features?: number | undefined;
   readonly components?: number | undefined;
+  readonly quantity?: Quantity | undefined;
   readonly decisions?: DecisionOptions | undefined;
   readonly shape?: PictureShape | undefined;
   readonly separator?: number | undefined;
@@ -216,8 +200,8 @@ export type AnswerSizes = {
 /** What the head of an objective must know of a task. */
 export function answerSizes(name: ObjectiveName, views: TaskViews): AnswerSizes {
   const sizes = { ...views[objectives[name].view] } as AnswerSizes;
-  const { classes, features, components, decisions, shape, separator, longest } = sizes;
-  return present({ classes, features, components, decisions, shape, separator, longest });
+  const { classes, features, components, quantity, decisions, shape, separator, longest } = sizes;
+  return present({ classes, features, components, quantity, decisions, shape, separator, longest });
 }
 
 /**
@@ -232,7 +216,7 @@ export function makeObjective(
   options: { readonly smoothing?: number } = {},
 ): Objective<unknown, never> {
   if (model.category === "encoder-decoder") return sequenceToSequenceObjective(model, options);
-  const { classes, features, components, decisions, shape, separator, longest } = answerSizes(name, views);
+  const { classes, features, components, quantity, decisions, shape, separator, longest } = answerSizes(name, views);
   if (name === "pictures") {
     const { smoothing = 0 } = options;
     if (smoothing !== 0) throw new RangeError("labelSmoothing: pictures are scored as they are; leave it out");
@@ -251,6 +235,11 @@ export function makeObjective(
     const { smoothing = 0 } = options;
     if (smoothing !== 0) throw new RangeError("labelSmoothing: points have no labels to smooth; leave it out");
     return clustering(model.body, { features: features!, components: components! });
+  }
+  if (name === "regress") {
+    const { smoothing = 0 } = options;
+    if (smoothing !== 0) throw new RangeError("labelSmoothing: numbers have no labels to smooth; leave it out");
+    return regression(model.body, quantity!);
   }
   if (name === "act") return deciding(decisionModel(name, model.body, decisions!), options);
   if (name === "reconstruct") return reconstruction(model.body, options);

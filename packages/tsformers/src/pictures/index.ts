@@ -12,6 +12,13 @@ export {
   squareShape,
   type WriterOptions,
 } from "./picture-model.ts";
-export { type PixelSequenceOptions, type PixelSequenceParams, pixelSequence } from "./pixel-sequence.ts";
+export {
+  type PixelInput,
+  type PixelSequenceOptions,
+  type PixelSequenceParams,
+  pixelSequence,
+} from "./pixel-sequence.ts";
+export { enlargedPictures, shrunkPictures } from "./resized-pictures.ts";
 export { type Sheet, sheetOf } from "./sheet.ts";
+export { smallerPictures } from "./smaller-pictures.ts";
 export { type WriteOptions, writePictures } from "./write-pictures.ts";

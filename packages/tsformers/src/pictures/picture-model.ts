@@ -45,8 +45,13 @@ export type PictureModel<Params = unknown> = {
   /** The values that each step writes, as places in a picture read row by row, R·W·K: [S][n]. */
   readonly steps: readonly (readonly number[])[];
   init(key: RandomKey): Concrete<Params>;
-  /** @shape pictures int32 [B, R, W, K] */
-  apply(params: Params, pictures: Tensor, context: Context): PictureOutput;
+  /** Extents of smaller pictures, which it reads and draws larger ones from: `p(picture | small picture)`. Absent: it draws from nothing. */
+  readonly input?: PictureShape;
+  /**
+   * @param small what it draws from, where it has an `input`. Default: the pictures made smaller
+   * @shape pictures int32 [B, R, W, K], small int32 [B, r, w, K]
+   */
+  apply(params: Params, pictures: Tensor, context: Context, small?: Tensor): PictureOutput;
   project?(params: Params): Params;
   openWriter(params: Concrete<Params>, options: WriterOptions): PictureWriter;
 };
@@ -57,6 +62,8 @@ export type WriterOptions = {
   readonly count: number;
   /** Below 1, likelier values are preferred. Default: 1, the model's own probabilities. */
   readonly temperature?: number;
+  /** Values of the small pictures that it draws from, picture by picture, [B·r·w·K]. Present for a model with an `input`. */
+  readonly small?: ArrayLike<number>;
 };
 
 /** Writes pictures step by step, from the first step on. */

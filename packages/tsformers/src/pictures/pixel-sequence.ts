@@ -4,10 +4,12 @@ import {
   constant,
   equal,
   expandDims,
+  foldIn,
   fromNumbers,
   gather,
   iota,
   pad,
+  type RandomKey,
   reshape,
   slice,
   splitKey,
@@ -15,6 +17,7 @@ import {
   type Tensor,
   where,
 } from "@tsformers/engine";
+import type { Context } from "../kinds/index.ts";
 import type { TokenBody } from "../models/language-model.ts";
 import { projectPart } from "../models/project-part.ts";
 import { type EmbeddingParams, embedding } from "../nn/embedding.ts";
@@ -23,6 +26,7 @@ import { type AxialParams, axial } from "../position/axial.ts";
 import type { Likelihood } from "./likelihood.ts";
 import { dimensionsOf, type PictureModel, type PictureShape, requirePictures } from "./picture-model.ts";
 import { openPixelWriter } from "./pixel-writer.ts";
+import { smallerPictures } from "./smaller-pictures.ts";
 
 export type PixelSequenceOptions = {
   readonly shape: PictureShape;
@@ -32,6 +36,22 @@ export type PixelSequenceOptions = {
   readonly order?: Int32Array;
   /** Of embeddings. Default: normal with deviation 0.02. */
   readonly initial?: Initial;
+  /** What reads a smaller picture, for the body to look at. Default: nothing does. */
+  readonly input?: PixelInput<unknown>;
+};
+
+/** Reads small pictures, from which larger ones are drawn. */
+export type PixelInput<Params> = {
+  readonly shape: PictureShape;
+  init(key: RandomKey): Concrete<unknown>;
+  /**
+   * What the body looks at of each picture, as a tree of arrays; computed once for all steps.
+   *
+   * @shape small int32 [B, r, w, K]
+   */
+  read(params: PixelSequenceParams<Params>, small: Tensor, context: Context): unknown;
+  /** The body that looks at what was read. */
+  bodyOver(read: unknown): TokenBody<Params>;
 };
 
 type PixelParams = {
@@ -46,7 +66,12 @@ type PixelParams = {
 };
 
 /** A body's parameters, with those that read and tell pixels beside them. */
-export type PixelSequenceParams<Params = unknown> = Params & { pixels: PixelParams; likelihood: unknown };
+export type PixelSequenceParams<Params = unknown> = Params & {
+  pixels: PixelParams;
+  likelihood: unknown;
+  /** Of what reads smaller pictures; absent where nothing does. */
+  input?: unknown;
+};
 
 /**
  * What the body reads at some steps: the values that were written before each, and where it writes itself.
@@ -68,7 +93,7 @@ export type PixelEmbedding = (params: PixelParams, before: Tensor, at: Tensor) =
 export function pixelSequence<Params>(
   name: string,
   body: TokenBody<Params>,
-  { shape, likelihood, order, initial = normalInitial() }: PixelSequenceOptions,
+  { shape, likelihood, order, initial = normalInitial(), input }: PixelSequenceOptions,
 ): PictureModel<PixelSequenceParams<Params>> {
   const { rows, columns, channels, levels } = shape;
   const steps = stepsOf(name, shape, likelihood.values, order);
@@ -96,9 +121,11 @@ export function pixelSequence<Params>(
     const ofChannel = gather(table(steps.map(([first]) => first! % channels)), at);
     return add(content, add(place, channelTable.apply(params.channels!, ofChannel)));
   };
+  const factor = input === undefined ? 1 : rows / input.shape.rows;
   return {
     shape,
     steps,
+    ...(input !== undefined && { input: input.shape }),
     init: (key) => {
       const [a, b, c, d, e, f] = splitKey(key, 6);
       const own = {
@@ -107,11 +134,17 @@ export function pixelSequence<Params>(
         places: places.init(e!),
         ...(channelTable !== undefined && { channels: channelTable.init(f!) }),
       };
-      const params = { ...(body.init(a!) as object), pixels: own, likelihood: likelihood.init(b!) };
+      const params = {
+        ...(body.init(a!) as object),
+        pixels: own,
+        likelihood: likelihood.init(b!),
+        ...(input !== undefined && { input: input.init(foldIn(key, 6)) }),
+      };
       return params as unknown as Concrete<PixelSequenceParams<Params>>;
     },
-    apply: (params, pictures, context) => {
+    apply: (params, pictures, context, small) => {
       requirePictures(name, pictures, shape);
+      if (small !== undefined && input !== undefined) requirePictures(`${name}: small`, small, input.shape);
       const [batch, S] = [pictures.shape[0]!, steps.length];
       const inOrder = gather(reshape(pictures, [batch, dimensionsOf(shape)]), table(steps.flat(), count), 1); // [B, S, n]
       const before = pad(slice(inOrder, 1, 0, S - 1), [
@@ -119,10 +152,16 @@ export function pixelSequence<Params>(
         [1, 0],
         [0, 0],
       ]);
-      const out = body.apply(params, { vectors: embed(params.pixels, before, iota(S)) }, context);
+      const reading =
+        input === undefined
+          ? body
+          : (input.bodyOver(
+              input.read(params, small ?? smallerPictures(pictures, factor), context),
+            ) as TokenBody<Params>);
+      const out = reading.apply(params, { vectors: embed(params.pixels, before, iota(S)) }, context);
       return { nats: likelihood.nats(params.likelihood, out.x, inOrder), losses: out.losses, state: out.state };
     },
-    openWriter: (params, options) => openPixelWriter({ body, likelihood, steps, embed }, params, options),
+    openWriter: (params, options) => openPixelWriter({ body, likelihood, steps, embed, input }, params, options),
     ...projectPart<Params, PixelSequenceParams<Params>>(body),
   };
 }

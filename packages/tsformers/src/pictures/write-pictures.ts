@@ -22,11 +22,12 @@ export async function writePictures<Params>(
   { seed = 0, given, signal, ...options }: WriteOptions,
 ): Promise<Int32Array> {
   const { count, temperature = 1 } = options;
-  const { shape, steps } = model;
+  const { shape, steps, input } = model;
   requireCounts("writePictures", { count });
   if (!(temperature > 0)) throw new RangeError(`writePictures: expected a temperature above 0, got ${temperature}`);
   const dimensions = dimensionsOf(shape);
   requireGiven(given, { count, dimensions, levels: shape.levels });
+  requireSmall(options.small, input, count);
   const pictures = new Int32Array(count * dimensions);
   const writer = model.openWriter(params, options);
   try {
@@ -46,6 +47,27 @@ export async function writePictures<Params>(
   return pictures;
 }
 
+/** @throws RangeError for small pictures where the model reads none, for none where it does, and for others than it reads */
+function requireSmall(small: WriteOptions["small"], input: PictureModel["input"], count: number): void {
+  if (input === undefined) {
+    if (small !== undefined) throw new RangeError("writePictures: this model draws from nothing; leave small out");
+    return;
+  }
+  const { rows, columns, channels, levels } = input;
+  const values = count * dimensionsOf(input);
+  if (small?.length !== values)
+    throw new RangeError(
+      `writePictures: expected ${values} values in small, ${count} pictures of ${rows} × ${columns} × ${channels}, got ${small?.length ?? "none"}`,
+    );
+  requireLevels("small", small, levels);
+}
+
+function requireLevels(name: string, values: ArrayLike<number>, levels: number): void {
+  const wrong = Array.from(values).find((value) => !(Number.isInteger(value) && value >= 0 && value < levels));
+  if (wrong !== undefined)
+    throw new RangeError(`writePictures: ${name}: expected values of 0 … ${levels - 1}, got ${wrong}`);
+}
+
 function requireGiven(
   given: WriteOptions["given"],
   { count, dimensions, levels }: { readonly count: number; readonly dimensions: number; readonly levels: number },
@@ -55,6 +77,5 @@ function requireGiven(
     throw new RangeError(
       `writePictures: ${count} pictures of ${dimensions} values need as many, and ${dimensions} marks of what is kept; got ${given.pictures.length} and ${given.isKept.length}`,
     );
-  const wrong = Array.from(given.pictures).find((value) => !(Number.isInteger(value) && value >= 0 && value < levels));
-  if (wrong !== undefined) throw new RangeError(`writePictures: expected values of 0 … ${levels - 1}, got ${wrong}`);
+  requireLevels("given", given.pictures, levels);
 }

@@ -33,6 +33,7 @@ export function exportLayouts({ model, objective }: Pick<RunConfig, "model" | "o
     return own("Hugging Face's question answerers do not know where the document begins");
   if (objective?.kind === "reconstruct") return own("Hugging Face has no model that gives a row back from one state");
   if (objective?.kind === "cluster") return own("Hugging Face has no models that tell mixtures of points");
+  if (objective?.kind === "regress") return own("Hugging Face has no models that tell a number of a set of vectors");
   if (objective?.kind === "act") return own(differences["decision-transformer"]!);
   if (objective?.kind === "pictures") return own("Hugging Face has no such models of pictures");
   if (objective?.kind === "masked" && isCausal(model))

@@ -28,7 +28,7 @@ const usualLength = 512;
 
 /**
  * Writes a model's forward pass as an ONNX file, tokens int32 [B, T] to logits [B, T, V]; an encoder-decoder also reads
- * `source` and `source_mask` [B, S]. One that tells mixtures maps `points` float32 [B, T, D] to `mixture` [B, 1, K·(1 + 2·D)]. One
+ * `source` and `source_mask` [B, S]. One that tells mixtures maps `points` float32 [B, T, D] to `mixture` [B, 1, K·(1 + 2·D)], one that tells a number `vectors` [B, T, F] to `told` [B, 1, 1]. One
  * that draws maps `pictures` int32 [B, R, W, K] to `nats` [B, S], −log p of each of its steps. One
  * that acts reads `returns`, `states`, `actions`, `timesteps` and `mask` of T steps, and tells actions as `told`, logits [B, T, count] or numbers [B, T, A]. Shapes are fixed; settings and tokenizer are stored in the file's metadata.
  *
@@ -58,8 +58,8 @@ export async function exportModelOnnx(
   const isOfTokens = model.category === "decoder" || model.category === "encoder";
   const tokensOnly = (weights: never, { tokens }: { tokens: Tensor }) =>
     !isOfTokens ? undefined : model.apply(weights, { tokens }, evaluation).logits;
-  const pointsOnly = (weights: never, { points }: { points: Tensor }) =>
-    !isOfTokens ? undefined : model.apply(weights, { vectors: points }, evaluation).logits;
+  const vectorsOnly = (weights: never, input: Readonly<Record<string, Tensor>>) =>
+    !isOfTokens ? undefined : model.apply(weights, { vectors: Object.values(input)[0]! }, evaluation).logits;
   const withSource = (
     weights: never,
     { tokens, source, source_mask: mask }: Record<"tokens" | "source" | "source_mask", Tensor>,
@@ -78,10 +78,18 @@ export async function exportModelOnnx(
       return exportDecisions(decisionModel("act", model.body, run.task.decisions), params, shape, metadata);
     if (model.category === "encoder-decoder")
       return exportOnnx(withSource, params, { tokens: shape, source: shape, source_mask: shape }, { metadata });
-    if (run?.config.objective?.kind !== "cluster")
-      return exportOnnx(tokensOnly, params, { tokens: shape }, { metadata });
-    const points = [...shape, run.task.features!];
-    return exportOnnx(pointsOnly, params, { points }, { metadata, dtype: "float32", output: "mixture" });
+    const { features, quantity } = run?.task ?? {};
+    const ofVectors = { metadata, dtype: "float32" } as const;
+    if (quantity !== undefined)
+      return exportOnnx(
+        vectorsOnly,
+        params,
+        { vectors: [...shape, quantity.features] },
+        { ...ofVectors, output: "told" },
+      );
+    if (features !== undefined)
+      return exportOnnx(vectorsOnly, params, { points: [...shape, features] }, { ...ofVectors, output: "mixture" });
+    return exportOnnx(tokensOnly, params, { tokens: shape }, { metadata });
   };
   const bytes = encodeModel(onnx());
   makeFolder(dirname(path));

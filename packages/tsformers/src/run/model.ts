@@ -16,6 +16,7 @@ import {
   nextSentenceModel,
   picturesOf,
   reconstructor,
+  regressor,
   spanFinder,
   tagger,
 } from "../objectives/index.ts";
@@ -57,13 +58,13 @@ export function isCheckpoint(choice: Choice | CheckpointChoice): choice is Check
 /**
  * A model as its objective trains it. For the class of a row it has another head, tokens [B, T] → logits [B, 1, classes], for a class at each
  * position, → [B, T, classes], for the ends of an answer → [B, T, 2], for that of two rows it gives the vector by which a row is compared, [B, 1, C], for
- * giving rows back it has a decoder, for the next sentence a pooler and its head, for telling a mixture it reads vectors, for acting episodes, and for drawing
- * pictures; whoever fills in hidden tokens writes nothing, even if it sees only what is before them.
+ * giving rows back it has a decoder, for the next sentence a pooler and its head, for telling a mixture or a number it reads vectors, for acting episodes, and
+ * for drawing pictures; whoever fills in hidden tokens writes nothing, even if it sees only what is before them.
  */
 export function asTrained(
   model: AnyModel,
   objective: string | undefined,
-  { classes, features, components, decisions, shape, separator }: AnswerSizes,
+  { classes, features, components, quantity, decisions, shape, separator }: AnswerSizes,
 ): AnyModel {
   if (model.category === "encoder-decoder" || model.category === "picture") return model;
   if (objective === "pictures") {
@@ -78,6 +79,7 @@ export function asTrained(
   if (objective === "cluster")
     return { ...clusterer(model.body, { features: features!, components: components! }), category: "encoder" };
   if (objective === "next-sentence") return { ...(nextSentenceModel(model) as LanguageModel), category: "encoder" };
+  if (objective === "regress") return { ...regressor(model.body, quantity!), category: "encoder" };
   if (objective === "act") return { ...decider(model.body, decisions!), category: "encoder" };
   return objective === "masked" ? { ...model, category: "encoder" } : model;
 }

@@ -70,10 +70,14 @@ export async function openGenerator(directory: string, device: Device): Promise<
 export function generatorOf(opened: OpenedModel, device: Device, mixing?: Mixing): Generator {
   const { run, model, tokenizer, promptTokens, endTokens, startToken, notes, params } = opened;
   if (run?.task.classes !== undefined) throw new ConfigError("generate: this run tells classes; it writes nothing");
+  if (run?.config.objective?.kind === "spans")
+    throw new ConfigError("generate: this run tells where answers stand; it writes nothing");
   if (run?.config.objective?.kind === "reconstruct")
     throw new ConfigError("generate: this run gives rows back that it has read; it writes nothing");
   if (run?.config.objective?.kind === "cluster")
     throw new ConfigError("generate: this run tells mixtures of points; it writes nothing");
+  if (run?.config.objective?.kind === "regress")
+    throw new ConfigError("generate: this run tells numbers of sets; it writes nothing");
   if (run?.config.objective?.kind === "act")
     throw new ConfigError("generate: this run acts in an environment; it writes nothing");
   if (model.category === "picture")

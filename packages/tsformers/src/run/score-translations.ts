@@ -1,6 +1,5 @@
 import type { Concrete, Device } from "@tsformers/engine";
-import type { ManyOptions } from "../generate/sequence-decoder.ts";
-import { openSequenceDecoder } from "../generate/sequence-decoder.ts";
+import { type ManyOptions, openSequenceDecoder } from "../generate/sequence-decoder.ts";
 import { present } from "../schema/present.ts";
 import type { EvalSplit, Task } from "../tasks/task.ts";
 import { type Bleu, bleu } from "../tasks/translation/bleu.ts";
@@ -40,12 +39,12 @@ export async function scoreTranslations(
   const { start, end } = translations;
   const pairs = translations.splits[split].slice(0, limit);
   const decoder = openSequenceDecoder(model, params as Concrete<unknown>, { device });
-  const unknown = present({ token: tokenizer.unknownToken });
   try {
     const sources = pairs.map(([source]) => [...tokenizer.encode(source)]);
     const found = await decoder.decodeAll(sources, {
       ...present(options),
-      ...{ start, count: task.length, endTokens: [end], forbiddenTokens: [start, ...Object.values(unknown)] },
+      ...{ start, count: task.length, endTokens: [end] },
+      forbiddenTokens: [start, ...(tokenizer.unknownToken === undefined ? [] : [tokenizer.unknownToken])],
     });
     const written = found.map(([best]) => tokenizer.decode(best!.tokens));
     const references = pairs.map(([, reference]) => reference);

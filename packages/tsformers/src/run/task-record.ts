@@ -37,6 +37,14 @@ const decisions = z.strictObject({
   states: z.strictObject({ mean: z.array(z.number()), deviation: z.array(z.number().nonnegative()) }).optional(),
   returnScale: z.number().positive().optional(),
 });
+const quantity = z.strictObject({
+  features: count,
+  side: count.optional(),
+  error: z.discriminatedUnion("kind", [
+    z.strictObject({ kind: z.literal("absolute"), unit: z.number().positive() }),
+    z.strictObject({ kind: z.literal("poisson"), most: count }),
+  ]),
+});
 const schema = z.strictObject({
   name: z.string(),
   fingerprint: z.string(),
@@ -50,6 +58,7 @@ const schema = z.strictObject({
   components: count.optional(),
   separator: z.int().nonnegative().optional(),
   longest: count.optional(),
+  quantity: quantity.optional(),
   decisions: decisions.optional(),
   shape: z.strictObject({ rows: count, columns: count, channels: count, levels: count }).optional(),
 });

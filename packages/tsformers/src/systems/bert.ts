@@ -17,17 +17,17 @@ export const bertSystem: SystemEntry<"bert"> = /* @__PURE__ */ systemEntry(bertE
   ],
   presets: {
     small: {
-      about: "two layers, pairs of passages in 1,000 tokens; give --data, such as a folder of novels",
+      about: "two layers over characters, rows of two parts of a text, 15 % of which is hidden",
       run: {
-        model: { kind: "bert", layers: 2, modelWidth: 96, heads: 4, ffnWidth: 192, initializerRange: 0.05 },
-        task: { kind: "text", tokens: "bpe", vocabulary: 1000 },
-        objective: { kind: "next-sentence", wholeWords: true },
+        model: { kind: "bert", layers: 2, modelWidth: 64, heads: 4, initializerRange: 0.075 },
+        task: { kind: "text" },
+        objective: { kind: "next-sentence" },
         length: 64,
-        steps: 800,
-        batchSize: 24,
+        steps: 600,
+        batchSize: 16,
         learningRate: 2e-3,
       },
-      vocabularySize: 1003,
+      vocabularySize: 64,
     },
     paper: {
       about: "BERT-Base (§3): GLUE 79.6 on average, 82.1 by BERT-Large (table 1)",

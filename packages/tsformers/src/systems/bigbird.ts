@@ -14,7 +14,7 @@ export const bigbirdSystem: SystemEntry<"bigbird"> = /* @__PURE__ */ systemEntry
   differs: [
     "Rows are computed as they are, not padded to whole blocks; short ones see fewer blocks than in the released code, which sees all where there are few.",
     "Random blocks are drawn uniformly; with checkpoints they are those of the released code.",
-    "It is the internal construction (ITC). With tokens of its own that see all (ETC), it is the mixer `etc`.",
+    "It is the internal construction (ITC). With tokens of its own that see all, it is ETC, the system `etc`.",
     "The preset begins at random; `--from` makes it of a dense run or checkpoint, with positions tiled.",
     "The paper prints no number of parameters.",
   ],

@@ -27,7 +27,7 @@ export const performerSystem: SystemEntry<"performer"> = /* @__PURE__ */ systemE
             ffnWidth: 128,
             initializerRange: 0.06,
             position: { kind: "rotary" },
-            mixer: { kind: "performer", features: 64 },
+            mixer: { kind: "performer", features: 256 },
           },
           task: { kind: "proteins" },
           length: 128,

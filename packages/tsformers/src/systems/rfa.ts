@@ -16,7 +16,7 @@ export const rfaSystem: SystemEntry<"rfa"> = /* @__PURE__ */ systemEntry(
     ],
     presets: {
       small: {
-        about: "two layers over characters; the gate takes one number a head and position",
+        about: "two layers over characters with rotary positions; the gate takes one number a head and position",
         run: {
           model: {
             kind: "gpt",
@@ -24,6 +24,7 @@ export const rfaSystem: SystemEntry<"rfa"> = /* @__PURE__ */ systemEntry(
             modelWidth: 64,
             heads: 4,
             initializerRange: 0.06,
+            position: { kind: "rotary" },
             mixer: { kind: "rfa", gated: true, features: 32 },
           },
           task: { kind: "text" },
@@ -50,9 +51,11 @@ export const rfaSystem: SystemEntry<"rfa"> = /* @__PURE__ */ systemEntry(
         vocabularySize: 267_735,
       },
     },
-    // Tokens, positions, blocks with a gate of each head and a deviation of each of its features, and a norm.
-    parameters: ({ vocabularySize, length, layers, modelWidth: C, heads, ffnWidth }) =>
-      (vocabularySize + length) * C + layers * (ofBlock(C, ffnWidth) + ofLinear(C, heads) + C) + ofNorm(C),
+    // Tokens, learned positions, blocks with a gate of each head and a deviation of each of its features, and a norm.
+    parameters: ({ vocabularySize, length, layers, modelWidth: C, heads, ffnWidth }, { position }) =>
+      (vocabularySize + (position === undefined ? length : 0)) * C +
+      layers * (ofBlock(C, ffnWidth) + ofLinear(C, heads) + C) +
+      ofNorm(C),
     golden: ["rfa"],
     source: "attention/kernel/rfa.ts",
     example: "rfa",

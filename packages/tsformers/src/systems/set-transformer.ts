@@ -5,11 +5,12 @@ import { type SystemEntry, systemEntry } from "./system-entry.ts";
 export const setTransformerSystem: SystemEntry<"set-transformer"> = /* @__PURE__ */ systemEntry(setTransformerEntry, {
   category: "sets",
   causal: false,
-  use: "telling something of a set, such as its largest element or the clusters of its points, whatever their order and number",
+  use: "telling something of a set, such as its largest element, how many different ones it has, or the clusters of its points, whatever their order and number",
   sees: "every element of its set, in two steps: the inducing points see all elements, and all elements see the points",
   differs: [
     "The paper does not say how wide the networks inside blocks are: here they have a hidden layer of twice the model's width. `--form published` has the blocks of the authors' code.",
     "The counted parameters are those of the encoder over tokens. Pooling by seeds and its decoder stand beside the head of what is trained: one seed for a class, one for each component of a mixture.",
+    "Characters to be counted are read at 28 × 28 pixels by three small convolutions, in the paper at 105 × 105; numbers of which the largest is told are read in hundreds.",
     "The paper prints no number of parameters.",
   ],
   presets: {
@@ -47,4 +48,5 @@ export const setTransformerSystem: SystemEntry<"set-transformer"> = /* @__PURE__
   golden: ["set_transformer"],
   source: "models/encoders/set-transformer.ts",
   example: "set-transformer",
+  moreExamples: ["set-transformer-counting", "set-transformer-max"],
 });

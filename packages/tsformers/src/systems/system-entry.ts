@@ -83,6 +83,8 @@ export type SystemEntry<Name extends string = string> = AboutSystem<Name> & {
   readonly source: string;
   /** The file below `examples/systems/` that proves it, without its ending. */
   readonly example: string;
+  /** Examples of other work that it is for. Absent: none. */
+  readonly moreExamples?: readonly string[];
 };
 
 /** The entry of a system. @param about where the idea is told already: the entry of its model, depth or position scheme */

@@ -1,4 +1,5 @@
 import type { NDArray } from "@tsformers/engine";
+import { downscaled } from "./arena/downscale.ts";
 import { jointLogDensities, logDensity } from "./gaussian-mixture.ts";
 import { rowsOfPoints } from "./point-rows.ts";
 import { scatterText } from "./scatter-text.ts";
@@ -9,6 +10,7 @@ import type {
   PairBatch,
   PicturesBatch,
   PointsBatch,
+  QuantitiesBatch,
   SentencesBatch,
   SpansBatch,
   Task,
@@ -89,6 +91,7 @@ const writers: { readonly [View in ViewName]: (batch: never, task: Task) => Writ
     };
   },
   points: pointsText,
+  quantities: quantityText,
   windows: windowText,
   pictures: colourText,
 };
@@ -118,6 +121,43 @@ function windowText({ returns, states, actions, timesteps, mask }: WindowsBatch)
     return [`step ${steps![t]}: return ${text([told![t]!])}, state ${text(state)} → ${text(action)}`];
   });
   return { input: lines.join("\n"), scored: `the action of each of its ${lines.length} steps` };
+}
+
+/** Numbers as they are read, or small pictures side by side, and what is to be told of them. */
+function quantityText({ inputs, mask, quantities }: QuantitiesBatch, { views }: Task): Written {
+  const { features, side, error } = views.quantities!.quantity;
+  const real = mask.toNumbers().filter((isReal) => isReal > 0).length;
+  const values = inputs.toNumbers();
+  const vectors = Array.from({ length: real }, (_, t) => values.slice(t * features, (t + 1) * features));
+  const [quantity] = quantities.toNumbers() as [number];
+  const unit = error.kind === "absolute" ? error.unit : 1;
+  const written = (numbers: readonly number[]): string => numbers.map((value) => (value * unit).toFixed(1)).join(",");
+  return {
+    input: side === undefined ? vectors.map(written).join(" ") : besideOneAnother(vectors, side),
+    expected: error.kind === "absolute" ? `the number ${quantity.toFixed(1)}` : `the count ${quantity}`,
+    scored: "the number told of the set",
+  };
+}
+
+/** Pictures at a third of their size, five in a line. */
+function besideOneAnother(pictures: readonly (readonly number[])[], side: number): string {
+  const small = Math.floor(side / 3);
+  const texts = pictures.map((picture) => {
+    const levels = downscaled(
+      Uint8Array.from(picture, (ink) => Math.round(255 * ink)),
+      side,
+      small,
+    );
+    return pictureText(
+      Array.from(levels, (level) => 1 + level),
+      small,
+      256,
+    ).split("\n");
+  });
+  const lines = Array.from({ length: Math.ceil(texts.length / 5) }, (_, line) => texts.slice(5 * line, 5 * line + 5));
+  return lines
+    .map((line) => Array.from({ length: small }, (_, row) => line.map((text) => text[row]).join("  ")).join("\n"))
+    .join("\n\n");
 }
 
 /** A picture of the points, each as the letter of the component that it most likely comes from. */

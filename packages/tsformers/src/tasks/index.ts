@@ -77,6 +77,7 @@ export {
 export { type MusicSettings, musicEntry, musicTask } from "./music/music.ts";
 export { type PointsRow, pointsForm, rowsOfPoints } from "./point-rows.ts";
 export { type ProteinsSettings, proteinsEntry, proteinsTask } from "./proteins/proteins.ts";
+export { type QuantityRow, quantitiesForm } from "./quantity-rows.ts";
 export { type QuestionsOptions, type QuestionsSettings, questionsEntry, questionsTask } from "./questions/questions.ts";
 export { type DocumentQuestion, readSquad } from "./questions/read-squad.ts";
 export { type MqarOptions, mqarEntry, mqarTask } from "./recall/mqar.ts";
@@ -88,6 +89,12 @@ export { generatedRows, type MakeRow, type RowForm, type RowSource, rowsView, st
 export { type ScanOptions, type ScanSettings, scanEntry, scanTask } from "./scan/scan.ts";
 export { type MaxOptions, type MaxSettings, maxEntry, maxTask } from "./sets/max.ts";
 export {
+  type MaxRegressionOptions,
+  maxRegressionEntry,
+  maxRegressionTask,
+  type QuantityTask,
+} from "./sets/max-regression.ts";
+export {
   type MixtureOptions,
   type MixtureSettings,
   type MixtureTask,
@@ -95,6 +102,13 @@ export {
   mixtureTask,
 } from "./sets/mixture.ts";
 export { type UniqueOptions, type UniqueSettings, uniqueEntry, uniqueTask } from "./sets/unique.ts";
+export {
+  type Characters,
+  type UniqueCharactersOptions,
+  type UniqueCharactersSettings,
+  uniqueCharactersEntry,
+  uniqueCharactersTask,
+} from "./sets/unique-characters.ts";
 export { type SpanRow, spanForm } from "./span-form.ts";
 export type { Splits } from "./splits.ts";
 export type {
@@ -107,6 +121,8 @@ export type {
   PairBatch,
   PicturesBatch,
   PointsBatch,
+  QuantitiesBatch,
+  Quantity,
   SpansBatch,
   Task,
   TaskView,

@@ -55,6 +55,9 @@ export const classLoss: Metric = { ...loss, label: "loss (nats per row)" };
 /** Mean negative log density of the points of a row, in nats: minus the log-likelihood per point. Below 0 where densities are above 1. */
 export const pointLoss: Metric = { ...loss, label: "loss (nats per point)" };
 
+/** Mean distance of a number that is told from the true one. */
+export const absoluteError: Metric = { ...loss, label: "mean absolute error" };
+
 /** The share of rows whose class is predicted correctly. */
 export const accuracy: Metric = { ...tokenAccuracy, name: "accuracy", label: "accuracy" };
 

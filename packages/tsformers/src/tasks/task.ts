@@ -71,6 +71,30 @@ export type PointsBatch = {
 };
 
 /**
+ * Sets of vectors with F real features, and for each set a number that is to be told.
+ *
+ * @shape inputs float32 [B, T, F]; mask float32 [B, T], 1 at vectors, 0 at padding; quantities float32 [B]; weights float32 [B]
+ */
+export type QuantitiesBatch = {
+  readonly inputs: NDArray;
+  readonly mask: NDArray;
+  readonly quantities: NDArray;
+  readonly weights: NDArray;
+};
+
+/** What a model must know of {@link QuantitiesBatch}. */
+export type Quantity = {
+  /** F of each vector. */
+  readonly features: number;
+  /** Rows and columns, where each vector is a grey picture: F = side². Absent: it is not. */
+  readonly side?: number | undefined;
+  /** What is scored: how far a number is from the true one, told in some unit; or −log p of a count of at most so many under a Poisson distribution. */
+  readonly error:
+    | { readonly kind: "absolute"; readonly unit: number }
+    | { readonly kind: "poisson"; readonly most: number };
+};
+
+/**
  * Parts of episodes, at most T steps each, with padding before them.
  *
  * @shape returns float32 [B, T], what is received from each step on; states float32 [B, T, F]; actions int32 [B, T] of choices, float32 [B, T, A] of real
@@ -202,6 +226,8 @@ export type TaskViews = {
     /** K */
     readonly components: number;
   };
+  /** Sets of vectors with a number each. */
+  readonly quantities?: TaskView<QuantitiesBatch> & { readonly quantity: Quantity };
   /** Parts of episodes, in which an agent saw, did and received something at each step. */
   readonly windows?: TaskView<WindowsBatch> & {
     /** What a model must know of the environment. */

@@ -158,6 +158,6 @@ test("what is said", () => {
     "task recall has nothing for transformer: it offers next, and transformer learns pairs",
   );
   expect(refusal("next", "bert", "copy")).toBe(
-    "task copy has nothing for bert: it offers next, pairs, and bert learns masked, next-sentence, class, match, tag, spans, reconstruct, cluster",
+    "task copy has nothing for bert: it offers next, pairs, and bert learns masked, next-sentence, class, match, tag, spans, reconstruct, cluster, regress",
   );
 });

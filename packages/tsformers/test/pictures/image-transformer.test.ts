@@ -1,7 +1,10 @@
+import { constant, fromNumbers } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { models } from "../../src/catalogue/models.ts";
 import { type ImageTransformerOptions, imageTransformer } from "../../src/models/pictures/image-transformer.ts";
+import type { PictureModel } from "../../src/pictures/picture-model.ts";
+import { shrunkPictures } from "../../src/pictures/resized-pictures.ts";
 import { louderParams, natsOf } from "./picture-cases.ts";
 
 const device = await openCpu();
@@ -68,6 +71,37 @@ describe.each([
         else expect(difference, `${query} sees ${pixel}`).toBeLessThan(1e-6);
       });
     });
+  });
+});
+
+test("without a small picture, it draws from the mean of its own pixels", async () => {
+  const square = { rows: 4, columns: 4, channels: 1, levels };
+  const local = { kind: "2d", queryBlock: [2, 2], flange: [1, 1] } as const;
+  const model = imageTransformer({ ...sizes, shape: square, local, inputSize: 2, encoderLayers: 1 }) as never;
+  const params = louderParams(model);
+  const picture = Array.from({ length: 16 }, (_, i) => (3 * i * i + i) % levels);
+  const small = shrunkPictures(picture, square, { ...square, rows: 2, columns: 2 });
+  // The mean of four pixels, rounded; 2.5 becomes 3.
+  expect(
+    Array.from(shrunkPictures([2, 3, 3, 2], { ...square, rows: 2, columns: 2 }, { ...square, rows: 1, columns: 1 })),
+  ).toEqual([3]);
+  const given = (values: ArrayLike<number>): PictureModel<never> => ({
+    ...(model as PictureModel<never>),
+    apply: (own, pictures, context) =>
+      (model as PictureModel<never>).apply(
+        own,
+        pictures,
+        context,
+        constant(fromNumbers(Array.from(values), [1, 2, 2, 1], "int32")),
+      ),
+  });
+  const [own] = await natsOf(model, params, device, [picture]);
+  const [same] = await natsOf(given(small), params, device, [picture]);
+  const [other] = await natsOf(given(small.map((value) => (value + 2) % levels)), params, device, [picture]);
+  own!.forEach((nats, step) => {
+    expect(same![step]).toBeCloseTo(nats, 5);
+    // Every step looks at the small picture.
+    expect(Math.abs(other![step]! - nats)).toBeGreaterThan(1e-4);
   });
 });
 

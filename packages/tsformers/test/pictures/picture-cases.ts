@@ -1,6 +1,7 @@
 import {
   type Concrete,
   compile,
+  constant,
   type Device,
   type DeviceArray,
   fromNumbers,
@@ -15,7 +16,7 @@ import { models } from "../../src/catalogue/models.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
 import type { ModelEntry } from "../../src/models/model-entry.ts";
 import { picturesOf } from "../../src/objectives/pictures.ts";
-import { type PictureModel, squareShape } from "../../src/pictures/picture-model.ts";
+import { dimensionsOf, type PictureModel, squareShape } from "../../src/pictures/picture-model.ts";
 
 type Make = (values: number, levels: number) => PictureModel<never>;
 
@@ -41,6 +42,23 @@ export const pictureCases: readonly (readonly [name: string, make: Make])[] = [
       (length, vocabularySize) => entry.make({ ...sizes, ...form, length, vocabularySize }) as PictureModel<never>,
     ]);
   }),
+  // With the small picture held fast, the laws are those of a model that draws from nothing.
+  ...[{}, { local: "1d", block: 3, likelihood: "categorical", encoderLayers: 1 }].map((form): [string, Make] => [
+    `image-transformer, larger pictures ${JSON.stringify(form)}`,
+    (length, vocabularySize) => {
+      const options = {
+        ...sizes,
+        queryBlock: [2, 2],
+        inputSize: length === 48 ? 2 : 1,
+        ...form,
+        length,
+        vocabularySize,
+      };
+      const { queryBlock, ...others } = options;
+      const model = models["image-transformer"].make(("local" in form ? others : { ...others, queryBlock }) as never);
+      return fromOnePicture(model as PictureModel<never>);
+    },
+  ]),
   [
     "gpt",
     (values, levels) => {
@@ -49,6 +67,22 @@ export const pictureCases: readonly (readonly [name: string, make: Make])[] = [
     },
   ],
 ];
+
+/** A model of larger pictures that draws all of them from the same small one. */
+function fromOnePicture({ input, ...model }: PictureModel<never>): PictureModel<never> {
+  const { rows, columns, channels, levels } = input!;
+  const values = Array.from({ length: dimensionsOf(input!) }, (_, i) => (i * 2 + 1) % levels);
+  const rowsOf = (count: number): number[] => Array.from({ length: count }, () => values).flat();
+  return {
+    ...model,
+    apply: (params, pictures, context) => {
+      const batch = pictures.shape[0]!;
+      const small = constant(fromNumbers(rowsOf(batch), [batch, rows, columns, channels], "int32"));
+      return model.apply(params, pictures, context, small);
+    },
+    openWriter: (params, options) => model.openWriter(params, { ...options, small: rowsOf(options.count) }),
+  };
+}
 
 /** Initial weights of 0.02 would let everything look alike. */
 export function louderParams(model: PictureModel<never>): Concrete<never> {

@@ -84,6 +84,70 @@ describe.each(["image-transformer", "axial-transformer", "gpt", "sparse-transfor
   });
 });
 
+describe("a model of larger pictures", () => {
+  const directory = join(home, "larger");
+  const model = { kind: "image-transformer", inputSize: 2, encoderLayers: 1 };
+  /** What the command writes, and says. */
+  const generate = (...flags: string[]) =>
+    runCli(["generate", directory, "--output", join(home, "large.png"), ...flags]);
+  const written = () => decodePng(readFileSync(join(home, "large.png")));
+
+  test("is trained, goes on, draws from small pictures, and is exported", async () => {
+    const { run, result } = await trainRun(config(model), { directory, device });
+    expect([run.kind, result.step]).toEqual(["pictures", 3]);
+    const opened = await openModel(directory);
+    if (opened.model.category !== "picture") throw new Error("expected a model of pictures");
+    expect(opened.model.input).toEqual({ rows: 2, columns: 2, channels: 3, levels: 4 });
+    const options = { device, count: 2, seed: 1 };
+    const small = Array.from({ length: 24 }, (_, i) => i % 4);
+    const drawn = await writePictures(opened.model, opened.params as never, { ...options, small });
+    expect(drawn).toHaveLength(96);
+    expect(await exportModelSafetensors(opened, join(home, "larger-out"))).toBe("tsformers");
+    const again = await openModel(join(home, "larger-out"));
+    expect(await writePictures(again.model as never, again.params as never, { ...options, small })).toEqual(drawn);
+    await exportModelOnnx(opened, join(home, "larger.onnx"));
+    const wrong = (small?: number[]) =>
+      writePictures(opened.model as never, opened.params as never, { ...options, ...(small && { small }) });
+    await expect(wrong()).rejects.toThrow("expected 24 values in small, 2 pictures of 2 × 2 × 3, got none");
+    await expect(wrong(small.slice(1))).rejects.toThrow("got 23");
+    await expect(wrong(small.with(3, 4))).rejects.toThrow("small: expected values of 0 … 3, got 4");
+  });
+
+  test("the command draws from test pictures, and from a PNG", async () => {
+    const ofTest = await generate("--pictures", "2");
+    expect(ofTest.out).toContain("2 pictures; what was given, what was drawn, and what it was");
+    expect([written().width, written().height]).toEqual([9, 14]);
+    const small = join(home, "small.png");
+    writeFileSync(small, encodePng(new Uint8Array(4 * 4 * 3).fill(200), { rows: 4, columns: 4, channels: 3 }));
+    const ofFile = await generate("--input", small);
+    expect([ofFile.code, ofFile.out]).toEqual([0, `${join(home, "large.png")}: one picture\n`]);
+    expect([written().width, written().height]).toEqual([4, 4]);
+  });
+
+  test("what does not fit is refused in a line", async () => {
+    const narrow = join(home, "narrow.png");
+    writeFileSync(narrow, encodePng(new Uint8Array(6), { rows: 2, columns: 1, channels: 3 }));
+    const text = join(home, "text.png");
+    writeFileSync(text, "no picture");
+    for (const [flags, problem] of [
+      [["--complete"], "this model draws larger pictures from small ones"],
+      [["--input", narrow], "expected a square of at least 2 × 2 pixels, got 2 × 1"],
+      [["--input", text], "is no PNG file"],
+      [["--input", join(home, "nowhere.png")], "no such file"],
+    ] as const) {
+      const { code, log } = await generate(...flags);
+      expect(log).toContain(problem);
+      expect(code).not.toBe(0);
+    }
+    const plain = await runCli(["generate", join(home, "image-transformer"), "--output", "x.png", "--input", narrow]);
+    expect(plain.log).toContain("--input would do nothing: this model draws from nothing");
+    const refused = (more: object) =>
+      trainRun(config({ ...model, ...more }), { directory: join(home, "none"), device });
+    await expect(refused({ inputSize: 3 })).rejects.toThrow("an input size that divides pictures of 4 × 4, got 3");
+    await expect(refused({ inputSize: undefined })).rejects.toThrow("encoderLayers do nothing without inputSize");
+  });
+});
+
 test("what does not fit is refused in a line", async () => {
   const refused = async (model: object, more: object) =>
     trainRun(config(model, more), { directory: join(home, "none"), device });

@@ -77,7 +77,7 @@ describe.each(made)("%s", (_, entry, task) => {
     it("keeps to its vocabulary, or has real values, and scores something in training", () => {
       const batch = trainBatch(3, 16);
       expect(scoredIn(batch)).toBeGreaterThan(0);
-      if (view === "points") {
+      if (view === "points" || view === "quantities") {
         expect(batch.inputs!.dtype).toBe("float32");
         expect(batch.inputs!.toNumbers().every(Number.isFinite)).toBe(true);
         return;

@@ -22,6 +22,7 @@ import { meanLength } from "../../tasks/train-lengths.ts";
 import { type Baseline, frequencyBaseline } from "../baselines.ts";
 import type { Cell } from "../cells.ts";
 import { pointBaselines } from "../point-baselines.ts";
+import { quantityBaseline } from "../quantity-baseline.ts";
 import type { Budget, CellAbout, TaskAbout } from "../results.ts";
 import type { CompareSettings } from "../settings.ts";
 import { counted } from "../text/sentences.ts";
@@ -252,15 +253,16 @@ function aboutTask(group: readonly Prepared[], settings: CompareSettings): TaskA
 }
 
 function baselinesOf({ task, view, config: { length } }: PreparedRun, { testTokens }: CompareSettings): Baseline[] {
-  const { classes, components, decisions, shape } = view as AnswerSizes;
-  // What is done without looking at anything says little of an environment, and nothing of a picture.
-  if (decisions !== undefined || shape !== undefined) return [];
+  const { classes, components, quantity, decisions, shape, separator } = view as AnswerSizes;
+  // What is done without looking at anything says little of an environment, and nothing of a picture or where an answer stands.
+  if (decisions !== undefined || shape !== undefined || separator !== undefined) return [];
   const about = {
     metrics: task.metrics,
     length,
     ...(testTokens !== undefined && { limit: Math.max(testTokens, length) }),
   };
   if (components !== undefined) return pointBaselines({ ...about, view: view as never, components });
+  if (quantity !== undefined) return [quantityBaseline({ ...about, view: view as never, error: quantity.error })];
   const name = classes === undefined ? "unigram" : "most frequent class";
   return [frequencyBaseline({ ...about, view, name, answers: classes ?? task.vocabularySize })];
 }

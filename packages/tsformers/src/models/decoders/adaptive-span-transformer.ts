@@ -163,7 +163,7 @@ export const adaptiveSpanTransformerEntry: DecoderEntry<"adaptive-span-transform
     summary: "a decoder whose heads learn how far back they look; layers remember as much",
     formula: "a_ts ∝ m_z(t − s)·exp(q_t·(k_s + p_{t−s})/√D), m_z(x) = clip((R + z − x)/R, 0, 1)",
     cost: "O(n·z·d) time, z = the longest span of a layer; O((n + maxSpan)·d) memory",
-    serves: ["segments", "next", "labelled", "matched", "tagged", "reconstructed", "points", "masked"],
+    serves: ["segments", "next", "labelled", "matched", "tagged", "reconstructed", "points", "quantities", "masked"],
     category: "decoder",
     options: () =>
       z.strictObject({

@@ -113,7 +113,7 @@ export const memorizingTransformerEntry: DecoderEntry<"memorizing-transformer", 
     summary: "one layer looks up the keys most like its queries among those of a whole document",
     formula: "y = (1 − g)·attention(near) + g·softmax(s·q·k_N)·v_N, N = top-k of the memory, g = σ(b_h)",
     cost: "O(n·(n + m + e)·d) time, O((n + m + e)·d) memory, m = memoryLength, e = memoryEntries",
-    serves: ["segments", "next", "labelled", "matched", "tagged", "reconstructed", "points", "masked"],
+    serves: ["segments", "next", "labelled", "matched", "tagged", "reconstructed", "points", "quantities", "masked"],
     category: "decoder",
     options: () =>
       z.strictObject({

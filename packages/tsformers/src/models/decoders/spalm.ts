@@ -108,7 +108,7 @@ export const spalmEntry: DecoderEntry<"spalm", SpalmSettings> = /* @__PURE__ */ 
   summary: "a Transformer-XL with a gate to tokens that followed similar contexts elsewhere",
   formula: "m = Σ softmax(y_i·h)·y_i; g = σ(w_g·h); z = (1 − g)·m + g·h",
   cost: "that of Transformer-XL, O(n·k·d) for the gate, and the search, which is made before",
-  serves: ["segments", "next", "labelled", "matched", "tagged", "reconstructed", "points", "masked"],
+  serves: ["segments", "next", "labelled", "matched", "tagged", "reconstructed", "points", "quantities", "masked"],
   category: "decoder",
   options: () =>
     z.strictObject({

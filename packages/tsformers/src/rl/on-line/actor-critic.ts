@@ -66,7 +66,12 @@ export function actorCritic<Params>(
     );
   const { count: choices } = actions;
   // Observations enter as large as they are: a body that is nearly the identity at first, as GTrXL's, passes them on.
-  const front = vectorFront("actorCritic", body, features, normalInitial(features ** -0.5));
+  const front = vectorFront(
+    "actorCritic",
+    body,
+    features,
+    linear(features, body.embeddingWidth, { initial: normalInitial(features ** -0.5) }),
+  );
   // A first policy that prefers nothing.
   const policy = linear(body.width, choices, { initial: normalInitial(0.01) });
   const value = linear(body.width, 1, { initial: glorotUniform() });

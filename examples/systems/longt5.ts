@@ -1,4 +1,4 @@
-// LongT5: fills in a form from a source of which T5, at the same cost, can read two fifths.
+// LongT5: finds an entry anywhere in a source of which T5, at the same cost, can read less than half.
 import assert from "node:assert/strict";
 import { type RandomKey, randomKey } from "@tsformers/engine";
 import { longT5, t5 } from "tsformers/models";
@@ -7,7 +7,7 @@ import { sequenceToSequenceObjective } from "tsformers/objectives";
 import { countParameters } from "tsformers/run";
 import { causalRow, generatedRows, type PairRow, pairsForm, rowsView } from "tsformers/tasks";
 import { adamw, warmupCosine } from "tsformers/train";
-import { formIn, vocabularySize } from "../harness/fields.ts";
+import { entries, needleIn, vocabularySize } from "../harness/needles.ts";
 import { prove } from "../harness/prove.ts";
 import { resultOf } from "../harness/result.ts";
 
@@ -16,10 +16,12 @@ const [radius, block] = [4, 8];
 // T5 of the same layers compares as many pairs in a source of so many tokens.
 const affordable = Math.round(Math.sqrt(length * (2 * radius + 1 + length / block)));
 
-/** The last tokens of a source, and the form. */
+const share = affordable / length;
+
+/** The last tokens of a source, and what is to be found in it. */
 function row(random: RandomKey, seen: number): PairRow {
-  const { source, filled } = formIn(random, length);
-  return { source: source.slice(-seen), ...causalRow([0, ...filled], () => true) };
+  const { source, entry } = needleIn(random, length);
+  return { source: source.slice(-seen), ...causalRow([0, entry], () => true) };
 }
 
 const sizes = { vocabularySize, layers: 2, modelWidth: 48, heads: 4, ffnWidth: 96 };
@@ -53,10 +55,11 @@ await prove("longt5", async ({ train, seed, say }) => {
   const [ours, plain] = [await learn("ours", 5e-3), await learn("plain", 5e-3)];
   assert.ok(Math.abs(count("plain") / count("ours") - 1) < 0.02);
   return resultOf({
-    measure: `share of the fields of a form that are filled in right from a source of ${length} tokens`,
-    ...{ better: "more", ours, plain, target: 0.8 },
+    measure: `share of entries that are found somewhere in a source of ${length} tokens`,
+    ...{ better: "more", ours, plain, target: 0.6 },
     plainIs: `T5 v1.1 that reads the last ${affordable} tokens, which takes as many pairs`,
     size: `2 layers of ${sizes.modelWidth} on each side, radius ${radius}, blocks of ${block}, ${count("ours")} parameters, ${steps} steps of ${batchSize} sources`,
+    figures: { "the most that any model can find there": share + (1 - share) / entries },
     paper: "ROUGE-L 44.3 on arXiv (XL, sources of 16,384 tokens)",
   });
 });

@@ -71,10 +71,8 @@ export const reformerSystem: SystemEntry<"reformer"> = /* @__PURE__ */ systemEnt
     const columns = Math.ceil(Math.sqrt(length));
     const places = Math.ceil(length / columns) * Math.floor(C / 2) + columns * Math.ceil(C / 2);
     const kinds = attention as readonly string[];
-    const matrices = Array.from({ length: layers }, (_, layer): number =>
-      kinds[layer % kinds.length] === "lsh" ? 3 : 4,
-    );
-    const mixers = matrices.reduce((a, b) => a + b) * C * C;
+    const matrices = Array.from({ length: layers }, (_, layer) => (kinds[layer % kinds.length] === "lsh" ? 3 : 4));
+    const mixers = matrices.reduce<number>((a, b) => a + b, 0) * C * C;
     return (
       vocabularySize * C +
       places +

@@ -254,6 +254,12 @@ test("any mixer that looks back may take the place of attention", async () => {
   );
 });
 
+test("layers without attention are refused in one line", () => {
+  expect(() => reformer({ ...small, attention: [] })).toThrow(
+    "expected local or lsh attention for the layers, got none",
+  );
+});
+
 test("positions end with the grid", () => {
   expect(reformer(small).maxLength).toBe(30);
   // No two factors of 23: the grid has a few more cells.

@@ -72,7 +72,8 @@ const defaults = { localChunk: 64, attention: ["local", "lsh"] } as const;
  * Reformer: two residual streams that are undone instead of kept, attention within buckets of alike tokens, feed-forward networks in chunks.
  *
  * `y₁ = x₁ + attention(norm(x₂))`, `y₂ = x₂ + ffn(norm(y₁))` from x₁ = x₂ = x; `logits = norm([y₁, y₂])·W`. The paper's enwik8 model: 12 layers,
- * width 1024, 8 heads, feed-forward 4096, length 65,536, chunks of 128, 8 rounds in evaluation.
+ * width 1024, 8 heads, feed-forward 4096, length 65,536, chunks of 128, 8 rounds in evaluation. Vectors of tokens and positions begin with a
+ * deviation of 1, matrices Glorot-uniform, as in the authors' code.
  *
  * @source Kitaev, Kaiser & Levskaya 2020, "Reformer: The Efficient Transformer", arXiv:2001.04451
  * @differs causal LSH layers look at the last `chunk` tokens of their own bucket, so that no later token has a say; the published reach
@@ -89,6 +90,8 @@ export function reformerParts(options: ReformerOptions): DecoderParts<StackParam
   const { ffnWidth = 4 * modelWidth, activation = relu, epsilon = 1e-12, lsh = {} } = options;
   const { localChunk = defaults.localChunk, attention = defaults.attention } = options;
   requireSizes("reformer", options, { vocabularySize, layers, length, ffnWidth });
+  if (attention.length === 0)
+    throw new RangeError("reformer: expected local or lsh attention for the layers, got none");
   const initial = glorotUniform();
   const { headWidth } = options;
   const sizes = { modelWidth, heads, causal, dropoutRate, bias: false, initial, ...present({ headWidth }) };

@@ -12,7 +12,7 @@ const here = new URL(".", import.meta.url);
 const docs = (file: string): string => new URL(`../docs/${file}`, here).pathname;
 const examples = readdirSync(new URL("systems", here)).map((file) => file.replace(/\.ts$/, ""));
 const read = (folder: string): [name: string, result: Result][] =>
-  readdirSync(new URL(folder, here))
+  (existsSync(new URL(folder, here)) ? readdirSync(new URL(folder, here)) : [])
     .filter((file) => file.endsWith(".json"))
     .sort()
     .map((file) => [file.replace(/\.json$/, ""), JSON.parse(readFileSync(new URL(`${folder}/${file}`, here), "utf8"))]);

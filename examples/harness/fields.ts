@@ -1,7 +1,7 @@
 // Long sources in which the fields of a form stand, to be written down in the order of the form.
 import { type RandomKey, uniform } from "@tsformers/engine";
 
-const [fields, values, words] = [4, 8, 16];
+const [fields, values, words] = [1, 32, 16];
 
 // Tokens: 0 padding and separator, the values of each field, words.
 const entry = (field: number, value: number) => 1 + field * values + value;

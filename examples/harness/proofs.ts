@@ -32,8 +32,20 @@ export function proofsOf(
         throw new Error(`${name}: expected laws in examples/laws.json, found none; run \`npm run laws\``);
       if (missing !== undefined) throw new Error(`${name}: expected fixture ${missing} in examples/laws.json`);
       if (result === undefined) throw new Error(`${name}: expected a result of the example ${example}`);
-      const { ours, plain, better, measure } = result;
-      return [name, { laws: laws[name], fixtures: golden.length, ours, plain, better, measure }];
+      const { ours, plain, better, measure, figures = {} } = result;
+      const own = Object.entries(figures).find(([figure]) => figure.startsWith(`${name}, `));
+      return [
+        name,
+        {
+          laws: laws[name],
+          fixtures: golden.length,
+          ours,
+          plain,
+          better,
+          measure,
+          ...(own !== undefined && { own: own.join(": ") }),
+        },
+      ];
     }),
   );
 }

@@ -34,7 +34,7 @@ const models = {
 } as const;
 
 await prove("longt5", async ({ train, seed, say }) => {
-  const [steps, batchSize] = [1000, 8];
+  const [steps, batchSize] = [600, 16];
   const count = (name: keyof typeof models) => countParameters(models[name].model.init(randomKey(0)));
   const learn = async (name: keyof typeof models, peak: number) => {
     const { model, seen } = models[name];

@@ -27,7 +27,9 @@ await prove("positions", async ({ run, scores, say }) => {
     target: bits.get("alibi")![0]!,
     size: "2 layers of 64, 0.1M parameters, 400 steps of 16 × 64 characters",
     paper: "perplexity at 10,512, trained at 512 on WikiText-103: ALiBi 18.3, T5 53, rotary 61, sinusoidal 342",
-    figures: Object.fromEntries(schemes.map((scheme) => [`${scheme}, 1× to 16×`, text(bits.get(scheme)!)])),
+    figures: Object.fromEntries(
+      schemes.map((scheme) => [`${scheme}, 1 to 16 times the training length`, text(bits.get(scheme)!)]),
+    ),
   });
 });
 

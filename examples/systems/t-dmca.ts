@@ -12,7 +12,7 @@ import { formIn, vocabularySize } from "../harness/fields.ts";
 import { prove } from "../harness/prove.ts";
 import { resultOf } from "../harness/result.ts";
 
-const [source, target] = [124, 4];
+const [source, target] = [127, 1];
 const length = source + target; // The separator stands between, and the last token is no input.
 const block = 16;
 
@@ -36,7 +36,7 @@ const models = {
 } as const;
 
 await prove("t-dmca", async ({ train, seed, say }) => {
-  const [steps, batchSize] = [400, 8];
+  const [steps, batchSize] = [300, 16];
   const count = (name: keyof typeof models) => countParameters((models[name] as LanguageModel).init(randomKey(0)));
   const view = rowsView({ name: "forms", length, form: nextForm, limit: 4096, source: generatedRows(row, { seed }) });
   const learn = async (name: keyof typeof models, peak: number) => {
@@ -50,13 +50,12 @@ await prove("t-dmca", async ({ train, seed, say }) => {
     say(`${name}, ${peak}: ${correct! / tokens}`);
     return correct! / tokens;
   };
-  const best = async (name: keyof typeof models) => Math.max(await learn(name, 2e-3), await learn(name, 5e-3));
-  const [ours, plain] = [await best("ours"), await best("plain")];
+  const [ours, plain] = [await learn("ours", 4e-3), await learn("plain", 4e-3)];
   assert.ok(Math.abs(count("plain") / count("ours") - 1) < 0.02, `${count("ours")} ${count("plain")}`);
   return resultOf({
     measure: `share of the fields of a form that are filled in right from a source of ${source} tokens before it`,
     ...{ better: "more", ours, plain, target: 0.7 },
-    plainIs: `GPT with local attention in blocks of ${2 * block}, which is more pairs; the better of two learning rates, as ours`,
+    plainIs: `GPT with local attention in blocks of ${2 * block}, which is more pairs`,
     size: `5 layers of ${sizes.modelWidth}, L-M-L-M-L with blocks of ${block}, ${count("ours")} parameters, ${steps} steps of ${batchSize} rows`,
     paper: "ROUGE-L 38.8 on WikiSum (sources of 11,000 tokens, with experts)",
   });

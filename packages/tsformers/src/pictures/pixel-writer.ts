@@ -60,7 +60,8 @@ export function openPixelWriter<Params>(
       const features = reshape(out.x, [count, body.width]);
       return { values: likelihood.draw(own.likelihood, features, key, temperature), layers: out.state.decode! };
     },
-    { device },
+    // What layers keep alternates between two sets of buffers.
+    { device, donate: [1] },
   ) as unknown as Advance;
   const held = putTree(params, device);
   const read = input === undefined ? [] : readOnce(input, params, small, { device, count });
@@ -69,7 +70,7 @@ export function openPixelWriter<Params>(
   let next = 0;
   return {
     draw: async (step, pictures, key) => {
-      if (step === 0) [layers, next] = [start(), 0];
+      if (step === 0) [layers, next] = [putTree(start(), device) as readonly unknown[], 0];
       if (step !== next) throw new RangeError(`draw: expected step 0 or ${next}, got ${step}`);
       const places = steps[Math.max(0, step - 1)]!;
       const before = Array.from({ length: count }, (_, b) => places.map((place) => pictures[b * dimensions + place]!));

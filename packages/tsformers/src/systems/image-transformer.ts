@@ -9,7 +9,7 @@ export const imageTransformerSystem: SystemEntry<"image-transformer"> = /* @__PU
   {
     category: "pictures",
     causal: true,
-    use: "drawing and completing pictures: pixels are told by distributions that know that near levels are alike",
+    use: "drawing, completing and enlarging pictures: pixels are told by distributions that know that near levels are alike",
     sees: "its block up to itself, the strip above it and the strip left of it, in the order in which a picture of 8 × 8 is drawn",
     picture: (length) => {
       const side = Math.round(Math.sqrt(length));
@@ -20,7 +20,8 @@ export const imageTransformerSystem: SystemEntry<"image-transformer"> = /* @__PU
       "The paper prints no number of parameters.",
       "A pixel is read as the sum of a vector for each channel, which is what the paper's embeddings and 1 × 3 convolution come to.",
       "Vectors of row, column and channel are added; there half of the features tell the row and half the rest.",
-      "The encoder of super-resolution, and classes to draw from, are left out.",
+      "Super-resolution (`--input-size`): the small picture is the mean of the pixels of the large one; its encoder reads a pixel as the sum of a vector for each channel.",
+      "Classes to draw from are left out.",
       "Optimised with AdamW and a cosine schedule in the small preset.",
     ],
     presets: {
@@ -57,7 +58,7 @@ export const imageTransformerSystem: SystemEntry<"image-transformer"> = /* @__PU
         vocabularySize: 256,
       },
     },
-    // Levels of each channel, a start, rows, columns and, where a step is a channel, channels; a token that is never read, blocks, and what is told.
+    // Without a small picture. Levels of each channel, a start, rows, columns and, where a step is a channel, channels; a token that is never read, blocks, and what is told.
     parameters: ({ vocabularySize, length, layers, modelWidth: C, ffnWidth }, model) => {
       const { rows, columns, channels } = squareShape("parameters", length, vocabularySize);
       const { likelihood, mixtures = 10 } = model as { readonly likelihood?: string; readonly mixtures?: number };
@@ -70,5 +71,6 @@ export const imageTransformerSystem: SystemEntry<"image-transformer"> = /* @__PU
     golden: ["image_local"],
     source: "models/pictures/image-transformer.ts",
     example: "image-transformer",
+    moreExamples: ["image-super-resolution"],
   },
 );

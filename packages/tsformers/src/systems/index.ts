@@ -34,6 +34,7 @@ export {
 export { reformerSystem } from "./reformer.ts";
 export { rfaSystem } from "./rfa.ts";
 export { setTransformerSystem } from "./set-transformer.ts";
+export { sinkhornTransformerSystem } from "./sinkhorn-transformer.ts";
 export { spalmSystem } from "./spalm.ts";
 export { sparseTransformerSystem } from "./sparse-transformer.ts";
 export {

@@ -11,6 +11,8 @@ type OfLogits = {
   readonly title: string;
   readonly summary: string;
   readonly formula: string;
+  /** Default: as the mechanism says, of a table. */
+  readonly cost?: string;
   readonly use: string;
   readonly sees: string;
   readonly differs?: readonly string[];
@@ -28,14 +30,16 @@ const ofAll = {
 const noSizes =
   "The paper's preset has the widths of its base models; the paper does not print all sizes from which its numbers of parameters follow.";
 
+const denseCost = "O(n²·d) time, memory of a block of queries; n·(d + H) parameters for the rows of all heads";
+
 /** A GPT whose logits are synthetic. */
 function synthesizerDecoder<Name extends string>(
   name: Name,
-  { title, summary, formula, mixer, differs = [], ...own }: OfLogits,
+  { title, summary, formula, cost = synthesizerEntry.cost, mixer, differs = [], ...own }: OfLogits,
 ): SystemEntry<Name> {
   const model = { kind: "gpt", mixer: { kind: "synthesizer", ...mixer } };
   return systemEntry(
-    { ...synthesizerEntry, name, title: `${title}: a language model`, summary, formula },
+    { ...synthesizerEntry, name, title: `${title}: a language model`, summary, formula, cost },
     {
       ...ofAll,
       ...own,
@@ -79,6 +83,7 @@ export const denseSynthesizerSystem: SystemEntry<"dense-synthesizer"> = /* @__PU
     title: "Dense Synthesizer",
     summary: "attention without queries and keys: each position writes its own row of weights",
     formula: "softmax(relu(x·W₁ + b₁)·W₂ + b₂)·V",
+    cost: denseCost,
     use: "text of a known longest length, where what a token is says where it has to look",
     sees: "every earlier position of its row, at weights that it writes itself",
     mixer: { logits: ["dense"] },
@@ -103,6 +108,7 @@ export const mixedSynthesizerSystem: SystemEntry<"mixed-synthesizer"> = /* @__PU
     title: "Mixture of Synthesizers",
     summary: "softmax attention whose logits are mixed with those that each position writes itself, by learned shares",
     formula: "softmax(α₁·(relu(x·W₁ + b₁)·W₂ + b₂) + α₂·q·kᵀ / √d)·V, Σα = 1",
+    cost: denseCost,
     use: "language models: what a position writes by itself tells early where to look, queries and keys learn what to look for",
     sees: "every earlier position of its row, at weights of its own writing and of what it looks for",
     differs: [
@@ -128,10 +134,16 @@ export const factorisedSynthesizerSystem: SystemEntry<"factorised-synthesizer"> 
     sees: "every position of its row, at weights that belong to its place",
     differs: ["BERT's blocks, with learned positions, in place of those of the authors' library.", noSizes],
     presets: {
-      small: encoderPreset("two layers over characters, some of them hidden; give --data, such as plays", {
-        model: { layers: 2, modelWidth: 64, heads: 4, initializerRange: 0.06 },
-        run: { task: { kind: "text" }, length: 64, steps: 300, batchSize: 16, learningRate: 8e-3 },
-        vocabularySize: 66,
+      small: encoderPreset("two layers over pictures of 16 × 16, pixel by pixel; give --data, such as MNIST", {
+        model: { layers: 2, modelWidth: 64, heads: 4, ffnWidth: 192, initializerRange: 0.06 },
+        run: {
+          task: { kind: "pixels", size: 16, levels: 16 },
+          length: 256,
+          steps: 200,
+          batchSize: 16,
+          learningRate: 3e-3,
+        },
+        vocabularySize: 18,
       }),
       paper: encoderPreset("an encoder of base size over subwords, 512 positions", {
         model: { layers: 12, modelWidth: 768, heads: 12, dropoutRate: 0.1 },

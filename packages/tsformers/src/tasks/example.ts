@@ -139,24 +139,24 @@ function quantityText({ inputs, mask, quantities }: QuantitiesBatch, { views }: 
   };
 }
 
-/** Pictures at half of their size, five in a line. */
+/** Pictures at a third of their size, five in a line. */
 function besideOneAnother(pictures: readonly (readonly number[])[], side: number): string {
-  const half = Math.floor(side / 2);
+  const small = Math.floor(side / 3);
   const texts = pictures.map((picture) => {
     const levels = downscaled(
       Uint8Array.from(picture, (ink) => Math.round(255 * ink)),
       side,
-      half,
+      small,
     );
     return pictureText(
       Array.from(levels, (level) => 1 + level),
-      half,
+      small,
       256,
     ).split("\n");
   });
   const lines = Array.from({ length: Math.ceil(texts.length / 5) }, (_, line) => texts.slice(5 * line, 5 * line + 5));
   return lines
-    .map((line) => Array.from({ length: half }, (_, row) => line.map((text) => text[row]).join("  ")).join("\n"))
+    .map((line) => Array.from({ length: small }, (_, row) => line.map((text) => text[row]).join("  ")).join("\n"))
     .join("\n\n");
 }
 

@@ -17,6 +17,7 @@ import {
   randomKey,
   readTree,
   softmax,
+  sub,
   sum,
   type Tensor,
   valueAndGrad,
@@ -35,6 +36,7 @@ import {
   nearestCentroids,
   nearness,
   nextCentroids,
+  scoresOfMean,
   startCentroids,
 } from "../../src/attention/routing/routing-centroids.ts";
 import { nearestAttention } from "../../src/attention/routing/routing-nearest.ts";
@@ -369,4 +371,43 @@ test.each([
 test("nearest clusters are refused where tokens look ahead", async () => {
   const x = normal(randomKey(3), [1, 4, 12]);
   await expect(mixed({ causal: false, members: nearestMembers }, x)).rejects.toThrow("causal only");
+});
+
+test("points that have much in common share the centroids, each nearest to its own around their mean", async () => {
+  const [T, k, passes] = [32, 4, 12];
+  const ofAll = [9, -6, 3, -6];
+  const noise = normal(randomKey(11), [B, H, T, D]).toNumbers();
+  const points = fromNumbers(
+    noise.map((x, i) => x + ofAll[i % D]!),
+    [B, H, T, D],
+  );
+  const follow = (points: Tensor, from: Centroids) => {
+    let centroids = from;
+    let nearest = nearestCentroids(nearness(points, meansOf(from)));
+    for (let pass = 0; pass < passes; pass++) {
+      const means = meansOf(centroids);
+      nearest = nearestCentroids(sub(nearness(points, means), scoresOfMean(centroids, means)));
+      if (pass < passes - 1) centroids = nextCentroids(centroids, [{ points, nearest }], 0.8);
+    }
+    return { nearest, centroids };
+  };
+  const start = startCentroids(randomKey(12), H, k, D);
+  const { nearest, centroids } = await evaluate(follow, device, points, start);
+  const found = nearest.toNumbers();
+  const [counts, sums, x] = [centroids.counts.toNumbers(), centroids.sums.toNumbers(), points.toNumbers()];
+  for (let h = 0; h < H; h++) {
+    const members = new Array<number>(k).fill(0);
+    const own = Array.from({ length: k }, (_, c) => h * k + c);
+    const total = own.reduce((sum, c) => sum + counts[c]!, 0);
+    const mean = Array.from({ length: D }, (_, d) => own.reduce((sum, c) => sum + sums[c * D + d]!, 0) / total);
+    for (let b = 0; b < B; b++)
+      for (let t = 0; t < T; t++) {
+        const at = (b * H + h) * T + t;
+        const score = (c: number) =>
+          mean.reduce((sum, m, d) => sum + (x[at * D + d]! - m) * (sums[c * D + d]! / counts[c]! - m), 0);
+        expect(found[at]! + h * k).toBe(own.toSorted((i, j) => score(j) - score(i))[0]);
+        members[found[at]!]!++;
+      }
+    expect(Math.max(...members), `head ${h}: ${members}`).toBeLessThan(0.8 * B * T);
+  }
 });

@@ -43,6 +43,7 @@ import { qwen3NextParts } from "../../src/models/decoders/qwen3-next.ts";
 import { reformerParts } from "../../src/models/decoders/reformer.ts";
 import { spalmParts } from "../../src/models/decoders/spalm.ts";
 import { sparseTransformerParts } from "../../src/models/decoders/sparse-transformer.ts";
+import { tDmcaParts } from "../../src/models/decoders/t-dmca.ts";
 import { transformerXlParts } from "../../src/models/decoders/transformer-xl.ts";
 import { universalTransformerParts } from "../../src/models/decoders/universal-transformer.ts";
 import { type EncoderDecoderParams, encoderDecoder } from "../../src/models/encoder-decoder.ts";
@@ -158,6 +159,7 @@ const others: typeof decoders = {
     ...sparseTransformerParts({ ...given, factors: { kind: "fixed", summary: 1 }, stride: 4 }),
     head: linearHead(sizes.modelWidth, V),
   }),
+  "t-dmca": (given) => tDmcaParts({ ...given, block: 4, factor: 2 }),
   "adaptive-span-transformer": (given) => adaptiveSpanTransformerParts({ ...given, maxSpan: 8, startShare: 0.5 }),
 };
 

@@ -107,6 +107,19 @@ export function nearness(points: Tensor, centroids: Tensor): Tensor {
   return stopGradient(matmul(centroids, cast(points, "float32"), { transposeB: true }));
 }
 
+/**
+ * What the mean of all points so far scores with each centroid, `m·μ`, `m = Σ sums / Σ counts`: [H, k, 1]. Points that have much in common
+ * all score highest with one centroid; less this, scores tell what each has of its own, since `(x − m)·(μ − m)` differs from `x·μ − m·μ` by
+ * the same number for all centroids.
+ *
+ * @param centroids as they are compared, [H, k, D]
+ */
+export function scoresOfMean({ counts, sums }: Centroids, centroids: Tensor): Tensor {
+  const all = expandDims(sum(counts, { axes: -1, keepDims: true }), -1);
+  const mean = div(sum(sums, { axes: -2, keepDims: true }), all);
+  return stopGradient(matmul(centroids, mean, { transposeB: true }));
+}
+
 /** The centroid nearest to each position: scores [B, H, k, T] → int32 [B, H, T]. */
 export function nearestCentroids(scores: Tensor): Tensor {
   return kept(argmax(scores, -2));

@@ -1,4 +1,4 @@
-import { add, type Concrete, constant, type RandomKey, randomKey, splitKey, type Tensor } from "@tsformers/engine";
+import { add, type Concrete, constant, type RandomKey, randomKey, splitKey, sub, type Tensor } from "@tsformers/engine";
 import * as z from "zod";
 import type { AttentionMap, Mixer, Recurrent, View } from "../../kinds/index.ts";
 import { type Context, evaluation } from "../../kinds/layer.ts";
@@ -24,6 +24,7 @@ import {
   nearestCentroids,
   nearness,
   nextCentroids,
+  scoresOfMean,
   startCentroids,
 } from "./routing-centroids.ts";
 import { emptyRings, nearestAttention, nearestStep, type Rings } from "./routing-nearest.ts";
@@ -125,7 +126,8 @@ export type RoutingState = Rings & { centroids: Centroids };
  * @cost   O(B·H·T·(k + W)·D) time: O(T^1.5) with k and W about √T
  * @source Roy, Saffar, Vaswani & Grangier 2021, "Efficient Content-Based Sparse Attention with Routing Transformers",
  *   arXiv:2003.05997
- * @differs causal clusters, see above; counts start at 1 instead of 0, since sums start as the centroids and the first step would
+ * @differs causal clusters, see above; the nearest centroid is found less {@link scoresOfMean}, or all tokens would soon go to one, which the published
+ *   top members rule out; counts start at 1 instead of 0, since sums start as the centroids and the first step would
  *   otherwise move them far away. The paper has half of the heads attend locally: {@link headsBeside} adds a local mixer
  * @throws RangeError when the heads do not divide the width, a count is below 1, or `selfLogit` is given and it is not causal
  */
@@ -145,10 +147,12 @@ export function routing(options: RoutingOptions): Mixer<RoutingParams> {
     const key = params.key === undefined ? query : toHeads(params.key, x);
     const value = toHeads(params.value, x);
     const means = meansOf(running);
+    const centroids = measure.centroid(means);
+    const common = scoresOfMean(running, centroids);
     const assign = (projected: Tensor): Assigned & { readonly scores: Tensor } => {
       const points = measure.point(projected);
-      const scores = nearness(points, measure.centroid(means));
-      return { points, scores, nearest: nearestCentroids(scores), ...present({ keyMask: view.keyMask }) };
+      const scores = nearness(points, centroids);
+      return { points, scores, nearest: nearestCentroids(sub(scores, common)), ...present({ keyMask: view.keyMask }) };
     };
     const queries = assign(query);
     const keys = key === query ? queries : assign(key);

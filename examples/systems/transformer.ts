@@ -1,7 +1,7 @@
 // Transformer: translates English into Swedish, and is scored by BLEU. The decoder of the plain model gets one vector for the whole source, as
 // decoders did before attention.
 import { existsSync } from "node:fs";
-import { add, cast, div, expandDims, mul, sum, type Tensor } from "@tsformers/engine";
+import { add, cast, div, expandDims, maximum, mul, sum, type Tensor } from "@tsformers/engine";
 import { systems } from "tsformers/catalogue";
 import {
   type EncoderDecoderParams,
@@ -27,7 +27,8 @@ function withOneVector(model: SequenceToSequence<EncoderDecoderParams>): Sequenc
       const out = model.encode(params, source, context);
       // [B, S] → [B, 1, S, 1]
       const real = expandDims(expandDims(cast(source.mask!, "float32"), 1), -1);
-      const count = sum(real, { axes: 2, keepDims: true });
+      // Rows that fill a batch up have no tokens.
+      const count = maximum(sum(real, { axes: 2, keepDims: true }), 1);
       const mean = (x: Tensor): Tensor => add(mul(x, 0), div(sum(mul(x, real), { axes: 2, keepDims: true }), count));
       return { ...out, entries: out.entries.map(({ key, value }) => ({ key: mean(key), value: mean(value) })) };
     },

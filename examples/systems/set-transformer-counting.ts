@@ -17,15 +17,19 @@ const idle = plain.layers * 2 * (plain.modelWidth + 1) * plain.modelWidth;
 
 await prove("set-transformer-counting", async ({ run: trained, scored }) => {
   if (!existsSync(data)) throw new MissingData(`characters of Omniglot: expected ${data}`);
-  const accuracyOf = async (name: string, model: NonNullable<RunConfigInput["model"]>) => {
-    const task = { kind: "unique-characters", data };
-    const settings = { ...run, task, model, length: 10, steps: 800, batchSize: 16, learningRate: 1e-3 };
-    const done = await trained(name, settings);
-    const { totals } = await scored(done, { limit: 2048 });
-    return { right: totals.correct! / totals.tokens, parameters: countParameters(done.params) };
+  const bestOf = async (name: string, model: NonNullable<RunConfigInput["model"]>) => {
+    const found: { right: number; parameters: number }[] = [];
+    for (const learningRate of [1e-3, 3e-3]) {
+      const task = { kind: "unique-characters", data };
+      const settings = { ...run, task, model, length: 10, steps: 800, batchSize: 16, learningRate };
+      const done = await trained(`${name}-${learningRate}`, settings);
+      const { totals } = await scored(done, { limit: 2048 });
+      found.push({ right: totals.correct! / totals.tokens, parameters: countParameters(done.params) });
+    }
+    return found.sort((a, b) => b.right - a.right)[0]!;
   };
-  const best = await accuracyOf("ours", ours);
-  const mean = await accuracyOf("plain", { ...plain, pattern: alone });
+  const best = await bestOf("ours", ours);
+  const mean = await bestOf("plain", { ...plain, pattern: alone });
   assert.ok(Math.abs((mean.parameters - idle) / best.parameters - 1) < 0.02);
   return resultOf({
     measure: "share of sets whose number of different characters is told right, 6 to 10 pictures of unseen characters",
@@ -35,7 +39,7 @@ await prove("set-transformer-counting", async ({ run: trained, scored }) => {
     plainIs:
       "networks that read each picture by itself, and one that reads the mean of what they give, as many parameters in use",
     target: mean.right + 0.05,
-    size: `3 convolutions, 2 blocks of 64 without inducing points, pooled by one seed, ${best.parameters} parameters, 800 steps of 16 sets`,
+    size: `3 convolutions, 2 blocks of 64 without inducing points, pooled by one seed, ${best.parameters} parameters, 800 steps of 16 sets, the better of two learning rates`,
     paper: "Set Transformer 0.60 with 1,200 characters to learn from, 234 here",
   });
 });

@@ -40,7 +40,7 @@ const models = {
 } as const;
 
 await prove("t-dmca", async ({ train, seed, say }) => {
-  const [steps, batchSize] = [300, 16];
+  const [steps, batchSize] = [1000, 16];
   const count = (name: keyof typeof models) => countParameters((models[name] as LanguageModel).init(randomKey(0)));
   const view = rowsView({ name: "forms", length, form: nextForm, limit: 4096, source: generatedRows(row, { seed }) });
   const learn = async (name: keyof typeof models, peak: number) => {

@@ -3,6 +3,7 @@
 export { adaptiveSpanTransformerSystem } from "./adaptive-span-transformer.ts";
 export { alRfouSystem } from "./al-rfou.ts";
 export { axialTransformerSystem } from "./axial-transformer.ts";
+export { bertSystem } from "./bert.ts";
 export { bigbirdSystem } from "./bigbird.ts";
 export { blockbertSystem } from "./blockbert.ts";
 export { calmSystem } from "./calm.ts";

@@ -7,6 +7,7 @@ import type { Published } from "../schema/entry.ts";
 /** What systems are for, in the order of the catalogue. */
 export const systemCategories = [
   "translation",
+  "pre-training",
   "language model",
   "positions",
   "memory",

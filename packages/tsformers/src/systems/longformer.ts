@@ -8,7 +8,9 @@ export const longformerSystem: SystemEntry<"longformer"> = /* @__PURE__ */ syste
   causal: false,
   use: "long documents: classes, spans that answer questions, and hidden words, starting from a dense checkpoint of a quarter of the length",
   sees: "half a window on each side; the first token, or those that the input names, see everything and are seen by all",
-  picture: () => [{ title: "a window of 16 and the first token", pattern: longformer({ window: 16, globals: [0], causal: false }) }],
+  picture: () => [
+    { title: "a window of 16 and the first token", pattern: longformer({ window: 16, globals: [0], causal: false }) },
+  ],
   differs: [
     "Inputs of any length are computed as they are, not padded to whole windows.",
     "The preset begins at random; `--from` makes it of a dense run or checkpoint, with positions tiled and projections of global tokens copied, as in the paper.",

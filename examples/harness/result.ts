@@ -56,6 +56,8 @@ export function formatResult(name: string, result: Result): string {
   ].join("\n");
 }
 
+const missed = (reached: boolean): string => (reached ? "" : " (target missed)");
+
 /** All results as a Markdown table, by name. @param further those of other seeds, by name */
 export function resultsTable(
   results: Readonly<Record<string, Result>>,
@@ -66,13 +68,13 @@ export function resultsTable(
     .map(([name, { measure, better, ours, plain, plainIs, target, reached, size, paper, figures = {} }]) => {
       const more = Object.entries(figures).map(([figure, value]) => `${figure}: ${value}`);
       const others = further[name] ?? [];
-      const also = (of: "ours" | "plain") =>
-        others.length === 0 ? "" : ` (other seeds: ${others.map((result) => result[of]).join(", ")})`;
+      const ofOurs = [`**${ours}**${missed(reached)}`, ...others.map((other) => `${other.ours}${missed(other.reached)}`)];
+      const ofPlain = [plain, ...others.map((other) => other.plain)];
       const cells = [
         `[${name}](../examples/systems/${name}.ts)`,
         `${measure} (${better} is better)`,
-        `**${ours}**${reached ? "" : " (target missed)"}${also("ours")}`,
-        `${plain}${also("plain")}, ${plainIs}`,
+        ofOurs.join("; "),
+        `${ofPlain.join("; ")}, ${plainIs}`,
         String(target),
         paper,
         [size, ...more].join("; "),
@@ -84,7 +86,7 @@ export function resultsTable(
     "",
     "Made from the JSON in `examples/results`, which `npm run examples` writes. Each example trains a system and a plain model of equal size on the work that the",
     "system is for, and fails when the target is missed. The sizes are those that two cores train in minutes: nothing here is the paper's scale.",
-    "Figures are of seed 0, and of further seeds where `npm run examples -- NAME --seed N` was run.",
+    "Figures are of seed 0, then of further seeds where `npm run examples -- NAME --seed N` was run.",
     "",
     "| example | measure | system | plain model | target | paper, at its scale | size and more |",
     "|---|---|---|---|---|---|---|",

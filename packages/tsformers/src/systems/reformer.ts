@@ -37,7 +37,7 @@ export const reformerSystem: SystemEntry<"reformer"> = /* @__PURE__ */ systemEnt
         },
         task: { kind: "copy", symbols: 16 },
         length: 1024,
-        steps: 250,
+        steps: 600,
         batchSize: 4,
         learningRate: 0.01,
       },

@@ -68,7 +68,10 @@ export function resultsTable(
     .map(([name, { measure, better, ours, plain, plainIs, target, reached, size, paper, figures = {} }]) => {
       const more = Object.entries(figures).map(([figure, value]) => `${figure}: ${value}`);
       const others = further[name] ?? [];
-      const ofOurs = [`**${ours}**${missed(reached)}`, ...others.map((other) => `${other.ours}${missed(other.reached)}`)];
+      const ofOurs = [
+        `**${ours}**${missed(reached)}`,
+        ...others.map((other) => `${other.ours}${missed(other.reached)}`),
+      ];
       const ofPlain = [plain, ...others.map((other) => other.plain)];
       const cells = [
         `[${name}](../examples/systems/${name}.ts)`,

@@ -2,16 +2,12 @@
 import assert from "node:assert/strict";
 import { systems } from "tsformers/catalogue";
 import { countParameters, type RunConfigInput } from "tsformers/run";
+import { idleParameters, meanOfElements } from "../harness/mean-of-elements.ts";
 import { prove } from "../harness/prove.ts";
 import { resultOf } from "../harness/result.ts";
 
 const { run } = systems["set-transformer"].presets.small;
 const ours = { kind: "set-transformer", layers: 2, modelWidth: 64, heads: 4, points: 0, decoderLayers: 0 };
-// The paper's baseline: networks that read each element by itself, and the mean of what they give. A position that sees itself alone makes no
-// use of queries and keys.
-const plain = { kind: "bert", layers: 3, modelWidth: 64, heads: 4, ffnWidth: 224, position: { kind: "none" } };
-const alone = { kind: "window", before: 0, after: 0 };
-const idle = plain.layers * 2 * (plain.modelWidth + 1) * plain.modelWidth;
 
 await prove("set-transformer-max", async ({ run: trained, scored }) => {
   const bestOf = async (name: string, model: NonNullable<RunConfigInput["model"]>) => {
@@ -26,8 +22,8 @@ await prove("set-transformer-max", async ({ run: trained, scored }) => {
     return found.sort((a, b) => a.error - b.error)[0]!;
   };
   const best = await bestOf("ours", ours);
-  const mean = await bestOf("plain", { ...plain, pattern: alone });
-  assert.ok(Math.abs((mean.parameters - idle) / best.parameters - 1) < 0.02);
+  const mean = await bestOf("plain", meanOfElements);
+  assert.ok(Math.abs((mean.parameters - idleParameters) / best.parameters - 1) < 0.02);
   return resultOf({
     measure: "mean absolute error of the largest of 1 to 10 numbers between 0 and 100",
     better: "less",

@@ -123,7 +123,7 @@ Examples:
         const missing = measured.flatMap((result) => ("missing" in result ? [result.missing] : []));
         if (missing.length === measured.length) throw new Failure("failed", missing.join("\n"), outcome);
         const translating =
-          wanted && translationFigures(opened, task, { ...{ terminal, device, signal, batchSize, split }, ...wanted });
+          wanted && translationFigures(opened, task, { terminal, device, signal, batchSize, split, ...wanted });
         const bleu = translating && (await unlessAborted(signal, translating));
         if (options.json) return terminal.out(JSON.stringify({ ...outcome, ...present({ bleu }) }, null, 2));
         const header = ["length", ...task.metrics.map(({ label }) => shortLabel(label)), "tokens/s"];

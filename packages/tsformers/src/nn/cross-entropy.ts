@@ -64,5 +64,10 @@ export function crossEntropies(logits: Tensor, targets: Tensor, options: { reado
 export function meanCrossEntropy(logits: Tensor, targets: Tensor, ignored = -100): Tensor {
   const counted = cast(notEqual(targets, ignored), "float32");
   const losses = crossEntropies(logits, maximum(targets, 0));
-  return div(sum(mul(losses, counted)), maximum(sum(counted), 1));
+  return weightedMean(losses, counted);
+}
+
+/** `Σ w·x / max(Σ w, 1)`: 0 where nothing counts. @shape values, weights [...] → scalar */
+export function weightedMean(values: Tensor, weights: Tensor): Tensor {
+  return div(sum(mul(values, weights)), maximum(sum(weights), 1));
 }

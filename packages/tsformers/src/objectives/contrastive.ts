@@ -12,10 +12,8 @@ import {
   logSumExp,
   matmul,
   max,
-  maximum,
   minimum,
   mul,
-  ones,
   randomUniform,
   reshape,
   slice,
@@ -29,9 +27,10 @@ import {
 } from "@tsformers/engine";
 import { evaluation } from "../kinds/layer.ts";
 import type { SummaryModel } from "../models/summaries.ts";
-import { crossEntropies } from "../nn/cross-entropy.ts";
+import { crossEntropies, weightedMean } from "../nn/cross-entropy.ts";
 import { within } from "../nn/dropout.ts";
 import { sumOfLosses } from "../nn/losses.ts";
+import { realOf } from "../nn/real-positions.ts";
 import { present } from "../schema/present.ts";
 import type { Batch } from "../tasks/task.ts";
 import { besideLoss, type Objective, type Symbolic } from "./objective.ts";
@@ -106,10 +105,6 @@ export function contrastiveObjective<Params>(
 
 type Structured = { readonly tokens: Tensor; readonly mask?: Tensor; readonly types: Tensor };
 
-/** 1 for real positions, float32 [B, L]. */
-const realOf = ({ tokens, mask }: Structured): Tensor =>
-  mask === undefined ? ones(tokens.shape) : cast(cast(mask, "bool"), "float32");
-
 /** [B, m] → float32 [B, m, G] */
 function oneHotRows(segments: Tensor, globals: number): Tensor {
   return cast(equal(expandDims(segments, 2), iota(globals)), "float32");
@@ -126,7 +121,7 @@ function chooseSegments(
 ): { readonly segments: Tensor; readonly counts: Tensor; readonly covers: Tensor } {
   const [batch] = input.types.shape as [number];
   const isOf = cast(equal(expandDims(input.types, 1), reshape(iota(globals), [1, globals, 1])), "float32");
-  const inUse = max(mul(isOf, expandDims(realOf(input), 1)), { axes: 2 });
+  const inUse = max(mul(isOf, expandDims(realOf(input.mask, input.tokens.shape), 1)), { axes: 2 });
   const lot =
     key === undefined
       ? broadcastTo(div(sub(globals, cast(iota(globals), "float32")), globals), [batch, globals])
@@ -150,7 +145,7 @@ function segmentsAlone(input: Structured, segments: Tensor, longest: number): St
   const rows = [batch * hidden, longest];
   return {
     tokens: reshape(at(input.tokens), rows),
-    mask: reshape(mul(cast(isOwn, "float32"), at(realOf(input))), rows),
+    mask: reshape(mul(cast(isOwn, "float32"), at(realOf(input.mask, input.tokens.shape))), rows),
     types: zeros(rows, "int32"),
   };
 }
@@ -166,5 +161,5 @@ function contrastiveLoss(predicted: Tensor, read: Tensor, counts: Tensor): Tenso
   const others = add(scores, where(equal(expandDims(counts, 0), 1), 0, full([1, count], -1e30)));
   const own = sum(mul(scores, cast(equal(iota(count), reshape(iota(count), [count, 1])), "float32")), { axes: 1 });
   const missed = sub(logSumExp(others, { axes: 1 }), own);
-  return div(sum(mul(missed, counts)), maximum(sum(counts), 1));
+  return weightedMean(missed, counts);
 }

@@ -218,8 +218,7 @@ export function makeObjective(
   if (model.category === "encoder-decoder") return sequenceToSequenceObjective(model, options);
   const { classes, features, components, quantity, decisions, shape, separator, longest } = answerSizes(name, views);
   if (name === "pictures") {
-    const { smoothing = 0 } = options;
-    if (smoothing !== 0) throw new RangeError("labelSmoothing: pictures are scored as they are; leave it out");
+    refuseSmoothing(options, "pictures are scored as they are");
     return pictureObjective(model.category === "picture" ? model : picturesOf(model.body, shape!));
   }
   if (model.category === "picture") throw new TypeError(`a model of pictures cannot be trained for "${name}"`);
@@ -227,18 +226,15 @@ export function makeObjective(
   if (name === "match") return matching(model.body, { ...options, classes: classes! });
   if (name === "tag") return tagging(model.body, { ...options, classes: classes! });
   if (name === "spans") {
-    const { smoothing = 0 } = options;
-    if (smoothing !== 0) throw new RangeError("labelSmoothing: answers are where they are; leave it out");
+    refuseSmoothing(options, "answers are where they are");
     return spanFinding(model.body, { separator: separator!, longest: longest! });
   }
   if (name === "cluster") {
-    const { smoothing = 0 } = options;
-    if (smoothing !== 0) throw new RangeError("labelSmoothing: points have no labels to smooth; leave it out");
+    refuseSmoothing(options, "points have no labels to smooth");
     return clustering(model.body, { features: features!, components: components! });
   }
   if (name === "regress") {
-    const { smoothing = 0 } = options;
-    if (smoothing !== 0) throw new RangeError("labelSmoothing: numbers have no labels to smooth; leave it out");
+    refuseSmoothing(options, "numbers have no labels to smooth");
     return regression(model.body, quantity!);
   }
   if (name === "act") return deciding(decisionModel(name, model.body, decisions!), options);
@@ -247,4 +243,9 @@ export function makeObjective(
   if (name === "permuted" && hasTwoStreams(model)) return permutationObjective(model, options);
   if (name === "contrastive" && hasSummaries(model)) return contrastiveObjective(model, options);
   return tokenObjective(model, { ...options, segments: name === "segments" });
+}
+
+/** @throws RangeError for an objective whose answers have no labels to smooth */
+function refuseSmoothing({ smoothing = 0 }: { readonly smoothing?: number }, why: string): void {
+  if (smoothing !== 0) throw new RangeError(`labelSmoothing: ${why}; leave it out`);
 }

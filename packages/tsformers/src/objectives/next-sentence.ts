@@ -1,8 +1,8 @@
-import { argmax, cast, div, equal, maximum, mul, sum, type Tensor } from "@tsformers/engine";
+import { argmax, cast, equal, mul, sum } from "@tsformers/engine";
 import { type Context, evaluation } from "../kinds/layer.ts";
 import { type BertPreTrainingParams, withNextSentence } from "../models/encoders/bert.ts";
 import type { LanguageModel } from "../models/language-model.ts";
-import { crossEntropies } from "../nn/cross-entropy.ts";
+import { crossEntropies, weightedMean } from "../nn/cross-entropy.ts";
 import { sumOfLosses } from "../nn/losses.ts";
 import type { SentencesBatch } from "../tasks/task.ts";
 import { besideLoss, type Objective, type Symbolic } from "./objective.ts";
@@ -57,8 +57,4 @@ export function nextSentenceObjective<Params>(
       return { totals: { lossSum, tokens, correct: correct!, rows: sum(batch.rowWeights), exactRows } };
     },
   };
-}
-
-function weightedMean(values: Tensor, weights: Tensor): Tensor {
-  return div(sum(mul(values, weights)), maximum(sum(weights), 1));
 }

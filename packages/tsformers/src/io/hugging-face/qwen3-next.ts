@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { qwen3NextParts } from "../../models/decoders/qwen3-next.ts";
+import { everyLast, qwen3NextParts } from "../../models/decoders/qwen3-next.ts";
 import { FileError } from "../file-error.ts";
 import { configFile, count, standard } from "./config.ts";
 import type { Format } from "./format.ts";
@@ -69,8 +69,7 @@ export const qwen3Next: Format = llamaRelative({
 
 /** Which layers attend to everything. */
 function attending(layers: number, { layer_types: given, full_attention_interval: interval }: Own) {
-  const period = interval ?? 4;
-  if (given == null) return (layer: number) => (layer + 1) % period === 0;
+  if (given == null) return everyLast(interval ?? 4);
   requireTypes(given, layers, ["full_attention", "linear_attention"]);
   return (layer: number) => given[layer] === "full_attention";
 }

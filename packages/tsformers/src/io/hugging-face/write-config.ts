@@ -1,4 +1,4 @@
-import { rotatedQuarter } from "../../models/decoders/qwen3-next.ts";
+import { everyLast, rotatedQuarter } from "../../models/decoders/qwen3-next.ts";
 import { present } from "../../schema/present.ts";
 
 /** Sizes of a catalogue model. */
@@ -144,7 +144,7 @@ const configWriters: Readonly<Record<string, Writer>> = {
     ...headDim(sizes),
     rope_theta: 1e6,
   }),
-  "qwen3-next": ({ period, ...sizes }) => ({
+  "qwen3-next": ({ period = 4, ...sizes }) => ({
     model_type: "qwen3_next",
     architectures: ["Qwen3NextForCausalLM"],
     ...llamaSettings(sizes, 3 * sizes.modelWidth),
@@ -153,7 +153,7 @@ const configWriters: Readonly<Record<string, Writer>> = {
     partial_rotary_factor: rotaryShare(rotatedQuarter(headDim(sizes).head_dim), headDim(sizes).head_dim),
     full_attention_interval: period,
     layer_types: Array.from({ length: sizes.layers }, (_, layer) =>
-      (layer + 1) % (period ?? 4) === 0 ? "full_attention" : "linear_attention",
+      everyLast(period)(layer) ? "full_attention" : "linear_attention",
     ),
     linear_num_key_heads: sizes.heads,
     linear_num_value_heads: 2 * sizes.heads,

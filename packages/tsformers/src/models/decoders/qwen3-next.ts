@@ -77,10 +77,10 @@ function usualMemory(modelWidth: number, heads: number): DeltaSizes {
   return { heads: 2 * heads, keyHeads: heads, keyWidth: width, valueWidth: width };
 }
 
-const everyFourth = every(4);
+const everyFourth = everyLast(4);
 
 /** The last of each `period` layers. */
-function every(period: number): (layer: number) => boolean {
+export function everyLast(period: number): (layer: number) => boolean {
   requireCounts("qwen3-next", { period });
   return (layer) => (layer + 1) % period === 0;
 }
@@ -110,5 +110,5 @@ export const qwen3NextEntry: DecoderEntry<"qwen3-next", Qwen3NextSettings> = /* 
       period: passCount().default(4).describe("one of so many layers attends; the others are Gated DeltaNet"),
     }),
   make: ({ ffnWidth, period = 4, ...settings }) =>
-    qwen3Next({ ...present(settings), ffnWidth: ffnWidth ?? 3 * settings.modelWidth, attends: every(period) }),
+    qwen3Next({ ...present(settings), ffnWidth: ffnWidth ?? 3 * settings.modelWidth, attends: everyLast(period) }),
 });

@@ -30,6 +30,7 @@ import { gelu, mlp } from "../../nn/feed-forward.ts";
 import { normalInitial } from "../../nn/initial.ts";
 import { type MaskedHeadParams, maskedHead } from "../../nn/masked-head.ts";
 import { layerNorm } from "../../nn/norm.ts";
+import { realOf } from "../../nn/real-positions.ts";
 import { requireSizes } from "../../nn/sizes.ts";
 import { count, positionCount } from "../../schema/count.ts";
 import { present } from "../../schema/present.ts";
@@ -182,12 +183,6 @@ function segmentsOf(
   if (tokens === undefined)
     throw new TypeError("etc: vectors have no separators; expected `types`, the segment of each position");
   return minimum(cumsum(cast(equal(tokens, separator), "int32"), 1, { exclusive: true }), globals - 1);
-}
-
-/** 1 for real positions, float32 [B, L]. */
-function realOf(mask: Tensor | undefined, shape: readonly number[]): Tensor {
-  if (mask === undefined) return broadcastTo(constant(fromNumbers([1], [1, 1])), shape);
-  return cast(cast(mask, "bool"), "float32");
 }
 
 /** 1 for global tokens whose segment has a real position, float32 [B, G]. */

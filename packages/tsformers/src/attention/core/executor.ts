@@ -1,25 +1,18 @@
-import {
-  add,
-  cast,
-  concat,
-  logSumExp,
-  mul,
-  recomputeEach,
-  slice,
-  softmax,
-  split,
-  type Tensor,
-} from "@tsformers/engine";
+import { concat, recomputeEach, slice, split, type Tensor } from "@tsformers/engine";
 import type { KeyValueCache, Score, View } from "../../kinds/index.ts";
 import { within } from "../../nn/dropout.ts";
+import { present } from "../../schema/present.ts";
 import type { Pattern } from "../patterns/pattern.ts";
 import type { Attended, AttendOptions } from "./attended.ts";
+import { joinParts } from "./join-parts.ts";
 import { type JoinedMap, joinMaps } from "./map.ts";
-import { computedPairs, type Plan, plansOf, type QueryBlock } from "./plan.ts";
+import { computedPairs, type Plan, type PlanOptions, plansOf, type QueryBlock } from "./plan.ts";
 import { attendBlock, type BlockInput, blockMap, type Mixed, type PlanMap, positionsOf } from "./query-block.ts";
 import { inverseOf, rearrange } from "./rearrange.ts";
 import { countRuns } from "./runs.ts";
+import { concatenated, cutsOf, piecesOf } from "./segments.ts";
 import { besideSink } from "./sink.ts";
+import { attendTiles } from "./tiles.ts";
 import { attendWhole } from "./whole.ts";
 
 export type { Attended, AttendOptions } from "./attended.ts";
@@ -38,8 +31,9 @@ export function attend(q: Tensor, entries: KeyValueCache, options: AttendOptions
   const { view, sink } = options;
   if (isWhole(view)) return attendWhole(q, entries, options);
   const groups = headGroups(q.shape[1]!, entries.key.shape[1]!, view.pattern);
-  const given = { ...options, recomputed: recomputes(view) };
-  const aligned = alignedPlans(groups, view);
+  const recomputed = recomputes(view);
+  const given = { ...options, recomputed, tiled: recomputed && isPlain(q, options) };
+  const aligned = alignedPlans(groups, view, planOptions(given));
   if (aligned !== undefined) {
     const keyHeads = groups.flatMap(({ keyHeads }) => keyHeads);
     const [key, value] = [pickHeads(entries.key, keyHeads), pickHeads(entries.value, keyHeads)];
@@ -113,6 +107,12 @@ function isWhole({ offset, blindAverage, hide, visible, queries }: View): boolea
   return isStep || offset !== undefined || blindAverage !== undefined || hide !== undefined;
 }
 
+/** Whether logits are products alone, of which the tiles of {@link attendTiles} are made. */
+function isPlain(q: Tensor, { view, cap, dropoutRate = 0, context }: AttendOptions): boolean {
+  const dropped = dropoutRate > 0 && context.key !== undefined;
+  return view.scores === undefined && cap === undefined && !dropped && q.dtype === "float32";
+}
+
 function recomputes(view: View): boolean {
   return computedPairs(view.pattern, view) > (view.keptPairs ?? 2 ** 20);
 }
@@ -155,25 +155,31 @@ type PatternInput = AttendOptions & {
   readonly key: Tensor;
   readonly value: Tensor;
   readonly recomputed: boolean;
+  readonly tiled: boolean;
   readonly heads?: readonly number[];
 };
 
+function planOptions({ view, tiled }: Pick<PatternInput, "view" | "tiled">): PlanOptions {
+  const { queries, keys, queriesPerBlock } = view;
+  return { queries, keys, tiled, ...present({ queriesPerBlock }) };
+}
+
 function attendPattern(pattern: Pattern, input: PatternInput): { out: Mixed; maps: () => PlanMap[] } {
-  const plans = plansOf(pattern, input.view);
+  const plans = plansOf(pattern, planOptions(input));
   const parts = plans.map((plan, i) =>
     attendPlans([plan], { ...input, context: within(input.context, i) }, plans.length > 1 || input.sink !== undefined),
   );
-  return { out: join(parts.map(({ out }) => out)), maps: () => parts.flatMap(({ maps }) => maps()) };
+  return { out: joinParts(parts.map(({ out }) => out)), maps: () => parts.flatMap(({ maps }) => maps()) };
 }
 
 /**
  * Plans of heads that can be computed together, because block by block they have equally many keys. Undefined where blocks differ in
  * size, or where scores would need to differ between the plans.
  */
-function alignedPlans(groups: readonly HeadGroup[], view: View): readonly Plan[] | undefined {
+function alignedPlans(groups: readonly HeadGroup[], view: View, options: PlanOptions): readonly Plan[] | undefined {
   const separate = groups.length > 1 && groups.every(({ heads }, i) => heads.length === 1 && heads[0] === i);
   if (!separate || view.scores !== undefined) return undefined;
-  const plans = groups.map(({ pattern }) => plansOf(pattern, view));
+  const plans = groups.map(({ pattern }) => plansOf(pattern, options));
   if (plans.some((own) => own.length > 1 || own[0]!.order !== undefined)) return undefined;
   const [first, ...rest] = plans.map(([plan]) => plan!);
   const shape = (plan: Plan) => plan.blocks.map(({ queries, keys }) => [...queries, countRuns(keys)].join()).join(" ");
@@ -192,12 +198,13 @@ function attendPlans(
   const rows = [...new Set(blocks.map(({ queries: [from] }) => from))];
   const arrange = (x: Tensor): Tensor => (order === undefined ? x : rearrange(x, order, 2));
   const putBack = (x: Tensor): Tensor => (order === undefined ? x : rearrange(x, inverseOf(order), 2));
+  const [q, key, value] = [arrange(input.q), arrange(input.key), arrange(input.value)];
   const queries = split(
-    arrange(input.q),
+    q,
     rows.map((from, i) => (rows[i + 1] ?? input.view.queries) - from),
     2,
   );
-  const entriesOf = inSegments({ key: arrange(input.key), value: arrange(input.value) }, plans);
+  const entriesOf = inSegments({ key, value }, plans);
   const inputs = blocks.map((block, i): BlockInput & { x: Tensor } => ({
     ...input,
     plan,
@@ -207,10 +214,15 @@ function attendPlans(
     withSums: withSums || blocks.length > rows.length,
     context: within(input.context, i),
   }));
-  const outs = input.recomputed ? computedAgain(inputs) : inputs.map((own) => attendBlock(own.x, own));
-  const joined = rows.map((from) => join(outs.filter((_, i) => blocks[i]!.queries[0] === from)));
-  const mixed = putBack(concatenated(joined.map(({ mixed }) => mixed)));
-  const sums = joined.flatMap(({ sums }) => sums ?? []);
+  const outOf = (): Mixed => {
+    if (input.tiled) return attendTiles(plans, { ...input, q, key, value });
+    const outs = input.recomputed ? computedAgain(inputs) : inputs.map((own) => attendBlock(own.x, own));
+    const joined = rows.map((from) => joinParts(outs.filter((_, i) => blocks[i]!.queries[0] === from)));
+    const sums = joined.flatMap(({ sums }) => sums ?? []);
+    const mixed = concatenated(joined.map(({ mixed }) => mixed));
+    return sums.length === 0 ? { mixed } : { mixed, sums: concatenated(sums) };
+  };
+  const { mixed, sums } = outOf();
   const maps = () => {
     const all = inputs.map((own) => blockMap(own.x, own));
     if (plans.length === 1) return [{ plan, blocks: all }];
@@ -219,7 +231,7 @@ function attendPlans(
       return { plan, blocks: all.map(({ weights, sums }) => ({ weights: own(weights), sums: own(sums) })) };
     });
   };
-  return { out: sums.length === 0 ? { mixed } : { mixed, sums: putBack(concatenated(sums)) }, maps };
+  return { out: { mixed: putBack(mixed), ...(sums !== undefined && { sums: putBack(sums) }) }, maps };
 }
 
 function computedAgain(inputs: readonly (BlockInput & { x: Tensor })[]): Mixed[] {
@@ -235,38 +247,16 @@ function computedAgain(inputs: readonly (BlockInput & { x: Tensor })[]): Mixed[]
   );
 }
 
-/**
- * Merges partial results of the same queries over different keys. Each part is normalised by itself: its share of the whole is the
- * softmax of the parts' log-normalisers.
- */
-function join(parts: readonly Mixed[]): Mixed {
-  if (parts.length === 1) return parts[0]!;
-  const sums = concat(
-    parts.map(({ sums }) => sums!),
-    -1,
-  );
-  const shares = softmax(sums);
-  return {
-    mixed: parts
-      .map(({ mixed }, i) => mul(mixed, cast(slice(shares, -1, i, i + 1), mixed.dtype)))
-      .reduce((a, b) => add(a, b)),
-    sums: logSumExp(sums, { axes: -1, keepDims: true }),
-  };
-}
-
-function concatenated(parts: readonly Tensor[]): Tensor {
-  return parts.length === 1 ? parts[0]! : concat(parts, 2);
-}
-
 /** The keys and values of each block, for one plan shared by all heads or one plan per head. */
 function inSegments({ key, value }: KeyValueCache, plans: readonly Plan[]): (block: number) => KeyValueCache {
+  const cuts = plans.map((plan) => cutsOf(plan, key.shape[2]!));
   if (plans.length === 1) {
-    const [keys, values] = [piecesOf(key, plans[0]!), piecesOf(value, plans[0]!)];
+    const [keys, values] = [piecesOf(key, cuts[0]!), piecesOf(value, cuts[0]!)];
     return (block) => ({ key: keys(block), value: values(block) });
   }
   // Keys and values are cut together: each head has its own pieces, and this halves the number of nodes.
   const both = concat([key, value], -1);
-  const heads = plans.map((plan, head) => piecesOf(slice(both, 1, head, head + 1), plan));
+  const heads = cuts.map((own, head) => piecesOf(slice(both, 1, head, head + 1), own));
   const width = key.shape.at(-1)!;
   return (block) => {
     const joined = concat(
@@ -275,27 +265,5 @@ function inSegments({ key, value }: KeyValueCache, plans: readonly Plan[]): (blo
     );
     const [ownKeys, ownValues] = split(joined, [width, value.shape.at(-1)!], -1);
     return { key: ownKeys!, value: ownValues! };
-  };
-}
-
-/**
- * Cuts [B, K, S, D] once at every place where the keys of a block begin or end; a block's keys are then a concatenation of pieces.
- * The gradient of each piece is a sum over the blocks that see it, however many pieces there are.
- */
-function piecesOf(x: Tensor, { blocks }: Plan): (block: number) => Tensor {
-  const length = x.shape[2]!;
-  const cuts = [...new Set([0, length, ...blocks.flatMap(({ keys }) => keys)])].sort((a, b) => a - b);
-  if (cuts.length === 2) return () => x;
-  const pieces = split(
-    x,
-    cuts.slice(1).map((to, i) => to - cuts[i]!),
-    2,
-  );
-  const at = new Map(cuts.map((cut, i) => [cut, i]));
-  return (block) => {
-    const { keys } = blocks[block]!;
-    const own: Tensor[] = [];
-    for (let i = 0; i < keys.length; i += 2) own.push(...pieces.slice(at.get(keys[i]!), at.get(keys[i + 1]!)));
-    return concatenated(own);
   };
 }

@@ -28,6 +28,8 @@ export type PlanOptions = {
   readonly keys: number;
   /** Queries in a block. Default: the size that costs least, by {@link costOf}. */
   readonly queriesPerBlock?: number;
+  /** Cuts the keys of a block into tiles of some 512, which fit a processor's second-level cache. Default: no. */
+  readonly tiled?: boolean;
 };
 
 const cache = new WeakMap<Pattern, Map<string, readonly Plan[]>>();
@@ -41,7 +43,7 @@ export function plansOf(pattern: Pattern, options: PlanOptions): readonly Plan[]
   if (pattern.heads !== undefined) throw new RangeError(`plansOf: ${pattern.name} differs by head`);
   const known = cache.get(pattern) ?? new Map<string, readonly Plan[]>();
   cache.set(pattern, known);
-  const key = `${options.queries} ${options.keys} ${options.queriesPerBlock}`;
+  const key = `${options.queries} ${options.keys} ${options.queriesPerBlock} ${options.tiled}`;
   const plans = known.get(key) ?? (pattern.parts ?? [pattern]).map((part) => planOf(part, options));
   known.set(key, plans);
   return plans;
@@ -58,7 +60,7 @@ function pairsOf({ queries: [from, to], keys }: QueryBlock): number {
   return (to - from) * countRuns(keys);
 }
 
-function planOf(pattern: Pattern, { queries, keys, queriesPerBlock }: PlanOptions): Plan {
+function planOf(pattern: Pattern, { queries, keys, queriesPerBlock, tiled = false }: PlanOptions): Plan {
   const order = queries === keys ? pattern.order?.(keys) : undefined;
   const rows = order === undefined ? (query: number) => pattern.keys(query, keys) : rearranged(pattern, order);
   const finest = Array.from({ length: Math.ceil(queries / finestBlock) }, (_, i) => {
@@ -70,9 +72,14 @@ function planOf(pattern: Pattern, { queries, keys, queriesPerBlock }: PlanOption
   });
   const sizes = queriesPerBlock === undefined ? candidates : [queriesPerBlock];
   const layouts = sizes.map((size) => layOut(size % finestBlock === 0 ? finest : undefined, rows, queries, keys, size));
-  const best = layouts.reduce((a, b) => (costOf(b) < costOf(a) ? b : a));
+  const cut = tiled ? layouts.map((layout) => layout.flatMap(inTiles)) : layouts;
+  const cost = (blocks: readonly Spans[]) => costOf(blocks, tiled ? tileOverhead : blockOverhead);
+  const best = cut.reduce((a, b) => (cost(b) < cost(a) ? b : a));
   const shared = new Map<string, NDArray[]>();
-  const blocks = best.flatMap(cutKeys).map((spans) => ({ ...spans, ...partialOf(spans, rows, shared) }));
+  const blocks = (tiled ? best : best.flatMap(cutKeys)).map((spans) => ({
+    ...spans,
+    ...partialOf(spans, rows, shared),
+  }));
   return order === undefined ? { blocks } : { order, blocks };
 }
 
@@ -83,15 +90,18 @@ const candidates = [64, 128, 256, 512];
 /** Blocks with more products than this are cut at multiples of as many keys: equally large blocks can then reuse memory. */
 const mostPairs = 2 ** 21;
 const keysPerBlock = 2048;
+/** Keys in a tile, where rows of keys are long. */
+const tileKeys = 512;
 /** Runs of keys begin and end at multiples of this, and smaller gaps are computed and masked, since cutting costs more. */
 const grain = 32;
-/** The fixed cost of a block, in products; and that of each piece that its keys are concatenated from. */
+/** The fixed cost of a block, and of a tile, in products; and that of each piece that its keys are concatenated from. */
 const blockOverhead = 8192;
+const tileOverhead = 16_384;
 const pieceOverhead = 1024;
-function costOf(blocks: readonly Spans[]): number {
+function costOf(blocks: readonly Spans[], overhead: number): number {
   return blocks.reduce((sum, { queries: [from, to], keys }) => {
     const pieces = keys.length / 2 + countRuns(keys) / (to - from);
-    return sum + (to - from) * countRuns(keys) + blockOverhead + pieceOverhead * pieces;
+    return sum + (to - from) * countRuns(keys) + overhead + pieceOverhead * pieces;
   }, 0);
 }
 
@@ -102,6 +112,28 @@ function cutKeys({ queries, keys }: Spans): Spans[] {
     clipRuns(keys, i * keysPerBlock, (i + 1) * keysPerBlock),
   );
   return parts.filter((part) => part.length > 0).map((part) => ({ queries, keys: part }));
+}
+
+/** Equal parts of about `tileKeys` keys. */
+function inTiles({ queries, keys }: Spans): Spans[] {
+  const count = countRuns(keys);
+  const parts = Math.max(1, Math.round(count / tileKeys));
+  const size = Math.ceil(count / parts / grain) * grain;
+  const cut: number[][] = [];
+  let room = 0;
+  for (let i = 0; i < keys.length; i += 2) {
+    for (let from = keys[i]!; from < keys[i + 1]!; ) {
+      if (room === 0) {
+        cut.push([]);
+        room = size;
+      }
+      const to = Math.min(keys[i + 1]!, from + room);
+      cut.at(-1)!.push(from, to);
+      room -= to - from;
+      from = to;
+    }
+  }
+  return cut.map((part) => ({ queries, keys: part }));
 }
 
 function layOut(

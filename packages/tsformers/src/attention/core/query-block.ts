@@ -104,7 +104,7 @@ function blockLogits(q: Tensor, key: Tensor, input: BlockInput): { logits: Tenso
   const raw = cappedProduct(q, key, factors);
   const score = view.prepared?.get(blocks[0]) ?? view.scores?.(blockPositions(q, input));
   const scored = score === undefined ? raw : score.logits(raw, { query: q, key, ...factors });
-  const hiding = hidingOf(q, input);
+  const hiding = hidingOf(q, q.shape[1]!, input);
   if (hiding === undefined) return { logits: scored, ...present({ score }) };
   const sighted = cast(greater(max(hiding, { axes: -1, keepDims: true }), hidden / 2), "float32");
   return {
@@ -121,9 +121,15 @@ function normalised(logits: Tensor): { weights: Tensor; sums: Tensor } {
   return { weights: div(raised, total), sums: add(log(total), top) };
 }
 
-/** Added to logits, broadcast to [B, H, T, W]: 0 where visible, −1e30 where hidden. Undefined where all is visible. */
-function hidingOf(q: Tensor, input: BlockInput): Tensor | undefined {
-  const parts = input.blocks.map((block) => hidingOfHead(q, input, block));
+type Hiding = Pick<BlockInput, "view" | "plan" | "blocks" | "recomputed">;
+
+/**
+ * Added to the logits of `heads` heads, broadcast to [B, H, T, W]: 0 where visible, −1e30 where hidden. Undefined where all is visible.
+ *
+ * @param queries what is recomputed hangs on them
+ */
+export function hidingOf(queries: Tensor, heads: number, input: Hiding): Tensor | undefined {
+  const parts = input.blocks.map((block) => hidingOfHead(queries, heads, input, block));
   if (parts.length === 1) return parts[0];
   const shown = parts.filter((part) => part !== undefined);
   if (shown.length === 0) return undefined;
@@ -136,7 +142,8 @@ function hidingOf(q: Tensor, input: BlockInput): Tensor | undefined {
 
 function hidingOfHead(
   q: Tensor,
-  { view, plan, recomputed }: BlockInput,
+  heads: number,
+  { view, plan, recomputed }: Hiding,
   { queries, partial, keys }: QueryBlock,
 ): Tensor | undefined {
   const width = countRuns(keys);
@@ -158,7 +165,7 @@ function hidingOfHead(
   if (view.visible !== undefined) {
     const [from, to] = queries;
     const rows = view.visible.shape.at(-2) === 1 ? view.visible : slice(view.visible, -2, from, to);
-    const unseen = where(byRowAndHead(takeRuns(rows, keys), q.shape[1]!), 0, hidden);
+    const unseen = where(byRowAndHead(takeRuns(rows, keys), heads), 0, hidden);
     hiding = hiding === undefined ? unseen : add(hiding, unseen);
   }
   if (view.keyMask === undefined) return hiding;

@@ -1,0 +1,38 @@
+import { concat, split, type Tensor } from "@tsformers/engine";
+import type { Plan } from "./plan.ts";
+
+/** The keys of a sequence, cut at every place where those of a block begin or end. */
+export type Cuts = {
+  /** Keys in each piece, in order. */
+  readonly sizes: readonly number[];
+  /** The pieces of a block's keys, in order. */
+  readonly of: (block: number) => readonly number[];
+};
+
+/** @param length number of keys */
+export function cutsOf({ blocks }: Plan, length: number): Cuts {
+  const places = [...new Set([0, length, ...blocks.flatMap(({ keys }) => keys)])].sort((a, b) => a - b);
+  const at = new Map(places.map((place, i) => [place, i]));
+  return {
+    sizes: places.slice(1).map((to, i) => to - places[i]!),
+    of: (block) => {
+      const { keys } = blocks[block]!;
+      const own: number[] = [];
+      for (let i = 0; i < keys.length; i += 2)
+        for (let piece = at.get(keys[i]!)!; piece < at.get(keys[i + 1]!)!; piece++) own.push(piece);
+      return own;
+    },
+  };
+}
+
+/** The pieces of x [B, K, S, D], and those of a block side by side. */
+export function piecesOf(x: Tensor, { sizes, of }: Cuts): (block: number) => Tensor {
+  if (sizes.length === 1) return () => x;
+  const pieces = split(x, sizes, 2);
+  return (block) => concatenated(of(block).map((piece) => pieces[piece]!));
+}
+
+/** Concatenates parts of a sequence, [B, H, T, D] each. */
+export function concatenated(parts: readonly Tensor[]): Tensor {
+  return parts.length === 1 ? parts[0]! : concat(parts, 2);
+}

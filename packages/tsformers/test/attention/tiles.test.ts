@@ -1,0 +1,113 @@
+import { cast, constant, fromNumbers, type NDArray, normal, randomKey } from "@tsformers/engine";
+import { openCpu } from "@tsformers/engine/node";
+import { afterAll, describe, expect, test } from "vitest";
+import { attend } from "../../src/attention/core/executor.ts";
+import { plansOf } from "../../src/attention/core/plan.ts";
+import { countRuns, runsOf } from "../../src/attention/core/runs.ts";
+import { makeView, type ViewOptions } from "../../src/attention/core/view.ts";
+import { perHead, union } from "../../src/attention/patterns/combine.ts";
+import { causal, fullPattern, type Pattern } from "../../src/attention/patterns/pattern.ts";
+import { expectSame } from "./outputs-and-gradients.ts";
+
+const device = await openCpu();
+afterAll(() => device.close());
+
+const near = (width: number): Pattern => ({
+  name: "near",
+  keys: (query, length) => [Math.max(0, query - width), Math.min(length, query + 1)],
+});
+const residues: Pattern = {
+  name: "residues",
+  keys: (query) => runsOf(Array.from({ length: Math.floor(query / 3) + 1 }, (_, i) => (query % 3) + i * 3)),
+  order: (length) => Int32Array.from(Array.from({ length }, (_, i) => i).sort((a, b) => (a % 3) - (b % 3) || a - b)),
+};
+/** Blocks of 32 keys far from each other. */
+const scattered = (head: number): Pattern => ({
+  name: `scattered ${head}`,
+  keys: (query, length) => {
+    const first = 32 * ((Math.floor(query / 64) * 5 + head) % (length / 32));
+    return first >= 64 ? [0, 32, first, first + 32] : [0, 32, 96, 128];
+  },
+});
+/** Odd queries see nothing. */
+const blind: Pattern = { name: "blind", keys: (query, length) => (query % 2 === 1 ? [] : [0, length]) };
+
+type Case = {
+  readonly pattern: Pattern;
+  readonly length: number;
+  readonly heads?: number;
+  readonly keyHeads?: number;
+  /** Called while tracing. */
+  readonly more?: () => Partial<ViewOptions>;
+};
+
+const [B, D] = [2, 4];
+const ones = (length: number, real: (at: number) => boolean) =>
+  constant(
+    fromNumbers(
+      Array.from({ length: B * length }, (_, i) => (real(i) ? 1 : 0)),
+      [B, length],
+      "int32",
+    ),
+  );
+
+const cases: Record<string, () => Case> = {
+  "more keys than a tile has": () => ({ pattern: fullPattern, length: 1100 }),
+  "the keys before": () => ({ pattern: causal, length: 1100 }),
+  "keys that several heads share": () => ({ pattern: causal, length: 1100, heads: 4, keyHeads: 2 }),
+  "a window of a few": () => ({ pattern: near(40), length: 300 }),
+  "an order of its own": () => ({ pattern: residues, length: 300 }),
+  "two orders": () => ({ pattern: union(residues, near(9)), length: 300 }),
+  "keys that differ by head": () => ({ pattern: perHead([0, 1].map(scattered)), length: 256 }),
+  "queries that see nothing": () => ({ pattern: blind, length: 800 }),
+  "padding, and a row of nothing else": () => ({
+    pattern: causal,
+    length: 800,
+    more: () => ({ keyMask: ones(800, (i) => i < 700) }),
+  }),
+  "padding where heads share keys": () => ({
+    pattern: near(40),
+    length: 300,
+    heads: 4,
+    keyHeads: 1,
+    more: () => ({ keyMask: ones(300, (i) => i % 300 < 200) }),
+  }),
+  "a mask of each head": () => ({
+    pattern: fullPattern,
+    length: 300,
+    more: () => {
+      const cells = Array.from({ length: 2 * 300 * 300 }, (_, i) => Number((i * 7) % 5 > 1));
+      return { visible: cast(constant(fromNumbers(cells, [2, 300, 300], "int32")), "bool") };
+    },
+  }),
+};
+
+describe.each(Object.entries(cases))("tiles of %s", (_, make) => {
+  test.each([undefined, 0])("give what kept weights give, gradients included (beside a sink of %s)", async (sink) => {
+    const { pattern, length, heads = 2, keyHeads = heads, more } = make();
+    const pass = (keptPairs: number) => (params: { key: NDArray; value: NDArray }, q: NDArray) => {
+      const view = makeView({ pattern, queries: length, keys: length, keptPairs, ...more?.() });
+      const beside = sink === undefined ? {} : { sink: constant(fromNumbers(new Array(heads).fill(sink), [heads])) };
+      return attend(q as never, params as never, { view, scale: 0.5, context: {}, ...beside }).mixed;
+    };
+    const [q, key, value] = [heads, keyHeads, keyHeads].map((own, i) =>
+      normal(randomKey(i), [B, own, length, i === 2 ? 6 : D]),
+    ) as [NDArray, NDArray, NDArray];
+    await expectSame(pass(0) as never, pass(Number.POSITIVE_INFINITY) as never, { key, value }, q, device);
+  });
+});
+
+test("large logits give finite weights and gradients", async () => {
+  const pass = (keptPairs: number) => (params: { key: NDArray; value: NDArray }, q: NDArray) => {
+    const view = makeView({ pattern: causal, queries: 600, keys: 600, keptPairs });
+    return attend(q as never, params as never, { view, scale: 30, context: {} }).mixed;
+  };
+  const [q, key, value] = [0, 1, 2].map((i) => normal(randomKey(i), [1, 1, 600, D])) as [NDArray, NDArray, NDArray];
+  await expectSame(pass(0) as never, pass(Number.POSITIVE_INFINITY) as never, { key, value }, q, device, 2e-4);
+});
+
+test("causal tiles are equal, and half of them are never computed", () => {
+  const [plan] = plansOf(causal, { queries: 4096, keys: 4096, tiled: true });
+  const sizes = plan!.blocks.map(({ queries: [from, to], keys }) => [to - from, countRuns(keys)]);
+  expect(sizes).toEqual(new Array(36).fill([512, 512]));
+});

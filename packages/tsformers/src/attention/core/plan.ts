@@ -70,10 +70,12 @@ function planOf(pattern: Pattern, { queries, keys, queriesPerBlock, tiled = fals
     }
     return closeGaps(seen, keys);
   });
-  const sizes = queriesPerBlock === undefined ? candidates : [queriesPerBlock];
+  const tile = keys > manyKeys ? 2 * tileSide : tileSide;
+  const unlessTold = tiled && tile > tileSide ? [...candidates, tile] : candidates;
+  const sizes = queriesPerBlock === undefined ? unlessTold : [queriesPerBlock];
   const layouts = sizes.map((size) => layOut(size % finestBlock === 0 ? finest : undefined, rows, queries, keys, size));
-  const cut = tiled ? layouts.map((layout) => layout.flatMap(inTiles)) : layouts;
-  const cost = (blocks: readonly Spans[]) => costOf(blocks, tiled ? tileOverhead : blockOverhead);
+  const cut = tiled ? layouts.map((layout) => layout.flatMap((spans) => inTiles(spans, tile))) : layouts;
+  const cost = (blocks: readonly Spans[]) => costOf(blocks, tiled ? tile ** 2 / 16 : blockOverhead);
   const best = cut.reduce((a, b) => (cost(b) < cost(a) ? b : a));
   const shared = new Map<string, NDArray[]>();
   const blocks = (tiled ? best : best.flatMap(cutKeys)).map((spans) => ({
@@ -90,13 +92,16 @@ const candidates = [64, 128, 256, 512];
 /** Blocks with more products than this are cut at multiples of as many keys: equally large blocks can then reuse memory. */
 const mostPairs = 2 ** 21;
 const keysPerBlock = 2048;
-/** Keys in a tile, where rows of keys are long. */
-const tileKeys = 512;
+/**
+ * Keys in a tile, where rows of keys are long, and twice as many above `manyKeys`: as fast there, and a quarter of the nodes, which take
+ * longer to prepare than a pass takes.
+ */
+const tileSide = 512;
+const manyKeys = 8192;
 /** Runs of keys begin and end at multiples of this, and smaller gaps are computed and masked, since cutting costs more. */
 const grain = 32;
-/** The fixed cost of a block, and of a tile, in products; and that of each piece that its keys are concatenated from. */
+/** The fixed cost of a block, in products, where it is no tile; and that of each piece that its keys are concatenated from. */
 const blockOverhead = 8192;
-const tileOverhead = 16_384;
 const pieceOverhead = 1024;
 function costOf(blocks: readonly Spans[], overhead: number): number {
   return blocks.reduce((sum, { queries: [from, to], keys }) => {
@@ -114,10 +119,10 @@ function cutKeys({ queries, keys }: Spans): Spans[] {
   return parts.filter((part) => part.length > 0).map((part) => ({ queries, keys: part }));
 }
 
-/** Equal parts of about `tileKeys` keys. */
-function inTiles({ queries, keys }: Spans): Spans[] {
+/** Equal parts of about `most` keys. */
+function inTiles({ queries, keys }: Spans, most: number): Spans[] {
   const count = countRuns(keys);
-  const parts = Math.max(1, Math.round(count / tileKeys));
+  const parts = Math.max(1, Math.round(count / most));
   const size = Math.ceil(count / parts / grain) * grain;
   const cut: number[][] = [];
   let room = 0;

@@ -5,6 +5,7 @@ import { attend } from "../../src/attention/core/executor.ts";
 import { plansOf } from "../../src/attention/core/plan.ts";
 import { countRuns, runsOf } from "../../src/attention/core/runs.ts";
 import { makeView, type ViewOptions } from "../../src/attention/core/view.ts";
+import { axialColumn, axialHeads, axialRow } from "../../src/attention/patterns/axial.ts";
 import { perHead, union } from "../../src/attention/patterns/combine.ts";
 import { causal, fullPattern, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { expectSame } from "./outputs-and-gradients.ts";
@@ -32,6 +33,15 @@ const scattered = (head: number): Pattern => ({
 /** Odd queries see nothing. */
 const blind: Pattern = { name: "blind", keys: (query, length) => (query % 2 === 1 ? [] : [0, length]) };
 
+/** The third of the sequence after one's own. */
+const swapped: Pattern = {
+  name: "swapped",
+  keys: (query, length) => {
+    const part = (Math.floor((3 * query) / length) + 1) % 3;
+    return [(part * length) / 3, ((part + 1) * length) / 3];
+  },
+};
+
 type Case = {
   readonly pattern: Pattern;
   readonly length: number;
@@ -57,6 +67,15 @@ const cases: Record<string, () => Case> = {
   "keys that several heads share": () => ({ pattern: causal, length: 1100, heads: 4, keyHeads: 2 }),
   "a window of a few": () => ({ pattern: near(40), length: 300 }),
   "an order of its own": () => ({ pattern: residues, length: 300 }),
+  "rows of a grid": () => ({ pattern: axialRow({ columns: 64, causal: false }), length: 256 }),
+  "rows of a grid, only what is before": () => ({ pattern: axialRow({ columns: 64, causal: true }), length: 256 }),
+  "columns of a grid, only what is above, with padding": () => ({
+    pattern: axialColumn({ columns: 4, causal: true, strictly: true }),
+    length: 256,
+    more: () => ({ keyMask: ones(256, (i) => i < 200 || i > 300) }),
+  }),
+  "blocks that see another": () => ({ pattern: swapped, length: 192, more: () => ({ queriesPerBlock: 64 }) }),
+  "rows and columns in turn": () => ({ pattern: axialHeads({ columns: 16, causal: true }), length: 256 }),
   "two orders": () => ({ pattern: union(residues, near(9)), length: 300 }),
   "keys that differ by head": () => ({ pattern: perHead([0, 1].map(scattered)), length: 256 }),
   "queries that see nothing": () => ({ pattern: blind, length: 800 }),
@@ -82,18 +101,26 @@ const cases: Record<string, () => Case> = {
   }),
 };
 
-describe.each(Object.entries(cases))("tiles of %s", (_, make) => {
-  test.each([undefined, 0])("give what kept weights give, gradients included (beside a sink of %s)", async (sink) => {
+/** Blocks whose logits are more than products are computed one by one, and their weights kept. */
+const oneByOne = { cap: 1e6 };
+
+describe.each(Object.entries(cases))("%s", (_, make) => {
+  test.each([
+    [0, undefined],
+    [0, 0],
+    [1000, undefined],
+    [1e9, undefined],
+  ])("outputs and gradients are those of blocks, keeping %s pairs, beside a sink of %s", async (keptPairs, sink) => {
     const { pattern, length, heads = 2, keyHeads = heads, more } = make();
-    const pass = (keptPairs: number) => (params: { key: NDArray; value: NDArray }, q: NDArray) => {
+    const pass = (keptPairs: number, controls: object) => (params: { key: NDArray; value: NDArray }, q: NDArray) => {
       const view = makeView({ pattern, queries: length, keys: length, keptPairs, ...more?.() });
       const beside = sink === undefined ? {} : { sink: constant(fromNumbers(new Array(heads).fill(sink), [heads])) };
-      return attend(q as never, params as never, { view, scale: 0.5, context: {}, ...beside }).mixed;
+      return attend(q as never, params as never, { view, scale: 0.5, context: {}, ...beside, ...controls }).mixed;
     };
     const [q, key, value] = [heads, keyHeads, keyHeads].map((own, i) =>
       normal(randomKey(i), [B, own, length, i === 2 ? 6 : D]),
     ) as [NDArray, NDArray, NDArray];
-    await expectSame(pass(0) as never, pass(Number.POSITIVE_INFINITY) as never, { key, value }, q, device);
+    await expectSame(pass(keptPairs, {}) as never, pass(1e9, oneByOne) as never, { key, value }, q, device);
   });
 });
 

@@ -7,12 +7,21 @@ import type { Attended, AttendOptions } from "./attended.ts";
 import { joinParts } from "./join-parts.ts";
 import { type JoinedMap, joinMaps } from "./map.ts";
 import { computedPairs, type Plan, type PlanOptions, plansOf, type QueryBlock } from "./plan.ts";
-import { attendBlock, type BlockInput, blockMap, type Mixed, type PlanMap, positionsOf } from "./query-block.ts";
+import {
+  attendBlock,
+  type BlockInput,
+  blockMap,
+  inPlanOrder,
+  type Mixed,
+  type PlanMap,
+  positionsOf,
+} from "./query-block.ts";
 import { inverseOf, rearrange } from "./rearrange.ts";
 import { countRuns } from "./runs.ts";
 import { concatenated, cutsOf, piecesOf } from "./segments.ts";
 import { besideSink } from "./sink.ts";
 import { attendTiles } from "./tiles.ts";
+import { attendUniformBlocks, type UniformBlocks, uniformBlocks } from "./uniform-blocks.ts";
 import { attendWhole } from "./whole.ts";
 
 export type { Attended, AttendOptions } from "./attended.ts";
@@ -32,7 +41,8 @@ export function attend(q: Tensor, entries: KeyValueCache, options: AttendOptions
   if (isWhole(view)) return attendWhole(q, entries, options);
   const groups = headGroups(q.shape[1]!, entries.key.shape[1]!, view.pattern);
   const recomputed = recomputes(view);
-  const given = { ...options, recomputed, tiled: recomputed && isPlain(q, options) };
+  const plain = isPlain(q, options);
+  const given = { ...options, recomputed, isPlain: plain, tiled: recomputed && plain };
   const aligned = alignedPlans(groups, view, planOptions(given));
   if (aligned !== undefined) {
     const keyHeads = groups.flatMap(({ keyHeads }) => keyHeads);
@@ -101,6 +111,9 @@ export function prepareScores(view: View): ReadonlyMap<unknown, Score> {
   );
 }
 
+/** The most pairs of a head whose weights are kept for the gradient, unless the view says otherwise. */
+const keptPairs = 2 ** 20;
+
 /** Whether all pairs are computed at once: for single queries, and to reproduce the conventions of other implementations. */
 function isWhole({ offset, blindAverage, hide, visible, queries }: View): boolean {
   const isStep = visible !== undefined && queries === 1;
@@ -114,7 +127,7 @@ function isPlain(q: Tensor, { view, cap, dropoutRate = 0, context }: AttendOptio
 }
 
 function recomputes(view: View): boolean {
-  return computedPairs(view.pattern, view) > (view.keptPairs ?? 2 ** 20);
+  return computedPairs(view.pattern, view) > (view.keptPairs ?? keptPairs);
 }
 
 /** Heads with the same pattern. */
@@ -155,6 +168,7 @@ type PatternInput = AttendOptions & {
   readonly key: Tensor;
   readonly value: Tensor;
   readonly recomputed: boolean;
+  readonly isPlain: boolean;
   readonly tiled: boolean;
   readonly heads?: readonly number[];
 };
@@ -215,6 +229,13 @@ function attendPlans(
     context: within(input.context, i),
   }));
   const outOf = (): Mixed => {
+    const uniform = uniformOf(plans, input);
+    if (uniform !== undefined) {
+      const { view, recomputed } = input;
+      const keyMask = view.keyMask && inPlanOrder(view.keyMask, plan);
+      const pairsAtOnce = recomputed ? (view.keptPairs ?? keptPairs) : undefined;
+      return attendUniformBlocks(uniform, { ...input, q, key, value, withSums, ...present({ keyMask, pairsAtOnce }) });
+    }
     if (input.tiled) return attendTiles(plans, { ...input, q, key, value });
     const outs = input.recomputed ? computedAgain(inputs) : inputs.map((own) => attendBlock(own.x, own));
     const joined = rows.map((from) => joinParts(outs.filter((_, i) => blocks[i]!.queries[0] === from)));
@@ -232,6 +253,13 @@ function attendPlans(
     });
   };
   return { out: { mixed: putBack(mixed), ...(sums !== undefined && { sums: putBack(sums) }) }, maps };
+}
+
+/** The plan as blocks that can be computed together, each as if it were a head. */
+function uniformOf([plan, ...others]: readonly Plan[], input: PatternInput): UniformBlocks | undefined {
+  const { view, q, key, isPlain } = input;
+  if (others.length > 0 || !isPlain || view.visible !== undefined || q.shape[1] !== key.shape[1]) return undefined;
+  return uniformBlocks(plan!, view.queries, view.keys);
 }
 
 function computedAgain(inputs: readonly (BlockInput & { x: Tensor })[]): Mixed[] {

@@ -193,7 +193,7 @@ function blockPositions(q: Tensor, { view, plan, blocks, heads, recomputed }: Bl
 }
 
 /** Rearranges the last axis into the plan's order. */
-function inPlanOrder(x: Tensor, { order }: Plan): Tensor {
+export function inPlanOrder(x: Tensor, { order }: Plan): Tensor {
   if (order === undefined) return x;
   return gather(x, constant(fromNumbers(order, [order.length], "int32")), -1);
 }

@@ -6,7 +6,7 @@ import type { Pattern } from "../patterns/pattern.ts";
 import type { Attended, AttendOptions } from "./attended.ts";
 import { joinParts } from "./join-parts.ts";
 import { type JoinedMap, joinMaps } from "./map.ts";
-import { computedPairs, type Plan, type PlanOptions, plansOf, type QueryBlock } from "./plan.ts";
+import { computedPairs, type Plan, plansOf, type QueryBlock } from "./plan.ts";
 import {
   attendBlock,
   type BlockInput,
@@ -41,9 +41,8 @@ export function attend(q: Tensor, entries: KeyValueCache, options: AttendOptions
   if (isWhole(view)) return attendWhole(q, entries, options);
   const groups = headGroups(q.shape[1]!, entries.key.shape[1]!, view.pattern);
   const recomputed = recomputes(view);
-  const plain = isPlain(q, options);
-  const given = { ...options, recomputed, isPlain: plain, tiled: recomputed && plain };
-  const aligned = alignedPlans(groups, view, planOptions(given));
+  const given = { ...options, recomputed, isPlain: isPlain(q, options) };
+  const aligned = alignedPlans(groups, view);
   if (aligned !== undefined) {
     const keyHeads = groups.flatMap(({ keyHeads }) => keyHeads);
     const [key, value] = [pickHeads(entries.key, keyHeads), pickHeads(entries.value, keyHeads)];
@@ -169,31 +168,36 @@ type PatternInput = AttendOptions & {
   readonly value: Tensor;
   readonly recomputed: boolean;
   readonly isPlain: boolean;
-  readonly tiled: boolean;
   readonly heads?: readonly number[];
 };
 
-function planOptions({ view, tiled }: Pick<PatternInput, "view" | "tiled">): PlanOptions {
-  const { queries, keys, queriesPerBlock } = view;
-  return { queries, keys, tiled, ...present({ queriesPerBlock }) };
-}
-
 function attendPattern(pattern: Pattern, input: PatternInput): { out: Mixed; maps: () => PlanMap[] } {
-  const plans = plansOf(pattern, planOptions(input));
+  const plans = input.recomputed && input.isPlain ? tiledPlans(pattern, input.view) : plansOf(pattern, input.view);
   const parts = plans.map((plan, i) =>
     attendPlans([plan], { ...input, context: within(input.context, i) }, plans.length > 1 || input.sink !== undefined),
   );
   return { out: joinParts(parts.map(({ out }) => out)), maps: () => parts.flatMap(({ maps }) => maps()) };
 }
 
+/** Tiles where rows of keys are long; shorter ones are computed at once. */
+function tiledPlans(pattern: Pattern, view: View): readonly Plan[] {
+  const tiled = plansOf(pattern, { ...view, tiled: true });
+  return plansOf(pattern, view).map((plan, part) => (isCut(tiled[part]!) ? tiled[part]! : plan));
+}
+
+/** Whether several blocks have the same queries. */
+function isCut({ blocks }: Plan): boolean {
+  return blocks.some(({ queries }, i) => queries[0] === blocks[i + 1]?.queries[0]);
+}
+
 /**
  * Plans of heads that can be computed together, because block by block they have equally many keys. Undefined where blocks differ in
  * size, or where scores would need to differ between the plans.
  */
-function alignedPlans(groups: readonly HeadGroup[], view: View, options: PlanOptions): readonly Plan[] | undefined {
+function alignedPlans(groups: readonly HeadGroup[], view: View): readonly Plan[] | undefined {
   const separate = groups.length > 1 && groups.every(({ heads }, i) => heads.length === 1 && heads[0] === i);
   if (!separate || view.scores !== undefined) return undefined;
-  const plans = groups.map(({ pattern }) => plansOf(pattern, options));
+  const plans = groups.map(({ pattern }) => plansOf(pattern, view));
   if (plans.some((own) => own.length > 1 || own[0]!.order !== undefined)) return undefined;
   const [first, ...rest] = plans.map(([plan]) => plan!);
   const shape = (plan: Plan) => plan.blocks.map(({ queries, keys }) => [...queries, countRuns(keys)].join()).join(" ");
@@ -236,7 +240,8 @@ function attendPlans(
       const pairsAtOnce = recomputed ? (view.keptPairs ?? keptPairs) : undefined;
       return attendUniformBlocks(uniform, { ...input, q, key, value, withSums, ...present({ keyMask, pairsAtOnce }) });
     }
-    if (input.tiled) return attendTiles(plans, { ...input, q, key, value });
+    if (input.recomputed && input.isPlain && plans.length === 1 && isCut(plan))
+      return attendTiles(plans, { ...input, q, key, value });
     const outs = input.recomputed ? computedAgain(inputs) : inputs.map((own) => attendBlock(own.x, own));
     const joined = rows.map((from) => joinParts(outs.filter((_, i) => blocks[i]!.queries[0] === from)));
     const sums = joined.flatMap(({ sums }) => sums ?? []);

@@ -1,9 +1,10 @@
-import { cast, constant, fromNumbers, type NDArray, normal, randomKey } from "@tsformers/engine";
+import { cast, constant, fromNumbers, type NDArray, normal, randomKey, type Tensor } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { attend } from "../../src/attention/core/executor.ts";
-import { plansOf } from "../../src/attention/core/plan.ts";
+import { plansOf, tileSide } from "../../src/attention/core/plan.ts";
 import { countRuns, runsOf } from "../../src/attention/core/runs.ts";
+import { attendTiles } from "../../src/attention/core/tiles.ts";
 import { makeView, type ViewOptions } from "../../src/attention/core/view.ts";
 import { axialColumn, axialHeads, axialRow } from "../../src/attention/patterns/axial.ts";
 import { perHead, union } from "../../src/attention/patterns/combine.ts";
@@ -124,6 +125,25 @@ describe.each(Object.entries(cases))("%s", (_, make) => {
   });
 });
 
+test.each([
+  ["causal", causal, 4],
+  ["causal, heads that share keys", causal, 2],
+  ["full", fullPattern, 4],
+  ["a window of 20 tiles", near(160), 4],
+] as const)("tiles that are looped over give what written-out ones give: %s", async (_, pattern, keyHeads) => {
+  const length = 330;
+  const [plan] = plansOf(pattern, { queries: length, keys: length, queriesPerBlock: 16, tile: 8 });
+  const pass = (writtenOut: number) => (params: { key: NDArray; value: NDArray }, q: NDArray) => {
+    const view = makeView({ pattern, queries: length, keys: length });
+    const given = { q, ...params } as unknown as Record<"q" | "key" | "value", Tensor>;
+    return attendTiles(plan!, { ...given, view, scale: 0.5, writtenOut }).mixed;
+  };
+  const [q, key, value] = [4, keyHeads, keyHeads].map((own, i) =>
+    normal(randomKey(i), [B, own, length, i === 2 ? 6 : D]),
+  ) as [NDArray, NDArray, NDArray];
+  await expectSame(pass(2) as never, pass(1e9) as never, { key, value }, q, device);
+});
+
 test("large logits give finite weights and gradients", async () => {
   const pass = (keptPairs: number) => (params: { key: NDArray; value: NDArray }, q: NDArray) => {
     const view = makeView({ pattern: causal, queries: 600, keys: 600, keptPairs });
@@ -134,7 +154,7 @@ test("large logits give finite weights and gradients", async () => {
 });
 
 test("causal tiles are equal, and half of them are never computed", () => {
-  const [plan] = plansOf(causal, { queries: 4096, keys: 4096, tiled: true });
+  const [plan] = plansOf(causal, { queries: 4096, keys: 4096, tile: tileSide(4096) });
   const sizes = plan!.blocks.map(({ queries: [from, to], keys }) => [to - from, countRuns(keys)]);
   expect(sizes).toEqual(new Array(36).fill([512, 512]));
 });

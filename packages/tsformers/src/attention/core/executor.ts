@@ -6,7 +6,7 @@ import type { Pattern } from "../patterns/pattern.ts";
 import type { Attended, AttendOptions } from "./attended.ts";
 import { joinParts } from "./join-parts.ts";
 import { type JoinedMap, joinMaps } from "./map.ts";
-import { computedPairs, type Plan, plansOf, type QueryBlock } from "./plan.ts";
+import { computedPairs, type Plan, plansOf, type QueryBlock, tileSide } from "./plan.ts";
 import {
   attendBlock,
   type BlockInput,
@@ -181,7 +181,7 @@ function attendPattern(pattern: Pattern, input: PatternInput): { out: Mixed; map
 
 /** Tiles where rows of keys are long; shorter ones are computed at once. */
 function tiledPlans(pattern: Pattern, view: View): readonly Plan[] {
-  const tiled = plansOf(pattern, { ...view, tiled: true });
+  const tiled = plansOf(pattern, { ...view, tile: tileSide(view.keys) });
   return plansOf(pattern, view).map((plan, part) => (isCut(tiled[part]!) ? tiled[part]! : plan));
 }
 
@@ -241,7 +241,7 @@ function attendPlans(
       return attendUniformBlocks(uniform, { ...input, q, key, value, withSums, ...present({ keyMask, pairsAtOnce }) });
     }
     if (input.recomputed && input.isPlain && plans.length === 1 && isCut(plan))
-      return attendTiles(plans, { ...input, q, key, value });
+      return attendTiles(plan, { ...input, q, key, value });
     const outs = input.recomputed ? computedAgain(inputs) : inputs.map((own) => attendBlock(own.x, own));
     const joined = rows.map((from) => joinParts(outs.filter((_, i) => blocks[i]!.queries[0] === from)));
     const sums = joined.flatMap(({ sums }) => sums ?? []);

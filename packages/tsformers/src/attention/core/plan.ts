@@ -28,8 +28,8 @@ export type PlanOptions = {
   readonly keys: number;
   /** Queries in a block. Default: the size that costs least, by {@link costOf}. */
   readonly queriesPerBlock?: number;
-  /** Cuts the keys of a block into tiles of some 512, which fit a processor's second-level cache. Default: no. */
-  readonly tiled?: boolean;
+  /** Cuts the keys of blocks into tiles of about as many. Default: they are cut where blocks are very large. */
+  readonly tile?: number;
 };
 
 const cache = new WeakMap<Pattern, Map<string, readonly Plan[]>>();
@@ -43,7 +43,7 @@ export function plansOf(pattern: Pattern, options: PlanOptions): readonly Plan[]
   if (pattern.heads !== undefined) throw new RangeError(`plansOf: ${pattern.name} differs by head`);
   const known = cache.get(pattern) ?? new Map<string, readonly Plan[]>();
   cache.set(pattern, known);
-  const key = `${options.queries} ${options.keys} ${options.queriesPerBlock} ${options.tiled}`;
+  const key = `${options.queries} ${options.keys} ${options.queriesPerBlock} ${options.tile}`;
   const plans = known.get(key) ?? (pattern.parts ?? [pattern]).map((part) => planOf(part, options));
   known.set(key, plans);
   return plans;
@@ -60,7 +60,7 @@ function pairsOf({ queries: [from, to], keys }: QueryBlock): number {
   return (to - from) * countRuns(keys);
 }
 
-function planOf(pattern: Pattern, { queries, keys, queriesPerBlock, tiled = false }: PlanOptions): Plan {
+function planOf(pattern: Pattern, { queries, keys, queriesPerBlock, tile }: PlanOptions): Plan {
   const order = queries === keys ? pattern.order?.(keys) : undefined;
   const rows = order === undefined ? (query: number) => pattern.keys(query, keys) : rearranged(pattern, order);
   const finest = Array.from({ length: Math.ceil(queries / finestBlock) }, (_, i) => {
@@ -70,15 +70,14 @@ function planOf(pattern: Pattern, { queries, keys, queriesPerBlock, tiled = fals
     }
     return closeGaps(seen, keys);
   });
-  const tile = keys > manyKeys ? 2 * tileSide : tileSide;
-  const unlessTold = tiled && tile > tileSide ? [...candidates, tile] : candidates;
+  const unlessTold = tile === undefined ? candidates : [...candidates, tile];
   const sizes = queriesPerBlock === undefined ? unlessTold : [queriesPerBlock];
   const layouts = sizes.map((size) => layOut(size % finestBlock === 0 ? finest : undefined, rows, queries, keys, size));
-  const cut = tiled ? layouts.map((layout) => layout.flatMap((spans) => inTiles(spans, tile))) : layouts;
-  const cost = (blocks: readonly Spans[]) => costOf(blocks, tiled ? tile ** 2 / 16 : blockOverhead);
+  const cut = tile === undefined ? layouts : layouts.map((layout) => layout.flatMap((spans) => inTiles(spans, tile)));
+  const cost = (blocks: readonly Spans[]) => costOf(blocks, tile === undefined ? blockOverhead : tile ** 2 / 16);
   const best = cut.reduce((a, b) => (cost(b) < cost(a) ? b : a));
   const shared = new Map<string, NDArray[]>();
-  const blocks = (tiled ? best : best.flatMap(cutKeys)).map((spans) => ({
+  const blocks = (tile === undefined ? best.flatMap(cutKeys) : best).map((spans) => ({
     ...spans,
     ...partialOf(spans, rows, shared),
   }));
@@ -92,12 +91,10 @@ const candidates = [64, 128, 256, 512];
 /** Blocks with more products than this are cut at multiples of as many keys: equally large blocks can then reuse memory. */
 const mostPairs = 2 ** 21;
 const keysPerBlock = 2048;
-/**
- * Keys in a tile, where rows of keys are long, and twice as many above `manyKeys`: as fast there, and a quarter of the nodes, which take
- * longer to prepare than a pass takes.
- */
-const tileSide = 512;
-const manyKeys = 8192;
+/** Keys in a tile of long rows. 512, with as many queries, fit a processor's second-level cache; of larger ones there are fewer to prepare. */
+export function tileSide(keys: number): number {
+  return keys > 2 ** 15 ? 1024 : 512;
+}
 /** Runs of keys begin and end at multiples of this, and smaller gaps are computed and masked, since cutting costs more. */
 const grain = 32;
 /** The fixed cost of a block, in products, where it is no tile; and that of each piece that its keys are concatenated from. */
@@ -119,10 +116,10 @@ function cutKeys({ queries, keys }: Spans): Spans[] {
   return parts.filter((part) => part.length > 0).map((part) => ({ queries, keys: part }));
 }
 
-/** Equal parts of about `most` keys. */
-function inTiles({ queries, keys }: Spans, most: number): Spans[] {
+/** Equal parts of about `tile` keys. */
+function inTiles({ queries, keys }: Spans, tile: number): Spans[] {
   const count = countRuns(keys);
-  const parts = Math.max(1, Math.round(count / most));
+  const parts = Math.max(1, Math.round(count / tile));
   const size = Math.ceil(count / parts / grain) * grain;
   const cut: number[][] = [];
   let room = 0;

@@ -14,6 +14,7 @@ import {
   neg,
   ones,
   reshape,
+  scan,
   slice,
   softmax,
   split,
@@ -29,8 +30,8 @@ import type { View } from "../../kinds/index.ts";
 import { present } from "../../schema/present.ts";
 import { joinParts } from "./join-parts.ts";
 import type { Plan } from "./plan.ts";
-import { type BlockInput, hidden, hidingOf, type Mixed } from "./query-block.ts";
-import { type Cuts, concatenated, cutsOf, piecesOf } from "./segments.ts";
+import { hidden, hidingOf, type Mixed } from "./query-block.ts";
+import { type Cuts, concatenated, cutsOf } from "./segments.ts";
 
 type TilesInput = {
   readonly q: Tensor;
@@ -38,6 +39,8 @@ type TilesInput = {
   readonly value: Tensor;
   readonly view: View;
   readonly scale: number;
+  /** The most tiles of a row that are written out; of more, those that are alike are looped over. Default: 16. */
+  readonly writtenOut?: number;
 };
 
 /**
@@ -49,58 +52,61 @@ type TilesInput = {
  * products as one more feature: with D = Σ dO ∘ O of each query, `P = exp([k, 1]·[scale·q, −L]ᵀ)` and
  * `dP − D = [v, 1]·[dO, −D]ᵀ`, keys first: two of the three products that follow then need no transpose.
  *
- * @param plans one for all heads, or one for each, block by block of the same queries and equally many keys
- * @shape  q [B, H, T, D], key and value [B, K, S, ·], in the order of the plans → mixed [B, H, T, ·], sums [B, H, T, 1]
+ * @shape  q [B, H, T, D], key and value [B, K, S, ·], in the order of the plan → mixed [B, H, T, ·], sums [B, H, T, 1]
  * @source Dao et al. 2022, "FlashAttention", §3.1 and appendix B, arXiv:2205.14135
  */
-export function attendTiles(plans: readonly Plan[], { q, key, value, view, scale }: TilesInput): Required<Mixed> {
-  const rows = rowsOf(plans[0]!);
-  const cuts = plans.map((plan) => cutsOf(plan, key.shape[2]!));
+export function attendTiles(plan: Plan, { q, key, value, view, scale, writtenOut = 16 }: TilesInput): Required<Mixed> {
+  const [heads, shared] = [q.shape[1]!, key.shape[1]!];
   const masks = [view.keyMask, view.visible].filter((mask) => mask !== undefined);
-  const shared = key.shape[1]!;
-  const mayBeBlind = (row: Row) =>
-    masks.length > 0 || row.tiles.every((tile) => plans.some((p) => p.blocks[tile]!.blind));
+  const cuts = cutsOf(plan, key.shape[2]!);
+  const rows = rowsOf(plan);
+  const looped = masks.length === 0 && rows.some(({ tiles }) => tiles.length > writtenOut);
+  const partsOf = (row: Row): readonly (number | Run)[] => (looped ? withRuns(plan, cuts, row.tiles) : row.tiles);
+  const mayBeBlind = ({ tiles }: Row) => masks.length > 0 || tiles.every((tile) => plan.blocks[tile]!.blind);
   /** Masks are arguments: what a gradient rule reads must be. */
   const hidingBy = (given: readonly Tensor[]) => {
     const [keyMask, visible] = view.keyMask === undefined ? [undefined, given[0]] : given;
     const shown: View = { ...view, ...present({ keyMask, visible }) };
     return (queries: Tensor, tile: number) => {
-      const input: Pick<BlockInput, "view" | "plan" | "blocks" | "recomputed"> = {
-        view: shown,
-        plan: plans[0]!,
-        blocks: plans.map(({ blocks }) => blocks[tile]!),
-        recomputed: true,
-      };
-      const hiding = hidingOf(queries, q.shape[1]!, input);
-      return hiding && foldMask(hiding, q.shape[1]! / shared);
+      const hiding = hidingOf(queries, heads, { view: shown, plan, blocks: [plan.blocks[tile]!], recomputed: true });
+      return hiding && foldMask(hiding, heads / shared);
     };
   };
-
-  const inRows = (x: Tensor) =>
-    split(
-      x,
-      rows.map(({ queries: [from, to] }) => to - from),
-      2,
-    );
+  const inRow = (x: Tensor, { queries }: Row) => fold(slice(x, 2, ...queries), shared);
 
   const forward = (q: Tensor, key: Tensor, value: Tensor, ...given: Tensor[]): Tensor[] => {
     const hidingOf = hidingBy(given);
-    const [queries, keys, values] = [inRows(q), inTiles(key, cuts), inTiles(value, cuts)];
+    const [keys, values] = [keysIn(key, plan, !looped), keysIn(value, plan, !looped)];
+    const [keyRuns, valueRuns] = [runsOf(key, cuts), runsOf(value, cuts)];
     const results: Required<Mixed>[] = [];
     let done: Tensor[] = [];
     // From last to first: if later rows have more tiles, the memory of the first of them suffices for all others.
     for (let i = rows.length - 1; i >= 0; i--) {
-      const row = rows[i]!;
-      const own = fold(queries[i]!, shared);
-      const parts = row.tiles.map((tile) => {
-        const next = after(own, ...done);
-        const part = mixTile(matmul(next, keys(tile), { transposeB: true, scale }), hidingOf(next, tile), values(tile));
-        done = [part.mixed, part.sums];
-        return part;
-      });
-      const { mixed, sums } = joinParts(parts) as Required<Mixed>;
-      const seeing = mayBeBlind(row) ? mul(mixed, cast(greater(sums, hidden / 2), "float32")) : mixed;
-      results[i] = { mixed: unfold(seeing, q.shape[1]!), sums: unfold(sums, q.shape[1]!) };
+      const queries = inRow(q, rows[i]!);
+      const parts: Required<Mixed>[] = [];
+      const mix = (part: (product: (key: Tensor) => Tensor, queries: Tensor) => Required<Mixed>) => {
+        const next = after(queries, ...done);
+        const { mixed, sums } = part((key) => matmul(next, key, { transposeB: true, scale }), next);
+        done = [mixed, sums];
+        return { mixed, sums };
+      };
+      for (const part of partsOf(rows[i]!)) {
+        if (typeof part !== "number") continue;
+        parts.push(mix((product, queries) => mixTile(product(keys(part)), hidingOf(queries, part), values(part))));
+      }
+      let joined = parts.length === 0 ? nothingOf(queries, value) : (joinParts(parts) as Required<Mixed>);
+      for (const part of partsOf(rows[i]!)) {
+        if (typeof part === "number") continue;
+        const before = joined;
+        joined = mix((product) => {
+          const tile = (before: Required<Mixed>, { key, value }: { key: Tensor; value: Tensor }) =>
+            [joinParts([before, mixTile(product(key), undefined, value)]) as Required<Mixed>, []] as const;
+          return scan(tile, before, { key: keyRuns(part.run), value: valueRuns(part.run) }, { unroll: false })[0];
+        });
+      }
+      const { mixed, sums } = joined;
+      const seeing = mayBeBlind(rows[i]!) ? mul(mixed, cast(greater(sums, hidden / 2), "float32")) : mixed;
+      results[i] = { mixed: unfold(seeing, heads), sums: unfold(sums, heads) };
     }
     return [concatenated(results.map(({ mixed }) => mixed)), concatenated(results.map(({ sums }) => sums))];
   };
@@ -115,15 +121,18 @@ export function attendTiles(plans: readonly Plan[], { q, key, value, view, scale
     const offset = dSums === undefined ? neg(taken) : sub(dSums, taken);
     // Queries that see nothing have weights of 0, whatever they are taken for in the forward pass.
     const lowering = where(greater(sums!, hidden / 2), mul(sums!, -1 / scale), hidden / scale);
-    const byRow = [q!, dMixed, lowering, offset].map(inRows);
-    const keys = inTiles(key!, cuts);
-    const [longKeys, longValues] = [inTiles(withOnes(key!), cuts), inTiles(withOnes(value!), cuts)];
-    const [dKey, dValue] = [new PieceSums(cuts), new PieceSums(cuts)];
+    const keys = keysIn(key!, plan, !looped);
+    const [longKeys, longValues] = [key!, value!].map((x) => {
+      if (!looped) return keysIn(withOnes(x), plan, true);
+      const short = keysIn(x, plan, false);
+      return (tile: number) => withOnes(short(tile));
+    });
+    const [keyRuns, valueRuns] = [runsOf(key!, cuts), runsOf(value!, cuts)];
+    const [dKey, dValue] = [new PieceSums(cuts, key!), new PieceSums(cuts, value!)];
     const dQueries: Tensor[] = [];
     let done: readonly Tensor[] = [];
     for (let i = rows.length - 1; i >= 0; i--) {
-      const row = rows[i]!;
-      const [queries, dOut, ownLowering, ownOffset] = byRow.map((rows) => fold(rows[i]!, shared)) as [
+      const [queries, dOut, ownLowering, ownOffset] = [q!, dMixed, lowering, offset].map((x) => inRow(x, rows[i]!)) as [
         Tensor,
         Tensor,
         Tensor,
@@ -132,20 +141,42 @@ export function attendTiles(plans: readonly Plan[], { q, key, value, view, scale
       const longQueries = concat([after(queries, ...done), ownLowering], -1);
       const longOut = concat([after(dOut, ...done), ownOffset], -1);
       let dQuery: Tensor | undefined;
-      for (const tile of row.tiles.toReversed()) {
+      for (const part of partsOf(rows[i]!).toReversed()) {
         const next = after(longQueries, ...done);
-        const logits = matmul(longKeys(tile), next, { transposeB: true, scale });
-        const hiding = hidingOf(next, tile);
-        const weights = exp(hiding === undefined ? logits : add(logits, transpose(hiding, [0, 1, 3, 2])));
-        const dLogits = mul(weights, matmul(longValues(tile), longOut, { transposeB: true }));
-        const part = matmul(dLogits, keys(tile), { transposeA: true, scale });
-        dQuery = dQuery === undefined ? part : add(dQuery, part);
-        const dKeys = dKey.add(tile, matmul(dLogits, queries, { scale }));
-        done = [dQuery, ...dKeys, ...dValue.add(tile, matmul(weights, dOut))];
+        const gradients = (key: Tensor, longKey: Tensor, longValue: Tensor, hiding?: Tensor) => {
+          const logits = matmul(longKey, next, { transposeB: true, scale });
+          const weights = exp(hiding === undefined ? logits : add(logits, transpose(hiding, [0, 1, 3, 2])));
+          const dLogits = mul(weights, matmul(longValue, longOut, { transposeB: true }));
+          return {
+            dQuery: matmul(dLogits, key, { transposeA: true, scale }),
+            dKey: matmul(dLogits, queries, { scale }),
+            dValue: matmul(weights, dOut),
+          };
+        };
+        if (typeof part === "number") {
+          const own = gradients(keys(part), longKeys!(part), longValues!(part), hidingOf(next, part));
+          dQuery = dQuery === undefined ? own.dQuery : add(dQuery, own.dQuery);
+          done = [dQuery, ...dKey.add(part, own.dKey), ...dValue.add(part, own.dValue)];
+          continue;
+        }
+        const [total, sums] = scan(
+          (dQuery: Tensor, [key, value, ...before]: Tensor[]) => {
+            const own = gradients(key!, withOnes(key!), withOnes(value!));
+            const added = [own.dKey, own.dValue].map((x, i) => (before[i] === undefined ? x : add(before[i], x)));
+            return [add(dQuery, own.dQuery), added] as const;
+          },
+          dQuery ?? mul(queries, 0),
+          [keyRuns(part.run), valueRuns(part.run), ...[dKey, dValue].flatMap((sums) => sums.ofRun(part.run) ?? [])],
+          { unroll: false },
+        );
+        dQuery = total;
+        dKey.setRun(part.run, sums[0]!);
+        dValue.setRun(part.run, sums[1]!);
+        done = [dQuery, ...sums];
       }
-      dQueries[i] = unfold(dQuery!, q!.shape[1]!);
+      dQueries[i] = unfold(dQuery!, heads);
     }
-    return [concatenated(dQueries), dKey.whole(key!), dValue.whole(value!)];
+    return [concatenated(dQueries), dKey.whole(), dValue.whole()];
   };
 
   const [mixed, sums] = customGradient({
@@ -168,6 +199,53 @@ function rowsOf({ blocks }: Plan): Row[] {
   return [...rows.values()];
 }
 
+/** Tiles in a run: as many in each, so that all of them can use the same memory. */
+const runLength = 8;
+
+/** `runLength` tiles of which nothing is hidden: pieces `run · runLength` and those that follow. */
+type Run = { readonly run: number };
+
+/** The tiles of a row, those alike in runs. */
+function withRuns({ blocks }: Plan, { sizes, of }: Cuts, tiles: readonly number[]): (number | Run)[] {
+  const pieces = tiles.map((tile) => {
+    const [piece, more] = of(tile);
+    return more === undefined && blocks[tile]!.partial === undefined && sizes[piece!] === sizes[0] ? piece : undefined;
+  });
+  const isRun = (at: number) =>
+    pieces[at]! % runLength === 0 &&
+    Array.from({ length: runLength }, (_, i) => pieces[at + i] === pieces[at]! + i).every((next) => next);
+  const parts: (number | Run)[] = [];
+  for (let at = 0; at < tiles.length; ) {
+    const run = isRun(at);
+    parts.push(run ? { run: pieces[at]! / runLength } : tiles[at]!);
+    at += run ? runLength : 1;
+  }
+  return parts;
+}
+
+/** x [B, K, S, D] → the keys of a tile; `kept`: cut once for all tiles that have the same. */
+function keysIn(x: Tensor, { blocks }: Plan, kept: boolean): (tile: number) => Tensor {
+  const known = new Map<string, Tensor>();
+  return (tile) => {
+    const { keys } = blocks[tile]!;
+    const cut = () =>
+      concatenated(Array.from({ length: keys.length / 2 }, (_, i) => slice(x, 2, keys[2 * i]!, keys[2 * i + 1]!)));
+    const own = known.get(keys.join()) ?? cut();
+    if (kept) known.set(keys.join(), own);
+    return own;
+  };
+}
+
+/** x [B, K, S, D] → the tiles of a run, [runLength, B, K, width, D]. */
+function runsOf(x: Tensor, { sizes }: Cuts): (run: number) => Tensor {
+  const [batch, heads, , features] = x.shape as [number, number, number, number];
+  const all = runLength * sizes[0]!;
+  return (run) => {
+    const own = slice(x, 2, run * all, (run + 1) * all);
+    return transpose(reshape(own, [batch, heads, runLength, sizes[0]!, features]), [2, 0, 1, 3, 4]);
+  };
+}
+
 /** The log-normaliser is the largest logit less the logarithm of its weight. */
 function mixTile(product: Tensor, hiding: Tensor | undefined, values: Tensor): Required<Mixed> {
   const logits = hiding === undefined ? product : add(product, hiding);
@@ -176,57 +254,64 @@ function mixTile(product: Tensor, hiding: Tensor | undefined, values: Tensor): R
   return { mixed: matmul(weights, values), sums: sub(largest(logits), log(largest(weights))) };
 }
 
-/** x [B, K, S, D] → the keys of a tile. */
-function inTiles(x: Tensor, cuts: readonly Cuts[]): (tile: number) => Tensor {
-  if (cuts.length === 1) return piecesOf(x, cuts[0]!);
-  const heads = cuts.map((own, head) => piecesOf(slice(x, 1, head, head + 1), own));
-  return (tile) =>
-    concat(
-      heads.map((pieces) => pieces(tile)),
-      1,
-    );
+/** Before any key is seen. It hangs on the queries: as constants, those of all rows would be kept in memory. */
+function nothingOf(queries: Tensor, value: Tensor): Required<Mixed> {
+  const none = mul(slice(queries, -1, 0, 1), 0);
+  return { mixed: broadcastTo(none, [...none.shape.slice(0, -1), value.shape.at(-1)!]), sums: add(none, hidden) };
 }
 
-/** Sums of gradients of tiles, by piece. */
+/** Sums of gradients of keys, or of values, by piece. */
 class PieceSums {
-  readonly #cuts: readonly Cuts[];
-  readonly #sums: (Tensor | undefined)[][];
+  readonly #cuts: Cuts;
+  readonly #like: Tensor;
+  readonly #sums: (Tensor | undefined)[];
+  /** Sums of runs, [runLength, B, K, width, D] each. */
+  readonly #runs: Tensor[] = [];
 
-  constructor(cuts: readonly Cuts[]) {
+  constructor(cuts: Cuts, like: Tensor) {
     this.#cuts = cuts;
-    this.#sums = cuts.map(({ sizes }) => sizes.map(() => undefined));
+    this.#like = like;
+    this.#sums = cuts.sizes.map(() => undefined);
   }
 
   /** @returns the sums as far as they go now */
   add(tile: number, gradient: Tensor): Tensor[] {
-    return this.#cuts.flatMap(({ sizes, of }, head) => {
-      const own = this.#cuts.length === 1 ? gradient : slice(gradient, 1, head, head + 1);
-      const pieces = of(tile);
-      const parts =
-        pieces.length === 1
-          ? [own]
-          : split(
-              own,
-              pieces.map((piece) => sizes[piece]!),
-              2,
-            );
-      return pieces.map((piece, i) => {
-        const before = this.#sums[head]![piece];
-        const after = before === undefined ? parts[i]! : add(before, parts[i]!);
-        this.#sums[head]![piece] = after;
-        return after;
-      });
-    });
+    const pieces = this.#cuts.of(tile);
+    const sizes = pieces.map((piece) => this.#cuts.sizes[piece]!);
+    const parts = pieces.length === 1 ? [gradient] : split(gradient, sizes, 2);
+    return pieces.map((piece, i) => this.#addPiece(piece, parts[i]!));
+  }
+
+  #addPiece(piece: number, gradient: Tensor): Tensor {
+    const before = this.#sums[piece];
+    const sum = before === undefined ? gradient : add(before, gradient);
+    this.#sums[piece] = sum;
+    return sum;
+  }
+
+  /** What the tiles of a run have so far, [runLength, B, K, width, D]. */
+  ofRun(run: number): Tensor | undefined {
+    return this.#runs[run];
+  }
+
+  setRun(run: number, sum: Tensor): void {
+    this.#runs[run] = sum;
   }
 
   /** Keys that no tile has get 0. */
-  whole(like: Tensor): Tensor {
-    const [batch, heads, , width] = like.shape as [number, number, number, number];
-    const own = this.#cuts.length === 1 ? heads : 1;
-    const all = this.#sums.map((sums, head) =>
-      concatenated(sums.map((sum, i) => sum ?? zeros([batch, own, this.#cuts[head]!.sizes[i]!, width], like.dtype))),
-    );
-    return all.length === 1 ? all[0]! : concat(all, 1);
+  whole(): Tensor {
+    this.#runs.forEach((sums, run) => {
+      split(sums, runLength, 0).forEach((sum, i) => {
+        const piece = run * runLength + i;
+        this.#addPiece(piece, reshape(sum, this.#shapeOf(piece)));
+      });
+    });
+    return concatenated(this.#sums.map((sum, piece) => sum ?? zeros(this.#shapeOf(piece))));
+  }
+
+  #shapeOf(piece: number): number[] {
+    const [batch, heads, , features] = this.#like.shape as [number, number, number, number];
+    return [batch, heads, this.#cuts.sizes[piece]!, features];
   }
 }
 

@@ -31,7 +31,7 @@ export const routingTransformerSystem: SystemEntry<"routing-transformer"> = /* @
       "Half of the heads are local in the paper's preset. The small preset has a short convolution in its first layer instead.",
       "The blocks are GPT-2's; the paper's preset has a network without a gate that has as many parameters, and rotary positions instead of learned relative ones.",
       "Optimised with AdamW and a cosine schedule, centroids with a decay of 0.99 in the small preset.",
-      "The paper prints no number of parameters for this setting.",
+      "No published number of parameters was at hand to compare with.",
     ],
     presets: {
       small: {

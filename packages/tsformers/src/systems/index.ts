@@ -33,6 +33,7 @@ export {
 } from "./position-language-models.ts";
 export { reformerSystem } from "./reformer.ts";
 export { rfaSystem } from "./rfa.ts";
+export { routingTransformerSystem } from "./routing-transformer.ts";
 export { setTransformerSystem } from "./set-transformer.ts";
 export { sinkhornTransformerSystem } from "./sinkhorn-transformer.ts";
 export { spalmSystem } from "./spalm.ts";

@@ -41,6 +41,7 @@ import {
 } from "../../src/attention/routing/routing-centroids.ts";
 import { nearestAttention } from "../../src/attention/routing/routing-nearest.ts";
 import { evaluation } from "../../src/kinds/layer.ts";
+import { looksOf } from "./map-reading.ts";
 
 const device = await openCpu();
 const [B, H, D] = [2, 3, 4];
@@ -127,27 +128,37 @@ function padded(length: number): NDArray {
 }
 
 test.each([
-  [1, "all real", undefined],
-  [2, "all real", undefined],
-  [63, "all real", undefined],
-  [100, "all real", undefined],
-  [63, "padded", padded(63)],
-])("nearest, %i positions, %s: the last 5 members of the own cluster", async (length, _, mask) => {
+  [1, "all real", {}],
+  [2, "all real", {}],
+  [63, "all real", {}],
+  [100, "all real", {}],
+  [63, "padded", { keyMask: padded(63) }],
+  [1, "itself only if alone", { selfLogit: -1e4 }],
+  [63, "itself only if alone", { selfLogit: -1e4 }],
+  [63, "itself only if alone, padded", { selfLogit: -1e4, keyMask: padded(63) }],
+] as const)("nearest, %i positions, %s: the last 5 members of the own cluster", async (length, _, given) => {
+  const { keyMask: mask, selfLogit }: { keyMask?: NDArray; selfLogit?: number } = given;
   const cluster = integers(randomKey(7), [B, H, length], { low: 0, high: 4 });
   const at = cluster.toNumbers();
   const of = (b: number, h: number, t: number) => at[(b * H + h) * length + t]!;
   const real = (b: number, t: number) => mask?.toNumbers()[b * length + t] !== 0;
+  /** Members of the cluster of t behind s, up to t. */
+  const between = (b: number, h: number, t: number, s: number) => {
+    let found = 0;
+    for (let i = s + 1; i <= t; i++) if (real(b, i) && of(b, h, i) === of(b, h, t)) found++;
+    return found;
+  };
   const sees: Sees = (b, h, t, s) => {
     if (s > t || !real(b, s) || of(b, h, s) !== of(b, h, t)) return false;
-    let between = 0;
-    for (let i = s + 1; i <= t; i++) if (real(b, i) && of(b, h, i) === of(b, h, t)) between++;
-    return between < 5;
+    if (selfLogit !== undefined && s === t) return between(b, h, t, -1) === 1;
+    return between(b, h, t, s) < 5;
   };
   const fast: Attend = ({ q, k, v }) =>
     nearestAttention(q, k, v, constant(cluster), {
       window: 5,
       scale: 0.7,
       context: evaluation,
+      ...(selfLogit !== undefined && { selfLogit }),
       ...(mask === undefined ? {} : { keyMask: constant(mask) }),
     }).mixed;
   await expectEqual(
@@ -328,8 +339,11 @@ test("centroids move in training only, with queries and keys where those differ,
   expect((await mixed({}, x)).loss).toBeUndefined();
 });
 
-test("decoding goes on from the trained centroids, in memory that does not grow", async () => {
-  const mixer = routing({ ...sizes, causal: true });
+test.each([
+  ["decoding goes on from the trained centroids, in memory that does not grow", {}],
+  ["so it does where tokens do not weigh themselves", { selfLogit: -1e4 }],
+])("%s", async (_, options) => {
+  const mixer = routing({ ...sizes, causal: true, ...options });
   const recurrent = mixer.recurrent as unknown as {
     start(batch: number, capacity: number, training?: unknown): unknown;
     step(params: never, x: Tensor, state: never, at: object): { y: Tensor; state: unknown };
@@ -340,7 +354,7 @@ test("decoding goes on from the trained centroids, in memory that does not grow"
 
   const x = normal(randomKey(3), [2, 20, 12]);
   const start = startCentroids(randomKey(8), 3, 4, 4);
-  const whole = (await mixed({}, x, start)).y.toNumbers();
+  const whole = (await mixed(options, x, start)).y.toNumbers();
   const params = mixer.init(randomKey(5)) as never;
   const step = compile(
     (params: never, x: Tensor, state: never, position: Tensor) =>
@@ -410,4 +424,23 @@ test("points that have much in common share the centroids, each nearest to its o
       }
     expect(Math.max(...members), `head ${h}: ${members}`).toBeLessThan(0.8 * B * T);
   }
+});
+
+test("the logit of a token with itself is the largest, so that others are hardly seen unless it is replaced", async () => {
+  const [length, modelWidth, heads] = [64, 32, 2];
+  const x = normal(randomKey(3), [2, length, modelWidth]);
+  /** Mean weight of tokens on themselves. */
+  const onItself = async (options: Partial<RoutingOptions>): Promise<number> => {
+    const mixer = routing({ modelWidth, heads, centroids: 2, window: length, causal: true, ...options });
+    const view = makeView({ pattern: causal, queries: length, keys: length });
+    const pass = (params: never, x: Tensor) => mixer.apply(params, { x, view }, evaluation).map!();
+    const look = looksOf(await evaluate(pass as never, device, mixer.init(randomKey(5)) as never, x as never));
+    // Of the second half, where each cluster has earlier members.
+    const own = Array.from({ length: length / 2 }, (_, i) => length / 2 + i).flatMap((t) =>
+      [0, 1].map((h) => look(0, h, t).find(({ key }) => key === t)?.weight ?? 0),
+    );
+    return own.reduce((a, b) => a + b) / own.length;
+  };
+  expect(await onItself({})).toBeGreaterThan(0.8);
+  expect(await onItself({ selfLogit: -1e4 })).toBe(0);
 });

@@ -44,7 +44,10 @@ export type RoutingOptions = HeadProjectionOptions & {
   readonly measure?: Measure;
   /** Factor of the logits. Default: that of `measure`. */
   readonly scale?: number;
-  /** Replaces the logit of a position with itself; causal only. Default: no replacement. */
+  /**
+   * Replaces the logit of a position with itself; causal only. Default: no replacement, as published. Where queries are keys of one length
+   * that logit is the largest of all, D after layer norm against 0 ± √D of others: −10⁴ lets models see others from the first step on.
+   */
   readonly selfLogit?: number;
   /** Decay of the running counts and sums per training pass. Default: 0.999. */
   readonly decay?: number;
@@ -290,7 +293,10 @@ export const routingEntry: MixerEntry<"routing", RoutingSettings> = /* @__PURE__
       selfLogit: z
         .number()
         .optional()
-        .describe("in place of a token's logit with itself (causal only). Default: the logit itself"),
+        .describe(
+          "in place of a token's logit with itself (causal only). Default: the logit itself, as published, the largest of all; -10000 makes tokens look " +
+            "at others from the first step on",
+        ),
       decay: z
         .number()
         .min(0)

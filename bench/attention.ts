@@ -5,6 +5,7 @@ import { measureInTurn, type Side } from "./child.ts";
 import { measureReversible } from "./reversible.ts";
 import { ourSide, pytorchSide } from "./sides.ts";
 import { formatTable } from "./table.ts";
+import { attentionGflop } from "./workload.ts";
 
 /** What a child of this bench measures: one layer of one mechanism at one length. */
 export type AttentionJob = Pick<AttentionMember, "kind" | "entry" | "causal"> & {
@@ -40,6 +41,8 @@ export type AttentionResult = {
 };
 
 const lengthsUnlessTold = [256, 512, 1024, 2048, 4096, 16_384];
+/** In a run of all benches: where they are compared, and the longest for slopes and memory. */
+const reportedLengths = [4096, 16_384];
 /** Where mechanisms are compared with full attention and with peers: the longest measured length up to this. */
 const comparedAt = 4096;
 /** Beside the mechanisms: memory of stacks of blocks, which `--only` chooses by this name. */
@@ -61,7 +64,8 @@ export const attentionBench: Bench = {
   },
 };
 
-async function measureAll({ rounds, only, lengths = lengthsUnlessTold, peers = false }: BenchOptions): Promise<Row[]> {
+async function measureAll(options: BenchOptions): Promise<Row[]> {
+  const { rounds, only, peers = false, lengths = options.isWhole ? reportedLengths : lengthsUnlessTold } = options;
   const members = chooseMembers(
     only?.filter((name) => name !== reversible),
     [reversible],
@@ -81,7 +85,7 @@ async function measureAll({ rounds, only, lengths = lengthsUnlessTold, peers = f
     const of = (side: Side | undefined) => (side === undefined ? [] : results[sides.indexOf(side)]!);
     for (const [i, one] of jobs.entries()) {
       const peer = of(theirs[rivals.indexOf(one)]);
-      rows.push(...rowsOf(one.member.name, length, of(ours[i]), peer));
+      rows.push(...rowsOf(one.member, length, of(ours[i]), peer));
       const [mine, its] = [of(ours[i])[0]?.parameters, peer[0]?.parameters];
       if (its !== undefined && its !== mine) console.error(`  ${one.member.name}: ${mine} parameters, PyTorch ${its}`);
     }
@@ -108,7 +112,7 @@ function check(result: AttentionResult, side: Side, length: number): AttentionRe
 }
 
 function rowsOf(
-  name: string,
+  { name, entry, causal }: AttentionMember,
   length: number,
   ours: readonly AttentionResult[],
   peer: readonly AttentionResult[],
@@ -122,7 +126,11 @@ function rowsOf(
     return { ...compareRow(name, metric, unit, "lower", over(ours), over(peer), peerName), length };
   };
   return [
-    row("forward and backward, median", "ms", ({ runMs }) => median(runMs)),
+    {
+      ...row("forward and backward, median", "ms", ({ runMs }) => median(runMs)),
+      // What sparse and low-rank mechanisms need depends on each one's definition; of full attention it is plain.
+      ...(entry === "full" && { gflop: attentionGflop({ batch: 1, length, width: sizes.width, causal }) }),
+    },
     row("peak memory above runtime", "MB", ({ peakBytes }) => peakBytes / 1e6),
     row("peak memory of the passes", "MB", ({ runPeakBytes }) =>
       runPeakBytes === undefined ? undefined : runPeakBytes / 1e6,

@@ -9,6 +9,8 @@ export type Row = {
   readonly ratio: number | null;
   /** For benches that measure at several lengths of a sequence. */
   readonly length?: number;
+  /** Of a time: the matrix products behind it, in 10⁹ floating point operations; makes rows of its share of the peak. */
+  readonly gflop?: number;
 };
 
 /** How a bench was asked to run. */
@@ -19,6 +21,8 @@ export type BenchOptions = {
   readonly only?: readonly string[];
   /** Lengths to measure at, of a bench that does so at several. */
   readonly lengths?: readonly number[];
+  /** All benches are run, one after another: those that take long confine themselves to what is reported. */
+  readonly isWhole?: true;
   /** Whether a bench that takes long with its peers measures them too. */
   readonly peers?: boolean;
 };

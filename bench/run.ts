@@ -1,14 +1,20 @@
 /** `npm run bench [-- NAME… --rounds N --json FILE --help]`: runs the benches and prints a table of ratios. */
 import { writeFileSync } from "node:fs";
-import { cpus, loadavg } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { attentionBench } from "./attention.ts";
+import { attentionCore } from "./attention-core.ts";
 import type { Bench, Row } from "./bench.ts";
 import { datastore } from "./datastore.ts";
 import { decode } from "./decode.ts";
 import { gptStep } from "./gpt-step.ts";
 import { harness } from "./harness.ts";
+import { repositoryFolder } from "./locations.ts";
 import { longDecode } from "./long-decode.ts";
+import { type BenchReport, type BenchResult, thisMachine } from "./machine.ts";
+import { peak, peaksOf, withShares } from "./peak.ts";
+import { performancePage } from "./performance-page.ts";
+import { recipe } from "./recipe.ts";
 import { size } from "./size.ts";
 import { startup } from "./startup.ts";
 import { store } from "./store.ts";
@@ -16,8 +22,11 @@ import { formatTable } from "./table.ts";
 import { xlEvaluation } from "./xl-evaluation.ts";
 
 const benches: readonly Bench[] = [
+  peak,
   gptStep,
   decode,
+  recipe,
+  attentionCore,
   startup,
   size,
   store,
@@ -28,13 +37,18 @@ const benches: readonly Bench[] = [
   datastore,
 ];
 
+/** What docs/performance.md is made from. */
+const resultsFile = join(repositoryFolder, "bench", "results.json");
+
 const help = `Usage: npm run bench [-- NAME… [--rounds N] [--json FILE] [--help]]
 
-Benches (all of them when none is named, but for attention and datastore):
+Benches ("all" runs every one, once each; without a name, all but attention, recipe and datastore):
 ${benches.map(({ name, about }) => `  ${name.padEnd(14)}${about}`).join("\n")}
 
   --rounds N   measure each side N times, in turn, each in a fresh process (default 2; attention 1)
-  --json FILE  also write [{ name, metric, unit, ours, peer, peerName, ratio }]
+  --json [FILE]
+               also write { machine, benches: [{ name, seconds, rows: [{ name, metric, unit, ours, peer, … }] }] }, after every
+               bench; without a file to bench/results.json, and docs/performance.md from it
 
 For xl-evaluation:
   --lengths N,M
@@ -52,6 +66,7 @@ Chromium named by TSFORMERS_CHROMIUM (default /usr/bin/chromium). See bench/READ
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
+    args: jsonWithDefault(process.argv.slice(2)),
     allowPositionals: true,
     options: {
       help: { type: "boolean", short: "h" },
@@ -66,30 +81,60 @@ async function main(): Promise<void> {
     console.log(help);
     return;
   }
+  const isAll = positionals.includes("all");
   const rounds = values.rounds === undefined ? undefined : readCount("--rounds", values.rounds);
   const options = {
     peers: values.peers,
+    ...(isAll && { isWhole: true as const }),
     ...(values.only === undefined ? {} : { only: values.only.split(",").map((name) => name.trim()) }),
     ...(values.lengths === undefined
       ? {}
       : { lengths: values.lengths.split(",").map((n) => readCount("--lengths", n)) }),
   };
-  const chosen =
-    positionals.length === 0 ? benches.filter(({ onlyWhenNamed }) => !onlyWhenNamed) : positionals.map(findBench);
-  const processors = cpus();
-  console.error(
-    `${processors.length} × ${processors[0]?.model ?? "unknown processor"}, load ${loadavg()[0]!.toFixed(2)}`,
-  );
-  const [rows, plain]: [Row[], Row[]] = [[], []];
-  for (const bench of chosen) {
+  const machine = thisMachine();
+  console.error(`${machine.cores} × ${machine.processor}, load ${machine.load}`);
+  const results: BenchResult[] = [];
+  for (const bench of chosenBenches(positionals, isAll)) {
     console.error(`${bench.name}: ${bench.about}`);
-    const found = await bench.run({ rounds: rounds ?? (bench.onlyWhenNamed ? 1 : 2), ...options });
-    rows.push(...found);
-    if (bench.table !== undefined) console.log(bench.table(found));
-    else plain.push(...found);
+    const start = performance.now();
+    let [rows, failure]: [Row[], string | undefined] = [[], undefined];
+    try {
+      rows = await bench.run({ rounds: rounds ?? (bench.onlyWhenNamed || isAll ? 1 : 2), ...options });
+    } catch (error) {
+      // The others go on; of this one the report tells why it has no rows.
+      failure = error instanceof Error ? error.message : String(error);
+      console.error(`failed ${bench.name}: ${failure}`);
+      process.exitCode = 1;
+    }
+    const peaks = peaksOf([...results.flatMap((result) => result.rows), ...rows]);
+    if (peaks !== undefined) rows = withShares(rows, peaks);
+    const seconds = (performance.now() - start) / 1000;
+    results.push({ name: bench.name, seconds, ...(failure !== undefined && { failure }), rows });
+    if (bench.table !== undefined) console.log(bench.table(rows));
+    if (values.json !== undefined) writeReport(values.json, { machine, benches: results });
   }
+  const plain = results.filter(({ name }) => findBench(name).table === undefined).flatMap(({ rows }) => rows);
   if (plain.length > 0) console.log(formatTable(plain));
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(rows, null, 2)}\n`);
+}
+
+/** The rate of matrix products comes first, so that figures can be told as shares of it. */
+function chosenBenches(names: readonly string[], isAll: boolean): readonly Bench[] {
+  if (isAll) return benches;
+  if (names.length === 0) return benches.filter(({ onlyWhenNamed }) => !onlyWhenNamed);
+  return [...new Set([peak, ...names.map(findBench)])];
+}
+
+/** `--json` with no file behind it writes where docs/performance.md is made from. */
+function jsonWithDefault(args: readonly string[]): string[] {
+  return args.flatMap((arg, i) => {
+    const next = args[i + 1];
+    return arg === "--json" && (next === undefined || next.startsWith("-")) ? [`--json=${resultsFile}`] : [arg];
+  });
+}
+
+function writeReport(file: string, report: BenchReport): void {
+  writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+  if (file === resultsFile) writeFileSync(join(repositoryFolder, "docs", "performance.md"), performancePage(report));
 }
 
 function readCount(option: string, text: string): number {

@@ -41,10 +41,43 @@ export const largeGpt: Workload = {
   threads: 2,
 };
 
+/** The small GPT with one row of 4,096 tokens: attention is most of the step. */
+export const longGpt: Workload = { ...smallGpt, batch: 1, length: 4096, steps: 4, warmup: 1 };
+
 /** Parameters of the GPT of a workload: tied head, biases everywhere, as every side must build it. */
 export function parameterCount({ width, layers, length, vocabulary }: Workload): number {
   const block = 12 * width * width + 13 * width;
   return (vocabulary + length) * width + layers * block + 2 * width;
+}
+
+/** Sizes of one layer of attention; `width` is that of all heads together. */
+export type AttentionSizes = {
+  readonly batch: number;
+  readonly length: number;
+  readonly width: number;
+  readonly causal: boolean;
+};
+
+/**
+ * Products of queries with keys and of weights with values, forward and backward (twice forward), in GFLOP. Causal attention counts
+ * the pairs that it sees. Recomputation is not counted: no definition needs it.
+ */
+export function attentionCoreGflop({ batch, length, width, causal }: AttentionSizes): number {
+  const pairs = causal ? (length * (length + 1)) / 2 : length * length;
+  return 3 * 2 * batch * 2 * pairs * width * 1e-9;
+}
+
+/** The same with the four projections. */
+export function attentionGflop(sizes: AttentionSizes): number {
+  const { batch, length, width } = sizes;
+  return attentionCoreGflop(sizes) + 3 * 2 * batch * 4 * length * width * width * 1e-9;
+}
+
+/** Matrix products of one training step of the GPT of a workload, forward and backward, in GFLOP. */
+export function gptStepGflop({ batch, length, width, layers, vocabulary }: Workload): number {
+  const tokens = batch * length;
+  const ffnAndHead = 3 * 2 * tokens * width * (layers * 8 * width + vocabulary) * 1e-9;
+  return layers * attentionGflop({ batch, length, width, causal: true }) + ffnAndHead;
 }
 
 /**

@@ -26,9 +26,6 @@ type Flags = {
 /** `tsformers advise`: which variants suit a length, a memory and a task, from what was measured. */
 export function adviseCommand(terminal: Terminal): Command {
   return new Command("advise")
-    .description(
-      "say which variants suit a length and a memory, from what comparisons have measured, and how sure that is",
-    )
     .requiredOption("--length <n>", "tokens of a row", parseCount(1, positionCount()))
     .option("--task <name>", "what is learned. Default: the task of which most is measured")
     .option("--memory <size>", "what a training step may take: 4GB, 4GiB, 500MB", parseBytes)

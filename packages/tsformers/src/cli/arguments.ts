@@ -1,5 +1,5 @@
 import type { Command, Option } from "commander";
-import { kebab } from "../run/flags.ts";
+import { kebab } from "../schema/kebab.ts";
 import { nearest } from "../schema/nearest.ts";
 import { UsageError } from "./exit.ts";
 

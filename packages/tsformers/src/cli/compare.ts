@@ -18,11 +18,7 @@ type Flags = CompareFlags & { readonly out?: string; readonly jobs?: number; rea
 
 /** `tsformers compare`: variants on tasks under one budget, in one ranked table. */
 export function compareCommand(terminal: Terminal): Command {
-  const command = addComparisonFlags(
-    new Command("compare").description(
-      "train several variants alike, on one task or several, and compare quality, speed and memory, also beyond the training length",
-    ),
-  );
+  const command = addComparisonFlags(new Command("compare"));
   command.addHelpText("after", examples);
   return addFlags(command, comparedFlags).action(async (options: Flags) => {
     const { cells, notes, settings, file } = askedComparison(options);

@@ -29,9 +29,6 @@ import type { Terminal } from "./terminal.ts";
  */
 export function describeCommand(terminal: Terminal): Command {
   const command = new Command("describe")
-    .description(
-      "tell what a system, model, attention pattern or mechanism, position scheme, task, optimiser, schedule or run is",
-    )
     .argument(
       "<name>",
       "a name from `tsformers list`; models/t5 where two things have one name; or the folder of a run",

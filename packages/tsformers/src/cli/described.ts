@@ -1,8 +1,9 @@
 import { entryOf } from "../catalogue/catalogue-of.ts";
 import type { Choice, Entry } from "../run/catalogue.ts";
 import { parseRunConfig, type RunConfig } from "../run/config.ts";
-import { type Flag, flagName, type GivenFlags, kebab, misplacedFlags, namesakes, withFlags } from "../run/flags.ts";
+import { type Flag, flagName, type GivenFlags, misplacedFlags, namesakes, withFlags } from "../run/flags.ts";
 import { openParts, partNames, partRefusal } from "../run/parts.ts";
+import { kebab } from "../schema/kebab.ts";
 import { nearest } from "../schema/nearest.ts";
 import { catalogues } from "./catalogues.ts";
 import { nameOfSetting, runFlags } from "./config-flags.ts";

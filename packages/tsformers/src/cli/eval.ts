@@ -29,7 +29,6 @@ type EvalFlags = ReadingFlags & {
 /** `tsformers eval DIR`: loss and the task's own figures, at any length. */
 export function evalCommand(terminal: Terminal): Command {
   const command = new Command("eval")
-    .description("measure a trained run, or a checkpoint, at any lengths")
     .argument("<dir>", "directory of the run or checkpoint")
     .option("--lengths <n,n,…>", "tokens in a row; default: the training length", parsePositions)
     .addOption(new Option("--split <name>", "which part of the data").choices(["valid", "test"]).default("test"))

@@ -19,7 +19,6 @@ type ExportFlags = {
 /** `tsformers export DIR`: a trained run, or a checkpoint, for other programs. */
 export function exportCommand(terminal: Terminal): Command {
   return new Command("export")
-    .description("write a trained run, or a Hugging Face checkpoint, as an ONNX model or as safetensors")
     .argument("<dir>", "directory of the run or checkpoint")
     .addOption(
       new Option(

@@ -7,9 +7,9 @@ import { dimensionsOf, type PictureModel, type PictureShape } from "../pictures/
 import { enlargedPictures, shrunkPictures } from "../pictures/resized-pictures.ts";
 import { type Sheet, sheetOf } from "../pictures/sheet.ts";
 import { type WriteOptions, writePictures } from "../pictures/write-pictures.ts";
-import { kebab } from "../run/flags.ts";
 import type { OpenedModel } from "../run/open-model.ts";
 import { prepareEvaluation } from "../run/prepare-evaluation.ts";
+import { kebab } from "../schema/kebab.ts";
 import { present } from "../schema/present.ts";
 import { downscaled } from "../tasks/arena/downscale.ts";
 import { convertedPixels } from "../tasks/arena/found-images.ts";

@@ -1,6 +1,6 @@
 import { listed } from "../generate/generate.ts";
-import { kebab } from "../run/flags.ts";
 import type { Generator, WriteOptions } from "../run/open-generator.ts";
+import { kebab } from "../schema/kebab.ts";
 import { present } from "../schema/present.ts";
 import { UsageError } from "./exit.ts";
 

@@ -17,9 +17,6 @@ import type { Terminal } from "./terminal.ts";
 /** `tsformers generate DIR`: writes on, token by token. */
 export function generateCommand(terminal: Terminal): Command {
   return new Command("generate")
-    .description(
-      "let a trained run, or a Hugging Face checkpoint, write on behind a prompt, answer it, or draw pictures",
-    )
     .argument("<dir>", "directory of the run or checkpoint")
     .option("--prompt <text>", "what comes before, or what is answered. Default: a line feed, where the model knows it")
     .option("--prompt-file <file>", "read the prompt from a file; - is standard input")

@@ -16,9 +16,6 @@ const shelves: Readonly<Record<string, Readonly<Record<string, Pick<Entry, "summ
 /** `tsformers list`: everything that has a name. */
 export function listCommand(terminal: Terminal): Command {
   return new Command("list")
-    .description(
-      "list systems, models, attention patterns and mechanisms, positions, tasks, objectives, optimisers and schedules",
-    )
     .argument("[what]", `one of ${Object.keys(shelves).join(", ")}. Default: all`)
     .option("--json", "print JSON")
     .addHelpText("after", "\nExamples:\n  tsformers list\n  tsformers list patterns\n  tsformers list --json")

@@ -1,34 +1,16 @@
 import { type Stats, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import { FileError } from "../io/file-error.ts";
 import { notFolder } from "../io/make-folder.ts";
-import { ConfigError } from "../run/config.ts";
-import { errorText } from "../run/error-text.ts";
+import { ConfigError } from "../run/config-error.ts";
 import { packageVersion } from "../run/version.ts";
 import { CombinationError } from "../schema/combination-error.ts";
 import { expectation } from "../schema/nearest.ts";
 import { plainArguments } from "./arguments.ts";
+import { commands } from "./commands.ts";
 import { exitCodes, Failure, type FailureKind, UsageError } from "./exit.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
-
-/** A subcommand: its name, and how its code is loaded when it is wanted. */
-type Loader = (terminal: Terminal) => Promise<Command>;
-
-/** In the order of the help. */
-const commands: Readonly<Record<string, Loader>> = {
-  list: async (terminal) => (await import("./list.ts")).listCommand(terminal),
-  describe: async (terminal) => (await import("./describe.ts")).describeCommand(terminal),
-  train: async (terminal) => (await import("./train.ts")).trainCommand(terminal),
-  eval: async (terminal) => (await import("./eval.ts")).evalCommand(terminal),
-  store: async (terminal) => (await import("./store.ts")).storeCommand(terminal),
-  generate: async (terminal) => (await import("./generate.ts")).generateCommand(terminal),
-  compare: async (terminal) => (await import("./compare.ts")).compareCommand(terminal),
-  runs: async (terminal) => (await import("./runs.ts")).runsCommand(terminal),
-  advise: async (terminal) => (await import("./advise.ts")).adviseCommand(terminal),
-  export: async (terminal) => (await import("./export.ts")).exportCommand(terminal),
-  verify: async (terminal) => (await import("./verify-command.ts")).verifyCommand(terminal),
-};
 
 const examples = `
 Examples:
@@ -62,14 +44,20 @@ export async function main(args: readonly string[], terminal: Terminal = process
   const json = args.slice(0, end < 0 ? args.length : end).includes("--json");
   try {
     if (args[0] === "help" && args[1] !== undefined) requireCommand(args[1]);
-    const program = await build(terminal, args[0] ?? "", json);
+    const program = await build(terminal, calledCommand(args), json);
     const command = program.commands.find((one) => one.name() === args[0]);
     const plain = command === undefined ? args : [args[0]!, ...plainArguments(args.slice(1), command)];
     await program.parseAsync(plain, { from: "user" });
     return exitCodes.done;
   } catch (error) {
-    return report(error, terminal, json);
+    return await report(error, terminal, json);
   }
+}
+
+/** The command that is called, or whose help is asked for; "" when there is none. */
+function calledCommand(args: readonly string[]): string {
+  const [first, second] = args.filter((arg) => !arg.startsWith("-"));
+  return (first === "help" ? second : first) ?? "";
 }
 
 function requireCommand(name: string): void {
@@ -77,15 +65,23 @@ function requireCommand(name: string): void {
     throw new UsageError(`unknown command ${JSON.stringify(name)}${expectation(name, Object.keys(commands))}`);
 }
 
-/** Loads the code of the command that is called; of all of them when none is, for the help. */
+/** Loads the code of the command that is called, and of no other: the program's own help is made from the table. */
 async function build(terminal: Terminal, called: string, json: boolean): Promise<Command> {
   const program = new Command("tsformers")
     .description("Train, compare, look at and export the Transformer family.")
     .version(packageVersion, "-v, --version")
     .addHelpText("after", examples)
     .hook("preAction", (_, command) => requirePaths(command));
-  const wanted = Object.hasOwn(commands, called) ? [commands[called]!] : Object.values(commands);
-  for (const load of wanted) program.addCommand(await load(terminal));
+  if (Object.hasOwn(commands, called)) {
+    const { about, load } = commands[called]!;
+    program.addCommand((await load(terminal)).description(about));
+  } else {
+    for (const [name, { takes, about }] of Object.entries(commands)) {
+      const command = program.command(`${name} ${takes}`).description(about);
+      // Each has some; the term in the help says so.
+      command.addOption(new Option("--json").hideHelp());
+    }
+  }
   for (const command of [program, ...program.commands]) {
     command
       .exitOverride()
@@ -145,11 +141,13 @@ function stats(path: string): Stats | undefined {
 }
 
 /** Says what went wrong, once: in words, or with `--json` as the one object on standard output. */
-function report(error: unknown, terminal: Terminal, json: boolean): number {
+async function report(error: unknown, terminal: Terminal, json: boolean): Promise<number> {
   // Help and version end by an exception with code 0.
   if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.done;
   const kind = kindOf(error);
   const exitCode = exitCodes[kind];
+  // Loaded only now: most calls end well, and it knows of the engine.
+  const { errorText } = await import("../run/error-text.ts");
   const message = error instanceof CommanderError ? commanderText(error) : errorText(error);
   if (json) {
     const result = error instanceof Failure ? error.result : {};

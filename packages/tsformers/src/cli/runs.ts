@@ -44,7 +44,6 @@ type RunsFlags = {
 /** `tsformers runs`: the finished runs of all comparisons in a folder. */
 export function runsCommand(terminal: Terminal): Command {
   return new Command("runs")
-    .description("list the finished runs of comparisons, filter and sort them, and write them as data")
     .argument("[dir]", "folder of runs, the --out of compare", "runs")
     .option("--task <a,b,…>", "only of these tasks, by name or label", parseNames)
     .option("--model <a,b,…>", "only of these models", parseNames)

@@ -27,7 +27,6 @@ type StoreFlags = ReadingFlags & {
 /** `tsformers store build RUN STORE`: what followed each context of a text; `store neighbours RUN STORE`: the nearest of them to each position. */
 export function storeCommand(terminal: Terminal): Command {
   const command = new Command("store")
-    .description("build a datastore of what followed each context of a text, or look up what is near in it")
     .addArgument(new Argument("<action>", "what is done").choices(["build", "neighbours"]))
     .argument("<run>", "directory of the run or checkpoint whose states are the keys")
     .argument("<store>", "folder of the datastore; build makes it")

@@ -29,7 +29,6 @@ type TrainFlags = {
 /** `tsformers train [DIR]`: one run, resumed when it is there already. */
 export function trainCommand(terminal: Terminal): Command {
   const command = new Command("train")
-    .description("train a model; called again, it goes on where it was")
     .argument("[dir]", "directory of the run; without flags, the run that is there goes on")
     .option("--config <file>", "read settings from a JSON file; flags win over it")
     .option(

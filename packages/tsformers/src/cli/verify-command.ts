@@ -7,7 +7,6 @@ import { jsonRow, verifyRows, verifyTable } from "./verify.ts";
 /** `tsformers verify DIR`: a checkpoint, or a mechanism, against the stored results of its reference. */
 export function verifyCommand(terminal: Terminal): Command {
   return new Command("verify")
-    .description("check a checkpoint or a mechanism against stored results of its reference implementation")
     .argument(
       "<dir>",
       "directory with meta.json and cases.safetensors; of a checkpoint, config.json and model.safetensors too",

@@ -1,6 +1,7 @@
 import { type Choice, type Choices, kindsOf } from "../run/catalogue.ts";
 import type { RunConfig } from "../run/config.ts";
-import { isShortened, kebab } from "../run/flags.ts";
+import { isShortened } from "../run/flags.ts";
+import { kebab } from "../schema/kebab.ts";
 
 /** One thing that a configuration is told apart by: a kind of a choice, or the value of a setting. */
 type Mark = { readonly name: string; readonly value: string; readonly isKind: boolean };

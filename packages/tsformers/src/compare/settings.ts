@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { ConfigError } from "../run/config.ts";
+import { ConfigError } from "../run/config-error.ts";
 import { count, exactCount, positionCount, scoredCount } from "../schema/count.ts";
 import { explain, type NameOf } from "../schema/explain.ts";
 

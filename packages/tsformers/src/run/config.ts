@@ -6,6 +6,7 @@ import { tasks } from "../catalogue/tasks.ts";
 import { exactCount, positionCount, rowCount, scoredCount, stepCount } from "../schema/count.ts";
 import { explain, type NameOf, quotedPath } from "../schema/explain.ts";
 import { type Choice, choiceSchema } from "./catalogue.ts";
+import { ConfigError } from "./config-error.ts";
 import { checkpointChoice } from "./model.ts";
 import { objectiveChoices } from "./objective-choices.ts";
 import { openParts, partNames, partRefusal, partSchemas, splitParts, wrongCount } from "./parts.ts";
@@ -158,9 +159,4 @@ function layerCounts(model: Choice, nameOf: NameOf): string[] {
     const wrong = wrongCount(part, own, options.layers);
     return wrong === undefined ? [] : [`${nameOf(["model", part])} ${wrong}`];
   });
-}
-
-/** A configuration that cannot be used, and why. */
-export class ConfigError extends Error {
-  override readonly name = "ConfigError";
 }

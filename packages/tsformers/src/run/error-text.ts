@@ -1,5 +1,5 @@
+import { kebab } from "../schema/kebab.ts";
 import { MemoryError } from "../train/memory.ts";
-import { kebab } from "./flags.ts";
 
 /** The message of an error in terms of the command line, where settings are called by their flags. */
 export function errorText(error: unknown): string {

@@ -2,7 +2,7 @@ import { type Device, type Given, putTree } from "@tsformers/engine";
 import { type EvalTotals, loss } from "../tasks/metric.ts";
 import type { EvalSplit } from "../tasks/task.ts";
 import { type Evaluator, evaluator } from "../train/evaluate.ts";
-import { ConfigError } from "./config.ts";
+import { ConfigError } from "./config-error.ts";
 import type { AnyBatch, Reading } from "./prepare.ts";
 
 export type LengthsOptions = {

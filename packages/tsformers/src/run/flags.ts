@@ -1,5 +1,6 @@
 import type * as z from "zod";
 import { alternatives, type SchemaNode, schemaTree } from "../schema/explain.ts";
+import { kebab } from "../schema/kebab.ts";
 import { settingValue, splitList, unbracketed } from "../schema/setting-value.ts";
 import type { Choice } from "./catalogue.ts";
 
@@ -95,11 +96,6 @@ function choiceFlags(path: readonly string[], nodes: ReadonlyMap<string, SchemaN
 
 function descriptionOf(nodes: ReadonlyMap<string, SchemaNode>): string {
   return [...nodes.values()][0]?.description ?? "";
-}
-
-/** `modelWidth` → `model-width` */
-export function kebab(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
 /** What a flag is called where it is shown: by its short name where it has one. */

@@ -6,7 +6,8 @@ import { jsonObject, readJsonFile } from "../io/read-json.ts";
 import { type Tokenizer, tokenizerFromConfig } from "../tokenizers/index.ts";
 import type { JsonValue } from "../train/checkpoint.ts";
 import { canonicalJson } from "./canonical-json.ts";
-import { ConfigError, parseRunConfig, type RunConfig } from "./config.ts";
+import { parseRunConfig, type RunConfig } from "./config.ts";
+import { ConfigError } from "./config-error.ts";
 import { readTaskRecord, type TaskRecord } from "./task-record.ts";
 
 /** Paths of the parts of a run. */

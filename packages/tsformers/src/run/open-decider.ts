@@ -1,7 +1,7 @@
 import type { Concrete } from "@tsformers/engine";
 import { loadHuggingFace } from "../io/hugging-face/load.ts";
 import { type DecisionModel, decisionModel } from "../models/agents/decision-model.ts";
-import { ConfigError } from "./config.ts";
+import { ConfigError } from "./config-error.ts";
 import { isRunFolder } from "./folder.ts";
 import { loadRun } from "./load-run.ts";
 import { makeModel } from "./model.ts";

@@ -16,7 +16,7 @@ import type { LanguageModel } from "../models/language-model.ts";
 import type { SequenceToSequence } from "../models/sequence-to-sequence.ts";
 import { present } from "../schema/present.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
-import { ConfigError } from "./config.ts";
+import { ConfigError } from "./config-error.ts";
 import { type OpenedModel, openModel } from "./open-model.ts";
 
 /** A model ready to generate. */

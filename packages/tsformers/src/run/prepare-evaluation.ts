@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import type { Task } from "../tasks/task.ts";
-import { ConfigError, type RunConfig } from "./config.ts";
+import type { RunConfig } from "./config.ts";
+import { ConfigError } from "./config-error.ts";
 import type { OpenedModel } from "./open-model.ts";
 import { asReported, type Reading, readingOf, taskOf } from "./prepare.ts";
 import { requireOwnTokens, requireSameData } from "./task-record.ts";

@@ -14,7 +14,8 @@ import { present } from "../schema/present.ts";
 import type { TaskContext } from "../tasks/index.ts";
 import type { Task, TaskView } from "../tasks/task.ts";
 import type { Choice } from "./catalogue.ts";
-import { ConfigError, type RunConfig } from "./config.ts";
+import type { RunConfig } from "./config.ts";
+import { ConfigError } from "./config-error.ts";
 import { type AnyModel, asTrained, makeModel } from "./model.ts";
 
 /** A batch of any form. */

@@ -1,7 +1,8 @@
 import { type Concrete, flatten, isNdArray, mapTree, NDArray, randomKey, shapesEqual } from "@tsformers/engine";
 import type { ObjectiveName } from "../objectives/index.ts";
 import { present } from "../schema/present.ts";
-import { ConfigError, type RunConfig, type RunConfigInput } from "./config.ts";
+import type { RunConfig, RunConfigInput } from "./config.ts";
+import { ConfigError } from "./config-error.ts";
 import { isExportedRun } from "./exported-params.ts";
 import { lengthen } from "./lengthen.ts";
 import type { OpenedModel } from "./open-model.ts";

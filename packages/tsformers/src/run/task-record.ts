@@ -4,7 +4,7 @@ import { type AnswerSizes, answerSizes } from "../objectives/index.ts";
 import { present } from "../schema/present.ts";
 import type { Task } from "../tasks/task.ts";
 import { readTokenizerConfig, type Tokenizer, type TokenizerConfig } from "../tokenizers/index.ts";
-import { ConfigError } from "./config.ts";
+import { ConfigError } from "./config-error.ts";
 import type { Reading } from "./prepare.ts";
 
 /**

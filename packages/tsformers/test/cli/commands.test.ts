@@ -2,6 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { commands } from "../../src/cli/commands.ts";
+import { processTerminal } from "../../src/cli/terminal.ts";
 import { runCli } from "./run-cli.ts";
 
 let home: string;
@@ -18,6 +20,23 @@ describe("help", () => {
     expect(code).toBe(0);
     for (const name of names) expect(out).toMatch(new RegExp(`^  ${name}\\b`, "m"));
     expect(out).toContain("Examples:");
+  });
+
+  it("is made from a table that tells of each command what its code says", async () => {
+    for (const [name, { takes, about, load }] of Object.entries(commands)) {
+      const command = await load(processTerminal());
+      const term = command.createHelp().subcommandTerm(command);
+      expect(term).toBe([name, "[options]", takes].filter(Boolean).join(" "));
+      expect(command.description(), `${name}: its description stands in the table alone`).toBe("");
+      expect(about).not.toBe("");
+    }
+  });
+
+  it.each([[["help", "train"]], [["train", "--help"]]])("%j tells of the command", async (args) => {
+    const { code, out } = await runCli(args);
+    expect(code).toBe(0);
+    expect(out).toContain(commands.train!.about);
+    expect(out).toContain("--steps <n>");
   });
 
   it.each(names)("of %s has examples and --json, within 60 columns", async (name) => {

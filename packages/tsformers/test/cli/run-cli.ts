@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 /** The built program; tests of the command line are tests of what is published. */
-export const program: string = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
+export const program: string = fileURLToPath(new URL("../../dist/command/cli.js", import.meta.url));
 
 if (!existsSync(program)) throw new Error(`${program} is missing: run \`npm run build\` first`);
 

@@ -25,7 +25,7 @@ beforeAll(() => {
 });
 
 const node = (...args: string[]) => spawnSync(process.execPath, args, { cwd: project, encoding: "utf8" });
-const command = (...args: string[]) => node(join(modules, "tsformers", "dist", "cli.js"), ...args);
+const command = (...args: string[]) => node(join(modules, "tsformers", "dist", "command", "cli.js"), ...args);
 
 test("no runtime is a dependency: whoever computes chooses one", () => {
   expect(Object.keys(dependencies).filter((name) => name.startsWith("onnxruntime"))).toEqual([]);

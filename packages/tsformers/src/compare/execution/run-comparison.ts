@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { FileError } from "../../io/file-error.ts";
 import { makeFolder } from "../../io/make-folder.ts";
-import { ConfigError } from "../../run/config.ts";
+import { ConfigError } from "../../run/config-error.ts";
 import { isRunFolder } from "../../run/folder.ts";
 import { removeRemains } from "../../run/remains.ts";
 import { present } from "../../schema/present.ts";

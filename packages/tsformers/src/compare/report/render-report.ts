@@ -32,8 +32,12 @@ export function renderReport(comparison: Comparison): string {
 `;
 }
 
-/** Where the program of the page lies: beside this file in the build, and seen from the sources. */
-const places = ["./client.iife.js", "../../../dist/compare/report/client.iife.js"] as const;
+/** Where the program of the page lies: beside this file in the build, seen from the command's files, and from the sources. */
+const places = [
+  "./client.iife.js",
+  "../compare/report/client.iife.js",
+  "../../../dist/compare/report/client.iife.js",
+] as const;
 
 function clientProgram(): string {
   for (const place of places) {

@@ -11,6 +11,7 @@ import { serial } from "./serial.ts";
 
 export type { NodeDeviceName, NodeDeviceOptions } from "./node-options.ts";
 export { disableTelemetry } from "./node-runtime.ts";
+export { ortVersion } from "./ort.ts";
 
 const openers: Readonly<Record<NodeDeviceName, (options?: NodeDeviceOptions) => Promise<Device>>> = {
   cpu: openCpu,

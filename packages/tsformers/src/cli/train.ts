@@ -5,6 +5,7 @@ import { Command } from "commander";
 import type { RunConfig, RunConfigInput } from "../run/config.ts";
 import { exportLayouts } from "../run/export-layout.ts";
 import { hasCheckpoint, readRunConfig, runPaths } from "../run/folder.ts";
+import { measuredMicroBatches } from "../run/measured-micro-batches.ts";
 import { type OpenedModel, openModel } from "../run/open-model.ts";
 import { kindsText, splitParts } from "../run/parts.ts";
 import { presetRun } from "../run/preset.ts";
@@ -64,6 +65,7 @@ export function trainCommand(terminal: Terminal): Command {
           // A finished run does not go on.
           if (event.kind !== "resumed" || event.step < config.steps) show(event);
         },
+        chooseMicroBatches: measuredMicroBatches(),
         ...(options.force && { force: true }),
         ...present({ source }),
       });

@@ -19,6 +19,8 @@ export type RunPaths = {
   readonly checkpoints: string;
   readonly metrics: string;
   readonly lock: string;
+  /** Into how many parts a batch is cut, where that was measured. */
+  readonly microBatches: string;
 };
 
 export function runPaths(directory: string): RunPaths {
@@ -29,6 +31,7 @@ export function runPaths(directory: string): RunPaths {
     checkpoints: at("checkpoints"),
     metrics: at("metrics.jsonl"),
     lock: at("run.lock"),
+    microBatches: at("micro-batches.json"),
   };
 }
 

@@ -6,7 +6,7 @@ import { FileError } from "../io/file-error.ts";
 import { makeFolder, removeEmptyFolders } from "../io/make-folder.ts";
 import { present } from "../schema/present.ts";
 import type { ReadText } from "../tasks/text/tokenized-text.ts";
-import { type TrainEvent, type TrainResult, train } from "../train/train.ts";
+import { type TrainEvent, type TrainOptions, type TrainResult, train } from "../train/train.ts";
 import { makeChoice } from "./catalogue.ts";
 import { parseRunConfig, type RunConfig, type RunConfigInput } from "./config.ts";
 import {
@@ -20,8 +20,9 @@ import {
   writeRunFolder,
 } from "./folder.ts";
 import { lockFile } from "./lock.ts";
+import { type ChooseMicroBatches, recordedMicroBatches, recordMicroBatches } from "./measured-micro-batches.ts";
 import { type OpenedModel, openModel } from "./open-model.ts";
-import { type PreparedRun, prepareRun } from "./prepare.ts";
+import { type AnyBatch, type PreparedRun, prepareRun } from "./prepare.ts";
 import { removeRemains } from "./remains.ts";
 import { modelOfRun, requireSameVocabulary, requireTask, settingsOf, startingParams } from "./start-from.ts";
 import { recordOf, requireOwnTokens, requireSameData } from "./task-record.ts";
@@ -43,6 +44,11 @@ export type TrainRunOptions = {
   readonly pauseAt?: number;
   /** Start even if memory seems too small. Default: false. */
   readonly force?: boolean;
+  /**
+   * Asked by a new run whose configuration does not say into how many parts a batch is cut. The answer is kept in the run's folder, since it
+   * decides the order of sums: a run that is resumed must take the same. Default: a fixed rule.
+   */
+  readonly chooseMicroBatches?: ChooseMicroBatches;
 };
 
 /**
@@ -86,7 +92,15 @@ export async function trainRun(
         onEvent?.({ kind: "note", text: changeOfSteps(saved.config, config) });
       await writeRunFolder(directory, run.config, recordOf(run.task, run));
     };
-    return { run, result: await trainPrepared(run, { ...options, ...present({ params: start?.params }), onBegin }) };
+    return {
+      run,
+      result: await trainPrepared(run, {
+        ...options,
+        ...present({ params: start?.params }),
+        onBegin,
+        isNew: saved === undefined,
+      }),
+    };
   } finally {
     unlock();
     // What failed before it began leaves nothing.
@@ -154,10 +168,15 @@ export function withAbsolutePaths(config: RunConfig): RunConfig {
 
 async function trainPrepared(
   { config, task, view, objective }: PreparedRun,
-  options: TrainRunOptions & { readonly params?: Concrete<unknown>; onBegin(): Promise<void> },
+  options: TrainRunOptions & {
+    readonly params?: Concrete<unknown>;
+    /** Whether there is no checkpoint to go on from. */
+    readonly isNew: boolean;
+    onBegin(): Promise<void>;
+  },
 ): Promise<TrainResult<unknown>> {
-  const { directory, device, signal, onBegin, onEvent, force, params, pauseAt } = options;
-  return train({
+  const { directory, device, signal, onEvent, force, params, pauseAt, isNew, chooseMicroBatches } = options;
+  const settings: TrainOptions<unknown, AnyBatch> = {
     objective,
     task,
     view,
@@ -174,11 +193,17 @@ async function trainPrepared(
     checkpointEvery: config.checkpointEvery,
     keep: config.keep,
     identity: modelIdentity(config),
-    onBegin,
-    ...present({ microBatches: config.microBatches }),
     ...(config.clip > 0 && { clipNorm: config.clip }),
     ...(config.ema > 0 && { averageDecay: config.ema }),
     ...(config.patience > 0 && { patience: config.patience }),
     ...present({ signal, onEvent, force, params, pauseAt }),
-  });
+  };
+  const isOpen = config.microBatches === undefined;
+  const chosen = isOpen && isNew ? await chooseMicroBatches?.(settings) : undefined;
+  const recorded = isOpen && !isNew ? recordedMicroBatches(directory) : undefined;
+  const onBegin = async () => {
+    await options.onBegin();
+    if (isNew) await recordMicroBatches(directory, chosen);
+  };
+  return train({ ...settings, ...present({ microBatches: config.microBatches ?? recorded ?? chosen }), onBegin });
 }

@@ -140,7 +140,7 @@ function endOf(at: {
  *
  * @param length T of its rows. Default: as the view says
  */
-function inputsOf<Params, B>(
+export function inputsOf<Params, B>(
   { view, schedule, steps, batchSize, length: usual, seed = 0 }: TrainOptions<Params, B>,
   number: number,
   length = lengthAt(view, number, usual),
@@ -181,7 +181,8 @@ async function makeUpdate<Params, B>(
   };
 }
 
-function stepOf<Params, B>({ objective, optimiser, ...options }: TrainOptions<Params, B>): TrainStep<Params, B> {
+/** The training step of a run. */
+export function stepOf<Params, B>({ objective, optimiser, ...options }: TrainOptions<Params, B>): TrainStep<Params, B> {
   const { clipNorm, averageDecay, float16, batchSize, length, device } = options;
   const suitable = device.name === "cpu" ? suitableMicroBatches(batchSize, length) : 1;
   return trainStep({

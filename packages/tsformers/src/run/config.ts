@@ -41,7 +41,9 @@ const schema = z.strictObject({
   batchSize: rowCount().default(16).describe("rows in an update"),
   microBatches: rowCount()
     .optional()
-    .describe("parts an update's rows are worked through in, to save memory. Default: as suits the device"),
+    .describe(
+      "parts an update's rows are worked through in, to save memory. Default: as suits the device; `tsformers train` tries what is fastest before a long run",
+    ),
   optimiser: choiceSchema(optimisers).prefault({ kind: "adamw" }).describe("the update rule"),
   learningRate: z.number().positive().max(largest).default(1e-3).describe("peak of the schedule"),
   schedule: choiceSchema(schedules)

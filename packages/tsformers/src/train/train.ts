@@ -143,7 +143,7 @@ function endOf(at: {
 export function inputsOf<Params, B>(
   { view, schedule, steps, batchSize, length: usual, seed = 0 }: TrainOptions<Params, B>,
   number: number,
-  length: number | undefined = lengthAt(view, number, usual),
+  length: number = lengthAt(view, number, usual),
 ): [Given<Symbolic<B>>, Given<Control>] {
   const batch = view.trainBatch(number, batchSize, length) as Given<Symbolic<B>>;
   const key = keyToArray(foldIn(foldIn(randomKey(seed), 1), number));

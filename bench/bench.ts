@@ -34,6 +34,8 @@ export type Bench = {
   readonly run: (options: BenchOptions) => Promise<Row[]>;
   /** Takes so long that it runs only when it is named. */
   readonly onlyWhenNamed?: true;
+  /** Belongs to no report: `all` leaves it out, too. */
+  readonly onlyByName?: true;
   /** The rows as text; one line for each unless told. */
   readonly table?: (rows: readonly Row[]) => string;
 };

@@ -11,14 +11,15 @@ export type DecodeResult = {
   readonly parameters: number;
 };
 
-const workload: Workload = { ...smallGpt, batch: 1, steps: 5, warmup: 2 };
+/** One row, 256 tokens, five generations. */
+export const decodeWorkload: Workload = { ...smallGpt, batch: 1, steps: 5, warmup: 2 };
 
 /** Greedy decoding of 256 tokens with a key/value cache, batch 1. */
 export const decode: Bench = {
   name: "decode",
   about: "decoding of 256 tokens with a cache, batch 1, beside PyTorch",
   run: async ({ rounds }) => {
-    const sides = [ourSide("decode", workload), pytorchSide("decode.py", workload)];
+    const sides = [ourSide("decode", decodeWorkload), pytorchSide("decode.py", decodeWorkload)];
     const [ours, peer] = (await measureInTurn(sides, rounds, checkDecode)).map((results) => ({
       middle: results.length === 0 ? null : median(results.map((result) => speedOf(result, median))),
       best: results.length === 0 ? null : Math.max(...results.map((result) => speedOf(result, least))),
@@ -37,15 +38,15 @@ function speedOf({ tokens, runMs }: DecodeResult, pick: (values: readonly number
 
 function checkDecode(result: unknown, side: Side): DecodeResult {
   const { runMs, tokens, parameters } = result as DecodeResult;
-  const expected = parameterCount(workload);
+  const expected = parameterCount(decodeWorkload);
   if (parameters !== expected) {
     throw new Error(`${side.name}: expected a model of ${expected} parameters, got ${parameters}`);
   }
-  if (tokens !== workload.length) {
-    throw new Error(`${side.name}: expected ${workload.length} tokens a generation, got ${tokens}`);
+  if (tokens !== decodeWorkload.length) {
+    throw new Error(`${side.name}: expected ${decodeWorkload.length} tokens a generation, got ${tokens}`);
   }
-  if (runMs.length !== workload.steps) {
-    throw new Error(`${side.name}: expected ${workload.steps} timed generations, got ${runMs.length}`);
+  if (runMs.length !== decodeWorkload.steps) {
+    throw new Error(`${side.name}: expected ${decodeWorkload.steps} timed generations, got ${runMs.length}`);
   }
   return { runMs, tokens, parameters };
 }

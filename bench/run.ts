@@ -15,6 +15,7 @@ import { type BenchReport, type BenchResult, thisMachine } from "./machine.ts";
 import { peak, peaksOf, withShares } from "./peak.ts";
 import { performancePage } from "./performance-page.ts";
 import { recipe } from "./recipe.ts";
+import { sessionOptions } from "./session-options.ts";
 import { size } from "./size.ts";
 import { startup } from "./startup.ts";
 import { store } from "./store.ts";
@@ -35,6 +36,7 @@ const benches: readonly Bench[] = [
   xlEvaluation,
   attentionBench,
   datastore,
+  sessionOptions,
 ];
 
 /** What docs/performance.md is made from. */
@@ -42,7 +44,7 @@ const resultsFile = join(repositoryFolder, "bench", "results.json");
 
 const help = `Usage: npm run bench [-- NAME… [--rounds N] [--json FILE] [--help]]
 
-Benches ("all" runs every one, once each; without a name, all but attention, recipe and datastore):
+Benches ("all" runs every one, once each; without a name, all but attention, recipe, datastore and session-options):
 ${benches.map(({ name, about }) => `  ${name.padEnd(14)}${about}`).join("\n")}
 
   --rounds N   measure each side N times, in turn, each in a fresh process (default 2; attention 1)
@@ -119,7 +121,7 @@ async function main(): Promise<void> {
 
 /** The rate of matrix products comes first, so that figures can be told as shares of it. */
 function chosenBenches(names: readonly string[], isAll: boolean): readonly Bench[] {
-  if (isAll) return benches;
+  if (isAll) return benches.filter(({ onlyByName }) => !onlyByName);
   if (names.length === 0) return benches.filter(({ onlyWhenNamed }) => !onlyWhenNamed);
   return [...new Set([peak, ...names.map(findBench)])];
 }

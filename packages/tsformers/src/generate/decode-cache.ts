@@ -18,6 +18,8 @@ type Layers = readonly KeyValueCache[];
 
 /** Key/value cache of the positions read so far. */
 export type DecodeCache = {
+  /** Whether a single token's keys and values follow those kept, as a longer pass's do, instead of being written among them at once. */
+  readonly appends: boolean;
   /** Inputs of a pass. */
   readonly layers: Given<Layers>;
   /** Positions there is room for, at most as many as any layer keeps. */
@@ -36,8 +38,6 @@ export type DecodeCache = {
 /** Where a pass finds and puts its own keys and values. */
 export type PassSlots = {
   readonly width: number;
-  /** The slot in which its only token is written, int32 [1]. Absent: its tokens follow the kept ones. */
-  readonly rows?: Tensor;
   /** New contents of the slots, if the device has to arrange them. */
   readonly next?: Tensor;
 };
@@ -71,6 +71,7 @@ function sharedCache(blocks: readonly BlockTraits[], kept: readonly Kept[]): Dec
   let layers: { key: NDArray; value: NDArray }[] = [];
   let capacity = 0;
   return {
+    appends: true,
     get layers() {
       return layers;
     },
@@ -78,10 +79,7 @@ function sharedCache(blocks: readonly BlockTraits[], kept: readonly Kept[]): Dec
       return capacity;
     },
     needsMore: (length) => capacityOf(kept, length) > capacity,
-    result: ({ key, value }, { width, rows }) => {
-      const own = (x: Tensor) => (rows === undefined ? slice(x, 2, x.shape[2]! - width) : gather(x, rows, 2));
-      return { key: own(key), value: own(value) };
-    },
+    result: ({ key, value }, { width }) => ({ key: lastOf(key, width), value: lastOf(value, width) }),
     keep: async (results, length, count) => {
       const given = (await readTree(results)) as { key: NDArray; value: NDArray }[];
       layers.forEach(({ key, value }, layer) => {
@@ -115,6 +113,11 @@ function sharedCache(blocks: readonly BlockTraits[], kept: readonly Kept[]): Dec
   };
 }
 
+/** The last `width` positions of keys or values [1, K, L, D]. */
+export function lastOf(x: Tensor, width: number): Tensor {
+  return slice(x, 2, x.shape[2]! - width);
+}
+
 /** Copies rows of [1, K, T, D] into slots of a cache [1, K, L, D], one after the other from `row` and `slot` on. */
 function writeRows(cache: NDArray, from: NDArray, at: { row: number; slot: number; rows: number }): void {
   const [, heads, capacity, width] = cache.shape as [number, number, number, number];
@@ -131,6 +134,7 @@ function deviceCache(blocks: readonly BlockTraits[], kept: readonly Kept[], devi
   let capacity = 0;
   const widen = compile(widened, { device });
   return {
+    appends: false,
     get layers() {
       return layers as Given<Layers>;
     },

@@ -15,7 +15,7 @@ import type { KeyValueCache } from "../kinds/index.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import { capacityFor, decodeCache } from "./decode-cache.ts";
 import { decodePass, type TracedAt } from "./decode-pass.ts";
-import { type GivenSlots, givenChunk, givenStep, keptOf, nextSlots, ringSize } from "./decode-slots.ts";
+import { type GivenSlots, givenChunk, givenOne, givenStep, keptOf, nextSlots, ringSize } from "./decode-slots.ts";
 import { copyOf, type Decoder, type DecoderOptions, requireTokens } from "./decoding.ts";
 import { openStepDecoder } from "./step-decoder.ts";
 
@@ -66,7 +66,7 @@ export function openDecoder<Params>(
   const given = (pass: { length: number; count: number; width: number }) =>
     kinds.map((own): GivenSlots => {
       const ring = ringSize(own, cache.capacity);
-      if (pass.width === 1) return givenStep(own, ring, length);
+      if (pass.width === 1) return cache.appends ? givenOne(own, ring, length) : givenStep(own, ring, length);
       // As many as there would be room for, had nothing longer been read before.
       const seen = { ring, near: Math.min(ring, capacityFor(length)) };
       const before = length === 0 ? {} : givenChunk(own, seen, pass);

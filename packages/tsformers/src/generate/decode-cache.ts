@@ -32,6 +32,8 @@ export type DecodeCache = {
   keep(results: OnDevice<Layers>, length: number, count: number): Promise<void>;
   /** Doubles the room until `needed` positions fit. The first `length` are kept. */
   grow(needed: number, length: number): Promise<void>;
+  /** Before another sequence: numbers that are not finite would be felt even in slots that nothing sees, since 0 · NaN is NaN. */
+  clear(): void;
   release(): Promise<void>;
 };
 
@@ -106,6 +108,9 @@ function sharedCache(blocks: readonly BlockTraits[], kept: readonly Kept[]): Dec
         writeRows(layers[layer]!.value, value, all);
       });
     },
+    clear: () => {
+      for (const { key, value } of layers) for (const { data } of [key, value]) (data as Float32Array).fill(0);
+    },
     release: async () => {
       layers = [];
       capacity = 0;
@@ -159,6 +164,11 @@ function deviceCache(blocks: readonly BlockTraits[], kept: readonly Kept[], devi
       }
       const more = kept.map((own) => slotCount(own, capacity) - slotCount(own, before));
       layers = await widen(layers as Given<Layers>, more as never);
+    },
+    clear: () => {
+      const empty = emptySlots(blocks, kept, capacity);
+      if (layers.length > 0)
+        layers = empty.map(({ key, value }) => ({ key: device.put(key), value: device.put(value) }));
     },
     release: async () => {
       layers = [];

@@ -4,6 +4,7 @@ import type { Tensor } from "../trace/tensor.ts";
 import { GraphBuilder, type LoweringOptions } from "./graph-builder.ts";
 import { mergeReshapes } from "./merge-reshapes.ts";
 import type { OnnxModel, OnnxNode, OnnxValueInfo } from "./model.ts";
+import { splitProducts } from "./split-products.ts";
 
 const opset = 20;
 const irVersion = 10;
@@ -17,10 +18,10 @@ export type ModelNames = { readonly inputs?: readonly string[]; readonly outputs
  *   otherwise contrib operators of ONNX Runtime make it faster
  */
 export function toOnnx(program: Program, options: Partial<LoweringOptions> & ModelNames = {}): OnnxModel {
-  const simple = simplify(mergeReshapes(program));
+  const simple = simplify(mergeReshapes(splitProducts(program)));
   const simplified = new Map<Program, Program>();
   const graph = new GraphBuilder({ portable: options.portable ?? false }, (nested, names, builder) => {
-    const known = simplified.get(nested) ?? simplify(mergeReshapes(nested));
+    const known = simplified.get(nested) ?? simplify(mergeReshapes(splitProducts(nested)));
     simplified.set(nested, known);
     return lowerInto(known, names, builder);
   });

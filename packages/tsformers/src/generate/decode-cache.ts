@@ -18,6 +18,8 @@ type Layers = readonly KeyValueCache[];
 
 /** Key/value cache of the positions read so far. */
 export type DecodeCache = {
+  /** Whether a single token's keys and values follow those kept, as a longer pass's do, instead of being written among them at once. */
+  readonly appends: boolean;
   /** Inputs of a pass. */
   readonly layers: Given<Layers>;
   /** Positions there is room for, at most as many as any layer keeps. */
@@ -30,14 +32,14 @@ export type DecodeCache = {
   keep(results: OnDevice<Layers>, length: number, count: number): Promise<void>;
   /** Doubles the room until `needed` positions fit. The first `length` are kept. */
   grow(needed: number, length: number): Promise<void>;
+  /** Before another sequence: numbers that are not finite would be felt even in slots that nothing sees, since 0 · NaN is NaN. */
+  clear(): void;
   release(): Promise<void>;
 };
 
 /** Where a pass finds and puts its own keys and values. */
 export type PassSlots = {
   readonly width: number;
-  /** The slot in which its only token is written, int32 [1]. Absent: its tokens follow the kept ones. */
-  readonly rows?: Tensor;
   /** New contents of the slots, if the device has to arrange them. */
   readonly next?: Tensor;
 };
@@ -71,6 +73,7 @@ function sharedCache(blocks: readonly BlockTraits[], kept: readonly Kept[]): Dec
   let layers: { key: NDArray; value: NDArray }[] = [];
   let capacity = 0;
   return {
+    appends: true,
     get layers() {
       return layers;
     },
@@ -78,10 +81,7 @@ function sharedCache(blocks: readonly BlockTraits[], kept: readonly Kept[]): Dec
       return capacity;
     },
     needsMore: (length) => capacityOf(kept, length) > capacity,
-    result: ({ key, value }, { width, rows }) => {
-      const own = (x: Tensor) => (rows === undefined ? slice(x, 2, x.shape[2]! - width) : gather(x, rows, 2));
-      return { key: own(key), value: own(value) };
-    },
+    result: ({ key, value }, { width }) => ({ key: lastOf(key, width), value: lastOf(value, width) }),
     keep: async (results, length, count) => {
       const given = (await readTree(results)) as { key: NDArray; value: NDArray }[];
       layers.forEach(({ key, value }, layer) => {
@@ -108,11 +108,19 @@ function sharedCache(blocks: readonly BlockTraits[], kept: readonly Kept[]): Dec
         writeRows(layers[layer]!.value, value, all);
       });
     },
+    clear: () => {
+      for (const { key, value } of layers) for (const { data } of [key, value]) (data as Float32Array).fill(0);
+    },
     release: async () => {
       layers = [];
       capacity = 0;
     },
   };
+}
+
+/** The last `width` positions of keys or values [1, K, L, D]. */
+export function lastOf(x: Tensor, width: number): Tensor {
+  return slice(x, 2, x.shape[2]! - width);
 }
 
 /** Copies rows of [1, K, T, D] into slots of a cache [1, K, L, D], one after the other from `row` and `slot` on. */
@@ -131,6 +139,7 @@ function deviceCache(blocks: readonly BlockTraits[], kept: readonly Kept[], devi
   let capacity = 0;
   const widen = compile(widened, { device });
   return {
+    appends: false,
     get layers() {
       return layers as Given<Layers>;
     },
@@ -155,6 +164,11 @@ function deviceCache(blocks: readonly BlockTraits[], kept: readonly Kept[], devi
       }
       const more = kept.map((own) => slotCount(own, capacity) - slotCount(own, before));
       layers = await widen(layers as Given<Layers>, more as never);
+    },
+    clear: () => {
+      const empty = emptySlots(blocks, kept, capacity);
+      if (layers.length > 0)
+        layers = empty.map(({ key, value }) => ({ key: device.put(key), value: device.put(value) }));
     },
     release: async () => {
       layers = [];

@@ -1,4 +1,20 @@
-import { add, fromNumbers, iota, lessEqual, mod, NDArray, reshape, sub, type Tensor } from "@tsformers/engine";
+import {
+  add,
+  and,
+  concat,
+  constant,
+  fromNumbers,
+  greaterEqual,
+  iota,
+  less,
+  lessEqual,
+  maximum,
+  mod,
+  NDArray,
+  reshape,
+  sub,
+  type Tensor,
+} from "@tsformers/engine";
 import { causalPart } from "../attention/patterns/causal-part.ts";
 import { fullPattern, headsOf, type Pattern } from "../attention/patterns/pattern.ts";
 import { type Reach, reachOf } from "../attention/patterns/reach.ts";
@@ -201,4 +217,63 @@ export function chunkSlots(
   };
   const reach = Math.min(window, near + width - 1);
   return { pattern: recent, positions: { query, key: positions!, lines }, visible: visible!, reach };
+}
+
+/** Inputs of a run of positions that are read one by one, about the slots of some layers. */
+export type GivenRun<Leaf = NDArray> = {
+  /** Positions of the keys kept before the run, negative for empty slots, then those of the run, int32 [S]. */
+  readonly positions: Leaf;
+  /** What each position of the run sees of them and, last, of itself, bool [run, H', 1, S + 1]. Absent for windows. */
+  readonly visible?: Leaf;
+};
+
+/** Inputs of `count` positions that follow `length` others and are read one by one. A single one has none of its run before it. */
+export function givenRun(kept: Kept, ring: number, length: number, count: number): GivenRun {
+  const slots = positionsIn(kept, ring, length);
+  const buffered = count === 1 ? 0 : count;
+  const positions = int32([...slots, ...Array.from({ length: buffered }, (_, i) => length + i)]);
+  if (kept.isWindow) return { positions };
+  const heads = headsOf(kept.pattern);
+  const keys = slots.length + buffered + 1;
+  const cells = new Uint8Array(count * heads.length * keys);
+  for (let t = 0; t < count; t++) {
+    heads.forEach((own, head) => {
+      const row = cells.subarray((t * heads.length + head) * keys, (t * heads.length + head + 1) * keys);
+      const runs = own.keys(length + t, kept.maxLength);
+      for (let i = 0; i < runs.length; i += 2) {
+        for (let key = runs[i]!; key < runs[i + 1]!; key++) row[placeOf(key)] = 1;
+      }
+      function placeOf(key: number): number {
+        if (key === length + t) return keys - 1;
+        return key < length ? slotOf(kept, ring, key) : slots.length + key - length;
+      }
+    });
+  }
+  return { positions, visible: new NDArray([count, heads.length, 1, keys], "bool", cells) };
+}
+
+/** {@link givenRun} of a single position, visible bool [H', 1, S + 1]. */
+export function givenOne(kept: Kept, ring: number, length: number): GivenSlots {
+  const { positions, visible } = givenRun(kept, ring, length, 1);
+  return visible === undefined
+    ? { positions }
+    : { positions, visible: new NDArray(visible.shape.slice(1), "bool", visible.data as Uint8Array) };
+}
+
+/**
+ * While tracing: what one position of a run sees, whose own key stands last.
+ *
+ * @param position int32 scalar
+ * @param visible of this position, bool [H', 1, S + 1]
+ */
+export function runSlots(kept: Kept, position: Tensor, { positions: before, visible }: GivenRun<Tensor>): Slots {
+  const query = reshape(position, [1]);
+  const positions = { query, key: concat([before, query], 0) };
+  if (visible !== undefined) return { pattern: fullPattern, reach: kept.maxLength - 1, positions, visible };
+  const first = maximum(sub(position, kept.window), 0);
+  const near = and(less(before, position), greaterEqual(before, first));
+  const keys = positions.key.shape[0]!;
+  const shown = concat([near, constant(new NDArray([1], "bool", Uint8Array.of(1)))], 0);
+  const reach = Math.min(kept.window, kept.maxLength - 1);
+  return { pattern: fullPattern, reach, positions, visible: reshape(shown, [1, 1, keys]), isSighted: true };
 }

@@ -44,8 +44,8 @@ export function withOwn(
   return { key: concat([entries.key, own.key], 2), value: concat([entries.value, own.value], 2) };
 }
 
-/** Writes new entries into given slots, with the cache seen as rows [B·K·L, D]. */
-function writeRows(old: KeyValueCache, own: KeyValueCache, slots: Tensor): KeyValueCache {
+/** Writes new entries into given slots (int32 [T]), with the cache seen as rows [B·K·L, D]. */
+export function writeRows(old: KeyValueCache, own: KeyValueCache, slots: Tensor): KeyValueCache {
   const [batch, heads, capacity, width] = old.key.shape as [number, number, number, number];
   const first = mul(iota(batch * heads), capacity);
   const rows = reshape(add(expandDims(first, 1), slots), [-1]);

@@ -1,7 +1,7 @@
 import { type Compiled, compile, constant, type Device, flatten, isNdArray, mapTree, sizeOf } from "@tsformers/engine";
 
 /** Weights of at most so many bytes are part of a program. */
-export const largestInside: number = 2 ** 26;
+const largestInside = 2 ** 26;
 
 /**
  * {@link compile} for a function whose first argument are weights that stay the same.

@@ -4,7 +4,7 @@ import { evaluation } from "../kinds/layer.ts";
 import { ffnInputOf, type LanguageModel, type LanguageModelOutput } from "../models/language-model.ts";
 import { present } from "../schema/present.ts";
 import type { DecodeCache } from "./decode-cache.ts";
-import { chunkSlots, type GivenSlots, type Kept, runSlots, stepSlots } from "./decode-slots.ts";
+import { chunkSlots, type GivenSlots, type Kept, oneSlots, stepSlots } from "./decode-slots.ts";
 
 /** Where a pass stands, as the trace sees it. */
 export type TracedAt = {
@@ -41,7 +41,7 @@ export function decodePass<Params>(
     const width = tokens.shape[1]!;
     const seen = kinds.map((own, kind) => {
       if (width > 1) return chunkSlots(own, width, length, given[kind]!);
-      if (cache.appends) return runSlots(own, length, { ...given[kind]!, positions: given[kind]!.positions! });
+      if (cache.appends) return oneSlots(own, length, given[kind]!);
       return stepSlots(own, layers[kept.indexOf(own)]!.key.shape[2]!, length, given[kind]!);
     });
     const ordered = layers.map((entries, layer) => inOrder(entries, ofLayer(given, layer).order));

@@ -219,55 +219,26 @@ export function chunkSlots(
   return { pattern: recent, positions: { query, key: positions!, lines }, visible: visible!, reach };
 }
 
-/** Inputs of a run of positions that are read one by one, about the slots of some layers. */
-export type GivenRun<Leaf = NDArray> = {
-  /** Positions of the keys kept before the run, negative for empty slots, then those of the run, int32 [S]. */
-  readonly positions: Leaf;
-  /** What each position of the run sees of them and, last, of itself, bool [run, H', 1, S + 1]. Absent for windows. */
-  readonly visible?: Leaf;
-};
-
-/** Inputs of `count` positions that follow `length` others and are read one by one. A single one has none of its run before it. */
-export function givenRun(kept: Kept, ring: number, length: number, count: number): GivenRun {
-  const slots = positionsIn(kept, ring, length);
-  const buffered = count === 1 ? 0 : count;
-  const positions = int32([...slots, ...Array.from({ length: buffered }, (_, i) => length + i)]);
-  if (kept.isWindow) return { positions };
-  const heads = headsOf(kept.pattern);
-  const keys = slots.length + buffered + 1;
-  const cells = new Uint8Array(count * heads.length * keys);
-  for (let t = 0; t < count; t++) {
-    heads.forEach((own, head) => {
-      const row = cells.subarray((t * heads.length + head) * keys, (t * heads.length + head + 1) * keys);
-      const runs = own.keys(length + t, kept.maxLength);
-      for (let i = 0; i < runs.length; i += 2) {
-        for (let key = runs[i]!; key < runs[i + 1]!; key++) row[placeOf(key)] = 1;
-      }
-      function placeOf(key: number): number {
-        if (key === length + t) return keys - 1;
-        return key < length ? slotOf(kept, ring, key) : slots.length + key - length;
-      }
-    });
-  }
-  return { positions, visible: new NDArray([count, heads.length, 1, keys], "bool", cells) };
-}
-
-/** {@link givenRun} of a single position, visible bool [H', 1, S + 1]. */
+/** Inputs of a single position whose own key follows those in the slots. */
 export function givenOne(kept: Kept, ring: number, length: number): GivenSlots {
-  const { positions, visible } = givenRun(kept, ring, length, 1);
-  return visible === undefined
-    ? { positions }
-    : { positions, visible: new NDArray(visible.shape.slice(1), "bool", visible.data as Uint8Array) };
+  const positions = positionsIn(kept, ring, length);
+  if (kept.isWindow) return { positions: int32(positions) };
+  const keys = positions.length + 1;
+  return {
+    positions: int32(positions),
+    visible: visibleOf(kept, { length, count: 1, width: 1 }, keys, (row, from, to) => {
+      for (let key = from; key < to; key++) row[key === length ? keys - 1 : slotOf(kept, ring, key)] = 1;
+    }),
+  };
 }
 
 /**
- * While tracing: what one position of a run sees, whose own key stands last.
+ * While tracing: what a single position sees, whose own key stands last.
  *
  * @param position int32 scalar
- * @param visible of this position, bool [H', 1, S + 1]
  */
-export function runSlots(kept: Kept, position: Tensor, { positions: before, visible }: GivenRun<Tensor>): Slots {
-  const query = reshape(position, [1]);
+export function oneSlots(kept: Kept, position: Tensor, { positions: slots, visible }: GivenSlots<Tensor>): Slots {
+  const [query, before] = [reshape(position, [1]), slots!];
   const positions = { query, key: concat([before, query], 0) };
   if (visible !== undefined) return { pattern: fullPattern, reach: kept.maxLength - 1, positions, visible };
   const first = maximum(sub(position, kept.window), 0);

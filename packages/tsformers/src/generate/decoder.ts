@@ -13,12 +13,10 @@ import {
 import { readsInPasses } from "../depth/states.ts";
 import type { KeyValueCache } from "../kinds/index.ts";
 import type { LanguageModel } from "../models/language-model.ts";
-import { largestInside } from "./compile-with-weights.ts";
 import { capacityFor, decodeCache } from "./decode-cache.ts";
 import { decodePass, type TracedAt } from "./decode-pass.ts";
 import { type GivenSlots, givenChunk, givenOne, givenStep, keptOf, nextSlots, ringSize } from "./decode-slots.ts";
 import { copyOf, type Decoder, type DecoderOptions, requireTokens } from "./decoding.ts";
-import { readAhead, runLength } from "./read-ahead.ts";
 import { openStepDecoder } from "./step-decoder.ts";
 
 export type { Decoder, DecoderOptions } from "./decoding.ts";
@@ -62,22 +60,9 @@ export function openDecoder<Params>(
   const fixed = (layers: readonly KeyValueCache[], tokens: Tensor, at: TracedAt) =>
     advance(mapTree(params, isNdArray, (array) => constant(array)) as Params, layers, tokens, at);
   const step = compile(fixed, { device, ...donated(0) });
-  const isSmall = parameterBytes(params) <= largestInside;
-  const ahead =
-    cache.appends && isSmall && !tellsFfnInput
-      ? readAhead(model, params, { kept, cache, device, maxLength })
-      : undefined;
   let length = 0;
   let ffnInput: Float32Array | undefined;
 
-  const makeRoom = async (needed: number) => {
-    if (!cache.needsMore(needed)) return;
-    // One copy of the parameters at a time, and no memory for programs that are not run again.
-    await step.release();
-    await prefill.release();
-    await ahead?.release();
-    await cache.grow(needed, length);
-  };
   const given = (pass: { length: number; count: number; width: number }) =>
     kinds.map((own): GivenSlots => {
       const ring = ringSize(own, cache.capacity);
@@ -92,8 +77,15 @@ export function openDecoder<Params>(
   const pass = async (tokens: readonly number[]): Promise<Out> => {
     const count = tokens.length;
     const width = Math.min(tokensPerPass, 2 ** Math.ceil(Math.log2(count)));
+    const makeRoom = async () => {
+      if (!cache.needsMore(length + count)) return;
+      // One copy of the parameters at a time, and no memory for programs that are not run again.
+      await step.release();
+      await prefill.release();
+      await cache.grow(length + count, length);
+    };
     // A prompt's own positions are written into shared memory when they are there: until then it does with the room there was.
-    if (width === 1 || !device.sharesMemory) await makeRoom(length + count);
+    if (width === 1 || !device.sharesMemory) await makeRoom();
     const filled = fromNumbers([...tokens, ...new Array<number>(width - count).fill(0)], [1, width], "int32");
     const scalar = (value: number) => fromNumbers([value], [], "int32");
     const at = { length: scalar(length), count: scalar(count), given: given({ length, count, width }) };
@@ -103,7 +95,7 @@ export function openDecoder<Params>(
       width === 1
         ? await (isConstant ? run(step, cache.layers) : run(prefill, held, cache.layers))
         : await (length === 0 ? run(first, held, []) : run(prefill, held, cache.layers));
-    await makeRoom(length + count);
+    await makeRoom();
     await cache.keep(out.layers, length, count);
     length += count;
     return out;
@@ -117,24 +109,8 @@ export function openDecoder<Params>(
     get ffnInput() {
       return ffnInput;
     },
-    read: async (tokens, next) => {
+    read: async (tokens) => {
       requireTokens(tokens, length, maxLength, model.vocabularySize);
-      if (ahead !== undefined && tokens.length === 1) {
-        const [token] = tokens as [number];
-        const ready = ahead.next(token);
-        if (ready !== undefined) {
-          length++;
-          return ready;
-        }
-        await ahead.settle();
-        if (ahead.suits(length, next)) {
-          await makeRoom(length + runLength);
-          const logits = await ahead.start(token, length, next!);
-          length++;
-          return logits;
-        }
-      }
-      await ahead?.settle();
       let out: Out | undefined;
       for (let from = 0; from < tokens.length; from += tokensPerPass) {
         out = await pass(tokens.slice(from, from + tokensPerPass));
@@ -143,12 +119,10 @@ export function openDecoder<Params>(
       return copyOf(out!.logits);
     },
     restart: () => {
-      ahead?.forget();
       cache.clear();
       length = 0;
     },
     release: async () => {
-      await ahead?.release();
       await step.release();
       await first.release();
       await prefill.release();

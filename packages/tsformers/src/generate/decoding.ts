@@ -1,5 +1,4 @@
 import type { Device, DeviceArray } from "@tsformers/engine";
-import type { SamplingOptions } from "./sampling.ts";
 
 /** Decodes one sequence incrementally: each token is read once, and the decode state of earlier positions is kept. */
 export type Decoder = {
@@ -7,28 +6,13 @@ export type Decoder = {
   readonly length: number;
   /** The most tokens it can read, which learned positions bound. */
   readonly maxLength: number;
-  /**
-   * Reads tokens that follow those read before.
-   *
-   * @param ahead how the caller will choose what it reads next. A decoder may then compute several tokens at once and have logits ready; any
-   *   other token may be read all the same
-   * @returns logits [V] for the next token
-   */
-  read(tokens: readonly number[], ahead?: Ahead): Promise<Float32Array>;
+  /** Reads tokens that follow those read before. @returns logits [V] for the next token */
+  read(tokens: readonly number[]): Promise<Float32Array>;
   /** What went into the last feed-forward network at the last position read, [C]; only where the decoder was opened to tell it. */
   readonly ffnInput?: Float32Array | undefined;
   /** Forgets all tokens; compiled programs are kept. */
   restart(): void;
   release(): Promise<void>;
-};
-
-/** How the tokens that follow will be chosen. */
-export type Ahead = {
-  /** How many of them will be read at most. */
-  readonly most: number;
-  readonly options: SamplingOptions;
-  /** The number with which the token is drawn that is `i` tokens behind the next one, 0 ≤ u < 1. */
-  uniform(i: number): number;
 };
 
 export type DecoderOptions = {

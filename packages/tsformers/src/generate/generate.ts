@@ -1,6 +1,6 @@
 import { randomKey } from "@tsformers/engine";
 import type { Decoder } from "./decoder.ts";
-import { checkSampling, draw, drawnNumber, requireLogits, type SamplingOptions } from "./sampling.ts";
+import { checkSampling, draw, requireLogits, type SamplingOptions } from "./sampling.ts";
 
 /**
  * Why a sequence ended: `count`: as many tokens as asked for; `end token` or `stop`: a token or text that ends it; `positions`: the
@@ -51,9 +51,7 @@ export async function* generate(
     if (tokens >= count) break;
     if (decoder.length >= decoder.maxLength) return { ended: "positions", tokens };
     if (signal?.aborted) return { ended: "interrupted", tokens };
-    const next = start + prompt.length + tokens;
-    const ahead = { most: count - tokens - 1, options, uniform: (i: number) => drawnNumber(key, next + i) };
-    logits = await decoder.read([token], ahead);
+    logits = await decoder.read([token]);
   }
   return { ended: "count", tokens: count };
 }

@@ -3,7 +3,7 @@
 export type { BeamOptions, Hypothesis } from "./beam-search.ts";
 export { capacityFor } from "./decode-cache.ts";
 export { openDecoder } from "./decoder.ts";
-export type { Ahead, Decoder, DecoderOptions } from "./decoding.ts";
+export type { Decoder, DecoderOptions } from "./decoding.ts";
 export {
   type Ending,
   encodePrompt,

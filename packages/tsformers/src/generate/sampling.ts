@@ -69,14 +69,9 @@ export function draw(logits: ArrayLike<number>, options: SamplingOptions, key: R
   order.sort((a, b) => logits[b]! - logits[a]! || a - b);
   const weights = order.slice(0, topK).map((token) => Math.exp((logits[token]! - logits[order[0]!]!) / temperature));
   const likeliest = weights.slice(0, nucleus(weights, topP)).filter((weight) => weight > 0);
-  let left = drawnNumber(key, step) * likeliest.reduce((a, b) => a + b, 0);
+  let left = uniform(foldIn(key, step), [1]).item() * likeliest.reduce((a, b) => a + b, 0);
   const drawn = likeliest.findIndex((weight) => (left -= weight) < 0);
   return order[drawn < 0 ? likeliest.length - 1 : drawn]!;
-}
-
-/** The number, 0 ≤ u < 1, with which token number `step` is drawn. */
-export function drawnNumber(key: RandomKey, step: number): number {
-  return uniform(foldIn(key, step), [1]).item();
 }
 
 /** How many of the weights, from the largest on, add up to a share of `topP`. */

@@ -432,8 +432,10 @@ test("the logit of a token with itself is the largest, so that others are hardly
   /** Mean weight of tokens on themselves. */
   const onItself = async (options: Partial<RoutingOptions>): Promise<number> => {
     const mixer = routing({ modelWidth, heads, centroids: 2, window: length, causal: true, ...options });
-    const view = makeView({ pattern: causal, queries: length, keys: length });
-    const pass = (params: never, x: Tensor) => mixer.apply(params, { x, view }, evaluation).map!();
+    const pass = (params: never, x: Tensor) => {
+      const view = makeView({ pattern: causal, queries: length, keys: length });
+      return mixer.apply(params, { x, view }, evaluation).map!();
+    };
     const look = looksOf(await evaluate(pass as never, device, mixer.init(randomKey(5)) as never, x as never));
     // Of the second half, where each cluster has earlier members.
     const own = Array.from({ length: length / 2 }, (_, i) => length / 2 + i).flatMap((t) =>

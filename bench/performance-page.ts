@@ -9,8 +9,8 @@ export function performancePage({ machine, benches }: BenchReport): string {
   return [
     "# Performance",
     "",
-    "Made by `npm run bench -- all --peers --json` from one run, kept in [bench/results.json](../bench/results.json). A ratio above 1 means",
-    "ours is better. Shares are those of the rate that matrix products reach in the same run (the first table): of the machine's peak,",
+    "Made by `npm run bench -- all --peers --json`, or some benches in place of `all`, and kept in [bench/results.json](../bench/results.json): each",
+    "table is from one run, ours and the peer's in turn. A ratio above 1 means ours is better. Shares are those of the rate that matrix products reach in the same run (the first table): of the machine's peak,",
     "which is the fastest side's, and of ONNX Runtime's own. What is measured, and how: [bench/README.md](../bench/README.md).",
     "",
     `On ${cores} × ${processor}, Node ${node.replace(/^v/, "")}; load at the start ${load}.`,

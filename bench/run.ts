@@ -1,5 +1,5 @@
 /** `npm run bench [-- NAME… --rounds N --json FILE --help]`: runs the benches and prints a table of ratios. */
-import { writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { attentionBench } from "./attention.ts";
@@ -134,7 +134,18 @@ function jsonWithDefault(args: readonly string[]): string[] {
   });
 }
 
-function writeReport(file: string, report: BenchReport): void {
+/** Where the page is made from, benches that were not run now keep their rows of an earlier run on such a machine. */
+function withEarlier({ machine, benches }: BenchReport): BenchReport {
+  if (!existsSync(resultsFile)) return { machine, benches };
+  const before = JSON.parse(readFileSync(resultsFile, "utf8")) as BenchReport;
+  if (before.machine.processor !== machine.processor || before.machine.cores !== machine.cores)
+    return { machine, benches };
+  const kept = before.benches.filter(({ name }) => benches.every((own) => own.name !== name));
+  return { machine, benches: [...benches, ...kept] };
+}
+
+function writeReport(file: string, run: BenchReport): void {
+  const report = file === resultsFile ? withEarlier(run) : run;
   writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
   if (file === resultsFile) writeFileSync(join(repositoryFolder, "docs", "performance.md"), performancePage(report));
 }

@@ -1,10 +1,11 @@
 /** Child of the startup bench: one training step as soon as the process can; prints one JSON line, a FirstStepResult (../startup.ts). */
-import { compile, fromNumbers, keyToArray, NDArray, randomKey } from "@tsformers/engine";
+import { compile, randomKey } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { adamw, gpt, tokenObjective } from "tsformers";
 import { suitableMicroBatches, trainStep } from "tsformers/train";
 import type { FirstStepResult } from "../startup.ts";
-import { readWorkload, syntheticBatch } from "../workload.ts";
+import { readWorkload } from "../workload.ts";
+import { stepInputs } from "./step-inputs.ts";
 
 // performance.now() counts from the start of the process.
 const loadMs = performance.now();
@@ -19,13 +20,7 @@ const step = trainStep({
   microBatches: suitableMicroBatches(batch, length),
 });
 const state = step.init(model.init(randomKey(0)));
-const { tokens, targets } = syntheticBatch(workload);
-const rows = {
-  inputs: new NDArray([batch, length], "int32", tokens),
-  targets: new NDArray([batch, length], "int32", targets),
-  weights: new NDArray([batch, length], "float32", new Float32Array(batch * length).fill(1)),
-};
-const control = { learningRate: fromNumbers([1e-3], []), key: keyToArray(randomKey(0)) };
+const { rows, control } = stepInputs(workload);
 const initMs = performance.now();
 const update = compile(step.update, { device, donate: [0] });
 await update.prepare(state, rows, control);

@@ -1,11 +1,12 @@
 /** Our side of the gpt-step bench: prints one JSON line, a StepResult (../gpt-step.ts). */
-import { compile, flatten, fromNumbers, isDeviceArray, keyToArray, NDArray, randomKey } from "@tsformers/engine";
+import { compile, flatten, isDeviceArray, randomKey } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { adamw, gpt, tokenObjective } from "tsformers";
 import { suitableMicroBatches, trainStep } from "tsformers/train";
 import type { StepResult } from "../gpt-step.ts";
 import { memoryBytes } from "../memory.ts";
-import { readWorkload, syntheticBatch } from "../workload.ts";
+import { readWorkload } from "../workload.ts";
+import { stepInputs } from "./step-inputs.ts";
 
 const workload = readWorkload();
 const { vocabulary, layers, width, heads, batch, length, threads } = workload;
@@ -20,13 +21,7 @@ const step = trainStep({
   microBatches: suitableMicroBatches(batch, length),
 });
 const update = compile(step.update, { device, donate: [0] });
-const { tokens, targets } = syntheticBatch(workload);
-const rows = {
-  inputs: new NDArray([batch, length], "int32", tokens),
-  targets: new NDArray([batch, length], "int32", targets),
-  weights: new NDArray([batch, length], "float32", new Float32Array(batch * length).fill(1)),
-};
-const control = { learningRate: fromNumbers([1e-3], []), key: keyToArray(randomKey(0)) };
+const { rows, control } = stepInputs(workload);
 
 let state: Parameters<typeof update>[0] = step.init(model.init(randomKey(0)));
 const loss: number[] = [];

@@ -1,34 +1,18 @@
 /** Our side of the startup bench: prints one JSON line, a StartupResult (../startup.ts). */
-import {
-  encodeModel,
-  flatten,
-  fromNumbers,
-  isNdArray,
-  keyToArray,
-  NDArray,
-  randomKey,
-  toOnnx,
-  trace,
-} from "@tsformers/engine";
+import { encodeModel, flatten, isNdArray, randomKey, toOnnx, trace } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { adamw, gpt, tokenObjective } from "tsformers";
 import { trainStep } from "tsformers/train";
 import type { StartupResult } from "../startup.ts";
-import { readWorkload, syntheticBatch } from "../workload.ts";
+import { readWorkload } from "../workload.ts";
+import { stepInputs } from "./step-inputs.ts";
 
 const workload = readWorkload();
-const { vocabulary, layers, width, heads, batch, length, threads } = workload;
+const { vocabulary, layers, width, heads, length, threads } = workload;
 const device = await openCpu({ threads });
 const model = gpt({ vocabularySize: vocabulary, layers, modelWidth: width, heads, length });
 const step = trainStep({ loss: tokenObjective(model).loss, optimiser: adamw(), clipNorm: 1 });
-const { tokens, targets } = syntheticBatch(workload);
-const shape = [batch, length];
-const rows = {
-  inputs: new NDArray(shape, "int32", tokens),
-  targets: new NDArray(shape, "int32", targets),
-  weights: new NDArray(shape, "float32", new Float32Array(batch * length).fill(1)),
-};
-const control = { learningRate: fromNumbers([1e-3], []), key: keyToArray(randomKey(0)) };
+const { rows, control } = stepInputs(workload);
 const { leaves, structure } = flatten([step.init(model.init(randomKey(0))), rows, control], isNdArray);
 
 const begun = performance.now();

@@ -119,7 +119,7 @@ function sharedCache(blocks: readonly BlockTraits[], kept: readonly Kept[]): Dec
 }
 
 /** The last `width` positions of keys or values [1, K, L, D]. */
-export function lastOf(x: Tensor, width: number): Tensor {
+function lastOf(x: Tensor, width: number): Tensor {
   return slice(x, 2, x.shape[2]! - width);
 }
 

@@ -45,7 +45,7 @@ export function withOwn(
 }
 
 /** Writes new entries into given slots (int32 [T]), with the cache seen as rows [B·K·L, D]. */
-export function writeRows(old: KeyValueCache, own: KeyValueCache, slots: Tensor): KeyValueCache {
+function writeRows(old: KeyValueCache, own: KeyValueCache, slots: Tensor): KeyValueCache {
   const [batch, heads, capacity, width] = old.key.shape as [number, number, number, number];
   const first = mul(iota(batch * heads), capacity);
   const rows = reshape(add(expandDims(first, 1), slots), [-1]);

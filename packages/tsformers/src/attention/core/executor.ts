@@ -217,21 +217,24 @@ function attendPlans(
   const arrange = (x: Tensor): Tensor => (order === undefined ? x : rearrange(x, order, 2));
   const putBack = (x: Tensor): Tensor => (order === undefined ? x : rearrange(x, inverseOf(order), 2));
   const [q, key, value] = [arrange(input.q), arrange(input.key), arrange(input.value)];
-  const queries = split(
-    q,
-    rows.map((from, i) => (rows[i + 1] ?? input.view.queries) - from),
-    2,
-  );
-  const entriesOf = inSegments({ key, value }, plans);
-  const inputs = blocks.map((block, i): BlockInput & { x: Tensor } => ({
-    ...input,
-    plan,
-    blocks: plans.map((own) => own.blocks[i]!),
-    x: queries[rows.indexOf(block.queries[0])]!,
-    entries: () => entriesOf(i),
-    withSums: withSums || blocks.length > rows.length,
-    context: within(input.context, i),
-  }));
+  /** Made only where blocks are computed one by one, or looked at. */
+  const inputsOf = () => {
+    const queries = split(
+      q,
+      rows.map((from, i) => (rows[i + 1] ?? input.view.queries) - from),
+      2,
+    );
+    const entriesOf = inSegments({ key, value }, plans);
+    return blocks.map((block, i): BlockInput & { x: Tensor } => ({
+      ...input,
+      plan,
+      blocks: plans.map((own) => own.blocks[i]!),
+      x: queries[rows.indexOf(block.queries[0])]!,
+      entries: () => entriesOf(i),
+      withSums: withSums || blocks.length > rows.length,
+      context: within(input.context, i),
+    }));
+  };
   const outOf = (): Mixed => {
     const uniform = uniformOf(plans, input);
     if (uniform !== undefined) {
@@ -242,6 +245,7 @@ function attendPlans(
     }
     if (input.recomputed && input.isPlain && plans.length === 1 && isCut(plan))
       return attendTiles(plan, { ...input, q, key, value });
+    const inputs = inputsOf();
     const outs = input.recomputed ? computedAgain(inputs) : inputs.map((own) => attendBlock(own.x, own));
     const joined = rows.map((from) => joinParts(outs.filter((_, i) => blocks[i]!.queries[0] === from)));
     const sums = joined.flatMap(({ sums }) => sums ?? []);
@@ -250,7 +254,7 @@ function attendPlans(
   };
   const { mixed, sums } = outOf();
   const maps = () => {
-    const all = inputs.map((own) => blockMap(own.x, own));
+    const all = inputsOf().map((own) => blockMap(own.x, own));
     if (plans.length === 1) return [{ plan, blocks: all }];
     return plans.map((plan, head) => {
       const own = (x: Tensor) => slice(x, 1, head, head + 1);

@@ -1,5 +1,5 @@
 import { type Bench, compareRow, median, type Row } from "./bench.ts";
-import { measureInTurn, type Side } from "./child.ts";
+import { measureInTurn, measureOnce, type Side } from "./child.ts";
 import { browserSide, ourSide, pytorchSide } from "./sides.ts";
 import { gptStepGflop, largeGpt, longGpt, parameterCount, smallGpt, type Workload } from "./workload.ts";
 
@@ -15,6 +15,9 @@ export type StepResult = {
   readonly loss: readonly number[];
   readonly parameters: number;
 };
+
+/** What the child `micro-batches` prints: the fastest number of parts, and the time of a step by the number of parts. */
+export type CutResult = { readonly microBatches: number; readonly times: readonly (readonly [number, number])[] };
 
 type Case = { readonly name: string; readonly workload: Workload; readonly peers: readonly Side[] };
 
@@ -50,7 +53,7 @@ export const gptStep: Bench = {
   run: async ({ rounds }) => {
     const rows: Row[] = [];
     for (const { name, workload, peers } of cases()) {
-      const sides = [ourSide("gpt-step", workload), ...peers];
+      const sides = [ourSide("gpt-step", { ...workload, microBatches: await fastestParts(name, workload) }), ...peers];
       const [ours, ...theirs] = await measureInTurn(sides, rounds, (result, side) =>
         checkStep(result as StepResult, workload, side),
       );
@@ -61,6 +64,14 @@ export const gptStep: Bench = {
     return rows;
   },
 };
+
+/** As many parts as a trial on this machine says, in a process of its own: so does `tsformers train` before a long run. */
+async function fastestParts(name: string, workload: Workload): Promise<number> {
+  const { microBatches, times } = (await measureOnce(ourSide("micro-batches", workload))) as CutResult;
+  const said = times.map(([parts, time]) => `${parts}: ${time.toFixed(0)} ms`).join(", ");
+  console.error(`  ${name}: a batch in ${microBatches} parts; a step by the number of parts took ${said}`);
+  return microBatches;
+}
 
 /**
  * No figure is reported for a step that does not train: the model must have the size asked for, the loss must start

@@ -13,6 +13,8 @@ export type Workload = {
   /** Steps before the timed ones. */
   readonly warmup: number;
   readonly threads: number;
+  /** Parts in which our side works through a batch. Default: as few as `suitableMicroBatches` says. */
+  readonly microBatches?: number;
 };
 
 /** Width 256, 4 layers, batch 16 × 256: the small training step. */

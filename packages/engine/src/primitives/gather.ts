@@ -1,9 +1,14 @@
-import { resolveAxis, shapesEqual, shapeText, sizeOfShape, stridesOf } from "../array/shape.ts";
+import { resolveAxis, type Shape, shapesEqual, shapeText, sizeOfShape, stridesOf } from "../array/shape.ts";
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import { asTensor, bindOne, type Tensor, type TensorLike } from "../trace/tensor.ts";
-import { zeros } from "./iota.ts";
+import { add } from "./arithmetic.ts";
+import { cast } from "./cast.ts";
+import { equal, less } from "./comparison.ts";
+import { iota, zeros } from "./iota.ts";
+import { matmul } from "./matmul.ts";
 import type { ArrayType, Primitive, ReferenceArray } from "./primitive.ts";
-import { transpose } from "./shape.ts";
+import { reshape, transpose } from "./shape.ts";
+import { where } from "./where.ts";
 
 type AxisParams = { readonly axis: number };
 
@@ -24,7 +29,7 @@ export const gatherPrimitive: Primitive<AxisParams> = {
     const front = dy!.shape.map((_, i) => i);
     const order = [...front.slice(axis, axis + count), ...front.slice(0, axis), ...front.slice(axis + count)];
     const rest = [...x!.shape.slice(0, axis), ...x!.shape.slice(axis + 1)];
-    const rows = scatterAdd(zeros([x!.shape[axis]!, ...rest], x!.dtype), indices!, transpose(dy!, order));
+    const rows = sumOfRows(x!.shape[axis]!, indices!, transpose(dy!, order), rest);
     const back = [...rest.slice(0, axis).map((_, i) => i + 1), 0, ...rest.slice(axis).map((_, i) => i + axis + 1)];
     return [transpose(rows, back), undefined];
   },
@@ -41,6 +46,20 @@ export const gatherPrimitive: Primitive<AxisParams> = {
     ];
   },
 };
+
+/** Up to so many rows, a product with zeros and ones is faster than adding row after row, which one thread does. */
+const fewRows = 256;
+
+/** The rows of `dy` that belong to each of `count` rows, summed. @shape indices [I...], dy [I..., R...] → [count, R...] */
+function sumOfRows(count: number, indices: Tensor, dy: Tensor, rest: Shape): Tensor {
+  const given = sizeOfShape(indices.shape);
+  if (dy.dtype !== "float32" || count > fewRows || given <= count)
+    return scatterAdd(zeros([count, ...rest], dy.dtype), indices, dy);
+  const named = reshape(indices, [1, given]);
+  const fromStart = where(less(named, 0), add(named, count), named);
+  const chosen = cast(equal(iota([count, 1], 0, indices.dtype), fromStart), "float32");
+  return reshape(matmul(chosen, reshape(dy, [given, sizeOfShape(rest)])), [count, ...rest]);
+}
 
 /**
  * Rows of `x` along `axis` at `indices`, for example an embedding look-up.

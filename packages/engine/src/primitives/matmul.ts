@@ -53,7 +53,7 @@ export const matmulPrimitive: Primitive<MatmulParams> = {
   },
   lower: ({ graph, names, inputs, params: { transposeA, transposeB, scale } }) => {
     const isPlain = !transposeA && !transposeB && scale === 1;
-    if (isPlain && (graph.options.portable || !isOneRow(inputs))) return [graph.node("MatMul", names)];
+    if (isPlain) return [graph.node("MatMul", names)];
     if (!graph.options.portable) {
       const flags = {
         transA: { int: transposeA ? 1 : 0 },
@@ -74,14 +74,6 @@ export const matmulPrimitive: Primitive<MatmulParams> = {
   },
   evaluate: ([a, b], params, [output]) => [multiply(a!, b!, params, output!.shape)],
 };
-
-/**
- * Whether a single row of more than two axes is multiplied by a matrix, as for the one token of a decoding step. ONNX Runtime would merge
- * `MatMul` with the bias that follows into `Gemm`, between two reshapes that cost more than the addition; `FusedMatMul` it leaves alone.
- */
-function isOneRow([a, b]: readonly ArrayType[]): boolean {
-  return b!.shape.length === 2 && a!.shape.length > 2 && a!.shape.slice(0, -1).every((extent) => extent === 1);
-}
 
 function multiply(a: ReferenceArray, b: ReferenceArray, params: MatmulParams, shape: Shape): Float64Array {
   const left = sides(a, params.transposeA);

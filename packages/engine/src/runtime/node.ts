@@ -6,7 +6,7 @@ import { requireAvailable } from "./node-availability.ts";
 import type { NodeDeviceName, NodeDeviceOptions } from "./node-options.ts";
 import { loadRuntime } from "./node-runtime.ts";
 import { openInWorker } from "./node-worker-device.ts";
-import { requireThreads } from "./ort.ts";
+import { configurationOf, requireThreads } from "./ort.ts";
 import { serial } from "./serial.ts";
 
 export type { NodeDeviceName, NodeDeviceOptions } from "./node-options.ts";
@@ -89,7 +89,6 @@ function sessionOptions(
     ...(name === "cpu" ? {} : { logSeverityLevel: 3 }),
     ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
     ...(profilePrefix === undefined ? {} : { enableProfiling: true, profileFilePrefix: profilePrefix }),
-    // Merging equal nodes would undo recomputation.
-    extra: { optimization: { disable_specified_optimizers: "CommonSubexpressionElimination" } },
+    extra: configurationOf(name),
   };
 }

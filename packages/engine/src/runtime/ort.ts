@@ -11,6 +11,24 @@ export type Ort = Pick<typeof import("onnxruntime-web"), "InferenceSession" | "T
 /** The version of both packages that the engine supports: `peerDependencies` of package.json. */
 export const ortVersion = "1.30.0";
 
+/**
+ * Entries of the configuration of every session.
+ *
+ * On a processor, products are not merged with the bias behind them: `Gemm` fills its result with the bias in one thread before it begins, and stands
+ * between reshapes where there are more than two axes. Threads that wait for work look for it for a millisecond, which bridges what lies between two nodes,
+ * and then sleep: by default they would take the processor from JavaScript's thread between two runs.
+ */
+export function configurationOf(provider: string): Readonly<Record<string, unknown>> {
+  // Merging equal nodes would undo recomputation.
+  const merging = "CommonSubexpressionElimination";
+  const isProcessor = provider === "cpu" || provider === "wasm";
+  if (!isProcessor) return { optimization: { disable_specified_optimizers: merging } };
+  return {
+    optimization: { disable_specified_optimizers: `${merging};MatMulAddFusion` },
+    session: { intra_op: { spin_duration_us: "1000" } },
+  };
+}
+
 /** @throws RangeError when `threads` is not a positive integer */
 export function requireThreads(threads: number): void {
   if (Number.isInteger(threads) && threads > 0) return;

@@ -1,7 +1,7 @@
 import type { Device } from "./device.ts";
 import { gpuDevice } from "./gpu-device.ts";
 import { hostDevice } from "./host-device.ts";
-import { type Ort, ortVersion, requireThreads } from "./ort.ts";
+import { configurationOf, type Ort, ortVersion, requireThreads } from "./ort.ts";
 import { serial } from "./serial.ts";
 
 export type WebDeviceOptions = {
@@ -79,7 +79,7 @@ function sessionOptions(provider: WebDeviceName): Parameters<Ort["InferenceSessi
     enableMemPattern: false,
     // Otherwise every session warns that shapes are computed on the CPU, which is intended.
     logSeverityLevel: 3,
-    extra: { optimization: { disable_specified_optimizers: "CommonSubexpressionElimination" } },
+    extra: configurationOf(provider),
   };
 }
 

@@ -212,6 +212,8 @@ export const cases: Readonly<Record<PrimitiveName, readonly Case[]>> = {
   ],
   gather: [
     example("rows, some twice", [normals(1, 5, 3), list("int32", 4, 0, 4, -1)], (x, at) => t.gather(x, at)),
+    // More indices than rows: the gradient is a product.
+    example("few rows, one never", [normals(1, 3, 2, 2), list("int32", 2, 0, 2, -1, -3)], (x, at) => t.gather(x, at)),
     example("an inner axis and a table of indices", [normals(1, 2, 4, 3), ints(2, 0, 4, 2, 3)], (x, at) =>
       t.gather(x, at, 1),
     ),

@@ -11,11 +11,16 @@ import {
   sum,
   type Tensor,
 } from "@tsformers/engine";
+import { isSmall, joinFlat } from "./small-arrays.ts";
 
 /** The norm of all gradients as one vector, `√(Σ g²)`. @shape a tree → scalar */
 export function globalNorm(gradients: unknown): Tensor {
   const floats = flatten(gradients, isTensor).leaves.filter(({ dtype }) => isFloat(dtype));
-  const squares = floats.map((gradient) => sum(square(gradient)));
+  const [small, large] = [floats.filter(isSmall), floats.filter((gradient) => !isSmall(gradient))];
+  const joined = [...new Set(small.map(({ dtype }) => dtype))].map((type) =>
+    joinFlat(small.filter(({ dtype }) => dtype === type)),
+  );
+  const squares = [...joined, ...large].map((gradient) => sum(square(gradient)));
   return sqrt(squares.reduce((total, part) => add(total, part), constant(0)));
 }
 

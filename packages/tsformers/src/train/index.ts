@@ -6,6 +6,7 @@ export { type Evaluator, evaluator } from "./evaluate.ts";
 export { type DepthScore, evaluateDepth } from "./evaluate-depth.ts";
 export { type LossScale, type LossScaleOptions, type LossScaleState, lossScale } from "./loss-scale.ts";
 export { estimateMemory, MemoryError, type MemoryEstimate, memoryText } from "./memory.ts";
+export { type CutStep, fastestCut, microBatchCandidates, type Timer, timeCuts } from "./micro-batch-trial.ts";
 export { NonFiniteError } from "./non-finite.ts";
 export {
   type AdafactorOptions,
@@ -35,6 +36,7 @@ export {
   perParameter,
   type Rule,
   type UpdateInput,
+  type UpdateResult,
 } from "./optimisers/optimiser.ts";
 export {
   type CosineSettings,

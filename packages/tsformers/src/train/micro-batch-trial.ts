@@ -20,10 +20,10 @@ export const wallTime: Timer = async (action) => {
 const [fewestTokens, mostTokens] = [512, 4096];
 /** Training steps below which a trial would cost more than it saves. */
 const fewestSteps = 500;
-/** Steps of each cut that are timed; the fastest counts, after one that warms up. */
-const timedSteps = 3;
+/** Steps of each cut that are timed. */
+const timedSteps = 5;
 /** Share of the time that another cut must save over the usual one: less may be noise, and would cost memory. */
-const leastGain = 0.03;
+const leastGain = 0.05;
 
 /**
  * Numbers of parts worth trying: those that divide the batch into parts of 512 to 4,096 tokens, and the one of
@@ -37,7 +37,7 @@ export function microBatchCandidates(batchSize: number, length: number): number[
   });
 }
 
-/** The number of parts with the least time; the usual one unless another saves 3 %, or if there are no times. */
+/** The number of parts with the least time; the usual one unless another saves 5 %, or if there are no times. */
 export function fastestCut(times: ReadonlyMap<number, number>, usual: number): number {
   const limit = (times.get(usual) ?? Number.POSITIVE_INFINITY) * (1 - leastGain);
   const within = [...times].filter(([, time]) => time <= limit).sort(([, a], [, b]) => a - b);
@@ -67,37 +67,74 @@ export function stepProgram<Params, B>(options: TrainOptions<Params, B>): string
   return String(openTrial(options, suitableMicroBatches(options.batchSize, options.length)).program);
 }
 
+/** A step with one cut of the batch, prepared. */
+export type CutStep = { run(): Promise<void>; release(): Promise<void> };
+
 /**
- * Times steps of each cut of the batch on the first batch of a run, one cut after the other. Cuts that the free memory hardly holds are left
+ * Times a step of each cut: after one that warms up, five of each in turn, so that a slow spell of the machine falls on all of them. The fastest counts.
+ *
+ * @param open prepares a step; called for all cuts before anything is timed
+ */
+export async function timeCuts(
+  cuts: readonly number[],
+  open: (parts: number) => CutStep,
+  timer: Timer = wallTime,
+): Promise<Map<number, number>> {
+  const steps = new Map<number, CutStep>();
+  const times = new Map<number, number>();
+  try {
+    for (const parts of cuts) {
+      const step = open(parts);
+      steps.set(parts, step);
+      await step.run();
+    }
+    for (let round = 0; round < timedSteps; round++) {
+      for (const [parts, step] of steps) {
+        const time = await timer(() => step.run());
+        times.set(parts, Math.min(time, times.get(parts) ?? Number.POSITIVE_INFINITY));
+      }
+    }
+  } finally {
+    for (const step of steps.values()) await step.release();
+  }
+  return times;
+}
+
+/**
+ * Times steps of each cut of the batch on the first batch of a run. Cuts that the free memory hardly holds beside those with more parts are left
  * out. The parameters of the run are not changed.
  */
 export async function tryMicroBatches<Params, B>(
   options: TrainOptions<Params, B>,
   timer: Timer = wallTime,
 ): Promise<MicroBatchTrial> {
-  const { batchSize, length } = options;
+  const { batchSize, length, device } = options;
   const usual = suitableMicroBatches(batchSize, length);
-  const times = new Map<number, number>();
-  for (const parts of microBatchCandidates(batchSize, length)) {
-    const { initial, inputs, update, program } = openTrial(options, parts);
-    const { totalBytes } = estimateMemory((initial as { params: unknown }).params, initial, program);
-    if (totalBytes > (availableBytes() ?? Number.POSITIVE_INFINITY) / 2) continue;
-    let state = putTree(initial, options.device) as Parameters<typeof update>[0];
-    const step = async () => {
-      const result = await update(state, ...inputs);
-      await readTree(result.metrics as OnDevice<StepMetrics>);
-      state = result.state as typeof state;
+  let bytes = 0;
+  const fitting = microBatchCandidates(batchSize, length)
+    .sort((a, b) => (b === usual ? 1 : 0) - (a === usual ? 1 : 0) || b - a)
+    .map((parts) => ({ parts, trial: openTrial(options, parts) }))
+    .filter(({ trial: { initial, program } }) => {
+      const { totalBytes } = estimateMemory((initial as { params: unknown }).params, initial, program);
+      if (bytes + totalBytes > (availableBytes() ?? Number.POSITIVE_INFINITY) / 2) return false;
+      bytes += totalBytes;
+      return true;
+    });
+  const trials = new Map(fitting.map(({ parts, trial }) => [parts, trial]));
+  const open = (parts: number): CutStep => {
+    const { initial, inputs, update } = trials.get(parts)!;
+    let state = putTree(initial, device) as Parameters<typeof update>[0];
+    return {
+      run: async () => {
+        const result = await update(state, ...inputs);
+        await readTree(result.metrics as OnDevice<StepMetrics>);
+        state = result.state as typeof state;
+      },
+      release: () => update.release(),
     };
-    try {
-      await step();
-      const measured: number[] = [];
-      for (let i = 0; i < timedSteps; i++) measured.push(await timer(step));
-      times.set(parts, Math.min(...measured));
-    } finally {
-      await update.release();
-    }
-  }
-  return { microBatches: fastestCut(times, usual), times };
+  };
+  const times = await timeCuts([...trials.keys()], open, timer);
+  return { microBatches: fastestCut(times, usual), times: new Map([...times].sort(([a], [b]) => a - b)) };
 }
 
 /** The step with one cut of the batch, traced but not prepared. */

@@ -106,9 +106,12 @@ export function trainStep<Params, B>(options: StepOptions<Params, B>): TrainStep
     const factor = raw.factor === undefined ? clipped : product(raw.factor, clipped);
     const step = add(state.step, 1);
     const { learningRate } = control;
-    const gradients = scaleTree(raw.gradients, factor);
     const { trained } = splitState(state.params);
-    const moved = optimiser.update(gradients, state.optimiser, trained, { learningRate, step });
+    const moved = optimiser.update(raw.gradients, state.optimiser, trained, {
+      learningRate,
+      step,
+      gradientFactor: factor,
+    });
     const updated = { ...moved, params: options.project?.(moved.params) ?? moved.params };
     const average = () => followAverage(splitState(state.average!).trained, updated.params, averageDecay!, step);
     const next = {
@@ -169,11 +172,6 @@ function inFloat16<Params, B>(loss: LossFunction<Params, B>): LossFunction<Param
 
 function product(x: Tensor, factor: Tensor | undefined): Tensor {
   return factor === undefined ? x : mul(x, factor);
-}
-
-function scaleTree<Tree>(tree: Tree, factor: Tensor | undefined): Tree {
-  if (factor === undefined) return tree;
-  return mapTree(tree, isTensor, (leaf) => (isFloat(leaf.dtype) ? mul(leaf, factor) : leaf)) as Tree;
 }
 
 function selectTree<Tree>(condition: Tensor, yes: Tree, no: Tree): Tree {

@@ -69,6 +69,8 @@ export function adafactor(options: AdafactorOptions = {}): Optimiser {
       weightDecay,
       ...present({ relativeFloor }),
     },
+    decays: (path, shape) => weightDecay > 0 && decays(path, shape),
+    elementwise: false,
     slots: (type) => {
       if (type.shape.length < 2) return { square: zerosLike(type) };
       const { shape, dtype } = type;
@@ -78,7 +80,7 @@ export function adafactor(options: AdafactorOptions = {}): Optimiser {
     begin: ({ learningRate, step }) => {
       const fresh = pow(cast(step, "float32"), -decayExponent);
       const follow = (old: Tensor, now: Tensor) => add(old, mul(sub(now, old), fresh));
-      return ({ path, parameter, gradient, slots }) => {
+      return ({ parameter, gradient, slots, decayed }) => {
         const { direction, next } = precondition(gradient, slots, epsilon, follow);
         const size = rootMeanSquare(direction);
         const rate =
@@ -86,7 +88,6 @@ export function adafactor(options: AdafactorOptions = {}): Optimiser {
             ? learningRate
             : mul(learningRate, maximum(rootMeanSquare(parameter), relativeFloor));
         const change = mul(direction, div(rate, maximum(mul(size, 1 / clipThreshold), 1)));
-        const decayed = weightDecay > 0 && decays(path, parameter.shape);
         const kept = decayed ? mul(parameter, sub(1, mul(rate, weightDecay))) : parameter;
         return { parameter: sub(kept, change), slots: next };
       };

@@ -47,6 +47,8 @@ export function adamw(options: AdamWOptions = {}): Optimiser {
   return perParameter({
     name: "adamw",
     settings: { beta1, beta2, epsilon, weightDecay },
+    decays: (path, shape) => weightDecay > 0 && decays(path, shape),
+    elementwise: true,
     slots: (type) => ({ momentum: zerosLike(type), square: zerosLike(type) }),
     begin: ({ learningRate, step }) => {
       const t = cast(step, "float32");
@@ -54,11 +56,11 @@ export function adamw(options: AdamWOptions = {}): Optimiser {
       const rate = div(mul(learningRate, div(1 - beta1, oneMinusPower(beta1, t))), a);
       const floor = div(epsilon, a);
       const keep = sub(1, mul(learningRate, weightDecay));
-      return ({ path, parameter, gradient, slots }) => {
+      return ({ parameter, gradient, slots, decayed }) => {
         const momentum = add(mul(slots.momentum!, beta1), gradient);
         const squares = add(mul(slots.square!, beta2), square(gradient));
         const change = mul(div(momentum, add(sqrt(squares), floor)), rate);
-        const kept = weightDecay > 0 && decays(path, parameter.shape) ? mul(parameter, keep) : parameter;
+        const kept = decayed ? mul(parameter, keep) : parameter;
         return { parameter: sub(kept, change), slots: { momentum, square: squares } };
       };
     },

@@ -40,14 +40,16 @@ export function lion(options: LionOptions = {}): Optimiser {
   return perParameter({
     name: "lion",
     settings: { beta1, beta2, weightDecay },
+    decays: (path, shape) => weightDecay > 0 && decays(path, shape),
+    elementwise: true,
     slots: (type) => ({ momentum: zerosLike(type) }),
     begin: ({ learningRate }) => {
       const keep = sub(1, mul(learningRate, weightDecay));
-      return ({ path, parameter, gradient, slots }) => {
+      return ({ parameter, gradient, slots, decayed }) => {
         const old = slots.momentum!;
         const direction = sign(add(mul(old, beta1), mul(gradient, 1 - beta1)));
         const momentum = add(mul(old, beta2), mul(gradient, 1 - beta2));
-        const kept = weightDecay > 0 && decays(path, parameter.shape) ? mul(parameter, keep) : parameter;
+        const kept = decayed ? mul(parameter, keep) : parameter;
         return { parameter: sub(kept, mul(direction, learningRate)), slots: { momentum } };
       };
     },

@@ -5,11 +5,13 @@ import {
   isFloat,
   isNdArray,
   isTensor,
+  mul,
   type NDArray,
   type Shape,
   type Tensor,
   unflatten,
 } from "@tsformers/engine";
+import { isSmall, joinFlat, splitFlat } from "../small-arrays.ts";
 
 /** State of an optimiser for one parameter, by name. */
 export type Slots<Leaf = Tensor> = Readonly<Record<string, Leaf>>;
@@ -17,8 +19,15 @@ export type Slots<Leaf = Tensor> = Readonly<Record<string, Leaf>>;
 /** The slots of every parameter that has any, by the parameter's path. */
 export type OptimiserState<Leaf = Tensor> = Readonly<Record<string, Slots<Leaf>>>;
 
-/** Inputs of each update: the rate η (float32 scalar) and the number t of the update, from 1 (int32 scalar). */
-export type Pace = { readonly learningRate: Tensor; readonly step: Tensor };
+/** Scalars of each update. */
+export type Pace = {
+  /** η, float32. */
+  readonly learningRate: Tensor;
+  /** The number t of the update, from 1, int32. */
+  readonly step: Tensor;
+  /** What the gradients must be multiplied by first (clipping, the scale of a loss in float16), float32. Default: 1. */
+  readonly gradientFactor?: Tensor | undefined;
+};
 
 /** How gradients change parameters. `init` runs outside the trace, `update` inside it. */
 export type Optimiser = {
@@ -44,26 +53,33 @@ export const matricesDecay: Decays = (_, shape) => shape.length >= 2;
 /** Shape and dtype of an array. */
 export type ArrayType = { readonly shape: Shape; readonly dtype: DType };
 
-/** One parameter in an update. */
+/** One parameter in an update, or several small ones joined into a vector. */
 export type UpdateInput = {
-  readonly path: string;
   readonly parameter: Tensor;
   readonly gradient: Tensor;
   readonly slots: Slots;
+  /** Whether weight decay applies. */
+  readonly decayed: boolean;
 };
+
+export type UpdateResult = { readonly parameter: Tensor; readonly slots: Slots };
 
 /** The update rule of an optimiser that treats every parameter separately. */
 export type Rule = {
   readonly name: string;
   readonly settings: Readonly<Record<string, number>>;
+  readonly decays: Decays;
+  /** Whether each number is updated by itself, whatever array it is in; small parameters are then updated as one. */
+  readonly elementwise: boolean;
   /** The initial slots of a parameter. */
   slots(type: ArrayType): Slots<NDArray>;
   /** Computes the scalars that all parameters share, and returns the update of one parameter. */
-  begin(pace: Pace): (input: UpdateInput) => { readonly parameter: Tensor; readonly slots: Slots };
+  begin(pace: Pace): (input: UpdateInput) => UpdateResult;
 };
 
 /** Applies a rule to every float array of a tree; other leaves are unchanged. */
-export function perParameter({ name, settings, slots, begin }: Rule): Optimiser {
+export function perParameter(rule: Rule): Optimiser {
+  const { name, settings, slots, begin } = rule;
   const values = Object.entries(settings).map(([setting, value]) => `${setting}=${value}`);
   return {
     name,
@@ -82,17 +98,60 @@ export function perParameter({ name, settings, slots, begin }: Rule): Optimiser 
         );
       }
       const updateOne = begin(pace);
+      const scaled = (input: UpdateInput): UpdateInput =>
+        pace.gradientFactor === undefined ? input : { ...input, gradient: mul(input.gradient, pace.gradientFactor) };
+      const updated = [...leaves];
       const next: Record<string, Slots> = {};
-      const updated = leaves.map((parameter, i) => {
-        const path = paths[i]!;
-        if (!isFloat(parameter.dtype)) return parameter;
-        const result = updateOne({ path, parameter, gradient: slopes[i]!, slots: state[path] ?? {} });
-        if (state[path] !== undefined) next[path] = result.slots;
-        return result.parameter;
-      });
-      return { params: unflatten(structure, updated) as typeof params, state: next };
+      for (const group of groupsOf(leaves, paths, rule)) {
+        const inputs = group.map((i) => ({
+          parameter: leaves[i]!,
+          gradient: slopes[i]!,
+          slots: state[paths[i]!] ?? {},
+          decayed: rule.decays(paths[i]!, leaves[i]!.shape),
+        }));
+        const results =
+          inputs.length === 1 ? [updateOne(scaled(inputs[0]!))] : together(inputs, (all) => updateOne(scaled(all)));
+        for (const [at, result] of results.entries()) {
+          const i = group[at]!;
+          updated[i] = result.parameter;
+          if (state[paths[i]!] !== undefined) next[paths[i]!] = result.slots;
+        }
+      }
+      const inOrder = Object.fromEntries(Object.keys(state).map((path) => [path, next[path]!] as const));
+      return { params: unflatten(structure, updated) as typeof params, state: inOrder };
     },
   };
+}
+
+/** The parameters that are updated at once, by index: most by themselves. */
+function groupsOf(leaves: readonly Tensor[], paths: readonly string[], { elementwise, decays }: Rule): number[][] {
+  const groups = new Map<string, number[]>();
+  for (const [i, leaf] of leaves.entries()) {
+    if (!isFloat(leaf.dtype)) continue;
+    const key = elementwise && isSmall(leaf) ? `${leaf.dtype} ${decays(paths[i]!, leaf.shape)}` : paths[i]!;
+    groups.set(key, [...(groups.get(key) ?? []), i]);
+  }
+  return [...groups.values()];
+}
+
+/** Updates several parameters as one vector. */
+function together(inputs: readonly UpdateInput[], update: (all: UpdateInput) => UpdateResult): UpdateResult[] {
+  const shapes = inputs.map(({ parameter }) => parameter.shape);
+  const join = (read: (input: UpdateInput) => Tensor) => joinFlat(inputs.map(read));
+  const { slots, decayed } = inputs[0]!;
+  const result = update({
+    parameter: join(({ parameter }) => parameter),
+    gradient: join(({ gradient }) => gradient),
+    slots: mapSlots(slots, (_, name) => join((input) => input.slots[name]!)),
+    decayed,
+  });
+  const parameters = splitFlat(result.parameter, shapes);
+  const parts = mapSlots(result.slots, (slot) => splitFlat(slot, shapes));
+  return parameters.map((parameter, i) => ({ parameter, slots: mapSlots(parts, (part) => part[i]!) }));
+}
+
+function mapSlots<A, B>(slots: Readonly<Record<string, A>>, to: (slot: A, name: string) => B): Record<string, B> {
+  return Object.fromEntries(Object.entries(slots).map(([name, slot]) => [name, to(slot, name)]));
 }
 
 /** A slot of zeros with the parameter's shape. */

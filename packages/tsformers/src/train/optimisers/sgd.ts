@@ -39,10 +39,11 @@ export function sgd(options: SgdOptions = {}): Optimiser {
   return perParameter({
     name: nesterov ? "sgd-nesterov" : "sgd",
     settings: { momentum, weightDecay },
+    decays: (path, shape) => weightDecay > 0 && decays(path, shape),
+    elementwise: true,
     slots: (type) => (momentum === 0 ? {} : { velocity: zerosLike(type) }),
     begin: ({ learningRate }) => {
-      return ({ path, parameter, gradient, slots }) => {
-        const decayed = weightDecay > 0 && decays(path, parameter.shape);
+      return ({ parameter, gradient, slots, decayed }) => {
         const slope = decayed ? add(gradient, mul(parameter, weightDecay)) : gradient;
         if (momentum === 0) return { parameter: sub(parameter, mul(slope, learningRate)), slots: {} };
         const velocity = add(mul(slots.velocity!, momentum), slope);

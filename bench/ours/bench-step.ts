@@ -1,0 +1,39 @@
+import { compile, type Device, randomKey } from "@tsformers/engine";
+import { adamw, gpt, tokenObjective } from "tsformers";
+import { suitableMicroBatches, trainStep } from "tsformers/train";
+import type { Workload } from "../workload.ts";
+import { stepInputs } from "./step-inputs.ts";
+
+/** The training step of a workload's GPT, to be called again and again. */
+export type BenchStep = {
+  /** Makes one update and reads the loss back. */
+  run(): Promise<number>;
+  /** Parameters as they are now. */
+  params(): unknown;
+  release(): Promise<void>;
+};
+
+/** Makes the model of a workload and its training step; it is prepared by the first run. */
+export function benchStep(workload: Workload, device: Device): BenchStep {
+  const { vocabulary, layers, width, heads, batch, length } = workload;
+  const model = gpt({ vocabularySize: vocabulary, layers, modelWidth: width, heads, length });
+  const step = trainStep({
+    loss: tokenObjective(model).loss,
+    optimiser: adamw({ beta1: 0.9, beta2: 0.95, weightDecay: 0.1 }),
+    clipNorm: 1,
+    microBatches: workload.microBatches ?? suitableMicroBatches(batch, length),
+  });
+  const update = compile(step.update, { device, donate: [0] });
+  const { rows, control } = stepInputs(workload);
+  let state: Parameters<typeof update>[0] = step.init(model.init(randomKey(0)));
+  return {
+    run: async () => {
+      const result = await update(state, rows, control);
+      const loss = (await result.metrics.loss.read()).item();
+      state = result.state;
+      return loss;
+    },
+    params: () => state.params,
+    release: () => update.release(),
+  };
+}

@@ -1,7 +1,7 @@
 import { concat, reshape, type Shape, split, type Tensor } from "@tsformers/engine";
 
-/** With fewer numbers than this, what it takes to start a node is more than what it computes. */
-const few = 4096;
+/** With no more numbers than this, what it takes to start a node is more than what it computes. */
+const few = 16_384;
 
 /** Whether arrays of this size are better worked on together than one by one. */
 export function isSmall({ shape }: { readonly shape: Shape }): boolean {

@@ -7,6 +7,7 @@ import { countRuns, runsOf } from "../../src/attention/core/runs.ts";
 import { attendTiles } from "../../src/attention/core/tiles.ts";
 import { makeView, type ViewOptions } from "../../src/attention/core/view.ts";
 import { axialColumn, axialHeads, axialRow } from "../../src/attention/patterns/axial.ts";
+import { shiftingHeads } from "../../src/attention/patterns/blockwise.ts";
 import { perHead, union } from "../../src/attention/patterns/combine.ts";
 import { causal, fullPattern, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { expectSame } from "./outputs-and-gradients.ts";
@@ -79,6 +80,11 @@ const cases: Record<string, () => Case> = {
   "rows and columns in turn": () => ({ pattern: axialHeads({ columns: 16, causal: true }), length: 256 }),
   "two orders": () => ({ pattern: union(residues, near(9)), length: 300 }),
   "keys that differ by head": () => ({ pattern: perHead([0, 1].map(scattered)), length: 256 }),
+  "blocks that differ by head": () => ({
+    pattern: shiftingHeads({ blocks: 2, heads: 3, shifted: 1 }),
+    length: 2048,
+    heads: 3,
+  }),
   "queries that see nothing": () => ({ pattern: blind, length: 800 }),
   "padding, and a row of nothing else": () => ({
     pattern: causal,

@@ -1,4 +1,4 @@
-import { concat, recomputeEach, slice, split, type Tensor } from "@tsformers/engine";
+import { concat, recomputeEach, reshape, slice, split, type Tensor } from "@tsformers/engine";
 import type { KeyValueCache, Score, View } from "../../kinds/index.ts";
 import { within } from "../../nn/dropout.ts";
 import { present } from "../../schema/present.ts";
@@ -6,6 +6,7 @@ import type { Pattern } from "../patterns/pattern.ts";
 import type { Attended, AttendOptions } from "./attended.ts";
 import { joinParts } from "./join-parts.ts";
 import { type JoinedMap, joinMaps } from "./map.ts";
+import { partsInPlace } from "./own-place.ts";
 import { computedPairs, type Plan, plansOf, type QueryBlock, tileSide } from "./plan.ts";
 import {
   attendBlock,
@@ -54,28 +55,32 @@ export function attend(q: Tensor, entries: KeyValueCache, options: AttendOptions
       );
     return besideSinkOf(sink, out, map);
   }
-  const parts = groups.map(({ pattern, heads, keyHeads }) =>
-    attendPattern(pattern, {
-      ...given,
-      q: pickHeads(q, heads),
-      key: pickHeads(entries.key, keyHeads),
-      value: pickHeads(entries.value, keyHeads),
-      ...(groups.length !== 1 && { heads }),
-    }),
-  );
   const order = groups.flatMap(({ heads }) => heads);
-  const inOrder = (of: (part: Mixed) => Tensor) =>
-    putHeadsBack(
-      parts.map(({ out }) => of(out)),
-      order,
+  const byGroup = () =>
+    groups.map(({ pattern, heads, keyHeads }) =>
+      attendPattern(pattern, {
+        ...given,
+        q: pickHeads(q, heads),
+        key: pickHeads(entries.key, keyHeads),
+        value: pickHeads(entries.value, keyHeads),
+        ...(groups.length !== 1 && { heads }),
+      }),
     );
-  const out = {
-    mixed: inOrder(({ mixed }) => mixed),
-    ...(sink !== undefined && { sums: inOrder(({ sums }) => sums!) }),
+  const joined = (parts: readonly Mixed[]): Mixed => {
+    const inOrder = (of: (part: Mixed) => Tensor) => putHeadsBack(parts.map(of), order);
+    return {
+      mixed: inOrder(({ mixed }) => mixed),
+      ...(sink !== undefined && { sums: inOrder(({ sums }) => sums!) }),
+    };
   };
+  const placed = given.isPlain && recomputed ? keysInPlace(groups, entries, view) : undefined;
+  const out =
+    placed === undefined
+      ? joined(byGroup().map(({ out }) => out))
+      : attendPattern(groups[0]!.pattern, { ...given, q, ...placed }).out;
   return besideSinkOf(sink, out, () => {
     const { weights, keys, sums } = joinMaps(
-      parts.map(({ maps }) => maps()),
+      byGroup().map(({ maps }) => maps()),
       view.keys,
     );
     return {
@@ -153,6 +158,34 @@ function pickHeads(x: Tensor, heads: readonly number[]): Tensor {
     heads.map((head) => slice(x, 1, head, head + 1)),
     1,
   );
+}
+
+/**
+ * Keys and values whose parts are moved so that the heads of all groups see what they should where those of the first group look; undefined where
+ * patterns differ in more than this.
+ */
+function keysInPlace(
+  groups: readonly HeadGroup[],
+  { key, value }: KeyValueCache,
+  view: View,
+): KeyValueCache | undefined {
+  const heads = groups.flatMap(({ heads }) => heads);
+  if (groups.length === 1 || view.keyMask !== undefined || view.visible !== undefined) return undefined;
+  if (key.shape[1] !== heads.length) return undefined;
+  const plans = groups.map(({ pattern }) => tiledPlans(pattern, view));
+  if (plans.some((own) => own.length > 1)) return undefined;
+  const parts = plans.map(([plan]) => partsInPlace(plans[0]![0]!, plan!, view.keys));
+  if (parts.includes(undefined)) return undefined;
+  const put = (x: Tensor): Tensor => {
+    const [batch, , keys, width] = x.shape as [number, number, number, number];
+    const moved = groups.map(({ heads }, i) => {
+      const inParts = reshape(pickHeads(x, heads), [batch, heads.length, parts[i]!.length, -1, width]);
+      const isThere = parts[i]!.every((part, at) => part === at);
+      return reshape(isThere ? inParts : rearrange(inParts, parts[i]!, 2), [batch, heads.length, keys, width]);
+    });
+    return putHeadsBack(moved, heads);
+  };
+  return { key: put(key), value: put(value) };
 }
 
 /** Inverse of {@link pickHeads}: joins groups whose heads, one group after the other, are `order`. */

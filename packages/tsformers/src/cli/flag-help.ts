@@ -1,5 +1,5 @@
 import { type Flag, flagName } from "../run/flags.ts";
-import type { SchemaNode } from "../schema/explain.ts";
+import type { SchemaNode } from "../schema/schema-tree.ts";
 
 /** The heading under which a flag stands in the help. */
 export function headingOf({ path }: Flag): string {

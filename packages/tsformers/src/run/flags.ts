@@ -1,6 +1,7 @@
 import type * as z from "zod";
-import { alternatives, type SchemaNode, schemaTree } from "../schema/explain.ts";
+import { alternatives } from "../schema/explain.ts";
 import { kebab } from "../schema/kebab.ts";
+import { type SchemaNode, schemaTree } from "../schema/schema-tree.ts";
 import { settingValue, splitList, unbracketed } from "../schema/setting-value.ts";
 import type { Choice } from "./catalogue.ts";
 

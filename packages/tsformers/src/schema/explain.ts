@@ -1,24 +1,6 @@
-import * as z from "zod";
+import type * as z from "zod";
 import { expectation, suggestion } from "./nearest.ts";
-
-/** The parts of a schema's JSON Schema that programs read. */
-export type SchemaNode = {
-  readonly properties?: Readonly<Record<string, SchemaNode>>;
-  readonly oneOf?: readonly SchemaNode[];
-  readonly anyOf?: readonly SchemaNode[];
-  readonly required?: readonly string[];
-  readonly const?: unknown;
-  readonly enum?: readonly (string | number)[];
-  readonly type?: string;
-  readonly items?: SchemaNode;
-  readonly default?: unknown;
-  readonly description?: string;
-};
-
-/** The JSON Schema of what a schema accepts. */
-export function schemaTree(schema: z.ZodType): SchemaNode {
-  return z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as SchemaNode;
-}
+import { type SchemaNode, schemaTree } from "./schema-tree.ts";
 
 /**
  * The problems of a configuration, one sentence each, in the user's terms: where, what was expected, what was given, and for an

@@ -1,4 +1,4 @@
-import type { SchemaNode } from "./explain.ts";
+import type { SchemaNode } from "./schema-tree.ts";
 
 /**
  * What a text of the command line means to a setting: `16`, `0,5,9`, `merged`, `true`, `none` for null; lists may stand in brackets, and

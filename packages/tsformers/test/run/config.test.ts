@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import * as z from "zod";
 import { mixers } from "../../src/catalogue/mixers.ts";
 import { models } from "../../src/catalogue/models.ts";
 import { patterns } from "../../src/catalogue/patterns.ts";
@@ -8,7 +9,6 @@ import type { Choice, Entry } from "../../src/run/catalogue.ts";
 import { parseRunConfig, runSchema } from "../../src/run/config.ts";
 import { type Flag, flagNamed, flagsOf, misplacedFlags, withFlags } from "../../src/run/flags.ts";
 import { partRefusal, parts } from "../../src/run/parts.ts";
-import { schemaTree } from "../../src/schema/explain.ts";
 import { editDistance, nearest } from "../../src/schema/nearest.ts";
 
 const message = (input: unknown): string => {
@@ -97,9 +97,10 @@ describe("parseRunConfig", () => {
       if (type === "integer" && (maximum === undefined || maximum === Number.MAX_SAFE_INTEGER)) unbounded.push(path);
       for (const [name, inner] of Object.entries(node)) walk(inner, `${path}/${name}`);
     };
+    const jsonSchema = (schema: z.ZodType) => z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
     const everything = { ...models, ...positions, ...tasks, ...mixers, ...patterns };
-    for (const [name, { options }] of Object.entries(everything)) walk(schemaTree(options()), name);
-    walk(schemaTree(runSchema), "run");
+    for (const [name, { options }] of Object.entries(everything)) walk(jsonSchema(options()), name);
+    walk(jsonSchema(runSchema), "run");
     const exact = /\/(seed|pool|evalTokens|patience|keep)$/;
     expect(unbounded.filter((path) => !exact.test(path))).toEqual([]);
     expect(message({ length: 1e7 })).toContain("from 1 to 1,000,000 (positions are exact up to there), got 10000000");

@@ -1,6 +1,6 @@
 import { type Bench, compareRow, median, type Row } from "./bench.ts";
 import { measureInTurn, measureOnce, type Side } from "./child.ts";
-import { browserSide, ourSide, pytorchSide } from "./sides.ts";
+import { browserSide, ourBrowserSide, ourSide, pytorchSide } from "./sides.ts";
 import { gptStepGflop, largeGpt, longGpt, parameterCount, smallGpt, type Workload } from "./workload.ts";
 
 /** What a child of this bench prints. Browser peers leave the memory out: a page cannot tell its own. */
@@ -46,7 +46,7 @@ function cases(): Case[] {
   ];
 }
 
-/** A training step of two sizes of GPT, against PyTorch, jax-js and TensorFlow.js. */
+/** A training step of three sizes of GPT, against PyTorch, jax-js and TensorFlow.js; and in a browser against Node. */
 export const gptStep: Bench = {
   name: "gpt-step",
   about: "GPT training step: time, and memory beside PyTorch",
@@ -61,6 +61,14 @@ export const gptStep: Bench = {
         rows.push(...stepRows(name, workload, ours!, theirs[index]!, peer.name));
       }
     }
+    const [inPage, inNode] = await measureInTurn(
+      [ourBrowserSide(sixteenRows), ourSide("gpt-step", sixteenRows)],
+      rounds,
+      (result, side) => checkStep(result as StepResult, sixteenRows, side),
+    );
+    // Of the memory, a page cannot tell its own.
+    const timesAlone = inNode!.map(({ peakBytes, baselineBytes, ...rest }) => rest);
+    rows.push(...stepRows("gpt-step small 16×256 in Chromium, wasm", sixteenRows, inPage!, timesAlone, "ours in Node"));
     return rows;
   },
 };

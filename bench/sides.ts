@@ -28,21 +28,31 @@ export function pytorchSide<Job extends object = Workload>(script: string, job: 
 
 /** A page of bench/peers, run in headless Chromium. */
 export function browserSide(name: string, folder: string, library: string, workload: Workload): Side {
+  const installed = existsSync(join(peersFolder, "node_modules", library));
+  return pageSide(
+    name,
+    folder,
+    workload,
+    installed ? null : `${library} is not installed: npm ci --prefix bench/peers`,
+  );
+}
+
+/** Our training step in a page of headless Chromium, on ONNX Runtime's WebAssembly. */
+export function ourBrowserSide(workload: Workload): Side {
+  return pageSide("tsformers in Chromium", "ours", workload, null);
+}
+
+function pageSide(name: string, folder: string, workload: Workload, missing: string | null): Side {
+  const browser = chromiumPath();
   return {
     name,
     command: process.execPath,
-    arguments: [join(distFolder, "browser-peer.js"), JSON.stringify(workload), folder],
-    missing: () => {
-      if (!existsSync(join(peersFolder, "node_modules", library))) {
-        return `${library} is not installed: npm ci --prefix bench/peers`;
-      }
-      const browser = chromiumPath();
-      return existsSync(browser) ? null : `no Chromium at ${browser}: set TSFORMERS_CHROMIUM`;
-    },
+    arguments: [join(distFolder, "browser-child.js"), JSON.stringify(workload), folder],
+    missing: () => missing ?? (existsSync(browser) ? null : `no Chromium at ${browser}: set TSFORMERS_CHROMIUM`),
   };
 }
 
-/** The browser for the peers that run in a page. */
+/** The browser for what runs in a page. */
 export function chromiumPath(): string {
   return process.env.TSFORMERS_CHROMIUM ?? "/usr/bin/chromium";
 }

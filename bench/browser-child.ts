@@ -1,15 +1,16 @@
 /**
- * Child process that runs a browser peer: serves bench/peers on localhost, cross-origin isolated so that wasm may use
- * threads, opens its page in headless Chromium and prints the JSON line that the page returns.
+ * Child process that measures in a browser: serves the pages on localhost, cross-origin isolated so that wasm may use
+ * threads, opens one in headless Chromium and prints the JSON line that it returns.
  *
- * `node browser-peer.js WORKLOAD PEER` where PEER is a folder of bench/peers with a `page.html` that sets `window.train`.
+ * `node browser-child.js WORKLOAD SIDE` where SIDE is `ours` or a folder of bench/peers, with a `page.html` that sets `window.train`.
  */
 import { readFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { extname, join, normalize } from "node:path";
+import { dirname, extname, join, normalize } from "node:path";
+import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
-import { peersFolder } from "./locations.ts";
+import { distFolder, peersFolder, repositoryFolder } from "./locations.ts";
 import { chromiumPath } from "./sides.ts";
 import { readWorkload, syntheticBatch } from "./workload.ts";
 
@@ -20,11 +21,24 @@ const contentTypes: Record<string, string> = {
   ".wasm": "application/wasm",
 };
 
-async function servePeers(): Promise<Server> {
+/** The folder of a path's first part; everything else lies in bench/peers. */
+const folders: Readonly<Record<string, string>> = {
+  ours: join(repositoryFolder, "bench", "ours"),
+  dist: distFolder,
+  ort: dirname(fileURLToPath(import.meta.resolve("onnxruntime-web"))),
+};
+
+function fileOf(path: string): string {
+  const [, first = "", ...rest] = path.split("/");
+  const folder = folders[first];
+  return folder === undefined ? join(peersFolder, path) : join(folder, ...rest);
+}
+
+async function servePages(): Promise<Server> {
   const server = createServer(async (request, response) => {
     const path = normalize(decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname));
     try {
-      const body = await readFile(join(peersFolder, path));
+      const body = await readFile(fileOf(path));
       response.writeHead(200, {
         "Content-Type": contentTypes[extname(path)] ?? "application/octet-stream",
         "Cross-Origin-Opener-Policy": "same-origin",
@@ -41,10 +55,10 @@ async function servePeers(): Promise<Server> {
 
 async function main(): Promise<void> {
   const workload = readWorkload();
-  const peer = process.argv[3];
-  if (peer === undefined) throw new Error("expected the name of a folder in bench/peers as second argument, got none");
+  const side = process.argv[3];
+  if (side === undefined) throw new Error("expected `ours` or a folder in bench/peers as second argument, got none");
 
-  const server = await servePeers();
+  const server = await servePages();
   const browser = await chromium.launch({
     executablePath: chromiumPath(),
     args: [
@@ -58,9 +72,9 @@ async function main(): Promise<void> {
   });
   try {
     const page = await browser.newPage();
-    page.on("console", (message) => console.error(`${peer}: ${message.text()}`));
-    page.on("pageerror", (error) => console.error(`${peer}: ${error.message}`));
-    await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/${peer}/page.html`);
+    page.on("console", (message) => console.error(`${side}: ${message.text()}`));
+    page.on("pageerror", (error) => console.error(`${side}: ${error.message}`));
+    await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/${side}/page.html`);
     await page.waitForFunction("window.train !== undefined");
     const { tokens, targets } = syntheticBatch(workload);
     const call = JSON.stringify([workload, Array.from(tokens), Array.from(targets)]);

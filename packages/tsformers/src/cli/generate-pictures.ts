@@ -20,6 +20,7 @@ import type { Terminal } from "./terminal.ts";
 const ofText = [
   "prompt",
   "promptFile",
+  "promptsFile",
   "promptTokens",
   "maxTokens",
   "topK",

@@ -1,11 +1,13 @@
 import { readFileSync } from "node:fs";
 import { buffer } from "node:stream/consumers";
+import { listed } from "../generate/generate.ts";
 import { fileError } from "../io/file-error.ts";
 import { decodeText } from "../io/read-text.ts";
 import type { Generator } from "../run/open-generator.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import { UsageError } from "./exit.ts";
 import type { GenerateFlags } from "./generate-settings.ts";
+import type { Terminal } from "./terminal.ts";
 
 export type Prompt = { readonly text: string } | { readonly tokens: readonly number[] };
 
@@ -18,9 +20,12 @@ export async function givenPrompt({
   prompt,
   promptFile,
   promptTokens,
-}: Pick<GenerateFlags, "prompt" | "promptFile" | "promptTokens">): Promise<Prompt | undefined> {
-  if ([prompt, promptFile, promptTokens].filter((given) => given !== undefined).length > 1) {
-    throw new UsageError("--prompt, --prompt-file and --prompt-tokens all give the prompt; take one of them");
+  promptsFile,
+}: Pick<GenerateFlags, "prompt" | "promptFile" | "promptTokens" | "promptsFile">): Promise<Prompt | undefined> {
+  if ([prompt, promptFile, promptTokens, promptsFile].filter((given) => given !== undefined).length > 1) {
+    throw new UsageError(
+      "--prompt, --prompt-file, --prompt-tokens and --prompts-file all give what to continue; take one of them",
+    );
   }
   if (promptTokens !== undefined) return { tokens: promptTokens };
   const text = promptFile === undefined ? prompt : await readPrompt(promptFile);
@@ -28,7 +33,8 @@ export async function givenPrompt({
   return text === undefined ? undefined : { text };
 }
 
-async function readPrompt(path: string): Promise<string> {
+/** The text of a file, or of standard input where it is called `-`. @throws Error when it cannot be read or is no text */
+export async function readPrompt(path: string): Promise<string> {
   if (path === "-") return decodeText(await buffer(process.stdin), "standard input");
   let bytes: Uint8Array;
   try {
@@ -37,6 +43,13 @@ async function readPrompt(path: string): Promise<string> {
     throw fileError(path, error);
   }
   return decodeText(bytes, path);
+}
+
+/** Tells which characters of a prompt a model does not know. */
+export function sayUnknown(text: string, { tokenizer }: Generator, terminal: Terminal): void {
+  const unknown = tokenizer?.unknownIn(text) ?? [];
+  if (unknown.length > 0 && unknown.length < new Set(text).size)
+    terminal.log(`not in this model's alphabet, and read as unknown: ${listed(unknown)}`);
 }
 
 /**

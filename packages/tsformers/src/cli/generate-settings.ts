@@ -8,6 +8,7 @@ export type GenerateFlags = {
   readonly prompt?: string;
   readonly promptFile?: string;
   readonly promptTokens?: readonly number[];
+  readonly promptsFile?: string;
   readonly maxTokens?: number;
   readonly temperature?: number;
   readonly topK?: number;

@@ -1,17 +1,18 @@
 import type { Device } from "@tsformers/engine";
 import { openDevice } from "@tsformers/engine/node";
 import { Command, Option } from "commander";
-import { counted, listed, PromptError, type Written } from "../generate/generate.ts";
+import { counted, PromptError, type Written } from "../generate/generate.ts";
 import { LogitsError } from "../generate/sampling.ts";
-import { type Generator, generatorOf } from "../run/open-generator.ts";
+import { drained, type Generator, generatorOf } from "../run/open-generator.ts";
 import { type OpenedModel, openModel } from "../run/open-model.ts";
 import { count } from "../schema/count.ts";
 import { present } from "../schema/present.ts";
 import { parseCount, parseCounts, parseNumber, parseShare } from "./config-flags.ts";
 import { Failure, interruption, UsageError } from "./exit.ts";
 import { generatePictures, usualPictures } from "./generate-pictures.ts";
-import { givenPrompt, type Prompt, usualPrompt } from "./generate-prompt.ts";
+import { givenPrompt, type Prompt, sayUnknown, usualPrompt } from "./generate-prompt.ts";
 import { type GenerateFlags, requireSense, usualTokens, writeOptions } from "./generate-settings.ts";
+import { generateTexts, promptsOf } from "./generate-texts.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** `tsformers generate DIR`: writes on, token by token. */
@@ -21,6 +22,10 @@ export function generateCommand(terminal: Terminal): Command {
     .option("--prompt <text>", "what comes before, or what is answered. Default: a line feed, where the model knows it")
     .option("--prompt-file <file>", "read the prompt from a file; - is standard input")
     .option("--prompt-tokens <n,n,…>", "the prompt as token numbers; prints numbers", parseCounts0)
+    .option(
+      "--prompts-file <file>",
+      "continue every line of a file, side by side, each as it would be alone; - is standard input",
+    )
     .option("--max-tokens <n>", `how many tokens to write at most. Default: ${usualTokens}`, parseCount())
     .option(
       "--temperature <x>",
@@ -72,6 +77,7 @@ Examples:
   tsformers generate gpt2 --prompt-tokens 464,3290 --top-p 0.9 --seed 7 --stop-tokens 13
   tsformers generate runs/book --store stores/book --lambda 0.5 --prompt "Once upon a time"
   tsformers generate t5-small --prompt "translate English to German: Good morning." --beams 4
+  tsformers generate runs/book --prompts-file beginnings.txt --max-tokens 40 --json
   tsformers generate runs/copy --prompt-tokens 3,1,4 --max-tokens 3 --json
   tsformers generate runs/tiles --output drawn.png --pictures 25
   tsformers generate runs/tiles --output completed.png --complete --pictures 8
@@ -94,6 +100,11 @@ Examples:
         const generator = generatorOf(opened, device, mixed?.mixing);
         for (const note of generator.notes) terminal.log(note);
         requireSense(flags, generator);
+        if (flags.promptsFile !== undefined) {
+          await generateTexts(generator, await promptsOf(flags.promptsFile), flags, { terminal, signal });
+          await generator.release();
+          return;
+        }
         const prompt = given ?? usualPrompt(generator);
         if (given === undefined) sayUsual(prompt, terminal);
         if ("text" in prompt) sayUnknown(prompt.text, generator, terminal);
@@ -120,12 +131,6 @@ function sayUsual(prompt: Prompt, terminal: Terminal): void {
     terminal.log(
       `no prompt was given, and this model knows no line feed: it begins behind ${JSON.stringify(prompt.text)}`,
     );
-}
-
-function sayUnknown(text: string, { tokenizer }: Generator, terminal: Terminal): void {
-  const unknown = tokenizer?.unknownIn(text) ?? [];
-  if (unknown.length > 0 && unknown.length < new Set(text).size)
-    terminal.log(`not in this model's alphabet, and read as unknown: ${listed(unknown)}`);
 }
 
 /** Streams what is written, or collects it for one JSON object; what came before an error is shown, too. */
@@ -164,15 +169,6 @@ async function write(
   if (flags.json) terminal.out(JSON.stringify(result(written), null, 2));
   if (written.ended === "positions")
     terminal.log(`stopped after ${counted(written.tokens)}: this model has learned ${generator.maxLength} positions`);
-}
-
-/** Hands out every value of a generator. @returns what it ends with */
-async function drained<T, End>(source: AsyncGenerator<T, End>, onValue: (value: T) => void): Promise<End> {
-  for (;;) {
-    const next = await source.next();
-    if (next.done) return next.value;
-    onValue(next.value);
-  }
 }
 
 function writing(

@@ -52,24 +52,30 @@ export function capacityFor(length: number): number {
 }
 
 /** The kind of cache that suits a device, for layers that keep `kept`. */
-export function decodeCache(layers: readonly BlockTraits[], kept: readonly Kept[], device: Device): DecodeCache {
-  return device.sharesMemory ? sharedCache(layers, kept) : deviceCache(layers, kept, device);
+export function decodeCache(
+  layers: readonly BlockTraits[],
+  kept: readonly Kept[],
+  device: Device,
+  rows: number,
+): DecodeCache {
+  const empty = (capacity: number) =>
+    layers.map((block, layer) => emptyCacheOf(block, rows, slotCount(kept[layer]!, capacity)));
+  return device.sharesMemory ? sharedCache(empty, kept) : deviceCache(empty, kept, device);
 }
+
+/** An empty cache with room for so many positions. */
+type EmptyCache = (capacity: number) => { key: NDArray; value: NDArray }[];
 
 /** The capacity for `length` positions, at most as many as any layer keeps. */
 function capacityOf(kept: readonly Kept[], length: number): number {
   return Math.min(capacityFor(length), Math.max(...kept.map(({ window }) => window + 1)));
 }
 
-function emptySlots(blocks: readonly BlockTraits[], kept: readonly Kept[], capacity: number) {
-  return blocks.map((block, layer) => emptyCacheOf(block, 1, slotCount(kept[layer]!, capacity)));
-}
-
 /**
  * A cache in host memory, which the device reads in place. A pass outputs only its own positions, which are copied into their
  * slots here, since everything that ONNX Runtime outputs in Node is copied into fresh memory.
  */
-function sharedCache(blocks: readonly BlockTraits[], kept: readonly Kept[]): DecodeCache {
+function sharedCache(empty: EmptyCache, kept: readonly Kept[]): DecodeCache {
   let layers: { key: NDArray; value: NDArray }[] = [];
   let capacity = 0;
   return {
@@ -100,7 +106,7 @@ function sharedCache(blocks: readonly BlockTraits[], kept: readonly Kept[]): Dec
     grow: async (needed, length) => {
       const before = layers;
       capacity = capacityOf(kept, needed);
-      layers = emptySlots(blocks, kept, capacity);
+      layers = empty(capacity);
       if (length === 0) return;
       before.forEach(({ key, value }, layer) => {
         const all = { row: 0, slot: 0, rows: key.shape[2]! };
@@ -118,15 +124,15 @@ function sharedCache(blocks: readonly BlockTraits[], kept: readonly Kept[]): Dec
   };
 }
 
-/** The last `width` positions of keys or values [1, K, L, D]. */
+/** The last `width` positions of keys or values [B, K, L, D]. */
 function lastOf(x: Tensor, width: number): Tensor {
   return slice(x, 2, x.shape[2]! - width);
 }
 
-/** Copies rows of [1, K, T, D] into slots of a cache [1, K, L, D], one after the other from `row` and `slot` on. */
+/** Copies positions of [B, K, T, D] into slots of a cache [B, K, L, D], one after the other from `row` and `slot` on. */
 function writeRows(cache: NDArray, from: NDArray, at: { row: number; slot: number; rows: number }): void {
-  const [, heads, capacity, width] = cache.shape as [number, number, number, number];
-  for (let head = 0; head < heads; head++) {
+  const [batch, heads, capacity, width] = cache.shape as [number, number, number, number];
+  for (let head = 0; head < batch * heads; head++) {
     const first = (head * from.shape[2]! + at.row) * width;
     const part = (from.data as Float32Array).subarray(first, first + at.rows * width);
     (cache.data as Float32Array).set(part, (head * capacity + at.slot) * width);
@@ -134,10 +140,12 @@ function writeRows(cache: NDArray, from: NDArray, at: { row: number; slot: numbe
 }
 
 /** A cache that stays on the device: a pass outputs the whole cache, and the buffers of the previous one are reused. */
-function deviceCache(blocks: readonly BlockTraits[], kept: readonly Kept[], device: Device): DecodeCache {
+function deviceCache(empty: EmptyCache, kept: readonly Kept[], device: Device): DecodeCache {
   let layers: OnDevice<Layers> = [];
   let capacity = 0;
   const widen = compile(widened, { device });
+  const onDevice = (): OnDevice<Layers> =>
+    empty(capacity).map(({ key, value }) => ({ key: device.put(key), value: device.put(value) }));
   return {
     appends: false,
     get layers() {
@@ -158,17 +166,14 @@ function deviceCache(blocks: readonly BlockTraits[], kept: readonly Kept[], devi
       const before = capacity;
       capacity = capacityOf(kept, needed);
       if (length === 0) {
-        const empty = emptySlots(blocks, kept, capacity);
-        layers = empty.map(({ key, value }) => ({ key: device.put(key), value: device.put(value) }));
+        layers = onDevice();
         return;
       }
       const more = kept.map((own) => slotCount(own, capacity) - slotCount(own, before));
       layers = await widen(layers as Given<Layers>, more as never);
     },
     clear: () => {
-      const empty = emptySlots(blocks, kept, capacity);
-      if (layers.length > 0)
-        layers = empty.map(({ key, value }) => ({ key: device.put(key), value: device.put(value) }));
+      if (layers.length > 0) layers = onDevice();
     },
     release: async () => {
       layers = [];

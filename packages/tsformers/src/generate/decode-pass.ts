@@ -16,7 +16,7 @@ export type TracedAt = {
   readonly given: readonly GivenSlots<Tensor>[];
 };
 
-/** tokens [1, T] → logits [1, 1, V], what the layers keep, and the input [C] of the last feed-forward network if it is told. */
+/** tokens [B, T] → logits of B·V numbers, what the layers keep, and the input [C] of the last feed-forward network if it is told. */
 export type DecodePass<Params> = (
   params: Params,
   layers: readonly KeyValueCache[],

@@ -16,13 +16,13 @@ import type { LanguageModel } from "../models/language-model.ts";
 import { capacityFor, decodeCache } from "./decode-cache.ts";
 import { decodePass, type TracedAt } from "./decode-pass.ts";
 import { type GivenSlots, givenChunk, givenOne, givenStep, keptOf, nextSlots, ringSize } from "./decode-slots.ts";
-import { copyOf, type Decoder, type DecoderOptions, requireTokens } from "./decoding.ts";
+import { copyOf, type DecoderOptions, type RowsDecoder, readers, requireRows } from "./decoding.ts";
 import { openStepDecoder } from "./step-decoder.ts";
 
-export type { Decoder, DecoderOptions } from "./decoding.ts";
+export type { Decoder, DecoderOptions, RowsDecoder } from "./decoding.ts";
 
 /**
- * Prepares a model for decoding one sequence with cached keys and values.
+ * Prepares a model for decoding one sequence, or several side by side, with cached keys and values.
  *
  * Prompts are read in passes of some tokens each, so that memory grows with their length and not with its square. Where a layer's
  * pattern bounds how far back it sees, keys and values are kept as far as that (`reachOf`), and no position costs more than the one
@@ -37,18 +37,19 @@ export function openDecoder<Params>(
   model: LanguageModel<Params>,
   params: Concrete<Params>,
   options: DecoderOptions,
-): Decoder {
+): RowsDecoder {
   const { device, tokensPerPass = 512, tellsFfnInput = false } = options;
   if (!(Number.isInteger(options.maxLength) && options.maxLength >= 1))
     throw new RangeError(`openDecoder: expected maxLength of 1 or more, got ${options.maxLength}`);
   if (!(Number.isInteger(tokensPerPass) && tokensPerPass >= 1))
     throw new RangeError(`openDecoder: expected tokensPerPass of 1 or more, got ${tokensPerPass}`);
+  const rows = requireRows(options);
   const maxLength = Math.min(options.maxLength, model.maxLength ?? options.maxLength);
-  if (!readsInPasses(model.layers)) return openStepDecoder(model, params, { device, maxLength, tellsFfnInput });
+  if (!readsInPasses(model.layers)) return openStepDecoder(model, params, { device, maxLength, rows, tellsFfnInput });
   const held = mapTree(params, isNdArray, (array) => device.put(array)) as OnDevice<Params>;
   const kept = keptOf(model.patterns, maxLength);
   const kinds = [...new Set(kept)];
-  const cache = decodeCache(model.layers, kept, device);
+  const cache = decodeCache(model.layers, kept, device, rows);
 
   const advance = decodePass(model, kept, cache, tellsFfnInput);
   // On a device of its own the cache alternates between two sets of buffers.
@@ -74,8 +75,8 @@ export function openDecoder<Params>(
     });
 
   type Out = { logits: DeviceArray; layers: OnDevice<readonly KeyValueCache[]>; ffnInput?: DeviceArray };
-  const pass = async (tokens: readonly number[]): Promise<Out> => {
-    const count = tokens.length;
+  const pass = async (tokens: readonly (readonly number[])[]): Promise<Out> => {
+    const count = tokens[0]!.length;
     const width = Math.min(tokensPerPass, 2 ** Math.ceil(Math.log2(count)));
     const makeRoom = async () => {
       if (!cache.needsMore(length + count)) return;
@@ -86,7 +87,12 @@ export function openDecoder<Params>(
     };
     // A prompt's own positions are written into shared memory when they are there: until then it does with the room there was.
     if (width === 1 || !device.sharesMemory) await makeRoom();
-    const filled = fromNumbers([...tokens, ...new Array<number>(width - count).fill(0)], [1, width], "int32");
+    const filling = new Array<number>(width - count).fill(0);
+    const filled = fromNumbers(
+      tokens.flatMap((row) => [...row, ...filling]),
+      [rows, width],
+      "int32",
+    );
     const scalar = (value: number) => fromNumbers([value], [], "int32");
     const at = { length: scalar(length), count: scalar(count), given: given({ length, count, width }) };
     type Run = (...args: unknown[]) => Promise<Out>;
@@ -101,23 +107,26 @@ export function openDecoder<Params>(
     return out;
   };
 
-  return {
+  const decoder = {
+    rows,
     maxLength,
+    vocabulary: model.vocabularySize,
     get length() {
       return length;
     },
     get ffnInput() {
       return ffnInput;
     },
-    read: async (tokens) => {
-      requireTokens(tokens, length, maxLength, model.vocabularySize);
-      let out: Out | undefined;
-      for (let from = 0; from < tokens.length; from += tokensPerPass) {
-        out = await pass(tokens.slice(from, from + tokensPerPass));
-      }
-      if (out!.ffnInput !== undefined) ffnInput = await copyOf(out!.ffnInput);
-      return copyOf(out!.logits);
-    },
+  };
+  const readAll = async (tokens: readonly (readonly number[])[]) => {
+    let out: Out | undefined;
+    for (let from = 0; from < tokens[0]!.length; from += tokensPerPass) {
+      out = await pass(tokens.map((row) => row.slice(from, from + tokensPerPass)));
+    }
+    if (out!.ffnInput !== undefined) ffnInput = await copyOf(out!.ffnInput);
+    return copyOf(out!.logits);
+  };
+  return Object.assign(decoder, readers(decoder, readAll), {
     restart: () => {
       cache.clear();
       length = 0;
@@ -128,7 +137,7 @@ export function openDecoder<Params>(
       await prefill.release();
       await cache.release();
     },
-  };
+  });
 }
 
 /** An ONNX model holds at most 2 GiB. */

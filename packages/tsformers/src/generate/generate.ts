@@ -1,5 +1,5 @@
 import { randomKey } from "@tsformers/engine";
-import type { Decoder } from "./decoder.ts";
+import type { Decoder, RowsDecoder } from "./decoder.ts";
 import { checkSampling, draw, requireLogits, type SamplingOptions } from "./sampling.ts";
 
 /**
@@ -35,25 +35,87 @@ export async function* generate(
   prompt: readonly number[],
   options: GenerateOptions,
 ): AsyncGenerator<number, Written> {
+  const readRows = async ([tokens]: readonly (readonly number[])[]) => [await decoder.read(tokens!)];
+  const source = {
+    rows: 1,
+    maxLength: decoder.maxLength,
+    get length() {
+      return decoder.length;
+    },
+    readRows,
+  };
+  const rows = generateRows(source, [prompt], options);
+  for (;;) {
+    const next = await rows.next();
+    if (next.done) return next.value[0]!;
+    yield next.value.token;
+  }
+}
+
+/** A token that was written in a row. */
+export type RowToken = { readonly row: number; readonly token: number };
+
+/**
+ * Continues several prompts side by side, of any lengths, and yields each token at once. All rows stand at the same position: where
+ * one still has tokens of its prompt, it takes those, while shorter ones already draw. So every row gets what its prompt alone would get, with any position scheme
+ * and any mixer. What rows share is read in one pass: as many tokens as the shortest prompt has. Rows that have ended are filled up and wait for the others.
+ *
+ * @param prompts one for each row of the decoder
+ * @returns why each row ended
+ * @throws RangeError when a prompt is empty or does not fit, there are more or fewer than rows, or an option is invalid
+ * @throws LogitsError when the model's logits stop being finite
+ */
+export async function* generateRows(
+  decoder: Pick<RowsDecoder, "rows" | "length" | "maxLength" | "readRows">,
+  prompts: readonly (readonly number[])[],
+  options: GenerateOptions,
+): AsyncGenerator<RowToken, Written[]> {
   const { count, seed = 0, endTokens = [], stopTokens = [], forbiddenTokens, signal } = options;
   checkSampling(options);
   if (!(count >= 0)) throw new RangeError(`generate: expected a count of 0 or more, got ${count}`);
+  if (prompts.length !== decoder.rows)
+    throw new RangeError(`generate: expected ${decoder.rows} prompts, one for each row, got ${prompts.length}`);
   const key = randomKey(seed);
   const start = decoder.length;
-  let logits = await decoder.read(prompt);
-  for (let tokens = 0; tokens < count; ) {
-    requireLogits(logits, `generate: after ${counted(tokens)}`, forbiddenTokens);
-    const token = draw(logits, options, key, start + prompt.length + tokens);
-    if (endTokens.includes(token)) return { ended: "end token", tokens };
-    if (stopTokens.includes(token)) return { ended: "stop", tokens };
-    yield token;
-    tokens++;
-    if (tokens >= count) break;
-    if (decoder.length >= decoder.maxLength) return { ended: "positions", tokens };
-    if (signal?.aborted) return { ended: "interrupted", tokens };
-    logits = await decoder.read([token]);
+  const tooLong = prompts.find(({ length }) => start + length > decoder.maxLength);
+  if (tooLong !== undefined) {
+    throw new RangeError(`read: ${start + tooLong.length} tokens are more than maxLength ${decoder.maxLength}`);
   }
-  return { ended: "count", tokens: count };
+  const written = prompts.map(() => 0);
+  const ended = prompts.map((): Ending | undefined => undefined);
+  const end = (row: number, why: Ending) => {
+    ended[row] ??= why;
+  };
+  const shortest = Math.min(...prompts.map(({ length }) => length));
+  let logits = await decoder.readRows(prompts.map((prompt) => prompt.slice(0, shortest)));
+  if (count === 0) return prompts.map(() => ({ ended: "count", tokens: 0 }));
+  for (let at = shortest; ; at++) {
+    const next = prompts.map(() => 0);
+    for (const [row, prompt] of prompts.entries()) {
+      if (ended[row] !== undefined) continue;
+      if (at < prompt.length) {
+        next[row] = prompt[at]!;
+        continue;
+      }
+      requireLogits(logits[row]!, `generate: after ${counted(written[row]!)}`, forbiddenTokens);
+      const token = draw(logits[row]!, options, key, start + at);
+      if (endTokens.includes(token)) end(row, "end token");
+      else if (stopTokens.includes(token)) end(row, "stop");
+      else {
+        yield { row, token };
+        written[row]!++;
+        next[row] = token;
+        if (written[row]! >= count) end(row, "count");
+      }
+    }
+    for (const row of prompts.keys()) {
+      if (decoder.length >= decoder.maxLength) end(row, "positions");
+      else if (signal?.aborted) end(row, "interrupted");
+    }
+    if (!ended.includes(undefined)) break;
+    logits = await decoder.readRows(next.map((token) => [token]));
+  }
+  return prompts.map((_, row) => ({ ended: ended[row]!, tokens: written[row]! }));
 }
 
 /** `1 token`, `2 tokens` */

@@ -3,14 +3,16 @@
 export type { BeamOptions, Hypothesis } from "./beam-search.ts";
 export { capacityFor } from "./decode-cache.ts";
 export { openDecoder } from "./decoder.ts";
-export type { Decoder, DecoderOptions } from "./decoding.ts";
+export type { Decoder, DecoderOptions, RowsDecoder } from "./decoding.ts";
 export {
   type Ending,
   encodePrompt,
   type GenerateOptions,
   generate,
+  generateRows,
   generateText,
   PromptError,
+  type RowToken,
   type TextCoder,
   type TextOptions,
   textOf,

@@ -13,7 +13,7 @@ import { evaluation } from "../kinds/layer.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import { lastFfnInput } from "./decode-pass.ts";
 import { type GivenSlots, givenStep, keptOf, ringSize, slotCount, stepSlots } from "./decode-slots.ts";
-import { copyOf, type Decoder, type DecoderOptions, requireTokens } from "./decoding.ts";
+import { copyOf, type DecoderOptions, type RowsDecoder, readers, requireRows } from "./decoding.ts";
 
 /**
  * Decodes with a model of which some layers keep states of their own (sums, clusters, buckets) instead of keys and values: token by
@@ -24,15 +24,17 @@ import { copyOf, type Decoder, type DecoderOptions, requireTokens } from "./deco
 export function openStepDecoder<Params>(
   model: LanguageModel<Params>,
   params: Concrete<Params>,
-  { device, maxLength, tellsFfnInput = false }: DecoderOptions,
-): Decoder {
+  options: DecoderOptions,
+): RowsDecoder {
+  const { device, maxLength, tellsFfnInput = false } = options;
+  const rows = requireRows(options);
   const held = mapTree(params, isNdArray, (array) => device.put(array)) as OnDevice<Params>;
   const kept = keptOf(model.patterns, maxLength);
   const kinds = [...new Set(kept)];
   const start = () => {
     const slots = kept.map((own) => slotCount(own, maxLength));
     const { trainingState: training } = params as { trainingState?: Record<string, unknown> };
-    return startDecoding(model.layers, { batch: 1, capacity: maxLength, slots, training });
+    return startDecoding(model.layers, { batch: rows, capacity: maxLength, slots, training });
   };
   type Out = { logits: DeviceArray; layers: readonly unknown[]; ffnInput?: DeviceArray };
   const step = compile(
@@ -55,31 +57,38 @@ export function openStepDecoder<Params>(
   let layers = start();
   let length = 0;
   let ffnInput: Float32Array | undefined;
-  return {
+  const decoder = {
+    rows,
     maxLength,
+    vocabulary: model.vocabularySize,
     get length() {
       return length;
     },
     get ffnInput() {
       return ffnInput;
     },
-    read: async (tokens) => {
-      requireTokens(tokens, length, maxLength, model.vocabularySize);
-      let out: Out | undefined;
-      for (const token of tokens) {
-        const given = kinds.map((own) => givenStep(own, ringSize(own, maxLength), length));
-        const [tokens, position] = [fromNumbers([token], [1, 1], "int32"), fromNumbers([length], [], "int32")];
-        out = await step(held, layers, tokens, position, given);
-        layers = out.layers;
-        length++;
-      }
-      if (out!.ffnInput !== undefined) ffnInput = await copyOf(out!.ffnInput);
-      return copyOf(out!.logits);
-    },
+  };
+  const readAll = async (all: readonly (readonly number[])[]) => {
+    let out: Out | undefined;
+    for (let i = 0; i < all[0]!.length; i++) {
+      const given = kinds.map((own) => givenStep(own, ringSize(own, maxLength), length));
+      const tokens = fromNumbers(
+        all.map((row) => row[i]!),
+        [rows, 1],
+        "int32",
+      );
+      out = await step(held, layers, tokens, fromNumbers([length], [], "int32"), given);
+      layers = out.layers;
+      length++;
+    }
+    if (out!.ffnInput !== undefined) ffnInput = await copyOf(out!.ffnInput);
+    return copyOf(out!.logits);
+  };
+  return Object.assign(decoder, readers(decoder, readAll), {
     restart: () => {
       layers = start();
       length = 0;
     },
     release: () => (step as unknown as { release(): Promise<void> }).release(),
-  };
+  });
 }

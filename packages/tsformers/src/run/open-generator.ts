@@ -6,7 +6,9 @@ import {
   encodePrompt,
   type GenerateOptions,
   generate,
+  generateRows,
   PromptError,
+  type RowToken,
   textOf,
   type Written,
 } from "../generate/generate.ts";
@@ -40,8 +42,19 @@ export type Generator = {
   tokens(prompt: readonly number[], options: WriteOptions): AsyncGenerator<number, Written>;
   /** Text that follows a prompt, yielded as it is generated. Needs a tokenizer. Unknown characters are read as its unknown token. */
   text(prompt: string, options: WriteOptions & { readonly stop?: readonly string[] }): AsyncGenerator<string, Written>;
+  /**
+   * Texts that follow several prompts of any lengths, which are continued side by side: each as {@link text} would give it alone. Absent of a model that answers, or
+   * that a datastore is mixed with.
+   *
+   * @throws PromptError that names the prompt, from 1, which the model cannot read
+   */
+  readonly texts?: (prompts: readonly string[], options: TextsOptions) => Promise<WrittenText[]>;
   release(): Promise<void>;
 };
+
+export type TextsOptions = WriteOptions & { readonly stop?: readonly string[] };
+
+export type WrittenText = Written & { readonly text: string };
 
 /** Options of {@link generate}. Default of `endTokens`: the model's own. The unknown token is never drawn. */
 export type WriteOptions = GenerateOptions &
@@ -110,6 +123,30 @@ export function generatorOf(opened: OpenedModel, device: Device, mixing?: Mixing
     const continued = category === "decoder" ? { before } : {};
     return yield* textOf(tokens(before, options), tokenizer, { ...options, ...continued });
   }
+  const texts = async (prompts: readonly string[], options: TextsOptions): Promise<WrittenText[]> => {
+    if (tokenizer === undefined) throw new PromptError("this model's tokens stand for no text");
+    const before = prompts.map((prompt, i) =>
+      ofPrompt(i, () => encodePrompt({ ...tokenizer, encode: promptTokens ?? tokenizer.encode }, prompt)),
+    );
+    const forbiddenTokens = [...(options.forbiddenTokens ?? []), ...(unknown === undefined ? [] : [unknown])];
+    const made: number[][] = prompts.map(() => []);
+    const source = sideBySide(model as LanguageModel, params, device, before, {
+      endTokens,
+      ...options,
+      forbiddenTokens,
+    });
+    const ended = await drained(source, ({ row, token }) => made[row]!.push(token)).catch((error) => {
+      throw error instanceof LogitsError ? explained(error, params) : error;
+    });
+    return Promise.all(
+      made.map(async (own, row) => {
+        const pieces: string[] = [];
+        const source = textOf(stored(own, ended[row]!), tokenizer, { ...options, before: before[row]! });
+        const end = await drained(source, (piece) => pieces.push(piece));
+        return { ...end, text: pieces.join("") };
+      }),
+    );
+  };
   return {
     category,
     vocabularySize,
@@ -117,6 +154,7 @@ export function generatorOf(opened: OpenedModel, device: Device, mixing?: Mixing
     notes,
     tokens,
     text,
+    ...(category === "decoder" && mixing === undefined && { texts }),
     release: async () => translator?.release(),
     ...present({ tokenizer, maxLength: model.maxLength }),
   };
@@ -140,6 +178,49 @@ function goingOn(model: LanguageModel, params: unknown, device: Device, mixing?:
       await decoder.release();
     }
   };
+}
+
+/** Continues prompts side by side. */
+async function* sideBySide(
+  model: LanguageModel,
+  params: unknown,
+  device: Device,
+  prompts: readonly (readonly number[])[],
+  options: WriteOptions,
+): AsyncGenerator<RowToken, Written[]> {
+  prompts.forEach((prompt, i) => {
+    ofPrompt(i, () => requirePrompt(prompt, model.vocabularySize, model.maxLength));
+  });
+  const maxLength = Math.max(...prompts.map(({ length }) => length)) + options.count;
+  const decoder = openDecoder(model, params as Concrete<unknown>, { device, maxLength, rows: prompts.length });
+  try {
+    return yield* generateRows(decoder, prompts, options);
+  } finally {
+    await decoder.release();
+  }
+}
+
+/** What `make` makes of a prompt; its errors name the prompt. */
+function ofPrompt<T>(index: number, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    throw error instanceof PromptError ? new PromptError(`prompt ${index + 1}: ${error.message}`) : error;
+  }
+}
+
+async function* stored(tokens: readonly number[], end: Written): AsyncGenerator<number, Written> {
+  yield* tokens;
+  return end;
+}
+
+/** Hands out every value of a generator. @returns what it ends with */
+export async function drained<T, End>(source: AsyncGenerator<T, End>, onValue: (value: T) => void): Promise<End> {
+  for (;;) {
+    const next = await source.next();
+    if (next.done) return next.value;
+    onValue(next.value);
+  }
 }
 
 function answering(model: SequenceToSequence, decoder: SequenceDecoder, start: number): Write {

@@ -158,3 +158,43 @@ test.each([
   expect(log).toContain(problem);
   expect([code, out]).toEqual([2, ""]);
 });
+
+test("the lines of a file are continued side by side, each as it is alone", async () => {
+  const prompts = ["alpha b", "g", "beta gamma al"];
+  writeFileSync(join(home, "lines.txt"), `${prompts.join("\r\n")}\n`);
+  const drawn = ["--max-tokens", "12", "--seed", "5", "--stop", "mm"];
+  for (const run of ["learned", "rotary"]) {
+    const { out } = await cli("generate", run, "--prompts-file", "lines.txt", ...drawn, "--json");
+    const { results, tokensPerSecond } = JSON.parse(out) as { results: Made[]; tokensPerSecond: number };
+    const alone = await Promise.all(prompts.map((prompt) => json(run, "--prompt", prompt, ...drawn)));
+    expect(results.map(({ prompt, text, ended }) => ({ prompt, text, ended }))).toEqual(
+      alone.map(({ prompt, text, ended }) => ({ prompt, text, ended })),
+    );
+    expect(tokensPerSecond).toBeGreaterThan(0);
+  }
+  const plain = await cli(
+    "generate",
+    "rotary",
+    "--prompts-file",
+    "lines.txt",
+    "--temperature",
+    "0",
+    "--max-tokens",
+    "2",
+  );
+  expect(plain.out.split("\n").filter((line) => line.startsWith("beta gamma al"))).toHaveLength(1);
+
+  const refused = async (text: string, ...args: string[]) => {
+    writeFileSync(join(home, "wrong.txt"), text);
+    const { code, log } = await cli("generate", ...args, "--prompts-file", "wrong.txt");
+    return { code, log };
+  };
+  expect(await refused("", "rotary")).toMatchObject({ code: 2, log: expect.stringContaining("has no line") });
+  const gap = await refused("a\n\nb", "rotary");
+  expect(gap).toMatchObject({ code: 2, log: expect.stringContaining("line 2 of wrong.txt is empty") });
+  const long = await refused(`a\n${"alpha ".repeat(5)}`, "learned");
+  expect(long).toMatchObject({ code: 2, log: expect.stringContaining("prompt 2: the prompt has 30 tokens") });
+  expect(await refused("a", "pairs")).toMatchObject({ code: 2, log: expect.stringContaining("--prompts-file") });
+  const both = await refused("a", "rotary", "--prompt", "b");
+  expect(both).toMatchObject({ code: 2, log: expect.stringContaining("take one of them") });
+});

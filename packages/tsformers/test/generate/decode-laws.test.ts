@@ -169,7 +169,7 @@ test.each([true, false])(
   async (sharesMemory) => {
     const own = [window(20), union(window(99), globals(0, 3)), causal];
     const model = gpt({ vocabularySize: V, ...sizes, layers: 3, pattern: perLayer(own) });
-    const cache = decodeCache(model.layers, keptOf(own, 5000), { ...device, sharesMemory });
+    const cache = decodeCache(model.layers, keptOf(own, 5000), { ...device, sharesMemory }, 1);
     const room = () => cache.layers.map(({ key }) => key.shape[2]);
     await cache.grow(10, 0);
     expect(room()).toEqual([21, 66, 64]);
@@ -178,7 +178,7 @@ test.each([true, false])(
     await cache.grow(4800, 100);
     expect(room()).toEqual([21, 102, 5000]);
     expect(cache.needsMore(5000)).toBe(false);
-    const near = decodeCache(model.layers, keptOf([own[0]!, own[0]!, own[1]!], 5000), device);
+    const near = decodeCache(model.layers, keptOf([own[0]!, own[0]!, own[1]!], 5000), device, 1);
     await near.grow(100, 0);
     expect(near.needsMore(5000)).toBe(false);
   },

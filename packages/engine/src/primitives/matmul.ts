@@ -55,12 +55,15 @@ export const matmulPrimitive: Primitive<MatmulParams> = {
     const isPlain = !transposeA && !transposeB && scale === 1;
     if (isPlain) return [graph.node("MatMul", names)];
     if (!graph.options.portable) {
+      // ONNX Runtime multiplies a single row without rearranging the other side, unless there is a factor.
+      const apart = scale !== 1 && !transposeA && inputs[0]!.shape.at(-2) === 1;
+      const left = apart ? graph.node("Mul", [names[0]!, graph.scalar(scale, inputs[0]!.dtype)]) : names[0]!;
       const flags = {
         transA: { int: transposeA ? 1 : 0 },
         transB: { int: transposeB ? 1 : 0 },
-        alpha: { float: scale },
+        alpha: { float: apart ? 1 : scale },
       };
-      return [graph.node("FusedMatMul", names, { domain: contrib, attributes: flags })];
+      return [graph.node("FusedMatMul", [left, names[1]!], { domain: contrib, attributes: flags })];
     }
     const [a, b] = names.map((name, i) => {
       if (!(i === 0 ? transposeA : transposeB)) return name;

@@ -1,14 +1,9 @@
-import { resolveAxis, type Shape, shapesEqual, shapeText, sizeOfShape, stridesOf } from "../array/shape.ts";
+import { resolveAxis, shapesEqual, shapeText, sizeOfShape, stridesOf } from "../array/shape.ts";
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import { asTensor, bindOne, type Tensor, type TensorLike } from "../trace/tensor.ts";
-import { add } from "./arithmetic.ts";
-import { cast } from "./cast.ts";
-import { equal, less } from "./comparison.ts";
-import { iota, zeros } from "./iota.ts";
-import { matmul } from "./matmul.ts";
+import { zeros } from "./iota.ts";
 import type { ArrayType, Primitive, ReferenceArray } from "./primitive.ts";
-import { reshape, transpose } from "./shape.ts";
-import { where } from "./where.ts";
+import { transpose } from "./shape.ts";
 
 type AxisParams = { readonly axis: number };
 
@@ -29,7 +24,8 @@ export const gatherPrimitive: Primitive<AxisParams> = {
     const front = dy!.shape.map((_, i) => i);
     const order = [...front.slice(axis, axis + count), ...front.slice(0, axis), ...front.slice(axis + count)];
     const rest = [...x!.shape.slice(0, axis), ...x!.shape.slice(axis + 1)];
-    const rows = sumOfRows(x!.shape[axis]!, indices!, transpose(dy!, order), rest);
+    const nothing = zeros([x!.shape[axis]!, ...rest], x!.dtype);
+    const rows = bindOne(scatterAddPrimitive, [nothing, indices!, transpose(dy!, order)], { inRange: true });
     const back = [...rest.slice(0, axis).map((_, i) => i + 1), 0, ...rest.slice(axis).map((_, i) => i + axis + 1)];
     return [transpose(rows, back), undefined];
   },
@@ -47,20 +43,6 @@ export const gatherPrimitive: Primitive<AxisParams> = {
   },
 };
 
-/** Up to so many rows, a product with zeros and ones is faster than adding row after row, which one thread does. */
-const fewRows = 256;
-
-/** The rows of `dy` that belong to each of `count` rows, summed. @shape indices [I...], dy [I..., R...] → [count, R...] */
-function sumOfRows(count: number, indices: Tensor, dy: Tensor, rest: Shape): Tensor {
-  const given = sizeOfShape(indices.shape);
-  if (dy.dtype !== "float32" || count > fewRows || given <= count)
-    return scatterAdd(zeros([count, ...rest], dy.dtype), indices, dy);
-  const named = reshape(indices, [1, given]);
-  const fromStart = where(less(named, 0), add(named, count), named);
-  const chosen = cast(equal(iota([count, 1], 0, indices.dtype), fromStart), "float32");
-  return reshape(matmul(chosen, reshape(dy, [given, sizeOfShape(rest)])), [count, ...rest]);
-}
-
 /**
  * Rows of `x` along `axis` at `indices`, for example an embedding look-up.
  *
@@ -71,7 +53,8 @@ export function gather(value: TensorLike, indices: TensorLike, axis = 0): Tensor
   return bindOne(gatherPrimitive, [x, asTensor(indices, "int32")], { axis: resolveAxis("gather", axis, x.shape) });
 }
 
-type ScatterParams = Readonly<Record<string, never>>;
+/** `inRange`: the indices are known to name rows, since rows were read at them. */
+type ScatterParams = { readonly inRange?: true };
 
 /** Scatters updates into rows: adds them to the rows of x at the indices, or replaces these rows. */
 function scatterPrimitive(
@@ -116,8 +99,11 @@ export const scatterAddPrimitive: Primitive<ScatterParams> = scatterPrimitive(
   "add",
   (dy) => dy,
   // ONNX Runtime's ScatterND adds rows in several threads at once and loses some updates of repeated rows; ScatterElements does not.
-  ({ graph, names: [data, at, updates], inputs: [x, indices] }) => {
+  ({ graph, names: [data, at, updates], inputs: [x, indices], params }) => {
     const [count, inner] = [sizeOfShape(indices!.shape), sizeOfShape(x!.shape.slice(1))];
+    const isDense = x!.dtype === "float32" && x!.shape[0]! <= fewRows && count > x!.shape[0]!;
+    if (params.inRange && isDense && !graph.options.portable)
+      return [addByProduct(graph, [data!, at!, updates!], x!, indices!)];
     const column = graph.node("Reshape", [at!, graph.ints([count, 1])]);
     const places = graph.node("Expand", [column, graph.ints([count, inner])]);
     const flat = (name: string, rows: number) => graph.node("Reshape", [name, graph.ints([rows, inner])]);
@@ -130,6 +116,28 @@ export const scatterAddPrimitive: Primitive<ScatterParams> = scatterPrimitive(
     return [graph.node("Reshape", [sums, graph.ints(x!.shape)])];
   },
 );
+
+/** Up to so many rows, a product with zeros and ones is faster than adding row after row, which one thread does. */
+const fewRows = 256;
+
+function addByProduct(
+  graph: GraphBuilder,
+  [data, at, updates]: readonly [string, string, string],
+  x: ArrayType,
+  indices: ArrayType,
+): string {
+  const [rows, count, inner] = [x.shape[0]!, sizeOfShape(indices.shape), sizeOfShape(x.shape.slice(1))];
+  // In 32 bits, which WebGPU compares, too.
+  const narrow = (name: string) => graph.cast(name, "int32");
+  const given = graph.node("Reshape", [indices.dtype === "int32" ? at : narrow(at), graph.ints([1, count])]);
+  const isBehind = graph.node("Less", [given, graph.scalar(0, "int32")]);
+  const named = graph.node("Where", [isBehind, graph.node("Add", [given, graph.scalar(rows, "int32")]), given]);
+  const places = graph.ints(Array.from({ length: rows }, (_, row) => row));
+  const all = graph.node("Reshape", [narrow(places), graph.ints([rows, 1])]);
+  const chosen = graph.cast(graph.node("Equal", [all, named]), "float32");
+  const sums = graph.node("MatMul", [chosen, graph.node("Reshape", [updates, graph.ints([count, inner])])]);
+  return graph.node("Add", [data, graph.node("Reshape", [sums, graph.ints(x.shape)])]);
+}
 
 /**
  * `x` with `updates` added to its rows at `indices`; rows that occur several times receive every update.

@@ -1,16 +1,8 @@
-import {
-  type Concrete,
-  compile,
-  type DeviceArray,
-  fromNumbers,
-  isNdArray,
-  mapTree,
-  type OnDevice,
-  type Tensor,
-} from "@tsformers/engine";
+import { type Concrete, type DeviceArray, fromNumbers, type Tensor } from "@tsformers/engine";
 import { startDecoding } from "../depth/states.ts";
 import { evaluation } from "../kinds/layer.ts";
 import type { LanguageModel } from "../models/language-model.ts";
+import { compileWithWeights } from "./compile-with-weights.ts";
 import { lastFfnInput } from "./decode-pass.ts";
 import { type GivenSlots, givenStep, keptOf, ringSize, slotCount, stepSlots } from "./decode-slots.ts";
 import { copyOf, type DecoderOptions, type RowsDecoder, readers, requireRows } from "./decoding.ts";
@@ -28,7 +20,6 @@ export function openStepDecoder<Params>(
 ): RowsDecoder {
   const { device, maxLength, tellsFfnInput = false } = options;
   const rows = requireRows(options);
-  const held = mapTree(params, isNdArray, (array) => device.put(array)) as OnDevice<Params>;
   const kept = keptOf(model.patterns, maxLength);
   const kinds = [...new Set(kept)];
   const start = () => {
@@ -37,7 +28,7 @@ export function openStepDecoder<Params>(
     return startDecoding(model.layers, { batch: rows, capacity: maxLength, slots, training });
   };
   type Out = { logits: DeviceArray; layers: readonly unknown[]; ffnInput?: DeviceArray };
-  const step = compile(
+  const step = compileWithWeights(
     (
       params: Params,
       layers: readonly unknown[],
@@ -52,8 +43,10 @@ export function openStepDecoder<Params>(
       const told = tellsFfnInput ? { ffnInput: lastFfnInput(out, 1) } : {};
       return { logits: out.logits, layers: out.state.decode!, ...told };
     },
+    params,
     { device },
-  ) as unknown as (...args: unknown[]) => Promise<Out>;
+  );
+  const run = step as (...args: unknown[]) => Promise<Out>;
   let layers = start();
   let length = 0;
   let ffnInput: Float32Array | undefined;
@@ -77,7 +70,7 @@ export function openStepDecoder<Params>(
         [rows, 1],
         "int32",
       );
-      out = await step(held, layers, tokens, fromNumbers([length], [], "int32"), given);
+      out = await run(layers, tokens, fromNumbers([length], [], "int32"), given);
       layers = out.layers;
       length++;
     }
@@ -89,6 +82,6 @@ export function openStepDecoder<Params>(
       layers = start();
       length = 0;
     },
-    release: () => (step as unknown as { release(): Promise<void> }).release(),
+    release: () => step.release(),
   });
 }

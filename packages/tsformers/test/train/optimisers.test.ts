@@ -170,3 +170,37 @@ test("settings out of range are refused, by name", () => {
   expect(() => adafactor({ clipThreshold: 0 })).toThrow(/clipThreshold must be > 0, got 0/);
   expect(adamw({ beta1: 0.5 }).fingerprint).toBe("adamw beta1=0.5 beta2=0.99 epsilon=1e-8 weightDecay=0.1");
 });
+
+// Adafactor looks at whole arrays, and updates every parameter by itself.
+const byNumber = (Object.keys(optimisers) as OptimiserName[]).filter((name) => name !== "adafactor");
+
+test.each(byNumber)("%s: small parameters are updated as large ones are", async (name) => {
+  const entry: OptimiserEntry = optimisers[name];
+  const optimiser = entry.make(entry.options().parse({}) as never);
+  const [large, cut] = [20_000, 7_000];
+  const numbers = (seed: number) => Float32Array.from({ length: large }, (_, i) => Math.sin(seed + 0.37 * i));
+  const vector = (from: Float32Array) => fromNumbers(from, [from.length]);
+  const split = (all: Float32Array) => ({ first: vector(all.slice(0, cut)), rest: vector(all.slice(cut)) });
+  const [start, gradient] = [numbers(1), numbers(2)];
+  const updated = async (params: unknown, gradients: unknown): Promise<Record<string, NDArray>> => {
+    const update = compile(
+      (gradients: Tensor, state: OptimiserState, params: Tensor, pace: Pace) =>
+        optimiser.update(gradients, state, params, pace).params,
+      { device },
+    );
+    const pace = {
+      learningRate: full([], 0.05),
+      step: fromNumbers([1], [], "int32"),
+      gradientFactor: full([], 0.5),
+    };
+    const found = await readTree(
+      await update(gradients as never, optimiser.init(params) as never, params as never, pace),
+    );
+    await update.release();
+    return found as unknown as Record<string, NDArray>;
+  };
+  const whole = (await updated({ all: vector(start) }, { all: vector(gradient) })).all!.toNumbers();
+  const parts = await updated(split(start), split(gradient));
+  const joined = [...parts.first!.toNumbers(), ...parts.rest!.toNumbers()];
+  expect(joined).toEqual(whole);
+});

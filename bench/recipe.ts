@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { type Bench, compareRow, median, type Row } from "./bench.ts";
 import { measureInTurn, type Side } from "./child.ts";
 import { ourSide, pytorchSide } from "./sides.ts";
-import { gptStepGflop, type Workload } from "./workload.ts";
+import { gptStepGflop, recipeGpt, type Workload } from "./workload.ts";
 
 /** What a child of this bench is asked for: a whole training of the GPT of a workload, `steps` updates, on a text. */
 export type RecipeJob = Workload & {
@@ -24,16 +24,8 @@ export type RecipeResult = {
 
 /** `config/train_shakespeare_char.py` with the changes that nanoGPT's README gives for a CPU; here with biases, on both sides. */
 const recipeOf = (file: string): RecipeJob => ({
+  ...recipeGpt,
   file,
-  width: 128,
-  layers: 4,
-  heads: 4,
-  batch: 12,
-  length: 64,
-  vocabulary: 65,
-  steps: 2000,
-  warmup: 0,
-  threads: 2,
   rate: { peak: 1e-3, last: 1e-4, warmupSteps: 100 },
   betas: [0.9, 0.99],
   weightDecay: 0.1,

@@ -4,7 +4,7 @@ import { type Bench, compareRow, median, type Row } from "./bench.ts";
 import { measureInTurn, type Side } from "./child.ts";
 import { repositoryFolder } from "./locations.ts";
 import { ourSide } from "./sides.ts";
-import { smallGpt, type Workload } from "./workload.ts";
+import { recipeGpt, smallGpt, type Workload } from "./workload.ts";
 
 /** What the child of this bench prints, in milliseconds. */
 export type StartupResult = {
@@ -33,7 +33,7 @@ export type FirstStepResult = {
 
 const deep: Workload = { ...smallGpt, layers: 12, steps: 1, warmup: 0 };
 /** Small enough that the step itself is not what is measured. */
-const shallow: Workload = { ...smallGpt, width: 128, batch: 12, length: 64, steps: 1, warmup: 0 };
+const shallow: Workload = { ...recipeGpt, steps: 1 };
 
 /** Calls of the command, and the most milliseconds that each should take. */
 const calls: readonly (readonly [args: readonly string[], targetMs: number])[] = [

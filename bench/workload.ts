@@ -52,6 +52,9 @@ export function parameterCount({ width, layers, length, vocabulary }: Workload):
   return (vocabulary + length) * width + layers * block + 2 * width;
 }
 
+/** The sizes of nanoGPT's recipe for a CPU. */
+export const recipeGpt: Workload = { ...smallGpt, width: 128, batch: 12, length: 64, steps: 2000, warmup: 0 };
+
 /** Sizes of one layer of attention; `width` is that of all heads together. */
 export type AttentionSizes = {
   readonly batch: number;

@@ -1,16 +1,11 @@
 import { readdirSync } from "node:fs";
 import { defineConfig, type UserConfig } from "tsdown";
+import { scripts } from "../tsdown.scripts.ts";
 
-/** Compiles the examples of systems to examples/dist, file by file: Node 20 cannot run TypeScript. `npm run examples` does this first. */
+/** Compiles the examples of systems to examples/dist. `npm run examples` does this first. */
 const config: UserConfig = defineConfig({
+  ...scripts,
   entry: ["run.ts", ...readdirSync(new URL("systems", import.meta.url)).map((file) => `systems/${file}`)],
-  outDir: "dist",
-  unbundle: true,
-  deps: { neverBundle: [/^[^./]/] },
-  platform: "node",
-  dts: false,
-  outExtensions: () => ({ js: ".js" }),
-  logLevel: "warn",
 });
 
 export default config;

@@ -1,6 +1,7 @@
-import { compile, type Device, randomKey } from "@tsformers/engine";
+import { compile, type Device, flatten, isDeviceArray, randomKey } from "@tsformers/engine";
 import { adamw, gpt, tokenObjective } from "tsformers";
 import { suitableMicroBatches, trainStep } from "tsformers/train";
+import type { StepResult } from "../gpt-step.ts";
 import type { Workload } from "../workload.ts";
 import { stepInputs } from "./step-inputs.ts";
 
@@ -8,8 +9,8 @@ import { stepInputs } from "./step-inputs.ts";
 export type BenchStep = {
   /** Makes one update and reads the loss back. */
   run(): Promise<number>;
-  /** Parameters as they are now. */
-  params(): unknown;
+  /** Number of parameters, from the first run on. */
+  parameters(): number;
   release(): Promise<void>;
 };
 
@@ -33,7 +34,23 @@ export function benchStep(workload: Workload, device: Device): BenchStep {
       state = result.state;
       return loss;
     },
-    params: () => state.params,
+    parameters: () => {
+      const sizes = flatten(state.params, isDeviceArray).leaves.map(({ shape }) => shape.reduce((a, b) => a * b, 1));
+      return sizes.reduce((a, b) => a + b);
+    },
     release: () => update.release(),
   };
+}
+
+/** Makes all updates of a workload, in Node or in a page, and times those after the warm-up. */
+export async function timedSteps(workload: Workload, device: Device): Promise<StepResult> {
+  const step = benchStep(workload, device);
+  const loss: number[] = [];
+  const stepMs: number[] = [];
+  for (let i = 0; i < workload.warmup + workload.steps; i++) {
+    const start = performance.now();
+    loss.push(await step.run());
+    stepMs.push(performance.now() - start);
+  }
+  return { stepMs: stepMs.slice(workload.warmup), loss, parameters: step.parameters() };
 }

@@ -1,9 +1,9 @@
 import type { Device } from "@tsformers/engine";
 import { openDevice } from "@tsformers/engine/node";
 import { Command, Option } from "commander";
-import { counted, PromptError, type Written } from "../generate/generate.ts";
+import { counted, drained, PromptError, type Written } from "../generate/generate.ts";
 import { LogitsError } from "../generate/sampling.ts";
-import { drained, type Generator, generatorOf } from "../run/open-generator.ts";
+import { type Generator, generatorOf } from "../run/open-generator.ts";
 import { type OpenedModel, openModel } from "../run/open-model.ts";
 import { count } from "../schema/count.ts";
 import { present } from "../schema/present.ts";
@@ -86,6 +86,7 @@ Examples:
     .action(async (directory: string, flags: GenerateFlags) => {
       requireSense(flags);
       const given = await givenPrompt(flags);
+      const prompts = flags.promptsFile === undefined ? undefined : await promptsOf(flags.promptsFile);
       const { signal, release } = interruption();
       const device = await openDevice(flags.device);
       try {
@@ -100,8 +101,8 @@ Examples:
         const generator = generatorOf(opened, device, mixed?.mixing);
         for (const note of generator.notes) terminal.log(note);
         requireSense(flags, generator);
-        if (flags.promptsFile !== undefined) {
-          await generateTexts(generator, await promptsOf(flags.promptsFile), flags, { terminal, signal });
+        if (prompts !== undefined) {
+          await generateTexts(generator, prompts, flags, { terminal, signal });
           await generator.release();
           return;
         }

@@ -2,7 +2,6 @@ import {
   type Concrete,
   compile,
   constant,
-  type DeviceArray,
   flatten,
   fromNumbers,
   isNdArray,
@@ -16,7 +15,7 @@ import type { LanguageModel } from "../models/language-model.ts";
 import { capacityFor, decodeCache } from "./decode-cache.ts";
 import { decodePass, type TracedAt } from "./decode-pass.ts";
 import { type GivenSlots, givenChunk, givenOne, givenStep, keptOf, nextSlots, ringSize } from "./decode-slots.ts";
-import { copyOf, type DecoderOptions, type RowsDecoder, readers, requireRows } from "./decoding.ts";
+import { type DecoderOptions, decoderOf, type PassOut, type RowsDecoder, requireRows } from "./decoding.ts";
 import { openStepDecoder } from "./step-decoder.ts";
 
 export type { Decoder, DecoderOptions, RowsDecoder } from "./decoding.ts";
@@ -62,7 +61,6 @@ export function openDecoder<Params>(
     advance(mapTree(params, isNdArray, (array) => constant(array)) as Params, layers, tokens, at);
   const step = compile(fixed, { device, ...donated(0) });
   let length = 0;
-  let ffnInput: Float32Array | undefined;
 
   const given = (pass: { length: number; count: number; width: number }) =>
     kinds.map((own): GivenSlots => {
@@ -74,7 +72,7 @@ export function openDecoder<Params>(
       return device.sharesMemory ? before : { ...before, next: nextSlots(own, seen, pass) };
     });
 
-  type Out = { logits: DeviceArray; layers: OnDevice<readonly KeyValueCache[]>; ffnInput?: DeviceArray };
+  type Out = PassOut & { readonly layers: OnDevice<readonly KeyValueCache[]> };
   const pass = async (tokens: readonly (readonly number[])[]): Promise<Out> => {
     const count = tokens[0]!.length;
     const width = Math.min(tokensPerPass, 2 ** Math.ceil(Math.log2(count)));
@@ -107,26 +105,18 @@ export function openDecoder<Params>(
     return out;
   };
 
-  const decoder = {
+  return decoderOf({
     rows,
     maxLength,
     vocabulary: model.vocabularySize,
-    get length() {
-      return length;
+    length: () => length,
+    read: async (tokens) => {
+      let out: Out | undefined;
+      for (let from = 0; from < tokens[0]!.length; from += tokensPerPass) {
+        out = await pass(tokens.map((row) => row.slice(from, from + tokensPerPass)));
+      }
+      return out!;
     },
-    get ffnInput() {
-      return ffnInput;
-    },
-  };
-  const readAll = async (tokens: readonly (readonly number[])[]) => {
-    let out: Out | undefined;
-    for (let from = 0; from < tokens[0]!.length; from += tokensPerPass) {
-      out = await pass(tokens.map((row) => row.slice(from, from + tokensPerPass)));
-    }
-    if (out!.ffnInput !== undefined) ffnInput = await copyOf(out!.ffnInput);
-    return copyOf(out!.logits);
-  };
-  return Object.assign(decoder, readers(decoder, readAll), {
     restart: () => {
       cache.clear();
       length = 0;

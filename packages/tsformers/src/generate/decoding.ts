@@ -15,12 +15,10 @@ export type Decoder = {
   release(): Promise<void>;
 };
 
-/** Decodes several sequences side by side, or one. All have read equally many tokens. */
-export type RowsDecoder = Omit<Decoder, "read"> & {
+/** Decodes several sequences side by side, or one. All have read equally many tokens. With several, `read` throws a RangeError. */
+export type RowsDecoder = Decoder & {
   /** Number of sequences. */
   readonly rows: number;
-  /** As a decoder of one sequence does. @throws RangeError when there are several */
-  read(tokens: readonly number[]): Promise<Float32Array>;
   /**
    * Reads tokens of every row, equally many.
    * @returns logits [V] for the next token of each row
@@ -49,33 +47,64 @@ export function requireRows({ rows = 1, tellsFfnInput = false }: DecoderOptions)
   return rows;
 }
 
-/** What a decoder reads with, given how it reads rows of equally many tokens, which are checked here. */
-export function readers(
-  decoder: { readonly rows: number; readonly maxLength: number; readonly length: number; readonly vocabulary: number },
-  readAll: (tokens: readonly (readonly number[])[]) => Promise<Float32Array>,
-): Pick<RowsDecoder, "read" | "readRows"> {
+/** What a program gives for the last tokens of all rows. */
+export type PassOut = { readonly logits: DeviceArray; readonly ffnInput?: DeviceArray };
+
+/** How a decoder reads tokens that are known to fit, as many of each row. */
+export type Reading = {
+  readonly rows: number;
+  readonly maxLength: number;
+  readonly vocabulary: number;
+  /** Tokens read so far. */
+  readonly length: () => number;
+  readonly read: (tokens: readonly (readonly number[])[]) => Promise<PassOut>;
+  readonly restart: () => void;
+  readonly release: () => Promise<void>;
+};
+
+/** The decoder of a way to read: it checks what is to be read, and hands out logits row by row. */
+export function decoderOf(reading: Reading): RowsDecoder {
+  const { rows, maxLength, vocabulary, length, restart, release } = reading;
+  let ffnInput: Float32Array | undefined;
   const readRows = async (tokens: readonly (readonly number[])[]): Promise<Float32Array[]> => {
-    const { rows, maxLength, length, vocabulary } = decoder;
     if (tokens.length !== rows) throw new RangeError(`read: expected tokens of ${rows} rows, got ${tokens.length}`);
     if (tokens.some((row) => row.length !== tokens[0]!.length)) {
       const lengths = tokens.map((row) => row.length).join(", ");
       throw new RangeError(`read: expected equally many tokens of each row, got ${lengths}`);
     }
-    for (const row of tokens) requireTokens(row, length, maxLength, vocabulary);
-    const logits = await readAll(tokens);
+    for (const row of tokens) requireTokens(row, length(), maxLength, vocabulary);
+    const out = await reading.read(tokens);
+    if (out.ffnInput !== undefined) ffnInput = await copyOf(out.ffnInput);
+    const logits = await copyOf(out.logits);
     return tokens.map((_, row) => logits.slice(row * vocabulary, (row + 1) * vocabulary));
   };
-  return { readRows, read: async (tokens) => (await readRows([tokens]))[0]! };
+  return {
+    rows,
+    maxLength,
+    get length() {
+      return length();
+    },
+    get ffnInput() {
+      return ffnInput;
+    },
+    readRows,
+    read: async (tokens) => (await readRows([tokens]))[0]!,
+    restart,
+    release,
+  };
 }
 
 /** @throws RangeError when there are no tokens, too many, or some outside the vocabulary */
 export function requireTokens(tokens: readonly number[], length: number, maxLength: number, vocabulary: number): void {
   if (tokens.length === 0) throw new RangeError("read: expected at least one token");
-  if (length + tokens.length > maxLength) {
-    throw new RangeError(`read: ${length + tokens.length} tokens are more than maxLength ${maxLength}`);
-  }
+  requireRoom(length + tokens.length, maxLength);
   const wrong = tokens.find((token) => !(Number.isInteger(token) && token >= 0 && token < vocabulary));
   if (wrong !== undefined) throw new RangeError(`read: expected tokens of 0 … ${vocabulary - 1}, got ${wrong}`);
+}
+
+/** @throws RangeError when there would be more tokens than a decoder can read */
+export function requireRoom(tokens: number, maxLength: number): void {
+  if (tokens > maxLength) throw new RangeError(`read: ${tokens} tokens are more than maxLength ${maxLength}`);
 }
 
 /** What an array holds now: the next step may write into its memory. */

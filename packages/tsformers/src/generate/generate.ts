@@ -1,5 +1,5 @@
 import { randomKey } from "@tsformers/engine";
-import type { Decoder, RowsDecoder } from "./decoder.ts";
+import { type Decoder, type RowsDecoder, requireRoom } from "./decoding.ts";
 import { checkSampling, draw, requireLogits, type SamplingOptions } from "./sampling.ts";
 
 /**
@@ -35,14 +35,13 @@ export async function* generate(
   prompt: readonly number[],
   options: GenerateOptions,
 ): AsyncGenerator<number, Written> {
-  const readRows = async ([tokens]: readonly (readonly number[])[]) => [await decoder.read(tokens!)];
   const source = {
     rows: 1,
     maxLength: decoder.maxLength,
     get length() {
       return decoder.length;
     },
-    readRows,
+    readRows: async ([tokens]: readonly (readonly number[])[]) => [await decoder.read(tokens!)],
   };
   const rows = generateRows(source, [prompt], options);
   for (;;) {
@@ -77,10 +76,7 @@ export async function* generateRows(
     throw new RangeError(`generate: expected ${decoder.rows} prompts, one for each row, got ${prompts.length}`);
   const key = randomKey(seed);
   const start = decoder.length;
-  const tooLong = prompts.find(({ length }) => start + length > decoder.maxLength);
-  if (tooLong !== undefined) {
-    throw new RangeError(`read: ${start + tooLong.length} tokens are more than maxLength ${decoder.maxLength}`);
-  }
+  for (const { length } of prompts) requireRoom(start + length, decoder.maxLength);
   const written = prompts.map(() => 0);
   const ended = prompts.map((): Ending | undefined => undefined);
   const end = (row: number, why: Ending) => {
@@ -116,6 +112,15 @@ export async function* generateRows(
     logits = await decoder.readRows(next.map((token) => [token]));
   }
   return prompts.map((_, row) => ({ ended: ended[row]!, tokens: written[row]! }));
+}
+
+/** Hands out every value of a generator. @returns what it ends with */
+export async function drained<T, End>(source: AsyncGenerator<T, End>, onValue: (value: T) => void): Promise<End> {
+  for (;;) {
+    const next = await source.next();
+    if (next.done) return next.value;
+    onValue(next.value);
+  }
 }
 
 /** `1 token`, `2 tokens` */

@@ -1,11 +1,11 @@
-import { type Concrete, type DeviceArray, fromNumbers, type Tensor } from "@tsformers/engine";
+import { type Concrete, fromNumbers, type Tensor } from "@tsformers/engine";
 import { startDecoding } from "../depth/states.ts";
 import { evaluation } from "../kinds/layer.ts";
 import type { LanguageModel } from "../models/language-model.ts";
 import { compileWithWeights } from "./compile-with-weights.ts";
 import { lastFfnInput } from "./decode-pass.ts";
 import { type GivenSlots, givenStep, keptOf, ringSize, slotCount, stepSlots } from "./decode-slots.ts";
-import { copyOf, type DecoderOptions, type RowsDecoder, readers, requireRows } from "./decoding.ts";
+import { type DecoderOptions, decoderOf, type PassOut, type RowsDecoder, requireRows } from "./decoding.ts";
 
 /**
  * Decodes with a model of which some layers keep states of their own (sums, clusters, buckets) instead of keys and values: token by
@@ -27,7 +27,7 @@ export function openStepDecoder<Params>(
     const { trainingState: training } = params as { trainingState?: Record<string, unknown> };
     return startDecoding(model.layers, { batch: rows, capacity: maxLength, slots, training });
   };
-  type Out = { logits: DeviceArray; layers: readonly unknown[]; ffnInput?: DeviceArray };
+  type Out = PassOut & { readonly layers: readonly unknown[] };
   const step = compileWithWeights(
     (
       params: Params,
@@ -49,35 +49,23 @@ export function openStepDecoder<Params>(
   const run = step as (...args: unknown[]) => Promise<Out>;
   let layers = start();
   let length = 0;
-  let ffnInput: Float32Array | undefined;
-  const decoder = {
+  return decoderOf({
     rows,
     maxLength,
     vocabulary: model.vocabularySize,
-    get length() {
-      return length;
+    length: () => length,
+    read: async (all) => {
+      let out: Out | undefined;
+      for (let i = 0; i < all[0]!.length; i++) {
+        const given = kinds.map((own) => givenStep(own, ringSize(own, maxLength), length));
+        const column = all.map((row) => row[i]!);
+        const [tokens, position] = [fromNumbers(column, [rows, 1], "int32"), fromNumbers([length], [], "int32")];
+        out = await run(layers, tokens, position, given);
+        layers = out.layers;
+        length++;
+      }
+      return out!;
     },
-    get ffnInput() {
-      return ffnInput;
-    },
-  };
-  const readAll = async (all: readonly (readonly number[])[]) => {
-    let out: Out | undefined;
-    for (let i = 0; i < all[0]!.length; i++) {
-      const given = kinds.map((own) => givenStep(own, ringSize(own, maxLength), length));
-      const tokens = fromNumbers(
-        all.map((row) => row[i]!),
-        [rows, 1],
-        "int32",
-      );
-      out = await run(layers, tokens, fromNumbers([length], [], "int32"), given);
-      layers = out.layers;
-      length++;
-    }
-    if (out!.ffnInput !== undefined) ffnInput = await copyOf(out!.ffnInput);
-    return copyOf(out!.logits);
-  };
-  return Object.assign(decoder, readers(decoder, readAll), {
     restart: () => {
       layers = start();
       length = 0;

@@ -3,6 +3,7 @@ import type { BeamOptions } from "../generate/beam-search.ts";
 import { type Decoder, openDecoder } from "../generate/decoder.ts";
 import {
   counted,
+  drained,
   encodePrompt,
   type GenerateOptions,
   generate,
@@ -52,7 +53,8 @@ export type Generator = {
   release(): Promise<void>;
 };
 
-export type TextsOptions = WriteOptions & { readonly stop?: readonly string[] };
+/** As of {@link generate}: beams are for a model that answers. */
+export type TextsOptions = GenerateOptions & { readonly stop?: readonly string[] };
 
 export type WrittenText = Written & { readonly text: string };
 
@@ -105,12 +107,18 @@ export function generatorOf(opened: OpenedModel, device: Device, mixing?: Mixing
   const write =
     model.category === "decoder" ? goingOn(model, params, device, mixing) : answering(model, translator!, startToken);
   const unknown = tokenizer?.unknownToken;
+  const withOwn = <Options extends GenerateOptions>(options: Options): Options => ({
+    endTokens,
+    ...options,
+    forbiddenTokens: [...(options.forbiddenTokens ?? []), ...(unknown === undefined ? [] : [unknown])],
+  });
+  const encoded = (coder: Tokenizer, prompt: string): number[] =>
+    encodePrompt({ ...coder, encode: promptTokens ?? coder.encode }, prompt);
   async function* tokens(prompt: readonly number[], options: WriteOptions): AsyncGenerator<number, Written> {
-    const forbiddenTokens = [...(options.forbiddenTokens ?? []), ...(unknown === undefined ? [] : [unknown])];
     try {
-      return yield* write(prompt, { endTokens, ...options, forbiddenTokens });
+      return yield* write(prompt, withOwn(options));
     } catch (error) {
-      throw error instanceof LogitsError ? explained(error, params) : error;
+      throw explained(error, params);
     }
   }
   async function* text(
@@ -119,24 +127,17 @@ export function generatorOf(opened: OpenedModel, device: Device, mixing?: Mixing
   ): AsyncGenerator<string, Written> {
     if (tokenizer === undefined)
       throw new PromptError("this model's tokens stand for no text; give the prompt as numbers, with --prompt-tokens");
-    const before = encodePrompt({ ...tokenizer, encode: promptTokens ?? tokenizer.encode }, prompt);
+    const before = encoded(tokenizer, prompt);
     const continued = category === "decoder" ? { before } : {};
     return yield* textOf(tokens(before, options), tokenizer, { ...options, ...continued });
   }
   const texts = async (prompts: readonly string[], options: TextsOptions): Promise<WrittenText[]> => {
     if (tokenizer === undefined) throw new PromptError("this model's tokens stand for no text");
-    const before = prompts.map((prompt, i) =>
-      ofPrompt(i, () => encodePrompt({ ...tokenizer, encode: promptTokens ?? tokenizer.encode }, prompt)),
-    );
-    const forbiddenTokens = [...(options.forbiddenTokens ?? []), ...(unknown === undefined ? [] : [unknown])];
+    const before = prompts.map((prompt, i) => ofPrompt(i, () => encoded(tokenizer, prompt)));
     const made: number[][] = prompts.map(() => []);
-    const source = sideBySide(model as LanguageModel, params, device, before, {
-      endTokens,
-      ...options,
-      forbiddenTokens,
-    });
-    const ended = await drained(source, ({ row, token }) => made[row]!.push(token)).catch((error) => {
-      throw error instanceof LogitsError ? explained(error, params) : error;
+    const written = sideBySide(model as LanguageModel, params, device, before, withOwn(options));
+    const ended = await drained(written, ({ row, token }) => made[row]!.push(token)).catch((error: unknown) => {
+      throw explained(error, params);
     });
     return Promise.all(
       made.map(async (own, row) => {
@@ -186,7 +187,7 @@ async function* sideBySide(
   params: unknown,
   device: Device,
   prompts: readonly (readonly number[])[],
-  options: WriteOptions,
+  options: GenerateOptions,
 ): AsyncGenerator<RowToken, Written[]> {
   prompts.forEach((prompt, i) => {
     ofPrompt(i, () => requirePrompt(prompt, model.vocabularySize, model.maxLength));
@@ -214,15 +215,6 @@ async function* stored(tokens: readonly number[], end: Written): AsyncGenerator<
   return end;
 }
 
-/** Hands out every value of a generator. @returns what it ends with */
-export async function drained<T, End>(source: AsyncGenerator<T, End>, onValue: (value: T) => void): Promise<End> {
-  for (;;) {
-    const next = await source.next();
-    if (next.done) return next.value;
-    onValue(next.value);
-  }
-}
-
 function answering(model: SequenceToSequence, decoder: SequenceDecoder, start: number): Write {
   return async function* (prompt, options) {
     const { count, beams } = options;
@@ -247,8 +239,10 @@ function requirePrompt(prompt: readonly number[], vocabularySize: number, maxLen
     );
 }
 
-/** The error, with the name of the first parameter that is not finite if that is the cause. */
-function explained({ message }: LogitsError, params: unknown): LogitsError {
+/** An error; of logits, with the name of the first parameter that is not finite if that is the cause. */
+function explained(error: unknown, params: unknown): unknown {
+  if (!(error instanceof LogitsError)) return error;
+  const { message } = error;
   const { leaves, paths } = flatten(params, isNdArray);
   const damaged = leaves.findIndex(
     (array) => array.dtype === "float32" && !(array.data as Float32Array).every(Number.isFinite),

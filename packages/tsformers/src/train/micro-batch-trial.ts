@@ -110,17 +110,16 @@ export async function tryMicroBatches<Params, B>(
 ): Promise<MicroBatchTrial> {
   const { batchSize, length, device } = options;
   const usual = suitableMicroBatches(batchSize, length);
-  let bytes = 0;
-  const fitting = microBatchCandidates(batchSize, length)
-    .sort((a, b) => (b === usual ? 1 : 0) - (a === usual ? 1 : 0) || b - a)
-    .map((parts) => ({ parts, trial: openTrial(options, parts) }))
-    .filter(({ trial: { initial, program } }) => {
-      const { totalBytes } = estimateMemory((initial as { params: unknown }).params, initial, program);
-      if (bytes + totalBytes > (availableBytes() ?? Number.POSITIVE_INFINITY) / 2) return false;
-      bytes += totalBytes;
-      return true;
-    });
-  const trials = new Map(fitting.map(({ parts, trial }) => [parts, trial]));
+  const others = microBatchCandidates(batchSize, length).filter((parts) => parts !== usual);
+  const trials = new Map<number, ReturnType<typeof openTrial<Params, B>>>();
+  let freeBytes = (availableBytes() ?? Number.POSITIVE_INFINITY) / 2;
+  for (const parts of [usual, ...others.reverse()]) {
+    const trial = openTrial(options, parts);
+    const { totalBytes } = estimateMemory((trial.initial as { params: unknown }).params, trial.initial, trial.program);
+    if (totalBytes > freeBytes) continue;
+    freeBytes -= totalBytes;
+    trials.set(parts, trial);
+  }
   const open = (parts: number): CutStep => {
     const { initial, inputs, update } = trials.get(parts)!;
     let state = putTree(initial, device) as Parameters<typeof update>[0];

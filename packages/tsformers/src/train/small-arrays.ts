@@ -11,7 +11,7 @@ export function isSmall({ shape }: { readonly shape: Shape }): boolean {
 /** All numbers of several arrays of one dtype, one array after the other. @shape list of [...] → [N] */
 export function joinFlat(list: readonly Tensor[]): Tensor {
   return concat(
-    list.map((one) => reshape(one, [sizeOf(one.shape)])),
+    list.map((one) => reshape(one, [-1])),
     0,
   );
 }

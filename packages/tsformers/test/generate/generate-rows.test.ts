@@ -7,7 +7,7 @@ import { entryOf } from "../../src/catalogue/catalogue-of.ts";
 import { type MixerName, mixers } from "../../src/catalogue/mixers.ts";
 import { type PositionName, positions } from "../../src/catalogue/positions.ts";
 import { openDecoder } from "../../src/generate/decoder.ts";
-import { type GenerateOptions, generate, generateRows, type Written } from "../../src/generate/generate.ts";
+import { drained, type GenerateOptions, generate, generateRows, type Written } from "../../src/generate/generate.ts";
 import { gpt } from "../../src/models/decoders/gpt.ts";
 import type { PositionEntry } from "../../src/position/index.ts";
 
@@ -37,20 +37,14 @@ async function inRows(
   source: ReturnType<typeof generateRows>,
 ): Promise<{ made: number[][]; ended: readonly Written[] }> {
   const made: number[][] = prompts.map(() => []);
-  for (;;) {
-    const next = await source.next();
-    if (next.done) return { made, ended: next.value };
-    made[next.value.row]!.push(next.value.token);
-  }
+  const ended = await drained(source, ({ row, token }) => made[row]!.push(token));
+  return { made, ended };
 }
 
 async function alone(source: ReturnType<typeof generate>): Promise<{ made: number[]; ended: Written }> {
   const made: number[] = [];
-  for (;;) {
-    const next = await source.next();
-    if (next.done) return { made, ended: next.value };
-    made.push(next.value);
-  }
+  const ended = await drained(source, (token) => made.push(token));
+  return { made, ended };
 }
 
 async function expectAsAlone(options: Options, on: typeof device = device): Promise<void> {

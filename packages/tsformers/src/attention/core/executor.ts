@@ -74,13 +74,14 @@ export function attend(q: Tensor, entries: KeyValueCache, options: AttendOptions
     };
   };
   const placed = given.isPlain && recomputed ? keysInPlace(groups, entries, view) : undefined;
+  const parts = placed === undefined ? byGroup() : undefined;
   const out =
     placed === undefined
-      ? joined(byGroup().map(({ out }) => out))
+      ? joined(parts!.map(({ out }) => out))
       : attendPattern(groups[0]!.pattern, { ...given, q, ...placed }).out;
   return besideSinkOf(sink, out, () => {
     const { weights, keys, sums } = joinMaps(
-      byGroup().map(({ maps }) => maps()),
+      (parts ?? byGroup()).map(({ maps }) => maps()),
       view.keys,
     );
     return {

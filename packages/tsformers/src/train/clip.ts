@@ -11,14 +11,14 @@ import {
   sum,
   type Tensor,
 } from "@tsformers/engine";
-import { isSmall, joinFlat } from "./small-arrays.ts";
+import { isSmall, joinRows, rowType } from "./small-arrays.ts";
 
 /** The norm of all gradients as one vector, `√(Σ g²)`. @shape a tree → scalar */
 export function globalNorm(gradients: unknown): Tensor {
   const floats = flatten(gradients, isTensor).leaves.filter(({ dtype }) => isFloat(dtype));
   const [small, large] = [floats.filter(isSmall), floats.filter((gradient) => !isSmall(gradient))];
-  const joined = [...new Set(small.map(({ dtype }) => dtype))].map((type) =>
-    joinFlat(small.filter(({ dtype }) => dtype === type)),
+  const joined = [...new Set(small.map(rowType))].map((type) =>
+    joinRows(small.filter((gradient) => rowType(gradient) === type)),
   );
   const squares = [...joined, ...large].map((gradient) => sum(square(gradient)));
   return sqrt(squares.reduce((total, part) => add(total, part), constant(0)));

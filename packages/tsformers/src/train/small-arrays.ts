@@ -1,26 +1,38 @@
-import { concat, reshape, type Shape, split, type Tensor } from "@tsformers/engine";
+import { concat, type DType, reshape, type Shape, split, type Tensor } from "@tsformers/engine";
+
+type ArrayType = { readonly shape: Shape; readonly dtype: DType };
 
 /** With no more numbers than this, what it takes to start a node is more than what it computes. */
 const few = 16_384;
 
-/** Whether arrays of this size are better worked on together than one by one. */
-export function isSmall({ shape }: { readonly shape: Shape }): boolean {
-  return sizeOf(shape) <= few;
+/** Whether an array of this size is better worked on together with others than by itself. */
+export function isSmall({ shape }: ArrayType): boolean {
+  return shape.reduce((product, n) => product * n, 1) <= few;
 }
 
-/** All numbers of several arrays of one dtype, one array after the other. @shape list of [...] → [N] */
-export function joinFlat(list: readonly Tensor[]): Tensor {
+/** Equal for arrays that can be joined: their rows have one shape and dtype. A number is a vector of one. */
+export function rowType({ shape, dtype }: ArrayType): string {
+  return `${dtype}[${shape.slice(1).join()}]`;
+}
+
+/**
+ * The rows of several arrays, one array after the other; nothing is reshaped, which would be a copy.
+ *
+ * @shape list of [n, ...rest] → [N, ...rest]
+ */
+export function joinRows(list: readonly Tensor[]): Tensor {
   return concat(
-    list.map((one) => reshape(one, [-1])),
+    list.map((one) => (one.shape.length === 0 ? reshape(one, [1]) : one)),
     0,
   );
 }
 
-/** Undoes {@link joinFlat}. @shape [N] → list of `shapes` */
-export function splitFlat(joined: Tensor, shapes: readonly Shape[]): Tensor[] {
-  return split(joined, shapes.map(sizeOf), 0).map((part, i) => reshape(part, shapes[i]!));
-}
-
-function sizeOf(shape: Shape): number {
-  return shape.reduce((product, n) => product * n, 1);
+/** Undoes {@link joinRows}. @shape [N, ...rest] → list of `shapes` */
+export function splitRows(joined: Tensor, shapes: readonly Shape[]): Tensor[] {
+  const parts = split(
+    joined,
+    shapes.map(([rows = 1]) => rows),
+    0,
+  );
+  return parts.map((part, i) => (shapes[i]!.length === 0 ? reshape(part, []) : part));
 }

@@ -11,7 +11,7 @@ import {
   type Tensor,
   unflatten,
 } from "@tsformers/engine";
-import { isSmall, joinFlat, splitFlat } from "../small-arrays.ts";
+import { isSmall, joinRows, rowType, splitRows } from "../small-arrays.ts";
 
 /** State of an optimiser for one parameter, by name. */
 export type Slots<Leaf = Tensor> = Readonly<Record<string, Leaf>>;
@@ -53,7 +53,7 @@ export const matricesDecay: Decays = (_, shape) => shape.length >= 2;
 /** Shape and dtype of an array. */
 export type ArrayType = { readonly shape: Shape; readonly dtype: DType };
 
-/** One parameter in an update, or several small ones joined into a vector. */
+/** One parameter in an update, or the rows of several small ones. */
 export type UpdateInput = {
   readonly parameter: Tensor;
   readonly gradient: Tensor;
@@ -128,16 +128,16 @@ function groupsOf(leaves: readonly Tensor[], paths: readonly string[], { element
   const groups = new Map<string, number[]>();
   for (const [i, leaf] of leaves.entries()) {
     if (!isFloat(leaf.dtype)) continue;
-    const key = elementwise && isSmall(leaf) ? `${leaf.dtype} ${decays(paths[i]!, leaf.shape)}` : paths[i]!;
+    const key = elementwise && isSmall(leaf) ? `${rowType(leaf)} ${decays(paths[i]!, leaf.shape)}` : paths[i]!;
     groups.set(key, [...(groups.get(key) ?? []), i]);
   }
   return [...groups.values()];
 }
 
-/** Updates several parameters as one vector. */
+/** Updates several parameters whose rows have one type as one array. */
 function together(inputs: readonly UpdateInput[], update: (all: UpdateInput) => UpdateResult): UpdateResult[] {
   const shapes = inputs.map(({ parameter }) => parameter.shape);
-  const join = (read: (input: UpdateInput) => Tensor) => joinFlat(inputs.map(read));
+  const join = (read: (input: UpdateInput) => Tensor) => joinRows(inputs.map(read));
   const { slots, decayed } = inputs[0]!;
   const result = update({
     parameter: join(({ parameter }) => parameter),
@@ -145,8 +145,8 @@ function together(inputs: readonly UpdateInput[], update: (all: UpdateInput) => 
     slots: mapSlots(slots, (_, name) => join((input) => input.slots[name]!)),
     decayed,
   });
-  const parameters = splitFlat(result.parameter, shapes);
-  const parts = mapSlots(result.slots, (slot) => splitFlat(slot, shapes));
+  const parameters = splitRows(result.parameter, shapes);
+  const parts = mapSlots(result.slots, (slot) => splitRows(slot, shapes));
   return parameters.map((parameter, i) => ({ parameter, slots: mapSlots(parts, (part) => part[i]!) }));
 }
 

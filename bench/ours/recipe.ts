@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { compile, fromNumbers, keyToArray, NDArray, randomKey } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { adamw, gpt, tokenObjective, warmupCosine } from "tsformers";
-import { suitableMicroBatches, trainStep } from "tsformers/train";
+import { stackTrees, suitableMicroBatches, trainStep } from "tsformers/train";
 import type { RecipeJob, RecipeResult } from "../recipe.ts";
 
 const job = JSON.parse(process.argv[2]!) as RecipeJob;
@@ -45,8 +45,10 @@ const rateAt = warmupCosine({
   totalSteps: steps,
   floor: rate.last / rate.peak,
 });
-const update = compile(step.update, { device, donate: [0] });
-let state: Parameters<typeof update>[0] = step.init(model.init(randomKey(0)));
+/** Updates in one run, as `train()` makes them where a step is this short. */
+const together = 10;
+const updates = compile(step.updates, { device, donate: [0] });
+let state: Parameters<typeof updates>[0] = step.init(model.init(randomKey(0)));
 
 // Places are drawn by a linear congruential generator (Numerical Recipes): which ones is of no importance, but they repeat.
 let drawn = 1;
@@ -55,11 +57,15 @@ const place = (): number => {
   return drawn % (training.length - length - 1);
 };
 const begun = performance.now();
-for (let i = 0; i < steps; i++) {
-  const rows = rowsAt(training, Array.from({ length: batch }, place));
-  const control = { learningRate: fromNumbers([rateAt(i + 1)], []), key: keyToArray(randomKey(i)) };
-  const result = await update(state, rows, control);
-  // The loss is read back, as a loop that logs does.
+for (let done = 0; done < steps; done += together) {
+  const numbers = Array.from({ length: Math.min(together, steps - done) }, (_, i) => done + i);
+  const inputs = numbers.map((i) => {
+    const rows = rowsAt(training, Array.from({ length: batch }, place));
+    const control = { learningRate: fromNumbers([rateAt(i + 1)], []), key: keyToArray(randomKey(i)) };
+    return [rows, control] as const;
+  });
+  const result = await updates(state, ...stackTrees(inputs)!);
+  // The losses are read back, as a loop that logs does.
   await result.metrics.loss.read();
   state = result.state;
 }

@@ -253,13 +253,31 @@ export function scan<Carry, X, Y>(
       const [next, y] = step(unflatten(carry.structure, carries) as Carry, unflatten(slices.structure, at) as X);
       const out = flatten(y, isTensor);
       structureOfY = out.structure;
-      return [flatten(next, isTensor).leaves, out.leaves];
+      return [leavesAt(carry.paths, next), out.leaves];
     },
     carry.leaves,
     slices.leaves,
     { length, reverse: options.reverse ?? false, unroll: options.unroll ?? length <= unrollUpTo },
   );
   return [unflatten(carry.structure, last) as Carry, unflatten(structureOfY, ys) as Y];
+}
+
+/** The leaves of a carry in the order of its first one: that of the keys of an object is of no importance. */
+function leavesAt(paths: readonly string[], carry: unknown): Tensor[] {
+  const found = flatten(carry, isTensor);
+  const leaves = new Map(found.paths.map((path, i) => [path, found.leaves[i]!] as const));
+  const missing = paths.filter((path) => !leaves.has(path));
+  const added = found.paths.filter((path) => !paths.includes(path));
+  if (missing.length > 0 || added.length > 0) {
+    const said = [
+      missing.length > 0 && `without ${missing.join(", ")}`,
+      added.length > 0 && `with ${added.join(", ")}`,
+    ];
+    throw new RangeError(
+      `scan: a step must return a carry like the first one, got one ${said.filter(Boolean).join(" and ")}`,
+    );
+  }
+  return paths.map((path) => leaves.get(path)!);
 }
 
 /** Repeats `step` a fixed number of times. See {@link scan}. */

@@ -143,6 +143,14 @@ test("loop repeats; short ones are written out and agree", async () => {
   }
 });
 
+test("a carry is an object whose keys may come in any order, but must be those of the first one", () => {
+  const swap = ({ a, b }: { a: Tensor; b: Tensor }) => [{ b: mul(b, 2), a: mul(a, 3) }, []] as const;
+  const [a, b] = run((x) => scan(swap, { a: x!, b: x! }, [], { length: 3 })[0], w);
+  expect([a, b]).toEqual([w.toNumbers().map((x) => 27 * x), w.toNumbers().map((x) => 8 * x)]);
+  const other = (x: Tensor) => scan((c: object) => [{ ...c, c: x }, []] as const, { a: x }, [], { length: 3 })[0];
+  expect(() => run((x) => other(x!), w)).toThrow("scan: a step must return a carry like the first one, got one with c");
+});
+
 test("a carry that changes its type is refused", () => {
   expect(() => run((x) => loop(3, () => full2(x!), x!), w)).toThrow(
     /scan: carry 0 starts as float64\[2\] and comes out of a step as float64\[\]/,

@@ -59,5 +59,6 @@ export {
   type TrainStep,
   trainStep,
 } from "./step.ts";
+export { stackTrees } from "./steps-per-run.ts";
 export { train } from "./train.ts";
 export type { Progress, TrainEvent, TrainOptions, TrainResult } from "./train-options.ts";

@@ -15,6 +15,8 @@ export type Update<Params, B> = Compiled<
 export type Program<Params, B> = {
   readonly step: TrainStep<Params, B>;
   readonly update: Update<Params, B>;
+  /** Several updates in one run: batches, controls and metrics have a leading axis. */
+  readonly updates: Update<Params, B>;
   readonly scores: Evaluator<Params, B>;
 };
 
@@ -38,11 +40,12 @@ export function programs<Params, B>(
   const known = new Map<string, Program<Params, B>>();
   const make = (own: Objective<Params, B>): Program<Params, B> => {
     const step = stepOf(own);
-    const update = compile(step.update, { device, donate: [0] }) as unknown as Update<Params, B>;
-    return { step, update, scores: evaluator(own, device) };
+    const compiled = (fn: typeof step.update) => compile(fn, { device, donate: [0] }) as unknown as Update<Params, B>;
+    return { step, update: compiled(step.update), updates: compiled(step.updates), scores: evaluator(own, device) };
   };
-  const release = async ({ update, scores }: Program<Params, B>): Promise<void> => {
+  const release = async ({ update, updates, scores }: Program<Params, B>): Promise<void> => {
     await update.release();
+    await updates.release();
     await scores.release();
   };
   return {

@@ -11,6 +11,7 @@ import {
   mapTree,
   mul,
   NDArray,
+  scan,
   type Tensor,
   type TypedArray,
   where,
@@ -81,6 +82,15 @@ export type TrainStep<Params, B> = {
     batch: Symbolic<B>,
     control: Control,
   ): { readonly state: TrainState<Params>; readonly metrics: StepMetrics };
+  /**
+   * Several updates, one after the other, with the same results to the last bit. Batches, controls and metrics have a leading axis: an
+   * element for each update.
+   */
+  updates(
+    state: TrainState<Params>,
+    batches: Symbolic<B>,
+    controls: Control,
+  ): { readonly state: TrainState<Params>; readonly metrics: StepMetrics };
   /** The gradients that `update` would use, for {@link explainNonFinite}. */
   gradients(state: TrainState<Params>, batch: Symbolic<B>, control: Control): Gradients<Params>;
 };
@@ -115,10 +125,10 @@ export function trainStep<Params, B>(options: StepOptions<Params, B>): TrainStep
     const updated = { ...moved, params: options.project?.(moved.params) ?? moved.params };
     const average = () => followAverage(splitState(state.average!).trained, updated.params, averageDecay!, step);
     const next = {
-      params: withState(updated.params, raw.trainingState),
+      params: withState(state.params, updated.params, raw.trainingState),
       optimiser: updated.state,
       step,
-      ...(averageDecay !== undefined && { average: withState(average(), raw.trainingState) }),
+      ...(averageDecay !== undefined && { average: withState(state.average!, average(), raw.trainingState) }),
       ...present({ memories: raw.memories }),
     };
     const metrics = { loss: raw.loss, gradientNorm, losses: raw.losses };
@@ -139,6 +149,14 @@ export function trainStep<Params, B>(options: StepOptions<Params, B>): TrainStep
         ...(options.startMemories !== undefined && { memories: options.startMemories() }),
       }) as unknown as Concrete<TrainState<Params>>,
     update,
+    updates: (state, batches, controls) => {
+      const one = (before: TrainState<Params>, [batch, control]: readonly [Symbolic<B>, Control]) => {
+        const { state: after, metrics } = update(before, batch, control);
+        return [after, metrics] as const;
+      };
+      const [last, metrics] = scan(one, state, [batches, controls] as const, { unroll: false });
+      return { state: last, metrics };
+    },
     gradients: slopes,
   };
 }
@@ -150,8 +168,9 @@ function splitState<P>(params: P): { trained: P; trainingState?: unknown } {
   return { trained: trained as P, trainingState };
 }
 
-function withState<Params>(trained: Params, trainingState: unknown): Params {
-  return trainingState === undefined ? trained : { ...trained, trainingState };
+/** The parameters `before` with what they are now, in the order of their keys: another order would be another signature. */
+function withState<Params>(before: Params, trained: Params, trainingState: unknown): Params {
+  return trainingState === undefined ? trained : { ...before, ...trained, trainingState };
 }
 
 const largestFinite = 3.4028234e38;
@@ -165,7 +184,7 @@ function inFloat16<Params, B>(loss: LossFunction<Params, B>): LossFunction<Param
   return (params, batch, context, memories) => {
     const { trained, trainingState } = splitState(params);
     const half = mapTree(trained, isTensor, (leaf) => (isFloat(leaf.dtype) ? cast(leaf, "float16") : leaf)) as Params;
-    const { total, weight, ...rest } = loss(withState(half, trainingState), batch, context, memories);
+    const { total, weight, ...rest } = loss(withState(params, half, trainingState), batch, context, memories);
     return { total: cast(total, "float32"), weight: cast(weight, "float32"), ...rest };
   };
 }

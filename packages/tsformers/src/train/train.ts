@@ -4,8 +4,6 @@ import {
   fromNumbers,
   type Given,
   keyToArray,
-  type NDArray,
-  type OnDevice,
   putTree,
   randomKey,
   readTree,
@@ -16,13 +14,14 @@ import { loss as lossMetric } from "../tasks/metric.ts";
 import { lengthAt } from "../tasks/train-lengths.ts";
 import { suitableMicroBatches } from "./accumulate.ts";
 import { earlyStopping } from "./early-stopping.ts";
+import { makeTogether, makeUpdate } from "./make-updates.ts";
 import { median } from "./median.ts";
 import { availableBytes, estimateMemory, memoryText, requireMemory } from "./memory.ts";
-import { loggedLosses, numbersOf } from "./named-losses.ts";
-import { explainNonFinite } from "./non-finite.ts";
+import { loggedLosses } from "./named-losses.ts";
 import { type Program, type Programs, programs } from "./programs.ts";
 import type { RunDirectory } from "./run-directory.ts";
-import { type Control, type StepMetrics, type TrainState, type TrainStep, trainStep } from "./step.ts";
+import { type Control, type TrainState, type TrainStep, trainStep } from "./step.ts";
+import { copiesState, stepsPerRun } from "./steps-per-run.ts";
 import type { Progress, TrainEvent, TrainOptions, TrainResult } from "./train-options.ts";
 
 export type { TrainEvent, TrainOptions, TrainResult } from "./train-options.ts";
@@ -36,7 +35,8 @@ export type { TrainEvent, TrainOptions, TrainResult } from "./train-options.ts";
  */
 export async function train<Params, B>(options: TrainOptions<Params, B>): Promise<TrainResult<Params>> {
   const { steps, batchSize, length, signal, onEvent = () => {} } = options;
-  for (const [name, value] of Object.entries({ steps, batchSize, length })) requireCount(name, value);
+  const counts = present({ steps, batchSize, length, stepsPerRun: options.stepsPerRun });
+  for (const [name, value] of Object.entries(counts)) requireCount(name, value);
   requireBatches(options);
   const compiled = programs(options, (objective) => stepOf({ ...options, objective }));
   const run = await begin<Params, B>(options, compiled);
@@ -46,8 +46,15 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
   let prepared: Program<Params, B> | undefined;
   const stepMs: number[] = [];
   const speeds: number[] = [];
-  const makeStep = async (): Promise<void> => {
-    const inputs = inputsOf(options, done + 1);
+  const last = Math.min(steps, options.pauseAt ?? steps);
+  const pace = stepsPerRun({
+    // With learned spans each step has the program that its parameters ask for.
+    fixed: options.objective.spans === undefined ? options.stepsPerRun : 1,
+    mayChoose: copiesState(options.device),
+    last,
+    every: [options.evalEvery, options.checkpointEvery],
+  });
+  const makeSteps = async (): Promise<void> => {
     const program = await compiled.of(state.params);
     if (program !== prepared) {
       for (const each of new Set(options.view.lengths?.cycle ?? [length]))
@@ -55,15 +62,22 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
       if (prepared === undefined) onEvent({ kind: "prepared", step: done });
       prepared = program;
     }
-    const made = await makeUpdate(options, { number: done + 1, ...program, state, inputs });
+    const inputs = range(pace.next(done)).map((i) => inputsOf(options, done + 1 + i));
+    const ahead = { number: done + 1, program, state };
+    const together = inputs.length === 1 ? undefined : await makeTogether(options, { ...ahead, inputs });
+    // Where something is wrong with one of several steps, or they cannot be made together, they are made one by one.
+    if (inputs.length > 1 && together === undefined) pace.giveUp();
+    const made = together ?? (await makeUpdate(options, { ...ahead, inputs: inputs[0]! }));
+    if (together === undefined) pace.took(made.ms);
     state = made.state;
-    done += 1;
-    stepMs.push(made.ms);
-    speeds.push(made.measured.tokensPerSecond);
-    const { measured, losses } = made;
-    run.directory?.log({ ...measured, ...loggedLosses(losses) });
-    const secondsLeft = ((steps - done) * median(stepMs.slice(-20))) / 1000;
-    onEvent({ kind: "step", ...measured, losses, totalSteps: steps, secondsLeft });
+    for (const { measured, losses } of made.steps) {
+      done += 1;
+      stepMs.push(made.ms);
+      speeds.push(measured.tokensPerSecond);
+      run.directory?.log({ ...measured, ...loggedLosses(losses) });
+      const secondsLeft = ((steps - done) * median(stepMs.slice(-20))) / 1000;
+      onEvent({ kind: "step", ...measured, losses, totalSteps: steps, secondsLeft });
+    }
   };
 
   const stopping = options.patience === undefined ? undefined : earlyStopping({ patience: options.patience });
@@ -90,7 +104,6 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
     onEvent({ kind: "checkpoint", step: done, path });
   };
 
-  const last = Math.min(steps, options.pauseAt ?? steps);
   const isDue = (every: number | undefined): boolean => every !== undefined && done % every === 0;
   const stoppedEarly = (): boolean => progress.stopping?.stop === true;
   // The checkpoint comes first: whatever happens in an evaluation, no step is lost. On resumption one that was cut off is made again.
@@ -103,7 +116,7 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
   try {
     await evaluateIfDue();
     while (done < last && !stoppedEarly() && !signal?.aborted) {
-      await makeStep();
+      await makeSteps();
       await evaluateIfDue();
       if (isDue(options.checkpointEvery) && saved.step !== done) await save();
     }
@@ -149,36 +162,6 @@ export function inputsOf<Params, B>(
   const key = keyToArray(foldIn(foldIn(randomKey(seed), 1), number));
   const [learningRate, progress] = [schedule(number), (number - 1) / steps].map((x) => fromNumbers([x], []));
   return [batch, { learningRate, key, progress } as Given<Control>];
-}
-
-type Ahead<Params, B> = Pick<Program<Params, B>, "step" | "update"> & {
-  readonly number: number;
-  readonly state: Given<TrainState<Params>>;
-  readonly inputs: [Given<Symbolic<B>>, Given<Control>];
-};
-
-/** @throws NonFiniteError naming step and parameter when the loss or the gradients are not finite */
-async function makeUpdate<Params, B>(
-  options: TrainOptions<Params, B>,
-  { number, step, update, state, inputs: [batch, control] }: Ahead<Params, B>,
-) {
-  const start = performance.now();
-  const result = await update(state, batch, control);
-  const metrics = await readTree(result.metrics as OnDevice<StepMetrics>);
-  const ms = performance.now() - start;
-  const [loss, gradientNorm] = [metrics.loss.item(), metrics.gradientNorm.item()];
-  // With a scaled loss, gradients that overflow are expected: the update was skipped.
-  if (!Number.isFinite(loss) || (!Number.isFinite(gradientNorm) && options.float16 === undefined)) {
-    throw await explainNonFinite(number, step, options.device, state, batch, control);
-  }
-  const learningRate = (control.learningRate as NDArray).item();
-  const tokens = options.batchSize * lengthAt(options.view, number, options.length);
-  return {
-    state: result.state as Given<TrainState<Params>>,
-    ms,
-    measured: { step: number, loss, gradientNorm, learningRate, tokensPerSecond: (tokens * 1000) / ms },
-    losses: numbersOf(metrics.losses),
-  };
 }
 
 /** The training step of a run. */
@@ -314,4 +297,8 @@ async function openRun<Params, B>(
 function requireCount(name: string, value: number): void {
   if (!(Number.isSafeInteger(value) && value >= 1))
     throw new RangeError(`train: ${name} must be an integer ≥ 1, got ${value}`);
+}
+
+function range(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => i);
 }

@@ -2,7 +2,7 @@ import { type Device, flatten, isNdArray, NDArray, structureText, type TypedArra
 import { median } from "./median.ts";
 
 /** A run of the device with several steps takes about so long, so that progress is seen and Ctrl-C is heard. */
-const runMs = 400;
+const runMs = 1000;
 
 /** More steps than these have nothing left to save. */
 const mostSteps = 16;

@@ -31,7 +31,7 @@ export type TrainOptions<Params, B> = {
   readonly microBatches?: number;
   /**
    * Updates that are made in one run of the device, where nothing else is to be done between them; their events come together. Decides about
-   * nothing but time. Default: as many as take 0.4 s together, in trainings of 300 steps and more on devices whose arrays are in JavaScript's memory.
+   * nothing but time. Default: as many as take a second together, at most 16, in trainings of 300 steps and more on devices whose arrays are in JavaScript's memory.
    */
   readonly stepsPerRun?: number;
   readonly averageDecay?: number;
@@ -57,7 +57,7 @@ export type TrainOptions<Params, B> = {
   readonly onEvent?: (event: TrainEvent) => void;
   /** Pauses after this step, with an evaluation and a checkpoint: called again, the run goes on. Default: it does not pause. */
   readonly pauseAt?: number;
-  /** When it aborts, the current step is finished and a checkpoint written. */
+  /** When it aborts, the current step (of several in one run: the last of them) is finished and a checkpoint written. */
   readonly signal?: AbortSignal;
   /** Start even if the estimated memory exceeds what is available. Default: false. */
   readonly force?: boolean;

@@ -114,13 +114,13 @@ test("how many steps a run has follows from the time of the first ones, and ends
     return pace;
   };
   const choose = { mayChoose: true, last: 1000, every: [undefined, 50] };
-  const quick = tell(stepsPerRun(choose), [900, 40, 40, 40, 40]);
+  const quick = tell(stepsPerRun(choose), [900, 100, 100, 100, 100]);
   expect(quick.next(5)).toBe(1);
-  expect([6, 40, 41, 49, 990, 995].map(tell(quick, [40]).next)).toEqual([10, 10, 1, 1, 10, 1]);
+  expect([6, 40, 41, 49, 990, 995].map(tell(quick, [100]).next)).toEqual([10, 10, 1, 1, 10, 1]);
   quick.giveUp();
   expect(quick.next(6)).toBe(1);
   const decided = (ms: number, more = {}) => tell(stepsPerRun({ ...choose, ...more }), Array(6).fill(ms)).next(6);
-  expect([0.1, 100, 199, 201, 5000].map((ms) => decided(ms))).toEqual([16, 4, 2, 1, 1]);
+  expect([0.1, 100, 499, 501, 5000].map((ms) => decided(ms))).toEqual([16, 10, 2, 1, 1]);
   expect(decided(40, { last: 200 })).toBe(1);
   expect(decided(40, { mayChoose: false })).toBe(1);
   expect(decided(5000, { fixed: 7 })).toBe(7);

@@ -21,6 +21,8 @@ export class GraphBuilder {
   readonly initializers: { name: string; value: NDArray }[];
   readonly #constants: Map<string | NDArray, string>;
   readonly #names: { next: number };
+  readonly #made = new Map<string, string>();
+  readonly #outer: GraphBuilder | undefined;
   readonly #lowerNested: (program: Program, names: readonly string[], builder: GraphBuilder) => string[];
 
   constructor(
@@ -30,6 +32,7 @@ export class GraphBuilder {
   ) {
     this.options = options;
     this.#lowerNested = lowerNested;
+    this.#outer = outer;
     this.initializers = outer?.initializers ?? [];
     this.#constants = outer === undefined ? new Map() : outer.#constants;
     this.#names = outer === undefined ? { next: 0 } : outer.#names;
@@ -50,6 +53,20 @@ export class GraphBuilder {
     const outputs = Array.from({ length: count }, () => this.fresh());
     this.nodes.push({ op, domain: options.domain ?? "", inputs, outputs, attributes: options.attributes ?? {} });
     return outputs;
+  }
+
+  /** A value that several primitives make alike, under a key that says all that it depends on: made once in this graph or one around it. */
+  once(key: string, make: () => string): string {
+    const known = this.#find(key);
+    if (known !== undefined) return known;
+    const name = make();
+    this.#made.set(key, name);
+    return name;
+  }
+
+  #find(key: string): string | undefined {
+    const own = this.#made.get(key);
+    return own !== undefined || this.#outer === undefined ? own : this.#outer.#find(key);
   }
 
   /** A constant. Equal small ones are shared, and so is an array used again. The outermost graph holds it; nested graphs see it by name. */

@@ -104,8 +104,11 @@ export const scatterAddPrimitive: Primitive<ScatterParams> = scatterPrimitive(
     const isDense = x!.dtype === "float32" && x!.shape[0]! <= fewRows && count > x!.shape[0]!;
     if (params.inRange && isDense && !graph.options.portable)
       return [addByProduct(graph, [data!, at!, updates!], x!, indices!)];
-    const column = graph.node("Reshape", [at!, graph.ints([count, 1])]);
-    const places = graph.node("Expand", [column, graph.ints([count, inner])]);
+    // The same rows are read by several gathers, as those of queries, keys and values are.
+    const places = graph.once(`places of ${at} in ${count} × ${inner}`, () => {
+      const column = graph.node("Reshape", [at!, graph.ints([count, 1])]);
+      return graph.node("Expand", [column, graph.ints([count, inner])]);
+    });
     const flat = (name: string, rows: number) => graph.node("Reshape", [name, graph.ints([rows, inner])]);
     const given = [flat(data!, x!.shape[0]!), "", flat(updates!, count)];
     const sums = addingIn32Bits(graph, x!, given, (data, updates) =>

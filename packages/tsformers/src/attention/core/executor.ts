@@ -46,7 +46,7 @@ export function attend(q: Tensor, entries: KeyValueCache, options: AttendOptions
   const aligned = alignedPlans(groups, view);
   if (aligned !== undefined) {
     const keyHeads = groups.flatMap(({ keyHeads }) => keyHeads);
-    const [key, value] = [pickHeads(entries.key, keyHeads), pickHeads(entries.value, keyHeads)];
+    const [key, value] = [headPicker(entries.key)(keyHeads), headPicker(entries.value)(keyHeads)];
     const { out, maps } = attendPlans(aligned, { ...given, q, key, value }, sink !== undefined);
     const map = () =>
       joinMaps(
@@ -56,16 +56,18 @@ export function attend(q: Tensor, entries: KeyValueCache, options: AttendOptions
     return besideSinkOf(sink, out, map);
   }
   const order = groups.flatMap(({ heads }) => heads);
-  const byGroup = () =>
-    groups.map(({ pattern, heads, keyHeads }) =>
+  const byGroup = () => {
+    const [queries, keys, values] = [headPicker(q), headPicker(entries.key), headPicker(entries.value)];
+    return groups.map(({ pattern, heads, keyHeads }) =>
       attendPattern(pattern, {
         ...given,
-        q: pickHeads(q, heads),
-        key: pickHeads(entries.key, keyHeads),
-        value: pickHeads(entries.value, keyHeads),
+        q: queries(heads),
+        key: keys(keyHeads),
+        value: values(keyHeads),
         ...(groups.length !== 1 && { heads }),
       }),
     );
+  };
   const joined = (parts: readonly Mixed[]): Mixed => {
     const inOrder = (of: (part: Mixed) => Tensor) => putHeadsBack(parts.map(of), order);
     return {
@@ -152,13 +154,17 @@ function isInOrder(heads: readonly number[]): boolean {
   return heads.every((head, i) => head === i);
 }
 
-/** Selects heads of [B, H, ·, ·]. */
-function pickHeads(x: Tensor, heads: readonly number[]): Tensor {
-  if (heads.length === x.shape[1] && isInOrder(heads)) return x;
-  return concat(
-    heads.map((head) => slice(x, 1, head, head + 1)),
-    1,
-  );
+/** Selects heads of [B, H, ·, ·]. It is cut only once, whatever is selected: so are its gradients joined once, and need not be filled up and added. */
+function headPicker(x: Tensor): (heads: readonly number[]) => Tensor {
+  let cut: readonly Tensor[] | undefined;
+  return (heads) => {
+    if (heads.length === x.shape[1] && isInOrder(heads)) return x;
+    const pieces = (cut ??= split(x, x.shape[1]!, 1));
+    return concat(
+      heads.map((head) => pieces[head]!),
+      1,
+    );
+  };
 }
 
 /**
@@ -179,8 +185,9 @@ function keysInPlace(
   if (parts.includes(undefined)) return undefined;
   const put = (x: Tensor): Tensor => {
     const [batch, , keys, width] = x.shape as [number, number, number, number];
+    const pick = headPicker(x);
     const moved = groups.map(({ heads }, i) => {
-      const inParts = reshape(pickHeads(x, heads), [batch, heads.length, parts[i]!.length, -1, width]);
+      const inParts = reshape(pick(heads), [batch, heads.length, parts[i]!.length, -1, width]);
       const isThere = parts[i]!.every((part, at) => part === at);
       return reshape(isThere ? inParts : rearrange(inParts, parts[i]!, 2), [batch, heads.length, keys, width]);
     });
@@ -189,11 +196,15 @@ function keysInPlace(
   return { key: put(key), value: put(value) };
 }
 
-/** Inverse of {@link pickHeads}: joins groups whose heads, one group after the other, are `order`. */
+/** Joins groups whose heads, one group after the other, are `order`. */
 function putHeadsBack(parts: readonly Tensor[], order: readonly number[]): Tensor {
-  const joined = parts.length === 1 ? parts[0]! : concat(parts, 1);
-  if (isInOrder(order) || joined.shape[1] === 1) return joined;
-  return pickHeads(joined, [...inverseOf(Int32Array.from(order))]);
+  if (parts.length === 1 && (isInOrder(order) || parts[0]!.shape[1] === 1)) return parts[0]!;
+  if (isInOrder(order)) return concat(parts, 1);
+  const pieces = parts.flatMap((part) => split(part, part.shape[1]!, 1));
+  return concat(
+    order.map((_, head) => pieces[order.indexOf(head)]!),
+    1,
+  );
 }
 
 type PatternInput = AttendOptions & {

@@ -42,7 +42,7 @@ const config: UserConfig[] = defineConfig([
     // The command line: few files, since Node takes longer to open and link 600 small ones than to run them.
     name: "command",
     cwd: "packages/tsformers",
-    entry: { cli: "src/cli.ts", child: "src/compare/execution/child.ts" },
+    entry: { cli: "src/cli.ts", child: "src/compare/execution/child.ts", tell: "src/cli/tell.ts" },
     outDir: "dist/command",
     platform: "neutral",
     dts: false,

@@ -6,8 +6,8 @@ export type CommandEntry = {
   /** What it takes, as commander writes it: `<dir>` is required, `[dir]` is not. */
   readonly takes: string;
   readonly about: string;
-  /** Loads its code; the description is set from `about`. */
-  readonly load: (terminal: Terminal) => Promise<Command>;
+  /** Loads its code; the description is set from `about`. @param args what follows the command's name */
+  readonly load: (terminal: Terminal, args: readonly string[]) => Promise<Command>;
 };
 
 /** In the order of the help. */
@@ -16,13 +16,20 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     takes: "[what]",
     about:
       "list systems, models, attention patterns and mechanisms, positions, tasks, objectives, optimisers and schedules",
-    load: async (terminal) => (await import("./list.ts")).listCommand(terminal),
+    load: async (terminal) => {
+      const { readKept } = await import("./kept.ts");
+      const lists = readKept()?.lists ?? (await import("./listed.ts")).listed();
+      return (await import("./list.ts")).listCommand(terminal, lists);
+    },
   },
   describe: {
     takes: "<name>",
     about:
       "tell what a system, model, attention pattern or mechanism, position scheme, task, optimiser, schedule or run is",
-    load: async (terminal) => (await import("./describe.ts")).describeCommand(terminal),
+    load: async (terminal, args) => {
+      const kept = (await import("./told-command.ts")).toldCommand(terminal, args);
+      return kept ?? (await import("./describe.ts")).describeCommand(terminal);
+    },
   },
   train: {
     takes: "[dir]",

@@ -1,5 +1,6 @@
 import { attentionFlops, countPattern, receptiveFields } from "../attention/patterns/count.ts";
-import { type DrawOptions, drawPanels, type Panel, panelsOf } from "../attention/patterns/draw.ts";
+import type { Panel } from "../attention/patterns/draw.ts";
+import { panelsOf } from "../attention/patterns/panels.ts";
 import { headsOf } from "../attention/patterns/pattern.ts";
 import type { LayerPatterns, Pattern } from "../kinds/index.ts";
 
@@ -24,8 +25,6 @@ export type PatternReport = Place & {
 
 /** Beyond this, sets of positions would fill gigabytes. */
 const longestField = 16_384;
-/** Panels beyond this many are named only. */
-const mostPanels = 4;
 
 /** Counts what the patterns of layers show, and gives their pictures. */
 export function reportPattern(
@@ -93,13 +92,6 @@ function throughLayers(texts: readonly string[]): { from: number; to: number; te
 function layerText(from: number, to: number): string {
   if (from === to) return from === 1 ? "1 layer" : `${from} layers`;
   return `${from} to ${to} layers`;
-}
-
-/** The pictures as text. */
-export function drawPattern(panels: readonly Panel[], options: DrawOptions): string {
-  const more = panels.length - mostPanels;
-  const rest = more > 0 ? [`${more} more; --svg FILE draws all`] : [];
-  return [drawPanels(panels.slice(0, mostPanels), options), ...rest].join("\n");
 }
 
 function grouped(count: number): string {

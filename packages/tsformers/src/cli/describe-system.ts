@@ -3,7 +3,7 @@ import { presetNames, sizesOfPreset } from "../run/preset.ts";
 import type { SystemEntry } from "../systems/system-entry.ts";
 import { catalogues } from "./catalogues.ts";
 import { proofOf, proofText } from "./proof.ts";
-import { definitionList, type Terminal, wrapText } from "./terminal.ts";
+import type { Told } from "./told.ts";
 
 /** The system that a name means: `systems/alibi`, or `knn-lm`, where nothing else is called so. */
 export function systemNamed(name: string): SystemEntry | undefined {
@@ -12,41 +12,27 @@ export function systemNamed(name: string): SystemEntry | undefined {
   return isOther || !Object.hasOwn(systems, own) ? undefined : (systems as Readonly<Record<string, SystemEntry>>)[own];
 }
 
-export function systemText(system: SystemEntry, terminal: Terminal): string {
+/** What is told of a system. */
+export function toldSystem(system: SystemEntry): Told {
   const { name, summary, differs, presets } = system;
-  const facts = factsOf(system).filter(([key]) => key !== "summary");
-  const sizes = presetNames.map((size) => {
+  const about = factsOf(system);
+  const terms = presetNames.map((size) => {
     const { about, published } = presets[size];
     const count = `${parametersOf(system, size).toLocaleString("en-US")} parameters`;
     return [size, `${about}; ${count}${published === undefined ? "" : `, published as ${published}`}`] as const;
   });
-  const section = (title: string, text: string) => ["", terminal.bold(title), text];
-  return [
-    `${terminal.bold(name)} (system)`,
-    wrapText(summary, terminal.columns),
-    "",
-    definitionList(facts, terminal.columns),
-    ...section("Presets", definitionList(sizes, terminal.columns)),
-    ...(differs.length === 0
-      ? []
-      : section(
-          "How it differs from the paper",
-          differs.map((line) => `- ${wrapText(line, terminal.columns - 2, 2)}`).join("\n"),
-        )),
-  ].join("\n");
-}
-
-export function systemJson(system: SystemEntry): string {
-  const { name, differs, presets } = system;
   const sizes = presetNames.map((size) => [size, { ...presets[size], parameters: parametersOf(system, size) }]);
-  const description = {
+  return {
     name,
-    is: "systems",
-    about: Object.fromEntries(factsOf(system)),
-    differs,
-    presets: Object.fromEntries(sizes),
+    kind: "system",
+    summary,
+    facts: about.filter(([key]) => key !== "summary"),
+    sections: [
+      { title: "Presets", terms },
+      ...(differs.length === 0 ? [] : [{ title: "How it differs from the paper", points: differs }]),
+    ],
+    json: { name, is: "systems", about: Object.fromEntries(about), differs, presets: Object.fromEntries(sizes) },
   };
-  return JSON.stringify({ descriptions: [description] }, null, 2);
 }
 
 function factsOf({

@@ -1,3 +1,4 @@
+import type { Panel } from "../attention/patterns/draw.ts";
 import { objectives } from "../objectives/index.ts";
 import { flagName } from "../run/flags.ts";
 import { present } from "../schema/present.ts";
@@ -6,7 +7,7 @@ import { runFlags } from "./config-flags.ts";
 import { type PatternReport, patternFacts } from "./describe-pattern.ts";
 import { type Found, isOpenPart, isOwn } from "./described.ts";
 import { flagTerm, flagText, flagTextOf } from "./flag-help.ts";
-import { definitionList, type Terminal, wrapText } from "./terminal.ts";
+import { type Told, toldPanels } from "./told.ts";
 
 /** What is told of a name, before it is text. */
 export type Description = {
@@ -93,19 +94,6 @@ function shown(value: string | number | boolean): string {
   return typeof value === "boolean" ? (value ? "yes" : "no") : String(value);
 }
 
-/** Longer rows are cut in the middle, where the least is scored. */
-const shownCharacters = 1200;
-
-function exampleLines({ input, expected, scored }: TaskExample, { columns }: Terminal): string[] {
-  const half = shownCharacters / 2;
-  const text = input.length <= shownCharacters ? input : `${input.slice(0, half)} … ${input.slice(-half)}`;
-  return [
-    ...text.split("\n").map((line) => `  ${wrapText(line, columns - 2, 2)}`),
-    ...(expected === undefined ? [] : [`  expected: ${wrapText(expected, columns - 12, 12)}`]),
-    `  scored: ${wrapText(scored, columns - 10, 10)}`,
-  ];
-}
-
 const labels: Readonly<Record<string, string>> = {
   exponent: "grows as",
   decodeState: "decode state",
@@ -114,11 +102,9 @@ const labels: Readonly<Record<string, string>> = {
   beyond: "beyond the training length",
 };
 
-export function render(
-  found: Found,
-  { name, is, about, parameters, pattern, example }: Description,
-  terminal: Terminal,
-): string {
+/** What is told of what was found. @param panels of a pattern */
+export function toldOf(found: Found, description: Description, panels: readonly Panel[]): Told {
+  const { name, is, about, parameters, pattern, example } = description;
   const { summary = "", ...rest } = about;
   const facts = Object.entries(rest).map(([key, text]) => [labels[key] ?? key, text] as const);
   const settings = runFlags
@@ -134,15 +120,18 @@ export function render(
       ? []
       : [["parameters", `${parameters.total.toLocaleString("en-US")} ${of} the options given`]];
   const counted = pattern === undefined ? [] : patternFacts(pattern);
-  const section = (title: string, entries: readonly (readonly [string, string])[]) =>
-    entries.length === 0 ? [] : ["", terminal.bold(title), definitionList(entries, terminal.columns)];
-  return [
-    `${terminal.bold(name)} (${is.replace(/s$/, "")})`,
-    wrapText(summary, terminal.columns),
-    "",
-    definitionList([...facts, ...own, ...count, ...counted], terminal.columns),
-    ...(example === undefined ? [] : ["", terminal.bold("Example"), ...exampleLines(example, terminal)]),
-    ...section("Settings", settings),
-    ...section("Parts that it leaves open", open),
-  ].join("\n");
+  const section = (title: string, terms: readonly (readonly [string, string])[]) =>
+    terms.length === 0 ? [] : [{ title, terms }];
+  return {
+    name,
+    kind: is.replace(/s$/, ""),
+    summary,
+    facts: [...facts, ...own, ...count, ...counted],
+    ...present({ example }),
+    ...(pattern !== undefined && {
+      pictures: { length: pattern.length, panels: toldPanels(panels, pattern.length) },
+    }),
+    sections: [...section("Settings", settings), ...section("Parts that it leaves open", open)],
+    json: description,
+  };
 }

@@ -15,13 +15,14 @@ import { taskOf } from "../run/prepare.ts";
 import { exampleOf } from "../tasks/example.ts";
 import type { Task } from "../tasks/index.ts";
 import { addFlags, givenFlags, parseCount, parseCounts, runFlags } from "./config-flags.ts";
-import { drawPattern, reportPattern } from "./describe-pattern.ts";
-import { systemJson, systemNamed, systemText } from "./describe-system.ts";
-import { type Description, describe, objectivesText, render } from "./describe-text.ts";
+import { reportPattern } from "./describe-pattern.ts";
+import { systemNamed, toldSystem } from "./describe-system.ts";
+import { type Description, describe, objectivesText, toldOf } from "./describe-text.ts";
 import { configOf, directionsOf, type Found, find, type Given, named, placeFlags, requireUse } from "./described.ts";
 import { UsageError } from "./exit.ts";
 import { givenPrompt } from "./generate-prompt.ts";
 import type { Terminal } from "./terminal.ts";
+import { printTold, type Told } from "./told.ts";
 
 /**
  * `tsformers describe NAME`: what it is, its paper, formula, cost and settings; of a pattern also its picture and what it costs; of a run's
@@ -33,7 +34,7 @@ export function describeCommand(terminal: Terminal): Command {
       "<name>",
       "a name from `tsformers list`; models/t5 where two things have one name; or the folder of a run",
     )
-    .option("--vocabulary-size <n>", "tokens, for the count of a model's parameters", parseCount(2), 256)
+    .option("--vocabulary-size <n>", "tokens, for the count of a model's parameters", parseCount(2), usualVocabulary)
     .addOption(new Option("--direction <which>", "of a pattern or mechanism").choices(["causal", "bidirectional"]))
     .option("--svg <file>", "write a pattern's picture there")
     .option("--ascii", "draw with plain characters")
@@ -65,27 +66,16 @@ export function describeCommand(terminal: Terminal): Command {
     if (system !== undefined) {
       if (given.size > 0)
         throw new UsageError(`${flagName([...given.keys()][0]!)} does nothing with systems/${system.name}`);
-      return terminal.out(options.json ? systemJson(system) : systemText(system, terminal));
+      return printTold([toldSystem(system)], options, terminal);
     }
     if (isRun(name)) return tellRun(name, given, options, terminal);
     const found = find(name);
     requireUse(found, given, options);
-    const told: Told[] = [];
-    for (const one of found) told.push(await tell(one, given, options));
-    const panels = told.flatMap(({ panels }) => panels);
-    if (options.svg !== undefined) await writeSvg(options.svg, panels, told);
-    if (options.json) {
-      terminal.out(JSON.stringify({ descriptions: told.map(({ description }) => description) }, null, 2));
-      return;
-    }
-    const unicode = terminal.unicode && !options.ascii;
-    const texts = told.map(({ found, description, panels }) => {
-      const text = render(found, description, terminal);
-      if (description.pattern === undefined) return text;
-      const { length } = description.pattern;
-      return `${text}\n\n${drawPattern(panels, { length, columns: terminal.columns, unicode })}`;
-    });
-    terminal.out(texts.join("\n\n"));
+    const described: Described[] = [];
+    for (const one of found) described.push(await tell(one, given, options));
+    if (options.svg !== undefined) await writeSvg(options.svg, described);
+    const told = described.map(({ found, description, panels }) => toldOf(found, description, panels));
+    printTold(told, options, terminal);
   });
 }
 
@@ -106,9 +96,18 @@ async function tellRun(directory: string, given: GivenFlags, options: Given, ter
   terminal.out(options.json ? JSON.stringify({ run: told }, null, 2) : renderRun(told, { ...terminal, unicode }));
 }
 
-type Told = { readonly found: Found; readonly description: Description; readonly panels: readonly Panel[] };
+/** What is told without any flag. */
+export async function toldByDefault(found: Found): Promise<Told> {
+  const { description, panels } = await tell(found, new Map(), { vocabularySize: usualVocabulary });
+  return toldOf(found, description, panels);
+}
 
-async function tell(found: Found, given: GivenFlags, options: Given): Promise<Told> {
+/** Tokens for which the parameters of a model are counted, unless told otherwise. */
+const usualVocabulary = 256;
+
+type Described = { readonly found: Found; readonly description: Description; readonly panels: readonly Panel[] };
+
+async function tell(found: Found, given: GivenFlags, options: Given): Promise<Described> {
   const description = describe(found);
   const part = partNames.find((name) => found.path.join() === ["model", name].join());
   if (part !== undefined) {
@@ -190,9 +189,15 @@ function sizesOf({ model }: RunConfig): z.output<typeof sizes> {
   return sizes.parse(model);
 }
 
-async function writeSvg(file: string, panels: readonly Panel[], told: readonly Told[]): Promise<void> {
-  const length = told.find(({ description }) => description.pattern !== undefined)!.description.pattern!.length;
-  await writeFileAtomic(file, patternSvg(panels, length));
+async function writeSvg(file: string, described: readonly Described[]): Promise<void> {
+  const { length } = described.find(({ description }) => description.pattern !== undefined)!.description.pattern!;
+  await writeFileAtomic(
+    file,
+    patternSvg(
+      described.flatMap(({ panels }) => panels),
+      length,
+    ),
+  );
 }
 
 async function parametersOf(found: Found, given: GivenFlags, vocabularySize: number): Promise<number> {

@@ -1,47 +1,36 @@
 import { Command } from "commander";
-import { systems } from "../catalogue/systems.ts";
-import type { Entry } from "../run/catalogue.ts";
 import { expectation } from "../schema/nearest.ts";
-import { catalogues } from "./catalogues.ts";
 import { UsageError } from "./exit.ts";
-import { proofOf, proofText } from "./proof.ts";
+import { type Proof, proofText } from "./proof.ts";
 import { definitionList, type Terminal } from "./terminal.ts";
 
-/** What a list shows: systems as a whole, then what can be chosen for a run. */
-const shelves: Readonly<Record<string, Readonly<Record<string, Pick<Entry, "summary">>>>> = {
-  systems,
-  ...Object.fromEntries(Object.entries(catalogues).map(([name, { entries }]) => [name, entries])),
+/** By what they are, all that have a name. */
+export type Lists = Readonly<Record<string, readonly Listed[]>>;
+
+export type Listed = {
+  readonly name: string;
+  readonly summary: string;
+  readonly year?: number;
+  readonly category?: string;
+  /** Of a system. */
+  readonly proved?: Proof | undefined;
 };
 
 /** `tsformers list`: everything that has a name. */
-export function listCommand(terminal: Terminal): Command {
+export function listCommand(terminal: Terminal, lists: Lists): Command {
   return new Command("list")
-    .argument("[what]", `one of ${Object.keys(shelves).join(", ")}. Default: all`)
+    .argument("[what]", `one of ${Object.keys(lists).join(", ")}. Default: all`)
     .option("--json", "print JSON")
     .addHelpText("after", "\nExamples:\n  tsformers list\n  tsformers list patterns\n  tsformers list --json")
     .action((what: string | undefined, { json }: { json?: true }) => {
-      const chosen = Object.entries(shelves).filter(([name]) => what === undefined || name === what);
+      const chosen = Object.entries(lists).filter(([name]) => what === undefined || name === what);
       if (chosen.length === 0) {
-        const known = Object.keys(shelves);
+        const known = Object.keys(lists);
         throw new UsageError(`list: unknown ${JSON.stringify(what)}${expectation(what!, known)}`);
       }
-      if (json) {
-        const plain = chosen.map(([what, entries]) => [
-          what,
-          Object.entries(entries).map(([name, entry]) => ({
-            name,
-            summary: entry.summary,
-            ...moreOf(entry),
-            ...(what === "systems" && { proved: proofOf(name) }),
-          })),
-        ]);
-        terminal.out(JSON.stringify(Object.fromEntries(plain), null, 2));
-        return;
-      }
+      if (json) return terminal.out(JSON.stringify(Object.fromEntries(chosen), null, 2));
       const parts = chosen.map(([title, entries]) => {
-        const lines = Object.entries(entries).map(
-          ([name, entry]) => [name, `${entry.summary}${aboutOf(title, entry)}${proved(title, name)}`] as const,
-        );
+        const lines = entries.map((entry) => [entry.name, lineOf(title, entry)] as const);
         return `${terminal.bold(title)}\n${definitionList(lines, terminal.columns)}`;
       });
       terminal.out(parts.join("\n\n"));
@@ -49,22 +38,8 @@ export function listCommand(terminal: Terminal): Command {
     });
 }
 
-/** The year, and of systems what they are for. */
-function aboutOf(shelf: string, entry: object): string {
-  const { year, category } = entry as { readonly year?: number; readonly category?: string };
-  if (year === undefined) return "";
-  return shelf === "systems" ? ` (${category}, ${year})` : ` (${year})`;
-}
-
-/** A line below the summary of a system. */
-function proved(shelf: string, name: string): string {
-  const proof = shelf === "systems" ? proofOf(name) : undefined;
-  return proof === undefined ? "" : `\nproved: ${proofText(proof)}`;
-}
-
-/** What tells members of a catalogue apart, beside their summaries. */
-const telling = ["title", "year", "category", "cost", "exponent", "directions", "causal", "use", "example"];
-
-function moreOf(entry: object): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(entry).filter(([key]) => telling.includes(key)));
+/** The summary, the year, and of systems what they are for and what proves them. */
+function lineOf(shelf: string, { summary, year, category, proved }: Listed): string {
+  const about = year === undefined ? "" : shelf === "systems" ? ` (${category}, ${year})` : ` (${year})`;
+  return `${summary}${about}${proved === undefined ? "" : `\nproved: ${proofText(proved)}`}`;
 }

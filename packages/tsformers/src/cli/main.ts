@@ -44,7 +44,7 @@ export async function main(args: readonly string[], terminal: Terminal = process
   const json = args.slice(0, end < 0 ? args.length : end).includes("--json");
   try {
     if (args[0] === "help" && args[1] !== undefined) requireCommand(args[1]);
-    const program = await build(terminal, calledCommand(args), json);
+    const program = await build(terminal, args, json);
     const command = program.commands.find((one) => one.name() === args[0]);
     const plain = command === undefined ? args : [args[0]!, ...plainArguments(args.slice(1), command)];
     await program.parseAsync(plain, { from: "user" });
@@ -66,7 +66,8 @@ function requireCommand(name: string): void {
 }
 
 /** Loads the code of the command that is called, and of no other: the program's own help is made from the table. */
-async function build(terminal: Terminal, called: string, json: boolean): Promise<Command> {
+async function build(terminal: Terminal, args: readonly string[], json: boolean): Promise<Command> {
+  const called = calledCommand(args);
   const program = new Command("tsformers")
     .description("Train, compare, look at and export the Transformer family.")
     .version(packageVersion, "-v, --version")
@@ -74,7 +75,7 @@ async function build(terminal: Terminal, called: string, json: boolean): Promise
     .hook("preAction", (_, command) => requirePaths(command));
   if (Object.hasOwn(commands, called)) {
     const { about, load } = commands[called]!;
-    program.addCommand((await load(terminal)).description(about));
+    program.addCommand((await load(terminal, args.slice(1))).description(about));
   } else {
     for (const [name, { takes, about }] of Object.entries(commands)) {
       const command = program.command(`${name} ${takes}`).description(about);

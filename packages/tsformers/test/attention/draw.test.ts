@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import { axialLayers } from "../../src/attention/patterns/axial.ts";
 import { perHead } from "../../src/attention/patterns/combine.ts";
 import { dilatedHeads } from "../../src/attention/patterns/dilated.ts";
-import { drawPanels, panelsOf, patternSvg, pictureOf } from "../../src/attention/patterns/draw.ts";
+import { drawPanels, patternSvg, pictureOf } from "../../src/attention/patterns/draw.ts";
+import { panelsOf } from "../../src/attention/patterns/panels.ts";
 import { causal, denseMask, fullPattern, type Pattern } from "../../src/attention/patterns/pattern.ts";
 import { slidingWindow } from "../../src/attention/patterns/window.ts";
 

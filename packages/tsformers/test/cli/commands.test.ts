@@ -24,7 +24,7 @@ describe("help", () => {
 
   it("is made from a table that tells of each command what its code says", async () => {
     for (const [name, { takes, about, load }] of Object.entries(commands)) {
-      const command = await load(processTerminal());
+      const command = await load(processTerminal(), []);
       const term = command.createHelp().subcommandTerm(command);
       expect(term).toBe([name, "[options]", takes].filter(Boolean).join(" "));
       expect(command.description(), `${name}: its description stands in the table alone`).toBe("");

@@ -1,5 +1,5 @@
 import { uniteRuns } from "../core/runs.ts";
-import { headsOf, type Pattern, type Runs } from "./pattern.ts";
+import type { Pattern, Runs } from "./pattern.ts";
 
 /** A pattern as a grid of square cells. */
 export type Picture = {
@@ -16,7 +16,7 @@ export type Picture = {
  *
  * A cell is set if any of its pairs is visible: thin lines survive, and areas look denser than they are.
  */
-export function pictureOf(pattern: Pattern, length: number, largest: number): Picture {
+export function pictureOf(pattern: Pick<Pattern, "keys">, length: number, largest: number): Picture {
   const cell = Math.max(1, Math.ceil(length / largest));
   const rows = Array.from({ length: Math.ceil(length / cell) }, (_, row) => {
     let seen: Runs = [];
@@ -40,48 +40,7 @@ function shrunk(runs: Runs, cell: number): Runs {
 }
 
 /** One of the pictures of what a stack of layers sees. */
-export type Panel = { readonly title: string; readonly pattern: Pattern };
-
-/** One panel per different pattern, titled by its layers and heads. */
-export function panelsOf(
-  patternOf: (layer: number) => Pattern,
-  { layers, heads }: { readonly layers: number; readonly heads: number },
-): Panel[] {
-  const byLayer = groups(layers, patternOf);
-  const each = [...byLayer].flatMap(([pattern, itsLayers]) => {
-    const own = headsOf(pattern);
-    const byHead = groups(heads, (head) => own[head % own.length]!);
-    return [...byHead].map(([pattern, itsHeads]) => {
-      const places = [
-        ...(byLayer.size === 1 ? [] : [listed("layer", itsLayers)]),
-        ...(byHead.size === 1 ? [] : [listed("head", itsHeads)]),
-      ];
-      return { place: places.join(", "), pattern };
-    });
-  });
-  // If all have one name, the title is their layers and heads alone.
-  const names = new Set(each.map(({ pattern }) => pattern.name));
-  return each.map(({ place, pattern }) => {
-    const parts = each.length > 1 && names.size === 1 ? [place] : [place, pattern.name];
-    return { title: parts.filter((part) => part !== "").join(": "), pattern };
-  });
-}
-
-function groups(count: number, patternOf: (i: number) => Pattern): Map<Pattern, number[]> {
-  const members = new Map<Pattern, number[]>();
-  for (let i = 0; i < count; i++) {
-    const pattern = patternOf(i);
-    const others = members.get(pattern) ?? [];
-    members.set(pattern, others);
-    others.push(i);
-  }
-  return members;
-}
-
-function listed(what: string, numbers: readonly number[]): string {
-  const shown = numbers.length > 4 ? `${numbers.slice(0, 3).join(" ")} …` : numbers.join(" ");
-  return `${what}${numbers.length > 1 ? "s" : ""} ${shown}`;
-}
+export type Panel = { readonly title: string; readonly pattern: Pick<Pattern, "keys"> };
 
 export type DrawOptions = {
   readonly length: number;

@@ -35,7 +35,6 @@ export {
   drawPanels,
   type Panel,
   type Picture,
-  panelsOf,
   patternSvg,
   pictureOf,
 } from "./draw.ts";
@@ -52,6 +51,7 @@ export {
   longformerEntry,
   longformerLayers,
 } from "./longformer.ts";
+export { panelsOf } from "./panels.ts";
 export { causal, denseMask, fullEntry, fullPattern } from "./pattern.ts";
 export type { HalvesUse, PatternContext, PatternEntry } from "./pattern-entry.ts";
 export { always, eachLayer, perLayer } from "./per-layer.ts";

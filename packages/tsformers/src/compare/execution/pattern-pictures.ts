@@ -1,4 +1,5 @@
-import { panelsOf, pictureOf } from "../../attention/patterns/draw.ts";
+import { pictureOf } from "../../attention/patterns/draw.ts";
+import { panelsOf } from "../../attention/patterns/panels.ts";
 import type { LayerPatterns } from "../../kinds/index.ts";
 import type { PatternPicture } from "../results.ts";
 

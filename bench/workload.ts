@@ -15,6 +15,8 @@ export type Workload = {
   readonly threads: number;
   /** Parts in which our side works through a batch. Default: as few as `suitableMicroBatches` says. */
   readonly microBatches?: number;
+  /** Steps that our side makes in one run, as `train()` does where they are short; divides `warmup` and `steps`. Default: 1. */
+  readonly stepsPerRun?: number;
 };
 
 /** Width 256, 4 layers, batch 16 × 256: the small training step. */

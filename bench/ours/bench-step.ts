@@ -1,14 +1,14 @@
 import { compile, type Device, flatten, isDeviceArray, randomKey } from "@tsformers/engine";
 import { adamw, gpt, tokenObjective } from "tsformers";
-import { suitableMicroBatches, trainStep } from "tsformers/train";
+import { stackTrees, suitableMicroBatches, trainStep } from "tsformers/train";
 import type { StepResult } from "../gpt-step.ts";
 import type { Workload } from "../workload.ts";
 import { stepInputs } from "./step-inputs.ts";
 
 /** The training step of a workload's GPT, to be called again and again. */
 export type BenchStep = {
-  /** Makes one update and reads the loss back. */
-  run(): Promise<number>;
+  /** Makes the updates of one run, usually one, and reads their losses back. */
+  run(): Promise<readonly number[]>;
   /** Number of parameters, from the first run on. */
   parameters(): number;
   release(): Promise<void>;
@@ -24,15 +24,18 @@ export function benchStep(workload: Workload, device: Device): BenchStep {
     clipNorm: 1,
     microBatches: workload.microBatches ?? suitableMicroBatches(batch, length),
   });
-  const update = compile(step.update, { device, donate: [0] });
+  const { stepsPerRun = 1 } = workload;
+  const update = compile(stepsPerRun === 1 ? step.update : step.updates, { device, donate: [0] });
   const { rows, control } = stepInputs(workload);
+  const one = [rows, control] as const;
+  const given = stepsPerRun === 1 ? one : stackTrees(Array.from({ length: stepsPerRun }, () => one))!;
   let state: Parameters<typeof update>[0] = step.init(model.init(randomKey(0)));
   return {
     run: async () => {
-      const result = await update(state, rows, control);
-      const loss = (await result.metrics.loss.read()).item();
+      const result = await update(state, ...given);
+      const loss = await result.metrics.loss.read();
       state = result.state;
-      return loss;
+      return loss.toNumbers();
     },
     parameters: () => {
       const sizes = flatten(state.params, isDeviceArray).leaves.map(({ shape }) => shape.reduce((a, b) => a * b, 1));
@@ -47,10 +50,12 @@ export async function timedSteps(workload: Workload, device: Device): Promise<St
   const step = benchStep(workload, device);
   const loss: number[] = [];
   const stepMs: number[] = [];
-  for (let i = 0; i < workload.warmup + workload.steps; i++) {
+  while (loss.length < workload.warmup + workload.steps) {
     const start = performance.now();
-    loss.push(await step.run());
-    stepMs.push(performance.now() - start);
+    const losses = await step.run();
+    const ms = (performance.now() - start) / losses.length;
+    loss.push(...losses);
+    stepMs.push(...losses.map(() => ms));
   }
   return { stepMs: stepMs.slice(workload.warmup), loss, parameters: step.parameters() };
 }

@@ -9,7 +9,7 @@ const workload = readWorkload();
 const { batch, length, threads } = workload;
 const device = await openCpu({ threads });
 const times = await timeCuts(microBatchCandidates(batch, length), (microBatches) => {
-  const step = benchStep({ ...workload, microBatches }, device);
+  const step = benchStep({ ...workload, stepsPerRun: 1, microBatches }, device);
   return { run: async () => void (await step.run()), release: () => step.release() };
 });
 const result: CutResult = { microBatches: fastestCut(times, suitableMicroBatches(batch, length)), times: [...times] };

@@ -6,7 +6,9 @@ import { patterns } from "tsformers/catalogue";
 import { attend, makeView } from "tsformers/mixers";
 import type { AttentionCoreJob, AttentionCoreResult } from "../attention-core.ts";
 
-const { length, heads, headWidth, causal, repeats, threads } = JSON.parse(process.argv[2]!) as AttentionCoreJob;
+const { length, heads, headWidth, causal, backward, repeats, threads } = JSON.parse(
+  process.argv[2]!,
+) as AttentionCoreJob;
 const device = await openCpu({ threads });
 const pattern = patterns.full.make({}, { length, causal, heads, layers: 1 })(0);
 type Given = { readonly q: Tensor; readonly key: Tensor; readonly value: Tensor };
@@ -14,9 +16,10 @@ const loss = ({ q, key, value }: Given, weights: Tensor): Tensor => {
   const view = makeView({ pattern, queries: length, keys: length });
   return sum(mul(attend(q, { key, value }, { view, scale: headWidth ** -0.5, context: evaluation }).mixed, weights));
 };
-const pass = compile(valueAndGrad(loss), { device });
-const [q, key, value, weights] = [0, 1, 2, 3].map((seed) => normal(randomKey(seed), [1, heads, length, headWidth]));
-const given = { q, key, value } as never;
+const value = (given: Given, weights: Tensor) => ({ value: loss(given, weights) });
+const pass = backward ? compile(valueAndGrad(loss), { device }) : compile(value, { device });
+const [q, key, values, weights] = [0, 1, 2, 3].map((seed) => normal(randomKey(seed), [1, heads, length, headWidth]));
+const given = { q, key, value: values } as never;
 const runMs: number[] = [];
 let found = Number.NaN;
 for (let i = 0; i < repeats + 1; i++) {

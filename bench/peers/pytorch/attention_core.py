@@ -1,4 +1,4 @@
-"""One child process of the attention-core bench: scaled_dot_product_attention, forward and backward, as one JSON line."""
+"""One child process of the attention-core bench: scaled_dot_product_attention, forward alone or with gradients, as one JSON line."""
 
 import json
 import sys
@@ -13,13 +13,14 @@ def main() -> None:
     torch.set_num_threads(job["threads"])
     torch.manual_seed(0)
     shape = (1, job["heads"], job["length"], job["headWidth"])
-    q, k, v = (torch.randn(shape, requires_grad=True) for _ in range(3))
+    q, k, v = (torch.randn(shape, requires_grad=job["backward"]) for _ in range(3))
     weights = torch.randn(shape)
     times, value = [], 0.0
     for _ in range(job["repeats"] + 1):
         start = time.perf_counter()
         loss = (F.scaled_dot_product_attention(q, k, v, is_causal=job["causal"]) * weights).sum()
-        loss.backward()
+        if job["backward"]:
+            loss.backward()
         value = loss.item()
         times.append((time.perf_counter() - start) * 1000)
         q.grad = k.grad = v.grad = None

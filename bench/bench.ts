@@ -9,7 +9,7 @@ export type Row = {
   readonly ratio: number | null;
   /** For benches that measure at several lengths of a sequence. */
   readonly length?: number;
-  /** Of a time: the matrix products behind it, in 10⁹ floating point operations; makes rows of its share of the peak. */
+  /** Of a time: the matrix products behind it, in 10⁹ floating point operations, of tokens a second: those of a token. Makes rows of its share of the peak. */
   readonly gflop?: number;
 };
 

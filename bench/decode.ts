@@ -1,7 +1,7 @@
 import { type Bench, compareRow, median, type Row } from "./bench.ts";
 import { measureInTurn, type Side } from "./child.ts";
 import { ourSide, pytorchSide } from "./sides.ts";
-import { parameterCount, smallGpt, type Workload } from "./workload.ts";
+import { decodeGflop, parameterCount, smallGpt, type Workload } from "./workload.ts";
 
 /** What a child of this bench prints. */
 export type DecodeResult = {
@@ -38,7 +38,7 @@ async function speeds(name: string, workload: Workload, rounds: number): Promise
   }));
   const row = (metric: string, pick: "middle" | "best") =>
     compareRow(name, metric, "tokens/s", "higher", ours![pick], peer![pick], sides[1]!.name);
-  return [row("speed, median", "middle"), row("speed, fastest", "best")];
+  return [row("speed, median", "middle"), { ...row("speed, fastest", "best"), gflop: decodeGflop(workload) }];
 }
 
 const least = (values: readonly number[]): number => Math.min(...values);

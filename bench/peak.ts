@@ -43,15 +43,17 @@ export function peaksOf(rows: readonly Row[]): Peaks | undefined {
 const secondsOf: Readonly<Record<string, number>> = { ms: 1e-3, s: 1 };
 
 /**
- * Each row of a time whose arithmetic is known, followed by what it reaches of the machine's peak and of ONNX Runtime's own:
+ * Each row of a time, or of tokens a second, whose arithmetic is known, followed by what it reaches of the machine's peak and of ONNX Runtime's own:
  * `gflop / time / peak`, in percent. Counted are the products that the definition needs, so recomputation lowers the share.
  */
 export function withShares(rows: readonly Row[], peaks: Peaks): Row[] {
   return rows.flatMap((row) => {
+    const { gflop } = row;
     const second = secondsOf[row.unit];
-    if (row.gflop === undefined || second === undefined) return [row];
-    const share = (time: number | null, of: number): number | null =>
-      time === null ? null : (100 * row.gflop!) / (time * second) / of;
+    if (gflop === undefined || (second === undefined && row.unit !== "tokens/s")) return [row];
+    const rate = (value: number) => (second === undefined ? gflop * value : gflop / (value * second));
+    const share = (value: number | null, of: number): number | null =>
+      value === null ? null : (100 * rate(value)) / of;
     const shareRow = (what: string, of: number): Row => ({
       ...compareRow(
         row.name,

@@ -54,6 +54,12 @@ export function parameterCount({ width, layers, length, vocabulary }: Workload):
   return (vocabulary + length) * width + layers * block + 2 * width;
 }
 
+/** Products of one token of a generation of `length` tokens, in GFLOP: with all weights, and with the keys and values of half of the tokens. */
+export function decodeGflop({ width, layers, length, vocabulary }: Workload): number {
+  const weights = layers * 12 * width * width + vocabulary * width;
+  return 2 * (weights + layers * width * (length + 1)) * 1e-9;
+}
+
 /** The sizes of nanoGPT's recipe for a CPU. */
 export const recipeGpt: Workload = { ...smallGpt, width: 128, batch: 12, length: 64, steps: 2000, warmup: 0 };
 

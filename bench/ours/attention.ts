@@ -6,6 +6,7 @@ import { evaluation } from "tsformers";
 import { entryOf, mixers, patterns } from "tsformers/catalogue";
 import { attention, type MixerEntry, makeView } from "tsformers/mixers";
 import { fullPattern, type PatternEntry } from "tsformers/patterns";
+import { programFlops } from "tsformers/train";
 import type { AttentionJob, AttentionResult } from "../attention.ts";
 import { notAvailableCode } from "../child.ts";
 import { memoryBytes } from "../memory.ts";
@@ -66,6 +67,7 @@ while (runMs.length < most + 1 && (runMs.length < 2 || spent < budgetMs)) {
 }
 const runPeakBytes = memoryBytes("VmHWM");
 const parameters = flatten(params, isNdArray).leaves.reduce((total, { size }) => total + size, 0);
+const forward = compile((given: Given, weights: Tensor) => ({ value: loss(given, weights) }), { device });
 const result: AttentionResult = {
   // The first one warms up.
   runMs: runMs.slice(1),
@@ -73,6 +75,7 @@ const result: AttentionResult = {
   runPeakBytes: runPeakBytes - baselineBytes,
   exponent: catalogue[name]!.exponent,
   parameters,
+  forwardGflop: programFlops(forward.trace(given as never, weights as never)) * 1e-9,
   value,
 };
 console.log(JSON.stringify(result));

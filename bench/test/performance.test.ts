@@ -4,7 +4,7 @@ import { compareRow } from "../bench.ts";
 import type { BenchReport } from "../machine.ts";
 import { peaksOf, withShares } from "../peak.ts";
 import { performancePage } from "../performance-page.ts";
-import { attentionGflop, gptStepGflop, smallGpt } from "../workload.ts";
+import { attentionGflop, decodeGflop, gptStepGflop, smallGpt } from "../workload.ts";
 
 // `npm run bench -- all --peers --json` writes the one; this test with --update the other.
 test("docs/performance.md is made from bench/results.json", async () => {
@@ -24,6 +24,13 @@ describe("shares of the peak", () => {
     expect(kept).toBe(step);
     expect([ofMachine!.ours, ofMachine!.peer, ofMachine!.ratio]).toEqual([25, 50, 0.5]);
     expect([ofRuntime!.ours, ofRuntime!.unit]).toEqual([50, "%"]);
+  });
+
+  test("of a speed count what a token needs", () => {
+    const decoding = { ...compareRow("a", "speed", "tokens/s", "higher", 1000, 500, "p"), gflop: 0.05 };
+    const [, ofMachine, ofRuntime] = withShares([decoding], { runtime: 100, machine: 200 });
+    expect([ofMachine!.ours, ofMachine!.peer, ofMachine!.ratio]).toEqual([25, 12.5, 2]);
+    expect(ofRuntime!.ours).toBe(50);
   });
 
   test("are not told where work or peak is unknown", () => {
@@ -50,6 +57,17 @@ describe("arithmetic of a workload", () => {
     }
     product(batch * length, width, vocabulary);
     expect(gptStepGflop(smallGpt) * 1e9).toBeCloseTo(flop, -3);
+  });
+
+  test("of a decoded token equals a count product by product, on average over a generation", () => {
+    const { length, width, layers, vocabulary } = smallGpt;
+    let flop = 0;
+    for (let t = 0; t < length; t++) {
+      // Query t sees t + 1 keys, in two products.
+      for (let layer = 0; layer < layers; layer++) flop += 2 * (4 * width ** 2 + 8 * width ** 2 + 2 * (t + 1) * width);
+      flop += 2 * width * vocabulary;
+    }
+    expect(decodeGflop(smallGpt) * 1e9).toBeCloseTo(flop / length, 3);
   });
 
   test("of causal attention is about half of that of full attention, projections aside", () => {

@@ -4,6 +4,7 @@ export { suitableMicroBatches } from "./accumulate.ts";
 export { type EarlyStopping, type EarlyStoppingState, earlyStopping } from "./early-stopping.ts";
 export { type Evaluator, evaluator } from "./evaluate.ts";
 export { type DepthScore, evaluateDepth } from "./evaluate-depth.ts";
+export { programFlops } from "./flops.ts";
 export { type LossScale, type LossScaleOptions, type LossScaleState, lossScale } from "./loss-scale.ts";
 export { estimateMemory, MemoryError, type MemoryEstimate, memoryText } from "./memory.ts";
 export { type CutStep, fastestCut, microBatchCandidates, type Timer, timeCuts } from "./micro-batch-trial.ts";

@@ -10,13 +10,15 @@ const mostSteps = 16;
 /** Single steps before the choice, of which the first is not counted: it is the slowest. */
 const tried = 6;
 
-/** A training that is shorter does not give back what it takes to prepare the second program. */
-const leastSteps = 300;
+/** What preparing the second program may take of the time that is left. Less is saved where steps are few or their programs large. */
+const preparingShare = 1 / 20;
 
 /** How many steps a training makes in one run of the device: see {@link stepsPerRun}. */
 export type StepsPerRun = {
   /** Steps of the next run, when so many are made. */
   next(done: number): number;
+  /** Tells how long preparing a single step took, which preparing several in one run takes again. */
+  prepared(ms: number): void;
   /** Tells how long a single step took. */
   took(ms: number): void;
   /** From now on, one by one. */
@@ -39,22 +41,24 @@ export function stepsPerRun(options: {
   const { fixed, last, mayChoose } = options;
   const every = options.every.filter((steps) => steps !== undefined);
   const times: number[] = [];
+  let preparingMs = 0;
+  const choose = (left: number): number => {
+    const ms = median(times.slice(1));
+    if (preparingMs > left * ms * preparingShare) return 1;
+    return Math.max(1, Math.min(mostSteps, Math.floor(runMs / ms), ...every));
+  };
   let chosen = fixed ?? (mayChoose ? undefined : 1);
   return {
     next: (done) => {
-      if (chosen === undefined && times.length >= tried)
-        chosen = last - done < leastSteps ? 1 : suitableSteps(median(times.slice(1)));
+      if (times.length >= tried) chosen ??= choose(last - done);
       const steps = chosen ?? 1;
       const stops = [last, ...every.map((each) => (Math.floor(done / each) + 1) * each)];
       return done + steps <= Math.min(...stops) ? steps : 1;
     },
+    prepared: (ms) => void (preparingMs = ms),
     took: (ms) => void times.push(ms),
     giveUp: () => void (chosen = 1),
   };
-}
-
-function suitableSteps(ms: number): number {
-  return Math.max(1, Math.min(mostSteps, Math.floor(runMs / ms)));
 }
 
 /** Whether several steps in one run are better on a device: where each run copies the state. */

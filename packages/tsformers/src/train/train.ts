@@ -57,8 +57,10 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
   const makeSteps = async (): Promise<void> => {
     const program = await compiled.of(state.params);
     if (program !== prepared) {
+      const start = performance.now();
       for (const each of new Set(options.view.lengths?.cycle ?? [length]))
         await program.update.prepare(state, ...inputsOf(options, done + 1, each));
+      pace.prepared(performance.now() - start);
       if (prepared === undefined) onEvent({ kind: "prepared", step: done });
       prepared = program;
     }

@@ -121,8 +121,16 @@ test("how many steps a run has follows from the time of the first ones, and ends
   expect(quick.next(6)).toBe(1);
   const decided = (ms: number, more = {}) => tell(stepsPerRun({ ...choose, ...more }), Array(6).fill(ms)).next(6);
   expect([0.1, 100, 499, 501, 5000].map((ms) => decided(ms))).toEqual([16, 10, 2, 1, 1]);
-  expect(decided(40, { last: 200 })).toBe(1);
+  const prepared = (ms: number) => {
+    const pace = stepsPerRun(choose);
+    pace.prepared(ms);
+    return tell(pace, Array(6).fill(100)).next(6);
+  };
+  // 994 steps of 100 ms are left.
+  expect([4900, 5000].map(prepared)).toEqual([10, 1]);
   expect(decided(40, { mayChoose: false })).toBe(1);
+  expect(decided(40, { every: [8] })).toBe(1);
+  expect(tell(stepsPerRun({ ...choose, every: [8] }), Array(6).fill(40)).next(8)).toBe(8);
   expect(decided(5000, { fixed: 7 })).toBe(7);
 });
 

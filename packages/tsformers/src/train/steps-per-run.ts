@@ -1,4 +1,4 @@
-import { type Device, flatten, isNdArray, NDArray, structureText, type TypedArray, unflatten } from "@tsformers/engine";
+import { flatten, isNdArray, NDArray, structureText, type TypedArray, unflatten } from "@tsformers/engine";
 import { median } from "./median.ts";
 
 /** A run of the device with several steps takes about so long, so that progress is seen and Ctrl-C is heard. */
@@ -59,11 +59,6 @@ export function stepsPerRun(options: {
     took: (ms) => void times.push(ms),
     giveUp: () => void (chosen = 1),
   };
-}
-
-/** Whether several steps in one run are better on a device: where each run copies the state. */
-export function copiesState(device: Device): boolean {
-  return device.sharesMemory;
 }
 
 /** Trees of one structure as one tree, whose arrays have a new leading axis; undefined where structures, shapes or dtypes differ. */

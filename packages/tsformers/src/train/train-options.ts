@@ -31,7 +31,7 @@ export type TrainOptions<Params, B> = {
   readonly microBatches?: number;
   /**
    * Updates that are made in one run of the device, where nothing else is to be done between them; their events come together. Decides about
-   * nothing but time. Default: on devices whose arrays are in JavaScript's memory, as many as take a second together, at most 16, if preparing them takes little of what is left.
+   * nothing but time. Default: on a CPU in Node, as many as take a second together, at most 16, if preparing them takes little of what is left.
    */
   readonly stepsPerRun?: number;
   readonly averageDecay?: number;

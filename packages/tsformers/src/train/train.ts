@@ -21,7 +21,7 @@ import { loggedLosses } from "./named-losses.ts";
 import { type Program, type Programs, programs } from "./programs.ts";
 import type { RunDirectory } from "./run-directory.ts";
 import { type Control, type TrainState, type TrainStep, trainStep } from "./step.ts";
-import { copiesState, stepsPerRun } from "./steps-per-run.ts";
+import { stepsPerRun } from "./steps-per-run.ts";
 import type { Progress, TrainEvent, TrainOptions, TrainResult } from "./train-options.ts";
 
 export type { TrainEvent, TrainOptions, TrainResult } from "./train-options.ts";
@@ -50,7 +50,8 @@ export async function train<Params, B>(options: TrainOptions<Params, B>): Promis
   const pace = stepsPerRun({
     // With learned spans each step has the program that its parameters ask for.
     fixed: options.objective.spans === undefined ? options.stepsPerRun : 1,
-    mayChoose: copiesState(options.device),
+    // On a graphics processor the state stays where it is; a page would stand still for a second.
+    mayChoose: options.device.name === "cpu",
     last,
     every: [options.evalEvery, options.checkpointEvery],
   });

@@ -199,13 +199,15 @@ function partialOf(
   shared: Map<string, NDArray[]>,
 ): Pick<QueryBlock, "partial" | "blind"> {
   const width = countRuns(keys);
+  const seenBy = Array.from({ length: to - from }, (_, i) => clipRuns(rows(from + i), keys[0]!, keys.at(-1)!));
+  // Of long rows nearly all tiles are so, and cells would be made of all their pairs.
+  if (seenBy.every((seen) => countRuns(seen) === width)) return { blind: false };
   const cells = new Uint8Array((to - from) * width);
   let [low, high, blind] = [width, 0, false];
   const starts: number[] = [];
   for (let i = 0, at = 0; i < keys.length; at += keys[i + 1]! - keys[i]!, i += 2) starts.push(at);
-  for (let query = from; query < to; query++) {
-    const seen = clipRuns(rows(query), keys[0]!, keys.at(-1)!);
-    const row = (query - from) * width;
+  for (const [query, seen] of seenBy.entries()) {
+    const row = query * width;
     if (seen.length === 0) blind = true;
     for (let i = 0, run = 0; i < seen.length; i += 2) {
       // Runs of one query lie within runs of the block, one after the other.
@@ -233,9 +235,14 @@ function share(cells: Uint8Array, rows: number, columns: number, shared: Map<str
   const key = `${rows} ${columns} ${hash}`;
   const alike = shared.get(key) ?? [];
   shared.set(key, alike);
-  const known = alike.find(({ data }) => (data as Uint8Array).every((cell, i) => cell === cells[i]));
+  const known = alike.find(({ data }) => areEqual(data as Uint8Array, cells));
   if (known !== undefined) return known;
   const fresh = new NDArray([rows, columns], "bool", cells);
   alike.push(fresh);
   return fresh;
+}
+
+function areEqual(a: Uint8Array, b: Uint8Array): boolean {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }

@@ -1,6 +1,6 @@
 import { type AttentionMember, attentionMembers, chooseMembers, type Settings } from "./attention-members.ts";
 import { type AttentionMeasurement, attentionTable } from "./attention-table.ts";
-import { type Bench, type BenchOptions, compareRow, median, type Row } from "./bench.ts";
+import { type Bench, type BenchOptions, compareRow, least, median, type Row } from "./bench.ts";
 import { measureInTurn, type Side } from "./child.ts";
 import { measureReversible } from "./reversible.ts";
 import { ourSide, pytorchSide } from "./sides.ts";
@@ -132,7 +132,6 @@ function rowsOf(
     const peerName = peer.length === 0 ? null : "PyTorch eager";
     return { ...compareRow(name, metric, unit, "lower", over(ours), over(peer), peerName), length };
   };
-  const least = (values: readonly number[]): number => Math.min(...values);
   // What full attention needs is plain. Sparse and low-rank mechanisms differ in their definitions: the pass forward, and twice that backward.
   const forward = ours[0]?.forwardGflop;
   const gflop =

@@ -58,6 +58,11 @@ export function compareRow(
   return { name, metric, unit, ours, peer, peerName, ratio };
 }
 
+/** The smallest value. */
+export function least(values: readonly number[]): number {
+  return Math.min(...values);
+}
+
 /** The middle value, or the mean of the two middle ones; an empty list is an error. */
 export function median(values: readonly number[]): number {
   if (values.length === 0) throw new Error("median: expected at least one value, got none");

@@ -1,4 +1,4 @@
-import { type Bench, compareRow, median, type Row } from "./bench.ts";
+import { type Bench, compareRow, least, median, type Row } from "./bench.ts";
 import { measureInTurn, type Side } from "./child.ts";
 import { ourSide, pytorchSide } from "./sides.ts";
 import { decodeGflop, parameterCount, smallGpt, type Workload } from "./workload.ts";
@@ -40,8 +40,6 @@ async function speeds(name: string, workload: Workload, rounds: number): Promise
     compareRow(name, metric, "tokens/s", "higher", ours![pick], peer![pick], sides[1]!.name);
   return [row("speed, median", "middle"), { ...row("speed, fastest", "best"), gflop: decodeGflop(workload) }];
 }
-
-const least = (values: readonly number[]): number => Math.min(...values);
 
 function checkDecode(result: unknown, workload: Workload, side: Side): DecodeResult {
   const { runMs, tokens, parameters } = result as DecodeResult;

@@ -1,4 +1,4 @@
-import { type Bench, compareRow, median, type Row } from "./bench.ts";
+import { type Bench, compareRow, least, median, type Row } from "./bench.ts";
 import { measureInTurn, measureOnce, type Side } from "./child.ts";
 import { browserSide, ourBrowserSide, ourSide, pytorchSide } from "./sides.ts";
 import { gptStepGflop, largeGpt, longGpt, parameterCount, smallGpt, type Workload } from "./workload.ts";
@@ -118,7 +118,6 @@ function stepRows(
     };
     return compareRow(name, metric, unit, "lower", over(ours), over(peer), peerName);
   };
-  const least = (values: readonly number[]): number => Math.min(...values);
   const rows = [
     row("step, median", "ms", (result) => median(result.stepMs)),
     { ...row("step, fastest", "ms", (result) => least(result.stepMs), least), gflop: gptStepGflop(workload) },

@@ -1,4 +1,4 @@
-import { compile, type Device, flatten, isDeviceArray, randomKey } from "@tsformers/engine";
+import { compile, type Device, flatten, isDeviceArray, randomKey, sizeOfShape } from "@tsformers/engine";
 import { adamw, gpt, tokenObjective } from "tsformers";
 import { stackTrees, suitableMicroBatches, trainStep } from "tsformers/train";
 import type { StepResult } from "../gpt-step.ts";
@@ -38,7 +38,7 @@ export function benchStep(workload: Workload, device: Device): BenchStep {
       return loss.toNumbers();
     },
     parameters: () => {
-      const sizes = flatten(state.params, isDeviceArray).leaves.map(({ shape }) => shape.reduce((a, b) => a * b, 1));
+      const sizes = flatten(state.params, isDeviceArray).leaves.map(({ shape }) => sizeOfShape(shape));
       return sizes.reduce((a, b) => a + b);
     },
     release: () => update.release(),

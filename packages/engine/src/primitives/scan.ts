@@ -266,8 +266,9 @@ export function scan<Carry, X, Y>(
 function leavesAt(paths: readonly string[], carry: unknown): Tensor[] {
   const found = flatten(carry, isTensor);
   const leaves = new Map(found.paths.map((path, i) => [path, found.leaves[i]!] as const));
+  const known = new Set(paths);
   const missing = paths.filter((path) => !leaves.has(path));
-  const added = found.paths.filter((path) => !paths.includes(path));
+  const added = found.paths.filter((path) => !known.has(path));
   if (missing.length > 0 || added.length > 0) {
     const said = [
       missing.length > 0 && `without ${missing.join(", ")}`,

@@ -1,8 +1,8 @@
-import { entryOf } from "../catalogue/catalogue-of.ts";
 import { systems } from "../catalogue/systems.ts";
 import { catalogues } from "./catalogues.ts";
 import { toldByDefault } from "./describe.ts";
 import { toldSystem } from "./describe-system.ts";
+import { find } from "./described.ts";
 import type { Kept } from "./kept.ts";
 import { listed } from "./listed.ts";
 import type { Told } from "./told.ts";
@@ -11,9 +11,8 @@ import type { Told } from "./told.ts";
 export async function everythingTold(): Promise<Kept> {
   const told: Record<string, Told> = {};
   for (const system of Object.values(systems)) told[`systems/${system.name}`] = toldSystem(system);
-  for (const [is, { entries, path }] of Object.entries(catalogues)) {
-    for (const name of Object.keys(entries))
-      told[`${is}/${name}`] = await toldByDefault({ is, name, entry: entryOf(entries, name), path });
+  for (const [is, { entries }] of Object.entries(catalogues)) {
+    for (const name of Object.keys(entries)) told[`${is}/${name}`] = await toldByDefault(find(`${is}/${name}`)[0]!);
   }
   return { lists: listed(), told };
 }

@@ -1,4 +1,4 @@
-import { concat, type DType, reshape, type Shape, split, type Tensor } from "@tsformers/engine";
+import { concat, type DType, reshape, type Shape, sizeOfShape, split, type Tensor } from "@tsformers/engine";
 
 type ArrayType = { readonly shape: Shape; readonly dtype: DType };
 
@@ -7,7 +7,7 @@ const few = 16_384;
 
 /** Whether an array of this size is better worked on together with others than by itself. */
 export function isSmall({ shape }: ArrayType): boolean {
-  return shape.reduce((product, n) => product * n, 1) <= few;
+  return sizeOfShape(shape) <= few;
 }
 
 /** Equal for arrays that can be joined: their rows have one shape and dtype. A number is a vector of one. */

@@ -1,4 +1,4 @@
-import { flatten, isNdArray, NDArray, structureText, type TypedArray, unflatten } from "@tsformers/engine";
+import { flatten, isNdArray, NDArray, shapeText, structureText, type TypedArray, unflatten } from "@tsformers/engine";
 import { median } from "./median.ts";
 
 /** A run of the device with several steps takes about so long, so that progress is seen and Ctrl-C is heard. */
@@ -74,7 +74,7 @@ export function stackTrees<Tree>(trees: readonly Tree[]): Tree | undefined {
 }
 
 function typeText({ shape, dtype }: NDArray): string {
-  return `${dtype}[${shape}]`;
+  return `${dtype}${shapeText(shape)}`;
 }
 
 function stackArrays(arrays: readonly NDArray[]): NDArray {

@@ -202,7 +202,7 @@ function putHeadsBack(parts: readonly Tensor[], order: readonly number[]): Tenso
   if (isInOrder(order)) return concat(parts, 1);
   const pieces = parts.flatMap((part) => split(part, part.shape[1]!, 1));
   return concat(
-    order.map((_, head) => pieces[order.indexOf(head)]!),
+    [...inverseOf(Int32Array.from(order))].map((at) => pieces[at]!),
     1,
   );
 }

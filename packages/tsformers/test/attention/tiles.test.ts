@@ -2,6 +2,7 @@ import { cast, constant, fromNumbers, type NDArray, normal, randomKey, type Tens
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
 import { attend } from "../../src/attention/core/executor.ts";
+import { patchesOf } from "../../src/attention/core/patches.ts";
 import { plansOf, tileSide } from "../../src/attention/core/plan.ts";
 import { countRuns, runsOf } from "../../src/attention/core/runs.ts";
 import { attendTiles } from "../../src/attention/core/tiles.ts";
@@ -131,23 +132,31 @@ describe.each(Object.entries(cases))("%s", (_, make) => {
   });
 });
 
-test.each([
+describe.each([
   ["causal", causal, 4],
   ["causal, heads that share keys", causal, 2],
   ["full", fullPattern, 4],
-  ["a window of 20 tiles", near(160), 4],
-] as const)("tiles that are looped over give what written-out ones give: %s", async (_, pattern, keyHeads) => {
-  const length = 330;
-  const [plan] = plansOf(pattern, { queries: length, keys: length, queriesPerBlock: 16, tile: 8 });
-  const pass = (writtenOut: number) => (params: { key: NDArray; value: NDArray }, q: NDArray) => {
-    const view = makeView({ pattern, queries: length, keys: length });
-    const given = { q, ...params } as unknown as Record<"q" | "key" | "value", Tensor>;
-    return attendTiles(plan!, { ...given, view, scale: 0.5, writtenOut }).mixed;
-  };
-  const [q, key, value] = [4, keyHeads, keyHeads].map((own, i) =>
-    normal(randomKey(i), [B, own, length, i === 2 ? 6 : D]),
-  ) as [NDArray, NDArray, NDArray];
-  await expectSame(pass(2) as never, pass(1e9) as never, { key, value }, q, device);
+  ["a window of 10 tiles", near(160), 4],
+  ["an order of its own", residues, 4],
+] as const)("patches that are looped over give what written-out tiles give: %s", (_, pattern, keyHeads) => {
+  const length = 210;
+  const [plan] = plansOf(pattern, { queries: length, keys: length, queriesPerBlock: 16, tile: 16 });
+  test.each([
+    ["nothing hidden", undefined],
+    ["padding", (i: number) => i % length < 160 && i % 7 !== 0],
+    ["a row of padding alone", (i: number) => i < length],
+  ] as const)("%s", async (_, real) => {
+    const pass = (writtenOut: number) => (params: { key: NDArray; value: NDArray }, q: NDArray) => {
+      const keyMask = real && ones(length, real);
+      const view = makeView({ pattern, queries: length, keys: length, ...(keyMask && { keyMask }) });
+      const given = { q, ...params } as unknown as Record<"q" | "key" | "value", Tensor>;
+      return attendTiles(plan!, { ...given, view, scale: 0.5, writtenOut, patch: 64 }).mixed;
+    };
+    const [q, key, value] = [4, keyHeads, keyHeads].map((own, i) =>
+      normal(randomKey(i), [B, own, length, i === 2 ? 6 : D]),
+    ) as [NDArray, NDArray, NDArray];
+    await expectSame(pass(2) as never, pass(1e9) as never, { key, value }, q, device);
+  });
 });
 
 test("large logits give finite weights and gradients", async () => {
@@ -157,6 +166,29 @@ test("large logits give finite weights and gradients", async () => {
   };
   const [q, key, value] = [0, 1, 2].map((i) => normal(randomKey(i), [1, 1, 600, D])) as [NDArray, NDArray, NDArray];
   await expectSame(pass(0) as never, pass(Number.POSITIVE_INFINITY) as never, { key, value }, q, device, 2e-4);
+});
+
+test.each([
+  ["causal", causal, 8],
+  ["full", fullPattern, 8],
+  ["a window of 20 tiles", near(10_240), 10],
+] as const)("patches of a long sequence are a few rounds, which have each tile once: %s", (_, pattern, most) => {
+  const length = 16_384;
+  const [plan] = plansOf(pattern, { queries: length, keys: length, tile: tileSide(length) });
+  const { rounds, rest } = patchesOf(plan!, { queries: length, keys: length, patch: 2048 });
+  const placed = rounds.flatMap(({ rows, columns, plan }) => {
+    expect([new Set(rows).size, new Set(columns).size]).toEqual([rows.length, rows.length]);
+    return rows.flatMap((row, i) =>
+      plan.blocks.map(({ queries, keys }) => [
+        queries.map((at) => at + row * 2048),
+        keys.map((at) => at + columns[i]! * 2048),
+      ]),
+    );
+  });
+  const inOrder = (tiles: readonly unknown[]) => tiles.map((tile) => JSON.stringify(tile)).sort();
+  expect(inOrder(placed)).toEqual(inOrder(plan!.blocks.map(({ queries, keys }) => [queries, keys])));
+  expect(rest.blocks).toEqual([]);
+  expect(rounds.length).toBeLessThanOrEqual(most);
 });
 
 test("causal tiles are equal, and half of them are never computed", () => {

@@ -1,6 +1,6 @@
 import { NDArray } from "@tsformers/engine";
 import { headsOf, type Pattern, type Runs } from "../patterns/pattern.ts";
-import { clipRuns, countRuns, uniteRuns } from "./runs.ts";
+import { clipRuns, countRuns, intersectRuns, subtractRuns, uniteRuns } from "./runs.ts";
 
 /** A block of queries, and the keys that any of them sees. */
 export type QueryBlock = {
@@ -63,12 +63,14 @@ function pairsOf({ queries: [from, to], keys }: QueryBlock): number {
 function planOf(pattern: Pattern, { queries, keys, queriesPerBlock, tile }: PlanOptions): Plan {
   const order = queries === keys ? pattern.order?.(keys) : undefined;
   const rows = order === undefined ? (query: number) => pattern.keys(query, keys) : rearranged(pattern, order);
-  const finest = Array.from({ length: Math.ceil(queries / finestBlock) }, (_, i) => {
-    let seen: Runs = [];
+  const finest = Array.from({ length: Math.ceil(queries / finestBlock) }, (_, i): Finest => {
+    let [byAny, byAll]: [Runs, Runs] = [[], [0, keys]];
     for (let query = i * finestBlock; query < Math.min(queries, (i + 1) * finestBlock); query++) {
-      seen = uniteRuns(seen, rows(query));
+      const own = rows(query);
+      byAny = uniteRuns(byAny, own);
+      byAll = intersectRuns(byAll, own);
     }
-    return closeGaps(seen, keys);
+    return { byAny: closeGaps(byAny, keys), byAll };
   });
   const unlessTold = tile === undefined ? candidates : [...candidates, tile];
   const sizes = queriesPerBlock === undefined ? unlessTold : [queriesPerBlock];
@@ -79,12 +81,15 @@ function planOf(pattern: Pattern, { queries, keys, queriesPerBlock, tile }: Plan
   const shared = new Map<string, NDArray[]>();
   const blocks = (tile === undefined ? best.flatMap(cutKeys) : best).map((spans) => ({
     ...spans,
-    ...partialOf(spans, rows, shared),
+    ...(isSeenByAll(spans, finest) ? { blind: false } : partialOf(spans, rows, shared)),
   }));
   return order === undefined ? { blocks } : { order, blocks };
 }
 
 type Spans = Pick<QueryBlock, "queries" | "keys">;
+
+/** The keys that any, and that all of `finestBlock` queries see; the former with gaps closed. */
+type Finest = { readonly byAny: Runs; readonly byAll: Runs };
 
 const finestBlock = 64;
 const candidates = [64, 128, 256, 512];
@@ -109,16 +114,20 @@ function costOf(blocks: readonly Spans[], overhead: number): number {
 
 function cutKeys({ queries, keys }: Spans): Spans[] {
   if ((queries[1] - queries[0]) * countRuns(keys) <= mostPairs) return [{ queries, keys }];
-  const end = keys.at(-1)!;
-  const parts = Array.from({ length: Math.ceil(end / keysPerBlock) }, (_, i) =>
-    clipRuns(keys, i * keysPerBlock, (i + 1) * keysPerBlock),
+  return cutAtMultiples({ queries, keys }, keysPerBlock);
+}
+
+function cutAtMultiples({ queries, keys }: Spans, size: number): Spans[] {
+  const parts = Array.from({ length: Math.ceil(keys.at(-1)! / size) }, (_, i) =>
+    clipRuns(keys, i * size, (i + 1) * size),
   );
   return parts.filter((part) => part.length > 0).map((part) => ({ queries, keys: part }));
 }
 
-/** Equal parts of about `tile` keys. */
+/** Equal parts of about `tile` keys; long runs are cut at multiples of `tile`, so that the tiles of all rows lie on one grid. */
 function inTiles({ queries, keys }: Spans, tile: number): Spans[] {
   const count = countRuns(keys);
+  if (keys.length === 2 && count > 8 * tile) return cutAtMultiples({ queries, keys }, tile);
   const parts = Math.max(1, Math.round(count / tile));
   const size = Math.ceil(count / parts / grain) * grain;
   const cut: number[][] = [];
@@ -139,7 +148,7 @@ function inTiles({ queries, keys }: Spans, tile: number): Spans[] {
 }
 
 function layOut(
-  finest: readonly Runs[] | undefined,
+  finest: readonly Finest[] | undefined,
   rows: (query: number) => Runs,
   queries: number,
   keys: number,
@@ -150,11 +159,20 @@ function layOut(
     const to = Math.min(queries, from + size);
     let seen: Runs = [];
     if (finest === undefined) for (let query = from; query < to; query++) seen = uniteRuns(seen, rows(query));
-    else for (const part of finest.slice(from / finestBlock, Math.ceil(to / finestBlock))) seen = uniteRuns(seen, part);
+    else for (const { byAny } of within({ queries: [from, to] }, finest)) seen = uniteRuns(seen, byAny);
     const closed = closeGaps(seen, keys);
     // The softmax needs at least one key even for queries that see none; its weight is set to zero later.
     return { queries: [from, to], keys: closed.length === 0 ? [0, 1] : closed };
   });
+}
+
+function within({ queries: [from, to] }: Pick<Spans, "queries">, finest: readonly Finest[]): readonly Finest[] {
+  return finest.slice(Math.floor(from / finestBlock), Math.ceil(to / finestBlock));
+}
+
+/** Whether nothing is hidden, which holds for nearly all tiles of long rows: their pairs need not be looked at. */
+function isSeenByAll({ keys, ...spans }: Spans, finest: readonly Finest[]): boolean {
+  return within(spans, finest).every(({ byAll }) => subtractRuns(keys, byAll).length === 0);
 }
 
 function closeGaps(runs: Runs, keys: number): Runs {
@@ -200,8 +218,6 @@ function partialOf(
 ): Pick<QueryBlock, "partial" | "blind"> {
   const width = countRuns(keys);
   const seenBy = Array.from({ length: to - from }, (_, i) => clipRuns(rows(from + i), keys[0]!, keys.at(-1)!));
-  // Of long rows nearly all tiles are so, and cells would be made of all their pairs.
-  if (seenBy.every((seen) => countRuns(seen) === width)) return { blind: false };
   const cells = new Uint8Array((to - from) * width);
   let [low, high, blind] = [width, 0, false];
   const starts: number[] = [];

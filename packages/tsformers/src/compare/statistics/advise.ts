@@ -1,5 +1,6 @@
 import { canonicalJson } from "../../run/canonical-json.ts";
 import type { RunConfig } from "../../run/config.ts";
+import { groupBy } from "../../schema/group-by.ts";
 import { present } from "../../schema/present.ts";
 import type { CostRecord, RunRecord } from "../../store/record.ts";
 import { taskLabels, variantLabels } from "../labels.ts";
@@ -486,15 +487,4 @@ function aboutQuality(runs: readonly RunRecord[]): Omit<QualityAbout, "taskLabel
 
 function newestOf(records: readonly (CostRecord | RunRecord)[]): string {
   return records.reduce((newest, { finishedAt }) => (finishedAt > newest ? finishedAt : newest), "");
-}
-
-function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
-  for (const item of items) {
-    const key = keyOf(item);
-    const known = groups.get(key);
-    if (known === undefined) groups.set(key, [item]);
-    else known.push(item);
-  }
-  return groups;
 }

@@ -217,7 +217,10 @@ type PatternInput = AttendOptions & {
 };
 
 function attendPattern(pattern: Pattern, input: PatternInput): { out: Mixed; maps: () => PlanMap[] } {
-  const plans = input.recomputed && input.isPlain ? tiledPlans(pattern, input.view) : plansOf(pattern, input.view);
+  const { view, recomputed } = input;
+  const together = mayBeTogether(input);
+  const plans =
+    recomputed && input.isPlain ? tiledPlans(pattern, view, together) : plansOf(pattern, { ...view, together });
   const parts = plans.map((plan, i) =>
     attendPlans([plan], { ...input, context: within(input.context, i) }, plans.length > 1 || input.sink !== undefined),
   );
@@ -225,9 +228,9 @@ function attendPattern(pattern: Pattern, input: PatternInput): { out: Mixed; map
 }
 
 /** Tiles where rows of keys are long; shorter ones are computed at once. */
-function tiledPlans(pattern: Pattern, view: View): readonly Plan[] {
+function tiledPlans(pattern: Pattern, view: View, together = false): readonly Plan[] {
   const tiled = plansOf(pattern, { ...view, tile: tileSide(view.keys) });
-  return plansOf(pattern, view).map((plan, part) => (isCut(tiled[part]!) ? tiled[part]! : plan));
+  return plansOf(pattern, { ...view, together }).map((plan, part) => (isCut(tiled[part]!) ? tiled[part]! : plan));
 }
 
 /** Whether several blocks have the same queries. */
@@ -311,9 +314,12 @@ function attendPlans(
 
 /** The plan as blocks that can be computed together, each as if it were a head. */
 function uniformOf([plan, ...others]: readonly Plan[], input: PatternInput): UniformBlocks | undefined {
-  const { view, q, key, isPlain } = input;
-  if (others.length > 0 || !isPlain || view.visible !== undefined || q.shape[1] !== key.shape[1]) return undefined;
-  return uniformBlocks(plan!, view.queries, view.keys);
+  if (others.length > 0 || !mayBeTogether(input)) return undefined;
+  return uniformBlocks(plan!, input.view.queries, input.view.keys);
+}
+
+function mayBeTogether({ view, q, key, isPlain }: PatternInput): boolean {
+  return isPlain && view.visible === undefined && q.shape[1] === key.shape[1];
 }
 
 function computedAgain(inputs: readonly (BlockInput & { x: Tensor })[]): Mixed[] {

@@ -17,7 +17,7 @@ export type Round = {
 
 /** A plan by patches, the largest rounds first, and those of its blocks that lie in no patch. */
 export function patchesOf(
-  { blocks, ...order }: Plan,
+  { blocks, ...plan }: Plan,
   { queries, keys, patch }: { readonly queries: number; readonly keys: number; readonly patch: number },
 ): { readonly rounds: readonly Round[]; readonly rest: Plan } {
   const placeOf = (block: QueryBlock) => {
@@ -51,11 +51,11 @@ export function patchesOf(
   const rounds = [...alike.values()].map((own) => ({
     rows: own.map(({ row }) => row),
     columns: own.map(({ column }) => column),
-    plan: { blocks: own[0]!.blocks },
+    plan: { maskCells: plan.maskCells, blocks: own[0]!.blocks },
   }));
   return {
     rounds: rounds.sort((a, b) => b.rows.length - a.rows.length),
-    rest: { ...order, blocks: blocks.filter((block) => placeOf(block) === undefined) },
+    rest: { ...plan, blocks: blocks.filter((block) => placeOf(block) === undefined) },
   };
 }
 

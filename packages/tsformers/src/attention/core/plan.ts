@@ -21,6 +21,8 @@ export type Plan = {
   /** Positions in the order of the plan. Absent: sequence order. */
   readonly order?: Int32Array;
   readonly blocks: readonly QueryBlock[];
+  /** Pairs in all different masks of blocks. */
+  readonly maskCells: number;
 };
 
 export type PlanOptions = {
@@ -30,6 +32,8 @@ export type PlanOptions = {
   readonly queriesPerBlock?: number;
   /** Cuts the keys of blocks into tiles of about as many. Default: they are cut where blocks are very large. */
   readonly tile?: number;
+  /** Whether blocks that share no keys ({@link partsOfKeys}) are computed together, so that small ones cost no more than large ones. */
+  readonly together?: boolean;
 };
 
 const cache = new WeakMap<Pattern, Map<string, readonly Plan[]>>();
@@ -43,7 +47,7 @@ export function plansOf(pattern: Pattern, options: PlanOptions): readonly Plan[]
   if (pattern.heads !== undefined) throw new RangeError(`plansOf: ${pattern.name} differs by head`);
   const known = cache.get(pattern) ?? new Map<string, readonly Plan[]>();
   cache.set(pattern, known);
-  const key = `${options.queries} ${options.keys} ${options.queriesPerBlock} ${options.tile}`;
+  const key = `${options.queries} ${options.keys} ${options.queriesPerBlock} ${options.tile} ${options.together}`;
   const plans = known.get(key) ?? (pattern.parts ?? [pattern]).map((part) => planOf(part, options));
   known.set(key, plans);
   return plans;
@@ -60,7 +64,7 @@ function pairsOf({ queries: [from, to], keys }: QueryBlock): number {
   return (to - from) * countRuns(keys);
 }
 
-function planOf(pattern: Pattern, { queries, keys, queriesPerBlock, tile }: PlanOptions): Plan {
+function planOf(pattern: Pattern, { queries, keys, queriesPerBlock, tile, together }: PlanOptions): Plan {
   const order = queries === keys ? pattern.order?.(keys) : undefined;
   const rows = order === undefined ? (query: number) => pattern.keys(query, keys) : rearranged(pattern, order);
   const finest = Array.from({ length: Math.ceil(queries / finestBlock) }, (_, i): Finest => {
@@ -76,17 +80,37 @@ function planOf(pattern: Pattern, { queries, keys, queriesPerBlock, tile }: Plan
   const sizes = queriesPerBlock === undefined ? unlessTold : [queriesPerBlock];
   const layouts = sizes.map((size) => layOut(size % finestBlock === 0 ? finest : undefined, rows, queries, keys, size));
   const cut = tile === undefined ? layouts : layouts.map((layout) => layout.flatMap((spans) => inTiles(spans, tile)));
-  const cost = (blocks: readonly Spans[]) => costOf(blocks, tile === undefined ? blockOverhead : tile ** 2 / 16);
+  const cost = (blocks: readonly Spans[]) => {
+    if (together && partsOfKeys(blocks, queries, keys) !== undefined) return costOf(blocks, 0);
+    return costOf(blocks, tile === undefined ? blockOverhead : tile ** 2 / 16);
+  };
   const best = cut.reduce((a, b) => (cost(b) < cost(a) ? b : a));
   const shared = new Map<string, NDArray[]>();
   const blocks = (tile === undefined ? best.flatMap(cutKeys) : best).map((spans) => ({
     ...spans,
     ...(isSeenByAll(spans, finest) ? { blind: false } : partialOf(spans, rows, shared)),
   }));
-  return order === undefined ? { blocks } : { order, blocks };
+  const maskCells = [...shared.values()].flat().reduce((sum, { size }) => sum + size, 0);
+  return { ...(order !== undefined && { order }), blocks, maskCells };
 }
 
 type Spans = Pick<QueryBlock, "queries" | "keys">;
+
+/**
+ * Which of as many equal parts of the keys each block has; undefined where blocks differ in size or share keys. Rows and columns of a grid and
+ * residues of a stride have parts of their own.
+ */
+export function partsOfKeys(blocks: readonly Spans[], queries: number, keys: number): Int32Array | undefined {
+  const count = blocks.length;
+  const [rows, columns] = [queries / count, keys / count];
+  if (count === 1 || !Number.isInteger(rows) || !Number.isInteger(columns)) return undefined;
+  const areAlike = blocks.every(
+    ({ queries: [first], keys: [from, to, more] }, i) =>
+      first === i * rows && more === undefined && from! % columns === 0 && to! - from! === columns,
+  );
+  const parts = Int32Array.from(blocks, ({ keys: [from] }) => from! / columns);
+  return areAlike && new Set(parts).size === count ? parts : undefined;
+}
 
 /** The keys that any, and that all of `finestBlock` queries see; the former with gaps closed. */
 type Finest = { readonly byAny: Runs; readonly byAll: Runs };

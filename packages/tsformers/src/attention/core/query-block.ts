@@ -140,6 +140,9 @@ export function hidingOf(queries: Tensor, heads: number, input: Hiding): Tensor 
   );
 }
 
+/** The most pairs of a plan's masks that are kept, each once for all blocks that have it. */
+const keptMaskCells = 2 ** 20;
+
 function hidingOfHead(
   q: Tensor,
   heads: number,
@@ -151,8 +154,8 @@ function hidingOfHead(
   if (partial !== undefined) {
     const [low, high] = partial.columns;
     const added = where(constant(partial.visible), 0, hidden);
-    // Masks made from constants alone would be computed for all blocks ahead of time and kept in memory.
-    const own = recomputed ? after(added, q) : added;
+    // Masks made from constants alone are computed for all blocks ahead of time and kept in memory.
+    const own = recomputed && plan.maskCells > keptMaskCells ? after(added, q) : added;
     const whole =
       high - low === width
         ? own

@@ -124,8 +124,9 @@ function indices(places: readonly number[]): Tensor {
 function patchesIn(x: Tensor, patch: number): (place: Tensor) => Tensor {
   const [batch, heads, length, width] = x.shape as [number, number, number, number];
   const count = Math.floor(length / patch);
-  const cut = reshape(slice(x, 2, 0, count * patch), [batch, heads, count, patch, width]);
-  return (place) => gather(cut, place, 2);
+  const whole = slice(x, 2, 0, count * patch);
+  // Reshaped inside the loop: outside, ONNX Runtime moves a transpose before it behind it, once for each loop.
+  return (place) => gather(reshape(whole, [batch, heads, count, patch, width]), place, 2);
 }
 
 /** Options of the patches whose keys are at a place: what is padding among these. */

@@ -1,17 +1,4 @@
-import {
-  add,
-  customGradient,
-  div,
-  exp,
-  log,
-  matmul,
-  max,
-  mul,
-  softmax,
-  sub,
-  sum,
-  type Tensor,
-} from "@tsformers/engine";
+import { customGradient, log, matmul, max, mul, softmax, sub, sum, type Tensor } from "@tsformers/engine";
 
 /**
  * `softmax(logits)·values` with a cheap gradient of only three passes over the logits: the row sum that the softmax gradient needs,
@@ -41,19 +28,19 @@ export function softmaxValues(logits: Tensor, values: Tensor): Tensor {
 export function softmaxPart(logits: Tensor, values: Tensor): { mixed: Tensor; sums: Tensor } {
   const [mixed, sums] = customGradient({
     forward: (logits, values) => {
-      const top = max(logits!, { axes: -1, keepDims: true });
-      const raised = exp(sub(logits!, top));
-      const total = rowSums(raised);
-      return [div(matmul(raised, values!), total), add(log(total), top), raised, total];
+      const weights = softmax(logits!);
+      const largest = (x: Tensor) => max(x, { axes: -1, keepDims: true });
+      // The log-normaliser: a softmax is one pass in ONNX Runtime, subtracting, raising and adding are three.
+      const sums = sub(largest(logits!), log(largest(weights)));
+      return [matmul(weights, values!), sums, weights];
     },
-    backward: ({ inputs: [, values], outputs: [mixed, , raised, total], cotangents: [dMixed, dSums] }) => {
-      if (dMixed === undefined) return [dSums && mul(raised!, div(dSums, total!)), undefined];
-      const share = div(dMixed, total!);
-      const taken = rowSums(mul(share, mixed!));
-      const offset = dSums === undefined ? taken : sub(taken, div(dSums, total!));
+    backward: ({ inputs: [, values], outputs: [mixed, , weights], cotangents: [dMixed, dSums] }) => {
+      if (dMixed === undefined) return [dSums && mul(weights!, dSums), undefined];
+      const taken = rowSums(mul(dMixed, mixed!));
+      const offset = dSums === undefined ? taken : sub(taken, dSums);
       return [
-        mul(raised!, sub(matmul(share, values!, { transposeB: true }), offset)),
-        matmul(raised!, share, { transposeA: true }),
+        mul(weights!, sub(matmul(dMixed, values!, { transposeB: true }), offset)),
+        matmul(weights!, dMixed, { transposeA: true }),
       ];
     },
   })(logits, values);

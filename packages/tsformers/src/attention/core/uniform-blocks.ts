@@ -15,7 +15,7 @@ import {
   type Tensor,
   where,
 } from "@tsformers/engine";
-import type { Plan, QueryBlock } from "./plan.ts";
+import { type Plan, partsOfKeys, type QueryBlock } from "./plan.ts";
 import { hidden, type Mixed } from "./query-block.ts";
 import { rearrange } from "./rearrange.ts";
 import { softmaxPart, softmaxValues } from "./softmax-values.ts";
@@ -30,22 +30,12 @@ export type UniformBlocks = {
 
 /** A plan as uniform blocks; undefined where its blocks differ in size or mask, or share keys. */
 export function uniformBlocks({ blocks }: Plan, queries: number, keys: number): UniformBlocks | undefined {
-  const count = blocks.length;
-  const [rows, columns] = [queries / count, keys / count];
+  const parts = partsOfKeys(blocks, queries, keys);
   const block = blocks[0]!;
-  if (count === 1 || !Number.isInteger(rows) || !Number.isInteger(columns)) return undefined;
-  const alike = blocks.every(
-    (own, i) =>
-      own.queries[0] === i * rows &&
-      own.keys.length === 2 &&
-      own.keys[0]! % columns === 0 &&
-      own.keys[1]! - own.keys[0]! === columns &&
-      own.partial?.visible === block.partial?.visible &&
-      own.partial?.columns[0] === block.partial?.columns[0],
-  );
-  const parts = Int32Array.from(blocks, ({ keys: [from] }) => from! / columns);
-  if (!alike || new Set(parts).size < count) return undefined;
-  return { count, block, ...(parts.some((part, i) => part !== i) && { parts }) };
+  const isMaskedAlike = ({ partial }: QueryBlock) =>
+    partial?.visible === block.partial?.visible && partial?.columns[0] === block.partial?.columns[0];
+  if (parts === undefined || !blocks.every(isMaskedAlike)) return undefined;
+  return { count: blocks.length, block, ...(parts.some((part, i) => part !== i) && { parts }) };
 }
 
 /**

@@ -35,18 +35,21 @@ export const afterPrimitive: Primitive<NoParams> = {
   // ONNX Runtime orders nodes by a depth-first walk from the leaves; only a data dependency can influence the order.
   // Adds to x one element of each other value, times zero: the work of a scalar (x is not rewritten where Add is in place).
   lower: ({ graph, names, inputs: [x, ...firsts] }) => {
-    const alike = new Map<string, string[]>();
+    const alike = new Map<string, { readonly rank: number; readonly cuts: string[] }>();
     firsts.forEach(({ shape, dtype }, i) => {
+      const rank = shape.length;
       const bounds = [0, 1].map((bound) => graph.ints(shape.map(() => bound)));
-      const cut = shape.length === 0 ? names[i + 1]! : graph.node("Slice", [names[i + 1]!, ...bounds]);
-      const key = `${dtype} ${shape.length}`;
-      alike.set(key, [...(alike.get(key) ?? []), dtype === x!.dtype ? cut : graph.cast(cut, x!.dtype)]);
+      const cut = rank === 0 ? names[i + 1]! : graph.node("Slice", [names[i + 1]!, ...bounds]);
+      const known = alike.get(`${dtype} ${rank}`) ?? { rank, cuts: [] };
+      alike.set(`${dtype} ${rank}`, known);
+      known.cuts.push(dtype === x!.dtype ? cut : graph.cast(cut, x!.dtype));
     });
-    const elements = [...alike.values()].map((own) => {
-      const one = own.length === 1 || x!.dtype === "int32" ? own : [graph.node("Sum", own)];
-      return one.map((name) => graph.node("Reshape", [name, graph.ints([])]));
+    const elements = [...alike.values()].flatMap(({ rank, cuts }) => {
+      const sums = cuts.length === 1 || x!.dtype === "int32" ? cuts : [graph.node("Sum", cuts)];
+      // Of no more axes than x has, it is broadcast to them as it is.
+      return rank <= x!.shape.length ? sums : sums.map((name) => graph.node("Reshape", [name, graph.ints([])]));
     });
-    const all = elements.flat().reduce((a, b) => graph.node("Add", [a, b]));
+    const all = elements.reduce((a, b) => graph.node("Add", [a, b]));
     return [graph.node("Add", [names[0]!, graph.node("Mul", [all, graph.scalar(0, x!.dtype)])])];
   },
   evaluate: ([x]) => [x!.data],

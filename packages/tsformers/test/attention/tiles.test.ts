@@ -1,6 +1,7 @@
 import { cast, constant, fromNumbers, type NDArray, normal, randomKey, type Tensor } from "@tsformers/engine";
 import { openCpu } from "@tsformers/engine/node";
 import { afterAll, describe, expect, test } from "vitest";
+import { alikeRows } from "../../src/attention/core/alike-rows.ts";
 import { attend } from "../../src/attention/core/executor.ts";
 import { patchesOf } from "../../src/attention/core/patches.ts";
 import { plansOf, tileSide } from "../../src/attention/core/plan.ts";
@@ -10,7 +11,9 @@ import { makeView, type ViewOptions } from "../../src/attention/core/view.ts";
 import { axialColumn, axialHeads, axialRow } from "../../src/attention/patterns/axial.ts";
 import { shiftingHeads } from "../../src/attention/patterns/blockwise.ts";
 import { perHead, union } from "../../src/attention/patterns/combine.ts";
+import { dilatedWindow } from "../../src/attention/patterns/dilated.ts";
 import { causal, fullPattern, type Pattern } from "../../src/attention/patterns/pattern.ts";
+import { slidingWindow } from "../../src/attention/patterns/window.ts";
 import { expectSame } from "./outputs-and-gradients.ts";
 
 const device = await openCpu();
@@ -157,6 +160,39 @@ describe.each([
     ) as [NDArray, NDArray, NDArray];
     await expectSame(pass(2) as never, pass(1e9) as never, { key, value }, q, device);
   });
+});
+
+describe.each([
+  ["a window", near(100), 2],
+  ["a window, heads that share keys", near(40), 1],
+  ["a window to both sides", slidingWindow({ before: 70, after: 30 }), 2],
+  ["an order of its own", dilatedWindow({ before: 20, after: 0, dilation: 2 }), 2],
+  ["a window beside another", union(near(30), dilatedWindow({ before: 10, after: 0, dilation: 2 })), 2],
+] as const)("stretches that are looped over give what written-out blocks give: %s", (_, pattern, keyHeads) => {
+  const length = 12_400;
+  test.each([
+    ["nothing hidden", undefined],
+    ["padding", (i: number) => i % length < 11_000 && i % 7 !== 0],
+  ] as const)("%s", async (_, real) => {
+    const pass = (controls: object) => (params: { key: NDArray; value: NDArray }, q: NDArray) => {
+      const keyMask = real && ones(length, real);
+      const view = makeView({ pattern, queries: length, keys: length, keptPairs: 0, ...(keyMask && { keyMask }) });
+      return attend(q as never, params as never, { view, scale: 0.5, context: {}, ...controls }).mixed;
+    };
+    const [q, key, value] = [2, keyHeads, keyHeads].map((own, i) =>
+      normal(randomKey(i), [B, own, length, i === 2 ? 6 : D]),
+    ) as [NDArray, NDArray, NDArray];
+    await expectSame(pass({}) as never, pass(oneByOne) as never, { key, value }, q, device);
+  });
+});
+
+test("all stretches of a long window but the first and the last are alike", () => {
+  const [length, pattern] = [65_536, slidingWindow({ before: 255, after: 255 })];
+  const alike = alikeRows(plansOf(pattern, { queries: length, keys: length })[0]!, { queries: length, keys: length });
+  expect(alike).toMatchObject({ first: 1, count: 30, before: 256, after: 256 });
+  expect(alikeRows(plansOf(causal, { queries: length, keys: length })[0]!, { queries: length, keys: length })).toBe(
+    undefined,
+  );
 });
 
 test("large logits give finite weights and gradients", async () => {

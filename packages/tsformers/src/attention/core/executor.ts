@@ -3,6 +3,7 @@ import type { KeyValueCache, Score, View } from "../../kinds/index.ts";
 import { within } from "../../nn/dropout.ts";
 import { present } from "../../schema/present.ts";
 import type { Pattern } from "../patterns/pattern.ts";
+import { type AlikeRows, alikeRows, attendAlike } from "./alike-rows.ts";
 import type { Attended, AttendOptions } from "./attended.ts";
 import { joinParts } from "./join-parts.ts";
 import { type JoinedMap, joinMaps } from "./map.ts";
@@ -293,6 +294,9 @@ function attendPlans(
     }
     if (input.recomputed && input.isPlain && plans.length === 1 && isCut(plan))
       return attendTiles(plan, { ...input, q, key, value });
+    const alike = alikeOf(plans, input);
+    if (alike !== undefined)
+      return attendLong(alike, plan, { ...input, q, key, value }, withSums || blocks.length > rows.length);
     const inputs = inputsOf();
     const outs = input.recomputed ? computedAgain(inputs) : inputs.map((own) => attendBlock(own.x, own));
     const joined = rows.map((from) => joinParts(outs.filter((_, i) => blocks[i]!.queries[0] === from)));
@@ -320,6 +324,25 @@ function uniformOf([plan, ...others]: readonly Plan[], input: PatternInput): Uni
 
 function mayBeTogether({ view, q, key, isPlain }: PatternInput): boolean {
   return isPlain && view.visible === undefined && q.shape[1] === key.shape[1];
+}
+
+function alikeOf(
+  [plan, ...others]: readonly Plan[],
+  { view, recomputed, isPlain }: PatternInput,
+): AlikeRows | undefined {
+  if (others.length > 0 || !recomputed || !isPlain || view.visible !== undefined) return undefined;
+  return alikeRows(plan!, view);
+}
+
+/** Blocks that repeat along the sequence as one loop. Queries, keys and values are in the order of the plan. */
+function attendLong(alike: AlikeRows, plan: Plan, input: PatternInput, withSums: boolean): Mixed {
+  const { keyMask, ...view } = input.view;
+  const inOrder = { ...input, ...present({ keyMask: keyMask && inPlanOrder(keyMask, plan) }) };
+  return attendAlike(alike, inOrder, (part, { keyMask, ...given }) => {
+    const lengths = { queries: given.q.shape[2]!, keys: given.key.shape[2]! };
+    return attendPlans([part], { ...input, ...given, view: { ...view, ...lengths, ...present({ keyMask }) } }, withSums)
+      .out;
+  });
 }
 
 function computedAgain(inputs: readonly (BlockInput & { x: Tensor })[]): Mixed[] {

@@ -39,15 +39,8 @@ export function patchesOf(
     blocks: own.map(({ block }) => block),
   }));
   const across = Math.ceil(Math.max(queries, keys) / patch);
-  const masks = new Map<NDArray | undefined, number>();
-  const textOf = ({ queries, keys, partial, blind }: QueryBlock) => {
-    const mask = partial?.visible;
-    if (!masks.has(mask)) masks.set(mask, masks.size);
-    return [queries, keys, masks.get(mask), partial?.columns, blind].join();
-  };
-  const alike = groupBy(patches, ({ row, column, blocks }) => {
-    return `${(column - row + across) % across}: ${blocks.map(textOf).join("; ")}`;
-  });
+  const textOf = textOfBlocks();
+  const alike = groupBy(patches, ({ row, column, blocks }) => `${(column - row + across) % across}: ${textOf(blocks)}`);
   const rounds = [...alike.values()].map((own) => ({
     rows: own.map(({ row }) => row),
     columns: own.map(({ column }) => column),
@@ -59,7 +52,19 @@ export function patchesOf(
   };
 }
 
-function movedTo(block: QueryBlock, query: number, key: number): QueryBlock {
+/** The block, its queries and keys counted from these. */
+export function movedTo(block: QueryBlock, query: number, key: number): QueryBlock {
   const [from, to] = block.queries;
   return { ...block, queries: [from - query, to - query], keys: block.keys.map((at) => at - key) };
+}
+
+/** Texts that are equal for blocks that are. */
+export function textOfBlocks(): (blocks: readonly QueryBlock[]) => string {
+  const masks = new Map<NDArray | undefined, number>();
+  const textOf = ({ queries, keys, partial, blind }: QueryBlock) => {
+    const mask = partial?.visible;
+    if (!masks.has(mask)) masks.set(mask, masks.size);
+    return [queries, keys, masks.get(mask), partial?.columns, blind].join();
+  };
+  return (blocks) => blocks.map(textOf).join("; ");
 }

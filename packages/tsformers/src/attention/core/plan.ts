@@ -72,7 +72,7 @@ function planOf(pattern: Pattern, { queries, keys, queriesPerBlock, tile, togeth
     for (let query = i * finestBlock; query < Math.min(queries, (i + 1) * finestBlock); query++) {
       const own = rows(query);
       byAny = uniteRuns(byAny, own);
-      byAll = intersectRuns(byAll, own);
+      byAll = own.length > 2 ? [] : intersectRuns(byAll, own);
     }
     return { byAny: closeGaps(byAny, keys), byAll };
   });
@@ -112,7 +112,7 @@ export function partsOfKeys(blocks: readonly Spans[], queries: number, keys: num
   return areAlike && new Set(parts).size === count ? parts : undefined;
 }
 
-/** The keys that any, and that all of `finestBlock` queries see; the former with gaps closed. */
+/** The keys that any of `finestBlock` queries sees, gaps closed, and those that all see, where each sees one run (it would cost more to know than it saves). */
 type Finest = { readonly byAny: Runs; readonly byAll: Runs };
 
 const finestBlock = 64;

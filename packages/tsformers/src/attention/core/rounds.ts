@@ -1,7 +1,6 @@
 import {
   add,
   after,
-  concat,
   constant,
   fill,
   fromNumbers,
@@ -16,7 +15,8 @@ import {
 import { joinParts } from "./join-parts.ts";
 import type { Round } from "./patches.ts";
 import { hidden, type Mixed } from "./query-block.ts";
-import { type Cotangents, type Entries, gradientsOfTiles, mixTiles, type TilesOptions } from "./tile-by-tile.ts";
+import { concatenated } from "./segments.ts";
+import { type Cotangents, gradientsOfTiles, mixTiles, type QueriesAndKeys, type TilesOptions } from "./tile-by-tile.ts";
 
 type PatchesOptions = TilesOptions & {
   /** Queries, and keys, of a patch. */
@@ -31,7 +31,7 @@ type PatchesOptions = TilesOptions & {
  */
 export function mixPatches(
   rounds: readonly Round[],
-  { q, key, value }: Entries,
+  { q, key, value }: QueriesAndKeys,
   { patch, ...options }: PatchesOptions,
 ): Required<Mixed> {
   const [queriesIn, keysIn, valuesIn] = [q, key, value].map((x) => patchesIn(x, patch));
@@ -54,7 +54,7 @@ export function mixPatches(
 /** `gradientsOfTiles` of all patches. */
 export function gradientsOfPatches(
   rounds: readonly Round[],
-  { q, key, value, dMixed, lowering, offset }: Entries & Cotangents,
+  { q, key, value, dMixed, lowering, offset }: QueriesAndKeys & Cotangents,
   { patch, ...options }: PatchesOptions,
 ): readonly Tensor[] {
   const [queriesIn, keysIn, valuesIn, dMixedIn, loweringIn, offsetIn] = [q, key, value, dMixed, lowering, offset].map(
@@ -165,7 +165,7 @@ class Stack {
     cut.delete(undefined);
     if (cut.size === 0) return { left: [] };
     const others = [...this.#at].filter(([place, { stacked }]) => cut.has(stacked) && !places.includes(place));
-    const stacked = joined(
+    const stacked = concatenated(
       this.#runs(places).map(({ stacked }) => stacked),
       0,
     );
@@ -220,12 +220,8 @@ class Stack {
       return reshape(patches, [batch, heads, places.length * patch, width]);
     });
     const rest = this.#length - count * patch;
-    return joined(rest === 0 ? parts : [...parts, fill([batch, heads, rest, width], nothing)], 2);
+    return concatenated(rest === 0 ? parts : [...parts, fill([batch, heads, rest, width], nothing)]);
   }
-}
-
-function joined(parts: readonly Tensor[], axis: number): Tensor {
-  return parts.length === 1 ? parts[0]! : concat(parts, axis);
 }
 
 type StackOptions = {

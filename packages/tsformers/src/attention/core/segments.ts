@@ -32,7 +32,7 @@ export function piecesOf(x: Tensor, { sizes, of }: Cuts): (block: number) => Ten
   return (block) => concatenated(of(block).map((piece) => pieces[piece]!));
 }
 
-/** Concatenates parts of a sequence, [B, H, T, D] each. */
-export function concatenated(parts: readonly Tensor[]): Tensor {
-  return parts.length === 1 ? parts[0]! : concat(parts, 2);
+/** Concatenates parts along an axis, by default those of a sequence, [B, H, T, D] each. */
+export function concatenated(parts: readonly Tensor[], axis = 2): Tensor {
+  return parts.length === 1 ? parts[0]! : concat(parts, axis);
 }

@@ -28,11 +28,8 @@ export function softmaxValues(logits: Tensor, values: Tensor): Tensor {
 export function softmaxPart(logits: Tensor, values: Tensor): { mixed: Tensor; sums: Tensor } {
   const [mixed, sums] = customGradient({
     forward: (logits, values) => {
-      const weights = softmax(logits!);
-      const largest = (x: Tensor) => max(x, { axes: -1, keepDims: true });
-      // The log-normaliser: a softmax is one pass in ONNX Runtime, subtracting, raising and adding are three.
-      const sums = sub(largest(logits!), log(largest(weights)));
-      return [matmul(weights, values!), sums, weights];
+      const { mixed, sums, weights } = mixedPart(logits!, values!);
+      return [mixed, sums, weights];
     },
     backward: ({ inputs: [, values], outputs: [mixed, , weights], cotangents: [dMixed, dSums] }) => {
       if (dMixed === undefined) return [dSums && mul(weights!, dSums), undefined];
@@ -45,6 +42,16 @@ export function softmaxPart(logits: Tensor, values: Tensor): { mixed: Tensor; su
     },
   })(logits, values);
   return { mixed: mixed!, sums: sums! };
+}
+
+/**
+ * {@link softmaxPart}, and the weights. The log-normaliser is the largest logit less the logarithm of its weight, which loses nothing: a softmax is one
+ * pass in ONNX Runtime, subtracting, raising and adding are three.
+ */
+export function mixedPart(logits: Tensor, values: Tensor): Record<"mixed" | "sums" | "weights", Tensor> {
+  const weights = softmax(logits);
+  const largest = (x: Tensor) => max(x, { axes: -1, keepDims: true });
+  return { mixed: matmul(weights, values), sums: sub(largest(logits), log(largest(weights))), weights };
 }
 
 function rowSums(x: Tensor): Tensor {

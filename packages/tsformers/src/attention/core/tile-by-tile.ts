@@ -6,16 +6,12 @@ import {
   concat,
   exp,
   greater,
-  log,
   matmul,
-  max,
   mul,
   ones,
   reshape,
   slice,
-  softmax,
   split,
-  sub,
   type Tensor,
   transpose,
   zeros,
@@ -27,9 +23,10 @@ import { joinParts } from "./join-parts.ts";
 import type { Plan } from "./plan.ts";
 import { hidden, hidingOf, type Mixed } from "./query-block.ts";
 import { type Cuts, concatenated, cutsOf } from "./segments.ts";
+import { mixedPart } from "./softmax-values.ts";
 
-/** Queries [B, H, T, D], keys and values [B, K, S, ·] of a plan. */
-export type Entries = { readonly q: Tensor; readonly key: Tensor; readonly value: Tensor };
+/** Of a plan: queries [B, H, T, D], keys and values [B, K, S, ·]. */
+export type QueriesAndKeys = { readonly q: Tensor; readonly key: Tensor; readonly value: Tensor };
 
 export type TilesOptions = { readonly scale: number; readonly view: View };
 
@@ -38,7 +35,11 @@ export type TilesOptions = { readonly scale: number; readonly view: View };
  *
  * @shape mixed [B, H, T, ·], sums [B, H, T, 1]
  */
-export function mixTiles(plan: Plan, { q, key, value }: Entries, { view, scale }: TilesOptions): Required<Mixed> {
+export function mixTiles(
+  plan: Plan,
+  { q, key, value }: QueriesAndKeys,
+  { view, scale }: TilesOptions,
+): Required<Mixed> {
   const [heads, shared] = [q.shape[1]!, key.shape[1]!];
   const rows = rowsOf(plan, q.shape[2]!);
   const hiding = hidingIn(plan, view, heads / shared);
@@ -52,7 +53,8 @@ export function mixTiles(plan: Plan, { q, key, value }: Entries, { view, scale }
     const parts = row.tiles.map((tile) => {
       const next = after(queries, ...done);
       const product = matmul(next, keys(tile), { transposeB: true, scale });
-      const { mixed, sums } = mixTile(product, hiding(next, tile), values(tile));
+      const mask = hiding(next, tile);
+      const { mixed, sums } = mixedPart(mask === undefined ? product : add(product, mask), values(tile));
       done = [mixed, sums];
       return { mixed, sums };
     });
@@ -67,15 +69,7 @@ export function mixTiles(plan: Plan, { q, key, value }: Entries, { view, scale }
   };
 }
 
-/** The log-normaliser is the largest logit less the logarithm of its weight. */
-function mixTile(product: Tensor, hiding: Tensor | undefined, values: Tensor): Required<Mixed> {
-  const logits = hiding === undefined ? product : add(product, hiding);
-  const weights = softmax(logits);
-  const largest = (x: Tensor) => max(x, { axes: -1, keepDims: true });
-  return { mixed: matmul(weights, values), sums: sub(largest(logits), log(largest(weights))) };
-}
-
-/** What the gradients of tiles need beside the entries. */
+/** What the gradients of tiles need beside queries, keys and values. */
 export type Cotangents = {
   /** Gradient of what is mixed, [B, H, T, ·]. */
   readonly dMixed: Tensor;
@@ -87,7 +81,7 @@ export type Cotangents = {
 /** Gradients with respect to queries, keys and values, tile after tile. */
 export function gradientsOfTiles(
   plan: Plan,
-  { q, key, value, dMixed, lowering, offset }: Entries & Cotangents,
+  { q, key, value, dMixed, lowering, offset }: QueriesAndKeys & Cotangents,
   { view, scale }: TilesOptions,
 ): readonly [dQuery: Tensor, dKey: Tensor, dValue: Tensor] {
   const [heads, shared] = [q.shape[1]!, key.shape[1]!];

@@ -7,9 +7,9 @@ import { patchesOf } from "./patches.ts";
 import type { Plan } from "./plan.ts";
 import { hidden, inPlanOrder, type Mixed } from "./query-block.ts";
 import { gradientsOfPatches, mixPatches } from "./rounds.ts";
-import { type Cotangents, type Entries, gradientsOfTiles, mixTiles, type TilesOptions } from "./tile-by-tile.ts";
+import { type Cotangents, gradientsOfTiles, mixTiles, type QueriesAndKeys, type TilesOptions } from "./tile-by-tile.ts";
 
-type TilesInput = Entries &
+type TilesInput = QueriesAndKeys &
   TilesOptions & {
     /** The most tiles of a row that are written out; where there are more, patches of them are looped over. Default: 16. */
     readonly writtenOut?: number;
@@ -33,7 +33,7 @@ export function attendTiles(plan: Plan, input: TilesInput): Required<Mixed> {
   const { q, key, view, writtenOut = 16, patch = 2048 } = input;
   const allWrittenOut = (plan: Plan) =>
     withGradients(input, {
-      mix: (entries, options) => mixTiles(plan, entries, options),
+      mix: (given, options) => mixTiles(plan, given, options),
       gradients: (given, options) => gradientsOfTiles(plan, given, options),
     });
   if (view.visible !== undefined || mostInRow(plan) <= writtenOut) return allWrittenOut(plan);
@@ -44,7 +44,7 @@ export function attendTiles(plan: Plan, input: TilesInput): Required<Mixed> {
   const looped = withGradients(
     { ...input, view: { ...view, ...present({ keyMask }) } },
     {
-      mix: (entries, options) => mixPatches(rounds, entries, { patch, ...options }),
+      mix: (given, options) => mixPatches(rounds, given, { patch, ...options }),
       gradients: (given, options) => gradientsOfPatches(rounds, given, { patch, ...options }),
     },
   );
@@ -62,8 +62,8 @@ function masksOf({ keyMask, visible }: View): Tensor[] {
 }
 
 type Rule = {
-  readonly mix: (entries: Entries, options: TilesOptions) => Required<Mixed>;
-  readonly gradients: (given: Entries & Cotangents, options: TilesOptions) => readonly Tensor[];
+  readonly mix: (given: QueriesAndKeys, options: TilesOptions) => Required<Mixed>;
+  readonly gradients: (given: QueriesAndKeys & Cotangents, options: TilesOptions) => readonly Tensor[];
 };
 
 function withGradients({ q, key, value, view, scale }: TilesInput, { mix, gradients }: Rule): Required<Mixed> {

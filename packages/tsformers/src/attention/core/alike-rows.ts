@@ -5,7 +5,7 @@ import { present } from "../../schema/present.ts";
 import { movedTo, textOfBlocks } from "./patches.ts";
 import type { Plan, QueryBlock } from "./plan.ts";
 import type { Mixed } from "./query-block.ts";
-import { concatenated } from "./segments.ts";
+import { concatenated, unstacked } from "./segments.ts";
 
 /** Stretches of queries that follow each other and see alike: keys of their own stretch, some before it and some after it. */
 export type AlikeRows = {
@@ -107,11 +107,7 @@ export function attendAlike(
     return [carry, attendTo(rows.plan, { ...own, ...present({ keyMask }) })];
   };
   const [, { mixed, sums }] = scan(turn, null, xs, { unroll: false });
-  const inSequence = (x: Tensor) => {
-    const [count, batch, heads, , width] = x.shape as [number, number, number, number, number];
-    return reshape(transpose(x, [1, 2, 0, 3, 4]), [batch, heads, count * stretch, width]);
-  };
-  const looped = { mixed: inSequence(mixed), ...(sums !== undefined && { sums: inSequence(sums) }) };
+  const looped = { mixed: unstacked(mixed), ...(sums !== undefined && { sums: unstacked(sums) }) };
   const parts = [...edge("head"), looped, ...edge("tail")];
   const joined = concatenated(parts.map(({ mixed }) => mixed));
   return sums === undefined ? { mixed: joined } : { mixed: joined, sums: concatenated(parts.map(({ sums }) => sums!)) };
@@ -138,15 +134,14 @@ function around(
   const cut = reshape(body, [...x.shape.slice(0, axis), count, stretch, ...x.shape.slice(axis + 1)]);
   const others = [...cut.shape.keys()].filter((at) => at !== axis);
   const own = transpose(cut, [axis, ...others]);
-  const partOf = (x: Tensor, from: number, to: number) => (to > from ? [slice(x, axis, from, to)] : []);
   const stackedPart = (from: number, to: number) => (to > from ? [slice(own, axis + 1, from, to)] : []);
   // The last keys of each stretch, which the next one sees, and the first ones, which the one before sees.
   const [ends, starts] = [stackedPart(stretch - before, stretch), stackedPart(0, after)];
   const [allEnds, lastEnd] = halves(ends, count - 1);
   const [firstStart, allStarts] = halves(starts, 1);
   const previous =
-    ends.length === 0 ? [] : [concat([expandDims(partOf(head!, start - before, start)[0]!, 0), ...allEnds], 0)];
-  const next = starts.length === 0 ? [] : [concat([...allStarts, expandDims(partOf(tail!, 0, after)[0]!, 0)], 0)];
+    ends.length === 0 ? [] : [concat([expandDims(slice(head!, axis, start - before, start), 0), ...allEnds], 0)];
+  const next = starts.length === 0 ? [] : [concat([...allStarts, expandDims(slice(tail!, axis, 0, after), 0)], 0)];
   const flat = (parts: readonly Tensor[]) => parts.map((part) => reshape(part, part.shape.slice(1)));
   return {
     each: [...previous, own, ...next],

@@ -10,12 +10,11 @@ import {
   scan,
   slice,
   type Tensor,
-  transpose,
 } from "@tsformers/engine";
 import { joinParts } from "./join-parts.ts";
 import type { Round } from "./patches.ts";
 import { hidden, type Mixed } from "./query-block.ts";
-import { concatenated } from "./segments.ts";
+import { concatenated, unstacked } from "./segments.ts";
 import { type Cotangents, gradientsOfTiles, mixTiles, type QueriesAndKeys, type TilesOptions } from "./tile-by-tile.ts";
 
 type PatchesOptions = TilesOptions & {
@@ -215,10 +214,8 @@ class Stack {
     const { patch, width, nothing = 0 } = this.#options;
     const [batch, heads] = this.#shape as [number, number];
     const count = Math.floor(this.#length / patch);
-    const parts = this.#runs(Array.from({ length: count }, (_, place) => place)).map(({ places, stacked }) => {
-      const patches = transpose(reshape(stacked, [places.length, ...this.#shape]), [1, 2, 0, 3, 4]);
-      return reshape(patches, [batch, heads, places.length * patch, width]);
-    });
+    const runs = this.#runs(Array.from({ length: count }, (_, place) => place));
+    const parts = runs.map(({ places, stacked }) => unstacked(reshape(stacked, [places.length, ...this.#shape])));
     const rest = this.#length - count * patch;
     return concatenated(rest === 0 ? parts : [...parts, fill([batch, heads, rest, width], nothing)]);
   }

@@ -1,4 +1,4 @@
-import { concat, split, type Tensor } from "@tsformers/engine";
+import { concat, reshape, split, type Tensor, transpose } from "@tsformers/engine";
 import type { Plan } from "./plan.ts";
 
 /** The keys of a sequence, cut at every place where those of a block begin or end. */
@@ -35,4 +35,10 @@ export function piecesOf(x: Tensor, { sizes, of }: Cuts): (block: number) => Ten
 /** Concatenates parts along an axis, by default those of a sequence, [B, H, T, D] each. */
 export function concatenated(parts: readonly Tensor[], axis = 2): Tensor {
   return parts.length === 1 ? parts[0]! : concat(parts, axis);
+}
+
+/** Stacked stretches of a sequence, [count, B, H, T, D] → [B, H, count·T, D]. */
+export function unstacked(x: Tensor): Tensor {
+  const [count, batch, heads, size, width] = x.shape as [number, number, number, number, number];
+  return reshape(transpose(x, [1, 2, 0, 3, 4]), [batch, heads, count * size, width]);
 }

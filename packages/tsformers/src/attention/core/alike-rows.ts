@@ -5,7 +5,7 @@ import { present } from "../../schema/present.ts";
 import { movedTo, textOfBlocks } from "./patches.ts";
 import type { Plan, QueryBlock } from "./plan.ts";
 import type { Mixed } from "./query-block.ts";
-import { concatenated, unstacked } from "./segments.ts";
+import { concatenated, inStretches, unstacked } from "./segments.ts";
 
 /** Stretches of queries that follow each other and see alike: keys of their own stretch, some before it and some after it. */
 export type AlikeRows = {
@@ -86,19 +86,15 @@ export function attendAlike(
   const queries = around(q, 2, { ...rows, before: 0, after: 0 });
   const [keys, values] = [around(key, 2, rows), around(value, 2, rows)];
   const masks = keyMask && around(keyMask, 1, rows);
-  const givenAt = (of: (parts: Around, axis: number) => Tensor): Given => ({
-    ...{ q: of(queries, 2), key: of(keys, 2), value: of(values, 2) },
-    ...present({ keyMask: masks && of(masks, 1) }),
-  });
   const edge = (which: "head" | "tail"): Mixed[] => {
-    const plan = rows[which];
-    if (plan.blocks.length === 0) return [];
-    return [
-      attendTo(
-        plan,
-        givenAt((parts, axis) => concatenated(parts[which], axis)),
-      ),
+    if (rows[which].blocks.length === 0) return [];
+    const [q, key, value] = [queries, keys, values].map((parts) => concatenated(parts[which])) as [
+      Tensor,
+      Tensor,
+      Tensor,
     ];
+    const keyMask = masks && concatenated(masks[which], 1);
+    return [attendTo(rows[which], { q, key, value, ...present({ keyMask }) })];
   };
   const xs = { q: queries.each, keys: keys.each, values: values.each, masks: masks?.each };
   const turn = (carry: null, { q, keys, values, masks }: typeof xs): [null, Mixed] => {
@@ -131,7 +127,7 @@ function around(
   );
   const body = pieces[start > 0 ? 1 : 0]!;
   const [head, tail] = [start > 0 ? pieces[0] : undefined, rest > 0 ? pieces.at(-1) : undefined];
-  const cut = reshape(body, [...x.shape.slice(0, axis), count, stretch, ...x.shape.slice(axis + 1)]);
+  const cut = inStretches(body, stretch, axis);
   const others = [...cut.shape.keys()].filter((at) => at !== axis);
   const own = transpose(cut, [axis, ...others]);
   const stackedPart = (from: number, to: number) => (to > from ? [slice(own, axis + 1, from, to)] : []);

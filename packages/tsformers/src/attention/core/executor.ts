@@ -292,11 +292,12 @@ function attendPlans(
       const pairsAtOnce = recomputed ? (view.keptPairs ?? keptPairs) : undefined;
       return attendUniformBlocks(uniform, { ...input, q, key, value, withSums, ...present({ keyMask, pairsAtOnce }) });
     }
-    if (input.recomputed && input.isPlain && plans.length === 1 && isCut(plan))
-      return attendTiles(plan, { ...input, q, key, value });
-    const alike = alikeOf(plans, input);
-    if (alike !== undefined)
-      return attendLong(alike, plan, { ...input, q, key, value }, withSums || blocks.length > rows.length);
+    if (input.recomputed && input.isPlain && plans.length === 1) {
+      const arranged = { ...input, q, key, value };
+      if (isCut(plan)) return attendTiles(plan, arranged);
+      const alike = input.view.visible === undefined ? alikeRows(plan, input.view) : undefined;
+      if (alike !== undefined) return attendLong(alike, plan, arranged, withSums);
+    }
     const inputs = inputsOf();
     const outs = input.recomputed ? computedAgain(inputs) : inputs.map((own) => attendBlock(own.x, own));
     const joined = rows.map((from) => joinParts(outs.filter((_, i) => blocks[i]!.queries[0] === from)));
@@ -324,14 +325,6 @@ function uniformOf([plan, ...others]: readonly Plan[], input: PatternInput): Uni
 
 function mayBeTogether({ view, q, key, isPlain }: PatternInput): boolean {
   return isPlain && view.visible === undefined && q.shape[1] === key.shape[1];
-}
-
-function alikeOf(
-  [plan, ...others]: readonly Plan[],
-  { view, recomputed, isPlain }: PatternInput,
-): AlikeRows | undefined {
-  if (others.length > 0 || !recomputed || !isPlain || view.visible !== undefined) return undefined;
-  return alikeRows(plan!, view);
 }
 
 /** Blocks that repeat along the sequence as one loop. Queries, keys and values are in the order of the plan. */

@@ -14,7 +14,7 @@ import {
 import { joinParts } from "./join-parts.ts";
 import type { Round } from "./patches.ts";
 import { hidden, type Mixed } from "./query-block.ts";
-import { concatenated, unstacked } from "./segments.ts";
+import { concatenated, inStretches, unstacked } from "./segments.ts";
 import { type Cotangents, gradientsOfTiles, mixTiles, type QueriesAndKeys, type TilesOptions } from "./tile-by-tile.ts";
 
 type PatchesOptions = TilesOptions & {
@@ -38,11 +38,11 @@ export function mixPatches(
   // ONNX Runtime keeps memory for the next tensor of the same shape: a round of the gradient must have others.
   const stack = (width: number, nothing: number) => new Stack(q, { patch, width, nothing, flat: true });
   const [allMixed, allSums] = [stack(value.shape[3]!, 0), stack(1, hidden)];
-  for (const { rows, columns, plan } of rounds) {
-    const results = [allMixed, allSums].map((stack) => ({ stack, places: rows }));
-    overPatches({ rows, columns }, results, ({ row, column }, [mixed, sums]) => {
+  for (const round of rounds) {
+    const results = [allMixed, allSums].map((stack) => ({ stack, places: round.rows }));
+    overPatches(round, results, ({ row, column }, [mixed, sums]) => {
       const entries = { q: queriesIn!(row), key: keysIn!(column), value: valuesIn!(column) };
-      const own = mixTiles(plan, entries, optionsIn(column));
+      const own = mixTiles(round.plan, entries, optionsIn(column));
       const all = mixed === undefined ? own : (joinParts([{ mixed, sums: sums! }, own]) as Required<Mixed>);
       return [all.mixed, all.sums];
     });
@@ -61,16 +61,16 @@ export function gradientsOfPatches(
   );
   const optionsIn = maskedIn(options, patch);
   const [dQuery, dKey, dValue] = [q, key, value].map((x) => new Stack(x, { patch, width: x.shape[3]! }));
-  for (const { rows, columns, plan } of rounds) {
+  for (const round of rounds) {
     const results = [
-      { stack: dQuery!, places: rows },
-      { stack: dKey!, places: columns },
-      { stack: dValue!, places: columns },
+      { stack: dQuery!, places: round.rows },
+      { stack: dKey!, places: round.columns },
+      { stack: dValue!, places: round.columns },
     ];
-    overPatches({ rows, columns }, results, ({ row, column }, before) => {
+    overPatches(round, results, ({ row, column }, before) => {
       const entries = { q: queriesIn!(row), key: keysIn!(column), value: valuesIn!(column) };
       const cotangents = { dMixed: dMixedIn!(row), lowering: loweringIn!(row), offset: offsetIn!(row) };
-      const own = gradientsOfTiles(plan, { ...entries, ...cotangents }, optionsIn(column));
+      const own = gradientsOfTiles(round.plan, { ...entries, ...cotangents }, optionsIn(column));
       return own.map((x, i) => (before[i] === undefined ? x : add(before[i], x)));
     });
   }
@@ -89,7 +89,7 @@ type Renewed = { readonly stack: Stack; readonly places: readonly number[] };
  * @param turn is given what the places of a patch have so far, which is nothing before the first round, and returns what they have then
  */
 function overPatches(
-  { rows, columns }: Pick<Round, "rows" | "columns">,
+  { rows, columns }: Round,
   results: readonly Renewed[],
   turn: (at: At, before: readonly (Tensor | undefined)[]) => readonly Tensor[],
 ): void {
@@ -119,23 +119,19 @@ function indices(places: readonly number[]): Tensor {
   return constant(fromNumbers(places, [places.length], "int32"));
 }
 
-/** x [B, H, T, D] → what a place has of it, [B, H, patch, D]. */
-function patchesIn(x: Tensor, patch: number): (place: Tensor) => Tensor {
-  const [batch, heads, length, width] = x.shape as [number, number, number, number];
-  const count = Math.floor(length / patch);
-  const whole = slice(x, 2, 0, count * patch);
+/** x [B, H, T, D] → what a place has of it, [B, H, patch, D]; or along another axis. */
+function patchesIn(x: Tensor, patch: number, axis = 2): (place: Tensor) => Tensor {
+  const whole = slice(x, axis, 0, Math.floor(x.shape[axis]! / patch) * patch);
   // Reshaped inside the loop: outside, ONNX Runtime moves a transpose before it behind it, once for each loop.
-  return (place) => gather(reshape(whole, [batch, heads, count, patch, width]), place, 2);
+  return (place) => gather(inStretches(whole, patch, axis), place, axis);
 }
 
 /** Options of the patches whose keys are at a place: what is padding among these. */
 function maskedIn({ view, scale }: TilesOptions, patch: number): (place: Tensor) => TilesOptions {
   const { keyMask } = view;
   if (keyMask === undefined) return () => ({ view, scale });
-  const [batch, keys] = keyMask.shape as [number, number];
-  const count = Math.floor(keys / patch);
-  const cut = reshape(slice(keyMask, 1, 0, count * patch), [batch, count, patch]);
-  return (place) => ({ scale, view: { ...view, keyMask: gather(cut, place, 1) } });
+  const maskIn = patchesIn(keyMask, patch, 1);
+  return (place) => ({ scale, view: { ...view, keyMask: maskIn(place) } });
 }
 
 /** A result by place: that of several places is taken together, as [places, …], and put back renewed. */

@@ -42,3 +42,8 @@ export function unstacked(x: Tensor): Tensor {
   const [count, batch, heads, size, width] = x.shape as [number, number, number, number, number];
   return reshape(transpose(x, [1, 2, 0, 3, 4]), [batch, heads, count * size, width]);
 }
+
+/** An axis of x as [stretches, positions of each]. */
+export function inStretches(x: Tensor, size: number, axis: number): Tensor {
+  return reshape(x, [...x.shape.slice(0, axis), x.shape[axis]! / size, size, ...x.shape.slice(axis + 1)]);
+}
